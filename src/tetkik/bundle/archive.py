@@ -1,0 +1,129 @@
+"""A bundle as one zip file, and back: the archive is treated as hostile."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import zipfile
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+from tetkik.bundle.store import Bundle, is_bundle, open_bundle, staged_folder
+from tetkik.errors import BundleCorrupt, BundleNotFound, OutputError
+
+_FILE_LIMIT = 2_000
+_BYTES_LIMIT = 32 << 30
+_RATIO_LIMIT = 200
+_UNSAFE_SUFFIXES = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".bin", ".py", ".so", ".dll"}
+
+
+def export_bundle(bundle: Bundle, target: Path) -> Path:
+    """Write `bundle` as the zip file `target`: the same bytes for the same bundle.
+
+    Raises:
+        OutputError: `target` exists.
+    """
+    if target.exists():
+        raise OutputError("{target} exists already; choose another name.", target=target)
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in ["manifest.json", *sorted(bundle.manifest.files)]:
+                # A fixed date: two exports of one bundle are equal.
+                entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                entry.external_attr = 0o644 << 16
+                with (bundle.path / name).open("rb") as source, archive.open(entry, "w") as out:
+                    shutil.copyfileobj(source, out)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return target
+
+
+def import_bundle(source: Path, models_dir: Path) -> Bundle:
+    """Take the bundle in the folder or zip `source` into `models_dir`, under its id.
+
+    Raises:
+        BundleNotFound: no such file.
+        BundleCorrupt: not a bundle, an unsafe archive, or a hash that does not match.
+        OutputError: a bundle with that id is there already.
+    """
+    if not source.exists():
+        raise BundleNotFound("There is no file {path}.", path=source)
+    with TemporaryDirectory(prefix="tetkik-import-") as temporary:
+        if source.is_dir():
+            folder = source
+        else:
+            folder = _unpack(source, Path(temporary))
+        bundle = open_bundle(folder)
+        _refuse_unlisted(bundle)
+        target = models_dir / bundle.manifest.id
+        if target.exists():
+            raise OutputError(
+                "A model called {id} is already in {folder}; remove it first.",
+                id=bundle.manifest.id,
+                folder=models_dir,
+            )
+        with staged_folder(target) as stage:
+            for name in ["manifest.json", *bundle.manifest.files]:
+                (stage / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(bundle.path / name, stage / name)
+    return open_bundle(target)
+
+
+def _unpack(source: Path, into: Path) -> Path:
+    try:
+        with zipfile.ZipFile(source) as archive:
+            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+            _refuse_unsafe(source, entries)
+            left = sum(entry.file_size for entry in entries)
+            for entry in entries:
+                target = into / PurePosixPath(entry.filename)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(entry) as packed, target.open("wb") as out:
+                    while chunk := packed.read(1 << 20):
+                        left -= len(chunk)
+                        if left < 0:
+                            raise BundleCorrupt(
+                                "{path} unpacks to more than it says; do not use it.", path=source
+                            )
+                        out.write(chunk)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
+        raise BundleCorrupt(
+            "{path} is not a readable zip of a bundle ({fault}); fetch it again.",
+            path=source,
+            fault=type(error).__name__,
+        ) from None
+    if is_bundle(into):
+        return into
+    inner = [path for path in into.iterdir() if is_bundle(path)]
+    if len(inner) == 1:
+        return inner[0]
+    raise BundleCorrupt("{path} holds no manifest.json, so it is not a bundle.", path=source)
+
+
+def _refuse_unsafe(source: Path, entries: list[zipfile.ZipInfo]) -> None:
+    if len(entries) > _FILE_LIMIT:
+        raise BundleCorrupt("{path} holds more than {limit} files; do not use it.", path=source, limit=_FILE_LIMIT)
+    for entry in entries:
+        path = PurePosixPath(entry.filename)
+        if path.is_absolute() or ".." in path.parts or "\\" in entry.filename or ":" in entry.filename:
+            raise BundleCorrupt("{path} names a file outside itself; do not use it.", path=source)
+        if stat.S_ISLNK(entry.external_attr >> 16):
+            raise BundleCorrupt("{path} holds a link; do not use it.", path=source)
+        if entry.file_size > max(1 << 20, entry.compress_size * _RATIO_LIMIT):
+            raise BundleCorrupt("{path} is a decompression bomb; do not use it.", path=source)
+    if sum(entry.file_size for entry in entries) > _BYTES_LIMIT:
+        raise BundleCorrupt("{path} unpacks to more than {limit} bytes; do not use it.", path=source, limit=_BYTES_LIMIT)
+
+
+def _refuse_unlisted(bundle: Bundle) -> None:
+    for path in bundle.path.rglob("*"):
+        name = path.relative_to(bundle.path).as_posix()
+        if path.is_file() and path.suffix.lower() in _UNSAFE_SUFFIXES:
+            raise BundleCorrupt(
+                "{path} holds {name}, a kind of file that can run code when it is opened; do not use it.",
+                path=bundle.path,
+                name=name,
+            )

@@ -1,0 +1,72 @@
+"""The model card (`README.md` of a bundle, in the layout of the Hugging Face hub), filled by the training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tetkik.bundle.manifest import Manifest
+from tetkik.values import DISCLAIMER
+
+
+@dataclass(frozen=True, slots=True)
+class CardSection:
+    """A heading of the card and its Markdown."""
+
+    title: str
+    text: str
+
+
+def render_card(manifest: Manifest, summary: str, sections: Sequence[CardSection]) -> str:
+    """The card as Markdown.
+
+    Args:
+        manifest: what the bundle says of itself; metrics and settings come from it.
+        summary: one paragraph, what the model does.
+        sections: what only the training knows (data, limits, the per-epoch table, citations), in order.
+    """
+    head = {
+        "library_name": "tetkik",
+        "license": manifest.licence,
+        "language": "tr",
+        "pipeline_tag": {"triage": "text-classification", "findings": "image-classification"}.get(
+            manifest.task.value, "image-to-text"
+        ),
+        "tags": ["medical", manifest.task.value, manifest.kind],
+    }
+    front = "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items())
+    parts = [
+        f"---\n{front}\n---",
+        f"# {manifest.name}",
+        summary,
+        f"**{DISCLAIMER['en']}**\n\n**{DISCLAIMER['tr']}**",
+        "## Use\n\n```bash\n" + _example(manifest) + "\n```",
+        "## Labels\n\n" + ", ".join(manifest.labels) + ".",
+        "## Figures\n\n" + metrics_table(manifest),
+        *(f"## {section.title}\n\n{section.text}" for section in sections),
+        "## Training settings\n\n```json\n"
+        + json.dumps(manifest.training, ensure_ascii=False, indent=2, default=str)
+        + "\n```",
+        "## Made with\n\n" + ", ".join(f"{k} {v}" for k, v in manifest.libraries.items()) + ".",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def metrics_table(manifest: Manifest) -> str:
+    """The manifest's metrics as a Markdown table, or a sentence that there are none."""
+    if not manifest.metrics:
+        return "No figure was measured."
+    rows = ["| figure | value | 95% interval | n | data | split |", "|---|---|---|---|---|---|"]
+    for metric in manifest.metrics:
+        interval = f"{metric.low:.3f} to {metric.high:.3f}" if metric.low is not None else "not computed"
+        rows.append(
+            f"| {metric.name} | {metric.value:.3f} | {interval} | {metric.n} | {metric.data} | {metric.split} |"
+        )
+    return "\n".join(rows)
+
+
+def _example(manifest: Manifest) -> str:
+    if manifest.task.value == "triage":
+        return f'tetkik triage predict "Üç gündür öksürüyorum, balgam var" --model {manifest.id}'
+    return f"tetkik {manifest.task.value} predict IMAGE --model {manifest.id}"

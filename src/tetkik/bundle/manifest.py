@@ -1,0 +1,81 @@
+"""`manifest.json`: what a trained model says of itself."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+FORMAT_VERSION = 1
+
+
+class Task(StrEnum):
+    """What a model is for."""
+
+    TRIAGE = "triage"
+    FINDINGS = "findings"
+    CAPTION = "caption"
+
+
+class Metric(BaseModel):
+    """One measured figure with the data and split that it was measured on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="Name of the metric as `evaluate --json` spells it, such as `macro_f1`.")
+    value: float = Field(description="The figure.")
+    low: float | None = Field(default=None, description="Lower end of the 95% interval.")
+    high: float | None = Field(default=None, description="Upper end of the 95% interval.")
+    n: int = Field(description="Rows that it was measured on.")
+    data: str = Field(description="The data set.")
+    split: str = Field(description="The part of it, and how it was cut.")
+
+
+class Manifest(BaseModel):
+    """The contents of `manifest.json`. Unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: int = Field(default=FORMAT_VERSION, description="Version of the bundle format.")
+    id: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="Name of the model, as `--model` takes it."
+    )
+    version: str = Field(description="Version of the model.")
+    task: Task = Field(description="`triage`, `findings` or `caption`.")
+    kind: str = Field(description="Family of the model within its task, such as `linear` or `transformer`.")
+    labels: tuple[str, ...] = Field(min_length=1, description="Labels in the order of the outputs.")
+    preprocessing: dict[str, Any] = Field(
+        default_factory=dict, description="What is done to an input before the model."
+    )
+    thresholds: dict[str, float] = Field(
+        default_factory=dict, description="Decision thresholds by name; for triage `abstain`."
+    )
+    calibration: dict[str, Any] = Field(
+        default_factory=dict, description="How scores become probabilities, with its parameters."
+    )
+    metrics: tuple[Metric, ...] = Field(
+        default=(), description="Measured figures, each with its data and split."
+    )
+    training: dict[str, Any] = Field(
+        default_factory=dict, description="Settings, seed and data counts of the training."
+    )
+    libraries: dict[str, str] = Field(
+        default_factory=dict, description="Versions of the libraries that trained it."
+    )
+    licence: str = Field(default="unknown", description="Licence of the weights.")
+    created: str = Field(description="Date of the training, ISO 8601.")
+    files: dict[str, str] = Field(
+        default_factory=dict, description="SHA-256 of each file of the bundle but this one."
+    )
+
+    @model_validator(mode="after")
+    def _labels_are_distinct(self) -> Manifest:
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("labels: a label stands twice")
+        return self
+
+    @property
+    def name(self) -> str:
+        """Id and version, as results quote it: `triage-linear-tr 1.0`."""
+        return f"{self.id} {self.version}"

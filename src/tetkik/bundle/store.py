@@ -1,0 +1,266 @@
+"""Writing, finding, opening and verifying bundles on disk.
+
+A bundle is never unpickled: weights are ONNX, safetensors or NPZ without objects, and a pickle offered as a
+model is refused by its first bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from tempfile import mkdtemp
+
+from pydantic import ValidationError
+
+from tetkik.bundle.manifest import FORMAT_VERSION, Manifest, Task
+from tetkik.errors import BundleCorrupt, BundleMismatch, BundleNotFound, OutputError
+from tetkik.settings import settings
+
+MANIFEST = "manifest.json"
+_MANIFEST_LIMIT = 4 << 20
+_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An opened bundle: its folder and what its manifest says."""
+
+    path: Path
+    manifest: Manifest
+
+    def file(self, name: str) -> Path:
+        """The path of one of its files.
+
+        Raises:
+            BundleCorrupt: the manifest names no such file.
+        """
+        if name not in self.manifest.files:
+            raise BundleCorrupt(
+                "{path} has no file {name}; export or train the bundle again.", path=self.path, name=name
+            )
+        return self.path / name
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def builtin_folder() -> Path:
+    """Where the bundles that ship with the package lie."""
+    return Path(str(resources.files("tetkik.bundle"))) / "builtin"
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
+    """Write `manifest.json` into `folder` with the hash of every other file there.
+
+    Returns:
+        The manifest with its `files` filled.
+    """
+    files = {
+        path.relative_to(folder).as_posix(): sha256_of(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
+    }
+    complete = manifest.model_copy(update={"files": files})
+    text = json.dumps(complete.model_dump(mode="json"), ensure_ascii=False, indent=2)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    return complete
+
+
+@contextmanager
+def staged_folder(target: Path) -> Iterator[Path]:
+    """A folder to fill that takes `target`'s place only when the block ends without an error.
+
+    Nothing half-written is left behind, whatever ends the block (a full disk, Ctrl-C).
+
+    Raises:
+        OutputError: `target` is a file, or a folder with other things than an earlier bundle in it.
+    """
+    if target.exists() and not (target.is_dir() and (is_bundle(target) or not any(target.iterdir()))):
+        raise OutputError(
+            "{target} already holds something that is not a model bundle; choose another --out.",
+            target=target,
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    stage = Path(mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        yield stage
+        if target.exists():
+            shutil.rmtree(target)
+        stage.chmod(0o755)
+        os.replace(stage, target)  # noqa: PTH105 - the name says that it is atomic
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether `path` is a folder with a manifest."""
+    return (path / MANIFEST).is_file()
+
+
+def open_bundle(path: Path, task: Task | None = None) -> Bundle:
+    """Open the bundle in the folder `path` and verify every hash.
+
+    Args:
+        path: the folder.
+        task: the task that it must be for; None takes any.
+
+    Raises:
+        BundleNotFound: no such folder.
+        BundleCorrupt: truncated, altered, a pickle, or not a bundle.
+        BundleMismatch: for another task, or written by a newer format.
+    """
+    if path.is_file():
+        raise _not_a_bundle(path)
+    if not path.is_dir():
+        raise BundleNotFound("There is no model at {path}; `tetkik models list` names those there are.", path=path)
+    manifest = read_manifest(path)
+    _verify_files(path, manifest)
+    if task is not None and manifest.task is not task:
+        raise BundleMismatch(
+            "{path} is a bundle for {found}, not for {wanted}; choose a model for {wanted}.",
+            path=path,
+            found=manifest.task.value,
+            wanted=task.value,
+        )
+    return Bundle(path, manifest)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and check `manifest.json` in the folder `path`; the other files are not looked at."""
+    file = path / MANIFEST
+    if not file.is_file() or file.stat().st_size > _MANIFEST_LIMIT:
+        raise BundleCorrupt(
+            "{path} is not a model bundle: it has no readable manifest.json; give the folder that training wrote.",
+            path=path,
+        )
+    try:
+        content = json.loads(file.read_text("utf-8"))
+        version = content.get("format_version") if isinstance(content, dict) else None
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise BundleMismatch(
+                "{path} was written in bundle format {version}, newer than this Tetkik reads; update Tetkik.",
+                path=path,
+                version=version,
+            )
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BundleCorrupt(
+            "The manifest of {path} is not valid ({field}: {fault}); export or train the bundle again.",
+            path=path,
+            field=".".join(str(part) for part in first["loc"]) or "manifest",
+            fault=first["msg"],
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise BundleCorrupt(
+            "The manifest of {path} is not JSON ({fault}); the bundle is truncated or altered, fetch it again.",
+            path=path,
+            fault=type(error).__name__,
+        ) from None
+
+
+def _verify_files(path: Path, manifest: Manifest) -> None:
+    for name, digest in manifest.files.items():
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
+            raise BundleCorrupt(
+                "The manifest of {path} names a file outside it ({name}); do not use this bundle.",
+                path=path,
+                name=name,
+            )
+        file = path / name
+        if not file.is_file():
+            raise BundleCorrupt(
+                "{path} lacks its file {name}; the bundle is incomplete, fetch or train it again.",
+                path=path,
+                name=name,
+            )
+        if sha256_of(file) != digest:
+            raise BundleCorrupt(
+                "{path}: {name} does not match the SHA-256 in its manifest; it is truncated or altered, "
+                "fetch or train it again.",
+                path=path,
+                name=name,
+            )
+
+
+def _not_a_bundle(path: Path) -> BundleCorrupt:
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head[:1] == b"\x80" or path.suffix in {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".ckpt"}:
+        return BundleCorrupt(
+            "{path} is a pickle, which can run any code when it is opened, so Tetkik never opens one; "
+            "give a bundle folder written by `train`.",
+            path=path,
+        )
+    if head == b"PK\x03\x04":
+        return BundleCorrupt("{path} is an archive; `tetkik models import {path}` first.", path=path)
+    return BundleCorrupt("{path} is not a model bundle; give the folder that training wrote.", path=path)
+
+
+def resolve(model: str, task: Task | None = None) -> Bundle:
+    """Find a model by what the user calls it: a path, a built-in id, an imported id, or a hub id.
+
+    A path is a path; a built-in id resolves without a network; a Hugging Face id (`owner/name`) goes through
+    the hub's own client, and only where the setting `offline` is off or the hub's cache already has it.
+
+    Raises:
+        BundleNotFound: none of these has it.
+    """
+    path = Path(model)
+    if path.exists() or model.startswith((".", "/", "~")):
+        return open_bundle(path.expanduser(), task)
+    for folder in (builtin_folder(), settings().models_dir):
+        if re.fullmatch(r"[\w.-]+", model) and is_bundle(folder / model):
+            return open_bundle(folder / model, task)
+    if _HUB_ID.match(model):
+        return open_bundle(_from_hub(model), task)
+    raise BundleNotFound(
+        "There is no model called {model}; `tetkik models list` names those there are, and a path works too.",
+        model=model,
+    )
+
+
+def _from_hub(model: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+    except ImportError:
+        raise BundleNotFound(
+            "{model} looks like a Hugging Face id, and its client is not installed; "
+            "`pip install huggingface-hub`, or give a path.",
+            model=model,
+        ) from None
+    try:
+        return Path(snapshot_download(model, local_files_only=settings().offline))
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
+        raise BundleNotFound(
+            "{model} could not be had from the hub ({fault}); set TETKIK_OFFLINE=false where there is a "
+            "network, or give a path.",
+            model=model,
+            fault=type(error).__name__,
+        ) from None
+
+
+def available() -> list[Bundle]:
+    """Every built-in and imported bundle, by id. A broken one is left out; `verify` says why."""
+    found: dict[str, Bundle] = {}
+    for folder in (builtin_folder(), settings().models_dir):
+        if folder.is_dir():
+            for path in sorted(folder.iterdir()):
+                if is_bundle(path):
+                    try:
+                        found.setdefault(path.name, Bundle(path, read_manifest(path)))
+                    except (BundleCorrupt, BundleMismatch):
+                        continue
+    return [found[name] for name in sorted(found)]

@@ -1,0 +1,7 @@
+"""`tetkik demo`."""
+
+from __future__ import annotations
+
+
+def demo() -> None:
+    """Being written."""

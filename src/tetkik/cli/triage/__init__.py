@@ -1,0 +1,21 @@
+"""`tetkik triage`: one module a command."""
+
+from __future__ import annotations
+
+import typer
+
+from tetkik.cli.console import t
+from tetkik.cli.triage.clean import clean
+from tetkik.cli.triage.collect import collect
+from tetkik.cli.triage.compare import compare
+from tetkik.cli.triage.evaluate import evaluate
+from tetkik.cli.triage.predict import predict
+from tetkik.cli.triage.train import train
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.command("predict", help=t("Complaints in, departments and urgency out."))(predict)
+app.command("train", help=t("Train a model on a table of complaints."))(train)
+app.command("evaluate", help=t("Judge a model on a labelled table."))(evaluate)
+app.command("compare", help=t("Two models on one table, with McNemar's test."))(compare)
+app.command("collect", help=t("Crawl a question-and-answer site, with permission."))(collect)
+app.command("clean", help=t("Files of any kind into one clean table."))(clean)

@@ -1,0 +1,7 @@
+"""`tetkik triage evaluate`."""
+
+from __future__ import annotations
+
+
+def evaluate() -> None:
+    """Being written."""

@@ -1,0 +1,7 @@
+"""`tetkik triage predict`."""
+
+from __future__ import annotations
+
+
+def predict() -> None:
+    """Being written."""

@@ -1,0 +1,7 @@
+"""`tetkik triage train`."""
+
+from __future__ import annotations
+
+
+def train() -> None:
+    """Being written."""

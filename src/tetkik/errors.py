@@ -1,0 +1,113 @@
+"""Every error that Tetkik raises on purpose.
+
+    TetkikError
+     ├── UsageError            the command or the call itself is wrong
+     │    ├── PermissionNeeded      something that needs the user's explicit word
+     │    └── SettingError          a setting has an impossible value
+     ├── MissingExtra          an optional package is not installed
+     ├── InputError            one input (a file, a text) cannot be used
+     │    └── DataError             a table: its columns, labels or rows
+     ├── BundleError           a model bundle
+     │    ├── BundleNotFound        no bundle of that name or path
+     │    ├── BundleCorrupt         truncated, altered, or not a bundle at all
+     │    └── BundleMismatch        a sound bundle, for another task or version
+     ├── TrainingError         training cannot go on
+     └── OutputError           a result cannot be written
+
+Each is one sentence: the input, the fault, the remedy. The sentence is a template with its values, so that
+the command line can say it in Turkish (`in_language`). Patient text never goes into an error.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from tetkik.language import Language, translate
+
+__all__ = [
+    "BundleCorrupt",
+    "BundleError",
+    "BundleMismatch",
+    "BundleNotFound",
+    "DataError",
+    "InputError",
+    "MissingExtra",
+    "OutputError",
+    "PermissionNeeded",
+    "SettingError",
+    "TetkikError",
+    "TrainingError",
+    "UsageError",
+]
+
+
+class TetkikError(Exception):
+    """The root: catch this to catch everything that Tetkik raises on purpose.
+
+    Args:
+        template: one English sentence with `str.format` fields: the input, the fault, the remedy.
+        values: what the fields stand for; never the words of a patient.
+    """
+
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, template: str, **values: object) -> None:
+        self.template = template
+        self.values = values
+        super().__init__(translate(template, Language.EN, **values))
+
+    def in_language(self, language: Language) -> str:
+        """The sentence in `language`."""
+        return translate(self.template, language, **self.values)
+
+
+class UsageError(TetkikError):
+    """The command or the call itself is wrong."""
+
+    exit_status = 2
+
+
+class PermissionNeeded(UsageError):
+    """Something that needs the user's explicit word, such as crawling a site."""
+
+
+class SettingError(UsageError):
+    """A setting has an impossible value."""
+
+
+class MissingExtra(UsageError):
+    """An optional package is not installed."""
+
+
+class InputError(TetkikError):
+    """One input (a file, a text) cannot be used."""
+
+
+class DataError(InputError):
+    """A table cannot be used: its columns, labels or rows."""
+
+
+class BundleError(TetkikError):
+    """A model bundle cannot be used."""
+
+
+class BundleNotFound(BundleError):
+    """No bundle of that name or path."""
+
+    exit_status = 2
+
+
+class BundleCorrupt(BundleError):
+    """A bundle is truncated, altered, or not a bundle at all."""
+
+
+class BundleMismatch(BundleError):
+    """A sound bundle for another task, or from a newer version."""
+
+
+class TrainingError(TetkikError):
+    """Training cannot go on."""
+
+
+class OutputError(TetkikError):
+    """A result cannot be written (a full disk, a folder without permission)."""

@@ -1,0 +1,40 @@
+"""The two languages of every message: English in the code, Turkish in the files of `messages/`.
+
+A message is an English template and its values. The code writes the English sentence where it is needed;
+`translate` gives it in the language asked for. A test walks the source and fails when a template has no
+Turkish twin or when the two name different values.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from enum import StrEnum
+from functools import cache
+from importlib import resources
+
+
+class Language(StrEnum):
+    """A language of the interface."""
+
+    TR = "tr"
+    EN = "en"
+
+
+@cache
+def _turkish() -> dict[str, str]:
+    messages: dict[str, str] = {}
+    for file in resources.files("tetkik").joinpath("messages").iterdir():
+        if file.name.endswith(".toml"):
+            table = tomllib.loads(file.read_text("utf-8"))
+            messages.update({entry["en"]: entry["tr"] for entry in table["message"]})
+    return messages
+
+
+def translate(template: str, language: Language, **values: object) -> str:
+    """Fill `template` (English, `str.format` fields) with `values`, in `language`.
+
+    A template without a Turkish twin stays English: an untranslated sentence is better than none.
+    """
+    if language is Language.TR:
+        template = _turkish().get(template, template)
+    return template.format(**values) if values else template

@@ -1,0 +1,107 @@
+"""One list of settings, each with its name, default and help.
+
+Read from the environment (`TETKIK_…`), then from `tetkik.toml` in the configuration folder. The page
+`docs/reference/settings.md` is generated from this class.
+"""
+
+from __future__ import annotations
+
+import locale
+import os
+from functools import cache
+from pathlib import Path
+
+from platformdirs import user_config_path, user_data_path
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from tetkik.errors import SettingError
+from tetkik.language import Language
+
+
+def config_file() -> Path:
+    """The settings file: `TETKIK_CONFIG`, or `tetkik.toml` in the user's configuration folder."""
+    return Path(os.environ.get("TETKIK_CONFIG", user_config_path("tetkik") / "tetkik.toml"))
+
+
+def _system_language() -> Language:
+    name = os.environ.get("LC_ALL") or os.environ.get("LANG") or locale.getlocale()[0] or ""
+    return Language.TR if name.lower().startswith("tr") else Language.EN
+
+
+class Settings(BaseSettings):
+    """Every setting of Tetkik. Unknown keys in the file are refused, so that a typing error is seen."""
+
+    model_config = SettingsConfigDict(env_prefix="TETKIK_", extra="forbid", frozen=True)
+
+    language: Language = Field(
+        default_factory=_system_language,
+        description="Language of messages: `tr` or `en`. Default: that of the system's locale.",
+    )
+    models_dir: Path = Field(
+        default_factory=lambda: user_data_path("tetkik") / "models",
+        description="Where imported and downloaded model bundles are kept.",
+    )
+    triage_model: str = Field(
+        default="triage-linear-tr",
+        description="The triage model used when `--model` is not given: a built-in id, a path, or a hub id.",
+    )
+    triage_rules: Path | None = Field(
+        default=None,
+        description="A hospital's own urgency rules (TOML), used instead of the built-in ones.",
+    )
+    offline: bool = Field(
+        default=True,
+        description="No model is looked for on a hub. Off: a Hugging Face id may be downloaded.",
+    )
+    max_text_chars: int = Field(
+        default=20_000,
+        ge=100,
+        description="A complaint longer than this is not read: it is answered with the reason.",
+    )
+    threads: int = Field(
+        default=2, ge=1, le=256, description="Threads for one model run on ONNX Runtime."
+    )
+
+    @classmethod
+    def settings_customise_sources(  # noqa: D102 - documented by pydantic-settings
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file()))
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once.
+
+    Raises:
+        SettingError: a value that cannot be, with the setting's name.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or "?"
+        raise SettingError(
+            "The setting {name} cannot be used ({fault}); correct TETKIK_{upper} or {file}.",
+            name=name,
+            fault=first["msg"],
+            upper=name.upper(),
+            file=config_file(),
+        ) from None
+    except ValueError as error:
+        raise SettingError(
+            "The settings file {file} is not valid TOML ({fault}); correct it or remove it.",
+            file=config_file(),
+            fault=error,
+        ) from None

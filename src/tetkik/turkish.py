@@ -1,0 +1,82 @@
+"""Turkish letters: lower case, folding to ASCII, words with their places.
+
+Python's `str.lower` follows the Unicode default, which is wrong for Turkish twice: `"KIRIK".lower()` gives
+"kirik", and `"İ".lower()` gives two characters. Everything here maps one character to one or none, so that a
+place in the folded text can be led back to the original.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import cache
+
+_LOWER = str.maketrans({"I": "ı", "İ": "i"})
+
+
+def lower(text: str) -> str:
+    """Lower case by the Turkish rule, in NFC: `"KIRIK"` → `"kırık"`, `"İLAÇ"` → `"ilaç"`."""
+    return unicodedata.normalize("NFC", text).translate(_LOWER).lower()
+
+
+@cache
+def _fold_char(char: str) -> str:
+    """One character folded: an ASCII letter or digit, a space for what divides words, or nothing."""
+    if unicodedata.combining(char):
+        return ""
+    if char in "ıİ":
+        return "i"
+    base = unicodedata.normalize("NFKD", char.lower())[:1] or " "
+    if base.isascii():
+        return base if base.isalnum() else " "
+    if base.isalnum():
+        return base.lower()[:1]
+    return "" if char in "\u00ad\u200b\u200c\u200d\ufeff" else " "
+
+
+class _FoldTable(dict[int, str]):
+    def __missing__(self, code: int) -> str:
+        folded = _fold_char(chr(code))
+        self[code] = folded
+        return folded
+
+
+_TABLE = _FoldTable()
+
+
+def fold(text: str) -> str:
+    """ASCII-folded lower case: `"Göğsüm ağrıyor"` and `"GOGSUM AGRIYOR"` both give `"gogsum agriyor"`.
+
+    Every character gives one or none; punctuation gives a space, combining marks and zero-width characters
+    nothing. Runs of spaces are kept.
+    """
+    return text.translate(_TABLE)
+
+
+def fold_with_places(text: str) -> tuple[str, list[int]]:
+    """Like `fold`, with the index in `text` of each folded character.
+
+    Returns:
+        The folded text, and a list of its length: `places[i]` is where folded character i came from.
+    """
+    out: list[str] = []
+    places: list[int] = []
+    for index, char in enumerate(text):
+        folded = _TABLE[ord(char)]
+        if folded:
+            out.append(folded)
+            places.append(index)
+    return "".join(out), places
+
+
+def has_turkish_letters(text: str) -> bool:
+    """Whether any of ç ğ ı ö ş ü (or İ) stands in `text`, in either normal form."""
+    return any(char in "çğıöşüÇĞİÖŞÜ" for char in unicodedata.normalize("NFC", text))
+
+
+def title_words(text: str) -> str:
+    """First letter of each word in capitals by the Turkish rule: `"iç hastalıkları"` → `"İç Hastalıkları"`."""
+    words = []
+    for word in text.split(" "):
+        head, tail = word[:1], word[1:]
+        words.append({"i": "İ", "ı": "I"}.get(head, head.upper()) + tail)
+    return " ".join(words)

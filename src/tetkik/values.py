@@ -1,0 +1,180 @@
+"""The vocabulary: the frozen types that travel between rooms. Valid once constructed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+ProgressCallback = Callable[[str, int, int | None], None]
+"""Told by long work how far it is: (name of the step, done, total or None where unknown)."""
+
+DEPARTMENTS: tuple[str, ...] = (
+    "Dermatoloji",
+    "Psikiyatri",
+    "Ortopedi",
+    "Pediatri",
+    "Kadın Hastalıkları ve Doğum",
+    "Genel Cerrahi",
+    "Beyin ve Sinir Cerrahisi",
+    "Göz Hastalıkları",
+    "Üroloji",
+    "Nöroloji",
+    "Kardiyoloji",
+    "Dahiliye",
+    "Kulak Burun Boğaz",
+    "Göğüs Hastalıkları",
+    "Fizik Tedavi ve Rehabilitasyon",
+)
+"""The 15 departments, in the order of every built-in triage model."""
+
+DISCLAIMER = {
+    "en": "Research and education software: not a medical device, no substitute for a clinician's judgement.",
+    "tr": "Araştırma ve eğitim yazılımıdır: tıbbi cihaz değildir, hekimin kararının yerini tutmaz.",
+}
+
+
+class UrgencyLevel(StrEnum):
+    """How soon a patient should be seen."""
+
+    KIRMIZI = "kirmizi"
+    """Emergency: 112 or the emergency department now."""
+    SARI = "sari"
+    """Seen today."""
+    YESIL = "yesil"
+    """An appointment."""
+
+    @property
+    def severity(self) -> int:
+        """0 (yeşil), 1 (sarı), 2 (kırmızı)."""
+        return ("yesil", "sari", "kirmizi").index(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A place in the original text, in characters: `text[start:end]`."""
+
+    start: int
+    end: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end:
+            raise ValueError(f"not a span: {self.start}..{self.end}")
+
+
+@dataclass(frozen=True, slots=True)
+class RedFlag:
+    """One urgency rule that fired, and where.
+
+    `reason` is a sentence for the person at the desk, in Turkish.
+    """
+
+    id: str
+    level: UrgencyLevel
+    reason: str
+    span: Span
+    source: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract's keys: `id`, `reason`, `start`, `end`, and the additions `level`, `source`."""
+        return {
+            "id": self.id,
+            "reason": self.reason,
+            "start": self.span.start,
+            "end": self.span.end,
+            "level": self.level.value,
+            "source": self.source,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Urgency:
+    """The urgency of a complaint with the red flags found, worst first."""
+
+    level: UrgencyLevel
+    flags: tuple[RedFlag, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract's keys: `level`, `flags`."""
+        return {"level": self.level.value, "flags": [flag.as_json() for flag in self.flags]}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A stretch of the original text and what it adds to the first department's logit, in nats."""
+
+    span: Span
+    text: str
+    weight: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract's keys: `start`, `end`, `text`, `weight`."""
+        return {
+            "start": self.span.start,
+            "end": self.span.end,
+            "text": self.text,
+            "weight": round(self.weight, 4),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DepartmentScore:
+    """A department with its calibrated probability, its bookable clinic and that clinic's referral rule.
+
+    `clinic` is None where the hospital's list names none; `referral` is None where no referral is needed.
+    """
+
+    name: str
+    probability: float
+    clinic: str | None
+    referral: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract's keys: `name`, `probability`, `clinic`, `referral`."""
+        return {
+            "name": self.name,
+            "probability": round(self.probability, 6),
+            "clinic": self.clinic,
+            "referral": self.referral,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TriageResult:
+    """The answer to one complaint.
+
+    Attributes:
+        text: the complaint as it came.
+        departments: best first; empty only where the text could not be read as a complaint.
+        urgency: found by rules, before and apart from the departments.
+        abstain: whether the model declines to name one department.
+        reason: why it abstains, or why the first department was chosen over the model's own; else None.
+        question: the question that would help most where it abstains; else None.
+        evidence: the words that decided for the first department, strongest first.
+        model: the bundle's id and version.
+    """
+
+    text: str
+    departments: tuple[DepartmentScore, ...]
+    urgency: Urgency
+    abstain: bool
+    reason: str | None
+    question: str | None
+    evidence: tuple[Evidence, ...]
+    model: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract's keys, in the contract's order."""
+        return {
+            "text": self.text,
+            "departments": [department.as_json() for department in self.departments],
+            "urgency": self.urgency.as_json(),
+            "abstain": self.abstain,
+            "reason": self.reason,
+            "question": self.question,
+            "evidence": [item.as_json() for item in self.evidence],
+            "model": self.model,
+        }
+
+
