@@ -2,6 +2,90 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-def collect() -> None:
-    """Being written."""
+import typer
+
+from tetkik.cli.console import err, note, out, progress, t, warn
+
+if TYPE_CHECKING:
+    from tetkik.triage.collect import CrawlSummary
+
+_SHOWN_FAILURES = 5
+
+
+def collect(
+    *,
+    site: Annotated[
+        str, typer.Argument(help=t("A built-in site (doktorsitesi), or the TOML file that describes one."))
+    ],
+    folder: Annotated[
+        Path, typer.Option("--out", help=t("Folder of the collection; an earlier crawl in it goes on."))
+    ],
+    permission: Annotated[
+        bool,
+        typer.Option(
+            "--i-have-permission",
+            help=t("Your word that the site's owner allows the crawl, and the law the use of the texts."),
+        ),
+    ] = False,
+    contact: Annotated[
+        str, typer.Option(help=t("E-mail or web address that the site's owner can write to."))
+    ] = "",
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help=t("At most this many list pages now, in turn from the sections.")),
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help=t("Ask this host instead, such as a mirror on your own machine."))
+    ] = None,
+) -> None:
+    """One line a question into `complaints.jsonl`; what was done in `summary.json`."""
+    from tetkik.triage import collect as collecting
+
+    description = collecting.load_site(site, base_url=base_url)
+    with progress(description.id) as tell:
+        summary = collecting.collect(
+            description,
+            folder,
+            contact=contact,
+            permission=permission,
+            limit=limit,
+            progress=lambda step, done, total: tell(t(step), done, total),
+        )
+    _show(summary, folder)
+    if summary.ending is collecting.Ending.STOPPED:
+        warn("Stopped; run the same command again to go on where it ended.")
+        raise typer.Exit(130)
+    if summary.ending is collecting.Ending.LIMIT:
+        note("As many pages as asked for; run the same command again to go on.")
+    elif summary.ending is collecting.Ending.GIVEN_UP:
+        warn("The site failed too often in a row; run the same command again later to go on.")
+    if summary.failures:
+        raise typer.Exit(1)
+
+
+def _show(summary: CrawlSummary, folder: Path) -> None:
+    for label, rows in summary.rows_per_label.items():
+        out.print(f"{rows:>8}  {label}", markup=False)
+    out.print(
+        t(
+            "{rows} questions ({added} new) from {pages} list pages in {path}.",
+            rows=summary.rows,
+            added=summary.rows_added,
+            pages=summary.pages_done,
+            path=folder / "complaints.jsonl",
+        ),
+        markup=False,
+        soft_wrap=True,
+    )
+    if not summary.failures:
+        return
+    warn(
+        "Pages that could not be read: {count}; the next run tries them again ({path} lists them all).",
+        count=len(summary.failures),
+        path=folder / "summary.json",
+    )
+    for failure in summary.failures[:_SHOWN_FAILURES]:
+        err.print(f"  {failure.reason}: {failure.url}", style="dim", markup=False, soft_wrap=True)
