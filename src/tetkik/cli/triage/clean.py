@@ -2,6 +2,104 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-def clean() -> None:
-    """Being written."""
+import typer
+from rich.table import Table
+
+from tetkik.cli.console import language, out, progress, show_error, t
+from tetkik.settings import settings
+
+if TYPE_CHECKING:
+    from tetkik.triage.clean import Summary
+
+
+def clean(
+    *,
+    files: Annotated[
+        list[Path], typer.Argument(help=t("CSV, JSON lines, XLSX or Parquet files, in any mix."))
+    ],
+    target: Annotated[Path, typer.Option("--out", help=t("The clean table (CSV)."))],
+    text_column: Annotated[
+        str | None,
+        typer.Option(help=t("Column of the complaint. Default: text, soru, şikayet, complaint, …")),
+    ] = None,
+    label_column: Annotated[
+        str | None,
+        typer.Option(help=t("Column of the department. Default: label, bölüm, etiket, department, …")),
+    ] = None,
+    departments: Annotated[
+        Path | None, typer.Option(help=t("A hospital's own departments with their aliases (TOML)."))
+    ] = None,
+    sub_specialities: Annotated[
+        bool, typer.Option("--sub-specialities", help=t("Count sub-specialities as their department."))
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help=t("Folder of the report. Default: NAME.report beside the table."))
+    ] = None,
+    keep_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--keep-duplicates/--drop-duplicates",
+            help=t("Keep rows that repeat an earlier text under the same label."),
+        ),
+    ] = False,
+    keep_other_labels: Annotated[
+        bool,
+        typer.Option("--keep-other-labels", help=t("Keep rows whose label is no department of the list.")),
+    ] = False,
+    suspects: Annotated[
+        bool, typer.Option("--suspects/--no-suspects", help=t("Look for wrong labels (takes the longest)."))
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print the figures as one JSON object."))] = False,
+) -> None:
+    """One table of unique, masked complaints, and a report of everything that was done to get it."""
+    from tetkik.triage import clean as cleaning
+
+    options = cleaning.Options(
+        departments=cleaning.departments(departments, sub_specialities=sub_specialities),
+        columns=cleaning.Columns(text_column, label_column),
+        keep_duplicates=keep_duplicates,
+        keep_other_labels=keep_other_labels,
+        suspects=suspects,
+        max_chars=settings().max_text_chars,
+    )
+    folder = report or target.with_name(f"{target.stem}.report")
+    with progress("clean") as tell:
+        summary = cleaning.clean_files(
+            files,
+            target,
+            folder,
+            options,
+            language=language(),
+            progress=lambda step, done, total: tell(t(step), done, total),
+        )
+    if as_json:
+        out.print_json(json.dumps(summary.as_json(), ensure_ascii=False), indent=None)
+    else:
+        _show(summary)
+    failures = [file.failure for file in summary.files if file.failure is not None]
+    for failure in failures:
+        show_error(failure)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _show(summary: Summary) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_row(t("rows read"), str(summary.read))
+    table.add_row(t("kept"), str(summary.kept), style="bold")
+    for reason, count in summary.rejected.items():
+        table.add_row(f"  – {t(reason.value)}", str(count), style="dim")
+    table.add_row(t("Rows with personal data masked"), str(summary.masked_rows))
+    table.add_row(t("Rows with a near duplicate"), str(summary.in_groups))
+    table.add_row(t("Conflicting pairs"), str(len(summary.conflicts)))
+    if summary.judged is not None:
+        table.add_row(t("Suspected labels"), str(len(summary.suspects)))
+    out.print(table)
+    for path in (summary.out, summary.report / "report.html"):
+        out.print(str(path), markup=False, soft_wrap=True)

@@ -1,0 +1,91 @@
+"""Personal data replaced by tokens such as `[TCKN]`, `[TELEFON]`, `[AD]` and `[DOKTOR]`.
+
+What is known by its digits is in `numbers`, what is known by the words around it in `names`. Everything
+outside the tokens stays as it was, in its place.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tetkik.triage.clean import names, numbers
+
+
+class Personal(StrEnum):
+    """A kind of personal data, and the word in its token."""
+
+    IBAN = "IBAN"
+    EMAIL = "E-POSTA"
+    LINK = "BAĞLANTI"
+    TCKN = "TCKN"
+    BIRTH_DATE = "DOĞUM TARİHİ"
+    PHONE = "TELEFON"
+    DOCTOR = "DOKTOR"
+    NAME = "AD"
+
+    @property
+    def token(self) -> str:
+        """What stands in the text instead: `[TCKN]`."""
+        return f"[{self.value}]"
+
+
+# In the order of precedence: where two overlap, the first names the token.
+_FINDERS: tuple[tuple[Personal, Callable[[str], Iterator[tuple[int, int]]]], ...] = (
+    (Personal.IBAN, numbers.ibans),
+    (Personal.EMAIL, numbers.emails),
+    (Personal.LINK, numbers.links),
+    (Personal.TCKN, numbers.tckns),
+    (Personal.BIRTH_DATE, numbers.birth_dates),
+    (Personal.PHONE, numbers.phones),
+    (Personal.DOCTOR, names.doctors),
+    (Personal.NAME, names.persons),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Personal data at `text[start:end]`."""
+
+    start: int
+    end: int
+    kind: Personal
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """A text with its personal data replaced, and how many of each kind there were."""
+
+    text: str
+    counts: Counter[Personal]
+
+
+def find_personal(text: str) -> list[Found]:
+    """The personal data of a text, in order and apart from each other; overlapping finds are united."""
+    finds = [(start, end, rank) for rank, (_, finder) in enumerate(_FINDERS) for start, end in finder(text)]
+    united: list[tuple[int, int, int]] = []
+    for start, end, rank in sorted(finds):
+        if united and start < united[-1][1]:
+            first, last, best = united[-1]
+            united[-1] = (first, max(last, end), min(best, rank))
+        else:
+            united.append((start, end, rank))
+    return [Found(start, end, _FINDERS[rank][0]) for start, end, rank in united]
+
+
+def mask(text: str) -> Masked:
+    """Replace personal data by tokens.
+
+    Args:
+        text: in NFC; letters, case and spelling as the patient wrote them.
+    """
+    pieces: list[str] = []
+    counts: Counter[Personal] = Counter()
+    done = 0
+    for found in find_personal(text):
+        pieces += (text[done : found.start], found.kind.token)
+        counts[found.kind] += 1
+        done = found.end
+    return Masked("".join((*pieces, text[done:])), counts)
