@@ -2,6 +2,80 @@
 
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING, Annotated
 
-def compare() -> None:
-    """Being written."""
+import typer
+from rich.text import Text
+
+from tetkik.cli.console import language, out, progress, t
+from tetkik.cli.triage.evaluate import (
+    Data,
+    Replicates,
+    Seed,
+    brackets,
+    figure,
+    in_language,
+    say,
+    say_left_out,
+    table,
+)
+
+if TYPE_CHECKING:
+    from tetkik.triage.comparison import Comparison
+
+
+def compare(
+    first: Annotated[str, typer.Argument(help=t("One model: an id or a path."), metavar="A")],
+    second: Annotated[str, typer.Argument(help=t("The other model."), metavar="B")],
+    data: Data,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
+    bootstrap: Replicates = 1000,
+    seed: Seed = 0,
+) -> None:
+    """Who is right where, and whether the difference is more than chance."""
+    from tetkik.triage.comparison import compare as judge
+    from tetkik.triage.data import read_complaints
+    from tetkik.triage.predict import load_triage
+
+    complaints = read_complaints(data)
+    say_left_out(complaints.left_out)
+    scorers = load_triage(first), load_triage(second)
+    with progress(t("compare")) as report:
+        comparison = judge(*scorers, complaints, bootstrap=bootstrap, seed=seed, progress=in_language(report))
+    if as_json:
+        typer.echo(json.dumps(comparison.as_json(language()), ensure_ascii=False, allow_nan=False))
+    else:
+        _show(comparison)
+
+
+def _show(comparison: Comparison) -> None:
+    out.print(Text(t("{n} complaints", n=comparison.n), style="dim"))
+    out.print()
+    figures = table(t("model"), t("accuracy"), t("95%"), t("Macro-F1"), t("95%"))
+    for side in (comparison.first, comparison.second):
+        figures.add_row(
+            Text(side.model),
+            figure(side.accuracy),
+            brackets(side.ci["accuracy"]),
+            figure(side.macro_f1),
+            brackets(side.ci["macro_f1"]),
+        )
+    figures.add_row(
+        t("difference (B minus A)"),
+        figure(comparison.accuracy_difference, "{:+.3f}"),
+        brackets(comparison.ci["accuracy_difference"], "{:+.3f}"),
+        figure(comparison.macro_f1_difference, "{:+.3f}"),
+        brackets(comparison.ci["macro_f1_difference"], "{:+.3f}"),
+    )
+    out.print(figures)
+    out.print()
+    pairs = table("", t("B right"), t("B wrong"))
+    pairs.add_row(t("A right"), str(comparison.both_right), str(comparison.mcnemar.b))
+    pairs.add_row(t("A wrong"), str(comparison.mcnemar.c), str(comparison.both_wrong))
+    out.print(pairs)
+    out.print()
+    out.print(f"McNemar  p {comparison.mcnemar.p:.4g} · mid-p {comparison.mcnemar.mid_p:.4g}")
+    out.print()
+    say([sentence.in_language(language()) for sentence in comparison.conclusion])

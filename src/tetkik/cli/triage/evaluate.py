@@ -2,6 +2,194 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-def evaluate() -> None:
-    """Being written."""
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from tetkik.cli.console import language, note, out, progress, t
+from tetkik.settings import settings
+from tetkik.values import ProgressCallback
+
+if TYPE_CHECKING:
+    from tetkik.triage.figures import Evaluation
+    from tetkik.triage.metrics import Interval
+
+Data = Annotated[
+    Path, typer.Argument(help=t("A CSV file with the columns text and label."), metavar="DATA.csv")
+]
+Replicates = Annotated[
+    int, typer.Option("--bootstrap", min=0, help=t("Replicates for the intervals; 0 for none."))
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help=t("Of the bootstrap and of the typing errors."))]
+
+
+def evaluate(
+    data: Data,
+    *,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help=t("A built-in or imported id, a path, or a Hugging Face id.")),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", help=t("A folder for the pictures, metrics.json and report.html."))
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
+    bootstrap: Replicates = 1000,
+    seed: Seed = 0,
+    robustness: Annotated[
+        bool,
+        typer.Option(
+            "--robustness/--no-robustness", help=t("Score spoiled texts too, which is six times the work.")
+        ),
+    ] = True,
+) -> None:
+    """Figures with intervals, what they say in words, and with --out pictures and a page."""
+    from tetkik.triage.data import read_complaints
+    from tetkik.triage.evaluate import evaluate as judge
+    from tetkik.triage.evaluation_page import PAGE, check_target, write_evaluation
+    from tetkik.triage.predict import load_triage
+
+    if folder is not None:
+        check_target(folder)
+    complaints = read_complaints(data)
+    say_left_out(complaints.left_out)
+    scorer = load_triage(model or settings().triage_model)
+    with progress(t("evaluate")) as report:
+        evaluation = judge(
+            scorer,
+            complaints,
+            bootstrap=bootstrap,
+            seed=seed,
+            robustness=robustness,
+            progress=in_language(report),
+        )
+    if as_json:
+        typer.echo(json.dumps(evaluation.as_json(language()), ensure_ascii=False, allow_nan=False))
+    else:
+        _show(evaluation)
+    if folder is not None:
+        paths = write_evaluation(evaluation, folder, language())
+        note("{count} files are in {folder}; begin with {page}.", count=len(paths), folder=folder, page=PAGE)
+
+
+def say_left_out(left_out: Mapping[str, int]) -> None:
+    """One line for each reason for which rows of a file are not used."""
+    for reason, count in left_out.items():
+        note("Rows of the file left out ({reason}): {count}.", count=count, reason=t(reason))
+
+
+def in_language(report: ProgressCallback) -> ProgressCallback:
+    """`report` with the names of the steps in the user's language."""
+    return lambda step, done, total: report(t(step), done, total)
+
+
+def brackets(interval: Interval | None, form: str = "{:.3f}") -> str:
+    """An interval for a table; a dash for none."""
+    return f"{form.format(interval.low)} … {form.format(interval.high)}" if interval else "–"
+
+
+def figure(value: float | None, form: str = "{:.3f}") -> str:
+    """A figure for a table; a dash for none."""
+    return "–" if value is None else form.format(value)
+
+
+def table(*titles: str) -> Table:
+    """A plain table: the first column is words, the others are figures."""
+    made = Table(box=None, pad_edge=False, header_style="dim")
+    for place, title in enumerate(titles):
+        made.add_column(title, justify="right" if place else "left", no_wrap=place > 0)
+    return made
+
+
+def say(sentences: list[str]) -> None:
+    """Sentences as a list."""
+    for sentence in sentences:
+        grid = Table.grid(padding=(0, 1))
+        grid.add_row("•", Text(sentence))
+        out.print(grid)
+
+
+def _show(evaluation: Evaluation) -> None:
+    out.print(
+        Text(evaluation.model, style="bold"), Text(t("{n} complaints", n=len(evaluation.judged)), style="dim")
+    )
+    out.print()
+    for part in (_headline, _departments, _spoiled, _parts):
+        if (made := part(evaluation)) is not None:
+            out.print(made)
+            out.print()
+    say([sentence.in_language(language()) for sentence in evaluation.reading])
+    if evaluation.not_computed:
+        out.print()
+        for name, why in evaluation.not_computed.items():
+            out.print(Text(f"{name}: {why.in_language(language())}", style="dim"))
+
+
+def _headline(evaluation: Evaluation) -> Table:
+    made = table(t("figure"), t("value"), t("95%"))
+    rows = (
+        (t("Accuracy"), evaluation.accuracy, "accuracy"),
+        (t("Macro-F1"), evaluation.macro_f1, "macro_f1"),
+        (t("Macro precision"), evaluation.macro_precision, "macro_precision"),
+        (t("Macro recall"), evaluation.macro_recall, "macro_recall"),
+        (t("Among the first three"), evaluation.top3_accuracy, "top3_accuracy"),
+        (t("Calibration error (ECE)"), evaluation.ece, ""),
+        (t("Brier skill"), evaluation.brier_skill, ""),
+    )
+    for title, value, name in rows:
+        made.add_row(title, figure(value), brackets(evaluation.ci.get(name)) if name else "")
+    return made
+
+
+def _departments(evaluation: Evaluation) -> Table:
+    made = table(t("department"), "n", "F1", t("95%"), t("precision"), t("recall"), "AUROC")
+    present = [figures for figures in evaluation.per_label.values() if figures]
+    for item in sorted(present, key=lambda figures: -figures.support):
+        made.add_row(
+            Text(item.label),
+            str(item.support),
+            figure(item.f1),
+            brackets(item.ci["f1"], "{:.2f}"),
+            figure(item.precision),
+            figure(item.recall),
+            figure(item.auroc),
+        )
+    return made
+
+
+def _spoiled(evaluation: Evaluation) -> Table | None:
+    if not evaluation.robustness:
+        return None
+    made = table(t("spoiling"), t("accuracy"), t("change"), t("95%"), t("Macro-F1"), t("change"))
+    for item in evaluation.robustness:
+        made.add_row(
+            item.title.in_language(language()),
+            figure(item.accuracy),
+            figure(item.accuracy_change, "{:+.3f}"),
+            brackets(item.ci["accuracy_change"], "{:+.3f}"),
+            figure(item.macro_f1),
+            figure(item.macro_f1_change, "{:+.3f}"),
+        )
+    return made
+
+
+def _parts(evaluation: Evaluation) -> Table:
+    made = table(t("part"), "n", t("accuracy"), t("95%"), t("Macro-F1"))
+    dimension = ""
+    for part in evaluation.slices:
+        if dimension and part.dimension != dimension:
+            made.add_row()
+        dimension = part.dimension
+        made.add_row(
+            part.title.in_language(language()),
+            str(part.n),
+            figure(part.accuracy),
+            brackets(part.ci),
+            figure(part.macro_f1),
+        )
+    return made

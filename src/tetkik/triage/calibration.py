@@ -1,0 +1,119 @@
+"""Probabilities that mean what they say: temperature scaling, its measures, and when to abstain."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating]
+Ints = NDArray[np.int64]
+
+TEMPERATURES = (0.05, 20.0)
+"""The range in which a temperature is looked for; separable validation rows would have it go to 0."""
+
+
+def softmax(logits: Floats, temperature: float = 1.0) -> NDArray[np.float64]:
+    """Probabilities of `logits / temperature`.
+
+    Args:
+        logits: (rows, labels).
+        temperature: above 1 makes the probabilities more alike, below 1 less.
+
+    Returns:
+        (rows, labels), float64, rows sum to 1.
+    """
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    result: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return result
+
+
+def fit_temperature(logits: Floats, labels: Ints) -> float:
+    """The temperature with the least negative log-likelihood on held-out rows.
+
+    Guo et al., "On calibration of modern neural networks", ICML 2017. It never changes which label is first.
+
+    Args:
+        logits: (rows, labels).
+        labels: (rows,), index of the true label.
+
+    Raises:
+        ValueError: no rows.
+    """
+    from scipy.optimize import minimize_scalar
+
+    if len(labels) == 0:
+        raise ValueError("no rows to fit a temperature on")
+    rows = np.arange(len(labels))
+    wide = np.asarray(logits, dtype=np.float64)
+
+    def loss(log_temperature: float) -> float:
+        probabilities = softmax(wide, float(np.exp(log_temperature)))[rows, labels]
+        return float(-np.log(np.maximum(probabilities, 1e-300)).mean())
+
+    low, high = np.log(TEMPERATURES)
+    return float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))
+
+
+def ece(probabilities: Floats, labels: Ints, bins: int = 15) -> float:
+    """Expected calibration error of the first label, over bins of equal mass.
+
+    The bins hold equally many rows, not equal stretches of probability: Nixon et al., "Measuring calibration
+    in deep learning", 2019. Rows of equal probability stay in their order, so bins may part them.
+
+    Args:
+        probabilities: (rows, labels), rows sum to 1.
+        labels: (rows,), index of the true label.
+        bins: number of bins; with fewer rows each row is a bin.
+
+    Raises:
+        ValueError: no rows.
+    """
+    if len(labels) == 0:
+        raise ValueError("no rows")
+    top = probabilities.max(axis=1)
+    correct = (probabilities.argmax(axis=1) == labels).astype(np.float64)
+    order = np.argsort(top, kind="stable")
+    parts = np.array_split(order, min(bins, len(order)))
+    gaps = [abs(float(top[part].mean() - correct[part].mean())) * len(part) for part in parts]
+    return float(sum(gaps) / len(labels))
+
+
+def brier_skill(probabilities: Floats, labels: Ints) -> float:
+    """Brier skill score: 1 is perfect, 0 no better than always giving the labels' frequencies in these rows.
+
+    The multi-class Brier score (Brier, 1950) summed over labels, against that of the frequencies.
+
+    Args:
+        probabilities: (rows, labels).
+        labels: (rows,), index of the true label.
+
+    Raises:
+        ValueError: no rows, or all of one label, where the score has no meaning.
+    """
+    truth = np.zeros(probabilities.shape)
+    truth[np.arange(len(labels)), labels] = 1.0
+    if len(labels) == 0 or truth.any(axis=0).sum() < 2:
+        raise ValueError("the Brier skill score needs rows of two labels")
+    score = ((probabilities - truth) ** 2).sum(axis=1).mean()
+    reference = ((truth.mean(axis=0) - truth) ** 2).sum(axis=1).mean()
+    return float(1 - score / reference)
+
+
+def abstain_threshold(top_probabilities: Floats, coverage: float = 0.8) -> float:
+    """The probability under which a model abstains, so that it answers `coverage` of these rows.
+
+    Args:
+        top_probabilities: (rows,), the probability of each row's first label, on rows not trained on.
+        coverage: share of rows to answer, above 0 and at most 1.
+
+    Returns:
+        A threshold t: a share of at least `coverage` has a top probability of t or more.
+
+    Raises:
+        ValueError: no rows, or an impossible coverage.
+    """
+    if len(top_probabilities) == 0 or not 0 < coverage <= 1:
+        raise ValueError("needs rows, and a coverage above 0 and at most 1")
+    descending = np.sort(top_probabilities)[::-1]
+    return float(descending[int(np.ceil(coverage * len(descending))) - 1])

@@ -1,0 +1,226 @@
+"""The figures by which a classifier of complaints is judged, in NumPy.
+
+Every figure of decisions comes from sums over rows (`decision_columns`), so that the same lines give the
+point estimate from one vector of sums and a thousand bootstrap replicates from a matrix of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+NO_ANSWER = -1
+"""The predicted index of a row that got no answer; it is right for no label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A 95% interval."""
+
+    low: float
+    high: float
+
+    def as_json(self) -> list[float]:
+        """`[low, high]`."""
+        return [self.low, self.high]
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionFigures:
+    """What can be told from the decisions alone; NaN where a figure has no meaning.
+
+    Arrays have the leading shape of the sums they came from (none for a point estimate, (replicates,) for a
+    bootstrap); `precision`, `recall` and `f1` have labels as their last axis. The macro means are over labels
+    present in the data; a label that is present but never predicted counts there with precision 0.
+    """
+
+    accuracy: Floats
+    top3_accuracy: Floats
+    precision: Floats
+    recall: Floats
+    f1: Floats
+    macro_precision: Floats
+    macro_recall: Floats
+    macro_f1: Floats
+
+
+def unanswered(probabilities: Floats) -> NDArray[np.bool_]:
+    """The rows of NaN: texts for which there was no answer."""
+    missing: NDArray[np.bool_] = np.any(np.isnan(probabilities), axis=1)
+    return missing
+
+
+def predicted_labels(probabilities: Floats) -> Ints:
+    """The index of the most probable label of each row, the first of equals; NO_ANSWER for a row of NaN.
+
+    Args:
+        probabilities: (rows, labels).
+    """
+    unread = unanswered(probabilities)
+    best = np.argmax(np.where(unread[:, None], 0.0, probabilities), axis=1)
+    return np.where(unread, NO_ANSWER, best).astype(np.int64)
+
+
+def rank_of_truth(probabilities: Floats, truth: Ints) -> Ints:
+    """The place (1 is first) of the true label when labels are sorted by probability, then by index.
+
+    A row of NaN gets the place after the last.
+
+    Args:
+        probabilities: (rows, labels).
+        truth: (rows,), index of the true label.
+    """
+    labels = probabilities.shape[1]
+    own = np.take_along_axis(probabilities, truth[:, None], axis=1)
+    before = (probabilities > own) | ((probabilities == own) & (np.arange(labels) < truth[:, None]))
+    rank: Ints = np.where(unanswered(probabilities), labels + 1, 1 + before.sum(axis=1)).astype(np.int64)
+    return rank
+
+
+def confusion(truth: Ints, predicted: Ints, labels: int) -> Ints:
+    """Counts, (labels, labels): a row a true label, a column a predicted one; NO_ANSWER is not counted."""
+    answered = predicted != NO_ANSWER
+    flat = truth[answered] * labels + predicted[answered]
+    counts: Ints = np.bincount(flat, minlength=labels * labels).astype(np.int64)
+    return counts.reshape(labels, labels)
+
+
+def decision_columns(truth: Ints, predicted: Ints, labels: int, in_top3: NDArray[np.bool_]) -> Floats:
+    """One row of 0 and 1 for each complaint, whose sums give every decision figure.
+
+    Returns:
+        (rows, 3 · labels + 2): hit, predicted and true, each by label; in the top three; 1.
+    """
+    index = np.arange(labels)
+    true = truth[:, None] == index
+    chosen = predicted[:, None] == index
+    ones = np.ones((len(truth), 1), dtype=bool)
+    return np.hstack([true & chosen, chosen, true, in_top3[:, None], ones]).astype(np.float64)
+
+
+def decision_figures(sums: Floats) -> DecisionFigures:
+    """Figures from sums of the columns of `decision_columns`.
+
+    Args:
+        sums: (..., 3 · labels + 2); any leading shape.
+    """
+    labels = (sums.shape[-1] - 2) // 3
+    hit, chosen, true = (sums[..., part * labels : (part + 1) * labels] for part in range(3))
+    top3, rows = sums[..., -2], sums[..., -1]
+    present = true > 0
+    precision = _divide(hit, chosen)
+    recall = _divide(hit, true)
+    f1 = np.where(present, _divide(2 * hit, chosen + true), np.nan)
+    return DecisionFigures(
+        accuracy=_divide(hit.sum(axis=-1), rows),
+        top3_accuracy=_divide(top3, rows),
+        precision=precision,
+        recall=recall,
+        f1=f1,
+        macro_precision=_mean_where(np.where(chosen > 0, precision, 0.0), present),
+        macro_recall=_mean_where(recall, present),
+        macro_f1=_mean_where(f1, present),
+    )
+
+
+def _divide(above: Floats, below: Floats) -> Floats:
+    quotient: Floats = np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
+    return quotient
+
+
+def _mean_where(values: Floats, mask: NDArray[np.bool_]) -> Floats:
+    return _divide(np.where(mask, values, 0.0).sum(axis=-1), mask.sum(axis=-1).astype(np.float64))
+
+
+def roc_curve(scores: Floats, positive: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """False and true positive rates from (0, 0) to (1, 1), one point for each distinct score.
+
+    Args:
+        scores: (rows,).
+        positive: (rows,); both kinds must occur.
+    """
+    order = np.argsort(-scores, kind="stable")
+    last_of_ties = np.append(np.diff(scores[order]) != 0, True)
+    hits = np.cumsum(positive[order])[last_of_ties]
+    false = np.cumsum(~positive[order])[last_of_ties]
+    return np.append(0.0, false / false[-1]), np.append(0.0, hits / hits[-1])
+
+
+def auroc(scores: Floats, positive: NDArray[np.bool_]) -> float | None:
+    """Area under the ROC curve (ties count half); None where only one kind occurs."""
+    if positive.all() or not positive.any():
+        return None
+    above, _ = _placements(scores, positive)
+    return float(above.mean())
+
+
+def auroc_interval(scores: Floats, positive: NDArray[np.bool_], groups: Ints) -> Interval | None:
+    """95% interval of the AUROC with rows that come in groups, on the logit scale.
+
+    The variance is that of Obuchowski, "Nonparametric analysis of clustered ROC curve data", Biometrics 53
+    (1997) 567; with groups of one row it is DeLong's.
+
+    Args:
+        scores: (rows,).
+        positive: (rows,).
+        groups: (rows,), duplicate group of each row.
+
+    Returns:
+        None where it has no meaning: fewer than two groups of either kind, or an area of 0 or 1.
+    """
+    if positive.all() or not positive.any():
+        return None
+    above, below = _placements(scores, positive)
+    area = float(above.mean())
+    _, cluster = np.unique(groups, return_inverse=True)
+    clusters = int(cluster.max()) + 1
+    of_positive = np.bincount(cluster[positive], above - area, clusters)
+    of_negative = np.bincount(cluster[~positive], below - area, clusters)
+    positive_clusters = len(np.unique(cluster[positive]))
+    negative_clusters = len(np.unique(cluster[~positive]))
+    if min(positive_clusters, negative_clusters) < 2 or not 0 < area < 1:
+        return None
+    count, other = len(above), len(below)
+    variance = (
+        positive_clusters / (positive_clusters - 1) * (of_positive @ of_positive) / count**2
+        + negative_clusters / (negative_clusters - 1) * (of_negative @ of_negative) / other**2
+        + 2 * clusters / (clusters - 1) * (of_positive @ of_negative) / (count * other)
+    )
+    centre = np.log(area / (1 - area))
+    half = 1.959963984540054 * np.sqrt(max(float(variance), 0.0)) / (area * (1 - area))
+    return Interval(float(1 / (1 + np.exp(half - centre))), float(1 / (1 + np.exp(-half - centre))))
+
+
+def _placements(scores: Floats, positive: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """For each positive row the share of negatives below it; for each negative that of positives above."""
+    ups, downs = scores[positive], scores[~positive]
+    return _share_below(ups, np.sort(downs)), 1 - _share_below(downs, np.sort(ups))
+
+
+def _share_below(values: Floats, ordered: Floats) -> Floats:
+    left = np.searchsorted(ordered, values, "left")
+    right = np.searchsorted(ordered, values, "right")
+    return (left + right) / (2 * len(ordered))
+
+
+def accuracy_by_coverage(confidence: Floats, correct: NDArray[np.bool_]) -> Floats:
+    """Accuracy on the k most confident rows, k = 1 to all.
+
+    Rows of equal confidence have no order among themselves: each counts with their mean.
+
+    Args:
+        confidence: (rows,), the probability of the chosen label; 0 for a row without an answer.
+        correct: (rows,).
+
+    Returns:
+        (rows,); the last is the accuracy on all, and the mean is one minus the area under the
+        risk-coverage curve (Geifman and El-Yaniv, 2017).
+    """
+    _, block = np.unique(-confidence, return_inverse=True)
+    mean = np.bincount(block, correct.astype(np.float64)) / np.bincount(block)
+    return np.cumsum(mean[np.sort(block)]) / np.arange(1, len(confidence) + 1)
