@@ -1,0 +1,212 @@
+"""A trained encoder as ONNX, fp32 and int8, each held against torch."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tetkik.errors import TrainingError
+from tetkik.triage.calibration import softmax
+from tetkik.triage.transformer.model import OnnxNetwork
+from tetkik.triage.transformer.tokens import Ints, TextReader, padded
+
+LARGEST_FP32_DIFFERENCE = 1e-4
+"""A probability may differ by this much between torch and fp32 ONNX: rounding, not a different network."""
+LARGEST_INT8_DIFFERENCE = 0.05
+"""Above this, int8 is said to differ."""
+_PROTOBUF_LIMIT = 1_900_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How far the exported networks are from torch.
+
+    Attributes:
+        fp32: largest difference of a probability, torch against fp32 ONNX.
+        int8: the same against int8 ONNX.
+        int8_same_label: share of texts with the same first label in int8.
+        texts: how many texts were compared.
+    """
+
+    fp32: float
+    int8: float
+    int8_same_label: float
+    texts: int
+
+
+class _Logits(torch.nn.Module):
+    """A classifier with two inputs and one output."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+        return logits
+
+
+def export_fp32(model: Any, file: Path) -> None:
+    """Write the classifier `model` as ONNX with free batch and length.
+
+    Attention is written out (`eager`), which ONNX Runtime fuses better than the pieces of torch's own.
+
+    Args:
+        model: a sequence classifier of transformers; it is left as it is.
+        file: the file to write.
+
+    Raises:
+        TrainingError: torch cannot export this encoder.
+    """
+    network = copy.deepcopy(model).cpu().float().eval()
+    if hasattr(network, "set_attn_implementation"):
+        network.set_attn_implementation("eager")
+    ids = torch.randint(1, network.config.vocab_size, (2, 16), generator=torch.Generator().manual_seed(0))
+    free = torch.export.Dim.DYNAMIC
+    shape = {0: free, 1: free}
+    large = sum(p.numel() * p.element_size() for p in network.parameters()) > _PROTOBUF_LIMIT
+    try:
+        with _quiet_exporter(), torch.no_grad():
+            program = torch.onnx.export(
+                _Logits(network),
+                (ids, torch.ones_like(ids)),
+                dynamo=True,
+                verbose=False,
+                input_names=["input_ids", "attention_mask"],
+                output_names=["logits"],
+                dynamic_shapes={"input_ids": shape, "attention_mask": shape},
+            )
+    # Dozens of exceptions of torch, none of which tells the user more than its name.
+    except Exception as error:
+        raise TrainingError(
+            "This encoder cannot be exported to ONNX ({fault}); give another --base, such as a BERT, RoBERTa "
+            "or ELECTRA.",
+            fault=type(error).__name__,
+        ) from None
+    if program is None:
+        raise TypeError("torch.onnx.export returned nothing")
+    program.save(str(file), external_data=large)
+    _strip_notes(file)
+
+
+def _strip_notes(file: Path) -> None:
+    """Take out torch's notes on where each node came from: they name folders of the machine."""
+    import onnx
+
+    model = onnx.load(file, load_external_data=False)
+    graph = model.graph
+    for part in (
+        model,
+        graph,
+        *graph.node,
+        *graph.input,
+        *graph.output,
+        *graph.initializer,
+    ):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    # Shapes that torch noted contradict those that ONNX infers, and the quantiser stops at that.
+    del graph.value_info[:]
+    file.write_bytes(model.SerializeToString())
+
+
+def quantise(source: Path, target: Path) -> None:
+    """Write `source` with int8 weights and dynamic int8 activations.
+
+    Weights are signed with a scale for each channel. They get 7 of the 8 bits: processors without VNNI add
+    pairs of products in 16 bits, which 8-bit weights would overflow, so that the same bundle would answer
+    differently there (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
+    The head stays fp32.
+
+    Args:
+        source: fp32 ONNX.
+        target: the file to write.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with _quiet_exporter():
+        quantize_dynamic(
+            source,
+            target,
+            op_types_to_quantize=["MatMul", "Gather"],
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            reduce_range=True,
+            extra_options={"MatMulConstBOnly": True},
+        )
+
+
+def check_parity(
+    model: Any, reader: TextReader, *, fp32: Path, int8: Path, texts: Sequence[str], max_length: int
+) -> Parity:
+    """Hold both exports against torch: on `texts` one by one, and on batches of several shapes.
+
+    Raises:
+        TrainingError: fp32 ONNX differs by more than rounding.
+    """
+    network = copy.deepcopy(model).cpu().float().eval()
+    onnx_fp32, onnx_int8 = (OnnxNetwork(file.parent, file, reader) for file in (fp32, int8))
+    rows = reader.read(texts)
+    reference = np.concatenate([_torch(network, [row], reader.pad_id) for row in rows])
+    exact = _difference(reference, np.concatenate([onnx_fp32.logits_together([row]) for row in rows]))
+    for batch in _shapes(network.config.vocab_size, max_length):
+        exact = max(
+            exact, _difference(_torch(network, batch, reader.pad_id), onnx_fp32.logits_together(batch))
+        )
+    if exact > LARGEST_FP32_DIFFERENCE:
+        raise TrainingError(
+            "The exported network differs from the trained one by {difference:.1e} in a probability; give "
+            "another --base.",
+            difference=exact,
+        )
+    quantised = np.concatenate([onnx_int8.logits_together([row]) for row in rows])
+    same = float((quantised.argmax(axis=1) == reference.argmax(axis=1)).mean())
+    return Parity(exact, _difference(reference, quantised), same, len(rows))
+
+
+def _shapes(vocabulary: int, max_length: int) -> Iterator[list[Ints]]:
+    """Batches of made-up tokens: single and several, short and of the full length, even and uneven."""
+    random = np.random.default_rng(0)
+    for lengths in ((1,), (max_length,), (3, max_length), (5, 5, 9, 2)):
+        yield [random.integers(1, vocabulary, min(length, max_length)) for length in lengths]
+
+
+@torch.no_grad()
+def _torch(network: Any, rows: Sequence[Ints], pad_id: int) -> NDArray[np.float32]:
+    ids, mask = (torch.from_numpy(part) for part in padded(rows, pad_id))
+    logits: NDArray[np.float32] = network(input_ids=ids, attention_mask=mask).logits.numpy()
+    return logits
+
+
+def _difference(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
+    return float(np.abs(softmax(left) - softmax(right)).max())
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Without the exporters' remarks on packages that are not needed and calls that they make themselves."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    root = logging.getLogger()
+    before = [logger.level for logger in loggers]
+    root_level = root.level
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    root.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        root.setLevel(root_level)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,187 @@
+"""A fine-tuned encoder on ONNX Runtime: no torch, no transformers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.bundle import Bundle, Manifest
+from tetkik.errors import BundleCorrupt, MissingExtra
+from tetkik.settings import settings
+from tetkik.triage.calibration import softmax
+from tetkik.triage.transformer.tokens import Ints, TextReader
+from tetkik.values import Evidence, Span
+
+_WORD = re.compile(r"\w+(?:['’]\w+)*")
+_STRETCHES = 48
+"""Most stretches of a text that are left out one by one to find the evidence."""
+_BATCH = 16
+
+
+class OnnxNetwork:
+    """An exported encoder: texts in, logits out.
+
+    Args:
+        folder: where the files are, for messages.
+        network: the ONNX file with inputs `input_ids` and `attention_mask` and the output `logits`.
+        reader: the tokenizer.
+
+    Raises:
+        MissingExtra: ONNX Runtime is not installed.
+        BundleCorrupt: the file is not a network of this form.
+    """
+
+    def __init__(self, folder: Path, network: Path, reader: TextReader) -> None:
+        try:
+            import onnxruntime
+        except ImportError:
+            raise MissingExtra(
+                "A transformer model needs the package onnxruntime; `pip install 'tetkik[onnx]'`."
+            ) from None
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = settings().threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session: Any = onnxruntime.InferenceSession(
+                str(network), options, providers=["CPUExecutionProvider"]
+            )
+        # ONNX Runtime's own exceptions have no common root but this one.
+        except Exception as error:
+            raise _corrupt(folder, network, error) from None
+        found = {node.name for node in self._session.get_inputs()}
+        if found != {"input_ids", "attention_mask"}:
+            raise _corrupt(folder, network, ValueError("inputs"))
+        self._reader = reader
+
+    def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(texts, labels), float32.
+
+        Each text is run by itself: dynamic int8 takes its scale from the whole batch, so that in a batch the
+        answer to one complaint would depend on the others.
+        """
+        return np.concatenate([self.logits_together([row]) for row in self._reader.read(texts)])
+
+    def logits_together(self, rows: Sequence[Ints]) -> NDArray[np.float32]:
+        """The logits of rows of token numbers in one batch, (rows, labels), float32."""
+        ids, mask = self._reader.batch(rows)
+        output: NDArray[np.float32] = self._session.run(
+            ["logits"], {"input_ids": ids, "attention_mask": mask}
+        )[0]
+        return output
+
+    def read(self, texts: Sequence[str]) -> list[Ints]:
+        """Token numbers of each text."""
+        return self._reader.read(texts)
+
+
+def _corrupt(folder: Path, network: Path, error: Exception) -> BundleCorrupt:
+    return BundleCorrupt(
+        "{path}: {name} is not a text network that ONNX Runtime can run ({fault}); train or export it again.",
+        path=folder,
+        name=network.name,
+        fault=type(error).__name__,
+    )
+
+
+class OnnxTransformer:
+    """A triage model of the kind `transformer`."""
+
+    def __init__(self, manifest: Manifest, network: OnnxNetwork, temperature: float) -> None:
+        self._manifest = manifest
+        self._network = network
+        self._temperature = temperature
+
+    @classmethod
+    def load(cls, bundle: Bundle) -> OnnxTransformer:
+        """From an opened bundle.
+
+        Raises:
+            BundleCorrupt: its settings or its network cannot be used.
+            MissingExtra: ONNX Runtime or tokenizers is not installed.
+        """
+        manifest = bundle.manifest
+        try:
+            max_length = int(manifest.preprocessing["max_length"])
+            pad_id = int(manifest.preprocessing["pad_id"])
+            temperature = float(manifest.calibration["temperature"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleCorrupt(
+                "The manifest of {path} lacks what a transformer needs ({fault}); train or export it again.",
+                path=bundle.path,
+                fault=error,
+            ) from None
+        tokenizer = bundle.file("tokenizer.json")
+        try:
+            reader = TextReader.load(tokenizer, max_length, pad_id)
+        except MissingExtra:
+            raise
+        # The tokenizers package raises bare Exceptions.
+        except Exception:
+            raise BundleCorrupt(
+                "{path}: tokenizer.json is not a tokenizer that can be used; train or export it again.",
+                path=bundle.path,
+            ) from None
+        network = OnnxNetwork(bundle.path, bundle.file("model.onnx"), reader)
+        model = cls(manifest, network, temperature)
+        labels = network.logits([""]).shape[1]
+        if labels != len(manifest.labels):
+            raise BundleCorrupt(
+                "{path}: the network has {found} outputs and the manifest {named} labels; train or "
+                "export it again.",
+                path=bundle.path,
+                found=labels,
+                named=len(manifest.labels),
+            )
+        return model
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle says of itself."""
+        return self._manifest
+
+    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Calibrated probabilities, (texts, labels), float32, rows sum to 1; each text by itself."""
+        if not texts:
+            return np.zeros((0, len(self._manifest.labels)), dtype=np.float32)
+        return softmax(self._network.logits(texts), self._temperature).astype(np.float32)
+
+    def evidence(self, text: str, label: int) -> tuple[Evidence, ...]:
+        """The stretches whose absence lowers the label's log-odds, strongest first; the weight in nats.
+
+        Occlusion: Li et al., "Understanding neural networks through representation erasure", 2016. A
+        stretch is a word, or a few words in a long text.
+        """
+        stretches = _stretches(text)
+        if not stretches:
+            return ()
+        without = [f"{text[: span.start]} {text[span.end :]}" for span in stretches]
+        log_odds = self._log_odds([text, *without], label)
+        found = [
+            Evidence(span, text[span.start : span.end], float(log_odds[0] - odds))
+            for span, odds in zip(stretches, log_odds[1:], strict=True)
+            if odds < log_odds[0]
+        ]
+        return tuple(sorted(found, key=lambda item: (-item.weight, item.span.start)))
+
+    def _log_odds(self, texts: Sequence[str], label: int) -> NDArray[np.float64]:
+        rows = self._network.read(texts)
+        parts = [self._network.logits_together(rows[i : i + _BATCH]) for i in range(0, len(rows), _BATCH)]
+        scaled = np.concatenate(parts).astype(np.float64) / self._temperature
+        others = np.delete(scaled, label, axis=1)
+        highest = others.max(axis=1)
+        rest = highest + np.log(np.exp(others - highest[:, None]).sum(axis=1))
+        result: NDArray[np.float64] = scaled[:, label] - rest
+        return result
+
+
+def _stretches(text: str) -> list[Span]:
+    """The words of a text, or as many even runs of words as are looked at."""
+    words = [match.span() for match in _WORD.finditer(text)]
+    runs = np.array_split(np.arange(len(words)), min(len(words), _STRETCHES)) if words else []
+    return [Span(words[int(run[0])][0], words[int(run[-1])][1]) for run in runs]
