@@ -176,5 +176,3 @@ class TriageResult:
             "evidence": [item.as_json() for item in self.evidence],
             "model": self.model,
         }
-
-

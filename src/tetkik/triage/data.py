@@ -107,7 +107,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
         content = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(
-            "{path} is not UTF-8 at byte {byte}; `tetkik triage clean {path} --out clean.csv` reads other encodings.",
+            "{path} is not UTF-8 at byte {byte}; `tetkik triage clean` reads other encodings.",
             path=path,
             byte=error.start,
         ) from None
@@ -130,7 +130,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
         return [tuple(row.get(column) or "" for column in columns) for row in reader]
     except csv.Error as error:
         raise DataError(
-            "{path} cannot be read as CSV at line {line} ({fault}); `tetkik triage clean` reads broken files.",
+            "{path} is not readable CSV at line {line} ({fault}); `tetkik triage clean` reads broken files.",
             path=path,
             line=reader.line_num,
             fault=error,

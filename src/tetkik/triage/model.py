@@ -36,7 +36,7 @@ def load_model(model: str | Bundle) -> TriageModel:
     bundle = model if isinstance(model, Bundle) else resolve(model, Task.TRIAGE)
     match bundle.manifest.kind:
         case "linear":
-            from tetkik.triage.linear import LinearModel
+            from tetkik.triage.linear.model import LinearModel
 
             return LinearModel.load(bundle)
         case "transformer":
@@ -45,7 +45,7 @@ def load_model(model: str | Bundle) -> TriageModel:
             return OnnxTransformer.load(bundle)
         case other:
             raise BundleMismatch(
-                "{path} is a triage model of the kind {kind}, which this Tetkik does not know; update Tetkik.",
+                "{path} is a triage model of kind {kind}, which this Tetkik does not know; update Tetkik.",
                 path=bundle.path,
                 kind=other,
             )

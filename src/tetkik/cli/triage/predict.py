@@ -2,6 +2,121 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-def predict() -> None:
-    """Being written."""
+import typer
+
+from tetkik.cli.console import err, out, t
+from tetkik.cli.triage.answer import show_answer
+from tetkik.errors import InputError, TetkikError, UsageError
+from tetkik.settings import settings
+
+if TYPE_CHECKING:
+    pass
+
+_LONGEST_LINE = 1 << 24
+
+
+def predict(
+    texts: Annotated[list[str] | None, typer.Argument(help=t("Complaints."), metavar="[TEXT]...")] = None,
+    *,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            help=t("A CSV or JSONL file with a column text, a text file with one complaint a line, or -."),
+            metavar="FILE",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help=t("A built-in or imported id, a path, or a Hugging Face id.")),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print one JSON object a line."))] = False,
+) -> None:
+    """One answer for each complaint, in order; a bad row costs that row alone."""
+    from tetkik.triage.predict import load_triage
+
+    if not texts and source is None:
+        if sys.stdin.isatty():
+            raise UsageError(
+                "No complaint was given; type it in quotation marks or name a file with --input."
+            )
+        source = "-"
+    triage = load_triage(model or settings().triage_model)
+    failed = 0
+    for number, item in enumerate(_items(texts or [], source)):
+        if isinstance(item, TetkikError):
+            failed += 1
+            _show_failure(item, as_json)
+            continue
+        result = triage.predict(item)
+        if as_json:
+            typer.echo(json.dumps(result.as_json(), ensure_ascii=False))
+        else:
+            if number:
+                out.print()
+            show_answer(result)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _show_failure(error: TetkikError, as_json: bool) -> None:
+    sentence = error.in_language(settings().language)
+    if as_json:
+        typer.echo(json.dumps({"error": sentence}, ensure_ascii=False))
+    else:
+        err.print(sentence, style="red", markup=False, soft_wrap=True)
+
+
+def _items(texts: list[str], source: str | None) -> Iterator[str | TetkikError]:
+    yield from texts
+    if source == "-":
+        yield from _lines(sys.stdin.buffer, t("standard input"))
+    elif source is not None:
+        path = Path(source)
+        if path.suffix.lower() in {".csv", ".tsv"}:
+            yield from _csv(path)
+        else:
+            with path.open("rb") as file:
+                yield from _lines(file, str(path), jsonl=path.suffix.lower() in {".jsonl", ".ndjson"})
+
+
+def _lines(file: object, name: str, *, jsonl: bool | None = None) -> Iterator[str | TetkikError]:
+    """One complaint a line, as plain text or as a JSON object with a `text`."""
+    for number, raw in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), 1):  # type: ignore[attr-defined]
+        try:
+            line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+        except UnicodeDecodeError:
+            yield InputError("Line {number} of {name} is not UTF-8; convert it.", number=number, name=name)
+            continue
+        if not line.strip() and jsonl is not False:
+            continue
+        if jsonl or (jsonl is None and line.startswith("{")):
+            yield _from_json(line, number, name)
+        else:
+            yield line
+
+
+def _from_json(line: str, number: int, name: str) -> str | TetkikError:
+    try:
+        text = json.loads(line)["text"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        text = None
+    if isinstance(text, str):
+        return text
+    return InputError(
+        "Line {number} of {name} is not a JSON object with a text; correct that line.",
+        number=number,
+        name=name,
+    )
+
+
+def _csv(path: Path) -> Iterator[str | TetkikError]:
+    from tetkik.triage.data import read_columns
+
+    yield from (text for (text,) in read_columns(path, ("text",)))

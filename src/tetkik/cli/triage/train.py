@@ -2,6 +2,189 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-def train() -> None:
-    """Being written."""
+import typer
+
+from tetkik.cli.console import note, out, progress, t
+from tetkik.cli.triage.evaluate import in_language, say_left_out
+from tetkik.errors import UsageError
+from tetkik.values import DEPARTMENTS, ProgressCallback
+
+if TYPE_CHECKING:
+    from tetkik.bundle import Bundle
+    from tetkik.triage.data import Complaints
+
+
+class Kind(StrEnum):
+    """Family of models."""
+
+    LINEAR = "linear"
+    TRANSFORMER = "transformer"
+
+
+class Imbalance(StrEnum):
+    """What a transformer does about departments with few rows."""
+
+    NONE = "none"
+    WEIGHTS = "weights"
+    LOGIT_ADJUSTMENT = "logit_adjustment"
+    FOCAL = "focal"
+
+
+class Precision(StrEnum):
+    """The numbers in which a transformer is trained."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+
+def train(
+    data: Annotated[
+        Path, typer.Argument(help=t("A CSV file with the columns text and label."), metavar="DATA.csv")
+    ],
+    *,
+    folder: Annotated[Path, typer.Option("--out", help=t("The folder of the bundle to write."))],
+    kind: Annotated[
+        Kind, typer.Option("--kind", help=t("A light linear model, or a transformer."))
+    ] = Kind.LINEAR,
+    name: Annotated[
+        str | None, typer.Option("--id", help=t("Name of the model; without it the folder's name."))
+    ] = None,
+    all_labels: Annotated[
+        bool,
+        typer.Option("--all-labels", help=t("Learn every label of the table, not only the 15 departments.")),
+    ] = False,
+    licence: Annotated[
+        str, typer.Option("--licence", help=t("Licence of the weights, for the card."))
+    ] = "unknown",
+    data_name: Annotated[
+        str, typer.Option("--data-name", help=t("What the card calls the data."))
+    ] = "training table",
+    resume: Annotated[
+        bool, typer.Option("--resume", help=t("Go on with an interrupted training of the same data."))
+    ] = False,
+    assess: Annotated[
+        bool,
+        typer.Option(
+            "--assess/--no-assess", help=t("Linear: measure the card's figures by nested cross-validation.")
+        ),
+    ] = True,
+    deduplicate: Annotated[
+        bool,
+        typer.Option("--deduplicate/--no-deduplicate", help=t("Linear: look for near duplicates first.")),
+    ] = True,
+    base: Annotated[
+        str | None,
+        typer.Option("--base", help=t("Transformer: a Hugging Face id or a path; without it BioBERTurk.")),
+    ] = None,
+    tune: Annotated[
+        int,
+        typer.Option("--tune", min=0, help=t("Transformer: how many settings to try first, on validation.")),
+    ] = 0,
+    epochs: Annotated[
+        int, typer.Option("--epochs", min=1, help=t("Transformer: most passes over the data."))
+    ] = 5,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, help=t("Transformer: rows in one step."))
+    ] = 32,
+    learning_rate: Annotated[
+        float, typer.Option("--learning-rate", min=0, help=t("Transformer: highest learning rate."))
+    ] = 3e-5,
+    max_length: Annotated[
+        int, typer.Option("--max-length", min=8, help=t("Transformer: tokens read of a complaint."))
+    ] = 256,
+    imbalance: Annotated[
+        Imbalance, typer.Option("--imbalance", help=t("Transformer: what is done about rare departments."))
+    ] = Imbalance.WEIGHTS,
+    precision: Annotated[
+        Precision, typer.Option("--precision", help=t("Transformer: numbers to train in."))
+    ] = Precision.AUTO,
+    accumulation: Annotated[
+        int, typer.Option("--accumulation", min=1, help=t("Transformer: parts of a step, to save memory."))
+    ] = 1,
+    patience: Annotated[
+        int, typer.Option("--patience", min=1, help=t("Transformer: epochs without a gain before it stops."))
+    ] = 2,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help=t("Transformer: of the split and the weights."))
+    ] = 0,
+    threads: Annotated[
+        int, typer.Option("--threads", min=0, help=t("Transformer: CPU threads; 0 leaves torch's choice."))
+    ] = 0,
+    keep_fp32: Annotated[
+        bool, typer.Option("--keep-fp32", help=t("Transformer: put the fp32 network into the bundle too."))
+    ] = False,
+) -> None:
+    """A bundle with its card; nothing is written where the training does not end well."""
+    from tetkik.triage.data import read_complaints
+
+    if folder.suffix in {".zip", ".csv"}:
+        raise UsageError("--out {path} must be a folder; leave the ending out.", path=folder)
+    complaints = read_complaints(data, labels=None if all_labels else DEPARTMENTS)
+    say_left_out(complaints.left_out)
+    with progress(t("train")) as report:
+        tell = in_language(report)
+        if kind is Kind.LINEAR:
+            if tune:
+                note("The linear model always chooses its settings itself; --tune is for transformers.")
+            bundle = _linear(complaints, folder, name, licence, data_name, resume, assess, deduplicate, tell)
+        else:
+            from tetkik.triage.transformer.options import DEFAULT_BASE, TransformerOptions
+            from tetkik.triage.transformer.options import Imbalance as Balance
+            from tetkik.triage.transformer.options import Precision as Numbers
+            from tetkik.triage.transformer.train import train_transformer
+
+            options = TransformerOptions(
+                base=base or DEFAULT_BASE,
+                epochs=epochs,
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                max_length=max_length,
+                imbalance=Balance(imbalance.value),
+                patience=patience,
+                seed=seed,
+                precision=Numbers(precision.value),
+                accumulation=accumulation,
+                resume=resume,
+                tune=tune,
+                threads=threads,
+                keep_fp32=keep_fp32,
+            )
+            bundle = train_transformer(complaints, folder, options, tell)
+    _show(bundle)
+
+
+def _linear(
+    complaints: Complaints,
+    folder: Path,
+    name: str | None,
+    licence: str,
+    data_name: str,
+    resume: bool,
+    assess: bool,
+    deduplicate: bool,
+    tell: ProgressCallback,
+) -> Bundle:
+    from tetkik.triage.linear.train import LinearOptions, train_linear
+
+    options = LinearOptions(
+        id=name or folder.name,
+        assess=assess,
+        deduplicate=deduplicate,
+        resume=resume,
+        licence=licence,
+        data_name=data_name,
+    )
+    return train_linear(complaints, folder, options, tell)
+
+
+def _show(bundle: Bundle) -> None:
+    for metric in bundle.manifest.metrics:
+        interval = "" if metric.low is None else f"  {metric.low:.3f} - {metric.high:.3f}"
+        out.print(f"{metric.name:<16}{metric.value:.3f}{interval}  n {metric.n}", markup=False)
+    out.print(t("The model is in {path}.", path=bundle.path), markup=False, soft_wrap=True)

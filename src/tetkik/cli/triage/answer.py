@@ -1,0 +1,57 @@
+"""One triage answer on the terminal: urgency first, then the departments, then the words that decided."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from tetkik.cli.console import out, t
+from tetkik.values import TriageResult, UrgencyLevel
+
+_STYLE = {
+    UrgencyLevel.KIRMIZI: "bold white on red",
+    UrgencyLevel.SARI: "black on yellow",
+    UrgencyLevel.YESIL: "green",
+}
+_LEVEL = {
+    UrgencyLevel.KIRMIZI: "RED: emergency department or 112, now",
+    UrgencyLevel.SARI: "YELLOW: to be seen today",
+    UrgencyLevel.YESIL: "GREEN: by appointment",
+}
+_BAR = 24
+_SHOWN = 3
+
+
+def show_answer(result: TriageResult) -> None:
+    """Print one answer, at most about a dozen lines."""
+    out.print(_marked(result), soft_wrap=False)
+    level = result.urgency.level
+    out.print(Text(f" {t(_LEVEL[level])} ", style=_STYLE[level]))
+    for flag in result.urgency.flags:
+        quoted = result.text[flag.span.start : flag.span.end]
+        out.print(Text(f"  {flag.reason} ", style="bold").append(f"“{quoted}”", style="dim"))
+    for place, department in enumerate(result.departments[:_SHOWN]):
+        filled = round(_BAR * department.probability)
+        line = Text(f"  {department.name:<31}", style="bold" if place == 0 and not result.abstain else "")
+        line.append("█" * filled, style="cyan").append("░" * (_BAR - filled), style="dim")
+        line.append(f" {100 * department.probability:3.0f}%")
+        out.print(line)
+    if result.departments and not result.abstain:
+        first = result.departments[0]
+        if first.clinic:
+            booking = t("Book: {clinic}.", clinic=first.clinic)
+            out.print(Text(f"  {booking} {first.referral or t('No referral is needed.')}", style="dim"))
+    if result.reason:
+        out.print(Text(f"  {result.reason}", style="yellow" if result.abstain else "dim"))
+    if result.question:
+        out.print(Text("  ? ", style="bold yellow").append(result.question, style="bold"))
+
+
+def _marked(result: TriageResult) -> Text:
+    """The complaint with the deciding words underlined; control characters are shown, not obeyed."""
+    safe = "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in result.text[:1000])
+    text = Text(safe + ("…" if len(result.text) > len(safe) else ""))
+    for item in result.evidence:
+        text.stylize("underline", item.span.start, item.span.end)
+    for flag in result.urgency.flags:
+        text.stylize("bold red", flag.span.start, flag.span.end)
+    return text

@@ -1,0 +1,68 @@
+"""The question that would help most: the one whose answer tells most about the department."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.language import Language
+
+_MOSTLY = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question with the departments whose patients mostly say yes, and those who mostly say no."""
+
+    id: str
+    text: dict[Language, str]
+    yes: frozenset[str]
+    no: frozenset[str]
+
+    def chance_of_yes(self, department: str) -> float:
+        """How often a patient of that department says yes."""
+        if department in self.yes:
+            return _MOSTLY
+        return 1 - _MOSTLY if department in self.no else 0.5
+
+
+@cache
+def questions() -> tuple[Question, ...]:
+    """The built-in questions."""
+    table = tomllib.loads(resources.files("tetkik.triage").joinpath("questions.toml").read_text("utf-8"))
+    return tuple(
+        Question(
+            entry["id"],
+            {Language.TR: entry["tr"], Language.EN: entry["en"]},
+            frozenset(entry["yes"]),
+            frozenset(entry["no"]),
+        )
+        for entry in table["question"]
+    )
+
+
+def best_question(
+    labels: Sequence[str], probabilities: NDArray[np.floating], *, leave_out: Sequence[str] = ()
+) -> Question:
+    """The question with the greatest mutual information between its answer and the department.
+
+    Args:
+        labels: departments.
+        probabilities: (labels,), what is believed before the answer.
+        leave_out: ids of questions that the complaint answers already.
+    """
+    asked = [question for question in questions() if question.id not in leave_out]
+    return max(asked, key=lambda question: _information(question, labels, probabilities))
+
+
+def _information(question: Question, labels: Sequence[str], probabilities: NDArray[np.floating]) -> float:
+    yes = np.array([question.chance_of_yes(label) for label in labels])
+    both = np.stack([yes, 1 - yes]) * probabilities
+    answer = both.sum(axis=1, keepdims=True)
+    return float((both * np.log(np.maximum(both, 1e-12) / np.maximum(answer * probabilities, 1e-12))).sum())
