@@ -2,9 +2,9 @@
 
     TetkikError
      ├── UsageError            the command or the call itself is wrong
+     │    ├── MissingExtra          an optional package is not installed
      │    ├── PermissionNeeded      something that needs the user's explicit word
      │    └── SettingError          a setting has an impossible value
-     ├── MissingExtra          an optional package is not installed
      ├── InputError            one input (a file, a text) cannot be used
      │    └── DataError             a table: its columns, labels or rows
      ├── BundleError           a model bundle

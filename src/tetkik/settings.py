@@ -26,7 +26,7 @@ from tetkik.language import Language
 
 def config_file() -> Path:
     """The settings file: `TETKIK_CONFIG`, or `tetkik.toml` in the user's configuration folder."""
-    return Path(os.environ.get("TETKIK_CONFIG", user_config_path("tetkik") / "tetkik.toml"))
+    return Path(os.environ.get("TETKIK_CONFIG") or user_config_path("tetkik") / "tetkik.toml")
 
 
 def _system_language() -> Language:
@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     )
     models_dir: Path = Field(
         default_factory=lambda: user_data_path("tetkik") / "models",
-        description="Where imported and downloaded model bundles are kept.",
+        description="Where imported model bundles are kept. Default: `models` in the user's data folder.",
     )
     triage_model: str = Field(
         default="triage-linear-tr",
@@ -64,9 +64,7 @@ class Settings(BaseSettings):
         ge=100,
         description="A complaint longer than this is not read: it is answered with the reason.",
     )
-    threads: int = Field(
-        default=2, ge=1, le=256, description="Threads for one model run on ONNX Runtime."
-    )
+    threads: int = Field(default=2, ge=1, le=256, description="Threads for one model run on ONNX Runtime.")
 
     @classmethod
     def settings_customise_sources(  # noqa: D102 - documented by pydantic-settings
@@ -87,6 +85,9 @@ def settings() -> Settings:
     Raises:
         SettingError: a value that cannot be, with the setting's name.
     """
+    named = os.environ.get("TETKIK_CONFIG")
+    if named and not Path(named).is_file():
+        raise SettingError("There is no settings file {file}; correct TETKIK_CONFIG.", file=named)
     try:
         return Settings()
     except ValidationError as error:
@@ -104,4 +105,10 @@ def settings() -> Settings:
             "The settings file {file} is not valid TOML ({fault}); correct it or remove it.",
             file=config_file(),
             fault=error,
+        ) from None
+    except OSError as error:
+        raise SettingError(
+            "The settings file {file} cannot be read ({fault}); correct its permissions, or TETKIK_CONFIG.",
+            file=config_file(),
+            fault=error.strerror,
         ) from None

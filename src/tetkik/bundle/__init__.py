@@ -6,6 +6,7 @@ from tetkik.bundle.manifest import FORMAT_VERSION, Manifest, Metric, Task
 from tetkik.bundle.store import (
     Bundle,
     available,
+    bundle_folders,
     open_bundle,
     read_manifest,
     resolve,
@@ -22,6 +23,7 @@ __all__ = [
     "Metric",
     "Task",
     "available",
+    "bundle_folders",
     "export_bundle",
     "import_bundle",
     "metrics_table",

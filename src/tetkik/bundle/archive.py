@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import errno
+import lzma
 import shutil
 import stat
+import struct
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
-from tetkik.bundle.store import Bundle, is_bundle, open_bundle, staged_folder
+from tetkik.bundle.store import Bundle, builtin_folder, is_bundle, not_a_bundle, open_bundle, staged_folder
 from tetkik.errors import BundleCorrupt, BundleNotFound, OutputError
 
 _FILE_LIMIT = 2_000
 _BYTES_LIMIT = 32 << 30
 _RATIO_LIMIT = 200
+# Whatever a damaged or hostile zip makes the reader raise.
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    OSError,
+)
+# Errors of the disk, not of the archive.
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 _UNSAFE_SUFFIXES = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".bin", ".py", ".so", ".dll"}
 
 
@@ -25,6 +42,7 @@ def export_bundle(bundle: Bundle, target: Path) -> Path:
     """
     if target.exists():
         raise OutputError("{target} exists already; choose another name.", target=target)
+    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
     try:
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -32,8 +50,11 @@ def export_bundle(bundle: Bundle, target: Path) -> Path:
                 # A fixed date: two exports of one bundle are equal.
                 entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
                 entry.compress_type = zipfile.ZIP_DEFLATED
+                entry.create_system = 3
                 entry.external_attr = 0o644 << 16
-                with (bundle.path / name).open("rb") as source, archive.open(entry, "w") as out:
+                file = bundle.path / name
+                large = file.stat().st_size >= 1 << 30
+                with file.open("rb") as source, archive.open(entry, "w", force_zip64=large) as out:
                     shutil.copyfileobj(source, out)
         partial.replace(target)
     finally:
@@ -50,14 +71,18 @@ def import_bundle(source: Path, models_dir: Path) -> Bundle:
         OutputError: a bundle with that id is there already.
     """
     if not source.exists():
-        raise BundleNotFound("There is no file {path}.", path=source)
-    with TemporaryDirectory(prefix="tetkik-import-") as temporary:
-        if source.is_dir():
-            folder = source
-        else:
-            folder = _unpack(source, Path(temporary))
-        bundle = open_bundle(folder)
-        _refuse_unlisted(bundle)
+        raise BundleNotFound("There is no file {file}; check the path.", file=source)
+    models_dir.mkdir(parents=True, exist_ok=True)
+    # Unpacked where it is to stay: the system's folder for temporary files may be too small for a model.
+    with TemporaryDirectory(prefix=".import-", dir=models_dir) as temporary:
+        bundle = open_bundle(source if source.is_dir() else _unpack(source, Path(temporary)))
+        for name in bundle.manifest.files:
+            _refuse_code(source, name)
+        if is_bundle(builtin_folder() / bundle.manifest.id):
+            raise OutputError(
+                "{id} is the id of a built-in model, which would hide this one; train it under another id.",
+                id=bundle.manifest.id,
+            )
         target = models_dir / bundle.manifest.id
         if target.exists():
             raise OutputError(
@@ -73,6 +98,8 @@ def import_bundle(source: Path, models_dir: Path) -> Bundle:
 
 
 def _unpack(source: Path, into: Path) -> Path:
+    if not zipfile.is_zipfile(source):
+        raise not_a_bundle(source)
     try:
         with zipfile.ZipFile(source) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
@@ -89,7 +116,9 @@ def _unpack(source: Path, into: Path) -> Path:
                                 "{path} unpacks to more than it says; do not use it.", path=source
                             )
                         out.write(chunk)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
+    except _UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno in _DISK:
+            raise
         raise BundleCorrupt(
             "{path} is not a readable zip of a bundle ({fault}); fetch it again.",
             path=source,
@@ -100,30 +129,35 @@ def _unpack(source: Path, into: Path) -> Path:
     inner = [path for path in into.iterdir() if is_bundle(path)]
     if len(inner) == 1:
         return inner[0]
-    raise BundleCorrupt("{path} holds no manifest.json, so it is not a bundle.", path=source)
+    raise BundleCorrupt(
+        "{path} holds no manifest.json, so it is not a bundle; give the zip that export wrote.", path=source
+    )
 
 
 def _refuse_unsafe(source: Path, entries: list[zipfile.ZipInfo]) -> None:
     if len(entries) > _FILE_LIMIT:
-        raise BundleCorrupt("{path} holds more than {limit} files; do not use it.", path=source, limit=_FILE_LIMIT)
+        raise BundleCorrupt(
+            "{path} holds more than {limit} files; do not use it.", path=source, limit=_FILE_LIMIT
+        )
     for entry in entries:
         path = PurePosixPath(entry.filename)
         if path.is_absolute() or ".." in path.parts or "\\" in entry.filename or ":" in entry.filename:
             raise BundleCorrupt("{path} names a file outside itself; do not use it.", path=source)
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise BundleCorrupt("{path} holds a link; do not use it.", path=source)
+        _refuse_code(source, entry.filename)
         if entry.file_size > max(1 << 20, entry.compress_size * _RATIO_LIMIT):
             raise BundleCorrupt("{path} is a decompression bomb; do not use it.", path=source)
     if sum(entry.file_size for entry in entries) > _BYTES_LIMIT:
-        raise BundleCorrupt("{path} unpacks to more than {limit} bytes; do not use it.", path=source, limit=_BYTES_LIMIT)
+        raise BundleCorrupt(
+            "{path} unpacks to more than {limit} bytes; do not use it.", path=source, limit=_BYTES_LIMIT
+        )
 
 
-def _refuse_unlisted(bundle: Bundle) -> None:
-    for path in bundle.path.rglob("*"):
-        name = path.relative_to(bundle.path).as_posix()
-        if path.is_file() and path.suffix.lower() in _UNSAFE_SUFFIXES:
-            raise BundleCorrupt(
-                "{path} holds {name}, a kind of file that can run code when it is opened; do not use it.",
-                path=bundle.path,
-                name=name,
-            )
+def _refuse_code(source: Path, name: str) -> None:
+    if PurePosixPath(name).suffix.lower() in _UNSAFE_SUFFIXES:
+        raise BundleCorrupt(
+            "{path} holds {name}, a kind of file that can run code when it is opened; do not use it.",
+            path=source,
+            name=name,
+        )

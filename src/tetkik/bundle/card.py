@@ -60,9 +60,8 @@ def metrics_table(manifest: Manifest) -> str:
     rows = ["| figure | value | 95% interval | n | data | split |", "|---|---|---|---|---|---|"]
     for metric in manifest.metrics:
         interval = f"{metric.low:.3f} to {metric.high:.3f}" if metric.low is not None else "not computed"
-        rows.append(
-            f"| {metric.name} | {metric.value:.3f} | {interval} | {metric.n} | {metric.data} | {metric.split} |"
-        )
+        cells = (metric.name, f"{metric.value:.3f}", interval, str(metric.n), metric.data, metric.split)
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 

@@ -21,7 +21,7 @@ class Task(StrEnum):
 class Metric(BaseModel):
     """One measured figure with the data and split that it was measured on."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field(description="Name of the metric as `evaluate --json` spells it, such as `macro_f1`.")
     value: float = Field(description="The figure.")
@@ -31,13 +31,19 @@ class Metric(BaseModel):
     data: str = Field(description="The data set.")
     split: str = Field(description="The part of it, and how it was cut.")
 
+    @model_validator(mode="after")
+    def _interval_is_whole(self) -> Metric:
+        if (self.low is None) is not (self.high is None):
+            raise ValueError("an interval has both ends or none")
+        return self
+
 
 class Manifest(BaseModel):
     """The contents of `manifest.json`. Unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    format_version: int = Field(default=FORMAT_VERSION, description="Version of the bundle format.")
+    format_version: int = Field(default=FORMAT_VERSION, ge=1, description="Version of the bundle format.")
     id: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="Name of the model, as `--model` takes it."
     )

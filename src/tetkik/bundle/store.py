@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -69,7 +68,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
     files = {
         path.relative_to(folder).as_posix(): sha256_of(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
+        if path.is_file() and path != folder / MANIFEST
     }
     complete = manifest.model_copy(update={"files": files})
     text = json.dumps(complete.model_dump(mode="json"), ensure_ascii=False, indent=2)
@@ -92,15 +91,22 @@ def staged_folder(target: Path) -> Iterator[Path]:
             target=target,
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    stage = Path(mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    work = Path(mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    stage, earlier = work / "new", work / "old"
+    stage.mkdir()
     try:
         yield stage
+        # The earlier bundle only steps aside: nothing is lost where the new one cannot take its place.
         if target.exists():
-            shutil.rmtree(target)
-        stage.chmod(0o755)
-        os.replace(stage, target)  # noqa: PTH105 - the name says that it is atomic
+            target.replace(earlier)
+        try:
+            stage.replace(target)
+        except BaseException:
+            if earlier.exists() and not target.exists():
+                earlier.replace(target)
+            raise
     finally:
-        shutil.rmtree(stage, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def is_bundle(path: Path) -> bool:
@@ -121,9 +127,11 @@ def open_bundle(path: Path, task: Task | None = None) -> Bundle:
         BundleMismatch: for another task, or written by a newer format.
     """
     if path.is_file():
-        raise _not_a_bundle(path)
+        raise not_a_bundle(path)
     if not path.is_dir():
-        raise BundleNotFound("There is no model at {path}; `tetkik models list` names those there are.", path=path)
+        raise BundleNotFound(
+            "There is no model at {path}; `tetkik models list` names those there are.", path=path
+        )
     manifest = read_manifest(path)
     _verify_files(path, manifest)
     if task is not None and manifest.task is not task:
@@ -137,11 +145,17 @@ def open_bundle(path: Path, task: Task | None = None) -> Bundle:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read and check `manifest.json` in the folder `path`; the other files are not looked at."""
+    """Read and check `manifest.json` in the folder `path`; the other files are not looked at.
+
+    Raises:
+        BundleCorrupt: there is none, or it is not valid.
+        BundleMismatch: it was written by a newer format.
+    """
     file = path / MANIFEST
     if not file.is_file() or file.stat().st_size > _MANIFEST_LIMIT:
         raise BundleCorrupt(
-            "{path} is not a model bundle: it has no readable manifest.json; give the folder that training wrote.",
+            "{path} is not a model bundle: it has no readable manifest.json; "
+            "give the folder that training wrote.",
             path=path,
         )
     try:
@@ -149,11 +163,13 @@ def read_manifest(path: Path) -> Manifest:
         version = content.get("format_version") if isinstance(content, dict) else None
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise BundleMismatch(
-                "{path} was written in bundle format {version}, newer than this Tetkik reads; update Tetkik.",
+                "{path} was written in bundle format {version}, which is newer than this Tetkik; "
+                "update Tetkik.",
                 path=path,
                 version=version,
             )
-        return Manifest.model_validate(content)
+        # Strictly: "2" is no version, and 1 is no name.
+        return Manifest.model_validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         raise BundleCorrupt(
@@ -164,7 +180,8 @@ def read_manifest(path: Path) -> Manifest:
         ) from None
     except (ValueError, RecursionError) as error:
         raise BundleCorrupt(
-            "The manifest of {path} is not JSON ({fault}); the bundle is truncated or altered, fetch it again.",
+            "The manifest of {path} is not JSON ({fault}); "
+            "the bundle is truncated or altered, fetch it again.",
             path=path,
             fault=type(error).__name__,
         ) from None
@@ -194,7 +211,8 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
             )
 
 
-def _not_a_bundle(path: Path) -> BundleCorrupt:
+def not_a_bundle(path: Path) -> BundleCorrupt:
+    """What to say of a file that is offered as a model: a pickle, an archive, or neither."""
     with path.open("rb") as file:
         head = file.read(4)
     if head[:1] == b"\x80" or path.suffix in {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".ckpt"}:
@@ -234,7 +252,7 @@ def resolve(model: str, task: Task | None = None) -> Bundle:
 def _from_hub(model: str) -> Path:
     try:
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     except ImportError:
         raise BundleNotFound(
             "{model} looks like a Hugging Face id, and its client is not installed; "
@@ -252,15 +270,27 @@ def _from_hub(model: str) -> Path:
         ) from None
 
 
-def available() -> list[Bundle]:
-    """Every built-in and imported bundle, by id. A broken one is left out; `verify` says why."""
-    found: dict[str, Bundle] = {}
+def bundle_folders() -> list[Path]:
+    """The folder of every built-in and imported bundle, sound or not, by name; a built-in one comes first."""
+    found: dict[str, Path] = {}
     for folder in (builtin_folder(), settings().models_dir):
         if folder.is_dir():
             for path in sorted(folder.iterdir()):
-                if is_bundle(path):
-                    try:
-                        found.setdefault(path.name, Bundle(path, read_manifest(path)))
-                    except (BundleCorrupt, BundleMismatch):
-                        continue
+                # A dot: an import that is still under way.
+                if is_bundle(path) and not path.name.startswith("."):
+                    found.setdefault(path.name, path)
     return [found[name] for name in sorted(found)]
+
+
+def available() -> list[Bundle]:
+    """Every built-in and imported bundle, by name; the weights are not looked at.
+
+    A broken one is left out; `tetkik models verify` says why.
+    """
+    found = []
+    for path in bundle_folders():
+        try:
+            found.append(Bundle(path, read_manifest(path)))
+        except (BundleCorrupt, BundleMismatch):
+            continue
+    return found

@@ -9,22 +9,25 @@ import typer
 
 from tetkik import __version__
 from tetkik.cli import demo, doctor, models, triage
-from tetkik.cli.console import one_sentence, out, t
+from tetkik.cli.console import out, t
+from tetkik.cli.speech import Root, speaking
 from tetkik.values import DISCLAIMER
 
 app = typer.Typer(
     name="tetkik",
-    help=t("From a complaint in Turkish to the right department. {disclaimer}", disclaimer=t(DISCLAIMER["en"])),
+    cls=Root,
+    help=t(
+        "From a complaint in Turkish to the right department. {disclaimer}", disclaimer=t(DISCLAIMER["en"])
+    ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 app.command("demo", help=t("The main job, end to end, on built-in examples or your own."))(demo.demo)
-app.command("doctor", help=t("What is installed, which models, which device, and what is missing for what."))(
-    doctor.doctor
-)
+app.command("doctor", help=t("What is installed, what is missing, which models and device."))(doctor.doctor)
 app.add_typer(triage.app, name="triage", help=t("From a complaint to a department, with its urgency."))
 app.add_typer(models.app, name="models", help=t("Model bundles: list, show, verify, import, export."))
+speaking(app)
 
 
 def _print_version(wanted: bool) -> None:
@@ -37,7 +40,9 @@ def _print_version(wanted: bool) -> None:
 def _root(
     _version: Annotated[
         bool,
-        typer.Option("--version", help=t("Print the version and stop."), callback=_print_version, is_eager=True),
+        typer.Option(
+            "--version", help=t("Print the version and stop."), callback=_print_version, is_eager=True
+        ),
     ] = False,
 ) -> None:
     """Options of the command itself."""
@@ -49,5 +54,4 @@ def main() -> None:
         # A Windows or C locale must not turn ğ into an error.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")
-    with one_sentence():
-        app()
+    app(prog_name="tetkik")

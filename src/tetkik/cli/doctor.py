@@ -1,7 +1,129 @@
-"""`tetkik doctor`."""
+"""`tetkik doctor`: what is installed, what is missing for what, which models and device."""
 
 from __future__ import annotations
 
+import json
+from typing import Annotated
 
-def doctor() -> None:
-    """Being written."""
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from tetkik.cli.checkup import Checkup, Model, examine
+from tetkik.cli.console import language, out, t, warn
+
+_GOOD, _ABSENT, _BAD = Text("✓", "green"), Text("–", "dim"), Text("✗", "red")
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
+) -> None:
+    """Look at everything, change nothing; status 1 where the built-in triage model cannot be used."""
+    checkup = examine()
+    if as_json:
+        typer.echo(json.dumps(checkup.as_json(), ensure_ascii=False))
+    else:
+        _show(checkup)
+    if not checkup.sound:
+        raise typer.Exit(1)
+
+
+def _show(checkup: Checkup) -> None:
+    out.print(f"Tetkik {checkup.tetkik}", style="bold", end="")
+    out.print(f" · Python {checkup.python} · {checkup.platform}", style="dim", soft_wrap=True)
+    _section(t("Parts"), _parts(checkup))
+    _section(t("Models"), _models(checkup))
+    _section(t("Device"), _device(checkup))
+    _section(t("Settings"), _settings(checkup))
+    out.print()
+    if not checkup.sound:
+        warn("The built-in triage model cannot be used; install Tetkik again.")
+    for name in checkup.unknown_variables:
+        warn("{name} is not a setting of Tetkik and has no effect; check its spelling.", name=name)
+
+
+def _section(title: str, body: Table) -> None:
+    out.print()
+    out.print(title, style="bold")
+    out.print(body)
+
+
+def _grid() -> Table:
+    """A mark, a name, what there is to say, and a remark; nothing is cut short."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for _ in range(4):
+        grid.add_column(overflow="fold")
+    return grid
+
+
+def _parts(checkup: Checkup) -> Table:
+    grid = _grid()
+    if checkup.ngrams:
+        grid.add_row(_GOOD, "n-grams", t("compiled: the light model counts its n-grams in C"))
+    else:
+        grid.add_row(
+            _ABSENT,
+            "n-grams",
+            t(
+                "not compiled: NumPy gives the same answers more slowly; "
+                "install Tetkik again where there is a C compiler"
+            ),
+        )
+    for extra in checkup.extras:
+        if extra.missing:
+            lacking = t(
+                "{purpose}; missing: {names} (pip install 'tetkik[{extra}]')",
+                purpose=t(extra.purpose),
+                names=", ".join(extra.missing),
+                extra=extra.name,
+            )
+            grid.add_row(_ABSENT, extra.name, lacking)
+        else:
+            grid.add_row(_GOOD, extra.name, t(extra.purpose))
+    return grid
+
+
+def _models(checkup: Checkup) -> Table:
+    grid = _grid()
+    for model in checkup.models:
+        if model.fault is None:
+            grid.add_row(
+                _GOOD, model.id, t("{task}, {kind}: every hash matches", task=model.task, kind=model.kind)
+            )
+        else:
+            grid.add_row(_BAD, model.id, _fault(model))
+    return grid
+
+
+def _fault(model: Model) -> str:
+    return model.fault.in_language(language()) if model.fault else ""
+
+
+def _device(checkup: Checkup) -> Table:
+    grid = _grid()
+    grid.add_row(_GOOD, "CPU", t("cores: {count}", count=checkup.device.cores))
+    if checkup.device.torch_fault is not None:
+        fault = t(
+            "torch is installed but cannot be loaded ({fault}); install it again",
+            fault=checkup.device.torch_fault,
+        )
+        grid.add_row(_BAD, "CUDA", fault)
+    elif not checkup.device.torch:
+        grid.add_row(_ABSENT, "CUDA", t("not looked for: torch is not installed, and only training needs it"))
+    elif not checkup.device.cuda:
+        grid.add_row(_ABSENT, "CUDA", t("none: training runs on the CPU"))
+    for name in checkup.device.cuda:
+        grid.add_row(_GOOD, "CUDA", name)
+    return grid
+
+
+def _settings(checkup: Checkup) -> Table:
+    grid = _grid()
+    for setting in checkup.settings:
+        value = str(setting.value).lower() if isinstance(setting.value, bool) else str(setting.value)
+        grid.add_row(
+            "", setting.name, "–" if setting.value is None else value, Text(t(setting.origin), "dim")
+        )
+    there = t("there") if checkup.config_file.is_file() else t("not there, and not needed")
+    grid.add_row("", t("file"), str(checkup.config_file), Text(there, "dim"))
+    return grid

@@ -10,12 +10,16 @@ import typer
 from rich.table import Table
 
 from tetkik import bundle
-from tetkik.cli.console import out, t
+from tetkik.cli.console import note, out, show_error, t, warn
+from tetkik.errors import BundleError
 from tetkik.settings import settings
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-_Model = Annotated[str, typer.Argument(help=t("A built-in or imported id, a path, or a Hugging Face id."))]
+_Model = Annotated[
+    str,
+    typer.Argument(help=t("A built-in or imported id, a path, or a Hugging Face id."), metavar="MODEL"),
+]
 _Json = Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))]
 
 
@@ -25,17 +29,37 @@ def list_models(as_json: _Json = False) -> None:
     found = bundle.available()
     if as_json:
         for item in found:
-            entry = {"id": item.manifest.id, "version": item.manifest.version, "task": item.manifest.task.value}
-            out.print_json(json.dumps({**entry, "kind": item.manifest.kind, "path": str(item.path)}), indent=None)
-        return
-    table = Table(box=None, pad_edge=False)
-    for title in ("id", "version", "task", "kind", "MB"):
-        table.add_column(t(title))
+            out.print_json(json.dumps(_entry(item)), indent=None)
+    elif found:
+        out.print(_listing(found))
+    else:
+        note("There is no model yet; `tetkik models import` takes one in.")
+    if broken := len(bundle.bundle_folders()) - len(found):
+        warn("Broken models left out: {count}; `tetkik models verify` says why.", count=broken)
+
+
+def _entry(item: bundle.Bundle) -> dict[str, str]:
+    manifest = item.manifest
+    return {
+        "id": manifest.id,
+        "version": manifest.version,
+        "task": manifest.task.value,
+        "kind": manifest.kind,
+        "path": str(item.path),
+    }
+
+
+def _listing(found: list[bundle.Bundle]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in (t("id"), t("version"), t("task"), t("kind")):
+        table.add_column(title)
+    table.add_column("MB", justify="right")
     for item in found:
-        size = sum((item.path / name).stat().st_size for name in item.manifest.files) / 1e6
+        files = [item.path / name for name in item.manifest.files]
+        size = sum(file.stat().st_size for file in files if file.is_file()) / 1e6
         manifest = item.manifest
         table.add_row(manifest.id, manifest.version, manifest.task.value, manifest.kind, f"{size:.1f}")
-    out.print(table)
+    return table
 
 
 @app.command("show", help=t("What a model says of itself."))
@@ -46,25 +70,56 @@ def show(model: _Model, as_json: _Json = False) -> None:
         out.print_json(found.manifest.model_dump_json())
         return
     manifest = found.manifest
-    out.print(f"{manifest.name} · {manifest.task.value} · {manifest.kind} · {manifest.created}", style="bold")
-    out.print(str(found.path), style="dim", markup=False, soft_wrap=True)
-    out.print(", ".join(manifest.labels), markup=False)
-    table = Table(box=None, pad_edge=False)
-    for title in ("figure", "value", "95%", "n", "data", "split"):
-        table.add_column(t(title))
+    head = f"{manifest.name} · {manifest.task.value} · {manifest.kind} · {manifest.created}"
+    out.print(head, style="bold", soft_wrap=True)
+    out.print(str(found.path), style="dim", soft_wrap=True)
+    out.print()
+    out.print(", ".join(manifest.labels))
+    if manifest.metrics:
+        out.print()
+        out.print(_figures(manifest))
+
+
+def _figures(manifest: bundle.Manifest) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column(t("figure"), no_wrap=True)
+    for title in (t("value"), t("95%"), "n"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for title in (t("data"), t("split")):
+        table.add_column(title)
     for metric in manifest.metrics:
-        interval = "" if metric.low is None else f"{metric.low:.3f} - {metric.high:.3f}"
+        interval = "–" if metric.low is None else f"{metric.low:.3f} … {metric.high:.3f}"
         table.add_row(metric.name, f"{metric.value:.3f}", interval, str(metric.n), metric.data, metric.split)
-    out.print(table)
+    return table
 
 
 @app.command("verify", help=t("Check every hash of a model, or of all of them."))
-def verify(model: Annotated[str | None, typer.Argument(help=t("Which model; all without it."))] = None) -> None:
-    """One line a bundle; the first fault ends with its sentence."""
-    names = [model] if model else [str(item.path) for item in bundle.available()]
-    for name in names:
-        found = bundle.resolve(name)
-        out.print(t("{name}: {count} files, every hash matches.", name=found.manifest.name, count=len(found.manifest.files)))
+def verify(
+    model: Annotated[
+        str | None, typer.Argument(help=t("Which model; all without it."), metavar="[MODEL]")
+    ] = None,
+) -> None:
+    """One line a bundle; the others are checked though one is broken."""
+    if model is not None:
+        _say_sound(bundle.resolve(model))
+        return
+    broken = False
+    for path in bundle.bundle_folders():
+        try:
+            _say_sound(bundle.open_bundle(path))
+        except BundleError as error:
+            broken = True
+            show_error(error)
+    if broken:
+        raise typer.Exit(1)
+
+
+def _say_sound(found: bundle.Bundle) -> None:
+    count = len(found.manifest.files)
+    out.print(
+        t("{name}: {count} files, every hash matches.", name=found.manifest.name, count=count),
+        soft_wrap=True,
+    )
 
 
 @app.command("import", help=t("Take in a bundle: a folder, or the zip that export wrote."))
@@ -73,7 +128,7 @@ def import_model(
 ) -> None:
     """Verified before anything is kept."""
     found = bundle.import_bundle(source, settings().models_dir)
-    out.print(t("{name} is now at {path}.", name=found.manifest.name, path=found.path), soft_wrap=True, markup=False)
+    out.print(t("{name} is now at {path}.", name=found.manifest.name, path=found.path), soft_wrap=True)
 
 
 @app.command("export", help=t("Write a model as one zip file."))
@@ -82,4 +137,4 @@ def export_model(
     target: Annotated[Path, typer.Option("--out", help=t("The zip file to write."))],
 ) -> None:
     """The same bytes each time."""
-    out.print(str(bundle.export_bundle(bundle.resolve(model), target)), markup=False, soft_wrap=True)
+    out.print(str(bundle.export_bundle(bundle.resolve(model), target)), soft_wrap=True)

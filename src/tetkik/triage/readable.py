@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 
 from tetkik import turkish
@@ -22,6 +21,10 @@ _SUFFIX = re.compile(
     r"(?:iyor|uyor|yorum|yorsun|yoruz|yorlar|mis|mus|acak|ecek|mak|mek|dim|dum|tim|tum|dir|dur|lar|ler|larim|lerim"
     r"|imde|umda|umde|inda|inde|undan|inden|lik|luk|siz|suz|sizlik)(?:im|um|si|i|u|in|un|a|e|da|de|dan|den)?$"
 )
+
+
+_LOOKED_AT = 2_000
+"""Characters that tell the language well enough."""
 
 
 class Unreadable(StrEnum):
@@ -64,16 +67,17 @@ def why_unreadable(text: str, *, most_characters: int, lexicon: Lexicon | None =
         return Unreadable.EMPTY
     if len(text) > most_characters:
         return Unreadable.TOO_LONG
-    letters = [char for char in text if char.isalpha()]
-    if len(letters) < 2:
+    folded = turkish.fold(text[:_LOOKED_AT])
+    words = [word for word in folded.split() if not word.isdigit()]
+    if sum(len(word) for word in words) < 2:
         return Unreadable.NO_LETTERS
-    latin = sum(unicodedata.name(char, "").startswith("LATIN") for char in letters[:2000])
-    if latin < 0.6 * len(letters[:2000]):
+    if not folded.isascii() and sum(char.isascii() and char != " " for char in folded) < 0.6 * len(
+        folded.replace(" ", "")
+    ):
         return Unreadable.NOT_TURKISH
-    words = [word for word in turkish.fold(text).split() if not word.isdigit()]
     known = [_is_turkish(word) for word in words]
-    foreign = sum(word in _words().foreign and not yes for word, yes in zip(words, known, strict=True))
     plain = sum(known)
+    foreign = sum(word in _words().foreign and not yes for word, yes in zip(words, known, strict=True))
     if foreign >= 2 and foreign >= plain:
         return Unreadable.NOT_TURKISH
     if plain >= max(1, 0.15 * len(words)):
@@ -86,6 +90,7 @@ def why_unreadable(text: str, *, most_characters: int, lexicon: Lexicon | None =
     return Unreadable.NOT_TURKISH if foreign else Unreadable.NO_COMPLAINT
 
 
+@lru_cache(maxsize=1 << 14)
 def _is_turkish(word: str) -> bool:
     words = _words()
     if word in words.whole or _SUFFIX.search(word):

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def clean(
     *,
     files: Annotated[
-        list[Path], typer.Argument(help=t("CSV, JSON lines, XLSX or Parquet files, in any mix."))
+        list[Path],
+        typer.Argument(help=t("CSV, JSON lines, XLSX or Parquet files, in any mix."), metavar="FILE..."),
     ],
     target: Annotated[Path, typer.Option("--out", help=t("The clean table (CSV)."))],
     text_column: Annotated[

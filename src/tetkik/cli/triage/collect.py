@@ -18,7 +18,10 @@ _SHOWN_FAILURES = 5
 def collect(
     *,
     site: Annotated[
-        str, typer.Argument(help=t("A built-in site (doktorsitesi), or the TOML file that describes one."))
+        str,
+        typer.Argument(
+            help=t("A built-in site (doktorsitesi), or the TOML file that describes one."), metavar="SITE"
+        ),
     ],
     folder: Annotated[
         Path, typer.Option("--out", help=t("Folder of the collection; an earlier crawl in it goes on."))

@@ -19,9 +19,12 @@ five duplicate groups of the training data: no patient's words can be read out o
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,22 +124,25 @@ def prepare(text: str) -> bytes:
     return f" {' '.join(turkish.fold(text).split())} ".encode("ascii", "replace")
 
 
-def prepare_with_places(text: str) -> tuple[bytes, list[int]]:
-    """Like `prepare`, with the index in `text` that each byte came from (a space's is its neighbour's)."""
+class Word(NamedTuple):
+    """A word of a prepared text: `prepared[start:end]`, which came from `text[first:last]`."""
+
+    start: int
+    end: int
+    first: int
+    last: int
+
+
+def words_of(text: str) -> list[Word]:
+    """The words of `prepare(text)`, with where each came from in `text`."""
     folded, places = turkish.fold_with_places(text)
-    out, kept = [" "], [0]
-    for char, place in zip(folded, places, strict=True):
-        if char.isspace():
-            if out[-1] != " ":
-                out.append(" ")
-                kept.append(place)
-        else:
-            out.append(char)
-            kept.append(place)
-    if out[-1] != " ":
-        out.append(" ")
-        kept.append(len(text))
-    return "".join(out).encode("ascii", "replace"), kept
+    words: list[Word] = []
+    start = 1
+    for match in re.finditer(r"\S+", folded):
+        length = match.end() - match.start()
+        words.append(Word(start, start + length, places[match.start()], places[match.end() - 1] + 1))
+        start += length + 1
+    return words
 
 
 def _fnv(value: int, data: bytes) -> int:
@@ -211,7 +217,7 @@ def hits(text: bytes, lexicon: Lexicon) -> list[Hit]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Featuriser:
     """Turns texts into rows.
 
@@ -225,6 +231,18 @@ class Featuriser:
     words: Vocabulary
     lexicon: Lexicon
     term_idf: NDArray[np.float32]
+
+    @cached_property
+    def tables(self) -> tuple[object, ...]:
+        """What the C code reads."""
+        lexicon = self.lexicon
+        return (
+            *(self.characters.bits, self.characters.ranks, self.characters.idf),
+            *(self.words.bits, self.words.ranks, self.words.idf),
+            *(lexicon.keys, lexicon.children, lexicon.sieve, lexicon.node_term),
+            *(self.term_idf, lexicon.levels),
+            *(int(lexicon.levels.shape[1]), TERM_SCALE, DEPARTMENT_SCALE),
+        )
 
     @property
     def columns(self) -> int:
@@ -252,29 +270,25 @@ class Featuriser:
         """Rows of prepared texts (`prepare`)."""
         if ngrams is None:
             return self._rows_in_numpy(texts)
-        lexicon = self.lexicon
-        indptr, indices, values = ngrams.featurise(
-            list(texts),
-            self.characters.bits,
-            self.characters.ranks,
-            self.characters.idf,
-            self.words.bits,
-            self.words.ranks,
-            self.words.idf,
-            lexicon.keys,
-            lexicon.children,
-            lexicon.node_term,
-            self.term_idf,
-            lexicon.levels,
-            lexicon.levels.shape[1],
-            TERM_SCALE,
-            DEPARTMENT_SCALE,
-        )
+        indptr, indices, values = ngrams.featurise(list(texts), self.tables)
         return Rows(
             np.frombuffer(indptr, np.int64),
             np.frombuffer(indices, np.int32),
             np.frombuffer(values, np.float32),
         )
+
+    def scores(self, texts: list[bytes], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`rows(texts).times(weights)`, in one go.
+
+        Args:
+            texts: prepared texts.
+            weights: (columns, stride), float32, stride a multiple of 16.
+        """
+        if ngrams is None:
+            return self.rows(texts).times(weights)
+        out = np.empty((len(texts), weights.shape[1]), dtype=np.float32)
+        ngrams.score(texts, self.tables, weights, out, weights.shape[1])
+        return out
 
     def _rows_in_numpy(self, texts: Sequence[bytes]) -> Rows:
         columns: list[NDArray[np.int32]] = []
@@ -288,6 +302,26 @@ class Featuriser:
         indptr = np.concatenate([[0], np.cumsum([len(row) for row in columns])]).astype(np.int64)
         empty_i, empty_f = np.zeros(0, np.int32), np.zeros(0, np.float32)
         return Rows(indptr, np.concatenate([empty_i, *columns]), np.concatenate([empty_f, *values]))
+
+    def attribute(self, text: bytes, gain: NDArray[np.float32]) -> NDArray[np.float64]:
+        """What each byte of a prepared text adds to the sum of gain * value over its row, the constant apart.
+
+        Args:
+            text: a prepared text.
+            gain: (columns,), float32.
+
+        Returns:
+            (bytes,), float64; what an n-gram or a term adds is shared evenly among its bytes.
+        """
+        change = np.zeros(len(text) + 1)
+        if ngrams is not None:
+            ngrams.attribute(text, self.tables, np.ascontiguousarray(gain), change)
+        else:
+            for part in self.parts(text):
+                slope = float(gain[part.column]) * part.value / (part.end - part.start)
+                change[part.start] += slope
+                change[part.end] -= slope
+        return np.cumsum(change)[:-1]
 
     def parts(self, text: bytes) -> list[Part]:
         """What each stretch of a prepared text adds; summed by column they are its row but the constant."""

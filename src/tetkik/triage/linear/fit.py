@@ -23,7 +23,8 @@ from tetkik.triage.linear.lexicon import Lexicon, builtin
 from tetkik.triage.linear.solver import Loss, solve, stride_of
 from tetkik.triage.metrics import confusion
 
-INNER_FOLDS = 4
+INNER_FOLDS = 8
+"""Many, so that the temperature is fitted on models of nearly as many rows as the last one."""
 HOLDOUT_FROM = 20_000
 """From this many rows on, one tenth is held out to choose and calibrate on, instead of cross-validation."""
 _CHUNK = 20_000
@@ -46,7 +47,7 @@ class Choice:
     """
 
     softmax: float = 1.0
-    hinge: float = 2.5
+    hinge: float = 2.0
     mix: float = 2.0
     prior: float = 0.25
 
@@ -55,8 +56,8 @@ class Choice:
         return asdict(self)
 
 
-SOFTMAX = (0.5, 1.0, 2.0)
-HINGE = (1.5, 2.5, 5.0)
+SOFTMAX = (0.5, 1.0)
+HINGE = (2.0, 4.0)
 MIX = (0.0, 1.0, 2.0, 3.0)
 PRIOR = (0.0, 0.15, 0.3)
 DEFAULT = Choice()
@@ -200,8 +201,8 @@ def fit(
                 weights = solver.weights(loss, regularisation)
                 if large:
                     kept[loss] = weights
-                rows = solver.featuriser.rows([corpus.texts[i] for i in held])  # noqa: B023
-                return rows.times(weights)[:, : len(corpus.labels)]
+                found = solver.featuriser.scores([corpus.texts[i] for i in held], weights)  # noqa: B023
+                return found[:, : len(corpus.labels)]
 
             name = f"fold{fold}-{loss.name.lower()}-{regularisation}"
             scores[loss, regularisation][held] = score() if large else remember(name, score)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
@@ -22,6 +22,8 @@ from tetkik import turkish
 LEVELS = {"typical": 3, "common": 2, "possible": 1}
 _FNV_OFFSET, _FNV_PRIME = 2166136261, 16777619
 _DEPTH = 8
+_MIX = 0x9E3779B97F4A7C15
+_SIEVE_BITS = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +35,33 @@ class Lexicon:
         keys: (2^k,), uint64: open addressing on (node + 1) << 32 | FNV-1a of a stem; 0 is an empty slot.
         children: (2^k,), int32: the node that each key leads to.
         node_term: (nodes,), int32: the term that ends at a node, or -1. Node 0 is the root.
+        sieve: (2^13,), uint64: a bitmap over the first 19 bits of a mixed key, small enough for the cache.
     """
 
     levels: NDArray[np.uint8]
     keys: NDArray[np.uint64]
     children: NDArray[np.int32]
     node_term: NDArray[np.int32]
+    sieve: NDArray[np.uint64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        size = len(self.keys)
+        if size & (size - 1) or len(self.children) != size or not (self.keys == 0).any():
+            raise ValueError("the trie's table must be a power of two with an empty slot")
+        if self.children.min() < 0 or self.children.max() >= len(self.node_term):
+            raise ValueError("the trie leads out of its nodes")
+        if self.node_term.max(initial=-1) >= len(self.levels):
+            raise ValueError("the trie names a term that is not there")
+        mixed = self.keys[self.keys > 0] * np.uint64(_MIX)
+        bits = np.zeros(1 << _SIEVE_BITS, dtype=np.uint8)
+        bits[mixed >> np.uint64(64 - _SIEVE_BITS)] = 1
+        object.__setattr__(self, "sieve", np.packbits(bits, bitorder="little").view("<u8"))
 
     def child(self, node: int, stem_hash: int) -> int:
         """The node below `node` by a stem with that hash, or -1."""
         key = ((node + 1) << 32) | stem_hash
         mask = len(self.keys) - 1
-        slot = (key * 0x9E3779B97F4A7C15 % (1 << 64)) >> 32
+        slot = (key * _MIX % (1 << 64)) >> 32
         while True:
             found = int(self.keys[slot & mask])
             if found == key:
@@ -119,7 +136,7 @@ def build(terms: Sequence[tuple[str, ...]], levels: NDArray[np.uint8]) -> Lexico
         size *= 2
     keys, children = np.zeros(size, dtype=np.uint64), np.zeros(size, dtype=np.int32)
     for key, child in edges.items():
-        slot = (key * 0x9E3779B97F4A7C15 % (1 << 64)) >> 32
+        slot = (key * _MIX % (1 << 64)) >> 32
         while keys[slot & (size - 1)]:
             slot += 1
         keys[slot & (size - 1)] = key

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +13,17 @@ from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, Manifest
 from tetkik.errors import BundleCorrupt
-from tetkik.triage.calibration import softmax
-from tetkik.triage.linear.features import Featuriser, Vocabulary, prepare, prepare_with_places
+from tetkik.triage.linear.features import Featuriser, Vocabulary, prepare, words_of
 from tetkik.triage.linear.lexicon import Lexicon
 from tetkik.triage.linear.solver import stride_of
 from tetkik.values import Evidence, Span
 
 WEIGHTS = "model.npz"
-_CHUNK = 4_096
 _LEAST_SHARE = 0.1
 _MOST_EVIDENCE = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LinearModel:
     """A trained linear model.
 
@@ -48,7 +46,7 @@ class LinearModel:
         """
         path = bundle.file(WEIGHTS)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 featuriser = Featuriser(
                     Vocabulary(arrays["char_buckets"], arrays["char_idf"]),
                     Vocabulary(arrays["word_buckets"], arrays["word_idf"]),
@@ -88,16 +86,16 @@ class LinearModel:
 
     def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Scores whose softmax are the probabilities, (texts, labels), float32."""
-        labels = len(self.manifest.labels)
-        out = np.empty((len(texts), labels), dtype=np.float32)
-        for start in range(0, len(texts), _CHUNK):
-            rows = self.featuriser.rows([prepare(text) for text in texts[start : start + _CHUNK]])
-            out[start : start + _CHUNK] = rows.times(self.weights)[:, :labels]
-        return out
+        found = self.featuriser.scores([prepare(text) for text in texts], self.weights)
+        return found[:, : len(self.manifest.labels)]
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Calibrated probabilities, (texts, labels), float32, rows sum to 1."""
-        return softmax(self.logits(texts)).astype(np.float32)
+        found = self.logits(texts)
+        found -= found.max(axis=1, keepdims=True)
+        np.exp(found, out=found)
+        found /= found.sum(axis=1, keepdims=True)
+        return found
 
     def evidence(self, text: str, label: int) -> tuple[Evidence, ...]:
         """The words of `text` that speak for a label, strongest first, at most 8.
@@ -105,29 +103,18 @@ class LinearModel:
         A word's weight is what its characters add to the label's logit above the mean of the labels', each
         n-gram shared evenly among its characters. Words under a tenth of the strongest are left out.
         """
-        prepared, places = prepare_with_places(text)
-        labels = len(self.manifest.labels)
-        gain = self.weights[:, label] - self.weights[:, :labels].mean(axis=1)
-        parts = self.featuriser.parts(prepared)
-        if not parts:
+        words = words_of(text)
+        if not words:
             return ()
-        column, start, end = (
-            np.array([getattr(part, name) for part in parts]) for name in ("column", "start", "end")
-        )
-        slope = gain[column] * np.array([part.value for part in parts]) / (end - start)
-        change = np.zeros(len(prepared) + 1)
-        np.add.at(change, start, slope)
-        np.add.at(change, end, -slope)
-        by_character = np.cumsum(change)[:-1]
-        found = [
-            Evidence(span, text[span.start : span.end], float(by_character[first:last].sum()))
-            for first, last in _words(prepared)
-            for span in (Span(places[first], places[last - 1] + 1),)
-        ]
-        found = sorted((item for item in found if item.weight > 0), key=lambda item: -item.weight)
-        return tuple(item for item in found[:_MOST_EVIDENCE] if item.weight >= _LEAST_SHARE * found[0].weight)
+        by_character = self.featuriser.attribute(prepare(text), self._gains[label])
+        sums = np.add.reduceat(by_character, [place for word in words for place in word[:2]])[::2]
+        best = [int(i) for i in np.argsort(-sums, kind="stable")[:_MOST_EVIDENCE]]
+        least = max(_LEAST_SHARE * sums[best[0]], 1e-9)
+        spans = {i: Span(words[i].first, words[i].last) for i in best if sums[i] >= least}
+        return tuple(Evidence(span, text[span.start : span.end], float(sums[i])) for i, span in spans.items())
 
-
-def _words(prepared: bytes) -> list[tuple[int, int]]:
-    spaces = [index for index, byte in enumerate(prepared) if byte == 32]
-    return [(a + 1, b) for a, b in pairwise(spaces) if b > a + 1]
+    @cached_property
+    def _gains(self) -> NDArray[np.float32]:
+        """(labels, columns), float32: what a column adds to a label above the mean of the labels."""
+        weights = self.weights[:, : len(self.manifest.labels)]
+        return np.ascontiguousarray((weights - weights.mean(axis=1, keepdims=True)).T)

@@ -19,7 +19,8 @@ from tetkik.triage.linear.compiled import ngrams
 from tetkik.triage.linear.features import Rows
 
 LANES = 16
-TOLERANCE = 1e-2
+TOLERANCE = 0.03
+"""Passes end once the duals move by this share of what they moved in the first pass."""
 MAX_PASSES = 60
 
 

@@ -153,8 +153,8 @@ def nested_probabilities(
             remember=_prefixed(remember, f"outer{fold}"),
             tick=tick,
         )
-        rows = fitted.featuriser.rows([corpus.texts[i] for i in held])
-        probabilities[held] = softmax(rows.times(fitted.weights)[:, : len(corpus.labels)])
+        scores = fitted.featuriser.scores([corpus.texts[i] for i in held], fitted.weights)
+        probabilities[held] = softmax(scores[:, : len(corpus.labels)])
         if done is not None:
             done[0] += 1
     return probabilities
@@ -276,7 +276,7 @@ def _sections(fitted: Fitted, corpus: Corpus, split: str) -> list[CardSection]:
         CardSection(
             "Limits",
             "Questions typed on a web site are not what is said at a desk. Departments with few rows are "
-            f"weak. Below a probability of {fitted.abstain:.2f} no department is named and a question is asked "
+            f"weak. Below a probability of {fitted.abstain:.2f} none is named and a question is asked "
             "instead. Urgency does not come from this model but from rules. No word of a complaint can be "
             "read out of the weights: n-grams are stored as 22-bit hashes, and only where "
             f"{MIN_GROUPS} groups of duplicates had them.",

@@ -2,69 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Sequence
 
 import numpy as np
 
-from tetkik.bundle import CardSection, Metric
-from tetkik.triage.bootstrap import ClusterBootstrap, percentile_interval
-from tetkik.triage.calibration import brier_skill, ece
-from tetkik.triage.metrics import (
-    Floats,
-    Ints,
-    decision_columns,
-    decision_figures,
-    predicted_labels,
-    rank_of_truth,
-)
+from tetkik.bundle import CardSection
+from tetkik.triage.metrics import Ints
 from tetkik.triage.transformer.export import Parity
 from tetkik.triage.transformer.plan import Epoch
 from tetkik.triage.transformer.tune import Trial, trials_table
 
-_DECISIONS = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "top3_accuracy")
-_LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "onnx", "onnxruntime", "numpy")
-
-
-def test_metrics(probabilities: Floats, truth: Ints, groups: Ints, split: str) -> tuple[Metric, ...]:
-    """The figures on the test rows, those of decisions with a 95% interval from a bootstrap of groups.
-
-    Args:
-        probabilities: (rows, labels), calibrated, from the network that ships.
-        truth: (rows,).
-        groups: (rows,), duplicate group of each row.
-        split: how the rows were chosen.
-    """
-    in_top3 = rank_of_truth(probabilities, truth) <= 3
-    columns = decision_columns(truth, predicted_labels(probabilities), probabilities.shape[1], in_top3)
-    figures = decision_figures(columns.sum(axis=0))
-    draws = ClusterBootstrap(groups)
-    replicates = decision_figures(draws.sums(columns)) if draws.possible else None
-    found = []
-    for name in _DECISIONS:
-        interval = percentile_interval(getattr(replicates, name)) if replicates is not None else None
-        found.append(
-            Metric(
-                name=name,
-                value=float(getattr(figures, name)),
-                low=interval.low if interval else None,
-                high=interval.high if interval else None,
-                n=len(truth),
-                data="training table",
-                split=split,
-            )
-        )
-    plain = {"ece": ece(probabilities, truth), "brier_skill": brier_skill(probabilities, truth)}
-    found += [
-        Metric(name=name, value=value, n=len(truth), data="training table", split=split)
-        for name, value in plain.items()
-    ]
-    return tuple(found)
-
-
-def libraries() -> dict[str, str]:
-    """Versions of the libraries that have a part in the result."""
-    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
+LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "onnx", "onnxruntime", "numpy")
 
 
 def epochs_table(epochs: Sequence[Epoch], best: int) -> str:

@@ -15,6 +15,7 @@ from tetkik.bundle.store import is_bundle
 from tetkik.errors import MissingExtra, OutputError, UsageError
 from tetkik.language import translate
 from tetkik.settings import settings
+from tetkik.triage.card import library_versions, measured
 from tetkik.triage.data import Complaints
 from tetkik.triage.metrics import Floats
 from tetkik.triage.transformer.options import Precision, TransformerOptions
@@ -223,11 +224,11 @@ def _manifest(
         },
         thresholds={"abstain": calibrated.abstain},
         calibration={"method": "temperature", "temperature": calibrated.temperature},
-        metrics=report.test_metrics(
+        metrics=measured(
             calibrated.test_probabilities,
             prepared.truth[test],
             prepared.groups[test],
-            f"test, 10% by label and duplicate group, seed {options.seed}",
+            split=f"test, 10% by label and duplicate group, seed {options.seed}",
         ),
         training={
             **options.as_json(),
@@ -237,7 +238,7 @@ def _manifest(
             "rows_left_out": prepared.complaints.left_out,
             "onnx_difference": {"fp32": parity.fp32, "int8": parity.int8, "texts": parity.texts},
         },
-        libraries=report.libraries(),
+        libraries=library_versions(report.LIBRARIES),
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
 

@@ -1,0 +1,80 @@
+# Everything a fresh machine needs is Python 3.11 or newer and make.
+#
+#   make demo         the main job, end to end, on built-in examples
+#   make test         every check: style, types, imports between rooms, tests
+#   make lint         the checks without the tests
+#   make docs         the reference pages, from the code
+#   make benchmarks   speed of the network; with DATA=complaints.csv the others too
+#   make clean        remove what the above made
+#
+# On Linux pip's default torch is a CUDA build of several gigabytes; the CPU build is enough for the tests:
+#
+#   make test PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+
+VENV ?= .venv
+PIP_ARGS ?=
+PYTEST_ARGS ?=
+DATA ?=
+URGENCY ?=
+BIN := $(VENV)/bin
+# What an installation depends on; the Python sources are used where they lie.
+BUILT_FROM := pyproject.toml $(wildcard src/tetkik/triage/linear/*.c)
+USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+
+.PHONY: demo test lint docs benchmarks clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.light
+	@$(BIN)/tetkik demo
+
+test: lint
+	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+docs: $(VENV)/.dev
+	$(BIN)/python docs/generate.py
+
+benchmarks: $(VENV)/.dev
+	$(BIN)/python benchmarks/triage_int8.py
+ifneq ($(DATA),)
+	$(BIN)/python benchmarks/triage.py --data "$(DATA)"
+	$(BIN)/python benchmarks/triage_speed.py --data "$(DATA)"
+	$(BIN)/python benchmarks/triage_training.py --data "$(DATA)"
+	$(BIN)/python benchmarks/triage_clean.py --data "$(DATA)"
+	$(BIN)/python benchmarks/triage_imbalance.py "$(DATA)"
+endif
+ifneq ($(URGENCY),)
+	$(BIN)/python benchmarks/triage_urgency.py --data "$(URGENCY)" --half all
+endif
+
+clean:
+	rm -rf $(VENV) build dist demo-out .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -f src/tetkik/triage/linear/_ngrams*.so
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf src/*.egg-info
+
+$(BIN)/python:
+	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3 python; do \
+		if "$$python" -c '$(USABLE)' >/dev/null 2>&1; then \
+			exec "$$python" -m venv $(VENV); \
+		fi; \
+	done; \
+	echo "Tetkik needs Python 3.11 or newer with its venv module, and none was found; install it" \
+		"(on Debian and Ubuntu: apt install python3 python3-venv) and run make again, or name one" \
+		"with PYTHON=/path/to/python3." >&2; \
+	exit 1
+
+$(VENV)/.light: $(BIN)/python $(BUILT_FROM)
+	@echo "Installing Tetkik into $(VENV) (the first time takes a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e .
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python $(BUILT_FROM)
+	@echo "Installing Tetkik with everything for its tests into $(VENV) (the first time takes minutes) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e '.[dev]'
+	@touch $@ $(VENV)/.light

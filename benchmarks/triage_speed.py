@@ -1,0 +1,81 @@
+"""Speed of prediction on one core, against the yardstick, in one run.
+
+    python benchmarks/triage_speed.py --data complaints.csv [--rows 2000]
+
+Both sides are asked about the same complaints; each figure is the median over rounds in which the two take
+turns. The yardstick gives a decision, Tetkik calibrated probabilities. "In full" is everything that `triage
+predict` answers: urgency, abstention, evidence, clinic.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
+
+from tetkik.triage.data import read_complaints  # noqa: E402 - after the threads
+from tetkik.triage.predict import load_triage  # noqa: E402
+from tetkik.values import DEPARTMENTS  # noqa: E402
+from yardstick import yardstick  # noqa: E402
+
+ROUNDS = 7
+SINGLES = 300
+_LOAD = "from tetkik.bundle import resolve; from tetkik.triage.model import load_model; import time; "
+_LOAD += "s = time.perf_counter(); load_model('triage-linear-tr'); print(time.perf_counter() - s)"
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long one call takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--rows", type=int, default=2000)
+    arguments = parser.parse_args()
+    complaints = read_complaints(arguments.data, labels=DEPARTMENTS)
+    pipeline = yardstick().fit(complaints.texts, complaints.labels)
+    triage = load_triage()
+    texts = list(complaints.texts[: arguments.rows])
+    batch: list[tuple[float, float]] = []
+    for _ in range(ROUNDS):
+        ours = seconds(lambda: triage.model.probabilities(texts))
+        batch.append((ours, seconds(lambda: pipeline.decision_function(texts))))
+    single: list[tuple[float, float]] = []
+    full: list[float] = []
+    for text in texts[:SINGLES]:
+        ours = seconds(lambda text=text: triage.model.probabilities([text]))  # type: ignore[misc]
+        single.append((ours, seconds(lambda text=text: pipeline.decision_function([text]))))  # type: ignore[misc]
+        full.append(seconds(lambda text=text: triage.predict(text)))  # type: ignore[misc]
+    loads = [
+        float(
+            subprocess.run([sys.executable, "-c", _LOAD], capture_output=True, text=True, check=True).stdout
+        )
+        for _ in range(ROUNDS)
+    ]
+    print("| figure | tetkik | yardstick | times as fast |")
+    print("|---|---|---|---|")
+    for title, pairs, count in (("batch, a text", batch, len(texts)), ("single text", single, 1)):
+        a, b = (statistics.median(pair[side] for pair in pairs) / count for side in (0, 1))
+        ratio = statistics.median(theirs / ours for ours, theirs in pairs)
+        print(f"| {title} (median of {len(pairs)}) | {1e6 * a:.0f} µs | {1e6 * b:.0f} µs | {ratio:.1f} |")
+    print(f"| single text in full (median of {len(full)}) | {1e6 * statistics.median(full):.0f} µs | | |")
+    print(
+        f"| loading the built-in model (median of {ROUNDS}) | {1e3 * statistics.median(loads):.0f} ms | | |"
+    )
+
+
+if __name__ == "__main__":
+    main()

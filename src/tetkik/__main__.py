@@ -1,0 +1,5 @@
+"""`python -m tetkik`: the command line."""
+
+from tetkik.cli import main
+
+main()

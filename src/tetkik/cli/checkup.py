@@ -1,0 +1,240 @@
+"""What `tetkik doctor` finds: values only; nothing is changed and nothing goes over a network."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import re
+import tomllib
+import warnings
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from tetkik import __version__, bundle
+from tetkik.bundle.store import builtin_folder
+from tetkik.errors import BundleError
+from tetkik.settings import Settings, config_file, settings
+
+PURPOSES = {
+    "onnx": "running neural models",
+    "data": "collecting and cleaning complaints",
+    "train": "training light models, judging any model",
+    "torch": "fine-tuning networks",
+}
+"""What each optional group of packages is for."""
+_NOT_SHOWN = {"all", "dev"}
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """An optional group of packages: the versions of those installed, and the names of those missing."""
+
+    name: str
+    purpose: str
+    installed: dict[str, str]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A bundle that was found; `fault` is None where every hash matches."""
+
+    id: str
+    task: str
+    kind: str
+    path: Path
+    fault: BundleError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What a model can run on.
+
+    Attributes:
+        cores: processor cores that this process may use.
+        torch: whether torch is installed.
+        cuda: names of the CUDA devices; empty where torch is not installed.
+        torch_fault: why torch cannot be loaded although it is installed; else None.
+    """
+
+    cores: int
+    torch: bool
+    cuda: tuple[str, ...] = ()
+    torch_fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SettingInForce:
+    """A setting, its value, and where that comes from: `environment`, `file` or `default`."""
+
+    name: str
+    value: str | int | bool | None
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """Everything that `tetkik doctor` says."""
+
+    tetkik: str
+    python: str
+    platform: str
+    ngrams: bool
+    extras: tuple[Extra, ...]
+    models: tuple[Model, ...]
+    device: Device
+    settings: tuple[SettingInForce, ...]
+    config_file: Path
+    unknown_variables: tuple[str, ...]
+    sound: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Keys may be added, never renamed."""
+        return {
+            "ok": self.sound,
+            "tetkik": self.tetkik,
+            "python": self.python,
+            "platform": self.platform,
+            "compiled_ngrams": self.ngrams,
+            "extras": {
+                extra.name: {"installed": extra.installed, "missing": list(extra.missing)}
+                for extra in self.extras
+            },
+            "models": [
+                {
+                    "id": model.id,
+                    "task": model.task or None,
+                    "kind": model.kind or None,
+                    "path": str(model.path),
+                    "ok": model.fault is None,
+                    "fault": str(model.fault) if model.fault else None,
+                }
+                for model in self.models
+            ],
+            "device": {
+                "cpu_cores": self.device.cores,
+                "cuda": list(self.device.cuda),
+                "torch": self.device.torch,
+                "torch_fault": self.device.torch_fault,
+            },
+            "settings": {
+                setting.name: {"value": setting.value, "origin": setting.origin} for setting in self.settings
+            },
+            "config_file": str(self.config_file),
+            "offline": settings().offline,
+            "unknown_variables": list(self.unknown_variables),
+        }
+
+
+def examine() -> Checkup:
+    """Look at everything.
+
+    Raises:
+        SettingError: a setting has an impossible value.
+    """
+    models = _models()
+    return Checkup(
+        tetkik=__version__,
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        ngrams=_has_ngrams(),
+        extras=extras(),
+        models=models,
+        device=_device(),
+        settings=_settings_in_force(),
+        config_file=config_file(),
+        unknown_variables=_unknown_variables(),
+        sound=any(model.path.parent == builtin_folder() and model.fault is None for model in models),
+    )
+
+
+def extras() -> tuple[Extra, ...]:
+    """The optional groups as the installed package declares them, each with what is installed of it."""
+    wanted: dict[str, list[str]] = {}
+    for requirement in metadata.requires("tetkik") or []:
+        name, _, marker = requirement.partition(";")
+        group = re.search(r"extra == ['\"]([\w-]+)['\"]", marker)
+        package = re.match(r"[\w.-]+", name)
+        if group and package and group[1] not in _NOT_SHOWN and package[0] != "tetkik":
+            wanted.setdefault(group[1], []).append(package[0])
+    return tuple(_extra(name, packages) for name, packages in wanted.items())
+
+
+def _extra(name: str, packages: list[str]) -> Extra:
+    installed: dict[str, str] = {}
+    for package in packages:
+        if (version := _version_of(package)) is not None:
+            installed[package] = version
+    missing = tuple(package for package in packages if package not in installed)
+    return Extra(name, PURPOSES.get(name, ""), installed, missing)
+
+
+def _version_of(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _has_ngrams() -> bool:
+    try:
+        importlib.import_module("tetkik.triage.linear._ngrams")
+    except ImportError:
+        return False
+    return True
+
+
+def _models() -> tuple[Model, ...]:
+    folders = bundle.bundle_folders()
+    own = builtin_folder() / Settings.model_fields["triage_model"].default
+    if own not in folders:
+        folders.insert(0, own)
+    return tuple(_model(folder) for folder in folders)
+
+
+def _model(folder: Path) -> Model:
+    try:
+        manifest = bundle.open_bundle(folder).manifest
+    except BundleError as fault:
+        return Model(folder.name, "", "", folder, fault)
+    return Model(manifest.id, manifest.task.value, manifest.kind, folder, None)
+
+
+def _device() -> Device:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if _version_of("torch") is None:
+        return Device(cores, torch=False)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import torch
+
+            names = tuple(torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count()))
+    except (ImportError, OSError, RuntimeError) as fault:
+        return Device(cores, torch=True, torch_fault=" ".join(str(fault).split())[:200])
+    return Device(cores, torch=True, cuda=names)
+
+
+def _settings_in_force() -> tuple[SettingInForce, ...]:
+    file = config_file()
+    in_file = set(tomllib.loads(file.read_text("utf-8"))) if file.is_file() else set()
+    in_environment = {name.upper() for name in os.environ}
+    found = []
+    for name, value in settings():
+        if f"TETKIK_{name.upper()}" in in_environment:
+            origin = "environment"
+        else:
+            origin = "file" if name in in_file else "default"
+        plain = value if isinstance(value, int) or value is None else str(value)
+        found.append(SettingInForce(name, plain, origin))
+    return tuple(found)
+
+
+def _unknown_variables() -> tuple[str, ...]:
+    known = {"TETKIK_CONFIG", *(f"TETKIK_{name.upper()}" for name in Settings.model_fields)}
+    return tuple(
+        sorted(name for name in os.environ if name.startswith("TETKIK_") and name.upper() not in known)
+    )

@@ -1,0 +1,36 @@
+"""The urgency of a complaint."""
+
+from __future__ import annotations
+
+from tetkik.triage.urgency.rulefile import load_rules
+from tetkik.triage.urgency.rules import Rule, RuleSet
+from tetkik.triage.urgency.symptoms import Occurrence, Reading
+from tetkik.values import RedFlag, Span, Urgency, UrgencyLevel
+
+_WHOLE_SPAN = 12
+"""Words: symptoms of one rule further apart are shown by the first of them."""
+
+
+def assess(text: str, rules: RuleSet | None = None) -> Urgency:
+    """How soon the writer of a complaint should be seen.
+
+    Args:
+        text: the complaint, as it came.
+        rules: other rules than those of the settings.
+
+    Returns:
+        The level and the rules that fired, worst first, each with its place in `text`.
+    """
+    rules = rules or load_rules()
+    reading = rules.recogniser.read(text)
+    fired = rules.matches(reading)
+    level = max((rule.level for rule, _ in fired), key=lambda lv: lv.severity, default=UrgencyLevel.YESIL)
+    return Urgency(level, tuple(_flag(rule, chosen, reading) for rule, chosen in fired))
+
+
+def _flag(rule: Rule, chosen: tuple[Occurrence, ...], reading: Reading) -> RedFlag:
+    first = min(o.first for o in chosen)
+    last = max(o.last for o in chosen)
+    if last - first > _WHOLE_SPAN:
+        first, last = chosen[0].first, chosen[0].last
+    return RedFlag(rule.id, rule.level, rule.reason, Span(*reading.text.span_of(first, last)), rule.source)

@@ -1,0 +1,171 @@
+"""A complaint cut into words, clauses and sentences, with what each clause says of its symptoms."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tetkik import turkish
+from tetkik.triage.urgency.grammar import WordForm, form_of
+
+_WORD = re.compile(r"[a-z0-9]+")
+_MARK = re.compile(r"(?<!\d)[.,/-]|[.,/-](?!\d)|[!?;:…\n()]")
+"""What divides sentences and lists; not the point of 39.5 or the stroke of 12/8."""
+_STOPS = frozenset(".!?;:…\n")
+_LIST_ITEM = 2
+
+
+class Status(StrEnum):
+    """What the writer says of a symptom."""
+
+    PRESENT = "present"
+    DENIED = "denied"
+    PAST = "past"
+    SUPPOSED = "supposed"
+    OTHERS = "others"
+    """A relative's, told as family history."""
+
+
+@dataclass(slots=True)
+class Clause:
+    """Words `first` to `last` (indexes), closed by a verb, a conjunction or a full stop."""
+
+    first: int
+    last: int
+    denied: bool = False
+    denied_from: int = 0
+    denier: int = -1
+    resolver: int = -1
+    isnot_at: int = -1
+    past: bool = False
+    asked: bool = False
+    supposed_at: int = -1
+    others: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A complaint, read.
+
+    Attributes:
+        original: as it came.
+        folded: by `tetkik.turkish.fold`.
+        words: the folded words.
+        starts: where each word begins in `folded`.
+        places: the index in `original` of each folded character.
+        forms: the grammar of each word.
+        comma: whether a comma (or a dash, a slash) stands before each word.
+        sentence: the number of the sentence of each word.
+        clause: the number of the clause of each word.
+        clauses: the clauses.
+    """
+
+    original: str
+    folded: str
+    words: list[str]
+    starts: list[int]
+    places: Sequence[int]
+    forms: list[WordForm]
+    comma: list[bool]
+    sentence: list[int]
+    clause: list[int]
+    clauses: list[Clause]
+
+    def span_of(self, first: int, last: int) -> tuple[int, int]:
+        """Where words `first` to `last` stand in the original text: (start, end), in characters."""
+        end = self.starts[last] + len(self.words[last]) - 1
+        return self.places[self.starts[first]], self.places[end] + 1
+
+
+def read(text: str) -> Text:
+    """Cut a complaint into words and clauses."""
+    folded = turkish.fold(text)
+    # Most texts fold letter by letter; then a place is the same in both.
+    places: Sequence[int] = range(len(text))
+    if len(folded) != len(text):
+        folded, places = turkish.fold_with_places(text)
+    words: list[str] = []
+    starts: list[int] = []
+    forms: list[WordForm] = []
+    comma: list[bool] = []
+    sentence: list[int] = []
+    clause: list[int] = []
+    clauses: list[Clause] = []
+    marks = [(mark.start(), mark[0] in _STOPS) for mark in _MARK.finditer(text)]
+    marks.append((len(text), False))
+    passed = sentences = 0
+    for index, match in enumerate(_WORD.finditer(folded)):
+        start = match.start()
+        form = form_of(match[0])
+        has_comma = stopped = False
+        while marks[passed][0] < places[start]:
+            if marks[passed][1]:
+                stopped = True
+            else:
+                has_comma = True
+            passed += 1
+        sentences += stopped
+        # The question particle belongs to the verb before it.
+        if not index or stopped or form.opens or (forms[-1].ends and not form.asks):
+            clauses.append(Clause(index, index))
+        clauses[-1].last = index
+        words.append(match[0])
+        starts.append(start)
+        forms.append(form)
+        comma.append(has_comma and not stopped)
+        sentence.append(sentences)
+        clause.append(len(clauses) - 1)
+    for item in clauses:
+        _judge(item, forms, comma)
+    return Text(text, folded, words, starts, places, forms, comma, sentence, clause, clauses)
+
+
+def _judge(clause: Clause, forms: list[WordForm], comma: list[bool]) -> None:
+    ne_seen = 0
+    kin = fate = told_fate = False
+    for index in range(clause.first, clause.last + 1):
+        form = forms[index]
+        if not form.notable:
+            continue
+        if form.isnot:
+            clause.isnot_at = index
+        elif form.denies:
+            clause.denied = True
+            clause.denier = index
+        if form.resolves:
+            clause.resolver = index
+        if form.past or (form.told and index >= clause.last - 1):
+            clause.past = True
+        if form.asks:
+            earlier = forms[index - 1] if index > clause.first else form
+            clause.asked = clause.asked or not (form.advises or earlier.advises or forms[clause.last].ongoing)
+        if form.supposes:
+            clause.supposed_at = index
+        kin = kin or form.kin
+        # "vardı" is also what the writer had: a relative's only where one is named.
+        fate = fate or (form.fate and not form.told)
+        told_fate = told_fate or (form.fate and form.told)
+        ne_seen += form.ne
+    clause.others = (fate and (kin or clause.past)) or (told_fate and kin)
+    if ne_seen >= 2:
+        clause.denied = True
+        clause.denier = -1
+        clause.denied_from = clause.first
+    elif clause.denied:
+        clause.denied_from = _reach(clause, comma)
+
+
+def _reach(clause: Clause, comma: list[bool]) -> int:
+    """How far back a "yok" reaches: over commas only through a bare list ("ateş, öksürük, balgam yok")."""
+    commas = [i for i in range(clause.first + 1, clause.last + 1) if comma[i]]
+    if not commas:
+        return clause.first
+    starts = [clause.first, *commas]
+    ends = [*commas, clause.last]
+    lengths = [b - a for a, b in zip(starts, ends, strict=True)]
+    most = _LIST_ITEM if len(commas) > 1 else 1
+    if all(length <= most for length in lengths):
+        return clause.first
+    return commas[-1]

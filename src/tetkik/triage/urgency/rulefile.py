@@ -1,0 +1,160 @@
+"""Reading a rule file: plain TOML, checked entry by entry.
+
+A hospital's own file (`settings().triage_rules`) takes the built-in file's place and may add words and
+symptoms of its own (`[words]`, `[symptoms]`, as in `symptoms.toml`).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from tetkik.errors import DataError, SettingError
+from tetkik.settings import settings
+from tetkik.triage.urgency.rules import Rule, RuleSet
+from tetkik.triage.urgency.symptoms import Recogniser, builtin_table, recogniser
+from tetkik.values import UrgencyLevel
+
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("id", "level", "reason", "reason_en", "source", "example"), str),
+    **dict.fromkeys(("all", "none"), list),
+    **dict.fromkeys(("min_age", "max_age", "min_days", "max_days", "window"), (int, float)),
+    **dict.fromkeys(("child", "pregnant", "anytime"), bool),
+}
+_REQUIRED = tuple(field.name for field in fields(Rule) if field.default is MISSING and field.name != "none")
+
+
+def load_rules(path: Path | None = None) -> RuleSet:
+    """The rules of a file, cached; without one the hospital's (`settings().triage_rules`) or the built-in.
+
+    Raises:
+        SettingError: the file cannot be read or is not TOML.
+        DataError: a rule is wrong; the sentence names it.
+    """
+    return _load(path or settings().triage_rules)
+
+
+@cache
+def _load(path: Path | None) -> RuleSet:
+    if path is None:
+        text = resources.files("tetkik.triage.urgency").joinpath("rules.toml").read_text("utf-8")
+        return parse_rules(tomllib.loads(text), Path("rules.toml"))
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingError(
+            "The urgency rules {path} cannot be read ({fault}); "
+            "correct the file or the setting triage_rules.",
+            path=path,
+            fault=error,
+        ) from None
+    return parse_rules(table, path)
+
+
+def parse_rules(table: Mapping[str, Any], path: Path) -> RuleSet:
+    """Check a rule file's table and build the rules.
+
+    Args:
+        table: the TOML, read: `rule` [tables], and where wanted `words` and `symptoms`.
+        path: the file, for the errors.
+
+    Raises:
+        DataError: no rule, a key or a value that cannot be, an unknown symptom or level, or an id twice.
+    """
+    finder = _recogniser(table, path)
+    entries = table.get("rule")
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        raise DataError(
+            "{path} has no [[rule]]; write at least one, as in the built-in rules.toml.", path=path
+        )
+    rules: dict[str, Rule] = {}
+    for number, entry in enumerate(entries, start=1):
+        rule = _rule(entry, str(entry.get("id") or f"no. {number}"), frozenset(finder.symptoms), path)
+        if rule.id in rules:
+            raise DataError("{path} has two rules {id}; give each its own id.", path=path, id=rule.id)
+        rules[rule.id] = rule
+    return RuleSet(tuple(sorted(rules.values(), key=lambda rule: -rule.level.severity)), finder)
+
+
+def _recogniser(table: Mapping[str, Any], path: Path) -> Recogniser:
+    words, symptoms = table.get("words", {}), table.get("symptoms", {})
+    if not words and not symptoms:
+        return recogniser()
+    if not isinstance(words, dict) or not all(isinstance(stems, str) for stems in words.values()):
+        raise DataError(
+            "{path}: [{table}] must hold {what}; see symptoms.toml.",
+            path=path,
+            table="words",
+            what='name = "stems"',
+        )
+    if not isinstance(symptoms, dict) or not all(_texts(patterns) for patterns in symptoms.values()):
+        raise DataError(
+            "{path}: [{table}] must hold {what}; see symptoms.toml.",
+            path=path,
+            table="symptoms",
+            what='id = ["pattern"]',
+        )
+    merged = builtin_table()
+    merged["words"] = {**merged["words"], **words}
+    merged["symptoms"] = {**merged["symptoms"], **symptoms}
+    return Recogniser(merged)
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) and item.strip() for item in value)
+
+
+def _rule(entry: Mapping[str, Any], name: str, known: frozenset[str], path: Path) -> Rule:
+    _check_keys(entry, name, path)
+    levels = [level.value for level in UrgencyLevel]
+    if entry["level"] not in levels:
+        raise DataError(
+            "{path}: the rule {id} has the level {level}; use {levels}.",
+            path=path,
+            id=name,
+            level=entry["level"],
+            levels=", ".join(levels),
+        )
+    groups = tuple(tuple(part.strip() for part in group.split("|")) for group in entry["all"])
+    none = tuple(entry.get("none", ()))
+    for symptom in (*(symptom for group in groups for symptom in group), *none):
+        if symptom not in known:
+            raise DataError(
+                "{path}: the rule {id} uses the symptom {symptom}, which is not defined; "
+                "define it in [symptoms].",
+                path=path,
+                id=name,
+                symptom=symptom,
+            )
+    rest = {key: value for key, value in entry.items() if key not in {"level", "all", "none"}}
+    return Rule(level=UrgencyLevel(entry["level"]), all=groups, none=none, **rest)
+
+
+def _check_keys(entry: Mapping[str, Any], name: str, path: Path) -> None:
+    for key, value in entry.items():
+        if key not in _KINDS:
+            raise DataError(
+                "{path}: the rule {id} has the unknown key {key}; use {keys}.",
+                path=path,
+                id=name,
+                key=key,
+                keys=", ".join(_KINDS),
+            )
+        kind = _KINDS[key]
+        # In Python true is also a number; in a rule it is not.
+        wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
+        if wrong or (kind is list and not _texts(value)):
+            raise DataError(
+                "{path}: the rule {id} has a wrong value for {key}; see rules.toml.",
+                path=path,
+                id=name,
+                key=key,
+            )
+    for key in _REQUIRED:
+        if not entry.get(key):
+            raise DataError("{path}: the rule {id} has no {key}; add it.", path=path, id=name, key=key)

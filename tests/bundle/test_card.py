@@ -1,0 +1,27 @@
+"""The model card: what the hub reads, and what a person reads."""
+
+from __future__ import annotations
+
+import json
+
+from tetkik.bundle import CardSection, Metric, metrics_table, render_card
+
+
+def test_the_card_says_what_the_manifest_says(tmp_path, make_bundle):
+    metric = Metric(name="accuracy", value=0.75, low=0.7, high=0.8, n=40, data="invented", split="a fifth")
+    manifest = make_bundle(
+        tmp_path / "b", metrics=(metric,), licence="apache-2.0", libraries={"numpy": "2.0"}
+    ).manifest
+    card = render_card(manifest, "It sorts complaints.", [CardSection("Limits", "It knows two departments.")])
+    head = dict(line.split(": ", 1) for line in card.split("---")[1].strip().splitlines())
+    assert json.loads(head["license"]) == "apache-2.0"
+    assert json.loads(head["pipeline_tag"]) == "text-classification"
+    assert "| accuracy | 0.750 | 0.700 to 0.800 | 40 | invented | a fifth |" in card
+    assert "## Limits\n\nIt knows two departments." in card
+    assert "Araştırma ve eğitim yazılımıdır" in card
+    assert "Research and education software" in card
+    assert "--model ornek" in card
+
+
+def test_no_figure_is_said_plainly(tmp_path, make_bundle):
+    assert metrics_table(make_bundle(tmp_path / "b").manifest) == "No figure was measured."

@@ -1,0 +1,225 @@
+"""The command line as a person or a script meets it: help, wrong usage, languages, pipes, Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tetkik import __version__
+from tetkik.cli.app import app
+from tetkik.cli.console import one_sentence, progress
+from tetkik.errors import DataError
+
+PROGRAM = (sys.executable, "-c", "from tetkik.cli import main; main()")
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own."""
+    return subprocess.run(
+        [*PROGRAM, *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=120,
+    )
+
+
+def test_version():
+    result = run("--version")
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"tetkik {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", ("Usage:", "Options:", "Commands:", "Show this message and exit.", "not a medical device")),
+        ("tr", ("Kullanım:", "Seçenekler:", "Komutlar:", "Bu yardımı göster.", "tıbbi cihaz değildir")),
+    ],
+)
+def test_help_in_both_languages(language, words):
+    result = run("--help", TETKIK_LANGUAGE=language)
+    assert result.returncode == 0
+    for word in (*words, "triage", "models", "doctor", "demo"):
+        assert word in " ".join(result.stdout.split())
+
+
+def test_no_english_is_left_in_a_turkish_help_page():
+    for command in (("models", "export"), ("doctor",), ("triage", "clean"), ("models",)):
+        page = " ".join(run(*command, "--help", TETKIK_LANGUAGE="tr").stdout.split())
+        for word in ("Usage", "Options", "Arguments", "Commands", "required", "default:", "Show", "exit"):
+            assert word not in page, (command, word)
+
+
+def test_every_command_has_a_help_page():
+    runner = CliRunner()
+    pages: list[tuple[str, ...]] = [()]
+    while pages:
+        path = pages.pop()
+        result = runner.invoke(app, [*path, "--help"])
+        assert result.exit_code == 0, path
+        if "Commands:" in result.output:
+            listed = result.output.split("Commands:")[1].splitlines()
+            pages += [(*path, line.split()[0]) for line in listed if line[:3].strip() and line.strip()]
+
+
+def test_nothing_at_all_is_answered_with_help():
+    result = run()
+    assert result.returncode == 2
+    assert "Commands:" in result.stdout
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "english", "turkish"),
+    [
+        (("modles",), "There is no command modles; did you mean `tetkik models`?", "mi demek istediniz?"),
+        (("models", "xyz"), "There is no command xyz; `tetkik models --help` lists", "diye bir komut yok"),
+        (("models", "list", "--jsno"), "There is no option --jsno", "diye bir seçenek yok"),
+        (("models", "show"), "`tetkik models show` needs MODEL", "MODEL verilmeli"),
+        (("models", "export", "a"), "`tetkik models export` needs --out", "--out verilmeli"),
+        (("models", "export", "a", "--out"), "(--out needs a value)", "(--out bir değer ister)"),
+        (("models", "list", "--json=3"), "(--json takes no value)", "(--json değer almaz)"),
+        (("models", "show", "a", "b"), "(not expected: b)", "(beklenmiyordu: b)"),
+        (
+            ("triage", "collect", "doktorsitesi", "--out", "x", "--limit", "many"),
+            "The value of --limit cannot be used (a whole number is needed)",
+            "--limit için verilen değer kullanılamıyor (tam sayı gerekli)",
+        ),
+        (
+            ("triage", "collect", "doktorsitesi", "--out", "x", "--limit", "0"),
+            "The value of --limit cannot be used",
+            "--limit için verilen değer kullanılamıyor",
+        ),
+        (("models", "show", "nothing"), "There is no model called nothing;", "nothing adlı bir model yok;"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_status_2(arguments, english, turkish):
+    for language, sentence in (("en", english), ("tr", turkish)):
+        result = run(*arguments, TETKIK_LANGUAGE=language)
+        assert result.returncode == 2
+        assert result.stdout == ""
+        assert sentence in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_is_taught_to_complete(shell):
+    script = run(_TETKIK_COMPLETE=f"source_{shell}").stdout
+    assert "_TETKIK_COMPLETE" in script
+
+
+def test_completion_knows_the_commands():
+    result = run(_TETKIK_COMPLETE="complete_bash", COMP_WORDS="tetkik mod", COMP_CWORD="1")
+    assert result.stdout.split() == ["models"]
+
+
+def test_a_bad_settings_file_is_one_sentence(tmp_path):
+    file = tmp_path / "tetkik.toml"
+    file.write_text('langauge = "tr"\n')
+    result = run("models", "list", TETKIK_CONFIG=str(file))
+    assert result.returncode == 2
+    assert "The setting langauge cannot be used" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert run("--help", TETKIK_CONFIG=str(file)).returncode == 0
+
+
+def test_turkish_letters_survive_any_locale():
+    result = run("--help", TETKIK_LANGUAGE="tr", PYTHONIOENCODING="ascii", LC_ALL="C")
+    assert "Kullanım" in result.stdout
+    assert result.stderr == ""
+
+
+def test_a_closed_pipe_says_nothing():
+    code = "from tetkik.cli.console import out\nfrom tetkik.cli.app import app\nimport typer\n"
+    code += "@app.command('flood')\ndef flood():\n    [out.print('x' * 60) for _ in range(20000)]\n"
+    code += "@app.command('echo')\ndef echo():\n    [typer.echo('x' * 60) for _ in range(20000)]\n"
+    code += "from tetkik.cli import main; main()"
+    for name in ("flood", "echo"):
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        process.stderr.close()
+        assert process.wait(timeout=60) == 1
+
+
+def test_ctrl_c_is_one_word_and_status_130():
+    code = "from tetkik.cli.app import app\nimport time\n"
+    code += "@app.command('sleep')\ndef sleep():\n    print('ready', flush=True)\n    time.sleep(60)\n"
+    code += "from tetkik.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "sleep"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "Stopped.\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "sentence"),
+    [
+        (
+            DataError("{path} is not a text file; give a CSV file.", path="a[1].csv"),
+            1,
+            "a[1].csv is not a text",
+        ),
+        (OSError(28, "No space left on device", "model.npz"), 1, "The disk is full (model.npz)"),
+        (PermissionError(13, "Permission denied", "x"), 1, "There is no permission for x"),
+        (FileNotFoundError(2, "No such file", "x"), 1, "There is no file x"),
+        (IsADirectoryError(21, "Is a directory", "x"), 1, "x is a folder"),
+        (OSError(36, "File name too long", "x"), 1, "x cannot be used (File name too long)"),
+        (KeyboardInterrupt(), 130, "Stopped."),
+    ],
+)
+def test_every_expected_failure_is_one_sentence(capsys, error, status, sentence):
+    with pytest.raises(SystemExit) as caught, one_sentence():
+        raise error
+    said = capsys.readouterr()
+    assert caught.value.code == status
+    assert sentence in said.err
+    assert len(said.err.splitlines()) == 1
+    assert said.out == ""
+
+
+def test_a_fault_of_ours_is_not_hidden():
+    with pytest.raises(ZeroDivisionError), one_sentence():
+        _ = 1 / 0
+
+
+def test_errors_are_in_turkish(capsys, turkish_messages):
+    with pytest.raises(SystemExit), one_sentence():
+        raise OSError(28, "No space left on device", "model.npz")
+    assert capsys.readouterr().err == "Disk dolu (model.npz); yer açıp komutu yeniden çalıştırın.\n"
+
+
+def test_progress_when_piped_is_a_line_now_and_then(capsys):
+    with progress("work") as tell:
+        for done in range(101):
+            tell("known", done, 100)
+        for done in range(1, 121):
+            tell("unknown", done, None)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "unknown" not in line] == [
+        f"work: known {done}/100" for done in range(0, 101, 10)
+    ]
+    assert [line for line in lines if "unknown" in line] == [
+        f"work: unknown {done}" for done in (1, 2, 5, 10, 20, 50, 100)
+    ]
+
+
+def test_a_folder_given_as_a_table_is_one_sentence(tmp_path: Path):
+    result = CliRunner().invoke(app, ["triage", "evaluate", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "is a folder, and a file is needed" in result.stderr

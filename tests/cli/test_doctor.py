@@ -1,0 +1,141 @@
+"""`tetkik doctor`: what it says, in both languages, and when it raises the alarm."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from tetkik import bundle
+from tetkik.bundle import store
+from tetkik.cli import checkup
+from tetkik.cli.app import app
+from tetkik.settings import Settings, settings
+
+
+@pytest.fixture(autouse=True)
+def builtin(tmp_path, make_bundle, monkeypatch):
+    """A built-in folder of this test's own, with a small model under the built-in id; no device is asked."""
+    folder = tmp_path / "builtin"
+    make_bundle(folder / "triage-linear-tr", id="triage-linear-tr")
+    monkeypatch.setattr(store, "builtin_folder", lambda: folder)
+    monkeypatch.setattr(checkup, "builtin_folder", lambda: folder)
+    monkeypatch.setattr(checkup, "_device", lambda: checkup.Device(4, torch=False))
+    return folder
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, ["doctor", *arguments], env={"COLUMNS": "100"})
+    return result.exit_code, result.stdout, result.stderr
+
+
+def report():
+    return json.loads(run("--json")[1])
+
+
+def test_all_is_well():
+    status, said, warned = run()
+    assert (status, warned) == (0, "")
+    for word in ("Tetkik 0.", "Python 3.", "Parts", "Models", "Device", "Settings", "onnx", "n-grams"):
+        assert word in said
+    assert "triage, linear: every hash matches" in said
+
+
+def test_in_turkish(turkish_messages):
+    _, said, _ = run()
+    for word in ("Parçalar", "Modeller", "Aygıt", "Ayarlar", "bütün özetler uyuşuyor", "ortam değişkeni"):
+        assert word in said
+
+
+def test_a_missing_or_altered_built_in_model_is_status_1(builtin):
+    (builtin / "triage-linear-tr" / "model.npz").write_bytes(b"altered")
+    status, said, warned = run()
+    assert status == 1
+    assert "SHA-256" in " ".join(said.split())
+    assert "The built-in triage model cannot be used" in warned
+    shutil.rmtree(builtin / "triage-linear-tr")
+    status, said, _ = run()
+    assert status == 1
+    assert "There is no model at" in " ".join(said.split())
+    assert report()["ok"] is False
+
+
+def test_another_broken_model_is_shown_and_is_no_alarm(make_bundle, own_settings):
+    make_bundle(own_settings / "ornek")
+    (own_settings / "ornek" / "README.md").unlink()
+    status, _, _ = run()
+    models = {model["id"]: model for model in report()["models"]}
+    assert status == 0
+    assert models["triage-linear-tr"]["ok"] is True
+    assert "lacks its file README.md" in models["ornek"]["fault"]
+
+
+def test_settings_with_their_origin(tmp_path, monkeypatch):
+    file = tmp_path / "tetkik.toml"
+    file.write_text("threads = 3\nmax_text_chars = 500\n")
+    monkeypatch.setenv("TETKIK_CONFIG", str(file))
+    monkeypatch.setenv("TETKIK_MAX_TEXT_CHARS", "600")
+    settings.cache_clear()
+    found = report()["settings"]
+    assert found.keys() == Settings.model_fields.keys()
+    assert found["threads"] == {"value": 3, "origin": "file"}
+    assert found["max_text_chars"] == {"value": 600, "origin": "environment"}
+    assert found["offline"] == {"value": True, "origin": "default"}
+    assert report()["config_file"] == str(file)
+    assert report()["offline"] is True
+
+
+def test_a_misspelt_variable_is_pointed_out(monkeypatch):
+    monkeypatch.setenv("TETKIK_OFLINE", "false")
+    assert "TETKIK_OFLINE is not a setting of Tetkik" in run()[2]
+    assert report()["unknown_variables"] == ["TETKIK_OFLINE"]
+
+
+def test_a_missing_package_is_named_with_its_remedy(monkeypatch):
+    monkeypatch.setattr(checkup, "_version_of", lambda name: None if name == "scipy" else "1.0")
+    said = " ".join(run()[1].split())
+    assert "missing: scipy (pip install 'tetkik[train]')" in said
+    assert report()["extras"]["train"]["missing"] == ["scipy"]
+
+
+def test_every_extra_has_a_purpose():
+    found = {extra.name for extra in checkup.extras()}
+    assert {"onnx", "data", "train", "torch"} <= found
+    assert found <= checkup.PURPOSES.keys()
+
+
+def test_without_the_compiled_n_grams(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tetkik.triage.linear._ngrams", None)
+    assert report()["compiled_ngrams"] is False
+    assert "not compiled: NumPy gives the same answers" in run()[1]
+
+
+@pytest.mark.parametrize(
+    ("device", "sentence"),
+    [
+        (checkup.Device(4, torch=True), "none: training runs on the CPU"),
+        (checkup.Device(4, torch=True, cuda=("A card",)), "A card"),
+        (checkup.Device(4, torch=True, torch_fault="libcuda"), "cannot be loaded (libcuda)"),
+        (checkup.Device(4, torch=False), "not looked for"),
+    ],
+)
+def test_the_device(monkeypatch, device, sentence):
+    monkeypatch.setattr(checkup, "_device", lambda: device)
+    status, said, _ = run()
+    assert status == 0
+    assert sentence in said
+
+
+def test_a_bad_setting_is_one_sentence(monkeypatch):
+    monkeypatch.setenv("TETKIK_THREADS", "none")
+    settings.cache_clear()
+    status, said, warned = run()
+    assert (status, said) == (2, "")
+    assert "The setting threads cannot be used" in warned
+
+
+def test_the_store_is_asked_for_every_folder(builtin):
+    assert [path.name for path in bundle.bundle_folders()] == ["triage-linear-tr"]

@@ -1,0 +1,71 @@
+"""What every test stands on: no setting of this machine, English messages, an empty folder for models."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+# Before the first import of the command line, whose help pages are made as it is imported.
+for _name in [name for name in os.environ if name.startswith("TETKIK_")]:
+    del os.environ[_name]
+os.environ["TETKIK_LANGUAGE"] = "en"
+
+from tetkik.bundle import Bundle, Manifest, Task, open_bundle, write_manifest  # noqa: E402
+from tetkik.settings import settings  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def own_settings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of models of this test alone; settings are read afresh before and after."""
+    folder = tmp_path_factory.mktemp("settings")
+    monkeypatch.setenv("TETKIK_MODELS_DIR", str(folder / "models"))
+    monkeypatch.setenv("TETKIK_LANGUAGE", "en")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+    settings.cache_clear()
+    yield folder / "models"
+    settings.cache_clear()
+
+
+@pytest.fixture
+def turkish_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages in Turkish."""
+    monkeypatch.setenv("TETKIK_LANGUAGE", "tr")
+    settings.cache_clear()
+
+
+MakeBundle = Callable[..., Bundle]
+
+
+@pytest.fixture
+def make_bundle() -> MakeBundle:
+    """A maker of small sound bundles: weights, a folder within, a card."""
+
+    def make(folder: Path, **changes: object) -> Bundle:
+        (folder / "tokens").mkdir(parents=True)
+        np.savez(folder / "model.npz", weights=np.arange(500, dtype=np.float32))
+        (folder / "tokens" / "vocab.txt").write_text("göz\nkulak\n", encoding="utf-8")
+        (folder / "README.md").write_text("# Ölçü\n", encoding="utf-8")
+        fields: dict[str, object] = {
+            "id": "ornek",
+            "version": "1.0",
+            "task": Task.TRIAGE,
+            "kind": "linear",
+            "labels": ("Göz Hastalıkları", "Dahiliye"),
+            "created": "2026-01-01",
+        }
+        write_manifest(folder, Manifest.model_validate({**fields, **changes}))
+        return open_bundle(folder)
+
+    return make
+
+
+def edit_manifest(folder: Path, **changes: object) -> None:
+    """Change keys of a bundle's manifest as a careless or hostile hand would."""
+    file = folder / "manifest.json"
+    content = json.loads(file.read_text("utf-8"))
+    file.write_text(json.dumps({**content, **changes}), encoding="utf-8")

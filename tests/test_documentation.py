@@ -1,0 +1,78 @@
+"""The reference pages are those that the code would write, and name everything there is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from tetkik import errors
+from tetkik.bundle import Manifest, Metric, Task
+from tetkik.cli.app import app
+from tetkik.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "docs" / "reference"
+
+
+def page(name: str) -> str:
+    return (REFERENCE / name).read_text("utf-8")
+
+
+def commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """(full name, command) of every command."""
+    if hasattr(command, "commands"):
+        for name, inner in command.commands.items():
+            yield from commands(inner, f"{path} {name}")
+    else:
+        yield path, command
+
+
+COMMANDS = dict(commands(typer.main.get_command(app), "tetkik"))
+
+
+@pytest.mark.parametrize("language", ["tr", "en"])
+def test_the_pages_are_up_to_date_whatever_the_language(language, tmp_path):
+    result = subprocess.run(
+        [sys.executable, ROOT / "docs" / "generate.py", "--check"],
+        env={**os.environ, "TETKIK_LANGUAGE": language, "LANG": "tr_TR.UTF-8", "TETKIK_THREADS": "9"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_is_documented(name):
+    assert f"\n## {name}\n" in page("cli.md")
+    section = page("cli.md").split(f"\n## {name}\n")[1].split("\n## ")[0]
+    for parameter in COMMANDS[name].params:
+        for option in (*parameter.opts, *parameter.secondary_opts):
+            if option.startswith("--") and option != "--help":
+                assert f"`{option}`" in section, option
+        assert parameter.help, f"{name}: {parameter.name} says nothing of itself"
+
+
+def test_every_setting_is_documented():
+    for name in Settings.model_fields:
+        assert f"| `{name}` | `TETKIK_{name.upper()}` |" in page("settings.md")
+
+
+def test_every_key_of_a_bundle_is_documented():
+    for model in (Manifest, Metric):
+        for name, field in model.model_fields.items():
+            assert f"| `{name}` |" in page("bundle.md")
+            assert field.description, name
+    assert all(f"`{task.value}`" in page("bundle.md") for task in Task)
+
+
+def test_every_error_is_documented():
+    for name in errors.__all__:
+        assert f"| `{name}` |" in page("errors.md")

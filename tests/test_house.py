@@ -1,0 +1,178 @@
+"""The rules of the house: imports run downwards, imports are light, files stay short."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tetkik
+
+ROOT = Path(__file__).parent.parent
+LONGEST = 450
+HEAVY = (
+    "accelerate",
+    "cleanlab",
+    "datasketch",
+    "huggingface_hub",
+    "jinja2",
+    "matplotlib",
+    "onnx",
+    "onnxruntime",
+    "pandas",
+    "pyarrow",
+    "scipy",
+    "scrapy",
+    "sklearn",
+    "tokenizers",
+    "torch",
+    "transformers",
+    "twisted",
+)
+
+
+def tracked(*endings: str) -> list[Path]:
+    """The project's own files: those that git tracks, or would if they were added."""
+    listing = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listing.returncode:
+        names = [path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*") if ".venv" not in path.parts]
+    else:
+        names = listing.stdout.splitlines()
+    return [ROOT / name for name in names if name.endswith(endings or "") and (ROOT / name).is_file()]
+
+
+def test_imports_run_downwards():
+    program = Path(sys.executable).with_name("lint-imports")
+    result = subprocess.run([program, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import tetkik",
+        "import tetkik.cli",
+        "import tetkik.bundle",
+        "import tetkik.workflow",
+        "from tetkik.workflow import triage; triage('Gözlerim kızardı ve sulanıyor.')",
+    ],
+)
+def test_imports_are_light(statement):
+    code = f"{statement}\nimport sys\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(result.stdout.split()).isdisjoint(HEAVY)
+
+
+def modules() -> list[str]:
+    found = pkgutil.walk_packages(tetkik.__path__, "tetkik.")
+    return [item.name for item in found if not item.name.endswith(("._ngrams", ".__main__"))]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_all_is_sorted_and_complete(name):
+    source = importlib.util.find_spec(name)
+    assert source is not None and source.origin is not None
+    tree = ast.parse(Path(source.origin).read_text("utf-8"))
+    listed = _listed(tree)
+    if listed is None:
+        return
+    assert listed == sorted(listed, key=_kind_and_name)
+    assert len(listed) == len(set(listed))
+    assert set(listed) <= _bound(tree), "names that the module does not have"
+    if source.origin.endswith("__init__.py"):
+        assert set(listed) >= _reexported(tree), "re-exported but not listed"
+
+
+def _kind_and_name(name: str) -> tuple[int, str]:
+    """Constants, then classes, then functions, as ruff sorts them."""
+    return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
+
+
+def _listed(tree: ast.Module) -> list[str] | None:
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets
+        ):
+            return list(ast.literal_eval(node.value))
+    return None
+
+
+def _reexported(tree: ast.Module) -> set[str]:
+    return {
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tetkik")
+        for alias in node.names
+        if not (alias.asname or alias.name).startswith("_")
+    }
+
+
+def _bound(tree: ast.Module) -> set[str]:
+    names = {"__version__"} | _reexported(tree)
+    for node in tree.body:
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
+                names.add(name)
+            case ast.Assign(targets=targets):
+                names |= {target.id for target in targets if isinstance(target, ast.Name)}
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                names.add(name)
+            case ast.Try(body=body, handlers=handlers):
+                for part in (body, *(handler.body for handler in handlers)):
+                    names |= _bound(ast.Module(part, []))
+    return names
+
+
+def test_files_stay_short():
+    long = {
+        str(path.relative_to(ROOT)): count
+        for path in tracked(".py")
+        if (count := len(path.read_text("utf-8").splitlines())) > LONGEST
+    }
+    assert not long
+
+
+def test_nothing_is_left_for_later():
+    words = re.compile(
+        r"\b(TO" + "DO|FIX" + r"ME|XX" + r"X)\b|raise NotImplemented" + "Error|Being wri" + "tten"
+    )
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in tracked(".py", ".c", ".md", ".toml", ".jinja", "Makefile", ".yaml")
+        for match in words.finditer(path.read_text("utf-8"))
+    ]
+    assert not found
+
+
+def test_no_path_of_one_machine():
+    path_like = re.compile(r"(?<![\w./~])/(?:home|root|Users|work|tmp|mnt|srv)/[\w.-]+")
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in tracked(".py", ".c", ".md", ".toml", ".json", ".jinja", "Makefile", ".yaml", ".ci/run")
+        for match in path_like.finditer(path.read_text("utf-8"))
+    ]
+    assert not found
+
+
+def test_the_package_carries_its_data():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    patterns = project["tool"]["setuptools"]["package-data"]["tetkik"]
+    source = ROOT / "src" / "tetkik"
+    carried = {path for pattern in patterns for path in source.glob(pattern)}
+    data = [path for path in tracked() if source in path.parents and path.suffix not in {".py", ".c"}]
+    missing = [str(path.relative_to(source)) for path in data if path not in carried]
+    assert not missing, "not in [tool.setuptools.package-data]"

@@ -1,0 +1,98 @@
+"""Every sentence that a user may see has a Turkish twin, and the two name the same values."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.templates import constants, fields, templates, twins
+from tetkik.cli import checkup, speech
+from tetkik.cli.triage import answer
+from tetkik.language import Language, translate
+from tetkik.triage.clean.rows import Reason, Repair
+from tetkik.triage.readable import Unreadable
+from tetkik.values import DISCLAIMER
+
+
+def test_every_template_has_a_turkish_twin():
+    known = {english for _, english, _ in twins()}
+    missing = sorted({f"{found.where}: {found.text}" for found in templates() if found.text not in known})
+    assert not missing, "no Turkish twin for:\n" + "\n".join(missing)
+
+
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        [member.value for member in Unreadable],
+        [member.value for member in Reason],
+        [member.value for member in Repair],
+        answer._LEVEL.values(),
+        checkup.PURPOSES.values(),
+        speech._HELP_WORDS,
+        [template for _, template in speech._FAULTS],
+        ["environment", "file", "default", DISCLAIMER["en"]],
+    ],
+    ids=["unreadable", "reason", "repair", "level", "purposes", "help words", "faults", "other"],
+)
+def test_what_is_said_by_a_name_has_a_turkish_twin(sentences):
+    known = {english for _, english, _ in twins()}
+    assert [sentence for sentence in sentences if sentence not in known] == []
+
+
+def test_the_disclaimer_is_one_in_both_places():
+    assert translate(DISCLAIMER["en"], Language.TR) == DISCLAIMER["tr"]
+
+
+def test_the_walk_finds_templates_of_every_kind():
+    texts = {found.text for found in templates()}
+    assert "Stopped." in texts  # console: warn
+    assert "Check every hash of a model, or of all of them." in texts  # help=t(...)
+    assert "There is no settings file {file}; correct TETKIK_CONFIG." in texts  # an error
+    assert any(
+        "it is truncated or altered, fetch or train it again." in text for text in texts
+    )  # two literals
+
+
+def test_twins_name_the_same_values():
+    wrong = [f"{file}: {english}" for file, english, turkish in twins() if fields(english) != fields(turkish)]
+    assert not wrong
+
+
+def test_calls_give_what_their_template_names():
+    wrong = [
+        f"{found.where}: {found.text}"
+        for found in templates()
+        if found.given is not None and fields(found.text) != found.given - {"language"}
+    ]
+    assert not wrong
+
+
+def test_no_twin_is_orphaned():
+    said = constants()
+    orphans = [f"{file}: {english}" for file, english, _ in twins() if english not in said]
+    assert not orphans, "no such sentence in the source:\n" + "\n".join(orphans)
+
+
+def test_no_english_sentence_stands_twice():
+    counts = Counter(english for _, english, _ in twins())
+    assert [english for english, count in counts.items() if count > 1] == []
+
+
+def test_turkish_differs_and_ends_as_the_english_does():
+    for file, english, turkish in twins():
+        assert turkish.strip() == turkish and turkish, f"{file}: {english}"
+        if english.endswith("."):
+            assert turkish.endswith((".", "…")), f"{file}: {turkish}"
+
+
+@pytest.mark.parametrize("english", ["No such sentence: {name}."])
+def test_a_sentence_without_a_twin_stays_english(english):
+    assert translate(english, Language.TR, name="x") == "No such sentence: x."
+
+
+def test_values_are_filled_in_both_languages():
+    sentence = "There is no settings file {file}; correct TETKIK_CONFIG."
+    assert translate(sentence, Language.EN, file="a.toml") == sentence.format(file="a.toml")
+    turkish = translate(sentence, Language.TR, file="a.toml")
+    assert "a.toml" in turkish and turkish != sentence.format(file="a.toml")

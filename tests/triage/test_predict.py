@@ -1,0 +1,263 @@
+"""The whole answer to a complaint, by the model that ships."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tetkik.language import Language
+from tetkik.triage.clinics import clinic_of
+from tetkik.triage.predict import ADULT_ONLY, Triage, load_triage
+from tetkik.triage.questions import best_question, questions
+from tetkik.triage.readable import Unreadable, why_unreadable
+from tetkik.values import DEPARTMENTS, UrgencyLevel
+
+CLEAR = {
+    "Sigara içiyorum, koah hastasıyım, balgamım arttı, akciğer filminde leke var": "Göğüs Hastalıkları",
+    "gozum kizardi cok sulaniyor isiga bakamiyorum lens kullaniyorum": "Göz Hastalıkları",
+    "YÜZÜMDE ÇOK SİVİLCE VAR, ROACCUTANE KULLANDIM AMA LEKELERİ KALDI": "Dermatoloji",
+    "8 haftalık hamileyim, kasıklarım ağrıyor, ultrasonda kese var": "Kadın Hastalıkları ve Doğum",
+    "Bel fıtığım var, l5-s1 diskte basma diyor, sağ bacağımda uyuşma var": "Beyin ve Sinir Cerrahisi",
+    "Sürekli kaygılıyım, panik atak geçiriyorum, antidepresan başladılar": "Psikiyatri",
+    "Burnum hep tıkalı, septum deviasyonu dediler, horluyorum": "Kulak Burun Boğaz",
+    "Varikosel ameliyatı oldum, sperm sayım düşük çıktı": "Üroloji",
+}
+
+
+@pytest.fixture(scope="module")
+def triage() -> Triage:
+    return load_triage("triage-linear-tr", Language.TR)
+
+
+@pytest.mark.parametrize(("text", "department"), list(CLEAR.items()))
+def test_clear_complaints_reach_their_department(triage: Triage, text: str, department: str) -> None:
+    result = triage.predict(text)
+    assert result.departments[0].name == department
+    assert not result.abstain
+    assert sum(item.probability for item in result.departments) == pytest.approx(1, abs=1e-4)
+    probabilities = [item.probability for item in result.departments]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert {item.name for item in result.departments} == set(DEPARTMENTS)
+    assert result.evidence
+    for item in result.evidence:
+        assert text[item.span.start : item.span.end] == item.text
+
+
+def test_the_answer_is_the_same_without_turkish_letters(triage: Triage) -> None:
+    typed = "göğsümde çarpıntı var, tansiyonum düşmüyor"
+    plain = triage.predict("gogsumde carpinti var, tansiyonum dusmuyor")
+    assert [d.as_json() for d in plain.departments] == [
+        d.as_json() for d in triage.predict(typed).departments
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", Unreadable.EMPTY),
+        (" \n\t ", Unreadable.EMPTY),
+        ("😀😀😀 🤒", Unreadable.NO_LETTERS),
+        ("12345 67", Unreadable.NO_LETTERS),
+        ("ağrı " * 20_001, Unreadable.TOO_LONG),
+        ("I have had a headache since yesterday and my chest hurts", Unreadable.NOT_TURKISH),
+        ("У меня болит голова", Unreadable.NOT_TURKISH),
+        ("عندي صداع شديد", Unreadable.NOT_TURKISH),
+        ("asdf qwer zxcv", Unreadable.NO_COMPLAINT),
+        ("\x00\x01\ufffd", Unreadable.NO_LETTERS),
+    ],
+)
+def test_what_cannot_be_read_gets_an_answer_and_no_department(
+    triage: Triage, text: str, why: Unreadable
+) -> None:
+    assert why_unreadable(text, most_characters=20_000) is why
+    result = triage.predict(text)
+    assert result.departments == ()
+    assert result.abstain
+    assert result.reason
+    assert np.isnan(triage.scores([text])).all()
+
+
+@pytest.mark.parametrize("text", ["sivilce", "basim agriyo", "Göz", "karnm ağryor cok"])
+def test_short_complaints_are_read(text: str) -> None:
+    assert why_unreadable(text, most_characters=20_000) is None
+
+
+def test_a_child_goes_to_pediatrics_and_is_told_so(triage: Triage) -> None:
+    adult = triage.predict("45 yaşındayım, iki gündür midem bulanıyor, ishalim var, kansızlık çıktı")
+    assert adult.departments[0].name == "Dahiliye"
+    child = triage.predict("5 yaşındaki oğlumun iki gündür midesi bulanıyor, ishali var, kansızlık çıktı")
+    assert child.departments[0].name == "Pediatri"
+    assert child.departments[0].clinic == "Çocuk Sağlığı ve Hastalıkları"
+    assert child.reason
+    assert "çocuk" in child.reason.lower()
+    eyes = triage.predict("6 yaşındaki kızımın gözü kayıyor, şaşılık var, gözlük numarası büyüdü")
+    assert eyes.departments[0].name == "Göz Hastalıkları"
+
+
+def test_without_a_child_pediatrics_stays_behind(triage: Triage) -> None:
+    text = "Üç haftadır geçmeyen kuru öksürüğüm var, geceleri ateşim çıkıyor"
+    own = triage.labels.index("Pediatri")
+    assert triage.scores([text])[0, own] < triage.model.probabilities([text])[0, own]
+    assert triage.scores([text])[0].sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_an_unsure_model_asks(triage: Triage) -> None:
+    result = triage.predict("Merhaba, kendimi iyi hissetmiyorum, ne yapmalıyım?")
+    assert result.abstain
+    assert result.question in {question.text[Language.TR] for question in questions()}
+    assert triage.abstain_threshold is not None
+    assert result.departments[0].probability < triage.abstain_threshold
+
+
+def test_the_question_tells_the_candidates_apart() -> None:
+    def ask(*likely: str) -> str:
+        belief = np.array([0.5 if label in likely else 0.0 for label in DEPARTMENTS])
+        return best_question(DEPARTMENTS, belief).id
+
+    assert ask("Kardiyoloji", "Göğüs Hastalıkları") in {"heart", "cough"}
+    assert ask("Dahiliye", "Genel Cerrahi") == "surgery"
+    assert ask("Kadın Hastalıkları ve Doğum", "Üroloji") in {"pregnancy", "urine"}
+    everyone = {name for question in questions() for name in question.yes | question.no}
+    assert everyone == set(DEPARTMENTS)
+
+
+def test_red_flags_are_not_silenced(triage: Triage) -> None:
+    sure = triage.predict(
+        "Gözüm kızardı, gözümden ameliyat oldum. Yarım saattir göğsümde baskı var, sol koluma vuruyor"
+    )
+    assert sure.urgency.level is UrgencyLevel.KIRMIZI
+    assert sure.urgency.flags
+    unread = triage.predict("help please the my and is — nefes alamıyorum")
+    assert unread.urgency.level is UrgencyLevel.KIRMIZI
+
+
+def test_clinics_follow_the_appointment_system() -> None:
+    for department in DEPARTMENTS:
+        clinic = clinic_of(department, child=False)
+        assert clinic is not None
+        assert clinic.referral(Language.TR) is None
+    assert clinic_of("Psikiyatri", child=True).name == "Çocuk ve Ergen Ruh Sağlığı ve Hastalıkları"  # type: ignore[union-attr]
+    referred = clinic_of("Gastroenteroloji", child=False)
+    assert referred is not None
+    assert "İç Hastalıkları (Dahiliye)" in (referred.referral(Language.EN) or "")
+    assert clinic_of("Bilinmeyen", child=False) is None
+    assert set(DEPARTMENTS) > ADULT_ONLY
+
+
+@given(st.text(max_size=300))
+@settings(max_examples=60, deadline=None)
+def test_any_text_gets_an_answer(text: str) -> None:
+    result = _LOADED[0].predict(text)
+    json.dumps(result.as_json(), ensure_ascii=False)
+    for flag in result.urgency.flags:
+        assert 0 <= flag.span.start < flag.span.end <= len(text)
+    for item in result.evidence:
+        assert text[item.span.start : item.span.end] == item.text
+
+
+_LOADED: list[Triage] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _load_once() -> None:
+    _LOADED.append(load_triage("triage-linear-tr", Language.EN))
+
+
+def test_scores_are_what_the_answers_print(triage: Triage) -> None:
+    texts = [*CLEAR, "", "3 aylık bebeğim çok kusuyor, kilo almıyor"]
+    scores = triage.scores(texts)
+    for row, result in zip(scores, triage.predict_many(texts), strict=True):
+        printed = {d["name"]: d["probability"] for d in result.as_json()["departments"]}
+        for label, value in zip(triage.labels, row, strict=True):
+            assert printed.get(label) == (None if np.isnan(value) else pytest.approx(value, abs=1e-9))
+
+
+def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tetkik", "triage", "predict", *arguments],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+        **options,
+    )
+
+
+def test_files_pipes_and_bad_lines(tmp_path: Path) -> None:
+    table = tmp_path / "in.csv"
+    table.write_text("id;text\n1;gözüm kızardı\n2;\n3;sivilcelerim var\n", encoding="utf-8")
+    done = run("--input", str(table), "--json")
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0
+    assert [answer["text"] for answer in answers] == ["gözüm kızardı", "", "sivilcelerim var"]
+    assert answers[1]["abstain"] is True
+    lines = tmp_path / "in.jsonl"
+    lines.write_bytes(
+        '{"text": "belim ağrıyor"}\n{broken\n{"text": 5}\n'.encode() + b'\xff\xfe\n{"text": "ates"}\n'
+    )
+    done = run("--input", str(lines), "--json")
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 1
+    assert ["error" in answer for answer in answers] == [False, True, True, True, False]
+    done = run("--input", "-", "--json", input="başım ağrıyor\nkulağım çınlıyor\n")
+    assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == [
+        "başım ağrıyor",
+        "kulağım çınlıyor",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("--input", "missing.csv"), 1, "missing.csv"),
+        (("x", "--model", "missing-model"), 2, "missing-model"),
+        (("x", "--json", "--nonsense"), 2, "nonsense"),
+    ],
+)
+def test_wrong_use_is_one_sentence(arguments: tuple[str, ...], status: int, words: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == status
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_it_works_with_the_network_switched_off(tmp_path: Path) -> None:
+    guard = tmp_path / "sitecustomize.py"
+    guard.write_text(
+        "import socket\n"
+        "def refuse(*a, **k):\n    raise OSError('the network is off')\n"
+        "socket.socket.connect = refuse\nsocket.getaddrinfo = refuse\nsocket.create_connection = refuse\n"
+    )
+    done = run("üç gündür öksürüyorum", "--json", env={"PYTHONPATH": str(tmp_path), "HOME": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["departments"]
+    code = (
+        "import sys, tetkik.workflow as w; w.triage('başım ağrıyor'); "
+        "print([m for m in ('torch', 'sklearn', 'scipy') if m in sys.modules])"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "[]"
+
+
+def test_the_built_in_model_is_small_and_sound(triage: Triage) -> None:
+    from tetkik.bundle import resolve
+
+    bundle = resolve("triage-linear-tr")
+    size = sum((bundle.path / name).stat().st_size for name in bundle.manifest.files)
+    assert size < 12e6
+    assert triage.labels == DEPARTMENTS
+
+
+def test_script_in_a_complaint_is_shown_not_run() -> None:
+    done = run("\x1b[31mgözüm kızardı\x1b]0;title\x07 [bold]sulanıyor[/bold]")
+    assert done.returncode == 0
+    assert "\x1b]0" not in done.stdout
+    assert "[bold]" in done.stdout

@@ -1,0 +1,239 @@
+"""What complaints are found urgent, and why."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tetkik import turkish
+from tetkik.triage.urgency import assess, load_rules
+from tetkik.values import RedFlag, UrgencyLevel
+
+KIRMIZI, SARI, YESIL = UrgencyLevel.KIRMIZI, UrgencyLevel.SARI, UrgencyLevel.YESIL
+
+
+def sentences() -> list[tuple[UrgencyLevel, str]]:
+    lines = Path(__file__).with_name("urgency_sentences.tsv").read_text("utf-8").splitlines()
+    pairs = [line.split("\t") for line in lines if not line.startswith("#")]
+    return [(UrgencyLevel(level), text) for level, text in pairs]
+
+
+def level(text: str) -> UrgencyLevel:
+    return assess(text).level
+
+
+def ids(text: str) -> set[str]:
+    return {flag.id for flag in assess(text).flags}
+
+
+def test_invented_complaints_get_their_level():
+    said = Counter((truth, level(text)) for truth, text in sentences())
+    red = {truth: said[truth, KIRMIZI] for truth in UrgencyLevel}
+    assert red[KIRMIZI] >= 0.98 * sum(n for (truth, _), n in said.items() if truth is KIRMIZI)
+    assert red[YESIL] == 0
+    assert said[YESIL, YESIL] >= 95
+    assert said[SARI, YESIL] <= 12
+
+
+@pytest.mark.parametrize("without_letters", [False, True])
+def test_spelling_does_not_change_the_level(without_letters: bool):
+    changed = []
+    for _, text in sentences():
+        other = turkish.fold(text) if without_letters else text.replace("i", "İ").replace("ı", "I").upper()
+        if level(other) != level(text):
+            changed.append(text)
+    # Folding takes the commas with it, so a clause or two may be read otherwise.
+    assert len(changed) <= (6 if without_letters else 0), changed
+
+
+def test_decomposed_letters_are_read_the_same():
+    text = "Göğsümde şiddetli ağrı var, nefes alamıyorum."
+    urgency = assess(unicodedata.normalize("NFD", text))
+    assert urgency.level is KIRMIZI
+    assert {flag.id for flag in urgency.flags} == ids(text)
+
+
+@pytest.mark.parametrize("rule", load_rules().rules, ids=lambda rule: rule.id)
+def test_every_rule_is_fired_by_its_own_example(rule):
+    urgency = assess(rule.example)
+    assert rule.id in {flag.id for flag in urgency.flags}
+    assert urgency.level.severity >= rule.level.severity
+    assert rule.reason.endswith(".") and rule.reason_en.endswith(".")
+
+
+def test_every_symptom_is_used_by_a_rule():
+    rules = load_rules()
+    used = {symptom for rule in rules.rules for group in rule.all for symptom in group}
+    used |= {symptom for rule in rules.rules for symptom in rule.none} | {"su_anda", "anlatilan_gecmis"}
+    assert set(rules.recogniser.symptoms) == used
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Nefes alamıyorm",
+        "Nefes alamiyrum",
+        "Göğsümde şidetli ağrı var",
+        "Bililncini kaybetti",
+        "intihra etmeyi düşünüyorum",
+        "Menejit oldu galiba",
+        "Babam bayldı, kendine gelmiyor",
+        "Oğlum hvale geçirdi, bilicni kapalı",
+    ],
+)
+def test_one_typing_error_is_forgiven(text: str):
+    assert level(text) is KIRMIZI
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Göğüs ağrım yok.",
+        "Göğsüm ağrımıyor, nefesim daralmıyor.",
+        "Nefes darlığım olmuyor.",
+        "Bulantım yok, kusmuyorum.",
+        "Hiç ateşim çıkmadı.",
+        "Ne kusma ne ateş var.",
+        "Ateş, öksürük, balgam yok.",
+        "Kanama yok, sadece kaşıntı var.",
+        "Bilinç kaybım olmadı, bayılmadım.",
+        "İntihar düşüncem yok.",
+        "Çarpıntım yok.",
+        "Koltuğumda oturunca ağrısız bir çıtlama oluyor.",
+        "Bayılma ya da nöbet geçirmedim.",
+    ],
+)
+def test_what_is_denied_does_not_count(text: str):
+    assert level(text) is YESIL
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Geçen yıl kalp krizi geçirdim, kontrol için gelmek istiyorum.",
+        "İki yıl önce kafamı çarpmıştım, bayılmıştım.",
+        "Çocukken havale geçirmişim.",
+        "Daha önce nöbet geçirmiştim, beş yıldır yok.",
+        "10 yıl önce intihar etmeyi düşünmüştüm, şimdi iyiyim.",
+        "Babam kalp krizinden öldü, bende de olur mu?",
+        "Annem felçten vefat etti.",
+        "Dedem felç geçirmişti, bende genetik mi?",
+        "Ailemde kalp krizi geçiren çok kişi var.",
+        "Üç yıldır ara sıra göğsüm ağrıyor, tetkiklerim temiz.",
+    ],
+)
+def test_what_is_past_or_another_persons_does_not_count(text: str):
+    assert level(text) is YESIL
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Felç olur muyum?",
+        "Kanser olabilir miyim?",
+        "Kalp krizi riski var mı?",
+        "Kalp krizi geçirmekten korkuyorum.",
+        "Beyin kanaması olabilir mi diye korkuyorum.",
+        "Elektrik çarpmış gibi bir his oluyor bazen.",
+        "Kanser taraması yaptırmak istiyorum.",
+        "Kan tahlilim temiz çıktı.",
+        "Kanalda daralma var dediler, belim ara sıra ağrıyor.",
+        "Bana yardım eder misiniz, psikolojim bozuldu.",
+    ],
+)
+def test_what_is_supposed_or_only_sounds_alike_does_not_count(text: str):
+    assert level(text) is YESIL
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Nefes alamıyorum, acile gitmeli miyim?",
+        "Göğsümde sıkışma var, kalp krizi mi geçiriyorum?",
+        "Ateşim yok ama nefes alamıyorum.",
+        "Bulantım yok ama göğsüm çok ağrıyor ve terliyorum.",
+        "Daha önce astım teşhisi kondu, şimdi nefes alamıyorum.",
+        "Ağrıdan nefes alamıyorum.",
+        "Geçen hafta hafif bir öksürüğüm vardı, önemsemedim, işime devam ettim, şimdi nefes alamıyorum.",
+        "İdrar gelmiyor.",
+        "Aniden nefesim kesildi.",
+        "Üç yıldır tansiyon hastasıyım, dünden beri kolum uyuştu ve konuşamıyorum.",
+    ],
+)
+def test_a_denial_or_a_question_nearby_does_not_silence_an_emergency(text: str):
+    assert level(text) is KIRMIZI
+
+
+def test_time_decides():
+    assert level("Bugün bayıldım.") is KIRMIZI
+    assert level("Bir haftadır ara ara bayılıyorum.") is SARI
+    assert level("Altı ay önce bir kez bayıldım.") is YESIL
+    assert level("Göğsümde aniden şiddetli ağrı başladı.") is KIRMIZI
+    assert level("Beş yıldır göğsümde şiddetli ağrı oluyor.") is YESIL
+
+
+def test_age_decides():
+    assert "kucuk_bebek_ates" in ids("40 günlük bebeğimin ateşi çıktı")
+    assert level("40 günlük bebeğimin ateşi çıktı") is KIRMIZI
+    assert level("6 yaşındaki oğlumun ateşi çıktı") is SARI
+    assert level("82 yaşındaki dedem başını çarptı") is KIRMIZI
+    assert level("30 yaşındayım, başımı çarptım") is SARI
+
+
+def test_pregnancy_decides():
+    assert "gebelik_kanama" in ids("28 haftalık hamileyim, kanamam başladı.")
+    assert "gebelik_kanama" not in ids("Hamile kalamıyorum, adet kanamam düzensiz.")
+
+
+def test_symptoms_far_apart_do_not_make_one_picture():
+    filler = " ".join(["sonra uzun uzun dinlendim ve işe devam ettim"] * 6)
+    assert level(f"Göğsümde sıkışma hissettim {filler} koşunca terliyorum") is not KIRMIZI
+
+
+def test_a_flag_shows_its_own_words():
+    text = "Merhaba hocam. GÖĞSÜMDE baskı var, soğuk soğuk terliyorum! Teşekkürler."
+    flag = next(flag for flag in assess(text).flags if flag.id == "gogus_agrisi_yayilan")
+    assert text[flag.span.start : flag.span.end] == "GÖĞSÜMDE baskı var, soğuk soğuk terliyorum"
+    assert flag.level is KIRMIZI
+    assert "ESI" in flag.source
+
+
+def test_places_hold_where_folding_drops_characters():
+    text = "\u200bNe\u200bfes a\u0301lamıyorum"
+    flags = assess(text).flags
+    assert flags and text[flags[0].span.start : flags[0].span.end] == "Ne\u200bfes a\u0301lamıyorum"
+
+
+def test_worst_flags_come_first():
+    flags = assess("Nefes alamıyorum, ateşim var, ishalim.").flags
+    severities = [flag.level.severity for flag in flags]
+    assert severities == sorted(severities, reverse=True)
+    assert set(severities) == {2, 1}
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "\n", "...", "???", "12", "🙂", "a" * 5000, "nefes " * 2000, "ı̇" * 50]
+)
+def test_odd_texts_are_answered(text: str):
+    assert_sound(text, assess(text).flags)
+
+
+PHRASE = (
+    "göğsüm ağrıyor nefes alamıyorum yok değil mi , . ? ne ateşim 3 yıldır önce bebeğim 39.5 kan kusuyorum"
+)
+
+
+@given(st.one_of(st.text(max_size=200), st.lists(st.sampled_from(PHRASE.split()), max_size=40).map(" ".join)))
+def test_any_text_gives_spans_inside_it(text: str):
+    assert_sound(text, assess(text).flags)
+
+
+def assert_sound(text: str, flags: tuple[RedFlag, ...]) -> None:
+    for flag in flags:
+        assert 0 <= flag.span.start < flag.span.end <= len(text)
+        assert text[flag.span.start].isalnum()
