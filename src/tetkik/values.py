@@ -67,7 +67,7 @@ class Span:
 class RedFlag:
     """One urgency rule that fired, and where.
 
-    `reason` is a sentence for the person at the desk, in Turkish.
+    `reason` is a sentence for the person at the desk.
     """
 
     id: str

@@ -33,6 +33,7 @@ class Fixed:
 
     labels = ("Üroloji", "Nöroloji")
     abstain_threshold = None
+    trained_on = None
 
     def __init__(self, name: str) -> None:
         self.name = f"{name} 1.0"

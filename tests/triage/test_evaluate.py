@@ -33,6 +33,7 @@ class WordScorer:
 
     def __init__(self, weight: float = 1.0, name: str = "words 1.0", threshold: float | None = 0.5) -> None:
         self.name, self.labels, self.abstain_threshold = name, tuple(WORDS), threshold
+        self.trained_on = None
         self._weight = weight
 
     def scores(self, texts: Sequence[str]) -> NDArray[np.float64]:

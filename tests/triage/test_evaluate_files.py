@@ -41,6 +41,7 @@ class NumberScorer:
 
     name = "numbers <b>1.0</b>"
     abstain_threshold = 0.5
+    trained_on = None
 
     def __init__(self, labels: Sequence[str] = DEPARTMENTS) -> None:
         self.labels = tuple(labels)

@@ -159,3 +159,24 @@ def test_damaged_weights_are_refused(folder: Path, tmp_path: Path) -> None:
         (copy / "model.npz").write_bytes(content)
         with pytest.raises(BundleCorrupt, match="not a readable linear model"):
             LinearModel.load(type(bundle)(copy, bundle.manifest))
+
+
+def test_figures_on_its_own_training_rows_come_with_a_warning(folder: Path, tmp_path: Path) -> None:
+    def table(name: str, data: Complaints) -> str:
+        lines = [f'"{text}",{label}' for text, label in zip(data.texts, data.labels, strict=True)]
+        (tmp_path / name).write_text("\n".join(["text,label", *reversed(lines)]), encoding="utf-8")
+        return str(tmp_path / name)
+
+    command = [
+        sys.executable,
+        "-m",
+        "tetkik",
+        "triage",
+        "evaluate",
+        "--model",
+        str(folder),
+        "--no-robustness",
+    ]
+    for data, warned in ((invented(180), True), (invented(40, seed=3), False)):
+        done = subprocess.run([*command, table("d.csv", data)], capture_output=True, text=True, check=True)
+        assert ("trained on these very rows" in " ".join(done.stderr.split())) is warned

@@ -15,7 +15,7 @@ from tetkik.cli.triage.answer import show_answer
 from tetkik.values import DISCLAIMER
 
 EXAMPLES = (
-    "Üç haftadır geçmeyen kuru öksürüğüm var, geceleri hırıltıyla uyanıyorum. Sigara içiyorum.",
+    "Üç haftadır geçmeyen öksürüğüm var, balgam çıkarıyorum, akciğer filmi çekildi. Sigara içiyorum.",
     "bel fitigim var doktor, sag bacagima vuruyor ayagim uyusuyor mr da l4 l5 cikti",
     "Yarım saattir göğsümde baskı var, sol koluma yayılıyor, soğuk soğuk terliyorum.",
     "4 yaşındaki oğlumun iki gündür karnı ağrıyor, dün gece bir kez kustu.",

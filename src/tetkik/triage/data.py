@@ -48,6 +48,15 @@ class Complaints:
         )
 
 
+def fingerprint(complaints: Complaints) -> str:
+    """SHA-256 that tells the same rows again, in whatever order; no text can be led back from it."""
+    rows = sorted(
+        hashlib.sha256(f"{label}\x00{text}".encode()).digest()
+        for text, label in zip(complaints.texts, complaints.labels, strict=True)
+    )
+    return hashlib.sha256(b"".join(rows)).hexdigest()
+
+
 def canonical(text: str) -> str:
     """The form in which two texts count as the same: NFC, Turkish lower case, white space collapsed."""
     return " ".join(turkish.lower(text).split())

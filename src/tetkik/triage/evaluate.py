@@ -60,6 +60,10 @@ class Scorer(Protocol):
     def abstain_threshold(self) -> float | None:
         """The probability under which the model names no department; None where it has no such threshold."""
 
+    @property
+    def trained_on(self) -> str | None:
+        """`data.fingerprint` of the rows that it was trained on; None where it is not known."""
+
     def scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """(texts, labels), rounded to 6 decimals; a row of NaN for a text that cannot be read."""
 

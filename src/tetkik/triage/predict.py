@@ -63,6 +63,11 @@ class Triage:
         """The probability under which no department is named."""
         return self.model.manifest.thresholds.get("abstain")
 
+    @property
+    def trained_on(self) -> str | None:
+        """`data.fingerprint` of the training rows, where the bundle tells it."""
+        return self.model.manifest.training.get("data_sha256")
+
     def scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """The probabilities of the answers to `texts`.
 
@@ -94,7 +99,7 @@ class Triage:
     def _answer(self, reading: _Reading, row: NDArray[np.float64]) -> TriageResult:
         text = reading.text
         # A text too long to be read is still looked through for red flags, as far as is allowed.
-        urgency = assess(text[: settings().max_text_chars])
+        urgency = assess(text[: settings().max_text_chars], language=self.language)
         if reading.unreadable is not None:
             sentence = translate(reading.unreadable.value, self.language)
             return TriageResult(text, (), urgency, True, sentence, None, (), self.name)

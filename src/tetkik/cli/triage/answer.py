@@ -35,7 +35,8 @@ def show_answer(result: TriageResult) -> None:
         line.append("█" * filled, style="cyan").append("░" * (_BAR - filled), style="dim")
         line.append(f" {100 * department.probability:3.0f}%")
         out.print(line)
-    if result.departments and not result.abstain:
+    # Nobody in an emergency should be sent to book an appointment.
+    if result.departments and not result.abstain and level is not UrgencyLevel.KIRMIZI:
         first = result.departments[0]
         if first.clinic:
             booking = t("Book: {clinic}.", clinic=first.clinic)

@@ -11,11 +11,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from tetkik.cli.console import language, note, out, progress, t
+from tetkik.cli.console import language, note, out, progress, t, warn
 from tetkik.settings import settings
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
+    from tetkik.triage.data import Complaints
+    from tetkik.triage.evaluate import Scorer
     from tetkik.triage.figures import Evaluation
     from tetkik.triage.metrics import Interval
 
@@ -59,6 +61,7 @@ def evaluate(
     complaints = read_complaints(data)
     say_left_out(complaints.left_out)
     scorer = load_triage(model or settings().triage_model)
+    _warn_of_training_rows(scorer, complaints)
     with progress(t("evaluate")) as report:
         evaluation = judge(
             scorer,
@@ -75,6 +78,15 @@ def evaluate(
     if folder is not None:
         paths = write_evaluation(evaluation, folder, language())
         note("{count} files are in {folder}; begin with {page}.", count=len(paths), folder=folder, page=PAGE)
+
+
+def _warn_of_training_rows(scorer: Scorer, complaints: Complaints) -> None:
+    from tetkik.triage.data import fingerprint
+    from tetkik.triage.evaluate import known_rows
+
+    rows, _ = known_rows(complaints, scorer.labels)
+    if scorer.trained_on == fingerprint(complaints.only(rows)):
+        warn("The model was trained on these very rows: the figures are far too good. Use rows it never saw.")
 
 
 def say_left_out(left_out: Mapping[str, int]) -> None:

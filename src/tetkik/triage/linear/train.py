@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from tetkik.bundle import (
 from tetkik.errors import DataError, MissingExtra
 from tetkik.triage.calibration import softmax
 from tetkik.triage.card import library_versions, measured
-from tetkik.triage.data import Complaints, folds
+from tetkik.triage.data import Complaints, fingerprint, folds
 from tetkik.triage.duplicates import duplicate_groups
 from tetkik.triage.linear.fit import HOLDOUT_FROM, Corpus, Fitted, Remember, fit
 from tetkik.triage.linear.learn import MIN_GROUPS
@@ -88,7 +87,7 @@ def train_linear(
     corpus = Corpus.of(complaints.texts, truth, groups, labels)
     work = out.parent / f".{out.name}.training"
     with staged_folder(out) as stage:
-        remember = _memory(work, _identity(complaints), options.resume)
+        remember = _memory(work, fingerprint(complaints), options.resume)
         outer = folds(complaints.texts, groups, OUTER_FOLDS)
         large = len(corpus) >= HOLDOUT_FROM
         rounds = 1 + (OUTER_FOLDS if options.assess and not large else 0)
@@ -189,13 +188,6 @@ def _need_scipy() -> None:
         raise MissingExtra("Training needs SciPy; `pip install 'tetkik[train]'`.") from None
 
 
-def _identity(complaints: Complaints) -> str:
-    digest = hashlib.sha256()
-    for text, label in zip(complaints.texts, complaints.labels, strict=True):
-        digest.update(f"{label}\x00{text}\x01".encode())
-    return digest.hexdigest()
-
-
 def _memory(work: Path, identity: str, resume: bool) -> Remember:
     note = work / "data.json"
     same = note.is_file() and json.loads(note.read_text("utf-8")).get("sha256") == identity
@@ -247,6 +239,7 @@ def _manifest(fitted: Fitted, corpus: Corpus, complaints: Complaints, options: L
             "groups": len(np.unique(corpus.groups)),
             "rows_by_label": dict(zip(corpus.labels, counts.tolist(), strict=True)),
             "rows_left_out": complaints.left_out,
+            "data_sha256": fingerprint(complaints),
         },
         libraries=library_versions(("numpy", "scipy")),
         licence=options.licence,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tetkik.language import Language
 from tetkik.triage.urgency.rulefile import load_rules
 from tetkik.triage.urgency.rules import Rule, RuleSet
 from tetkik.triage.urgency.symptoms import Occurrence, Reading
@@ -11,12 +12,13 @@ _WHOLE_SPAN = 12
 """Words: symptoms of one rule further apart are shown by the first of them."""
 
 
-def assess(text: str, rules: RuleSet | None = None) -> Urgency:
+def assess(text: str, rules: RuleSet | None = None, language: Language = Language.TR) -> Urgency:
     """How soon the writer of a complaint should be seen.
 
     Args:
         text: the complaint, as it came.
         rules: other rules than those of the settings.
+        language: of the reasons.
 
     Returns:
         The level and the rules that fired, worst first, each with its place in `text`.
@@ -25,12 +27,13 @@ def assess(text: str, rules: RuleSet | None = None) -> Urgency:
     reading = rules.recogniser.read(text)
     fired = rules.matches(reading)
     level = max((rule.level for rule, _ in fired), key=lambda lv: lv.severity, default=UrgencyLevel.YESIL)
-    return Urgency(level, tuple(_flag(rule, chosen, reading) for rule, chosen in fired))
+    return Urgency(level, tuple(_flag(rule, chosen, reading, language) for rule, chosen in fired))
 
 
-def _flag(rule: Rule, chosen: tuple[Occurrence, ...], reading: Reading) -> RedFlag:
+def _flag(rule: Rule, chosen: tuple[Occurrence, ...], reading: Reading, language: Language) -> RedFlag:
     first = min(o.first for o in chosen)
     last = max(o.last for o in chosen)
     if last - first > _WHOLE_SPAN:
         first, last = chosen[0].first, chosen[0].last
-    return RedFlag(rule.id, rule.level, rule.reason, Span(*reading.text.span_of(first, last)), rule.source)
+    reason = rule.reason_en if language is Language.EN and rule.reason_en else rule.reason
+    return RedFlag(rule.id, rule.level, reason, Span(*reading.text.span_of(first, last)), rule.source)

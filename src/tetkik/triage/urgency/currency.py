@@ -1,8 +1,9 @@
 """Whether a long text tells of now.
 
-Who is in danger writes little. A text of more than forty words is mostly a history with results and a question,
-so an emergency in it counts only where a sign of now ("bugün", "şu an", "iki saattir") stands near it,
-or where nothing of a history (tests, treatment, months) is told at all. Otherwise it is to be seen today.
+Who is in danger writes little. A text of more than forty words is mostly a history with results and a
+question, so an emergency in it counts as one only where a sign of now ("bugün", "şu an", "iki saattir")
+stands near it, or where nothing of a history (tests, treatment, months) is told at all. Otherwise it
+comes as sarı.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from tetkik.triage import persons
 from tetkik.triage.persons import Duration, Person, Tense
 from tetkik.triage.urgency.clauses import Status, Text, read
 from tetkik.triage.urgency.grammar import denies_itself, lacks
-from tetkik.triage.urgency.words import Membership, WordIndex
+from tetkik.triage.urgency.words import Memberships, WordIndex
 
 _GAP = 3
 _BACKWARD_GAP = 2
@@ -177,12 +177,12 @@ class Recogniser:
         )
 
     def _find(
-        self, text: Text, memberships: list[tuple[Membership, ...]], long_ago: frozenset[int]
+        self, text: Text, memberships: list[Memberships], long_ago: frozenset[int]
     ) -> tuple[Occurrence, ...]:
         positions: dict[int, list[int]] = {}
         for index, members in enumerate(memberships):
-            for member in members:
-                positions.setdefault(member.word_class, []).append(index)
+            for word_class in members:
+                positions.setdefault(word_class, []).append(index)
         hits: dict[_Key, _Hit] = {}
         for word_class, places in positions.items():
             for symptom in self._single.get(word_class, ()):
@@ -206,7 +206,7 @@ class Recogniser:
         self,
         hits: Mapping[_Key, _Hit],
         text: Text,
-        memberships: list[tuple[Membership, ...]],
+        memberships: list[Memberships],
         long_ago: frozenset[int],
     ) -> tuple[Occurrence, ...]:
         spent = _spent(hits, text, memberships)
@@ -254,29 +254,23 @@ def _near(a: int, b: int, pattern: _Pattern, text: Text) -> bool:
 
 
 def _own_denial(
-    placed: tuple[int, ...], classes: tuple[int, ...], text: Text, memberships: list[tuple[Membership, ...]]
+    placed: tuple[int, ...], classes: tuple[int, ...], text: Text, memberships: list[Memberships]
 ) -> Status:
     for index, word_class in zip(placed, classes, strict=True):
-        length = _length(memberships[index], word_class)
+        length = memberships[index][word_class]
         if denies_itself(text.forms[index], length) or lacks(text.words[index], length):
             return Status.DENIED
     return Status.PRESENT
 
 
-def _length(members: tuple[Membership, ...], word_class: int) -> int:
-    return next(member.length for member in members if member.word_class == word_class)
-
-
-def _spent(
-    hits: Mapping[_Key, _Hit], text: Text, memberships: list[tuple[Membership, ...]]
-) -> frozenset[int]:
+def _spent(hits: Mapping[_Key, _Hit], text: Text, memberships: list[Memberships]) -> frozenset[int]:
     """Verbs that are part of a symptom ("idrar gelmiyor", "nefesim kesildi") and so deny nothing else."""
     spent = set()
     for placed, classes in hits.values():
         for index, word_class in zip(placed, classes, strict=True):
             form = text.forms[index]
-            length = _length(memberships[index], word_class)
-            if (form.denies or form.resolves) and not denies_itself(form, length):
+            says_no = form.denies or form.resolves
+            if says_no and not denies_itself(form, memberships[index][word_class]):
                 spent.add(index)
     return frozenset(spent)
 

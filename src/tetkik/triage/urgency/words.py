@@ -10,8 +10,7 @@ for errors.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
 from tetkik import turkish
 
@@ -23,12 +22,8 @@ _SOFTENS_FROM = 5
 _CACHE_SIZE = 50_000
 
 
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """A class a word belongs to, and how many of its letters the stem took."""
-
-    word_class: int
-    length: int
+Memberships = Mapping[int, int]
+"""The classes a word belongs to, each with how many of the word's letters its stem took."""
 
 
 def one_edit_apart(a: str, b: str) -> bool:
@@ -73,7 +68,7 @@ class WordIndex:
         self._barred: dict[str, list[int]] = {}
         self._near: dict[str, list[tuple[str, int]]] = {}
         self._near_longest: dict[str, int] = {}
-        self._cache: dict[str, tuple[Membership, ...]] = {}
+        self._cache: dict[str, Memberships] = {}
         self._longest = 0
         for number, stems in enumerate(classes):
             for written in stems:
@@ -94,7 +89,7 @@ class WordIndex:
                 self._near.setdefault(key, []).append((stem, number))
             self._near_longest[stem[0]] = max(self._near_longest.get(stem[0], 0), len(stem))
 
-    def classes_of(self, word: str) -> tuple[Membership, ...]:
+    def classes_of(self, word: str) -> Memberships:
         """The classes of a folded word."""
         found = self._cache.get(word)
         if found is None:
@@ -104,7 +99,7 @@ class WordIndex:
             self._cache[word] = found
         return found
 
-    def _look_up(self, word: str) -> tuple[Membership, ...]:
+    def _look_up(self, word: str) -> Memberships:
         best: dict[int, int] = {}
         barred: set[int] = set()
         for length in range(1, min(len(word), max(self._longest, 1)) + 1):
@@ -116,7 +111,7 @@ class WordIndex:
         # A word that is right for one class is not looked at again: that finds mostly nonsense.
         if not best and len(word) >= _TYPO_LENGTH - 1 and not word.startswith(self._known):
             best = self._look_up_near(word)
-        return tuple(Membership(number, length) for number, length in best.items() if number not in barred)
+        return {number: length for number, length in best.items() if number not in barred}
 
     def _look_up_near(self, word: str) -> dict[int, int]:
         best: dict[int, int] = {}
