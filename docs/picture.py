@@ -72,7 +72,8 @@ def printed(language: str) -> str:
 def picture(language: str) -> str:
     """The SVG."""
     console = Console(record=True, width=WIDTH, file=StringIO(), legacy_windows=False)
-    console.print(Text.from_ansi(printed(language).rstrip()))
+    # With an empty line at the end, or the frame would cut the descenders of the last line.
+    console.print(Text.from_ansi(printed(language).rstrip()), end="\n\n")
     svg = console.export_svg(title="tetkik demo", theme=THEME, unique_id=f"demo-{language}")
     svg = re.sub(r"\s*@font-face \{.*?\}", "", svg, flags=re.DOTALL)
     return re.sub(r"font-family: (?:Fira Code|arial)[^;]*;", f"font-family: {FONTS};", svg)

@@ -19,7 +19,6 @@ LONGEST = 450
 HEAVY = (
     "accelerate",
     "cleanlab",
-    "datasketch",
     "huggingface_hub",
     "jinja2",
     "matplotlib",

@@ -55,6 +55,10 @@ class Settings(BaseSettings):
         default=None,
         description="A hospital's own urgency rules (TOML), used instead of the built-in ones.",
     )
+    triage_clinics: Path | None = Field(
+        default=None,
+        description="A hospital's own clinics and referral rules (TOML), used instead of the built-in ones.",
+    )
     offline: bool = Field(
         default=True,
         description="No model is looked for on a hub. Off: a Hugging Face id may be downloaded.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tetkik.errors import SettingError
 from tetkik.language import Language
-from tetkik.triage.clinics import clinic_of
-from tetkik.triage.predict import ADULT_ONLY, Triage, load_triage
+from tetkik.triage.children import ADULT_ONLY
+from tetkik.triage.clinics import clinic_of, load_clinics
+from tetkik.triage.predict import Triage, load_triage
 from tetkik.triage.questions import best_question, questions
 from tetkik.triage.readable import Unreadable, why_unreadable
 from tetkik.values import DEPARTMENTS, UrgencyLevel
@@ -150,6 +153,29 @@ def test_clinics_follow_the_appointment_system() -> None:
     assert "İç Hastalıkları (Dahiliye)" in (referred.referral(Language.EN) or "")
     assert clinic_of("Bilinmeyen", child=False) is None
     assert set(DEPARTMENTS) > ADULT_ONLY
+
+
+def test_a_hospital_brings_its_own_clinics(tmp_path: Path) -> None:
+    own = tmp_path / "clinics.toml"
+    own.write_text(
+        '[[department]]\nname = "Kardiyoloji"\nclinic = "Kalp Merkezi"\n'
+        '[[clinic]]\nname = "Kalp Merkezi"\nfirst = ["Aile"]\n[[clinic]]\nname = "Aile"\n',
+        encoding="utf-8",
+    )
+    done = run(
+        "kalbim çarpıyor, ekg çekildi", "--json", env={**os.environ, "TETKIK_TRIAGE_CLINICS": str(own)}
+    )
+    first = json.loads(done.stdout)["departments"][0]
+    assert (first["name"], first["clinic"]) == ("Kardiyoloji", "Kalp Merkezi")
+    assert "Aile" in first["referral"]
+    for text in (
+        "[[clinic]]",
+        "not toml [",
+        '[[department]]\nname = "X"\nclinic = "Y"\n[[clinic]]\nname = "Z"',
+    ):
+        own.write_text(text, encoding="utf-8")
+        with pytest.raises(SettingError, match="list of clinics"):
+            load_clinics.__wrapped__(own)
 
 
 @given(st.text(max_size=300))

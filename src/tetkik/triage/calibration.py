@@ -28,14 +28,16 @@ def softmax(logits: Floats, temperature: float = 1.0) -> NDArray[np.float64]:
     return result
 
 
-def fit_temperature(logits: Floats, labels: Ints) -> float:
+def fit_temperature(logits: Floats, labels: Ints, offset: Floats | float = 0.0) -> float:
     """The temperature with the least negative log-likelihood on held-out rows.
 
-    Guo et al., "On calibration of modern neural networks", ICML 2017. It never changes which label is first.
+    Guo et al., "On calibration of modern neural networks", ICML 2017. Without an offset it never changes
+    which label is first.
 
     Args:
         logits: (rows, labels).
         labels: (rows,), index of the true label.
+        offset: (rows, labels) or 0: what is added to the log-probabilities after the temperature.
 
     Raises:
         ValueError: no rows.
@@ -48,7 +50,7 @@ def fit_temperature(logits: Floats, labels: Ints) -> float:
     wide = np.asarray(logits, dtype=np.float64)
 
     def loss(log_temperature: float) -> float:
-        probabilities = softmax(wide, float(np.exp(log_temperature)))[rows, labels]
+        probabilities = softmax(wide / np.exp(log_temperature) + offset)[rows, labels]
         return float(-np.log(np.maximum(probabilities, 1e-300)).mean())
 
     low, high = np.log(TEMPERATURES)

@@ -11,6 +11,7 @@ from tetkik.triage.calibration import brier_skill, ece
 from tetkik.triage.metrics import (
     Floats,
     Ints,
+    accuracy_by_coverage,
     decision_columns,
     decision_figures,
     predicted_labels,
@@ -51,7 +52,14 @@ def measured(
                 split=split,
             )
         )
-    plain = {"ece": ece(probabilities, truth), "brier_skill": brier_skill(probabilities, truth)}
+    confidence, right = probabilities.max(axis=1), predicted_labels(probabilities) == truth
+    plain = {
+        "accuracy_at_80_coverage": float(
+            accuracy_by_coverage(confidence, right)[round(0.8 * len(truth)) - 1]
+        ),
+        "ece": ece(probabilities, truth),
+        "brier_skill": brier_skill(probabilities, truth),
+    }
     found += [
         Metric(name=name, value=value, n=len(truth), data=data, split=split) for name, value in plain.items()
     ]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
+from tetkik.errors import SettingError
 from tetkik.language import Language, translate
+from tetkik.settings import settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +33,52 @@ class Clinic:
         return translate("Needs a referral; book first: {clinics}.", language, clinics=" / ".join(self.first))
 
 
+@dataclass(frozen=True, slots=True)
+class Clinics:
+    """A list of clinics.
+
+    Attributes:
+        clinics: by name.
+        departments: for each department of a model its clinic, and the one for children where it has one.
+    """
+
+    clinics: Mapping[str, Clinic]
+    departments: Mapping[str, tuple[str, str | None]]
+
+
 @cache
-def _tables() -> tuple[dict[str, Clinic], dict[str, tuple[str, str | None]]]:
-    table = tomllib.loads(resources.files("tetkik.triage").joinpath("clinics.toml").read_text("utf-8"))
-    clinics = {
-        entry["name"]: Clinic(entry["name"], tuple(entry.get("first", ()))) for entry in table["clinic"]
+def load_clinics(path: Path | None = None) -> Clinics:
+    """Read a list of clinics.
+
+    Args:
+        path: a hospital's own file in the format of `clinics.toml`; None reads the built-in one.
+
+    Raises:
+        SettingError: not TOML, a key is missing, or a clinic is named that the file does not have.
+    """
+    file = path or resources.files("tetkik.triage").joinpath("clinics.toml")
+    try:
+        table = tomllib.loads(file.read_text("utf-8"))
+        clinics = {
+            item["name"]: Clinic(item["name"], tuple(item.get("first", ()))) for item in table["clinic"]
+        }
+        departments = {item["name"]: (item["clinic"], item.get("child")) for item in table["department"]}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SettingError(
+            "The list of clinics {path} cannot be used ({fault}); compare it with the built-in clinics.toml.",
+            path=file,
+            fault=error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}",
+        ) from None
+    named = {name for pair in departments.values() for name in pair if name} | {
+        name for clinic in clinics.values() for name in clinic.first
     }
-    departments = {entry["name"]: (entry["clinic"], entry.get("child")) for entry in table["department"]}
-    return clinics, departments
+    if unknown := sorted(named - clinics.keys()):
+        raise SettingError(
+            "The list of clinics {path} names {unknown}, which it does not have; add a [[clinic]] for each.",
+            path=file,
+            unknown=", ".join(unknown),
+        )
+    return Clinics(clinics, departments)
 
 
 def clinic_of(department: str, *, child: bool) -> Clinic | None:
@@ -49,8 +91,8 @@ def clinic_of(department: str, *, child: bool) -> Clinic | None:
     Returns:
         The clinic, or None where the list has none.
     """
-    clinics, departments = _tables()
-    if department in departments:
-        adult, own = departments[department]
-        return clinics[own if child and own else adult]
-    return clinics.get(department)
+    found = load_clinics(settings().triage_clinics)
+    if department in found.departments:
+        adult, own = found.departments[department]
+        return found.clinics[own if child and own else adult]
+    return found.clinics.get(department)

@@ -17,6 +17,7 @@ from tetkik import turkish
 from tetkik.bundle import Bundle
 from tetkik.language import Language, translate
 from tetkik.settings import settings
+from tetkik.triage.children import PEDIATRICS, heed_age
 from tetkik.triage.clinics import clinic_of
 from tetkik.triage.model import TriageModel, load_model
 from tetkik.triage.persons import is_child, read_age
@@ -25,13 +26,6 @@ from tetkik.triage.readable import Unreadable, why_unreadable
 from tetkik.triage.urgency import assess
 from tetkik.values import DepartmentScore, TriageResult
 
-CHILDREN = "Pediatri"
-ADULT_ONLY = frozenset({"Dahiliye", "Kardiyoloji", "Göğüs Hastalıkları", "Nöroloji", "Genel Cerrahi"})
-"""Departments that send a child to Pediatri first; the others (eyes, ears, bones) see children themselves."""
-_UNTOLD = 0.2
-"""What is left of Pediatri's odds where no child is told of. Of the complaints that paediatricians answered,
-one in eleven tells of none; of the others, eleven in twelve: odds of a tenth, of which the words already say
-a part."""
 _BATCH = 1024
 _DIGITS = 6
 
@@ -93,7 +87,7 @@ class Triage:
         if readable:
             scores[readable] = self.model.probabilities([readings[number].text for number in readable])
             for number in readable:
-                self._heed_age(scores[number], readings[number].child)
+                heed_age(scores[number], self.labels, child=readings[number].child)
         return np.round(scores, _DIGITS, out=scores)
 
     def _answer(self, reading: _Reading, row: NDArray[np.float64]) -> TriageResult:
@@ -118,7 +112,7 @@ class Triage:
             )
             known = ["child"] if reading.child or read_age(turkish.fold(text)) is not None else []
             question = best_question(self.labels, row, leave_out=known).text[self.language]
-        elif reading.child and departments[0].name == CHILDREN:
+        elif reading.child and departments[0].name == PEDIATRICS:
             reason = translate(
                 "The patient is a child, so Pediatri comes before the department for adults.", self.language
             )
@@ -133,18 +127,6 @@ class Triage:
             clinic.name if clinic else None,
             clinic.referral(self.language) if clinic else None,
         )
-
-    def _heed_age(self, row: NDArray[np.float64], child: bool) -> None:
-        """Bring the probabilities of one text, in place, into line with whether it tells of a child."""
-        if CHILDREN not in self.labels:
-            return
-        own = self.labels.index(CHILDREN)
-        first = int(row.argmax())
-        if not child:
-            row[own] *= _UNTOLD
-            row /= row.sum()
-        elif self.labels[first] in ADULT_ONLY:
-            row[[first, own]] = row[[own, first]]
 
 
 @dataclass(frozen=True, slots=True)

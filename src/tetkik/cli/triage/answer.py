@@ -25,7 +25,8 @@ def show_answer(result: TriageResult) -> None:
     """Print one answer, at most about a dozen lines."""
     out.print(_marked(result), soft_wrap=False)
     level = result.urgency.level
-    out.print(Text(f" {t(_LEVEL[level])} ", style=_STYLE[level]))
+    if result.departments or result.urgency.flags:  # of a text that cannot be read no level is known
+        out.print(Text(f" {t(_LEVEL[level])} ", style=_STYLE[level]))
     for flag in result.urgency.flags:
         quoted = result.text[flag.span.start : flag.span.end]
         out.print(Text(f"  {flag.reason} ", style="bold").append(f"“{quoted}”", style="dim"))

@@ -141,6 +141,9 @@ def train(
 
             options = TransformerOptions(
                 base=base or DEFAULT_BASE,
+                id=name,
+                licence=licence,
+                data_name=data_name,
                 epochs=epochs,
                 batch_size=batch_size,
                 learning_rate=learning_rate,

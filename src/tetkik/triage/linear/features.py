@@ -19,7 +19,6 @@ five duplicate groups of the training data: no patient's words can be read out o
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -137,11 +136,13 @@ def words_of(text: str) -> list[Word]:
     """The words of `prepare(text)`, with where each came from in `text`."""
     folded, places = turkish.fold_with_places(text)
     words: list[Word] = []
-    start = 1
-    for match in re.finditer(r"\S+", folded):
-        length = match.end() - match.start()
-        words.append(Word(start, start + length, places[match.start()], places[match.end() - 1] + 1))
-        start += length + 1
+    start, at = 1, 0
+    for word in folded.split():
+        at = folded.index(word, at)
+        end = at + len(word)
+        words.append(Word(start, start + len(word), places[at], places[end - 1] + 1))
+        start += len(word) + 1
+        at = end
     return words
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import product
+from functools import cached_property, partial
+from itertools import count, product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
+from tetkik.triage.children import log_odds
 from tetkik.triage.data import folds
 from tetkik.triage.linear.features import Featuriser, Rows, prepare
 from tetkik.triage.linear.learn import learn_features
@@ -61,6 +63,10 @@ HINGE = (2.0, 4.0)
 MIX = (0.0, 1.0, 2.0, 3.0)
 PRIOR = (0.0, 0.15, 0.3)
 DEFAULT = Choice()
+Member = tuple[Loss, float]
+"""A classifier: its loss and its regularisation."""
+Scores = dict[Member, NDArray[np.float32]]
+"""What classifiers say of rows that they had not seen: (rows, labels) each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +138,8 @@ class Fitted:
         temperature: what the scores were divided by.
         abstain: the top probability under which to abstain.
         held_out: (rows,), the rows that chose and calibrated.
-        probabilities: (held-out rows, labels), float64, of models that had not seen those rows.
+        probabilities: (held-out rows, labels), float64, of models that had not seen those rows, with what
+            `children` makes of them.
     """
 
     featuriser: Featuriser
@@ -144,26 +151,40 @@ class Fitted:
     probabilities: NDArray[np.float64]
 
 
-class _Solver:
-    """The rows of one training part, and its classifiers."""
+class _Part:
+    """The rows that one set of classifiers is trained on, made ready when first needed."""
 
     def __init__(self, corpus: Corpus, lexicon: Lexicon) -> None:
-        self.corpus = corpus
-        self.featuriser = learn_features(corpus.texts, corpus.groups, lexicon)
-        parts = [slice(start, start + _CHUNK) for start in range(0, len(corpus), _CHUNK)]
-        self.rows: list[Rows] = [self.featuriser.rows(corpus.texts[part]) for part in parts]
-        self.truth = [corpus.truth[part].astype(np.int32) for part in parts]
+        self._corpus = corpus
+        self._lexicon = lexicon
 
-    def weights(self, loss: Loss, regularisation: float) -> NDArray[np.float32]:
-        costs = self.corpus.costs(_RARITY if loss is Loss.SQUARED_HINGE else 0.0)
+    @cached_property
+    def featuriser(self) -> Featuriser:
+        return learn_features(self._corpus.texts, self._corpus.groups, self._lexicon)
+
+    @cached_property
+    def _chunks(self) -> list[slice]:
+        return [slice(start, start + _CHUNK) for start in range(0, len(self._corpus), _CHUNK)]
+
+    @cached_property
+    def _rows(self) -> list[Rows]:
+        return [self.featuriser.rows(self._corpus.texts[chunk]) for chunk in self._chunks]
+
+    def weights(self, member: Member) -> NDArray[np.float32]:
+        """Train one classifier: (columns, stride), float32."""
+        loss, regularisation = member
         return solve(
-            self.rows,
-            self.truth,
+            self._rows,
+            [self._corpus.truth[chunk].astype(np.int32) for chunk in self._chunks],
             columns=self.featuriser.columns,
-            costs=costs,
+            costs=self._corpus.costs(_RARITY if loss is Loss.SQUARED_HINGE else 0.0),
             regularisation=regularisation,
             loss=loss,
         )
+
+    def scores(self, others: Corpus, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The scores of other rows: (rows, labels), float32."""
+        return self.featuriser.scores(list(others.texts), weights)[:, : len(others.labels)]
 
 
 def fit(
@@ -182,90 +203,117 @@ def fit(
         tick: told (pieces done, pieces in all).
     """
     lexicon = lexicon or builtin()
-    large = len(corpus) >= HOLDOUT_FROM
-    candidates = [(Loss.SOFTMAX, value) for value in ((DEFAULT.softmax,) if large else SOFTMAX)]
-    candidates += [(Loss.SQUARED_HINGE, value) for value in ((DEFAULT.hinge,) if large else HINGE)]
-    inner = [0] if large else sorted(set(corpus.folds.tolist()))
-    total = len(candidates) * len(inner) + (0 if large else 2)
-    scores = {key: np.zeros((len(corpus), len(corpus.labels)), np.float32) for key in candidates}
-    done, solver, kept = 0, None, {}
+    if len(corpus) >= HOLDOUT_FROM:
+        return _fit_holding_out(corpus, lexicon, tick)
+    return _fit_cross_validating(corpus, lexicon, remember, tick)
+
+
+def _fit_holding_out(corpus: Corpus, lexicon: Lexicon, tick: Callable[[int, int], None]) -> Fitted:
+    held = np.flatnonzero(corpus.folds == 0)
+    others = corpus.only(held)
+    part = _Part(corpus.only(np.flatnonzero(corpus.folds != 0)), lexicon)
+    weights: dict[Member, NDArray[np.float32]] = {}
+    for number, member in enumerate(_members(DEFAULT)):
+        weights[member] = part.weights(member)
+        tick(number + 1, 2)
+    scores = {member: part.scores(others, found) for member, found in weights.items()}
+    calibrated = _calibrate(others, scores, corpus.log_frequency)
+    return _assemble(part.featuriser, weights, calibrated, corpus.log_frequency, held)
+
+
+def _fit_cross_validating(
+    corpus: Corpus, lexicon: Lexicon, remember: Remember, tick: Callable[[int, int], None]
+) -> Fitted:
+    members: list[Member] = [(Loss.SOFTMAX, value) for value in SOFTMAX]
+    members += [(Loss.SQUARED_HINGE, value) for value in HINGE]
+    inner = sorted(set(corpus.folds.tolist()))
+    total = len(members) * len(inner) + 2
+    scores = {member: np.zeros((len(corpus), len(corpus.labels)), np.float32) for member in members}
+    steps = count(1)
     for fold in inner:
         held = np.flatnonzero(corpus.folds == fold)
-        part = corpus.only(np.flatnonzero(corpus.folds != fold))
-        solver = None
-        for loss, regularisation in candidates:
-
-            def score(loss: Loss = loss, regularisation: float = regularisation) -> NDArray[np.float32]:
-                nonlocal solver
-                solver = solver or _Solver(part, lexicon)  # noqa: B023 - used before the loop goes on
-                weights = solver.weights(loss, regularisation)
-                if large:
-                    kept[loss] = weights
-                found = solver.featuriser.scores([corpus.texts[i] for i in held], weights)  # noqa: B023
-                return found[:, : len(corpus.labels)]
-
-            name = f"fold{fold}-{loss.name.lower()}-{regularisation}"
-            scores[loss, regularisation][held] = score() if large else remember(name, score)
-            done += 1
-            tick(done, total)
-    held_out = np.flatnonzero(np.isin(corpus.folds, inner))
-    choice = _choose(corpus, scores, held_out)
-    logits = _mixed(scores, choice, corpus.log_frequency)[held_out]
-    temperature = fit_temperature(logits, corpus.truth[held_out])
-    probabilities = softmax(logits, temperature)
-    if not large:
-        solver = _Solver(corpus, lexicon)
-        for number, (loss, regularisation) in enumerate(
-            ((Loss.SOFTMAX, choice.softmax), (Loss.SQUARED_HINGE, choice.hinge))
-        ):
-            kept[loss] = solver.weights(loss, regularisation)
-            tick(done + number + 1, total)
-    assert solver is not None
-    weights = (kept[Loss.SOFTMAX] + choice.mix * kept[Loss.SQUARED_HINGE]).astype(np.float32)
-    shift = np.zeros(stride_of(len(corpus.labels)))
-    shift[: len(corpus.labels)] = choice.prior * corpus.log_frequency
-    weights[-1] -= (shift / solver.featuriser.bias).astype(np.float32)
-    return Fitted(
-        solver.featuriser,
-        (weights / temperature).astype(np.float32),
-        choice,
-        temperature,
-        abstain_threshold(probabilities.max(axis=1)),
-        held_out,
-        probabilities,
-    )
+        others, part = corpus.only(held), _Part(corpus.only(np.flatnonzero(corpus.folds != fold)), lexicon)
+        for member in members:
+            name = f"fold{fold}-{member[0].name.lower()}-{member[1]}"
+            scores[member][held] = remember(name, partial(_train_and_score, part, member, others))
+            tick(next(steps), total)
+    calibrated = _calibrate(corpus, scores, corpus.log_frequency)
+    whole = _Part(corpus, lexicon)
+    weights: dict[Member, NDArray[np.float32]] = {}
+    for member in _members(calibrated.choice):
+        weights[member] = whole.weights(member)
+        tick(next(steps), total)
+    return _assemble(whole.featuriser, weights, calibrated, corpus.log_frequency, np.arange(len(corpus)))
 
 
-Scores = dict[tuple[Loss, float], NDArray[np.float32]]
+def _train_and_score(part: _Part, member: Member, others: Corpus) -> NDArray[np.float32]:
+    return part.scores(others, part.weights(member))
 
 
-def _mixed(scores: Scores, choice: Choice, log_frequency: NDArray[np.float64]) -> NDArray[np.float64]:
-    machine = choice.mix * scores[Loss.SQUARED_HINGE, choice.hinge].astype(np.float64)
-    mixed: NDArray[np.float64] = scores[Loss.SOFTMAX, choice.softmax] + machine - choice.prior * log_frequency
-    return mixed
+def _members(choice: Choice) -> tuple[Member, Member]:
+    return (Loss.SOFTMAX, choice.softmax), (Loss.SQUARED_HINGE, choice.hinge)
 
 
-def _choose(corpus: Corpus, scores: Scores, held_out: NDArray[np.int64]) -> Choice:
-    """The settings that do best on rows that the classifiers had not seen.
+@dataclass(frozen=True, slots=True)
+class _Calibrated:
+    choice: Choice
+    temperature: float
+    probabilities: NDArray[np.float64]
+
+
+def _calibrate(corpus: Corpus, scores: Scores, log_frequency: NDArray[np.float64]) -> _Calibrated:
+    """Choose the settings, and the temperature of what will be shown, on scores of unseen rows.
 
     Best is the highest accuracy + macro-F1 - log-loss at the best temperature: the first two are what the
     model is used for, and the third, which every row moves a little, keeps the choice from following noise.
     """
-    regressions = [value for loss, value in scores if loss is Loss.SOFTMAX]
-    machines = [value for loss, value in scores if loss is Loss.SQUARED_HINGE]
-    truth, frequency = corpus.truth[held_out], corpus.log_frequency
+    truth = corpus.truth
+    offset = log_odds([text.decode("ascii") for text in corpus.texts], corpus.labels)
 
-    def worth(choice: Choice) -> float:
-        logits = _mixed(scores, choice, frequency)[held_out]
-        found = softmax(logits, fit_temperature(logits, truth))
-        log_loss = -np.log(np.maximum(found[np.arange(len(truth)), truth], 1e-12)).mean()
-        counts = confusion(truth, found.argmax(axis=1), len(corpus.labels))
+    def calibrated(choice: Choice) -> _Calibrated:
+        regression, machine = (scores[member].astype(np.float64) for member in _members(choice))
+        logits = regression + choice.mix * machine - choice.prior * log_frequency
+        temperature = fit_temperature(logits, truth, offset)
+        return _Calibrated(choice, temperature, softmax(logits / temperature + offset))
+
+    def worth(found: _Calibrated) -> float:
+        probabilities = found.probabilities
+        log_loss = -np.log(np.maximum(probabilities[np.arange(len(truth)), truth], 1e-12)).mean()
+        counts = confusion(truth, probabilities.argmax(axis=1), len(corpus.labels))
         return _accuracy_and_f1(counts) - float(log_loss)
 
-    return max((Choice(*values) for values in product(regressions, machines, MIX, PRIOR)), key=worth)
+    regressions = [value for loss, value in scores if loss is Loss.SOFTMAX]
+    machines = [value for loss, value in scores if loss is Loss.SQUARED_HINGE]
+    return max(
+        (calibrated(Choice(*values)) for values in product(regressions, machines, MIX, PRIOR)), key=worth
+    )
 
 
 def _accuracy_and_f1(counts: NDArray[np.int64]) -> float:
     right, true, chosen = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     f1 = 2 * right / np.maximum(true + chosen, 1)
     return float(right.sum() / counts.sum() + f1[true > 0].mean())
+
+
+def _assemble(
+    featuriser: Featuriser,
+    weights: dict[Member, NDArray[np.float32]],
+    calibrated: _Calibrated,
+    log_frequency: NDArray[np.float64],
+    held_out: NDArray[np.int64],
+) -> Fitted:
+    choice = calibrated.choice
+    regression, machine = (weights[member] for member in _members(choice))
+    mixed = (regression + choice.mix * machine).astype(np.float32)
+    shift = np.zeros(stride_of(len(log_frequency)))
+    shift[: len(log_frequency)] = choice.prior * log_frequency
+    mixed[-1] -= (shift / featuriser.bias).astype(np.float32)
+    return Fitted(
+        featuriser,
+        (mixed / calibrated.temperature).astype(np.float32),
+        choice,
+        calibrated.temperature,
+        abstain_threshold(calibrated.probabilities.max(axis=1)),
+        held_out,
+        calibrated.probabilities,
+    )

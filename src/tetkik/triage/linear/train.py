@@ -26,6 +26,7 @@ from tetkik.bundle import (
 from tetkik.errors import DataError, MissingExtra
 from tetkik.triage.calibration import softmax
 from tetkik.triage.card import library_versions, measured
+from tetkik.triage.children import log_odds
 from tetkik.triage.data import Complaints, fingerprint, folds
 from tetkik.triage.duplicates import duplicate_groups
 from tetkik.triage.linear.fit import HOLDOUT_FROM, Corpus, Fitted, Remember, fit
@@ -153,7 +154,8 @@ def nested_probabilities(
             tick=tick,
         )
         scores = fitted.featuriser.scores([corpus.texts[i] for i in held], fitted.weights)
-        probabilities[held] = softmax(scores[:, : len(corpus.labels)])
+        offset = log_odds([corpus.texts[i].decode("ascii") for i in held], corpus.labels)
+        probabilities[held] = softmax(scores[:, : len(corpus.labels)] + offset)
         if done is not None:
             done[0] += 1
     return probabilities
@@ -261,7 +263,9 @@ def _sections(fitted: Fitted, corpus: Corpus, split: str) -> list[CardSection]:
             "How it was judged",
             f"Figures above: {split or 'none were measured'}."
             + (
-                " Every setting and the temperature were chosen inside the training part of each fold."
+                " Every setting and the temperature were chosen inside the training part of each fold. What "
+                "kinds of features there are was decided before; where that was done looking at the same data, "
+                "expect a little optimism."
                 if split.startswith("nested")
                 else ""
             ),

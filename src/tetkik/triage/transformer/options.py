@@ -44,6 +44,9 @@ class TransformerOptions:
 
     Attributes:
         base: a Hugging Face id or the path of a folder in its layout.
+        id: name of the model; None takes the folder's.
+        licence: licence of the weights, for the card.
+        data_name: what the card calls the data.
         epochs: most passes over the training rows.
         batch_size: rows in one step of the optimiser, over all processes and all parts: the result does not
             depend on how many GPUs share the work.
@@ -62,6 +65,9 @@ class TransformerOptions:
     """
 
     base: str = DEFAULT_BASE
+    id: str | None = None
+    licence: str = "unknown"
+    data_name: str = "training table"
     epochs: int = 5
     batch_size: int = 32
     learning_rate: float = 3e-5
