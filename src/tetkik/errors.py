@@ -20,6 +20,10 @@ the command line can say it in Turkish (`in_language`). Patient text never goes 
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import ClassVar
 
 from tetkik.language import Language, translate
@@ -111,3 +115,49 @@ class TrainingError(TetkikError):
 
 class OutputError(TetkikError):
     """A result cannot be written (a full disk, a folder without permission)."""
+
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the operating system says of a full disk."""
+
+
+@contextmanager
+def as_fault_of(target: Path) -> Iterator[None]:
+    """Let an error of the operating system name `target`, where the file it names means nothing to the user."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(target)
+        raise
+
+
+def file_fault(error: OSError) -> TetkikError:
+    """One sentence for what the operating system refused."""
+    file = error.filename
+    if error.errno in NO_ROOM:
+        if not file:
+            return OutputError("The disk is full; free some space and run the command again.")
+        return OutputError("The disk is full ({file}); free some space and run the command again.", file=file)
+    file = file or "?"
+    if error.errno == errno.EROFS:
+        return OutputError(
+            "{file} cannot be written: the disk is read-only; choose another place.", file=file
+        )
+    if isinstance(error, PermissionError):
+        return InputError(
+            "There is no permission for {file}; choose another place or change the permission.", file=file
+        )
+    if isinstance(error, FileNotFoundError):
+        return InputError("There is no file {file}; check the path.", file=file)
+    if isinstance(error, IsADirectoryError):
+        return InputError("{file} is a folder, and a file is needed; name the file.", file=file)
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        return InputError(
+            "{file} would have to be a folder, and it or what it lies in is a file; choose another place.",
+            file=file,
+        )
+    return InputError(
+        "{file} cannot be used ({fault}); check it and run the command again.",
+        file=file,
+        fault=error.strerror or type(error).__name__,
+    )

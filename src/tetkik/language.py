@@ -7,6 +7,8 @@ Turkish twin or when the two name different values.
 
 from __future__ import annotations
 
+import locale
+import os
 import tomllib
 from enum import StrEnum
 from functools import cache
@@ -18,6 +20,12 @@ class Language(StrEnum):
 
     TR = "tr"
     EN = "en"
+
+
+def system_language() -> Language:
+    """The language of the system's locale: Turkish or, for any other, English."""
+    name = os.environ.get("LC_ALL") or os.environ.get("LANG") or locale.getlocale()[0] or ""
+    return Language.TR if name.lower().startswith("tr") else Language.EN
 
 
 @cache
@@ -33,8 +41,14 @@ def _turkish() -> dict[str, str]:
 def translate(template: str, language: Language, **values: object) -> str:
     """Fill `template` (English, `str.format` fields) with `values`, in `language`.
 
-    A template without a Turkish twin stays English: an untranslated sentence is better than none.
+    A template without a Turkish twin stays English: an untranslated sentence is better than none. A value
+    that is a member of an enumeration of words, such as the reason for which a row is left out, is translated
+    as well.
     """
+    values = {
+        name: translate(value.value, language) if isinstance(value, StrEnum) else value
+        for name, value in values.items()
+    }
     if language is Language.TR:
         template = _turkish().get(template, template)
     return template.format(**values) if values else template

@@ -6,7 +6,6 @@ Read from the environment (`TETKIK_…`), then from `tetkik.toml` in the configu
 
 from __future__ import annotations
 
-import locale
 import os
 from functools import cache
 from pathlib import Path
@@ -21,17 +20,12 @@ from pydantic_settings import (
 )
 
 from tetkik.errors import SettingError
-from tetkik.language import Language
+from tetkik.language import Language, system_language
 
 
 def config_file() -> Path:
     """The settings file: `TETKIK_CONFIG`, or `tetkik.toml` in the user's configuration folder."""
     return Path(os.environ.get("TETKIK_CONFIG") or user_config_path("tetkik") / "tetkik.toml")
-
-
-def _system_language() -> Language:
-    name = os.environ.get("LC_ALL") or os.environ.get("LANG") or locale.getlocale()[0] or ""
-    return Language.TR if name.lower().startswith("tr") else Language.EN
 
 
 class Settings(BaseSettings):
@@ -40,7 +34,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TETKIK_", extra="forbid", frozen=True)
 
     language: Language = Field(
-        default_factory=_system_language,
+        default_factory=system_language,
         description="Language of messages: `tr` or `en`. Default: that of the system's locale.",
     )
     models_dir: Path = Field(

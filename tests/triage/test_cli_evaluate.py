@@ -114,7 +114,7 @@ def test_compare_says_who_is_right_where(run, data):
     [
         ("text\nbaşım ağrıyor\n", "has no column label"),
         ("text,label\nsaçım dökülüyor,Saç\n", "No row has a label of the model"),
-        ("", "has no column text"),
+        ("", "is empty; give a file with a header and rows"),
     ],
 )
 def test_a_fault_is_one_sentence_and_never_a_traceback(run, tmp_path, content, said):

@@ -2,7 +2,7 @@
 
 from tetkik.bundle.archive import export_bundle, import_bundle
 from tetkik.bundle.card import CardSection, metrics_table, render_card
-from tetkik.bundle.manifest import FORMAT_VERSION, Manifest, Metric, Task
+from tetkik.bundle.manifest import FORMAT_VERSION, Manifest, Metric, Task, bundle_id
 from tetkik.bundle.store import (
     Bundle,
     available,
@@ -24,6 +24,7 @@ __all__ = [
     "Task",
     "available",
     "bundle_folders",
+    "bundle_id",
     "export_bundle",
     "import_bundle",
     "metrics_table",

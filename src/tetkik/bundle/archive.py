@@ -12,9 +12,18 @@ import zlib
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
-from tetkik.bundle.store import Bundle, builtin_folder, is_bundle, not_a_bundle, open_bundle, staged_folder
-from tetkik.errors import BundleCorrupt, BundleNotFound, OutputError
+from tetkik.bundle.store import (
+    Bundle,
+    builtin_folder,
+    is_bundle,
+    not_a_bundle,
+    open_bundle,
+    refuse_code,
+    staged_folder,
+)
+from tetkik.errors import BundleCorrupt, BundleError, BundleNotFound, OutputError, as_fault_of
 
+_ZIP = b"PK\x03\x04"
 _FILE_LIMIT = 2_000
 _BYTES_LIMIT = 32 << 30
 _RATIO_LIMIT = 200
@@ -31,7 +40,6 @@ _UNREADABLE = (
 )
 # Errors of the disk, not of the archive.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
-_UNSAFE_SUFFIXES = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".bin", ".py", ".so", ".dll"}
 
 
 def export_bundle(bundle: Bundle, target: Path) -> Path:
@@ -72,12 +80,14 @@ def import_bundle(source: Path, models_dir: Path) -> Bundle:
     """
     if not source.exists():
         raise BundleNotFound("There is no file {file}; check the path.", file=source)
+    if not (source.is_dir() or source.is_file()):  # a device may have no end
+        raise BundleCorrupt("{path} is not a model bundle; give the folder that training wrote.", path=source)
     models_dir.mkdir(parents=True, exist_ok=True)
     # Unpacked where it is to stay: the system's folder for temporary files may be too small for a model.
-    with TemporaryDirectory(prefix=".import-", dir=models_dir) as temporary:
-        bundle = open_bundle(source if source.is_dir() else _unpack(source, Path(temporary)))
-        for name in bundle.manifest.files:
-            _refuse_code(source, name)
+    with as_fault_of(models_dir):
+        unpacked = TemporaryDirectory(prefix=".import-", dir=models_dir)
+    with unpacked as temporary:
+        bundle = open_bundle(source) if source.is_dir() else _open_zip(source, Path(temporary))
         if is_bundle(builtin_folder() / bundle.manifest.id):
             raise OutputError(
                 "{id} is the id of a built-in model, which would hide this one; train it under another id.",
@@ -97,9 +107,21 @@ def import_bundle(source: Path, models_dir: Path) -> Bundle:
     return open_bundle(target)
 
 
+def _open_zip(source: Path, into: Path) -> Bundle:
+    folder = _unpack(source, into)
+    try:
+        return open_bundle(folder)
+    except BundleError as error:
+        # The user knows the zip, not the folder in which it was unpacked.
+        raise type(error)(error.template, **{**error.values, "path": source}) from None
+
+
 def _unpack(source: Path, into: Path) -> Path:
     if not zipfile.is_zipfile(source):
-        raise not_a_bundle(source)
+        with source.open("rb") as file:
+            if file.read(4) != _ZIP:
+                raise not_a_bundle(source)
+        raise BundleCorrupt("{path} is a zip that breaks off before its end; fetch it again.", path=source)
     try:
         with zipfile.ZipFile(source) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
@@ -145,19 +167,10 @@ def _refuse_unsafe(source: Path, entries: list[zipfile.ZipInfo]) -> None:
             raise BundleCorrupt("{path} names a file outside itself; do not use it.", path=source)
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise BundleCorrupt("{path} holds a link; do not use it.", path=source)
-        _refuse_code(source, entry.filename)
+        refuse_code(source, entry.filename)
         if entry.file_size > max(1 << 20, entry.compress_size * _RATIO_LIMIT):
             raise BundleCorrupt("{path} is a decompression bomb; do not use it.", path=source)
     if sum(entry.file_size for entry in entries) > _BYTES_LIMIT:
         raise BundleCorrupt(
             "{path} unpacks to more than {limit} bytes; do not use it.", path=source, limit=_BYTES_LIMIT
-        )
-
-
-def _refuse_code(source: Path, name: str) -> None:
-    if PurePosixPath(name).suffix.lower() in _UNSAFE_SUFFIXES:
-        raise BundleCorrupt(
-            "{path} holds {name}, a kind of file that can run code when it is opened; do not use it.",
-            path=source,
-            name=name,
         )

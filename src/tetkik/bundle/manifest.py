@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tetkik import turkish
+
 FORMAT_VERSION = 1
+
+
+def bundle_id(name: str) -> str:
+    """`name` as the id of a model: `"göz modeli"` gives `"goz-modeli"`; empty where nothing is left."""
+    plain = "".join(turkish.fold(char) if not char.isascii() else char for char in name)
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip("._-")[:100]
 
 
 class Task(StrEnum):
@@ -79,6 +88,16 @@ class Manifest(BaseModel):
     def _labels_are_distinct(self) -> Manifest:
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("labels: a label stands twice")
+        return self
+
+    @model_validator(mode="after")
+    def _words_are_printable(self) -> Manifest:
+        # They are printed: no terminal escapes, no hidden direction marks.
+        for name in ("version", "kind", "licence", "created"):
+            if not getattr(self, name).isprintable():
+                raise ValueError(f"{name}: a character that cannot be printed")
+        if not all(label.strip() and label.isprintable() for label in self.labels):
+            raise ValueError("labels: empty, or with a character that cannot be printed")
         return self
 
     @property

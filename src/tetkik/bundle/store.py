@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -20,11 +21,13 @@ from tempfile import mkdtemp
 from pydantic import ValidationError
 
 from tetkik.bundle.manifest import FORMAT_VERSION, Manifest, Task
-from tetkik.errors import BundleCorrupt, BundleMismatch, BundleNotFound, OutputError
+from tetkik.errors import BundleCorrupt, BundleMismatch, BundleNotFound, OutputError, as_fault_of
 from tetkik.settings import settings
 
 MANIFEST = "manifest.json"
 _MANIFEST_LIMIT = 4 << 20
+UNSAFE_SUFFIXES = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".bin", ".py", ".so", ".dll"}
+"""Files that can run code when they are opened; no bundle has them."""
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 
 
@@ -91,7 +94,8 @@ def staged_folder(target: Path) -> Iterator[Path]:
             target=target,
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    with as_fault_of(target):
+        work = Path(mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     stage, earlier = work / "new", work / "old"
     stage.mkdir()
     try:
@@ -195,6 +199,7 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
                 path=path,
                 name=name,
             )
+        refuse_code(path, name)
         file = path / name
         if not file.is_file():
             raise BundleCorrupt(
@@ -209,6 +214,20 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
                 path=path,
                 name=name,
             )
+
+
+def refuse_code(source: Path, name: str) -> None:
+    """Refuse the bundle or archive `source` where its file `name` can run code when it is opened.
+
+    Raises:
+        BundleCorrupt: it is such a file, by its ending.
+    """
+    if PurePosixPath(name).suffix.lower() in UNSAFE_SUFFIXES:
+        raise BundleCorrupt(
+            "{path} holds {name}, a kind of file that can run code when it is opened; do not use it.",
+            path=source,
+            name=name,
+        )
 
 
 def not_a_bundle(path: Path) -> BundleCorrupt:
@@ -235,9 +254,9 @@ def resolve(model: str, task: Task | None = None) -> Bundle:
     Raises:
         BundleNotFound: none of these has it.
     """
-    path = Path(model)
-    if path.exists() or model.startswith((".", "/", "~")):
-        return open_bundle(path.expanduser(), task)
+    path = Path(os.path.expanduser(model))  # noqa: PTH111 - Path.expanduser fails where there is no such user
+    if model and (path.exists() or model.startswith((".", "/", "~"))):
+        return open_bundle(path, task)
     for folder in (builtin_folder(), settings().models_dir):
         if re.fullmatch(r"[\w.-]+", model) and is_bundle(folder / model):
             return open_bundle(folder / model, task)

@@ -2,38 +2,63 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from tetkik.errors import SettingError, TetkikError
-from tetkik.language import Language, translate
+from tetkik.errors import SettingError, TetkikError, file_fault
+from tetkik.language import Language, system_language, translate
 from tetkik.settings import settings
 from tetkik.values import ProgressCallback
 
+_NARROWEST = 16
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def _width() -> int | None:
+    """80 where `COLUMNS` leaves no room for a word; None leaves the terminal's own width."""
+    told = os.environ.get("COLUMNS", "")
+    return 80 if told.isdecimal() and int(told) < _NARROWEST else None
+
+
 # No markup: `[4]` or `:heart:` in a file name or a complaint is meant as it stands.
-out = Console(highlight=False, markup=False, emoji=False)
+out = Console(highlight=False, markup=False, emoji=False, width=_width())
 """For what the user asked for."""
-err = Console(stderr=True, highlight=False, markup=False, emoji=False)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False, width=_width())
 """For progress, warnings and errors, so that a pipe gets the result alone."""
 
 
 def language() -> Language:
-    """The language of messages; English where the settings themselves are broken."""
+    """The language of messages; where the settings themselves are broken, as far as it can be told."""
     try:
         return settings().language
     except SettingError:
-        return Language.EN
+        told = os.environ.get("TETKIK_LANGUAGE", "")
+        return Language(told) if told in list(Language) else system_language()
+
+
+def shown(value: object, keep: str = "") -> str:
+    """`value` for a terminal: what would command it or hide in it is shown as \ufffd, but for `keep`.
+
+    Control characters (terminal escapes, line ends) and format characters (bidi overrides: Unicode
+    Technical Report 36).
+    """
+    return "".join(
+        "\ufffd" if unicodedata.category(char) in _INVISIBLE and char not in keep else char
+        for char in str(value)
+    )
 
 
 def t(template: str, **values: object) -> str:
     """`template` (an English sentence) in the user's language, filled."""
-    return translate(template, language(), **values)
+    safe = {name: shown(value) if isinstance(value, str | Path) else value for name, value in values.items()}
+    return translate(template, language(), **safe)
 
 
 def warn(template: str, **values: object) -> None:
@@ -48,7 +73,7 @@ def note(template: str, **values: object) -> None:
 
 def show_error(error: TetkikError) -> None:
     """The error's sentence on standard error, in the user's language."""
-    err.print(error.in_language(language()), style="red", soft_wrap=True)
+    err.print(shown(error.in_language(language())), style="red", soft_wrap=True)
 
 
 @contextmanager
@@ -69,28 +94,18 @@ def one_sentence() -> Iterator[None]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except OSError as error:
-        err.print(_fault_of_file(error), style="red", soft_wrap=True)
+        show_error(file_fault(error))
         raise SystemExit(1) from None
 
 
-def _fault_of_file(error: OSError) -> str:
-    """One sentence for what the operating system refused."""
-    file = error.filename or "?"
-    if error.errno == errno.ENOSPC:
-        return t("The disk is full ({file}); free some space and run the command again.", file=file)
-    if isinstance(error, PermissionError):
-        return t(
-            "There is no permission for {file}; choose another place or change the permission.", file=file
-        )
-    if isinstance(error, FileNotFoundError):
-        return t("There is no file {file}; check the path.", file=file)
-    if isinstance(error, IsADirectoryError):
-        return t("{file} is a folder, and a file is needed; name the file.", file=file)
-    return t(
-        "{file} cannot be used ({fault}); check it and run the command again.",
-        file=file,
-        fault=error.strerror or type(error).__name__,
-    )
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Name `target` in an error of the operating system that names no file, such as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(target)
+        raise
 
 
 @contextmanager

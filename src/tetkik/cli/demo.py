@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from tetkik import __version__
-from tetkik.cli.console import language, out, t
+from tetkik.cli.console import language, out, t, writing
 from tetkik.cli.triage.answer import show_answer
 from tetkik.values import DISCLAIMER
 
@@ -33,6 +33,8 @@ def demo(
     """Answers on the terminal, and the same as JSON in the folder."""
     from tetkik.workflow import triage
 
+    # Before anything is said: a place that cannot be written to is told of first.
+    folder.mkdir(parents=True, exist_ok=True)
     out.print(Text(f"Tetkik {__version__} · ", style="bold").append(t("from a complaint to a department")))
     out.print(Text(t(DISCLAIMER["en"]), style="dim"))
     results = []
@@ -41,12 +43,15 @@ def demo(
         result = triage(text)
         show_answer(result)
         results.append(result)
-    folder.mkdir(parents=True, exist_ok=True)
     target = folder / "triage.jsonl"
     lines = "".join(json.dumps(result.as_json(), ensure_ascii=False) + "\n" for result in results)
     partial = folder / ".triage.jsonl.partial"
-    partial.write_text(lines, encoding="utf-8")
-    partial.replace(target)
+    try:
+        with writing(target):
+            partial.write_text(lines, encoding="utf-8", errors="replace")
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
     out.print()
     out.print(t("Model: {model}.", model=results[0].model), style="dim", markup=False)
     out.print(t("The answers as JSON: {path}.", path=target), markup=False, soft_wrap=True)

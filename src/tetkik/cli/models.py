@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from tetkik import bundle
-from tetkik.cli.console import note, out, show_error, t, warn
+from tetkik.cli.console import note, out, show_error, shown, t, warn, writing
 from tetkik.errors import BundleError
 from tetkik.settings import settings
 
@@ -89,7 +89,8 @@ def _figures(manifest: bundle.Manifest) -> Table:
         table.add_column(title)
     for metric in manifest.metrics:
         interval = "–" if metric.low is None else f"{metric.low:.3f} … {metric.high:.3f}"
-        table.add_row(metric.name, f"{metric.value:.3f}", interval, str(metric.n), metric.data, metric.split)
+        words = shown(metric.name), shown(metric.data), shown(metric.split)
+        table.add_row(words[0], f"{metric.value:.3f}", interval, str(metric.n), *words[1:])
     return table
 
 
@@ -127,7 +128,8 @@ def import_model(
     source: Annotated[Path, typer.Argument(help=t("The folder or zip file."), metavar="SOURCE")],
 ) -> None:
     """Verified before anything is kept."""
-    found = bundle.import_bundle(source, settings().models_dir)
+    with writing(settings().models_dir):
+        found = bundle.import_bundle(source, settings().models_dir)
     out.print(t("{name} is now at {path}.", name=found.manifest.name, path=found.path), soft_wrap=True)
 
 
@@ -137,4 +139,6 @@ def export_model(
     target: Annotated[Path, typer.Option("--out", help=t("The zip file to write."))],
 ) -> None:
     """The same bytes each time."""
-    out.print(str(bundle.export_bundle(bundle.resolve(model), target)), soft_wrap=True)
+    found = bundle.resolve(model)
+    with writing(target):
+        out.print(shown(bundle.export_bundle(found, target)), soft_wrap=True)

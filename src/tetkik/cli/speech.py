@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from tetkik.cli.console import one_sentence, out, t
-from tetkik.errors import UsageError
+from tetkik.errors import SettingError, UsageError
 
 # Click's UsageError: the class that every fault of a command line descends from. Newer typers carry their own
 # copy of Click, so it is taken from the family of a class that all of them export.
@@ -42,6 +42,8 @@ _HELP_WORDS = (
 _FAULTS = (
     (r"Input should be a valid integer.*|.* is not a valid int.*", "a whole number is needed"),
     (r"Input should be a valid number.*|.* is not a valid float.*", "a number is needed"),
+    (r"Input should be a valid boolean.*", "true or false is needed"),
+    (r"Extra inputs are not permitted", "there is no such setting"),
     (r"Input should be greater than or equal to (?P<least>\S+)", "the least is {least}"),
     (r"Input should be less than or equal to (?P<most>\S+)", "the most is {most}"),
     (r"Input should be (?P<names>'.*)|.*is not one of (?P<others>'.*)", "choose from {names}"),
@@ -128,7 +130,12 @@ class Root(Group):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; here, because Typer would swallow Ctrl-C and a closed pipe further out."""
         with one_sentence():
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except SettingError as error:
+                if "fault" in error.values:
+                    error.values["fault"] = _plainly(str(error.values["fault"]))
+                raise
 
 
 def _sentence(fault: Any) -> UsageError:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
-import io
+import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from io import BufferedReader, FileIO
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +21,16 @@ from numpy.typing import NDArray
 from tetkik import turkish
 from tetkik.errors import DataError
 
-csv.field_size_limit(1 << 24)
+if TYPE_CHECKING:
+    from _csv import Reader as _Reader
+
+_LONGEST_LINE = 1 << 24
+csv.field_size_limit(_LONGEST_LINE)
+_SAMPLE = 1 << 16
+_CONTROLS = bytes([*range(2, 9), *range(14, 32)])
+"""Bytes that are in no text; 0 and 1 are in UTF-16."""
+_MOST_LINES = 200
+"""A quoted text of more lines than this is taken for a quote that is not closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,41 +122,89 @@ def read_complaints(
 def read_columns(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
     """The named columns of a CSV file, row by row; a missing cell is an empty string.
 
+    The file is read line by line, so that one without an end (a device, a line of gigabytes) ends in an
+    error.
+
     Raises:
-        DataError: not UTF-8, no header, or a column is missing.
+        DataError: empty, not UTF-8, not a table, or a column is missing.
     """
-    try:
-        content = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
+    with BufferedReader(FileIO(path), _SAMPLE) as file:
+        lines = _lines(file, path)
+        first = next((line for line in lines if line.strip()), None)
+        if first is None:
+            raise DataError("{path} is empty; give a file with a header and rows.", path=path)
+        marks = {mark: first.count(mark) for mark in ",;\t"}
+        reader = csv.reader(chain([first], lines), delimiter=max(marks, key=lambda mark: marks[mark]))
+        try:
+            return list(_cells(reader, columns, path))
+        except csv.Error as error:
+            raise DataError(
+                "{path} is not readable CSV at line {line} ({fault}); "
+                "`tetkik triage clean` reads broken files.",
+                path=path,
+                line=reader.line_num,
+                fault=error,
+            ) from None
+
+
+def _cells(reader: _Reader, columns: Sequence[str], path: Path) -> Iterator[tuple[str, ...]]:
+    names = [name.strip() for name in next(reader)]
+    for column in columns:
+        if column not in names:
+            raise DataError(
+                "{path} has no column {column} (its columns are: {names}); rename one, or let "
+                "`tetkik triage clean` find the columns.",
+                path=path,
+                column=column,
+                names=", ".join(names)[:200],
+            )
+    places = [names.index(column) for column in columns]
+    begin = reader.line_num + 1
+    for row in reader:
+        if reader.line_num - begin > _MOST_LINES:
+            raise DataError(
+                "{path} has a quote in line {line} that is not closed; "
+                "`tetkik triage clean` reads broken files.",
+                path=path,
+                line=begin,
+            )
+        begin = reader.line_num + 1
+        if row:
+            yield tuple(row[place] if place < len(row) else "" for place in places)
+
+
+def _lines(file: BufferedReader[FileIO], path: Path) -> Iterator[str]:
+    """The lines of a CSV file with their ends."""
+    head = file.peek(_SAMPLE)
+    controls = len(head) - len(head.translate(None, _CONTROLS))
+    if head and (controls > len(head) / 100 or not head.strip(b"\x00")):
         raise DataError(
-            "{path} is not UTF-8 at byte {byte}; `tetkik triage clean` reads other encodings.",
-            path=path,
-            byte=error.start,
-        ) from None
-    if "\x00" in content[:4096]:
-        raise DataError("{path} is not a text file; give a CSV file.", path=path)
-    head = content.split("\n", 1)[0]
-    delimiter = max(",;\t", key=head.count) if any(mark in head for mark in ",;\t") else ","
-    reader = csv.DictReader(io.StringIO(content, newline=""), delimiter=delimiter)
-    try:
-        names = [name.strip() for name in reader.fieldnames or []]
-        reader.fieldnames = names
-        for column in columns:
-            if column not in names:
-                raise DataError(
-                    "{path} has no column {column}; its columns are: {names}.",
-                    path=path,
-                    column=column,
-                    names=", ".join(names)[:200] or "none",
-                )
-        return [tuple(row.get(column) or "" for column in columns) for row in reader]
-    except csv.Error as error:
-        raise DataError(
-            "{path} is not readable CSV at line {line} ({fault}); `tetkik triage clean` reads broken files.",
-            path=path,
-            line=reader.line_num,
-            fault=error,
-        ) from None
+            "{path} is not a text file; give a CSV file, or make one with `tetkik triage clean`.", path=path
+        )
+    place = len(file.read(3)) if head.startswith(codecs.BOM_UTF8) else 0
+    for number, raw in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), 1):
+        if len(raw) == _LONGEST_LINE and not raw.endswith(b"\n"):
+            raise DataError(
+                "{path} has a line of more than {most} MB, line {line}; shorten it, or let "
+                "`tetkik triage clean` leave it out.",
+                path=path,
+                line=number,
+                most=_LONGEST_LINE >> 20,
+            )
+        try:
+            line = raw.decode("utf-8")
+            fault = raw.find(b"\x00")  # text in UTF-16 is full of them
+        except UnicodeDecodeError as error:
+            fault = error.start
+        if fault >= 0:
+            raise DataError(
+                "{path} is not UTF-8 at byte {byte}; `tetkik triage clean` reads other encodings.",
+                path=path,
+                byte=place + fault,
+            )
+        place += len(raw)
+        # Old Macs end a line with a carriage return alone.
+        yield from (piece for piece in re.split(r"(?<=\r)(?!\n)", line) if piece)
 
 
 def folds(texts: Iterable[str], groups: NDArray[np.int64], count: int = 5) -> NDArray[np.int64]:

@@ -34,10 +34,13 @@ def check_target(folder: Path) -> None:
 
     Raises:
         MissingExtra: matplotlib or jinja2 is not installed.
-        OutputError: `folder` is a file.
+        OutputError: `folder` is or lies in a file, or cannot be written.
     """
-    if folder.exists() and not folder.is_dir():
-        raise OutputError("{folder} is a file; choose a folder as --out.", folder=folder)
+    above = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    if not above.is_dir():
+        raise OutputError("{folder} is a file; choose a folder as --out.", folder=above)
+    if not os.access(above, os.W_OK):
+        raise OutputError("{folder} cannot be written; choose another folder as --out.", folder=above)
     for package in ("matplotlib", "jinja2"):
         if find_spec(package) is None:
             raise MissingExtra(
@@ -65,6 +68,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path, language: Language) -
     contents["metrics.json"] = (figures + "\n").encode("utf-8")
     contents["predictions.csv"] = predictions_csv(evaluation).encode("utf-8")
     contents[PAGE] = render_page(evaluation, drawn, language).encode("utf-8")
+    new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     stage = Path(mkdtemp(prefix=".evaluation.", dir=folder))
     try:
@@ -74,6 +78,8 @@ def write_evaluation(evaluation: Evaluation, folder: Path, language: Language) -
             os.replace(stage / name, folder / name)  # noqa: PTH105 - the name says that it is atomic
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+        if new and not any(folder.iterdir()):
+            folder.rmdir()
     return tuple(sorted(folder / name for name in contents))
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from tetkik.values import Span
 
@@ -136,6 +137,7 @@ def _around(pattern: re.Pattern[str], anchor: str, text: str) -> Iterator[re.Mat
         at = text.find(anchor, max(at + 1, found.end() if found else 0))
 
 
+@lru_cache(maxsize=8)
 def read_ages(folded: str) -> tuple[Age, ...]:
     """Every age in the text, in order.
 

@@ -153,4 +153,6 @@ def load_triage(model: str | Bundle | None = None, language: Language | None = N
     Raises:
         BundleError: no such model, damaged, or not for triage.
     """
-    return Triage(load_model(model or settings().triage_model), language or settings().language)
+    return Triage(
+        load_model(settings().triage_model if model is None else model), language or settings().language
+    )

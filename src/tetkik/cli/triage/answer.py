@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from tetkik.cli.console import out, t
+from tetkik.cli.console import out, shown, t
 from tetkik.values import TriageResult, UrgencyLevel
 
 _STYLE = {
@@ -28,12 +28,13 @@ def show_answer(result: TriageResult) -> None:
     if result.departments or result.urgency.flags:  # of a text that cannot be read no level is known
         out.print(Text(f" {t(_LEVEL[level])} ", style=_STYLE[level]))
     for flag in result.urgency.flags:
-        quoted = result.text[flag.span.start : flag.span.end]
-        out.print(Text(f"  {flag.reason} ", style="bold").append(f"“{quoted}”", style="dim"))
+        quoted = shown(result.text[flag.span.start : flag.span.end])
+        out.print(Text(f"  {shown(flag.reason)} ", style="bold").append(f"“{quoted}”", style="dim"))
+    width = max(0, min(_BAR, out.width - 38))
     for place, department in enumerate(result.departments[:_SHOWN]):
-        filled = round(_BAR * department.probability)
+        filled = round(width * department.probability)
         line = Text(f"  {department.name:<31}", style="bold" if place == 0 and not result.abstain else "")
-        line.append("█" * filled, style="cyan").append("░" * (_BAR - filled), style="dim")
+        line.append("█" * filled, style="cyan").append("░" * (width - filled), style="dim")
         line.append(f" {100 * department.probability:3.0f}%")
         out.print(line)
     # Nobody in an emergency should be sent to book an appointment.
@@ -50,7 +51,7 @@ def show_answer(result: TriageResult) -> None:
 
 def _marked(result: TriageResult) -> Text:
     """The complaint with the deciding words underlined; control characters are shown, not obeyed."""
-    safe = "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in result.text[:1000])
+    safe = shown(result.text[:1000], keep="\n\t")
     text = Text(safe + ("…" if len(result.text) > len(safe) else ""))
     for item in result.evidence:
         text.stylize("underline", item.span.start, item.span.end)

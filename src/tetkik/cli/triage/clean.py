@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from tetkik.cli.console import language, out, progress, show_error, t
+from tetkik.cli.console import language, out, progress, show_error, shown, t, writing
 from tetkik.settings import settings
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def clean(
         max_chars=settings().max_text_chars,
     )
     folder = report or target.with_name(f"{target.stem}.report")
-    with progress("clean") as tell:
+    with progress("clean") as tell, writing(target):
         summary = cleaning.clean_files(
             files,
             target,
@@ -103,4 +103,4 @@ def _show(summary: Summary) -> None:
         table.add_row(t("Suspected labels"), str(len(summary.suspects)))
     out.print(table)
     for path in (summary.out, summary.report / "report.html"):
-        out.print(str(path), markup=False, soft_wrap=True)
+        out.print(shown(path), markup=False, soft_wrap=True)

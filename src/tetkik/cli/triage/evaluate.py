@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from tetkik.cli.console import language, note, out, progress, t, warn
+from tetkik.cli.console import language, note, out, progress, t, warn, writing
 from tetkik.settings import settings
 from tetkik.values import ProgressCallback
 
@@ -60,7 +60,7 @@ def evaluate(
         check_target(folder)
     complaints = read_complaints(data)
     say_left_out(complaints.left_out)
-    scorer = load_triage(model or settings().triage_model)
+    scorer = load_triage(settings().triage_model if model is None else model)
     _warn_of_training_rows(scorer, complaints)
     with progress(t("evaluate")) as report:
         evaluation = judge(
@@ -76,7 +76,8 @@ def evaluate(
     else:
         _show(evaluation)
     if folder is not None:
-        paths = write_evaluation(evaluation, folder, language())
+        with writing(folder):
+            paths = write_evaluation(evaluation, folder, language())
         note("{count} files are in {folder}; begin with {page}.", count=len(paths), folder=folder, page=PAGE)
 
 

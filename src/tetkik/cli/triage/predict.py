@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 
-from tetkik.cli.console import err, out, t
+from tetkik.cli.console import note, out, show_error, t
 from tetkik.cli.triage.answer import show_answer
 from tetkik.errors import InputError, TetkikError, UsageError
 from tetkik.settings import settings
-
-if TYPE_CHECKING:
-    pass
 
 _LONGEST_LINE = 1 << 24
 
@@ -41,14 +39,15 @@ def predict(
     """One answer for each complaint, in order; a bad row costs that row alone."""
     from tetkik.triage.predict import load_triage
 
-    if not texts and source is None:
-        if sys.stdin.isatty():
+    if source == "-" or (not texts and source is None):
+        # None: standard input is closed.
+        if sys.stdin is None or (source is None and sys.stdin.isatty()):
             raise UsageError(
                 "No complaint was given; type it in quotation marks or name a file with --input."
             )
         source = "-"
-    triage = load_triage(model or settings().triage_model)
-    failed = 0
+    triage = load_triage(settings().triage_model if model is None else model)
+    number, failed = -1, 0
     for number, item in enumerate(_items(texts or [], source)):
         if isinstance(item, TetkikError):
             failed += 1
@@ -61,20 +60,22 @@ def predict(
             if number:
                 out.print()
             show_answer(result)
+    if number < 0:
+        note("There is no complaint in {name}.", name=t("standard input") if source == "-" else source)
     if failed:
         raise typer.Exit(1)
 
 
 def _show_failure(error: TetkikError, as_json: bool) -> None:
-    sentence = error.in_language(settings().language)
     if as_json:
+        sentence = error.in_language(settings().language)
         typer.echo(json.dumps({"error": sentence}, ensure_ascii=False))
     else:
-        err.print(sentence, style="red", markup=False, soft_wrap=True)
+        show_error(error)
 
 
 def _items(texts: list[str], source: str | None) -> Iterator[str | TetkikError]:
-    yield from texts
+    yield from map(_typed, texts)
     if source == "-":
         yield from _lines(sys.stdin.buffer, t("standard input"))
     elif source is not None:
@@ -86,9 +87,31 @@ def _items(texts: list[str], source: str | None) -> Iterator[str | TetkikError]:
                 yield from _lines(file, str(path), jsonl=path.suffix.lower() in {".jsonl", ".ndjson"})
 
 
-def _lines(file: object, name: str, *, jsonl: bool | None = None) -> Iterator[str | TetkikError]:
+def _typed(text: str) -> str:
+    """A text of the command line; in a C locale Python takes its UTF-8 for stray bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(text).decode("utf-8", "replace")
+    return text
+
+
+def _lines(file: BinaryIO, name: str, *, jsonl: bool | None = None) -> Iterator[str | TetkikError]:
     """One complaint a line, as plain text or as a JSON object with a `text`."""
-    for number, raw in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), 1):  # type: ignore[attr-defined]
+    for number, raw in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), 1):
+        if number == 1 and b"\x00" in raw:
+            yield InputError("{name} is not text in UTF-8; save it as UTF-8.", name=name)
+            return
+        if len(raw) == _LONGEST_LINE and not raw.endswith(b"\n"):
+            while (rest := file.readline(_LONGEST_LINE)) and not rest.endswith(b"\n"):
+                pass
+            yield InputError(
+                "Line {number} of {name} is longer than {most} MB; shorten it.",
+                number=number,
+                name=name,
+                most=_LONGEST_LINE >> 20,
+            )
+            continue
         try:
             line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
         except UnicodeDecodeError:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tetkik.cli.console import note, out, progress, t
+from tetkik.bundle import bundle_id
+from tetkik.cli.console import note, out, progress, t, warn, writing
 from tetkik.cli.triage.evaluate import in_language, say_left_out
 from tetkik.errors import UsageError
 from tetkik.values import DEPARTMENTS, ProgressCallback
@@ -125,9 +126,10 @@ def train(
 
     if folder.suffix in {".zip", ".csv"}:
         raise UsageError("--out {path} must be a folder; leave the ending out.", path=folder)
+    _check_id(name)
     complaints = read_complaints(data, labels=None if all_labels else DEPARTMENTS)
     say_left_out(complaints.left_out)
-    with progress(t("train")) as report:
+    with progress(t("train")) as report, writing(folder):
         tell = in_language(report)
         if kind is Kind.LINEAR:
             if tune:
@@ -176,14 +178,28 @@ def _linear(
     from tetkik.triage.linear.train import LinearOptions, train_linear
 
     options = LinearOptions(
-        id=name or folder.name,
+        id=name or bundle_id(folder.resolve().name) or "triage-linear",
         assess=assess,
         deduplicate=deduplicate,
         resume=resume,
         licence=licence,
         data_name=data_name,
     )
-    return train_linear(complaints, folder, options, tell)
+    try:
+        return train_linear(complaints, folder, options, tell)
+    except KeyboardInterrupt:
+        warn("Stopped; run the same command with --resume to go on where it ended.")
+        raise typer.Exit(130) from None
+
+
+def _check_id(name: str | None) -> None:
+    """Before the training, not after."""
+    if name is not None and name != bundle_id(name):
+        raise UsageError(
+            "--id {name} is no name for a model; use letters without accents, digits, dots and dashes, at "
+            "most 100.",
+            name=name,
+        )
 
 
 def _show(bundle: Bundle) -> None:

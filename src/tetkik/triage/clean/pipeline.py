@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.errors import InputError, TetkikError, UsageError
+from tetkik.errors import NO_ROOM, InputError, TetkikError, UsageError, file_fault
 from tetkik.language import Language
 from tetkik.triage.clean.aliases import Departments, is_no_label, tidy
 from tetkik.triage.clean.mask import Personal, mask
@@ -113,12 +113,17 @@ def clean_files(
         tally = _Tally()
         rows, files = _read_all(paths, options, tally, written, progress)
         rows = _without_copies(rows, options, tally, written)
+        if not tally.read:
+            raise InputError(
+                "{path} has no rows below its header; give files with complaints.",
+                path=", ".join(map(str, paths))[:200],
+            )
         if not rows:
             raise InputError(
                 "None of the {count} rows is left after cleaning (most often: {reason}); check the columns "
                 "and labels.",
                 count=tally.read,
-                reason=next(iter(by_count(tally.rejected)), "no rows"),
+                reason=next(iter(by_count(tally.rejected))),
             )
         progress("near duplicates", 0, 1)
         texts = [row.text for row in rows]
@@ -173,7 +178,8 @@ def _read_all(
     rows: list[_Row] = []
     files: list[FileCount] = []
     for number, path in enumerate(paths):
-        before, failure = tally.read, None
+        before = tally.read
+        failure: TetkikError | None = None
         try:
             for raw in read_rows(
                 path, options.columns, lambda cell: options.departments.match(cell) is not None
@@ -187,9 +193,10 @@ def _read_all(
         except InputError as error:
             failure = error
         except OSError as error:
-            failure = InputError(
-                "{path} cannot be read ({fault}); check it.", path=path, fault=error.strerror
-            )
+            if error.errno in NO_ROOM:  # for the tables, not of the input
+                raise
+            error.filename = error.filename or str(path)
+            failure = file_fault(error)
         files.append(FileCount(str(path), tally.read - before, 0, failure))
     progress("reading", tally.read, tally.read)
     failures: list[TetkikError] = [file.failure for file in files if file.failure is not None]

@@ -86,7 +86,12 @@ class Columns:
 
     def missing(self, source: str, names: Iterable[str]) -> DataError:
         """The error of a table without them."""
-        listed = ", ".join(str(name)[:40] for name in names)[:200] or "none"
+        listed = ", ".join(str(name)[:40] for name in names)[:200]
+        if not listed:
+            return DataError(
+                "{path} has no header that can be read; put the names of its columns into its first line.",
+                path=source,
+            )
         if self.text or self.label:
             return DataError(
                 "{path} has no columns {text} and {label} (its columns are: {names}); correct --text-column "

@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TextIO
 
+from tetkik.errors import as_fault_of
+
 CLEAN = ("text", "label", "group", "source", "row")
 REJECTED = ("source", "row", "reason", "label", "text")
 ADVERTS = ("source", "row", "text")
@@ -53,7 +55,8 @@ def tables(out: Path, report: Path) -> Iterator[Tables]:
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     report.parent.mkdir(parents=True, exist_ok=True)
-    stage = Path(mkdtemp(prefix=f".{report.name}.", dir=report.parent))
+    with as_fault_of(report):
+        stage = Path(mkdtemp(prefix=f".{report.name}.", dir=report.parent))
     names = {
         "clean": CLEAN,
         "rejected": REJECTED,

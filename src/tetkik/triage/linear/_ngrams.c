@@ -613,7 +613,7 @@ static void softmax_step(const float *score, float cost, float square, int label
 
 /* ascend(indptr, indices, values, squares, labels, costs, order, dual, weights, classes, stride, regularisation,
    loss): one pass over the rows in `order`. The weights are always the sum of dual * row / regularisation.
-   Returns the sum of |step|, which falls to nothing as the dual converges. */
+   Returns the sum of |step|, which falls to nothing as the dual converges. Other threads run meanwhile. */
 WIDEST static PyObject *ascend(PyObject *self, PyObject *args) {
     Py_buffer b[9] = {{0}};
     int classes, stride, loss;
@@ -627,12 +627,13 @@ WIDEST static PyObject *ascend(PyObject *self, PyObject *args) {
     float *dual = b[7].buf, *weight = b[8].buf;
     const int64_t rows = b[0].len / 8 - 1;
     double moved = 0;
-    int stop = 0;
+    int bad = 0;
     if (stride < LANES || stride > MAX_STRIDE || stride % LANES || classes > stride || b[7].len != rows * stride * 4) {
         PyErr_SetString(PyExc_ValueError, "ascend: the arrays do not fit each other");
-        stop = 1;
+        bad = 1;
     }
-    for (int64_t visit = 0; visit < b[6].len / 8 && !stop; visit++) {
+    Py_BEGIN_ALLOW_THREADS;
+    for (int64_t visit = 0; visit < b[6].len / 8 && !bad; visit++) {
         const int64_t row = order[visit];
         float score[MAX_STRIDE] = {0}, step[MAX_STRIDE] = {0}, size = 0;
         for (int64_t i = at[row]; i < at[row + 1]; i++) {
@@ -651,10 +652,10 @@ WIDEST static PyObject *ascend(PyObject *self, PyObject *args) {
                 FETCH(weight, index, i, at[row + 1], stride);
                 add_row(weight + (size_t)index[i] * stride, step, value[i], stride);
             }
-        if (visit % 1024 == 0) stop = PyErr_CheckSignals();
     }
+    Py_END_ALLOW_THREADS;
     for (int i = 0; i < 9; i++) PyBuffer_Release(&b[i]);
-    return stop ? NULL : PyFloat_FromDouble(moved);
+    return bad ? NULL : PyFloat_FromDouble(moved);
 }
 
 static PyMethodDef methods[] = {

@@ -19,6 +19,7 @@ from tetkik.triage.linear.solver import stride_of
 from tetkik.values import Evidence, Span
 
 WEIGHTS = "model.npz"
+_MOST_UNPACKED = 1 << 29
 _LEAST_SHARE = 0.1
 _MOST_EVIDENCE = 8
 
@@ -45,7 +46,9 @@ class LinearModel:
             BundleCorrupt: an array is missing, of the wrong shape, or needs a pickle.
         """
         path = bundle.file(WEIGHTS)
+        labels = len(bundle.manifest.labels)
         try:
+            _check_size(path)
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 featuriser = Featuriser(
                     Vocabulary(arrays["char_buckets"], arrays["char_idf"]),
@@ -54,10 +57,10 @@ class LinearModel:
                     arrays["term_idf"],
                 )
                 stored = arrays["weights"]
-            labels = len(bundle.manifest.labels)
-            if stored.shape != (featuriser.columns, labels) or not np.isfinite(stored).all():
+            if stored.dtype.kind != "f" or stored.shape != (featuriser.columns, labels):
                 raise ValueError("weights of the wrong shape")
-        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            _check(featuriser, stored)
+        except (KeyError, ValueError, TypeError, OSError, EOFError, MemoryError, zipfile.BadZipFile) as error:
             raise BundleCorrupt(
                 "{path} is not a readable linear model ({fault}); train it or fetch it again.",
                 path=path,
@@ -118,3 +121,21 @@ class LinearModel:
         """(labels, columns), float32: what a column adds to a label above the mean of the labels."""
         weights = self.weights[:, : len(self.manifest.labels)]
         return np.ascontiguousarray((weights - weights.mean(axis=1, keepdims=True)).T)
+
+
+def _check_size(path: Path) -> None:
+    """Refuse a decompression bomb before any of it is in memory."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > _MOST_UNPACKED:
+            raise ValueError("it unpacks to too much")
+
+
+def _check(featuriser: Featuriser, weights: NDArray[np.floating]) -> None:
+    """Refuse numbers that no training writes: a damaged or hostile model must not answer."""
+    idfs = featuriser.characters.idf, featuriser.words.idf, featuriser.term_idf
+    if featuriser.term_idf.shape != (len(featuriser.lexicon.levels),):
+        raise ValueError("a term without its weight")
+    if any(array.ndim != 1 or array.dtype.kind != "f" for array in idfs):
+        raise ValueError("a weight is no number")
+    if not all(np.isfinite(array).all() for array in (*idfs, weights)):
+        raise ValueError("a weight is not finite")

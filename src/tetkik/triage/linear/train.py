@@ -205,8 +205,11 @@ def _memory(work: Path, identity: str, resume: bool) -> Remember:
             return stored
         found = compute()
         partial = work / f"{name}.partial.npy"
-        np.save(partial, found)
-        partial.replace(file)
+        try:
+            np.save(partial, found)
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
         return found
 
     return remember
@@ -264,8 +267,8 @@ def _sections(fitted: Fitted, corpus: Corpus, split: str) -> list[CardSection]:
             f"Figures above: {split or 'none were measured'}."
             + (
                 " Every setting and the temperature were chosen inside the training part of each fold. What "
-                "kinds of features there are was decided before; where that was done looking at the same data, "
-                "expect a little optimism."
+                "kinds of features there are was decided before; where that was done looking at the same "
+                "data, expect a little optimism."
                 if split.startswith("nested")
                 else ""
             ),

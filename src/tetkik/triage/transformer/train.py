@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tetkik.bundle import Bundle, Manifest, Task, open_bundle, render_card, staged_folder, write_manifest
+from tetkik.bundle import (
+    Bundle,
+    Manifest,
+    Task,
+    bundle_id,
+    open_bundle,
+    render_card,
+    staged_folder,
+    write_manifest,
+)
 from tetkik.bundle.store import is_bundle
 from tetkik.errors import MissingExtra, OutputError, UsageError
 from tetkik.language import translate
@@ -175,7 +183,8 @@ def _write(
                 (stage / file.name).write_bytes(file.read_bytes())
         progress("export", 3, 4)
         calibrated = _calibrate(prepared, stage, base)
-        manifest = _manifest(prepared, trained, _bundle_id(out), parity, calibrated)
+        name = bundle_id(out.resolve().name) or "triage-transformer"
+        manifest = _manifest(prepared, trained, name, parity, calibrated)
         (stage / "epochs.csv").write_text(epochs_csv(trained.progress.epochs), encoding="utf-8")
         sections = report.card_sections(
             _public_name(options.base),
@@ -338,11 +347,6 @@ def _warn_of_int8(difference: float) -> None:
                 difference=difference,
             )
         )
-
-
-def _bundle_id(out: Path) -> str:
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", out.resolve().name).lstrip("._-")[:100]
-    return plain or "triage-transformer"
 
 
 def _public_name(base: str) -> str:
