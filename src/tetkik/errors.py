@@ -123,7 +123,7 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 @contextmanager
 def as_fault_of(target: Path) -> Iterator[None]:
-    """Let an error of the operating system name `target`, where the file it names means nothing to the user."""
+    """Let an error of the operating system name `target`, where its own file means nothing to the user."""
     try:
         yield
     except OSError as error:
