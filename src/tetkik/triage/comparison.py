@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tetkik.errors import BundleMismatch
 from tetkik.language import Language
 from tetkik.triage.bootstrap import ClusterBootstrap
 from tetkik.triage.data import Complaints
@@ -147,9 +148,17 @@ def compare(
         progress: told how far it is.
 
     Raises:
+        BundleMismatch: the models have no label in common.
         DataError: no row has a label that both models know.
     """
-    rows, unknown = known_rows(complaints, [label for label in first.labels if label in second.labels])
+    common = [label for label in first.labels if label in second.labels]
+    if not common:
+        raise BundleMismatch(
+            "{first} and {second} have no label in common; compare models of the same departments.",
+            first=first.name,
+            second=second.name,
+        )
+    rows, unknown = known_rows(complaints, common)
     kept = complaints.only(rows)
     found = duplicate_groups(kept.texts) if groups is None else groups[rows]
     names = (first.name, second.name)

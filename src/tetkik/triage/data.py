@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _LONGEST_LINE = 1 << 24
 csv.field_size_limit(_LONGEST_LINE)
 _SAMPLE = 1 << 16
-_CONTROLS = bytes([*range(2, 9), *range(14, 32)])
-"""Bytes that are in no text; 0 and 1 are in UTF-16."""
+_CONTROLS = bytes([*range(2, 9), *range(14, 27), 28, 29])
+"""Bytes that are in no text; 0, 1, 30 and 31 are in Turkish in UTF-16, and 27 begins a terminal's escapes."""
 _MOST_LINES = 200
 """A quoted text of more lines than this is taken for a quote that is not closed."""
 
@@ -99,7 +99,7 @@ def read_complaints(
     kept: list[str] = []
     left_out: Counter[str] = Counter()
     for text, label in rows:
-        label = unicodedata.normalize("NFC", label.strip())  # noqa: PLW2901
+        label = _tidy(label)  # noqa: PLW2901
         if not text.strip():
             left_out["empty text"] += 1
         elif not label or label.lower() in {"nan", "none", "null"}:
@@ -117,6 +117,12 @@ def read_complaints(
             label=label_column,
         )
     return Complaints(tuple(texts), tuple(kept), dict(left_out))
+
+
+def _tidy(label: str) -> str:
+    """A label in NFC, with single spaces, and without what cannot be printed."""
+    plain = "".join(char if char.isprintable() else " " for char in unicodedata.normalize("NFC", label))
+    return " ".join(plain.split())
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
@@ -177,7 +183,7 @@ def _lines(file: BufferedReader[FileIO], path: Path) -> Iterator[str]:
     """The lines of a CSV file with their ends."""
     head = file.peek(_SAMPLE)
     controls = len(head) - len(head.translate(None, _CONTROLS))
-    if head and (controls > len(head) / 100 or not head.strip(b"\x00")):
+    if head and (controls > len(head) / 50 or not head.strip(b"\x00")):
         raise DataError(
             "{path} is not a text file; give a CSV file, or make one with `tetkik triage clean`.", path=path
         )

@@ -12,6 +12,7 @@ from tetkik.bundle import bundle_id
 from tetkik.cli.console import note, out, progress, t, warn, writing
 from tetkik.cli.triage.evaluate import in_language, say_left_out
 from tetkik.errors import UsageError
+from tetkik.triage.transformer.options import DEFAULT_BASE, Imbalance, Precision, TransformerOptions
 from tetkik.values import DEPARTMENTS, ProgressCallback
 
 if TYPE_CHECKING:
@@ -24,24 +25,6 @@ class Kind(StrEnum):
 
     LINEAR = "linear"
     TRANSFORMER = "transformer"
-
-
-class Imbalance(StrEnum):
-    """What a transformer does about departments with few rows."""
-
-    NONE = "none"
-    WEIGHTS = "weights"
-    LOGIT_ADJUSTMENT = "logit_adjustment"
-    FOCAL = "focal"
-
-
-class Precision(StrEnum):
-    """The numbers in which a transformer is trained."""
-
-    AUTO = "auto"
-    FP32 = "fp32"
-    BF16 = "bf16"
-    FP16 = "fp16"
 
 
 def train(
@@ -136,9 +119,6 @@ def train(
                 note("The linear model always chooses its settings itself; --tune is for transformers.")
             bundle = _linear(complaints, folder, name, licence, data_name, resume, assess, deduplicate, tell)
         else:
-            from tetkik.triage.transformer.options import DEFAULT_BASE, TransformerOptions
-            from tetkik.triage.transformer.options import Imbalance as Balance
-            from tetkik.triage.transformer.options import Precision as Numbers
             from tetkik.triage.transformer.train import train_transformer
 
             options = TransformerOptions(
@@ -150,10 +130,10 @@ def train(
                 batch_size=batch_size,
                 learning_rate=learning_rate,
                 max_length=max_length,
-                imbalance=Balance(imbalance.value),
+                imbalance=imbalance,
                 patience=patience,
                 seed=seed,
-                precision=Numbers(precision.value),
+                precision=precision,
                 accumulation=accumulation,
                 resume=resume,
                 tune=tune,

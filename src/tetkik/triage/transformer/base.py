@@ -140,6 +140,11 @@ def load_classifier(base: Base, labels: Sequence[str], seed: int) -> Any:
 
 def _folder(name: str) -> Path:
     path = Path(name).expanduser()
+    if path.is_file():
+        raise TrainingError(
+            "The base model {base} is a file; give the folder of an encoder, with safetensors weights.",
+            base=name,
+        )
     if not path.is_dir():
         if name.startswith((".", "/", "~")) or not _HUB_ID.match(name):
             raise TrainingError("There is no base model at {base}; check the path.", base=name)

@@ -20,7 +20,7 @@ from tetkik.bundle import (
     write_manifest,
 )
 from tetkik.bundle.store import is_bundle
-from tetkik.errors import MissingExtra, OutputError, UsageError
+from tetkik.errors import MissingExtra, OutputError, UsageError, as_fault_of
 from tetkik.language import translate
 from tetkik.settings import settings
 from tetkik.triage.card import library_versions, measured
@@ -73,7 +73,8 @@ def train_transformer(
         main = accelerator.is_main_process
         work = WorkFolder.beside(out)
         if main:
-            work.begin(identity(prepared, options), options.resume)
+            with as_fault_of(out):
+                work.begin(identity(prepared, options), options.resume)
         accelerator.wait_for_everyone()
         told = progress if main else _silence
         try:
