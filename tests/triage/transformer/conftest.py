@@ -90,6 +90,9 @@ def options(base: Path) -> TransformerOptions:
     """Settings with which the tiny base learns the three departments in seconds."""
     return TransformerOptions(
         base=str(base),
+        id="named-otherwise",
+        licence="cc0-1.0",
+        data_name="invented",
         epochs=4,
         batch_size=8,
         learning_rate=2e-3,

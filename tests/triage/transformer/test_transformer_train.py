@@ -36,6 +36,8 @@ def test_the_bundle_holds_what_it_promises(bundle):
         manifest.files
     )
     assert manifest.training["rows"] == {"training": 192, "validation": 24, "test": 24}
+    assert (manifest.id, manifest.licence) == ("named-otherwise", "cc0-1.0")
+    assert {metric.data for metric in manifest.metrics} == {"invented"}
     figures = {metric.name: metric for metric in manifest.metrics}
     assert {"accuracy", "macro_f1", "macro_precision", "ece", "brier_skill"} <= set(figures)
     assert figures["accuracy"].n == 24 and figures["accuracy"].low is not None

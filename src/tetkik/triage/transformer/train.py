@@ -184,7 +184,7 @@ def _write(
                 (stage / file.name).write_bytes(file.read_bytes())
         progress("export", 3, 4)
         calibrated = _calibrate(prepared, stage, base)
-        name = bundle_id(out.resolve().name) or "triage-transformer"
+        name = options.id or bundle_id(out.resolve().name) or "triage-transformer"
         manifest = _manifest(prepared, trained, name, parity, calibrated)
         (stage / "epochs.csv").write_text(epochs_csv(trained.progress.epochs), encoding="utf-8")
         sections = report.card_sections(
@@ -222,6 +222,7 @@ def _manifest(
     return Manifest(
         id=name,
         version="1.0",
+        licence=options.licence,
         task=Task.TRIAGE,
         kind="transformer",
         labels=prepared.labels,
@@ -238,6 +239,7 @@ def _manifest(
             calibrated.test_probabilities,
             prepared.truth[test],
             prepared.groups[test],
+            data=options.data_name,
             split=f"test, 10% by label and duplicate group, seed {options.seed}",
         ),
         training={
