@@ -95,19 +95,3 @@ def test_folding_sees_through_case_accents_and_normal_form(text):
 @given(anything, anything)
 def test_folding_goes_character_by_character(first, second):
     assert turkish.fold(first + second) == turkish.fold(first) + turkish.fold(second)
-
-
-def test_turkish_letters_are_seen_in_either_normal_form():
-    assert turkish.has_turkish_letters("göz")
-    assert turkish.has_turkish_letters(unicodedata.normalize("NFD", "göz"))
-    assert turkish.has_turkish_letters("ISIRIK") is False
-    assert turkish.has_turkish_letters("İyi")
-    assert not turkish.has_turkish_letters("goz")
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("iç hastalıkları", "İç Hastalıkları"), ("ısı", "Isı"), ("", ""), ("a  b", "A  B"), ("çocuk", "Çocuk")],
-)
-def test_title_words(text, expected):
-    assert turkish.title_words(text) == expected

@@ -91,17 +91,3 @@ def fold_with_places(text: str) -> tuple[str, Sequence[int]]:
             out.append(folded)
             places.append(index)
     return "".join(out), places
-
-
-def has_turkish_letters(text: str) -> bool:
-    """Whether any of ç ğ ı ö ş ü (or İ) stands in `text`, in either normal form."""
-    return any(char in "çğıöşüÇĞİÖŞÜ" for char in unicodedata.normalize("NFC", text))
-
-
-def title_words(text: str) -> str:
-    """The first letter of each word a capital, by the Turkish rule: `"iç organlar"` → `"İç Organlar"`."""
-    words = []
-    for word in text.split(" "):
-        head, tail = word[:1], word[1:]
-        words.append({"i": "İ", "ı": "I"}.get(head, head.upper()) + tail)
-    return " ".join(words)
