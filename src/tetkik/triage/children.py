@@ -18,7 +18,7 @@ ADULT_ONLY = frozenset({"Dahiliye", "Kardiyoloji", "Göğüs Hastalıkları", "N
 """Departments that send a child to Pediatri first; the others (eyes, ears, bones) see children themselves."""
 UNTOLD = 0.2
 """What is left of Pediatri's odds where no child is told of. Of the complaints that paediatricians answered,
-one in eleven tells of none; of the others, nine in ten: odds of a tenth, of which the words already say a part."""
+one in eleven tells of none; of the others, nine in ten: odds of a tenth, and the words say a part already."""
 
 
 def heed_age(row: NDArray[np.float64], labels: Sequence[str], *, child: bool) -> None:
