@@ -17,6 +17,7 @@ import tetkik
 ROOT = Path(__file__).parent.parent
 LONGEST = 450
 HEAVY = (
+    "PIL",
     "accelerate",
     "cleanlab",
     "huggingface_hub",
@@ -26,6 +27,7 @@ HEAVY = (
     "onnxruntime",
     "pandas",
     "pyarrow",
+    "pydicom",
     "scipy",
     "scrapy",
     "sklearn",

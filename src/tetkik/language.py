@@ -10,6 +10,8 @@ from __future__ import annotations
 import locale
 import os
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from importlib import resources
@@ -52,3 +54,22 @@ def translate(template: str, language: Language, **values: object) -> str:
     if language is Language.TR:
         template = _turkish().get(template, template)
     return template.format(**values) if values else template
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence in English with its values, which can be said in either language.
+
+    A value may be a sentence itself (the name of a slice, say): it is said in the same language.
+    """
+
+    template: str
+    values: Mapping[str, object] = field(default_factory=dict)
+
+    def in_language(self, language: Language) -> str:
+        """The sentence in `language`."""
+        values = {
+            name: value.in_language(language) if isinstance(value, Sentence) else value
+            for name, value in self.values.items()
+        }
+        return translate(self.template, language, **values)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.language import Language, translate
+from tetkik.language import Language, Sentence
 from tetkik.triage.metrics import (
     NO_ANSWER,
     Floats,
@@ -21,25 +21,6 @@ from tetkik.triage.metrics import (
     rank_of_truth,
     unanswered,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """A sentence in English with its values, which can be said in either language.
-
-    A value may be a sentence itself (the name of a slice, say): it is said in the same language.
-    """
-
-    template: str
-    values: Mapping[str, object] = field(default_factory=dict)
-
-    def in_language(self, language: Language) -> str:
-        """The sentence in `language`."""
-        values = {
-            name: value.in_language(language) if isinstance(value, Sentence) else value
-            for name, value in self.values.items()
-        }
-        return translate(self.template, language, **values)
 
 
 @dataclass(frozen=True, slots=True)

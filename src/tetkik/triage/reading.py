@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tetkik.triage.figures import Evaluation, LabelFigures, Sentence
+from tetkik.language import Sentence
+from tetkik.triage.figures import Evaluation, LabelFigures
 from tetkik.triage.metrics import Interval
 
 NEIGHBOURS: tuple[tuple[str, str], ...] = (

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik import turkish
-from tetkik.triage.figures import Sentence
+from tetkik.language import Sentence
 from tetkik.triage.persons import read_age
 
 SMALLEST = 30

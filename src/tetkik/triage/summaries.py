@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from tetkik.language import Sentence
 from tetkik.triage.bootstrap import ClusterBootstrap, percentile_interval
 from tetkik.triage.calibration import brier_skill, ece
-from tetkik.triage.figures import Abstention, Coverage, CoveragePoint, Judged, LabelFigures, Sentence, Slice
+from tetkik.triage.figures import Abstention, Coverage, CoveragePoint, Judged, LabelFigures, Slice
 from tetkik.triage.metrics import (
     DecisionFigures,
     Floats,

@@ -1,14 +1,10 @@
-"""The vocabulary: the frozen types that travel between rooms. Valid once constructed."""
+"""What travels between rooms about a complaint."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
-
-ProgressCallback = Callable[[str, int, int | None], None]
-"""Told by long work how far it is: (name of the step, done, total or None where unknown)."""
 
 DEPARTMENTS: tuple[str, ...] = (
     "Dermatoloji",
@@ -28,11 +24,6 @@ DEPARTMENTS: tuple[str, ...] = (
     "Fizik Tedavi ve Rehabilitasyon",
 )
 """The 15 departments, in the order of every built-in triage model."""
-
-DISCLAIMER = {
-    "en": "Research and education software: not a medical device, no substitute for a clinician's judgement.",
-    "tr": "Araştırma ve eğitim yazılımıdır: tıbbi cihaz değildir, hekimin kararının yerini tutmaz.",
-}
 
 
 class UrgencyLevel(StrEnum):

@@ -1,0 +1,1 @@
+"""From a chest radiograph or a brain MRI slice to findings with probabilities."""

@@ -1,0 +1,68 @@
+"""The vocabulary: the frozen types that travel between rooms. Valid once constructed."""
+
+from tetkik.values.common import DISCLAIMER, ProgressCallback
+from tetkik.values.complaint import (
+    DEPARTMENTS,
+    DepartmentScore,
+    Evidence,
+    RedFlag,
+    Span,
+    TriageResult,
+    Urgency,
+    UrgencyLevel,
+)
+from tetkik.values.finding import (
+    BRAIN_LABELS,
+    FINDING_LABELS,
+    NIH_LABELS,
+    NORMAL_LABELS,
+    Finding,
+    FindingsResult,
+    ThresholdOn,
+    route_of,
+)
+from tetkik.values.radiograph import (
+    FileFormat,
+    Flaw,
+    Identity,
+    ImageTags,
+    Laterality,
+    Radiograph,
+    Reason,
+    Route,
+    Sex,
+    Verdict,
+    View,
+)
+
+__all__ = [
+    "BRAIN_LABELS",
+    "DEPARTMENTS",
+    "DISCLAIMER",
+    "FINDING_LABELS",
+    "NIH_LABELS",
+    "NORMAL_LABELS",
+    "DepartmentScore",
+    "Evidence",
+    "FileFormat",
+    "Finding",
+    "FindingsResult",
+    "Flaw",
+    "Identity",
+    "ImageTags",
+    "Laterality",
+    "ProgressCallback",
+    "Radiograph",
+    "Reason",
+    "RedFlag",
+    "Route",
+    "Sex",
+    "Span",
+    "ThresholdOn",
+    "TriageResult",
+    "Urgency",
+    "UrgencyLevel",
+    "Verdict",
+    "View",
+    "route_of",
+]

@@ -1,0 +1,151 @@
+"""What travels between rooms about what an image shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from tetkik.values.radiograph import Flaw, Route
+
+FINDING_LABELS: tuple[str, ...] = (
+    "Atelectasis",
+    "Cardiomegaly",
+    "Effusion",
+    "Infiltration",
+    "Mass",
+    "Nodule",
+    "Pneumonia",
+    "Pneumothorax",
+    "Consolidation",
+    "Edema",
+    "Emphysema",
+    "Fibrosis",
+    "Pleural_Thickening",
+    "Hernia",
+    "COVID-19",
+    "Viral_Pneumonia",
+    "Tuberculosis",
+    "Normal",
+    "Glioma",
+    "Meningioma",
+    "Pituitary",
+    "No_Tumor",
+)
+"""The 22 shared labels, in this order in every model that has them all."""
+
+NIH_LABELS = FINDING_LABELS[:14]
+"""The 14 findings of NIH ChestX-ray14 (Wang et al., CVPR 2017)."""
+
+BRAIN_LABELS = FINDING_LABELS[18:]
+"""The labels of a brain MRI slice."""
+
+NORMAL_LABELS = ("Normal", "No_Tumor")
+"""Labels that say that nothing is wrong."""
+
+
+def route_of(label: str) -> Route:
+    """The route on which `label` can be assessed; a label that is not shared belongs to the chest."""
+    return Route.BRAIN_MRI if label in BRAIN_LABELS else Route.CHEST
+
+
+class ThresholdOn(StrEnum):
+    """What a threshold is compared with."""
+
+    SCORE = "score"
+    """The network's sigmoid."""
+    PROBABILITY = "probability"
+    """The calibrated probability."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a model says of one label; all but `label` and `assessed` is empty where it was never taught it.
+
+    Attributes:
+        label: its name.
+        assessed: whether the model was taught it and the image's route allows it.
+        score: the network's sigmoid, 0 to 1.
+        probability: calibrated, 0 to 1; None where the bundle has no calibration for it.
+        threshold: the operating point.
+        threshold_on: what the threshold is compared with.
+        positive: whether the threshold is reached: a report may assert the finding.
+        rules_out: whether a report may state its absence: not positive, and the bundle's held-out sensitivity
+            at this threshold is proven high enough.
+    """
+
+    label: str
+    assessed: bool
+    score: float | None = None
+    probability: float | None = None
+    threshold: float | None = None
+    threshold_on: ThresholdOn | None = None
+    positive: bool = False
+    rules_out: bool = False
+
+    def __post_init__(self) -> None:
+        if self.assessed and (self.score is None or self.threshold is None or self.threshold_on is None):
+            raise ValueError(f"an assessed finding needs a score and a threshold: {self.label}")
+        if not self.assessed and (self.score is not None or self.positive or self.rules_out):
+            raise ValueError(f"a finding that was not assessed says nothing: {self.label}")
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract's keys; figures rounded to 6 decimals."""
+        return {
+            "label": self.label,
+            "assessed": self.assessed,
+            "score": _rounded(self.score),
+            "probability": _rounded(self.probability),
+            "threshold": _rounded(self.threshold),
+            "threshold_on": self.threshold_on,
+            "positive": self.positive,
+            "rules_out": self.rules_out,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FindingsResult:
+    """The answer to one image.
+
+    Attributes:
+        path: the file as it was named by the caller.
+        route: what kind of image it is; None where it is refused as neither.
+        suitable: whether a model may read it.
+        reasons: what the quality gate found, as sentences in the user's language.
+        flaws: the same as codes, in the same order.
+        screen: calibrated probability that anything is abnormal; None where it cannot be told.
+        findings: one for each shared label in their order, then the model's own; empty where not suitable.
+        model: the bundle's id and version.
+        sha256: of the file.
+        degraded: whether it was read from a photograph of a film or the like.
+    """
+
+    path: str
+    route: Route | None
+    suitable: bool
+    reasons: tuple[str, ...]
+    flaws: tuple[Flaw, ...]
+    screen: float | None
+    findings: tuple[Finding, ...]
+    model: str
+    sha256: str
+    degraded: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract's keys in the contract's order, and the additions `flaws`, `sha256`, `degraded`."""
+        return {
+            "path": self.path,
+            "route": self.route,
+            "suitable": self.suitable,
+            "reasons": list(self.reasons),
+            "screen": _rounded(self.screen),
+            "findings": [finding.as_json() for finding in self.findings],
+            "model": self.model,
+            "flaws": list(self.flaws),
+            "sha256": self.sha256,
+            "degraded": self.degraded,
+        }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)

@@ -1,0 +1,215 @@
+"""What travels between rooms about an image: its pixels, where they came from, what may be done with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.language import Language, Sentence
+
+
+class FileFormat(StrEnum):
+    """What kind of file an image was read from."""
+
+    DICOM = "dicom"
+    PNG = "png"
+    JPEG = "jpeg"
+    TIFF = "tiff"
+
+
+class Route(StrEnum):
+    """Which kind of image a model of findings was taught on."""
+
+    CHEST = "chest"
+    """A frontal chest radiograph."""
+    BRAIN_MRI = "brain_mri"
+    """A slice of a brain MRI."""
+
+
+class View(StrEnum):
+    """The projection of a radiograph: DICOM's View Position (0018,5101), as far as it matters here."""
+
+    PA = "PA"
+    AP = "AP"
+    LATERAL = "LATERAL"
+    OTHER = "OTHER"
+
+
+class Laterality(StrEnum):
+    """Side of the body: DICOM's Image Laterality (0020,0062)."""
+
+    LEFT = "L"
+    RIGHT = "R"
+    BOTH = "B"
+    UNPAIRED = "U"
+
+
+class Sex(StrEnum):
+    """Patient's Sex (0010,0040)."""
+
+    FEMALE = "F"
+    MALE = "M"
+    OTHER = "O"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who and what a DICOM file says it is about. None of it shows in `repr`, so none of it gets into a log.
+
+    Attributes:
+        patient_id: (0010,0020).
+        patient_name: (0010,0010), as the file writes it: `FAMILY^GIVEN`.
+        birth_date: (0010,0030), `YYYYMMDD`.
+        sex: (0010,0040).
+        age_years: (0010,1010), or the years from birth to the study where that is empty.
+        accession: Accession Number (0008,0050).
+        study_date: (0008,0020), `YYYYMMDD`.
+        study_uid: (0020,000D).
+        series_uid: (0020,000E).
+        instance_uid: SOP Instance UID (0008,0018).
+    """
+
+    patient_id: str | None = field(default=None, repr=False)
+    patient_name: str | None = field(default=None, repr=False)
+    birth_date: str | None = field(default=None, repr=False)
+    sex: Sex | None = field(default=None, repr=False)
+    age_years: float | None = field(default=None, repr=False)
+    accession: str | None = field(default=None, repr=False)
+    study_date: str | None = field(default=None, repr=False)
+    study_uid: str | None = field(default=None, repr=False)
+    series_uid: str | None = field(default=None, repr=False)
+    instance_uid: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTags:
+    """What a DICOM file says of how its image was made; None where it says nothing.
+
+    Attributes:
+        modality: (0008,0060), upper case, such as `CR`, `DX`, `MR`.
+        body_part: Body Part Examined (0018,0015), upper case.
+        sop_class: SOP Class UID (0008,0016).
+        description: Series Description and Study Description, lower case, for routing only: it may hold
+            anything, so it is not shown and not logged.
+        burned_in: Burned In Annotation (0028,0301).
+        frames: Number of Frames (0028,0008).
+    """
+
+    modality: str | None = None
+    body_part: str | None = None
+    sop_class: str | None = None
+    description: str | None = field(default=None, repr=False)
+    burned_in: bool | None = None
+    frames: int = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Radiograph:
+    """One grey image, as it should be looked at: a larger value is brighter.
+
+    Attributes:
+        pixels: (rows, columns), uint8 or uint16, C-contiguous, not writable; MONOCHROME1 is inverted, the
+            VOI LUT or window applied, padding black.
+        white: the value of white, 255 or `2**bits - 1`; black is 0. A pixel never exceeds it.
+        file_format: what it was read from.
+        sha256: of the file, hexadecimal.
+        spacing: millimetres between (rows, columns), where known.
+        view: the projection, where known.
+        laterality: the side, where known.
+        tags: what a DICOM file says of the making of the image.
+        identity: who it is about; empty for a raster file.
+        colour: mean absolute difference of the colour channels over the range, 0 (grey) to 1; 0 for DICOM
+            grey. A grey picture saved in colour has 0 too.
+        notes: what was done to the image that its reader must know (a photographed film that was
+            straightened, a frame chosen of many), as sentences.
+        degraded: whether it is a photograph of a film, or else of less than diagnostic quality.
+    """
+
+    pixels: NDArray[np.uint8] | NDArray[np.uint16]
+    white: int
+    file_format: FileFormat
+    sha256: str
+    spacing: tuple[float, float] | None = None
+    view: View | None = None
+    laterality: Laterality | None = None
+    tags: ImageTags = ImageTags()
+    identity: Identity = Identity()
+    colour: float = 0.0
+    notes: tuple[Sentence, ...] = ()
+    degraded: bool = False
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 2 or self.pixels.dtype not in (np.uint8, np.uint16) or not self.pixels.size:
+            raise ValueError(f"not a grey image: {self.pixels.dtype} {self.pixels.shape}")
+        if not 1 <= self.white <= np.iinfo(self.pixels.dtype).max:
+            raise ValueError(f"white is outside the range of {self.pixels.dtype}: {self.white}")
+        self.pixels.setflags(write=False)
+
+    @property
+    def rows(self) -> int:
+        """Height in pixels."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def columns(self) -> int:
+        """Width in pixels."""
+        return int(self.pixels.shape[1])
+
+
+class Flaw(StrEnum):
+    """What the quality gate can say against an image. All but the last four make it unsuitable."""
+
+    NOT_A_RADIOGRAPH = "not_a_radiograph"
+    """Neither a chest radiograph nor a brain MRI slice."""
+    LATERAL = "lateral"
+    INVERTED = "inverted"
+    ROTATED = "rotated"
+    """By 90 or 180 degrees, or mirrored upside down."""
+    CROPPED = "cropped"
+    TOO_SMALL = "too_small"
+    EXPOSURE = "exposure"
+    """So dark, so bright or so flat that nothing can be told."""
+    AGE = "age"
+    """A patient outside the ages that the model was trained on."""
+    BURNED_IN_TEXT = "burned_in_text"
+    PHOTOGRAPH = "photograph"
+    DOUBTFUL = "doubtful"
+    """The gate is not sure of its route; the image is read all the same."""
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the image gets no findings."""
+        return self not in (Flaw.AGE, Flaw.BURNED_IN_TEXT, Flaw.PHOTOGRAPH, Flaw.DOUBTFUL)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One thing that the gate found, in words for the person who sent the image."""
+
+    flaw: Flaw
+    sentence: Sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gate says of an image.
+
+    Attributes:
+        route: which labels can be assessed; None where none can.
+        reasons: what it found, gravest first.
+    """
+
+    route: Route | None
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def suitable(self) -> bool:
+        """Whether the image may be read by a model."""
+        return self.route is not None and not any(reason.flaw.refuses for reason in self.reasons)
+
+    def words(self, language: Language) -> list[str]:
+        """The reasons as sentences."""
+        return [reason.sentence.in_language(language) for reason in self.reasons]
