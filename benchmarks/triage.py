@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.bundle import Manifest, Task
-from tetkik.triage.bootstrap import ClusterBootstrap, percentile_interval
-from tetkik.triage.calibration import brier_skill, ece
+from tetkik.statistics import ClusterBootstrap, percentile_interval
+from tetkik.triage.calibration import ece, multiclass_brier_skill
 from tetkik.triage.data import folds, read_complaints
 from tetkik.triage.duplicates import duplicate_groups
 from tetkik.triage.linear.fit import Corpus, fit
@@ -114,7 +114,7 @@ def report(
     print(f"| macro-F1 lost without Turkish letters | {lost[0]:.4f} | | {lost[1]:.4f} | | |")
     readable = ~np.isnan(ours).any(axis=1)
     print(f"| ECE (15 equal-mass bins) | {ece(ours[readable], truth[readable]):.4f} | | | | |")
-    print(f"| Brier skill | {brier_skill(ours[readable], truth[readable]):.3f} | | | | |")
+    print(f"| Brier skill | {multiclass_brier_skill(ours[readable], truth[readable]):.3f} | | | | |")
     margin = np.sort(theirs, axis=1)
     kept = at_coverage(ours, np.nan_to_num(ours).max(axis=1), truth)
     print(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tetkik.triage.calibration import abstain_threshold, brier_skill, ece, fit_temperature, softmax
+from tetkik.triage.calibration import abstain_threshold, ece, fit_temperature, multiclass_brier_skill, softmax
 
 
 def drawn(temperature: float, rows: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
@@ -36,14 +36,14 @@ def test_ece_has_bins_of_equal_mass():
 
 def test_brier_skill_of_a_perfect_and_of_a_know_nothing_model():
     labels = np.array([0, 0, 0, 1])
-    assert brier_skill(np.eye(2)[labels], labels) == 1
-    assert brier_skill(np.array([[0.75, 0.25]] * 4), labels) == pytest.approx(0)
+    assert multiclass_brier_skill(np.eye(2)[labels], labels) == 1
+    assert multiclass_brier_skill(np.array([[0.75, 0.25]] * 4), labels) == pytest.approx(0)
 
 
 @pytest.mark.parametrize("labels", [np.array([], dtype=int), np.array([0, 0])])
 def test_brier_skill_needs_two_labels(labels):
-    with pytest.raises(ValueError, match="two labels"):
-        brier_skill(np.full((len(labels), 2), 0.5), labels)
+    with pytest.raises(ValueError, match="two kinds"):
+        multiclass_brier_skill(np.full((len(labels), 2), 0.5), labels)
 
 
 def test_no_rows_are_refused():

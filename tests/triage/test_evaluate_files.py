@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 import tetkik
+from tetkik.drawing import check_target
 from tetkik.errors import MissingExtra, OutputError
 from tetkik.language import Language
 from tetkik.triage.data import Complaints
 from tetkik.triage.evaluate import SCORING, SPOILING, evaluate
-from tetkik.triage.evaluation_page import DIMENSIONS, check_target, write_evaluation
+from tetkik.triage.evaluation_page import DIMENSIONS, write_evaluation
 from tetkik.triage.robustness import PERTURBATIONS
 from tetkik.values import DEPARTMENTS
 
@@ -159,7 +160,7 @@ def test_a_file_in_the_way_and_a_missing_package_are_said_before_the_work(tmp_pa
     (tmp_path / "dosya").write_text("", "utf-8")
     with pytest.raises(OutputError, match="is a file; choose a folder"):
         check_target(tmp_path / "dosya")
-    monkeypatch.setattr("tetkik.triage.evaluation_page.find_spec", lambda name: None)
+    monkeypatch.setattr("tetkik.drawing.page.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"need matplotlib; `pip install 'tetkik\[train\]'`"):
         check_target(tmp_path)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.statistics import brier_skill, expected_calibration_error
+
 Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]
 
@@ -60,9 +62,6 @@ def fit_temperature(logits: Floats, labels: Ints, offset: Floats | float = 0.0) 
 def ece(probabilities: Floats, labels: Ints, bins: int = 15) -> float:
     """Expected calibration error of the first label, over bins of equal mass.
 
-    The bins hold equally many rows, not equal stretches of probability: Nixon et al., "Measuring calibration
-    in deep learning", 2019. Rows of equal probability stay in their order, so bins may part them.
-
     Args:
         probabilities: (rows, labels), rows sum to 1.
         labels: (rows,), index of the true label.
@@ -73,18 +72,12 @@ def ece(probabilities: Floats, labels: Ints, bins: int = 15) -> float:
     """
     if len(labels) == 0:
         raise ValueError("no rows")
-    top = probabilities.max(axis=1)
     correct = (probabilities.argmax(axis=1) == labels).astype(np.float64)
-    order = np.argsort(top, kind="stable")
-    parts = np.array_split(order, min(bins, len(order)))
-    gaps = [abs(float(top[part].mean() - correct[part].mean())) * len(part) for part in parts]
-    return float(sum(gaps) / len(labels))
+    return expected_calibration_error(probabilities.max(axis=1), correct, bins)
 
 
-def brier_skill(probabilities: Floats, labels: Ints) -> float:
-    """Brier skill score: 1 is perfect, 0 no better than always giving the labels' frequencies in these rows.
-
-    The multi-class Brier score (Brier, 1950) summed over labels, against that of the frequencies.
+def multiclass_brier_skill(probabilities: Floats, labels: Ints) -> float:
+    """Brier skill score summed over labels: see `tetkik.statistics.brier_skill`.
 
     Args:
         probabilities: (rows, labels).
@@ -95,11 +88,7 @@ def brier_skill(probabilities: Floats, labels: Ints) -> float:
     """
     truth = np.zeros(probabilities.shape)
     truth[np.arange(len(labels)), labels] = 1.0
-    if len(labels) == 0 or truth.any(axis=0).sum() < 2:
-        raise ValueError("the Brier skill score needs rows of two labels")
-    score = ((probabilities - truth) ** 2).sum(axis=1).mean()
-    reference = ((truth.mean(axis=0) - truth) ** 2).sum(axis=1).mean()
-    return float(1 - score / reference)
+    return brier_skill(probabilities, truth)
 
 
 def abstain_threshold(top_probabilities: Floats, coverage: float = 0.8) -> float:

@@ -6,11 +6,9 @@ import importlib.metadata
 from collections.abc import Sequence
 
 from tetkik.bundle import Metric
-from tetkik.triage.bootstrap import ClusterBootstrap, percentile_interval
-from tetkik.triage.calibration import brier_skill, ece
+from tetkik.statistics import ClusterBootstrap, Floats, Ints, percentile_interval
+from tetkik.triage.calibration import ece, multiclass_brier_skill
 from tetkik.triage.metrics import (
-    Floats,
-    Ints,
     accuracy_by_coverage,
     decision_columns,
     decision_figures,
@@ -58,7 +56,7 @@ def measured(
             accuracy_by_coverage(confidence, right)[round(0.8 * len(truth)) - 1]
         ),
         "ece": ece(probabilities, truth),
-        "brier_skill": brier_skill(probabilities, truth),
+        "brier_skill": multiclass_brier_skill(probabilities, truth),
     }
     found += [
         Metric(name=name, value=value, n=len(truth), data=data, split=split) for name, value in plain.items()

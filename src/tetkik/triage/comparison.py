@@ -11,11 +11,11 @@ import numpy as np
 
 from tetkik.errors import BundleMismatch
 from tetkik.language import Language, Sentence
-from tetkik.triage.bootstrap import ClusterBootstrap
+from tetkik.statistics import ClusterBootstrap, Interval, Ints
 from tetkik.triage.data import Complaints
 from tetkik.triage.duplicates import duplicate_groups
 from tetkik.triage.evaluate import SCORING, Scorer, judge, known_rows, stepped
-from tetkik.triage.metrics import DecisionFigures, Interval, Ints
+from tetkik.triage.metrics import DecisionFigures
 from tetkik.triage.summaries import decisions, interval_of, paired_interval
 from tetkik.values import ProgressCallback
 

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from tetkik.errors import DataError
 from tetkik.language import Sentence
+from tetkik.statistics import ClusterBootstrap, Floats, Interval, Ints
 from tetkik.triage import reading
-from tetkik.triage.bootstrap import ClusterBootstrap
 from tetkik.triage.data import Complaints
 from tetkik.triage.duplicates import duplicate_groups
 from tetkik.triage.figures import Evaluation, Judged, Spoiled
-from tetkik.triage.metrics import DecisionFigures, Floats, Interval, Ints
+from tetkik.triage.metrics import DecisionFigures
 from tetkik.triage.robustness import PERTURBATIONS
 from tetkik.triage.summaries import (
     abstention,

@@ -10,11 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.language import Language, Sentence
+from tetkik.statistics import Floats, Interval, Ints
 from tetkik.triage.metrics import (
     NO_ANSWER,
-    Floats,
-    Interval,
-    Ints,
     confusion,
     decision_columns,
     predicted_labels,

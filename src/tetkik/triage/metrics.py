@@ -11,23 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from tetkik.statistics import Floats, Ints, ratio
 
 NO_ANSWER = -1
 """The predicted index of a row that got no answer; it is right for no label."""
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A 95% interval."""
-
-    low: float
-    high: float
-
-    def as_json(self) -> list[float]:
-        """`[low, high]`."""
-        return [self.low, self.high]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +100,12 @@ def decision_figures(sums: Floats) -> DecisionFigures:
     hit, chosen, true = (sums[..., part * labels : (part + 1) * labels] for part in range(3))
     top3, rows = sums[..., -2], sums[..., -1]
     present = true > 0
-    precision = _divide(hit, chosen)
-    recall = _divide(hit, true)
-    f1 = np.where(present, _divide(2 * hit, chosen + true), np.nan)
+    precision = ratio(hit, chosen)
+    recall = ratio(hit, true)
+    f1 = np.where(present, ratio(2 * hit, chosen + true), np.nan)
     return DecisionFigures(
-        accuracy=_divide(hit.sum(axis=-1), rows),
-        top3_accuracy=_divide(top3, rows),
+        accuracy=ratio(hit.sum(axis=-1), rows),
+        top3_accuracy=ratio(top3, rows),
         precision=precision,
         recall=recall,
         f1=f1,
@@ -128,84 +115,8 @@ def decision_figures(sums: Floats) -> DecisionFigures:
     )
 
 
-def _divide(above: Floats, below: Floats) -> Floats:
-    quotient: Floats = np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
-    return quotient
-
-
 def _mean_where(values: Floats, mask: NDArray[np.bool_]) -> Floats:
-    return _divide(np.where(mask, values, 0.0).sum(axis=-1), mask.sum(axis=-1).astype(np.float64))
-
-
-def roc_curve(scores: Floats, positive: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """False and true positive rates from (0, 0) to (1, 1), one point for each distinct score.
-
-    Args:
-        scores: (rows,).
-        positive: (rows,); both kinds must occur.
-    """
-    order = np.argsort(-scores, kind="stable")
-    last_of_ties = np.append(np.diff(scores[order]) != 0, True)
-    hits = np.cumsum(positive[order])[last_of_ties]
-    false = np.cumsum(~positive[order])[last_of_ties]
-    return np.append(0.0, false / false[-1]), np.append(0.0, hits / hits[-1])
-
-
-def auroc(scores: Floats, positive: NDArray[np.bool_]) -> float | None:
-    """Area under the ROC curve (ties count half); None where only one kind occurs."""
-    if positive.all() or not positive.any():
-        return None
-    above, _ = _placements(scores, positive)
-    return float(above.mean())
-
-
-def auroc_interval(scores: Floats, positive: NDArray[np.bool_], groups: Ints) -> Interval | None:
-    """95% interval of the AUROC with rows that come in groups, on the logit scale.
-
-    The variance is that of Obuchowski, "Nonparametric analysis of clustered ROC curve data", Biometrics 53
-    (1997) 567; with groups of one row it is DeLong's.
-
-    Args:
-        scores: (rows,).
-        positive: (rows,).
-        groups: (rows,), duplicate group of each row.
-
-    Returns:
-        None where it has no meaning: fewer than two groups of either kind, or an area of 0 or 1.
-    """
-    if positive.all() or not positive.any():
-        return None
-    above, below = _placements(scores, positive)
-    area = float(above.mean())
-    _, cluster = np.unique(groups, return_inverse=True)
-    clusters = int(cluster.max()) + 1
-    of_positive = np.bincount(cluster[positive], above - area, clusters)
-    of_negative = np.bincount(cluster[~positive], below - area, clusters)
-    positive_clusters = len(np.unique(cluster[positive]))
-    negative_clusters = len(np.unique(cluster[~positive]))
-    if min(positive_clusters, negative_clusters) < 2 or not 0 < area < 1:
-        return None
-    count, other = len(above), len(below)
-    variance = (
-        positive_clusters / (positive_clusters - 1) * (of_positive @ of_positive) / count**2
-        + negative_clusters / (negative_clusters - 1) * (of_negative @ of_negative) / other**2
-        + 2 * clusters / (clusters - 1) * (of_positive @ of_negative) / (count * other)
-    )
-    centre = np.log(area / (1 - area))
-    half = 1.959963984540054 * np.sqrt(max(float(variance), 0.0)) / (area * (1 - area))
-    return Interval(float(1 / (1 + np.exp(half - centre))), float(1 / (1 + np.exp(-half - centre))))
-
-
-def _placements(scores: Floats, positive: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """For each positive row the share of negatives below it; for each negative that of positives above."""
-    ups, downs = scores[positive], scores[~positive]
-    return _share_below(ups, np.sort(downs)), 1 - _share_below(downs, np.sort(ups))
-
-
-def _share_below(values: Floats, ordered: Floats) -> Floats:
-    left = np.searchsorted(ordered, values, "left")
-    right = np.searchsorted(ordered, values, "right")
-    return (left + right) / (2 * len(ordered))
+    return ratio(np.where(mask, values, 0.0).sum(axis=-1), mask.sum(axis=-1).astype(np.float64))
 
 
 def accuracy_by_coverage(confidence: Floats, correct: NDArray[np.bool_]) -> Floats:

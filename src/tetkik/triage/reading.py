@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from tetkik.language import Sentence
+from tetkik.statistics import Interval
 from tetkik.triage.figures import Evaluation, LabelFigures
-from tetkik.triage.metrics import Interval
 
 NEIGHBOURS: tuple[tuple[str, str], ...] = (
     ("Kardiyoloji", "Göğüs Hastalıkları"),

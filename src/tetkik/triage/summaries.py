@@ -7,18 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tetkik.language import Sentence
-from tetkik.triage.bootstrap import ClusterBootstrap, percentile_interval
-from tetkik.triage.calibration import brier_skill, ece
+from tetkik.statistics import ClusterBootstrap, Floats, Interval, auroc, auroc_interval, percentile_interval
+from tetkik.triage.calibration import ece, multiclass_brier_skill
 from tetkik.triage.figures import Abstention, Coverage, CoveragePoint, Judged, LabelFigures, Slice
-from tetkik.triage.metrics import (
-    DecisionFigures,
-    Floats,
-    Interval,
-    accuracy_by_coverage,
-    auroc,
-    auroc_interval,
-    decision_figures,
-)
+from tetkik.triage.metrics import DecisionFigures, accuracy_by_coverage, decision_figures
 from tetkik.triage.slices import SMALLEST, parts
 
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
@@ -104,7 +96,7 @@ def probability_figures(judged: Judged) -> tuple[float | None, float | None, dic
     if len(np.unique(truth)) < 2:
         reason = Sentence("All complaints have one label, so there is no reference to be better than.")
         return ece(probabilities, truth), None, {"brier_skill": reason}
-    return ece(probabilities, truth), brier_skill(probabilities, truth), {}
+    return ece(probabilities, truth), multiclass_brier_skill(probabilities, truth), {}
 
 
 def coverage_figures(judged: Judged) -> Coverage:

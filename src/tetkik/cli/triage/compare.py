@@ -9,17 +9,8 @@ import typer
 from rich.text import Text
 
 from tetkik.cli.console import language, out, progress, t
-from tetkik.cli.triage.evaluate import (
-    Data,
-    Replicates,
-    Seed,
-    brackets,
-    figure,
-    in_language,
-    say,
-    say_left_out,
-    table,
-)
+from tetkik.cli.tables import brackets, figure, in_language, say, table
+from tetkik.cli.triage.evaluate import Data, Replicates, Seed, say_left_out
 
 if TYPE_CHECKING:
     from tetkik.triage.comparison import Comparison

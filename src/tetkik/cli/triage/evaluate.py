@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from tetkik.cli.console import language, note, out, progress, t, warn, writing
+from tetkik.cli.tables import brackets, figure, in_language, say, table
 from tetkik.settings import settings
-from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from tetkik.triage.data import Complaints
     from tetkik.triage.evaluate import Scorer
     from tetkik.triage.figures import Evaluation
-    from tetkik.triage.metrics import Interval
 
 Data = Annotated[
     Path, typer.Argument(help=t("A CSV file with the columns text and label."), metavar="DATA.csv")
@@ -51,9 +51,10 @@ def evaluate(
     ] = True,
 ) -> None:
     """Figures with intervals, what they say in words, and with --out pictures and a page."""
+    from tetkik.drawing import check_target
     from tetkik.triage.data import read_complaints
     from tetkik.triage.evaluate import evaluate as judge
-    from tetkik.triage.evaluation_page import PAGE, check_target, write_evaluation
+    from tetkik.triage.evaluation_page import PAGE, write_evaluation
     from tetkik.triage.predict import load_triage
 
     if folder is not None:
@@ -94,37 +95,6 @@ def say_left_out(left_out: Mapping[str, int]) -> None:
     """One line for each reason for which rows of a file are not used."""
     for reason, count in left_out.items():
         note("Rows of the file left out ({reason}): {count}.", count=count, reason=t(reason))
-
-
-def in_language(report: ProgressCallback) -> ProgressCallback:
-    """`report` with the names of the steps in the user's language."""
-    return lambda step, done, total: report(t(step), done, total)
-
-
-def brackets(interval: Interval | None, form: str = "{:.3f}") -> str:
-    """An interval for a table; a dash for none."""
-    return f"{form.format(interval.low)} … {form.format(interval.high)}" if interval else "–"
-
-
-def figure(value: float | None, form: str = "{:.3f}") -> str:
-    """A figure for a table; a dash for none."""
-    return "–" if value is None else form.format(value)
-
-
-def table(*titles: str) -> Table:
-    """A plain table: the first column is words, the others are figures."""
-    made = Table(box=None, pad_edge=False, header_style="dim")
-    for place, title in enumerate(titles):
-        made.add_column(title, justify="right" if place else "left", no_wrap=place > 0)
-    return made
-
-
-def say(sentences: list[str]) -> None:
-    """Sentences as a list."""
-    for sentence in sentences:
-        grid = Table.grid(padding=(0, 1))
-        grid.add_row("•", Text(sentence))
-        out.print(grid)
 
 
 def _show(evaluation: Evaluation) -> None:

@@ -10,7 +10,8 @@ import typer
 
 from tetkik.bundle import bundle_id
 from tetkik.cli.console import note, out, progress, t, warn, writing
-from tetkik.cli.triage.evaluate import in_language, say_left_out
+from tetkik.cli.tables import in_language
+from tetkik.cli.triage.evaluate import say_left_out
 from tetkik.errors import UsageError
 from tetkik.triage.transformer.options import DEFAULT_BASE, Imbalance, Precision, TransformerOptions
 from tetkik.values import DEPARTMENTS, ProgressCallback

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from tetkik.errors import TrainingError
 from tetkik.language import translate
 from tetkik.settings import settings
-from tetkik.triage.metrics import Ints
+from tetkik.statistics import Ints
 from tetkik.triage.transformer.checkpoint import WorkFolder, load_state, tensors_as_bytes
 from tetkik.triage.transformer.losses import make_loss
 from tetkik.triage.transformer.options import TransformerOptions

@@ -10,14 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.statistics import Ints
 from tetkik.triage.calibration import softmax
-from tetkik.triage.metrics import (
-    Ints,
-    decision_columns,
-    decision_figures,
-    predicted_labels,
-    rank_of_truth,
-)
+from tetkik.triage.metrics import decision_columns, decision_figures, predicted_labels, rank_of_truth
 
 _WARM_UP = 0.1
 _WEIGHT_DECAY = 0.01

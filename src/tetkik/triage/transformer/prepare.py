@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from tetkik.errors import DataError
+from tetkik.statistics import Ints
 from tetkik.triage.data import Complaints
 from tetkik.triage.duplicates import duplicate_groups
-from tetkik.triage.metrics import Ints
 from tetkik.triage.transformer.options import TransformerOptions
 from tetkik.triage.transformer.split import PARTS, Split, stratified_split
 from tetkik.values import DEPARTMENTS

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tetkik.bundle import CardSection
-from tetkik.triage.metrics import Ints
+from tetkik.statistics import Ints
 from tetkik.triage.transformer.export import Parity
 from tetkik.triage.transformer.plan import Epoch
 from tetkik.triage.transformer.tune import Trial, trials_table

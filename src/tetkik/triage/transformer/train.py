@@ -23,9 +23,9 @@ from tetkik.bundle.store import is_bundle
 from tetkik.errors import MissingExtra, OutputError, UsageError, as_fault_of
 from tetkik.language import translate
 from tetkik.settings import settings
+from tetkik.statistics import Floats
 from tetkik.triage.card import library_versions, measured
 from tetkik.triage.data import Complaints
-from tetkik.triage.metrics import Floats
 from tetkik.triage.transformer.options import Precision, TransformerOptions
 from tetkik.triage.transformer.prepare import Prepared, identity, prepare
 from tetkik.values import ProgressCallback

@@ -1,0 +1,45 @@
+"""How commands show figures: plain tables, intervals, and sentences as a list."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from tetkik.cli.console import out, t
+from tetkik.values import ProgressCallback
+
+if TYPE_CHECKING:
+    from tetkik.statistics import Interval
+
+
+def in_language(report: ProgressCallback) -> ProgressCallback:
+    """`report` with the names of the steps in the user's language."""
+    return lambda step, done, total: report(t(step), done, total)
+
+
+def brackets(interval: Interval | None, form: str = "{:.3f}") -> str:
+    """An interval for a table; a dash for none."""
+    return f"{form.format(interval.low)} … {form.format(interval.high)}" if interval else "–"
+
+
+def figure(value: float | None, form: str = "{:.3f}") -> str:
+    """A figure for a table; a dash for none."""
+    return "–" if value is None else form.format(value)
+
+
+def table(*titles: str) -> Table:
+    """A plain table: the first column is words, the others are figures."""
+    made = Table(box=None, pad_edge=False, header_style="dim")
+    for place, title in enumerate(titles):
+        made.add_column(title, justify="right" if place else "left", no_wrap=place > 0)
+    return made
+
+
+def say(sentences: list[str]) -> None:
+    """Sentences as a list."""
+    for sentence in sentences:
+        grid = Table.grid(padding=(0, 1))
+        grid.add_row("•", Text(sentence))
+        out.print(grid)

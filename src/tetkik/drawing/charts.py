@@ -1,0 +1,161 @@
+"""The charts that more than one room draws: bars with intervals, curves with a legend, a matrix.
+
+Every text is given as it shall stand: what a chart says, and in which language, its caller knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tetkik.drawing.style import ACCENT, GREY, INK, MAIN, axes, series_colour
+from tetkik.statistics import Floats, Interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A named value with its interval."""
+
+    name: str
+    value: float
+    interval: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Curve:
+    """A named line: (points,) each of `x` and `y`."""
+
+    name: str
+    x: Floats
+    y: Floats
+
+
+def bar_chart(
+    bars: Sequence[Bar], *, title: str, axis: str, mean: tuple[float, str] | None = None, chance: float = 0.0
+) -> Figure:
+    """Horizontal bars from 0 to 1, the first at the bottom.
+
+    Args:
+        bars: the values.
+        title: above the chart.
+        axis: below it.
+        mean: a dashed line, and what it is.
+        chance: a dotted line at what guessing reaches; 0 for none.
+    """
+    figure, plot = axes(8, 1.4 + 0.38 * len(bars))
+    places = np.arange(len(bars))
+    plot.barh(places, [bar.value for bar in bars], color=MAIN, height=0.62)
+    for place, bar in zip(places.tolist(), bars, strict=True):
+        if bar.interval:
+            plot.plot([bar.interval.low, bar.interval.high], [place, place], "|-", color=INK, linewidth=1.4)
+        inside = bar.value > 0.1
+        plot.text(
+            0.012 if inside else bar.value + 0.012,
+            place,
+            f"{bar.value:.2f}",
+            va="center",
+            fontsize=9,
+            color="white" if inside else INK,
+        )
+    top = len(bars) - 0.4
+    if chance:
+        plot.plot([chance, chance], [-0.6, top], color=GREY, linewidth=1, linestyle=":", zorder=2)
+    if mean:
+        plot.plot([mean[0]] * 2, [-0.6, top], color=ACCENT, linewidth=1.2, linestyle="--", zorder=0)
+        plot.text(mean[0], top, mean[1], color=ACCENT, ha="center", va="bottom", fontsize=9)
+    plot.set_yticks(places, [bar.name for bar in bars])
+    plot.set_xlim(0, 1.01)
+    plot.set_ylim(-0.6, len(bars) + 0.2)
+    plot.set_xticks(np.linspace(0, 1, 6))
+    plot.tick_params(axis="y", length=0)
+    plot.spines["left"].set_visible(False)
+    plot.set_title(title, pad=16)
+    plot.set_xlabel(axis)
+    return figure
+
+
+def curve_chart(
+    curves: Sequence[Curve], *, title: str, x: str, y: str, legend: str, diagonal: bool = False
+) -> Figure:
+    """Lines in a unit square, with their names beside it.
+
+    Args:
+        curves: the lines, in the order of the legend.
+        title: above the chart.
+        x: below it.
+        y: beside it.
+        legend: above the names.
+        diagonal: whether to draw the line of chance from (0, 0) to (1, 1).
+    """
+    figure, plot = axes(9.4, 6)
+    if diagonal:
+        plot.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
+    for place, curve in enumerate(curves):
+        style = ("-", "--", ":")[place // 10 % 3]
+        colour = series_colour(place)
+        plot.plot(curve.x, curve.y, linewidth=1.5, color=colour, linestyle=style, label=curve.name)
+    plot.set_aspect("equal")
+    plot.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    plot.set_title(title)
+    plot.set_xlabel(x)
+    plot.set_ylabel(y)
+    plot.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), title=legend, fontsize=9, alignment="left")
+    return figure
+
+
+def matrix_chart(
+    shade: Floats,
+    texts: Sequence[Sequence[str]],
+    *,
+    title: str,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    x: str,
+    y: str,
+    colours: Any,
+) -> Figure:
+    """A matrix of shaded cells with a text in each.
+
+    Args:
+        shade: (rows, columns), 0 to 1: the place in the colour map; NaN leaves a cell white.
+        texts: by row and column; empty for none. The diagonal's are bold.
+        title: above the chart.
+        rows: their names.
+        columns: their names.
+        x: below the chart.
+        y: beside it.
+        colours: a colour map of `tetkik.drawing`.
+    """
+    size = 3.2 + 0.52 * len(columns)
+    figure, plot = axes(size, size * 0.92)
+    plot.imshow(shade, cmap=colours, vmin=0, vmax=1)
+    for row, line in enumerate(texts):
+        for column, text in enumerate(line):
+            if text:
+                red, green, blue, _ = colours(shade[row, column])
+                empty = np.isnan(shade[row, column])
+                dark = not empty and 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
+                colour, weight = "white" if dark else INK, "bold" if row == column else "normal"
+                plot.text(
+                    column, row, text, ha="center", va="center", color=colour, fontsize=9, fontweight=weight
+                )
+    plot.set_xticks(range(len(columns)), list(columns), ha="right")
+    plot.tick_params(axis="x", labelrotation=60)
+    for tick in plot.get_xticklabels():
+        tick.set_rotation_mode("anchor")
+    plot.set_yticks(range(len(rows)), list(rows))
+    plot.set_xticks(np.arange(len(columns) - 1) + 0.5, minor=True)
+    plot.set_yticks(np.arange(len(rows) - 1) + 0.5, minor=True)
+    plot.grid(which="minor", color="white", linewidth=1.5)
+    plot.tick_params(which="both", length=0)
+    plot.spines[:].set_visible(False)
+    plot.set_title(title)
+    plot.set_xlabel(x, labelpad=10)
+    plot.set_ylabel(y, labelpad=10)
+    return figure

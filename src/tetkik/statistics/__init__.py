@@ -1,0 +1,61 @@
+"""The figures by which models are judged, in NumPy: areas, intervals, calibration. It knows no capability."""
+
+from tetkik.statistics.bootstrap import ClusterBootstrap
+from tetkik.statistics.calibration import (
+    ReliabilityBin,
+    brier_skill,
+    expected_calibration_error,
+    reliability,
+)
+from tetkik.statistics.comparison import DeLong, PairedAreas, delong, holm, paired_areas
+from tetkik.statistics.intervals import (
+    Bools,
+    Floats,
+    Interval,
+    Ints,
+    percentile_interval,
+    ratio,
+    share_interval,
+    wilson_interval,
+)
+from tetkik.statistics.roc import (
+    auroc,
+    auroc_interval,
+    auroc_replicates,
+    average_precision,
+    precision_recall_curve,
+    roc_curve,
+    sensitivity_at_specificity,
+    specificity_at_sensitivity,
+    stratified_auroc,
+)
+
+__all__ = [
+    "Bools",
+    "ClusterBootstrap",
+    "DeLong",
+    "Floats",
+    "Interval",
+    "Ints",
+    "PairedAreas",
+    "ReliabilityBin",
+    "auroc",
+    "auroc_interval",
+    "auroc_replicates",
+    "average_precision",
+    "brier_skill",
+    "delong",
+    "expected_calibration_error",
+    "holm",
+    "paired_areas",
+    "percentile_interval",
+    "precision_recall_curve",
+    "ratio",
+    "reliability",
+    "roc_curve",
+    "sensitivity_at_specificity",
+    "share_interval",
+    "specificity_at_sensitivity",
+    "stratified_auroc",
+    "wilson_interval",
+]

@@ -1,0 +1,220 @@
+"""Ranking: the ROC and the precision-recall curve, their areas, and points on them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.statistics.bootstrap import ClusterBootstrap
+from tetkik.statistics.intervals import Z95, Bools, Floats, Interval, Ints, ratio
+
+
+def roc_curve(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
+    """False and true positive rates from (0, 0) to (1, 1), one point for each distinct score.
+
+    Args:
+        scores: (rows,).
+        positive: (rows,); both kinds must occur.
+    """
+    hits, false, _ = _counts(scores, positive)
+    return np.append(0.0, false / false[-1]), np.append(0.0, hits / hits[-1])
+
+
+def precision_recall_curve(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
+    """Recall and precision at each distinct score, highest score first.
+
+    Args:
+        scores: (rows,).
+        positive: (rows,); one at least must be.
+    """
+    hits, false, _ = _counts(scores, positive)
+    return hits / hits[-1], hits / (hits + false)
+
+
+def _counts(scores: Floats, positive: Bools) -> tuple[Ints, Ints, Floats]:
+    """At each distinct score, highest first: positives and negatives at or above it, and the score."""
+    order = np.argsort(-scores, kind="stable")
+    last_of_ties = np.append(np.diff(scores[order]) != 0, True)
+    hits = np.cumsum(positive[order])[last_of_ties]
+    false = np.cumsum(~positive[order])[last_of_ties]
+    return hits, false, scores[order][last_of_ties]
+
+
+def auroc(scores: Floats, positive: Bools) -> float | None:
+    """Area under the ROC curve (ties count half); None where only one kind occurs."""
+    if positive.all() or not positive.any():
+        return None
+    above, _ = placements(scores, positive)
+    return float(above.mean())
+
+
+def average_precision(scores: Floats, positive: Bools) -> float | None:
+    """Area under the precision-recall curve as a step function; None without a positive row.
+
+    A random order gives the prevalence, so compare only figures of one prevalence.
+    """
+    if not positive.any():
+        return None
+    recall, precision = precision_recall_curve(scores, positive)
+    return float(np.diff(recall, prepend=0.0) @ precision)
+
+
+def stratified_auroc(scores: Floats, positive: Bools, strata: Ints) -> float | None:
+    """AUROC over pairs of a positive and a negative row of the same stratum; None where there is no pair.
+
+    What the scores tell about the strata themselves does not count.
+
+    Args:
+        scores: (rows,).
+        positive: (rows,).
+        strata: (rows,), such as the number of the source.
+    """
+    wins = pairs = 0.0
+    for stratum in np.unique(strata):
+        inside = strata == stratum
+        area = auroc(scores[inside], positive[inside])
+        if area is not None:
+            weight = float(positive[inside].sum()) * float((~positive[inside]).sum())
+            wins, pairs = wins + area * weight, pairs + weight
+    return wins / pairs if pairs else None
+
+
+def sensitivity_at_specificity(scores: Floats, positive: Bools, specificity: float) -> float | None:
+    """The highest sensitivity of a threshold whose specificity is at least that; None for one kind only."""
+    if positive.all() or not positive.any():
+        return None
+    false, true = roc_curve(scores, positive)
+    return float(true[1 - false >= specificity - 1e-12].max())
+
+
+def specificity_at_sensitivity(scores: Floats, positive: Bools, sensitivity: float) -> float | None:
+    """The highest specificity of a threshold whose sensitivity is at least that; None for one kind only."""
+    if positive.all() or not positive.any():
+        return None
+    false, true = roc_curve(scores, positive)
+    return float(1 - false[true >= sensitivity - 1e-12].min())
+
+
+def auroc_interval(scores: Floats, positive: Bools, groups: Ints) -> Interval | None:
+    """95% interval of the AUROC with rows that come in groups, on the logit scale.
+
+    The variance is that of Obuchowski, "Nonparametric analysis of clustered ROC curve data", Biometrics 53
+    (1997) 567; with groups of one row it is DeLong's.
+
+    Args:
+        scores: (rows,).
+        positive: (rows,).
+        groups: (rows,), duplicate group of each row.
+
+    Returns:
+        None where it has no meaning: fewer than two groups of either kind, or an area of 0 or 1.
+    """
+    if positive.all() or not positive.any():
+        return None
+    above, below = placements(scores, positive)
+    area = float(above.mean())
+    variance = clustered_variance(above - area, below - area, positive, groups)
+    return None if variance is None else logit_interval(area, variance)
+
+
+def clustered_variance(above: Floats, below: Floats, positive: Bools, groups: Ints) -> float | None:
+    """Obuchowski's variance of an area (or of a difference of areas) from placements about their mean.
+
+    Args:
+        above: (positives,), centred.
+        below: (negatives,), centred.
+        positive: (rows,).
+        groups: (rows,).
+
+    Returns:
+        None with fewer than two groups of either kind.
+    """
+    _, cluster = np.unique(groups, return_inverse=True)
+    clusters = int(cluster.max()) + 1
+    of_positive = np.bincount(cluster[positive], above, clusters)
+    of_negative = np.bincount(cluster[~positive], below, clusters)
+    positive_clusters = len(np.unique(cluster[positive]))
+    negative_clusters = len(np.unique(cluster[~positive]))
+    if min(positive_clusters, negative_clusters) < 2:
+        return None
+    count, other = len(above), len(below)
+    return float(
+        positive_clusters / (positive_clusters - 1) * (of_positive @ of_positive) / count**2
+        + negative_clusters / (negative_clusters - 1) * (of_negative @ of_negative) / other**2
+        + 2 * clusters / (clusters - 1) * (of_positive @ of_negative) / (count * other)
+    )
+
+
+def logit_interval(area: float, variance: float) -> Interval | None:
+    """95% interval of an area on the logit scale, which keeps it within 0 and 1; None for an area of 0 or 1.
+
+    Args:
+        area: 0 to 1.
+        variance: of the area itself.
+    """
+    if not 0 < area < 1:
+        return None
+    centre = np.log(area / (1 - area))
+    half = Z95 * np.sqrt(max(variance, 0.0)) / (area * (1 - area))
+    return Interval(float(1 / (1 + np.exp(half - centre))), float(1 / (1 + np.exp(-half - centre))))
+
+
+def auroc_replicates(scores: Floats, truth: Ints, draws: ClusterBootstrap) -> Floats:
+    """The AUROC of every label in every draw of whole groups; the draws are the same for all labels.
+
+    Args:
+        scores: (rows, labels); NaN where there is none.
+        truth: (rows, labels): 1, 0, or -1 for unknown; an unknown row or one without a score is left out.
+        draws: of the rows' groups.
+
+    Returns:
+        (replicates, labels), float64; NaN where a draw has rows of one kind only.
+    """
+    cluster = draws.clusters
+    known = (truth >= 0) & ~np.isnan(scores)
+    parts = [_Weighted(scores[use, at], truth[use, at] == 1, cluster[use]) for at, use in enumerate(known.T)]
+    # A group's counts lie side by side, so that looking them up is quick; float32 counts exactly to 2^24.
+    counts = (np.ascontiguousarray(times.T, dtype=np.float32) for times in draws.draws())
+    return np.concatenate([np.stack([part.areas(times) for part in parts], axis=1) for times in counts])
+
+
+class _Weighted:
+    """The AUROC of one label for any number of times that each group counts, its sorting done once."""
+
+    def __init__(self, scores: Floats, positive: Bools, cluster: Ints) -> None:
+        order = np.argsort(scores[~positive], kind="stable")
+        downs = scores[~positive][order]
+        self._negatives = cluster[~positive][order]
+        self._positives = cluster[positive]
+        left = np.searchsorted(downs, scores[positive], "left")
+        right = np.searchsorted(downs, scores[positive], "right")
+        # Only how many negatives lie below each positive is asked for: the sums between these places will do.
+        places = np.unique(np.concatenate([[0], left, right]))
+        self._starts = places[places < len(downs)]
+        self._left, self._right = (np.searchsorted(self._starts, place) for place in (left, right))
+
+    def areas(self, times: NDArray[np.float32]) -> Floats:
+        """(replicates,) from (groups, replicates)."""
+        if not len(self._positives) or not len(self._negatives):
+            return np.full(times.shape[1], np.nan)
+        below = np.zeros((len(self._starts) + 1, times.shape[1]))
+        between = np.add.reduceat(times[self._negatives], self._starts, axis=0)
+        np.cumsum(between, axis=0, out=below[1:])
+        weight = times[self._positives].astype(np.float64)
+        wins = (weight * (below[self._left] + below[self._right])).sum(axis=0) / 2
+        return ratio(wins, weight.sum(axis=0) * below[-1])
+
+
+def placements(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
+    """For each positive row the share of negatives below it; for each negative that of positives above.
+
+    Both in O(rows log rows), by ranks: Sun and Xu, IEEE Signal Processing Letters 21 (2014) 1389.
+    """
+    ups, downs = scores[positive], scores[~positive]
+    return _share_below(ups, np.sort(downs)), 1 - _share_below(downs, np.sort(ups))
+
+
+def _share_below(values: Floats, ordered: Floats) -> Floats:
+    left = np.searchsorted(ordered, values, "left")
+    right = np.searchsorted(ordered, values, "right")
+    return (left + right) / (2 * len(ordered))
