@@ -7,6 +7,7 @@ Read from the environment (`TETKIK_…`), then from `tetkik.toml` in the configu
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +27,14 @@ from tetkik.language import Language, system_language
 def config_file() -> Path:
     """The settings file: `TETKIK_CONFIG`, or `tetkik.toml` in the user's configuration folder."""
     return Path(os.environ.get("TETKIK_CONFIG") or user_config_path("tetkik") / "tetkik.toml")
+
+
+class FindingsProvider(StrEnum):
+    """What runs a network of findings."""
+
+    ONNXRUNTIME = "onnxruntime"
+    OPENVINO = "openvino"
+    OPENVINO_BF16 = "openvino-bf16"
 
 
 class Settings(BaseSettings):
@@ -53,6 +62,22 @@ class Settings(BaseSettings):
         default=None,
         description="A hospital's own clinics and referral rules (TOML), used instead of the built-in ones.",
     )
+    findings_model: str = Field(
+        default="findings-mobilenet-cxr",
+        description="The model of findings used without `--model`: a built-in id, a path, or a hub id.",
+    )
+    rules_out_bound: float = Field(
+        default=0.90,
+        ge=0.5,
+        le=1.0,
+        description="A finding may be ruled out only where the lower 95% bound of the model's held-out "
+        "sensitivity reaches this.",
+    )
+    findings_provider: FindingsProvider = Field(
+        default=FindingsProvider.ONNXRUNTIME,
+        description="What runs networks of findings: `onnxruntime`, or `openvino` (`openvino-bf16` where the "
+        "processor has bf16 instructions). Without the package openvino it is ONNX Runtime.",
+    )
     offline: bool = Field(
         default=True,
         description="No model is looked for on a hub. Off: a Hugging Face id may be downloaded.",
@@ -61,6 +86,17 @@ class Settings(BaseSettings):
         default=20_000,
         ge=100,
         description="A complaint longer than this is not read: it is answered with the reason.",
+    )
+    max_image_pixels: int = Field(
+        default=100_000_000,
+        ge=1_000,
+        le=178_000_000,
+        description="An image of more pixels than this is not read, nor is a file that says it has them.",
+    )
+    max_image_bytes: int = Field(
+        default=1_000_000_000,
+        ge=1_000,
+        description="An image file of more bytes than this, packed or unpacked, is not read.",
     )
     threads: int = Field(default=2, ge=1, le=256, description="Threads for one model run on ONNX Runtime.")
 

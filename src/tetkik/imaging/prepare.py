@@ -92,7 +92,7 @@ def to_square(image: Radiograph, preprocessing: Preprocessing) -> NDArray[np.flo
     """
     size = preprocessing.size
     # Pillow widens the bilinear kernel with the scale, so nothing is skipped where an image shrinks.
-    grey = Image.fromarray(image.pixels.astype(np.float32))
+    grey = Image.fromarray(image.pixels).convert("F")
     match preprocessing.fit:
         case Fit.SQUASH:
             square = grey.resize((size, size), Image.Resampling.BILINEAR)

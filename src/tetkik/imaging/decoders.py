@@ -1,0 +1,168 @@
+"""A codestream becomes samples, by the decoder that is sound for its kind.
+
+Which decoder is decided by the codestream (`codestream.Codec`), whatever the transfer syntax says: files that
+say one lossless JPEG and hold another are common. Every codestream has passed `parse_codestream` before, and
+its dimensions are those of the file: without that check mutated JPEG-LS and lossless JPEG streams bring the
+native decoders down.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from io import BytesIO
+from itertools import pairwise
+from types import ModuleType
+
+import numpy as np
+
+from tetkik.imaging.codestream import Codec, Codestream, CodestreamError
+from tetkik.imaging.colour import Samples, contiguous
+
+_END = b"\xff\xd9"
+_RGB_IDS = (tuple(b"RGB"), tuple(b"rgb"))
+
+
+def decode(data: bytes, stream: Codestream, *, is_rgb: bool) -> Samples:
+    """The samples of one frame.
+
+    Args:
+        data: the codestream.
+        stream: its header.
+        is_rgb: whether the file says that the components are RGB; a colour transform that the codestream
+            itself states wins.
+
+    Returns:
+        (rows, columns) or (rows, columns, 3), uint8 or uint16; signed samples as two's complement. A JPEG of
+        8 bits with a colour transform is RGB; else components are as they were coded.
+
+    Raises:
+        CodestreamError: cut short, or damaged as far as the decoder can tell.
+        Exception: whatever else a decoder raises at damaged data.
+    """
+    match stream.codec:
+        case Codec.JPEG:
+            samples = _pillow(data, stream, is_rgb=is_rgb)
+        case Codec.JPEG_LS:
+            samples = _charls(data, stream)
+        case Codec.JPEG_2000:
+            samples = _openjpeg(data)
+        case Codec.JPEG_LOSSLESS | Codec.JPEG_12:
+            samples = _gdcm(data, stream)
+    shape = (stream.rows, stream.columns) if stream.samples == 1 else (stream.rows, stream.columns, -1)
+    return samples.reshape(shape)
+
+
+def states_rgb(stream: Codestream) -> bool:
+    """Whether the codestream itself says that its components are RGB."""
+    return stream.component_ids in _RGB_IDS or stream.adobe_transform == 0
+
+
+def _pillow(data: bytes, stream: Codestream, *, is_rgb: bool) -> Samples:
+    from PIL import Image
+
+    with Image.open(BytesIO(data), formats=("JPEG",)) as image:
+        marked = states_rgb(stream) or stream.adobe_transform is not None or stream.jfif
+        if is_rgb and stream.samples == 3 and not marked:
+            # Without a marker libjpeg supposes YCbCr; asked for YCbCr it leaves the components alone.
+            image.draft("YCbCr", image.size)
+        return np.asarray(image)
+
+
+def _openjpeg(data: bytes) -> Samples:
+    import openjpeg
+
+    samples = openjpeg.decode(data)
+    unsigned: Samples = samples.view(f"u{samples.dtype.itemsize}")
+    return unsigned
+
+
+def _charls(data: bytes, stream: Codestream) -> Samples:
+    import jpeg_ls
+
+    # Without an end marker CharLS reads on past a truncated stream, for minutes.
+    buffer, facts = jpeg_ls.decode_buffer(data + _END)
+    samples: Samples = np.frombuffer(buffer, "<u1" if stream.bits <= 8 else "<u2")
+    if stream.samples > 1 and facts["interleave_mode"] == 0:
+        planes = samples.reshape(stream.samples, stream.rows, stream.columns)
+        return contiguous(planes.transpose(1, 2, 0))
+    return samples
+
+
+@cache
+def _silent_gdcm() -> ModuleType:
+    import gdcm
+
+    # Else it writes about every damaged file to standard error, past Python.
+    for trace in (gdcm.Trace.WarningOff, gdcm.Trace.ErrorOff, gdcm.Trace.DebugOff):
+        trace()
+    module: ModuleType = gdcm
+    return module
+
+
+def _gdcm(data: bytes, stream: Codestream) -> Samples:
+    if not stream.ended:
+        # libjpeg would fill up what is missing.
+        raise CodestreamError("cut short")
+    gdcm = _silent_gdcm()
+    fragment = gdcm.Fragment()
+    fragment.SetByteStringValue(data)
+    fragments = gdcm.SequenceOfFragments.New()
+    fragments.AddFragment(fragment)
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetValue(fragments.__ref__())
+    image = gdcm.Image()
+    image.SetNumberOfDimensions(2)
+    image.SetDimensions((stream.columns, stream.rows, 1))
+    image.SetDataElement(element)
+    colour = (
+        gdcm.PhotometricInterpretation.RGB
+        if stream.samples > 1
+        else gdcm.PhotometricInterpretation.MONOCHROME2
+    )
+    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(colour))
+    if stream.samples > 1:
+        image.SetPlanarConfiguration(0)
+    lossless = stream.codec is Codec.JPEG_LOSSLESS
+    syntax = (
+        gdcm.TransferSyntax.JPEGLosslessProcess14 if lossless else gdcm.TransferSyntax.JPEGExtendedProcess2_4
+    )
+    image.SetTransferSyntax(gdcm.TransferSyntax(syntax))
+    # By this size GDCM chooses among three codecs, and the wrong one complains on standard error.
+    size = next(size for size in (8, 12, 16) if stream.bits <= size)
+    image.SetPixelFormat(gdcm.PixelFormat(stream.samples, size, size, size - 1, 0))
+    # The wrapper gives `char *` as text.
+    buffer = image.GetBuffer().encode("utf-8", "surrogateescape")
+    return np.frombuffer(buffer, "<u1" if size == 8 else "<u2")
+
+
+def decode_rle(data: bytes, rows: int, columns: int, samples: int, wide: bool) -> Samples:
+    """One frame of RLE Lossless (PS3.5 Annex G): a segment of PackBits for each byte of each sample.
+
+    Pillow unpacks a segment as one line of an image, so that runs across the ends of rows, which the standard
+    forbids and some encoders write, are no matter, and no more is unpacked than belongs there.
+
+    Raises:
+        CodestreamError: the segments are not those of such an image, or one ends early.
+    """
+    from PIL import Image
+
+    count = samples * (2 if wide else 1)
+    header = np.frombuffer(data[:64], "<u4")
+    if len(header) != 16 or header[0] != count:
+        raise CodestreamError("not as many segments as bytes a pixel")
+    starts = [*(int(start) for start in header[1 : 1 + count]), len(data)]
+    if starts[0] < 64 or any(start > end for start, end in pairwise(starts)):
+        raise CodestreamError("segments out of order")
+    planes = np.empty((count, rows * columns), np.uint8)
+    for plane, (start, end) in zip(planes, pairwise(starts), strict=True):
+        try:
+            line = Image.frombytes("L", (rows * columns, 1), data[start:end], "packbits", "L")
+        except ValueError:
+            raise CodestreamError("cut short") from None
+        plane[:] = np.asarray(line)[0]
+    values: Samples = planes
+    if wide:
+        # The most significant byte comes first.
+        values = planes[0::2].astype(np.uint16) << np.uint16(8) | planes[1::2]
+    shape = (rows, columns) if samples == 1 else (rows, columns, samples)
+    return contiguous(values.T).reshape(shape)

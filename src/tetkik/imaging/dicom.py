@@ -1,0 +1,231 @@
+"""A DICOM file becomes a radiograph (PS3.10 for the file, PS3.3 and PS3.5 for what is in it)."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+from pydicom import Dataset, dcmread
+from pydicom.filereader import read_dataset
+from pydicom.pixels.processing import apply_color_lut
+from pydicom.tag import BaseTag
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from tetkik.errors import InputError
+from tetkik.imaging.colour import Samples, grey_of_rgb, looked_up, rgb_of_ybr
+from tetkik.imaging.dicom_frame import Frame, PixelLayout, read_frame, read_layout
+from tetkik.imaging.greyscale import grey_of
+from tetkik.imaging.limits import BoundedBytes, cut_short, damaged, inflate
+from tetkik.imaging.tags import (
+    FrameTags,
+    identity_of,
+    image_tags,
+    laterality_of,
+    name_of_uid,
+    spacing_of,
+    text,
+    texts,
+    view_of,
+)
+from tetkik.language import Sentence
+from tetkik.values import FileFormat, Radiograph
+
+_PREAMBLE = 128
+_MARK = b"DICM"
+
+
+def is_dicom(data: bytes) -> bool:
+    """Whether `data` is a DICOM file: by its mark, or without a preamble by its first data element."""
+    if data[_PREAMBLE : _PREAMBLE + 4] == _MARK:
+        return True
+    if len(data) < 8:
+        return False
+    # Group 0002 or 0008 opens every file; its elements have low numbers, and lengths that the file can hold.
+    for order in "<>":
+        group, element = struct.unpack_from(f"{order}HH", data)
+        (length,) = struct.unpack_from(f"{order}I", data, 4)
+        if group in (0x0002, 0x0008) and element <= 0x0070 and (data[4:6].isalpha() or length < len(data)):
+            return True
+    return False
+
+
+def read_dicom(data: bytes, sha256: str, file: str, frame: int | None = None) -> Radiograph:
+    """The radiograph in `data`.
+
+    Args:
+        data: the whole file.
+        sha256: of it.
+        file: its name, for errors.
+        frame: which of several, counted from 1; None takes the middle one.
+
+    Raises:
+        InputError: damaged, cut short, without an image, or of a kind that cannot be read.
+    """
+    dataset, syntax = parse_dicom(data, file)
+    if "PixelData" not in dataset:
+        raise _without_image(dataset, file)
+    layout = read_layout(dataset, syntax, file)
+    index = _chosen(layout.frames, frame, file)
+    tags = FrameTags(dataset, index, big_endian=syntax == ExplicitVRBigEndian)
+    pixels, white, colour = _shown(read_frame(dataset, layout, index, file), layout, tags, file)
+    return Radiograph(
+        pixels=pixels,
+        white=white,
+        file_format=FileFormat.DICOM,
+        sha256=sha256,
+        spacing=spacing_of(tags),
+        view=view_of(dataset),
+        laterality=laterality_of(dataset),
+        tags=image_tags(dataset, layout.frames),
+        identity=identity_of(dataset),
+        colour=colour,
+        notes=(*_frame_note(layout.frames, index), *_side_note(dataset)),
+    )
+
+
+def parse_dicom(data: bytes, file: str) -> tuple[Dataset, UID]:
+    """The data set and how it was written.
+
+    Raises:
+        InputError: damaged, or it unpacks to more than is allowed.
+    """
+    try:
+        if (body := _deflated_body(data)) is not None:
+            inflated = BoundedBytes(inflate(body, file))
+            return read_dataset(inflated, False, True), DeflatedExplicitVRLittleEndian
+        dataset = dcmread(BoundedBytes(data), force=True)
+        stated = text(getattr(dataset, "file_meta", Dataset()), "TransferSyntaxUID")
+        implicit, little = dataset.original_encoding
+    except InputError:
+        raise
+    except MemoryError:
+        raise
+    except Exception:  # Of damaged bytes pydicom raises whatever they lead to.
+        raise damaged(file) from None
+    if stated:
+        return dataset, UID(stated)
+    if not little:
+        return dataset, ExplicitVRBigEndian
+    return dataset, ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+
+
+def _deflated_body(data: bytes) -> bytes | None:
+    """What follows the file meta information of a deflated file (PS3.5 A.5), still packed; else None.
+
+    pydicom would unpack it whatever its size.
+    """
+    start = _PREAMBLE + 4 if data[_PREAMBLE : _PREAMBLE + 4] == _MARK else 0
+    if DeflatedExplicitVRLittleEndian.encode() not in data[start : start + 4096]:
+        return None
+    content = BoundedBytes(data)
+    content.seek(start)
+    meta = read_dataset(content, False, True, stop_when=_is_past_meta)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return None
+    return data[content.tell() :]
+
+
+def _is_past_meta(tag: BaseTag, _representation: str | None, _length: int) -> bool:
+    return tag.group != 0x0002
+
+
+def _without_image(dataset: Dataset, file: str) -> InputError:
+    """Why there is no pixel data: it has never been there, or what is there is not all of the file."""
+    meta = getattr(dataset, "file_meta", Dataset())
+    kind = name_of_uid(text(dataset, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID"))
+    is_float = "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset
+    # Where a value without a length is cut short, pydicom gives back nothing at all.
+    if not is_float and (not len(dataset) or "Rows" in dataset or "Image Storage" in kind):
+        return cut_short(file)
+    if kind == "?":
+        return damaged(file)
+    return InputError(
+        "{file} is a DICOM file without an image that can be read ({kind}); choose one with an image.",
+        file=file,
+        kind=kind,
+    )
+
+
+def _chosen(frames: int, asked: int | None, file: str) -> int:
+    """The frame to read, counted from 0."""
+    if asked is None:
+        return (frames - 1) // 2
+    if not 1 <= asked <= frames:
+        raise InputError(
+            "{file} has no frame {frame}; choose one from 1 to {frames}.",
+            file=file,
+            frame=asked,
+            frames=frames,
+        )
+    return asked - 1
+
+
+def _frame_note(frames: int, index: int) -> tuple[Sentence, ...]:
+    if frames == 1:
+        return ()
+    return (
+        Sentence(
+            "The file has {frames} frames; this is frame {frame}.", {"frames": frames, "frame": index + 1}
+        ),
+    )
+
+
+def _side_note(dataset: Dataset) -> tuple[Sentence, ...]:
+    """What Patient Orientation says against a radiograph that is looked at as if facing the patient.
+
+    The pixels stay as they are: the tag is wrong too often to turn a film by.
+    """
+    along_rows = texts(dataset, "PatientOrientation")[:1]
+    if (text(dataset, "Modality") or "") not in ("CR", "DX") or not along_rows or along_rows[0][:1] != "R":
+        return ()
+    return (Sentence("The file says that left and right are exchanged in it; compare the side marker."),)
+
+
+def _shown(frame: Frame, layout: PixelLayout, tags: FrameTags, file: str) -> tuple[Samples, int, float]:
+    """The pixels as they should be looked at, the value of white, and how much colour there was."""
+    if layout.samples == 3:
+        rgb = _full_range(frame)
+        if frame.is_ybr:
+            rgb = rgb_of_ybr(rgb)
+        grey, colour = grey_of_rgb(rgb)
+        return grey, int(np.iinfo(grey.dtype).max), colour
+    if layout.photometric == "PALETTE COLOR":
+        return _from_palette(frame, tags.dataset, file)
+    white = 0xFF if frame.words.bits <= 8 else 0xFFFF
+    shades = grey_of(tags, frame.words, inverted=layout.photometric == "MONOCHROME1").shades(
+        frame.samples, white
+    )
+    table: Samples = shades.astype(np.uint8) if white == 0xFF else shades
+    return looked_up(table, frame.samples), white, 0.0
+
+
+def _full_range(frame: Frame) -> Samples:
+    """Colour samples over the whole range of their type, where they were stored in fewer bits."""
+    words = frame.words
+    if words.bits == words.size and not words.signed:
+        return frame.samples
+    stored = words.stored().astype(np.int64)
+    white = (1 << words.size) - 1
+    table = (stored - stored.min()) * white // ((1 << words.bits) - 1)
+    return looked_up(table.astype(frame.samples.dtype), frame.samples)
+
+
+def _from_palette(frame: Frame, dataset: Dataset, file: str) -> tuple[Samples, int, float]:
+    """Palette Color (PS3.3 C.7.9): every entry is made grey, then the pixels are looked up."""
+    try:
+        entries = frame.words.stored().astype(frame.samples.dtype)
+        rgb = apply_color_lut(entries, dataset)[:, :3]
+    except Exception:  # Of a damaged palette pydicom raises whatever its bytes lead to.
+        raise damaged(file) from None
+    grey, _ = grey_of_rgb(rgb[:, None, :])
+    used = np.bincount(frame.samples.ravel(), minlength=len(rgb)) / frame.samples.size
+    wide = rgb.astype(np.int64)
+    span = wide.max(axis=1) - wide.min(axis=1)
+    white = int(np.iinfo(rgb.dtype).max)
+    return looked_up(grey[:, 0], frame.samples), white, float(2 * (used @ span) / (3 * white))

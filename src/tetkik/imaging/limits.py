@@ -1,0 +1,127 @@
+"""What is refused before it is read: no file, a file that is no file, too many bytes, too many pixels."""
+
+from __future__ import annotations
+
+import os
+import stat
+import zlib
+from io import BytesIO
+from pathlib import Path
+
+from tetkik.errors import InputError, file_fault
+from tetkik.settings import settings
+
+MOST_READS = 1_000_000
+"""Pieces of one file. A multi-frame file of 2,000 frames has some 500,000; a bomb of empty elements has one
+for every eight bytes."""
+
+
+class BoundedBytes(BytesIO):
+    """Bytes that can be read in so many pieces only, so that a parser comes to an end in bounded time."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._left = MOST_READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As `BytesIO.read`.
+
+        Raises:
+            ValueError: read more often than any sound file needs.
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError("too many pieces")
+        return super().read(size)
+
+
+def read_file(path: Path) -> bytes:
+    """Every byte of the file at `path`.
+
+    Raises:
+        InputError: there is none, it is a folder, a pipe or a device, it is empty, or it has more bytes than
+            `max_image_bytes`.
+    """
+    limit = settings().max_image_bytes
+    try:
+        # Without O_NONBLOCK opening a pipe waits until something writes to it.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            facts = os.fstat(file.fileno())
+            if stat.S_ISDIR(facts.st_mode):
+                raise IsADirectoryError(None, None, str(path))
+            if not stat.S_ISREG(facts.st_mode):
+                raise InputError(
+                    "{file} is a pipe or a device, and a file is needed; name the file.", file=path
+                )
+            check_bytes(facts.st_size, str(path))
+            # A file may grow while it is read, and those of /proc say that they have no size.
+            data = file.read(limit + 1)
+    except OSError as error:
+        error.filename = str(path)
+        raise file_fault(error) from None
+    except ValueError:
+        raise InputError("There is no file {file}; check the path.", file=path) from None
+    check_bytes(len(data), str(path))
+    return data
+
+
+def check_bytes(size: int, file: str) -> None:
+    """Refuse more bytes than `max_image_bytes`.
+
+    Raises:
+        InputError: too many.
+    """
+    limit = settings().max_image_bytes
+    if size > limit:
+        raise InputError(
+            "{file} has more than {limit} bytes and is not read; raise the setting max_image_bytes if it is "
+            "to be.",
+            file=file,
+            limit=limit,
+        )
+
+
+def check_pixels(rows: int, columns: int, file: str) -> None:
+    """Refuse more pixels than `max_image_pixels`.
+
+    Raises:
+        InputError: too many.
+    """
+    limit = settings().max_image_pixels
+    if rows * columns > limit:
+        raise InputError(
+            "{file} says that it has {columns} × {rows} pixels, more than the limit of {limit}; raise the "
+            "setting max_image_pixels if that is right.",
+            file=file,
+            columns=columns,
+            rows=rows,
+            limit=limit,
+        )
+
+
+def inflate(data: bytes, file: str) -> bytes:
+    """What raw deflate (RFC 1951) packed into `data`.
+
+    Raises:
+        InputError: it unpacks to more bytes than `max_image_bytes`, is damaged, or ends early.
+    """
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        content = unpacker.decompress(data, settings().max_image_bytes + 1)
+    except zlib.error:
+        raise damaged(file) from None
+    check_bytes(len(content), file)
+    if not unpacker.eof:
+        raise cut_short(file)
+    return content
+
+
+def damaged(file: str) -> InputError:
+    """The error for content that contradicts itself."""
+    return InputError("{file} is damaged and cannot be read; fetch or export it again.", file=file)
+
+
+def cut_short(file: str) -> InputError:
+    """The error for content that ends before its image does."""
+    return InputError("{file} ends before its image does; fetch or export it again.", file=file)

@@ -1,0 +1,66 @@
+"""The one door: a file, of whatever kind and name, becomes a radiograph or one error in a sentence.
+
+What kind it is, its content says; names and their endings are not looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from tetkik.errors import InputError
+from tetkik.imaging.limits import check_bytes, read_file
+from tetkik.imaging.quiet import quiet_libraries
+from tetkik.values import Radiograph
+
+
+def read_image(path: Path | str, *, frame: int | None = None) -> Radiograph:
+    """The image in the file at `path`: DICOM, PNG, JPEG or TIFF.
+
+    Args:
+        path: of the file.
+        frame: which of several frames or pages, counted from 1; None takes the middle frame of a DICOM file
+            and the first page of a TIFF.
+
+    Raises:
+        InputError: there is no such file, it is no image, it is damaged or hostile, or it is of a kind that
+            cannot be read; the sentence names the file.
+    """
+    return read_bytes(read_file(Path(path)), str(path), frame=frame)
+
+
+def read_bytes(data: bytes, name: str, *, frame: int | None = None) -> Radiograph:
+    """The image in `data`, the content of a file.
+
+    Args:
+        data: all of it.
+        name: what an error calls it.
+        frame: as for `read_image`.
+
+    Raises:
+        InputError: as for `read_image`.
+    """
+    if not data:
+        raise InputError("{file} is empty; fetch or export it again.", file=name)
+    check_bytes(len(data), name)
+    # Pillow and pydicom are loaded when an image is read, and not when this module is.
+    from tetkik.imaging.dicom import is_dicom, read_dicom
+    from tetkik.imaging.raster import raster_format, read_raster
+
+    sha256 = hashlib.sha256(data).hexdigest()
+    try:
+        with quiet_libraries():
+            if (kind := raster_format(data)) is not None:
+                image = read_raster(data, kind, sha256, name, frame)
+            elif is_dicom(data):
+                image = read_dicom(data, sha256, name, frame)
+            else:
+                raise InputError(
+                    "{file} is neither DICOM nor PNG, JPEG or TIFF; export the image as one of them.",
+                    file=name,
+                )
+    except MemoryError:
+        raise InputError(
+            "{file} needs more memory than there is; free some, or export it smaller.", file=name
+        ) from None
+    return image

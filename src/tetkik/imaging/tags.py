@@ -1,0 +1,268 @@
+"""What the data elements of a DICOM file say, read so that a wrong one is no more than a missing one."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from pydicom import Dataset
+from pydicom.charset import python_encoding
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.uid import UID
+
+from tetkik.values import Identity, ImageTags, Laterality, Sex, View
+
+_MOST_SEQUENCE_BYTES = 1 << 24
+_DAYS_IN_YEAR = 365.25
+_AGE = re.compile(r"\s*(\d{1,3})\s*([DWMY]?)\s*", re.IGNORECASE)
+_AGE_UNITS = {"D": _DAYS_IN_YEAR, "W": _DAYS_IN_YEAR / 7, "M": 12.0, "Y": 1.0, "": 1.0}
+_OLDEST = 130
+_UNDECODED = "\ufffd"
+_LATERAL = frozenset({"LL", "RL", "LLD", "RLD", "LAT", "LATERAL"})
+# View Code Sequence (CID 4010, CID 4014), in SNOMED CT and in the older SNOMED-RT codes.
+_VIEW_CODES = {
+    **dict.fromkeys(("272479007", "R-10214", "R-40888"), View.PA),
+    **dict.fromkeys(("399348003", "R-10206"), View.AP),
+    **dict.fromkeys(("399067008", "R-102CD", "399173006", "R-10236", "399198007", "R-10232"), View.LATERAL),
+}
+
+
+def value(dataset: Dataset, keyword: str) -> Any:
+    """The value of `keyword`, or None where it is missing, empty or not to be made out."""
+    try:
+        if _is_too_long(dataset, keyword):
+            return None
+        found = dataset.get(keyword)
+    except Exception:  # Of a damaged element pydicom raises whatever its bytes lead to.
+        return None
+    return None if found is None or (isinstance(found, str | bytes | Sequence) and not len(found)) else found
+
+
+def _is_too_long(dataset: Dataset, keyword: str) -> bool:
+    """A sequence is parsed when it is asked for, so a bomb of items must not be."""
+    tag = tag_for_keyword(keyword)
+    if tag is None or tag not in dataset or not keyword.endswith("Sequence"):
+        return False
+    element = dataset.get_item(tag)
+    return isinstance(element, RawDataElement) and len(element.value or b"") > _MOST_SEQUENCE_BYTES
+
+
+def text(dataset: Dataset, keyword: str) -> str | None:
+    """The value of `keyword` as text without blanks around it; the first of several."""
+    found = value(dataset, keyword)
+    if found is None:
+        return None
+    if not isinstance(found, str | bytes) and isinstance(found, Sequence):
+        found = found[0]
+    return str(found).strip().strip("\0").strip() or None
+
+
+def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """Every value of `keyword` as text."""
+    found = value(dataset, keyword)
+    several = [found] if found is None or isinstance(found, str) or not isinstance(found, Sequence) else found
+    return tuple(str(one).strip() for one in several if one is not None)
+
+
+def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
+    """The values of `keyword` as finite numbers; none where one of them is no number."""
+    found = value(dataset, keyword)
+    several = found if isinstance(found, Sequence) and not isinstance(found, str | bytes) else [found]
+    try:
+        numeric = tuple(float(one) for one in several)
+    except (TypeError, ValueError, OverflowError):
+        return ()
+    return numeric if all(math.isfinite(one) for one in numeric) else ()
+
+
+def whole(dataset: Dataset, keyword: str) -> int | None:
+    """The first value of `keyword` as a whole number."""
+    found = numbers(dataset, keyword)
+    return int(found[0]) if found else None
+
+
+def items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
+    """The items of a sequence; none where it is missing or damaged."""
+    found = value(dataset, keyword)
+    return found if isinstance(found, Sequence) and not isinstance(found, str | bytes) else ()
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTags:
+    """The tags of one frame: of the file itself, else of the functional groups (PS3.3 C.7.6.16).
+
+    Attributes:
+        dataset: the whole file.
+        frame: counted from 0.
+        big_endian: how the file was written.
+    """
+
+    dataset: Dataset
+    frame: int
+    big_endian: bool = False
+
+    def holder(self, keyword: str, macro: str) -> Dataset:
+        """The data set that holds `keyword`, which an enhanced file keeps in the sequence `macro`."""
+        if value(self.dataset, keyword) is not None:
+            return self.dataset
+        per_frame = items(self.dataset, "PerFrameFunctionalGroupsSequence")
+        shared = items(self.dataset, "SharedFunctionalGroupsSequence")
+        for group in (*per_frame[self.frame : self.frame + 1], *shared[:1]):
+            for item in items(group, macro)[:1]:
+                if value(item, keyword) is not None:
+                    return item
+        return self.dataset
+
+
+def name_of_uid(uid: str | None) -> str:
+    """What the standard calls `uid`; else a question mark, since a damaged file may hold anything there."""
+    known = UID(uid or "")
+    return known.name if known.type else "?"
+
+
+def spacing_of(tags: FrameTags) -> tuple[float, float] | None:
+    """Millimetres between (rows, columns) in the patient, as far as the file knows.
+
+    Pixel Spacing (0028,0030) is calibrated or of a section through the patient; Imager Pixel Spacing
+    (0018,1164) is at the detector, so it is divided by the magnification where that is known; a digitised
+    film has Nominal Scanned Pixel Spacing (0018,2010). PS3.3 10.7.1.
+    """
+    dataset = tags.dataset
+    own = _two(tags.holder("PixelSpacing", "PixelMeasuresSequence"), "PixelSpacing")
+    if own is not None:
+        return own
+    at_detector = _two(dataset, "ImagerPixelSpacing")
+    if at_detector is not None:
+        magnification = numbers(dataset, "EstimatedRadiographicMagnificationFactor")
+        factor = magnification[0] if magnification and 1 <= magnification[0] <= 10 else 1.0
+        return at_detector[0] / factor, at_detector[1] / factor
+    return _two(dataset, "NominalScannedPixelSpacing")
+
+
+def _two(dataset: Dataset, keyword: str) -> tuple[float, float] | None:
+    """A spacing that can be: some files write zeros, or metres."""
+    found = numbers(dataset, keyword)
+    if len(found) == 2 and all(1e-3 <= distance <= 100 for distance in found):
+        return found[0], found[1]
+    return None
+
+
+def view_of(dataset: Dataset) -> View | None:
+    """The projection: View Position, else View Code Sequence, else Patient Orientation.
+
+    The last tells no more than lateral: rows that run from front to back or back (PS3.3 C.7.6.1.1.1).
+    """
+    position = (text(dataset, "ViewPosition") or "").upper()
+    if position in (View.PA, View.AP):
+        return View(position)
+    if position in _LATERAL:
+        return View.LATERAL
+    for item in items(dataset, "ViewCodeSequence")[:1]:
+        if (found := _VIEW_CODES.get(text(item, "CodeValue") or "")) is not None:
+            return found
+    if position:
+        return View.OTHER
+    orientation = texts(dataset, "PatientOrientation")
+    if len(orientation) == 2 and orientation[0][:1] in ("A", "P") and orientation[1][:1] in ("F", "H"):
+        return View.LATERAL
+    return None
+
+
+def laterality_of(dataset: Dataset) -> Laterality | None:
+    """Image Laterality (0020,0062), else Laterality (0020,0060) of the series."""
+    for keyword in ("ImageLaterality", "FrameLaterality", "Laterality"):
+        with suppress(ValueError):
+            return Laterality((text(dataset, keyword) or "").upper())
+    return None
+
+
+def image_tags(dataset: Dataset, frames: int) -> ImageTags:
+    """How the image was made."""
+    described = [text(dataset, keyword) for keyword in ("SeriesDescription", "StudyDescription")]
+    burned = (text(dataset, "BurnedInAnnotation") or "").upper()
+    return ImageTags(
+        modality=_upper(dataset, "Modality"),
+        body_part=_upper(dataset, "BodyPartExamined"),
+        sop_class=text(dataset, "SOPClassUID"),
+        description=" ".join(words.lower() for words in described if words) or None,
+        burned_in={"YES": True, "NO": False}.get(burned),
+        frames=frames,
+    )
+
+
+def _upper(dataset: Dataset, keyword: str) -> str | None:
+    found = text(dataset, keyword)
+    return found.upper() if found else None
+
+
+def identity_of(dataset: Dataset) -> Identity:
+    """Who and what the file is about."""
+    sex: Sex | None = None
+    with suppress(ValueError):
+        sex = Sex((text(dataset, "PatientSex") or "").upper())
+    return Identity(
+        patient_id=_person(dataset, "PatientID"),
+        patient_name=_person(dataset, "PatientName"),
+        birth_date=text(dataset, "PatientBirthDate"),
+        sex=sex,
+        age_years=age_of(dataset),
+        accession=text(dataset, "AccessionNumber"),
+        study_date=text(dataset, "StudyDate"),
+        study_uid=text(dataset, "StudyInstanceUID"),
+        series_uid=text(dataset, "SeriesInstanceUID"),
+        instance_uid=text(dataset, "SOPInstanceUID"),
+    )
+
+
+def _person(dataset: Dataset, keyword: str) -> str | None:
+    """A name or an identifier, in the character set that its bytes are in.
+
+    Specific Character Set (0008,0005) is often wrong or missing. Bytes that are UTF-8 are hardly ever
+    anything else; what the declared set cannot say is taken for Turkish (Windows-1254, which
+    holds ISO 8859-9).
+    """
+    tag = tag_for_keyword(keyword)
+    element = dataset.get_item(tag) if tag is not None and tag in dataset else None
+    # The bytes are there until pydicom is asked for the value.
+    raw = element.value if isinstance(element, RawDataElement) else None
+    declared = text(dataset, keyword)
+    if not isinstance(raw, bytes) or raw.isascii() or b"\x1b" in raw:
+        return declared
+    with suppress(UnicodeDecodeError):
+        return raw.decode("utf-8").strip(" \0")
+    is_known = any(name and name in python_encoding for name in texts(dataset, "SpecificCharacterSet"))
+    if declared and is_known and _UNDECODED not in declared:
+        return declared
+    return raw.decode("cp1254", "replace").strip(" \0") or declared
+
+
+def age_of(dataset: Dataset) -> float | None:
+    """Patient's Age (0010,1010) in years, else from birth to the study.
+
+    Written as `045Y`, `018M`, `003W` or `010D`; a number without a unit, which some files have, is years.
+    """
+    said = _AGE.fullmatch(text(dataset, "PatientAge") or "")
+    if said is not None:
+        age = int(said[1]) / _AGE_UNITS[said[2].upper()]
+        return age if age <= _OLDEST else None
+    birth = _date(dataset, "PatientBirthDate")
+    for keyword in ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate"):
+        taken = _date(dataset, keyword)
+        if birth is not None and taken is not None:
+            age = (taken - birth).days / _DAYS_IN_YEAR
+            return age if 0 <= age <= _OLDEST else None
+    return None
+
+
+def _date(dataset: Dataset, keyword: str) -> date | None:
+    digits = re.sub(r"\D", "", text(dataset, keyword) or "")
+    try:
+        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:8]))
+    except ValueError:
+        return None
