@@ -1,0 +1,139 @@
+"""`tetkik deidentify`: DICOM files in, the same without what identifies out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tetkik.cli.console import note, out, progress, show_error, t, warn
+from tetkik.errors import InputError, TetkikError, UsageError
+from tetkik.settings import settings
+
+if TYPE_CHECKING:
+    from tetkik.imaging.deidentify import Deidentified
+
+
+class _BurnedIn(StrEnum):
+    """What to do with text in the pixels."""
+
+    REFUSE = "refuse"
+    WARN = "warn"
+
+
+def deidentify(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(help=t("DICOM files, or folders of them."), metavar="FILE_OR_FOLDER..."),
+    ],
+    out_folder: Annotated[
+        Path, typer.Option("--out", help=t("Folder for the new files, named after their new UIDs."))
+    ],
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            help=t(
+                "File with the secret key; made where there is none. The same key keeps patients and studies "
+                "together over several runs. Without it a key is made and forgotten."
+            )
+        ),
+    ] = None,
+    shift_dates: Annotated[
+        bool, typer.Option("--shift-dates", help=t("Move each patient's dates instead of removing them."))
+    ] = False,
+    keep_characteristics: Annotated[
+        bool,
+        typer.Option(
+            "--keep-characteristics", help=t("Keep sex, age (90 for all above 89), size and weight.")
+        ),
+    ] = False,
+    burned_in: Annotated[
+        _BurnedIn, typer.Option(help=t("What to do with an image that seems to have text in its pixels."))
+    ] = _BurnedIn.REFUSE,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print one JSON object a line."))] = False,
+) -> None:
+    """Take what identifies out of DICOM files (PS3.15, annex E)."""
+    from tetkik.imaging.deidentify import BurnedIn, Options, deidentify_files, new_secret, secret_of
+
+    files, left_out = _files(sources)
+    if key is not None and key.resolve().is_relative_to(out_folder.resolve()):
+        raise UsageError(
+            "The key {file} would lie among the files that are handed on; keep it elsewhere.", file=key
+        )
+    secret = new_secret() if key is None else secret_of(key)
+    options = Options(shift_dates, keep_characteristics, BurnedIn(burned_in.value))
+    done = failed = warned = 0
+    with progress("deidentify") as tell:
+        results = deidentify_files(files, out_folder, secret, options)
+        for count, (file, result) in enumerate(zip(files, results, strict=True), 1):
+            if isinstance(result, TetkikError):
+                failed += 1
+                _show_failure(file, result, as_json)
+            else:
+                done += 1
+                warned += bool(result.warnings)
+                _show_done(result, as_json)
+            tell("files", count, len(files))
+    if left_out:
+        note("Left out, as they are no DICOM images: {count}.", count=left_out)
+    if not as_json:
+        out.print(t("Written to {folder}: {count}.", folder=out_folder, count=done), soft_wrap=True)
+    if failed:
+        warn("Refused or failed: {count}.", count=failed)
+    if warned:
+        warn("To be looked at for text in the pixels: {count}.", count=warned)
+    if key is None and done:
+        note("The key of this run is forgotten: another run gives other UIDs. Use --key to keep one.")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _show_done(result: Deidentified, as_json: bool) -> None:
+    words = [sentence.in_language(settings().language) for sentence in result.warnings]
+    if as_json:
+        _print_json({"path": str(result.source), "out": str(result.target), "warnings": words})
+        return
+    for sentence in words:
+        warn("Look at {file}: {sentence}", file=result.target, sentence=sentence)
+
+
+def _print_json(line: dict[str, Any]) -> None:
+    typer.echo(json.dumps(line))
+
+
+def _show_failure(file: Path, error: TetkikError, as_json: bool) -> None:
+    if as_json:
+        _print_json({"path": str(file), "error": error.in_language(settings().language)})
+    else:
+        show_error(error)
+
+
+def _files(sources: Iterable[Path]) -> tuple[list[Path], int]:
+    """Every file named, and every DICOM file in the folders named; how many others lay there."""
+    files, left_out = [], 0
+    for source in sources:
+        if not source.is_dir():
+            files.append(source)
+            continue
+        for file in sorted(path for path in source.rglob("*") if path.is_file()):
+            if file.name.upper() != "DICOMDIR" and _looks_like_dicom(file):
+                files.append(file)
+            else:
+                left_out += 1
+    if not files:
+        raise InputError("There is no DICOM file in what was named; check the path.")
+    return files, left_out
+
+
+def _looks_like_dicom(file: Path) -> bool:
+    from tetkik.imaging.dicom import is_dicom
+
+    try:
+        with file.open("rb") as opened:
+            return is_dicom(opened.read(4096))
+    except OSError:
+        return True  # Reading it will say what is wrong.

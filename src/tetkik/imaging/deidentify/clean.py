@@ -1,0 +1,192 @@
+"""A data set without what identifies: the table applied element by element, sequences walked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.tag import Tag
+
+from tetkik import __version__
+from tetkik.imaging.deidentify.dates import shifted
+from tetkik.imaging.deidentify.options import Options
+from tetkik.imaging.deidentify.profile import Action, Profile
+from tetkik.imaging.deidentify.secret import Secret
+from tetkik.imaging.deidentify.traces import TEXT, Traces
+
+_STANDARD_ROOT = "1.2.840.10008."
+_PATIENT_ID = Tag("PatientID")
+_PATIENT_AGE = Tag("PatientAge")
+_BIRTH = frozenset({Tag("PatientBirthDate"), Tag("PatientBirthTime")})
+_DUMMIES = {
+    "AE": "REMOVED",
+    "AS": "000Y",
+    "CS": "REMOVED",
+    "DA": "19000101",
+    "DS": "0",
+    "DT": "19000101000000",
+    "IS": "0",
+    "LO": "REMOVED",
+    "LT": "REMOVED",
+    "PN": "REMOVED",
+    "SH": "REMOVED",
+    "ST": "REMOVED",
+    "TM": "000000",
+    "UC": "REMOVED",
+    "UR": "urn:removed",
+    "UT": "REMOVED",
+    "OB": b"\0\0",
+    "OW": b"\0\0",
+    "UN": b"\0\0",
+}
+_CODES = {
+    "113100": "Basic Application Confidentiality Profile",
+    "113107": "Retain Longitudinal Temporal Information Modified Dates Option",
+    "113108": "Retain Patient Characteristics Option",
+}
+OWN_WORDS = " ".join(("REMOVED tetkik DICOM PS3.15 basic profile YES MODIFIED", *_CODES.values()))
+"""What stands in every file that is written here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaner:
+    """The table, the choices, the key, and what names the patient of one file."""
+
+    profile: Profile
+    options: Options
+    secret: Secret
+    traces: Traces
+    patient: str
+    """The original Patient ID, or what stands for it where there is none."""
+
+    def __repr__(self) -> str:
+        return "Cleaner()"
+
+    def clean(self, dataset: Dataset) -> None:
+        """Take what identifies out of `dataset`, in place, at every depth."""
+        for tag in list(dataset.keys()):
+            try:
+                element = dataset[tag]
+                kept = self._cleaned(element)
+            except RecursionError:
+                raise
+            except Exception:  # What cannot be decoded cannot be judged, whatever pydicom raises: it goes.
+                kept = None
+            if kept is None:
+                del dataset[tag]
+            else:
+                dataset[tag] = kept
+
+    def _cleaned(self, element: DataElement) -> DataElement | None:
+        """The element as it stays, or None."""
+        tag, vr = element.tag, element.VR
+        if not self.profile.knows(tag):
+            return None
+        if self.options.keep_characteristics and tag in self.profile.characteristics:
+            return self._checked(_capped(element)) if vr == dictionary_VR(tag) else None
+        action = self.profile.action(tag, vr)
+        if self.options.shift_dates and vr in ("DA", "DT", "TM") and tag not in _BIRTH:
+            return self._moved(element, action)
+        match action:
+            case Action.REMOVE:
+                return None
+            case Action.EMPTY:
+                return _with(element, Sequence() if vr == "SQ" else None)
+            case Action.DUMMY:
+                return self._dummy(element)
+            case Action.UID:
+                return self._replaced(element)
+        if vr == "SQ":
+            for item in element.value:
+                self.clean(item)
+            return element
+        return self._checked(element)
+
+    def _checked(self, element: DataElement) -> DataElement | None:
+        """The element, if its text names nobody."""
+        if element.VR not in TEXT:
+            return element
+        values = [str(value) for value in element.value] if element.VM > 1 else [str(element.value or "")]
+        if element.VR == "CS" and not all(re.fullmatch(r"[A-Z0-9_ ]{0,16}", value) for value in values):
+            return None  # no code string: it may say anything
+        if any(self.traces.in_text(value) for value in values):
+            return _with(element, None)
+        return element
+
+    def _dummy(self, element: DataElement) -> DataElement | None:
+        if element.tag == _PATIENT_ID:
+            return _with(element, self.secret.patient(self.patient))
+        if element.VR == "UI":
+            return self._replaced(element)
+        if element.VR == "SQ":
+            for item in element.value:
+                self.clean(item)
+                for tag in list(item.keys()):
+                    if item[tag].VR in TEXT:
+                        item[tag] = _with(item[tag], _DUMMIES[item[tag].VR])
+            return element
+        dummy = _DUMMIES.get(element.VR)
+        return None if dummy is None else _with(element, dummy)
+
+    def _replaced(self, element: DataElement) -> DataElement | None:
+        """UIDs by others; those of the standard itself (classes, transfer syntaxes) stay."""
+        if element.VR != "UI":
+            return None
+        if not element.value:
+            return element
+        uids = [str(uid) for uid in element.value] if element.VM > 1 else [str(element.value)]
+        other = [uid if uid.startswith(_STANDARD_ROOT) else self.secret.uid(uid) for uid in uids]
+        return _with(element, other if len(other) > 1 else other[0])
+
+    def _moved(self, element: DataElement, action: Action) -> DataElement | None:
+        shift = self.secret.shift(self.patient)
+        values = [str(value) for value in element.value] if element.VM > 1 else [str(element.value or "")]
+        moved = [shifted(value, element.VR, shift) for value in values]
+        if all(value is not None for value in moved):
+            return _with(element, moved if len(moved) > 1 else moved[0])
+        return (
+            None
+            if action is Action.REMOVE
+            else _with(element, _DUMMIES[element.VR] if action is Action.DUMMY else "")
+        )
+
+    def mark(self, dataset: Dataset) -> None:
+        """Say in `dataset` what was done (PS3.15, E.1.1; PS3.16, CID 7050)."""
+        dataset.PatientIdentityRemoved = "YES"
+        dataset.DeidentificationMethod = [
+            f"Tetkik {__version__}",
+            f"DICOM PS3.15 {self.profile.edition} Basic Profile",
+        ]
+        chosen = ["113100"]
+        if self.options.shift_dates:
+            chosen.append("113107")
+        if self.options.keep_characteristics:
+            chosen.append("113108")
+        dataset.DeidentificationMethodCodeSequence = Sequence([_code(value) for value in chosen])
+        dataset.LongitudinalTemporalInformationModified = (
+            "MODIFIED" if self.options.shift_dates else "REMOVED"
+        )
+
+
+def _with(element: DataElement, value: object) -> DataElement:
+    return DataElement(element.tag, element.VR, value)
+
+
+def _capped(element: DataElement) -> DataElement:
+    """An age above 89 years says who somebody is (45 CFR 164.514(b)(2)(i)(C)): 90 for all of them."""
+    if element.tag != _PATIENT_AGE:
+        return element
+    match = re.fullmatch(r"(\d{3})([DWMY])", str(element.value or ""))
+    if match is None:
+        return _with(element, None)
+    return _with(element, "090Y") if match[2] == "Y" and int(match[1]) > 89 else element
+
+
+def _code(value: str) -> Dataset:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "DCM", _CODES[value]
+    return code

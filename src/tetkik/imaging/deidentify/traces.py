@@ -1,0 +1,95 @@
+"""What names the patient in a file, so that it can be looked for where no table expects it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+
+_IDENTIFIERS = frozenset(
+    {
+        "PatientID",
+        "OtherPatientIDs",
+        "IssuerOfPatientID",
+        "PatientBirthDate",
+        "PatientAddress",
+        "PatientTelephoneNumbers",
+        "AccessionNumber",
+        "AdmissionID",
+        "InsurancePlanIdentification",
+        "InstitutionName",
+        "InstitutionAddress",
+        "MedicalRecordLocator",
+        "ServiceEpisodeID",
+    }
+)
+TEXT = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
+_SHORTEST, _SHORTEST_ID, _SURE = 3, 4, 6
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """The words that name a patient, lower case. They do not show in `repr`."""
+
+    words: frozenset[str]
+
+    def __repr__(self) -> str:
+        return f"Traces({len(self.words)} words)"
+
+    def in_text(self, text: str) -> bool:
+        """Whether one of them stands in `text`; a short one must be a word of its own."""
+        lowered = text.casefold()
+        return any(
+            word in lowered
+            if len(word) >= _SURE
+            else re.search(rf"(?<!\w){re.escape(word)}(?!\w)", lowered) is not None
+            for word in self.words
+        )
+
+    def in_bytes(self, data: bytes, known: str) -> bool:
+        """Whether one that is long enough to be no accident stands in a file's bytes.
+
+        Args:
+            data: the file.
+            known: text that stands in every file written here.
+        """
+        # Pixels can spell a number or one letter over and over.
+        sure = [word for word in self.words if len(word) >= _SURE and len(set(word)) > 3]
+        sure = [word for word in sure if not word.isdigit() and word not in known.casefold()]
+        lowered = data.lower() if sure else b""
+        forms = {
+            spelling.encode(encoding, "ignore").lower()
+            for word in sure
+            for spelling in (word, word.upper())
+            for encoding in ("utf-8", "iso8859-9")
+        }
+        return any(form in lowered for form in forms if len(form) >= _SURE)
+
+
+def traces_of(dataset: Dataset) -> Traces:
+    """The words that name the patient and other persons and places in `dataset`, at any depth."""
+    words: set[str] = set()
+    for element in _elements(dataset):
+        values = [str(value) for value in element.value] if element.VM > 1 else [str(element.value or "")]
+        for value in values:
+            if element.VR == "PN":
+                words |= {word for word in re.split(r"[\s^=.,]+", value) if len(word) >= _SHORTEST}
+            elif element.keyword in _IDENTIFIERS and len(value.strip()) >= _SHORTEST_ID:
+                words.add(value.strip())
+    return Traces(frozenset(word.casefold() for word in words if re.search(r"\w{3}", word)))
+
+
+def _elements(dataset: Dataset) -> Iterator[DataElement]:
+    for tag in list(dataset.keys()):
+        try:
+            element = dataset[tag]
+        except Exception:  # noqa: S112 - what cannot be decoded is removed later, whatever pydicom raises
+            continue
+        if element.VR == "SQ":
+            for item in element.value:
+                yield from _elements(item)
+        elif element.VR in TEXT or element.VR == "DA":
+            yield element
