@@ -6,8 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tetkik.bundle.manifest import Manifest
+from tetkik.bundle.manifest import Manifest, Task
 from tetkik.values import DISCLAIMER
+
+_PIPELINES = {
+    Task.TRIAGE: "text-classification",
+    Task.FINDINGS: "image-classification",
+    Task.GATE: "image-classification",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +36,7 @@ def render_card(manifest: Manifest, summary: str, sections: Sequence[CardSection
         "library_name": "tetkik",
         "license": manifest.licence,
         "language": "tr",
-        "pipeline_tag": {"triage": "text-classification", "findings": "image-classification"}.get(
-            manifest.task.value, "image-to-text"
-        ),
+        "pipeline_tag": _PIPELINES.get(manifest.task, "image-to-text"),
         "tags": ["medical", manifest.task.value, manifest.kind],
     }
     front = "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items())
@@ -68,4 +72,6 @@ def metrics_table(manifest: Manifest) -> str:
 def _example(manifest: Manifest) -> str:
     if manifest.task.value == "triage":
         return f'tetkik triage predict "Üç gündür öksürüyorum, balgam var" --model {manifest.id}'
+    if manifest.task is Task.GATE:
+        return "tetkik findings predict IMAGE  # asks the gate first"
     return f"tetkik {manifest.task.value} predict IMAGE --model {manifest.id}"

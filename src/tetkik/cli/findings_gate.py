@@ -1,0 +1,128 @@
+"""`tetkik findings train-gate`: the small network that the quality gate asks about pixels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tetkik.bundle import Metric, bundle_id
+from tetkik.cli.console import out, progress, t, writing
+from tetkik.errors import DataError, MissingExtra
+
+if TYPE_CHECKING:
+    from tetkik.findings.data import LabelledImages
+    from tetkik.imaging.gate.examples import Collection
+
+
+def train_gate(
+    labels: Annotated[
+        Path,
+        typer.Argument(
+            help=t("A table of chest radiographs and slices of brain MRI, as `findings train` takes it."),
+            metavar="LABELS.csv",
+        ),
+    ],
+    *,
+    others: Annotated[
+        Path, typer.Option("--others", help=t("A folder of images that are no chest radiograph."))
+    ],
+    folder: Annotated[Path, typer.Option("--out", help=t("The folder of the bundle to write."))],
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", help=t("The folder of the table's images; without it the table's own.")),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--id", help=t("Name of the model; without it the folder's name."))
+    ] = None,
+    steps: Annotated[
+        int, typer.Option("--steps", min=1, help=t("Batches of 64 images to learn from."))
+    ] = 1200,
+    scenes: Annotated[
+        int, typer.Option("--scenes", min=0, help=t("Pictures to draw that are neither, beside real ones."))
+    ] = 2000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help=t("Of the weights and every draw."))] = 0,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help=t("How many images are read at once."))
+    ] = 2,
+    figures: Annotated[
+        Path | None,
+        typer.Option("--figures", help=t("What `benchmarks/imaging_gate.py --json` wrote, for the card.")),
+    ] = None,
+    licence: Annotated[
+        str, typer.Option("--licence", help=t("Licence of the weights, for the card."))
+    ] = "unknown",
+    data_name: Annotated[
+        str, typer.Option("--data-name", help=t("What the card calls the data."))
+    ] = "training images",
+) -> None:
+    """A bundle with its card; nothing is written where the training does not end well."""
+    from tetkik.findings.data import read_labels
+    from tetkik.imaging.gate.classifier import BUILT_IN
+    from tetkik.imaging.gate.examples import gather
+    from tetkik.imaging.gate.others import read_others
+
+    try:
+        from tetkik.imaging.gate.learn import Schedule
+        from tetkik.imaging.gate.train import GateOptions
+        from tetkik.imaging.gate.train import train_gate as train
+    except ImportError as error:
+        raise MissingExtra(
+            "Training a network needs the package {name}; `pip install 'tetkik[torch]'`.", name=error.name
+        ) from None
+
+    options = GateOptions(
+        id=name or bundle_id(folder.resolve().name) or BUILT_IN,
+        scenes=scenes,
+        schedule=Schedule(steps=steps, seed=seed),
+        licence=licence,
+        data_name=data_name,
+        metrics=() if figures is None else read_figures(figures),
+    )
+    collection = films_of(read_labels(labels, images)).with_more(read_others(others))
+    with progress(t("train")) as report, writing(folder):
+        bundle = train(gather(collection, workers, report), folder, options, report)
+    out.print(t("The model is in {path}.", path=bundle.path), soft_wrap=True)
+
+
+def films_of(images: LabelledImages) -> Collection:
+    """A table of findings as the gate's kinds: a brain slice where a brain label is, else a chest."""
+    from tetkik.imaging.gate.examples import BRAIN, CHEST, Collection
+    from tetkik.values import BRAIN_LABELS
+
+    columns = [place for place, label in enumerate(images.labels) if label in BRAIN_LABELS]
+    brain = (images.truth[:, columns] == 1).any(axis=1)
+    numbers = {key: number for number, key in enumerate(sorted(set(images.group.tolist())))}
+    return Collection(
+        files=images.files,
+        kind=tuple(BRAIN if is_brain else CHEST for is_brain in brain.tolist()),
+        group=tuple(numbers[key] for key in images.group.tolist()),
+        source=images.source,
+    )
+
+
+def read_figures(file: Path) -> tuple[Metric, ...]:
+    """The rows of the benchmark as metrics of a manifest.
+
+    Raises:
+        DataError: it is not what the benchmark wrote.
+    """
+    try:
+        return tuple(
+            Metric(
+                name=row["row"],
+                value=row["rate"],
+                low=row["low"],
+                high=row["high"],
+                n=row["n"],
+                data=row["source"],
+                split="each source, or its cases, left out of the training",
+            )
+            for row in json.loads(file.read_text("utf-8"))
+        )
+    except (KeyError, TypeError, ValueError):
+        raise DataError(
+            "{path} is not what benchmarks/imaging_gate.py writes with --json; give that file.", path=file
+        ) from None

@@ -1,0 +1,163 @@
+"""The learned part of the gate, as it runs: one small network on ONNX Runtime."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.bundle import Bundle, Task, open_bundle, resolve
+from tetkik.errors import BundleCorrupt
+from tetkik.imaging.prepare import Preprocessing, prepare
+from tetkik.values import Radiograph, Route
+
+BUILT_IN = "gate-image"
+OUTPUTS = (
+    "chest",
+    "brain_mri",
+    "neither",
+    "upright",
+    "turned_90",
+    "turned_180",
+    "turned_270",
+    "inverted",
+    "cropped",
+)
+"""What the network's outputs mean, in order; a bundle for the gate has these labels."""
+
+
+_MIRRORED = [0, 1, 2, 3, 6, 5, 4, 7, 8]
+"""Where each output of an image stands among those of its mirrored twin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Impression:
+    """What the network makes of an image; every figure is a probability.
+
+    Attributes:
+        routes: of each route; what is missing to 1 is the probability of neither.
+        turned: of lying on the left side (turned by 90 degrees counter-clockwise), upside down, and on the
+            right side, mirrored or not; what is missing to 1 is that of being upright.
+        inverted: of black and white being exchanged.
+        cropped: of a large part of the chest being cut off.
+    """
+
+    routes: dict[Route, float]
+    turned: tuple[float, float, float]
+    inverted: float
+    cropped: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """From which probability on the gate says what.
+
+    Attributes:
+        accept: an image without telling tags is a chest radiograph from here on.
+        accept_brain: the same for a slice of a brain MRI.
+        tagged: the same where the tags name that route.
+        sure: from here on the route is not called doubtful, and overrules a tag that contradicts it.
+        turned: of not being upright.
+        inverted: of being inverted.
+        cropped: of being cropped.
+    """
+
+    accept: float = 0.8
+    accept_brain: float = 0.6
+    tagged: float = 0.1
+    sure: float = 0.95
+    turned: float = 0.8
+    inverted: float = 0.8
+    cropped: float = 0.9
+
+
+class Classifier:
+    """The network of a bundle for the gate.
+
+    Raises:
+        BundleCorrupt: its labels, thresholds or network are not those of a gate.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        manifest = bundle.manifest
+        try:
+            if manifest.labels != OUTPUTS:
+                raise ValueError("labels")
+            self.limits = Limits(**manifest.thresholds)
+            self.preprocessing = Preprocessing.from_json(manifest.preprocessing)
+        except (KeyError, TypeError, ValueError) as error:
+            raise _no_gate(bundle, error) from None
+        graph = bundle.file("model.onnx").read_bytes()
+        try:
+            self._session = _session(graph)
+        # ONNX Runtime has an exception of its own for each way to be no network, below no common one.
+        except Exception as error:
+            raise _no_gate(bundle, error) from None
+
+    def impression(self, image: Radiograph) -> Impression:
+        """What the network makes of an image."""
+        square = prepare(image, self.preprocessing)
+        both = self.logits(np.stack([square, square[..., ::-1]]))
+        # The mean with the mirrored image, in which left and right turns change places, is steadier.
+        return impression_of((both[0] + both[1][_MIRRORED]) / 2)
+
+    def logits(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n, 1, size, size) to (n, 9)."""
+        (logits,) = self._session.run(None, {"image": batch})
+        found: NDArray[np.float32] = logits
+        return found
+
+
+def _session(graph: bytes) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # A network this small loses more in handing work to threads than it gains.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def impression_of(logits: NDArray[np.float32]) -> Impression:
+    """The nine logits of one image as probabilities."""
+    chest, brain, _ = _softmax(logits[:3])
+    _, left, over, right = _softmax(logits[3:7])
+    inverted, cropped = 1 / (1 + np.exp(-logits[7:].astype(np.float64)))
+    return Impression(
+        routes={Route.CHEST: float(chest), Route.BRAIN_MRI: float(brain)},
+        turned=(float(left), float(over), float(right)),
+        inverted=float(inverted),
+        cropped=float(cropped),
+    )
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    powers = np.exp(logits.astype(np.float64) - logits.max())
+    shares: NDArray[np.float64] = powers / powers.sum()
+    return shares
+
+
+def load_classifier(path: Path) -> Classifier:
+    """The classifier of a bundle in the folder `path`.
+
+    Raises:
+        BundleError: it is not a sound bundle for the gate.
+    """
+    return Classifier(open_bundle(path, Task.GATE))
+
+
+@cache
+def built_in() -> Classifier:
+    """The classifier that comes with Tetkik."""
+    return Classifier(resolve(BUILT_IN, Task.GATE))
+
+
+def _no_gate(bundle: Bundle, error: Exception) -> BundleCorrupt:
+    return BundleCorrupt(
+        "{path} is no model for the gate ({fault}); train it again with `tetkik findings train-gate`.",
+        path=bundle.path,
+        fault=type(error).__name__,
+    )

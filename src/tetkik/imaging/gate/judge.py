@@ -1,0 +1,169 @@
+"""The gate: which models may read an image, and whether any should, with reasons in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tetkik.imaging.burned_in import burned_in_text
+from tetkik.imaging.gate.classifier import Classifier, Impression, Limits, built_in
+from tetkik.imaging.gate.rules import exposure_flaws, is_page, size_flaws
+from tetkik.imaging.gate.tags import Claims, Machine, Part, claims_of
+from tetkik.language import Sentence
+from tetkik.values import Flaw, Radiograph, Reason, Route, Verdict
+
+COLOURFUL = 0.1
+"""From here on (`Radiograph.colour`) a picture is taken for one in colour, not for a tinted film."""
+_PARTS = {Route.CHEST: Part.CHEST, Route.BRAIN_MRI: Part.HEAD}
+_MACHINES = {
+    Machine.PROJECTION: (Route.CHEST,),
+    Machine.MAGNETIC: (Route.BRAIN_MRI,),
+    Machine.UNKNOWN: (Route.CHEST, Route.BRAIN_MRI),
+}
+_TURNED = (
+    "The film is turned by 90° to the left; turn it upright and send it again.",
+    "The film is upside down; turn it upright and send it again.",
+    "The film is turned by 90° to the right; turn it upright and send it again.",
+)
+
+
+def judge(
+    image: Radiograph, ages: tuple[float, float] | None = None, classifier: Classifier | None = None
+) -> Verdict:
+    """Say which route an image takes, and everything that speaks against reading it.
+
+    The tags of a DICOM file come first (modality, SOP class, body part, view, the words of its descriptions);
+    where they are silent, or the pixels plainly disagree with a tag that people fill in, a small network
+    decides. A lateral film is known by its tags alone: no lateral film was there to learn from, so one
+    without tags may pass. A film that is mirrored left to right cannot be told from one that is not (a heart
+    on the right is rare, but exists), nor can the orientation of a brain slice.
+
+    Args:
+        image: the image, as it was read.
+        ages: least and greatest age in years that the model of findings was trained on; None asks nothing.
+        classifier: the network; None is the one that comes with Tetkik.
+
+    Returns:
+        The route and the reasons, gravest first. Without a route only size and exposure are said besides.
+    """
+    said = claims_of(image)
+    if said.machine is Machine.OTHER:
+        return Verdict(None, (_refusal(_BY_MACHINE, modality=said.modality),))
+    classifier = classifier or built_in()
+    seen = classifier.impression(image)
+    route, doubt = _route(image, said, seen, classifier.limits)
+    reasons = list(size_flaws(image))
+    reasons += exposure_flaws(image, route or Route.CHEST)
+    if route is None:
+        return Verdict(None, (*doubt, *reasons))
+    reasons += _pose_flaws(route, said, seen, classifier.limits)
+    reasons += [*doubt, *_circumstances(image, ages)]
+    return Verdict(route, tuple(sorted(reasons, key=lambda reason: _GRAVITY[reason.flaw])))
+
+
+_GRAVITY = {flaw: place for place, flaw in enumerate(Flaw)}
+
+
+def _route(
+    image: Radiograph, said: Claims, seen: Impression, limits: Limits
+) -> tuple[Route | None, tuple[Reason, ...]]:
+    """The route, with a doubt or, where there is none, the refusal."""
+    possible = _MACHINES[said.machine]
+    route = max(possible, key=lambda name: seen.routes[name])
+    chance = seen.routes[route]
+    named = said.part is _PARTS[route]
+    against = (said.part is not Part.UNKNOWN and not named) or (
+        image.colour >= COLOURFUL and not image.degraded
+    )
+    accept = limits.accept if route is Route.CHEST else limits.accept_brain
+    needed = limits.sure if against else limits.tagged if named else accept
+    if chance < needed:
+        return None, (_refusal(_why_not(said, named)),)
+    if route is Route.CHEST and is_page(image):
+        return None, (_refusal("The picture looks like a document or a screen; send the film itself."),)
+    if against and said.part is not Part.UNKNOWN:
+        return route, (_doubt("The file names another part of the body than the picture shows; check it."),)
+    if chance < limits.sure or against or said.mixed_views:
+        return route, (_doubt(_DOUBTS[route]),)
+    return route, ()
+
+
+_BY_MACHINE = (
+    "The file says that it is of the kind {modality}, and only chest radiographs and slices of a brain MRI "
+    "can be read."
+)
+_DOUBTS = {
+    Route.CHEST: "It is not certain that this is a frontal chest radiograph; check the picture.",
+    Route.BRAIN_MRI: "It is not certain that this is a slice of a brain MRI; check the picture.",
+}
+
+
+def _why_not(said: Claims, named: bool) -> str:
+    if named or said.part is Part.UNKNOWN:
+        return (
+            "The picture looks like neither a frontal chest radiograph nor a slice of a brain MRI; check "
+            "that it is the right file."
+        )
+    return (
+        "The file names a part of the body that cannot be read; only chest radiographs and slices of a brain "
+        "MRI can."
+    )
+
+
+def _refusal(template: str, **values: object) -> Reason:
+    return Reason(Flaw.NOT_A_RADIOGRAPH, Sentence(template, values))
+
+
+def _doubt(template: str) -> Reason:
+    return Reason(Flaw.DOUBTFUL, Sentence(template))
+
+
+def _pose_flaws(route: Route, said: Claims, seen: Impression, limits: Limits) -> Iterator[Reason]:
+    """How the image was taken, stored or cut. A brain slice may be shown from any side: no pose is wrong."""
+    if seen.inverted >= limits.inverted:
+        yield Reason(
+            Flaw.INVERTED,
+            Sentence("Black and white are exchanged; send the picture with bone white and air black."),
+        )
+    if route is not Route.CHEST:
+        return
+    if said.lateral:
+        lateral = "The file says that this is a lateral film; send the frontal one (PA or AP)."
+        yield Reason(Flaw.LATERAL, Sentence(lateral))
+    if sum(seen.turned) >= limits.turned:
+        yield Reason(Flaw.ROTATED, Sentence(_TURNED[seen.turned.index(max(seen.turned))]))
+    if seen.cropped >= limits.cropped:
+        yield Reason(
+            Flaw.CROPPED, Sentence("A large part of the chest seems to be cut off; send the whole film.")
+        )
+
+
+def _circumstances(image: Radiograph, ages: tuple[float, float] | None) -> Iterator[Reason]:
+    """What must be said, and does not stop anyone from reading the image."""
+    age = image.identity.age_years
+    if ages is not None and age is not None and not ages[0] <= age <= ages[1]:
+        yield Reason(
+            Flaw.AGE,
+            Sentence(
+                "The patient's age is outside the {low:.0f} to {high:.0f} years that the model was trained "
+                "on.",
+                {"low": ages[0], "high": ages[1]},
+            ),
+        )
+    if image.tags.burned_in:
+        yield Reason(
+            Flaw.BURNED_IN_TEXT,
+            Sentence("The file says that there is text in the picture, which may name the patient."),
+        )
+    elif burned_in_text(image):
+        # A file that says there is none is not believed: the tag is often set by habit.
+        yield Reason(
+            Flaw.BURNED_IN_TEXT,
+            Sentence("There seems to be text in the picture, which may name the patient."),
+        )
+    if image.degraded:
+        yield Reason(
+            Flaw.PHOTOGRAPH,
+            Sentence(
+                "Fine signs may be lost in a photograph of a film; send the original where there is one."
+            ),
+        )
