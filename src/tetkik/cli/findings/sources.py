@@ -1,0 +1,247 @@
+"""`tetkik findings sources`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from tetkik.cli.console import note, out, progress, shown, t, writing
+from tetkik.cli.tables import brackets, figure, in_language, table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tetkik.findings.agreement import Agreement, Rate
+    from tetkik.findings.data import LabelledImages
+    from tetkik.findings.summary import SourceCount, Summary
+
+_COLUMNS = 4
+"""Sources that fit beside one another; more are in the files and the JSON."""
+_LEAST = 5.0
+"""Pairs of findings of which chance would give fewer are not shown."""
+_PAIRS = 5
+
+
+def sources(
+    specs: Annotated[
+        list[str],
+        typer.Argument(
+            help=t(
+                "Data sets, as KIND:PATH[?OPTION=VALUE&...][=WEIGHT]; kinds: nih, chexpert, mimic, vindr, "
+                "csv, folder."
+            ),
+            metavar="KIND:PATH...",
+        ),
+    ],
+    *,
+    known: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--known",
+            help=t("What rows know beside what they list, as COLUMN~REGEX=LABEL,LABEL; may be repeated."),
+            metavar="RULE",
+        ),
+    ] = None,
+    others: Annotated[
+        bool, typer.Option("--others", help=t("Keep labels beyond the shared 22 as columns."))
+    ] = False,
+    files: Annotated[
+        bool, typer.Option("--files/--no-files", help=t("Whether a row's image must exist."))
+    ] = True,
+    duplicates: Annotated[
+        bool, typer.Option("--duplicates", help=t("Read every image and join those that show the same."))
+    ] = False,
+    adjudicated: Annotated[
+        Path | None,
+        typer.Option(
+            "--adjudicated",
+            help=t("The table of adjudicated NIH labels; the labels taken from reports are judged by it."),
+            metavar="FILE.csv",
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", help=t("A folder for sources.json and the tables as CSV."), metavar="DIR"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
+) -> None:
+    """Counts, prevalence by source, overlap, and findings that stand together."""
+    from tetkik.drawing import write_files
+    from tetkik.findings.agreement import judge_text_labels
+    from tetkik.findings.data import read_sources
+    from tetkik.findings.sources import Reading, parse_rule
+    from tetkik.findings.sources.adjudicated import read_adjudicated
+    from tetkik.findings.summary import summarise, summary_files
+
+    rules = tuple(parse_rule(rule) for rule in known or ())
+    images = read_sources(specs, Reading(check_files=files, keep_others=others, known=rules))
+    if duplicates:
+        images = _joined(images)
+    summary = summarise(images)
+    agreements = judge_text_labels(read_adjudicated(adjudicated)) if adjudicated else ()
+    contents = summary_files(summary, agreements)
+    if as_json:
+        typer.echo(json.dumps(json.loads(contents["sources.json"]), ensure_ascii=False))
+    else:
+        _show(summary, agreements)
+    if folder is not None:
+        with writing(folder):
+            paths = write_files(contents, folder)
+        note("{count} files are in {folder}.", count=len(paths), folder=folder)
+
+
+def _joined(images: LabelledImages) -> LabelledImages:
+    from tetkik.findings.duplicates import duplicate_groups, thumbnails
+
+    with progress(t("duplicates")) as report:
+        squares, readable = thumbnails(images.files, progress=in_language(report))
+    if unreadable := len(readable) - int(readable.sum()):
+        note("Images that cannot be read: {count}; they are not compared.", count=unreadable)
+    return images.grouped(duplicate_groups(squares, readable))
+
+
+def _show(summary: Summary, agreements: tuple[Agreement, ...]) -> None:
+    out.print(
+        Text(t("{n} images", n=summary.images), style="bold"),
+        Text(t("{n} patients or groups", n=summary.groups), style="dim"),
+    )
+    tables = (
+        _sources(summary),
+        _labels(summary),
+        _overlaps(summary),
+        _pairs(summary),
+        _agreements(agreements),
+    )
+    for made in tables:
+        if made is not None:
+            out.print()
+            out.print(made)
+    for title, counts in (
+        (t("Rows left out"), {t(reason): count for reason, count in summary.left_out.items()}),
+        (t("Labels without a twin"), summary.other_labels),
+    ):
+        if counts:
+            out.print()
+            made = table(title, "n")
+            for name, count in counts.items():
+                made.add_row(Text(shown(name)), str(count))
+            out.print(made)
+
+
+def _sources(summary: Summary) -> Table:
+    made = table(
+        t("source"),
+        t("images"),
+        t("patients"),
+        t("nameless"),
+        t("groups"),
+        "PA / AP",
+        t("F / M"),
+        t("age"),
+        t("weight"),
+    )
+    for source in summary.sources:
+        made.add_row(
+            Text(shown(source.source)),
+            str(source.images),
+            str(source.patients),
+            str(source.unnamed),
+            str(source.groups),
+            _two(source.views, "PA", "AP"),
+            _two(source.sexes, "F", "M"),
+            "–" if source.age is None else f"{source.age[1]:.0f}",
+            f"{100 * source.weight:.0f}%",
+        )
+    return made
+
+
+def _two(counts: Mapping[str, int], first: str, second: str) -> str:
+    some, more = counts.get(first, 0), counts.get(second, 0)
+    return f"{some} / {more}" if some or more else "–"
+
+
+def _labels(summary: Summary) -> Table:
+    side_by_side = summary.sources if 1 < len(summary.sources) <= _COLUMNS else ()
+    titles = [t("label"), t("present"), t("absent"), t("unknown"), t("prevalence")]
+    made = table(*titles, *(shown(source.source) for source in side_by_side))
+    for count in summary.whole.labels:
+        made.add_row(
+            Text(shown(count.label)),
+            str(count.present),
+            str(count.absent),
+            str(count.unknown),
+            _share(count.prevalence),
+            *(_share(_prevalence(source, count.label)) for source in side_by_side),
+        )
+    return made
+
+
+def _prevalence(source: SourceCount, label: str) -> float | None:
+    return next((count.prevalence for count in source.labels if count.label == label), None)
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}%"
+
+
+def _overlaps(summary: Summary) -> Table | None:
+    if not summary.overlaps:
+        return None
+    made = table(
+        t("sources that share people or pictures"), t("groups"), t("images by name"), t("rows of each")
+    )
+    for overlap in summary.overlaps:
+        made.add_row(
+            Text(shown(f"{overlap.first} · {overlap.second}")),
+            str(overlap.groups),
+            str(overlap.images),
+            f"{overlap.first_rows} / {overlap.second_rows}",
+        )
+    return made
+
+
+def _pairs(summary: Summary) -> Table | None:
+    pairs = summary.pairs(_LEAST)
+    if not pairs:
+        return None
+    made = table(t("findings together"), t("observed"), t("expected"), t("ratio"), t("of"))
+    chosen = (*pairs[:_PAIRS], *pairs[max(_PAIRS, len(pairs) - _PAIRS) :])
+    for pair in chosen:
+        made.add_row(
+            Text(shown(f"{pair.first} · {pair.second}")),
+            str(pair.observed),
+            f"{pair.expected:.1f}",
+            figure(pair.ratio, "{:.2f}"),
+            str(pair.n),
+        )
+    return made
+
+
+def _agreements(agreements: tuple[Agreement, ...]) -> Table | None:
+    if not agreements:
+        return None
+    titles = (
+        t("labels from reports, judged"),
+        "n",
+        t("prevalence"),
+        t("sensitivity"),
+        t("specificity"),
+        t("PPV"),
+        "kappa",
+    )
+    made = table(*titles)
+    for item in agreements:
+        rates = (item.prevalence, item.sensitivity, item.specificity, item.ppv, item.kappa)
+        made.add_row(Text(item.label), str(item.n), *map(_rate, rates))
+    return made
+
+
+def _rate(rate: Rate) -> str:
+    if rate.value is None or rate.interval is None:
+        return figure(rate.value, "{:.2f}")
+    return f"{rate.value:.2f} [{brackets(rate.interval, '{:.2f}')}]"
