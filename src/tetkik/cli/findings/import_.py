@@ -1,0 +1,116 @@
+"""`tetkik findings import`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tetkik.bundle import Bundle, bundle_id
+from tetkik.cli.console import note, out, progress, t, writing
+from tetkik.cli.tables import in_language
+from tetkik.errors import MissingExtra, UsageError
+from tetkik.values import FINDING_LABELS
+
+
+class Kind(StrEnum):
+    """Whether labels can occur together."""
+
+    MULTI = "multi"
+    SINGLE = "single"
+
+
+def import_checkpoint(
+    checkpoint: Annotated[
+        str,
+        typer.Argument(
+            help=t(
+                "A checkpoint file (state dict, safetensors), a folder of transformers, or a Hugging Face id."
+            ),
+            metavar="CHECKPOINT",
+        ),
+    ],
+    *,
+    folder: Annotated[Path, typer.Option("--out", help=t("The folder of the bundle to write."))],
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            "--labels",
+            help=t("Labels of the outputs in order: A,B,C, a file, nih or all; without it the model's own."),
+        ),
+    ] = None,
+    kind: Annotated[
+        Kind | None,
+        typer.Option(
+            "--labels-are",
+            help=t("Whether labels occur together (multi) or exclude one another (single)."),
+        ),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option("--size", help=t("Side of the input in pixels; without it the model's own, or 224.")),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--id", help=t("Name of the model; without it the folder's name."))
+    ] = None,
+    licence: Annotated[
+        str, typer.Option("--licence", help=t("Licence of the weights, for the card."))
+    ] = "unknown",
+) -> None:
+    """A bundle that was not evaluated; its card says so."""
+    check_target(folder, name)
+    try:
+        from tetkik.findings.import_checkpoint import ImportOptions, import_model, read_label_list
+    except ImportError as error:
+        raise MissingExtra(
+            "Importing a network needs the package {name}; `pip install 'tetkik[torch]'`.", name=error.name
+        ) from None
+    options = ImportOptions(
+        labels=None if labels is None else read_label_list(labels),
+        exclusive=None if kind is None else kind is Kind.SINGLE,
+        size=size,
+        id=name,
+        licence=licence,
+    )
+    with progress(t("import")) as report, writing(folder):
+        bundle = import_model(checkpoint, folder, options, in_language(report))
+    _show(bundle)
+
+
+def check_target(folder: Path, name: str | None) -> None:
+    """Refuse an impossible output before the work, not after.
+
+    Raises:
+        UsageError: a file's ending, or a name that no model can have.
+    """
+    if folder.suffix in {".zip", ".csv", ".onnx"}:
+        raise UsageError("--out {path} must be a folder; leave the ending out.", path=folder)
+    if name is not None and name != bundle_id(name):
+        raise UsageError(
+            "--id {name} is no name for a model; use letters without accents, digits, dots and dashes, at "
+            "most 100.",
+            name=name,
+        )
+
+
+def _show(bundle: Bundle) -> None:
+    manifest = bundle.manifest
+    shared = sum(label in FINDING_LABELS for label in manifest.labels)
+    out.print(
+        t(
+            "{kind}, {count} labels, {shared} of them shared; input {size} x {size}.",
+            kind=manifest.kind,
+            count=len(manifest.labels),
+            shared=shared,
+            size=manifest.preprocessing["size"],
+        ),
+        soft_wrap=True,
+    )
+    note(
+        "Largest difference of a score between torch and ONNX: {difference}.",
+        difference=f"{manifest.training['largest_score_difference_onnx_torch']:.1e}",
+    )
+    note("It was not evaluated: run `tetkik findings evaluate` on labelled images before you trust it.")
+    out.print(t("The model is in {path}.", path=bundle.path), soft_wrap=True)

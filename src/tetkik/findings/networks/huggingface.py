@@ -1,0 +1,264 @@
+"""Any `AutoModelForImageClassification` of transformers as a network of findings."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from tetkik.errors import BundleCorrupt, BundleMismatch, MissingExtra
+from tetkik.findings.hub import model_folder, read_json
+from tetkik.findings.networks.labels import to_shared
+from tetkik.values import NIH_LABELS
+
+MULTI_LABEL = "multi_label_classification"
+_TOGETHER = 7
+"""So many of the 14 findings of NIH among a model's labels say that they can occur together."""
+_TOLERANCE = 1e-3
+
+
+class HuggingFaceNetwork(nn.Module):
+    """An image classifier of transformers.
+
+    Attributes:
+        model: the classifier itself, in which any layer may be hooked.
+        exclusive: whether its labels exclude one another (it ends in a softmax). Its logits are then given as
+            log-odds, so that their sigmoids are the softmax.
+    """
+
+    def __init__(self, model: Any, *, exclusive: bool = False) -> None:
+        super().__init__()
+        self.model = model
+        self.exclusive = exclusive
+
+    @property
+    def classifier(self) -> nn.Linear:
+        """The last linear layer with one output a label: (images, c) to (images, labels)."""
+        outputs = self.model.config.num_labels
+        layers = [part for part in self.model.modules() if isinstance(part, nn.Linear)]
+        return next(part for part in reversed(layers) if part.out_features == outputs)
+
+    def features(self, image: torch.Tensor) -> torch.Tensor:
+        """The encoder's last features as a map, (images, c, h, w).
+
+        The tokens of a transformer are laid out in their square; those before the patches (class,
+        distillation, registers) are left out.
+        """
+        last: torch.Tensor = self.model.base_model(pixel_values=image).last_hidden_state
+        if last.ndim == 4:
+            return last
+        side = math.isqrt(last.shape[1])
+        patches = last[:, last.shape[1] - side * side :]
+        return patches.transpose(1, 2).reshape(last.shape[0], last.shape[2], side, side)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Logits: (images, labels)."""
+        logits: torch.Tensor = self.model(pixel_values=image).logits
+        return one_against_rest(logits) if self.exclusive else logits
+
+    def logits_and_maps(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits (images, labels) and the classifier applied to the features (images, labels, h, w).
+
+        Only where `has_maps` says so is the mean of a map, plus the label's bias, its logit.
+        """
+        features = self.features(image)
+        maps = nn.functional.conv2d(features, self.classifier.weight[:, :, None, None])
+        return self.classifier(features.mean(dim=(2, 3))), maps
+
+    @torch.no_grad()
+    def has_maps(self, image: torch.Tensor) -> bool:
+        """Whether the head is a mean over the map and one linear layer.
+
+        It is tried on noise of the shape of `image`, so the network must be in evaluation mode.
+        """
+        if self.exclusive:
+            return False
+        noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0)).to(image)
+        try:
+            logits = self(noise)
+            difference = (self.logits_and_maps(noise)[0] - logits).abs().max()
+            spread = (logits - self.classifier.bias).abs().max()
+        # Encoders without `last_hidden_state`, with features of another size, with several inputs.
+        except (AttributeError, RuntimeError, StopIteration, TypeError, ValueError):
+            return False
+        return bool(difference <= _TOLERANCE * spread)
+
+
+def one_against_rest(logits: torch.Tensor) -> torch.Tensor:
+    """Log-odds of each class against all others, (images, labels): their sigmoid is the softmax."""
+    itself = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
+    others = logits[:, None, :].masked_fill(itself, -torch.inf)
+    return logits - others.logsumexp(dim=2)
+
+
+def open_classifier(name: str, *, exclusive: bool | None = None) -> HuggingFaceNetwork:
+    """The classifier `name` (a folder or a Hugging Face id) with its own head, in evaluation mode.
+
+    Weights are read from safetensors, or by torch's restricted unpickler; no code of the model's own runs.
+
+    Args:
+        name: what the user called it.
+        exclusive: whether its labels exclude one another; None reads it from its configuration, as
+            `is_exclusive` says.
+
+    Raises:
+        BundleNotFound: none such.
+        BundleMismatch: not an image classifier.
+        BundleCorrupt: its weights do not fit it.
+        MissingExtra: it needs the package timm.
+    """
+    folder = model_folder(name)
+    model = _load(name, folder, check_configuration(name, folder))
+    if exclusive is None:
+        exclusive = is_exclusive(model.config)
+    return HuggingFaceNetwork(model, exclusive=exclusive and model.config.num_labels > 1).eval()
+
+
+def open_for_training(name: str, labels: Sequence[str]) -> HuggingFaceNetwork:
+    """The classifier `name` with one independent output for each of `labels`, in training mode.
+
+    Its head is kept where it has these labels in this order, and new otherwise.
+
+    Raises:
+        BundleError: as `open_classifier`.
+        MissingExtra: it needs the package timm.
+    """
+    folder = model_folder(name)
+    config = check_configuration(name, folder)
+    named = {
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: number for number, label in enumerate(labels)},
+        "problem_type": MULTI_LABEL,
+    }
+    model = _load(name, folder, config, num_labels=len(labels), ignore_mismatched_sizes=True, **named)
+    if label_names(config) != tuple(labels):
+        network = HuggingFaceNetwork(model)
+        network.classifier.reset_parameters()
+        nn.init.zeros_(network.classifier.bias)
+    return HuggingFaceNetwork(model).train()
+
+
+def label_names(config: Any) -> tuple[str, ...]:
+    """The model's own labels in the order of its outputs, those that mean a shared one under its name."""
+    names = [str(config.id2label[number]) for number in sorted(config.id2label)]
+    return to_shared(
+        [name if name.strip() and name.isprintable() else f"LABEL_{i}" for i, name in enumerate(names)]
+    )
+
+
+def is_exclusive(config: Any) -> bool:
+    """Whether the model's labels exclude one another.
+
+    Its configuration says so (`problem_type`). Where it says nothing, transformers' own pipeline would take
+    a softmax; but a model that names half of the 14 findings of NIH, which occur together, was taught them
+    independently.
+    """
+    if config.problem_type is not None:
+        return bool(config.problem_type != MULTI_LABEL)
+    return len(set(label_names(config)) & set(NIH_LABELS)) < _TOGETHER
+
+
+def check_configuration(name: str, folder: Path) -> Any:
+    """The configuration of the image classifier in `folder`.
+
+    Args:
+        name: what the user called it, for messages.
+        folder: where it lies.
+
+    Raises:
+        BundleMismatch: it is something else.
+        BundleCorrupt: it cannot be read.
+        MissingExtra: it needs the package timm.
+    """
+    from transformers import AutoConfig, AutoModelForImageClassification
+
+    values = read_json(folder / "config.json")
+    if values.get("model_type") == "timm_wrapper" or (
+        "architecture" in values and "model_type" not in values
+    ):
+        _require_timm(name)
+    try:
+        with quiet_transformers():
+            config = AutoConfig.from_pretrained(folder)
+    # Whatever a foreign folder holds must end in one sentence.
+    except Exception as error:
+        raise BundleCorrupt(
+            "{name} has a config.json that transformers cannot read ({fault}); it may need a newer "
+            "transformers, "
+            "or code of its own, which Tetkik does not run; choose another model.",
+            name=name,
+            fault=type(error).__name__,
+        ) from None
+    if type(config) not in AutoModelForImageClassification._model_mapping:
+        raise BundleMismatch(
+            "{name} is a model of the type {kind}, which is no image classifier; give one that "
+            "AutoModelForImageClassification opens.",
+            name=name,
+            kind=config.model_type,
+        )
+    return config
+
+
+def _require_timm(name: str) -> None:
+    if importlib.util.find_spec("timm") is None:
+        raise MissingExtra(
+            "{name} is a network of timm, and the package timm is not installed; `pip install timm` "
+            "together with "
+            "a torchvision that fits your torch, or choose a model that transformers has itself.",
+            name=name,
+        )
+
+
+def _load(name: str, folder: Path, config: Any, **changes: Any) -> Any:
+    from transformers import AutoModelForImageClassification
+
+    try:
+        with quiet_transformers():
+            model, report = AutoModelForImageClassification.from_pretrained(
+                folder,
+                output_loading_info=True,
+                weights_only=True,
+                # Written out, so that heatmaps can see it and the exporter needs no special case.
+                attn_implementation="eager",
+                dtype=torch.float32,
+                **changes,
+            )
+    except Exception as error:
+        raise BundleCorrupt(
+            "{name} is an image classifier ({kind}) whose weights cannot be loaded ({fault}); give a "
+            "folder that "
+            "save_pretrained wrote, with safetensors.",
+            name=name,
+            kind=config.model_type,
+            fault=type(error).__name__,
+        ) from None
+    if report["missing_keys"] and not changes:
+        raise BundleCorrupt(
+            "{name} lacks weights of its network, such as {key}; give the fine-tuned model, not its "
+            "encoder alone.",
+            name=name,
+            key=min(report["missing_keys"]),
+        )
+    return model
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No reports and bars of transformers, which would tell of a head that is new on purpose."""
+    from transformers.utils import logging
+
+    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,168 @@
+"""A model of findings that needs no torch: ONNX Runtime, or OpenVINO where the settings ask for it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.bundle import Bundle, Manifest
+from tetkik.errors import BundleCorrupt
+from tetkik.findings.model import preprocessing_of
+from tetkik.imaging.prepare import Preprocessing
+from tetkik.settings import FindingsProvider, settings
+
+Images = NDArray[np.float32]
+
+
+class Session(Protocol):
+    """A loaded graph."""
+
+    outputs: tuple[str, ...]
+    """Names of what it gives."""
+
+    def run(self, names: tuple[str, ...], batch: Images) -> tuple[NDArray[np.float32], ...]:
+        """The outputs `names` for (images, channels, size, size)."""
+
+
+class OrtSession:
+    """A graph on ONNX Runtime's own CPU provider, with the threads of the settings."""
+
+    def __init__(self, file: Path) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = settings().threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session: Any = onnxruntime.InferenceSession(
+            str(file), options, providers=["CPUExecutionProvider"]
+        )
+        self.outputs = tuple(node.name for node in self._session.get_outputs())
+
+    def run(self, names: tuple[str, ...], batch: Images) -> tuple[NDArray[np.float32], ...]:
+        """The outputs `names`."""
+        return tuple(self._session.run(list(names), {"image": batch}))
+
+
+class OpenVinoSession:
+    """A graph on OpenVINO, with the threads of the settings.
+
+    Args:
+        file: the ONNX file.
+        bf16: whether it may compute in bf16, where the processor has instructions for it (AVX-512 BF16, AMX);
+            elsewhere it computes in fp32. Scores then differ in the third decimal.
+    """
+
+    def __init__(self, file: Path, *, bf16: bool = False) -> None:
+        import openvino
+
+        core = openvino.Core()
+        native = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self._compiled: Any = core.compile_model(
+            core.read_model(str(file)),
+            "CPU",
+            {
+                "INFERENCE_NUM_THREADS": settings().threads,
+                "NUM_STREAMS": 1,
+                "PERFORMANCE_HINT": "LATENCY",
+                # OpenVINO's own choice is bf16 wherever it can: said here, so that no machine answers
+                # differently unasked.
+                "INFERENCE_PRECISION_HINT": "bf16" if bf16 and native else "f32",
+            },
+        )
+        self._request: Any = self._compiled.create_infer_request()
+        self._lock = threading.Lock()
+        self.outputs = tuple(output.get_any_name() for output in self._compiled.outputs)
+
+    def run(self, names: tuple[str, ...], batch: Images) -> tuple[NDArray[np.float32], ...]:
+        """The outputs `names`; one call at a time, as a request holds its own memory."""
+        with self._lock:
+            self._request.infer({"image": np.ascontiguousarray(batch)})
+            return tuple(np.array(self._request.get_tensor(name).data) for name in names)
+
+
+def open_session(file: Path, provider: FindingsProvider) -> Session:
+    """`file` on `provider`; on ONNX Runtime where OpenVINO is asked for and not installed."""
+    if provider is not FindingsProvider.ONNXRUNTIME:
+        try:
+            return OpenVinoSession(file, bf16=provider is FindingsProvider.OPENVINO_BF16)
+        except ImportError:
+            pass
+    return OrtSession(file)
+
+
+class OnnxFindings:
+    """A model of findings from a bundle with `model.onnx`."""
+
+    def __init__(self, manifest: Manifest, preprocessing: Preprocessing, session: Session) -> None:
+        self._manifest = manifest
+        self._preprocessing = preprocessing
+        self._session = session
+
+    @classmethod
+    def load(cls, bundle: Bundle, provider: FindingsProvider | None = None) -> OnnxFindings:
+        """From an opened bundle.
+
+        Args:
+            bundle: with `model.onnx`.
+            provider: what runs it; None takes the setting `findings_provider`.
+
+        Raises:
+            BundleCorrupt: its preprocessing or its network cannot be used.
+        """
+        preprocessing = preprocessing_of(bundle)
+        file = bundle.file("model.onnx")
+        try:
+            session = open_session(file, provider or settings().findings_provider)
+            model = cls(bundle.manifest, preprocessing, session)
+            found = model.scores(np.zeros((1, *model._shape), np.float32)).shape
+        # The runtimes' own exceptions have no common root but this one.
+        except Exception as error:
+            raise BundleCorrupt(
+                "{path}: {name} is not a network of findings that can be run ({fault}); train or import it "
+                "again.",
+                path=bundle.path,
+                name=file.name,
+                fault=type(error).__name__,
+            ) from None
+        if found != (1, len(bundle.manifest.labels)):
+            raise BundleCorrupt(
+                "{path}: the network has {found} outputs and the manifest {named} labels; train or "
+                "export it again.",
+                path=bundle.path,
+                found=found[-1],
+                named=len(bundle.manifest.labels),
+            )
+        return model
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle says of itself."""
+        return self._manifest
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What an image must go through first."""
+        return self._preprocessing
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        wanted = self._preprocessing
+        return wanted.channels, wanted.size, wanted.size
+
+    def scores(self, batch: Images) -> NDArray[np.float32]:
+        """The network's sigmoids: (images, labels), float32."""
+        if not len(batch):
+            return np.zeros((0, len(self._manifest.labels)), np.float32)
+        return self._session.run(("scores",), batch)[0]
+
+    def scores_and_maps(self, batch: Images) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """The sigmoids, and the maps (images, labels, h, w) where the graph gives them."""
+        if "maps" not in self._session.outputs or not len(batch):
+            return self.scores(batch), None
+        scores, maps = self._session.run(("scores", "maps"), batch)
+        return scores, maps

@@ -1,0 +1,131 @@
+"""A model of findings on torch: bundles without ONNX, and folders of transformers that are no bundles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tetkik.bundle import Bundle, Manifest, Task, bundle_id
+from tetkik.errors import BundleMismatch
+from tetkik.findings.imported import UNCALIBRATED, default_thresholds
+from tetkik.findings.model import preprocessing_of
+from tetkik.findings.networks import FAMILIES
+from tetkik.findings.networks.huggingface import HuggingFaceNetwork, label_names, open_classifier
+from tetkik.findings.networks.network import Network
+from tetkik.findings.networks.processor import read_preprocessing
+from tetkik.findings.networks.state import fill, read_tensors, to_our_keys
+from tetkik.imaging.prepare import Preprocessing
+
+_BATCH = 16
+"""Most images in one run, so that memory stays flat."""
+
+
+class TorchFindings:
+    """A model of findings on torch: on a GPU where there is one.
+
+    Attributes:
+        network: the module itself, in evaluation mode; heatmaps hook its layers.
+    """
+
+    def __init__(
+        self, manifest: Manifest, preprocessing: Preprocessing, network: Network | HuggingFaceNetwork
+    ) -> None:
+        self._manifest = manifest
+        self._preprocessing = preprocessing
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network = network.eval().to(self._device)
+        sample = torch.zeros((1, preprocessing.channels, preprocessing.size, preprocessing.size))
+        self._has_maps = self.network.has_maps(sample.to(self._device))
+
+    @classmethod
+    def load(cls, bundle: Bundle) -> TorchFindings:
+        """From an opened bundle with `model.safetensors`.
+
+        Raises:
+            BundleError: its network is not known, or its weights do not fit.
+        """
+        kind = bundle.manifest.kind
+        if kind == "huggingface":
+            network: Network | HuggingFaceNetwork = open_classifier(str(bundle.path))
+        elif kind in FAMILIES:
+            file = bundle.file("model.safetensors")
+            network = FAMILIES[kind].make(len(bundle.manifest.labels), 0.0)
+            fill(network, file, to_our_keys(file, read_tensors(file), kind), kind, head=True)
+        else:
+            raise BundleMismatch(
+                "{path} is a model of findings of kind {kind}, which this Tetkik does not know; update "
+                "Tetkik.",
+                path=bundle.path,
+                kind=kind,
+            )
+        return cls(bundle.manifest, preprocessing_of(bundle), network)
+
+    @classmethod
+    def from_transformers(cls, name: str, folder: Path) -> TorchFindings:
+        """From a folder that transformers wrote; its labels by name, uncalibrated, at the default threshold.
+
+        Args:
+            name: what the user called it.
+            folder: where it lies.
+
+        Raises:
+            BundleError: it cannot be read as an image classifier.
+            MissingExtra: it needs the package timm.
+        """
+        network = open_classifier(str(folder))
+        preprocessing = read_preprocessing(folder)
+        labels = label_names(network.model.config)
+        manifest = Manifest(
+            id=bundle_id(Path(name).name) or "huggingface",
+            version=folder.name[:12] if folder.parent.name == "snapshots" else "0",
+            task=Task.FINDINGS,
+            kind="huggingface",
+            labels=labels,
+            preprocessing=preprocessing.as_json(),
+            thresholds=default_thresholds(labels),
+            calibration=dict(UNCALIBRATED),
+            created=datetime.fromtimestamp((folder / "config.json").stat().st_mtime, UTC).date().isoformat(),
+        )
+        return cls(manifest, preprocessing, network)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle says of itself."""
+        return self._manifest
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What an image must go through first."""
+        return self._preprocessing
+
+    def scores(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The network's sigmoids: (images, labels), float32."""
+        if not len(batch):
+            return np.zeros((0, len(self._manifest.labels)), np.float32)
+        with torch.inference_mode():
+            return np.concatenate([_array(self.network(part).sigmoid()) for part in self._parts(batch)])
+
+    def scores_and_maps(
+        self, batch: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """The sigmoids, and the maps (images, labels, h, w) where the head is a mean and one linear layer."""
+        if not self._has_maps or not len(batch):
+            return self.scores(batch), None
+        with torch.inference_mode():
+            pairs = [self.network.logits_and_maps(part) for part in self._parts(batch)]
+        scores = np.concatenate([_array(logits.sigmoid()) for logits, _ in pairs])
+        return scores, np.concatenate([_array(maps) for _, maps in pairs])
+
+    def _parts(self, batch: NDArray[np.float32]) -> Iterator[torch.Tensor]:
+        for start in range(0, len(batch), _BATCH):
+            yield torch.from_numpy(np.ascontiguousarray(batch[start : start + _BATCH])).to(self._device)
+
+
+def _array(tensor: torch.Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = tensor.cpu().numpy()
+    return array

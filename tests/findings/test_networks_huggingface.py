@@ -1,0 +1,212 @@
+"""Image classifiers of transformers: labels by name, features as a map, what cannot be used said."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+from tests.findings.small_classifiers import MULTI, NAMES, SHARED, SINGLE, write_classifier
+from tetkik.errors import BundleCorrupt, BundleMismatch, BundleNotFound, MissingExtra
+from tetkik.findings.hub import model_folder
+from tetkik.findings.networks import build, preprocessing_of
+from tetkik.findings.networks.huggingface import (
+    is_exclusive,
+    label_names,
+    one_against_rest,
+    open_classifier,
+)
+from tetkik.findings.networks.labels import to_shared
+from tetkik.imaging.prepare import IMAGENET_MEAN, Fit
+from tetkik.values import FINDING_LABELS, NIH_LABELS
+
+NOISE = torch.randn((2, 3, 32, 32), generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("classifiers")
+    return {kind: write_classifier(folder / kind, kind) for kind in ("resnet", "vit", "swin", "convnext")}
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "exact"),
+    [
+        ("resnet", (2, 16, 4, 4), True),
+        ("swin", (2, 16, 4, 4), True),
+        ("vit", (2, 16, 4, 4), False),
+        ("convnext", (2, 16, 4, 4), False),
+    ],
+)
+def test_features_are_a_map_and_maps_are_given_where_exact(folders, kind, shape, exact):
+    network = open_classifier(str(folders[kind]))
+    with torch.no_grad():
+        logits = network(NOISE)
+        assert network.features(NOISE).shape == shape
+        assert torch.equal(logits, network.model(pixel_values=NOISE).logits)
+        assert network.has_maps(torch.zeros_like(NOISE)) is exact
+        if exact:
+            again, maps = network.logits_and_maps(NOISE)
+            assert maps.shape == (2, 5, *shape[2:])
+            assert torch.allclose(again, logits, atol=1e-5)
+            assert torch.allclose(maps.mean(dim=(2, 3)) + network.classifier.bias, logits, atol=1e-4)
+
+
+def test_labels_that_mean_a_shared_one_get_its_name(folders):
+    assert label_names(open_classifier(str(folders["vit"])).model.config) == SHARED
+
+
+def test_every_shared_label_is_known_in_other_spellings():
+    spelt = [label.replace("_", " ").replace("-", "_").upper() for label in FINDING_LABELS]
+    assert to_shared(spelt) == FINDING_LABELS
+    assert to_shared(["Effusion", "Pleural Effusion", "Lung Opacity"]) == (
+        "Effusion",
+        "Pleural Effusion",
+        "Lung Opacity",
+    )
+
+
+@given(st.lists(st.text(min_size=1), unique=True))
+def test_labels_stay_as_many_and_distinct_shared_ones_are_never_given_twice(names):
+    found = to_shared(names)
+    assert len(found) == len(names)
+    shared = [new for old, new in zip(names, found, strict=True) if old != new]
+    assert len(shared) == len(set(shared))
+
+
+@pytest.mark.parametrize(
+    ("names", "problem", "exclusive"),
+    [
+        (NAMES, MULTI, False),
+        (NAMES, SINGLE, True),
+        (NAMES, None, True),
+        (NIH_LABELS[:7], None, False),
+        (NIH_LABELS[:6], None, True),
+        (NIH_LABELS, SINGLE, True),
+    ],
+)
+def test_exclusive_labels_are_told(tmp_path, names, problem, exclusive):
+    folder = write_classifier(tmp_path / "model", names=names, problem=problem)
+    network = open_classifier(str(folder))
+    assert is_exclusive(network.model.config) is exclusive
+    with torch.no_grad():
+        scores, own = network(NOISE).sigmoid(), network.model(pixel_values=NOISE).logits
+    expected = own.softmax(dim=1) if exclusive else own.sigmoid()
+    assert torch.allclose(scores, expected, atol=1e-6)
+    assert open_classifier(str(folder), exclusive=not exclusive).exclusive is not exclusive
+
+
+def test_odds_against_the_rest_are_finite_for_a_sure_answer():
+    logits = torch.tensor([[80.0, 0.0, -40.0]])
+    assert torch.isfinite(one_against_rest(logits)).all()
+    assert torch.allclose(one_against_rest(logits).sigmoid(), logits.softmax(dim=1))
+
+
+def test_a_head_is_kept_only_for_the_same_labels(folders):
+    own = open_classifier(str(folders["resnet"])).classifier.weight
+    kept = build(str(folders["resnet"]), SHARED)
+    new: Any = build(str(folders["resnet"]), FINDING_LABELS)
+    renamed = build(str(folders["resnet"]), SHARED[::-1])
+    assert torch.equal(kept.classifier.weight, own)
+    assert new.classifier.weight.shape == (22, 16)
+    assert not torch.equal(renamed.classifier.weight, own)
+    assert new.training and not new.exclusive
+    assert new(NOISE).shape == (2, 22)
+    encoder = {key: value for key, value in new.model.state_dict().items() if "classifier" not in key}
+    old = open_classifier(str(folders["resnet"])).model.state_dict()
+    floats = [key for key in encoder if "running" not in key and "tracked" not in key]
+    assert all(torch.equal(encoder[key], old[key]) for key in floats)
+
+
+HEIGHT_AND_WIDTH = {"size": {"height": 48, "width": 48}}
+CROPPED = {"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}, "do_center_crop": True}
+MINUS_ONE_TO_ONE = {"rescale_factor": 1 / 127.5, "rescale_offset": True, "do_normalize": False}
+
+
+@pytest.mark.parametrize(
+    ("processor", "size", "fit", "mean", "std"),
+    [
+        (HEIGHT_AND_WIDTH | {"image_mean": [0.5] * 3, "image_std": [0.25] * 3}, 48, Fit.SQUASH, 0.5, 0.25),
+        ({"size": 40, "image_mean": 0.5, "image_std": 0.5}, 40, Fit.SQUASH, 0.5, 0.5),
+        ({"size": {"shortest_edge": 36}, "do_normalize": False}, 36, Fit.CROP, 0.0, 1.0),
+        (CROPPED, 224, Fit.CROP, IMAGENET_MEAN[0], 0.229),
+        (HEIGHT_AND_WIDTH | MINUS_ONE_TO_ONE, 48, Fit.SQUASH, 0.5, 0.5),
+        ({}, 32, Fit.SQUASH, IMAGENET_MEAN[0], 0.229),
+    ],
+)
+def test_the_image_processor_becomes_our_preprocessing(tmp_path, processor, size, fit, mean, std):
+    folder = write_classifier(tmp_path / "model", "vit", processor=processor)
+    found = preprocessing_of(str(folder))
+    assert (found.size, found.fit) == (size, fit)
+    assert found.mean[0] == pytest.approx(mean, abs=1e-9)
+    assert found.std[0] == pytest.approx(std, abs=1e-9)
+    assert len(found.mean) == 3
+
+
+@pytest.mark.parametrize(
+    "processor",
+    [
+        '{"size": {"height": 32, "width": 64}}',
+        '{"size": {"longest_edge": 3}}',
+        '{"image_std": [0, 1, 1]}',
+        "{",
+        "[1]x",
+    ],
+)
+def test_a_processor_that_cannot_be_is_one_sentence(tmp_path, processor):
+    folder = write_classifier(tmp_path / "model", "vit")
+    (folder / "preprocessor_config.json").write_text(processor, encoding="utf-8")
+    with pytest.raises(BundleCorrupt, match=r"preprocessor_config\.json"):
+        preprocessing_of(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("config", "error", "sentence"),
+    [
+        ({"model_type": "bert"}, BundleMismatch, "a model of the type bert, which is no image classifier"),
+        (
+            {"model_type": "timm_wrapper", "architecture": "resnet18"},
+            MissingExtra,
+            "the package timm is not installed",
+        ),
+        ({"architecture": "resnet18", "num_classes": 5}, MissingExtra, "the package timm is not installed"),
+        ({"model_type": "invented"}, BundleCorrupt, "transformers cannot read"),
+        ({}, BundleCorrupt, "transformers cannot read"),
+        (None, BundleCorrupt, "no readable config.json"),
+    ],
+)
+def test_what_is_no_image_classifier_is_one_sentence(tmp_path, config, error, sentence):
+    text = "{" if config is None else json.dumps(config)
+    (tmp_path / "config.json").write_text(text, encoding="utf-8")
+    with pytest.raises(error, match=re.escape(sentence)):
+        open_classifier(str(tmp_path))
+
+
+def test_an_encoder_alone_is_not_taken_for_a_model(folders, tmp_path):
+    folder = write_classifier(tmp_path / "model")
+    state = load_file(folder / "model.safetensors")
+    save_file(
+        {k: v for k, v in state.items() if "classifier" not in k},
+        folder / "model.safetensors",
+        {"format": "pt"},
+    )
+    with pytest.raises(BundleCorrupt, match="lacks weights of its network, such as classifier"):
+        open_classifier(str(folder))
+
+
+def test_a_damaged_weight_file_is_one_sentence(tmp_path):
+    folder = write_classifier(tmp_path / "model")
+    (folder / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(BundleCorrupt, match="whose weights cannot be loaded"):
+        open_classifier(str(folder))
+
+
+def test_an_id_is_not_looked_for_where_there_is_no_network():
+    with pytest.raises(BundleNotFound, match="TETKIK_OFFLINE=false"):
+        model_folder("owner/model")
