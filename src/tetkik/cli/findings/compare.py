@@ -1,0 +1,151 @@
+"""`tetkik findings compare`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from tetkik.cli.console import language, out, progress, t
+from tetkik.cli.findings.evaluate import Known, Labels, NoGate, Replicates, Seed, Workers, names, read_images
+from tetkik.cli.tables import brackets, figure, in_language, say, table
+from tetkik.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tetkik.findings.comparison import ComparedSet, Comparison
+    from tetkik.findings.data import LabelledImages
+    from tetkik.findings.predictions import Predictions
+
+_ANSWERS = {".jsonl", ".json"}
+_Answerer = Callable[["LabelledImages"], "Predictions"]
+
+
+def compare(
+    first: Annotated[
+        str, typer.Argument(help=t("One model: an id, a path, or answers as FILE.jsonl."), metavar="A")
+    ],
+    second: Annotated[str, typer.Argument(help=t("The other model, or its answers."), metavar="B")],
+    tables: Annotated[
+        list[Path], typer.Argument(help=t("Tables of images and labels."), metavar="LABELS.csv...")
+    ],
+    *,
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--images",
+            help=t("The folder of the images: one for all tables, or one for each, in their order."),
+            metavar="DIR",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
+    labels: Labels = None,
+    known: Known = None,
+    no_gate: NoGate = False,
+    bootstrap: Replicates = 1000,
+    seed: Seed = 0,
+    workers: Workers = None,
+) -> None:
+    """Paired differences of AUROC, set by set and pooled, and whether they are more than chance."""
+    from tetkik.findings.comparison import LabelledSet
+    from tetkik.findings.comparison import compare as judge
+
+    folders: list[Path | None] = [*images] if images else [None]
+    if len(folders) == 1:
+        folders *= len(tables)
+    if len(folders) != len(tables):
+        raise UsageError("Give --images once for all tables, or once for each of them.")
+    stored = all(Path(model).suffix in _ANSWERS for model in (first, second))
+    answerers = [_answerer(model, workers, gate=not no_gate) for model in (first, second)]
+    sets = []
+    for name, path, folder in zip(_set_names(tables), tables, folders, strict=True):
+        labelled = read_images(path, [], folder, known or [], check_files=not stored)
+        one, other = (answerer(labelled) for answerer in answerers)
+        sets.append(LabelledSet(name, labelled, one, other))
+    comparison = judge(sets, labels=names(labels), bootstrap=bootstrap, seed=seed)
+    if as_json:
+        typer.echo(json.dumps(comparison.as_json(language()), ensure_ascii=False, allow_nan=False))
+    else:
+        _show(comparison)
+
+
+def _set_names(tables: list[Path]) -> list[str]:
+    """Short names that tell the tables apart."""
+    short = [path.stem for path in tables]
+    return short if len(set(short)) == len(short) else [str(path) for path in tables]
+
+
+def _answerer(model: str, workers: int | None, *, gate: bool) -> _Answerer:
+    """What gives a model's answers to a set: a file of them, or the model itself, loaded once."""
+    from tetkik.findings.predictions import predict_all, read_predictions
+
+    if Path(model).suffix in _ANSWERS:
+        answers = read_predictions(Path(model))
+        return lambda labelled: answers
+    from tetkik.findings.predict import load_findings
+
+    findings = load_findings(model, gate=gate)
+
+    def score(labelled: LabelledImages) -> Predictions:
+        with progress(t("compare")) as report:
+            return predict_all(findings, labelled.files, workers, in_language(report))
+
+    return score
+
+
+def _show(comparison: Comparison) -> None:
+    out.print(Text(f"A  {comparison.first}"))
+    out.print(Text(f"B  {comparison.second}"))
+    out.print()
+    whole = [*comparison.sets, *([comparison.pooled] if comparison.pooled else [])]
+    means = table(t("set"), "n", t("labels"), "A", "B", t("B minus A"), t("95%"))
+    for part in whole:
+        means.add_row(
+            Text(_title(part, comparison)),
+            str(part.n),
+            str(len(part.labels)),
+            figure(part.first),
+            figure(part.second),
+            figure(part.difference, "{:+.3f}"),
+            brackets(part.ci, "{:+.3f}"),
+        )
+    out.print(Text(t("Mean AUROC"), style="bold"))
+    out.print(means)
+    for part in whole:
+        out.print()
+        out.print(Text(_title(part, comparison), style="bold"))
+        out.print(_labels(part))
+    out.print()
+    say([sentence.in_language(language()) for sentence in comparison.conclusion])
+
+
+def _title(part: ComparedSet, comparison: Comparison) -> str:
+    return t("all sets, pooled") if part is comparison.pooled else part.name
+
+
+def _labels(part: ComparedSet) -> Table:
+    from tetkik.findings.labels import label_name
+
+    made = table(t("finding"), "n+", "n", "A", "B", t("B minus A"), t("95%"), "p", t("p (Holm)"))
+    for label in sorted(part.labels, key=lambda item: -item.areas.difference):
+        made.add_row(
+            Text(label_name(label.label, language())),
+            str(label.n_positive),
+            str(label.n),
+            figure(label.areas.first),
+            figure(label.areas.second),
+            figure(label.areas.difference, "{:+.3f}"),
+            brackets(label.areas.interval, "{:+.3f}"),
+            _p(label.areas.p),
+            _p(label.p_adjusted),
+        )
+    return made
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,0 +1,261 @@
+"""`tetkik findings evaluate`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from tetkik.cli.console import language, note, out, progress, t, writing
+from tetkik.cli.tables import brackets, figure, in_language, say, table
+from tetkik.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tetkik.findings.data import LabelledImages
+    from tetkik.findings.figures import Evaluation
+    from tetkik.findings.predictions import Predictions
+
+Images = Annotated[
+    Path | None,
+    typer.Option("--images", help=t("The folder of the images; without it, the table's own."), metavar="DIR"),
+]
+Known = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--known",
+        help=t("What rows know beside what they list, as COLUMN~REGEX=LABEL,LABEL; may be repeated."),
+        metavar="RULE",
+    ),
+]
+Labels = Annotated[
+    str | None,
+    typer.Option("--labels", help=t("Judge these labels alone: names, or nih14, brain."), metavar="A,B"),
+]
+Replicates = Annotated[
+    int, typer.Option("--bootstrap", min=0, help=t("Replicates for the intervals; 0 for none."))
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help=t("Of the bootstrap."))]
+NoGate = Annotated[
+    bool,
+    typer.Option("--no-gate", help=t("Score the images that the quality gate would refuse, too.")),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=0,
+        max=256,
+        help=t("Processes that read files; 0 for none. Default: one for each core."),
+    ),
+]
+
+
+def evaluate(
+    data: Annotated[
+        Path | None, typer.Argument(help=t("A table of images and their labels."), metavar="[LABELS.csv]")
+    ] = None,
+    *,
+    images: Images = None,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source",
+            help=t("A data set instead of a table, as KIND:PATH, such as nih:PATH; may be repeated."),
+            metavar="KIND:PATH",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help=t("A built-in or imported id, a path, or a Hugging Face id.")),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            "--predictions",
+            help=t("What `findings predict --json` printed, instead of a model."),
+            metavar="FILE.jsonl",
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", help=t("A folder for the pictures, metrics.json and report.html."))
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            "--task", help=t("Labels of which exactly one is true, for accuracy too."), metavar="A,B,C"
+        ),
+    ] = None,
+    labels: Labels = None,
+    known: Known = None,
+    no_gate: NoGate = False,
+    bootstrap: Replicates = 1000,
+    seed: Seed = 0,
+    workers: Workers = None,
+) -> None:
+    """Figures with intervals, what they say in words, and with --out pictures and a page."""
+    from tetkik.drawing import check_target
+    from tetkik.findings.evaluate import evaluate as judge
+    from tetkik.findings.evaluation_page import PAGE, write_evaluation
+    from tetkik.findings.predictions import predict_all, read_predictions
+
+    if predictions is not None and (model is not None or no_gate):
+        raise UsageError("--predictions takes the place of a model; leave out --model and --no-gate.")
+    if folder is not None:
+        check_target(folder)
+    labelled = read_images(data, sources or [], images, known or [], check_files=predictions is None)
+    answers: Predictions
+    if predictions is not None:
+        answers = read_predictions(predictions)
+    else:
+        from tetkik.findings.predict import load_findings
+
+        findings = load_findings(model, gate=not no_gate)
+        with progress(t("evaluate")) as report:
+            answers = predict_all(findings, labelled.files, workers, in_language(report))
+    evaluation = judge(
+        answers,
+        labelled,
+        labels=names(labels),
+        task=names(task),
+        bootstrap=bootstrap,
+        seed=seed,
+    )
+    if as_json:
+        typer.echo(json.dumps(evaluation.as_json(language()), ensure_ascii=False, allow_nan=False))
+    else:
+        _show(evaluation)
+    if folder is not None:
+        with writing(folder):
+            paths = write_evaluation(evaluation, folder, language())
+        note("{count} files are in {folder}; begin with {page}.", count=len(paths), folder=folder, page=PAGE)
+
+
+def read_images(
+    data: Path | None,
+    sources: Sequence[str],
+    images: Path | None,
+    known: Sequence[str],
+    *,
+    check_files: bool,
+) -> LabelledImages:
+    """The labelled images of a table or of data sets; says which rows are not used.
+
+    Raises:
+        UsageError: neither is given, or both.
+        DataError: nothing can be used.
+    """
+    from tetkik.findings.data import read_labels, read_sources
+    from tetkik.findings.sources import Reading, parse_rule
+
+    if (data is None) == (not sources):
+        raise UsageError("Give a table of labels, or data sets with --source, one of the two.")
+    rules = tuple(parse_rule(rule) for rule in known)
+    if data is not None:
+        found = read_labels(data, images, known=rules, keep_others=True, check_files=check_files)
+    else:
+        found = read_sources(sources, Reading(check_files=check_files, keep_others=True, known=rules))
+    for reason, count in found.left_out.items():
+        note("Rows of the table left out ({reason}): {count}.", count=count, reason=t(reason))
+    return found
+
+
+def names(given: str | None) -> tuple[str, ...]:
+    """Labels separated by commas; a set's name stands for its labels."""
+    from tetkik.findings.evaluate import LABEL_SETS
+
+    parts = [part.strip() for part in (given or "").split(",") if part.strip()]
+    return tuple(dict.fromkeys(label for part in parts for label in LABEL_SETS.get(part, (part,))))
+
+
+def _show(evaluation: Evaluation) -> None:
+    out.print(
+        Text(evaluation.model, style="bold"),
+        Text(t("{n} images", n=len(evaluation.judged)), style="dim"),
+        Text(t("{n} patients or groups", n=evaluation.groups), style="dim"),
+    )
+    out.print()
+    for part in (_headline, _labels, _parts):
+        if (made := part(evaluation)) is not None:
+            out.print(made)
+            out.print()
+    say([sentence.in_language(language()) for sentence in evaluation.reading])
+    if evaluation.not_computed:
+        out.print()
+        for name, why in evaluation.not_computed.items():
+            out.print(Text(f"{name}: {why.in_language(language())}", style="dim"))
+
+
+def _headline(evaluation: Evaluation) -> Table:
+    from tetkik.findings.reading import ROUTES
+    from tetkik.values import Route
+
+    made = table(t("figure"), t("value"), t("95%"))
+    made.add_row(t("Mean AUROC"), figure(evaluation.mean_auroc), brackets(evaluation.mean_auroc_ci))
+    made.add_row(t("Mean average precision"), figure(evaluation.mean_average_precision), "")
+    made.add_row(t("Calibration error (ECE)"), figure(evaluation.mean_ece), "")
+    made.add_row(t("Brier skill"), figure(evaluation.mean_brier_skill, "{:+.3f}"), "")
+    for part in evaluation.screening:
+        title = f"{t('Anything abnormal')}, {ROUTES[Route(part.route)].in_language(language())}"
+        made.add_row(title, figure(part.auroc), brackets(part.ci))
+    if evaluation.task is not None:
+        made.add_row(
+            t("Accuracy on the task"), figure(evaluation.task.accuracy), brackets(evaluation.task.ci)
+        )
+    return made
+
+
+def _labels(evaluation: Evaluation) -> Table | None:
+    from tetkik.findings.labels import label_name
+
+    if not evaluation.measured:
+        return None
+    made = table(
+        t("finding"),
+        "n+",
+        "n",
+        "AUROC",
+        t("95%"),
+        t("sensitivity"),
+        t("specificity"),
+        "F1",
+        t("source alone"),
+    )
+    for item in sorted(evaluation.measured, key=lambda figures: -(figures.auroc or 0.0)):
+        made.add_row(
+            Text(label_name(item.label, language())),
+            str(item.n_positive),
+            str(item.n),
+            figure(item.auroc),
+            brackets(item.ci, "{:.2f}"),
+            figure(item.sensitivity, "{:.2f}"),
+            figure(item.specificity, "{:.2f}"),
+            figure(item.f1, "{:.2f}"),
+            figure(item.source_shortcut, "{:.2f}"),
+        )
+    return made
+
+
+def _parts(evaluation: Evaluation) -> Table | None:
+    if not evaluation.slices:
+        return None
+    made = table(t("part"), "n", t("labels"), t("mean AUROC"), t("95%"))
+    dimension = ""
+    for part in evaluation.slices:
+        if dimension and part.dimension != dimension:
+            made.add_row()
+        dimension = part.dimension
+        made.add_row(
+            Text(part.title.in_language(language())),
+            str(part.n),
+            str(len(part.aurocs or {})),
+            figure(part.mean_auroc),
+            brackets(part.ci),
+        )
+    return made

@@ -1,0 +1,216 @@
+"""What a score means: calibrated probability, operating point, band of doubt, power to rule out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tetkik.bundle import Manifest
+from tetkik.errors import BundleCorrupt
+from tetkik.values import (
+    BRAIN_LABELS,
+    FINDING_LABELS,
+    NIH_LABELS,
+    NORMAL_LABELS,
+    Finding,
+    Route,
+    ThresholdOn,
+    route_of,
+)
+
+DIGITS = 6
+"""Decimals of what is answered; whatever is decided is decided on the rounded figures that are shown."""
+_EDGE = 1e-7
+"""A float32 sigmoid reaches 0 and 1, a logit does not."""
+
+
+def platt(score: ArrayLike, slope: float, intercept: float) -> NDArray[np.float64]:
+    """Calibrated probability: sigmoid(slope * logit(score) + intercept) (Platt 1999, on the logit).
+
+    Args:
+        score: the network's sigmoids, 0 to 1, of any shape.
+        slope: of the logit.
+        intercept: added to it.
+    """
+    clipped = np.clip(np.asarray(score, np.float64), _EDGE, 1 - _EDGE)
+    logit = slope * (np.log(clipped) - np.log1p(-clipped)) + intercept
+    # Written so that neither end overflows.
+    decay = np.exp(-np.abs(logit))
+    probability: NDArray[np.float64] = np.where(logit >= 0, 1.0, decay) / (1 + decay)
+    return probability
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """How one label's score is read.
+
+    Attributes:
+        label: its name.
+        threshold: what makes it positive.
+        on: what the threshold is compared with.
+        platt: slope and intercept of the calibration; None where there is none.
+        band: between these two an imported model is not to be trusted; None for a calibrated one.
+        rules_out: whether a negative answer is proven reliable.
+    """
+
+    label: str
+    threshold: float
+    on: ThresholdOn
+    platt: tuple[float, float] | None = None
+    band: tuple[float, float] | None = None
+    rules_out: bool = False
+
+    def probability(self, score: float) -> float | None:
+        """The calibrated probability, rounded; None without a calibration."""
+        return None if self.platt is None else round(float(platt(score, *self.platt)), DIGITS)
+
+    def read(self, score: float) -> Finding:
+        """The finding that `score` amounts to."""
+        score = round(score, DIGITS)
+        probability = self.probability(score)
+        compared = score if self.on is ThresholdOn.SCORE or probability is None else probability
+        positive = compared >= self.threshold
+        uncertain = self.band is not None and self.band[0] <= compared <= self.band[1]
+        return Finding(
+            label=self.label,
+            assessed=True,
+            score=score,
+            probability=probability,
+            threshold=self.threshold,
+            threshold_on=self.on,
+            positive=positive,
+            rules_out=self.rules_out and not positive and not uncertain,
+            uncertain=uncertain,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoints:
+    """How every label of a model is read.
+
+    Attributes:
+        labels: of the model, in the order of its outputs.
+        points: by label; a label without one was not taught.
+        ages: youngest and oldest patient trained on, in years, where the bundle says so.
+    """
+
+    labels: tuple[str, ...]
+    points: Mapping[str, OperatingPoint]
+    ages: tuple[float, float] | None = None
+
+    @classmethod
+    def of(cls, manifest: Manifest, rules_out_bound: float) -> OperatingPoints:
+        """Read a manifest.
+
+        Args:
+            manifest: of a bundle of findings.
+            rules_out_bound: what the lower 95% bound of a label's sensitivity must reach.
+
+        Raises:
+            BundleCorrupt: its thresholds or its calibration cannot be.
+        """
+        try:
+            return cls(manifest.labels, _points(manifest, rules_out_bound), _pair(manifest, "ages"))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise BundleCorrupt(
+                "The thresholds or the calibration in the manifest of {model} cannot be read; "
+                "train or import the bundle again.",
+                model=manifest.id,
+            ) from None
+
+    def read(self, scores: Sequence[float], route: Route | None) -> tuple[Finding, ...]:
+        """The findings of one image: the shared labels in their order, then the model's own.
+
+        Args:
+            scores: one for each of `labels`.
+            route: which labels may be assessed; None for all that were taught.
+        """
+        by_label = dict(zip(self.labels, scores, strict=True))
+        order = (*FINDING_LABELS, *(label for label in self.labels if label not in FINDING_LABELS))
+        return tuple(
+            self.points[label].read(by_label[label])
+            if label in self.points and (route is None or route_of(label) is route)
+            else Finding(label, assessed=False)
+            for label in order
+        )
+
+    def withheld(self, route: Route | None) -> bool:
+        """Whether nothing of `route` was taught."""
+        return not any(route is None or route_of(label) is route for label in self.points)
+
+
+def screen(findings: Sequence[Finding], route: Route | None) -> float | None:
+    """Probability that anything is abnormal, rounded; None where it cannot be told.
+
+    One minus the calibrated probability of the label that says that nothing is wrong, where the model has it.
+    Otherwise the noisy-or of the findings, where enough of them are assessed and calibrated to speak of
+    "anything": at least half of the 14 of a chest radiograph, or every tumour of a brain MRI slice.
+    """
+    known = {finding.label: finding.probability for finding in findings if finding.assessed}
+    route = route or _only_route(known)
+    if route is None:
+        return None
+    normal = known.get("No_Tumor" if route is Route.BRAIN_MRI else "Normal")
+    if normal is not None:
+        return round(1 - normal, DIGITS)
+    ills = {label: value for label, value in known.items() if label not in NORMAL_LABELS}
+    if route is Route.BRAIN_MRI:
+        enough = all(label in ills for label in BRAIN_LABELS if label not in NORMAL_LABELS)
+    else:
+        enough = 2 * sum(label in ills for label in NIH_LABELS) >= len(NIH_LABELS)
+    if not enough or any(value is None for value in ills.values()):
+        return None
+    return round(1 - math.prod(1 - value for value in ills.values() if value is not None), DIGITS)
+
+
+def _only_route(labels: Mapping[str, float | None]) -> Route | None:
+    routes = {route_of(label) for label in labels}
+    return routes.pop() if len(routes) == 1 else None
+
+
+def _points(manifest: Manifest, bound: float) -> dict[str, OperatingPoint]:
+    calibration = manifest.calibration
+    slopes = calibration.get("labels", {}) if calibration.get("kind") == "platt" else {}
+    on = ThresholdOn(calibration.get("threshold_on", ThresholdOn.SCORE))
+    proven = {
+        metric.name.removeprefix("sensitivity:")
+        for metric in manifest.metrics
+        if metric.name.startswith("sensitivity:") and metric.low is not None and metric.low >= bound
+    }
+    points = {}
+    for label, threshold in manifest.thresholds.items():
+        if label not in manifest.labels or not 0 <= threshold <= 1:
+            raise ValueError(label)
+        slope = slopes.get(label)
+        if on is ThresholdOn.PROBABILITY and slope is None:
+            raise ValueError(label)
+        points[label] = OperatingPoint(
+            label=label,
+            threshold=round(float(threshold), DIGITS),
+            on=on,
+            platt=None if slope is None else _finite(slope),
+            band=_pair(manifest, "band"),
+            rules_out=label in proven,
+        )
+    return points
+
+
+def _pair(manifest: Manifest, key: str) -> tuple[float, float] | None:
+    values = manifest.calibration.get(key)
+    if values is None:
+        return None
+    low, high = _finite(values)
+    if low > high:
+        raise ValueError(key)
+    return low, high
+
+
+def _finite(values: Sequence[float]) -> tuple[float, float]:
+    first, second = (float(value) for value in values)
+    if not (math.isfinite(first) and math.isfinite(second)):
+        raise ValueError(values)
+    return first, second

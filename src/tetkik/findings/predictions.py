@@ -1,0 +1,217 @@
+"""What a model answered, image by image: from the model itself, or from what `predict --json` printed.
+
+Both ways go through the same answers in the same six decimals, so both give the same figures.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.errors import DataError, TetkikError
+from tetkik.statistics import Bools, Floats
+from tetkik.values import FINDING_LABELS, ThresholdOn
+
+if TYPE_CHECKING:
+    from tetkik.findings.predict import Findings
+    from tetkik.values import ProgressCallback
+
+SCORING = "images scored"
+"""The step that `predict_all` reports as it goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatedAt:
+    """The threshold of a label, and what it is compared with."""
+
+    threshold: float
+    on: ThresholdOn
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """The answers of one model.
+
+    Attributes:
+        model: its id and version.
+        paths: (images,), each file as it was named.
+        labels: those assessed in one image at least: the shared ones in their order, then others.
+        scores: (images, labels), float64, the network's sigmoids; NaN where a label was not assessed.
+        probabilities: (images, labels), calibrated; NaN where there is none.
+        positive: (images, labels), int8: 1, 0, or -1 where not assessed.
+        screen: (images,), probability that anything is abnormal; NaN where it cannot be told.
+        operated_at: by label.
+        flaws: (images,), what the quality gate found in each.
+        refused: (images,), whether the gate let the model not see it.
+        failed: (images,), whether the file could not be read.
+        gated: whether the gate judged the images at all.
+        sha256: (images,), of each file; empty where it could not be read.
+    """
+
+    model: str
+    paths: tuple[str, ...]
+    labels: tuple[str, ...]
+    scores: Floats
+    probabilities: Floats
+    positive: NDArray[np.int8]
+    screen: Floats
+    operated_at: Mapping[str, OperatedAt]
+    flaws: tuple[tuple[str, ...], ...]
+    refused: Bools
+    failed: Bools
+    gated: bool
+    sha256: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def rows_of(self, files: Iterable[Path]) -> NDArray[np.int64]:
+        """For each file the number of its answer, -1 for none.
+
+        A file is found by its path from the working folder, or else, where no other answer and no other of
+        the files has it, by its name alone: the images may have been scored in another place.
+        """
+        whole = {os.path.abspath(path): row for row, path in enumerate(self.paths)}  # noqa: PTH100
+        names = Counter(os.path.basename(path) for path in self.paths)  # noqa: PTH119
+        by_name = {os.path.basename(path): row for row, path in enumerate(self.paths)}  # noqa: PTH119
+        files = list(files)
+        asked = Counter(file.name for file in files)
+
+        def row(file: Path) -> int:
+            found = whole.get(os.path.abspath(file))  # noqa: PTH100
+            if found is None and names[file.name] == 1 and asked[file.name] == 1:
+                found = by_name[file.name]
+            return -1 if found is None else found
+
+        return np.array([row(file) for file in files], dtype=np.int64)
+
+
+def predict_all(
+    findings: Findings,
+    files: Sequence[Path],
+    workers: int | None = None,
+    progress: ProgressCallback | None = None,
+) -> Predictions:
+    """Have every file answered.
+
+    Args:
+        findings: the model.
+        files: the images.
+        workers: processes that read files.
+        progress: told how far it is.
+    """
+
+    def answers() -> Iterator[Mapping[str, Any]]:
+        for number, (file, answer) in enumerate(
+            zip(files, findings.predict_many(files, workers), strict=True), 1
+        ):
+            if progress is not None:
+                progress(SCORING, number, len(files))
+            if isinstance(answer, TetkikError):
+                yield {"path": str(file), "error": str(answer)}
+            else:
+                yield answer.as_json()
+
+    return _gathered(answers(), findings.name)
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read what `tetkik findings predict --json` printed.
+
+    Raises:
+        DataError: it is something else, or the answers are of several models or several thresholds.
+        OSError: the file cannot be opened.
+    """
+    with path.open(encoding="utf-8", errors="strict") as file:
+        try:
+            return _gathered(_lines(file), str(path))
+        except (AttributeError, KeyError, TypeError, UnicodeDecodeError, ValueError, RecursionError):
+            raise DataError(
+                "{path} is not what `tetkik findings predict --json` prints; give its output, one JSON "
+                "object a line.",
+                path=path,
+            ) from None
+        except _Mixed:
+            raise DataError(
+                "{path} holds answers of more than one model or threshold; give one run of "
+                "`tetkik findings predict --json`.",
+                path=path,
+            ) from None
+
+
+class _Mixed(Exception):
+    """Answers that do not belong together."""
+
+
+def _lines(file: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+    for line in file:
+        if line.strip():
+            yield json.loads(line)
+
+
+def _gathered(answers: Iterable[Mapping[str, Any]], fallback: str) -> Predictions:
+    """Answers as arrays; `fallback` names the model where no file could be answered."""
+    kept = list(answers)
+    if not kept:
+        raise ValueError("no answers")
+    models = {answer["model"] for answer in kept if "error" not in answer}
+    gates = {bool(answer.get("gated", True)) for answer in kept if "error" not in answer}
+    if len(models) > 1 or len(gates) > 1:
+        raise _Mixed
+    read = [
+        {finding["label"]: finding for finding in answer.get("findings", ()) if finding["assessed"]}
+        for answer in kept
+    ]
+    names = {label for findings in read for label in findings}
+    labels = (*(label for label in FINDING_LABELS if label in names), *sorted(names - set(FINDING_LABELS)))
+    positive = np.full((len(kept), len(labels)), -1, dtype=np.int8)
+    for row, findings in enumerate(read):
+        for column, label in enumerate(labels):
+            if label in findings:
+                positive[row, column] = bool(findings[label]["positive"])
+    scores = _table(read, labels, "score")
+    if ((scores < 0) | (scores > 1)).any():
+        raise ValueError("a score outside 0 to 1")
+    failed = np.array(["error" in answer for answer in kept])
+    return Predictions(
+        model=str(models.pop()) if models else fallback,
+        paths=tuple(str(answer.get("path") or "") for answer in kept),
+        labels=labels,
+        scores=scores,
+        probabilities=_table(read, labels, "probability"),
+        positive=positive,
+        screen=np.array([_number(answer.get("screen")) for answer in kept]),
+        operated_at=_operated_at(read),
+        flaws=tuple(tuple(map(str, answer.get("flaws", ()))) for answer in kept),
+        refused=np.array([not answer.get("suitable", False) for answer in kept]) & ~failed,
+        failed=failed,
+        gated=gates.pop() if gates else True,
+        sha256=tuple(str(answer.get("sha256") or "") for answer in kept),
+    )
+
+
+def _table(read: list[dict[str, Any]], labels: tuple[str, ...], key: str) -> Floats:
+    rows = [[_number(findings.get(label, {}).get(key)) for label in labels] for findings in read]
+    return np.array(rows, dtype=np.float64).reshape(len(read), len(labels))
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def _operated_at(read: list[dict[str, Any]]) -> dict[str, OperatedAt]:
+    found: dict[str, OperatedAt] = {}
+    for findings in read:
+        for label, finding in findings.items():
+            own = OperatedAt(float(finding["threshold"]), ThresholdOn(finding["threshold_on"]))
+            if found.setdefault(label, own) != own:
+                raise _Mixed
+    return found

@@ -1,0 +1,127 @@
+"""Operating points: from which score on a finding is called present, chosen on a split of its own."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from tetkik.statistics import Bools, Floats, Interval, ratio, wilson_interval
+
+DIGITS = 6
+"""Decimals of a threshold, as of the scores that it is compared with."""
+
+
+class Rule(StrEnum):
+    """What makes an operating point the best."""
+
+    YOUDEN = "youden"
+    """The most sensitivity plus specificity (Youden, Cancer 3 (1950) 32): both errors weigh the same."""
+    F1 = "f1"
+    """The highest F1: false alarms weigh against hits."""
+    SENSITIVITY = "sensitivity"
+    """The most specificity of those that reach a given sensitivity: a miss weighs most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What a threshold does to known rows.
+
+    Attributes:
+        true_positive, false_negative, true_negative, false_positive: counts.
+    """
+
+    true_positive: int
+    false_negative: int
+    true_negative: int
+    false_positive: int
+
+    @classmethod
+    def of(cls, called: Bools, positive: Bools) -> Decisions:
+        """Count (rows,) decisions against (rows,) truth."""
+        return cls(
+            int((called & positive).sum()),
+            int((~called & positive).sum()),
+            int((~called & ~positive).sum()),
+            int((called & ~positive).sum()),
+        )
+
+    @property
+    def sensitivity(self) -> float | None:
+        """Share of positives that are called; None without one."""
+        return _share(self.true_positive, self.true_positive + self.false_negative)
+
+    @property
+    def specificity(self) -> float | None:
+        """Share of negatives that are not called; None without one."""
+        return _share(self.true_negative, self.true_negative + self.false_positive)
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the called that are positive; None where nothing is called."""
+        return _share(self.true_positive, self.true_positive + self.false_positive)
+
+    @property
+    def f1(self) -> float | None:
+        """F1 of the positives; None without one."""
+        if self.true_positive + self.false_negative == 0:
+            return None
+        missed = self.false_positive + self.false_negative
+        return 2 * self.true_positive / (2 * self.true_positive + missed)
+
+    @property
+    def sensitivity_interval(self) -> Interval | None:
+        """Wilson's 95% interval of the sensitivity."""
+        return wilson_interval(self.true_positive, self.true_positive + self.false_negative)
+
+    @property
+    def specificity_interval(self) -> Interval | None:
+        """Wilson's 95% interval of the specificity."""
+        return wilson_interval(self.true_negative, self.true_negative + self.false_positive)
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def choose_threshold(
+    values: Floats, positive: Bools, rule: Rule = Rule.YOUDEN, target: float = 0.90
+) -> float | None:
+    """The operating point that `rule` likes best on these rows, which must not be those of any report.
+
+    It lies midway between two neighbouring values, so that it does not hang on one row's last digit, and has
+    6 decimals, as `predict` shows. Of several that are equally good the highest is taken: fewer false alarms.
+
+    Args:
+        values: (rows,), scores or probabilities, 0 to 1: whatever the threshold will be compared with.
+        positive: (rows,).
+        rule: what is best.
+        target: the least sensitivity for `Rule.SENSITIVITY`.
+
+    Returns:
+        None where only one kind occurs.
+    """
+    if positive.all() or not positive.any():
+        return None
+    order = np.argsort(-values, kind="stable")
+    last = np.append(np.diff(values[order]) != 0, True)
+    hits = np.cumsum(positive[order])[last].astype(np.float64)
+    false = np.cumsum(~positive[order])[last].astype(np.float64)
+    sensitivity, specificity = hits / hits[-1], 1 - false / false[-1]
+    match rule:
+        case Rule.YOUDEN:
+            worth = sensitivity + specificity
+        case Rule.F1:
+            worth = ratio(2 * hits, hits + false + hits[-1])
+        case Rule.SENSITIVITY:
+            worth = np.where(sensitivity >= target - 1e-12, specificity, -1.0)
+    best = int(np.flatnonzero(worth >= worth.max() - 1e-12)[0])
+    distinct = values[order][last]
+    middle = (distinct[best] + distinct[min(best + 1, len(distinct) - 1)]) / 2
+    rounded = round(float(middle), DIGITS)
+    if rounded > distinct[best]:
+        # Two neighbours closer than the last decimal: downwards, so that the row stays called.
+        rounded = math.floor(float(distinct[best]) * 10**DIGITS) / 10**DIGITS
+    return rounded
