@@ -1,0 +1,1 @@
+"""Training of networks that see findings: from labelled images to a bundle."""

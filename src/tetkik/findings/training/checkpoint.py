@@ -1,0 +1,207 @@
+"""The work folder of a training: whole checkpoints or none, without pickles but our own.
+
+.NAME.training/
+  training.json         what is being trained, so that another training is not taken up by mistake
+  checkpoint-00000120/  of the network being trained now: weights, optimiser, progress
+  best-000002.safetensors
+  RUN.safetensors       a finished network (fold-0-member-1, final-member-0, …), with RUN.json, its story
+  trials.json           settings already tried (`--tune`)
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tetkik.errors import OutputError, TetkikError, TrainingError
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_IDENTITY = "training.json"
+
+
+@contextmanager
+def room_on_disk(folder: Path) -> Iterator[None]:
+    """Turn a full disk into one sentence.
+
+    Raises:
+        OutputError: there is no room left for a file in `folder`.
+    """
+    try:
+        yield
+    except Exception as error:
+        # Libraries in Rust and C++ have exceptions of their own for a full disk; only the words are the same.
+        known = error.errno in _NO_ROOM if isinstance(error, OSError) else "No space left" in str(error)
+        if isinstance(error, TetkikError) or not known:
+            raise
+        raise OutputError(
+            "There is no room left on the disk of {folder}; free some space, then run the same command again "
+            "with --resume.",
+            folder=folder,
+        ) from None
+
+
+def tensors_as_bytes(tensors: Mapping[str, Any]) -> bytes:
+    """Tensors as safetensors; tensors that share memory are written each for itself."""
+    from safetensors.torch import save
+
+    return save(
+        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
+        {"format": "pt"},
+    )
+
+
+class WorkFolder:
+    """Where one training keeps what it needs to go on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def beside(cls, out: Path) -> WorkFolder:
+        """The work folder of the training that will write `out`."""
+        return cls(out.parent / f".{out.name}.training")
+
+    def begin(self, identity: Mapping[str, Any], resume: bool) -> None:
+        """Take the folder for the training `identity`.
+
+        Raises:
+            TrainingError: it holds an unfinished training and `resume` is off, or one of other data or
+                settings. With nothing to resume, training starts.
+        """
+        text = json.dumps(identity, sort_keys=True, default=str)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        file = self.path / _IDENTITY
+        if not self.has_progress():
+            self.remove()
+            self.path.mkdir(parents=True)
+            content = {"sha256": digest, "identity": json.loads(text)}
+            self.write(_IDENTITY, json.dumps(content, indent=2).encode())
+            return
+        if not resume:
+            raise TrainingError(
+                "{folder} holds an unfinished training; add --resume to go on with it, or delete that "
+                "folder to start afresh.",
+                folder=self.path,
+            )
+        if json.loads(file.read_text("utf-8")).get("sha256") != digest:
+            raise TrainingError(
+                "The unfinished training at {folder} was begun with other data or settings; give those "
+                "again, or delete that folder to start afresh.",
+                folder=self.path,
+            )
+
+    def has_progress(self) -> bool:
+        """Whether there is anything worth keeping."""
+        finished = self.path.glob("*.safetensors")
+        return self.latest() is not None or (self.path / "trials.json").is_file() or any(finished)
+
+    def remove(self) -> None:
+        """Delete it all."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def write(self, name: str, content: bytes) -> Path:
+        """Write one file, whole or not at all.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        partial = self.path / f".{name}.partial"
+        try:
+            with room_on_disk(self.path):
+                partial.write_bytes(content)
+                partial.replace(self.path / name)
+        finally:
+            partial.unlink(missing_ok=True)
+        return self.path / name
+
+    def save(self, weights: bytes, state: Mapping[str, Any], progress: Mapping[str, Any]) -> None:
+        """Write a checkpoint, then delete the one before and best weights that it no longer names.
+
+        Args:
+            weights: safetensors.
+            state: of the optimiser: tensors, numbers, lists and dictionaries only.
+            progress: JSON values; `step` is the number of steps done, `best` names the file with the best
+                weights so far, or is None.
+
+        Raises:
+            OutputError: the disk is full; the checkpoint before is untouched.
+        """
+        import torch
+
+        buffer = io.BytesIO()
+        torch.save(dict(state), buffer)
+        target = self.path / f"checkpoint-{progress['step']:08d}"
+        partial = self.path / f".{target.name}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            with room_on_disk(self.path):
+                partial.mkdir()
+                (partial / "model.safetensors").write_bytes(weights)
+                (partial / "state.pt").write_bytes(buffer.getbuffer())
+                (partial / "progress.json").write_text(json.dumps(progress), encoding="utf-8")
+                shutil.rmtree(target, ignore_errors=True)
+                partial.rename(target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        self._tidy(keep={target.name, str(progress.get("best"))})
+
+    def finish(self, run: str, weights: bytes, story: Mapping[str, Any]) -> None:
+        """Write a finished network and drop its checkpoints.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        self.write(f"{run}.json", json.dumps(story).encode())
+        self.write(f"{run}.safetensors", weights)
+        self._tidy(keep=set())
+
+    def finished(self, run: str) -> tuple[Path, dict[str, Any]] | None:
+        """The weights of a finished network and its story."""
+        weights = self.path / f"{run}.safetensors"
+        if not weights.is_file():
+            return None
+        return weights, json.loads((self.path / f"{run}.json").read_text("utf-8"))
+
+    def latest(self) -> Path | None:
+        """The newest whole checkpoint of the network being trained."""
+        return max(self.path.glob("checkpoint-*"), default=None)
+
+    def _tidy(self, keep: set[str]) -> None:
+        for old in self.path.glob("checkpoint-*"):
+            if old.name not in keep:
+                shutil.rmtree(old, ignore_errors=True)
+        for old in self.path.glob("best-*.safetensors"):
+            if old.name not in keep:
+                old.unlink(missing_ok=True)
+
+
+def load_state(checkpoint: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Weights, state of the optimiser and progress of a checkpoint.
+
+    The state is read with `weights_only=True`: tensors and plain values, never code.
+
+    Raises:
+        TrainingError: it is damaged.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    try:
+        weights = load_file(checkpoint / "model.safetensors")
+        state = torch.load(checkpoint / "state.pt", map_location="cpu", weights_only=True)
+        progress = json.loads((checkpoint / "progress.json").read_text("utf-8"))
+    # Three libraries, each with exceptions of its own.
+    except Exception as error:
+        raise TrainingError(
+            "The checkpoint {path} is damaged ({fault}); delete its folder and train afresh.",
+            path=checkpoint,
+            fault=type(error).__name__,
+        ) from None
+    return weights, state, progress

@@ -1,0 +1,43 @@
+"""Ctrl-C and the end of a machine: the step ends, the state is saved, then training stops."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import ClassVar
+
+from tetkik.errors import TrainingError
+
+
+class Stopped(TrainingError):
+    """Ctrl-C, or the machine was told to end; the state was saved."""
+
+    exit_status: ClassVar[int] = 130
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C or a termination came, so that a step can end before training does.
+
+    A second Ctrl-C acts at once.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+
+    def note(number: int, _: FrameType | None) -> None:
+        asked.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
