@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -55,7 +56,7 @@ def run(script: str, folder: Path, language: str = "en") -> subprocess.Completed
     )
 
 
-def answers(result: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:
+def answers(result: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
@@ -91,6 +92,27 @@ def test_the_answer_shown_is_the_answer_given(page, language, tmp_path):
     }
     for item in (*shown["urgency"]["flags"], *shown["evidence"]):
         assert 0 <= item["start"] < item["end"] <= len(shown["text"])
+
+
+@pytest.mark.parametrize(("page", "language"), [("README.md", "en"), ("README.tr.md", "tr")])
+def test_the_findings_shown_are_the_findings_given(page, language, tmp_path):
+    example = text_of(ROOT / page).split("<!-- findings example -->")[1].split("```")[1]
+    shown = json.loads(example.removeprefix("json"))
+    commands = f"tetkik demo --out demo > demo.txt; tetkik findings predict {shown['path']} --json"
+    (given,) = answers(run(commands, tmp_path, language))
+    assert list(shown) == list(given), "keys, in order"
+    # The hash of the drawn file changes with the version of the library that writes it.
+    loose = dict.fromkeys(("screen", "findings", "sha256"))
+    assert {**shown, **loose} == {**given, **loose}
+    assert shown["screen"] == pytest.approx(given["screen"], abs=0.1)
+    truth = {finding["label"]: finding for finding in given["findings"]}
+    figures = ("score", "probability", "threshold")
+    for finding in shown["findings"]:
+        theirs = dict(truth[finding["label"]])
+        assert list(finding) == list(theirs)
+        assert {**finding, **dict.fromkeys(figures)} == {**theirs, **dict.fromkeys(figures)}
+        for figure in figures:
+            assert finding[figure] == pytest.approx(theirs[figure], abs=0.1)
 
 
 def test_the_python_example_runs(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tetkik import bundle
-from tetkik.bundle import store
+from tetkik.bundle import Task, store
 from tetkik.cli import checkup
 from tetkik.cli.app import app
 from tetkik.settings import Settings, settings
@@ -18,9 +18,10 @@ from tetkik.settings import Settings, settings
 
 @pytest.fixture(autouse=True)
 def builtin(tmp_path, make_bundle, monkeypatch):
-    """A built-in folder of this test's own, with a small model under the built-in id; no device is asked."""
+    """A built-in folder of this test's own, with small models under the built-in ids; no device is asked."""
     folder = tmp_path / "builtin"
     make_bundle(folder / "triage-linear-tr", id="triage-linear-tr")
+    make_bundle(folder / "findings-mobilenet-cxr", id="findings-mobilenet-cxr", task=Task.FINDINGS)
     monkeypatch.setattr(store, "builtin_folder", lambda: folder)
     monkeypatch.setattr(checkup, "builtin_folder", lambda: folder)
     monkeypatch.setattr(checkup, "_device", lambda: checkup.Device(4, torch=False))
@@ -55,7 +56,7 @@ def test_a_missing_or_altered_built_in_model_is_status_1(builtin):
     status, said, warned = run()
     assert status == 1
     assert "SHA-256" in " ".join(said.split())
-    assert "The built-in triage model cannot be used" in warned
+    assert "The built-in model triage-linear-tr cannot be used" in warned
     shutil.rmtree(builtin / "triage-linear-tr")
     status, said, _ = run()
     assert status == 1
@@ -137,5 +138,29 @@ def test_a_bad_setting_is_one_sentence(monkeypatch):
     assert "The setting threads cannot be used" in warned
 
 
+def test_a_missing_model_of_findings_is_status_1_too(builtin):
+    shutil.rmtree(builtin / "findings-mobilenet-cxr")
+    status, _, warned = run()
+    assert status == 1
+    assert "The built-in model findings-mobilenet-cxr cannot be used" in warned
+
+
+def test_what_dicom_images_can_be_read():
+    assert "reads uncompressed, RLE, JPEG, JPEG lossless, JPEG-LS, JPEG 2000" in " ".join(run()[1].split())
+    assert report()["dicom"]["JPEG 2000"] is True
+
+
+def test_a_missing_decoder_is_named_and_is_status_1(monkeypatch):
+    monkeypatch.setattr(checkup, "_codecs", lambda: {"RLE": True, "JPEG-LS": False})
+    status, said, _ = run()
+    assert status == 1
+    assert "reads RLE; cannot read JPEG-LS: install Tetkik again" in " ".join(said.split())
+
+
+def test_without_pydicom_nothing_can_be_read(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pydicom.pixels.decoders.base", None)
+    assert not any(checkup._codecs().values())
+
+
 def test_the_store_is_asked_for_every_folder(builtin):
-    assert [path.name for path in bundle.bundle_folders()] == ["triage-linear-tr"]
+    assert [path.name for path in bundle.bundle_folders()] == ["findings-mobilenet-cxr", "triage-linear-tr"]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tetkik import __version__
-from tetkik.cli import demo, doctor, models, triage
+from tetkik.cli import deidentify, demo, doctor, findings, models, triage
 from tetkik.cli.console import out, t
 from tetkik.cli.speech import Root, speaking
 from tetkik.values import DISCLAIMER
@@ -17,7 +17,9 @@ app = typer.Typer(
     name="tetkik",
     cls=Root,
     help=t(
-        "From a complaint in Turkish to the right department. {disclaimer}", disclaimer=t(DISCLAIMER["en"])
+        "From a complaint in Turkish to the right department, from a radiograph to its findings. "
+        "{disclaimer}",
+        disclaimer=t(DISCLAIMER["en"]),
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -26,6 +28,10 @@ app = typer.Typer(
 app.command("demo", help=t("The main job, end to end, on built-in examples or your own."))(demo.demo)
 app.command("doctor", help=t("What is installed, what is missing, which models and device."))(doctor.doctor)
 app.add_typer(triage.app, name="triage", help=t("From a complaint to a department, with its urgency."))
+app.add_typer(findings.app, name="findings", help=t("From a radiograph to its findings, with heatmaps."))
+app.command("deidentify", help=t("DICOM files in, the same without what identifies out."))(
+    deidentify.deidentify
+)
 app.add_typer(models.app, name="models", help=t("Model bundles: list, show, verify, import, export."))
 speaking(app)
 

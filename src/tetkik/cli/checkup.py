@@ -23,9 +23,22 @@ PURPOSES = {
     "data": "collecting and cleaning complaints",
     "train": "training light models, judging any model",
     "torch": "fine-tuning networks",
+    "openvino": "running networks of findings faster on a CPU",
 }
 """What each optional group of packages is for."""
 _NOT_SHOWN = {"all", "dev"}
+_BUILT_IN = ("triage_model", "findings_model")
+"""The settings whose defaults are the models that ship with Tetkik."""
+_SYNTAXES = {
+    "uncompressed": ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"),
+    "RLE": ("1.2.840.10008.1.2.5",),
+    "JPEG": ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"),
+    "JPEG lossless": ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"),
+    "JPEG-LS": ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"),
+    "JPEG 2000": ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"),
+    "HTJ2K": ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203"),
+}
+"""Transfer syntaxes of DICOM images (PS3.6, annex A) by the name that people use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +96,19 @@ class Checkup:
     python: str
     platform: str
     ngrams: bool
+    codecs: dict[str, bool]
     extras: tuple[Extra, ...]
     models: tuple[Model, ...]
     device: Device
     settings: tuple[SettingInForce, ...]
     config_file: Path
     unknown_variables: tuple[str, ...]
-    sound: bool
+    unusable: tuple[str, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether everything that ships with Tetkik can be used."""
+        return not self.unusable and all(self.codecs.values())
 
     def as_json(self) -> dict[str, Any]:
         """Keys may be added, never renamed."""
@@ -99,6 +118,7 @@ class Checkup:
             "python": self.python,
             "platform": self.platform,
             "compiled_ngrams": self.ngrams,
+            "dicom": self.codecs,
             "extras": {
                 extra.name: {"installed": extra.installed, "missing": list(extra.missing)}
                 for extra in self.extras
@@ -141,13 +161,18 @@ def examine() -> Checkup:
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
         ngrams=_has_ngrams(),
+        codecs=_codecs(),
         extras=extras(),
         models=models,
         device=_device(),
         settings=_settings_in_force(),
         config_file=config_file(),
         unknown_variables=_unknown_variables(),
-        sound=any(model.path.parent == builtin_folder() and model.fault is None for model in models),
+        unusable=tuple(
+            model.path.name
+            for model in models
+            if model.path.parent == builtin_folder() and model.path.name in _built_in() and model.fault
+        ),
     )
 
 
@@ -187,12 +212,25 @@ def _has_ngrams() -> bool:
     return True
 
 
+def _codecs() -> dict[str, bool]:
+    """Which images of DICOM can be decoded; none where pydicom itself cannot be loaded."""
+    try:
+        from pydicom.pixels.decoders.base import get_decoder
+        from pydicom.uid import UID
+    except ImportError:
+        return dict.fromkeys(_SYNTAXES, False)
+    return {name: all(get_decoder(UID(uid)).is_available for uid in uids) for name, uids in _SYNTAXES.items()}
+
+
+def _built_in() -> tuple[str, ...]:
+    return tuple(Settings.model_fields[setting].default for setting in _BUILT_IN)
+
+
 def _models() -> tuple[Model, ...]:
+    """Every bundle there is, and those that should be there."""
     folders = bundle.bundle_folders()
-    own = builtin_folder() / Settings.model_fields["triage_model"].default
-    if own not in folders:
-        folders.insert(0, own)
-    return tuple(_model(folder) for folder in folders)
+    missing = [own for own in (builtin_folder() / name for name in _built_in()) if own not in folders]
+    return tuple(_model(folder) for folder in (*missing, *folders))
 
 
 def _model(folder: Path) -> Model:

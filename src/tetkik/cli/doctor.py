@@ -18,7 +18,7 @@ _GOOD, _ABSENT, _BAD = Text("✓", "green"), Text("–", "dim"), Text("✗", "re
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
 ) -> None:
-    """Look at everything, change nothing; status 1 where the built-in triage model cannot be used."""
+    """Look at everything, change nothing; status 1 where something that ships with Tetkik cannot be used."""
     checkup = examine()
     if as_json:
         typer.echo(json.dumps(checkup.as_json(), ensure_ascii=False))
@@ -36,8 +36,8 @@ def _show(checkup: Checkup) -> None:
     _section(t("Device"), _device(checkup))
     _section(t("Settings"), _settings(checkup))
     out.print()
-    if not checkup.sound:
-        warn("The built-in triage model cannot be used; install Tetkik again.")
+    for name in checkup.unusable:
+        warn("The built-in model {name} cannot be used; install Tetkik again.", name=name)
     for name in checkup.unknown_variables:
         warn("{name} is not a setting of Tetkik and has no effect; check its spelling.", name=name)
 
@@ -69,6 +69,7 @@ def _parts(checkup: Checkup) -> Table:
                 "install Tetkik again where there is a C compiler"
             ),
         )
+    grid.add_row(*_codecs(checkup))
     for extra in checkup.extras:
         if extra.missing:
             lacking = t(
@@ -81,6 +82,16 @@ def _parts(checkup: Checkup) -> Table:
         else:
             grid.add_row(_GOOD, extra.name, t(extra.purpose))
     return grid
+
+
+def _codecs(checkup: Checkup) -> tuple[Text, str, str]:
+    readable = ", ".join(t(name) for name, there in checkup.codecs.items() if there)
+    if lacking := ", ".join(t(name) for name, there in checkup.codecs.items() if not there):
+        sentence = t(
+            "reads {names}; cannot read {lacking}: install Tetkik again", names=readable, lacking=lacking
+        )
+        return _BAD, "DICOM", sentence
+    return _GOOD, "DICOM", t("reads {names}", names=readable)
 
 
 def _models(checkup: Checkup) -> Table:

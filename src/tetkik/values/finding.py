@@ -72,6 +72,8 @@ class Finding:
         positive: whether the threshold is reached: a report may assert the finding.
         rules_out: whether a report may state its absence: not positive, and the bundle's held-out sensitivity
             at this threshold is proven high enough.
+        uncertain: whether it lies in the band around the threshold in which an imported model, whose scores
+            nobody has calibrated, is not to be trusted either way.
     """
 
     label: str
@@ -82,6 +84,7 @@ class Finding:
     threshold_on: ThresholdOn | None = None
     positive: bool = False
     rules_out: bool = False
+    uncertain: bool = False
 
     def __post_init__(self) -> None:
         if self.assessed and (self.score is None or self.threshold is None or self.threshold_on is None):
@@ -90,7 +93,7 @@ class Finding:
             raise ValueError(f"a finding that was not assessed says nothing: {self.label}")
 
     def as_json(self) -> dict[str, Any]:
-        """The contract's keys; figures rounded to 6 decimals."""
+        """The contract's keys and the addition `uncertain`; figures rounded to 6 decimals."""
         return {
             "label": self.label,
             "assessed": self.assessed,
@@ -100,6 +103,7 @@ class Finding:
             "threshold_on": self.threshold_on,
             "positive": self.positive,
             "rules_out": self.rules_out,
+            "uncertain": self.uncertain,
         }
 
 
@@ -118,6 +122,8 @@ class FindingsResult:
         model: the bundle's id and version.
         sha256: of the file.
         degraded: whether it was read from a photograph of a film or the like.
+        notes: what was done to the image that its reader must know, as sentences.
+        gated: whether the quality gate judged it; where not, nothing was refused and no label withheld.
     """
 
     path: str
@@ -130,9 +136,11 @@ class FindingsResult:
     model: str
     sha256: str
     degraded: bool = False
+    notes: tuple[str, ...] = ()
+    gated: bool = True
 
     def as_json(self) -> dict[str, Any]:
-        """The contract's keys in the contract's order, and the additions `flaws`, `sha256`, `degraded`."""
+        """The contract's keys in the contract's order, and the additions from `flaws` on."""
         return {
             "path": self.path,
             "route": self.route,
@@ -144,6 +152,8 @@ class FindingsResult:
             "flaws": list(self.flaws),
             "sha256": self.sha256,
             "degraded": self.degraded,
+            "notes": list(self.notes),
+            "gated": self.gated,
         }
 
 

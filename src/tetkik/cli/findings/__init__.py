@@ -1,0 +1,25 @@
+"""`tetkik findings`: one module a command."""
+
+from __future__ import annotations
+
+import typer
+
+from tetkik.cli.console import t
+from tetkik.cli.findings.compare import compare
+from tetkik.cli.findings.evaluate import evaluate
+from tetkik.cli.findings.import_ import import_checkpoint
+from tetkik.cli.findings.predict import predict
+from tetkik.cli.findings.quantize import quantize
+from tetkik.cli.findings.sources import sources
+from tetkik.cli.findings.train import train
+from tetkik.cli.findings_gate import train_gate
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.command("predict", help=t("Radiographs in, findings out."))(predict)
+app.command("train", help=t("Train a model on labelled images."))(train)
+app.command("evaluate", help=t("Judge a model on labelled images."))(evaluate)
+app.command("compare", help=t("Two models on several labelled sets at once."))(compare)
+app.command("import", help=t("Take in a checkpoint, or a model of transformers."))(import_checkpoint)
+app.command("quantize", help=t("Write a model in int8."))(quantize)
+app.command("sources", help=t("What labelled sources hold together, and where they overlap."))(sources)
+app.command("train-gate", help=t("Teach the quality gate's network."))(train_gate)

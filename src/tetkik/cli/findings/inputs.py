@@ -1,0 +1,94 @@
+"""What `findings predict` is given, as single files: files, folders, patterns, lists of files."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from io import BytesIO, UnsupportedOperation
+from pathlib import Path
+from typing import BinaryIO
+
+from tetkik.errors import InputError, TetkikError
+
+_ENDINGS = frozenset({".dcm", ".dicom", ".ima", ".png", ".jpg", ".jpeg", ".tif", ".tiff"})
+_PREAMBLE = 128
+"""A DICOM file has the letters DICM after this many bytes (PS3.10, 7.1)."""
+
+
+def image_files(named: Sequence[str], source: str | None) -> Iterator[str | TetkikError]:
+    """Every file, in the order it was named; an error in the place of what is not there.
+
+    Args:
+        named: files, folders and quoted patterns such as `studies/**/*.dcm`.
+        source: a text file with one of these a line, `-` for the standard input, or None.
+    """
+    for name in named:
+        yield from _expanded(name)
+    if source is not None:
+        for line in _lines(source):
+            yield from _expanded(line)
+
+
+def _lines(source: str) -> Iterator[str]:
+    with _standard_input() if source == "-" else Path(source).open("rb") as file:
+        yield from _names(file)
+
+
+def _standard_input() -> BinaryIO:
+    """A reader of its own: Python must not end over a thread that still reads the shared one."""
+    if sys.stdin is None:  # it is closed
+        return BytesIO()
+    try:
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    except UnsupportedOperation:
+        return BytesIO(sys.stdin.buffer.read())
+
+
+def _names(lines: Iterable[bytes]) -> Iterator[str]:
+    for number, line in enumerate(lines):
+        # A name of a file is bytes: what is not UTF-8 in it comes through as it is.
+        name = os.fsdecode(line.removeprefix(b"\xef\xbb\xbf") if number == 0 else line).rstrip("\r\n")
+        if name:
+            yield name
+
+
+def _expanded(name: str) -> Iterator[str | TetkikError]:
+    """A name that is there is meant as it stands, even with a `*` or a `[` in it."""
+    if os.path.isdir(name):  # noqa: PTH112 - Path would turn ./-x into -x
+        yield from _within(name)
+    elif not os.path.lexists(name) and glob.has_magic(name):
+        found = sorted(path for path in glob.iglob(name, recursive=True) if os.path.isfile(path))  # noqa: PTH113, PTH207
+        if not found:
+            yield InputError("No file matches {pattern}; check the pattern.", pattern=name)
+        yield from found
+    else:
+        yield name
+
+
+def _within(folder: str) -> Iterator[str | TetkikError]:
+    """The images in a folder and the folders below it, by name; links to folders are not followed."""
+    empty = True
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = os.path.join(place, name)  # noqa: PTH118
+            if _is_image(path, name):
+                empty = False
+                yield path
+    if empty:
+        yield InputError("There is no image in the folder {folder}; check the path.", folder=folder)
+
+
+def _is_image(path: str, name: str) -> bool:
+    """By its ending, or by DICOM's magic word where it has none that says otherwise."""
+    if name.startswith(".") or name.upper() == "DICOMDIR":
+        return False
+    if os.path.splitext(name)[1].lower() in _ENDINGS:  # noqa: PTH122
+        return True
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(_PREAMBLE + 4)[_PREAMBLE:] == b"DICM"
+    except OSError:
+        return False

@@ -1,0 +1,24 @@
+"""Where a network looked: class activation maps, Grad-CAM, occlusion; on the image, as a picture."""
+
+from tetkik.findings.heatmaps.activation import ActivationMaps
+from tetkik.findings.heatmaps.choice import heatmaps_for
+from tetkik.findings.heatmaps.method import Heatmaps, Method, onto_image, scaled
+from tetkik.findings.heatmaps.occlusion import Occlusion
+from tetkik.findings.heatmaps.overlay import Legend, blended, coloured, draw
+from tetkik.findings.heatmaps.writer import HeatmapWriter, worth_showing
+
+__all__ = [
+    "ActivationMaps",
+    "HeatmapWriter",
+    "Heatmaps",
+    "Legend",
+    "Method",
+    "Occlusion",
+    "blended",
+    "coloured",
+    "draw",
+    "heatmaps_for",
+    "onto_image",
+    "scaled",
+    "worth_showing",
+]

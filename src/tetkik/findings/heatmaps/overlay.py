@@ -1,0 +1,185 @@
+"""A heatmap as a picture: the image, the image with the heat over it, and a legend that says what it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+from tetkik.findings.heatmaps.font import typeface, wrapped
+from tetkik.findings.heatmaps.method import Method
+from tetkik.findings.labels import label_name
+from tetkik.language import Language, Sentence, translate
+from tetkik.values import DISCLAIMER, Finding, ThresholdOn
+
+SIDE = 640
+"""Longer side of the image in the picture, in pixels."""
+_OPAQUE = 0.62
+_MARGIN = 20
+_PAPER, _INK, _QUIET, _HEED = (17, 17, 19), (236, 236, 236), (160, 160, 165), (240, 190, 80)
+# Matplotlib's "inferno" (CC0) from 3/16 up at every sixteenth: even steps of lightness, readable in grey and
+# with any colour vision. Its black end would hide the image and is left out.
+_ANCHORS = np.array(
+    [
+        (61, 9, 101), (87, 16, 110), (113, 25, 110), (138, 34, 106), (163, 44, 97), (188, 55, 84),
+        (210, 70, 68), (228, 90, 49), (241, 115, 29), (249, 142, 9), (252, 172, 17), (249, 203, 53),
+        (242, 234, 105),        (252, 255, 164),
+    ],
+    np.float32,
+)  # fmt: skip
+_METHODS = {
+    Method.CAM: Sentence("class activation map"),
+    Method.GRAD_CAM: Sentence("Grad-CAM"),
+    Method.OCCLUSION: Sentence("occlusion"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Legend:
+    """What stands under the picture. Nothing here says whose image it is.
+
+    Attributes:
+        finding: what the map is about.
+        method: how the map was made.
+        model: id and version.
+        language: of every word.
+        blurred: whether the image was blurred because there is text in it.
+    """
+
+    finding: Finding
+    method: Method
+    model: str
+    language: Language
+    blurred: bool = False
+
+
+def coloured(heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Heat as colours: (..., 3) for (...), 0 to 1."""
+    place = np.clip(heat, 0, 1) * (len(_ANCHORS) - 1)
+    steps = np.arange(len(_ANCHORS))
+    channels = [np.interp(place, steps, _ANCHORS[:, channel]) for channel in range(3)]
+    colours: NDArray[np.uint8] = np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
+    return colours
+
+
+def blended(picture: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The image with the heat over it: clear where there is little, so that the film stays readable.
+
+    Args:
+        picture: (rows, columns), uint8.
+        heat: (rows, columns), float32, 0 to 1.
+
+    Returns:
+        (rows, columns, 3), uint8.
+    """
+    # Nothing below a fifth of the peak, then rising evenly.
+    cover = (_OPAQUE * np.clip((heat - 0.2) / 0.6, 0, 1))[..., None]
+    mixed = picture[..., None] * (1 - cover) + coloured(heat) * cover
+    colours: NDArray[np.uint8] = np.rint(mixed).astype(np.uint8)
+    return colours
+
+
+def blurred(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The image so soft that no text can be read in it: (rows, columns), uint8."""
+    soft = Image.fromarray(picture).filter(ImageFilter.GaussianBlur(max(picture.shape) / 40))
+    return np.array(soft, np.uint8)
+
+
+def draw(picture: NDArray[np.uint8], heat: NDArray[np.float32], legend: Legend) -> Image.Image:
+    """The picture: the image, the same with the heat over it, the legend.
+
+    Args:
+        picture: (rows, columns), uint8, as it should be looked at.
+        heat: (rows, columns), float32, 0 to 1.
+        legend: what stands under it.
+
+    Returns:
+        RGB.
+    """
+    left = _fitted(Image.fromarray(picture).convert("RGB"))
+    right = _fitted(Image.fromarray(blended(picture, heat)))
+    width = max(2 * left.width + 3 * _MARGIN, 560)
+    words = _words(legend, width - 2 * _MARGIN)
+    height = left.height + 2 * _MARGIN + sum(size * 14 // 10 for _, size, _ in words) + 60
+    sheet = Image.new("RGB", (width, height), _PAPER)
+    room = (width - 3 * _MARGIN) // 2
+    sheet.paste(left, (_MARGIN + (room - left.width) // 2, _MARGIN))
+    sheet.paste(right, (2 * _MARGIN + room + (room - right.width) // 2, _MARGIN))
+    pen = ImageDraw.Draw(sheet)
+    line = left.height + 2 * _MARGIN
+    for text, size, ink in words[:2]:
+        pen.text((_MARGIN, line), text, font=typeface(size), fill=ink)
+        line += size * 14 // 10
+    _bar(sheet, line + 8, width, legend.language)
+    line += 44
+    for text, size, ink in words[2:]:
+        pen.text((_MARGIN, line), text, font=typeface(size), fill=ink)
+        line += size * 14 // 10
+    return sheet
+
+
+def _fitted(image: Image.Image) -> Image.Image:
+    scale = SIDE / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.LANCZOS)
+
+
+def _words(legend: Legend, width: int) -> list[tuple[str, int, tuple[int, int, int]]]:
+    """(line, size, colour); the colour bar comes after the second line."""
+    language, finding = legend.language, legend.finding
+    small = 15
+    by = translate(
+        "{model} · {method}",
+        language,
+        model=legend.model,
+        method=_METHODS[legend.method].in_language(language),
+    )
+    heed = [translate("Where the model looked, not where the disease is.", language)]
+    if legend.blurred:
+        heed.append(translate("Blurred, because the text in the image may name the patient.", language))
+    lines = [
+        (label_name(finding.label, language), 26, _INK),
+        (_figures(finding, language), 18, _INK),
+        *((text, 18, _HEED) for sentence in heed for text in wrapped(sentence, 18, width)),
+        *((text, small, _QUIET) for text in wrapped(by, small, width)),
+        *((text, small, _QUIET) for text in wrapped(DISCLAIMER[language], small, width)),
+    ]
+    return lines
+
+
+def _figures(finding: Finding, language: Language) -> str:
+    """The probability, or the score where none is calibrated; whether it reaches its threshold."""
+    if finding.probability is None:
+        value = translate("score {score:.2f}", language, score=finding.score)
+    else:
+        value = translate("probability {percent:.0f}%", language, percent=100 * finding.probability)
+    if finding.uncertain:
+        return f"{value} · {translate('unsure', language)}"
+    on_score = finding.threshold_on is ThresholdOn.SCORE
+    if on_score is not (finding.probability is None):  # a threshold on another scale than the value
+        verdict = translate("threshold reached" if finding.positive else "threshold not reached", language)
+        return f"{value} · {verdict}"
+    limit = finding.threshold or 0.0
+    threshold = (
+        f"{limit:.2f}" if on_score else translate("{percent}%", language, percent=f"{100 * limit:.0f}")
+    )
+    verdict = translate(
+        "threshold reached ({threshold})" if finding.positive else "threshold not reached ({threshold})",
+        language,
+        threshold=threshold,
+    )
+    return f"{value} · {verdict}"
+
+
+def _bar(sheet: Image.Image, top: int, width: int, language: Language) -> None:
+    """The colours from little to much, with the two words at their ends."""
+    pen = ImageDraw.Draw(sheet)
+    less, more = translate("little", language), translate("much", language)
+    left = _MARGIN + int(typeface(15).getlength(less)) + 10
+    right = min(width - _MARGIN - int(typeface(15).getlength(more)) - 10, left + 260)
+    colours = coloured(np.linspace(0, 1, right - left, dtype=np.float32))
+    sheet.paste(Image.fromarray(np.repeat(colours[None], 14, axis=0)), (left, top))
+    pen.text((_MARGIN, top - 3), less, font=typeface(15), fill=_QUIET)
+    pen.text((right + 10, top - 3), more, font=typeface(15), fill=_QUIET)

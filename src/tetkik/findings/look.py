@@ -1,0 +1,108 @@
+"""One look at a file: read, judged and prepared, and only what prediction needs of it kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tetkik.errors import InputError, TetkikError, file_fault
+from tetkik.imaging.gate import judge
+from tetkik.imaging.prepare import Preprocessing, to_square
+from tetkik.imaging.read import read_image
+from tetkik.language import Sentence
+from tetkik.values import Radiograph, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a look is to bring back.
+
+    Attributes:
+        preprocessing: of the network that the image is for.
+        gate: whether the quality gate judges it; where not, nothing is refused.
+        ages: youngest and oldest patient that the network was trained on, in years, where that is known.
+        picture: the longer side of a picture to look at, in pixels; 0 for none.
+    """
+
+    preprocessing: Preprocessing
+    gate: bool = True
+    ages: tuple[float, float] | None = None
+    picture: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """What is left of an image when it has been looked at: small, however large the file was.
+
+    Attributes:
+        verdict: of the quality gate; without a route and a reason where it did not judge.
+        square: (size, size), float32, 0 to 1, as `tetkik.imaging.prepare.to_square` gives it; None where the
+            image is refused.
+        sha256: of the file.
+        notes: what was done to the image.
+        degraded: whether it is a photograph of a film or the like.
+        picture: (rows, columns), uint8, the image as it should be looked at, where it was wished for.
+    """
+
+    verdict: Verdict
+    square: NDArray[np.float32] | None
+    sha256: str
+    notes: tuple[Sentence, ...] = ()
+    degraded: bool = False
+    picture: NDArray[np.uint8] | None = None
+
+
+def look(image: Radiograph, wish: Wish) -> Look:
+    """Judge an image and prepare it."""
+    verdict = judge(image, wish.ages) if wish.gate else Verdict(None)
+    read = verdict.suitable or not wish.gate
+    return Look(
+        verdict=verdict,
+        square=to_square(image, wish.preprocessing) if read else None,
+        sha256=image.sha256,
+        notes=image.notes,
+        degraded=image.degraded,
+        picture=picture_of(image, wish.picture) if read and wish.picture else None,
+    )
+
+
+def look_at(path: Path | str, wish: Wish) -> Look:
+    """Read a file, judge and prepare it.
+
+    Raises:
+        InputError: the file cannot be read as an image.
+    """
+    try:
+        return look(read_image(path), wish)
+    except TetkikError:
+        raise
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise file_fault(error) from None
+    except MemoryError:
+        raise InputError(
+            "{file} needs more memory than there is; leave it out, or convert it to a smaller image.",
+            file=path,
+        ) from None
+    except Exception as fault:
+        # Whatever a hostile or broken file makes a decoder do, it costs that file alone.
+        raise InputError(
+            "{file} could not be read ({fault}); look at it in another viewer, "
+            "and convert it if it opens there.",
+            file=path,
+            fault=type(fault).__name__,
+        ) from fault
+
+
+def picture_of(image: Radiograph, side: int) -> NDArray[np.uint8]:
+    """The image in 8 bits, its longer side at most `side` pixels: (rows, columns), uint8."""
+    grey = Image.fromarray(image.pixels.astype(np.float32))
+    scale = min(1.0, side / max(grey.size))
+    width, height = (max(1, round(length * scale)) for length in grey.size)
+    small = np.asarray(grey.resize((width, height), Image.Resampling.BILINEAR), np.float32)
+    bright: NDArray[np.uint8] = np.rint(np.clip(small / image.white, 0, 1) * 255).astype(np.uint8)
+    return bright

@@ -1,0 +1,150 @@
+"""Many files at once: looked at by several processes, answered in order, in bounded memory."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
+from pathlib import Path
+from queue import LifoQueue, SimpleQueue
+from threading import Semaphore, Thread
+
+from tetkik.errors import TetkikError
+from tetkik.findings.look import Look, Wish, look_at
+from tetkik.findings.worker import Worker
+
+BATCH = 16
+"""Most images in one run of the network."""
+_AHEAD = 2
+"""Files that are asked for beyond those being looked at, for each process, so that none waits."""
+
+Looked = tuple[str, Look | TetkikError]
+"""A file, as it was named, and what was seen of it."""
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def looks(
+    paths: Iterable[Path | str], wish: Wish, workers: int | None = None
+) -> Generator[list[Looked], None, None]:
+    """Look at files, in order, and hand on as many as are ready, at most `BATCH` at a time.
+
+    Args:
+        paths: the files; taken as they are needed.
+        wish: what each look is to bring back.
+        workers: processes; 0 looks in this process; None takes one for each core, and none for a single file.
+    """
+    remaining = iter(paths)
+    if workers is None:
+        first = list(islice(remaining, 2))
+        workers = usable_cores() if len(first) > 1 else 0
+        remaining = chain(first, remaining)
+    if workers == 0:
+        for path in remaining:
+            yield [_here(path, wish)]
+    else:
+        yield from _in_processes(remaining, wish, workers)
+
+
+def _here(path: Path | str, wish: Wish) -> Looked:
+    try:
+        return str(path), look_at(path, wish)
+    except TetkikError as error:
+        return str(path), error
+
+
+def _in_processes(paths: Iterable[Path | str], wish: Wish, count: int) -> Iterator[list[Looked]]:
+    everyone = [Worker(wish) for _ in range(count)]
+    # The one that was busy last goes first: a process is started only when all those before it are busy.
+    idle: LifoQueue[Worker] = LifoQueue()
+    for worker in everyone:
+        idle.put(worker)
+
+    def ask(path: Path | str) -> Looked:
+        worker = idle.get()
+        try:
+            return str(path), worker.look_at(path)
+        finally:
+            idle.put(worker)
+
+    pool = ThreadPoolExecutor(count, thread_name_prefix="look")
+    feed = _Feed(paths, lambda path: pool.submit(ask, path), count * _AHEAD + BATCH)
+    try:
+        yield from feed.in_order()
+    finally:
+        feed.stop()
+        pool.shutdown(wait=False, cancel_futures=True)
+        for _ in range(2):  # a thread may have been about to start a process when the first round came
+            for worker in everyone:
+                worker.close()
+            pool.shutdown()
+
+
+class _Feed:
+    """Hands files to the pool from a thread of its own, so that answers come out while more are awaited.
+
+    Args:
+        paths: the files; whatever fails in taking them is raised where the answers are taken.
+        submit: gives one to the pool.
+        most: files under way or waiting to be taken.
+    """
+
+    def __init__(
+        self, paths: Iterable[Path | str], submit: Callable[[Path | str], Future[Looked]], most: int
+    ) -> None:
+        self._paths = paths
+        self._submit = submit
+        self._room = Semaphore(most)
+        self._queue: SimpleQueue[Future[Looked] | BaseException | None] = SimpleQueue()
+        self._stopped = False
+        # A daemon: it may wait for a standard input that never ends.
+        Thread(target=self._run, name="feed", daemon=True).start()
+
+    def in_order(self) -> Iterator[list[Looked]]:
+        """The answers, in the order of the files, as many at a time as are ready."""
+        ahead: deque[Future[Looked] | BaseException | None] = deque()
+        while True:
+            if not ahead:
+                ahead.append(self._queue.get())
+            while not self._queue.empty():
+                ahead.append(self._queue.get())
+            batch = [self._taken(ahead.popleft())]
+            while len(batch) < BATCH and ahead and isinstance(ahead[0], Future) and ahead[0].done():
+                batch.append(self._taken(ahead.popleft()))
+            if batch == [None]:
+                return
+            yield [item for item in batch if item is not None]
+
+    def _taken(self, item: Future[Looked] | BaseException | None) -> Looked | None:
+        if isinstance(item, BaseException):
+            raise item
+        if item is None:
+            return None
+        looked = item.result()
+        self._room.release()
+        return looked
+
+    def stop(self) -> None:
+        """Hand out no more."""
+        self._stopped = True
+        self._room.release()
+
+    def _run(self) -> None:
+        end: BaseException | None = None
+        try:
+            for path in self._paths:
+                self._room.acquire()
+                if self._stopped:
+                    return
+                self._queue.put(self._submit(path))
+        except BaseException as fault:
+            end = fault
+        finally:
+            self._queue.put(end)

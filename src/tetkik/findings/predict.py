@@ -1,0 +1,173 @@
+"""One image in, the whole answer out: route, reasons, findings with probabilities, screening."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.bundle import Bundle
+from tetkik.errors import BundleCorrupt, BundleError, TetkikError
+from tetkik.findings.look import Look, Wish, look, look_at
+from tetkik.findings.model import FindingsModel, load_model
+from tetkik.findings.operating import OperatingPoints, screen
+from tetkik.findings.pipeline import looks
+from tetkik.imaging.prepare import normalise
+from tetkik.language import Language, Sentence
+from tetkik.settings import settings
+from tetkik.values import Finding, FindingsResult, Radiograph
+
+_UNGATED = Sentence(
+    "The quality gate was switched off: nothing is refused, and every label that the model was taught is "
+    "assessed."
+)
+_UNTAUGHT = Sentence("The model was taught nothing about this kind of image.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Study:
+    """An answer and the image that it was given to, as far as it is needed to explain the answer."""
+
+    result: FindingsResult
+    look: Look
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """A model with everything around it.
+
+    Attributes:
+        model: the network.
+        language: of reasons and notes.
+        gate: whether images are judged before they are read; off for evaluation only.
+        points: how each label's score is read; from the model's manifest.
+    """
+
+    model: FindingsModel
+    language: Language = Language.TR
+    gate: bool = True
+    points: OperatingPoints = field(init=False)
+
+    def __post_init__(self) -> None:
+        points = OperatingPoints.of(self.model.manifest, settings().rules_out_bound)
+        object.__setattr__(self, "points", points)
+
+    @property
+    def name(self) -> str:
+        """Id and version of the model."""
+        return self.model.manifest.name
+
+    def predict(self, path: Path | str) -> FindingsResult:
+        """The answer to one file.
+
+        Raises:
+            InputError: the file cannot be read as an image.
+        """
+        return self.study(path).result
+
+    def read(self, image: Radiograph, path: str = "") -> FindingsResult:
+        """The answer to an image that has been read, which `path` names."""
+        return self._answers([(path, look(image, self._wish(0)))])[0]
+
+    def study(self, path: Path | str, picture: int = 0) -> Study:
+        """The answer to one file, with what is needed to explain it.
+
+        Args:
+            path: the file.
+            picture: the longer side of the picture that is kept, in pixels.
+
+        Raises:
+            InputError: the file cannot be read as an image.
+        """
+        seen = look_at(path, self._wish(picture))
+        return Study(self._answers([(str(path), seen)])[0], seen)
+
+    def predict_many(
+        self, paths: Iterable[Path | str], workers: int | None = None
+    ) -> Iterator[FindingsResult | TetkikError]:
+        """The answers to many files, in order; an error in the place of a file that cannot be read.
+
+        Args:
+            paths: the files; taken as they are needed, so there may be any number.
+            workers: processes that read; 0 reads in this process; None takes one for each core.
+        """
+        for item in self.study_many(paths, workers):
+            yield item.result if isinstance(item, Study) else item
+
+    def study_many(
+        self, paths: Iterable[Path | str], workers: int | None = None, picture: int = 0
+    ) -> Iterator[Study | TetkikError]:
+        """As `predict_many`, with what is needed to explain each answer."""
+        for batch in looks(paths, self._wish(picture), workers):
+            results = iter(self._answers([(path, seen) for path, seen in batch if isinstance(seen, Look)]))
+            for _, seen in batch:
+                if isinstance(seen, BundleError):  # the gate's own network: no file is at fault
+                    raise seen
+                yield Study(next(results), seen) if isinstance(seen, Look) else seen
+
+    def _wish(self, picture: int) -> Wish:
+        return Wish(self.model.preprocessing, self.gate, self.points.ages, picture)
+
+    def _answers(self, seen: Sequence[tuple[str, Look]]) -> list[FindingsResult]:
+        squares = [item.square for _, item in seen if item.square is not None]
+        rows = iter(self._scores(squares))
+        return [self._answer(path, item, None if item.square is None else next(rows)) for path, item in seen]
+
+    def _scores(self, squares: Sequence[NDArray[np.float32]]) -> list[list[float]]:
+        if not squares:
+            return []
+        scores = self.model.scores(normalise(np.stack(squares), self.model.preprocessing))
+        if not np.isfinite(scores).all():
+            raise BundleCorrupt(
+                "The model {model} gives no finite score; its weights are damaged, train or import it again.",
+                model=self.name,
+            )
+        numbers: list[list[float]] = scores.astype(np.float64).tolist()
+        return numbers
+
+    def _answer(self, path: str, item: Look, scores: list[float] | None) -> FindingsResult:
+        """`scores` is None where the image was refused."""
+        route, reasons, notes = item.verdict.route, item.verdict.reasons, list(item.notes)
+        findings: tuple[Finding, ...] = ()
+        if scores is not None:
+            findings = self.points.read(scores, route)
+            if not any(finding.assessed for finding in findings):
+                notes.append(_UNTAUGHT)
+        if not self.gate:
+            notes.append(_UNGATED)
+        said = [reason.sentence.in_language(self.language) for reason in reasons]
+        return FindingsResult(
+            path=path,
+            route=route,
+            suitable=scores is not None,
+            reasons=tuple(said),
+            flaws=tuple(reason.flaw for reason in reasons),
+            screen=screen(findings, route),
+            findings=findings,
+            model=self.name,
+            sha256=item.sha256,
+            degraded=item.degraded,
+            # The gate gives some of what was done to an image as a reason.
+            notes=tuple(note for note in (n.in_language(self.language) for n in notes) if note not in said),
+            gated=self.gate,
+        )
+
+
+def load_findings(
+    model: str | Bundle | None = None, language: Language | None = None, *, gate: bool = True
+) -> Findings:
+    """Load a model for use.
+
+    Args:
+        model: an id, a path or an opened bundle; None takes the setting `findings_model`.
+        language: of the answers; None takes the setting `language`.
+        gate: whether images are judged before they are read; off for evaluation only.
+
+    Raises:
+        BundleError: no such model, damaged, or not for findings.
+    """
+    chosen = settings().findings_model if model is None else model
+    return Findings(load_model(chosen), language or settings().language, gate)

@@ -1,0 +1,245 @@
+"""Many files at once: order, bad ones in the middle, decoders that crash or hang, endings, bounded memory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from itertools import count, islice
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.findings.bundles import PREPROCESSING, make_findings_bundle
+from tetkik.errors import InputError, TetkikError, UsageError
+from tetkik.findings import worker as worker_module
+from tetkik.findings.look import Look, Wish, look_at
+from tetkik.findings.pipeline import BATCH, looks
+from tetkik.findings.predict import load_findings
+from tetkik.findings.worker import Worker
+
+WISH = Wish(PREPROCESSING, gate=False)
+# What a child of a test finds before all else: a reader that some file names make fail as no file should.
+TRAPS = """
+import sys
+class Trap:
+    def find_spec(self, name, path=None, target=None):
+        if name != "tetkik.findings.look":
+            return None
+        sys.meta_path.remove(self)
+        import os, time
+        import tetkik.imaging.read as read
+        whole = read.read_image
+        def read_image(path, **options):
+            name = os.path.basename(str(path))
+            print("noise of a decoder", flush=True)
+            if name.startswith("crash"):
+                os.abort()
+            if name.startswith("hang"):
+                time.sleep(600)
+            if name.startswith("once") and not os.path.exists(path + ".seen"):
+                open(path + ".seen", "w").close()
+                os.abort()
+            return whole(path, **options)
+        read.read_image = read_image
+        return None
+sys.meta_path.insert(0, Trap())
+"""
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Twelve small images, each of another brightness, and their paths."""
+    paths = []
+    for number in range(12):
+        pixels = np.random.default_rng(number).integers(0, 200, (40, 50)).astype(np.uint8)
+        paths.append(tmp_path / f"{number:02}.png")
+        Image.fromarray(pixels).save(paths[-1])
+    return paths
+
+
+@pytest.fixture
+def traps(tmp_path, monkeypatch):
+    """Children of this test fall into `TRAPS`."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(TRAPS)
+    monkeypatch.syspath_prepend(folder)
+
+
+@pytest.fixture
+def findings(tmp_path):
+    return load_findings(make_findings_bundle(tmp_path / "blobs"), gate=False)
+
+
+def answers(findings, paths, workers):
+    return [
+        type(item).__name__ if isinstance(item, TetkikError) else item.as_json()
+        for item in findings.predict_many(paths, workers)
+    ]
+
+
+def test_processes_give_the_same_answers_in_the_same_order(findings, images, tmp_path):
+    images[4].write_bytes(b"no image")
+    images.insert(7, tmp_path / "not there.png")
+    alone = answers(findings, images, 0)
+    assert answers(findings, images, 2) == alone
+    assert [number for number, item in enumerate(alone) if item == "InputError"] == [4, 7]
+    assert [item["path"] for item in alone if item != "InputError"] == [
+        str(path) for number, path in enumerate(images) if number not in (4, 7)
+    ]
+
+
+def test_no_file_and_one_file(findings, images):
+    assert answers(findings, [], None) == []
+    assert len(answers(findings, images[:1], None)) == 1
+
+
+def test_a_decoder_that_crashes_costs_its_file_alone(traps, images, tmp_path):
+    crash = shutil.copy(images[0], tmp_path / "crash.png")
+    order = [images[0], crash, images[1], crash, images[2]]
+    seen = [item for batch in looks(order, WISH, 2) for _, item in batch]
+    assert [isinstance(item, TetkikError) for item in seen] == [False, True, False, True, False]
+    assert "crash.png made its decoder crash" in str(seen[1])
+
+
+def test_a_process_that_was_ended_by_others_is_tried_again(traps, images, tmp_path):
+    once = shutil.copy(images[0], tmp_path / "once.png")
+    ((_, seen),) = next(looks([once], WISH, 1))
+    assert isinstance(seen, Look) and seen.sha256 == look_at(images[0], WISH).sha256
+
+
+def test_a_decoder_that_hangs_is_given_up(traps, images, tmp_path):
+    hang = shutil.copy(images[0], tmp_path / "hang.png")
+    reader = Worker(WISH, seconds=1.0)
+    try:
+        error = reader.look_at(hang)
+        assert isinstance(error, InputError)
+        assert "hang.png was given up after 1 seconds" in str(error)
+        assert not isinstance(reader.look_at(images[0]), TetkikError)
+    finally:
+        reader.close()
+
+
+def test_an_error_comes_back_whole(tmp_path):
+    reader = Worker(WISH)
+    try:
+        there = reader.look_at(tmp_path / "none.png")
+        with pytest.raises(InputError) as here:
+            look_at(tmp_path / "none.png", WISH)
+        assert isinstance(there, TetkikError)
+        assert (type(there), str(there)) == (here.type, str(here.value))
+        assert there.values == here.value.values
+    finally:
+        reader.close()
+
+
+def test_whatever_goes_wrong_in_reading_is_the_files_fault(monkeypatch, images):
+    def read_image(path):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("tetkik.findings.look.read_image", read_image)
+    with pytest.raises(InputError, match=r"00\.png could not be read \(ZeroDivisionError\)"):
+        look_at(images[0], WISH)
+
+
+def test_a_process_that_cannot_start_is_one_sentence(monkeypatch, images):
+    monkeypatch.setattr(worker_module, "_START", "raise SystemExit(1)")
+    with pytest.raises(UsageError, match="could not be started"):
+        list(looks(images, WISH, 2))
+
+
+def test_only_so_many_files_are_taken_ahead(images):
+    taken = 0
+
+    def endless():
+        nonlocal taken
+        for number in count():
+            taken += 1
+            yield images[number % len(images)]
+
+    stream = looks(endless(), WISH, 1)
+    got = sum(len(batch) for batch in islice(stream, 5))
+    time.sleep(0.3)
+    assert taken <= got + BATCH + 4
+    stream.close()
+
+
+def test_leaving_early_ends_the_processes(images, monkeypatch):
+    started = []
+    whole = subprocess.Popen
+
+    def noted(*arguments, **options):
+        started.append(whole(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", noted)
+    stream = looks(images * 20, WISH, 2)
+    next(stream)
+    stream.close()
+    assert started
+    assert all(process.poll() is not None for process in started)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("look", "feed"))]
+
+
+def test_answers_come_while_more_is_awaited(images):
+    more = threading.Event()
+
+    def paths():
+        yield images[0]
+        more.wait(60)
+        yield images[1]
+
+    stream = looks(paths(), WISH, 1)
+    assert [path for path, _ in next(stream)] == [str(images[0])]
+    more.set()
+    assert [path for path, _ in next(stream)] == [str(images[1])]
+    assert list(stream) == []
+
+
+def test_a_fault_in_taking_the_files_is_raised(images):
+    def paths():
+        yield images[0]
+        raise PermissionError(13, "Permission denied", "list.txt")
+
+    stream = looks(paths(), WISH, 1)
+    assert len(next(stream)) == 1
+    with pytest.raises(PermissionError):
+        next(stream)
+
+
+def test_modules_in_the_working_folder_are_not_run(tmp_path, images, monkeypatch):
+    for name in ("numpy", "tetkik", "json", "pydicom"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('taken in')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    assert [len(batch) for batch in looks(images[:1], WISH, 1)] == [1]
+
+
+def test_a_child_ends_with_its_parent(images):
+    code = (
+        "import sys, os\n"
+        "from tetkik.findings.worker import Worker\nfrom tetkik.findings.look import Wish\n"
+        "from tetkik.imaging.prepare import Preprocessing\n"
+        f"w = Worker(Wish(Preprocessing(64), gate=False)); w.look_at({str(images[0])!r})\n"
+        "print(w._process.pid, flush=True); os._exit(1)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    child = int(result.stdout)
+    for _ in range(100):
+        if not os.path.exists(f"/proc/{child}") and not _alive(child):  # noqa: PTH110
+            return
+        time.sleep(0.1)
+    pytest.fail("the child outlived its parent")
+
+
+def _alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
