@@ -4,7 +4,12 @@
 #   make test         every check: style, types, imports between rooms, tests
 #   make lint         the checks without the tests
 #   make docs         the reference pages, from the code
-#   make benchmarks   speed of the network; with DATA=complaints.csv the others too
+#   make benchmarks   speed of the networks; the others too with their data:
+#                       DATA=complaints.csv URGENCY=urgency.csv      triage
+#                       FILMS=DIR                                    labels from reports, heatmaps; DIR has
+#                                                                    labels.csv, images/, tables/
+#                       FILMS=DIR BACKBONE=mobilenet_v2_imagenet.pt  trains the built-in findings model, judges it
+#                       FILMS=DIR OTHERS=DIR                         the gate; OTHERS has no chest radiograph
 #   make clean        remove what the above made
 #
 # On Linux pip's default torch is a CUDA build of several gigabytes; the CPU build is enough for the tests:
@@ -16,7 +21,12 @@ PIP_ARGS ?=
 PYTEST_ARGS ?=
 DATA ?=
 URGENCY ?=
+FILMS ?=
+BACKBONE ?=
+OTHERS ?=
 BIN := $(VENV)/bin
+# Where the benchmarks train the built-in model of findings.
+MODEL := build/findings-mobilenet-cxr
 # What an installation depends on; the Python sources are used where they lie.
 BUILT_FROM := pyproject.toml $(wildcard src/tetkik/triage/linear/*.c)
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
@@ -41,6 +51,10 @@ docs: $(VENV)/.dev
 
 benchmarks: $(VENV)/.dev
 	$(BIN)/python benchmarks/triage_int8.py
+	$(BIN)/python benchmarks/imaging_decode.py
+	$(BIN)/python benchmarks/findings_speed.py
+	$(BIN)/python benchmarks/findings_predict.py
+	$(BIN)/python benchmarks/findings_training.py
 ifneq ($(DATA),)
 	$(BIN)/python benchmarks/triage.py --data "$(DATA)"
 	$(BIN)/python benchmarks/triage_speed.py --data "$(DATA)"
@@ -50,6 +64,17 @@ ifneq ($(DATA),)
 endif
 ifneq ($(URGENCY),)
 	$(BIN)/python benchmarks/triage_urgency.py --data "$(URGENCY)" --half all
+endif
+ifneq ($(FILMS),)
+	$(BIN)/python benchmarks/findings_labels.py --tables "$(FILMS)/tables" --csv "$(FILMS)/labels.csv"
+	$(BIN)/python benchmarks/findings_heatmaps.py --data "$(FILMS)"
+ifneq ($(BACKBONE),)
+	$(BIN)/python benchmarks/findings_embedded.py --data "$(FILMS)" --backbone "$(BACKBONE)" --out $(MODEL)
+	$(BIN)/python benchmarks/findings_quality.py --data "$(FILMS)" --backbone "$(BACKBONE)" --log $(MODEL)-log
+endif
+ifneq ($(OTHERS),)
+	$(BIN)/python benchmarks/imaging_gate.py --data "$(FILMS)/labels.csv" --others "$(OTHERS)"
+endif
 endif
 
 clean:
