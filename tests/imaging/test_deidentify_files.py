@@ -200,8 +200,9 @@ def test_text_in_the_pixels_is_refused_or_warned_of(tmp_path, film):
     content = file_with_text(tmp_path, film).read_bytes()
     with pytest.raises(InputError, match="text in its pixels"):
         deidentify_bytes(content, "f", SECRET)
-    _, _, warnings = deidentify_bytes(content, "f", SECRET, Options(burned_in=BurnedIn.WARN))
+    kept, _, warnings = deidentify_bytes(content, "f", SECRET, Options(burned_in=BurnedIn.WARN))
     assert len(warnings) == 1
+    assert pydicom.dcmread(io.BytesIO(kept)).BurnedInAnnotation == "YES"
 
 
 def test_a_file_that_says_it_has_text_is_believed(folder):

@@ -63,6 +63,8 @@ def deidentify_bytes(
         try:
             _refuse_others(dataset, name)
             warnings = _look_for_text(dataset, data, name, options)
+            if any(warning in (_WRITTEN_WITH_TEXT, _SAYS_TEXT) for warning in warnings):
+                dataset.BurnedInAnnotation = "YES"
             return *_rewritten(dataset, syntax, name, secret, options), warnings
         except (TetkikError, MemoryError):
             raise

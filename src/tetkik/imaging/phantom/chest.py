@@ -11,65 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tetkik.imaging.phantom.canvas import Canvas, Field, Mask, Points, bone, hump, spline, tube
-from tetkik.values import Sex, View
-
-RIGHT, LEFT = -1, 1
-"""The patient's sides, as signs of u: the patient's right is to the viewer's left."""
+from tetkik.imaging.phantom.bones import ribs, shoulders, spine
+from tetkik.imaging.phantom.build import LEFT, RIGHT, Build, mirrored
+from tetkik.imaging.phantom.canvas import Canvas, Field, Mask, Points, hump, spline, tube
 
 _SOFT, _AIR = 1.30, 0.84
-
-
-@dataclass(frozen=True)
-class Build:
-    """How one imaginary patient is made; the signs that move anatomy are in it.
-
-    Attributes:
-        heart: width of the heart, 1 is normal.
-        domes: how far each dome of the diaphragm stands above its usual place, in units: (right, left).
-        breast: thickness of the breasts, 0 to 1.
-        fat: thickness of the chest wall, 1 is normal.
-        vessels: prominence of the vessels, 1 is normal.
-        width: of the chest, 1 is normal.
-        tilt: sideways curve of the spine, in units.
-        view: PA or AP.
-    """
-
-    heart: float
-    domes: tuple[float, float]
-    breast: float
-    fat: float
-    vessels: float
-    width: float
-    tilt: float
-    view: View
-
-
-def build(rng: np.random.Generator, sex: Sex, view: View, signs: frozenset[str]) -> Build:
-    """An imaginary patient: variation by chance, and what the signs change of the anatomy."""
-    ap = view is View.AP
-    heart = rng.uniform(0.92, 1.08) + 0.12 * ap
-    rise = rng.normal(0, 0.012) + 0.035 * ap
-    right, left = rise, rise
-    vessels = rng.uniform(0.85, 1.1)
-    if "Cardiomegaly" in signs:
-        heart += 0.5
-    if "Emphysema" in signs:
-        heart, right, left, vessels = heart - 0.2, right - 0.07, left - 0.07, 0.55
-    if "Atelectasis" in signs:
-        left += 0.05
-    if "Edema" in signs:
-        heart, vessels = heart + 0.12, 1.5
-    return Build(
-        heart=heart,
-        domes=(right, left),
-        breast=rng.uniform(0.55, 1.0) if sex is Sex.FEMALE else rng.uniform(0.05, 0.2),
-        fat=rng.uniform(0.92, 1.1),
-        vessels=vessels,
-        width=rng.uniform(0.95, 1.03) * (0.97 if sex is Sex.FEMALE else 1.0),
-        tilt=rng.normal(0, 0.006),
-        view=view,
-    )
 
 
 @dataclass(frozen=True)
@@ -112,13 +58,9 @@ def draw_chest(canvas: Canvas, made: Build, rng: np.random.Generator) -> Chest:
     field += vessels
     field += 0.010 * canvas.texture(rng, 0.012) * lung + 0.012 * canvas.texture(rng, 0.05) * thickness
     field += _breasts(canvas, made) * canvas.soft(trunk)
-    field += _spine(canvas, made) + _ribs(canvas, made, lung) + _shoulders(canvas, made)
+    field += spine(canvas, made) + ribs(canvas, made, lung) + shoulders(canvas, made)
     aerated = {side: mask & ~heart for side, mask in lungs.items()}
     return Chest(canvas, field, vessels, aerated, heart, made)
-
-
-def _mirrored(points: list[tuple[float, float]], side: int, made: Build) -> Points:
-    return np.asarray(points) * [side * made.width, 1.0]
 
 
 def _body(canvas: Canvas, made: Build) -> tuple[Mask, Field]:
@@ -142,7 +84,7 @@ def _body(canvas: Canvas, made: Build) -> tuple[Mask, Field]:
         (0.440, 1.0),
         (0.460, 1.7),
     ]
-    outline = np.vstack([_mirrored(right, LEFT, made), _mirrored(right, RIGHT, made)[::-1]])
+    outline = np.vstack([mirrored(right, LEFT, made), mirrored(right, RIGHT, made)[::-1]])
     mask = canvas.inside(outline)
     soft = canvas.blur(mask.astype(np.float32), 0.03)
     depth = np.clip((soft - 0.5) * 2, 0, 1) ** 0.55
@@ -181,7 +123,7 @@ def _lung_outline(side: int, made: Build) -> Points:
         (0.044, 0.40),
         (0.046, 0.26),
     ]
-    return _mirrored(points, side, made)
+    return mirrored(points, side, made)
 
 
 def _heart_outline(made: Build) -> Points:
@@ -302,87 +244,3 @@ def _breasts(canvas: Canvas, made: Build) -> Field:
         field += canvas.ellipse(centre, (0.165, 0.155), tube, 0.2 * side)
     upper = np.clip((canvas.v - 0.48) / 0.25, 0, 1)
     return np.asarray(0.27 * made.breast * canvas.blur(field, 0.004) * upper)
-
-
-def _spine(canvas: Canvas, made: Build) -> Field:
-    """Vertebral bodies with bright end plates, darker discs, pedicles and spinous processes."""
-    pitch, half = 0.056, 0.033
-    sway = made.tilt * np.sin(canvas.v * 5)
-    across = np.abs(canvas.u - sway) / half
-    phase = ((canvas.v - 0.02) / pitch) % 1.0
-    edge = np.minimum(phase, 1 - phase)
-    body = np.clip((1.08 - across - 0.10 * np.cos(2 * np.pi * phase)) * 6, 0, 1)
-    disc, plate = np.exp(-((edge / 0.07) ** 2)), np.exp(-(((edge - 0.12) / 0.035) ** 2))
-    field = body * (0.12 - 0.055 * disc + 0.05 * plate + 0.05 * np.exp(-(((across - 0.95) / 0.1) ** 2)))
-    for index in range(-10, 30):
-        middle = 0.02 + (index + 0.5) * pitch
-        axis = made.tilt * np.sin(middle * 5)
-        for side in (RIGHT, LEFT):
-            pedicle = (side * 0.62 * half + axis, middle - 0.007)
-            field += 0.05 * canvas.ellipse(pedicle, (0.0075, 0.010), _ring, reach=1.6)
-        field += 0.045 * canvas.ellipse((axis, middle + 0.012), (0.008, 0.015), hump)
-    return np.asarray(canvas.blur(field.astype(np.float32), 0.0015))
-
-
-def _ring(distance: Field) -> Field:
-    return np.asarray(np.exp(-(((distance - 0.8) / 0.3) ** 2)))
-
-
-_WALL_AT = (0.08, 0.17, 0.28, 0.42, 0.57, 0.72, 0.90)
-_WALL = (0.150, 0.245, 0.293, 0.325, 0.343, 0.351, 0.345)
-"""Half the width of the rib cage, units, at the heights above."""
-
-
-def _ribs(canvas: Canvas, made: Build, lung: Field) -> Field:
-    """Twelve pairs; the hind limb runs down and outwards, the front limb down and inwards, as on a film."""
-    field = canvas.zeros()
-    for number in range(1, 13):
-        a = 0.088 + 0.0565 * (number - 1)
-        drop = 0.030 if number == 1 else 0.075 + 0.0065 * min(number, 8)
-        wall = 0.150 if number == 1 else float(np.interp(a + drop, _WALL_AT, _WALL))
-        wall *= {11: 0.86, 12: 0.62}.get(number, 1.0)
-        hind = [(0.030, a), (0.075, a - 0.012), (0.4 * wall + 0.02, a + 0.03 * drop)]
-        hind += [(0.72 * wall, a + 0.30 * drop), (0.92 * wall, a + 0.68 * drop)]
-        turn = (wall, a + 1.05 * drop)
-        front = [(0.975 * wall, a + 1.42 * drop), (0.85 * wall, a + 1.82 * drop)]
-        front += [(0.66 * wall, a + 2.14 * drop), (0.50 * wall, a + 2.30 * drop)]
-        knots = [*hind, turn, *(front if number <= 10 else [])]
-        # Where the rib turns round the side the beam runs along it; the front end fades into cartilage.
-        weights = [0.85, 0.95, 0.95, 1.0, 1.15, 1.35, 1.1, 0.85, 0.70, 0.0][: len(knots)]
-        widths = [0.0085, 0.0100, 0.0108, 0.0110, 0.0108, 0.0095, 0.0105, 0.0118, 0.0125, 0.0130][
-            : len(knots)
-        ]
-        for side in (RIGHT, LEFT):
-            line = spline(_mirrored(knots, side, made))
-            along = np.linspace(0, len(knots) - 1, len(line))
-            heavy = np.interp(along, range(len(knots)), weights)
-            field += canvas.stroke(line, np.interp(along, range(len(knots)), widths), bone, heavy)
-    shown = 0.45 + 0.55 * lung
-    return np.asarray(0.170 * canvas.blur(field, 0.0008) * shown)
-
-
-def _shoulders(canvas: Canvas, made: Build) -> Field:
-    """Clavicles, scapulae (turned out of the lungs in PA), the heads and shafts of the humeri."""
-    lift, out = (-0.03, 0.0) if made.view is View.AP else (0.0, 0.035)
-    field = canvas.zeros()
-    for side in (RIGHT, LEFT):
-        collar = [(0.028, 0.168), (0.075, 0.160 + lift / 2), (0.15, 0.128 + lift), (0.24, 0.098 + lift)]
-        line = spline(_mirrored([*collar, (0.32, 0.088 + lift / 2), (0.395, 0.072)], side, made))
-        share = np.linspace(0, 1, len(line))
-        field += canvas.stroke(line, 0.0105 + 0.0045 * (1 - share) ** 3, bone, 0.95 - 0.25 * share)
-        blade = [(0.295, 0.14), (0.302, 0.27), (0.325, 0.40), (0.335, 0.425)]
-        blade += [(0.355, 0.38), (0.395, 0.27), (0.415, 0.20), (0.405, 0.15)]
-        outline = _mirrored([(u + out, v) for u, v in blade], side, made)
-        field += 0.16 * canvas.soft(canvas.inside(outline), 0.006)
-        rim = spline(np.vstack([outline, outline[:1]]), closed=True)
-        heavy = np.interp(
-            np.linspace(0, 8, len(rim)), range(9), [0.05, 0.12, 0.25, 0.3, 0.32, 0.35, 0.3, 0.1, 0.05]
-        )
-        field += canvas.stroke(rim, 0.004, hump, heavy)
-        ridge = [(0.31 + out, 0.185), (0.37 + out, 0.140), (0.43, 0.092), (0.452, 0.088)]
-        field += canvas.stroke(spline(_mirrored(ridge, side, made)), 0.010, bone, 0.55)
-        head = (side * 0.480 * made.width, 0.150)
-        field += canvas.ellipse(head, (0.040, 0.043), lambda d: 0.42 * tube(np.minimum(d, 1)))
-        shaft = spline(_mirrored([(0.49, 0.17), (0.525, 0.26), (0.60, 0.55), (0.68, 0.95)], side, made))
-        field += canvas.stroke(shaft, np.linspace(0.032, 0.023, len(shaft)), bone, 0.9)
-    return np.asarray(0.30 * canvas.blur(field, 0.0014))

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from tetkik.errors import UsageError
 from tetkik.imaging.phantom.brain import draw_brain
+from tetkik.imaging.phantom.build import build
 from tetkik.imaging.phantom.canvas import Canvas, Field, Mask, Points, blur_pixels, spline, zoom
-from tetkik.imaging.phantom.chest import build, draw_chest
+from tetkik.imaging.phantom.chest import draw_chest
 from tetkik.imaging.phantom.signs import CHEST_SIGNS, draw_sign
 from tetkik.values import BRAIN_LABELS, Route, Sex, View
 

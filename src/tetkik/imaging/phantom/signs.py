@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tetkik.imaging.phantom.build import LEFT, RIGHT
 from tetkik.imaging.phantom.canvas import Field, Mask, hump, spline, tube
-from tetkik.imaging.phantom.chest import LEFT, RIGHT, Chest
+from tetkik.imaging.phantom.chest import Chest
 
 
 @dataclass(frozen=True)
