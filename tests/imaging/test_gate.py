@@ -194,6 +194,12 @@ def test_a_lateral_film_is_known_by_its_tags(view, description, expected):
     assert flaws(tagged(FILM, modality="DX", description=description, view=view)) == expected
 
 
+def test_a_lateral_chest_film_is_named_though_its_pixels_look_like_no_chest():
+    noise = np.random.default_rng(0).integers(0, WHITE, (300, 300)).astype(np.uint16)
+    verdict = tagged(noise, modality="CR", body_part="CHEST", view=View.LATERAL)
+    assert flaws(verdict) == {Flaw.LATERAL} and not verdict.suitable
+
+
 # Circumstances
 
 

@@ -48,6 +48,9 @@ def judge(
     said = claims_of(image)
     if said.machine is Machine.OTHER:
         return Verdict(None, (_refusal(_BY_MACHINE, modality=said.modality),))
+    if said.lateral and said.part is Part.CHEST and said.machine is not Machine.MAGNETIC:
+        # The network was taught frontal films alone: what it would say of this one means nothing.
+        return Verdict(Route.CHEST, (_LATERAL, *size_flaws(image)))
     classifier = classifier or built_in()
     seen = classifier.impression(image)
     route, doubt = _route(image, said, seen, classifier.limits)
@@ -60,6 +63,9 @@ def judge(
     return Verdict(route, tuple(sorted(reasons, key=lambda reason: _GRAVITY[reason.flaw])))
 
 
+_LATERAL = Reason(
+    Flaw.LATERAL, Sentence("The file says that this is a lateral film; send the frontal one (PA or AP).")
+)
 _GRAVITY = {flaw: place for place, flaw in enumerate(Flaw)}
 
 
@@ -127,8 +133,7 @@ def _pose_flaws(route: Route, said: Claims, seen: Impression, limits: Limits) ->
     if route is not Route.CHEST:
         return
     if said.lateral:
-        lateral = "The file says that this is a lateral film; send the frontal one (PA or AP)."
-        yield Reason(Flaw.LATERAL, Sentence(lateral))
+        yield _LATERAL
     if sum(seen.turned) >= limits.turned:
         yield Reason(Flaw.ROTATED, Sentence(_TURNED[seen.turned.index(max(seen.turned))]))
     if seen.cropped >= limits.cropped:
