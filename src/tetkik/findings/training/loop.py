@@ -347,6 +347,8 @@ class Learner:
         if self._work is not None and self._progress.best is not None:
             best = load_file(self._work.path / self._progress.best)
         self._network.load_state_dict(best if best is not None else dict(self._kept()))
+        # The main process deletes the file when it goes on; the others must have read it.
+        self._accelerator.wait_for_everyone()
 
     def _save(self) -> None:
         if self._work is not None and self._accelerator.is_main_process:
