@@ -23,12 +23,12 @@ import numpy as np
 import torch
 
 from tetkik.findings.networks import build, preprocessing_of
-from tetkik.findings.train import accelerator_for
 from tetkik.findings.training.lesson import Lesson
 from tetkik.findings.training.loop import Learner
-from tetkik.findings.training.options import Precision, TrainingOptions
+from tetkik.findings.training.options import TrainingOptions
 from tetkik.findings.training.soft_targets import last_layer
 from tetkik.findings.training.squares import KeptSquares
+from tetkik.training.precision import Precision, accelerator_for
 from tetkik.values import FINDING_LABELS
 
 TYPES = {Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}
@@ -125,7 +125,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|", flush=True)
     with (
         tempfile.TemporaryDirectory() as folder,
-        accelerator_for(options) as (accelerator, precision),
+        accelerator_for(options.precision, threads=options.threads) as (accelerator, precision),
     ):
         device = accelerator.device
         name = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {arguments.threads} threads"

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik import turkish
+from tetkik.training.precision import accelerator_for
 from tetkik.triage.calibration import ece, fit_temperature, softmax
 from tetkik.triage.data import read_complaints
 from tetkik.triage.metrics import decision_columns, decision_figures, predicted_labels, rank_of_truth
@@ -151,11 +152,14 @@ def encoder_logits(prepared: Any, options: TransformerOptions) -> NDArray[np.flo
     """Logits of every validation and test row from a fine-tuned encoder; the other rows stay 0."""
     import torch
 
-    from tetkik.triage.transformer.checkpoint import WorkFolder
+    from tetkik.training.checkpoint import WorkFolder
     from tetkik.triage.transformer.tokens import padded
 
     logits = np.zeros((len(prepared.truth), len(prepared.labels)), dtype=np.float32)
-    with tempfile.TemporaryDirectory() as folder, train.accelerator_for(options) as accelerator:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        accelerator_for(options.precision, find_unused=True, autocast=True) as (accelerator, _),
+    ):
         trained = train.fine_tune(accelerator, prepared, options, WorkFolder(Path(folder)), lambda *_: None)
         model = trained.model.eval()
         reader = trained.base.reader()

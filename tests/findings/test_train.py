@@ -30,12 +30,13 @@ from tetkik.errors import DataError, OutputError, TrainingError, UsageError
 from tetkik.findings.data import LabelledImages, read_labels
 from tetkik.findings.model import load_model
 from tetkik.findings.networks import registry
-from tetkik.findings.train import accelerator_for, train_findings
-from tetkik.findings.training.interrupt import Stopped
-from tetkik.findings.training.options import Precision, TeacherOptions, TeacherUse
+from tetkik.findings.train import train_findings
+from tetkik.findings.training.options import TeacherOptions, TeacherUse
 from tetkik.imaging.prepare import prepare
 from tetkik.imaging.read import read_image
 from tetkik.statistics import auroc
+from tetkik.training.interrupt import Stopped
+from tetkik.training.precision import Precision, accelerator_for
 from tetkik.values import FINDING_LABELS
 
 KIT = Path(__file__).with_name("train_kit.py")
@@ -326,7 +327,7 @@ def test_fp16_without_a_gpu_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with (
         pytest.raises(UsageError, match="fp16 needs a GPU"),
-        accelerator_for(quick_options(precision=Precision.FP16)),
+        accelerator_for(Precision.FP16),
     ):
         pass
 

@@ -12,18 +12,19 @@ from torch import nn
 
 from tetkik.errors import DataError, OutputError, TrainingError, UsageError
 from tetkik.findings.networks import build
-from tetkik.findings.training.checkpoint import WorkFolder, load_state, tensors_as_bytes
 from tetkik.findings.training.ema import MovingAverage
 from tetkik.findings.training.memory import plan_memory
 from tetkik.findings.training.options import (
-    Precision,
     TeacherOptions,
     TrainingOptions,
 )
-from tetkik.findings.training.progress import Epoch, Progress, epochs_csv, mean_auroc, rate_at
+from tetkik.findings.training.progress import Epoch, Progress, mean_auroc, rate_at
 from tetkik.findings.training.soft_targets import Scale, SoftTargets, last_layer, merged, read_teacher
 from tetkik.findings.training.tune import candidates, tuned
 from tetkik.imaging.prepare import Preprocessing
+from tetkik.training.checkpoint import WorkFolder, load_state, tensors_as_bytes
+from tetkik.training.log import rows_csv
+from tetkik.training.precision import Precision
 
 CPU = torch.device("cpu")
 SMALL = Preprocessing(size=32)
@@ -138,7 +139,9 @@ def test_the_mean_auroc_leaves_out_what_is_known_one_way():
 
 
 def test_the_log_says_nothing_where_nothing_was_measured():
-    rows = list(csv.DictReader(epochs_csv([Epoch("final", 1, 1e-4, 0.5, None, None, 12.5)]).splitlines()))
+    rows = list(
+        csv.DictReader(rows_csv([Epoch("final", 1, 1e-4, 0.5, None, None, 12.5)], Epoch).splitlines())
+    )
     assert rows[0]["mean_auroc"] == "" and float(rows[0]["training_loss"]) == 0.5
     story = Progress("final", 7, 0.25, [Epoch("final", 1, 1e-4, 0.5, 0.4, 0.7, 12.5)], 1)
     from dataclasses import asdict

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,20 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tetkik.bundle import Bundle, Task, open_bundle
-from tetkik.bundle.store import is_bundle
-from tetkik.errors import MissingExtra, OutputError, UsageError, as_fault_of
-from tetkik.findings.training.options import Precision, TrainingOptions
+from tetkik.errors import MissingExtra, as_fault_of
+from tetkik.findings.training.options import TrainingOptions
+from tetkik.training.output import check_target, silence
+from tetkik.training.precision import Precision, accelerator_for
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
     from tetkik.findings.data import LabelledImages
-    from tetkik.findings.training.checkpoint import WorkFolder
     from tetkik.findings.training.judgement import Judged, Reading
     from tetkik.findings.training.material import Material
     from tetkik.findings.training.memory import MemoryPlan
     from tetkik.findings.training.progress import Epoch
     from tetkik.findings.training.runs import Trained
     from tetkik.findings.training.tune import Trial
+    from tetkik.training.checkpoint import WorkFolder
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,17 +77,21 @@ def train_findings(
         MissingExtra: torch or its companions are not installed.
     """
     _need_libraries()
-    _check_target(out)
-    from tetkik.findings.training.checkpoint import WorkFolder, room_on_disk
+    check_target(out)
+    from tetkik.findings.networks import FAMILIES
     from tetkik.findings.training.material import check_labels, identity, prepare_material
     from tetkik.findings.training.writing import write_bundle
+    from tetkik.training.checkpoint import WorkFolder, room_on_disk
 
     check_labels(images, options)
     store = options.cache or out.parent / f".{out.name}.squares"
-    with accelerator_for(options) as (accelerator, precision):
+    # Classifiers of transformers may have layers without a part in the answer; ours have none.
+    with accelerator_for(
+        options.precision, threads=options.threads, find_unused=options.network not in FAMILIES
+    ) as (accelerator, precision):
         options = replace(options, precision=precision)
         main = accelerator.is_main_process
-        told = progress if main else _silence
+        told = progress if main else silence
         work = WorkFolder.beside(out)
         if main:
             with as_fault_of(out):
@@ -278,48 +281,6 @@ def plan_training(labels: tuple[str, ...], options: TrainingOptions) -> MemoryPl
     return plan_memory(network, preprocessing_for(options), options)
 
 
-@contextmanager
-def accelerator_for(options: TrainingOptions) -> Iterator[tuple[Any, Precision]]:
-    """The `accelerate.Accelerator` for these settings, and the numbers to train in.
-
-    Raises:
-        UsageError: fp16 without a GPU.
-    """
-    import torch
-    from accelerate import Accelerator, DistributedDataParallelKwargs
-    from accelerate.state import AcceleratorState
-
-    from tetkik.findings.networks import FAMILIES
-
-    cuda = torch.cuda.is_available()
-    precision = options.precision
-    if precision is Precision.AUTO:
-        precision = _quickest(cuda)
-    if precision is Precision.FP16 and not cuda:
-        raise UsageError("Precision fp16 needs a GPU; choose bf16 or fp32.")
-    threads = torch.get_num_threads()
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    try:
-        # Classifiers of transformers may have layers without a part in the answer; ours have none.
-        unused = DistributedDataParallelKwargs(find_unused_parameters=options.network not in FAMILIES)
-        yield Accelerator(mixed_precision="no", kwargs_handlers=[unused]), precision
-    finally:
-        torch.set_num_threads(threads)
-        # Or the next training of this process could not choose other settings.
-        AcceleratorState._reset_state()
-
-
-def _quickest(cuda: bool) -> Precision:
-    """bf16 only where the processor multiplies it: elsewhere it is slower than fp32."""
-    import torch
-
-    if cuda:
-        return Precision.BF16 if torch.cuda.is_bf16_supported(including_emulation=False) else Precision.FP16
-    told: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return Precision.BF16 if told.get("amx_bf16") or told.get("avx512_bf16") else Precision.FP32
-
-
 def _need_libraries() -> None:
     try:
         import accelerate  # noqa: F401
@@ -332,15 +293,3 @@ def _need_libraries() -> None:
         raise MissingExtra(
             "Training a network needs the package {name}; `pip install 'tetkik[torch]'`.", name=error.name
         ) from None
-
-
-def _check_target(out: Path) -> None:
-    """Before hours of training, not after."""
-    if out.exists() and not (out.is_dir() and (is_bundle(out) or not any(out.iterdir()))):
-        raise OutputError(
-            "{target} already holds something that is not a model bundle; choose another --out.", target=out
-        )
-
-
-def _silence(step: str, done: int, total: int | None) -> None:
-    """Progress of a process that is not the main one."""

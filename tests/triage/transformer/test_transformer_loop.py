@@ -11,9 +11,10 @@ from dataclasses import replace
 
 import pytest
 
+from tetkik.training.checkpoint import WorkFolder
+from tetkik.training.precision import accelerator_for
 from tetkik.triage.data import Complaints
 from tetkik.triage.transformer import train
-from tetkik.triage.transformer.checkpoint import WorkFolder
 from tetkik.triage.transformer.loop import FineTuner
 from tetkik.triage.transformer.options import Imbalance, TransformerOptions
 from tetkik.triage.transformer.plan import Epoch, Progress
@@ -28,7 +29,7 @@ def silent(step, done, total):
 def epochs(complaints: Complaints, options: TransformerOptions, folder) -> list[Epoch]:
     """Train without exporting."""
     prepared = prepare(complaints, options.seed)
-    with train.accelerator_for(options) as accelerator:
+    with accelerator_for(options.precision, find_unused=True, autocast=True) as (accelerator, _):
         work = WorkFolder(folder)
         found: list[Epoch] = train.fine_tune(accelerator, prepared, options, work, silent).progress.epochs
         return found
@@ -59,11 +60,12 @@ _ONE_OF_TWO = """
 import json, pickle, sys, warnings
 from pathlib import Path
 from tetkik.triage.transformer import train
-from tetkik.triage.transformer.checkpoint import WorkFolder
+from tetkik.training.checkpoint import WorkFolder
+from tetkik.training.precision import accelerator_for
 from tetkik.triage.transformer.prepare import prepare
 complaints, options, folder = pickle.load(open(sys.argv[1], "rb"))
 prepared = prepare(complaints, options.seed)
-with train.accelerator_for(options) as accelerator:
+with accelerator_for(options.precision, find_unused=True, autocast=True) as (accelerator, _):
     trained = train.fine_tune(accelerator, prepared, options, WorkFolder(folder), lambda *_: None)
     if accelerator.is_main_process:
         row = trained.progress.epochs[0]

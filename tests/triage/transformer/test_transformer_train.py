@@ -14,9 +14,9 @@ import pytest
 
 from tetkik.bundle import sha256_of
 from tetkik.errors import DataError, OutputError, TrainingError, UsageError
+from tetkik.training.checkpoint import WorkFolder
+from tetkik.training.interrupt import Stopped
 from tetkik.triage.data import Complaints
-from tetkik.triage.transformer.checkpoint import WorkFolder
-from tetkik.triage.transformer.loop import Stopped
 from tetkik.triage.transformer.train import train_transformer
 
 
@@ -122,7 +122,7 @@ def test_ctrl_c_then_kill_then_resume_is_as_if_nothing_had_happened(bundle, comp
     assert ended.returncode == -signal.SIGKILL
     task.unlink()
     latest = WorkFolder.beside(out).latest()
-    assert latest is not None and latest.name == "checkpoint-000036"
+    assert latest is not None and latest.name == "checkpoint-00000036"
 
     seen = []
     resumed = train_transformer(complaints, out, again, lambda step, done, total: seen.append(done))
@@ -149,15 +149,15 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_one_before(tmp_path):
     import resource
 
     work = WorkFolder(tmp_path)
-    work.save(1, b"weights", {}, {"best": None})
+    work.save(b"weights", {}, {"step": 1, "best": None})
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
     try:
         with pytest.raises(OutputError):
-            work.save(2, b"0" * 100_000, {}, {"best": None})
+            work.save(b"0" * 100_000, {}, {"step": 2, "best": None})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-000001"]
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-00000001"]
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,11 @@ from tetkik.findings.training.options import (
     Augmentation,
     ClassWeights,
     LossKind,
-    Precision,
     TeacherOptions,
     TeacherUse,
     TrainingOptions,
 )
+from tetkik.training.precision import Precision
 
 if TYPE_CHECKING:
     from tetkik.bundle import Bundle

@@ -13,7 +13,8 @@ from tetkik.cli.console import note, out, progress, t, warn, writing
 from tetkik.cli.tables import in_language
 from tetkik.cli.triage.evaluate import say_left_out
 from tetkik.errors import UsageError
-from tetkik.triage.transformer.options import DEFAULT_BASE, Imbalance, Precision, TransformerOptions
+from tetkik.training.precision import Precision
+from tetkik.triage.transformer.options import DEFAULT_BASE, Imbalance, TransformerOptions
 from tetkik.values import DEPARTMENTS, ProgressCallback
 
 if TYPE_CHECKING:

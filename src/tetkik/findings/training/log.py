@@ -11,8 +11,9 @@ import numpy as np
 
 from tetkik.findings.training.judgement import Judged
 from tetkik.findings.training.plots import training_curves
-from tetkik.findings.training.progress import Epoch, epochs_csv
+from tetkik.findings.training.progress import Epoch
 from tetkik.settings import settings
+from tetkik.training.log import rows_csv
 
 
 def log_folder(out: Path) -> Path:
@@ -42,7 +43,7 @@ def write_log(
         OSError: it cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "epochs.csv").write_text(epochs_csv(epochs), encoding="utf-8")
+    (folder / "epochs.csv").write_text(rows_csv(epochs, Epoch), encoding="utf-8")
     (folder / "curves.png").write_bytes(training_curves(epochs, settings().language))
     (folder / "scores.csv").write_text(scores_csv(judged, names, fold), encoding="utf-8")
 

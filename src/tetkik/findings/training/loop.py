@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,17 +23,17 @@ from torch import Tensor, nn
 from tetkik.errors import TrainingError
 from tetkik.findings.training.augment import augmented, plain
 from tetkik.findings.training.batches import Rows, fetched, in_steps, rows_of_epoch, steps_of_epoch
-from tetkik.findings.training.checkpoint import WorkFolder, load_state, tensors_as_bytes
 from tetkik.findings.training.ema import MovingAverage
 from tetkik.findings.training.freeze import keep_frozen_still
-from tetkik.findings.training.interrupt import Stopped, asked_to_stop
 from tetkik.findings.training.lesson import Lesson, logits_of, network_input, parameter_groups
 from tetkik.findings.training.losses import make_loss, teacher_entropy, teacher_regression
-from tetkik.findings.training.options import NO_AUGMENTATION, Precision, TeacherUse, TrainingOptions
-from tetkik.findings.training.progress import Epoch, Progress, epochs_csv, mean_auroc, rate_at
+from tetkik.findings.training.options import NO_AUGMENTATION, TeacherUse, TrainingOptions
+from tetkik.findings.training.progress import Epoch, Progress, mean_auroc, rate_at
 from tetkik.imaging.prepare import Preprocessing
-from tetkik.language import translate
-from tetkik.settings import settings
+from tetkik.training.checkpoint import WorkFolder, load_state, tensors_as_bytes
+from tetkik.training.interrupt import Stopped, asked_to_stop
+from tetkik.training.log import learned_by_heart, rows_csv, warn_of_memorising
+from tetkik.training.precision import Precision
 from tetkik.values import ProgressCallback
 
 log = logging.getLogger("tetkik.findings.training")
@@ -270,7 +269,7 @@ class Learner:
             self._keep_best(epoch)
         self._warn_of_divergence()
         if self._work is not None and self._accelerator.is_main_process:
-            self._work.write(f"{state.run}.csv", epochs_csv(state.epochs).encode())
+            self._work.write(f"{state.run}.csv", rows_csv(state.epochs, Epoch).encode())
         if not self._finished():
             self._save()
 
@@ -308,24 +307,12 @@ class Learner:
         return logits
 
     def _warn_of_divergence(self) -> None:
-        """Say once that validation loss has risen twice while training loss fell."""
-        rows = self._progress.epochs[-3:]
-        if self._progress.warned or len(rows) < 3 or self._lesson.validation is None:
-            return
-        losses = [(row.validation_loss or 0.0, row.training_loss) for row in rows]
-        if all(later[0] > earlier[0] and later[1] < earlier[1] for earlier, later in pairwise(losses)):
+        """Say so once."""
+        rows, validation = self._progress.epochs, [row.validation_loss for row in self._progress.epochs]
+        if not self._progress.warned and learned_by_heart([row.training_loss for row in rows], validation):
             self._progress.warned = True
             if self._accelerator.is_main_process:
-                log.warning(
-                    translate(
-                        "Validation loss has risen for two epochs while training loss fell ({before:.3f} to "
-                        "{now:.3f}): the network is learning its training rows by heart; fewer epochs or a "
-                        "lower learning rate may serve.",
-                        settings().language,
-                        before=losses[0][0],
-                        now=losses[-1][0],
-                    )
-                )
+                warn_of_memorising(log, validation)
 
     def _kept(self) -> dict[str, Tensor]:
         """The weights that are judged and kept: the moving average where there is one."""

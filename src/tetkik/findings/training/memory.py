@@ -10,8 +10,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from tetkik.findings.training.lesson import network_input
-from tetkik.findings.training.options import Precision, TrainingOptions
+from tetkik.findings.training.options import TrainingOptions
 from tetkik.imaging.prepare import Preprocessing
+from tetkik.training.precision import Precision
 
 _FP32 = 4
 _ADAM = 2

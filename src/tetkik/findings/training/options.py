@@ -9,6 +9,7 @@ from typing import Any
 
 from tetkik.errors import UsageError
 from tetkik.findings.thresholds import Rule
+from tetkik.training.precision import Precision
 
 REFERENCE_NETWORK = "densenet121"
 IMAGENET = "imagenet"
@@ -32,16 +33,6 @@ class ClassWeights(StrEnum):
     NONE = "none"
     BALANCED = "balanced"
     """Known absences over known presences of the label, up to a limit."""
-
-
-class Precision(StrEnum):
-    """The numbers in which the network is trained; its weights stay fp32."""
-
-    AUTO = "auto"
-    """bf16 where the processor or the GPU has it, fp16 on another GPU, fp32 on another CPU."""
-    FP32 = "fp32"
-    BF16 = "bf16"
-    FP16 = "fp16"
 
 
 class TeacherUse(StrEnum):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,14 +84,3 @@ def mean_auroc(scores: NDArray[np.floating], truth: NDArray[np.int8]) -> float |
         if area is not None:
             areas.append(area)
     return float(np.mean(areas)) if areas else None
-
-
-def epochs_csv(epochs: Sequence[Epoch]) -> str:
-    """The log as CSV; empty where nothing was measured."""
-    names = list(Epoch.__slots__)
-
-    def cell(value: object) -> str:
-        return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-
-    rows = [",".join(cell(getattr(row, name)) for name in names) for row in epochs]
-    return "\n".join([",".join(names), *rows]) + "\n"

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from tetkik.findings.networks import FAMILIES, build
 from tetkik.findings.networks.pooled import GridPooled
 from tetkik.findings.training.batches import Rows
-from tetkik.findings.training.checkpoint import WorkFolder, tensors_as_bytes
 from tetkik.findings.training.freeze import freeze
 from tetkik.findings.training.lesson import Lesson, logits_of
 from tetkik.findings.training.loop import Learner
@@ -25,6 +24,7 @@ from tetkik.findings.training.ridge import StageMeans, fit_ridge, refuse_many, s
 from tetkik.findings.training.soft_targets import TEACHER, Scale, SoftTargets, last_layer, merged
 from tetkik.findings.training.squares import Squares
 from tetkik.imaging.prepare import Preprocessing
+from tetkik.training.checkpoint import WorkFolder, tensors_as_bytes
 from tetkik.values import ProgressCallback
 
 Scores = NDArray[np.float32]

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from tetkik.bundle import sha256_of
 from tetkik.errors import InputError, TrainingError
-from tetkik.findings.training.checkpoint import room_on_disk
 from tetkik.imaging.prepare import Preprocessing, to_square
 from tetkik.imaging.read import read_image
+from tetkik.training.checkpoint import room_on_disk
 from tetkik.values import ProgressCallback
 
 Bytes = NDArray[np.uint8]

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tetkik.findings.training.checkpoint import WorkFolder
 from tetkik.findings.training.options import ClassWeights, LossKind, TrainingOptions
+from tetkik.training.checkpoint import WorkFolder
+from tetkik.training.halving import halved
 
 _RATES = (3e-5, 1e-3)
 _HEADS = (1.0, 3.0, 10.0)
 _AVERAGES = (0.0, 0.999)
-_HALVING = 3
-_FILE = "trials.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +59,7 @@ def tuned(
     *,
     keep: bool = True,
 ) -> tuple[TrainingOptions, tuple[Trial, ...]]:
-    """The best setting by mean AUROC on validation.
-
-    Successive halving (Jamieson and Talwalkar, 2016): all candidates get one epoch, the best third of them
-    three times as many, and so on up to the epochs asked for. Trials done are kept in the work folder, so
-    that a resumed training does not repeat them.
+    """The best setting by mean AUROC on validation, by successive halving.
 
     Args:
         options: the settings asked for; `tune` is the number of candidates.
@@ -73,39 +67,22 @@ def tuned(
         run: trains one setting, and gives its best mean AUROC and the epoch of it.
         keep: whether this process writes the trials down.
     """
-    file = work.path / _FILE
-    done = [Trial(**row) for row in json.loads(file.read_text("utf-8"))] if file.is_file() else []
-    tried: list[Trial] = []
-    alive, epochs = candidates(options), 1
-    while True:
-        results = []
-        for candidate in (replace(item, epochs=min(epochs, options.epochs)) for item in alive):
-            known = done[len(tried)] if len(tried) < len(done) else None
-            if known is None:
-                known = _trial(candidate, *run(candidate))
-                done.append(known)
-                if keep:
-                    work.write(_FILE, json.dumps([asdict(trial) for trial in done]).encode())
-            tried.append(known)
-            results.append((known.mean_auroc, candidate))
-        if epochs >= options.epochs:
-            best = max(results, key=lambda item: item[0])[1]
-            return best, tuple(tried)
-        survivors = max(1, len(results) // _HALVING)
-        order = sorted(range(len(results)), key=lambda index: -results[index][0])[:survivors]
-        alive, epochs = [alive[index] for index in sorted(order)], epochs * _HALVING
 
+    def trial(candidate: TrainingOptions, epochs: int) -> Trial:
+        area, best = run(replace(candidate, epochs=epochs))
+        return Trial(
+            candidate.learning_rate,
+            candidate.head_rate,
+            candidate.loss.value,
+            candidate.class_weights.value,
+            candidate.ema,
+            epochs,
+            area,
+            best,
+        )
 
-def _trial(options: TrainingOptions, mean_auroc: float, best_epoch: int) -> Trial:
-    return Trial(
-        options.learning_rate,
-        options.head_rate,
-        options.loss.value,
-        options.class_weights.value,
-        options.ema,
-        options.epochs,
-        mean_auroc,
-        best_epoch,
+    return halved(
+        candidates(options), options.epochs, trial, lambda tried: tried.mean_auroc, Trial, work, keep=keep
     )
 
 

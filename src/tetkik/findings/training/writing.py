@@ -14,11 +14,11 @@ from tetkik.bundle import Manifest, Metric, Task, bundle_id, render_card, staged
 from tetkik.findings.export import to_onnx
 from tetkik.findings.networks import FAMILIES
 from tetkik.findings.training.card import LIBRARIES, Taught, card_sections, summary
-from tetkik.findings.training.checkpoint import tensors_as_bytes
 from tetkik.findings.training.judgement import metrics_of, source_metrics
 from tetkik.findings.training.log import log_folder, write_log
 from tetkik.findings.training.material import Material
 from tetkik.findings.training.runs import label_network
+from tetkik.training.checkpoint import tensors_as_bytes
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:

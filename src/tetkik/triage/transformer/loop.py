@@ -9,24 +9,20 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
-from itertools import pairwise
-from types import FrameType
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from tetkik.errors import TrainingError
-from tetkik.language import translate
-from tetkik.settings import settings
 from tetkik.statistics import Ints
-from tetkik.triage.transformer.checkpoint import WorkFolder, load_state, tensors_as_bytes
+from tetkik.training.checkpoint import WorkFolder, load_state, tensors_as_bytes
+from tetkik.training.interrupt import Stopped, asked_to_stop
+from tetkik.training.log import learned_by_heart, rows_csv, warn_of_memorising
 from tetkik.triage.transformer.losses import make_loss
 from tetkik.triage.transformer.options import TransformerOptions
 from tetkik.triage.transformer.plan import (
@@ -34,7 +30,6 @@ from tetkik.triage.transformer.plan import (
     Progress,
     Rows,
     batches,
-    epochs_csv,
     figures_of,
     learning_rate_at,
     parameter_groups,
@@ -45,37 +40,6 @@ from tetkik.values import ProgressCallback
 log = logging.getLogger("tetkik.triage.transformer")
 
 _LARGEST_GRADIENT = 1.0
-
-
-class Stopped(TrainingError):
-    """Ctrl-C, or the machine was told to end; the state was saved."""
-
-    exit_status: ClassVar[int] = 130
-
-
-@contextmanager
-def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C or a termination came, so that a step can end before training does.
-
-    A second Ctrl-C acts at once.
-    """
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-
-    def note(number: int, _: FrameType | None) -> None:
-        asked.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield asked.is_set
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class FineTuner:
@@ -133,7 +97,7 @@ class FineTuner:
             TrainingError: the loss is no number.
             OutputError: the disk is full.
         """
-        with _asked_to_stop() as asked:
+        with asked_to_stop() as asked:
             while not self._finished():
                 self._epoch(progress, asked)
         self._take_best()
@@ -255,24 +219,12 @@ class FineTuner:
         return logits
 
     def _warn_of_divergence(self) -> None:
-        """Say once that validation loss has risen twice while training loss fell."""
-        rows = self._progress.epochs[-3:]
-        if self._progress.warned or len(rows) < 3:
-            return
-        pairs = list(pairwise(rows))
-        if all(b.validation_loss > a.validation_loss and b.training_loss < a.training_loss for a, b in pairs):
+        """Say so once."""
+        rows, validation = self._progress.epochs, [row.validation_loss for row in self._progress.epochs]
+        if not self._progress.warned and learned_by_heart([row.training_loss for row in rows], validation):
             self._progress.warned = True
             if self._accelerator.is_main_process:
-                log.warning(
-                    translate(
-                        "Validation loss has risen for two epochs while training loss fell ({before:.3f} to "
-                        "{now:.3f}): the network is learning its training rows by heart; fewer epochs or a "
-                        "lower learning rate may serve.",
-                        settings().language,
-                        before=rows[0].validation_loss,
-                        now=rows[-1].validation_loss,
-                    )
-                )
+                warn_of_memorising(log, validation)
 
     def _weights(self) -> dict[str, torch.Tensor]:
         weights: dict[str, torch.Tensor] = self._accelerator.unwrap_model(self._model).state_dict()
@@ -303,8 +255,6 @@ class FineTuner:
                 "optimizer": self._optimizer.state_dict(),
                 "scaler": scaler.state_dict() if scaler is not None else {},
             }
-            self._work.write("epochs.csv", epochs_csv(self._progress.epochs).encode())
-            self._work.save(
-                self._progress.step, tensors_as_bytes(self._weights()), state, asdict(self._progress)
-            )
+            self._work.write("epochs.csv", rows_csv(self._progress.epochs, Epoch).encode())
+            self._work.save(tensors_as_bytes(self._weights()), state, asdict(self._progress))
         self._accelerator.wait_for_everyone()

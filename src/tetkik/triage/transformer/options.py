@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from tetkik.errors import UsageError
+from tetkik.training.precision import Precision
 
 BIOBERTURK = "hazal/BioBERTurkcased-con-trM"
 """BERTurk trained on with Turkish biomedical text (Türkmen et al., J Healthc Inform Res 7, 2023, 433)."""
@@ -26,16 +27,6 @@ class Imbalance(StrEnum):
     """The log of the label's frequency is added to its logit while training (Menon et al., 2021)."""
     FOCAL = "focal"
     """Rows that are already right weigh less (Lin et al., 2017)."""
-
-
-class Precision(StrEnum):
-    """The numbers in which the network is trained; its weights stay fp32."""
-
-    AUTO = "auto"
-    """bf16 on a GPU that has it, fp16 on another GPU, fp32 on a CPU."""
-    FP32 = "fp32"
-    BF16 = "bf16"
-    FP16 = "fp16"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,13 +104,6 @@ def figures_of(logits: NDArray[np.float32], truth: Ints) -> tuple[float, float, 
     columns = decision_columns(truth, predicted_labels(probabilities), logits.shape[1], in_top3)
     figures = decision_figures(columns.sum(axis=0))
     return float(figures.accuracy), float(figures.macro_f1), float(figures.macro_precision)
-
-
-def epochs_csv(epochs: Sequence[Epoch]) -> str:
-    """The table of epochs as CSV."""
-    names = list(Epoch.__slots__)
-    rows = [",".join(f"{getattr(row, name):.6g}" for name in names) for row in epochs]
-    return "\n".join([",".join(names), *rows]) + "\n"
 
 
 def parameter_groups(model: Any) -> list[dict[str, Any]]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,20 +17,21 @@ from tetkik.bundle import (
     staged_folder,
     write_manifest,
 )
-from tetkik.bundle.store import is_bundle
-from tetkik.errors import MissingExtra, OutputError, UsageError, as_fault_of
+from tetkik.errors import MissingExtra, as_fault_of
 from tetkik.language import translate
 from tetkik.settings import settings
 from tetkik.statistics import Floats
+from tetkik.training.output import check_target, public_name, silence
+from tetkik.training.precision import accelerator_for
 from tetkik.triage.card import library_versions, measured
 from tetkik.triage.data import Complaints
-from tetkik.triage.transformer.options import Precision, TransformerOptions
+from tetkik.triage.transformer.options import TransformerOptions
 from tetkik.triage.transformer.prepare import Prepared, identity, prepare
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
+    from tetkik.training.checkpoint import WorkFolder
     from tetkik.triage.transformer.base import Base
-    from tetkik.triage.transformer.checkpoint import WorkFolder
     from tetkik.triage.transformer.export import Parity
     from tetkik.triage.transformer.plan import Progress
     from tetkik.triage.transformer.tune import Trial
@@ -64,19 +63,22 @@ def train_transformer(
         MissingExtra: torch or its companions are not installed.
     """
     _need_libraries()
-    _check_target(out)
+    check_target(out)
     prepared = prepare(complaints, options.seed)
 
-    from tetkik.triage.transformer.checkpoint import WorkFolder, room_on_disk
+    from tetkik.training.checkpoint import WorkFolder, room_on_disk
 
-    with accelerator_for(options) as accelerator:
+    with accelerator_for(options.precision, threads=options.threads, find_unused=True, autocast=True) as (
+        accelerator,
+        _,
+    ):
         main = accelerator.is_main_process
         work = WorkFolder.beside(out)
         if main:
             with as_fault_of(out):
                 work.begin(identity(prepared, options), options.resume)
         accelerator.wait_for_everyone()
-        told = progress if main else _silence
+        told = progress if main else silence
         try:
             trained = fine_tune(accelerator, prepared, options, work, told)
             if main:
@@ -154,10 +156,11 @@ def _write(
     prepared: Prepared, trained: Trained, out: Path, work: WorkFolder, progress: ProgressCallback
 ) -> None:
     """Export, calibrate, measure and write the bundle."""
+    from tetkik.training.checkpoint import tensors_as_bytes
+    from tetkik.training.log import rows_csv
     from tetkik.triage.transformer import report
-    from tetkik.triage.transformer.checkpoint import tensors_as_bytes
     from tetkik.triage.transformer.export import check_parity, export_fp32, quantise
-    from tetkik.triage.transformer.plan import epochs_csv
+    from tetkik.triage.transformer.plan import Epoch
 
     base, options, validation = trained.base, trained.options, prepared.split.validation
     with staged_folder(out) as stage:
@@ -186,9 +189,9 @@ def _write(
         calibrated = _calibrate(prepared, stage, base)
         name = options.id or bundle_id(out.resolve().name) or "triage-transformer"
         manifest = _manifest(prepared, trained, name, parity, calibrated)
-        (stage / "epochs.csv").write_text(epochs_csv(trained.progress.epochs), encoding="utf-8")
+        (stage / "epochs.csv").write_text(rows_csv(trained.progress.epochs, Epoch), encoding="utf-8")
         sections = report.card_sections(
-            _public_name(options.base),
+            public_name(options.base),
             prepared.counts(),
             prepared.labels,
             trained.progress.epochs,
@@ -244,7 +247,7 @@ def _manifest(
         ),
         training={
             **options.as_json(),
-            "base": _public_name(options.base),
+            "base": public_name(options.base),
             "best_epoch": trained.progress.best_epoch,
             "rows": {name: int(numbers.sum()) for name, numbers in prepared.counts()},
             "rows_left_out": prepared.complaints.left_out,
@@ -296,47 +299,6 @@ def _need_libraries() -> None:
         ) from None
 
 
-def _check_target(out: Path) -> None:
-    """Before hours of training, not after."""
-    if out.exists() and not (out.is_dir() and (is_bundle(out) or not any(out.iterdir()))):
-        raise OutputError(
-            "{target} already holds something that is not a model bundle; choose another --out.", target=out
-        )
-
-
-@contextmanager
-def accelerator_for(options: TransformerOptions) -> Iterator[Any]:
-    """The `accelerate.Accelerator` for these settings: device, processes, precision.
-
-    Raises:
-        UsageError: fp16 without a GPU.
-    """
-    import torch
-    from accelerate import Accelerator, DistributedDataParallelKwargs
-    from accelerate.state import AcceleratorState
-
-    cuda = torch.cuda.is_available()
-    precision = options.precision
-    if precision is Precision.AUTO:
-        precision = Precision.FP32
-        if cuda:
-            precision = Precision.BF16 if torch.cuda.is_bf16_supported() else Precision.FP16
-    if precision is Precision.FP16 and not cuda:
-        raise UsageError("Precision fp16 needs a GPU; choose bf16 or fp32.")
-    threads = torch.get_num_threads()
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    try:
-        yield Accelerator(
-            mixed_precision="no" if precision is Precision.FP32 else precision.value,
-            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-        )
-    finally:
-        torch.set_num_threads(threads)
-        # Or the next training of this process could not choose another precision.
-        AcceleratorState._reset_state()
-
-
 def _warn_of_int8(difference: float) -> None:
     from tetkik.triage.transformer.export import LARGEST_INT8_DIFFERENCE
     from tetkik.triage.transformer.loop import log
@@ -350,13 +312,3 @@ def _warn_of_int8(difference: float) -> None:
                 difference=difference,
             )
         )
-
-
-def _public_name(base: str) -> str:
-    """A hub id as it is; of a path the last part only, which tells nothing of the machine."""
-    path = Path(base).expanduser()
-    return path.resolve().name if path.exists() else base
-
-
-def _silence(step: str, done: int, total: int | None) -> None:
-    """Progress of a process that is not the main one."""

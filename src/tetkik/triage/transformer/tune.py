@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tetkik.triage.transformer.checkpoint import WorkFolder
+from tetkik.training.checkpoint import WorkFolder
+from tetkik.training.halving import halved
 from tetkik.triage.transformer.options import Imbalance, TransformerOptions
 
 _RATES = (1e-5, 1e-4)
-_HALVING = 3
-_FILE = "trials.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +51,7 @@ def tuned(
     *,
     keep: bool = True,
 ) -> tuple[TransformerOptions, tuple[Trial, ...]]:
-    """The best setting by macro-F1 on validation.
-
-    Successive halving (Jamieson and Talwalkar, 2016): all candidates get one epoch, the best third of them
-    three times as many, and so on up to the epochs asked for. Trials done are kept in the work folder, so
-    that a resumed training does not repeat them.
+    """The best setting by macro-F1 on validation, by successive halving.
 
     Args:
         options: the settings asked for; `tune` is the number of candidates.
@@ -65,30 +59,14 @@ def tuned(
         run: trains one setting, and gives its best macro-F1 and the epoch of it.
         keep: whether this process writes the trials down.
     """
-    file = work.path / _FILE
-    done = [Trial(**row) for row in json.loads(file.read_text("utf-8"))] if file.is_file() else []
-    tried: list[Trial] = []
-    alive, epochs = candidates(options), 1
-    while True:
-        results = []
-        for candidate in (replace(item, epochs=min(epochs, options.epochs)) for item in alive):
-            known = done[len(tried)] if len(tried) < len(done) else None
-            if known is None:
-                score, best = run(candidate)
-                known = Trial(
-                    candidate.learning_rate, candidate.epochs, candidate.imbalance.value, score, best
-                )
-                done.append(known)
-                if keep:
-                    work.write(_FILE, json.dumps([asdict(trial) for trial in done]).encode())
-            tried.append(known)
-            results.append((known.macro_f1, candidate))
-        if epochs >= options.epochs:
-            best_options = max(results, key=lambda item: item[0])[1]
-            return replace(best_options, tune=options.tune), tuple(tried)
-        survivors = max(1, len(results) // _HALVING)
-        order = sorted(range(len(results)), key=lambda index: -results[index][0])[:survivors]
-        alive, epochs = [alive[index] for index in sorted(order)], epochs * _HALVING
+
+    def trial(candidate: TransformerOptions, epochs: int) -> Trial:
+        score, best = run(replace(candidate, epochs=epochs))
+        return Trial(candidate.learning_rate, epochs, candidate.imbalance.value, score, best)
+
+    return halved(
+        candidates(options), options.epochs, trial, lambda tried: tried.macro_f1, Trial, work, keep=keep
+    )
 
 
 def trials_table(trials: Sequence[Trial]) -> str:

@@ -2,10 +2,10 @@
 
 .NAME.training/
   training.json         what is being trained, so that another training is not taken up by mistake
-  checkpoint-000120/    weights (safetensors), state of the optimiser, progress
+  checkpoint-00000120/  of the network being trained now: weights, optimiser, progress
   best-000002.safetensors
+  RUN.safetensors       a finished network (fold-0-member-1, final-member-0, …), with RUN.json, its story
   trials.json           settings already tried (`--tune`)
-  epochs.csv            the table so far
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tetkik.errors import OutputError, TetkikError, TrainingError
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _IDENTITY = "training.json"
+TRIALS = "trials.json"
 
 
 @contextmanager
@@ -81,10 +82,8 @@ class WorkFolder:
         if not self.has_progress():
             self.remove()
             self.path.mkdir(parents=True)
-            with room_on_disk(self.path):
-                self.write(
-                    _IDENTITY, json.dumps({"sha256": digest, "identity": json.loads(text)}, indent=2).encode()
-                )
+            content = {"sha256": digest, "identity": json.loads(text)}
+            self.write(_IDENTITY, json.dumps(content, indent=2).encode())
             return
         if not resume:
             raise TrainingError(
@@ -101,7 +100,8 @@ class WorkFolder:
 
     def has_progress(self) -> bool:
         """Whether there is anything worth keeping."""
-        return self.latest() is not None or (self.path / "trials.json").is_file()
+        finished = self.path.glob("*.safetensors")
+        return self.latest() is not None or (self.path / TRIALS).is_file() or any(finished)
 
     def remove(self) -> None:
         """Delete it all."""
@@ -122,14 +122,14 @@ class WorkFolder:
             partial.unlink(missing_ok=True)
         return self.path / name
 
-    def save(self, step: int, weights: bytes, state: Mapping[str, Any], progress: Mapping[str, Any]) -> None:
+    def save(self, weights: bytes, state: Mapping[str, Any], progress: Mapping[str, Any]) -> None:
         """Write a checkpoint, then delete the one before and best weights that it no longer names.
 
         Args:
-            step: steps done.
             weights: safetensors.
             state: of the optimiser: tensors, numbers, lists and dictionaries only.
-            progress: JSON values; `best` names the file with the best weights so far, or is None.
+            progress: JSON values; `step` is the number of steps done, `best` names the file with the best
+                weights so far, or is None.
 
         Raises:
             OutputError: the disk is full; the checkpoint before is untouched.
@@ -138,7 +138,7 @@ class WorkFolder:
 
         buffer = io.BytesIO()
         torch.save(dict(state), buffer)
-        target = self.path / f"checkpoint-{step:06d}"
+        target = self.path / f"checkpoint-{progress['step']:08d}"
         partial = self.path / f".{target.name}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         try:
@@ -151,16 +151,36 @@ class WorkFolder:
                 partial.rename(target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-        for old in self.path.glob("checkpoint-*"):
-            if old != target:
-                shutil.rmtree(old, ignore_errors=True)
-        for old in self.path.glob("best-*.safetensors"):
-            if old.name != progress.get("best"):
-                old.unlink(missing_ok=True)
+        self._tidy(keep={target.name, str(progress.get("best"))})
+
+    def finish(self, run: str, weights: bytes, story: Mapping[str, Any]) -> None:
+        """Write a finished network and drop its checkpoints.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        self.write(f"{run}.json", json.dumps(story).encode())
+        self.write(f"{run}.safetensors", weights)
+        self._tidy(keep=set())
+
+    def finished(self, run: str) -> tuple[Path, dict[str, Any]] | None:
+        """The weights of a finished network and its story."""
+        weights = self.path / f"{run}.safetensors"
+        if not weights.is_file():
+            return None
+        return weights, json.loads((self.path / f"{run}.json").read_text("utf-8"))
 
     def latest(self) -> Path | None:
-        """The newest whole checkpoint."""
+        """The newest whole checkpoint of the network being trained."""
         return max(self.path.glob("checkpoint-*"), default=None)
+
+    def _tidy(self, keep: set[str]) -> None:
+        for old in self.path.glob("checkpoint-*"):
+            if old.name not in keep:
+                shutil.rmtree(old, ignore_errors=True)
+        for old in self.path.glob("best-*.safetensors"):
+            if old.name not in keep:
+                old.unlink(missing_ok=True)
 
 
 def load_state(checkpoint: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:

@@ -1,0 +1,30 @@
+"""Where a training writes: looked at before hours of work, not after."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tetkik.bundle.store import is_bundle
+from tetkik.errors import OutputError
+
+
+def check_target(out: Path) -> None:
+    """Whether a bundle may be written at `out`.
+
+    Raises:
+        OutputError: something else is there.
+    """
+    if out.exists() and not (out.is_dir() and (is_bundle(out) or not any(out.iterdir()))):
+        raise OutputError(
+            "{target} already holds something that is not a model bundle; choose another --out.", target=out
+        )
+
+
+def public_name(base: str) -> str:
+    """A hub id as it is; of a path the last part only, which tells nothing of the machine."""
+    path = Path(base).expanduser()
+    return path.resolve().name if path.exists() else base
+
+
+def silence(step: str, done: int, total: int | None) -> None:
+    """Progress of a process that is not the main one."""
