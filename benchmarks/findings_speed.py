@@ -30,6 +30,8 @@ from numpy.typing import NDArray
 
 IMAGES = 48
 BATCHES = (1, 16)
+PAUSE = 0.05
+"""Seconds before each run, in which the threads of the runner before stop spinning."""
 LABELS = 22
 Images = NDArray[np.float32]
 Runner = Callable[[Images], Images]
@@ -90,12 +92,12 @@ def network(bundle: str | None, images: Images) -> Any:
         for part in model.modules():
             if isinstance(part, torch.nn.BatchNorm2d):
                 part.momentum = None  # the mean over all batches
-        sample = torch.from_numpy(images[:16])
-        for _ in range(2):
-            model(sample)
+        for part in (images[::3], images[1::3], images[2::3]):
+            model(torch.from_numpy(part))
         model.eval()
-        model.classifier.weight.mul_(1.5 / model(sample).std(dim=0).mean())
-        model.classifier.bias.sub_(model(sample).mean(dim=0))
+        logits = torch.cat([model(torch.from_numpy(part)) for part in np.split(images, 3)])
+        model.classifier.weight.mul_(1.5 / logits.std(dim=0).mean())
+        model.classifier.bias.copy_(-(logits * 1.5 / logits.std(dim=0).mean()).mean(dim=0))
     return model
 
 
@@ -166,6 +168,7 @@ def measure(runners: dict[str, Runner], images: Images, size: int, seconds: floa
     while time.perf_counter() < end or len(times[next(iter(times))]) < 3:
         batch = next(batches)
         for name, run in runners.items():
+            time.sleep(PAUSE)
             start = time.perf_counter()
             run(batch)
             times[name].append(time.perf_counter() - start)
