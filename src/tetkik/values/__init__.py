@@ -1,5 +1,6 @@
 """The vocabulary: the frozen types that travel between rooms. Valid once constructed."""
 
+from tetkik.values.caption import CaptionResult
 from tetkik.values.common import DISCLAIMER, ProgressCallback
 from tetkik.values.complaint import (
     DEPARTMENTS,
@@ -42,6 +43,7 @@ __all__ = [
     "FINDING_LABELS",
     "NIH_LABELS",
     "NORMAL_LABELS",
+    "CaptionResult",
     "DepartmentScore",
     "Evidence",
     "FileFormat",

@@ -1,0 +1,1 @@
+"""The architectures: each wraps its transformers classes as a `CaptionNetwork`."""

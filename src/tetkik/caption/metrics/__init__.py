@@ -1,0 +1,1 @@
+"""How a caption is judged: the metrics of the field, equal to their reference programs."""

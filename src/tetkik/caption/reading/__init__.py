@@ -1,0 +1,1 @@
+"""The page with images and captions that a person reads."""

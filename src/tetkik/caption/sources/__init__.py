@@ -1,0 +1,1 @@
+"""Where captioned images come from: each reader gives rows of one kind."""

@@ -1,0 +1,1 @@
+"""How a captioner is trained: adapters on a frozen model whose image features are computed once."""
