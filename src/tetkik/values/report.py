@@ -1,0 +1,290 @@
+"""What travels between rooms about a report: passages, sentences with their evidence, marks, the draft."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from tetkik.language import Language, Sentence
+
+
+class Section(StrEnum):
+    """A part of a report, in the order in which it is read."""
+
+    TECHNIQUE = "technique"
+    FINDINGS = "findings"
+    IMPRESSION = "impression"
+    RECOMMENDATION = "recommendation"
+
+
+class Side(StrEnum):
+    """Where in a paired organ."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    BOTH = "both"
+
+
+class Certainty(StrEnum):
+    """How sure a sentence sounds of what it asserts, by the calibrated probability.
+
+    A finding below its threshold is never asserted, however likely, so the scale begins at `POSSIBLE`.
+    """
+
+    CERTAIN = "certain"
+    PROBABLE = "probable"
+    POSSIBLE = "possible"
+
+
+class PassageKind(StrEnum):
+    """What a passage tells."""
+
+    DEFINITION = "definition"
+    SIGNS = "signs"
+    DIFFERENTIAL = "differential"
+    FOLLOW_UP = "follow_up"
+    """What is usually recommended."""
+    LIMITS = "limits"
+    """What an image or a model of this kind cannot show."""
+    HOSPITAL = "hospital"
+    """From a hospital's own document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of text that a report may lean on.
+
+    Attributes:
+        id: unique in the library, such as `effusion-signs-tr`; of a hospital's own `doc-NAME-3`.
+        language: of the text.
+        kind: what it tells.
+        label: the shared label that it is about; None for general ones.
+        title: a few words.
+        text: a few sentences.
+        source: the literature reference, or the hospital's document.
+    """
+
+    id: str
+    language: Language
+    kind: PassageKind
+    label: str | None
+    title: str
+    text: str
+    source: str
+
+
+class BasisKind(StrEnum):
+    """What a sentence of a report may lean on."""
+
+    FINDING = "finding"
+    """A label above its threshold."""
+    ABSENCE = "absence"
+    """A label whose absence the model has the measured right to state."""
+    NOT_ASSESSED = "not_assessed"
+    """Labels that the model was never taught, or that the image does not allow."""
+    PASSAGE = "passage"
+    QUALITY = "quality"
+    """A warning of the quality gate, or what was done to the image."""
+    TECHNIQUE = "technique"
+    """What the file says of how it was made."""
+    HISTORY = "history"
+    """The clinical question, in the words of the referrer."""
+    PRIOR = "prior"
+    """The findings of an earlier image."""
+    CAPTION = "caption"
+    """The words of a captioner: of little authority, quoted as such."""
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """One thing that a sentence leans on.
+
+    Attributes:
+        kind: what it is.
+        key: the label, the passage's id, or the name of the input (`history`); unique with `kind`.
+        probability: of a finding, calibrated; None where there is none.
+        side: of a finding, where localisation was measured and passes.
+    """
+
+    kind: BasisKind
+    key: str
+    probability: float | None = None
+    side: Side | None = None
+
+    @property
+    def id(self) -> str:
+        """How a sentence cites it: `finding:Effusion`, `passage:effusion-signs-tr`."""
+        return f"{self.kind}:{self.key}"
+
+
+class Fault(StrEnum):
+    """What the grounding check can say against a sentence."""
+
+    NOT_FOUND = "not_found"
+    """It asserts what was not found."""
+    DENIES_FOUND = "denies_found"
+    """It denies what was found."""
+    DENIES_UNPROVEN = "denies_unproven"
+    """It denies what the model has no measured right to deny."""
+    SIDE = "side"
+    """It names another side than the finding's, or one that nobody measured."""
+    MEASUREMENT = "measurement"
+    """It states a number or a size that nobody measured."""
+    CITATION = "citation"
+    """It cites what does not exist, or what does not hold it."""
+    COMPARISON = "comparison"
+    """It compares with an earlier image that was not given, or wrongly."""
+    FOREIGN = "foreign"
+    """It is no sentence of a report: an instruction, an address, a name, code."""
+
+
+class Decision(StrEnum):
+    """What a person decided about a mark."""
+
+    KEPT = "kept"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One objection of the grounding check; a draft cannot be signed while a mark has no decision.
+
+    Attributes:
+        fault: what is wrong.
+        reason: in words, for the radiologist.
+        start: first character of the words in the sentence.
+        end: after the last one.
+        decision: of a person; None as long as nobody decided.
+    """
+
+    fault: Fault
+    reason: Sentence
+    start: int
+    end: int
+    decision: Decision | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DraftSentence:
+    """One sentence of a report with what it leans on.
+
+    Attributes:
+        text: as it is read.
+        section: where it stands.
+        evidence: ids of the draft's evidence; never empty for what a composer wrote.
+        certainty: how sure it sounds; None where it asserts no finding.
+        marks: objections of the grounding check.
+    """
+
+    text: str
+    section: Section
+    evidence: tuple[str, ...] = ()
+    certainty: Certainty | None = None
+    marks: tuple[Mark, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise ValueError("a sentence without words")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A report that nobody has signed.
+
+    Attributes:
+        language: of its sentences.
+        sentences: in reading order; sections in the order of `Section`.
+        evidence: everything that a sentence may cite, in the order of first use.
+        passages: those that were cited, for the list of references.
+        writer: `composer`, or the name of the language model.
+        model: the bundle that found the findings; None for a text that came from elsewhere.
+        notices: what the reader must know of how it came about, such as a language model that was down.
+        exercise: whether it is an example for teaching and about no patient.
+    """
+
+    language: Language
+    sentences: tuple[DraftSentence, ...]
+    evidence: tuple[Basis, ...] = ()
+    passages: tuple[Passage, ...] = ()
+    writer: str = "composer"
+    model: str | None = None
+    notices: tuple[Sentence, ...] = ()
+    exercise: bool = False
+
+    def __post_init__(self) -> None:
+        order = list(Section)
+        places = [order.index(sentence.section) for sentence in self.sentences]
+        if places != sorted(places):
+            raise ValueError("the sections of a draft stand in reading order")
+
+    def section(self, section: Section) -> tuple[DraftSentence, ...]:
+        """The sentences of one section."""
+        return tuple(sentence for sentence in self.sentences if sentence.section is section)
+
+    @property
+    def open_marks(self) -> int:
+        """Objections that nobody has decided; the draft cannot be signed before there are none."""
+        return sum(mark.decision is None for sentence in self.sentences for mark in sentence.marks)
+
+    def as_json(self) -> dict[str, Any]:
+        """The draft as `report draft --json` prints it; reasons and notices in the draft's language."""
+        return {
+            "language": self.language,
+            "writer": self.writer,
+            "model": self.model,
+            "exercise": self.exercise,
+            "notices": [notice.in_language(self.language) for notice in self.notices],
+            "sentences": [
+                {
+                    "section": item.section,
+                    "text": item.text,
+                    "evidence": list(item.evidence),
+                    "certainty": item.certainty,
+                    "marks": [
+                        {
+                            "fault": mark.fault,
+                            "reason": mark.reason.in_language(self.language),
+                            "start": mark.start,
+                            "end": mark.end,
+                            "decision": mark.decision,
+                        }
+                        for mark in item.marks
+                    ],
+                }
+                for item in self.sentences
+            ],
+            "evidence": [
+                {
+                    "id": item.id,
+                    "kind": item.kind,
+                    "key": item.key,
+                    "probability": None if item.probability is None else round(item.probability, 6),
+                    "side": item.side,
+                }
+                for item in self.evidence
+            ],
+            "passages": [
+                {"id": item.id, "title": item.title, "text": item.text, "source": item.source}
+                for item in self.passages
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ReportInput:
+    """Everything that a draft is made of beside the findings themselves.
+
+    Attributes:
+        history: the clinical question, in the words of the referrer; data, never an instruction.
+        caption: of a captioner.
+        sides: of positive findings whose localisation was measured and passes.
+        technique: what the file says of how it was made, such as `PA`; None where unknown.
+        warnings: of the quality gate and of the reading, as sentences.
+    """
+
+    history: str = field(default="", repr=False)
+    caption: str = field(default="", repr=False)
+    sides: tuple[tuple[str, Side], ...] = ()
+    technique: str | None = None
+    warnings: tuple[Sentence, ...] = ()
