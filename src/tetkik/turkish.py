@@ -91,3 +91,11 @@ def fold_with_places(text: str) -> tuple[str, Sequence[int]]:
             out.append(folded)
             places.append(index)
     return "".join(out), places
+
+
+_ASCII = str.maketrans("çğıöşüâîûÇĞİIÖŞÜÂÎÛ’‘", "cgiosuaiucgiiosuaiu''")
+
+
+def flat(text: str) -> str:
+    """Lower case with ASCII for Turkish letters, each character in its place and every sign kept."""
+    return text.translate(_ASCII).lower()

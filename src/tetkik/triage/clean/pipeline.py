@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from tetkik.errors import NO_ROOM, InputError, TetkikError, UsageError, file_fault
 from tetkik.language import Language
+from tetkik.privacy import Personal, mask
 from tetkik.triage.clean.aliases import Departments, is_no_label, tidy
-from tetkik.triage.clean.mask import Personal, mask
 from tetkik.triage.clean.read import read_rows
 from tetkik.triage.clean.report import check_report, write_report
 from tetkik.triage.clean.rows import Columns, RawRow, Reason, Repair

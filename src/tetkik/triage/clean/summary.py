@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.errors import TetkikError
-from tetkik.triage.clean.mask import Personal
+from tetkik.privacy import Personal
 from tetkik.triage.clean.rows import Reason, Repair
 
 

@@ -13,6 +13,7 @@ from importlib import resources
 
 from tetkik.triage.clean.decode import restore
 from tetkik.triage.clean.rows import Repair
+from tetkik.turkish import flat
 
 _TAGS = (
     "a|abbr|address|article|aside|audio|b|base|big|blockquote|body|br|button|canvas|caption|center|"
@@ -128,14 +129,6 @@ def _adverts() -> tuple[tuple[str, re.Pattern[str]], ...]:
     """Each pattern with the letters that a text must hold before it is worth trying."""
     table = tomllib.loads(resources.files(__package__).joinpath("adverts.toml").read_text("utf-8"))
     return tuple((entry["hint"], re.compile(entry["pattern"])) for entry in table["advert"])
-
-
-_ASCII = str.maketrans("çğıöşüâîûÇĞİIÖŞÜÂÎÛ’‘", "cgiosuaiucgiiosuaiu''")
-
-
-def flat(text: str) -> str:
-    """Lower case with ASCII for Turkish letters, each character in its place and every sign kept."""
-    return text.translate(_ASCII).lower()
 
 
 def without_adverts(text: str) -> tuple[str, tuple[str, ...]]:

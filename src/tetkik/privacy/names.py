@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from importlib import resources
 
-from tetkik.triage.clean.text import flat
+from tetkik.turkish import flat
 
 _WORD = re.compile(r"[^\W\d_]+")
 _TITLES = frozenset("dr drr prof profesor doc docent op opr operator uz uzm yrd".split())  # noqa: SIM905

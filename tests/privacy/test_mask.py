@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from tetkik.triage.clean import Personal, find_personal, mask
-from tetkik.triage.clean.numbers import is_iban, is_tckn
+from tetkik.privacy import Personal, find_personal, mask
+from tetkik.privacy.numbers import is_iban, is_tckn
 
 
 def tckn(first_nine: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tetkik.triage.clean import names, numbers
+from tetkik.privacy import names, numbers
 
 
 class Personal(StrEnum):

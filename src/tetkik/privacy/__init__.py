@@ -1,0 +1,7 @@
+"""Personal data in free text: found by its digits and by the words around it, and replaced by tokens."""
+
+from __future__ import annotations
+
+from tetkik.privacy.mask import Found, Masked, Personal, find_personal, mask
+
+__all__ = ["Found", "Masked", "Personal", "find_personal", "mask"]
