@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tetkik.errors import DataError
 from tetkik.triage.clean import Repair, departments
 from tetkik.triage.clean.aliases import is_no_label, tidy
-from tetkik.triage.clean.text import flat, has_words, plain, readable, without_adverts, without_markup
+from tetkik.triage.clean.text import has_words, plain, readable, without_adverts, without_markup
+from tetkik.turkish import flat
 from tetkik.values import DEPARTMENTS
 
 # ---- letters
