@@ -28,7 +28,7 @@ from tetkik.findings.heatmaps import (
     scaled,
     worth_showing,
 )
-from tetkik.findings.heatmaps.font import typeface, wrapped
+from tetkik.drawing.typeface import typeface, wrapped
 from tetkik.findings.model import load_model
 from tetkik.findings.operating import OperatingPoint
 from tetkik.findings.predict import load_findings

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from tests.findings.bundles import TAUGHT, blob_image, make_findings_bundle, sensitivity
 from tetkik.errors import BundleCorrupt, BundleError
-from tetkik.findings.labels import label_name
 from tetkik.findings.operating import OperatingPoint, OperatingPoints, platt, screen
 from tetkik.findings.predict import load_findings
 from tetkik.language import Language
 from tetkik.settings import settings
 from tetkik.values import FINDING_LABELS, FileFormat, Flaw, Radiograph, Route, ThresholdOn
+from tetkik.values.naming import label_name
 
 BLOB = blob_image(0.3, 0.6)
 PLAIN = Radiograph(np.full((64, 64), 40, np.uint8), 255, FileFormat.PNG, "0" * 64)

@@ -11,12 +11,12 @@ import numpy as np
 
 from tetkik.drawing import Picture, check_target, page_environment, write_files
 from tetkik.findings.figures import Evaluation
-from tetkik.findings.labels import label_name
 from tetkik.findings.plots import pictures
 from tetkik.findings.reading import ROUTES
 from tetkik.findings.slices import DIMENSIONS
 from tetkik.language import Language
 from tetkik.values import Route
+from tetkik.values.naming import label_name
 
 PAGE = "report.html"
 

@@ -9,11 +9,11 @@ from types import MappingProxyType
 import numpy as np
 
 from tetkik.findings.figures import Evaluation, LabelFigures, Slice
-from tetkik.findings.labels import label_name
 from tetkik.findings.metrics import LEAST_EXPECTED
 from tetkik.language import Language, Sentence
 from tetkik.statistics import Interval
 from tetkik.values import Flaw, Route
+from tetkik.values.naming import label_name
 
 SHORTCUT = 0.70
 """From this AUROC on, knowing the source alone is said to give a label away."""

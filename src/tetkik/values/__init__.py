@@ -12,6 +12,7 @@ from tetkik.values.complaint import (
     Urgency,
     UrgencyLevel,
 )
+from tetkik.values.document import Hospital, ReportDocument, ReportState, Signature
 from tetkik.values.finding import (
     BRAIN_LABELS,
     FINDING_LABELS,
@@ -22,6 +23,7 @@ from tetkik.values.finding import (
     ThresholdOn,
     route_of,
 )
+from tetkik.values.naming import label_name
 from tetkik.values.radiograph import (
     FileFormat,
     Flaw,
@@ -72,6 +74,7 @@ __all__ = [
     "Finding",
     "FindingsResult",
     "Flaw",
+    "Hospital",
     "Identity",
     "ImageTags",
     "Laterality",
@@ -82,11 +85,14 @@ __all__ = [
     "Radiograph",
     "Reason",
     "RedFlag",
+    "ReportDocument",
     "ReportInput",
+    "ReportState",
     "Route",
     "Section",
     "Sex",
     "Side",
+    "Signature",
     "Span",
     "ThresholdOn",
     "TriageResult",
@@ -94,5 +100,6 @@ __all__ = [
     "UrgencyLevel",
     "Verdict",
     "View",
+    "label_name",
     "route_of",
 ]

@@ -17,19 +17,26 @@ class CaptionResult:
         caption: one paragraph of plain text; empty where the model said nothing.
         confidence: the mean probability of its tokens (geometric mean, 0 to 1): how sure the model was of its
             words, not that they are true. None where decoding gives no score.
-        model: id of the captioner.
+        model: id and version of the captioner.
+        notes: what was done to the image that a reader must know, such as the frame chosen of many.
     """
 
     path: str
     caption: str
     confidence: float | None
     model: str
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.confidence is not None and not 0 <= self.confidence <= 1:
+            raise ValueError(f"a confidence is 0 to 1, not {self.confidence}")
 
     def as_json(self) -> dict[str, Any]:
         """The answer as `caption predict --json` prints it."""
         return {
             "path": self.path,
             "caption": self.caption,
-            "confidence": self.confidence,
+            "confidence": None if self.confidence is None else round(self.confidence, 6),
             "model": self.model,
+            "notes": list(self.notes),
         }

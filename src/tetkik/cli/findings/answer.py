@@ -6,8 +6,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from tetkik.cli.console import language, out, shown, t
-from tetkik.findings.labels import label_name
 from tetkik.values import NORMAL_LABELS, Finding, FindingsResult, Route, ThresholdOn, route_of
+from tetkik.values.naming import label_name
 
 ROUTES = {Route.CHEST: "Chest radiograph", Route.BRAIN_MRI: "Brain MRI slice"}
 _BAR = 24

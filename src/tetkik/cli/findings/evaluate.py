@@ -212,7 +212,7 @@ def _headline(evaluation: Evaluation) -> Table:
 
 
 def _labels(evaluation: Evaluation) -> Table | None:
-    from tetkik.findings.labels import label_name
+    from tetkik.values.naming import label_name
 
     if not evaluation.measured:
         return None

@@ -1,20 +1,51 @@
-"""What `findings predict` is given, as single files: files, folders, patterns, lists of files."""
+"""What `predict` is given, as single files: files, folders, patterns, lists of files."""
 
 from __future__ import annotations
 
 import glob
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO, UnsupportedOperation
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from tetkik.errors import InputError, TetkikError
 
 _ENDINGS = frozenset({".dcm", ".dicom", ".ima", ".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 _PREAMBLE = 128
 """A DICOM file has the letters DICM after this many bytes (PS3.10, 7.1)."""
+Answer = TypeVar("Answer")
+
+
+def answered(
+    named: Sequence[str],
+    source: str | None,
+    answer: Callable[[Iterator[str]], Iterator[Answer | TetkikError]],
+) -> Iterator[tuple[str, Answer | TetkikError]]:
+    """Each input with its answer or its error, in the order of the inputs.
+
+    Args:
+        named: as for `image_files`.
+        source: the same.
+        answer: gives an answer for each of the files, in order; it may read ahead.
+    """
+    order: deque[str | TetkikError] = deque()
+
+    def files() -> Iterator[str]:
+        for item in image_files(named, source):
+            order.append(item)
+            if isinstance(item, str):
+                yield item
+
+    for said in answer(files()):
+        while isinstance(item := order.popleft(), TetkikError):
+            yield "", item
+        yield item, said
+    for item in order:
+        if isinstance(item, TetkikError):
+            yield "", item
 
 
 def image_files(named: Sequence[str], source: str | None) -> Iterator[str | TetkikError]:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections import deque
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tetkik.cli.console import err, note, out, progress, show_error, t
-from tetkik.cli.findings.inputs import image_files
+from tetkik.cli.console import err, note, out, print_json_line, progress, show_error, t
+from tetkik.cli.findings.inputs import answered
 from tetkik.errors import TetkikError, UsageError
 from tetkik.settings import settings
 from tetkik.values import DISCLAIMER
 
 if TYPE_CHECKING:
     from tetkik.findings.heatmaps import HeatmapWriter
-    from tetkik.findings.predict import Findings, Study
+    from tetkik.findings.predict import Study
 
 
 def predict(
@@ -72,7 +69,9 @@ def predict(
     with ExitStack() as stack:
         # Where the answers themselves scroll past on a terminal, a bar would only stand in their way.
         tell = stack.enter_context(progress("findings")) if err.is_terminal and not out.is_terminal else None
-        for number, (path, item) in enumerate(_answers(findings, images or [], source, workers, writer), 1):
+        side = writer.side if writer else 0
+        answers = answered(images or [], source, lambda files: findings.study_many(files, workers, side))
+        for number, (path, item) in enumerate(answers, 1):
             if isinstance(item, TetkikError):
                 failed = True
                 _show_failure(path, item, as_json)
@@ -90,34 +89,9 @@ def predict(
         raise typer.Exit(1)
 
 
-def _answers(
-    findings: Findings,
-    named: list[str],
-    source: str | None,
-    workers: int | None,
-    writer: HeatmapWriter | None,
-) -> Iterator[tuple[str, Study | TetkikError]]:
-    """Each input with its answer or its error, in the order of the inputs."""
-    order: deque[str | TetkikError] = deque()
-
-    def files() -> Iterator[str]:
-        for item in image_files(named, source):
-            order.append(item)
-            if isinstance(item, str):
-                yield item
-
-    for answer in findings.study_many(files(), workers, writer.side if writer else 0):
-        while isinstance(item := order.popleft(), TetkikError):
-            yield "", item
-        yield item, answer
-    for item in order:
-        if isinstance(item, TetkikError):
-            yield "", item
-
-
 def _show_failure(path: str, error: TetkikError, as_json: bool) -> None:
     if as_json:
-        _print_json({"path": path or None, "error": error.in_language(settings().language)})
+        print_json_line({"path": path or None, "error": error.in_language(settings().language)})
     else:
         show_error(error)
 
@@ -128,7 +102,7 @@ def _show(study: Study, writer: HeatmapWriter | None, as_json: bool, *, first: b
         answer = study.result.as_json()
         if writer is not None:
             answer["heatmaps"] = {label: str(path) for label, path in drawn.items()}
-        _print_json(answer)
+        print_json_line(answer)
         return
     from tetkik.cli.findings.answer import show_answer
 
@@ -137,13 +111,3 @@ def _show(study: Study, writer: HeatmapWriter | None, as_json: bool, *, first: b
     show_answer(study.result)
     for path in drawn.values():
         out.print("  " + t("Heatmap: {path}", path=path), style="dim", soft_wrap=True)
-
-
-def _print_json(answer: dict[str, Any]) -> None:
-    line = json.dumps(answer, ensure_ascii=False)
-    try:
-        line.encode()
-    except UnicodeEncodeError:
-        # A file name that is not UTF-8: escaped, so that a reader gets back the very name.
-        line = json.dumps(answer)
-    typer.echo(line)

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from tetkik.findings.heatmaps.font import typeface, wrapped
+from tetkik.drawing.typeface import typeface, wrapped
 from tetkik.findings.heatmaps.method import Method
-from tetkik.findings.labels import label_name
 from tetkik.language import Language, Sentence, translate
 from tetkik.values import DISCLAIMER, Finding, ThresholdOn
+from tetkik.values.naming import label_name
 
 SIDE = 640
 """Longer side of the image in the picture, in pixels."""

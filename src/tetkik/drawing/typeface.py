@@ -1,4 +1,4 @@
-"""The typeface of the legends: a part of DejaVu Sans that has every Turkish letter.
+"""The typeface of legends and documents: a part of DejaVu Sans that has every Turkish letter.
 
 Pillow's own typeface lacks ğ, ş and ı, and a hospital's server may have no other.
 """
@@ -7,16 +7,21 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from io import BytesIO
 
 from PIL import ImageFont
 
 
+def font_file(*, bold: bool) -> Traversable:
+    """DejaVu Sans for Latin, Greek and Cyrillic letters as a TrueType file."""
+    return resources.files("tetkik.drawing") / "font" / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf")
+
+
 @cache
 def typeface(size: int) -> ImageFont.FreeTypeFont:
     """DejaVu Sans in `size` pixels."""
-    file = resources.files("tetkik.findings.heatmaps") / "font" / "DejaVuSans.ttf"
-    return ImageFont.truetype(BytesIO(file.read_bytes()), size)
+    return ImageFont.truetype(BytesIO(font_file(bold=False).read_bytes()), size)
 
 
 def wrapped(text: str, size: int, width: int) -> list[str]:

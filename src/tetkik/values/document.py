@@ -1,0 +1,122 @@
+"""What a document is made of: a draft, whose it is, the house that writes it, and who signed it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from tetkik.values.finding import FindingsResult
+from tetkik.values.radiograph import Identity, ImageTags
+from tetkik.values.report import Draft
+
+
+class ReportState(StrEnum):
+    """How far a report is."""
+
+    DRAFT = "draft"
+    """Nobody has signed it."""
+    FINAL = "final"
+    AMENDED = "amended"
+    """Signed again after a change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hospital:
+    """The house that writes the report.
+
+    Attributes:
+        name: as its letters are headed.
+        department: such as `Radyoloji`.
+        address: lines under the name.
+        logo: PNG or JPEG; None without one.
+    """
+
+    name: str = ""
+    department: str = ""
+    address: str = ""
+    logo: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who answers for a report.
+
+    Attributes:
+        name: of the radiologist.
+        title: such as `Uzm. Dr.`.
+        registration: number of the diploma or the like; empty where none is shown.
+        signed_at: with its time zone.
+    """
+
+    name: str
+    title: str = ""
+    registration: str = ""
+    signed_at: datetime = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.signed_at.tzinfo is None:
+            raise ValueError("a signature's time needs its zone")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportDocument:
+    """A report as every document format is made of it.
+
+    Attributes:
+        id: of the report, the same in all its versions; says nothing about the patient.
+        draft: its sentences.
+        result: what the model found; None where none was asked.
+        identity: whose it is; empty for a file without a patient.
+        tags: how the image was made.
+        hospital: the house.
+        state: how far it is.
+        created: with its time zone.
+        version: from 1.
+        signature: None as long as it is a draft.
+        image: the original as a PNG; None without one.
+        heatmap: the same with the model's heatmap as a PNG; None without one.
+    """
+
+    id: str
+    draft: Draft
+    result: FindingsResult | None
+    identity: Identity
+    tags: ImageTags
+    hospital: Hospital
+    state: ReportState
+    created: datetime
+    version: int = 1
+    signature: Signature | None = None
+    image: bytes | None = field(default=None, repr=False)
+    heatmap: bytes | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.created.tzinfo is None:
+            raise ValueError("a report's time needs its zone")
+        if (self.signature is None) is not (self.state is ReportState.DRAFT):
+            raise ValueError("a report is signed exactly when it is no draft")
+        if self.signature is not None and (self.draft.open_marks or self.draft.exercise):
+            raise ValueError("a report with open marks, or about no patient, cannot be signed")
+
+    @property
+    def verification(self) -> str:
+        """SHA-256 of what was written, for whom, and who signed it, hexadecimal.
+
+        Two documents with the same value say the same; it tells nothing about the patient.
+        """
+        signed = self.signature
+        content = {
+            "id": self.id,
+            "version": self.version,
+            "state": self.state,
+            "sentences": [[item.section, item.text] for item in self.draft.sentences],
+            "patient": [self.identity.patient_id, self.identity.patient_name, self.identity.birth_date],
+            "study": [self.identity.study_uid, self.identity.accession],
+            "image": self.result.sha256 if self.result is not None else None,
+            "signature": None if signed is None else [signed.name, signed.signed_at.isoformat()],
+        }
+        text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
