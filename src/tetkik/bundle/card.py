@@ -35,7 +35,7 @@ def render_card(manifest: Manifest, summary: str, sections: Sequence[CardSection
     head = {
         "library_name": "tetkik",
         "license": manifest.licence,
-        "language": "tr",
+        "language": "en" if manifest.task is Task.CAPTION else "tr",
         "pipeline_tag": _PIPELINES.get(manifest.task, "image-to-text"),
         "tags": ["medical", manifest.task.value, manifest.kind],
     }

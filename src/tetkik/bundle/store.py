@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -80,15 +80,21 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
 
 
 @contextmanager
-def staged_folder(target: Path) -> Iterator[Path]:
+def staged_folder(target: Path, replaces: Callable[[Path], bool] | None = None) -> Iterator[Path]:
     """A folder to fill that takes `target`'s place only when the block ends without an error.
 
     Nothing half-written is left behind, whatever ends the block (a full disk, Ctrl-C).
 
+    Args:
+        target: the folder.
+        replaces: whether a folder is an earlier one of the kind, which may be replaced; None takes
+            `is_bundle`.
+
     Raises:
         OutputError: `target` is a file, or a folder with other things than an earlier bundle in it.
     """
-    if target.exists() and not (target.is_dir() and (is_bundle(target) or not any(target.iterdir()))):
+    may_go = replaces or is_bundle
+    if target.exists() and not (target.is_dir() and (may_go(target) or not any(target.iterdir()))):
         raise OutputError(
             "{target} already holds something that is not a model bundle; choose another --out.",
             target=target,

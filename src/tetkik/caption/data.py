@@ -15,6 +15,20 @@ class Split(StrEnum):
     TEST = "test"
 
 
+class Reason(StrEnum):
+    """Why a row is left out."""
+
+    NO_FILE = "its image file is missing"
+    UNREADABLE = "its image cannot be read"
+    UNSAFE_NAME = "its name leads out of the folder"
+    NO_CAPTION = "it has no caption"
+    NO_SPLIT = "its split is not known"
+    REPEATED = "its name stands there twice"
+    NOT_RGB = "its file is not stored as RGB"
+    COPY = "its picture is also in a later split"
+    SAID = "its caption is also in a later split"
+
+
 @dataclass(frozen=True, slots=True)
 class CaptionRow:
     """One image with its caption, before anything is read.
@@ -23,7 +37,8 @@ class CaptionRow:
         id: its name in the source, such as `ROCOv2_2023_train_000001`.
         caption: as the source has it.
         split: as the source has it.
-        read: gives the bytes of the image file; OSError where there is none.
+        read: gives the bytes of the image file; OSError where there is none. It can be pickled, so that
+            another process may call it.
         file: name of the image file inside the source, for messages.
         group: what must not cross splits: the case, or the article (PMC id); None where unknown.
         concepts: UMLS CUIs, or the source's own tags.
@@ -38,3 +53,22 @@ class CaptionRow:
     group: str | None = None
     concepts: tuple[str, ...] = ()
     licence: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A row that cannot be used.
+
+    Attributes:
+        id: its name in the source.
+        split: as the source has it; empty where it is not known.
+        file: name of the image file inside the source.
+        reason: why.
+        detail: what the reason alone does not say, such as the name of the twin; may be empty.
+    """
+
+    id: str
+    split: str
+    file: str
+    reason: Reason
+    detail: str = ""

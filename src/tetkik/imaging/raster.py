@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
-from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from tetkik.errors import InputError
 from tetkik.imaging.codestream import MOST_SCANS
-from tetkik.imaging.colour import Samples, grey_of_rgb
+from tetkik.imaging.colour import Samples, contiguous, grey_of_rgb
 from tetkik.imaging.limits import check_pixels, damaged
 from tetkik.imaging.photo import straighten
 from tetkik.language import Sentence
@@ -30,9 +29,8 @@ _MARKS = {
 _PHOTOMETRIC, _TILE_WIDTH, _TILE_LENGTH, _MAKE, _MODEL, _ORIENTATION = 262, 322, 323, 271, 272, 274
 _WIDE = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 _DEPTHS = (8, 10, 12, 14, 16)
-_TINGE = 0.002
-"""Of colour: the least that a camera sees in a film. What an export holds of it is from JPEG."""
-AnySamples = TypeVar("AnySamples", Samples, NDArray[np.uint8])
+COLOUR_OF_JPEG = 0.002
+"""The least colour that a camera sees in a film. What less of it an export holds is from JPEG."""
 
 
 def raster_format(data: bytes) -> FileFormat | None:
@@ -45,6 +43,62 @@ def read_raster(
 ) -> Radiograph:
     """The radiograph in `data`.
 
+    Args:
+        data: the whole file.
+        kind: its format.
+        sha256: of it.
+        file: its name, for errors.
+        frame: the page of a TIFF, counted from 1; None takes the first.
+
+    Raises:
+        InputError: damaged, cut short, too large, or of a kind that cannot be read.
+    """
+    decoded = decode_raster(data, kind, file, frame)
+    white, notes = decoded.white, decoded.notes
+    pixels, colour = (decoded.pixels, 0.0) if decoded.pixels.ndim == 2 else grey_of_rgb(decoded.pixels)
+    film = None
+    if kind is not FileFormat.TIFF and white == 0xFF and (decoded.has_camera or colour > COLOUR_OF_JPEG):
+        film = straighten(decoded.in_colour(), decoded.has_camera)
+    if film is not None:
+        pixels, white, notes = film.pixels, 0xFF, (film.note,)
+    return Radiograph(
+        pixels=pixels,
+        white=white,
+        file_format=kind,
+        sha256=sha256,
+        colour=colour,
+        notes=notes,
+        degraded=film is not None,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """A raster file as it is stored, turned as it is meant to be looked at.
+
+    Attributes:
+        pixels: grey as (rows, columns), uint8 or uint16; colour as (rows, columns, 3), uint8.
+        white: the value of white.
+        notes: what is to be said.
+        has_camera: whether the file names one.
+        mode: Pillow's name of how the file stores its pixels, such as `RGB`, `L`, `P` or `I;16`.
+    """
+
+    pixels: Samples
+    white: int
+    notes: tuple[Sentence, ...] = ()
+    has_camera: bool = False
+    mode: str = ""
+
+    def in_colour(self) -> NDArray[np.uint8]:
+        """(rows, columns, 3), uint8, of an image of 8 bits."""
+        pixels = self.pixels.astype(np.uint8, copy=False)
+        return np.stack([pixels] * 3, axis=-1) if pixels.ndim == 2 else pixels
+
+
+def decode_raster(data: bytes, kind: FileFormat, file: str, frame: int | None = None) -> Decoded:
+    """The pixels in `data`.
+
     A file of 16 bits says nothing of how many it uses, and a detector of 12 bits saved in 16 is nearly black:
     the fewest of 8, 10, 12, 14 and 16 bits that hold the brightest pixel are taken. What is transparent is
     black.
@@ -52,7 +106,6 @@ def read_raster(
     Args:
         data: the whole file.
         kind: its format.
-        sha256: of it.
         file: its name, for errors.
         frame: the page of a TIFF, counted from 1; None takes the first.
 
@@ -70,7 +123,7 @@ def read_raster(
             _check_tiles(image, file)
             # As TIFF is loaded Pillow turns it already, and takes the tag away.
             image.load()
-            decoded = _decoded(image, file)
+            decoded, mode = _decoded(image, file), image.mode
             orientation, has_camera = _exif(image)
     except (InputError, MemoryError):
         raise
@@ -84,44 +137,13 @@ def read_raster(
         ) from None
     except Exception:  # Of a damaged file Pillow raises whatever its bytes lead to.
         raise damaged(file) from None
-    pixels, white, notes = _upright(decoded.grey, orientation), decoded.white, decoded.notes
-    film = None
-    if kind is not FileFormat.TIFF and white == 0xFF and (has_camera or decoded.colour > _TINGE):
-        film = straighten(_upright(decoded.in_colour(), orientation), has_camera)
-    if film is not None:
-        pixels, white, notes = film.pixels, 0xFF, (film.note,)
-    return Radiograph(
-        pixels=pixels,
-        white=white,
-        file_format=kind,
-        sha256=sha256,
-        colour=decoded.colour,
-        notes=(*page_note, *notes),
-        degraded=film is not None,
+    return replace(
+        decoded,
+        pixels=_upright(decoded.pixels, orientation),
+        notes=(*page_note, *decoded.notes),
+        has_camera=has_camera,
+        mode=mode,
     )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Decoded:
-    """A raster file as it is stored.
-
-    Attributes:
-        grey: (rows, columns), uint8 or uint16.
-        white: the value of white.
-        colour: how much there was.
-        rgb: (rows, columns, 3), uint8, where the file has colour.
-        notes: what is to be said.
-    """
-
-    grey: Samples
-    white: int
-    colour: float = 0.0
-    rgb: NDArray[np.uint8] | None = None
-    notes: tuple[Sentence, ...] = ()
-
-    def in_colour(self) -> NDArray[np.uint8]:
-        """(rows, columns, 3), uint8, of an image of 8 bits."""
-        return np.stack([self.grey.astype(np.uint8)] * 3, axis=-1) if self.rgb is None else self.rgb
 
 
 def _too_large(file: str) -> InputError:
@@ -175,35 +197,33 @@ def _exif(image: Image.Image) -> tuple[int, bool]:
     return 1, False
 
 
-def _upright(image: AnySamples, orientation: int) -> AnySamples:
+def _upright(image: Samples, orientation: int) -> Samples:
     """The image as EXIF means it to be looked at."""
     upright = image.swapaxes(0, 1) if orientation in (5, 6, 7, 8) else image
     if orientation in (3, 4, 7, 8):
         upright = upright[::-1]
     if orientation in (2, 3, 6, 7):
         upright = upright[:, ::-1]
-    return cast(AnySamples, np.ascontiguousarray(upright))
+    return contiguous(upright)
 
 
-def _decoded(image: Image.Image, file: str) -> _Decoded:
+def _decoded(image: Image.Image, file: str) -> Decoded:
     if image.mode in _WIDE:
         return _wide(image, file)
     if image.mode == "F":
         raise _unsupported(image, file)
     if image.mode in ("1", "L") and "transparency" not in image.info:
-        return _Decoded(np.asarray(image.convert("L")), 0xFF)
+        return Decoded(np.asarray(image.convert("L")), 0xFF)
     if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
         seen = image.convert("RGBA")
         colours = Image.new("RGB", image.size)
         colours.paste(seen, mask=seen.getchannel("A"))
     else:
         colours = image.convert("RGB")
-    rgb = np.asarray(colours)
-    grey, colour = grey_of_rgb(rgb)
-    return _Decoded(grey, 0xFF, colour, rgb)
+    return Decoded(np.asarray(colours), 0xFF)
 
 
-def _wide(image: Image.Image, file: str) -> _Decoded:
+def _wide(image: Image.Image, file: str) -> Decoded:
     """16 bits a pixel."""
     pixels = np.asarray(image)
     if pixels.dtype.itemsize > 2 and not 0 <= pixels.min() <= pixels.max() <= 0xFFFF:
@@ -217,7 +237,7 @@ def _wide(image: Image.Image, file: str) -> _Decoded:
     said = Sentence(
         "The file has room for 16 bits a pixel and uses {bits}; they are its range.", {"bits": bits}
     )
-    return _Decoded(grey, white, notes=(said,) if bits < 16 else ())
+    return Decoded(grey, white, notes=(said,) if bits < 16 else ())
 
 
 def _unsupported(image: Image.Image, file: str) -> InputError:

@@ -1,1 +1,6 @@
-"""Where captioned images come from: each reader gives rows of one kind."""
+"""Where captioned images come from: one function opens every layout."""
+
+from tetkik.caption.sources.opening import open_source, set_aside
+from tetkik.caption.sources.source import Published, RowStream, Source, SourceKind
+
+__all__ = ["Published", "RowStream", "Source", "SourceKind", "open_source", "set_aside"]

@@ -1,0 +1,216 @@
+"""`tetkik caption prepare`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from tetkik.caption.sources.source import SourceKind
+from tetkik.cli.console import note, out, progress, shown, t, warn, writing
+from tetkik.cli.tables import in_language, table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tetkik.caption.report import PrepareReport
+
+_MIB = 1 << 20
+_GIB = 1 << 30
+
+
+def prepare(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help=t(
+                "The folder of ROCOv2, of ROCO or of a Hugging Face dataset; a table (CSV, TSV) of files and "
+                "captions; or a hub id."
+            ),
+            metavar="SOURCE",
+        ),
+    ],
+    *,
+    target: Annotated[Path, typer.Option("--out", help=t("The prepared folder."), metavar="DIR")],
+    kind: Annotated[
+        SourceKind, typer.Option("--kind", help=t("The layout; auto tells it by what lies there."))
+    ] = SourceKind.AUTO,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            "--images",
+            help=t("For a table: the folder its file names are relative to. Default: its own."),
+            metavar="DIR",
+        ),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base",
+            help=t("The model to prepare for: its image size and its tokenizer. Default: BLIP-2's size."),
+            metavar="ID_OR_PATH",
+        ),
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option("--revision", help=t("Commit of the base on the hub."))
+    ] = None,
+    max_tokens: Annotated[
+        int,
+        typer.Option("--max-tokens", help=t("With a base: captions are cut after so many tokens."), min=4),
+    ] = 128,
+    rgb_only: Annotated[
+        bool, typer.Option("--rgb-only", help=t("Leave out files that are not stored in RGB mode."))
+    ] = False,
+    aside: Annotated[
+        float | None,
+        typer.Option(
+            "--set-aside",
+            help=t("Share of the training cases that becomes the test split, by hash."),
+            metavar="SHARE",
+        ),
+    ] = None,
+    keep_duplicates: Annotated[
+        bool,
+        typer.Option("--keep-duplicates", help=t("Keep a picture or caption in every split that it is in.")),
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", help=t("Only the first N rows of each split."), metavar="N", min=1),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", help=t("Processes that decode. Default: one a core."), min=0)
+    ] = 0,
+    shard_mb: Annotated[
+        int, typer.Option("--shard-mb", help=t("MiB of pixels in one shard; it bounds the memory."), min=1)
+    ] = 64,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print the figures as one JSON object."))] = False,
+) -> None:
+    """Images and captions, checked, cleaned, resized and tokenised once for a model."""
+    from tetkik.caption.prepare import PrepareOptions
+    from tetkik.caption.prepare import prepare as run
+    from tetkik.caption.sources import open_source, set_aside
+
+    options = PrepareOptions(
+        base=base,
+        revision=revision,
+        rgb_only=rgb_only,
+        keep_duplicates=keep_duplicates,
+        max_tokens=max_tokens,
+        limit=limit,
+        workers=workers,
+        shard_mb=shard_mb,
+    )
+    opened = open_source(source, kind, images=images)
+    if aside is not None:
+        opened = set_aside(opened, aside)
+    with progress("prepare") as tell, writing(target):
+        report = run(opened, target, options, in_language(tell))
+    if as_json:
+        typer.echo(json.dumps(report.as_json(), ensure_ascii=False))
+        return
+    _show(report)
+    if limit is None:
+        _compare(report)
+
+
+def _show(report: PrepareReport) -> None:
+    out.print(
+        Text(shown(report.source), style="bold"),
+        Text(t("{n} images kept", n=f"{report.kept:,}"), style="dim"),
+    )
+    out.print()
+    out.print(_splits(report))
+    if report.reference is not None:
+        out.print(Text(t("Published: {reference}.", reference=report.reference), style="dim"))
+    rgb = sum(part.tally.rgb for part in report.splits)
+    grey = sum(part.tally.rgb_grey for part in report.splits)
+    if rgb:
+        out.print()
+        out.print(
+            t(
+                "Of {rgb} files stored as RGB, {grey} are grey pictures: filtering by file mode selects a "
+                "file format, not colour.",
+                rgb=f"{rgb:,}",
+                grey=f"{grey:,}",
+            ),
+            soft_wrap=True,
+        )
+    for title, counts in (
+        (t("Rows left out"), {t(reason.value): count for reason, count in report.left_out.items()}),
+        (t("Alike in two splits"), {t(kind.value): count for kind, count in report.twins.items() if count}),
+    ):
+        if counts:
+            out.print()
+            made = table(title, "n")
+            for words, count in counts.items():
+                made.add_row(Text(words), f"{count:,}")
+            out.print(made)
+    out.print()
+    out.print(_facts(report))
+
+
+def _splits(report: PrepareReport) -> Table:
+    published = report.reference is not None
+    titles = ["", t("listed"), t("stored as RGB"), t("of them grey"), t("left out"), t("kept")]
+    if published:
+        titles[2:2] = [t("published")]
+        titles[4:4] = [t("published")]
+    made = table(*titles)
+    for part in report.splits:
+        tally = part.tally
+        cells = [tally.listed, tally.rgb, tally.rgb_grey, sum(tally.left_out.values()), part.kept]
+        texts = [f"{cell:,}" for cell in cells]
+        if published:
+            texts[1:1] = [_count(part.published)]
+            texts[3:3] = [_count(part.published_rgb)]
+        made.add_row(part.split.value, *texts)
+    return made
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
+
+
+def _facts(report: PrepareReport) -> Table:
+    made = table("", "")
+    made.show_header = False
+    made.add_row(t("words of a caption, median"), f"{report.median_words:g}")
+    if report.median_tokens is not None:
+        made.add_row(t("tokens of a caption, median"), f"{report.median_tokens:g}")
+        made.add_row(t("captions that were cut"), f"{report.cut:,}")
+    made.add_row(t("cases or articles in more than one split"), f"{report.crossing_groups:,}")
+    made.add_row(t("on disk"), _size(report.bytes))
+    return made
+
+
+def _size(count: int) -> str:
+    return f"{count / _GIB:.1f} GiB" if count >= _GIB else f"{count / _MIB:.1f} MiB"
+
+
+def _compare(report: PrepareReport) -> None:
+    for part in report.splits:
+        tally = part.tally
+        if part.published is not None and tally.listed != part.published:
+            warn(
+                "{split}: {listed} rows, where {published} were published.",
+                split=part.split.value,
+                listed=f"{tally.listed:,}",
+                published=f"{part.published:,}",
+            )
+        elif part.published_rgb is not None and tally.rgb != part.published_rgb:
+            warn(
+                "{split}: {rgb} files stored as RGB, where {published} were published.",
+                split=part.split.value,
+                rgb=f"{tally.rgb:,}",
+                published=f"{part.published_rgb:,}",
+            )
+    if report.crossing_groups:
+        warn(
+            "{count} cases or articles are in more than one split of this source; its figures on test are "
+            "the more flattering for it.",
+            count=f"{report.crossing_groups:,}",
+        )
+    note("Rows left out and duplicates are listed in {folder}.", folder=report.out)
