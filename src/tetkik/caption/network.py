@@ -94,11 +94,27 @@ class Generated:
 class CaptionNetwork(Protocol):
     """An image-text model of some family, loaded."""
 
-    family: str
-    """`blip2`, `paligemma`."""
     image: ImageSpec
     model: Any
     """The transformers (or peft) model."""
+    prompt: str
+    """Words before the caption; may be set before anything is encoded."""
+
+    @property
+    def family(self) -> str:
+        """`blip2`, `paligemma`."""
+
+    @property
+    def base(self) -> str:
+        """The public name of the base: a hub id, or the last part of its path."""
+
+    @property
+    def revision(self) -> str | None:
+        """The commit of the hub that the base was taken from; None for a folder."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the tokenizer's `tokenizer.json`."""
 
     @property
     def cut(self) -> Cut:
@@ -114,11 +130,17 @@ class CaptionNetwork(Protocol):
     def frozen_features(self, pixels: Tensor) -> Tensor:
         """The output of the frozen part, (n, tokens, width), from (n, 3, size, size), float32, normalised."""
 
+    def vision_features(self, pixels: Tensor) -> Tensor:
+        """The output of the vision tower alone, (n, tokens, vision width), wherever the cut is."""
+
     def feature_shape(self) -> tuple[int, int]:
         """(tokens, width) of one image's features."""
 
     def drop_frozen(self) -> None:
         """Free the memory of the frozen part before the cut; `frozen_features` cannot be called any more."""
+
+    def checkpoint_activations(self) -> None:
+        """Compute activations of what learns again in the backward pass instead of keeping them."""
 
     def encode(self, captions: Sequence[str]) -> list[NDArray[np.int32]]:
         """Token numbers of each caption, without prompt and special tokens."""

@@ -1,0 +1,189 @@
+"""BLIP-2 (Li et al., 2023): vision tower, Q-Former, and OPT or Flan-T5.
+
+The image's features stand before the words, as vectors: no placeholder tokens are needed, so that checkpoints
+from before transformers 4.46 (no `image_token_index`, no `num_query_tokens` in the processor) and later ones
+(vocabulary with `<image>`) are one. The answer is that of `Blip2ForConditionalGeneration`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tetkik.caption.families.numerics import IGNORED, in_fp32, numbers_of
+from tetkik.caption.families.staged import SpecialTokens, Stage, StagedNetwork
+from tetkik.caption.network import Cut
+
+
+class Blip2Network(StagedNetwork):
+    """Any `Blip2ForConditionalGeneration`."""
+
+    family = "blip2"
+    usual = "Blip2ForConditionalGeneration"
+    language = "language_model"
+    bridge = "qformer"
+    projection = "language_projection"
+    processor = "Blip2Processor"
+    image_processor = "BlipImageProcessor"
+
+    @staticmethod
+    def settle(core: Any) -> None:
+        """Take to fp32 what overflows in fp16: the Q-Former, and the last layers of T5's blocks."""
+        in_fp32(core.qformer)
+        core.query_tokens.data = core.query_tokens.data.float()
+        language = core.language_model
+        if not core.config.use_decoder_only_language_model and numbers_of(language) == torch.float16:
+            for name, part in language.named_modules():
+                if name.endswith(".wo"):
+                    in_fp32(part)
+
+    @staticmethod
+    def kept_whole() -> tuple[str, ...]:
+        """Modules that are never quantised."""
+        return ("vision_model", "qformer", "language_projection", "lm_head", "wo")
+
+    def more_of_processor(self) -> dict[str, Any]:
+        """How many placeholders it puts before the words (from transformers 4.46 on)."""
+        return {"num_query_tokens": self.core.config.num_query_tokens}
+
+    @property
+    def _seq2seq(self) -> bool:
+        return not self.core.config.use_decoder_only_language_model
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Vision tower, Q-Former, projection."""
+        config = self.core.config
+        queries = config.num_query_tokens
+        return (
+            Stage(Cut.VISION, ("vision_model",), self._see, self._vision_shape()),
+            Stage(
+                Cut.BRIDGE,
+                ("query_tokens", "qformer"),
+                self._query,
+                (queries, config.qformer_config.hidden_size),
+            ),
+            Stage(
+                Cut.PROJECTION,
+                ("language_projection",),
+                self._project,
+                (queries, config.text_config.hidden_size),
+            ),
+        )
+
+    def _vision_shape(self) -> tuple[int, int]:
+        config = self.core.config.vision_config
+        tokens = getattr(config, "tetkik_tokens", (config.image_size // config.patch_size) ** 2 + 1)
+        return tokens, config.hidden_size
+
+    def _see(self, pixels: Tensor) -> Tensor:
+        features: Tensor = self.core.vision_model(pixel_values=pixels).last_hidden_state
+        return features
+
+    def _query(self, features: Tensor) -> Tensor:
+        queries = self.core.query_tokens
+        features = features.to(queries.dtype)
+        answer: Tensor = self.core.qformer(
+            query_embeds=queries.expand(len(features), -1, -1),
+            encoder_hidden_states=features,
+            encoder_attention_mask=torch.ones(features.shape[:2], dtype=torch.long, device=features.device),
+        ).last_hidden_state
+        return answer
+
+    def _project(self, features: Tensor) -> Tensor:
+        projection = self.core.language_projection
+        answer: Tensor = projection(features.to(numbers_of(projection)))
+        return answer
+
+    def adapter_targets(self) -> tuple[str, ...]:
+        """The query and value projections of its language model."""
+        return ("q", "v") if self._seq2seq else ("q_proj", "v_proj")
+
+    def _special_tokens(self) -> SpecialTokens:
+        config, tokenizer = self.core.config.text_config, self.words.tokenizer
+        end, pad = config.eos_token_id, config.pad_token_id
+        start = config.bos_token_id
+        return SpecialTokens(
+            tokenizer.bos_token_id if start is None else start,
+            int(tokenizer.eos_token_id if end is None else end[0] if isinstance(end, list) else end),
+            int(tokenizer.pad_token_id if pad is None else pad),
+        )
+
+    def _prompt(self) -> list[int]:
+        words = self.prompt.strip()
+        if not words:
+            return []
+        # A byte-level vocabulary keeps the space before the caption; T5's marks the start of each word.
+        return [int(token) for token in self.words.encode([words if self._seq2seq else words + " "])[0]]
+
+    def _compose(self, row: Sequence[int], ended: bool) -> tuple[list[int], int]:
+        end = [self.special.end] if ended else []
+        if self._seq2seq:
+            return [*row, *end], 0
+        start = [] if self.special.start is None else [self.special.start]
+        before = start + self._prompt()
+        return [*before, *row, *end], len(before)
+
+    def _heard(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """What T5's encoder reads: the image, then the prompt and its end; and the mask of both."""
+        prompt = torch.tensor([[*self._prompt(), self.words.tokenizer.eos_token_id]], device=image.device)
+        words = self.embeddings(prompt).expand(len(image), -1, -1)
+        heard = torch.cat([image, words], dim=1)
+        return heard, torch.ones(heard.shape[:2], dtype=torch.long, device=image.device)
+
+    def _read(self, image: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """What a decoder-only language model reads: the image, then the words; and the mask of both."""
+        read = torch.cat([image, self.embeddings(ids)], dim=1)
+        return read, torch.cat([mask.new_ones(image.shape[:2]), mask], dim=1)
+
+    def hidden(self, image: Tensor, ids: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
+        """As `StagedNetwork.hidden` says."""
+        language: Any = self.language_model
+        learned = targets != IGNORED
+        if self._seq2seq:
+            heard, known = self._heard(image)
+            memory = language.encoder(inputs_embeds=heard, attention_mask=known).last_hidden_state
+            said = ids.roll(1, dims=1)
+            said[:, 0] = language.config.decoder_start_token_id
+            states = language.decoder(
+                input_ids=said, encoder_hidden_states=memory, encoder_attention_mask=known, use_cache=False
+            ).last_hidden_state
+            scaled: Tensor = states[learned] * self._output_scale()
+            return scaled
+        read, known = self._read(image, ids, mask)
+        body = getattr(language, language.base_model_prefix)
+        states = body(inputs_embeds=read, attention_mask=known, use_cache=False).last_hidden_state
+        # A word is told from the place before it, the first one from the last place of the image.
+        told: Tensor = states[:, image.shape[1] - 1 : -1][learned]
+        return told
+
+    def _output_scale(self) -> float:
+        """T5 with one matrix for words in and out scales before it; Flan-T5 has two (Raffel et al., 2020)."""
+        config = self.core.config.text_config
+        scales = getattr(config, "scale_decoder_outputs", config.tie_word_embeddings)
+        return float(config.d_model) ** -0.5 if scales else 1.0
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """As `StagedNetwork.logits` says."""
+        head: Any = self.language_model.get_output_embeddings()  # type: ignore[operator]
+        answer: Tensor = head(hidden.to(head.weight.dtype))
+        return answer
+
+    def _generate(self, image: Tensor, config: Any) -> Tensor:
+        language: Any = self.language_model
+        if self._seq2seq:
+            heard, known = self._heard(image)
+            config.decoder_start_token_id = language.config.decoder_start_token_id
+            tokens: Tensor = language.generate(
+                inputs_embeds=heard, attention_mask=known, generation_config=config
+            )
+            return tokens[:, 1:]
+        before, _ = self._compose([], ended=False)
+        ids = torch.tensor([before], device=image.device).expand(len(image), -1)
+        read, known = self._read(image, ids, torch.ones_like(ids))
+        config.bos_token_id = self.special.start
+        # Without `input_ids` only the new tokens come back, and no penalty counts the prompt's.
+        tokens = language.generate(inputs_embeds=read, attention_mask=known, generation_config=config)
+        return tokens

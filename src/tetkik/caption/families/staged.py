@@ -1,0 +1,359 @@
+"""What every family has in common: stages from image to language model, of which the first are frozen."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tetkik.caption.families.decoding import drawing, generation_config, until_end
+from tetkik.caption.families.numerics import IGNORED, token_losses
+from tetkik.caption.families.quiet import quiet_transformers
+from tetkik.caption.families.words import CaptionTokenizer
+from tetkik.caption.images import ImageSpec
+from tetkik.caption.network import CaptionBatch, Cut, DecodingOptions, Generated
+from tetkik.caption.training.options import Quantisation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tetkik.caption.families.learner import Learner
+    from tetkik.caption.families.whereabouts import Whereabouts
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A step from the image towards the language model.
+
+    Attributes:
+        cut: what its output is called.
+        parts: names of its modules and weights in the model.
+        run: from the output of the stage before, or from the pixels.
+        shape: of its output for one image: (tokens, width).
+    """
+
+    cut: Cut
+    parts: tuple[str, ...]
+    run: Callable[[Tensor], Tensor]
+    shape: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialTokens:
+    """Numbers that a language model starts, ends and fills up with."""
+
+    start: int | None
+    end: int
+    pad: int
+
+
+class StagedNetwork(ABC):
+    """A `CaptionNetwork` of stages.
+
+    Attributes:
+        core: the model of transformers itself, in whose place peft puts its layers; `model` may be a
+            `PeftModel` around it.
+        found: where its base came from.
+        prompt: words before the caption; may be set before anything is encoded.
+        quantisation: of its frozen language model.
+    """
+
+    family: ClassVar[str]
+    usual: ClassVar[str]
+    """Name of the class of transformers."""
+    default_prompt: ClassVar[str] = ""
+    least: ClassVar[int] = 4
+    """The first main version of transformers with which it is as it was trained."""
+    language: ClassVar[str]
+    """Name of the language model in `core`."""
+    bridge: ClassVar[str | None] = None
+    """Name of the Q-Former in `core`, where there is one."""
+    projection: ClassVar[str]
+    """Name of the projection into the language model in `core`."""
+    processor: ClassVar[str]
+    """Name of the processor of transformers."""
+    image_processor: ClassVar[str]
+
+    def __init__(
+        self,
+        core: Any,
+        tokenizer: CaptionTokenizer,
+        image: ImageSpec,
+        found: Whereabouts,
+        quantisation: Quantisation = Quantisation.NONE,
+    ) -> None:
+        self.core = core
+        self.model = core
+        self.words = tokenizer
+        self.image = image
+        self.found = found
+        self.quantisation = quantisation
+        self.prompt = self.default_prompt
+        self.special = self._special_tokens()
+        self._dropped = False
+
+    # What a family says of itself.
+
+    @abstractmethod
+    def stages(self) -> tuple[Stage, ...]:
+        """From the image to the language model, in order; the last ends at `Cut.PROJECTION`."""
+
+    @staticmethod
+    @abstractmethod
+    def settle(core: Any) -> None:
+        """Take what must not be fp16 to fp32, in the loaded model `core`."""
+
+    @staticmethod
+    @abstractmethod
+    def kept_whole() -> tuple[str, ...]:
+        """Modules that are never quantised."""
+
+    def head_outside_language(self) -> nn.Module | None:
+        """The layer that makes logits, where it is not inside the language model."""
+        return None
+
+    def more_of_processor(self) -> dict[str, Any]:
+        """What its processor is to know besides its class."""
+        return {}
+
+    def more_of_images(self) -> dict[str, Any]:
+        """What its image processor is to know besides the `ImageSpec`."""
+        return {}
+
+    @abstractmethod
+    def adapter_targets(self) -> tuple[str, ...]:
+        """Names of the layers of the language model that get an adapter by default."""
+
+    @abstractmethod
+    def _special_tokens(self) -> SpecialTokens:
+        """From its configuration."""
+
+    @abstractmethod
+    def hidden(self, image: Tensor, ids: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
+        """The last layer at the places from which `targets` are told, (tokens to learn, width).
+
+        Args:
+            image: features at `Cut.PROJECTION`, (n, tokens, width).
+            ids: (n, length), int64.
+            mask: (n, length), int64.
+            targets: (n, length), int64.
+        """
+
+    @abstractmethod
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(tokens, vocabulary) from (tokens, width)."""
+
+    @abstractmethod
+    def _compose(self, row: Sequence[int], ended: bool) -> tuple[list[int], int]:
+        """A caption with prompt and special tokens, and how many of its tokens stand before the caption."""
+
+    @abstractmethod
+    def _generate(self, image: Tensor, config: Any) -> Tensor:
+        """New tokens only, (n, length), int64, from features at `Cut.PROJECTION`."""
+
+    # What follows for all.
+
+    @property
+    def revision(self) -> str | None:
+        """The commit of the hub that the base was taken from; None for a folder."""
+        return self.found.revision
+
+    @property
+    def base(self) -> str:
+        """The public name of the base: a hub id, or the last part of its path."""
+        return self.found.name
+
+    @property
+    def fingerprint(self) -> str:
+        """Of its tokenizer."""
+        return self.words.fingerprint
+
+    @property
+    def device(self) -> torch.device:
+        """Where its language model is."""
+        device: torch.device = next(self.language_model.parameters()).device
+        return device
+
+    @property
+    def language_model(self) -> nn.Module:
+        """The language model, whose layers peft may have replaced."""
+        module: nn.Module = attrgetter(self.language)(self.core)
+        return module
+
+    def part(self, name: str) -> nn.Module | nn.Parameter:
+        """A module or weight of the model by its name."""
+        found: nn.Module | nn.Parameter = attrgetter(name)(self.core)
+        return found
+
+    @property
+    def cut(self) -> Cut:
+        """Where the frozen part ends: before the first stage with a weight that learns."""
+        before = Cut.NOTHING
+        for stage in self.stages():
+            if any(_learns(self.part(name)) for name in stage.parts):
+                return before
+            before = stage.cut
+        return before
+
+    def frozen_features(self, pixels: Tensor) -> Tensor:
+        """The output of the frozen part, (n, tokens, width); with `Cut.NOTHING` the pixels themselves."""
+        frozen, _ = self._halves()
+        features = pixels.to(self.device)
+        with torch.no_grad(), self.judging():
+            for stage in frozen:
+                features = stage.run(features)
+        return features
+
+    def vision_features(self, pixels: Tensor) -> Tensor:
+        """The output of the vision tower alone, (n, tokens, width), whatever learns."""
+        with torch.no_grad(), self.judging():
+            return self.stages()[0].run(pixels.to(self.device))
+
+    def feature_shape(self) -> tuple[int, int]:
+        """(tokens, width) of one image's features; with `Cut.NOTHING` (3, size * size), of its pixels."""
+        cut = self.cut
+        return next(
+            (stage.shape for stage in self.stages() if stage.cut is cut),
+            (3, self.image.size * self.image.size),
+        )
+
+    def drop_frozen(self) -> None:
+        """Free the memory of the stages before the cut."""
+        for stage in self._halves()[0]:
+            for name in stage.parts:
+                part = self.part(name)
+                if isinstance(part, nn.Module):
+                    part.to("meta")
+        self._dropped = True
+
+    @property
+    def adapted(self) -> bool:
+        """Whether there is an adapter."""
+        return self.model is not self.core
+
+    @property
+    def dropped(self) -> bool:
+        """Whether `drop_frozen` was called."""
+        return self._dropped
+
+    def checkpoint_activations(self) -> None:
+        """Compute activations of what learns again in the backward pass instead of keeping them."""
+        # It tells of a Q-Former that has no embeddings of words.
+        with quiet_transformers():
+            for part in (*self.learning_parts().values(), self.language_model):
+                # Its name from transformers 5 on, and the one before.
+                for name in ("activation_checkpointing_enable", "gradient_checkpointing_enable"):
+                    if hasattr(part, name):
+                        getattr(part, name)({"use_reentrant": False})
+                        break
+
+    def trainable(self) -> Learner:
+        """The module that learns: from the features at the cut to the loss."""
+        from tetkik.caption.families.learner import Learner
+
+        return Learner(self)
+
+    def encode(self, captions: Sequence[str]) -> list[NDArray[np.int32]]:
+        """Token numbers of each caption, without prompt and special tokens."""
+        return self.words.encode(captions)
+
+    def batch(self, rows: Sequence[NDArray[np.int32]]) -> CaptionBatch:
+        """Encoded captions with prompt, special tokens and filling, on the CPU."""
+        return self._batch([(row.tolist(), True) for row in rows])
+
+    def generate(self, features: Tensor, options: DecodingOptions) -> list[Generated]:
+        """A caption for each image, from its features at the cut."""
+        special = {"pad_token_id": self.special.pad, "eos_token_id": self.special.end}
+        config = generation_config(options, special)
+        with torch.no_grad(), self.judging(), drawing(options.seed, self.device):
+            image = self.to_language(features.to(self.device))
+            with warnings.catch_warnings():
+                # Penalties count new tokens only, which is what is wanted: a prompt is not repeated.
+                warnings.filterwarnings("ignore", message="Passing `.*` with `inputs_embeds`")
+                tokens = self._generate(image, config)
+            rows = [until_end(row, self.special.end, self.special.pad) for row in tokens.tolist()]
+            sure = self._confidence(image, rows)
+        return [
+            Generated(self.words.decode(row), confidence)
+            for (row, _), confidence in zip(rows, sure, strict=True)
+        ]
+
+    def to_language(self, features: Tensor) -> Tensor:
+        """From features at the cut to those at `Cut.PROJECTION`, in the numbers of the language model."""
+        for stage in self._halves()[1]:
+            features = stage.run(features)
+        return features.to(self.embeddings.weight.dtype)
+
+    @property
+    def embeddings(self) -> nn.Embedding:
+        """The input embeddings of the language model."""
+        found: nn.Embedding = self.language_model.get_input_embeddings()  # type: ignore[operator]
+        return found
+
+    @contextmanager
+    def judging(self) -> Iterator[None]:
+        """Evaluation mode within; each module is as before afterwards."""
+        training = [module for module in self.core.modules() if module.training]
+        self.core.eval()
+        try:
+            yield
+        finally:
+            for module in training:
+                module.training = True
+
+    def _halves(self) -> tuple[list[Stage], list[Stage]]:
+        """The stages before the cut and those after it."""
+        stages, cut = self.stages(), self.cut
+        first = next((i + 1 for i, stage in enumerate(stages) if stage.cut is cut), 0)
+        return list(stages[:first]), list(stages[first:])
+
+    def learning_parts(self) -> dict[str, nn.Module | nn.Parameter]:
+        """Modules and weights of the stages after the cut, by name."""
+        return {name: self.part(name) for stage in self._halves()[1] for name in stage.parts}
+
+    def _batch(self, rows: Sequence[tuple[Sequence[int], bool]]) -> CaptionBatch:
+        composed = [self._compose(row, ended) for row, ended in rows]
+        length = max((len(row) for row, _ in composed), default=0)
+        ids = torch.full((len(composed), length), self.special.pad)
+        mask = torch.zeros_like(ids)
+        targets = torch.full_like(ids, IGNORED)
+        for number, (row, before) in enumerate(composed):
+            ids[number, : len(row)] = torch.tensor(row)
+            mask[number, : len(row)] = 1
+            targets[number, before : len(row)] = torch.tensor(row[before:])
+        return CaptionBatch(ids, mask, targets)
+
+    def _confidence(self, image: Tensor, rows: Sequence[tuple[list[int], bool]]) -> list[float | None]:
+        """Geometric mean of the probabilities of each row's tokens, its end among them.
+
+        Judged in one pass over the finished captions: the model's own probabilities, whatever the decoding
+        did to them, and no logits of every step are kept.
+        """
+        batch = self._batch(rows)
+        if not (batch.targets != IGNORED).any():
+            return [None] * len(rows)
+        ids, mask, targets = (part.to(image.device) for part in (batch.ids, batch.mask, batch.targets))
+        losses = token_losses(
+            self.hidden(image, ids, mask, targets), self.logits, targets[targets != IGNORED]
+        )
+        sizes = (batch.targets != IGNORED).sum(dim=1).tolist()
+        return [
+            math.exp(-float(part.double().mean())) if len(part) else None
+            for part in torch.split(losses, sizes)
+        ]
+
+
+def _learns(part: nn.Module | nn.Parameter) -> bool:
+    if isinstance(part, nn.Parameter):
+        return part.requires_grad
+    return any(weight.requires_grad for weight in part.parameters())
