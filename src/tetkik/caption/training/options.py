@@ -86,6 +86,16 @@ class AdapterOptions:
     rslora: bool = False
     dora: bool = False
 
+    def __post_init__(self) -> None:
+        if self.rank < 1 or not self.alpha > 0 or not 0 <= self.dropout < 1:
+            raise UsageError(
+                "An adapter of rank {rank}, alpha {alpha} and dropout {dropout} cannot be; rank is 1 or "
+                "more, alpha above 0 and dropout below 1.",
+                rank=self.rank,
+                alpha=self.alpha,
+                dropout=self.dropout,
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class CaptionTraining:
@@ -188,6 +198,14 @@ class CaptionTraining:
                     name=name,
                     value=getattr(self, name),
                     lowest=lowest,
+                )
+        for name, highest in {"warm_up": 1.0, "smoothing": 0.9, "weight_decay": 1.0}.items():
+            if not 0 <= getattr(self, name) <= highest:
+                raise UsageError(
+                    "The training option {name} cannot be {value}; it lies between 0 and {highest}.",
+                    name=name,
+                    value=getattr(self, name),
+                    highest=highest,
                 )
         if not 0 < self.learning_rate < 1:
             raise UsageError(
