@@ -24,6 +24,7 @@ def own_settings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     """The folder of models of this test alone; settings are read afresh before and after."""
     folder = tmp_path_factory.mktemp("settings")
     monkeypatch.setenv("TETKIK_MODELS_DIR", str(folder / "models"))
+    monkeypatch.setenv("TETKIK_PASSAGES_DIR", str(folder / "passages"))
     monkeypatch.setenv("TETKIK_LANGUAGE", "en")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
     settings.cache_clear()

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from platformdirs import user_config_path, user_data_path
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -35,6 +35,22 @@ class FindingsProvider(StrEnum):
     ONNXRUNTIME = "onnxruntime"
     OPENVINO = "openvino"
     OPENVINO_BF16 = "openvino-bf16"
+
+
+class Unproven(StrEnum):
+    """What a report does with a finding that it may neither assert nor deny."""
+
+    NAMED = "named"
+    """It is named once as not reliably assessed."""
+    SILENT = "silent"
+
+
+class Marked(StrEnum):
+    """What happens to a sentence that the grounding check objects to."""
+
+    KEPT = "kept"
+    """It stays, marked, until a person decides."""
+    REMOVED = "removed"
 
 
 class Settings(BaseSettings):
@@ -66,6 +82,16 @@ class Settings(BaseSettings):
         default="findings-mobilenet-cxr",
         description="The model of findings used without `--model`: a built-in id, a path, or a hub id.",
     )
+    caption_model: str | None = Field(
+        default=None,
+        description="The captioner used without `--model`: an imported id, a path, or a hub id. None ships, "
+        "and without one there are no captions.",
+    )
+    caption_base: str | None = Field(
+        default=None,
+        description="Where the weights lie that a captioner's adapter was trained on, where its bundle names "
+        "a path of another machine.",
+    )
     rules_out_bound: float = Field(
         default=0.90,
         ge=0.5,
@@ -77,6 +103,60 @@ class Settings(BaseSettings):
         default=FindingsProvider.ONNXRUNTIME,
         description="What runs networks of findings: `onnxruntime`, or `openvino` (`openvino-bf16` where the "
         "processor has bf16 instructions). Without the package openvino it is ONNX Runtime.",
+    )
+    hospital_name: str = Field(default="", description="The house, as the head of its reports names it.")
+    hospital_department: str = Field(default="", description="The department under the name.")
+    hospital_address: str = Field(default="", description="The address under the name.")
+    report_language: Language = Field(
+        default=Language.TR,
+        description="Language of draft reports: `tr` or `en`, whatever the language of messages.",
+    )
+    report_unproven: Unproven = Field(
+        default=Unproven.NAMED,
+        description="Findings that a report may neither assert nor deny: `named` once as not reliably "
+        "assessed, or `silent`.",
+    )
+    report_marked: Marked = Field(
+        default=Marked.KEPT,
+        description="Sentences of a language model that the grounding check objects to: `kept`, marked for a "
+        "person to decide, or `removed`.",
+    )
+    llm_url: str = Field(
+        default="",
+        description="A language model that drafts reports: an OpenAI-style server's address up to `/v1`, or "
+        "`gemini`. Empty: the built-in composer writes them.",
+    )
+    llm_model: str = Field(
+        default="", description="The model that the server is asked for; empty takes the first that it lists."
+    )
+    llm_key: SecretStr | None = Field(default=None, description="The key that the server wants.")
+    llm_outside: bool = Field(
+        default=False,
+        description="Whether a language model outside this house may be asked. It gets de-identified text, "
+        "and nothing leaves the machine while this is off.",
+    )
+    llm_seconds: float = Field(
+        default=30,
+        gt=0,
+        le=600,
+        description="Seconds after which the composer's draft is taken instead of a language model's.",
+    )
+    llm_max_tokens: int = Field(default=2000, ge=100, description="Most tokens of a language model's answer.")
+    llm_price_in: float = Field(
+        default=0, ge=0, description="Price of a million tokens of a prompt, for the count of costs."
+    )
+    llm_price_out: float = Field(
+        default=0, ge=0, description="Price of a million tokens of an answer, for the count of costs."
+    )
+    passages_dir: Path = Field(
+        default_factory=lambda: user_data_path("tetkik") / "passages",
+        description="Where a hospital's own documents are kept for reports to cite. Default: `passages` in the "
+        "user's data folder.",
+    )
+    passages_embedding: str | None = Field(
+        default=None,
+        description="A sentence-embedding model (a hub id or a path) that searches passages beside BM25. "
+        "None: BM25 alone.",
     )
     offline: bool = Field(
         default=True,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tetkik import __version__
-from tetkik.cli import deidentify, demo, doctor, findings, models, triage
+from tetkik.cli import caption, deidentify, demo, doctor, findings, models, report, triage
 from tetkik.cli.console import out, t
 from tetkik.cli.speech import Root, speaking
 from tetkik.values import DISCLAIMER
@@ -17,8 +17,8 @@ app = typer.Typer(
     name="tetkik",
     cls=Root,
     help=t(
-        "From a complaint in Turkish to the right department, from a radiograph to its findings. "
-        "{disclaimer}",
+        "From a complaint in Turkish to the right department, from a radiograph to its findings and a "
+        "draft of its report. {disclaimer}",
         disclaimer=t(DISCLAIMER["en"]),
     ),
     no_args_is_help=True,
@@ -29,6 +29,8 @@ app.command("demo", help=t("The main job, end to end, on built-in examples or yo
 app.command("doctor", help=t("What is installed, what is missing, which models and device."))(doctor.doctor)
 app.add_typer(triage.app, name="triage", help=t("From a complaint to a department, with its urgency."))
 app.add_typer(findings.app, name="findings", help=t("From a radiograph to its findings, with heatmaps."))
+app.add_typer(caption.app, name="caption", help=t("From a radiology image to a caption in English."))
+app.add_typer(report.app, name="report", help=t("From findings to a draft report, checked and documented."))
 app.command("deidentify", help=t("DICOM files in, the same without what identifies out."))(
     deidentify.deidentify
 )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import ipaddress
 import os
 import platform
 import re
+import shutil
 import tomllib
 import warnings
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from tetkik import __version__, bundle
+from tetkik.bundle import Task
 from tetkik.bundle.store import builtin_folder
 from tetkik.errors import BundleError
 from tetkik.settings import Settings, config_file, settings
@@ -23,7 +27,10 @@ PURPOSES = {
     "data": "collecting and cleaning complaints",
     "train": "training light models, judging any model",
     "torch": "fine-tuning networks",
+    "caption": "training, judging and using captioners",
     "openvino": "running networks of findings faster on a CPU",
+    "llm": "asking a language model for drafts",
+    "passages": "taking in a hospital's own PDF documents",
 }
 """What each optional group of packages is for."""
 _NOT_SHOWN = {"all", "dev"}
@@ -61,6 +68,17 @@ class Model:
     path: Path
     fault: BundleError | None
 
+    def as_json(self) -> dict[str, Any]:
+        """Keys may be added, never renamed."""
+        return {
+            "id": self.id,
+            "task": self.task or None,
+            "kind": self.kind or None,
+            "path": str(self.path),
+            "ok": self.fault is None,
+            "fault": str(self.fault) if self.fault else None,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Device:
@@ -70,6 +88,7 @@ class Device:
         cores: processor cores that this process may use.
         torch: whether torch is installed.
         cuda: names of the CUDA devices; empty where torch is not installed.
+        cuda_bytes: memory of each, in bytes, in the same order.
         torch_fault: why torch cannot be loaded although it is installed; else None.
     """
 
@@ -77,6 +96,33 @@ class Device:
     torch: bool
     cuda: tuple[str, ...] = ()
     torch_fault: str | None = None
+    cuda_bytes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """Who writes drafts, and whose name is at their head.
+
+    Attributes:
+        language_model: `gemini` or a server's host; None where the built-in composer writes.
+        missing: the package that it needs and that is not installed; else None.
+        allowed: whether it may be asked, as far as can be told without a network.
+        hospital: the name at the head of documents; empty without one.
+    """
+
+    language_model: str | None
+    missing: str | None
+    allowed: bool
+    hospital: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Keys may be added, never renamed."""
+        return {
+            "language_model": self.language_model,
+            "missing": self.missing,
+            "allowed": self.allowed,
+            "hospital": self.hospital or None,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +145,9 @@ class Checkup:
     codecs: dict[str, bool]
     extras: tuple[Extra, ...]
     models: tuple[Model, ...]
+    captioner: Model | None
+    reports: Reports
+    java: str | None
     device: Device
     settings: tuple[SettingInForce, ...]
     config_file: Path
@@ -123,20 +172,14 @@ class Checkup:
                 extra.name: {"installed": extra.installed, "missing": list(extra.missing)}
                 for extra in self.extras
             },
-            "models": [
-                {
-                    "id": model.id,
-                    "task": model.task or None,
-                    "kind": model.kind or None,
-                    "path": str(model.path),
-                    "ok": model.fault is None,
-                    "fault": str(model.fault) if model.fault else None,
-                }
-                for model in self.models
-            ],
+            "models": [model.as_json() for model in self.models],
+            "captioner": None if self.captioner is None else self.captioner.as_json(),
+            "reports": self.reports.as_json(),
+            "java": self.java,
             "device": {
                 "cpu_cores": self.device.cores,
                 "cuda": list(self.device.cuda),
+                "cuda_bytes": list(self.device.cuda_bytes),
                 "torch": self.device.torch,
                 "torch_fault": self.device.torch_fault,
             },
@@ -164,6 +207,9 @@ def examine() -> Checkup:
         codecs=_codecs(),
         extras=extras(),
         models=models,
+        captioner=_captioner(models),
+        reports=_reports(),
+        java=shutil.which("java"),
         device=_device(),
         settings=_settings_in_force(),
         config_file=config_file(),
@@ -241,6 +287,44 @@ def _model(folder: Path) -> Model:
     return Model(manifest.id, manifest.task.value, manifest.kind, folder, None)
 
 
+def _captioner(models: tuple[Model, ...]) -> Model | None:
+    """The one that the setting `caption_model` names; large weights are not hashed a second time."""
+    name = settings().caption_model
+    if name is None:
+        return None
+    known = next((model for model in models if model.path.name == name), None)
+    if known is not None and (known.fault is not None or known.task == Task.CAPTION):
+        return known
+    if not settings().offline and not Path(name).expanduser().exists():
+        return Model(name, "", "", Path(name), None)
+    try:
+        found = bundle.resolve(name, Task.CAPTION)
+    except BundleError as fault:
+        return Model(name, "", "", Path(name), fault)
+    return Model(name, found.manifest.task.value, found.manifest.kind, found.path, None)
+
+
+def _reports() -> Reports:
+    chosen = settings()
+    if not chosen.llm_url:
+        return Reports(None, None, True, chosen.hospital_name)
+    gemini = chosen.llm_url == "gemini"
+    # Of an address only the host: what else stands in it may be a secret.
+    name = "gemini" if gemini else urlsplit(chosen.llm_url).hostname or "?"
+    package = "google-genai" if gemini else "httpx"
+    missing = package if _version_of(package) is None else None
+    outside = gemini or _is_public(name)
+    return Reports(name, missing, chosen.llm_outside or not outside, chosen.hospital_name)
+
+
+def _is_public(host: str) -> bool:
+    """Whether `host` is an address outside private networks; of a name that takes a network to know."""
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        return False
+
+
 def _device() -> Device:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if _version_of("torch") is None:
@@ -250,10 +334,15 @@ def _device() -> Device:
             warnings.simplefilter("ignore")
             import torch
 
-            names = tuple(torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count()))
+            cards = [torch.cuda.get_device_properties(place) for place in range(torch.cuda.device_count())]
     except (ImportError, OSError, RuntimeError) as fault:
         return Device(cores, torch=True, torch_fault=" ".join(str(fault).split())[:200])
-    return Device(cores, torch=True, cuda=names)
+    return Device(
+        cores,
+        torch=True,
+        cuda=tuple(card.name for card in cards),
+        cuda_bytes=tuple(card.total_memory for card in cards),
+    )
 
 
 def _settings_in_force() -> tuple[SettingInForce, ...]:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from tetkik.errors import SettingError, TetkikError, file_fault
 from tetkik.language import Language, system_language, translate
@@ -18,6 +31,8 @@ from tetkik.settings import settings
 from tetkik.values import ProgressCallback
 
 _NARROWEST = 16
+_MANY = 16
+"""Fewer than these are done before a speed means anything."""
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
@@ -76,6 +91,17 @@ def show_error(error: TetkikError) -> None:
     err.print(shown(error.in_language(language())), style="red", soft_wrap=True)
 
 
+def print_json_line(answer: dict[str, Any]) -> None:
+    """One JSON object as one line on standard output."""
+    line = json.dumps(answer, ensure_ascii=False)
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        # A file name that is not UTF-8: escaped, so that a reader gets back the very name.
+        line = json.dumps(answer)
+    typer.echo(line)
+
+
 @contextmanager
 def one_sentence() -> Iterator[None]:
     """Turn every expected failure into one sentence and an exit status, never a traceback."""
@@ -108,12 +134,22 @@ def writing(target: Path) -> Iterator[None]:
         raise
 
 
+class _Speed(ProgressColumn):
+    """How many are done in a second; empty until that is known, and where there are only a few."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        many = task.total is not None and task.total >= _MANY
+        return Text(f"{speed:.1f}/s" if speed and many else "", style="progress.data.speed")
+
+
 @contextmanager
-def progress(label: str) -> Iterator[ProgressCallback]:
+def progress(label: str, *, speed: bool = False) -> Iterator[ProgressCallback]:
     """A progress bar on a terminal; when piped, a line now and then.
 
     Args:
         label: name of the work, which opens each line.
+        speed: whether a bar says how many are done in a second.
 
     Yields:
         A function of (step's name, done, total or None) that the work calls as it goes.
@@ -124,6 +160,7 @@ def progress(label: str) -> Iterator[ProgressCallback]:
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
+            *((_Speed(),) if speed else ()),
         )
         with Progress(*columns, console=err) as bar:
             yield _bars(bar)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import zip_longest
 from typing import Annotated
 
 import typer
@@ -33,6 +34,7 @@ def _show(checkup: Checkup) -> None:
     out.print(f" · Python {checkup.python} · {checkup.platform}", style="dim", soft_wrap=True)
     _section(t("Parts"), _parts(checkup))
     _section(t("Models"), _models(checkup))
+    _section(t("Reports"), _reports(checkup))
     _section(t("Device"), _device(checkup))
     _section(t("Settings"), _settings(checkup))
     out.print()
@@ -81,6 +83,10 @@ def _parts(checkup: Checkup) -> Table:
             grid.add_row(_ABSENT, extra.name, lacking)
         else:
             grid.add_row(_GOOD, extra.name, t(extra.purpose))
+    if checkup.java is not None:
+        grid.add_row(_GOOD, "METEOR", t("Java is there: captions are judged by METEOR too"))
+    else:
+        grid.add_row(_ABSENT, "METEOR", t("there is no Java: captions are judged without METEOR"))
     return grid
 
 
@@ -103,11 +109,55 @@ def _models(checkup: Checkup) -> Table:
             )
         else:
             grid.add_row(_BAD, model.id, _fault(model))
+    grid.add_row(*_captioner(checkup))
     return grid
+
+
+def _captioner(checkup: Checkup) -> tuple[Text, str, str]:
+    model = checkup.captioner
+    if model is None:
+        sentence = t("none is set: a report does without captions; `tetkik caption train` makes one")
+        return _ABSENT, "caption", sentence
+    if model.fault is not None:
+        return _BAD, "caption", _fault(model)
+    if not model.task:
+        return _ABSENT, "caption", t("{model}: on a hub, where doctor does not look", model=model.id)
+    return _GOOD, "caption", t("{model} is used for captions", model=model.id)
 
 
 def _fault(model: Model) -> str:
     return model.fault.in_language(language()) if model.fault else ""
+
+
+def _reports(checkup: Checkup) -> Table:
+    grid, found = _grid(), checkup.reports
+    if found.language_model is None:
+        sentence = t("no language model is set: the built-in composer writes the drafts")
+        grid.add_row(_ABSENT, t("language model"), sentence)
+    elif found.missing is not None:
+        sentence = t(
+            "{name} is set, but {package} is missing (pip install 'tetkik[llm]')",
+            name=found.language_model,
+            package=found.missing,
+        )
+        grid.add_row(_BAD, t("language model"), sentence)
+    elif not found.allowed:
+        sentence = t(
+            "{name} is outside this house and may not be asked; the setting is llm_outside",
+            name=found.language_model,
+        )
+        grid.add_row(_BAD, t("language model"), sentence)
+    else:
+        sentence = t(
+            "{name} writes the drafts, and where it fails the built-in composer", name=found.language_model
+        )
+        grid.add_row(_GOOD, t("language model"), sentence)
+    if found.hospital:
+        grid.add_row(_GOOD, t("hospital"), found.hospital)
+    else:
+        sentence = t("no name is set: documents have no head; the setting is hospital_name")
+        grid.add_row(_ABSENT, t("hospital"), sentence)
+    return grid
 
 
 def _device(checkup: Checkup) -> Table:
@@ -123,8 +173,8 @@ def _device(checkup: Checkup) -> Table:
         grid.add_row(_ABSENT, "CUDA", t("not looked for: torch is not installed, and only training needs it"))
     elif not checkup.device.cuda:
         grid.add_row(_ABSENT, "CUDA", t("none: training runs on the CPU"))
-    for name in checkup.device.cuda:
-        grid.add_row(_GOOD, "CUDA", name)
+    for name, size in zip_longest(checkup.device.cuda, checkup.device.cuda_bytes):
+        grid.add_row(_GOOD, "CUDA", name if size is None else f"{name}, {size / 2**30:.1f} GiB")
     return grid
 
 
@@ -133,7 +183,7 @@ def _settings(checkup: Checkup) -> Table:
     for setting in checkup.settings:
         value = str(setting.value).lower() if isinstance(setting.value, bool) else str(setting.value)
         grid.add_row(
-            "", setting.name, "–" if setting.value is None else value, Text(t(setting.origin), "dim")
+            "", setting.name, "–" if setting.value in {None, ""} else value, Text(t(setting.origin), "dim")
         )
     there = t("there") if checkup.config_file.is_file() else t("not there, and not needed")
     grid.add_row("", t("file"), str(checkup.config_file), Text(there, "dim"))

@@ -1,1 +1,6 @@
-"""The page with images and captions that a person reads."""
+"""An evaluation in words, and as a page."""
+
+from tetkik.caption.reading.page import PAGE, write_evaluation
+from tetkik.caption.reading.words import METRIC_NAMES, read
+
+__all__ = ["METRIC_NAMES", "PAGE", "read", "write_evaluation"]

@@ -1,0 +1,60 @@
+"""How captions are worded, whatever they say: their lengths and how often they repeat one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from tetkik.statistics import Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wording:
+    """Lengths and variety of n captions.
+
+    Attributes:
+        distinct: share of captions that are the only ones of their words or the first of them: distinct
+            captions over captions. A collapsed captioner says the same of every image.
+        distinct_1: distinct words over words (Li et al., NAACL 2016).
+        distinct_2: distinct pairs of neighbouring words over such pairs.
+        median: of the lengths in words.
+        quartiles: the first and the third.
+        longest: the greatest length.
+        empty: share of captions without a word.
+        lengths: (n,), int64: words of each caption.
+    """
+
+    distinct: float
+    distinct_1: float
+    distinct_2: float
+    median: float
+    quartiles: tuple[float, float]
+    longest: int
+    empty: float
+    lengths: Ints
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures, without the length of each caption."""
+        return {name: value for name, value in asdict(self).items() if name != "lengths"}
+
+
+def wording(texts: Sequence[Sequence[str]]) -> Wording:
+    """The wording of `texts`, (n,) captions in words, at least one."""
+    lengths = np.array([len(words) for words in texts], np.int64)
+    low, median, high = (float(value) for value in np.percentile(lengths, [25, 50, 75]))
+    pairs = [pair for words in texts for pair in pairwise(words)]
+    every = [word for words in texts for word in words]
+    return Wording(
+        distinct=len({tuple(words) for words in texts}) / len(texts),
+        distinct_1=len(set(every)) / max(len(every), 1),
+        distinct_2=len(set(pairs)) / max(len(pairs), 1),
+        median=median,
+        quartiles=(low, high),
+        longest=int(lengths.max()),
+        empty=float(np.mean(lengths == 0)),
+        lengths=lengths,
+    )

@@ -1,0 +1,221 @@
+"""One image in, its caption out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.bundle import Bundle, Task, resolve
+from tetkik.caption.network import CaptionNetwork, DecodingOptions, Generated
+from tetkik.caption.pictures import open_picture
+from tetkik.caption.training.options import Quantisation
+from tetkik.errors import BundleCorrupt, BundleNotFound, InputError, MissingExtra, TetkikError, UsageError
+from tetkik.imaging.limits import read_file
+from tetkik.language import Language, Sentence
+from tetkik.settings import settings
+from tetkik.values import CaptionResult
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BATCH = 8
+"""Images that are captioned together where nothing else is asked for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """A file that was read: its square, (size, size, 3), uint8, and what is to be said of it."""
+
+    square: NDArray[np.uint8]
+    notes: tuple[Sentence, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Captioner:
+    """A captioner with everything around it.
+
+    Attributes:
+        network: the image-text model.
+        name: id and version of its bundle.
+        language: of notes; a caption is in the language that the model was taught, which is English.
+    """
+
+    network: CaptionNetwork
+    name: str
+    language: Language = Language.TR
+
+    def predict(self, path: Path | str, decoding: DecodingOptions | None = None) -> CaptionResult:
+        """The caption of one file.
+
+        Args:
+            path: a DICOM, PNG, JPEG or TIFF file.
+            decoding: how words are chosen; None is beam search.
+
+        Raises:
+            InputError: the file cannot be read as an image.
+        """
+        (item,) = self.predict_many([path], decoding, 1)
+        if isinstance(item, TetkikError):
+            raise item
+        return item
+
+    def predict_many(
+        self,
+        paths: Iterable[Path | str],
+        decoding: DecodingOptions | None = None,
+        batch_size: int = BATCH,
+    ) -> Iterator[CaptionResult | TetkikError]:
+        """The captions of many files, in order; an error in the place of a file that cannot be read.
+
+        Args:
+            paths: the files; taken as they are needed, so there may be any number.
+            decoding: how words are chosen; None is beam search.
+            batch_size: files that are captioned together. Where memory is short they go in halves.
+
+        Raises:
+            BundleCorrupt: the model itself is at fault.
+            UsageError: one image alone is too much for the memory.
+        """
+        decoding = decoding or DecodingOptions()
+        files, done = iter(paths), 0
+        while batch := list(islice(files, max(1, batch_size))):
+            seen = [self._look_at(path) for path in batch]
+            squares = [item.square for item in seen if isinstance(item, _Seen)]
+            # Another seed for each batch, or the first images of all batches would share their luck.
+            made = iter(self._captions(squares, replace(decoding, seed=decoding.seed + done)))
+            for path, item in zip(batch, seen, strict=True):
+                if isinstance(item, TetkikError):
+                    yield item
+                    continue
+                said = next(made)
+                notes = tuple(note.in_language(self.language) for note in item.notes)
+                # Rounding may take a mean of probabilities a little beyond 1.
+                sure = None if said.confidence is None else min(1.0, said.confidence)
+                yield CaptionResult(str(path), _plain(said.text), sure, self.name, notes)
+            done += len(batch)
+
+    def _look_at(self, path: Path | str) -> _Seen | TetkikError:
+        try:
+            picture = open_picture(read_file(Path(path)), str(path))
+            return _Seen(self.network.image.square(picture.image), picture.notes)
+        except TetkikError as fault:
+            return fault
+        except MemoryError:
+            return InputError(
+                "{file} needs more memory than there is; free some, or export it smaller.", file=path
+            )
+        except Exception as fault:
+            # Whatever a hostile or broken file makes a decoder do, it costs that file alone.
+            return InputError(
+                "{file} could not be read ({fault}); look at it in another viewer, "
+                "and convert it if it opens there.",
+                file=path,
+                fault=type(fault).__name__,
+            )
+
+    def _captions(self, squares: Sequence[NDArray[np.uint8]], decoding: DecodingOptions) -> list[Generated]:
+        if not squares:
+            return []
+        import torch
+
+        try:
+            with torch.inference_mode():
+                return self._sound(self.network.generate(self._features(squares), decoding))
+        except torch.cuda.OutOfMemoryError:
+            if len(squares) == 1:
+                raise UsageError(
+                    "One image is too much for the memory of this GPU; use fewer --beams, or --quantisation "
+                    "nf4."
+                ) from None
+        # Outside of the handler, which would keep what the failed run had reserved.
+        torch.cuda.empty_cache()
+        half = len(squares) // 2
+        return [*self._captions(squares[:half], decoding), *self._captions(squares[half:], decoding)]
+
+    def _features(self, squares: Sequence[NDArray[np.uint8]]) -> Tensor:
+        import torch
+
+        pixels = torch.from_numpy(self.network.image.normalised(np.stack(squares)))
+        features = self.network.frozen_features(pixels)
+        if not bool(torch.isfinite(features).all()):
+            raise self._damaged()
+        return features
+
+    def _sound(self, made: list[Generated]) -> list[Generated]:
+        if any(item.confidence is not None and not isfinite(item.confidence) for item in made):
+            raise self._damaged()
+        return made
+
+    def _damaged(self) -> BundleCorrupt:
+        return BundleCorrupt(
+            "The model {model} gives no finite numbers; its weights are damaged, train or import it again.",
+            model=self.name,
+        )
+
+
+def _plain(text: str) -> str:
+    """Without what commands a terminal or hides in a text; spaces joined."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def load_caption(
+    model: str | Bundle | None = None,
+    *,
+    base: str | None = None,
+    language: Language | None = None,
+    quantisation: Quantisation | None = None,
+) -> Captioner:
+    """Load a captioner for use: on a GPU where there is one.
+
+    Args:
+        model: an id, a path or an opened bundle; None takes the setting `caption_model`.
+        base: the weights that an adapter was trained on, as a path or a Hugging Face id; None takes those
+            that the bundle names, or the setting `caption_base`.
+        language: of notes; None takes the setting `language`.
+        quantisation: of the frozen weights; None takes that of the training.
+
+    Raises:
+        BundleError: no such model, damaged, or not for captions.
+        MissingExtra: torch, transformers or peft is not installed.
+    """
+    bundle = captioner_bundle(model)
+    try:
+        import peft  # noqa: F401 - whatever is missing is told of in one sentence
+        import torch
+        import transformers  # noqa: F401
+
+        from tetkik.caption.storage import load_captioner
+    except ImportError:
+        raise MissingExtra(
+            "Captions need torch, transformers and peft; `pip install 'tetkik[caption]'`."
+        ) from None
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = load_captioner(bundle, base=base, quantisation=quantisation, device=device)
+    return Captioner(network, bundle.manifest.name, language or settings().language)
+
+
+def captioner_bundle(model: str | Bundle | None = None) -> Bundle:
+    """The bundle of a captioner, opened and verified; no weights are loaded.
+
+    Args:
+        model: as for `load_caption`.
+
+    Raises:
+        BundleError: none is named, none is there, or it is damaged or not for captions.
+    """
+    if isinstance(model, Bundle):
+        return model
+    model = settings().caption_model if model is None else model
+    if not model:
+        raise BundleNotFound(
+            "There is no captioner, and none ships with Tetkik: train one (`tetkik caption train`) or take "
+            "one in (`tetkik models import`), and name it with --model or the setting caption_model."
+        )
+    return resolve(model, Task.CAPTION)

@@ -1,0 +1,249 @@
+"""`tetkik caption evaluate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from tetkik.caption.baselines import Nearness
+from tetkik.caption.data import Split
+from tetkik.cli.caption.options import (
+    DECODING,
+    Base,
+    BatchSize,
+    Beams,
+    MaxTokens,
+    Model,
+    NoRepeat,
+    Penalty,
+    Quantised,
+    Sample,
+    Temperature,
+    TopP,
+    decoding_of,
+)
+from tetkik.cli.console import language, note, out, progress, t, writing
+from tetkik.cli.tables import brackets, figure, in_language, say, table
+from tetkik.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tetkik.caption.figures import CaptionEvaluation, System
+    from tetkik.caption.metrics import BertScoreOptions
+
+BertModel = Annotated[
+    str | None,
+    typer.Option(
+        "--bertscore-model",
+        help=t("Compute BERTScore with this Hugging Face id or folder."),
+        metavar="ID_OR_PATH",
+    ),
+]
+BertLayer = Annotated[
+    int | None,
+    typer.Option(
+        "--bertscore-layer",
+        min=1,
+        help=t("Layer of that model. Default: its authors' choice, or the last."),
+    ),
+]
+BertIdf = Annotated[
+    bool,
+    typer.Option("--bertscore-idf", help=t("Weigh word pieces by how rare they are in the true captions.")),
+]
+
+
+def evaluate(
+    data: Annotated[
+        Path, typer.Argument(help=t("A folder written by `tetkik caption prepare`."), metavar="DIR")
+    ],
+    *,
+    split: Annotated[Split, typer.Option("--split", help=t("The part of the data."))] = Split.TEST,
+    model: Model = None,
+    base: Base = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help=t("A folder for metrics.json, captions.csv, the pictures and report.html.")
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
+    leave_out_seen: Annotated[
+        bool,
+        typer.Option(
+            "--leave-out-seen", help=t("Leave out rows that the model saw in training, instead of refusing.")
+        ),
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help=t("Judge so many rows, drawn at random."))
+    ] = None,
+    beams: Beams = None,
+    sample: Sample = False,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    max_tokens: MaxTokens = DECODING.max_tokens,
+    length_penalty: Penalty = DECODING.length_penalty,
+    no_repeat: NoRepeat = DECODING.no_repeat,
+    batch_size: BatchSize = 8,
+    quantisation: Quantised = None,
+    baselines: Annotated[
+        Nearness,
+        typer.Option(
+            "--baselines", help=t("By what the nearest training image is found; none: no baselines.")
+        ),
+    ] = Nearness.FEATURES,
+    no_meteor: Annotated[
+        bool, typer.Option("--no-meteor", help=t("Leave out METEOR, which starts Java."))
+    ] = False,
+    bertscore_model: BertModel = None,
+    bertscore_layer: BertLayer = None,
+    bertscore_idf: BertIdf = False,
+    bootstrap: Annotated[
+        int, typer.Option("--bootstrap", min=0, help=t("Replicates for the intervals; 0 for none."))
+    ] = 1000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help=t("Of the bootstrap and of every draw."))] = 0,
+) -> None:
+    """Figures with intervals beside two baselines, what they say, and with --out a page of images."""
+    from tetkik.caption.evaluate import EvaluationOptions, check_rows, evaluate_captions
+    from tetkik.caption.predict import captioner_bundle, load_caption
+    from tetkik.caption.prepared import open_prepared
+    from tetkik.caption.reading import PAGE, write_evaluation
+    from tetkik.drawing import check_target
+
+    options = EvaluationOptions(
+        split=split,
+        decoding=decoding_of(
+            beams=beams,
+            sample=sample,
+            temperature=temperature,
+            top_p=top_p,
+            max_tokens=max_tokens,
+            seed=seed,
+            length_penalty=length_penalty,
+            no_repeat=no_repeat,
+        ),
+        batch_size=batch_size,
+        limit=limit,
+        leave_out_seen=leave_out_seen,
+        baselines=baselines,
+        meteor=not no_meteor,
+        bertscore=_bertscore(bertscore_model, bertscore_layer, bertscore_idf),
+        bootstrap=bootstrap,
+        seed=seed,
+    )
+    if folder is not None:
+        check_target(folder)
+    prepared = open_prepared(data)
+    bundle = captioner_bundle(model)
+    # Before gigabytes of weights are read.
+    check_rows(prepared, bundle, options)
+    captioner = load_caption(bundle, base=base, quantisation=quantisation)
+    with progress(t("evaluate")) as report:
+        evaluation = evaluate_captions(prepared, captioner.network, bundle, options, in_language(report))
+    if as_json:
+        typer.echo(json.dumps(evaluation.as_json(language()), ensure_ascii=False, allow_nan=False))
+    else:
+        _show(evaluation)
+    if folder is not None:
+        with writing(folder):
+            paths = write_evaluation(evaluation, folder, language())
+        note("{count} files are in {folder}; begin with {page}.", count=len(paths), folder=folder, page=PAGE)
+
+
+def _bertscore(model: str | None, layer: int | None, idf: bool) -> BertScoreOptions | None:
+    from tetkik.caption.metrics import BertScoreOptions
+
+    if model is None:
+        if layer is not None or idf:
+            raise UsageError("--bertscore-layer and --bertscore-idf need --bertscore-model.")
+        return None
+    return BertScoreOptions(model, layer, idf)
+
+
+def _show(evaluation: CaptionEvaluation) -> None:
+    out.print(
+        Text(evaluation.model, style="bold"),
+        Text(f"{evaluation.data}, {evaluation.provenance.split.value}", style="dim"),
+        Text(t("{n} images", n=len(evaluation)), style="dim"),
+        Text(t("{n} cases or articles", n=evaluation.groups), style="dim"),
+    )
+    out.print()
+    for part in (_metrics, _differences, _wording):
+        if (made := part(evaluation)) is not None:
+            out.print(made)
+            out.print()
+    say([sentence.in_language(language()) for sentence in evaluation.reading])
+    if evaluation.without:
+        out.print()
+        for name, why in evaluation.without.items():
+            out.print(Text(f"{name}: {why.in_language(language())}", style="dim"))
+
+
+def _metrics(evaluation: CaptionEvaluation) -> Table:
+    from tetkik.caption.metrics import METRICS
+    from tetkik.caption.reading import METRIC_NAMES
+
+    made = table(t("metric"), t("model"), t("95%"), *(_short(system) for system in evaluation.systems[1:]))
+    for name in METRICS:
+        found = [system.figures.get(name) for system in evaluation.systems]
+        if first := found[0]:
+            others = [figure(item.value if item else None) for item in found[1:]]
+            made.add_row(t(METRIC_NAMES[name]), figure(first.value), brackets(first.ci), *others)
+    return made
+
+
+def _differences(evaluation: CaptionEvaluation) -> Table | None:
+    from tetkik.caption.metrics import METRICS
+    from tetkik.caption.reading import METRIC_NAMES
+
+    baselines = evaluation.systems[1:]
+    if not baselines:
+        return None
+    titles = [title for system in baselines for title in (_short(system), t("95%"))]
+    made = table(t("model less"), *titles)
+    for name in METRICS:
+        cells: list[str] = []
+        for item in (system.figures.get(name) for system in baselines):
+            cells.append(figure(item.over if item else None, "{:+.3f}"))
+            cells.append(brackets(item.over_ci if item else None, "{:+.3f}"))
+        if name in baselines[0].figures:
+            made.add_row(t(METRIC_NAMES[name]), *cells)
+    return made
+
+
+def _short(system: System) -> str:
+    from tetkik.caption.figures import CONSTANT, MODEL
+
+    return (
+        t("model") if system.name == MODEL else t("one for all") if system.name == CONSTANT else t("nearest")
+    )
+
+
+def _wording(evaluation: CaptionEvaluation) -> Table:
+    made = table(
+        t("captions"),
+        t("distinct"),
+        "distinct-1",
+        "distinct-2",
+        t("words, median"),
+        t("quartiles"),
+        t("empty"),
+    )
+    rows = [(t("true"), evaluation.judged.scores.references)]
+    rows += [(_short(system), system.scores.candidates) for system in evaluation.systems]
+    for name, item in rows:
+        made.add_row(
+            name,
+            f"{item.distinct:.1%}",
+            figure(item.distinct_1),
+            figure(item.distinct_2),
+            f"{item.median:.0f}",
+            f"{item.quartiles[0]:.0f} … {item.quartiles[1]:.0f}",
+            f"{item.empty:.1%}",
+        )
+    return made
