@@ -81,11 +81,11 @@ def features(files: tuple[str, ...], data: Path, backbone: Path) -> tuple[Floats
     import torch
 
     from tetkik.findings.networks import build, preprocessing_of
-    from tetkik.findings.networks.network import Network
     from tetkik.findings.networks.pooled import GridPooled
     from tetkik.findings.training.ridge import stages_of
     from tetkik.imaging.prepare import prepare
     from tetkik.imaging.read import read_image
+    from tetkik.networks.network import Network
 
     network = build("mobilenet_v2", ("any",), weights=backbone).eval()
     pooled = GridPooled.over(stages_of(network), 1)

@@ -111,7 +111,7 @@ def test_the_summary_is_also_in_turkish(tmp_path, turkish_messages):
     path = write_table(tmp_path / "table", [("a.png", "Words.", "1", "train"), ("b.png", "", "1", "train")])
     code, out, _ = prepare(path, "--out", tmp_path / "out", "--workers", 1)
     assert code == 0
-    assert "altyazısı yok" in words(out)
+    assert "açıklaması yok" in words(out)
 
 
 def test_counts_that_are_the_published_ones_are_not_remarked(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.findings.bundles import SIZE, blob_image, make_findings_bundle
 from tetkik.bundle import open_bundle, write_manifest
+from tetkik.drawing.typeface import typeface, wrapped
 from tetkik.findings.heatmaps import (
     ActivationMaps,
     HeatmapWriter,
@@ -28,7 +29,6 @@ from tetkik.findings.heatmaps import (
     scaled,
     worth_showing,
 )
-from tetkik.drawing.typeface import typeface, wrapped
 from tetkik.findings.model import load_model
 from tetkik.findings.operating import OperatingPoint
 from tetkik.findings.predict import load_findings

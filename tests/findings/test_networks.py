@@ -11,9 +11,9 @@ from torch import nn
 
 from tetkik.errors import BundleNotFound, UsageError
 from tetkik.findings.networks import FAMILIES, build, preprocessing_of
-from tetkik.findings.networks.mobilenet import SameConv
-from tetkik.findings.networks.state import LAYOUTS
 from tetkik.imaging.prepare import IMAGENET_MEAN
+from tetkik.networks.mobilenet import SameConv
+from tetkik.networks.state import LAYOUTS
 from tetkik.settings import settings
 from tetkik.values import FINDING_LABELS
 

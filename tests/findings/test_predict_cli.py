@@ -227,8 +227,11 @@ def test_the_demo_leaves_nothing_that_names_the_patient(builtin, tmp_path, chest
     files = [path for path in out.rglob("*") if path.is_file()]
     assert "phantom.dcm" not in {path.name for path in files}
     assert any(path.suffix == ".png" for path in files)
+    # The documents of the patient, in a folder of their own, name the patient as they must.
+    documents = [path for path in files if path.parent.name == "report" and path.name != "draft.json"]
+    assert b"YILMAZ" in (out / "report" / "report.hl7").read_bytes()
     for path in files:
-        content = path.name.encode() + path.read_bytes()
+        content = path.name.encode() + (b"" if path in documents else path.read_bytes())
         for word in (b"YILMAZ", b"AYSE", b"12345678901", bytes(dataset.SOPInstanceUID, "ascii")):
             assert word not in content, path.name
 

@@ -54,9 +54,9 @@ def tiny_family(*, calm: bool = False) -> Any:
     """
     from torch import nn
 
-    from tetkik.findings.networks.network import Network
     from tetkik.findings.networks.registry import Family
     from tetkik.imaging.prepare import Preprocessing
+    from tetkik.networks.network import Network
 
     def make(labels: int, dropout: float) -> Network:
         features = nn.Sequential(

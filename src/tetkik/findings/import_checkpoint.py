@@ -37,8 +37,8 @@ from tetkik.findings.networks.huggingface import (
 )
 from tetkik.findings.networks.labels import to_shared
 from tetkik.findings.networks.processor import read_preprocessing
-from tetkik.findings.networks.state import Tensors, family_of, fill, read_tensors, to_our_keys
 from tetkik.imaging.prepare import Preprocessing
+from tetkik.networks.state import Tensors, family_of, fill, read_tensors, to_our_keys
 from tetkik.values import FINDING_LABELS, NIH_LABELS, ProgressCallback
 
 _LIBRARIES = ("torch", "transformers", "safetensors", "onnx", "onnxruntime", "numpy")

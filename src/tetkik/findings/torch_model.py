@@ -16,10 +16,10 @@ from tetkik.findings.imported import UNCALIBRATED, default_thresholds
 from tetkik.findings.model import preprocessing_of
 from tetkik.findings.networks import FAMILIES
 from tetkik.findings.networks.huggingface import HuggingFaceNetwork, label_names, open_classifier
-from tetkik.findings.networks.network import Network
 from tetkik.findings.networks.processor import read_preprocessing
-from tetkik.findings.networks.state import fill, read_tensors, to_our_keys
 from tetkik.imaging.prepare import Preprocessing
+from tetkik.networks.network import Network
+from tetkik.networks.state import fill, read_tensors, to_our_keys
 
 _BATCH = 16
 """Most images in one run, so that memory stays flat."""

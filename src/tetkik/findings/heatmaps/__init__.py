@@ -4,7 +4,7 @@ from tetkik.findings.heatmaps.activation import ActivationMaps
 from tetkik.findings.heatmaps.choice import heatmaps_for
 from tetkik.findings.heatmaps.method import Heatmaps, Method, onto_image, scaled
 from tetkik.findings.heatmaps.occlusion import Occlusion
-from tetkik.findings.heatmaps.overlay import Legend, blended, coloured, draw
+from tetkik.findings.heatmaps.overlay import Legend, blended, coloured, draw, panel
 from tetkik.findings.heatmaps.writer import HeatmapWriter, worth_showing
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "draw",
     "heatmaps_for",
     "onto_image",
+    "panel",
     "scaled",
     "worth_showing",
 ]

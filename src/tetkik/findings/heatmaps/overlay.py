@@ -120,10 +120,21 @@ def draw(picture: NDArray[np.uint8], heat: NDArray[np.float32], legend: Legend) 
     return sheet
 
 
+def panel(sheet: Image.Image, rows: int, columns: int) -> Image.Image:
+    """The image with the heat over it, cut from what `draw` made of an image of `rows` by `columns`."""
+    width, height = _fitted_size(columns, rows)
+    room = (sheet.width - 3 * _MARGIN) // 2
+    left = 2 * _MARGIN + room + (room - width) // 2
+    return sheet.crop((left, _MARGIN, left + width, _MARGIN + height))
+
+
 def _fitted(image: Image.Image) -> Image.Image:
-    scale = SIDE / max(image.size)
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return image.resize(size, Image.Resampling.LANCZOS)
+    return image.resize(_fitted_size(*image.size), Image.Resampling.LANCZOS)
+
+
+def _fitted_size(width: int, height: int) -> tuple[int, int]:
+    scale = SIDE / max(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _words(legend: Legend, width: int) -> list[tuple[str, int, tuple[int, int, int]]]:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from tetkik.errors import UsageError
-from tetkik.findings.networks.densenet import densenet121
-from tetkik.findings.networks.mobilenet import mobilenet_v2, mobilenet_v2_bn
-from tetkik.findings.networks.network import Network
-from tetkik.findings.networks.resnet import resnet18
-from tetkik.findings.networks.state import fill, read_tensors, to_our_keys
 from tetkik.imaging.prepare import Preprocessing
+from tetkik.networks.densenet import densenet121
+from tetkik.networks.mobilenet import mobilenet_v2, mobilenet_v2_bn
+from tetkik.networks.network import Network
+from tetkik.networks.resnet import resnet18
+from tetkik.networks.state import fill, read_tensors, to_our_keys
 from tetkik.settings import settings
 
 if TYPE_CHECKING:

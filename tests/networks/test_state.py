@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from tetkik.errors import InputError
 from tetkik.findings.networks import build
-from tetkik.findings.networks.state import family_of, fill, read_tensors, to_our_keys
+from tetkik.networks.state import family_of, fill, read_tensors, to_our_keys
 from tetkik.values import FINDING_LABELS
 
 NOISE = torch.randn((1, 3, 32, 32), generator=torch.Generator().manual_seed(1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from tetkik.findings.networks.network import Network, initialise
+from tetkik.networks.network import Network, initialise
 
 # Of each stage: expansion, channels, blocks, stride of the first block (table 2 of the paper).
 STAGES = (

@@ -7,7 +7,7 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from tetkik.findings.networks.network import Network, initialise
+from tetkik.networks.network import Network, initialise
 
 BLOCKS = (6, 12, 24, 16)
 GROWTH = 32

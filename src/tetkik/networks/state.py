@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from tetkik.errors import InputError
-from tetkik.findings.networks.network import Network
+from tetkik.networks.network import Network
 
 Tensors = dict[str, torch.Tensor]
 
