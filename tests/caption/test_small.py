@@ -164,7 +164,7 @@ def test_it_learns_and_says_something(tmp_path, tiny_base, prepared):
     squares = open_prepared(prepared).part(Split.VALID).squares(np.arange(2))
     pixels = torch.from_numpy(network.image.normalised(squares))
     said = network.generate(
-        network.frozen_features(pixels), DecodingOptions(beams=1, max_tokens=8, min_tokens=4)
+        network.frozen_features(pixels), DecodingOptions(beams=1, sample=True, max_tokens=8, min_tokens=4)
     )
     assert len(said) == 2 and all(caption.text for caption in said)
 

@@ -78,6 +78,7 @@ class ReportDocument:
         signature: None as long as it is a draft.
         image: the original as a PNG; None without one.
         heatmap: the same with the model's heatmap as a PNG; None without one.
+        heatmap_label: the finding whose heatmap it is; None where that is not known.
     """
 
     id: str
@@ -92,6 +93,7 @@ class ReportDocument:
     signature: Signature | None = None
     image: bytes | None = field(default=None, repr=False)
     heatmap: bytes | None = field(default=None, repr=False)
+    heatmap_label: str | None = None
 
     def __post_init__(self) -> None:
         if self.created.tzinfo is None:

@@ -1,0 +1,1 @@
+"""A report as a document: pure functions from values to bytes."""

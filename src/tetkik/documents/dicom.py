@@ -1,0 +1,179 @@
+"""What every DICOM object of a report shares: whose it is, where it belongs, how it is named and written.
+
+Attributes come from the identity that was read from the image, cleaned of what their value representation
+forbids (PS3.5, section 6.2); a text is UTF-8 (`ISO_IR 192`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+from pydicom.dataset import Dataset
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from tetkik._version import __version__
+from tetkik.documents.fields import calendar_date, family_and_given, printable, valid_uid
+from tetkik.values import ReportDocument
+
+CHARACTER_SET = "ISO_IR 192"
+MANUFACTURER = "Tetkik"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An object that another one refers to.
+
+    Attributes:
+        sop_class: SOP Class UID.
+        uid: SOP Instance UID.
+        series: Series Instance UID.
+    """
+
+    sop_class: str
+    uid: str
+    series: str
+
+
+def new_uid(document: ReportDocument, what: str) -> str:
+    """A UID of the form `2.25.` (PS3.5, annex B.2): the same for the same report; it tells of no patient.
+
+    Args:
+        document: the report.
+        what: which of its objects; where its content may change, what tells the contents apart.
+    """
+    return f"2.25.{_name(document, what).int}"
+
+
+def device_uid(document: ReportDocument) -> str:
+    """The UID of the model as an observer: the same in every report that leans on it."""
+    return f"2.25.{uuid5(NAMESPACE_OID, ' '.join(('tetkik', *model_of(document)))).int}"
+
+
+def study_uid(document: ReportDocument) -> str:
+    """The study of the image; one of our own for a file without one (or with one that is no valid UID)."""
+    return valid_uid(document.identity.study_uid) or new_uid(document, "study")
+
+
+def source(document: ReportDocument) -> Instance | None:
+    """The image that the report is about, as an archive knows it; None for a file without UIDs."""
+    identity = document.identity
+    study, series = valid_uid(identity.study_uid), valid_uid(identity.series_uid)
+    instance, sop_class = valid_uid(identity.instance_uid), valid_uid(document.tags.sop_class)
+    if study and series and instance and sop_class:
+        return Instance(sop_class, instance, series)
+    return None
+
+
+def capture(document: ReportDocument, what: str, picture: bytes) -> Instance:
+    """The Secondary Capture that is made of one of the report's pictures.
+
+    Args:
+        document: the report.
+        what: `heatmap` or `image`.
+        picture: as a PNG.
+    """
+    digest = hashlib.sha256(picture).hexdigest()
+    return Instance(
+        SecondaryCaptureImageStorage,
+        new_uid(document, f"{what}/{_when(document)}/{digest}"),
+        new_uid(document, what),
+    )
+
+
+def identify(dataset: Dataset, document: ReportDocument) -> None:
+    """Set the attributes of the Patient, Patient Study, General Study and General Equipment modules."""
+    identity, house = document.identity, document.hospital
+    dataset.SpecificCharacterSet = CHARACTER_SET
+    dataset.PatientName = person_name(identity.patient_name or "")
+    dataset.PatientID = text(identity.patient_id, 64)
+    dataset.PatientBirthDate = _date(identity.birth_date)
+    dataset.PatientSex = identity.sex.value if identity.sex is not None else ""
+    if identity.age_years is not None and identity.age_years >= 1:
+        dataset.PatientAge = f"{min(int(identity.age_years), 999):03d}Y"
+    dataset.StudyInstanceUID = study_uid(document)
+    dataset.StudyDate = _date(identity.study_date)
+    dataset.StudyTime = ""
+    dataset.StudyID = ""
+    dataset.AccessionNumber = text(identity.accession, 16)
+    dataset.ReferringPhysicianName = ""
+    dataset.Manufacturer = MANUFACTURER
+    dataset.ManufacturerModelName = model_of(document)[0]
+    dataset.DeviceSerialNumber = model_of(document)[1]
+    dataset.SoftwareVersions = __version__
+    if house.name.strip():
+        dataset.InstitutionName = text(house.name, 64)
+        if house.department.strip():
+            dataset.InstitutionalDepartmentName = text(house.department, 64)
+
+
+def date_it(dataset: Dataset, document: ReportDocument) -> None:
+    """Set when the object was made: the report's own time, so that the same report gives the same bytes."""
+    created = document.created
+    for kind in ("InstanceCreation", "Content", "Series"):
+        setattr(dataset, f"{kind}Date", created.strftime("%Y%m%d"))
+        setattr(dataset, f"{kind}Time", created.strftime("%H%M%S"))
+
+
+def model_of(document: ReportDocument) -> tuple[str, str]:
+    """Name and version of the model that found the findings; the program's own where there was none."""
+    written = document.result.model if document.result is not None else ""
+    name, _, version = text(written, 64).rpartition(" ")
+    return (name, version) if name else (version or MANUFACTURER, __version__)
+
+
+def person_name(name: str) -> str:
+    """A name as PN (PS3.5, section 6.2.1): at most three groups of at most five parts of printable text.
+
+    Args:
+        name: as DICOM writes it, `FAMILY^GIVEN`.
+    """
+    groups = []
+    for group in name.split("=")[:3]:
+        parts = [_printable(part) for part in group.split("^")[:5]]
+        groups.append("^".join(parts).rstrip("^")[:64])
+    return "=".join(groups).rstrip("=")
+
+
+def spoken_name(name: str, title: str = "") -> str:
+    """A name as people write it, as PN: the last word is taken for the family's, the title is the prefix."""
+    parts = (part.replace("^", " ").replace("=", " ") for part in (*family_and_given(name), "", title))
+    return person_name("^".join(parts))
+
+
+def text(value: str | None, longest: int) -> str:
+    """A short text (LO, SH): printable; no backslash, which parts values; at most `longest` characters."""
+    return _printable(value or "")[:longest].strip()
+
+
+def to_bytes(dataset: Dataset) -> bytes:
+    """The object as a file (PS3.10); its meta information is set."""
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def own_instance(document: ReportDocument, sop_class: str) -> Instance:
+    """The report's own names: one series for all its versions, another instance for whatever differs."""
+    said = "\n".join(sentence.text for sentence in document.draft.sentences)
+    what = f"report/{_when(document)}/{document.state}/{said}"
+    return Instance(sop_class, new_uid(document, what), new_uid(document, "report"))
+
+
+def _when(document: ReportDocument) -> str:
+    return f"{document.version}/{document.created.isoformat()}"
+
+
+def _name(document: ReportDocument, what: str) -> UUID:
+    return uuid5(uuid5(NAMESPACE_OID, f"tetkik:{document.id}"), what)
+
+
+def _date(date: str | None) -> str:
+    day = calendar_date(date)
+    return f"{day:%Y%m%d}" if day is not None else ""
+
+
+def _printable(value: str) -> str:
+    return printable(value.replace("\\", " "))

@@ -1,0 +1,58 @@
+"""What documents read from a report's values, cleaned: a file may say anything of its patient."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+from tetkik.values import NORMAL_LABELS, BasisKind, Finding, ReportDocument, Side
+
+_UID = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+", re.ASCII)
+_LONGEST_UID = 64
+
+
+def assessed(document: ReportDocument) -> tuple[Finding, ...]:
+    """What the model may say: found, or absent by right.
+
+    Normality beside something else that was found is left out: no document contradicts itself.
+    """
+    findings = () if document.result is None else document.result.findings
+    told = tuple(item for item in findings if item.assessed and (item.positive or item.rules_out))
+    ill = any(item.positive and item.label not in NORMAL_LABELS for item in told)
+    return tuple(item for item in told if not (ill and item.label in NORMAL_LABELS))
+
+
+def side_of(document: ReportDocument, finding: Finding) -> Side | None:
+    """The side of what was found, where the draft's evidence has one; None where nobody measured it."""
+    for basis in document.draft.evidence:
+        if finding.positive and basis.kind is BasisKind.FINDING and basis.key == finding.label:
+            return basis.side
+    return None
+
+
+def printable(text: str) -> str:
+    """On one line, without control characters: what a file says of a patient may hold anything."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def calendar_date(text: str | None) -> date | None:
+    """DICOM's `YYYYMMDD`; None for anything that is no day of the calendar."""
+    digits = (text or "").strip()
+    if len(digits) != len("YYYYMMDD") or not (digits.isascii() and digits.isdigit()):
+        return None
+    try:
+        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+    except ValueError:
+        return None
+
+
+def valid_uid(text: str | None) -> str | None:
+    """A DICOM UID (PS3.5, section 9.1); None for anything else."""
+    uid = (text or "").strip()
+    return uid if len(uid) <= _LONGEST_UID and _UID.fullmatch(uid) else None
+
+
+def family_and_given(name: str) -> tuple[str, str]:
+    """A name as people write it, parted: the last word is taken for the family's."""
+    words = name.split()
+    return (words[-1], " ".join(words[:-1])) if words else ("", "")

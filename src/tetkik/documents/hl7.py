@@ -1,0 +1,128 @@
+"""A report as an HL7 v2.5.1 message: an unsolicited observation, ORU^R01 (HL7 v2.5.1, chapter 7.3.1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from types import MappingProxyType
+
+from tetkik.documents.codes import OWN_SCHEME, SNOMED
+from tetkik.documents.fields import assessed, calendar_date, family_and_given
+from tetkik.documents.words import disclaimer, objections
+from tetkik.language import Language
+from tetkik.values import ReportDocument, ReportState, Section, Sex, Signature, label_name
+
+_STATUS = MappingProxyType({ReportState.DRAFT: "P", ReportState.FINAL: "F", ReportState.AMENDED: "C"})
+"""Result status, table 0123: preliminary, final, corrected."""
+
+# LOINC as DICOM PS3.20 names the parts of an imaging report.
+_SECTIONS = MappingProxyType(
+    {
+        Section.TECHNIQUE: ("55111-9", "Current imaging procedure descriptions"),
+        Section.FINDINGS: ("59776-5", "Procedure findings"),
+        Section.IMPRESSION: ("19005-8", "Radiology Imaging study [Impression]"),
+        Section.RECOMMENDATION: ("18783-1", "Radiology Study recommendation"),
+    }
+)
+_SEX = MappingProxyType({Sex.FEMALE: "F", Sex.MALE: "M", Sex.OTHER: "O"})
+_ESCAPES = {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"}
+_SPECIAL = re.compile(r"[\\|^&~]|\r\n|\r|\n|[\x00-\x1f\x7f]")
+
+
+def to_hl7(document: ReportDocument) -> bytes:
+    """The report as one message in UTF-8, its segments ended by carriage returns.
+
+    Args:
+        document: of any state; a draft is sent as preliminary.
+    """
+    return ("\r".join(_segments(document)) + "\r").encode("utf-8")
+
+
+def _segments(document: ReportDocument) -> Iterator[str]:
+    identity, status = document.identity, _STATUS[document.state]
+    sender = _text(document.hospital.name)
+    created = document.created.strftime("%Y%m%d%H%M%S%z")
+    control = document.verification[:20]
+    head = ["MSH", "^~\\&", "TETKIK", sender, "", "", created, "", "ORU^R01^ORU_R01", control, "P", "2.5.1"]
+    yield _joined([*head, *[""] * 5, "UNICODE UTF-8"])
+    name = _name(identity.patient_name)
+    number = f"{_text(identity.patient_id or '')}^^^{sender}^PI" if identity.patient_id else ""
+    sex = _SEX[identity.sex] if identity.sex is not None else "U"
+    yield _joined(["PID", "1", "", number, "", name, "", _date(identity.birth_date), sex])
+    signed = document.signature
+    observer = "" if signed is None else _observer(signed)
+    when = created if signed is None else signed.signed_at.strftime("%Y%m%d%H%M%S%z")
+    order = {
+        1: "1",
+        3: _text(document.id),
+        4: "18748-4^Diagnostic imaging study^LN",
+        7: _date(identity.study_date),
+        18: _text(identity.accession or ""),
+        22: when,
+        24: "RAD",
+        25: status,
+        32: observer,
+    }
+    yield _joined(["OBR", *(order.get(place, "") for place in range(1, 33))])
+    for place, (kind, code, value, unit) in enumerate(_observations(document), 1):
+        yield _joined(["OBX", str(place), kind, code, "", value, unit, "", "", "", "", status])
+    language = document.draft.language
+    marked = [words for item in document.draft.sentences for words in objections(item, language)]
+    for place, words in enumerate([*marked, disclaimer(language)], 1):
+        yield _joined(["NTE", str(place), "", _text(words)])
+
+
+def _observations(document: ReportDocument) -> Iterator[tuple[str, str, str, str]]:
+    """Type, code, value and unit of each observation: the parts of the report, then what the model found."""
+    draft = document.draft
+    for section, (code, name) in _SECTIONS.items():
+        sentences = draft.section(section)
+        if sentences:
+            value = _text("\n".join(item.text for item in sentences))
+            yield "FT", f"{code}^{name}^LN", value, ""
+    for finding in assessed(document):
+        if finding.positive and finding.probability is not None:
+            code = _coded(finding.label, draft.language)
+            yield "NM", code, f"{finding.probability:.4f}".rstrip("0").rstrip("."), "1^^UCUM"
+    yield "ST", f"VERIFICATION^SHA-256 of the report^{OWN_SCHEME}", document.verification, ""
+
+
+def _joined(fields: list[str]) -> str:
+    return "|".join(fields).rstrip("|")
+
+
+def _coded(label: str, language: Language) -> str:
+    """A label as CWE: our own code, and the SNOMED CT concept as the alternate where one is certain."""
+    own = f"{_text(label)}^{_text(label_name(label, language))}^{OWN_SCHEME}"
+    known = SNOMED.get(label)
+    return own if known is None else f"{own}^{known.value}^{_text(known.meaning)}^SCT"
+
+
+def _name(name: str | None) -> str:
+    """DICOM's family, given, middle, prefix, suffix as XPN, which has the suffix before the prefix."""
+    parts = [*(name or "").split("=")[0].split("^")[:5], *[""] * 5]
+    family, given, middle, prefix, suffix = (_text(part) for part in parts[:5])
+    return "^".join((family, given, middle, suffix, prefix)).rstrip("^")
+
+
+def _observer(signed: Signature) -> str:
+    """Who signed as the first component of NDL: number, family, given, second name, suffix, prefix."""
+    family, given = family_and_given(signed.name)
+    return "&".join(
+        _text(part) for part in (signed.registration, family, given, "", "", signed.title)
+    ).rstrip("&")
+
+
+def _date(date: str | None) -> str:
+    day = calendar_date(date)
+    return f"{day:%Y%m%d}" if day is not None else ""
+
+
+def _text(text: str) -> str:
+    """Escaped (chapter 2.7): delimiters, line breaks; other control characters are left out."""
+
+    def escaped(match: re.Match[str]) -> str:
+        char = match[0]
+        return _ESCAPES.get(char) or ("\\.br\\" if char in {"\r", "\n", "\r\n"} else "")
+
+    return _SPECIAL.sub(escaped, text)

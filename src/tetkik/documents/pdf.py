@@ -1,0 +1,340 @@
+"""A report as PDF: A4, an embedded typeface with Turkish letters, the image beside its heatmap."""
+
+from __future__ import annotations
+
+import io
+from types import MappingProxyType
+
+from reportlab.lib.colors import HexColor
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.units import mm
+from reportlab.platypus import (
+    BaseDocTemplate,
+    Flowable,
+    Frame,
+    Image,
+    KeepTogether,
+    PageTemplate,
+    Spacer,
+    Table,
+    TableStyle,
+)
+
+from tetkik.documents import sheet
+from tetkik.documents.fields import assessed, printable
+from tetkik.documents.qr import QrCode
+from tetkik.documents.sheet import WIDTH, paragraph, style
+from tetkik.documents.words import (
+    date_words,
+    heading,
+    heatmap_words,
+    moment_words,
+    number_words,
+    objections,
+    patient_name,
+    percent_words,
+    state_words,
+)
+from tetkik.language import Language, Sentence, translate
+from tetkik.values import Finding, ReportDocument, ReportState, Section, Sex, ThresholdOn, label_name
+
+# Paper and ink of the banner; its words say the same.
+_BANNERS = MappingProxyType(
+    {
+        ReportState.DRAFT: (HexColor(0xFBEFDC), sheet.HEED),
+        ReportState.FINAL: (HexColor(0xE3F1EA), HexColor(0x14532D)),
+        ReportState.AMENDED: (HexColor(0xE3EEF5), HexColor(0x123F5A)),
+    }
+)
+_SEXES = MappingProxyType({Sex.FEMALE: Sentence("Female"), Sex.MALE: Sentence("Male")})
+_PICTURE_HEIGHT = 56 * mm
+_GAP = 4 * mm
+_BESIDE = 52 * mm
+"""The room that the model's findings need beside the pictures."""
+_WIDEST_BESIDE = 80 * mm
+_MOST_BESIDE = 8
+_NARROWEST = 24 * mm
+_TITLE = style(13, bold=True)
+_VALUE = style(9.5, bold=True)
+_BODY = style(9.5, spaceAfter=0.8 * mm)
+_NOTICE = style(8.5, colour=sheet.HEED)
+_OBJECTION = style(8, colour=sheet.HEED, leftIndent=4 * mm, spaceAfter=1 * mm)
+_HEADING = style(10, bold=True, colour=sheet.MAIN, spaceBefore=3 * mm, spaceAfter=0.8 * mm)
+_FLUSH = [
+    ("LEFTPADDING", (0, 0), (-1, -1), 0),
+    ("RIGHTPADDING", (0, 0), (-1, -1), 0),
+    ("TOPPADDING", (0, 0), (-1, -1), 0),
+    ("BOTTOMPADDING", (0, 0), (-1, -1), 0),
+]
+
+_Shown = tuple[Image, str]
+"""A picture in its size, and its name."""
+
+
+def to_pdf(document: ReportDocument) -> bytes:
+    """The report as PDF 1.4 with embedded subsets of its typeface.
+
+    Args:
+        document: of any state.
+    """
+    sheet.register_typefaces()
+    buffer = io.BytesIO()
+    language = document.draft.language
+    pages = BaseDocTemplate(
+        buffer,
+        pagesize=A4,
+        leftMargin=sheet.MARGIN,
+        rightMargin=sheet.MARGIN,
+        topMargin=sheet.TOP,
+        bottomMargin=sheet.BOTTOM,
+        title=translate("Radiology report", language),
+        author=printable(document.hospital.name),
+        subject=state_words(document),
+        creator="Tetkik",
+        lang=language.value,
+        invariant=True,
+    )
+    frame = Frame(sheet.MARGIN, sheet.BOTTOM, WIDTH, sheet.HEIGHT, 0, 0, 0, 0)
+    pages.addPageTemplates(PageTemplate("page", [frame]))
+    pages.build(_story(document), canvasmaker=sheet.canvas_of(document))
+    return buffer.getvalue()
+
+
+def _story(document: ReportDocument) -> list[Flowable]:
+    """Everything from the letterhead to the signature, which never stands alone on a sheet."""
+    language = document.draft.language
+    story = [_letterhead(document), Spacer(0, 3 * mm), _banner(document), Spacer(0, 3 * mm)]
+    story += _about(document)
+    story += [paragraph(notice.in_language(language), _NOTICE) for notice in document.draft.notices]
+    shown = _shown(document)
+    beside = _stands_beside(document, shown)
+    story += _pictures(document, shown, beside=beside)
+    blocks = [block for section in Section for block in _section(document, section)]
+    if not beside:
+        blocks += _below(document)
+    blocks += _sources(document)
+    last = blocks.pop() if blocks else []
+    story += [KeepTogether(block) for block in blocks]
+    return [*story, KeepTogether([*last, Spacer(0, 5 * mm), _ending(document)])]
+
+
+def _letterhead(document: ReportDocument) -> Flowable:
+    house, language = document.hospital, document.draft.language
+    lines = [paragraph(house.name or translate("Radiology report", language), _TITLE)]
+    under = " · ".join(part for part in (house.department, house.address) if part)
+    if under:
+        lines.append(paragraph(under))
+    logo = sheet.picture(house.logo, 40 * mm, 14 * mm) if house.logo else ""
+    table = Table([[lines, logo]], colWidths=[WIDTH - 42 * mm, 42 * mm])
+    table.setStyle(
+        TableStyle(
+            [
+                *_FLUSH,
+                ("BOTTOMPADDING", (0, 0), (-1, 0), 2 * mm),
+                ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
+                ("ALIGN", (1, 0), (1, 0), "RIGHT"),
+                ("LINEBELOW", (0, 0), (-1, 0), 1.2, sheet.MAIN),
+            ]
+        )
+    )
+    return table
+
+
+def _banner(document: ReportDocument) -> Flowable:
+    paper, ink = _BANNERS[document.state]
+    table = Table([[paragraph(state_words(document), style(9.5, bold=True, colour=ink))]], [WIDTH])
+    table.setStyle(
+        TableStyle([("BACKGROUND", (0, 0), (-1, -1), paper), ("LEFTPADDING", (0, 0), (-1, -1), 8)])
+    )
+    return table
+
+
+def _about(document: ReportDocument) -> list[Flowable]:
+    """Whose report it is, in two columns; nothing for a file without a patient."""
+    language, identity = document.draft.language, document.identity
+    sex = _SEXES[identity.sex].in_language(language) if identity.sex and identity.sex in _SEXES else ""
+    age = "" if identity.age_years is None else str(int(identity.age_years))
+    rows = (
+        (Sentence("Patient"), patient_name(identity.patient_name)),
+        (Sentence("Date of study"), date_words(identity.study_date)),
+        (Sentence("Patient number"), identity.patient_id or ""),
+        (Sentence("Accession number"), identity.accession or ""),
+        (Sentence("Date of birth"), date_words(identity.birth_date)),
+        (Sentence("Sex, age"), ", ".join(part for part in (sex, age) if part)),
+    )
+    told = [(name.in_language(language), value) for name, value in rows if value]
+    if not told:
+        return []
+    cells = [[paragraph(name), paragraph(value, _VALUE)] for name, value in told]
+    if len(cells) % 2:
+        cells.append(["", ""])
+    table = Table(
+        [[*cells[place], *cells[place + 1]] for place in range(0, len(cells), 2)],
+        colWidths=[WIDTH * share for share in (0.17, 0.37, 0.17, 0.29)],
+    )
+    table.setStyle(
+        TableStyle(
+            [
+                *_FLUSH,
+                ("RIGHTPADDING", (0, 0), (-1, -1), 2 * mm),
+                ("BOTTOMPADDING", (0, 0), (-1, -1), 1.5),
+                # The small name sits on the line of its larger value.
+                ("TOPPADDING", (0, 0), (0, -1), 1.7),
+                ("TOPPADDING", (2, 0), (2, -1), 1.7),
+                ("VALIGN", (0, 0), (-1, -1), "TOP"),
+            ]
+        )
+    )
+    return [table, Spacer(0, 2 * mm)]
+
+
+def _shown(document: ReportDocument) -> list[_Shown]:
+    """The original, and beside it the same with the heatmap; each with its name."""
+    language, room = document.draft.language, (WIDTH - _GAP) / 2
+    pairs = ((document.image, translate("Image", language)), (document.heatmap, heatmap_words(document)))
+    return [(sheet.picture(content, room, _PICTURE_HEIGHT), name) for content, name in pairs if content]
+
+
+def _pictures(document: ReportDocument, shown: list[_Shown], *, beside: bool) -> list[Flowable]:
+    """The pictures, and to their right what the model found where there is room for it."""
+    if not shown:
+        return []
+    below = style(8, colour=sheet.QUIET, spaceBefore=1 * mm)
+    cells = [[picture, paragraph(name, below)] for picture, name in shown]
+    widths = [_column(picture) for picture, _ in shown]
+    if beside:
+        found = _found_table(document, min(WIDTH - sum(widths), _WIDEST_BESIDE))
+        cells.append([found, *_about_model(document)])
+        widths.append(WIDTH - sum(widths))
+    table = Table([cells], colWidths=widths, hAlign="LEFT")
+    between = ("RIGHTPADDING", (0, 0), (len(shown) - 1, 0), _GAP)
+    table.setStyle(TableStyle([*_FLUSH, between, ("VALIGN", (0, 0), (-1, 0), "TOP")]))
+    return [Spacer(0, 2 * mm), table]
+
+
+def _section(document: ReportDocument, section: Section) -> list[list[Flowable]]:
+    """A part of the report: sentences with what is objected to them, the first with the heading."""
+    language = document.draft.language
+    blocks = [
+        [
+            paragraph(sentence.text, _BODY),
+            *(paragraph(words, _OBJECTION) for words in objections(sentence, language)),
+        ]
+        for sentence in document.draft.section(section)
+    ]
+    return _under(heading(section, language), blocks)
+
+
+def _sources(document: ReportDocument) -> list[list[Flowable]]:
+    sources = dict.fromkeys(item.source for item in document.draft.passages)
+    return _under(translate("Sources", document.draft.language), [[paragraph(source)] for source in sources])
+
+
+def _under(title: str, blocks: list[list[Flowable]]) -> list[list[Flowable]]:
+    """The blocks beneath a heading, which never ends a page; no heading without a block."""
+    return [[paragraph(title, _HEADING), *blocks[0]], *blocks[1:]] if blocks else []
+
+
+def _found(document: ReportDocument) -> list[Finding]:
+    """What the model found, the likeliest first: the evidence beneath the sentences."""
+    found = (item for item in assessed(document) if item.positive)
+    return sorted(found, key=lambda item: -(item.probability or 0))
+
+
+def _stands_beside(document: ReportDocument, shown: list[_Shown]) -> bool:
+    """Whether the model's findings stand to the right of the pictures."""
+    if not 0 < len(_found(document)) <= _MOST_BESIDE:
+        return False
+    taken = sum(_column(picture) for picture, _ in shown)
+    return bool(0 < taken <= WIDTH - _BESIDE)
+
+
+def _column(picture: Image) -> float:
+    """The room of a picture: its name is no narrower than a word."""
+    return float(max(picture.drawWidth, _NARROWEST) + _GAP)
+
+
+def _below(document: ReportDocument) -> list[list[Flowable]]:
+    if not _found(document):
+        return []
+    return [[Spacer(0, 4 * mm), _found_table(document, WIDTH), *_about_model(document)]]
+
+
+def _found_table(document: ReportDocument, width: float) -> Flowable:
+    language = document.draft.language
+    head = ("Finding of the model", "Probability", "Threshold")
+    rows = [
+        [paragraph(translate(name, language), style(7, colour=sheet.QUIET)) for name in head],
+        *(
+            [
+                paragraph(label_name(item.label, language), style(8.5)),
+                paragraph(_probability(item, language), style(8.5, bold=True)),
+                paragraph(_threshold(item, language), style(8.5, colour=sheet.QUIET)),
+            ]
+            for item in _found(document)
+        ),
+    ]
+    table = Table(rows, colWidths=[width * share for share in (0.44, 0.28, 0.28)], hAlign="LEFT")
+    table.setStyle(
+        TableStyle(
+            [
+                *_FLUSH,
+                ("TOPPADDING", (0, 1), (-1, -1), 1.5),
+                ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
+                ("LINEABOVE", (0, 1), (-1, -1), 0.4, sheet.LINE),
+                ("LINEBELOW", (0, -1), (-1, -1), 0.4, sheet.LINE),
+                ("VALIGN", (0, 0), (-1, -1), "TOP"),
+            ]
+        )
+    )
+    return table
+
+
+def _about_model(document: ReportDocument) -> list[Flowable]:
+    if document.result is None:
+        return []
+    words = translate("Model: {model}", document.draft.language, model=document.result.model)
+    return [paragraph(words, style(7, colour=sheet.QUIET, spaceBefore=1 * mm))]
+
+
+def _probability(finding: Finding, language: Language) -> str:
+    """The calibrated one; a score that nobody has calibrated is no probability."""
+    return "–" if finding.probability is None else percent_words(finding.probability, language)
+
+
+def _threshold(finding: Finding, language: Language) -> str:
+    if finding.threshold is None:
+        return "–"
+    if finding.threshold_on is ThresholdOn.PROBABILITY:
+        return percent_words(finding.threshold, language)
+    return translate("score {value}", language, value=number_words(finding.threshold, language))
+
+
+def _ending(document: ReportDocument) -> Flowable:
+    """Who signed, and the code that a copy is verified by."""
+    language, signed = document.draft.language, document.signature
+    lines: list[Flowable] = []
+    if signed is not None:
+        lines.append(paragraph(" ".join(part for part in (signed.title, signed.name) if part), _VALUE))
+        when = moment_words(signed.signed_at)
+        lines.append(paragraph(" · ".join(part for part in (signed.registration, when) if part)))
+    else:
+        lines.append(paragraph(translate("Signature of the radiologist: none", language)))
+    code = document.verification
+    broken = " ".join(code[place : place + 16] for place in range(0, len(code), 16))
+    lines.append(
+        paragraph(f"{translate('Verification', language)}: {broken}", style(6.5, colour=sheet.QUIET))
+    )
+    side = 20 * mm
+    table = Table([[lines, QrCode(code, side)]], colWidths=[WIDTH - side, side])
+    table.setStyle(
+        TableStyle(
+            [
+                *_FLUSH,
+                ("TOPPADDING", (0, 0), (-1, -1), 1.5 * mm),
+                ("VALIGN", (0, 0), (-1, -1), "TOP"),
+                ("LINEABOVE", (0, 0), (-1, 0), 0.6, sheet.LINE),
+            ]
+        )
+    )
+    return table

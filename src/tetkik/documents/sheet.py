@@ -1,0 +1,146 @@
+"""The sheet that a report is printed on: typeface, colours, styles, and what stands on every page.
+
+Dark ink on white, one column of text, nothing that only colour tells: made for paper as well as for a screen.
+"""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+from typing import Any
+from xml.sax.saxutils import escape
+
+from reportlab import rl_config
+from reportlab.lib.colors import Color, HexColor
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.lib.units import mm
+from reportlab.lib.utils import simpleSplit
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.pdfgen.canvas import Canvas
+from reportlab.platypus import Flowable, Image, Paragraph
+
+from tetkik.documents.fields import printable
+from tetkik.documents.picture import opened
+from tetkik.documents.words import date_words, disclaimer, patient_name, state_words
+from tetkik.drawing.typeface import font_file
+from tetkik.values import ReportDocument, ReportState
+
+REGULAR, BOLD = "DejaVuSans", "DejaVuSans-Bold"
+INK, QUIET, LINE = HexColor(0x22303C), HexColor(0x5F6B76), HexColor(0xD9DEE3)
+MAIN, HEED = HexColor(0x1F6F8B), HexColor(0x8A4B00)
+MARGIN, TOP, BOTTOM = 18 * mm, 15 * mm, 21 * mm
+WIDTH = A4[0] - 2 * MARGIN
+HEIGHT = A4[1] - TOP - BOTTOM
+_DOTS = 10
+"""Pixels a millimetre of a picture: 254 to the inch."""
+
+
+@cache
+def register_typefaces() -> None:
+    """Make the typeface known to reportlab, which embeds of it what a document uses.
+
+    Streams go into the file as bytes: as ASCII they would be a quarter larger and take half of the time.
+    """
+    rl_config.useA85 = 0
+    for name, bold in ((REGULAR, False), (BOLD, True)):
+        pdfmetrics.registerFont(TTFont(name, io.BytesIO(font_file(bold=bold).read_bytes())))
+    pdfmetrics.registerFontFamily(REGULAR, normal=REGULAR, bold=BOLD, italic=REGULAR, boldItalic=BOLD)
+
+
+def style(size: float, *, bold: bool = False, colour: Color = INK, **more: Any) -> ParagraphStyle:
+    """A style of text in points."""
+    return ParagraphStyle(
+        "", fontName=BOLD if bold else REGULAR, fontSize=size, leading=size * 1.4, textColor=colour, **more
+    )
+
+
+SMALL = style(8, colour=QUIET)
+
+
+def paragraph(text: str, look: ParagraphStyle = SMALL) -> Flowable:
+    """A paragraph of plain text: nothing in it is markup."""
+    return Paragraph(escape(printable(text)), look)
+
+
+def picture(content: bytes, width: float, height: float) -> Image:
+    """The picture as large as it fits, as JPEG: a page needs no lossless copy, and it is quicker to write.
+
+    Args:
+        content: a PNG or JPEG.
+        width: of the room, in points.
+        height: of the room, in points.
+    """
+    small = opened(content)
+    scale = min(width / small.width, height / small.height)
+    shown = small.width * scale, small.height * scale
+    small.thumbnail((shown[0] / mm * _DOTS + 1, shown[1] / mm * _DOTS + 1), reducing_gap=2)
+    packed = io.BytesIO()
+    small.save(packed, "JPEG", quality=90)
+    return Image(io.BytesIO(packed.getvalue()), *shown)
+
+
+def canvas_of(document: ReportDocument) -> type[Canvas]:
+    """A canvas whose pages end with the disclaimer and their number of how many.
+
+    From the second on they begin with whose report it is: a sheet that has left its stack must not be taken
+    for another patient's.
+    """
+
+    class Pages(Canvas):  # type: ignore[misc]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self._ended: list[dict[str, Any]] = []
+
+        def showPage(self) -> None:  # noqa: N802 - reportlab's name
+            """Keep the page until the number of pages is known."""
+            self._ended.append(dict(self.__dict__))
+            self._startPage()
+
+        def save(self) -> None:
+            """Write all pages, each with its head and its foot."""
+            for number, page in enumerate(self._ended, 1):
+                self.__dict__.update(page)
+                if number > 1:
+                    _head(self, document)
+                _foot(self, document, f"{number} / {len(self._ended)}")
+                super().showPage()
+            super().save()
+
+    return Pages
+
+
+def _head(canvas: Canvas, document: ReportDocument) -> None:
+    identity = document.identity
+    parts = (patient_name(identity.patient_name), identity.patient_id or "", date_words(identity.study_date))
+    whose = " · ".join(printable(part) for part in parts if printable(part))
+    place = A4[1] - TOP + 4 * mm
+    canvas.setFillColor(QUIET)
+    canvas.setFont(REGULAR, 7)
+    canvas.drawString(MARGIN, place, _cut(whose, WIDTH * 0.6))
+    canvas.drawRightString(A4[0] - MARGIN, place, _cut(printable(document.hospital.name), WIDTH * 0.38))
+    canvas.setStrokeColor(LINE)
+    canvas.line(MARGIN, place - 1.5 * mm, A4[0] - MARGIN, place - 1.5 * mm)
+
+
+def _foot(canvas: Canvas, document: ReportDocument, number: str) -> None:
+    canvas.setFillColor(QUIET)
+    canvas.setStrokeColor(LINE)
+    canvas.line(MARGIN, BOTTOM - 4 * mm, A4[0] - MARGIN, BOTTOM - 4 * mm)
+    canvas.setFont(REGULAR, 7)
+    canvas.drawString(MARGIN, BOTTOM - 8 * mm, disclaimer(document.draft.language))
+    canvas.drawString(MARGIN, BOTTOM - 11.5 * mm, f"Tetkik · {printable(document.id)} · v{document.version}")
+    canvas.drawRightString(A4[0] - MARGIN, BOTTOM - 8 * mm, number)
+    if document.state is ReportState.DRAFT:
+        canvas.setFont(BOLD, 7)
+        canvas.drawRightString(A4[0] - MARGIN, BOTTOM - 11.5 * mm, state_words(document))
+
+
+def _cut(text: str, width: float) -> str:
+    """The first line of what fits into `width` points."""
+    lines = simpleSplit(text, REGULAR, 7, width)
+    first = lines[0] if lines else ""
+    while first and pdfmetrics.stringWidth(first, REGULAR, 7) > width:
+        first = first[:-1]
+    return f"{first}…" if first != text else first

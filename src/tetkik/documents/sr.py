@@ -1,0 +1,265 @@
+"""A report as a DICOM Structured Report: Comprehensive 3D SR, template TID 1500 (PS3.16).
+
+Each label that the model found or ruled out is a measurement group with the algorithm that answers for it;
+the report's sentences are texts under Qualitative Evaluations. Only what was found is called a Finding; what
+is ruled out is an evaluation with the value Absent, so that nobody who lists findings takes it for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import MappingProxyType
+from typing import Any
+
+import highdicom as hd
+from highdicom import sr
+from highdicom.coding_schemes import CodingSchemeIdentificationItem
+from highdicom.sr.enum import RelationshipTypeValues
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import Comprehensive3DSRStorage
+
+from tetkik.documents import dicom
+from tetkik.documents.codes import OWN_CALIBRATED, OWN_SCHEME, OWN_VERIFICATION, SNOMED
+from tetkik.documents.fields import assessed, side_of
+from tetkik.documents.words import disclaimer, objections, state_words
+from tetkik.language import Language, translate
+from tetkik.values import (
+    Finding,
+    ReportDocument,
+    ReportState,
+    Route,
+    Section,
+    Side,
+    Signature,
+    label_name,
+)
+
+_SERIES_NUMBER = 9001
+_QUALITATIVE = ("C0034375", "UMLS", "Qualitative Evaluations")
+"""Row 12 of TID 1500; its rows 13 and 14 take codes and texts."""
+# CID 7002, Diagnostic Imaging Report Element.
+_SECTIONS = MappingProxyType(
+    {
+        Section.TECHNIQUE: codes.DCM.ProcedureDescription,
+        Section.FINDINGS: codes.DCM.Finding,
+        Section.IMPRESSION: codes.DCM.Impression,
+        Section.RECOMMENDATION: codes.DCM.Recommendation,
+    }
+)
+# CID 100, Quantitative Diagnostic Imaging Procedure.
+_PROCEDURES = MappingProxyType(
+    {Route.CHEST: codes.LN.XRUnspecifiedBodyRegion, Route.BRAIN_MRI: codes.LN.MRIUnspecifiedBodyRegion}
+)
+_SIDES = MappingProxyType(
+    {Side.LEFT: codes.SCT.Left, Side.RIGHT: codes.SCT.Right, Side.BOTH: codes.SCT.Bilateral}
+)
+_LANGUAGES = MappingProxyType({Language.TR: "Turkish", Language.EN: "English"})
+
+
+def to_sr(document: ReportDocument) -> bytes:
+    """The report as a file (PS3.10), Explicit VR Little Endian, text in UTF-8.
+
+    It refers to the image in its archive; for a file without UIDs to the Secondary Capture that
+    `capture.to_image_capture` makes of it; and to the heatmap's, where there is one.
+
+    Args:
+        document: of any state; a draft is partial, preliminary and unverified.
+    """
+    signed = document.signature
+    pictures = tuple(_pictures(document))
+    # The class wants evidence even for a report that refers to nothing; what it does not refer to is dropped.
+    itself = dicom.own_instance(document, Comprehensive3DSRStorage)
+    evidence = [_evidence(document, item) for item in pictures or (itself,)]
+    report = sr.Comprehensive3DSR(
+        evidence=evidence,
+        content=_content(document, pictures),
+        series_instance_uid=itself.series,
+        series_number=_SERIES_NUMBER,
+        sop_instance_uid=itself.uid,
+        instance_number=document.version,
+        manufacturer=dicom.MANUFACTURER,
+        is_complete=signed is not None,
+        is_final=signed is not None,
+        is_verified=signed is not None,
+        verifying_observer_name=None if signed is None else _observer(signed),
+        verifying_organization=None if signed is None else _house(document),
+        specific_character_set=dicom.CHARACTER_SET,
+        coding_schemes=[
+            CodingSchemeIdentificationItem(
+                OWN_SCHEME, "Tetkik findings", responsible_organization=dicom.MANUFACTURER
+            )
+        ],
+    )
+    if not pictures:
+        del report.CurrentRequestedProcedureEvidenceSequence
+    dicom.identify(report, document)
+    dicom.date_it(report, document)
+    for item in report.get("ContributingEquipmentSequence", ()):
+        item.ContributionDateTime = document.created.strftime("%Y%m%d%H%M%S%z")
+    report.SeriesDescription = dicom.text(f"Tetkik: {translate('Radiology report', _language(document))}", 64)
+    report.CompletionFlagDescription = dicom.text(state_words(document), 64)
+    if signed is not None:
+        report.VerifyingObserverSequence[0].VerificationDateTime = signed.signed_at.strftime("%Y%m%d%H%M%S%z")
+    return dicom.to_bytes(report)
+
+
+def _language(document: ReportDocument) -> Language:
+    return document.draft.language
+
+
+def _pictures(document: ReportDocument) -> Iterator[dicom.Instance]:
+    """What the report refers to: the image first, then its heatmap."""
+    origin = dicom.source(document)
+    if origin is not None:
+        yield origin
+    elif document.image is not None:
+        yield dicom.capture(document, "image", document.image)
+    if document.heatmap is not None:
+        yield dicom.capture(document, "heatmap", document.heatmap)
+
+
+def _evidence(document: ReportDocument, instance: dicom.Instance) -> Dataset:
+    """An object referred to, with as much as the class asks for; whose it is is set at the end."""
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID = instance.sop_class, instance.uid
+    dataset.SeriesInstanceUID, dataset.StudyInstanceUID = instance.series, dicom.study_uid(document)
+    for name in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "AccessionNumber"):
+        setattr(dataset, name, "")
+    dataset.StudyDate = dataset.StudyTime = None
+    return dataset
+
+
+def _content(document: ReportDocument, pictures: tuple[dicom.Instance, ...]) -> Any:
+    """The tree from its root, in the order of TID 1500's rows."""
+    route = document.result.route if document.result is not None else None
+    procedure = _PROCEDURES.get(route, codes.SCT.ImagingProcedure) if route else codes.SCT.ImagingProcedure
+    root = sr.ContainerContentItem(
+        name=codes.DCM.ImagingMeasurementReport, is_content_continuous=False, template_id="1500"
+    )
+    language = sr.CodedConcept(_language(document).value, "RFC5646", _LANGUAGES[_language(document)])
+    tree = sr.ContentSequence()
+    tree.extend(sr.LanguageOfContentItemAndDescendants(language))
+    tree.extend(_context(document))
+    tree.append(
+        sr.CodeContentItem(codes.DCM.ProcedureReported, procedure, RelationshipTypeValues.HAS_CONCEPT_MOD)
+    )
+    if pictures:
+        tree.append(_library(pictures))
+    groups = [_group(document, finding, pictures) for finding in assessed(document)]
+    if groups:
+        tree.append(_container(codes.DCM.ImagingMeasurements, [item for group in groups for item in group]))
+    tree.append(_container(sr.CodedConcept(*_QUALITATIVE), list(_texts(document))))
+    root.ContentSequence = tree
+    return sr.ContentSequence([root], is_root=True)
+
+
+def _context(document: ReportDocument) -> Any:
+    """Who observed: the program always, the radiologist once signed (TID 1001)."""
+    name, version = dicom.model_of(document)
+    device = sr.ObserverContext(
+        observer_type=codes.DCM.Device,
+        observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
+            uid=dicom.device_uid(document),
+            name=dicom.MANUFACTURER,
+            manufacturer_name=dicom.MANUFACTURER,
+            model_name=name,
+            serial_number=version,
+        ),
+    )
+    if document.signature is None:
+        return sr.ObservationContext(observer_device_context=device)
+    person = sr.ObserverContext(
+        observer_type=codes.DCM.Person,
+        observer_identifying_attributes=sr.PersonObserverIdentifyingAttributes(
+            name=_observer(document.signature), organization_name=_house(document)
+        ),
+    )
+    return sr.ObservationContext(observer_person_context=person, observer_device_context=device)
+
+
+def _observer(signed: Signature) -> str:
+    """A name of one part keeps its separator: the class takes it for an oversight otherwise."""
+    name = dicom.spoken_name(signed.name, signed.title) or "?"
+    return name if "^" in name else f"{name}^"
+
+
+def _house(document: ReportDocument) -> str:
+    """Verifying Organization is of type 1: it may not be empty."""
+    return dicom.text(document.hospital.name, 64) or "?"
+
+
+def _library(pictures: tuple[dicom.Instance, ...]) -> Any:
+    """The pictures (TID 1600), without descriptors: a report does not know their rows and columns."""
+    images = [
+        sr.ImageContentItem(
+            name=sr.CodedConcept("260753009", "SCT", "Source"),
+            referenced_sop_class_uid=item.sop_class,
+            referenced_sop_instance_uid=item.uid,
+            relationship_type=RelationshipTypeValues.CONTAINS,
+        )
+        for item in pictures
+    ]
+    return _container(codes.DCM.ImageLibrary, [_container(codes.DCM.ImageLibraryGroup, images)])
+
+
+def _group(document: ReportDocument, finding: Finding, pictures: tuple[dicom.Instance, ...]) -> Any:
+    """One label (TID 1501)."""
+    concept = _concept(finding.label)
+    name, version = dicom.model_of(document)
+    evaluations = [
+        sr.QualitativeEvaluation(concept, codes.SCT.Present if finding.positive else codes.SCT.Absent)
+    ]
+    side = side_of(document, finding)
+    if side is not None:
+        evaluations.append(sr.QualitativeEvaluation(codes.SCT.Laterality, _SIDES[side]))
+    measured = []
+    if finding.probability is not None:
+        probability = sr.CodedConcept(OWN_CALIBRATED.value, OWN_SCHEME, OWN_CALIBRATED.meaning)
+        measured.append(sr.Measurement(probability, round(finding.probability, 4), codes.UCUM.NoUnits))
+    return sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(
+            uid=hd.UID(dicom.new_uid(document, f"finding/{finding.label}")), identifier=finding.label
+        ),
+        finding_type=concept if finding.positive else None,
+        algorithm_id=sr.AlgorithmIdentification(name, version),
+        measurements=measured,
+        qualitative_evaluations=evaluations,
+        source_images=[sr.SourceImageForMeasurementGroup(item.sop_class, item.uid) for item in pictures[:1]],
+    )
+
+
+def _concept(label: str) -> Any:
+    known = SNOMED.get(label)
+    if known is not None:
+        return sr.CodedConcept(known.value, "SCT", known.meaning)
+    return sr.CodedConcept(label, OWN_SCHEME, dicom.text(label_name(label, Language.EN), 64))
+
+
+def _texts(document: ReportDocument) -> Iterator[Any]:
+    """The report's sentences, then what its reader must know."""
+    draft, language = document.draft, _language(document)
+    for section, name in _SECTIONS.items():
+        for sentence in draft.section(section):
+            yield _text(name, sentence.text)
+            for words in objections(sentence, language):
+                yield _text(codes.DCM.Comment, words)
+    if draft.exercise or document.state is ReportState.DRAFT:
+        yield _text(codes.DCM.Comment, state_words(document))
+    for notice in draft.notices:
+        yield _text(codes.DCM.Comment, notice.in_language(language))
+    yield _text(codes.DCM.Comment, disclaimer(language))
+    own = sr.CodedConcept(OWN_VERIFICATION.value, OWN_SCHEME, OWN_VERIFICATION.meaning)
+    yield _text(own, document.verification)
+
+
+def _text(name: Any, value: str) -> Any:
+    return sr.TextContentItem(name, dicom.text(value, len(value)), RelationshipTypeValues.CONTAINS)
+
+
+def _container(name: Any, items: list[Any]) -> Any:
+    container = sr.ContainerContentItem(
+        name=name, is_content_continuous=False, relationship_type=RelationshipTypeValues.CONTAINS
+    )
+    container.ContentSequence = sr.ContentSequence(items)
+    return container
