@@ -189,7 +189,8 @@ def report_image(
     with TemporaryDirectory(prefix="tetkik-") as temporary:
         # First, for it bears whatever a broken or hostile file does to a decoder.
         result, pictures = explain_radiograph(path, heatmaps or Path(temporary), model, language)
-        heatmap = _heatmap(result, pictures)
+        looked = _most_probable(result, pictures)
+        sheet = pictures[looked].read_bytes() if looked is not None else None
     from tetkik.imaging.read import read_image
 
     image = read_image(path)
@@ -202,7 +203,8 @@ def report_image(
         language=language,
         writer=writer,
         image=image,
-        heatmap=heatmap,
+        heatmap=_heatmap(sheet, image) if sheet is not None else None,
+        heatmap_label=looked,
         heard=heard,
     )
     if notice is not None:
@@ -210,11 +212,22 @@ def report_image(
     return replace(reported, pictures=pictures if heatmaps is not None else {})
 
 
-def _heatmap(result: FindingsResult, pictures: Mapping[str, Path]) -> bytes | None:
-    """The picture of the most probable finding; none where nothing was found, for it would show nothing."""
+def _most_probable(result: FindingsResult, pictures: Mapping[str, Path]) -> str | None:
+    """The finding whose heatmap a report shows; none where nothing was found, for it would show nothing."""
     found = [item for item in result.findings if item.positive and item.label not in NORMAL_LABELS]
     found.sort(key=lambda item: item.score or 0.0 if item.probability is None else item.probability)
-    return pictures[found[-1].label].read_bytes() if found and found[-1].label in pictures else None
+    return found[-1].label if found and found[-1].label in pictures else None
+
+
+def _heatmap(sheet: bytes, image: Radiograph) -> bytes:
+    """The image with the heat over it, without the legend of its sheet: a report has its own words."""
+    from PIL import Image
+
+    from tetkik.findings.heatmaps import panel
+
+    packed = BytesIO()
+    panel(Image.open(BytesIO(sheet)), image.rows, image.columns).save(packed, "PNG")
+    return packed.getvalue()
 
 
 def _captioned(path: Path | str) -> tuple[str, Sentence | None]:
@@ -245,6 +258,7 @@ def report_findings(
     writer: LanguageModel | None = None,
     image: Radiograph | None = None,
     heatmap: bytes | None = None,
+    heatmap_label: str | None = None,
     heard: Callable[[str], None] | None = None,
 ) -> Reported:
     """Draft from findings that are known already.
@@ -256,7 +270,8 @@ def report_findings(
         language: of the draft; None takes the setting `report_language`.
         writer: a language model; None is the composer.
         image: for identity, tags and the picture; None for findings without their image.
-        heatmap: a PNG.
+        heatmap: the image with a heatmap over it, as a PNG.
+        heatmap_label: the finding whose heatmap it is.
         heard: told a language model's text as it comes.
     """
     from tetkik.report.draft import draft_report
@@ -283,6 +298,7 @@ def report_findings(
         created=datetime.now().astimezone(),
         image=_key_image(image) if image is not None else None,
         heatmap=heatmap,
+        heatmap_label=heatmap_label,
     )
     return Reported(drafted, result, document)
 

@@ -1,0 +1,172 @@
+"""`tetkik report draft`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tetkik.cli.console import err, note, out, print_json_line, shown, t
+from tetkik.cli.report.answer import show_draft
+from tetkik.errors import UsageError
+from tetkik.language import Language
+from tetkik.settings import settings
+from tetkik.values import FindingsResult, ReportInput
+
+if TYPE_CHECKING:
+    from tetkik.report.llm import LanguageModel
+    from tetkik.workflow import Reported
+
+
+def draft(
+    image: Annotated[
+        Path | None, typer.Argument(help=t("The image that the report is about."), metavar="IMAGE")
+    ] = None,
+    *,
+    findings: Annotated[
+        Path | None,
+        typer.Option(
+            "--findings",
+            help=t("Findings that are known already, as `findings predict --json` prints them."),
+            metavar="F.json",
+        ),
+    ] = None,
+    history: Annotated[str, typer.Option("--history", help=t("The clinical question."), metavar="TEXT")] = "",
+    prior: Annotated[
+        Path | None,
+        typer.Option(
+            "--prior", help=t("The findings of an earlier image of the same patient."), metavar="F.json"
+        ),
+    ] = None,
+    caption: Annotated[
+        str,
+        typer.Option("--caption", help=t("The words of a captioner; they add no finding."), metavar="TEXT"),
+    ] = "",
+    spoken: Annotated[
+        Language | None,
+        typer.Option(
+            "--language", help=t("Language of the report: tr or en. Default: the setting report_language.")
+        ),
+    ] = None,
+    llm: Annotated[
+        str | None,
+        typer.Option(
+            "--llm",
+            help=t(
+                "A language model that writes: an address up to /v1, or gemini. Default: the setting "
+                "llm_url; without one the built-in composer writes."
+            ),
+            metavar="URL",
+        ),
+    ] = None,
+    template: Annotated[
+        Path | None,
+        typer.Option(
+            "--template", help=t("A hospital's own report with slots such as {{findings}}."), metavar="FILE"
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help=t("The model of findings: an id or a path."))
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", help=t("The folder for the documents."), metavar="DIR")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print one JSON object."))] = False,
+) -> None:
+    """A draft with its evidence; nothing is final before a radiologist signs."""
+    from tetkik.report.findings_file import read_findings
+    from tetkik.report.llm import open_model
+    from tetkik.report.template import fill, read_template
+
+    if (image is None) is (findings is None):
+        raise UsageError("A draft is made from an image or from --findings; give one of the two.")
+    if findings is not None and model is not None:
+        raise UsageError("--model finds in an image, and --findings is found already; leave one of them out.")
+    # What can be wrong with a small file, a server's address or a folder is said before the long work.
+    form = None if template is None else read_template(template)
+    earlier = None if prior is None else read_findings(prior)
+    known = None if findings is None else read_findings(findings)
+    writer = open_model(llm)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    if writer is not None:
+        _say_who_is_asked(writer)
+    inputs = ReportInput(history=history, caption=caption)
+    reported = _reported(image, known, inputs, earlier, spoken, writer, model)
+    made = reported.drafted.draft
+    filled = None if form is None else fill(form, made, reported.document.identity)
+    if as_json:
+        from tetkik.cli.report.files import draft_json
+
+        print_json_line(draft_json(reported))
+    elif filled is not None:
+        out.print(shown(filled, "\n"), soft_wrap=True)
+    else:
+        show_draft(made)
+    _say_what_it_took(reported)
+    if folder is not None:
+        _write(reported, folder, filled, as_json=as_json)
+
+
+def _reported(
+    image: Path | None,
+    known: FindingsResult | None,
+    inputs: ReportInput,
+    prior: FindingsResult | None,
+    spoken: Language | None,
+    writer: LanguageModel | None,
+    model: str | None,
+) -> Reported:
+    from tetkik.workflow import report_findings, report_image
+
+    if known is not None:
+        return report_findings(known, inputs, prior=prior, language=spoken, writer=writer)
+    assert image is not None
+    return report_image(
+        image,
+        history=inputs.history,
+        caption=inputs.caption,
+        prior=prior,
+        language=spoken,
+        writer=writer,
+        model=model,
+    )
+
+
+def _say_who_is_asked(writer: LanguageModel) -> None:
+    note(
+        "{name} is asked; where it gives no draft within {seconds:.0f} seconds the built-in composer writes.",
+        name=writer.name,
+        seconds=settings().llm_seconds,
+    )
+
+
+def _say_what_it_took(reported: Reported) -> None:
+    usage, chosen = reported.drafted.usage, settings()
+    if not usage.calls:
+        return
+    note(
+        "The language model read {tokens_in} tokens and wrote {tokens_out}.",
+        tokens_in=usage.tokens_in,
+        tokens_out=usage.tokens_out,
+    )
+    if chosen.llm_price_in or chosen.llm_price_out:
+        note(
+            "At the prices of the settings that costs {cost:.4f}.",
+            cost=usage.cost(chosen.llm_price_in, chosen.llm_price_out),
+        )
+
+
+def _write(reported: Reported, folder: Path, filled: str | None, *, as_json: bool) -> None:
+    """Write the documents; beside JSON they are named on standard error: a pipe gets the draft alone."""
+    from tetkik.cli.report.files import meaning, show_files, write_report
+
+    files = write_report(reported, folder, filled)
+    if as_json:
+        for file in files:
+            err.print(shown(file), style="dim", soft_wrap=True)
+    else:
+        out.print()
+        out.print(t("The documents:"))
+        show_files({file: meaning(file) for file in files})

@@ -1,0 +1,72 @@
+"""A drafted report in a folder: the draft with its evidence as JSON, and the documents made of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from tetkik.cli.console import language, out, shown
+from tetkik.drawing import write_files
+from tetkik.language import Sentence
+from tetkik.report.shareable import shareable
+
+if TYPE_CHECKING:
+    from tetkik.workflow import Reported
+
+DRAFT, FILLED = "draft.json", "report.filled.txt"
+_MEANINGS = MappingProxyType(
+    {
+        "report.pdf": Sentence("the page to read and to sign"),
+        DRAFT: Sentence("each sentence with its evidence; names nobody"),
+        "report.fhir.json": Sentence("FHIR R4B DiagnosticReport"),
+        "report.sr.dcm": Sentence("DICOM SR, TID 1500"),
+        "report.hl7": Sentence("HL7 v2 ORU^R01"),
+        "report.txt": Sentence("plain text"),
+        FILLED: Sentence("the hospital's own report, filled"),
+        "report.heatmap.dcm": Sentence("the heatmap as a DICOM secondary capture"),
+        "report.image.dcm": Sentence("the image as DICOM, for the archive"),
+    }
+)
+"""What each file is, in the order in which people want them."""
+
+
+def draft_json(reported: Reported) -> dict[str, Any]:
+    """The draft as JSON, which names no patient: only documents do."""
+    return shareable(reported.drafted.draft, reported.document.identity).as_json()
+
+
+def write_report(reported: Reported, folder: Path, filled: str | None = None) -> tuple[Path, ...]:
+    """Write everything that is made of a draft; the names of the files say nothing of a patient.
+
+    Args:
+        reported: what was drafted.
+        folder: made where it is missing.
+        filled: a hospital's own template, filled.
+
+    Returns:
+        The files, in the order in which people want them.
+    """
+    from tetkik.documents.write import write_documents
+
+    text = json.dumps(draft_json(reported), ensure_ascii=False, indent=2) + "\n"
+    contents: Mapping[str, bytes] = {DRAFT: text.encode()}
+    if filled is not None:
+        contents = {**contents, FILLED: filled.encode()}
+    files = (*write_documents(reported.document, folder), *write_files(contents, folder))
+    order = list(_MEANINGS)
+    return tuple(sorted(files, key=lambda file: order.index(file.name)))
+
+
+def show_files(files: Mapping[Path, str]) -> None:
+    """Which files there are and what each is, on lines of their own."""
+    width = max((len(str(file)) for file in files), default=0)
+    for file, what in files.items():
+        out.print(f"  {shown(file):<{width}}  {what}", soft_wrap=True)
+
+
+def meaning(file: Path) -> str:
+    """What a file of a report is."""
+    return _MEANINGS[file.name].in_language(language())

@@ -1,0 +1,235 @@
+"""`tetkik report passages`: what a report may cite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from tetkik.cli.console import language, note, out, print_json_line, show_error, shown, t
+from tetkik.cli.tables import table
+from tetkik.errors import TetkikError, UsageError, file_fault
+from tetkik.language import Language, Sentence
+from tetkik.values import FINDING_LABELS, Passage, PassageKind, label_name
+
+if TYPE_CHECKING:
+    from tetkik.report.passages import Added
+    from tetkik.report.retrieval import Hit
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+_Label = Annotated[
+    str | None, typer.Option("--label", help=t("Only about this finding, such as Effusion."), metavar="L")
+]
+_Spoken = Annotated[Language | None, typer.Option("--language", help=t("Only in this language."))]
+_Json = Annotated[bool, typer.Option("--json", help=t("Print one JSON object a line."))]
+
+_KINDS = {
+    PassageKind.DEFINITION: Sentence("definition"),
+    PassageKind.SIGNS: Sentence("signs"),
+    PassageKind.DIFFERENTIAL: Sentence("differential"),
+    PassageKind.FOLLOW_UP: Sentence("follow-up"),
+    PassageKind.LIMITS: Sentence("limits"),
+    PassageKind.HOSPITAL: Sentence("hospital's own"),
+}
+
+
+@app.command("add", help=t("Take in a hospital's documents (Markdown, text, PDF, DOCX)."))
+def add(
+    files: Annotated[list[Path], typer.Argument(help=t("The documents."), metavar="FILE")],
+    *,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            "--label", help=t("The finding that they are about; none for general ones."), metavar="L"
+        ),
+    ] = None,
+    spoken: Annotated[
+        Language | None,
+        typer.Option("--language", help=t("Language of the documents; without it each is looked at.")),
+    ] = None,
+) -> None:
+    """One line a file; the others are taken in though one cannot be read."""
+    from tetkik.report.passages import add_document
+
+    _check_label(label)
+    failed = False
+    for file in files:
+        try:
+            added = add_document(file, label=label, language=spoken)
+        except TetkikError as error:
+            show_error(error)
+            failed = True
+        except OSError as error:
+            show_error(file_fault(error))
+            failed = True
+        else:
+            _say_added(added)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _say_added(added: Added) -> None:
+    document = added.document
+    count = len(document.chunks)
+    if not added.new:
+        line = t(
+            "{name} is there already as version {version}.", name=document.name, version=document.version
+        )
+    elif document.version > 1:
+        line = t(
+            "{name} is now version {version}, passages: {count}; the earlier one is no longer cited.",
+            name=document.name,
+            version=document.version,
+            count=count,
+        )
+    else:
+        line = t("{name} is taken in, passages: {count}.", name=document.name, count=count)
+    out.print(line, soft_wrap=True)
+    if added.duplicates:
+        note(
+            "Passages that are there already elsewhere: {count}; each is cited once.", count=added.duplicates
+        )
+    if added.masked:
+        note("Names, numbers and addresses taken out: {count}.", count=added.masked)
+
+
+@app.command("list", help=t("What a report may cite, by finding; the hospital's documents."))
+def list_passages(label: _Label = None, spoken: _Spoken = None, as_json: _Json = False) -> None:
+    """A table by label; with a label, its passages."""
+    from tetkik.report.passages import all_passages
+
+    _check_label(label)
+    passages = [item for item in all_passages(spoken) if label in {None, item.label}]
+    if as_json:
+        for item in passages:
+            print_json_line(_entry(item))
+    elif label is None:
+        out.print(_by_label(passages))
+        out.print()
+        _show_documents()
+    else:
+        out.print(_titles(passages))
+
+
+def _by_label(passages: list[Passage]) -> Table:
+    made = table(t("finding"), *(t(kind.template) for kind in _KINDS.values()), t("all"))
+    for label in (*FINDING_LABELS, None):
+        about = [item for item in passages if item.label == label]
+        name = t("general") if label is None else label_name(label, language())
+        counts = [sum(item.kind is kind for item in about) for kind in _KINDS]
+        made.add_row(name, *(str(count or "–") for count in counts), str(len(about)))
+    return made
+
+
+def _titles(passages: list[Passage]) -> Table:
+    made = Table(box=None, pad_edge=False, header_style="dim")
+    made.add_column("id", no_wrap=True)
+    for title in (t("title"), t("source")):
+        made.add_column(title)
+    for item in passages:
+        made.add_row(item.id, shown(item.title), Text(shown(item.source), style="dim"))
+    return made
+
+
+def _show_documents() -> None:
+    from tetkik.report.passages import documents
+
+    found = documents()
+    if not found:
+        note("No documents of a hospital yet; `tetkik report passages add` takes them in.")
+        return
+    made = Table(box=None, pad_edge=False, header_style="dim")
+    for title in (t("document"), t("version"), t("language"), t("finding"), t("passages"), t("added")):
+        made.add_column(title, justify="left")
+    for item in found:
+        about = t("general") if item.label is None else label_name(item.label, language())
+        day = item.added[:10]
+        made.add_row(
+            item.name, str(item.version), item.language.value, about, str(len(item.chunks)), shown(day)
+        )
+    out.print(made)
+
+
+@app.command("search", help=t("The passages that answer a question, the best first."))
+def search_passages(
+    query: Annotated[
+        list[str], typer.Argument(help=t("Words or a question, in Turkish or English."), metavar="QUERY")
+    ],
+    *,
+    label: _Label = None,
+    spoken: _Spoken = None,
+    kind: Annotated[PassageKind | None, typer.Option("--kind", help=t("Only of this kind."))] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100, help=t("How many at most."))] = 5,
+    as_json: _Json = False,
+) -> None:
+    """Each with its id, its score, its text and its source."""
+    from tetkik.report.retrieval import search
+
+    _check_label(label)
+    hits = search(" ".join(query), language=spoken, label=label, kind=kind, limit=limit)
+    if as_json:
+        for hit in hits:
+            print_json_line({**_entry(hit.passage), "score": round(hit.score, 6)})
+    elif not hits:
+        note("Nothing was found; try other words, or fewer filters.")
+    for number, hit in enumerate([] if as_json else hits):
+        if number:
+            out.print()
+        _show_hit(hit)
+
+
+def _show_hit(hit: Hit) -> None:
+    passage = hit.passage
+    out.print(Text.assemble((passage.id, "bold"), (f"  {hit.score:.3g}", "dim")))
+    out.print(Padding(Text(shown(passage.text)), (0, 0, 0, 2), expand=False))
+    out.print(Padding(Text(shown(passage.source), style="dim"), (0, 0, 0, 2), expand=False))
+
+
+@app.command("remove", help=t("Take out a hospital's documents with all their versions."))
+def remove(
+    names: Annotated[
+        list[str],
+        typer.Argument(help=t("As `list` names them, or the names of the files."), metavar="NAME"),
+    ],
+) -> None:
+    """The library that ships cannot be removed."""
+    from tetkik.report.passages import remove_document
+
+    failed = False
+    for name in names:
+        try:
+            gone = remove_document(name)
+        except TetkikError as error:
+            show_error(error)
+            failed = True
+        else:
+            line = t("{name} is removed, versions: {count}.", name=gone[-1].name, count=len(gone))
+            out.print(line, soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _check_label(label: str | None) -> None:
+    if label is not None and label not in FINDING_LABELS:
+        raise UsageError(
+            "There is no finding {label}; the findings are: {labels}.",
+            label=label,
+            labels=", ".join(FINDING_LABELS),
+        )
+
+
+def _entry(passage: Passage) -> dict[str, str | None]:
+    return {
+        "id": passage.id,
+        "language": passage.language.value,
+        "label": passage.label,
+        "kind": passage.kind.value,
+        "title": passage.title,
+        "text": passage.text,
+        "source": passage.source,
+    }

@@ -1,0 +1,37 @@
+"""`tetkik report teach`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tetkik.cli.console import print_json_line, t
+from tetkik.cli.report.answer import show_draft
+from tetkik.language import Language
+from tetkik.settings import settings
+
+
+def teach(
+    findings: Annotated[
+        list[str] | None,
+        typer.Argument(help=t("Findings, such as Effusion or Effusion:left."), metavar="LABEL[:SIDE]"),
+    ] = None,
+    *,
+    spoken: Annotated[
+        Language | None,
+        typer.Option(
+            "--language", help=t("Language of the report: tr or en. Default: the setting report_language.")
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print one JSON object."))] = False,
+) -> None:
+    """The report that Tetkik would draft for an invented image with just these findings."""
+    from tetkik.report.teaching import example_report, parse_example
+
+    chosen = [parse_example(text) for text in findings or ()]
+    draft = example_report(chosen, spoken or settings().report_language)
+    if as_json:
+        print_json_line(draft.as_json())
+    else:
+        show_draft(draft)

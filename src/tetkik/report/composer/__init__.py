@@ -1,0 +1,8 @@
+"""The built-in composer: a draft from the facts alone, the same for the same facts."""
+
+from __future__ import annotations
+
+from tetkik.report.composer.compose import compose
+from tetkik.report.composer.phrases import standing_sentences
+
+__all__ = ["compose", "standing_sentences"]

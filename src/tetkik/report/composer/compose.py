@@ -1,0 +1,194 @@
+"""From the facts to a draft: technique, findings, impression, recommendation, as a report is read.
+
+How sure a sentence sounds follows the calibrated probability (`report.facts.certainty_of`):
+
+| probability | word | Turkish | English |
+|---|---|---|---|
+| 0.90 and more | certain | izlenmektedir | there is |
+| 0.60 to 0.90 | probable | büyük olasılıkla … mevcuttur | there is probably |
+| below 0.60, none, or uncertain | possible | … olabilir | there may be |
+
+A diagnosis is never seen itself: *pnömoni ile uyumlu görünüm*, *the appearance is consistent with pneumonia*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from tetkik.language import Language, Sentence
+from tetkik.report.composer.phrases import Phrases, phrases
+from tetkik.report.composer.places import form_of, region_of, urgency_of, where_of
+from tetkik.report.facts import ChangeKind, Facts, Present, one_line
+from tetkik.settings import Unproven, settings
+from tetkik.values import (
+    Basis,
+    BasisKind,
+    Certainty,
+    Draft,
+    DraftSentence,
+    Passage,
+    PassageKind,
+    Route,
+    Section,
+)
+
+_QUALITY, _HISTORY = "quality:image", "history:text"
+_IMAGE, _LABELS = Basis(BasisKind.TECHNIQUE, "image").id, Basis(BasisKind.NOT_ASSESSED, "labels").id
+_PROJECTIONS = frozenset({"PA", "AP"})
+
+
+def compose(facts: Facts, passages: Sequence[Passage], language: Language) -> Draft:
+    """Write a draft; the same facts give the same draft, and other facts another.
+
+    Args:
+        facts: what may be said.
+        passages: what may be cited; those about follow-up become the recommendation, word for word.
+        language: of the sentences.
+    """
+    words = phrases(language)
+    sentences = (
+        *_technique(facts, words),
+        *_findings(facts, words),
+        *_impression(facts, words),
+        *_recommendation(facts, passages, words),
+    )
+    used = {name for sentence in sentences for name in sentence.evidence}
+    notices: tuple[Sentence, ...] = ()
+    if facts.inputs.caption:
+        notices = (Sentence("An automatic caption was given; a caption adds no finding."),)
+    return Draft(
+        language,
+        sentences,
+        facts.bases(),
+        tuple(passage for passage in passages if f"passage:{passage.id}" in used),
+        model=facts.model,
+        notices=notices,
+    )
+
+
+def _technique(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
+    if facts.refused:
+        key = "refused"
+    elif facts.route is Route.BRAIN_MRI:
+        key = "brain_mri"
+    elif facts.route is Route.CHEST:
+        key = facts.inputs.technique if facts.inputs.technique in _PROJECTIONS else "chest"
+    else:
+        key = "unknown"
+    yield DraftSentence(words.technique(key), Section.TECHNIQUE, (_QUALITY if facts.refused else _IMAGE,))
+    for warning in facts.warnings:
+        text = one_line(warning if isinstance(warning, str) else warning.in_language(words.language))
+        if text:
+            yield DraftSentence(text, Section.TECHNIQUE, (_QUALITY,))
+    if facts.question:
+        text = words.sentence("history", text=facts.question)
+        yield DraftSentence(text, Section.TECHNIQUE, (_HISTORY,))
+    if facts.compared:
+        prior = Basis(BasisKind.PRIOR, "image")
+        yield DraftSentence(words.sentence("compared"), Section.TECHNIQUE, (prior.id,))
+
+
+def _findings(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
+    """Region by region what is there and what is not; then what changed, and what nothing can be said of."""
+    if facts.refused:
+        return
+    for item in facts.present if facts.normal else ():
+        text = words.normal(item.label, Section.FINDINGS, item.certainty)
+        yield _said(text, Section.FINDINGS, (item,))
+    absent = [basis.key for basis in facts.absent]
+    labels = [item.label for item in facts.abnormal] + absent
+    for region in sorted({region_of(label)[0] for label in labels}):
+        here = [item for item in facts.abnormal if region_of(item.label)[0] == region]
+        for group in _joined(here):
+            yield _said(words.asserted(group), Section.FINDINGS, group)
+        yield from _listed("absent", [label for label in absent if region_of(label)[0] == region], words)
+    yield from _changes(facts, words)
+    yield from _silences(facts, words)
+
+
+def _joined(items: Iterable[Present]) -> Iterator[tuple[Present, ...]]:
+    """Findings that one sentence can assert: the same place, side, form and certainty; the surest first."""
+    sure = list(Certainty)
+
+    def alike(item: Present) -> tuple[int, bool, str, str]:
+        compatible = form_of(item.label) == "compatible"
+        return (sure.index(item.certainty), compatible, where_of(item.label), item.side or "")
+
+    ordered = sorted(items, key=lambda item: (alike(item), region_of(item.label), item.label))
+    for _, group in groupby(ordered, key=alike):
+        yield tuple(group)
+
+
+def _listed(name: str, labels: Sequence[str], words: Phrases) -> Iterator[DraftSentence]:
+    """One sentence that denies several findings."""
+    if labels:
+        ordered = sorted(labels, key=_place)
+        text = words.sentence(name, findings=words.listed(ordered, "or"))
+        yield DraftSentence(text, Section.FINDINGS, tuple(f"{BasisKind.ABSENCE}:{one}" for one in ordered))
+
+
+def _changes(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
+    for kind in ChangeKind:
+        labels = sorted((change.label for change in facts.changes if change.kind is kind), key=_place)
+        if labels:
+            name = "gone_many" if kind is ChangeKind.GONE and len(labels) > 1 else kind
+            text = words.sentence(name, findings=words.listed(labels, "and"))
+            ids = tuple(f"{BasisKind.PRIOR}:{label}" for label in labels)
+            yield DraftSentence(text, Section.FINDINGS, ids)
+
+
+def _silences(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
+    """What nothing can be said about, each kind once."""
+    groups = {"not_assessed": facts.not_assessed}
+    if settings().report_unproven is Unproven.NAMED:
+        # An image that is called normal is so as a whole; that no single finding is excluded is said with it.
+        groups = {"overall" if facts.normal else "unproven": facts.unproven, **groups}
+    for name, labels in groups.items():
+        if labels:
+            listed = words.listed(sorted(labels, key=_place), "and")
+            yield DraftSentence(words.sentence(name, findings=listed), Section.FINDINGS, (_LABELS,))
+
+
+def _impression(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
+    if facts.refused:
+        yield DraftSentence(words.sentence("refused"), Section.IMPRESSION, (_QUALITY,))
+    elif facts.abnormal:
+        for item in _by_urgency(facts):
+            yield _said(words.concluded(item), Section.IMPRESSION, (item,))
+    elif facts.normal:
+        for item in facts.present:
+            text = words.normal(item.label, Section.IMPRESSION, item.certainty)
+            yield _said(text, Section.IMPRESSION, (item,))
+    else:
+        yield DraftSentence(words.sentence("nothing"), Section.IMPRESSION, (_IMAGE,))
+
+
+def _recommendation(facts: Facts, passages: Sequence[Passage], words: Phrases) -> Iterator[DraftSentence]:
+    """What is usually recommended, in the words of the passages, each finding once."""
+    if facts.refused:
+        yield DraftSentence(words.sentence("repeat"), Section.RECOMMENDATION, (_QUALITY,))
+        return
+    about = {
+        passage.label: passage
+        for passage in reversed(passages)
+        if passage.kind is PassageKind.FOLLOW_UP and passage.language is words.language
+    }
+    for item in _by_urgency(facts):
+        passage = about.get(item.label)
+        if passage is not None:
+            ids = (item.basis.id, f"{BasisKind.PASSAGE}:{passage.id}")
+            yield DraftSentence(passage.text, Section.RECOMMENDATION, ids)
+
+
+def _by_urgency(facts: Facts) -> list[Present]:
+    """What was found, what somebody must act on first before the rest; then the more probable."""
+    return sorted(facts.abnormal, key=lambda item: urgency_of(item.label))
+
+
+def _said(text: str, section: Section, items: Sequence[Present]) -> DraftSentence:
+    return DraftSentence(text, section, tuple(item.basis.id for item in items), items[0].certainty)
+
+
+def _place(label: str) -> tuple[tuple[int, int], str]:
+    return (region_of(label), label)

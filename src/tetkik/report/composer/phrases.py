@@ -1,0 +1,94 @@
+"""The words of the composer, read once from `tr.toml` and `en.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from tetkik import turkish
+from tetkik.language import Language
+from tetkik.report.composer.places import form_of, where_of
+from tetkik.report.facts import Present
+from tetkik.values import Certainty, Section, label_name
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """What a report is said with, in one language."""
+
+    language: Language
+    table: dict[str, Any]
+
+    def technique(self, key: str) -> str:
+        """A sentence about how the image was made."""
+        return str(self.table["technique"][key])
+
+    def sentence(self, name: str, **values: str) -> str:
+        """A sentence with its slots filled, beginning with a capital letter."""
+        return capital(str(self.table["sentences"][name]).format(**values), self.language)
+
+    def normal(self, label: str, section: Section, certainty: Certainty) -> str:
+        """That nothing is wrong, as surely as its certainty allows."""
+        key = "no_tumor" if label == "No_Tumor" else "normal"
+        return str(self.table[key][section][certainty])
+
+    def asserted(self, items: Sequence[Present]) -> str:
+        """The sentence that asserts findings of one form, place, side and certainty."""
+        return self._said("forms", items, self.listed([item.label for item in items], "and", articles=True))
+
+    def concluded(self, item: Present) -> str:
+        """The line of an impression."""
+        return self._said("lines", [item], self.name(item.label))
+
+    def name(self, label: str) -> str:
+        """The finding as it is named inside a sentence; a label of the model's own as it is spelt."""
+        name = label_name(label, self.language)
+        # "COVID-19" and other names in capitals stay.
+        if not name[1:].islower():
+            return name
+        return (turkish.lower(name[0]) if self.language is Language.TR else name[0].lower()) + name[1:]
+
+    def listed(self, labels: Sequence[str], joint: str, *, articles: bool = False) -> str:
+        """Names as a list: commas, then the word before the last.
+
+        Args:
+            labels: in their order.
+            joint: `and` or `or`.
+            articles: whether each takes its article, as where it is asserted.
+        """
+        known = self.table.get("articles", {}) if articles else {}
+        names = [f"{known.get(label, '')} {self.name(label)}".strip() for label in labels]
+        comma, last = self.table["lists"]["comma"], self.table["lists"][joint]
+        return comma.join(names[:-1]) + last + names[-1] if len(names) > 1 else "".join(names)
+
+    def _said(self, kind: str, items: Sequence[Present], findings: str) -> str:
+        first = items[0]
+        place = self.table["where"][where_of(first.label)]
+        where = place[first.side] if first.side is not None else ""
+        form = str(self.table[kind][form_of(first.label)][first.certainty])
+        return capital(form.format(where=where, findings=findings), self.language)
+
+
+@cache
+def phrases(language: Language) -> Phrases:
+    """The words of one language."""
+    text = resources.files(__package__).joinpath(f"{language.value}.toml").read_text("utf-8")
+    return Phrases(language, tomllib.loads(text))
+
+
+@cache
+def standing_sentences(language: Language) -> frozenset[str]:
+    """What a report says where nothing was found or nothing was looked for: about no finding at all."""
+    return frozenset(phrases(language).sentence(name) for name in ("nothing", "refused"))
+
+
+def capital(text: str, language: Language) -> str:
+    """`text` with a capital letter first; in Turkish `i` becomes `İ`."""
+    first = text[:1]
+    if language is Language.TR and first == "i":
+        return "İ" + text[1:]
+    return first.upper() + text[1:]

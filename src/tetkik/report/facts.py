@@ -1,0 +1,266 @@
+"""What a report may say: the findings sorted by the right to say them, each with an id to cite.
+
+Everything that writes (the composer, a hospital's template, a language model) and everything that checks
+starts here, so that they cannot disagree about what was found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tetkik.language import Sentence
+from tetkik.report.labeler.read import UNPAIRED
+from tetkik.report.wider import narrower
+from tetkik.values import (
+    NORMAL_LABELS,
+    Basis,
+    BasisKind,
+    Certainty,
+    Finding,
+    FindingsResult,
+    ReportInput,
+    Route,
+    Side,
+    route_of,
+)
+
+CERTAIN, PROBABLE = 0.9, 0.6
+"""Where the scale of words begins, on the calibrated probability."""
+
+
+def certainty_of(probability: float | None, *, uncertain: bool = False) -> Certainty:
+    """The word for a finding above its threshold.
+
+    The scale follows the proposals for radiology reports that tie few words to ranges of probability
+    (Panicek and Hricak, AJR 2016, "How sure are you, doctor?"), cut down to what a calibrated model can mean.
+
+    Args:
+        probability: calibrated; None, where there is none, is the least that can be said.
+        uncertain: whether it lies in the band in which an imported model is not to be trusted.
+    """
+    if probability is None or uncertain or probability < PROBABLE:
+        return Certainty.POSSIBLE
+    return Certainty.CERTAIN if probability >= CERTAIN else Certainty.PROBABLE
+
+
+LONGEST_QUESTION = 2000
+"""Characters of a history that a report quotes."""
+
+
+def one_line(text: str) -> str:
+    """Printable characters on one line: what people typed is quoted in terminals, pages and documents."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+class ChangeKind(StrEnum):
+    """What became of a finding since an earlier image."""
+
+    NEW = "new"
+    PERSISTS = "persists"
+    GONE = "gone"
+    """Found before, and its absence may be stated now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """A finding that a report may assert.
+
+    Attributes:
+        label: its label.
+        basis: what a sentence about it cites; with side and probability where they are known.
+        certainty: how sure a sentence may sound.
+    """
+
+    label: str
+    basis: Basis
+    certainty: Certainty
+
+    @property
+    def side(self) -> Side | None:
+        """Where it is, if that was measured."""
+        return self.basis.side
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What became of one label since the prior image."""
+
+    label: str
+    kind: ChangeKind
+    basis: Basis
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that a draft may rest on.
+
+    Attributes:
+        route: what kind of image it is; None where it was refused.
+        present: may be asserted, most probable first.
+        absent: may be denied.
+        unproven: assessed, neither asserted nor deniable, in the order of the labels.
+        not_assessed: labels of this route that the model was never taught.
+        changes: since the prior image, for labels that both models assessed; empty without one.
+        warnings: of the quality gate and the reading, as sentences.
+        refused: whether the image got no findings.
+        inputs: history, caption, technique.
+        model: what found the findings.
+        compared: whether the findings of an earlier image were given.
+    """
+
+    route: Route | None
+    present: tuple[Present, ...]
+    absent: tuple[Basis, ...]
+    unproven: tuple[str, ...]
+    not_assessed: tuple[str, ...]
+    changes: tuple[Change, ...]
+    warnings: tuple[Sentence | str, ...]
+    refused: bool
+    inputs: ReportInput
+    model: str
+    compared: bool = False
+
+    @property
+    def question(self) -> str:
+        """The history as a report quotes it: one printable line, cut where it is no question any more."""
+        # Only so much is looked at: a history may be a whole record.
+        line = one_line(self.inputs.history[: 2 * LONGEST_QUESTION])
+        if len(line) <= LONGEST_QUESTION:
+            return line
+        return line[:LONGEST_QUESTION].rstrip() + " […]"
+
+    @property
+    def normal(self) -> bool:
+        """Whether the model calls the image normal and found nothing else."""
+        return bool(self.present) and all(item.label in NORMAL_LABELS for item in self.present)
+
+    @property
+    def abnormal(self) -> tuple[Present, ...]:
+        """What was found but normality."""
+        return tuple(item for item in self.present if item.label not in NORMAL_LABELS)
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """Every label that a sentence may be about."""
+        said = {item.label for item in self.present} | {item.key for item in self.absent}
+        return frozenset(said | {*self.unproven, *self.not_assessed, *(item.label for item in self.changes)})
+
+    def assessed(self, label: str) -> bool:
+        """Whether the model was asked for this very label."""
+        return label in self.labels and label not in self.not_assessed
+
+    def may_assert(self, label: str) -> bool:
+        """Whether `label`, which may be wider than what was found, is true of the image."""
+        return any(item.label in narrower(label) for item in self.present)
+
+    def may_deny(self, label: str) -> bool:
+        """Whether the absence of `label` may be stated: the right to each of its parts that was assessed."""
+        if self.normal and route_of(label) is Route.BRAIN_MRI:
+            return True  # "No tumour" denies each tumour.
+        asked = narrower(label)
+        if self.may_assert(label):
+            return False
+        return bool({item.key for item in self.absent} & asked) and not asked & set(self.unproven)
+
+    def sides_of(self, label: str) -> set[Side]:
+        """The measured sides of `label`; where it was not found itself, of what it is true of."""
+        same = [item for item in self.present if item.label == label]
+        found = same or [item for item in self.present if item.label in narrower(label)]
+        return {item.side for item in found if item.side is not None}
+
+    def bases(self) -> tuple[Basis, ...]:
+        """Everything that a sentence may cite but passages, each once."""
+        found = [item.basis for item in self.present] + list(self.absent)
+        found += [change.basis for change in self.changes]
+        if self.compared:
+            found.append(Basis(BasisKind.PRIOR, "image"))
+        found.append(Basis(BasisKind.TECHNIQUE, "image"))
+        if self.not_assessed or self.unproven:
+            found.append(Basis(BasisKind.NOT_ASSESSED, "labels"))
+        if self.warnings or self.refused:
+            found.append(Basis(BasisKind.QUALITY, "image"))
+        if self.question:
+            found.append(Basis(BasisKind.HISTORY, "text"))
+        if self.inputs.caption:
+            found.append(Basis(BasisKind.CAPTION, "text"))
+        return tuple(dict.fromkeys(found))
+
+
+def facts_of(
+    result: FindingsResult,
+    inputs: ReportInput | None = None,
+    *,
+    prior: FindingsResult | None = None,
+) -> Facts:
+    """Sort an answer by the right to say it.
+
+    A normal label beside something that was found is dropped: a report does not contradict itself.
+
+    Args:
+        result: of this image.
+        inputs: history, caption, sides, technique, warnings.
+        prior: of an earlier image of the same patient.
+    """
+    inputs = inputs or ReportInput()
+    sides = {label: side for label, side in inputs.sides if label not in UNPAIRED}
+    assessed = [finding for finding in result.findings if finding.assessed]
+    found = [finding for finding in assessed if finding.positive]
+    if any(finding.label not in NORMAL_LABELS for finding in found):
+        found = [finding for finding in found if finding.label not in NORMAL_LABELS]
+    present = tuple(
+        Present(item.label, _basis(item, sides), certainty_of(item.probability, uncertain=item.uncertain))
+        for item in sorted(found, key=_strength, reverse=True)
+    )
+    here = {item.label for item in present}
+    names = [finding.label for finding in assessed if finding.label not in NORMAL_LABELS]
+    ruled_out = {item.label for item in assessed if item.rules_out and not item.positive}
+    # No pneumonia is said only where no viral one is possible either.
+    deniable = [label for label in names if label in ruled_out and narrower(label) & set(names) <= ruled_out]
+    absent = tuple(Basis(BasisKind.ABSENCE, label) for label in deniable)
+    # What a narrower finding makes true is neither denied nor called unknown.
+    said = {label for label in names if narrower(label) & here} | set(deniable)
+    silent = [item.label for item in result.findings if not item.assessed]
+    return Facts(
+        route=result.route if result.suitable else None,
+        present=present,
+        absent=absent,
+        unproven=tuple(label for label in names if label not in said),
+        # A chest radiograph is not silent about brain tumours: nobody looks for them there.
+        not_assessed=tuple(
+            label for label in silent if label not in NORMAL_LABELS and route_of(label) is result.route
+        ),
+        changes=_changes(present, absent, prior),
+        warnings=(*inputs.warnings, *result.reasons, *result.notes),
+        refused=not result.suitable,
+        inputs=inputs,
+        model=result.model,
+        compared=prior is not None and prior.suitable and result.suitable,
+    )
+
+
+def _basis(finding: Finding, sides: dict[str, Side]) -> Basis:
+    return Basis(BasisKind.FINDING, finding.label, finding.probability, sides.get(finding.label))
+
+
+def _strength(finding: Finding) -> float:
+    if finding.probability is not None:
+        return finding.probability
+    return finding.score or 0.0
+
+
+def _changes(
+    present: tuple[Present, ...], absent: tuple[Basis, ...], prior: FindingsResult | None
+) -> tuple[Change, ...]:
+    """Only what both images were assessed for: a label that nobody looked for before is not new."""
+    if prior is None or not prior.suitable:
+        return ()
+    before = {finding.label: finding.positive for finding in prior.findings if finding.assessed}
+    now = [(item.label, True) for item in present] + [(item.key, False) for item in absent]
+    changes = []
+    for label, here in now:
+        if label not in before or label in NORMAL_LABELS or not (here or before[label]):
+            continue
+        kind = ChangeKind.PERSISTS if here and before[label] else ChangeKind.NEW if here else ChangeKind.GONE
+        changes.append(Change(label, kind, Basis(BasisKind.PRIOR, label)))
+    return tuple(changes)

@@ -1,0 +1,106 @@
+"""Findings read back from the JSON that `findings predict --json` prints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, ValidationError
+
+from tetkik.errors import DataError
+from tetkik.values import Finding, FindingsResult, Flaw, Route, ThresholdOn
+
+_LARGEST = 4_000_000
+_Share = Annotated[StrictFloat | StrictInt, Field(ge=0, le=1)]
+_Words = Annotated[str, Field(max_length=2000)]
+
+
+class _Finding(BaseModel):
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    label: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\p{C}{}<>]+$")]
+    assessed: StrictBool
+    score: _Share | None = None
+    probability: _Share | None = None
+    threshold: _Share | None = None
+    threshold_on: ThresholdOn | None = None
+    positive: StrictBool = False
+    rules_out: StrictBool = False
+    uncertain: StrictBool = False
+
+
+class _Result(BaseModel):
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    path: Annotated[str, Field(max_length=5000)] = ""
+    route: Route | None
+    suitable: StrictBool
+    reasons: Annotated[list[_Words], Field(max_length=50)] = []
+    flaws: Annotated[list[Flaw], Field(max_length=50)] = []
+    screen: _Share | None = None
+    findings: Annotated[list[_Finding], Field(max_length=500)]
+    model: Annotated[str, Field(max_length=200)] = ""
+    sha256: Annotated[str, Field(max_length=128)] = ""
+    degraded: StrictBool = False
+    notes: Annotated[list[_Words], Field(max_length=50)] = []
+    gated: StrictBool = True
+
+
+def read_findings(path: Path) -> FindingsResult:
+    """The answer to one image from a file with one JSON object.
+
+    Raises:
+        DataError: it is not that, with the place of the fault.
+    """
+    if path.stat().st_size > _LARGEST:
+        raise DataError("{file} is too large to be the findings of one image; give that file.", file=path)
+    try:
+        content: Any = json.loads(path.read_text("utf-8-sig"))
+    except (ValueError, RecursionError):
+        raise DataError(
+            "{file} is not one JSON object; give a line that `tetkik findings predict --json` printed.",
+            file=path,
+        ) from None
+    return findings_from_json(content, str(path))
+
+
+def findings_from_json(content: Any, name: str) -> FindingsResult:
+    """The same from parsed JSON; `name` is what an error calls it.
+
+    Raises:
+        DataError: a key is missing or impossible.
+    """
+    try:
+        read = _Result.model_validate(content)
+        findings = tuple(Finding(**item.model_dump()) for item in read.findings)
+        if len({item.label for item in findings}) != len(findings):
+            raise ValueError("findings")
+    except ValidationError as error:
+        place = ".".join(str(part) for part in error.errors()[0]["loc"]) or "?"
+        raise _impossible(name, place) from None
+    except ValueError:
+        raise _impossible(name, "findings") from None
+    return FindingsResult(
+        path=read.path,
+        route=read.route,
+        suitable=read.suitable,
+        reasons=tuple(read.reasons),
+        flaws=tuple(read.flaws),
+        screen=read.screen,
+        findings=findings if read.suitable else (),
+        model=read.model,
+        sha256=read.sha256,
+        degraded=read.degraded,
+        notes=tuple(read.notes),
+        gated=read.gated,
+    )
+
+
+def _impossible(name: str, place: str) -> DataError:
+    return DataError(
+        "{file} cannot be read as findings (at {place}); give a line that `tetkik findings predict --json` "
+        "printed.",
+        file=name,
+        place=place,
+    )

@@ -1,0 +1,202 @@
+"""Each sentence against the facts: what it asserts, denies, measures, compares and cites."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from tetkik.language import Language, Sentence
+from tetkik.report.composer import standing_sentences
+from tetkik.report.facts import Facts, one_line
+from tetkik.report.grounding.citations import citation_faults
+from tetkik.report.grounding.foreign import foreign_in
+from tetkik.report.grounding.mentions import beyond_marks, comparison_marks, mention_marks
+from tetkik.report.grounding.names import own_names
+from tetkik.report.grounding.numbers import numbers_in, spoken_numbers
+from tetkik.report.labeler import SentenceReading, read_report
+from tetkik.values import Decision, Draft, DraftSentence, Fault, Mark, Passage, Section
+
+_PASSAGE, _HISTORY, _QUALITY = "passage:", "history:text", "quality:image"
+_CLAIMS = (Section.FINDINGS, Section.IMPRESSION)
+_QUOTE = re.compile("“([^“”]{3,})”")
+
+
+def check_draft(draft: Draft, facts: Facts) -> Draft:
+    """The draft with the marks of the grounding check; marks that a person decided stay as they are.
+
+    A draft may say only what the facts hold: in its findings and its impression a sentence about anything
+    else is marked too, for there is nothing that it could lean on. What is quoted word for word (the history,
+    a warning, a passage about what was found) claims nothing itself.
+
+    Args:
+        draft: of any writer.
+        facts: of the same image.
+    """
+    passages = {passage.id: passage for passage in draft.passages}
+    known = {basis.id for basis in facts.bases()} | {_PASSAGE + name for name in passages}
+    checked = []
+    for sentence in draft.sentences:
+        names = [name for name in sentence.evidence if name in known and name.startswith(_PASSAGE)]
+        cited = [passages[name.removeprefix(_PASSAGE)] for name in names]
+        marks = _draft_marks(sentence, facts, known, cited, draft.language)
+        checked.append(replace(sentence, marks=_with_decisions(marks, sentence.marks)))
+    return replace(draft, sentences=tuple(checked))
+
+
+def check_text(text: str, facts: Facts, language: Language | None = None) -> tuple[DraftSentence, ...]:
+    """Any text, sentence by sentence, with its marks.
+
+    It cites nothing, so citations are not asked for; and whoever wrote it may have seen more than the model.
+    Marked is what goes against the facts: a finding of the shared labels that was not found, a denial of what
+    was found or may not be denied, the other side, a comparison that the earlier image does not bear out; and
+    a size, a count or a share, which nobody measured, and what is no sentence of a report. Not marked is what
+    these facts cannot know: fractures, catheters, opacities, a side where none was measured, an earlier image
+    that was not given.
+
+    Args:
+        text: of any length; control characters and markup are marked, not removed.
+        facts: of the image that it is about.
+        language: of the text; None to tell it sentence by sentence.
+    """
+    found = []
+    for reading in read_report(text, language):
+        if not reading.text.strip():
+            continue
+        marks = [*_word_marks(reading.text, (), strict=False)]
+        shift = reading.start
+        marks += (_moved(mark, -shift) for mark in _reading_marks(reading, facts, strict=False))
+        found.append(DraftSentence(reading.text, Section.FINDINGS, marks=_with_decisions(marks, ())))
+    return tuple(found)
+
+
+def without_marked(draft: Draft) -> Draft:
+    """The draft without the sentences that have a mark, unless a person decided to keep them."""
+    kept = tuple(
+        sentence
+        for sentence in draft.sentences
+        if all(mark.decision is Decision.KEPT for mark in sentence.marks)
+    )
+    return replace(draft, sentences=kept)
+
+
+def _draft_marks(
+    sentence: DraftSentence, facts: Facts, known: set[str], cited: Sequence[Passage], language: Language
+) -> list[Mark]:
+    text = _without_quotes(sentence, facts)
+    if not text.strip(" “”"):
+        return []
+    readings = read_report(text, language)
+    own = own_names(text, facts, language)
+    named = {mention.label for reading in readings for mention in reading.mentions} | set(own)
+    marks: list[Mark] = []
+    if not _quotes_passage(sentence, cited, facts):
+        marks += _word_marks(text, cited, strict=True)
+        differential = sentence.section is Section.RECOMMENDATION and bool(cited)
+        for reading in readings:
+            marks += _reading_marks(
+                reading, facts, strict=True, differential=differential, own=[*own.values()]
+            )
+        if _HISTORY in sentence.evidence and sentence.section is Section.TECHNIQUE:
+            marks += _not_in_history(readings)
+        if sentence.section in _CLAIMS:
+            marks += _unsupported(text, readings, [*own.values()], marks, language)
+    marks += citation_faults(sentence, named, known, cited, facts, language)
+    return marks
+
+
+def _word_marks(text: str, cited: Sequence[Passage], *, strict: bool) -> Iterator[Mark]:
+    for start, end in foreign_in(text, holes=strict):
+        yield Mark(Fault.FOREIGN, Sentence("This is no sentence of a report."), start, end)
+    allowed = set().union(*(spoken_numbers(passage.text) for passage in cited)) if cited else set()
+    for start, end in numbers_in(text, bare=strict):
+        if not spoken_numbers(text[start:end]) <= allowed:
+            yield Mark(Fault.MEASUREMENT, Sentence("Nobody measured this."), start, end)
+
+
+def _reading_marks(
+    reading: SentenceReading,
+    facts: Facts,
+    *,
+    strict: bool,
+    differential: bool = False,
+    own: Sequence[tuple[int, int]] = (),
+) -> Iterator[Mark]:
+    """Marks at places of the whole text that was read."""
+    for mention in reading.mentions:
+        if not any(start < mention.end and mention.start < end for start, end in own):
+            yield from mention_marks(
+                mention, facts, reading.language, strict=strict, differential=differential
+            )
+    yield from comparison_marks(reading, facts, strict=strict)
+
+
+def _unsupported(
+    text: str,
+    readings: Sequence[SentenceReading],
+    own: Sequence[tuple[int, int]],
+    marks: Sequence[Mark],
+    language: Language,
+) -> Iterator[Mark]:
+    """What stands in findings or impression and is about nothing that was assessed."""
+    if text in standing_sentences(language):
+        return
+    yield from beyond_marks(text, readings, own)
+    for reading in readings or (None,):
+        start, end = (reading.start, reading.end) if reading else (0, len(text))
+        about = bool(reading and reading.mentions) or any(start <= place < end for place, _ in own)
+        if not about and not any(start <= mark.start < end for mark in marks):
+            yield Mark(Fault.CITATION, Sentence("Nothing that was found bears this out."), start, end)
+
+
+def _not_in_history(readings: Sequence[SentenceReading]) -> Iterator[Mark]:
+    """Findings that a sentence lays into the mouth of the referrer; what was quoted is blank here."""
+    for reading in readings:
+        for mention in reading.mentions:
+            reason = Sentence("The history does not say this.")
+            yield Mark(Fault.CITATION, reason, mention.start, mention.end)
+
+
+def _without_quotes(sentence: DraftSentence, facts: Facts) -> str:
+    """The text with blanks, as many, where it only passes on the history or a warning word for word."""
+    text = sentence.text
+    if sentence.section is not Section.TECHNIQUE:
+        return text
+    if sentence.evidence == (_HISTORY,):
+        question = facts.question
+        for quote in _QUOTE.finditer(text):
+            if quote[1] in question:
+                text = text[: quote.start()] + " " * len(quote[0]) + text[quote.end() :]
+        if question:
+            text = text.replace(question, " " * len(question))
+    elif sentence.evidence == (_QUALITY,) and text in _warnings(facts):
+        return " " * len(text)
+    return text
+
+
+def _warnings(facts: Facts) -> set[str]:
+    return {
+        one_line(warning if isinstance(warning, str) else warning.in_language(language))
+        for warning in facts.warnings
+        for language in Language
+    }
+
+
+def _quotes_passage(sentence: DraftSentence, cited: Sequence[Passage], facts: Facts) -> bool:
+    """Whether it is a recommendation that is a passage, word for word, about what was found."""
+    return sentence.section is Section.RECOMMENDATION and any(
+        passage.text == sentence.text and (passage.label is None or facts.may_assert(passage.label))
+        for passage in cited
+    )
+
+
+def _moved(mark: Mark, shift: int) -> Mark:
+    return replace(mark, start=mark.start + shift, end=mark.end + shift)
+
+
+def _with_decisions(marks: Sequence[Mark], before: Sequence[Mark]) -> tuple[Mark, ...]:
+    """Each objection once, with what a person decided about the same one before."""
+    decided = {(mark.fault, mark.start, mark.end): mark.decision for mark in before}
+    by_place = {(mark.fault, mark.start, mark.end): mark for mark in reversed(marks)}
+    places = dict.fromkeys((mark.fault, mark.start, mark.end) for mark in marks)
+    return tuple(replace(by_place[place], decision=decided.get(place)) for place in places)

@@ -1,0 +1,67 @@
+"""Citations: what a sentence names must exist, and must be about what the sentence says."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
+
+from tetkik.language import Language, Sentence
+from tetkik.report.facts import Facts
+from tetkik.report.labeler import read_report
+from tetkik.report.wider import narrower
+from tetkik.values import DraftSentence, Fault, Mark, Passage, Section, label_name
+
+_ABOUT_A_LABEL = ("finding:", "absence:", "prior:")
+_OF_THE_IMAGE = frozenset({"prior:image"})
+_QUALITY = "quality:image"
+
+
+def citation_faults(
+    sentence: DraftSentence,
+    named: Collection[str],
+    known: Collection[str],
+    cited: Sequence[Passage],
+    facts: Facts,
+    language: Language,
+) -> Iterator[Mark]:
+    """What is wrong with the ids of a sentence.
+
+    Args:
+        sentence: as it was written.
+        named: the labels that its text names.
+        known: every id that the draft holds.
+        cited: the passages that it cites and that exist.
+        facts: of the image.
+        language: of the reasons' names.
+    """
+    whole = (0, len(sentence.text))
+    if sentence.section is not Section.TECHNIQUE and not sentence.evidence:
+        yield Mark(Fault.CITATION, Sentence("It cites nothing."), *whole)
+    about = set(named).union(*(narrower(label) for label in named))
+    for cited_id in sentence.evidence:
+        if cited_id not in known:
+            yield Mark(Fault.CITATION, Sentence("{id} does not exist.", {"id": cited_id}), *whole)
+        elif cited_id.startswith(_ABOUT_A_LABEL) and cited_id not in _OF_THE_IMAGE:
+            label = cited_id.split(":", 1)[1]
+            if label not in about:
+                yield _not_about(label, whole, language)
+    present = {item.label for item in facts.present}
+    for passage in cited:
+        # A sentence that names no finding (*control in six weeks*) may lean on any that was found.
+        topics = about or present
+        if passage.label is not None and not ({passage.label} | _labels_in(passage)) & topics:
+            yield _not_about(passage.label, whole, language)
+    if sentence.section is Section.RECOMMENDATION and not cited and sentence.evidence != (_QUALITY,):
+        yield Mark(Fault.CITATION, Sentence("A recommendation leans on a passage."), *whole)
+
+
+@lru_cache(maxsize=1024)
+def _labels_in(passage: Passage) -> frozenset[str]:
+    """What a passage speaks of beside its own label, as a differential does."""
+    readings = read_report(passage.text, passage.language)
+    return frozenset(mention.label for reading in readings for mention in reading.mentions)
+
+
+def _not_about(label: str, whole: tuple[int, int], language: Language) -> Mark:
+    reason = Sentence("The sentence is not about {finding}.", {"finding": label_name(label, language)})
+    return Mark(Fault.CITATION, reason, *whole)

@@ -1,0 +1,194 @@
+"""Reading a text: sentences, their language, their mentions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from tetkik.language import Language
+from tetkik.report.labeler.phrases import Hit
+from tetkik.report.labeler.reading import Context, Mention, Polarity, SentenceReading, Span
+from tetkik.report.labeler.rules import Named, Rules, Structure, rules_of
+from tetkik.report.labeler.scope import Scope, Verdict
+from tetkik.report.labeler.scope_english import EnglishScope
+from tetkik.report.labeler.scope_turkish import TurkishScope
+from tetkik.report.labeler.sentences import spans
+from tetkik.report.labeler.words import Words, words_of
+from tetkik.values.finding import NORMAL_LABELS
+from tetkik.values.report import Side
+
+UNPAIRED = frozenset({"Cardiomegaly", "Normal", "No_Tumor", "Acute_Disease", "Enlarged_Mediastinum"})
+"""What has no side."""
+
+_TURKISH_LETTER = re.compile("[çğışöüÇĞİŞÖÜ]")
+_ENOUGH = 400
+"""Characters, and words, after which the language is known."""
+_SAMPLE = 40
+_STRENGTH = {Polarity.PRESENT: 2, Polarity.UNCERTAIN: 1, Polarity.ABSENT: 0}
+_SCOPES: Mapping[Language, type[EnglishScope] | type[TurkishScope]] = {
+    Language.EN: EnglishScope,
+    Language.TR: TurkishScope,
+}
+_DENIED = {
+    Polarity.PRESENT: Polarity.ABSENT,
+    Polarity.ABSENT: Polarity.PRESENT,
+    Polarity.UNCERTAIN: Polarity.ABSENT,
+}
+_OPPOSITE = {Polarity.PRESENT: Polarity.ABSENT, Polarity.ABSENT: Polarity.PRESENT}
+_TUMOURS = frozenset({("Glioma",), ("Meningioma",), ("Pituitary",)})
+_MASS = ("Mass",)
+_WHOLE = (None, Side.BOTH)
+_SAVE = frozenset({"otherwise", "except", "disinda", "haricinde"})
+"""Words after which a sweeping statement does not sweep."""
+
+
+def read_report(text: str, language: Language | None = None) -> tuple[SentenceReading, ...]:
+    """Every sentence of `text` with the findings that it names.
+
+    Args:
+        text: a report, a part of one, or any text; never raises, whatever it is.
+        language: of all sentences; None to tell it sentence by sentence.
+
+    Returns:
+        The sentences in order. Sentences of a part that is no reading of this image, such as the indication,
+        are there as well; their mentions are `Context.HISTORICAL`.
+    """
+    cut = [(start, end, words_of(text[start:end], start)) for start, end in spans(text)]
+    whole = language or _language(text, [word for *_, words in cut[:_SAMPLE] for word in words.texts], None)
+    background, line = False, 0
+    readings = []
+    for start, end, words in cut:
+        spoken = language or _language(text[start:end], words.texts, whole)
+        rules = rules_of(spoken)
+        headings = rules.headings.find(words.texts)
+        if background and "\n" in text[line:start]:
+            background = False
+        if headings:
+            background = headings[-1].value
+        line = end
+        mentions = _mentions(text, words, rules, spoken)
+        if background:
+            mentions = tuple(replace(mention, context=Context.HISTORICAL) for mention in mentions)
+        comparison = _comparison(text, words, rules)
+        readings.append(SentenceReading(start, end, text[start:end], spoken, mentions, comparison))
+    return tuple(readings)
+
+
+def labels_of(text: str, language: Language | None = None) -> Mapping[str, Polarity]:
+    """What the whole `text` says of each label that it names of this image.
+
+    Where sentences differ, an assertion outweighs a doubt and a doubt a denial; what is only implied counts
+    where nothing is said outright.
+    """
+    said: dict[str, Polarity] = {}
+    implied: dict[str, Polarity] = {}
+    for reading in read_report(text, language):
+        for mention in reading.mentions:
+            if not mention.asserts:
+                continue
+            found = implied if mention.implied else said
+            known = found.get(mention.label)
+            if known is None or _STRENGTH[mention.polarity] > _STRENGTH[known]:
+                found[mention.label] = mention.polarity
+    return implied | said
+
+
+def _language(text: str, words: Sequence[str], fallback: Language | None) -> Language:
+    """Which language is spoken: by its letters, else by its common words, else `fallback`."""
+    if _TURKISH_LETTER.search(text, 0, _ENOUGH):
+        return Language.TR
+    first = words[:_ENOUGH]
+    turkish = len(rules_of(Language.TR).marks.find(first))
+    english = len(rules_of(Language.EN).marks.find(first))
+    if turkish == english:
+        return fallback or Language.TR
+    return Language.TR if turkish > english else Language.EN
+
+
+def _comparison(text: str, words: Words, rules: Rules) -> Span | None:
+    for hit in rules.comparisons.find(words.texts):
+        if hit.value:
+            start, end = words.span(hit.first, hit.last)
+            return Span(start, end, text[start:end])
+    return None
+
+
+def _mentions(text: str, words: Words, rules: Rules, language: Language) -> tuple[Mention, ...]:
+    texts = words.texts
+    named = rules.findings.find(texts)
+    if not any(isinstance(hit.value, Structure) or hit.value.labels for hit in named):
+        return ()
+    cues = rules.cues.find(texts)
+    brain = bool(rules.brain.find(texts))
+    tumour = brain and any(isinstance(hit.value, Named) and hit.value.labels in _TUMOURS for hit in named)
+    places = [
+        (hit.first, hit.last)
+        for hit in named
+        if not (
+            hit.value.sweeping if isinstance(hit.value, Structure) else tumour and hit.value.labels == _MASS
+        )
+    ]
+    scope: Scope = _SCOPES[language](texts, cues, places)
+    states, sides = rules.states.find(texts), rules.sides.find(texts)
+    found: list[Mention] = []
+    sweeps = _SAVE.isdisjoint(texts)
+    for hit in named:
+        for said, verdict, first, last in _said(hit, scope, states):
+            side = scope.side(first, last, sides, verdict.polarity is Polarity.ABSENT)
+            start, end = words.span(first, last)
+            for label in said.labels:
+                sweeping = said.implied or (label in NORMAL_LABELS and verdict.polarity is Polarity.PRESENT)
+                if sweeping and not (sweeps and side in _WHOLE):
+                    continue
+                own = None if label in UNPAIRED or said.implied else side
+                found.append(
+                    Mention(
+                        label,
+                        verdict.polarity,
+                        own,
+                        start,
+                        end,
+                        text[start:end],
+                        verdict.context,
+                        said.implied,
+                    )
+                )
+    if brain:
+        found = list(_of_the_brain(found, named=tumour))
+    return tuple(sorted(found, key=lambda mention: (mention.start, mention.end)))
+
+
+def _of_the_brain(mentions: Sequence[Mention], *, named: bool) -> Iterator[Mention]:
+    """The mentions of a sentence about the brain: a mass there is a tumour, unless the tumour is `named`."""
+    for mention in mentions:
+        if mention.label != "Mass":
+            yield mention
+        elif not named or mention.polarity is Polarity.ABSENT:
+            polarity = _OPPOSITE.get(mention.polarity, mention.polarity)
+            yield replace(mention, label="No_Tumor", polarity=polarity, side=None)
+
+
+def _said(
+    hit: Hit[Named | Structure], scope: Scope, states: Sequence[Hit[str]]
+) -> Iterator[tuple[Named, Verdict, int, int]]:
+    """What one hit says: the finding, the verdict on it, the first and the last word of what names it."""
+    if isinstance(hit.value, Named):
+        if hit.value.labels:
+            yield hit.value, _of_named(hit.value, scope, hit.first, hit.last), hit.first, hit.last
+        return
+    state = scope.state(hit.first, hit.last, states)
+    said = hit.value.says(state.value) if state is not None else None
+    if state is None or said is None:
+        return
+    verdict = _of_named(said, scope, state.first, state.last)
+    yield said, verdict, min(hit.first, state.first), max(hit.last, state.last)
+
+
+def _of_named(said: Named, scope: Scope, first: int, last: int) -> Verdict:
+    verdict = scope.judge(first, last)
+    denied = verdict.polarity is Polarity.ABSENT if said.negatable else scope.reversed(first, last)
+    if denied:
+        return Verdict(_DENIED[said.polarity], verdict.context)
+    doubted = said.negatable and verdict.polarity is Polarity.UNCERTAIN
+    return Verdict(Polarity.UNCERTAIN if doubted else said.polarity, verdict.context)

@@ -1,0 +1,96 @@
+"""What the labeler answers: sentences, and in them mentions of findings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tetkik.language import Language
+from tetkik.values.report import Side
+
+
+class Polarity(StrEnum):
+    """What a text says of a finding."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    UNCERTAIN = "uncertain"
+    """Neither asserted nor denied: *may represent*, *ekarte edilemez*."""
+
+
+class Context(StrEnum):
+    """Whether a mention is about what this image shows."""
+
+    CURRENT = "current"
+    HISTORICAL = "historical"
+    """About the patient's past or the clinical question: *history of*, *öyküsü*."""
+    HYPOTHETICAL = "hypothetical"
+    """A condition or a recommendation: *if pneumonia is suspected*, *açısından takip önerilir*."""
+    NOT_ASSESSED = "not_assessed"
+    """Said to be beyond what this image can tell: *cannot be assessed*, *değerlendirilemedi*."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A piece of a text.
+
+    Attributes:
+        start: its first character in the text.
+        end: after its last one.
+        words: the characters themselves.
+    """
+
+    start: int
+    end: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A finding named in a text.
+
+    Attributes:
+        label: a shared label, or one of the labeler's own (`OTHER_LABELS`), which no model assesses.
+        polarity: what is said of it.
+        side: the side that is said of it; None where none is said, and for what has no sides.
+        start: the first character, in the whole text, of the words that name it.
+        end: after the last one.
+        words: the words that name it, as they stand in the text.
+        context: whether it is said of this image.
+        implied: whether it is only implied, as *lungs are clear* denies a consolidation.
+    """
+
+    label: str
+    polarity: Polarity
+    side: Side | None
+    start: int
+    end: int
+    words: str
+    context: Context = Context.CURRENT
+    implied: bool = False
+
+    @property
+    def asserts(self) -> bool:
+        """Whether it claims something of this image: denied, asserted or left open."""
+        return self.context is Context.CURRENT
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceReading:
+    """One sentence and what it says.
+
+    Attributes:
+        start: its first character in the text.
+        end: after its last one.
+        text: the sentence.
+        language: in which it was read.
+        mentions: in the order in which they stand; implied ones in the order of their labels.
+        comparison: the words that compare with an earlier image; None where there are none.
+    """
+
+    start: int
+    end: int
+    text: str
+    language: Language
+    mentions: tuple[Mention, ...]
+    comparison: Span | None = None

@@ -1,0 +1,155 @@
+"""Turkish: the predicate at the end of a clause says of everything before it whether it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tetkik.report.labeler.phrases import Hit
+from tetkik.report.labeler.reading import Context, Polarity
+from tetkik.report.labeler.rules import Cue
+from tetkik.report.labeler.scope import Verdict, joined
+from tetkik.values.report import Side
+
+_PREDICATES = frozenset(
+    {
+        Cue.ASSERT,
+        Cue.DENY_AFTER,
+        Cue.NO_CHANGE,
+        Cue.DOUBT_AFTER,
+        Cue.HYPOTHESIS_AFTER,
+        Cue.BEYOND_AFTER,
+        Cue.HISTORY_AFTER,
+    }
+)
+_LOCATIVE = ("da", "de", "ta", "te", "daki", "deki", "taki", "teki")
+_SHORTEST_PLACE = 3
+_PLACE = 6
+_LIST = frozenset({",", "ve", "veya", "ya", "da", "ile", "/"})
+_CLAUSES = 2
+"""How many clauses back a side is looked for, where a clause names none: *sağda … izlenmekte olup*."""
+_BEFORE = {Cue.HISTORY_BEFORE: 2, Cue.DOUBT_BEFORE: 4}
+"""How many words a cue before the mention reaches over."""
+
+
+class TurkishScope:
+    """The clauses of a Turkish sentence."""
+
+    def __init__(
+        self, words: Sequence[str], cues: Sequence[Hit[Cue]], places: Sequence[tuple[int, int]]
+    ) -> None:
+        self._words = words
+        self._places = places
+        self._cues = [hit for hit in cues if hit.value is not Cue.NOTHING]
+        self._clause = self._clauses()
+
+    def _clauses(self) -> list[int]:
+        """The number of the clause in which each word stands; a predicate ends its clause."""
+        ends = {hit.last for hit in self._cues if hit.value in _PREDICATES}
+        stops = {hit.first for hit in self._cues if hit.value is Cue.STOP}
+        clauses, clause = [0] * len(self._words), 0
+        for place in range(len(self._words)):
+            clause += place in stops
+            clauses[place] = clause
+            clause += place in ends
+        return clauses
+
+    def judge(self, first: int, last: int) -> Verdict:
+        """See `Scope`."""
+        reach = [hit for hit in self._cues if hit.last < first and self._reaches(hit, first)]
+        if any(hit.value is Cue.HISTORY_BEFORE for hit in reach):
+            return Verdict(context=Context.HISTORICAL)
+        doubted = any(hit.value is Cue.DOUBT_BEFORE for hit in reach)
+        about = False
+        following = [hit for hit in self._cues if hit.last > last and hit.first >= first]
+        for index, hit in enumerate(following):
+            if hit.value is Cue.STOP:
+                break
+            if hit.value is Cue.DOUBT_NOUN:
+                doubted = True
+            elif hit.value is Cue.ABOUT:
+                about = True
+            elif hit.value is Cue.HYPOTHESIS_AFTER and not about and "," in self._words[last : hit.first]:
+                break
+            elif hit.value is Cue.NO_CHANGE:
+                kept = any(_locative(word) or word == "gore" for word in self._words[last : hit.first])
+                return _verdict(Cue.ASSERT if kept else Cue.DENY_AFTER, doubted, turned=False)
+            elif hit.value in _PREDICATES:
+                turned = any(later.value is Cue.REVERSE for later in following[index + 1 : index + 2])
+                return _verdict(hit.value, doubted, turned)
+        return Verdict(Polarity.UNCERTAIN if doubted else Polarity.PRESENT)
+
+    def _reaches(self, hit: Hit[Cue], first: int) -> bool:
+        most = _BEFORE.get(hit.value, 0)
+        between = self._words[hit.last + 1 : first]
+        return len(between) < most and "," not in between and self._clause[hit.last] == self._clause[first]
+
+    def reversed(self, first: int, last: int) -> bool:
+        """See `Scope`."""
+        return any(hit.value is Cue.DENY_AFTER and hit.first == last + 1 for hit in self._cues)
+
+    def state(self, first: int, last: int, states: Sequence[Hit[str]]) -> Hit[str] | None:
+        """See `Scope`."""
+        clause = self._clause[first]
+        for hit in states:
+            if hit.first > last and self._clause[hit.first] == clause:
+                return hit
+        before = [hit for hit in states if hit.last == first - 1]
+        return before[0] if before else None
+
+    def side(self, first: int, last: int, sides: Sequence[Hit[str]], denied: bool) -> Side | None:
+        """See `Scope`."""
+        clause = self._clause[first]
+        here = [hit for hit in sides if self._clause[hit.first] == clause]
+        previous = max((end for _, end in self._places if end < first), default=-1)
+        following = self._after_list(last)
+        for chosen in (
+            [hit for hit in here if previous < hit.first <= last],
+            [hit for hit in here if hit.first < first and self._locates(hit)],
+            [hit for hit in here if last < hit.first < following],
+        ):
+            if chosen:
+                return joined(chosen)
+        if denied or any(hit.value is Cue.STOP for hit in self._cues):
+            return None
+        earlier = [hit for hit in sides if clause - _CLAUSES <= self._clause[hit.first] < clause]
+        return joined(earlier[-1:] or [hit for hit in sides if last < hit.first < following])
+
+    def _after_list(self, last: int) -> int:
+        """Where the next thing is named after word `last`, passing over those that are listed with it."""
+        end = last
+        for first, until in sorted(self._places):
+            if first > end:
+                if not _LIST.issuperset(self._words[end + 1 : first]):
+                    return first
+                end = until
+        return len(self._words)
+
+    def _locates(self, hit: Hit[str]) -> bool:
+        """Whether a side is that of a place (*sağ alt zonda*), and holds for the rest of its clause."""
+        for word in self._words[hit.first : hit.last + _PLACE]:
+            if not word[0].isalnum():
+                return False
+            if _locative(word):
+                return True
+        return False
+
+
+def _locative(word: str) -> bool:
+    return len(word) > _SHORTEST_PLACE and word.endswith(_LOCATIVE)
+
+
+def _verdict(predicate: Cue, doubted: bool, turned: bool) -> Verdict:
+    open_or_not = Polarity.UNCERTAIN if doubted else Polarity.PRESENT
+    match predicate:
+        case Cue.DENY_AFTER:
+            return Verdict(Polarity.UNCERTAIN if turned else Polarity.ABSENT)
+        case Cue.DOUBT_AFTER:
+            return Verdict(Polarity.UNCERTAIN)
+        case Cue.HYPOTHESIS_AFTER:
+            return Verdict(open_or_not, Context.HYPOTHETICAL)
+        case Cue.BEYOND_AFTER:
+            return Verdict(Polarity.UNCERTAIN, Context.NOT_ASSESSED)
+        case Cue.HISTORY_AFTER:
+            return Verdict(open_or_not, Context.HISTORICAL)
+        case _:
+            return Verdict(open_or_not)

@@ -1,0 +1,192 @@
+"""Any server that speaks OpenAI's chat completions: vLLM, Ollama, llama.cpp, LM Studio."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+
+from tetkik.report.llm.interface import MOST_BYTES, Completion, Deadline, ModelFault, Prompt, Usage
+
+_CONNECT = 5.0
+_MOST_STREAMED = 8 * MOST_BYTES
+"""Each token comes in an envelope of some hundred bytes."""
+_REFUSALS = {"content_filter", "refusal"}
+
+
+class OpenAIServer:
+    """A server under `url`, such as `http://localhost:8000/v1`.
+
+    Args:
+        url: up to and including `/v1`.
+        model: that the server is asked for; empty takes the first that it lists.
+        key: sent as a bearer token; empty sends none.
+        max_tokens: most tokens of an answer.
+        transport: for tests that listen to what is sent.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str = "",
+        key: str = "",
+        *,
+        max_tokens: int = 2000,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        # Not packed: a small answer could unpack to one without end.
+        headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        # A redirect could lead a report out of the house, and so could a proxy of the environment.
+        self._client = httpx.Client(
+            base_url=url.rstrip("/") + "/",
+            headers=headers,
+            follow_redirects=False,
+            trust_env=False,
+            transport=transport,
+        )
+        self._model, self._max_tokens = model, max_tokens
+        self._structured = True
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._model or "language model"
+
+    def complete(
+        self, prompt: Prompt, deadline: Deadline, heard: Callable[[str], None] | None = None
+    ) -> Completion:
+        """The answer to one prompt; see `LanguageModel.complete`."""
+        try:
+            if not self._model:
+                self._model = self._first_model(deadline)
+            return self._ask(prompt, deadline, heard)
+        except httpx.TimeoutException:
+            raise ModelFault("The language model did not answer in time.") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ModelFault(
+                "The language model cannot be reached ({fault}).", fault=type(error).__name__
+            ) from None
+
+    def _first_model(self, deadline: Deadline) -> str:
+        response = self._client.get("models", timeout=_timeout(deadline))
+        try:
+            return str(response.json()["data"][0]["id"])
+        except (ValueError, LookupError, TypeError):
+            raise ModelFault(
+                "The language model's server lists no model; name one with --llm-model."
+            ) from None
+
+    def _ask(self, prompt: Prompt, deadline: Deadline, heard: Callable[[str], None] | None) -> Completion:
+        with self._client.stream(
+            "POST", "chat/completions", json=self._body(prompt), timeout=_timeout(deadline)
+        ) as response:
+            if response.status_code == httpx.codes.BAD_REQUEST and self._structured:
+                # An older server that does not know schemas; the answer is checked by ours either way.
+                self._structured = False
+                return self._ask(prompt, deadline, heard)
+            if response.status_code != httpx.codes.OK:
+                raise ModelFault(
+                    "The language model's server answered with HTTP status {status}.",
+                    status=response.status_code,
+                )
+            return _read(response, deadline, heard)
+
+    def _body(self, prompt: Prompt) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": self._model,
+            "messages": [
+                {"role": "system", "content": prompt.system},
+                {"role": "user", "content": prompt.user},
+            ],
+            "temperature": 0,
+            "max_tokens": self._max_tokens,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if self._structured:
+            schema = {"name": "draft", "schema": dict(prompt.schema), "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return body
+
+
+def _timeout(deadline: Deadline) -> httpx.Timeout:
+    return httpx.Timeout(max(0.01, deadline.left), connect=min(_CONNECT, max(0.01, deadline.left)))
+
+
+def _read(response: httpx.Response, deadline: Deadline, heard: Callable[[str], None] | None) -> Completion:
+    """A streamed answer, or a whole one from a server that does not stream."""
+    pieces: list[str] = []
+    usage, finish, size = Usage(calls=1), None, 0
+    for event in _events(response, deadline):
+        usage = _usage(event) or usage
+        choices = event.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices else {}
+        part = choice.get("delta") or choice.get("message") or {}
+        if part.get("refusal"):
+            finish = "refusal"
+        text = part.get("content") or ""
+        if isinstance(text, str) and text:
+            pieces.append(text)
+            size += len(text)
+            if heard is not None:
+                heard(text)
+        finish = choice.get("finish_reason") or finish
+        if size > MOST_BYTES:
+            raise ModelFault("The language model's answer does not end.")
+    if finish in _REFUSALS:
+        raise ModelFault("The language model refused to write.")
+    if finish == "length":
+        raise ModelFault("The language model's answer was cut off.")
+    if not pieces:
+        raise ModelFault("The language model said nothing.")
+    return Completion("".join(pieces), usage)
+
+
+def _events(response: httpx.Response, deadline: Deadline) -> Iterator[dict[str, Any]]:
+    """The JSON objects of a stream of server-sent events, or the one of a plain answer."""
+    plain: list[str] = []
+    for line in _lines(response, deadline):
+        if line.startswith("data:"):
+            content = line.removeprefix("data:").strip()
+            if content == "[DONE]":
+                return
+            yield _object(content)
+        elif line and not line.startswith((":", "event:", "id:", "retry:")):
+            plain.append(line)
+    if plain:
+        yield _object("\n".join(plain))
+
+
+def _lines(response: httpx.Response, deadline: Deadline) -> Iterator[str]:
+    """The lines of an answer, in time and of bounded size, also where no line ever ends."""
+    waiting, read = b"", 0
+    for chunk in response.iter_bytes():
+        read += len(chunk)
+        if read > _MOST_STREAMED:
+            raise ModelFault("The language model's answer does not end.")
+        if not deadline.left:
+            raise ModelFault("The language model did not answer in time.")
+        *lines, waiting = (waiting + chunk).split(b"\n")
+        yield from (line.decode("utf-8", "replace").strip() for line in lines)
+    yield waiting.decode("utf-8", "replace").strip()
+
+
+def _object(content: str) -> dict[str, Any]:
+    try:
+        event = json.loads(content)
+    except (ValueError, RecursionError):
+        event = None
+    if not isinstance(event, dict) or "error" in event:
+        raise ModelFault("The language model's server answered with something that is no completion.")
+    return event
+
+
+def _usage(event: dict[str, Any]) -> Usage | None:
+    told = event.get("usage")
+    if not isinstance(told, dict):
+        return None
+    numbers = (told.get("prompt_tokens"), told.get("completion_tokens"))
+    tokens_in, tokens_out = (value if isinstance(value, int) else 0 for value in numbers)
+    return Usage(tokens_in, tokens_out, 1)

@@ -1,0 +1,78 @@
+"""Which language model is asked, and whether it may be: nothing leaves the house unless somebody said so."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from urllib.parse import urlsplit
+
+from tetkik.errors import MissingExtra, PermissionNeeded, UsageError
+from tetkik.report.llm.interface import LanguageModel
+from tetkik.settings import settings
+
+GEMINI = "gemini"
+
+
+def open_model(url: str | None = None) -> LanguageModel | None:
+    """The language model of the settings, or of `url`.
+
+    Args:
+        url: of an OpenAI-style server up to `/v1`, or `gemini`; None takes the setting `llm_url`.
+
+    Returns:
+        None where none is configured: the default.
+
+    Raises:
+        UsageError: no such kind of address.
+        PermissionNeeded: it is outside the house and the setting `llm_outside` is off.
+        MissingExtra: its client is not installed.
+    """
+    chosen = settings()
+    url = chosen.llm_url if url is None else url
+    if not url:
+        return None
+    key = chosen.llm_key.get_secret_value() if chosen.llm_key is not None else ""
+    if url == GEMINI:
+        _allow_outside(url)
+        from tetkik.report.llm.gemini import Gemini
+
+        return Gemini(chosen.llm_model, key, max_tokens=chosen.llm_max_tokens)
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
+        raise UsageError(
+            "The language model {url} is no address that can be used; give one such as "
+            "http://localhost:8000/v1, or gemini.",
+            url=_without_secrets(url),
+        )
+    if not _is_inside(parts.hostname):
+        _allow_outside(parts.hostname)
+    try:
+        from tetkik.report.llm.openai import OpenAIServer
+    except ImportError:
+        raise MissingExtra("A language model needs the package httpx; `pip install 'tetkik[llm]'`.") from None
+    return OpenAIServer(url, chosen.llm_model, key, max_tokens=chosen.llm_max_tokens)
+
+
+def _allow_outside(name: str) -> None:
+    if not settings().llm_outside:
+        raise PermissionNeeded(
+            "The language model {name} is outside this house, and nothing may leave it; an administrator can "
+            "allow it with the setting llm_outside.",
+            name=name,
+        )
+
+
+def _is_inside(host: str) -> bool:
+    """Whether every address of `host` is this machine's or of a private network (RFC 1918, RFC 4193)."""
+    try:
+        found = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):
+        return False
+    addresses = [ipaddress.ip_address(str(text).split("%", 1)[0]) for text in found]
+    return bool(addresses) and all(item.is_private and not item.is_unspecified for item in addresses)
+
+
+def _without_secrets(url: str) -> str:
+    """An address for a message: no password, no query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"

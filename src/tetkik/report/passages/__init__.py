@@ -1,0 +1,28 @@
+"""What a report may cite: the library that ships with Tetkik, and a hospital's own documents."""
+
+from __future__ import annotations
+
+from tetkik.report.passages.library import library, references
+from tetkik.report.passages.store import (
+    Added,
+    Document,
+    add_document,
+    all_passages,
+    documents,
+    hospital_passages,
+    remove_document,
+    versions,
+)
+
+__all__ = [
+    "Added",
+    "Document",
+    "add_document",
+    "all_passages",
+    "documents",
+    "hospital_passages",
+    "library",
+    "references",
+    "remove_document",
+    "versions",
+]

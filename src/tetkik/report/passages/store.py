@@ -1,0 +1,303 @@
+"""A hospital's own documents: one file of JSON lines, a line for each version of a document.
+
+The newest version of a document counts; the ones before stay in the file and can be read by their number
+until the document is removed. The same passage in two documents is given once. Nobody's name, number or
+address goes in: a language model may be shown what a report can cite.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from tetkik.bundle.store import sha256_of
+from tetkik.errors import DataError, InputError, as_fault_of
+from tetkik.language import Language
+from tetkik.privacy import mask
+from tetkik.report.passages.blocks import read_blocks
+from tetkik.report.passages.chunks import Chunk, chunks_of
+from tetkik.report.passages.library import library
+from tetkik.report.passages.spoken import language_of
+from tetkik.settings import settings
+from tetkik.turkish import fold
+from tetkik.values import Passage, PassageKind
+
+FILE = "documents.jsonl"
+_LONGEST_NAME = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One version of a document.
+
+    Attributes:
+        name: what it goes by: the file's name without its ending, in lower-case ASCII.
+        version: 1 for the first.
+        file: the file's name.
+        added: when, in UTC (ISO 8601).
+        sha256: of the file.
+        language: of its text.
+        label: the shared label that it is about; None for a general one.
+        chunks: its passages to be.
+    """
+
+    name: str
+    version: int
+    file: str
+    added: str
+    sha256: str
+    language: Language
+    label: str | None
+    chunks: tuple[Chunk, ...]
+
+    def passages(self) -> tuple[Passage, ...]:
+        """Its passages: `doc-NAME-1` and so on."""
+        return tuple(
+            Passage(
+                id=f"doc-{self.name}-{number}",
+                language=self.language,
+                kind=PassageKind.HOSPITAL,
+                label=self.label,
+                title=chunk.title or self.file,
+                text=chunk.text,
+                source=self.file,
+            )
+            for number, chunk in enumerate(self.chunks, start=1)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What came of adding a document.
+
+    Attributes:
+        document: as it is kept now.
+        new: False where the very same file was there already.
+        duplicates: passages that other documents or the library have word for word.
+        masked: names, numbers and addresses taken out.
+    """
+
+    document: Document
+    new: bool
+    duplicates: int
+    masked: int
+
+
+def add_document(path: Path, *, label: str | None = None, language: Language | None = None) -> Added:
+    """Take in a document; one of the same name is replaced as a new version.
+
+    Args:
+        path: Markdown, text, PDF or DOCX.
+        label: the shared label that it is about.
+        language: of its text; looked at without it.
+
+    Raises:
+        InputError: a file that cannot be read.
+    """
+    chunks = chunks_of(read_blocks(path))
+    sha256 = sha256_of(path)
+    masked = [mask(chunk.text) for chunk in chunks]
+    titled = [mask(chunk.title).text for chunk in chunks]
+    clean = tuple(Chunk(title, item.text) for title, item in zip(titled, masked, strict=True))
+    spoken = language or language_of(" ".join(chunk.text for chunk in chunks), settings().language)
+    with _changing() as documents:
+        made = Document(_name(path), 1, path.name, _now(), sha256, spoken, label, clean)
+        before = [item for item in documents if item.name == made.name]
+        if before and _same(before[-1], made):
+            return Added(before[-1], new=False, duplicates=0, masked=0)
+        made = replace(made, version=before[-1].version + 1 if before else 1)
+        others = [item for item in _newest(documents) if item.name != made.name]
+        known = {_words(passage.text) for passage in library()}
+        known |= {_words(chunk.text) for item in others for chunk in item.chunks}
+        documents.append(made)
+    duplicates = sum(_words(chunk.text) in known for chunk in clean)
+    return Added(made, True, duplicates, sum(item.counts.total() for item in masked))
+
+
+def remove_document(name: str) -> tuple[Document, ...]:
+    """Take out a document with all its versions.
+
+    Args:
+        name: as `documents` lists it, or the name of the file.
+
+    Returns:
+        The versions that were there.
+
+    Raises:
+        InputError: no such document.
+    """
+    with _changing() as documents:
+        wanted = {name, _name(Path(name))}
+        found = tuple(item for item in documents if item.name in wanted)
+        if not found:
+            raise InputError(
+                "There is no document {name}; `tetkik report passages list` names them.", name=name
+            )
+        documents[:] = [item for item in documents if item not in found]
+    return found
+
+
+def documents() -> tuple[Document, ...]:
+    """The newest version of each document, by name."""
+    return tuple(sorted(_newest(_read(_file())), key=lambda item: item.name))
+
+
+def versions(name: str) -> tuple[Document, ...]:
+    """Every version of a document, the oldest first; none where there is no such document."""
+    return tuple(item for item in _read(_file()) if item.name == name)
+
+
+def hospital_passages(language: Language | None = None) -> tuple[Passage, ...]:
+    """The passages of the newest documents, the same text once.
+
+    Args:
+        language: only of this one; both without it.
+    """
+    found = _distinct(documents())
+    return tuple(passage for passage in found if language in {None, passage.language})
+
+
+@lru_cache(maxsize=4)
+def _distinct(documents: tuple[Document, ...]) -> tuple[Passage, ...]:
+    first = {
+        _words(passage.text): passage for item in reversed(documents) for passage in reversed(item.passages())
+    }
+    return tuple(reversed(first.values()))
+
+
+def all_passages(language: Language | None = None) -> tuple[Passage, ...]:
+    """The library, then a hospital's own passages."""
+    return library(language) + hospital_passages(language)
+
+
+def _same(before: Document, now: Document) -> bool:
+    kept = (before.sha256, before.label, before.language, before.chunks)
+    return kept == (now.sha256, now.label, now.language, now.chunks)
+
+
+def _name(path: Path) -> str:
+    """The stem of a file as an id: no way out of a folder, no space, nothing to be escaped."""
+    stem = "-".join(re.findall(r"[a-z0-9]+", fold(path.stem)))[:_LONGEST_NAME].strip("-")
+    return stem or "document"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _words(text: str) -> str:
+    """What makes two passages the same: their words."""
+    return " ".join(fold(text).split())
+
+
+def _newest(documents: list[Document] | tuple[Document, ...]) -> list[Document]:
+    return list({item.name: item for item in documents}.values())
+
+
+def _file() -> Path:
+    return settings().passages_dir / FILE
+
+
+def _read(file: Path) -> tuple[Document, ...]:
+    try:
+        state = file.stat()
+    except FileNotFoundError:
+        return ()
+    return _parsed(file, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=4)
+def _parsed(file: Path, _changed: int, _size: int) -> tuple[Document, ...]:
+    """What the file holds; read again only when it has changed."""
+    lines = file.read_text("utf-8").splitlines()
+    found = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            found.append(_document(json.loads(line)))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                "Line {number} of {file} is no document of passages; restore the file or remove the line.",
+                number=number,
+                file=file,
+            ) from error
+    return tuple(found)
+
+
+def _document(entry: dict[str, Any]) -> Document:
+    chunks = tuple(Chunk(str(item["title"]), str(item["text"])) for item in entry["chunks"])
+    label = None if entry["label"] is None else str(entry["label"])
+    return Document(
+        name=str(entry["name"]),
+        version=int(entry["version"]),
+        file=str(entry["file"]),
+        added=str(entry["added"]),
+        sha256=str(entry["sha256"]),
+        language=Language(entry["language"]),
+        label=label,
+        chunks=chunks,
+    )
+
+
+def _line(document: Document) -> str:
+    chunks = [{"title": chunk.title, "text": chunk.text} for chunk in document.chunks]
+    entry = {
+        "name": document.name,
+        "version": document.version,
+        "file": document.file,
+        "added": document.added,
+        "sha256": document.sha256,
+        "language": document.language.value,
+        "label": document.label,
+        "chunks": chunks,
+    }
+    return json.dumps(entry, ensure_ascii=False) + "\n"
+
+
+@contextmanager
+def _changing() -> Iterator[list[Document]]:
+    """The documents to be changed; written back whole at the end, or left as they were.
+
+    One process at a time: two that add at once both find their document afterwards.
+    """
+    target = _file()
+    with as_fault_of(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with (target.parent / ".lock").open("a") as lock:
+            _wait_for(lock.fileno())
+            documents = list(_read(target))
+            before = list(documents)
+            yield documents
+            if documents != before:
+                _replace(target, "".join(map(_line, documents)))
+
+
+def _wait_for(descriptor: int) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows, where two commands at once are the user's to avoid
+        return
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def _replace(target: Path, content: str) -> None:
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".documents-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # No health data: the service that writes drafts may be another user than the one who adds.
+        Path(name).chmod(0o644)
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
