@@ -115,6 +115,28 @@ def test_the_findings_shown_are_the_findings_given(page, language, tmp_path):
             assert finding[figure] == pytest.approx(theirs[figure], abs=0.1)
 
 
+@pytest.mark.parametrize(("page", "language"), [("README.md", "en"), ("README.tr.md", "tr")])
+def test_the_draft_shown_is_the_draft_given(page, language, tmp_path):
+    shown = text_of(ROOT / page).split("<!-- draft example -->")[1].split("```")[1].splitlines()
+    command = f"tetkik report draft demo/phantom.dcm --history x --language {language}"
+    result = run(f"tetkik demo --out demo > demo.txt; COLUMNS=100 {command}", tmp_path, language)
+    # A probability may move a little when the model is trained again.
+    given = {re.sub(r"\d+", "#", line) for line in result.stdout.splitlines()}
+    lines = [re.sub(r"\d+", "#", line) for line in shown if line.strip() not in {"", "…"}]
+    assert len(lines) > 6
+    assert [line for line in lines if line not in given] == []
+
+
+def test_the_python_of_a_report_runs(tmp_path):
+    (code,) = blocks(ROOT / "docs" / "how-to" / "report.md", "python")
+    run("tetkik demo --out demo", tmp_path)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, encoding="utf-8", check=False
+    )
+    assert (result.returncode, result.stdout) == (0, "0\n"), result.stderr
+    assert (tmp_path / "report" / "report.pdf").is_file()
+
+
 def test_the_python_example_runs(tmp_path):
     (code,) = blocks(ROOT / "docs" / "how-to" / "predict.md", "python")
     result = subprocess.run(

@@ -105,4 +105,8 @@ def test_every_setting_says_what_it_is():
     for name, field in Settings.model_fields.items():
         assert field.description, name
         assert field.description.endswith("."), name
-        assert f"TETKIK_{name.upper()}" not in os.environ or name in {"language", "models_dir"}
+        assert f"TETKIK_{name.upper()}" not in os.environ or name in {
+            "language",
+            "models_dir",
+            "passages_dir",
+        }

@@ -164,3 +164,48 @@ def test_without_pydicom_nothing_can_be_read(monkeypatch):
 
 def test_the_store_is_asked_for_every_folder(builtin):
     assert [path.name for path in bundle.bundle_folders()] == ["findings-mobilenet-cxr", "triage-linear-tr"]
+
+
+def test_who_writes_drafts_and_for_which_house(monkeypatch):
+    assert "no language model is set: the built-in composer writes the drafts" in run()[1]
+    assert "no name is set: documents have no head" in run()[1]
+    assert report()["reports"] == {
+        "language_model": None,
+        "missing": None,
+        "allowed": True,
+        "hospital": None,
+    }
+    monkeypatch.setenv("TETKIK_HOSPITAL_NAME", "Deneme Hastanesi")
+    monkeypatch.setenv("TETKIK_LLM_URL", "http://localhost:8000/v1")
+    monkeypatch.setattr(checkup, "_version_of", lambda name: "1.0")
+    settings.cache_clear()
+    status, said, _ = run()
+    assert status == 0
+    assert "localhost writes the drafts, and where it fails the built-in composer" in " ".join(said.split())
+    assert "Deneme Hastanesi" in said
+    assert report()["reports"]["language_model"] == "localhost"
+
+
+@pytest.mark.parametrize(
+    ("url", "installed", "sentence"),
+    [
+        ("http://localhost/v1", False, "localhost is set, but httpx is missing (pip install 'tetkik[llm]')"),
+        ("gemini", False, "gemini is set, but google-genai is missing (pip install 'tetkik[llm]')"),
+        ("gemini", True, "gemini is outside this house and may not be asked; the setting is llm_outside"),
+        ("https://8.8.8.8/v1", True, "8.8.8.8 is outside this house and may not be asked"),
+    ],
+)
+def test_a_language_model_that_cannot_be_asked_is_no_alarm(monkeypatch, url, installed, sentence):
+    monkeypatch.setenv("TETKIK_LLM_URL", url)
+    monkeypatch.setattr(checkup, "_version_of", lambda name: "1.0" if installed else None)
+    settings.cache_clear()
+    status, said, _ = run()
+    assert status == 0  # the composer writes
+    assert sentence in " ".join(said.split())
+
+
+def test_no_secret_of_a_language_model_is_shown(monkeypatch):
+    monkeypatch.setenv("TETKIK_LLM_KEY", "geheim-4711")
+    monkeypatch.setenv("TETKIK_LLM_URL", "http://somebody:geheim-4711@localhost/v1")
+    settings.cache_clear()
+    assert "geheim-4711" not in run()[1] + run("--json")[1]

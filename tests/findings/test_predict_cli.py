@@ -14,11 +14,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from tests.findings.bundles import make_findings_bundle, sensitivity
+from tetkik import drawing
 from tetkik.bundle import store
 from tetkik.cli.app import app
 from tetkik.cli.findings.inputs import image_files
 from tetkik.errors import InputError
-from tetkik.findings import heatmaps
 from tetkik.settings import settings
 from tetkik.workflow import read_radiograph
 
@@ -252,5 +252,5 @@ def test_reading_images_is_not_loaded_for_help():
 
 
 def test_the_font_comes_with_its_licence():
-    place = Path(heatmaps.__file__).parent / "font"
+    place = Path(drawing.__file__).parent / "font"
     assert {"DejaVuSans.ttf", "LICENSE.txt"} <= {path.name for path in place.iterdir()}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import sys
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
-from tests.report.model_server import GOOD, model_server
+from tests.cli.test_bad_input import full_disk
+from tests.report.model_server import model_server
 from tetkik.cli.app import app
 from tetkik.settings import settings
 from tetkik.values import FINDING_LABELS, route_of
@@ -225,6 +229,15 @@ def test_an_image_that_was_refused_gets_a_report_that_says_so(tmp_path):
     assert not [item for item in made["sentences"] if item["certainty"]]
 
 
+def test_findings_from_elsewhere_may_say_little(tmp_path):
+    path, out = tmp_path / "f.json", tmp_path / "out"
+    path.write_text('{"route": "chest", "suitable": true, "findings": []}', encoding="utf-8")
+    status, said, _ = run("draft", "--findings", path, "--out", out, "--language", "en")
+    assert status == 0
+    assert "that does not mean that the image is normal" in flat(said)
+    assert {file.name for file in out.iterdir()} == DOCUMENTS
+
+
 def test_a_hospitals_template_is_filled(found, tmp_path):
     form, out = tmp_path / "form.txt", tmp_path / "out"
     form.write_text(
@@ -248,14 +261,25 @@ def test_a_language_model_writes_and_its_marks_are_shown(found):
     words = flat(said)
     assert "! A language model wrote this draft: small-model." in words
     # Its sentence names a side that nobody measured.
-    text = str(GOOD["sentences"][0]["text"])
-    assert f"✗ {text}" in words
+    assert "✗ Solda plevral efüzyon izlenmektedir." in words
     assert "No side was measured." in words
     assert "Nobody can sign before." in words
-    assert "is asked; where it gives no draft within 30 seconds" in told
+    assert "where no draft comes within 30 seconds, the composer writes." in told
     assert "The language model read 700 tokens and wrote 60." in told
     sent = b"".join(heard.raw).decode()
     assert [secret for secret in SECRETS if secret in sent] == []
+
+
+def test_on_a_terminal_it_can_be_watched_writing(found, monkeypatch):
+    shown = io.StringIO()
+    terminal = Console(force_terminal=True, file=shown, width=80)
+    # By name the package has the command, not its module.
+    monkeypatch.setattr(sys.modules["tetkik.cli.report.draft"], "err", terminal)
+    with model_server() as (url, _):
+        made = draft("--findings", found, "--llm", url)
+    assert made["writer"] == "small-model"
+    # How often it is drawn depends on the clock; the last drawing does not.
+    assert re.search(r"The language model is writing: \d{3} characters", shown.getvalue())
 
 
 def test_what_it_costs_is_said_where_prices_are_set(found, monkeypatch):
@@ -328,6 +352,16 @@ def test_files_and_folders_that_cannot_be_used(found, tmp_path):
     one_sentence(["draft", "--findings", found, "--out", found / "x"], 1, "a file; choose another place")
     (tmp_path / "form.txt").write_text("{patient.__class__}", encoding="utf-8")
     one_sentence(["draft", "--findings", found, "--template", tmp_path / "form.txt"], 1, "form.txt", "slot")
+
+
+@pytest.mark.parametrize("room", [1_000, 20_000])
+def test_a_full_disk_leaves_no_half_report(found, tmp_path, room):
+    out = tmp_path / "out"
+    with full_disk(room):
+        status, _, told = run("draft", "--findings", found, "--out", out)
+    assert status == 1
+    assert told.splitlines()[-1].startswith(f"The disk is full ({out}")
+    assert list(out.iterdir()) == []
 
 
 # Any report

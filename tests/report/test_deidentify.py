@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.report.made import facts
+from tetkik.language import Language
 from tetkik.report.deidentify import REMOVED, without_identifiers
+from tetkik.report.llm.writing import make_prompt
 from tetkik.turkish import flat
 from tetkik.values import Identity
 
@@ -30,8 +33,9 @@ def cleaned(text: str) -> str:
 @pytest.mark.parametrize(
     "name",
     [
-        "Gülçin", "gülçin", "GÜLÇİN", "gulcin", "GULCIN", "Gülçin'in", "Gülçin’e", "gulcinin", "Gülçin'dendir",
-        "Gülçinden", "gulcinle", "Gülçin`in", "Şahin", "SAHIN", "şahinlerin", "Sahinler", "Nur", "nura",
+        "Gülçin", "gülçin", "GÜLÇİN", "gulcin", "GULCIN", "Gülçin'in", "Gülçin’e", "gulcinin",
+        "Gülçin'dendir", "Gülçinden", "gulcinle", "Gülçin`in", "Şahin", "SAHIN", "şahinlerin", "Sahinler",
+        "Nur", "nura",
         "Gu\u0308lc\u0327in", "Gül\u200bçin", "Ｇulcin",
     ],
 )  # fmt: skip
@@ -44,8 +48,9 @@ def test_a_known_name_goes_in_every_spelling(name):
     [
         "4711-A", "4711A", "4711 a", "ACC20260042", "acc 20260042", "1.2.840.113619.2.55.3.604688119",
         "1.2.826.0.1.3680043.8.498.1", "10000000146", "100 000 001 46", "0532 123 45 67", "(0532)1234567",
-        "+90 532 123 45 67", "0532.123.45.67", "a.b@ornek.com", "12.03.2024", "12/03/24", "12-3-2024", "2024-03-12",
-        "2024/03/12", "20240312", "3 Mart 2024", "3 mart", "March 3, 2024", "March 3rd", "3rd of March", "Mart 2024",
+        "+90 532 123 45 67", "0532.123.45.67", "a.b@ornek.com", "12.03.2024", "12/03/24", "12-3-2024",
+        "2024-03-12", "2024/03/12", "20240312", "3 Mart 2024", "3 mart", "March 3, 2024", "March 3rd",
+        "3rd of March", "Mart 2024",
         "03/2024", "2019", "2019'da", "1961", "23.04.1961", "123456", "12 34 56 78",
         "\uff11\uff12.\uff10\uff13.\uff12\uff10\uff12\uff14",
     ],
@@ -97,6 +102,17 @@ def test_nothing_stays_nothing(text):
     assert without_identifiers(text, IDENTITY).strip(" .…\n") == ""
 
 
+def test_a_name_is_not_cut_in_two_by_the_length_of_a_history():
+    identity = Identity(patient_name="Şahinbaşoğlu")
+    for length in range(1985, 2002):
+        history = "öksürük " * (length // 8) + "a" * (length % 8) + " Şahinbaşoğlu"
+        known = facts({"Mass": "certain"}, history=history)
+        sent = make_prompt(known, (), Language.TR, identity).user
+        assert "Şahin" not in sent and "öksürük" in sent
+    endless = facts({}, history="Şahinbaşoğlu" * 500)
+    assert "Şahin" not in make_prompt(endless, (), Language.TR, identity).user
+
+
 LETTERS = st.text("abcçdefgğhıijklmnoöprsştuüvyzABCÇDEFGĞHIİJKLMNOÖPRSŞTUÜVYZ", min_size=2, max_size=12)
 SPELLING = st.sampled_from(
     [str, str.upper, str.lower, str.title, flat, lambda word: unicodedata.normalize("NFD", word)]
@@ -111,7 +127,7 @@ def folded(text: str) -> list[str]:
     return re.findall(r"\w+", unicodedata.normalize("NFKD", flat(text)).encode("ascii", "ignore").decode())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.lists(LETTERS, min_size=1, max_size=3),
     st.integers(100, 10**12),

@@ -20,8 +20,10 @@ RESULT = result_of({"Effusion": "probable", "Pneumothorax": "absent", "Mass": "o
 INPUTS = ReportInput(history="Ayşe Demir, nefes darlığı", technique="PA", sides=(("Effusion", Side.LEFT),))
 COMPOSED = draft_report(RESULT, INPUTS).draft
 
+Said = dict[str, object]
 
-def sentence(text: str, *evidence: str, section: str = "findings", certainty: str | None = None) -> dict:
+
+def sentence(text: str, *evidence: str, section: str = "findings", certainty: str | None = None) -> Said:
     return {"section": section, "text": text, "evidence": list(evidence), "certainty": certainty}
 
 
@@ -33,7 +35,7 @@ WRONG = sentence("Kitle izlenmektedir.", "finding:Effusion")
 def says(monkeypatch):
     """Lets the server of a language model say these sentences."""
 
-    def say(*sentences: dict) -> None:
+    def say(*sentences: Said) -> None:
         monkeypatch.setattr(server, "GOOD", {"sentences": list(sentences)})
 
     return say

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -70,8 +71,8 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
     assert read_findings(file) == result_of({"Mass": "certain"})
 
 
-def spoilt(**changes) -> dict:
-    content = json.loads(json.dumps(result_of({"Mass": "certain"}).as_json()))
+def spoilt(**changes: object) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(json.dumps(result_of({"Mass": "certain"}).as_json()))
     content["findings"] = [item | changes for item in content["findings"] if item["assessed"]]
     return content
 
@@ -114,7 +115,7 @@ def test_hostile_json_is_one_sentence_with_its_place(tmp_path, content, place):
     with pytest.raises(DataError) as caught:
         read_findings(file)
     said = str(caught.value)
-    assert caught.value.values["place"].startswith(place) and said.count("\n") == 0 and len(said) < 400
+    assert str(caught.value.values["place"]).startswith(place) and said.count("\n") == 0 and len(said) < 400
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import cast
 import docx
 import pypdf
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from reportlab.pdfgen.canvas import Canvas
 
@@ -197,6 +197,31 @@ def test_what_cannot_be_used_is_said_in_one_sentence(tmp_path, name, content, fa
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# a" + " " * 900_000 + "b",
+        "# a" + "#" * 900_000 + "b",
+        "a\n" * 400_000,
+        "<a" * 400_000 + "b",
+        "[" * 400_000 + " b",
+        "<!--" * 200_000 + "\n",
+        "*" * 900_000 + "b",
+        "</script " * 100_000 + "b",
+    ],
+    ids=["spaces", "hashes", "lines", "tags", "links", "comments", "stars", "scripts"],
+)
+def test_no_text_makes_reading_endless(tmp_path, text):
+    # Each would take minutes where work grows with the square of the length.
+    read_blocks(written(tmp_path / "a.md", f"Words.\n\n{text}"))
+
+
+def test_content_controls_within_each_other_without_end(tmp_path):
+    deep = "<w:sdt>" * 20_000 + "</w:sdt>" * 20_000
+    run = BODY % f"<w:sdt><w:sdtContent><w:p><w:r><w:t>Words.</w:t></w:r></w:p></w:sdtContent></w:sdt>{deep}"
+    assert read_docx(zipped(tmp_path / "a.docx", {"word/document.xml": run.encode()})) == (Block("Words."),)
+
+
 def test_a_pipe_or_a_folder_is_no_document(tmp_path):
     (tmp_path / "folder.md").mkdir()
     os.mkfifo(tmp_path / "pipe.md")
@@ -225,6 +250,7 @@ def test_a_paragraph_is_cut_at_sentences():
     assert all(chunk.text.endswith("ten.") and chunk.text.startswith("one") for chunk in chunks)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=300), st.booleans()), max_size=20))
 def test_no_word_is_lost_or_repeated_by_cutting(parts):
     blocks = [Block(" ".join(text.split()), heading) for text, heading in parts if text.split()]
@@ -240,6 +266,7 @@ def test_no_word_is_lost_or_repeated_by_cutting(parts):
     assert sum(map(str.isalpha, kept)) == sum(map(str.isalpha, "".join(runs)))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=400))
 def test_any_text_has_blocks_without_control_characters(text):
     for block in blocks_of_lines(text.splitlines()):
@@ -247,6 +274,7 @@ def test_any_text_has_blocks_without_control_characters(text):
         assert block.text.isprintable()
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_as_docx_end_in_one_sentence(content):
     with pytest.raises(InputError):

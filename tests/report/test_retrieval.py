@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -118,6 +119,7 @@ def test_bm25_prefers_the_rare_word_and_the_short_text():
     assert Index([]).scores(["a"]) == []
 
 
+@hypothesis.settings(deadline=None)
 @given(st.text(max_size=200))
 def test_terms_of_any_text(text):
     assert all(1 <= len(term) <= 5 for term in stems(text))

@@ -29,7 +29,7 @@ DRAFT = draft_report(result_of({"Effusion": "certain", "Pneumothorax": "absent"}
 @pytest.fixture
 def template(tmp_path):
     def make(text: str | bytes) -> Path:
-        path = tmp_path / "form.txt"
+        path: Path = tmp_path / "form.txt"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         return path
 

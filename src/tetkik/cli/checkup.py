@@ -355,9 +355,14 @@ def _settings_in_force() -> tuple[SettingInForce, ...]:
             origin = "environment"
         else:
             origin = "file" if name in in_file else "default"
-        plain = value if isinstance(value, int) or value is None else str(value)
+        plain = value if isinstance(value, int) or value is None else _without_password(str(value))
         found.append(SettingInForce(name, plain, origin))
     return tuple(found)
+
+
+def _without_password(value: str) -> str:
+    """An address without the name and password that somebody wrote into it."""
+    return re.sub(r"(?<=://)[^/@]*@", "…@", value)
 
 
 def _unknown_variables() -> tuple[str, ...]:

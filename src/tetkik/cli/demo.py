@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -16,6 +16,9 @@ from tetkik.cli.console import language, out, t, writing
 from tetkik.cli.triage.answer import show_answer as show_triage
 from tetkik.values import DISCLAIMER
 
+if TYPE_CHECKING:
+    from tetkik.workflow import Reported
+
 EXAMPLES = (
     "Üç haftadır geçmeyen öksürüğüm var, balgam çıkarıyorum, akciğer filmi çekildi. Sigara içiyorum.",
     "bel fitigim var doktor, sag bacagima vuruyor ayagim uyusuyor mr da l4 l5 cikti",
@@ -24,7 +27,9 @@ EXAMPLES = (
     "Başım dönüyor, halsizim, ne yapmalıyım?",
 )
 PHANTOM = "phantom.dcm"
-_SEED, _SIGNS = 4, ("Effusion", "Cardiomegaly")
+REPORT = "report"
+"""The folder of the documents: they name the patient, as they must; nothing beside it does."""
+_SEED, _SIGNS = 10, ("Consolidation", "Pneumonia")
 
 
 def demo(
@@ -38,17 +43,24 @@ def demo(
         str | None, typer.Option("--complaint", help=t("Your own complaint instead of the examples."))
     ] = None,
 ) -> None:
-    """Answers on the terminal; the same as JSON, and heatmaps, in the folder."""
+    """From complaint to draft report on the terminal; answers, heatmaps and documents in the folder."""
     # Before anything is said: a place that cannot be written to is told of first.
     folder.mkdir(parents=True, exist_ok=True)
     out.print(Text(f"Tetkik {__version__}", style="bold"))
     out.print(Text(t(DISCLAIMER["en"]), style="dim"))
-    _complaints((complaint,) if complaint is not None else EXAMPLES, folder)
-    _radiograph(image, folder)
+    complaints = (complaint,) if complaint is not None else EXAMPLES
+    files = dict(_complaints(complaints, folder))
+    # The patient of the first complaint is the one who was sent for a film.
+    reported, more = _radiograph(image, complaints[0], folder)
+    files |= more
+    documents = _report(reported, folder / REPORT)
+    out.print()
+    out.print(t("Open these files:"))
+    _show_files({**documents, **files})
     _try_your_own()
 
 
-def _complaints(texts: Iterable[str], folder: Path) -> None:
+def _complaints(texts: Iterable[str], folder: Path) -> dict[Path, str]:
     from tetkik.workflow import triage
 
     _headline(t("From a complaint to a department"))
@@ -60,50 +72,78 @@ def _complaints(texts: Iterable[str], folder: Path) -> None:
         show_triage(results[-1])
     target = folder / "triage.jsonl"
     _write_json(target, [result.as_json() for result in results])
-    out.print()
-    _where(results[0].model, target)
+    _say_model(results[0].model)
+    return {target: t("every triage answer as JSON")}
 
 
-def _radiograph(image: Path | None, folder: Path) -> None:
+def _radiograph(image: Path | None, history: str, folder: Path) -> tuple[Reported, dict[Path, str]]:
+    """The findings of the image, shown; the draft is made in the same pass and shown later."""
     from tetkik.cli.findings.answer import show_answer
-    from tetkik.findings.labels import label_name
-    from tetkik.workflow import explain_radiograph
+    from tetkik.values.naming import label_name
+    from tetkik.workflow import report_image
 
     _headline(t("From a radiograph to its findings"))
-    if image is None:
-        from tetkik.imaging.phantom import write_phantom
-
-        path = folder / PHANTOM
-        with writing(path):
-            write_phantom(path, _SEED, _SIGNS)
-        out.print(
-            t(
-                "A synthetic radiograph, drawn by Tetkik: no patient. It shows {signs}; the model learned "
-                "films and may not see them in a drawing.",
-                signs=", ".join(label_name(sign, language()) for sign in _SIGNS),
-            ),
-            style="dim",
-        )
-    result, pictures = explain_radiograph(image or path, folder)
+    files = {}
+    path = image or _drawn(folder)
+    reported = report_image(path, history=history, language=language(), heatmaps=folder)
+    result = reported.result
     show_answer(result)
-    for picture in pictures.values():
-        out.print("  " + t("Heatmap: {path}", path=picture), style="dim", soft_wrap=True)
     target = folder / "findings.jsonl"
-    if image is not None:
+    if image is None:
+        files[path] = t("the drawn radiograph")
+    else:
         # The name of a file may be a patient's; the hash says which file it was to whoever has it.
         result = replace(result, path=f"sha256:{result.sha256[:16]}")
     _write_json(target, [result.as_json()])
-    _where(result.model, target)
+    _say_model(result.model)
+    files[target] = t("the findings as JSON")
+    for label, picture in reported.pictures.items():
+        files[picture] = t("where the model looked: {finding}", finding=label_name(label, language()))
+    return reported, files
+
+
+def _drawn(folder: Path) -> Path:
+    """A radiograph of nobody, drawn into the folder."""
+    from tetkik.imaging.phantom import write_phantom
+    from tetkik.values.naming import label_name
+
+    path = folder / PHANTOM
+    with writing(path):
+        write_phantom(path, _SEED, _SIGNS)
+    out.print(
+        t(
+            "A synthetic radiograph, drawn by Tetkik: no patient. It shows {signs}, and is one of the few "
+            "drawings in which the model, which learned from films, sees something.",
+            signs=", ".join(label_name(sign, language()) for sign in _SIGNS),
+        ),
+        style="dim",
+    )
+    return path
+
+
+def _report(reported: Reported, folder: Path) -> dict[Path, str]:
+    from tetkik.cli.report.answer import show_draft
+    from tetkik.cli.report.files import meaning, write_report
+
+    _headline(t("From the findings to a draft report"))
+    out.print(Text(t("The clinical question is the complaint above."), style="dim"))
+    show_draft(reported.drafted.draft, disclaimer=False)
+    return {file: meaning(file) for file in write_report(reported, folder)}
 
 
 def _headline(title: str) -> None:
     out.print()
-    out.print(Text(title, style="bold cyan"))
+    out.print(Text(title, style="bold magenta"))
 
 
-def _where(model: str, target: Path) -> None:
+def _say_model(model: str) -> None:
     out.print(t("Model: {model}.", model=model), style="dim", soft_wrap=True)
-    out.print(t("The answers as JSON: {path}.", path=target), soft_wrap=True)
+
+
+def _show_files(files: Mapping[Path, str]) -> None:
+    from tetkik.cli.report.files import show_files
+
+    show_files(files)
 
 
 def _write_json(target: Path, answers: list[dict[str, Any]]) -> None:
@@ -121,5 +161,9 @@ def _write_json(target: Path, answers: list[dict[str, Any]]) -> None:
 def _try_your_own() -> None:
     own = "Gözüm kızardı ve sulanıyor" if language().value == "tr" else "Gözüm kızardı"
     out.print()
-    for command in (f'tetkik triage predict "{own}"', "tetkik findings predict IMAGE.dcm --heatmaps DIR"):
+    for command in (
+        f'tetkik triage predict "{own}"',
+        "tetkik findings predict IMAGE.dcm --heatmaps DIR",
+        "tetkik report draft IMAGE.dcm --out DIR",
+    ):
         out.print(t("Try your own: {command}", command=command), soft_wrap=True)

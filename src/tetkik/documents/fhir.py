@@ -243,7 +243,8 @@ def _series(document: ReportDocument) -> dict[str, Any]:
 def _device(model: str) -> dict[str, Any]:
     return {
         "resourceType": "Device",
-        "deviceName": [{"name": model, "type": "model-name"}],
+        # Findings from elsewhere may not name the model that found them.
+        "deviceName": [{"name": printable(model) or "?", "type": "model-name"}],
         "type": {"text": "Software that assesses radiographs; research and education"},
     }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tetkik.language import Sentence
+from tetkik.language import Language, Sentence, translate
 from tetkik.report.labeler.read import UNPAIRED
 from tetkik.report.wider import narrower
 from tetkik.values import (
@@ -139,6 +139,14 @@ class Facts:
     def abnormal(self) -> tuple[Present, ...]:
         """What was found but normality."""
         return tuple(item for item in self.present if item.label not in NORMAL_LABELS)
+
+    def warnings_in(self, language: Language) -> tuple[str, ...]:
+        """The warnings as a report quotes them: one line each, in its language where they are known in it."""
+        said = (
+            translate(item, language) if isinstance(item, str) else item.in_language(language)
+            for item in self.warnings
+        )
+        return tuple(line for line in dict.fromkeys(map(one_line, said)) if line)
 
     @property
     def labels(self) -> frozenset[str]:

@@ -156,7 +156,7 @@ def _leaning(sentence: DraftSentence, evidence: _Evidence) -> str:
 
 def _named(basis: Basis, sentence: DraftSentence) -> list[str]:
     """The label of a basis with its figure, its word and its side; nothing for what has no label."""
-    if basis.kind not in _NAMED:
+    if basis.kind not in _NAMED or basis.key == "image":
         return []
     name = shown(label_name(basis.key, language()))
     if basis.kind is not BasisKind.FINDING:

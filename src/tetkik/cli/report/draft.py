@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -91,9 +93,10 @@ def draft(
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     if writer is not None:
-        _say_who_is_asked(writer)
+        _say_that_it_is_asked()
     inputs = ReportInput(history=history, caption=caption)
-    reported = _reported(image, known, inputs, earlier, spoken, writer, model)
+    with _listening(writer) as heard:
+        reported = _reported(image, known, inputs, earlier, spoken, writer, model, heard)
     made = reported.drafted.draft
     filled = None if form is None else fill(form, made, reported.document.identity)
     if as_json:
@@ -117,11 +120,12 @@ def _reported(
     spoken: Language | None,
     writer: LanguageModel | None,
     model: str | None,
+    heard: Callable[[str], None] | None,
 ) -> Reported:
     from tetkik.workflow import report_findings, report_image
 
     if known is not None:
-        return report_findings(known, inputs, prior=prior, language=spoken, writer=writer)
+        return report_findings(known, inputs, prior=prior, language=spoken, writer=writer, heard=heard)
     assert image is not None
     return report_image(
         image,
@@ -131,13 +135,30 @@ def _reported(
         language=spoken,
         writer=writer,
         model=model,
+        heard=heard,
     )
 
 
-def _say_who_is_asked(writer: LanguageModel) -> None:
+@contextmanager
+def _listening(writer: LanguageModel | None) -> Iterator[Callable[[str], None] | None]:
+    """On a terminal, how much a language model has written so far: its pieces mean nothing to a reader."""
+    if writer is None or not err.is_terminal:
+        yield None
+        return
+    with err.status(t("Waiting for the language model")) as status:
+        count = 0
+
+        def heard(piece: str) -> None:
+            nonlocal count
+            count += len(piece)
+            status.update(t("The language model is writing: {count} characters", count=count))
+
+        yield heard
+
+
+def _say_that_it_is_asked() -> None:
     note(
-        "{name} is asked; where it gives no draft within {seconds:.0f} seconds the built-in composer writes.",
-        name=writer.name,
+        "A language model is asked; where no draft comes within {seconds:.0f} seconds, the composer writes.",
         seconds=settings().llm_seconds,
     )
 

@@ -34,7 +34,7 @@ _KINDS = {
     PassageKind.DIFFERENTIAL: Sentence("differential"),
     PassageKind.FOLLOW_UP: Sentence("follow-up"),
     PassageKind.LIMITS: Sentence("limits"),
-    PassageKind.HOSPITAL: Sentence("hospital's own"),
+    PassageKind.HOSPITAL: Sentence("own"),
 }
 
 
@@ -118,6 +118,9 @@ def list_passages(label: _Label = None, spoken: _Spoken = None, as_json: _Json =
 
 def _by_label(passages: list[Passage]) -> Table:
     made = table(t("finding"), *(t(kind.template) for kind in _KINDS.values()), t("all"))
+    for column in made.columns[1:]:
+        column.no_wrap = False
+    made.columns[0].no_wrap = True
     for label in (*FINDING_LABELS, None):
         about = [item for item in passages if item.label == label]
         name = t("general") if label is None else label_name(label, language())

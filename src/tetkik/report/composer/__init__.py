@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tetkik.report.composer.compose import compose
-from tetkik.report.composer.phrases import standing_sentences
+from tetkik.report.composer.phrases import standing_sentence
 
-__all__ = ["compose", "standing_sentences"]
+__all__ = ["compose", "standing_sentence"]

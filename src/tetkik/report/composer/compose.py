@@ -17,9 +17,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from tetkik.language import Language, Sentence
-from tetkik.report.composer.phrases import Phrases, phrases
+from tetkik.report.composer.phrases import Phrases, phrases, standing_sentence
 from tetkik.report.composer.places import form_of, region_of, urgency_of, where_of
-from tetkik.report.facts import ChangeKind, Facts, Present, one_line
+from tetkik.report.facts import ChangeKind, Facts, Present
 from tetkik.settings import Unproven, settings
 from tetkik.values import (
     Basis,
@@ -77,10 +77,8 @@ def _technique(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
     else:
         key = "unknown"
     yield DraftSentence(words.technique(key), Section.TECHNIQUE, (_QUALITY if facts.refused else _IMAGE,))
-    for warning in facts.warnings:
-        text = one_line(warning if isinstance(warning, str) else warning.in_language(words.language))
-        if text:
-            yield DraftSentence(text, Section.TECHNIQUE, (_QUALITY,))
+    for text in facts.warnings_in(words.language):
+        yield DraftSentence(text, Section.TECHNIQUE, (_QUALITY,))
     if facts.question:
         text = words.sentence("history", text=facts.question)
         yield DraftSentence(text, Section.TECHNIQUE, (_HISTORY,))
@@ -151,17 +149,13 @@ def _silences(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
 
 
 def _impression(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
-    if facts.refused:
-        yield DraftSentence(words.sentence("refused"), Section.IMPRESSION, (_QUALITY,))
-    elif facts.abnormal:
-        for item in _by_urgency(facts):
-            yield _said(words.concluded(item), Section.IMPRESSION, (item,))
-    elif facts.normal:
-        for item in facts.present:
-            text = words.normal(item.label, Section.IMPRESSION, item.certainty)
-            yield _said(text, Section.IMPRESSION, (item,))
-    else:
-        yield DraftSentence(words.sentence("nothing"), Section.IMPRESSION, (_IMAGE,))
+    for item in _by_urgency(facts):
+        yield _said(words.concluded(item), Section.IMPRESSION, (item,))
+    for item in facts.present if facts.normal else ():
+        text = words.normal(item.label, Section.IMPRESSION, item.certainty)
+        yield _said(text, Section.IMPRESSION, (item,))
+    if standing := standing_sentence(facts, words.language):
+        yield DraftSentence(standing, Section.IMPRESSION, (_QUALITY if facts.refused else _IMAGE,))
 
 
 def _recommendation(facts: Facts, passages: Sequence[Passage], words: Phrases) -> Iterator[DraftSentence]:

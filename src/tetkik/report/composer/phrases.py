@@ -12,7 +12,7 @@ from typing import Any
 from tetkik import turkish
 from tetkik.language import Language
 from tetkik.report.composer.places import form_of, where_of
-from tetkik.report.facts import Present
+from tetkik.report.facts import Facts, Present
 from tetkik.values import Certainty, Section, label_name
 
 
@@ -80,10 +80,11 @@ def phrases(language: Language) -> Phrases:
     return Phrases(language, tomllib.loads(text))
 
 
-@cache
-def standing_sentences(language: Language) -> frozenset[str]:
-    """What a report says where nothing was found or nothing was looked for: about no finding at all."""
-    return frozenset(phrases(language).sentence(name) for name in ("nothing", "refused"))
+def standing_sentence(facts: Facts, language: Language) -> str | None:
+    """What a report says of an image without findings: about none at all; None where there is one."""
+    if facts.refused:
+        return phrases(language).sentence("refused")
+    return None if facts.present else phrases(language).sentence("nothing")
 
 
 def capital(text: str, language: Language) -> str:

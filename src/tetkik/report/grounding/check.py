@@ -7,14 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from tetkik.language import Language, Sentence
-from tetkik.report.composer import standing_sentences
-from tetkik.report.facts import Facts, one_line
+from tetkik.report.composer import standing_sentence
+from tetkik.report.facts import Facts
 from tetkik.report.grounding.citations import citation_faults
 from tetkik.report.grounding.foreign import foreign_in
 from tetkik.report.grounding.mentions import beyond_marks, comparison_marks, mention_marks
 from tetkik.report.grounding.names import own_names
 from tetkik.report.grounding.numbers import numbers_in, spoken_numbers
-from tetkik.report.labeler import SentenceReading, read_report
+from tetkik.report.labeler import Context, SentenceReading, read_report
+from tetkik.turkish import flat
 from tetkik.values import Decision, Draft, DraftSentence, Fault, Mark, Passage, Section
 
 _PASSAGE, _HISTORY, _QUALITY = "passage:", "history:text", "quality:image"
@@ -97,10 +98,10 @@ def _draft_marks(
             marks += _reading_marks(
                 reading, facts, strict=True, differential=differential, own=[*own.values()]
             )
-        if _HISTORY in sentence.evidence and sentence.section is Section.TECHNIQUE:
-            marks += _not_in_history(readings)
-        if sentence.section in _CLAIMS:
-            marks += _unsupported(text, readings, [*own.values()], marks, language)
+        marks += _not_in_history(sentence, readings, facts)
+        # What says that nothing was found is about no finding, where it is true.
+        if sentence.section in _CLAIMS and text != standing_sentence(facts, language):
+            marks += _unsupported(text, readings, [*own.values()], marks)
     marks += citation_faults(sentence, named, known, cited, facts, language)
     return marks
 
@@ -136,11 +137,8 @@ def _unsupported(
     readings: Sequence[SentenceReading],
     own: Sequence[tuple[int, int]],
     marks: Sequence[Mark],
-    language: Language,
 ) -> Iterator[Mark]:
     """What stands in findings or impression and is about nothing that was assessed."""
-    if text in standing_sentences(language):
-        return
     yield from beyond_marks(text, readings, own)
     for reading in readings or (None,):
         start, end = (reading.start, reading.end) if reading else (0, len(text))
@@ -149,12 +147,18 @@ def _unsupported(
             yield Mark(Fault.CITATION, Sentence("Nothing that was found bears this out."), start, end)
 
 
-def _not_in_history(readings: Sequence[SentenceReading]) -> Iterator[Mark]:
+def _not_in_history(
+    sentence: DraftSentence, readings: Sequence[SentenceReading], facts: Facts
+) -> Iterator[Mark]:
     """Findings that a sentence lays into the mouth of the referrer; what was quoted is blank here."""
+    quoting = sentence.section is Section.TECHNIQUE and _HISTORY in sentence.evidence
+    told = flat(facts.question)
     for reading in readings:
         for mention in reading.mentions:
-            reason = Sentence("The history does not say this.")
-            yield Mark(Fault.CITATION, reason, mention.start, mention.end)
+            past = sentence.section in _CLAIMS and mention.context is Context.HISTORICAL
+            if quoting or (past and flat(mention.words) not in told):
+                reason = Sentence("The history does not say this.")
+                yield Mark(Fault.CITATION, reason, mention.start, mention.end)
 
 
 def _without_quotes(sentence: DraftSentence, facts: Facts) -> str:
@@ -169,17 +173,11 @@ def _without_quotes(sentence: DraftSentence, facts: Facts) -> str:
                 text = text[: quote.start()] + " " * len(quote[0]) + text[quote.end() :]
         if question:
             text = text.replace(question, " " * len(question))
-    elif sentence.evidence == (_QUALITY,) and text in _warnings(facts):
+    elif sentence.evidence == (_QUALITY,) and any(
+        text in facts.warnings_in(language) for language in Language
+    ):
         return " " * len(text)
     return text
-
-
-def _warnings(facts: Facts) -> set[str]:
-    return {
-        one_line(warning if isinstance(warning, str) else warning.in_language(language))
-        for warning in facts.warnings
-        for language in Language
-    }
 
 
 def _quotes_passage(sentence: DraftSentence, cited: Sequence[Passage], facts: Facts) -> bool:

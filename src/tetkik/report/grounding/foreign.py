@@ -26,7 +26,7 @@ def foreign_in(text: str, *, holes: bool = True) -> Iterator[tuple[int, int]]:
 
     Args:
         text: one sentence.
-        holes: whether a place left open (`XXX`) is foreign; in a text made anonymous it is not.
+        holes: whether a place left open (`___`) is foreign; in a text made anonymous it is not.
     """
     plain = flat(text)
     for pattern in (words("foreign", "machine"), _CODE, *((_HOLE,) if holes else ())):

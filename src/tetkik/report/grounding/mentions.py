@@ -29,8 +29,9 @@ def mention_marks(
         differential: whether it stands in a recommendation that cites a passage, on which what is only left
             open may lean.
     """
-    if mention.context is not Context.CURRENT:
-        # The past, a condition, a limit: nothing is claimed of this image.
+    unassessed = mention.context is Context.NOT_ASSESSED and not mention.implied
+    if mention.context is not Context.CURRENT and not unassessed:
+        # The past, a condition: nothing is claimed of this image.
         return
     mark = partial(Mark, start=mention.start, end=mention.end)
     label = mention.label
@@ -38,7 +39,11 @@ def mention_marks(
     edge = not strict and bool(words("borderline", "words").search(flat(mention.words)))
     name = label_name(label, language)
     here = facts.may_assert(label)
-    if mention.polarity is Polarity.ABSENT:
+    if unassessed:
+        # A wider word may be unassessed itself, though a narrower one makes it true.
+        if any(item.label == label for item in facts.present):
+            yield mark(Fault.DENIES_FOUND, Sentence("{finding} was found.", {"finding": name}))
+    elif mention.polarity is Polarity.ABSENT:
         if label in NORMAL_LABELS:
             return
         if here:

@@ -75,7 +75,7 @@ class OpenAIServer:
             return str(response.json()["data"][0]["id"])
         except (ValueError, LookupError, TypeError):
             raise ModelFault(
-                "The language model's server lists no model; name one with --llm-model."
+                "The language model's server lists no model; name one with the setting llm_model."
             ) from None
 
     def _ask(self, prompt: Prompt, deadline: Deadline, heard: Callable[[str], None] | None) -> Completion:

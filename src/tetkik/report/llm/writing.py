@@ -110,11 +110,19 @@ def make_prompt(
         "changes": [named(item.label, id=item.basis.id, change=item.kind) for item in facts.changes],
         "other_ids": [item.id for item in facts.bases() if item.kind not in {"finding", "absence", "prior"}],
         "passages": [{"id": f"passage:{item.id}", "text": item.text} for item in passages],
-        "history": without_identifiers(facts.inputs.history[:_LONGEST_TEXT], identity),
-        "caption": without_identifiers(facts.inputs.caption[:_LONGEST_TEXT], identity),
+        "history": without_identifiers(_beginning(facts.inputs.history), identity),
+        "caption": without_identifiers(_beginning(facts.inputs.caption), identity),
     }
     rules = _RULES.format(language=_LANGUAGES[language])
     return Prompt(rules, json.dumps(content, ensure_ascii=False, indent=1), schema())
+
+
+def _beginning(text: str) -> str:
+    """As much as is passed on, in whole words: half a name would not be known for one."""
+    if len(text) <= _LONGEST_TEXT:
+        return text
+    words = text[:_LONGEST_TEXT].rsplit(maxsplit=1)
+    return words[0] if len(words) > 1 else ""
 
 
 def _again(prompt: Prompt, error: ModelFault) -> Prompt:

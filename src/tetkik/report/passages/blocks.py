@@ -86,7 +86,7 @@ _SCRIPT = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,300}>")
 _LINK = re.compile(r"!?\[([^\]\n]{0,300})\]\([^)\s]{0,500}\)")
-_HEADING = re.compile(r"#{1,6}\s+(.*?)\s*#*$")
+_HEADING = re.compile(r"#{1,6} (.*)")
 _BULLET = re.compile(r"^(?:[-*+•]|\d{1,3}[.)])\s+")
 _MARKS = re.compile(r"(?<!\w)[*_`]{1,3}(?=\S)|(?<=\S)[*_`]{1,3}(?!\w)")
 
@@ -95,14 +95,15 @@ def _of_markdown(text: str) -> Iterator[Block]:
     """Headings by `#` or by a line of `=` or `-` below; HTML is taken out, and so is what it would run."""
     plain = _TAG.sub(" ", _SCRIPT.sub(" ", _COMMENT.sub(" ", text)))
     gathered: list[str] = []
-    for line in [*(line.strip() for line in _LINK.sub(r"\1", plain).splitlines()), ""]:
+    for raw in (*_LINK.sub(r"\1", plain).splitlines(), ""):
+        line = " ".join(raw.split())
         heading = _HEADING.match(line)
         underlined = len(gathered) == 1 and line and not line.strip("=-") and line[0] in "=-"
         if heading or underlined or not line.strip("-=|:*_ `~") or _BULLET.match(line):
             yield from _paragraph(gathered, heading=bool(underlined))
             gathered = []
         if heading:
-            yield from _paragraph([_MARKS.sub("", heading[1])], heading=True)
+            yield from _paragraph([_MARKS.sub("", heading[1].rstrip("# "))], heading=True)
         elif line.strip("-=|:*_ `~"):
             gathered.append(_MARKS.sub("", _BULLET.sub("", line)).replace("|", " "))
 
@@ -139,10 +140,14 @@ def _is_title(words: str) -> bool:
 
 
 def _paragraph(lines: list[str], *, heading: bool = False) -> Iterator[Block]:
-    text = ""
+    pieces: list[str] = []
     for line in lines:
-        cut = text.endswith("-") and text[-2:-1].isalpha() and line[:1].islower()
-        text = text[:-1] + line if cut else f"{text} {line}"
-    text = "".join(char if char.isprintable() else " " for char in text)
+        last = pieces[-1] if pieces else ""
+        if last.endswith("-") and last[-2:-1].isalpha() and line[:1].islower():
+            pieces[-1] = last[:-1]
+        else:
+            pieces.append(" ")
+        pieces.append(line)
+    text = "".join(char if char.isprintable() else " " for char in "".join(pieces))
     if words := " ".join(text.split()):
         yield Block(words, heading)

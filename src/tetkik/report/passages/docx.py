@@ -21,7 +21,7 @@ _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _LARGEST_PART = 40_000_000
 _BODY_LEVEL = 9
 _DEEPEST = 10
-"""How far a style may be based on others before the chain is taken for a circle."""
+"""How many styles may be based on each other, and how many controls lie within each other."""
 
 
 def read_docx(path: Path) -> tuple[Block, ...]:
@@ -95,16 +95,17 @@ def _is_heading(name: str, own: dict[str, int | None], based: dict[str, str]) ->
     return False
 
 
-def _blocks(body: Element, levels: dict[str, bool]) -> Iterator[Block]:
-    for child in body:
+def _blocks(body: Element, levels: dict[str, bool], depth: int = 0) -> Iterator[Block]:
+    """What stands in a body; content controls (`w:sdt`) may hold others, within reason."""
+    for child in body if depth < _DEEPEST else ():
         if child.tag == f"{_W}p":
             yield from _paragraph(child, levels)
         elif child.tag == f"{_W}tbl":
-            for row in child.iter(f"{_W}tr"):
+            for row in child.findall(f"{_W}tr"):
                 if words := " ".join(_text(row).split()):
                     yield Block(words)
         elif child.tag in {f"{_W}sdt", f"{_W}sdtContent"}:
-            yield from _blocks(child, levels)
+            yield from _blocks(child, levels, depth + 1)
 
 
 def _paragraph(paragraph: Element, levels: dict[str, bool]) -> Iterator[Block]:
