@@ -27,6 +27,7 @@ import typer  # noqa: E402
 from pydantic import BaseModel  # noqa: E402
 from pydantic.fields import FieldInfo  # noqa: E402
 from pydantic_core import PydanticUndefined  # noqa: E402
+from report_words import parts as words_of_a_report  # noqa: E402
 
 from tetkik import errors  # noqa: E402
 from tetkik.bundle import FORMAT_VERSION, Manifest, Metric  # noqa: E402
@@ -239,6 +240,11 @@ def errors_page() -> str:
     )
 
 
+def report_page() -> str:
+    """Sections, evidence, faults, certainty, and the keys of a draft."""
+    return _page([part if isinstance(part, str) else table(*part) for part in words_of_a_report()])
+
+
 def _page(parts: list[str]) -> str:
     return "\n\n".join([NOTICE, *parts]) + "\n"
 
@@ -248,6 +254,7 @@ PAGES = {
     "settings.md": settings_page,
     "bundle.md": bundle_page,
     "errors.md": errors_page,
+    "report.md": report_page,
 }
 
 

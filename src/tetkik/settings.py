@@ -150,8 +150,8 @@ class Settings(BaseSettings):
     )
     passages_dir: Path = Field(
         default_factory=lambda: user_data_path("tetkik") / "passages",
-        description="Where a hospital's own documents are kept for reports to cite. Default: `passages` in the "
-        "user's data folder.",
+        description="Where a hospital's own documents are kept for reports to cite. Default: `passages` in "
+        "the user's data folder.",
     )
     passages_embedding: str | None = Field(
         default=None,

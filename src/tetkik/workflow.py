@@ -278,10 +278,11 @@ def report_findings(
 
     chosen = settings()
     identity = image.identity if image is not None else Identity()
+    objection = None if prior is None else _incomparable(result, prior)
     drafted = draft_report(
         result,
         inputs,
-        prior=prior,
+        prior=None if objection is not None else prior,
         language=language or chosen.report_language,
         model=writer,
         identity=identity,
@@ -300,7 +301,19 @@ def report_findings(
         heatmap=heatmap,
         heatmap_label=heatmap_label,
     )
-    return Reported(drafted, result, document)
+    reported = Reported(drafted, result, document)
+    return reported if objection is None else _with_notice(reported, objection)
+
+
+def _incomparable(result: FindingsResult, prior: FindingsResult) -> Sentence | None:
+    """Why two images cannot be compared, if so; a mistaken file must not become a sentence about a course."""
+    if not result.suitable:
+        return None  # Its report has no findings that could be compared.
+    if not prior.suitable or prior.route is not result.route:
+        return Sentence("Nothing was compared: the earlier image is of another kind, or was not suitable.")
+    if prior.sha256 and prior.sha256 == result.sha256:
+        return Sentence("Nothing was compared: the earlier image is this very image.")
+    return None
 
 
 def _key_image(image: Radiograph) -> bytes:

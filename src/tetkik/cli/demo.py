@@ -54,10 +54,10 @@ def demo(
     reported, more = _radiograph(image, complaints[0], folder)
     files |= more
     documents = _report(reported, folder / REPORT)
-    out.print()
-    out.print(t("Open these files:"))
-    _show_files({**documents, **files})
     _try_your_own()
+    out.print()
+    out.print(t("Open these files:"), style="bold")
+    _show_files({**documents, **files})
 
 
 def _complaints(texts: Iterable[str], folder: Path) -> dict[Path, str]:
@@ -126,7 +126,7 @@ def _report(reported: Reported, folder: Path) -> dict[Path, str]:
     from tetkik.cli.report.files import meaning, write_report
 
     _headline(t("From the findings to a draft report"))
-    out.print(Text(t("The clinical question is the complaint above."), style="dim"))
+    out.print(Text(t("The clinical question is the first complaint above."), style="dim"))
     show_draft(reported.drafted.draft, disclaimer=False)
     return {file: meaning(file) for file in write_report(reported, folder)}
 

@@ -65,7 +65,9 @@ def draft(
     template: Annotated[
         Path | None,
         typer.Option(
-            "--template", help=t("A hospital's own report with slots such as {{findings}}."), metavar="FILE"
+            "--template",
+            help=t("A hospital's own report with slots such as {slot}.", slot="{findings}"),
+            metavar="FILE",
         ),
     ] = None,
     model: Annotated[
