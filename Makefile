@@ -10,6 +10,8 @@
 #                                                                    labels.csv, images/, tables/
 #                       FILMS=DIR BACKBONE=mobilenet_v2_imagenet.pt  trains the built-in findings model, judges it
 #                       FILMS=DIR OTHERS=DIR                         the gate; OTHERS has no chest radiograph
+#                       CAPTIONS=captions.csv                        captions; reading shards
+#                       REPORTS=iu_reports.csv                       reading reports
 #   make clean        remove what the above made
 #
 # On Linux pip's default torch is a CUDA build of several gigabytes; the CPU build is enough for the tests:
@@ -24,6 +26,8 @@ URGENCY ?=
 FILMS ?=
 BACKBONE ?=
 OTHERS ?=
+CAPTIONS ?=
+REPORTS ?=
 BIN := $(VENV)/bin
 # Where the benchmarks train the built-in model of findings.
 MODEL := build/findings-mobilenet-cxr
@@ -55,6 +59,11 @@ benchmarks: $(VENV)/.dev
 	$(BIN)/python benchmarks/findings_speed.py
 	$(BIN)/python benchmarks/findings_predict.py
 	$(BIN)/python benchmarks/findings_training.py
+	$(BIN)/python benchmarks/caption_training.py
+	$(BIN)/python benchmarks/caption_adapters.py
+	$(BIN)/python benchmarks/report_composer.py
+	$(BIN)/python benchmarks/report_retrieval.py
+	$(BIN)/python benchmarks/documents.py
 ifneq ($(DATA),)
 	$(BIN)/python benchmarks/triage.py --data "$(DATA)"
 	$(BIN)/python benchmarks/triage_speed.py --data "$(DATA)"
@@ -64,6 +73,13 @@ ifneq ($(DATA),)
 endif
 ifneq ($(URGENCY),)
 	$(BIN)/python benchmarks/triage_urgency.py --data "$(URGENCY)" --half all
+endif
+ifneq ($(CAPTIONS),)
+	$(BIN)/python benchmarks/caption_shards.py --data "$(CAPTIONS)"
+endif
+ifneq ($(REPORTS),)
+	$(BIN)/python benchmarks/report_labeler.py --reports "$(REPORTS)"
+	$(BIN)/python benchmarks/report_grounding.py --reports "$(REPORTS)"
 endif
 ifneq ($(FILMS),)
 	$(BIN)/python benchmarks/findings_labels.py --tables "$(FILMS)/tables" --csv "$(FILMS)/labels.csv"
