@@ -25,7 +25,7 @@ RECIPE = (
     *("--weight-decay", "0.05", "--max-tokens", "64", "--precision", "fp32"),
     *("--stop-by", "cider", "--judged", "200", "--patience", "4"),
 )
-DECODING = ("--beams", "4", "--length-penalty", "1.0", "--no-repeat", "3", "--max-tokens", "50")
+DECODING = ("--beams", "1", "--no-repeat", "3", "--max-tokens", "50")
 METRICS = {"cider": "CIDEr", "rouge_l": "ROUGE-L", "bleu1": "BLEU-1", "meteor": "METEOR"}
 JUDGED = ("cider", "rouge_l")
 SYSTEMS = {"model": "small BLIP-2", "constant": "one caption for all", "nearest": "nearest image's caption"}
