@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from tetkik.errors import OutputError
+from tetkik.errors import OutputError, UsageError
 from tetkik.training.checkpoint import WorkFolder
 from tetkik.training.halving import halved
+from tetkik.training.limits import check_least, check_rate
 from tetkik.training.log import learned_by_heart, rows_csv
 from tetkik.training.output import check_target, public_name
 
@@ -100,3 +101,13 @@ def test_a_path_is_named_by_its_last_part_only(tmp_path):
     (tmp_path / "small-base").mkdir()
     assert public_name(str(tmp_path / "small-base")) == "small-base"
     assert public_name("Salesforce/blip2-opt-2.7b") == "Salesforce/blip2-opt-2.7b"
+
+
+def test_settings_that_cannot_be_are_named():
+    check_least(Trial(0.1, 3, None), {"epochs": 3})
+    with pytest.raises(UsageError, match="epochs cannot be 3; the least is 4"):
+        check_least(Trial(0.1, 3, None), {"epochs": 4})
+    check_rate(1e-4)
+    for rate in (0.0, 1.0, -1.0, float("nan")):
+        with pytest.raises(UsageError, match="learning rate"):
+            check_rate(rate)

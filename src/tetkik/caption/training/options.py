@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tetkik.errors import UsageError
+from tetkik.training.limits import check_least, check_rate
 from tetkik.training.precision import Precision
 
 OPT_2_7B = "Salesforce/blip2-opt-2.7b"
@@ -191,14 +192,7 @@ class CaptionTraining:
             "threads": 0,
             "checkpoint_steps": 1,
         }
-        for name, lowest in least.items():
-            if getattr(self, name) < lowest:
-                raise UsageError(
-                    "The training option {name} cannot be {value}; the least is {lowest}.",
-                    name=name,
-                    value=getattr(self, name),
-                    lowest=lowest,
-                )
+        check_least(self, least)
         for name, highest in {"warm_up": 1.0, "smoothing": 0.9, "weight_decay": 1.0}.items():
             if not 0 <= getattr(self, name) <= highest:
                 raise UsageError(
@@ -207,11 +201,7 @@ class CaptionTraining:
                     value=getattr(self, name),
                     highest=highest,
                 )
-        if not 0 < self.learning_rate < 1:
-            raise UsageError(
-                "The learning rate {value} cannot be used; give one between 0 and 1, such as 3e-5.",
-                value=self.learning_rate,
-            )
+        check_rate(self.learning_rate)
         if self.learning is Learning.FULL and self.quantisation is not Quantisation.NONE:
             raise UsageError(
                 "Quantised weights cannot learn, and --learning full asks for it; use an adapter or "

@@ -9,6 +9,7 @@ from typing import Any
 
 from tetkik.errors import UsageError
 from tetkik.findings.thresholds import Rule
+from tetkik.training.limits import check_least
 from tetkik.training.precision import Precision
 
 REFERENCE_NETWORK = "densenet121"
@@ -205,14 +206,7 @@ class TrainingOptions:
             "threads": 0,
             "checkpoint_steps": 1,
         }
-        for name, lowest in least.items():
-            if getattr(self, name) < lowest:
-                raise UsageError(
-                    "The training option {name} cannot be {value}; the least is {lowest}.",
-                    name=name,
-                    value=getattr(self, name),
-                    lowest=lowest,
-                )
+        check_least(self, least)
         _within("learning-rate", self.learning_rate, 1e-9, 1)
         _within("head-rate", self.head_rate, 0.01, 1000)
         _within("weight-decay", self.weight_decay, 0, 1)

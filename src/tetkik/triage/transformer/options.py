@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from tetkik.errors import UsageError
+from tetkik.training.limits import check_least, check_rate
 from tetkik.training.precision import Precision
 
 BIOBERTURK = "hazal/BioBERTurkcased-con-trM"
@@ -87,19 +87,8 @@ class TransformerOptions:
             "threads": 0,
             "checkpoint_steps": 1,
         }
-        for name, lowest in least.items():
-            if getattr(self, name) < lowest:
-                raise UsageError(
-                    "The training option {name} cannot be {value}; the least is {lowest}.",
-                    name=name,
-                    value=getattr(self, name),
-                    lowest=lowest,
-                )
-        if not 0 < self.learning_rate < 1:
-            raise UsageError(
-                "The learning rate {value} cannot be used; give one between 0 and 1, such as 3e-5.",
-                value=self.learning_rate,
-            )
+        check_least(self, least)
+        check_rate(self.learning_rate)
 
     def as_json(self) -> dict[str, Any]:
         """Every setting that can change the result, by name."""
