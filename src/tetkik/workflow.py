@@ -307,9 +307,11 @@ def report_findings(
 
 def _incomparable(result: FindingsResult, prior: FindingsResult) -> Sentence | None:
     """Why two images cannot be compared, if so; a mistaken file must not become a sentence about a course."""
+    from tetkik.report.facts import comparable
+
     if not result.suitable:
         return None  # Its report has no findings that could be compared.
-    if not prior.suitable or prior.route is not result.route:
+    if not comparable(result, prior):
         return Sentence("Nothing was compared: the earlier image is of another kind, or was not suitable.")
     if prior.sha256 and prior.sha256 == result.sha256:
         return Sentence("Nothing was compared: the earlier image is this very image.")

@@ -25,7 +25,8 @@ from tests.caption.layouts import (
     write_saved,
     write_table,
 )
-from tetkik.caption.data import Reason, Split
+from tetkik.caption.data import CaptionRow, Reason, Split
+from tetkik.caption.decoding import Failed, decode
 from tetkik.caption.duplicates import Likeness
 from tetkik.caption.images import ImageSpec
 from tetkik.caption.prepare import PrepareOptions, prepare
@@ -423,3 +424,15 @@ def test_the_folder_of_a_table_may_have_a_name_with_letters_composed_or_not(tmp_
     _, prepared = run(open_source(folder / "t.csv"), tmp_path / "out")
     assert len(prepared.part(Split.TRAIN)) == 1
     assert Path(prepared.part(Split.TRAIN).files[0]).suffix == ".png"
+
+
+def test_a_decoder_that_raises_anything_costs_that_picture_alone():
+    class Odd(Exception):
+        """Nothing that anybody expects of a decoder."""
+
+    def read() -> bytes:
+        raise Odd
+
+    row = CaptionRow("one", "A caption.", Split.TRAIN, read, "one.jpg")
+    found = decode(row, ImageSpec(32))
+    assert isinstance(found, Failed) and found.detail == "Odd"

@@ -167,3 +167,13 @@ def test_a_history_is_quoted_on_one_printable_line(history):
 
 def test_a_whole_record_is_not_quoted():
     assert len(facts({}, history="öksürük " * 200_000).question) < 2100
+
+
+def test_an_earlier_image_of_another_kind_or_refused_tells_no_course():
+    now = result_of({"Effusion": "certain"})
+    chest = result_of({"Effusion": "certain"})
+    brain = replace(chest, route=Route.BRAIN_MRI)
+    assert facts_of(now, prior=chest).compared and facts_of(now, prior=chest).changes
+    for prior in (brain, replace(chest, suitable=False), replace(chest, route=None)):
+        found = facts_of(now, prior=prior)
+        assert not found.compared and not found.changes

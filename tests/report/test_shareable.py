@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tetkik.language import Language, Sentence
@@ -45,6 +45,7 @@ def test_marks_stay_within_the_sentence():
 
 
 @given(st.text(min_size=1).filter(str.strip))
+@example("00000")
 def test_any_question_can_be_shared_and_twice_is_once(text):
     once = shareable(draft(sentence(f"“{text}”", "history:text")), WHO)
     assert shareable(once, WHO) == once

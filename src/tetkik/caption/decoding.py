@@ -81,7 +81,8 @@ def decode(row: CaptionRow, spec: ImageSpec) -> Outcome:
         return Failed(Reason.NO_FILE, "")
     except TetkikError as error:
         return Failed(Reason.UNREADABLE, str(error))
-    except (OSError, MemoryError) as error:
+    # Decoders raise whatever a hostile file leads them to, and it must cost that file alone.
+    except Exception as error:
         return Failed(Reason.UNREADABLE, type(error).__name__)
     small = Image.fromarray(square).convert("L").resize((SIDE, SIDE), resample=Image.Resampling.BOX)
     thumbnail = np.asarray(small)

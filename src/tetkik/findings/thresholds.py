@@ -76,11 +76,6 @@ class Decisions:
         """Wilson's 95% interval of the sensitivity."""
         return wilson_interval(self.true_positive, self.true_positive + self.false_negative)
 
-    @property
-    def specificity_interval(self) -> Interval | None:
-        """Wilson's 95% interval of the specificity."""
-        return wilson_interval(self.true_negative, self.true_negative + self.false_positive)
-
 
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None

@@ -73,7 +73,8 @@ def _normal(text: str) -> str:
 
     `"İ".lower()` is an i with a dot above it as a character of its own: nobody sees the difference.
     """
-    composed = unicodedata.normalize("NFKC", text)
+    # Of what was taken out before, NFKC would make three full stops.
+    composed = REMOVED.join(unicodedata.normalize("NFKC", part) for part in text.split(REMOVED))
     return "".join(char for char in composed if unicodedata.category(char) not in _UNSEEN)
 
 

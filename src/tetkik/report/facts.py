@@ -195,6 +195,11 @@ class Facts:
         return tuple(dict.fromkeys(found))
 
 
+def comparable(result: FindingsResult, prior: FindingsResult) -> bool:
+    """Whether an earlier image says anything about the course: both were read, and both are of one kind."""
+    return result.suitable and prior.suitable and result.route is prior.route
+
+
 def facts_of(
     result: FindingsResult,
     inputs: ReportInput | None = None,
@@ -208,9 +213,11 @@ def facts_of(
     Args:
         result: of this image.
         inputs: history, caption, sides, technique, warnings.
-        prior: of an earlier image of the same patient.
+        prior: of an earlier image of the same patient; one that is not comparable is left aside.
     """
     inputs = inputs or ReportInput()
+    if prior is not None and not comparable(result, prior):
+        prior = None
     sides = {label: side for label, side in inputs.sides if label not in UNPAIRED}
     assessed = [finding for finding in result.findings if finding.assessed]
     found = [finding for finding in assessed if finding.positive]
@@ -243,7 +250,7 @@ def facts_of(
         refused=not result.suitable,
         inputs=inputs,
         model=result.model,
-        compared=prior is not None and prior.suitable and result.suitable,
+        compared=prior is not None,
     )
 
 
@@ -261,7 +268,7 @@ def _changes(
     present: tuple[Present, ...], absent: tuple[Basis, ...], prior: FindingsResult | None
 ) -> tuple[Change, ...]:
     """Only what both images were assessed for: a label that nobody looked for before is not new."""
-    if prior is None or not prior.suitable:
+    if prior is None:
         return ()
     before = {finding.label: finding.positive for finding in prior.findings if finding.assessed}
     now = [(item.label, True) for item in present] + [(item.key, False) for item in absent]

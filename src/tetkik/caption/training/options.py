@@ -11,10 +11,7 @@ from tetkik.errors import UsageError
 from tetkik.training.limits import check_least, check_rate
 from tetkik.training.precision import Precision
 
-OPT_2_7B = "Salesforce/blip2-opt-2.7b"
-OPT_6_7B = "Salesforce/blip2-opt-6.7b"
-FLAN_T5_XL = "Salesforce/blip2-flan-t5-xl"
-DEFAULT_BASE = OPT_6_7B
+DEFAULT_BASE = "Salesforce/blip2-opt-6.7b"
 
 
 class Learning(StrEnum):

@@ -10,9 +10,6 @@ from tetkik.errors import DataError
 from tetkik.findings.sources.names import shared_label
 from tetkik.findings.sources.table import Table, read_table
 
-NIH_SIDE = 1024
-"""NIH's boxes are in pixels of its released images, 1024 x 1024."""
-
 
 @dataclass(frozen=True, slots=True)
 class Box:

@@ -8,7 +8,6 @@ from typing import Protocol
 
 from tetkik.report.labeler.phrases import Hit
 from tetkik.report.labeler.reading import Context, Polarity
-from tetkik.report.labeler.rules import Cue
 from tetkik.values.report import Side
 
 
@@ -42,11 +41,3 @@ def joined(sides: Sequence[Hit[str]]) -> Side | None:
     if not found:
         return None
     return found.pop() if len(found) == 1 else Side.BOTH
-
-
-def cues_by_word(cues: Sequence[Hit[Cue]], count: int) -> list[Cue | None]:
-    """For each of `count` words the cue that it belongs to."""
-    kinds: list[Cue | None] = [None] * count
-    for hit in cues:
-        kinds[hit.first : hit.last + 1] = [hit.value] * (hit.last + 1 - hit.first)
-    return kinds
