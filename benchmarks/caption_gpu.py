@@ -35,7 +35,7 @@ from tetkik.caption.images import ImageSpec
 from tetkik.caption.training.cards import CARDS, GIB
 from tetkik.caption.training.lesson import Lesson, Taught
 from tetkik.caption.training.loop import CaptionLearner
-from tetkik.caption.training.options import OPT_6_7B, CaptionTraining, Quantisation
+from tetkik.caption.training.options import DEFAULT_BASE, CaptionTraining, Quantisation
 from tetkik.caption.training.plan import CONTEXT, plan_training
 from tetkik.caption.training.plan_network import Lengths, config_of, planned_network
 from tetkik.caption.training.plan_step import step_bytes
@@ -62,7 +62,7 @@ class Run:
     """
 
     side: str
-    base: str = OPT_6_7B
+    base: str = DEFAULT_BASE
     images: int = 256
     epochs: int = 2
     batch: int = 16
@@ -331,7 +331,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--part", type=int, default=8)
-    parser.add_argument("--base", default=OPT_6_7B)
+    parser.add_argument("--base", default=DEFAULT_BASE)
     parser.add_argument("--run", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.run:
