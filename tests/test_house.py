@@ -19,8 +19,13 @@ LONGEST = 450
 HEAVY = (
     "PIL",
     "accelerate",
+    "alembic",
+    "argon2",
+    "authlib",
     "bitsandbytes",
     "cleanlab",
+    "cryptography",
+    "fastapi",
     "fhir",
     "google",
     "highdicom",
@@ -34,6 +39,8 @@ HEAVY = (
     "peft",
     "pyarrow",
     "pycocoevalcap",
+    "prometheus_client",
+    "psycopg",
     "pydicom",
     "reportlab",
     "rouge_score",
@@ -41,10 +48,15 @@ HEAVY = (
     "scrapy",
     "segno",
     "sklearn",
+    "sqlalchemy",
+    "starlette",
+    "structlog",
     "tokenizers",
     "torch",
     "transformers",
     "twisted",
+    "uvicorn",
+    "webauthn",
 )
 
 

@@ -12,6 +12,13 @@
      │    ├── BundleCorrupt         truncated, altered, or not a bundle at all
      │    └── BundleMismatch        a sound bundle, for another task or version
      ├── TrainingError         training cannot go on
+     ├── RecordsError          the database, the file store or what is sealed in them
+     │    ├── NotFound              no such case, image, report
+     │    └── Conflict              somebody else was faster, or the state does not allow it
+     ├── AccessError           who asks, and whether they may
+     │    ├── NotSignedIn           nobody is signed in, or the session is over or locked
+     │    ├── Forbidden             the role does not allow it
+     │    └── TooManyRequests       too often, or too much at once
      └── OutputError           a result cannot be written
 
 Each is one sentence: the input, the fault, the remedy. The sentence is a template with its values, so that
@@ -29,17 +36,24 @@ from typing import ClassVar
 from tetkik.language import Language, translate
 
 __all__ = [
+    "AccessError",
     "BundleCorrupt",
     "BundleError",
     "BundleMismatch",
     "BundleNotFound",
+    "Conflict",
     "DataError",
+    "Forbidden",
     "InputError",
     "MissingExtra",
+    "NotFound",
+    "NotSignedIn",
     "OutputError",
     "PermissionNeeded",
+    "RecordsError",
     "SettingError",
     "TetkikError",
+    "TooManyRequests",
     "TrainingError",
     "UsageError",
 ]
@@ -111,6 +125,34 @@ class BundleMismatch(BundleError):
 
 class TrainingError(TetkikError):
     """Training cannot go on."""
+
+
+class RecordsError(TetkikError):
+    """The database, the file store, or what is sealed in them."""
+
+
+class NotFound(RecordsError):
+    """No such case, image, report; or none that this person may know of."""
+
+
+class Conflict(RecordsError):
+    """Somebody else was faster, or the state of a thing does not allow it."""
+
+
+class AccessError(TetkikError):
+    """Who asks, and whether they may."""
+
+
+class NotSignedIn(AccessError):
+    """Nobody is signed in, or the session is over or locked."""
+
+
+class Forbidden(AccessError):
+    """The role does not allow it."""
+
+
+class TooManyRequests(AccessError):
+    """Too often, or too much at once."""
 
 
 class OutputError(TetkikError):

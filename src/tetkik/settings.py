@@ -158,6 +158,27 @@ class Settings(BaseSettings):
         description="A sentence-embedding model (a hub id or a path) that searches passages beside BM25. "
         "None: BM25 alone.",
     )
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path("tetkik") / "house",
+        description="Where `tetkik serve` keeps images, and by default its database and master key. Default: "
+        "`house` in the user's data folder.",
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="The database, such as `postgresql+psycopg://tetkik@db/tetkik`. Default: SQLite in "
+        "`data_dir`.",
+    )
+    master_key_file: Path | None = Field(
+        default=None,
+        description="The key under which patients' data are sealed. Default: `keys/master.key` in "
+        "`data_dir`, made at the first start; keep a copy apart from the backups.",
+    )
+    lock_minutes: int = Field(
+        default=10,
+        ge=1,
+        le=240,
+        description="Minutes without a hand on the keyboard after which the screen locks.",
+    )
     offline: bool = Field(
         default=True,
         description="No model is looked for on a hub. Off: a Hugging Face id may be downloaded.",

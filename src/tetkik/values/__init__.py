@@ -1,6 +1,16 @@
 """The vocabulary: the frozen types that travel between rooms. Valid once constructed."""
 
+from tetkik.values.access import PERMISSIONS, SYSTEM, Actor, Method, Permission, Role, permissions_of
 from tetkik.values.caption import CaptionResult
+from tetkik.values.casework import (
+    CRITICAL_LABELS,
+    Capability,
+    CaseState,
+    JobState,
+    Judgement,
+    Priority,
+    RunState,
+)
 from tetkik.values.common import DISCLAIMER, ProgressCallback
 from tetkik.values.complaint import (
     DEPARTMENTS,
@@ -55,14 +65,20 @@ from tetkik.values.report import (
 
 __all__ = [
     "BRAIN_LABELS",
+    "CRITICAL_LABELS",
     "DEPARTMENTS",
     "DISCLAIMER",
     "FINDING_LABELS",
     "NIH_LABELS",
     "NORMAL_LABELS",
+    "PERMISSIONS",
+    "SYSTEM",
+    "Actor",
     "Basis",
     "BasisKind",
+    "Capability",
     "CaptionResult",
+    "CaseState",
     "Certainty",
     "Decision",
     "DepartmentScore",
@@ -77,10 +93,15 @@ __all__ = [
     "Hospital",
     "Identity",
     "ImageTags",
+    "JobState",
+    "Judgement",
     "Laterality",
     "Mark",
+    "Method",
     "Passage",
     "PassageKind",
+    "Permission",
+    "Priority",
     "ProgressCallback",
     "Radiograph",
     "Reason",
@@ -88,7 +109,9 @@ __all__ = [
     "ReportDocument",
     "ReportInput",
     "ReportState",
+    "Role",
     "Route",
+    "RunState",
     "Section",
     "Sex",
     "Side",
@@ -101,5 +124,6 @@ __all__ = [
     "Verdict",
     "View",
     "label_name",
+    "permissions_of",
     "route_of",
 ]

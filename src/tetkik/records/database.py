@@ -1,0 +1,229 @@
+"""The records of a house: database, vault, files; and the transaction in which everything happens.
+
+A block of `Records.write` is one transaction of the database: all of it happens, its audit entries included,
+or nothing does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError
+from sqlalchemy.orm import Session
+
+from tetkik.errors import Conflict, NotFound, RecordsError, SettingError
+from tetkik.records.audit import Action, Entry, append
+from tetkik.records.files import FileStore
+from tetkik.records.keys import hold_key
+from tetkik.records.migrate import upgrade
+from tetkik.records.schema import Event, Patient
+from tetkik.records.vault import Vault, seal, unseal
+from tetkik.values import SYSTEM, Actor
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_BUSY_SECONDS = 30
+_POOL = 40
+"""Connections: FastAPI's threads, and the worker's."""
+
+
+class Transaction:
+    """What a function of `records` works in.
+
+    Attributes:
+        session: SQLAlchemy's.
+        actor: who does it.
+        now: when it began, UTC: one moment for everything in it.
+        vault: for what is found by a keyed digest, and for secrets of the house.
+        files: where images lie.
+    """
+
+    def __init__(self, session: Session, actor: Actor, vault: Vault, files: FileStore) -> None:
+        self.session = session
+        self.actor = actor
+        self.now = datetime.now(UTC)
+        self.vault = vault
+        self.files = files
+        self.entries: list[Entry] = []
+        self._keys: dict[str, AESGCM] = {}
+
+    def key(self, patient_id: str) -> AESGCM:
+        """The key of a patient.
+
+        Raises:
+            NotFound: no such patient, or erased.
+        """
+        if patient_id not in self._keys:
+            patient = self.session.get(Patient, patient_id)
+            if patient is None or patient.key is None:
+                raise NotFound("The patient of this record was erased; nothing of it can be read any more.")
+            self._keys[patient_id] = self.vault.key(patient_id, patient.key)
+        return self._keys[patient_id]
+
+    def seal(self, patient_id: str, place: str, row: str, content: bytes) -> bytes:
+        """Seal under a patient's key.
+
+        Args:
+            patient_id: whose.
+            place: `table.column`.
+            row: the id of the row that keeps it.
+            content: what is kept.
+        """
+        return seal(self.key(patient_id), content, f"{place}:{row}")
+
+    def open(self, patient_id: str, place: str, row: str, sealed: bytes) -> bytes:
+        """What `seal` sealed for that very place.
+
+        Raises:
+            NotFound: the patient was erased.
+            RecordsError: altered, moved, or under another master key.
+        """
+        return unseal(self.key(patient_id), sealed, f"{place}:{row}")
+
+    def seal_json(self, patient_id: str, place: str, row: str, content: Any) -> bytes:
+        """`seal` for what JSON can say."""
+        packed = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+        return self.seal(patient_id, place, row, packed)
+
+    def open_json(self, patient_id: str, place: str, row: str, sealed: bytes) -> Any:
+        """What `seal_json` sealed."""
+        return json.loads(self.open(patient_id, place, row, sealed))
+
+    def audit(
+        self,
+        action: Action,
+        *,
+        case_id: str | None = None,
+        patient_id: str | None = None,
+        object_id: str | None = None,
+        **detail: str | int | float | bool | None,
+    ) -> None:
+        """Note in the trail that the actor did something; it is written with the transaction or not at all.
+
+        Args:
+            action: what was done.
+            case_id: to which case.
+            patient_id: to whose data.
+            object_id: to which image, report, user.
+            detail: more, in codes and numbers; never a patient's name or words.
+        """
+        self.entries.append(Entry(self.now, self.actor, action, case_id, patient_id, object_id, detail))
+
+    def announce(self, kind: str, case_id: str | None = None) -> None:
+        """Tell the open pages that something happened, once the transaction is through."""
+        self.session.add(Event(at=self.now, kind=kind, case_id=case_id))
+
+
+class Records:
+    """Everything that is kept, opened once for a process.
+
+    Args:
+        url: of the database, such as `sqlite:////data/tetkik.db` or `postgresql+psycopg://…`.
+        folder: for files; and for the database and the master key by default.
+        key_file: of the master key; None is `keys/master.key` in `folder`.
+
+    Raises:
+        SettingError: a database that cannot be opened, or a master key that does not fit it.
+    """
+
+    def __init__(self, url: str, folder: Path, key_file: Path | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder = folder
+        self.engine = _engine(url)
+        try:
+            upgrade(self.engine)
+            master = hold_key(self.engine, key_file or folder / "keys" / "master.key")
+        except OperationalError as error:
+            raise SettingError(
+                "The database cannot be opened ({fault}); correct the setting database_url.",
+                fault=str(error.orig).strip().splitlines()[0],
+            ) from None
+        self.vault = Vault(master)
+        self.files = FileStore(folder / "files", folder / "tmp", self.vault)
+        self._writing = self.engine.execution_options(tetkik_writes=True)
+
+    @contextmanager
+    def read(self, actor: Actor = SYSTEM) -> Iterator[Transaction]:
+        """A transaction that changes nothing; for what need not be audited."""
+        with Session(self.engine) as session:
+            yield Transaction(session, actor, self.vault, self.files)
+
+    @contextmanager
+    def write(self, actor: Actor) -> Iterator[Transaction]:
+        """A transaction that happens as a whole, with its audit entries, or not at all.
+
+        Raises:
+            Conflict: somebody else wrote the same at the same time.
+            RecordsError: the database is busy or gone; nothing was written.
+        """
+        try:
+            with Session(self._writing, expire_on_commit=False) as session:
+                tx = Transaction(session, actor, self.vault, self.files)
+                yield tx
+                session.flush()
+                if tx.entries:
+                    append(session, self.vault, tx.entries)
+                session.commit()
+        except IntegrityError:
+            raise Conflict(
+                "Somebody else wrote the same at the same moment; look at it again and repeat."
+            ) from None
+        except OperationalError:
+            raise RecordsError(
+                "The database does not answer; nothing was written, try again in a moment."
+            ) from None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            engine = create_engine(url, pool_size=_POOL, connect_args={"timeout": _BUSY_SECONDS})
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
+        return create_engine(url, pool_size=_POOL, pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        raise SettingError(
+            "The database needs the package {package}; install the extra postgres: pip install "
+            "'tetkik[postgres]'.",
+            package=error.name,
+        ) from None
+    except ArgumentError:
+        raise SettingError(
+            "The setting database_url is not the address of a database; give one such as "
+            "postgresql+psycopg://user@host/name, or leave it empty."
+        ) from None
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver shall begin nothing by itself: `_begin_sqlite` does, knowing whether it is to write.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",  # a commit survives a power failure, too
+        "foreign_keys=ON",
+        "secure_delete=ON",  # what was erased is overwritten
+        "temp_store=MEMORY",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # Whoever is to write takes the lock at once: two that read first and write then would block each other.
+    writes = connection.get_execution_options().get("tetkik_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

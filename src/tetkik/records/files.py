@@ -1,0 +1,191 @@
+"""Where images lie: sealed files under names made of their content, each written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, TYPE_CHECKING
+
+from tetkik.errors import RecordsError
+from tetkik.records.vault import Vault, seal, unseal
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_MAGIC = b"TETKIKF1"
+_CHUNK = 1 << 20
+_LENGTH = struct.Struct(">I")
+_MEMORY = Path("/dev/shm")  # noqa: S108 - the folder below it has a name that nobody can guess
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file in the store.
+
+    Attributes:
+        name: in the store.
+        size: bytes of the content.
+        sha256: of the content, hexadecimal.
+    """
+
+    name: str
+    size: int
+    sha256: str
+
+
+class FileStore:
+    """A folder of sealed files.
+
+    Args:
+        folder: of the files; made where it is missing.
+        temporary: for what is being written, on the same disk.
+        vault: which names files.
+    """
+
+    def __init__(self, folder: Path, temporary: Path, vault: Vault) -> None:
+        self.folder = folder
+        self.temporary = temporary
+        self._vault = vault
+        for needed in (folder, temporary):
+            needed.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def put(self, key: AESGCM, patient_id: str, content: IO[bytes]) -> StoredFile:
+        """Keep `content` from its first byte; the same content of the same patient is kept once.
+
+        The file is on the disk when this returns, before any row names it: a crash leaves at most a file
+        that nobody names, which `sweep` removes.
+
+        Args:
+            key: of the patient.
+            patient_id: whose.
+            content: readable twice (`seek`).
+
+        Raises:
+            OSError: the disk is full or gone.
+        """
+        content.seek(0)
+        sha256, size = _measured(content)
+        name = self._vault.file_name(patient_id, sha256)
+        target = self._path(name)
+        if not target.exists():
+            content.seek(0)
+            self._write(target, key, content)
+        return StoredFile(name, size, sha256)
+
+    def get(self, key: AESGCM, name: str) -> bytes:
+        """The content of a file.
+
+        Raises:
+            RecordsError: it is missing, cut short or altered.
+        """
+        return b"".join(self.chunks(key, name))
+
+    def chunks(self, key: AESGCM, name: str) -> Iterator[bytes]:
+        """The content of a file, a mebibyte at a time.
+
+        Raises:
+            RecordsError: it is missing, cut short or altered.
+        """
+        try:
+            file = self._path(name).open("rb")
+        except OSError:
+            raise RecordsError(
+                "A stored file is missing; restore it from a backup, and run tetkik audit verify."
+            ) from None
+        with file:
+            if file.read(len(_MAGIC)) != _MAGIC:
+                raise _damaged()
+            number, last = 0, False
+            while not last:
+                head = file.read(_LENGTH.size + 1)
+                if len(head) != _LENGTH.size + 1:
+                    raise _damaged()
+                last = head[-1:] == b"\1"
+                (length,) = _LENGTH.unpack(head[:-1])
+                if length > _CHUNK + 64:
+                    raise _damaged()
+                # The number and whether it is the last are sealed with it: no piece can go or change places.
+                yield unseal(key, file.read(length), f"{name}:{number}:{last}")
+                number += 1
+
+    @contextmanager
+    def plain(self, key: AESGCM, name: str) -> Iterator[Path]:
+        """A file in the clear while a decoder needs its path: in memory where there is such a folder.
+
+        Raises:
+            RecordsError: it is missing, cut short or altered.
+        """
+        place = _MEMORY if os.access(_MEMORY, os.W_OK) else self.temporary
+        with TemporaryDirectory(prefix="tetkik-", dir=place) as folder:
+            path = Path(folder) / "image"
+            with path.open("wb") as file:
+                file.writelines(self.chunks(key, name))
+            yield path
+
+    def remove(self, name: str) -> None:
+        """Take a file away, if it is there."""
+        self._path(name).unlink(missing_ok=True)
+
+    def names(self) -> Iterator[str]:
+        """Every file's name."""
+        for path in self.folder.glob("??/*"):
+            yield path.name
+
+    def path(self, name: str) -> Path:
+        """Where a file lies, sealed as it is: for a backup."""
+        return self._path(name)
+
+    def _path(self, name: str) -> Path:
+        if not name.isalnum():
+            raise ValueError("not a name of the store")
+        return self.folder / name[:2] / name
+
+    def _write(self, target: Path, key: AESGCM, content: IO[bytes]) -> None:
+        target.parent.mkdir(exist_ok=True, mode=0o700)
+        part = self.temporary / f"{target.name}.{os.getpid()}.{os.urandom(4).hex()}.part"
+        try:
+            with part.open("wb") as file:
+                file.write(_MAGIC)
+                number, piece = 0, content.read(_CHUNK)
+                while True:
+                    following = content.read(_CHUNK)
+                    last = not following
+                    sealed = seal(key, piece, f"{target.name}:{number}:{last}")
+                    file.write(_LENGTH.pack(len(sealed)) + (b"\1" if last else b"\0") + sealed)
+                    if last:
+                        break
+                    number, piece = number + 1, following
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(target)
+            _sync(target.parent)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _measured(content: IO[bytes]) -> tuple[str, int]:
+    """SHA-256 and length of a file, read to its end."""
+    digest, size = hashlib.sha256(), 0
+    while piece := content.read(_CHUNK):
+        digest.update(piece)
+        size += len(piece)
+    return digest.hexdigest(), size
+
+
+def _damaged() -> RecordsError:
+    return RecordsError("A stored file is damaged; restore it from a backup, and run tetkik audit verify.")
+
+
+def _sync(folder: Path) -> None:
+    """Bring a folder's new name to the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,40 @@
+"""The tables. Nothing outside `records` sees a row: its functions give values."""
+
+from tetkik.records.schema.base import Base
+from tetkik.records.schema.cases import Blob, Case, Claim, Complaint, Image, Study
+from tetkik.records.schema.models import Job, Run, Score
+from tetkik.records.schema.patients import Patient, PatientIndex
+from tetkik.records.schema.people import ApiToken, BrokenGlass, BrowserSession, Invite, Passkey, User
+from tetkik.records.schema.reports import FindingReview, Report, ReportTemplate, ReportVersion, SignatureRow
+from tetkik.records.schema.trail import AuditHead, AuditRow, Event, IdempotentRequest, Note
+
+__all__ = [
+    "ApiToken",
+    "AuditHead",
+    "AuditRow",
+    "Base",
+    "Blob",
+    "BrokenGlass",
+    "BrowserSession",
+    "Case",
+    "Claim",
+    "Complaint",
+    "Event",
+    "FindingReview",
+    "IdempotentRequest",
+    "Image",
+    "Invite",
+    "Job",
+    "Note",
+    "Passkey",
+    "Patient",
+    "PatientIndex",
+    "Report",
+    "ReportTemplate",
+    "ReportVersion",
+    "Run",
+    "Score",
+    "SignatureRow",
+    "Study",
+    "User",
+]

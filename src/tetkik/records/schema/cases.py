@@ -1,0 +1,151 @@
+"""A visit with its complaint, its studies and their images."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tetkik.records.schema.base import Base, Moment, words
+from tetkik.values import CaseState, UrgencyLevel
+
+
+class Case(Base):
+    """One visit of one patient, from the desk to the signed report."""
+
+    __tablename__ = "cases"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    number: Mapped[str] = mapped_column(String(16), unique=True)
+    """What people call it: year and a running number, such as `2026-000123`."""
+    patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), index=True)
+    state: Mapped[CaseState] = mapped_column(words(CaseState))
+    priority: Mapped[int] = mapped_column(SmallInteger)
+    """`values.Priority`: the smallest is read first."""
+    urgency: Mapped[UrgencyLevel | None] = mapped_column(words(UrgencyLevel))
+    """Of triage; None without a complaint."""
+    department: Mapped[str | None] = mapped_column(String(60))
+    """The one that a person chose; a clinician of another one does not see the case."""
+    restricted: Mapped[bool] = mapped_column(default=False)
+    """Of a colleague or a person in public view: only with a reason."""
+    waiting_since: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    updated_at: Mapped[datetime] = mapped_column(Moment)
+    question: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Sealed: the clinical question of the referrer."""
+
+    __table_args__ = (
+        Index(
+            "ix_cases_worklist",
+            "priority",
+            "waiting_since",
+            "id",
+            sqlite_where=text("state IN ('waiting', 'processing', 'to_read')"),
+            postgresql_where=text("state IN ('waiting', 'processing', 'to_read')"),
+        ),
+        Index("ix_cases_state", "state", "priority", "waiting_since", "id"),
+        Index("ix_cases_department", "department", "state", "waiting_since"),
+        Index("ix_cases_updated", "updated_at", "id"),
+    )
+
+
+class Complaint(Base):
+    """What the patient said, what the model made of it, and what a person decided."""
+
+    __tablename__ = "complaints"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), index=True)
+    patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"))
+    text: Mapped[bytes | None] = mapped_column(LargeBinary)
+    answer: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Sealed JSON of the triage result."""
+    bundle: Mapped[str] = mapped_column(String(120))
+    bundle_sha256: Mapped[str] = mapped_column(String(64))
+    urgency: Mapped[UrgencyLevel] = mapped_column(words(UrgencyLevel))
+    department_model: Mapped[str | None] = mapped_column(String(60))
+    """First of the model; None where it could not read the text."""
+    probability: Mapped[float | None]
+    abstained: Mapped[bool]
+    department_chosen: Mapped[str | None] = mapped_column(String(60))
+    chosen_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    chosen_at: Mapped[datetime | None] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+
+
+class Claim(Base):
+    """Who is reading a case right now."""
+
+    __tablename__ = "claims"
+
+    case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    since: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Study(Base):
+    """Images that were made together; of files without DICOM tags, those of one upload."""
+
+    __tablename__ = "studies"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), index=True)
+    patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), index=True)
+    uid_digest: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    """Keyed digest of the Study Instance UID."""
+    accession_digest: Mapped[bytes | None] = mapped_column(LargeBinary(32), index=True)
+    tags: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Sealed JSON: UID, accession number, date, description."""
+    modality: Mapped[str | None] = mapped_column(String(16))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+    __table_args__ = (UniqueConstraint("case_id", "uid_digest"),)
+
+
+class Image(Base):
+    """One image; its file lies in the store under a name made of its content."""
+
+    __tablename__ = "images"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id"), index=True)
+    case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), index=True)
+    patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), index=True)
+    file: Mapped[str] = mapped_column(String(64))
+    size: Mapped[int]
+    """Bytes of the file as it came."""
+    file_format: Mapped[str | None] = mapped_column(String(16))
+    rows: Mapped[int | None]
+    columns: Mapped[int | None]
+    spacing: Mapped[str | None] = mapped_column(String(40))
+    """Millimetres between rows and columns, as `0.143,0.143`; None where unknown."""
+    view: Mapped[str | None] = mapped_column(String(16))
+    tags: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Sealed JSON of `values.Identity` and `values.ImageTags`, and the name that the sender gave the file."""
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+
+    __table_args__ = (UniqueConstraint("case_id", "file"),)
+
+
+class Blob(Base):
+    """A sealed file beside the images: a heatmap, a preview."""
+
+    __tablename__ = "blobs"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), index=True)
+    image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    """`heatmap`, `preview`."""
+    label: Mapped[str] = mapped_column(String(60), default="")
+    file: Mapped[str] = mapped_column(String(64))
+    size: Mapped[int]
+    """Bytes of the file as it came."""
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+    __table_args__ = (UniqueConstraint("image_id", "kind", "label"),)

@@ -1,0 +1,74 @@
+"""What the models did: runs with every score, and the work that waits for them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tetkik.records.schema.base import Base, Moment, words
+from tetkik.values import Capability, JobState, RunState
+
+
+class Run(Base):
+    """One answer of one model about one image."""
+
+    __tablename__ = "runs"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), index=True)
+    image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), index=True)
+    patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"))
+    capability: Mapped[Capability] = mapped_column(words(Capability))
+    bundle: Mapped[str] = mapped_column(String(120))
+    bundle_sha256: Mapped[str] = mapped_column(String(64))
+    state: Mapped[RunState] = mapped_column(words(RunState))
+    answer: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Sealed JSON of the result."""
+    route: Mapped[str | None] = mapped_column(String(16))
+    flaws: Mapped[str] = mapped_column(String(300), default="")
+    """Codes of the quality gate, with commas."""
+    screen: Mapped[float | None]
+    started_at: Mapped[datetime] = mapped_column(Moment)
+    finished_at: Mapped[datetime] = mapped_column(Moment, index=True)
+
+
+class Score(Base):
+    """Every score of every run; names nobody, and stays when a patient is erased."""
+
+    __tablename__ = "scores"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    label: Mapped[str] = mapped_column(String(60), primary_key=True)
+    score: Mapped[float]
+    probability: Mapped[float | None]
+    threshold: Mapped[float]
+    positive: Mapped[bool]
+
+
+class Job(Base):
+    """Work that waits for a worker; a lease that runs out is work for the next one."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    """`read_image`: findings, heatmaps and draft of one image."""
+    case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"))
+    image_id: Mapped[str | None] = mapped_column(ForeignKey("images.id"), index=True)
+    state: Mapped[JobState] = mapped_column(words(JobState))
+    priority: Mapped[int] = mapped_column(SmallInteger)
+    attempts: Mapped[int] = mapped_column(default=0)
+    worker: Mapped[str | None] = mapped_column(String(64))
+    lease_until: Mapped[datetime | None] = mapped_column(Moment)
+    fault: Mapped[str | None] = mapped_column(String(2000))
+    """A sentence as JSON (template and values), for the page; nothing of a patient."""
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    started_at: Mapped[datetime | None] = mapped_column(Moment)
+    finished_at: Mapped[datetime | None] = mapped_column(Moment)
+
+    __table_args__ = (
+        Index("ix_jobs_queue", "state", "priority", "id"),
+        Index("ix_jobs_case", "case_id"),
+    )

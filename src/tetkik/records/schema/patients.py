@@ -1,0 +1,39 @@
+"""Whose data it is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tetkik.records.schema.base import Base, Moment
+
+
+class Patient(Base):
+    """A patient; everything sealed about them hangs on `key`."""
+
+    __tablename__ = "patients"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    key: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Wrapped by the master key; destroyed at erasure."""
+    identity: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Sealed JSON: name, numbers, date of birth, sex."""
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    erased_at: Mapped[datetime | None] = mapped_column(Moment)
+    erase_after: Mapped[datetime | None] = mapped_column(Moment)
+    """Erasure was asked for; signed reports are kept until then by law."""
+
+
+class PatientIndex(Base):
+    """What a patient is found by: keyed digests of numbers and of parts of names."""
+
+    __tablename__ = "patient_index"
+
+    patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    """`tckn`, `number` (of the hospital), `name` (a word, or the beginning of one)."""
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+
+    __table_args__ = (Index(None, "kind", "digest"),)

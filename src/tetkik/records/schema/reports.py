@@ -1,0 +1,109 @@
+"""Drafts, signed versions, signatures, and what people corrected. Versions and signatures never change."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tetkik.records.schema.base import Base, Moment, words
+from tetkik.values import Judgement, Method, ReportState
+
+
+class Report(Base):
+    """A report about one image of a case: the working draft, and the number of its last signed version."""
+
+    __tablename__ = "reports"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), index=True)
+    image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), unique=True)
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), index=True)
+    state: Mapped[ReportState] = mapped_column(words(ReportState))
+    language: Mapped[str] = mapped_column(String(2))
+    writer: Mapped[str] = mapped_column(String(120))
+    revision: Mapped[int] = mapped_column(default=1)
+    """Grows with each save; who saves names the one that they saw."""
+    machine: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Sealed JSON of the draft as the machine wrote it."""
+    draft: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Sealed JSON of the draft as it stands."""
+    amending: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Sealed reason of an amendment under way; None where none is."""
+    version: Mapped[int] = mapped_column(default=0)
+    """Of the last signed one; 0 before the first."""
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    updated_at: Mapped[datetime] = mapped_column(Moment)
+    updated_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+
+
+class ReportVersion(Base):
+    """What was signed, for ever. An amendment is a new version that names the old."""
+
+    __tablename__ = "report_versions"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.id"))
+    case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), index=True)
+    patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), index=True)
+    number: Mapped[int]
+    replaces: Mapped[str | None] = mapped_column(ForeignKey("report_versions.id"))
+    reason: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Sealed: why it was amended."""
+    document: Mapped[bytes] = mapped_column(LargeBinary)
+    """Sealed JSON of the whole document: draft, result, identity, tags, hospital, signature."""
+    verification: Mapped[str] = mapped_column(String(64))
+    """`ReportDocument.verification`, which its QR code shows."""
+    corrected: Mapped[bool]
+    """Whether a person changed the machine's draft before the signature."""
+    created_at: Mapped[datetime] = mapped_column(Moment, index=True)
+
+    __table_args__ = (UniqueConstraint("report_id", "number"),)
+
+
+class SignatureRow(Base):
+    """Who answers for a version, and how they proved to be that person."""
+
+    __tablename__ = "signatures"
+
+    version_id: Mapped[str] = mapped_column(ForeignKey("report_versions.id"), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    name: Mapped[str] = mapped_column(String(120))
+    title: Mapped[str] = mapped_column(String(60))
+    registration: Mapped[str] = mapped_column(String(40))
+    method: Mapped[Method] = mapped_column(words(Method))
+    digest: Mapped[str] = mapped_column(String(64))
+    """SHA-256 of the document's JSON as signed."""
+    signed_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class FindingReview(Base):
+    """What a radiologist says of one finding of a model; names no patient, kept for retraining."""
+
+    __tablename__ = "finding_reviews"
+
+    report_id: Mapped[str] = mapped_column(ForeignKey("reports.id"), primary_key=True)
+    label: Mapped[str] = mapped_column(String(60), primary_key=True)
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    judgement: Mapped[Judgement] = mapped_column(words(Judgement))
+    model_positive: Mapped[bool | None]
+    """What the model had said; None where it was not assessed."""
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    at: Mapped[datetime] = mapped_column(Moment)
+
+    __table_args__ = (Index(None, "label", "at"),)
+
+
+class ReportTemplate(Base):
+    """A hospital's own text with named slots."""
+
+    __tablename__ = "report_templates"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    name: Mapped[str] = mapped_column(String(80), unique=True)
+    language: Mapped[str] = mapped_column(String(2))
+    text: Mapped[str] = mapped_column(String(20_000))
+    created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(Moment)

@@ -1,0 +1,104 @@
+"""Which cases a person may open: their department's, none that is restricted, others with a reason.
+
+The table of permissions says what a role does; this says to which cases. A radiologist reads every
+department's; a clinician those of their own departments, or every one where none is named. A restricted case
+(a colleague, a person in public view) opens for nobody without breaking the glass but for reception, which
+made it, and for the radiologist who has claimed it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, false, or_, select
+
+from tetkik.errors import Forbidden, NotFound
+from tetkik.records.database import Transaction
+from tetkik.records.ids import is_id
+from tetkik.records.schema import BrokenGlass, Case, Claim
+from tetkik.values import Permission, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Whether a case may be opened.
+
+    Attributes:
+        open: whether it may.
+        by_glass: whether only because the glass was broken.
+        could_break: whether breaking the glass would open it.
+    """
+
+    open: bool
+    by_glass: bool = False
+    could_break: bool = False
+
+
+def see(tx: Transaction, case_id: str) -> Case:
+    """The row of a case that the actor may open.
+
+    Raises:
+        NotFound: no such case.
+        Forbidden: the case of another department, or a restricted one; breaking the glass may open it.
+    """
+    case = tx.session.get(Case, case_id) if is_id(case_id) else None
+    if case is None:
+        raise NotFound("There is no such case; look for it in the worklist.")
+    sight = sight_of(tx, case)
+    if not sight.open:
+        raise Forbidden(
+            "This case is restricted or belongs to another department; if the patient needs you now, open it "
+            "with a reason."
+        )
+    return case
+
+
+def sight_of(tx: Transaction, case: Case) -> Sight:
+    """Whether the actor may open this case."""
+    actor = tx.actor
+    if actor.user_id is None:
+        return Sight(True)
+    if _ordinarily(tx, case):
+        return Sight(True)
+    glass = tx.session.scalar(
+        select(BrokenGlass.id).where(
+            BrokenGlass.user_id == actor.user_id,
+            BrokenGlass.case_id == case.id,
+            BrokenGlass.expires_at > tx.now,
+        )
+    )
+    return Sight(glass is not None, glass is not None, actor.may(Permission.BREAK_GLASS))
+
+
+def _ordinarily(tx: Transaction, case: Case) -> bool:
+    actor = tx.actor
+    if case.restricted:
+        claim = tx.session.get(Claim, case.id)
+        reader = claim is not None and claim.user_id == actor.user_id and claim.expires_at > tx.now
+        return Role.RECEPTION in actor.roles or (Role.RADIOLOGIST in actor.roles and reader)
+    return _everywhere(tx) or case.department in actor.departments
+
+
+def _everywhere(tx: Transaction) -> bool:
+    """Whether the actor's roles see every department."""
+    bound = tx.actor.roles <= {Role.CLINICIAN}
+    return not bound or not tx.actor.departments
+
+
+def visible(tx: Transaction) -> ColumnElement[bool]:
+    """The same rule as a condition of a query, for lists: what is not to be opened is not listed by name.
+
+    Restricted cases are listed for those who may claim them, for otherwise nobody would read them.
+    """
+    actor = tx.actor
+    if actor.user_id is None:
+        return Case.id.is_not(None)
+    condition: ColumnElement[bool] = (
+        Case.id.is_not(None) if _everywhere(tx) else Case.department.in_(actor.departments)
+    )
+    if not actor.roles & {Role.RECEPTION, Role.RADIOLOGIST, Role.TECHNICIAN}:
+        glass = select(BrokenGlass.case_id).where(
+            BrokenGlass.user_id == actor.user_id, BrokenGlass.expires_at > tx.now
+        )
+        condition = or_(condition & (Case.restricted == false()), Case.id.in_(glass))
+    return condition

@@ -1,0 +1,1 @@
+"""The API and the pages: one process that the house opens in a browser."""

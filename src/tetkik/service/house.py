@@ -1,0 +1,36 @@
+"""What every route needs of the house that runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from tetkik.records.database import Records
+from tetkik.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The house that the application serves.
+
+    Attributes:
+        records: what it keeps.
+        settings: as read at the start.
+        secure: whether browsers come over TLS, so that cookies travel over nothing else.
+    """
+
+    records: Records
+    settings: Settings
+    secure: bool
+
+
+def house_of(request: Request) -> House:
+    """The house of the application that a request came to."""
+    house: House = request.app.state.house
+    return house
+
+
+InHouse = Annotated[House, Depends(house_of)]
+"""A route's parameter for the house."""

@@ -1,0 +1,166 @@
+"""Who may do what: roles, permissions, and the one table that joins them. Deny by default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Role(StrEnum):
+    """What a person is in the house; one person may have several."""
+
+    RECEPTION = "reception"
+    TECHNICIAN = "technician"
+    RADIOLOGIST = "radiologist"
+    CLINICIAN = "clinician"
+    ENGINEER = "engineer"
+    """Models and metrics; never an identity."""
+    AUDITOR = "auditor"
+    ADMINISTRATOR = "administrator"
+
+
+class Permission(StrEnum):
+    """One thing that a route does."""
+
+    TRIAGE = "triage"
+    """Ask the model about a complaint, without keeping it."""
+    CASE_CREATE = "case.create"
+    CASE_READ = "case.read"
+    """Open one case with its identity, as far as its restrictions allow."""
+    CASE_SEARCH = "case.search"
+    """Find a patient by name or number."""
+    CASE_EDIT = "case.edit"
+    """Correct the identity, choose the department, close, restrict."""
+    IMAGE_UPLOAD = "image.upload"
+    IMAGE_READ = "image.read"
+    """Pixels, heatmaps, findings."""
+    WORKLIST = "worklist"
+    CLAIM = "claim"
+    """Say that one is reading a case."""
+    DRAFT_READ = "draft.read"
+    DRAFT_EDIT = "draft.edit"
+    REPORT_READ = "report.read"
+    """Signed reports and their documents."""
+    REPORT_SIGN = "report.sign"
+    """Sign and amend."""
+    MODELS_READ = "models.read"
+    """Bundles, cards, agreement, drift: without identity."""
+    FEEDBACK_EXPORT = "feedback.export"
+    """What people corrected, without identity."""
+    AUDIT_READ = "audit.read"
+    PRIVACY = "privacy"
+    """Export and erase a patient's data on their request."""
+    USERS = "users"
+    """Create, change and lock users, and their roles."""
+    SYSTEM = "system"
+    """Health in detail, settings, backups."""
+    BREAK_GLASS = "break_glass"
+    """Open a case that is not one's own, with a reason, seen by the auditor."""
+    OWN_ACCOUNT = "own_account"
+    """One's own password, passkeys, sessions, tokens, language: everybody who is signed in."""
+
+
+_P = Permission
+PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
+    {
+        Role.RECEPTION: frozenset(
+            {_P.OWN_ACCOUNT, _P.TRIAGE, _P.CASE_CREATE, _P.CASE_READ, _P.CASE_SEARCH, _P.CASE_EDIT}
+        ),
+        Role.TECHNICIAN: frozenset(
+            {
+                _P.OWN_ACCOUNT,
+                _P.CASE_CREATE,
+                _P.CASE_READ,
+                _P.CASE_SEARCH,
+                _P.IMAGE_UPLOAD,
+                _P.IMAGE_READ,
+                _P.WORKLIST,
+            }
+        ),
+        Role.RADIOLOGIST: frozenset(
+            {
+                _P.OWN_ACCOUNT,
+                _P.TRIAGE,
+                _P.CASE_READ,
+                _P.CASE_SEARCH,
+                _P.IMAGE_UPLOAD,
+                _P.IMAGE_READ,
+                _P.WORKLIST,
+                _P.CLAIM,
+                _P.DRAFT_READ,
+                _P.DRAFT_EDIT,
+                _P.REPORT_READ,
+                _P.REPORT_SIGN,
+                _P.BREAK_GLASS,
+            }
+        ),
+        Role.CLINICIAN: frozenset(
+            {
+                _P.OWN_ACCOUNT,
+                _P.TRIAGE,
+                _P.CASE_READ,
+                _P.CASE_SEARCH,
+                _P.IMAGE_READ,
+                _P.REPORT_READ,
+                _P.BREAK_GLASS,
+            }
+        ),
+        Role.ENGINEER: frozenset({_P.OWN_ACCOUNT, _P.TRIAGE, _P.MODELS_READ, _P.FEEDBACK_EXPORT}),
+        Role.AUDITOR: frozenset({_P.OWN_ACCOUNT, _P.AUDIT_READ}),
+        Role.ADMINISTRATOR: frozenset({_P.OWN_ACCOUNT, _P.USERS, _P.SYSTEM, _P.PRIVACY, _P.MODELS_READ}),
+    }
+)
+"""The one table: what each role may do. What is not in it is forbidden."""
+
+
+class Method(StrEnum):
+    """How somebody proved who they are."""
+
+    PASSWORD = "password"  # noqa: S105 - the name of a method
+    PASSKEY = "passkey"
+    OIDC = "oidc"
+    TOKEN = "token"  # noqa: S105 - the name of a method
+    SYSTEM = "system"
+    """The program itself: the worker, a command on the machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something.
+
+    Attributes:
+        user_id: None for the program itself.
+        name: for the page and the audit trail.
+        roles: of the person; empty for the program itself.
+        permissions: what this actor may do here: of the roles, narrowed by the scopes of a token.
+        departments: of a clinician; empty means every department.
+        session_id: of a browser; None for a token or the program.
+        method: how the identity was proved.
+        address: of the network peer; None for the program itself.
+        request_id: joins an entry of the audit trail with the log; None for the program itself.
+    """
+
+    user_id: str | None
+    name: str
+    roles: frozenset[Role] = frozenset()
+    permissions: frozenset[Permission] = frozenset()
+    departments: tuple[str, ...] = ()
+    session_id: str | None = field(default=None, repr=False)
+    method: Method = Method.SYSTEM
+    address: str | None = None
+    request_id: str | None = None
+
+    def may(self, permission: Permission) -> bool:
+        """Whether the table allows it."""
+        return permission in self.permissions
+
+
+SYSTEM = Actor(None, "tetkik")
+"""The program itself, for what no person asked for."""
+
+
+def permissions_of(roles: frozenset[Role]) -> frozenset[Permission]:
+    """Everything that any of the roles may do."""
+    return frozenset().union(*(PERMISSIONS[role] for role in roles))

@@ -1,0 +1,75 @@
+"""The states that a case and its parts go through, from reception to a signed report."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+from tetkik.values.complaint import UrgencyLevel
+
+
+class CaseState(StrEnum):
+    """Where a case is on its way."""
+
+    WAITING = "waiting"
+    """Received; no image yet."""
+    PROCESSING = "processing"
+    """An image has come and no model has answered yet."""
+    TO_READ = "to_read"
+    """A radiologist is awaited."""
+    SIGNED = "signed"
+    CLOSED = "closed"
+    """Ended without a report, or put away after one."""
+
+
+class Priority(IntEnum):
+    """Order of the worklist: the smallest first."""
+
+    CRITICAL = 0
+    """Seen at once: kırmızı, or a finding that cannot wait."""
+    URGENT = 1
+    """Today: sarı, or a positive finding."""
+    ROUTINE = 2
+
+    @classmethod
+    def of_urgency(cls, level: UrgencyLevel) -> Priority:
+        """The priority that triage gives."""
+        return cls(2 - level.severity)
+
+
+CRITICAL_LABELS = ("Pneumothorax",)
+"""Findings that cannot wait (ACR practice parameter for communication of diagnostic imaging findings)."""
+
+
+class Capability(StrEnum):
+    """Which of the models ran."""
+
+    TRIAGE = "triage"
+    FINDINGS = "findings"
+    CAPTION = "caption"
+
+
+class RunState(StrEnum):
+    """How a run of a model ended."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    """The image is not suitable: an answer, not a failure."""
+    FAILED = "failed"
+
+
+class JobState(StrEnum):
+    """Where a piece of work is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Judgement(StrEnum):
+    """What a radiologist says of one finding of the model."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    ADDED = "added"
+    """The model missed it."""

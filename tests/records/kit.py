@@ -1,0 +1,46 @@
+"""Records in a temporary folder, and people who do something with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tetkik.records import cases, patients
+from tetkik.records.database import Records
+from tetkik.records.ids import new_id
+from tetkik.records.patients import Person
+from tetkik.records.schema import User
+from tetkik.values import Actor, Method, Role, permissions_of
+
+
+def made_records(folder: Path, url: str | None = None) -> Records:
+    """Fresh records: SQLite in `folder`, or the database at `url`."""
+    return Records(url or f"sqlite:///{folder / 'tetkik.db'}", folder)
+
+
+def made_user(records: Records, *roles: Role, name: str = "", departments: tuple[str, ...] = ()) -> Actor:
+    """A user with roles, who can do things."""
+    user_id = new_id()
+    name = name or f"Uzm. {' '.join(roles)}"
+    with records.write(Actor(None, "tetkik")) as tx:
+        tx.session.add(
+            User(
+                id=user_id,
+                login=f"user-{user_id}",
+                name=name,
+                title="Dr.",
+                registration="12345",
+                roles=",".join(roles),
+                departments="|".join(departments),
+                created_at=tx.now,
+            )
+        )
+    held = frozenset(roles)
+    return Actor(user_id, name, held, permissions_of(held), departments, None, Method.PASSWORD)
+
+
+def made_case(records: Records, actor: Actor, person: Person | None = None, **case: Any) -> str:
+    """A case of a fresh patient; keywords as for `cases.open_case`."""
+    with records.write(actor) as tx:
+        patient_id = patients.create(tx, person or Person("Gülçin ŞAHİN", "10000000146", "H-1", "19700101"))
+        return cases.open_case(tx, patient_id, **case)
