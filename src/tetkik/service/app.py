@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 import tetkik.service.api
 import tetkik.service.pages
 from tetkik import __version__
-from tetkik.service import problems
+from tetkik.service import description, problems
 from tetkik.service.access import armour
 from tetkik.service.access.guard import check_routes
 from tetkik.service.house import House
@@ -57,6 +57,7 @@ def create_app(house: House, *, work: bool = True) -> FastAPI:
         app.include_router(router, include_in_schema=False)
     app.mount("/static", StaticFiles(packages=[("tetkik.service", "static")]), name="static")
     problems.install(app)
+    description.install(app)
     armour.install(app, house)
     return app
 

@@ -1,0 +1,103 @@
+"""The description of the API (OpenAPI 3.1): what FastAPI cannot see by itself is added here.
+
+Who may call an operation, how faults look, and which operation goes on where another one ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from tetkik.service.problems import Problem
+
+_METHODS = frozenset({"get", "post", "put", "patch", "delete"})
+_SECURITY = {
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API token of a user, narrowed to its scopes.",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "tetkik",
+        "description": "A signed-in browser; what changes something also carries `X-CSRF-Token`. Over TLS "
+        "the cookie is called `__Host-tetkik`.",
+    },
+}
+_ABOUT = (
+    "From a complaint to a department, from an image to a signed report. Faults are `problem+json`; lists go "
+    "on with `cursor`; what creates takes an `Idempotency-Key`. Research and education software: not a "
+    "medical device."
+)
+_PUBLIC = ("/health", "/ready")
+
+
+def install(app: FastAPI) -> None:
+    """Let the application describe itself in full."""
+
+    def describe() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _complete(app)
+        return app.openapi_schema
+
+    app.openapi = describe  # type: ignore[method-assign]
+
+
+def _complete(app: FastAPI) -> dict[str, Any]:
+    schema = get_openapi(title=app.title, version=app.version, routes=app.routes, description=_ABOUT)
+    components = schema.setdefault("components", {})
+    components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+    components["securitySchemes"] = _SECURITY
+    for path, _, operation in _operations(schema):
+        if not path.endswith(_PUBLIC):
+            operation["security"] = [{"token": []}, {"session": []}]
+    _link(schema)
+    return schema
+
+
+def _operations(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in schema["paths"].items():
+        for method, operation in item.items():
+            if method in _METHODS:
+                yield path, method, operation
+
+
+def _link(schema: dict[str, Any]) -> None:
+    """From whatever makes a thing to whatever takes its id: by the name of the parameter (`case_id`)."""
+    takers: dict[str, list[dict[str, Any]]] = {}
+    for _, _, operation in _operations(schema):
+        for parameter in operation.get("parameters", ()):
+            if parameter["in"] == "path" and parameter["name"].endswith("_id"):
+                takers.setdefault(parameter["name"], []).append(operation)
+    for path, method, operation in _operations(schema):
+        made = operation["responses"].get("201")
+        if method != "post" or made is None:
+            continue
+        for name in _ids(schema, made):
+            parameter = name if name != "id" else f"{_thing(path)}_id"
+            links = {
+                taker["operationId"]: {
+                    "operationId": taker["operationId"],
+                    "parameters": {parameter: f"$response.body#/{name}"},
+                }
+                for taker in takers.get(parameter, ())
+            }
+            if links:
+                made.setdefault("links", {}).update(links)
+
+
+def _thing(path: str) -> str:
+    """The thing that a collection holds: `/api/v1/cases` holds a `case`."""
+    return path.rstrip("/").rpartition("/")[2].removesuffix("s")
+
+
+def _ids(schema: dict[str, Any], answer: dict[str, Any]) -> list[str]:
+    """Fields of an answer that are ids."""
+    content = answer.get("content", {}).get("application/json", {}).get("schema", {})
+    name = content.get("$ref", "").rpartition("/")[2]
+    known = schema["components"]["schemas"].get(name, {}).get("properties", {})
+    return [field for field in known if field == "id" or field.endswith("_id")]
