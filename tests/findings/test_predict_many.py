@@ -16,11 +16,11 @@ from PIL import Image
 
 from tests.findings.bundles import PREPROCESSING, make_findings_bundle
 from tetkik.errors import InputError, TetkikError, UsageError
-from tetkik.findings import worker as worker_module
 from tetkik.findings.look import Look, Wish, look_at
 from tetkik.findings.pipeline import BATCH, looks
 from tetkik.findings.predict import load_findings
 from tetkik.findings.worker import Worker
+from tetkik.imaging import apart
 
 WISH = Wish(PREPROCESSING, gate=False)
 # What a child of a test finds before all else: a reader that some file names make fail as no file should.
@@ -148,7 +148,7 @@ def test_whatever_goes_wrong_in_reading_is_the_files_fault(monkeypatch, images):
 
 
 def test_a_process_that_cannot_start_is_one_sentence(monkeypatch, images):
-    monkeypatch.setattr(worker_module, "_START", "raise SystemExit(1)")
+    monkeypatch.setattr(apart, "_START", "raise SystemExit(1)")
     with pytest.raises(UsageError, match="could not be started"):
         list(looks(images, WISH, 2))
 

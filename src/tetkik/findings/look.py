@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tetkik.errors import InputError, TetkikError, file_fault
 from tetkik.imaging.gate import judge
 from tetkik.imaging.prepare import Preprocessing, to_square
-from tetkik.imaging.read import read_image
+from tetkik.imaging.read import one_file, read_image
 from tetkik.language import Sentence
 from tetkik.values import Radiograph, Verdict
 
@@ -76,26 +75,8 @@ def look_at(path: Path | str, wish: Wish) -> Look:
     Raises:
         InputError: the file cannot be read as an image.
     """
-    try:
+    with one_file(str(path)):
         return look(read_image(path), wish)
-    except TetkikError:
-        raise
-    except OSError as error:
-        error.filename = error.filename or str(path)
-        raise file_fault(error) from None
-    except MemoryError:
-        raise InputError(
-            "{file} needs more memory than there is; leave it out, or convert it to a smaller image.",
-            file=path,
-        ) from None
-    except Exception as fault:
-        # Whatever a hostile or broken file makes a decoder do, it costs that file alone.
-        raise InputError(
-            "{file} could not be read ({fault}); look at it in another viewer, "
-            "and convert it if it opens there.",
-            file=path,
-            fault=type(fault).__name__,
-        ) from fault
 
 
 def picture_of(image: Radiograph, side: int) -> NDArray[np.uint8]:

@@ -16,6 +16,7 @@ from tetkik.findings.model import FindingsModel, load_model
 from tetkik.findings.operating import OperatingPoints, screen
 from tetkik.findings.pipeline import looks
 from tetkik.imaging.prepare import normalise
+from tetkik.imaging.read import one_file
 from tetkik.language import Language, Sentence
 from tetkik.settings import settings
 from tetkik.values import Finding, FindingsResult, Radiograph
@@ -70,7 +71,7 @@ class Findings:
 
     def read(self, image: Radiograph, path: str = "") -> FindingsResult:
         """The answer to an image that has been read, which `path` names."""
-        return self._answers([(path, look(image, self._wish(0)))])[0]
+        return self.study_image(image, path).result
 
     def study(self, path: Path | str, picture: int = 0) -> Study:
         """The answer to one file, with what is needed to explain it.
@@ -84,6 +85,21 @@ class Findings:
         """
         seen = look_at(path, self._wish(picture))
         return Study(self._answers([(str(path), seen)])[0], seen)
+
+    def study_image(self, image: Radiograph, path: str = "", picture: int = 0) -> Study:
+        """The answer to an image that has been read, with what is needed to explain it.
+
+        Args:
+            image: the image.
+            path: what the answer calls it.
+            picture: the longer side of the picture that is kept, in pixels.
+
+        Raises:
+            InputError: its pixels make a step fail.
+        """
+        with one_file(path):
+            seen = look(image, self._wish(picture))
+        return Study(self._answers([(path, seen)])[0], seen)
 
     def predict_many(
         self, paths: Iterable[Path | str], workers: int | None = None

@@ -1,33 +1,16 @@
-"""A process that looks at files for another: a decoder that crashes there takes nothing else with it.
-
-The parent writes pickled requests to the standard input and reads pickled answers from what was the standard
-output. It is not `multiprocessing`: a pool there is lost as a whole when one of its processes dies, and does
-not say over which file; and its children run the caller's main module again.
-"""
+"""A process that looks at files for another: a decoder that crashes there takes nothing else with it."""
 
 from __future__ import annotations
 
-import os
-import pickle
-import signal
-import subprocess
-import sys
-import threading
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
-from tetkik.errors import InputError, TetkikError, UsageError
-from tetkik.findings.look import Look, Wish
-
-SECONDS = 120.0
-"""Longest time for one file; a sound one takes about a second."""
-_START = "from tetkik.findings.worker import serve; serve()"
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TETKIK_THREADS")
-"""One each: there are as many processes as cores."""
+from tetkik.errors import TetkikError
+from tetkik.findings.look import Look, Wish, look_at
+from tetkik.imaging.apart import SECONDS, Apart
 
 
-class Worker:
+class Worker(Apart[Look]):
     """The parent's end of one process; for one thread at a time.
 
     Args:
@@ -36,134 +19,8 @@ class Worker:
     """
 
     def __init__(self, wish: Wish, seconds: float = SECONDS) -> None:
-        self._wish = wish
-        self._seconds = seconds
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__(partial(look_at, wish=wish), seconds)
 
     def look_at(self, path: Path | str) -> Look | TetkikError:
         """Have one file looked at; a process that dies over it is replaced for the next."""
-        # Twice: the system may have ended the process for a reason that has nothing to do with this file.
-        for _ in range(2):
-            watch = _Watch(self._started(), self._seconds)
-            try:
-                return self._ask(path)
-            except (EOFError, OSError, pickle.UnpicklingError):
-                self.close()
-            finally:
-                watch.end()
-            if watch.rang:
-                return InputError(
-                    "{file} was given up after {seconds} seconds; look at it in another viewer.",
-                    file=path,
-                    seconds=round(self._seconds),
-                )
-        return InputError(
-            "{file} made its decoder crash; it is damaged or hostile, so leave it out.", file=path
-        )
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            self._process = _start(self._wish)
-        return self._process
-
-    def _ask(self, path: Path | str) -> Look | TetkikError:
-        process = self._started()
-        assert process.stdin is not None and process.stdout is not None
-        pickle.dump(str(path), process.stdin, pickle.HIGHEST_PROTOCOL)
-        process.stdin.flush()
-        answer: Look | TetkikError = pickle.load(process.stdout)  # noqa: S301 - from our own process
-        return answer
-
-    def close(self) -> None:
-        """End the process."""
-        process, self._process = self._process, None
-        if process is not None:
-            _end(process)
-
-
-class _Watch:
-    """Kills a process when its time is over, unless the work ended before."""
-
-    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
-        self.rang = False
-        self._process = process
-        self._over = False
-        self._lock = threading.Lock()
-        self._timer = threading.Timer(seconds, self._ring)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def _ring(self) -> None:
-        with self._lock:
-            if not self._over:
-                self.rang = True
-                self._process.kill()
-
-    def end(self) -> None:
-        with self._lock:
-            self._over = True
-        self._timer.cancel()
-
-
-def _start(wish: Wish) -> subprocess.Popen[bytes]:
-    # The parent's path of modules, and not the working folder: a file there must not pass for a module.
-    path = os.pathsep.join(place for place in sys.path if place)
-    environment = {**os.environ, "PYTHONPATH": path, **dict.fromkeys(_THREADS, "1")}
-    process = subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-P", "-c", _START],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # decoders in C write there as they like
-        env=environment,
-    )
-    assert process.stdin is not None and process.stdout is not None
-    try:
-        pickle.dump(wish, process.stdin, pickle.HIGHEST_PROTOCOL)
-        process.stdin.flush()
-        pickle.load(process.stdout)  # noqa: S301 - it is ready: what fails from now on is a file's fault
-    except (EOFError, OSError):
-        _end(process)
-        raise UsageError(
-            "A process that reads images could not be started; install Tetkik again, or use --workers 0."
-        ) from None
-    return process
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
-    for stream in (process.stdin, process.stdout):
-        # What was not written yet has no reader any more.
-        with suppress(OSError, ValueError):
-            if stream is not None:
-                stream.close()
-
-
-def serve() -> None:
-    """The child: a look for each path on the standard input, until that is closed."""
-    # Ctrl-C reaches the whole group; the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with os.fdopen(os.dup(1), "wb") as answers:
-        # Decoders in C print to the standard output too; that must not fall among the answers.
-        os.dup2(2, 1)
-        _answer(sys.stdin.buffer, answers)
-
-
-def _answer(requests: BinaryIO, answers: BinaryIO) -> None:
-    from tetkik.findings.look import look_at
-
-    try:
-        wish = pickle.load(requests)  # noqa: S301 - from our own parent
-        pickle.dump("ready", answers, pickle.HIGHEST_PROTOCOL)
-        answers.flush()
-        while True:
-            path = pickle.load(requests)  # noqa: S301
-            try:
-                answer: Look | TetkikError = look_at(path, wish)
-            except TetkikError as error:
-                error.__cause__ = None
-                answer = error
-            pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
-            answers.flush()
-    except (EOFError, BrokenPipeError):
-        return
+        return self.ask(str(path), str(path))

@@ -6,9 +6,11 @@ What kind it is, its content says; names and their endings are not looked at.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from tetkik.errors import InputError
+from tetkik.errors import InputError, TetkikError, file_fault
 from tetkik.imaging.limits import check_bytes, read_file
 from tetkik.imaging.quiet import quiet_libraries
 from tetkik.values import Radiograph
@@ -64,3 +66,34 @@ def read_bytes(data: bytes, name: str, *, frame: int | None = None) -> Radiograp
             "{file} needs more memory than there is; free some, or export it smaller.", file=name
         ) from None
     return image
+
+
+@contextmanager
+def one_file(name: str) -> Iterator[None]:
+    """Whatever a hostile or broken file makes a decoder do in this block, it costs that file alone.
+
+    Args:
+        name: what an error calls it.
+
+    Raises:
+        InputError: in the place of every other error.
+    """
+    try:
+        yield
+    except TetkikError:
+        raise
+    except OSError as error:
+        error.filename = error.filename or name
+        raise file_fault(error) from None
+    except MemoryError:
+        raise InputError(
+            "{file} needs more memory than there is; leave it out, or convert it to a smaller image.",
+            file=name,
+        ) from None
+    except Exception as fault:
+        raise InputError(
+            "{file} could not be read ({fault}); look at it in another viewer, "
+            "and convert it if it opens there.",
+            file=name,
+            fault=type(fault).__name__,
+        ) from fault

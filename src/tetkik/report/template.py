@@ -40,23 +40,59 @@ def read_template(path: Path) -> str:
         raise DataError("The template {file} is too large; give a text of one report.", file=path)
     try:
         text = path.read_text("utf-8-sig")
-        slots = [slot[1:] for slot in string.Formatter().parse(text) if slot[1] is not None]
+        slots = _slots(text)
     except (UnicodeDecodeError, ValueError):
         raise DataError(
             "The template {file} is no text with slots such as {{findings}}; save it as UTF-8, and write a "
             "single brace twice.",
             file=path,
         ) from None
+    wrong = _wrong(slots)
+    if wrong is not None:
+        raise DataError(
+            "The template {file} has the unknown slot {slot}; known are {known}.",
+            file=path,
+            slot=wrong,
+            known=", ".join(SLOTS),
+        )
+    return text
+
+
+def check_slots(text: str) -> None:
+    """See that a template's every slot is one of `SLOTS`.
+
+    Raises:
+        DataError: no text with slots, or a slot that does not exist.
+    """
+    try:
+        wrong = _wrong(_slots(text))
+    except ValueError:
+        raise DataError(
+            "The template is no text with slots such as {{findings}}; write a single brace twice."
+        ) from None
+    if wrong is not None:
+        raise DataError(
+            "The template has the unknown slot {slot}; known are {known}.", slot=wrong, known=", ".join(SLOTS)
+        )
+
+
+def _slots(text: str) -> list[tuple[str, str | None, str | None]]:
+    """Name, format and conversion of each slot.
+
+    Raises:
+        ValueError: a brace that opens or closes nothing.
+    """
+    parsed = string.Formatter().parse(text)
+    return [(name, form, turned) for _, name, form, turned in parsed if name is not None]
+
+
+def _wrong(slots: list[tuple[str, str | None, str | None]]) -> str | None:
+    """The first slot that does not exist, as it was written."""
     # A slot with a format could ask for a text of any length, one with a dot for what lies inside a value.
     for name, form, turned in slots:
         if name not in SLOTS or form or turned:
-            raise DataError(
-                "The template {file} has the unknown slot {slot}; known are {known}.",
-                file=path,
-                slot=f"{{{name}{'!' + turned if turned else ''}{':' + form if form else ''}}}",
-                known=", ".join(SLOTS),
-            )
-    return text
+            return f"{{{name}{'!' + turned if turned else ''}{':' + form if form else ''}}}"
+    return None
 
 
 def fill(template: str, draft: Draft, identity: Identity | None = None) -> str:

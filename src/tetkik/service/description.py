@@ -11,8 +11,6 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from tetkik.service.problems import Problem
-
 _METHODS = frozenset({"get", "post", "put", "patch", "delete"})
 _SECURITY = {
     "token": {
@@ -36,27 +34,48 @@ _ABOUT = (
 _PUBLIC = ("/health", "/ready")
 
 
-def install(app: FastAPI) -> None:
-    """Let the application describe itself in full."""
+def install(app: FastAPI, problem: dict[str, Any]) -> None:
+    """Let the application describe itself in full.
+
+    Args:
+        app: the application, with all its routes.
+        problem: the JSON schema of a fault.
+    """
 
     def describe() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _complete(app)
+            app.openapi_schema = _complete(app, problem)
         return app.openapi_schema
 
     app.openapi = describe  # type: ignore[method-assign]
 
 
-def _complete(app: FastAPI) -> dict[str, Any]:
+def _complete(app: FastAPI, problem: dict[str, Any]) -> dict[str, Any]:
     schema = get_openapi(title=app.title, version=app.version, routes=app.routes, description=_ABOUT)
     components = schema.setdefault("components", {})
-    components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+    components.setdefault("schemas", {})["Problem"] = problem
     components["securitySchemes"] = _SECURITY
     for path, _, operation in _operations(schema):
         if not path.endswith(_PUBLIC):
             operation["security"] = [{"token": []}, {"session": []}]
     _link(schema)
     return schema
+
+
+def methods_of(app: FastAPI, path: str) -> tuple[str, ...]:
+    """The methods that an address of the API knows, for the header `Allow` (RFC 9110, 10.2.1)."""
+    fitting = [template for template in app.openapi()["paths"] if _fits(template, path)]
+    if not fitting:
+        return ()
+    known = app.openapi()["paths"][min(fitting, key=lambda template: template.count("{"))]
+    return tuple(sorted(method.upper() for method in known if method in _METHODS))
+
+
+def _fits(template: str, path: str) -> bool:
+    parts, given = template.split("/"), path.split("/")
+    return len(parts) == len(given) and all(
+        part.startswith("{") or part == text for part, text in zip(parts, given, strict=True)
+    )
 
 
 def _operations(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

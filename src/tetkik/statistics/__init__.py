@@ -8,6 +8,7 @@ from tetkik.statistics.calibration import (
     reliability,
 )
 from tetkik.statistics.comparison import DeLong, PairedAreas, delong, holm, paired_areas
+from tetkik.statistics.drift import Shift, shift
 from tetkik.statistics.intervals import (
     Bools,
     Floats,
@@ -39,6 +40,7 @@ __all__ = [
     "Ints",
     "PairedAreas",
     "ReliabilityBin",
+    "Shift",
     "auroc",
     "auroc_interval",
     "auroc_replicates",
@@ -55,6 +57,7 @@ __all__ = [
     "roc_curve",
     "sensitivity_at_specificity",
     "share_interval",
+    "shift",
     "specificity_at_sensitivity",
     "stratified_auroc",
     "wilson_interval",

@@ -17,6 +17,23 @@ _MOSTLY = 0.9
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """One thing that a yes may mean.
+
+    Attributes:
+        sentence: as the patient would say it, in Turkish, for that is what models read.
+        name: in English, for a page in that language.
+    """
+
+    sentence: str
+    name: str
+
+    def in_language(self, language: Language) -> str:
+        """What a page calls it."""
+        return self.sentence if language is Language.TR else self.name
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """A question with the departments whose patients mostly say yes, and those who mostly say no."""
 
@@ -24,6 +41,7 @@ class Question:
     text: dict[Language, str]
     yes: frozenset[str]
     no: frozenset[str]
+    answers: tuple[Answer, ...] = ()
 
     def chance_of_yes(self, department: str) -> float:
         """How often a patient of that department says yes."""
@@ -42,6 +60,7 @@ def questions() -> tuple[Question, ...]:
             {Language.TR: entry["tr"], Language.EN: entry["en"]},
             frozenset(entry["yes"]),
             frozenset(entry["no"]),
+            tuple(Answer(item["tr"], item["en"]) for item in entry["answers"]),
         )
         for entry in table["question"]
     )

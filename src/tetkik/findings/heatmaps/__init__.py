@@ -4,11 +4,12 @@ from tetkik.findings.heatmaps.activation import ActivationMaps
 from tetkik.findings.heatmaps.choice import heatmaps_for
 from tetkik.findings.heatmaps.method import Heatmaps, Method, onto_image, scaled
 from tetkik.findings.heatmaps.occlusion import Occlusion
-from tetkik.findings.heatmaps.overlay import Legend, blended, coloured, draw, panel
-from tetkik.findings.heatmaps.writer import HeatmapWriter, worth_showing
+from tetkik.findings.heatmaps.overlay import Legend, blended, coloured, draw, panel, veil
+from tetkik.findings.heatmaps.writer import Heat, HeatmapWriter, heats_of, worth_showing
 
 __all__ = [
     "ActivationMaps",
+    "Heat",
     "HeatmapWriter",
     "Heatmaps",
     "Legend",
@@ -18,8 +19,10 @@ __all__ = [
     "coloured",
     "draw",
     "heatmaps_for",
+    "heats_of",
     "onto_image",
     "panel",
     "scaled",
+    "veil",
     "worth_showing",
 ]

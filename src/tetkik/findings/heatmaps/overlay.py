@@ -74,11 +74,16 @@ def blended(picture: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np
     Returns:
         (rows, columns, 3), uint8.
     """
-    # Nothing below a fifth of the peak, then rising evenly.
-    cover = (_OPAQUE * np.clip((heat - 0.2) / 0.6, 0, 1))[..., None]
+    cover = (_OPAQUE * _cover(heat))[..., None]
     mixed = picture[..., None] * (1 - cover) + coloured(heat) * cover
     colours: NDArray[np.uint8] = np.rint(mixed).astype(np.uint8)
     return colours
+
+
+def _cover(heat: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How much of the image the heat hides: nothing below a fifth of the peak, then rising evenly to 1."""
+    cover: NDArray[np.float32] = np.clip((heat - 0.2) / 0.6, 0, 1)
+    return cover
 
 
 def blurred(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -99,7 +104,7 @@ def draw(picture: NDArray[np.uint8], heat: NDArray[np.float32], legend: Legend) 
         RGB.
     """
     left = _fitted(Image.fromarray(picture).convert("RGB"))
-    right = _fitted(Image.fromarray(blended(picture, heat)))
+    right = panel(picture, heat)
     width = max(2 * left.width + 3 * _MARGIN, 560)
     words = _words(legend, width - 2 * _MARGIN)
     height = left.height + 2 * _MARGIN + sum(size * 14 // 10 for _, size, _ in words) + 60
@@ -120,12 +125,35 @@ def draw(picture: NDArray[np.uint8], heat: NDArray[np.float32], legend: Legend) 
     return sheet
 
 
-def panel(sheet: Image.Image, rows: int, columns: int) -> Image.Image:
-    """The image with the heat over it, cut from what `draw` made of an image of `rows` by `columns`."""
-    width, height = _fitted_size(columns, rows)
-    room = (sheet.width - 3 * _MARGIN) // 2
-    left = 2 * _MARGIN + room + (room - width) // 2
-    return sheet.crop((left, _MARGIN, left + width, _MARGIN + height))
+def panel(picture: NDArray[np.uint8], heat: NDArray[np.float32]) -> Image.Image:
+    """The image with the heat over it and no legend: for a page that has its own words.
+
+    Args:
+        picture: (rows, columns), uint8.
+        heat: (rows, columns), float32, 0 to 1.
+
+    Returns:
+        RGB, its longer side `SIDE`.
+    """
+    return _fitted(Image.fromarray(blended(picture, heat)))
+
+
+def veil(heat: NDArray[np.float32], side: int = SIDE) -> Image.Image:
+    """The heat alone, to be laid over the image: clear where there is little of it.
+
+    Args:
+        heat: (rows, columns), float32, 0 to 1, over the whole image.
+        side: its longer side at most, in pixels.
+
+    Returns:
+        RGBA, in the shape of the image.
+    """
+    scale = side / max(heat.shape)
+    if scale < 1:
+        size = max(1, round(heat.shape[1] * scale)), max(1, round(heat.shape[0] * scale))
+        heat = np.array(Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR), np.float32)
+    cover = np.rint(255 * _cover(heat)).astype(np.uint8)
+    return Image.fromarray(np.dstack([coloured(heat), cover]), "RGBA")
 
 
 def _fitted(image: Image.Image) -> Image.Image:

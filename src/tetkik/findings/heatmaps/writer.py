@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -24,6 +24,23 @@ if TYPE_CHECKING:
 _DIGITS = 16
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Heat:
+    """Where the network looked for one finding.
+
+    Attributes:
+        finding: which.
+        picture: (rows, columns), uint8, the image as it should be looked at.
+        values: (rows, columns), float32, 0 to 1, over the picture.
+        blurred: whether the picture was blurred because there is text in it.
+    """
+
+    finding: Finding
+    picture: NDArray[np.uint8]
+    values: NDArray[np.float32]
+    blurred: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class HeatmapWriter:
     """Writes a picture for each finding of an answer that a reader will want to see.
@@ -41,10 +58,10 @@ class HeatmapWriter:
     """Longer side of the picture that a study must bring along, in pixels."""
 
     @classmethod
-    def open(cls, findings: Findings, folder: Path) -> HeatmapWriter:
-        """Make `folder` where it is not there, and take the best method that the model allows."""
+    def open(cls, findings: Findings, folder: Path, heatmaps: Heatmaps | None = None) -> HeatmapWriter:
+        """Make `folder` where it is not there; without `heatmaps`, take the best that the model allows."""
         folder.mkdir(parents=True, exist_ok=True)
-        return cls(findings, heatmaps_for(findings.model), folder)
+        return cls(findings, heatmaps or heatmaps_for(findings.model), folder)
 
     def write(self, study: Study) -> dict[str, Path]:
         """Draw what `worth_showing` names.
@@ -55,37 +72,57 @@ class HeatmapWriter:
         Returns:
             The file of each label; the names are the first digits of the image's hash and the label.
         """
-        shown = worth_showing(study.result)
-        picture = study.look.picture
-        if not shown or picture is None or study.look.square is None:
-            return {}
-        hidden = Flaw.BURNED_IN_TEXT in study.result.flaws
-        if hidden:
-            picture = blurred(picture)
-        columns = [self.findings.model.manifest.labels.index(finding.label) for finding in shown]
-        maps = self.heatmaps.maps(study.look.square, columns)
-        return {
-            finding.label: self._write(study.result.sha256, picture, heat, self._legend(finding, hidden))
-            for finding, heat in zip(shown, maps, strict=True)
-        }
+        return self.draw(study.result.sha256, heats_of(self.findings, self.heatmaps, study))
 
-    def _legend(self, finding: Finding, hidden: bool) -> Legend:
+    def draw(self, sha256: str, heats: Iterable[Heat]) -> dict[str, Path]:
+        """Draw heat that has been found.
+
+        Args:
+            sha256: of the image's file.
+            heats: of `heats_of`.
+
+        Returns:
+            As for `write`.
+        """
+        return {heat.finding.label: self._write(sha256, heat) for heat in heats}
+
+    def _write(self, sha256: str, heat: Heat) -> Path:
         findings = self.findings
-        return Legend(finding, self.heatmaps.method, findings.name, findings.language, blurred=hidden)
-
-    def _write(
-        self, sha256: str, picture: NDArray[np.uint8], heat: NDArray[np.float32], legend: Legend
-    ) -> Path:
-        whole = onto_image(heat, picture.shape[0], picture.shape[1], self.findings.model.preprocessing.fit)
+        legend = Legend(
+            heat.finding, self.heatmaps.method, findings.name, findings.language, blurred=heat.blurred
+        )
         path = self.folder / f"{sha256[:_DIGITS]}-{bundle_id(legend.finding.label)}.png"
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
             with as_fault_of(path):
-                draw(picture, whole, legend).save(partial, format="PNG")
+                draw(heat.picture, heat.values, legend).save(partial, format="PNG")
                 partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
         return path
+
+
+def heats_of(findings: Findings, heatmaps: Heatmaps, study: Study) -> tuple[Heat, ...]:
+    """The heat of each finding of an answer that a reader will want to see.
+
+    Args:
+        findings: the model with everything around it.
+        heatmaps: how its heatmaps are made.
+        study: with a picture.
+    """
+    shown = worth_showing(study.result)
+    picture, square = study.look.picture, study.look.square
+    if not shown or picture is None or square is None:
+        return ()
+    hidden = Flaw.BURNED_IN_TEXT in study.result.flaws
+    if hidden:
+        picture = blurred(picture)
+    columns = [findings.model.manifest.labels.index(finding.label) for finding in shown]
+    fit = findings.model.preprocessing.fit
+    return tuple(
+        Heat(finding, picture, onto_image(values, picture.shape[0], picture.shape[1], fit), hidden)
+        for finding, values in zip(shown, heatmaps.maps(square, columns), strict=True)
+    )
 
 
 def worth_showing(result: FindingsResult) -> Sequence[Finding]:

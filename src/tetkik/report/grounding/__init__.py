@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tetkik.report.grounding.check import check_draft, check_text, without_marked
+from tetkik.report.grounding.check import check_draft, check_own, check_text, without_marked
 
-__all__ = ["check_draft", "check_text", "without_marked"]
+__all__ = ["check_draft", "check_own", "check_text", "without_marked"]

@@ -71,6 +71,24 @@ def check_text(text: str, facts: Facts, language: Language | None = None) -> tup
     return tuple(found)
 
 
+def check_own(sentence: DraftSentence, facts: Facts | None, language: Language) -> DraftSentence:
+    """A sentence that a person wrote into a draft, with the marks that `check_text` makes; decisions stay.
+
+    Args:
+        sentence: as the person wrote it; more than one sentence, where that is what they wrote.
+        facts: of the image; None where no model has assessed it: then nothing can go against them, and only
+            what is no sentence of a report is marked.
+        language: of the draft.
+    """
+    if facts is None:
+        marks = [mark for mark in _word_marks(sentence.text, (), strict=False) if mark.fault is Fault.FOREIGN]
+    else:
+        marks = [*_word_marks(sentence.text, (), strict=False)]
+        for reading in read_report(sentence.text, language):
+            marks += _reading_marks(reading, facts, strict=False)
+    return replace(sentence, marks=_with_decisions(marks, sentence.marks))
+
+
 def without_marked(draft: Draft) -> Draft:
     """The draft without the sentences that have a mark, unless a person decided to keep them."""
     kept = tuple(

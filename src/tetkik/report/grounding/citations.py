@@ -9,7 +9,7 @@ from tetkik.language import Language, Sentence
 from tetkik.report.facts import Facts
 from tetkik.report.labeler import read_report
 from tetkik.report.wider import narrower
-from tetkik.values import DraftSentence, Fault, Mark, Passage, Section, label_name
+from tetkik.values import FINDING_LABELS, BasisKind, DraftSentence, Fault, Mark, Passage, Section, label_name
 
 _ABOUT_A_LABEL = ("finding:", "absence:", "prior:")
 _OF_THE_IMAGE = frozenset({"prior:image"})
@@ -40,7 +40,7 @@ def citation_faults(
     about = set(named).union(*(narrower(label) for label in named))
     for cited_id in sentence.evidence:
         if cited_id not in known:
-            yield Mark(Fault.CITATION, Sentence("{id} does not exist.", {"id": cited_id}), *whole)
+            yield Mark(Fault.CITATION, _missing(cited_id, language), *whole)
         elif cited_id.startswith(_ABOUT_A_LABEL) and cited_id not in _OF_THE_IMAGE:
             label = cited_id.split(":", 1)[1]
             if label not in about:
@@ -53,6 +53,15 @@ def citation_faults(
             yield _not_about(passage.label, whole, language)
     if sentence.section is Section.RECOMMENDATION and not cited and sentence.evidence != (_QUALITY,):
         yield Mark(Fault.CITATION, Sentence("A recommendation leans on a passage."), *whole)
+
+
+def _missing(cited_id: str, language: Language) -> Sentence:
+    """Why an id cannot be cited; a finding that a radiologist rejected is named as people call it."""
+    kind, _, label = cited_id.partition(":")
+    if kind == BasisKind.FINDING and label in FINDING_LABELS:
+        named = {"finding": label_name(label, language)}
+        return Sentence("It leans on {finding}, which is not among the findings.", named)
+    return Sentence("{id} does not exist.", {"id": cited_id})
 
 
 @lru_cache(maxsize=1024)

@@ -1,24 +1,20 @@
-"""The only path from a complaint or an image to an answer or a draft, for demo and service alike."""
+"""From an image, or from what was found in it, to a draft report."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cache
 from io import BytesIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from tetkik.errors import InputError, TetkikError
 from tetkik.language import Language, Sentence
 from tetkik.settings import settings
-from tetkik.triage.predict import Triage, load_triage
 from tetkik.values import (
     NORMAL_LABELS,
-    CaptionResult,
     FindingsResult,
     Hospital,
     Identity,
@@ -27,114 +23,16 @@ from tetkik.values import (
     ReportDocument,
     ReportInput,
     ReportState,
-    TriageResult,
 )
+from tetkik.workflow.images import caption_image, findings_model, heatmaps_of
 
 if TYPE_CHECKING:
-    from tetkik.caption.predict import Captioner
+    from tetkik.findings.heatmaps import Heat, Heatmaps
     from tetkik.findings.predict import Findings
     from tetkik.report.draft import Drafted
     from tetkik.report.llm import LanguageModel
 
 _KEY_IMAGE = 1200
-
-
-@cache
-def _triage(model: str) -> Triage:
-    return load_triage(model)
-
-
-def triage(complaint: str, model: str | None = None) -> TriageResult:
-    """Answer one complaint; the model is loaded once and kept.
-
-    Args:
-        complaint: what the patient says, in their own words.
-        model: an id or a path; None takes the setting `triage_model`.
-
-    Raises:
-        BundleError: no such model, damaged, or not for triage.
-    """
-    return _triage(model or settings().triage_model).predict(complaint)
-
-
-@cache
-def _findings(model: str) -> Findings:
-    # Reading images takes libraries that triage does without.
-    from tetkik.findings.predict import load_findings
-
-    return load_findings(model)
-
-
-def read_radiograph(path: Path | str, model: str | None = None) -> FindingsResult:
-    """Answer one image: what kind it is, whether it may be read, what it shows.
-
-    Args:
-        path: a DICOM, PNG, JPEG or TIFF file.
-        model: an id or a path; None takes the setting `findings_model`.
-
-    Raises:
-        InputError: the file cannot be read as an image.
-        BundleError: no such model, damaged, or not for findings.
-    """
-    return _findings(model or settings().findings_model).predict(path)
-
-
-def explain_radiograph(
-    path: Path | str, folder: Path, model: str | None = None, language: Language | None = None
-) -> tuple[FindingsResult, dict[str, Path]]:
-    """Answer one image and draw where the model looked.
-
-    Args:
-        path: a DICOM, PNG, JPEG or TIFF file.
-        folder: for the pictures, whose names say nothing about the patient.
-        model: an id or a path; None takes the setting `findings_model`.
-        language: of reasons and legends; None takes the setting `language`.
-
-    Returns:
-        The answer, and the picture of each finding that a reader will want to see.
-
-    Raises:
-        InputError: the file cannot be read as an image.
-        BundleError: no such model, damaged, or not for findings.
-    """
-    from tetkik.findings.heatmaps import HeatmapWriter
-
-    chosen = _findings(model or settings().findings_model)
-    if language is not None:
-        chosen = replace(chosen, language=language)
-    writer = HeatmapWriter.open(chosen, folder)
-    study = chosen.study(path, picture=writer.side)
-    return study.result, writer.write(study)
-
-
-@cache
-def _caption(model: str) -> Captioner:
-    # Captioners run on torch, which nothing else here needs.
-    from tetkik.caption.predict import load_caption
-
-    return load_caption(model)
-
-
-def caption_image(path: Path | str, model: str | None = None) -> CaptionResult | None:
-    """What a captioner says of one image: an input of low authority.
-
-    A report may quote it, as what a machine has said; it never adds a finding, confirms one, or takes one
-    away. No captioner ships with Tetkik, and a report does without.
-
-    Args:
-        path: a DICOM, PNG, JPEG or TIFF file.
-        model: an id or a path; None takes the setting `caption_model`.
-
-    Returns:
-        The caption; None where neither names a captioner.
-
-    Raises:
-        InputError: the file cannot be read as an image.
-        BundleError: no such model, damaged, or not for captions.
-        MissingExtra: the packages of the extra `caption` are not installed.
-    """
-    chosen = model or settings().caption_model
-    return _caption(chosen).predict(path) if chosen else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +43,58 @@ class Reported:
         drafted: the draft, its facts, and what a language model took.
         result: what the model of findings says.
         document: the draft as documents are made of it, unsigned.
+        prior: the findings that it was compared with; None for a draft without a comparison.
         pictures: the heatmap of each finding that a reader will want to see, where they were to be kept.
     """
 
     drafted: Drafted
     result: FindingsResult
     document: ReportDocument
+    prior: FindingsResult | None = None
     pictures: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """An image with what a model says of it.
+
+    Attributes:
+        image: the image.
+        result: what the model found.
+        heats: where it looked, for each finding that a reader will want to see.
+        findings: the model with everything around it.
+        heatmaps: how it says where it looked.
+    """
+
+    image: Radiograph
+    result: FindingsResult
+    heats: tuple[Heat, ...]
+    findings: Findings
+    heatmaps: Heatmaps
+
+
+def see_image(
+    image: Radiograph, name: str = "", *, model: str | None = None, language: Language | None = None
+) -> Seen:
+    """Have a model look at an image that has been read.
+
+    Args:
+        image: the image.
+        name: what the answer, or an error, calls it.
+        model: of findings; None takes the setting `findings_model`.
+        language: of reasons and notes; None takes the setting `report_language`.
+
+    Raises:
+        InputError: its pixels make a step fail.
+        BundleError: no such model, damaged, or not for findings.
+    """
+    from tetkik.findings.heatmaps import HeatmapWriter, heats_of
+
+    chosen = model or settings().findings_model
+    findings = replace(findings_model(chosen), language=language or settings().report_language)
+    heatmaps = heatmaps_of(chosen)
+    study = findings.study_image(image, name, picture=HeatmapWriter.side)
+    return Seen(image, study.result, heats_of(findings, heatmaps, study), findings, heatmaps)
 
 
 def report_image(
@@ -168,8 +111,6 @@ def report_image(
 ) -> Reported:
     """Read one image, find, draft: everything up to a radiologist's desk.
 
-    No side is passed on: the heatmaps' localisation was measured (docs/benchmarks.md) and does not pass.
-
     Args:
         path: a DICOM, PNG, JPEG or TIFF file.
         history: the clinical question.
@@ -185,17 +126,62 @@ def report_image(
         InputError: the file cannot be read as an image.
         BundleError: no such model, damaged, or not for findings.
     """
-    language = language or settings().report_language
-    with TemporaryDirectory(prefix="tetkik-") as temporary:
-        # First, for it bears whatever a broken or hostile file does to a decoder.
-        result, pictures = explain_radiograph(path, heatmaps or Path(temporary), model, language)
-        looked = _most_probable(result, pictures)
-        sheet = pictures[looked].read_bytes() if looked is not None else None
-    from tetkik.imaging.read import read_image
+    from tetkik.imaging.read import one_file, read_image
 
-    image = read_image(path)
-    caption, notice = (caption, None) if caption or not result.suitable else _captioned(path)
+    with one_file(str(path)):
+        image = read_image(path)
+    language = language or settings().report_language
+    seen = see_image(image, str(path), model=model, language=language)
+    pictures: Mapping[str, Path] = {}
+    if heatmaps is not None:
+        from tetkik.findings.heatmaps import HeatmapWriter
+
+        pictures = HeatmapWriter.open(seen.findings, heatmaps, seen.heatmaps).draw(image.sha256, seen.heats)
+    reported = report_seen(
+        seen,
+        history=history,
+        caption=caption,
+        captioned=path,
+        prior=prior,
+        language=language,
+        writer=writer,
+        heard=heard,
+    )
+    return replace(reported, pictures=pictures)
+
+
+def report_seen(
+    seen: Seen,
+    *,
+    history: str = "",
+    caption: str = "",
+    captioned: Path | str | None = None,
+    prior: FindingsResult | None = None,
+    language: Language | None = None,
+    writer: LanguageModel | None = None,
+    heard: Callable[[str], None] | None = None,
+    picture: Callable[[], bytes] | None = None,
+) -> Reported:
+    """Draft from an image that a model has looked at.
+
+    No side is passed on: the heatmaps' localisation was measured (docs/benchmarks.md) and does not pass.
+
+    Args:
+        seen: of `see_image`.
+        history: the clinical question.
+        caption: of a captioner; empty asks the configured one, if there is one, about the file `captioned`.
+        captioned: the image's file; None for none, and then no captioner is asked.
+        prior: the findings of an earlier image of the same patient.
+        language: of the draft; None takes the setting `report_language`.
+        writer: a language model; None is the composer.
+        heard: told a language model's text as it comes.
+        picture: gives `key_image` of the image, where somebody has it under way already.
+    """
+    image, result, notice = seen.image, seen.result, None
+    if not caption and captioned is not None and result.suitable:
+        caption, notice = _captioned(captioned)
     technique = image.view.value if image.view is not None else None
+    looked = _most_probable(result, seen.heats)
     reported = report_findings(
         result,
         ReportInput(history=history, caption=caption, technique=technique),
@@ -203,30 +189,27 @@ def report_image(
         language=language,
         writer=writer,
         image=image,
-        heatmap=_heatmap(sheet, image) if sheet is not None else None,
-        heatmap_label=looked,
+        heatmap=_panel(looked) if looked is not None else None,
+        heatmap_label=looked.finding.label if looked is not None else None,
         heard=heard,
+        picture=picture,
     )
-    if notice is not None:
-        reported = _with_notice(reported, notice)
-    return replace(reported, pictures=pictures if heatmaps is not None else {})
+    return reported if notice is None else _with_notice(reported, notice)
 
 
-def _most_probable(result: FindingsResult, pictures: Mapping[str, Path]) -> str | None:
+def _most_probable(result: FindingsResult, heats: Sequence[Heat]) -> Heat | None:
     """The finding whose heatmap a report shows; none where nothing was found, for it would show nothing."""
     found = [item for item in result.findings if item.positive and item.label not in NORMAL_LABELS]
     found.sort(key=lambda item: item.score or 0.0 if item.probability is None else item.probability)
-    return found[-1].label if found and found[-1].label in pictures else None
+    return next((heat for heat in heats if found and heat.finding.label == found[-1].label), None)
 
 
-def _heatmap(sheet: bytes, image: Radiograph) -> bytes:
-    """The image with the heat over it, without the legend of its sheet: a report has its own words."""
-    from PIL import Image
-
+def _panel(heat: Heat) -> bytes:
+    """The image with the heat over it, without a legend: a report has its own words."""
     from tetkik.findings.heatmaps import panel
 
     packed = BytesIO()
-    panel(Image.open(BytesIO(sheet)), image.rows, image.columns).save(packed, "PNG")
+    panel(heat.picture, heat.values).save(packed, "PNG")
     return packed.getvalue()
 
 
@@ -257,9 +240,11 @@ def report_findings(
     language: Language | None = None,
     writer: LanguageModel | None = None,
     image: Radiograph | None = None,
+    identity: Identity | None = None,
     heatmap: bytes | None = None,
     heatmap_label: str | None = None,
     heard: Callable[[str], None] | None = None,
+    picture: Callable[[], bytes] | None = None,
 ) -> Reported:
     """Draft from findings that are known already.
 
@@ -270,19 +255,23 @@ def report_findings(
         language: of the draft; None takes the setting `report_language`.
         writer: a language model; None is the composer.
         image: for identity, tags and the picture; None for findings without their image.
+        identity: of the patient, where it is known better than the image says; None takes the image's.
         heatmap: the image with a heatmap over it, as a PNG.
         heatmap_label: the finding whose heatmap it is.
         heard: told a language model's text as it comes.
+        picture: gives `key_image` of the image, where somebody has it under way already.
     """
     from tetkik.report.draft import draft_report
 
     chosen = settings()
-    identity = image.identity if image is not None else Identity()
+    if identity is None:
+        identity = image.identity if image is not None else Identity()
     objection = None if prior is None else _incomparable(result, prior)
+    prior = None if objection is not None else prior
     drafted = draft_report(
         result,
         inputs,
-        prior=None if objection is not None else prior,
+        prior=prior,
         language=language or chosen.report_language,
         model=writer,
         identity=identity,
@@ -297,11 +286,11 @@ def report_findings(
         hospital=Hospital(chosen.hospital_name, chosen.hospital_department, chosen.hospital_address),
         state=ReportState.DRAFT,
         created=datetime.now().astimezone(),
-        image=_key_image(image) if image is not None else None,
+        image=_picture(image, picture),
         heatmap=heatmap,
         heatmap_label=heatmap_label,
     )
-    reported = Reported(drafted, result, document)
+    reported = Reported(drafted, result, document, prior)
     return reported if objection is None else _with_notice(reported, objection)
 
 
@@ -318,13 +307,19 @@ def _incomparable(result: FindingsResult, prior: FindingsResult) -> Sentence | N
     return None
 
 
-def _key_image(image: Radiograph) -> bytes:
-    """The image as an 8-bit PNG of at most 1,200 pixels a side, for a page."""
+def _picture(image: Radiograph | None, under_way: Callable[[], bytes] | None) -> bytes | None:
+    if image is None:
+        return None
+    return key_image(image) if under_way is None else under_way()
+
+
+def key_image(image: Radiograph, side: int = _KEY_IMAGE) -> bytes:
+    """The image as an 8-bit PNG of at most `side` pixels a side, for a page."""
     from PIL import Image
 
     grey = (image.pixels.astype("float32") * (255 / image.white)).round().astype("uint8")
     picture = Image.fromarray(grey)
-    picture.thumbnail((_KEY_IMAGE, _KEY_IMAGE))
+    picture.thumbnail((side, side))
     packed = BytesIO()
     picture.save(packed, "PNG")
     return packed.getvalue()

@@ -1,0 +1,185 @@
+"""A process that does one thing to files for another: a decoder that crashes there takes nothing with it.
+
+The parent writes pickled requests to the standard input and reads pickled answers from what was the standard
+output. It is not `multiprocessing`: a pool there is lost as a whole when one of its processes dies, and does
+not say over which file; and its children run the caller's main module again.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, BinaryIO, Generic, TypeVar
+
+from tetkik.errors import InputError, TetkikError, UsageError
+
+A = TypeVar("A")
+
+SECONDS = 120.0
+"""Longest time for one file; a sound one takes about a second."""
+_START = "from tetkik.imaging.apart import serve; serve()"
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TETKIK_THREADS")
+"""One each: there are as many processes as cores."""
+
+
+class Apart(Generic[A]):
+    """The parent's end of one process; for one thread at a time.
+
+    Args:
+        function: what is done to each request; of a module, or a `partial` of one, so that it can be pickled.
+            A `TetkikError` of it is given as the answer.
+        seconds: longest time for one request.
+    """
+
+    def __init__(self, function: Callable[[Any], A], seconds: float = SECONDS) -> None:
+        self._function = function
+        self._seconds = seconds
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def ask(self, request: object, name: str) -> A | TetkikError:
+        """Have one request answered; a process that dies over it is replaced for the next.
+
+        Args:
+            request: for the function.
+            name: what an error calls the file.
+
+        Raises:
+            UsageError: the process cannot be started.
+        """
+        # Twice: the system may have ended the process for a reason that has nothing to do with this file.
+        for _ in range(2):
+            watch = _Watch(self._started(), self._seconds)
+            try:
+                return self._ask(request)
+            except (EOFError, OSError, pickle.UnpicklingError):
+                self.close()
+            finally:
+                watch.end()
+            if watch.rang:
+                return InputError(
+                    "{file} was given up after {seconds} seconds; look at it in another viewer.",
+                    file=name,
+                    seconds=round(self._seconds),
+                )
+        return InputError(
+            "{file} made its decoder crash; it is damaged or hostile, so leave it out.", file=name
+        )
+
+    def start(self) -> None:
+        """Start the process now, so that the first request need not wait.
+
+        Raises:
+            UsageError: it cannot be started.
+        """
+        self._started()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            self._process = _start(self._function)
+        return self._process
+
+    def _ask(self, request: object) -> A | TetkikError:
+        process = self._started()
+        assert process.stdin is not None and process.stdout is not None
+        pickle.dump(request, process.stdin, pickle.HIGHEST_PROTOCOL)
+        process.stdin.flush()
+        answer: A | TetkikError = pickle.load(process.stdout)  # noqa: S301 - from our own process
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        process, self._process = self._process, None
+        if process is not None:
+            _end(process)
+
+
+class _Watch:
+    """Kills a process when its time is over, unless the work ended before."""
+
+    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
+        self.rang = False
+        self._process = process
+        self._over = False
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(seconds, self._ring)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _ring(self) -> None:
+        with self._lock:
+            if not self._over:
+                self.rang = True
+                self._process.kill()
+
+    def end(self) -> None:
+        with self._lock:
+            self._over = True
+        self._timer.cancel()
+
+
+def _start(function: Callable[[Any], object]) -> subprocess.Popen[bytes]:
+    # The parent's path of modules, and not the working folder: a file there must not pass for a module.
+    path = os.pathsep.join(place for place in sys.path if place)
+    environment = {**os.environ, "PYTHONPATH": path, **dict.fromkeys(_THREADS, "1")}
+    process = subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-P", "-c", _START],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # decoders in C write there as they like
+        env=environment,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        pickle.dump(function, process.stdin, pickle.HIGHEST_PROTOCOL)
+        process.stdin.flush()
+        pickle.load(process.stdout)  # noqa: S301 - it is ready: what fails from now on is a file's fault
+    except (EOFError, OSError):
+        _end(process)
+        raise UsageError(
+            "A process that reads images could not be started; install Tetkik again, or use --workers 0."
+        ) from None
+    return process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        # What was not written yet has no reader any more.
+        with suppress(OSError, ValueError):
+            if stream is not None:
+                stream.close()
+
+
+def serve() -> None:
+    """The child: an answer for each request on the standard input, until that is closed."""
+    # Ctrl-C reaches the whole group; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with os.fdopen(os.dup(1), "wb") as answers:
+        # Decoders in C print to the standard output too; that must not fall among the answers.
+        os.dup2(2, 1)
+        _answer(sys.stdin.buffer, answers)
+
+
+def _answer(requests: BinaryIO, answers: BinaryIO) -> None:
+    try:
+        function: Callable[[Any], object] = pickle.load(requests)  # noqa: S301 - from our own parent
+        pickle.dump("ready", answers, pickle.HIGHEST_PROTOCOL)
+        answers.flush()
+        while True:
+            request = pickle.load(requests)  # noqa: S301
+            try:
+                answer = function(request)
+            except TetkikError as error:
+                error.__cause__ = None
+                answer = error
+            pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
+            answers.flush()
+    except (EOFError, BrokenPipeError):
+        return

@@ -1,0 +1,70 @@
+"""Processes that read images for a service: a file that crashes its decoder costs itself alone."""
+
+from __future__ import annotations
+
+from queue import LifoQueue
+
+from tetkik.errors import TetkikError
+from tetkik.imaging.apart import SECONDS, Apart
+from tetkik.imaging.read import one_file, read_bytes
+from tetkik.values import Radiograph
+
+
+def read_one(request: tuple[bytes, str]) -> Radiograph:
+    """The image in a file's content, with the name that an error gives it.
+
+    Raises:
+        InputError: it cannot be read as an image.
+    """
+    content, name = request
+    with one_file(name):
+        return read_bytes(content, name)
+
+
+class Readers:
+    """A few processes that read images; for any number of threads. Each starts when it is first needed.
+
+    Args:
+        count: of processes.
+        seconds: longest time for one file.
+    """
+
+    def __init__(self, count: int = 2, seconds: float = SECONDS) -> None:
+        self._everyone = [Apart(read_one, seconds) for _ in range(count)]
+        # The one that was busy last goes first: a process is started only when all those before it are busy.
+        self._idle: LifoQueue[Apart[Radiograph]] = LifoQueue()
+        for reader in self._everyone:
+            self._idle.put(reader)
+
+    def read(self, content: bytes, name: str) -> Radiograph:
+        """The image in a file's content; waits where every process is busy.
+
+        Args:
+            content: of the file.
+            name: what an error calls it.
+
+        Raises:
+            InputError: it cannot be read as an image.
+        """
+        reader = self._idle.get()
+        try:
+            answer = reader.ask((content, name), name)
+        finally:
+            self._idle.put(reader)
+        if isinstance(answer, TetkikError):
+            raise answer
+        answer.pixels.setflags(write=False)  # what a pickle forgets
+        return answer
+
+    def start(self) -> None:
+        """Start one process now, so that the first image need not wait."""
+        reader = self._idle.get()
+        try:
+            reader.start()
+        finally:
+            self._idle.put(reader)
+
+    def close(self) -> None:
+        """End the processes."""
+        for reader in self._everyone:
+            reader.close()

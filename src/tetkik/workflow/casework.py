@@ -1,0 +1,340 @@
+"""From an image in the records to its findings, its heatmaps and its draft: the only path.
+
+Everything that a model says of an image is kept in one transaction at the end, together with the word that
+the work is done: after a crash it is all there, or the work waits for the next worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from tetkik.bundle import Task
+from tetkik.errors import BundleError, InputError, NotFound, TetkikError
+from tetkik.language import Sentence
+from tetkik.records.cases import cases
+from tetkik.records.database import Records, Transaction
+from tetkik.records.files import StoredFile
+from tetkik.records.images import images, jobs, pictures, runs
+from tetkik.records.images.images import StoredImage
+from tetkik.records.images.jobs import Work
+from tetkik.records.images.pictures import PictureKind
+from tetkik.records.images.runs import Answer
+from tetkik.records.reports import drafts
+from tetkik.records.reports.identity import identity_for
+from tetkik.settings import settings
+from tetkik.values import (
+    CRITICAL_LABELS,
+    NORMAL_LABELS,
+    SYSTEM,
+    CaseState,
+    Draft,
+    FindingsResult,
+    Hospital,
+    Identity,
+    Priority,
+    Radiograph,
+    ReportDocument,
+    ReportState,
+)
+from tetkik.workflow.bundles import bundle_sha256
+from tetkik.workflow.images import findings_model, heatmaps_of
+from tetkik.workflow.reports import Reported, Seen, key_image, report_seen, see_image
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+_PREVIEW = 320
+"""Longer side of a preview, in pixels."""
+_VEIL = 256
+"""Longer side of a heatmap, in pixels: the map of a network is far coarser, and a viewer enlarges it."""
+
+
+class Stage(StrEnum):
+    """How far the work on an image is."""
+
+    READING = "reading"
+    FINDING = "finding"
+    DRAFTING = "drafting"
+    WRITING = "writing"
+    """A language model writes; its words come along."""
+    KEEPING = "keeping"
+
+
+Tell = Callable[[Stage, str], None]
+"""Told each stage, and at `WRITING` the text of a language model as it comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the records know before a model looks.
+
+    Attributes:
+        image: the row.
+        identity: of the patient, as the record knows it and the file adds.
+        history: the clinical question and the complaint.
+    """
+
+    image: StoredImage
+    identity: Identity
+    history: str
+
+
+def read_case_image(
+    records: Records, work: Work, read: Callable[[StoredImage], Radiograph], tell: Tell | None = None
+) -> None:
+    """Do one piece of work: find, draw, draft, and keep it all.
+
+    A draft that a person has changed, and a report that is signed, stay as they are; the run is kept beside
+    them.
+
+    Args:
+        records: of the house.
+        work: taken from `jobs`.
+        read: gives the pixels of an image.
+        tell: told how far it is.
+
+    Raises:
+        TetkikError: this attempt failed; see `give_up_or_rest`.
+    """
+    tell = tell or _nobody
+    started = datetime.now(UTC)
+    tell(Stage.READING, "")
+    with records.read() as tx:
+        asked = _asked(tx, work.image_id)
+    image = read(asked.image)
+    file_identity = image.identity
+    image = replace(image, identity=_with_age(asked.identity))
+    model = work.model or settings().findings_model
+    # Packing pictures takes as long as all the rest, and neither waits for the other.
+    with ThreadPoolExecutor(2) as beside:
+        picture = beside.submit(key_image, image)
+        tell(Stage.FINDING, "")
+        seen = see_image(image, asked.image.id, model=model)
+        with records.read() as tx:
+            prior = _prior(tx, asked.image, seen.result)
+        tell(Stage.DRAFTING, "")
+        heats = beside.submit(_stored_heats, records, asked.image, seen)
+        reported = _reported(records, asked, seen, prior, picture.result, tell)
+    reported = replace(reported, document=replace(reported.document, identity=file_identity))
+    tell(Stage.KEEPING, "")
+    answer = Answer(seen.result.model, _sha256(model), started, seen.result)
+    _keep(records, work, answer, reported, heats.result())
+
+
+def _asked(tx: Transaction, image_id: str) -> _Asked:
+    image = images.get(tx, image_id)
+    case = cases.case_of(tx, image.case_id, audit=False)
+    complaint = case.complaint.result.text if case.complaint is not None else ""
+    identity = identity_for(tx, image.patient_id, images.described(tx, image).identity)
+    return _Asked(image, identity, "; ".join(part for part in (case.question, complaint) if part))
+
+
+def _with_age(identity: Identity) -> Identity:
+    """The identity with the age at the study, or today, where the file does not tell it.
+
+    The gate warns of a patient younger or older than those that the model was trained on.
+    """
+    if identity.age_years is not None or not identity.birth_date:
+        return identity
+    try:
+        born = datetime.strptime(identity.birth_date, "%Y%m%d")
+        at = datetime.strptime(identity.study_date or f"{datetime.now(UTC):%Y%m%d}", "%Y%m%d")
+    except ValueError:
+        return identity
+    age = (at - born).days / 365.2425
+    return replace(identity, age_years=round(age, 2)) if 0 <= age < 130 else identity
+
+
+def _prior(tx: Transaction, image: StoredImage, result: FindingsResult) -> FindingsResult | None:
+    """What a model said of the patient's last image of the same kind, taken before this one."""
+    if not result.suitable:
+        return None
+    date = images.described(tx, image).identity.study_date
+    for run in runs.earlier(tx, image):
+        if run.route is not result.route:
+            continue
+        earlier = images.described(tx, images.get(tx, run.image_id)).identity.study_date
+        if date and earlier and earlier > date:
+            continue  # an old film that came late
+        said = runs.result_of(tx, run.id)
+        if said.sha256 != result.sha256:
+            return said
+    return None
+
+
+def _reported(
+    records: Records,
+    asked: _Asked,
+    seen: Seen,
+    prior: FindingsResult | None,
+    picture: Callable[[], bytes],
+    tell: Tell,
+) -> Reported:
+    from tetkik.report.llm import open_model
+
+    def draft(file: str | None) -> Reported:
+        return report_seen(
+            seen,
+            history=asked.history,
+            captioned=file,
+            prior=prior,
+            writer=open_model(),
+            heard=lambda text: tell(Stage.WRITING, text),
+            picture=picture,
+        )
+
+    if settings().caption_model is None:
+        return draft(None)
+    # A captioner reads the file by its path; in memory where there is such a folder, and for no longer.
+    with records.read() as tx:
+        key = tx.key(asked.image.patient_id)
+    with records.files.plain(key, asked.image.file) as path:
+        return draft(str(path))
+
+
+def _sha256(model: str) -> str:
+    try:
+        return bundle_sha256(model, Task.FINDINGS)
+    except BundleError:
+        return ""  # a model of the hub has no manifest; its id says which revision it is
+
+
+def _stored_heats(records: Records, image: StoredImage, seen: Seen) -> dict[str, StoredFile]:
+    """The heatmaps on the disk, by label, before the transaction for which others wait."""
+    from tetkik.findings.heatmaps import veil
+
+    with records.read() as tx:
+        return {
+            heat.finding.label: pictures.store_picture(tx, image, _png(veil(heat.values, _VEIL)))
+            for heat in seen.heats
+        }
+
+
+def _keep(
+    records: Records, work: Work, answer: Answer, reported: Reported, heats: Mapping[str, StoredFile]
+) -> None:
+    with records.write(SYSTEM) as tx:
+        jobs.finish(tx, work)
+        image = images.get(tx, work.image_id)
+        run_id = runs.add_run(tx, image, answer)
+        pictures.keep(tx, image, PictureKind.HEAT, heats)
+        drafts.write_machine_draft(
+            tx,
+            image.case_id,
+            image.id,
+            run_id,
+            reported.document,
+            inputs=reported.drafted.facts.inputs,
+            prior=reported.prior,
+        )
+        _move_on(tx, image.case_id, answer.result)
+
+
+def _move_on(tx: Transaction, case_id: str, result: FindingsResult | None) -> None:
+    """What an answer means for the worklist."""
+    case = cases.case_of(tx, case_id, audit=False)
+    if case.state in (CaseState.WAITING, CaseState.PROCESSING):
+        cases.set_state(tx, case_id, CaseState.TO_READ)
+    priority = priority_of(result)
+    if priority is not None and case.state is not CaseState.CLOSED:
+        cases.raise_priority(tx, case_id, priority)
+
+
+def priority_of(result: FindingsResult | None) -> Priority | None:
+    """How urgent the findings make a case; None where they say nothing."""
+    found = {item.label for item in result.findings if item.positive} if result is not None else set()
+    if found & set(CRITICAL_LABELS):
+        return Priority.CRITICAL
+    return Priority.URGENT if found - set(NORMAL_LABELS) else None
+
+
+def give_up_or_rest(records: Records, work: Work, fault: BaseException) -> bool:
+    """Say why an attempt failed. After the last one a person reads the image without a model.
+
+    Args:
+        records: of the house.
+        work: what was tried.
+        fault: what happened.
+
+    Returns:
+        Whether it was given up.
+
+    Raises:
+        Conflict: somebody else has the work by now.
+    """
+    sentence = (
+        Sentence(fault.template, fault.values)
+        if isinstance(fault, TetkikError)
+        else Sentence(
+            "The program failed over this image ({fault}); read it without a model.",
+            {"fault": type(fault).__name__},
+        )
+    )
+    with records.write(SYSTEM) as tx:
+        # The same file fails in the same way; an erased patient has nothing to read.
+        over = jobs.fail(tx, work, sentence, for_good=isinstance(fault, InputError | NotFound))
+        if over and not isinstance(fault, NotFound):
+            _without_model(tx, work, sentence)
+    return over
+
+
+def _without_model(tx: Transaction, work: Work, fault: Sentence) -> None:
+    """An empty draft that says why, so that the image does not wait for ever."""
+    image = images.get(tx, work.image_id)
+    model = work.model or settings().findings_model
+    run_id = runs.add_run(tx, image, Answer(model, _sha256(model), tx.now, None))
+    if drafts.report_of_image(tx, image.id) is None:
+        chosen = settings()
+        notice = Sentence("No model read this image: {reason}", {"reason": fault})
+        known = images.described(tx, image)
+        document = ReportDocument(
+            id=image.id,
+            draft=Draft(chosen.report_language, (), notices=(notice,)),
+            result=None,
+            identity=known.identity,
+            tags=known.tags,
+            hospital=Hospital(chosen.hospital_name, chosen.hospital_department, chosen.hospital_address),
+            state=ReportState.DRAFT,
+            created=tx.now,
+        )
+        drafts.write_machine_draft(tx, image.case_id, image.id, run_id, document)
+    _move_on(tx, image.case_id, None)
+
+
+def preview_of(image: Radiograph) -> bytes:
+    """The image as a small 8-bit PNG, for lists."""
+    from PIL import Image
+
+    from tetkik.findings.look import picture_of
+
+    return _png(Image.fromarray(picture_of(image, _PREVIEW)))
+
+
+def warm_up(model: str | None = None) -> None:
+    """Load what the next image needs.
+
+    Raises:
+        BundleError: no such model, damaged, or not for findings.
+    """
+    import tetkik.report.draft  # noqa: F401 - loaded now, so that the first image need not wait for it
+
+    chosen = model or settings().findings_model
+    findings_model(chosen)
+    heatmaps_of(chosen)
+    _sha256(chosen)
+
+
+def _png(picture: Picture) -> bytes:
+    packed = BytesIO()
+    picture.save(packed, "PNG", compress_level=3)  # the default takes thrice as long for a tenth less
+    return packed.getvalue()
+
+
+def _nobody(_stage: Stage, _text: str) -> None:
+    """Nobody listens."""

@@ -1,0 +1,64 @@
+"""Decoders in processes of their own: they give what the library gives, and a bad file costs itself alone."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from tests.records.pictured import film, radiograph
+from tetkik.errors import InputError
+from tetkik.imaging.apart import Apart
+from tetkik.imaging.readers import Readers
+
+
+@pytest.fixture(scope="module")
+def readers():
+    found = Readers(2)
+    yield found
+    found.close()
+
+
+def test_an_image_comes_back_as_the_library_reads_it(readers):
+    known, read = radiograph(3), readers.read(film(3), "film.dcm")
+    assert (read.pixels == known.pixels).all() and read.pixels.dtype == np.uint16
+    assert not read.pixels.flags.writeable
+    assert (read.identity, read.tags, read.sha256, read.spacing, read.notes) == (
+        known.identity,
+        known.tags,
+        known.sha256,
+        known.spacing,
+        known.notes,
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"x", film()[:5000], bytes(128) + b"DICM" + b"\xff" * 300])
+def test_a_bad_file_is_one_error_that_names_it(readers, content):
+    with pytest.raises(InputError, match=r"^film\.dcm"):
+        readers.read(content, "film.dcm")
+    assert readers.read(film(3), "film.dcm").rows == 256
+
+
+def test_many_threads_share_a_few_processes(readers):
+    found = {}
+
+    def read(seed):
+        found[seed] = readers.read(film(seed), "film").sha256
+
+    threads = [threading.Thread(target=read, args=(seed,)) for seed in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {seed: radiograph(seed).sha256 for seed in range(6)}
+
+
+def test_a_file_over_which_a_process_dies_costs_itself_alone():
+    apart = Apart(os._exit)
+    try:
+        answer = apart.ask(3, "bad.dcm")
+        assert isinstance(answer, InputError) and str(answer).startswith("bad.dcm made its decoder crash")
+    finally:
+        apart.close()
