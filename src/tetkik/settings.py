@@ -173,11 +173,100 @@ class Settings(BaseSettings):
         description="The key under which patients' data are sealed. Default: `keys/master.key` in "
         "`data_dir`, made at the first start; keep a copy apart from the backups.",
     )
+    retention_years: int = Field(
+        default=20,
+        ge=0,
+        le=100,
+        description="Years for which signed reports of a patient who asked for erasure are kept, from the "
+        "last signature; set what the law of your house demands (docs/how-to/privacy.md). 0 keeps none.",
+    )
+    retention_closed_days: int = Field(
+        default=0,
+        ge=0,
+        description="Days after which closed cases without a signed report are emptied; 0 keeps them.",
+    )
     lock_minutes: int = Field(
         default=10,
         ge=1,
         le=240,
         description="Minutes without a hand on the keyboard after which the screen locks.",
+    )
+    metrics_public: bool = Field(
+        default=False,
+        description="Whether `/metrics` answers programs on this very machine without a token. Leave it off "
+        "behind a proxy on the same machine.",
+    )
+    listen_host: str = Field(
+        default="127.0.0.1",
+        description="Where `tetkik serve` listens. Another address than this machine's own needs TLS or a "
+        "trusted proxy.",
+    )
+    listen_port: int = Field(default=8000, ge=0, le=65535, description="The port of `tetkik serve`.")
+    public_url: str = Field(
+        default="",
+        description="Where browsers reach the house, such as `https://tetkik.hastane.local`. Requests for "
+        "another host are refused, and passkeys belong to this one. Empty: where it listens.",
+    )
+    tls_cert: Path | None = Field(
+        default=None, description="The certificate chain (PEM) under which `tetkik serve` speaks TLS."
+    )
+    tls_key: Path | None = Field(default=None, description="The private key (PEM) of `tls_cert`.")
+    trusted_proxies: str = Field(
+        default="",
+        description="Addresses or networks of the proxy before the house, with commas, such as "
+        "`127.0.0.1, 10.1.0.0/16`. What it says of the browser's address and of TLS is believed, nobody "
+        "else's word is.",
+    )
+    allow_plain_http: bool = Field(
+        default=False,
+        description="Whether to listen for other machines without TLS and without a trusted proxy. Passwords "
+        "then cross the network in clear text: for trials alone.",
+    )
+    session_hours: int = Field(
+        default=12, ge=1, le=24, description="Hours after which a person has to sign in again in any case."
+    )
+    session_idle_minutes: int = Field(
+        default=30,
+        ge=5,
+        le=720,
+        description="Minutes without a request after which a session is over.",
+    )
+    requests_per_minute: int = Field(
+        default=1200,
+        ge=10,
+        description="Most requests a minute of one person, program, or address that is not signed in.",
+    )
+    sign_ins_per_minute: int = Field(
+        default=30, ge=1, description="Most attempts to sign in a minute from one address."
+    )
+    max_upload_bytes: int = Field(
+        default=1_100_000_000,
+        ge=1_000_000,
+        description="A request with files of more bytes than this is refused; every other request has 1 MB.",
+    )
+    oidc_issuer: str = Field(
+        default="",
+        description="The house's identity provider (OpenID Connect), such as "
+        "`https://login.hastane.local/realms/hastane`. Empty: no single sign-on.",
+    )
+    oidc_client_id: str = Field(default="", description="What the identity provider calls Tetkik.")
+    oidc_client_secret: SecretStr | None = Field(
+        default=None, description="The secret that the identity provider gave Tetkik, if it gave one."
+    )
+    oidc_role_claim: str = Field(
+        default="groups", description="The claim of the ID token that names a person's groups."
+    )
+    oidc_roles: str = Field(
+        default="",
+        description="Which group has which role, such as `radyoloji=radiologist, kalite=auditor`. Who is in "
+        "none of them cannot sign in.",
+    )
+    oidc_scopes: str = Field(
+        default="openid profile email",
+        description="What the identity provider is asked for; add the scope of groups where it has one.",
+    )
+    oidc_name: str = Field(
+        default="", description="What the button of single sign-on calls the identity provider."
     )
     offline: bool = Field(
         default=True,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tetkik.records import cases, patients
+from tetkik.records.cases import cases, patients
+from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
 from tetkik.records.ids import new_id
-from tetkik.records.patients import Person
 from tetkik.records.schema import User
 from tetkik.values import Actor, Method, Role, permissions_of
 
@@ -44,3 +44,9 @@ def made_case(records: Records, actor: Actor, person: Person | None = None, **ca
     with records.write(actor) as tx:
         patient_id = patients.create(tx, person or Person("Gülçin ŞAHİN", "10000000146", "H-1", "19700101"))
         return cases.open_case(tx, patient_id, **case)
+
+
+def id_of(actor: Actor) -> str:
+    """The id of an actor who is a person."""
+    assert actor.user_id is not None
+    return actor.user_id

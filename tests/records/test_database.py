@@ -7,9 +7,9 @@ from sqlalchemy import func, select
 
 from tests.records.kit import made_case, made_records, made_user
 from tetkik.errors import NotFound, RecordsError, SettingError
-from tetkik.records import cases, patients
+from tetkik.records.cases import cases, patients
+from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
-from tetkik.records.patients import Person
 from tetkik.records.schema import AuditRow, Case, Patient
 from tetkik.values import Role
 

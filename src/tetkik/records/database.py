@@ -7,7 +7,7 @@ or nothing does.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,12 +19,13 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from tetkik.errors import Conflict, NotFound, RecordsError, SettingError
-from tetkik.records.audit import Action, Entry, append
 from tetkik.records.files import FileStore
 from tetkik.records.keys import hold_key
 from tetkik.records.migrate import upgrade
-from tetkik.records.schema import Event, Patient
+from tetkik.records.schema import Patient
+from tetkik.records.trail.chain import Action, Entry, append
 from tetkik.records.vault import Vault, seal, unseal
+from tetkik.records.worklist.news import News, publish
 from tetkik.values import SYSTEM, Actor
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Transaction:
         self.vault = vault
         self.files = files
         self.entries: list[Entry] = []
+        self.news: list[News] = []
         self._keys: dict[str, AESGCM] = {}
 
     def key(self, patient_id: str) -> AESGCM:
@@ -119,7 +121,7 @@ class Transaction:
 
     def announce(self, kind: str, case_id: str | None = None) -> None:
         """Tell the open pages that something happened, once the transaction is through."""
-        self.session.add(Event(at=self.now, kind=kind, case_id=case_id))
+        self.news.append(News(kind, case_id))
 
 
 class Records:
@@ -149,11 +151,22 @@ class Records:
         self.vault = Vault(master)
         self.files = FileStore(folder / "files", folder / "tmp", self.vault)
         self._writing = self.engine.execution_options(tetkik_writes=True)
+        self.on_news: list[Callable[[], None]] = []
+        """Called after a transaction of this process that announced something."""
 
     @contextmanager
-    def read(self, actor: Actor = SYSTEM) -> Iterator[Transaction]:
-        """A transaction that changes nothing; for what need not be audited."""
-        with Session(self.engine) as session:
+    def read(self, actor: Actor = SYSTEM, *, still: bool = False) -> Iterator[Transaction]:
+        """A transaction that changes nothing; for what need not be audited.
+
+        Args:
+            actor: who looks.
+            still: whether everything is seen as it is at one moment, whatever others write meanwhile; SQLite
+                never shows it otherwise.
+        """
+        engine = self.engine
+        if still and engine.dialect.name == "postgresql":
+            engine = engine.execution_options(isolation_level="REPEATABLE READ")
+        with Session(engine) as session:
             yield Transaction(session, actor, self.vault, self.files)
 
     @contextmanager
@@ -171,7 +184,10 @@ class Records:
                 session.flush()
                 if tx.entries:
                     append(session, self.vault, tx.entries)
+                publish(session, tx.now, tx.news)
                 session.commit()
+            for hear in tuple(self.on_news if tx.news else ()):
+                hear()
         except IntegrityError:
             raise Conflict(
                 "Somebody else wrote the same at the same moment; look at it again and repeat."
@@ -190,11 +206,13 @@ def _engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
-            engine = create_engine(url, pool_size=_POOL, connect_args={"timeout": _BUSY_SECONDS})
+            engine = create_engine(
+                url, pool_size=_POOL, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS}
+            )
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
-        return create_engine(url, pool_size=_POOL, pool_pre_ping=True)
+        return create_engine(url, pool_size=_POOL, hide_parameters=True, pool_pre_ping=True)
     except ModuleNotFoundError as error:
         raise SettingError(
             "The database needs the package {package}; install the extra postgres: pip install "

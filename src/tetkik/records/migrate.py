@@ -1,12 +1,95 @@
-"""Bring a database to the tables of this version."""
+"""Bring a database to the tables of this version, once, however many processes start together."""
 
 from __future__ import annotations
 
-from sqlalchemy import Engine
+from typing import TYPE_CHECKING
 
-from tetkik.records.schema import Base
+from sqlalchemy import Connection, Engine, inspect, text
+
+from tetkik.errors import SettingError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+NEWEST = "0001"
+"""The last step of `records/migrations`; a database that stands there needs none."""
+_LOCK = 0x7E7C17
+"""Any number, the same in every process."""
 
 
-def upgrade(engine: Engine) -> None:
-    """Bring the database to the newest version."""
-    Base.metadata.create_all(engine)
+def upgrade(engine: Engine, to: str = NEWEST) -> None:
+    """Bring the database to the newest version.
+
+    All steps happen in one transaction, behind a lock that a second process waits for.
+
+    Args:
+        engine: of the database.
+        to: the step to stop at.
+
+    Raises:
+        SettingError: the database is newer than this program.
+    """
+    with engine.connect() as connection:
+        if version_of(connection) == to:
+            return
+    with engine.execution_options(tetkik_writes=True).begin() as connection:
+        alone(connection)
+        before = version_of(connection)
+        if before == to:  # another process did it while this one waited
+            return
+        # Alembic takes a moment to import: only where there is something to do.
+        from alembic import command
+
+        if before is not None and before not in known_steps():
+            raise SettingError(
+                "The database was written by a newer version of Tetkik ({revision}); install that version, "
+                "or restore a backup that this one wrote.",
+                revision=before,
+            )
+        command.upgrade(_config(connection), to)
+
+
+def downgrade(engine: Engine, to: str = "base") -> None:
+    """Bring the database back to an older step; `base` removes everything.
+
+    Args:
+        engine: of the database.
+        to: the step to stop at.
+    """
+    from alembic import command
+
+    with engine.execution_options(tetkik_writes=True).begin() as connection:
+        command.downgrade(_config(connection), to)
+
+
+def alone(connection: Connection) -> None:
+    """Wait until no other process is starting; the lock goes with the transaction.
+
+    SQLite needs none: its writing transactions follow one another.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+
+
+def version_of(connection: Connection) -> str | None:
+    """The step that a database stands at; None for one without tables."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
+
+
+def known_steps() -> frozenset[str]:
+    """The steps that this version knows."""
+    from alembic.script import ScriptDirectory
+
+    return frozenset(step.revision for step in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
+def _config(connection: Connection | None = None) -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "tetkik.records:migrations")
+    config.attributes["connection"] = connection
+    return config

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tetkik.records.database import Records
 from tetkik.settings import Settings, settings
 
@@ -21,3 +23,9 @@ def open_records(chosen: Settings | None = None) -> Records:
     return Records(
         url.get_secret_value() if url else f"sqlite:///{folder / 'tetkik.db'}", folder, chosen.master_key_file
     )
+
+
+def key_file(chosen: Settings | None = None) -> Path:
+    """Where the master key of the settings lies."""
+    chosen = chosen or settings()
+    return chosen.master_key_file or chosen.data_dir.absolute() / "keys" / "master.key"

@@ -42,6 +42,7 @@ class Vault:
         self._index = _child(master, "index")
         self._audit = _child(master, "audit")
         self._names = _child(master, "names")
+        self._backup = _child(master, "backup")
 
     def new_key(self, patient_id: str) -> bytes:
         """A fresh key for a patient, wrapped: what the database keeps."""
@@ -66,6 +67,10 @@ class Vault:
             RecordsError: sealed by another master key, altered, or moved from another place.
         """
         return _open(self._house, sealed, place)
+
+    def backup_key(self, salt: bytes) -> AESGCM:
+        """The key of one backup, from its random salt: no two are sealed under the same."""
+        return AESGCM(HKDF(SHA256(), KEY_BYTES, salt=salt, info=b"tetkik 1 backup").derive(self._backup))
 
     def digest(self, kind: str, text: str) -> bytes:
         """32 bytes by which a value is found without being stored; letters folded, spaces aside.

@@ -1,7 +1,7 @@
 """The tables. Nothing outside `records` sees a row: its functions give values."""
 
 from tetkik.records.schema.base import Base
-from tetkik.records.schema.cases import Blob, Case, Claim, Complaint, Image, Study
+from tetkik.records.schema.cases import Blob, Case, CaseMark, Claim, Complaint, Image, Study
 from tetkik.records.schema.models import Job, Run, Score
 from tetkik.records.schema.patients import Patient, PatientIndex
 from tetkik.records.schema.people import ApiToken, BrokenGlass, BrowserSession, Invite, Passkey, User
@@ -17,6 +17,7 @@ __all__ = [
     "BrokenGlass",
     "BrowserSession",
     "Case",
+    "CaseMark",
     "Claim",
     "Complaint",
     "Event",

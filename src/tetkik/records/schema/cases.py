@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String, UniqueConstraint, text
+from sqlalchemy import (
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    String,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tetkik.records.schema.base import Base, Moment, words
@@ -35,19 +43,41 @@ class Case(Base):
     updated_at: Mapped[datetime] = mapped_column(Moment)
     question: Mapped[bytes | None] = mapped_column(LargeBinary)
     """Sealed: the clinical question of the referrer."""
+    emptied_at: Mapped[datetime | None] = mapped_column(Moment)
+    """When erasure or the end of retention took everything of the patient out of it."""
 
     __table_args__ = (
-        Index(
-            "ix_cases_worklist",
-            "priority",
-            "waiting_since",
-            "id",
-            sqlite_where=text("state IN ('waiting', 'processing', 'to_read')"),
-            postgresql_where=text("state IN ('waiting', 'processing', 'to_read')"),
-        ),
+        UniqueConstraint("id", "state", "priority", "waiting_since"),  # what `case_marks` follows
         Index("ix_cases_state", "state", "priority", "waiting_since", "id"),
-        Index("ix_cases_department", "department", "state", "waiting_since"),
+        Index("ix_cases_department", "department", "state", "priority", "waiting_since", "id"),
         Index("ix_cases_updated", "updated_at", "id"),
+    )
+
+
+class CaseMark(Base):
+    """What a worklist is filtered by and a case may have several of: positive findings, modalities.
+
+    State, priority and time stand here again, so that one index serves a filter and the order; the database
+    itself keeps them equal to those of the case.
+    """
+
+    __tablename__ = "case_marks"
+
+    case_id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    mark: Mapped[str] = mapped_column(String(200), primary_key=True)
+    """`finding:Effusion`, `finding:Effusion|modality:DX|department:Kardiyoloji`: see `records.marks`."""
+    state: Mapped[CaseState] = mapped_column(words(CaseState))
+    priority: Mapped[int] = mapped_column(SmallInteger)
+    waiting_since: Mapped[datetime] = mapped_column(Moment)
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["case_id", "state", "priority", "waiting_since"],
+            ["cases.id", "cases.state", "cases.priority", "cases.waiting_since"],
+            onupdate="CASCADE",
+            ondelete="CASCADE",
+        ),
+        Index("ix_case_marks_worklist", "mark", "state", "priority", "waiting_since", "case_id"),
     )
 
 
@@ -118,9 +148,9 @@ class Image(Base):
     file: Mapped[str] = mapped_column(String(64))
     size: Mapped[int]
     """Bytes of the file as it came."""
-    file_format: Mapped[str | None] = mapped_column(String(16))
-    rows: Mapped[int | None]
-    columns: Mapped[int | None]
+    file_format: Mapped[str] = mapped_column(String(16))
+    rows: Mapped[int]
+    columns: Mapped[int]
     spacing: Mapped[str | None] = mapped_column(String(40))
     """Millimetres between rows and columns, as `0.143,0.143`; None where unknown."""
     view: Mapped[str | None] = mapped_column(String(16))

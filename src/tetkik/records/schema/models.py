@@ -62,6 +62,9 @@ class Job(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     worker: Mapped[str | None] = mapped_column(String(64))
     lease_until: Mapped[datetime | None] = mapped_column(Moment)
+    """Nobody takes it before: a worker has it, or it rests after a fault."""
+    model: Mapped[str | None] = mapped_column(String(300))
+    """That was asked for; None is the model of the settings."""
     fault: Mapped[str | None] = mapped_column(String(2000))
     """A sentence as JSON (template and values), for the page; nothing of a patient."""
     created_at: Mapped[datetime] = mapped_column(Moment)

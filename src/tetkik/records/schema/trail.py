@@ -20,7 +20,7 @@ class AuditRow(Base):
     seq: Mapped[int] = mapped_column(_Counter, primary_key=True, autoincrement=False)
     """1, 2, 3 … without a gap."""
     at: Mapped[datetime] = mapped_column(Moment, index=True)
-    action: Mapped[str] = mapped_column(String(40))
+    action: Mapped[str] = mapped_column(String(40), index=True)
     user_id: Mapped[str | None] = mapped_column(String(26), index=True)
     case_id: Mapped[str | None] = mapped_column(String(26), index=True)
     patient_id: Mapped[str | None] = mapped_column(String(26), index=True)

@@ -3,7 +3,7 @@
 The table of permissions says what a role does; this says to which cases. A radiologist reads every
 department's; a clinician those of their own departments, or every one where none is named. A restricted case
 (a colleague, a person in public view) opens for nobody without breaking the glass but for reception, which
-made it, and for the radiologist who has claimed it.
+made it, the technician, who makes its images, and the radiologist who has claimed it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def _ordinarily(tx: Transaction, case: Case) -> bool:
     if case.restricted:
         claim = tx.session.get(Claim, case.id)
         reader = claim is not None and claim.user_id == actor.user_id and claim.expires_at > tx.now
-        return Role.RECEPTION in actor.roles or (Role.RADIOLOGIST in actor.roles and reader)
+        makers = actor.roles & {Role.RECEPTION, Role.TECHNICIAN}
+        return bool(makers) or (Role.RADIOLOGIST in actor.roles and reader)
     return _everywhere(tx) or case.department in actor.departments
 
 

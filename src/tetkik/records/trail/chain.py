@@ -1,9 +1,10 @@
 """The audit trail: what was done, by whom, to whose data; entries are chained, and none can go unseen.
 
 Each entry is written out as canonical JSON; `digest` is SHA-256 of a random salt and that text; `chain` is a
-keyed hash over the previous chain value, the number of the entry and its digest. The salt keeps the digest
-from telling what an erased entry said: erasure empties text and salt, and the chain still holds. The key is
-a child of the master key, so that whoever writes into the database alone cannot write a chain anew.
+keyed hash over the previous chain value, the number of the entry, its columns and its digest. The salt keeps
+the digest from telling what an erased entry said: erasure empties text and salt, and the chain still holds,
+columns included. The key is a child of the master key, so that whoever writes into the database alone cannot
+write a chain anew.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -126,6 +128,29 @@ class Entry:
         return json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
+class Columns(NamedTuple):
+    """What stands of an entry beside its content, to be searched by; it outlives an erasure.
+
+    Attributes:
+        at: when, UTC.
+        action: what.
+        user_id: who.
+        case_id: to which case.
+        patient_id: to whose data.
+    """
+
+    at: datetime
+    action: str
+    user_id: str | None
+    case_id: str | None
+    patient_id: str | None
+
+    def packed(self) -> bytes:
+        """For the chain: one text for these columns and no others."""
+        ids = (self.user_id or "", self.case_id or "", self.patient_id or "")
+        return "\0".join((self.at.isoformat(), self.action, *ids)).encode()
+
+
 def append(session: Session, vault: Vault, entries: Sequence[Entry]) -> None:
     """Write entries at the end of the chain; the head stays locked until the transaction ends.
 
@@ -142,15 +167,16 @@ def append(session: Session, vault: Vault, entries: Sequence[Entry]) -> None:
         content, salt = entry.content(), os.urandom(_SALT)
         digest = digest_of(salt, content)
         seq = head.seq + 1
-        chain = chain_of(vault, head.chain, seq, digest)
+        columns = Columns(entry.at, entry.action, entry.actor.user_id, entry.case_id, entry.patient_id)
+        chain = chain_of(vault, head.chain, seq, columns, digest)
         session.add(
             AuditRow(
                 seq=seq,
-                at=entry.at,
-                action=entry.action,
-                user_id=entry.actor.user_id,
-                case_id=entry.case_id,
-                patient_id=entry.patient_id,
+                at=columns.at,
+                action=columns.action,
+                user_id=columns.user_id,
+                case_id=columns.case_id,
+                patient_id=columns.patient_id,
                 content=content,
                 salt=salt,
                 digest=digest,
@@ -167,9 +193,9 @@ def digest_of(salt: bytes, content: str) -> bytes:
     return hashlib.sha256(salt + content.encode()).digest()
 
 
-def chain_of(vault: Vault, before: bytes, seq: int, digest: bytes) -> bytes:
+def chain_of(vault: Vault, before: bytes, seq: int, columns: Columns, digest: bytes) -> bytes:
     """The chain value of an entry, from that of the one before."""
-    return vault.audit_code(before + seq.to_bytes(8, "big") + digest)
+    return vault.audit_code(before + seq.to_bytes(8, "big") + digest + columns.packed())
 
 
 def head_seal(vault: Vault, seq: int, chain: bytes) -> bytes:

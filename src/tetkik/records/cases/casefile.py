@@ -1,0 +1,122 @@
+"""What a case has: its images and its reports, as the case's own page lists them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from tetkik.records.database import Transaction
+from tetkik.records.schema import Image, Job, Report, ReportVersion, Study, User
+from tetkik.values import JobState, ReportState
+
+
+@dataclass(frozen=True, slots=True)
+class StudyLine:
+    """Images that were made together.
+
+    Attributes:
+        id: of the study.
+        modality: of DICOM; None where unknown.
+        images: how many.
+        state: of the work on them: the least advanced; None where none was asked for.
+        received_at: when the first came.
+    """
+
+    id: str
+    modality: str | None
+    images: int
+    state: JobState | None
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReportLine:
+    """A report of a case.
+
+    Attributes:
+        id: of the report.
+        state: draft, final or amended.
+        version: of the last signed one; 0 before the first.
+        signed_at: when that was signed; None before.
+        updated_at: of the draft.
+        updated_by: who changed it last; None for the program itself.
+    """
+
+    id: str
+    state: ReportState
+    version: int
+    signed_at: datetime | None
+    updated_at: datetime
+    updated_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFile:
+    """What a case has.
+
+    Attributes:
+        studies: in the order in which they came.
+        reports: in the order in which they were begun.
+    """
+
+    studies: tuple[StudyLine, ...]
+    reports: tuple[ReportLine, ...]
+
+
+_ORDER = (JobState.FAILED, JobState.QUEUED, JobState.RUNNING, JobState.DONE)
+
+
+def file_of(tx: Transaction, case_id: str) -> CaseFile:
+    """The images and reports of a case; the caller has asked whether it may be seen."""
+    return CaseFile(_studies(tx, case_id), _reports(tx, case_id))
+
+
+def _studies(tx: Transaction, case_id: str) -> tuple[StudyLine, ...]:
+    states: dict[str, set[JobState]] = {}
+    worked = (
+        select(Image.study_id, Job.state)
+        .join(Job, Job.image_id == Image.id)
+        .where(Image.case_id == case_id)
+        .distinct()
+    )
+    for study_id, state in tx.session.execute(worked):
+        states.setdefault(study_id, set()).add(state)
+    counted = (
+        select(Study, func.count(Image.id))
+        .outerjoin(Image, Image.study_id == Study.id)
+        .where(Study.case_id == case_id)
+        .group_by(Study.id)
+        .order_by(Study.id)
+    )
+    return tuple(
+        StudyLine(
+            study.id,
+            study.modality,
+            images,
+            next((state for state in _ORDER if state in states.get(study.id, ())), None),
+            study.created_at,
+        )
+        for study, images in tx.session.execute(counted)
+    )
+
+
+def _reports(tx: Transaction, case_id: str) -> tuple[ReportLine, ...]:
+    signed = (
+        select(ReportVersion.report_id, func.max(ReportVersion.created_at).label("at"))
+        .where(ReportVersion.case_id == case_id)
+        .group_by(ReportVersion.report_id)
+        .subquery()
+    )
+    rows = tx.session.execute(
+        select(Report, signed.c.at, User.name)
+        .outerjoin(signed, signed.c.report_id == Report.id)
+        .outerjoin(User, User.id == Report.updated_by)
+        .where(Report.case_id == case_id)
+        .order_by(Report.id)
+    )
+    return tuple(
+        ReportLine(report.id, report.state, report.version, at, report.updated_at, name)
+        for report, at, name in rows
+    )

@@ -1,0 +1,339 @@
+"""Cases: one visit of one patient, from the desk to the signed report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import select
+
+from tetkik.errors import Conflict, InputError, NotFound
+from tetkik.records.cases import complaints, patients
+from tetkik.records.cases.complaints import ComplaintView, Triaged
+from tetkik.records.cases.patients import Person
+from tetkik.records.database import Transaction
+from tetkik.records.ids import is_id, new_id
+from tetkik.records.people.visibility import see, sight_of
+from tetkik.records.schema import Case, Image, Note, Report
+from tetkik.records.trail.chain import Action
+from tetkik.records.worklist import marks
+from tetkik.values import CaseState, Priority, UrgencyLevel
+
+_PLACE = "cases.question"
+LONGEST_QUESTION = 2000
+"""Characters of a clinical question."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseView:
+    """A case as somebody who may open it sees it.
+
+    Attributes:
+        id: of the case.
+        number: what people call it, such as `2026-000123`.
+        patient_id: whose.
+        person: who that is.
+        state: where it is on its way.
+        priority: of the worklist.
+        urgency: of triage; None without a complaint.
+        department: that a person chose; None where nobody has yet.
+        restricted: whether it opens only with a reason.
+        waiting_since: for the worklist.
+        created_at: when it was opened.
+        updated_at: when it last changed.
+        question: the clinical question of the referrer; empty without one.
+        complaint: what the patient said, with the model's answer; None without one.
+        by_glass: whether it is open only because the glass was broken.
+    """
+
+    id: str
+    number: str
+    patient_id: str
+    person: Person
+    state: CaseState
+    priority: Priority
+    urgency: UrgencyLevel | None
+    department: str | None
+    restricted: bool
+    waiting_since: datetime
+    created_at: datetime
+    updated_at: datetime
+    question: str = field(repr=False)
+    complaint: ComplaintView | None
+    by_glass: bool
+
+
+def open_case(
+    tx: Transaction,
+    patient_id: str,
+    *,
+    complaint: Triaged | None = None,
+    department: str | None = None,
+    priority: Priority = Priority.ROUTINE,
+    question: str = "",
+    restricted: bool = False,
+) -> str:
+    """Open a case for a patient; gives its id.
+
+    Args:
+        tx: the transaction.
+        patient_id: whose.
+        complaint: what the patient says, with the model's answer; its urgency raises the priority.
+        department: that a person chose; None where nobody has yet.
+        priority: before any model has seen an image.
+        question: the clinical question of the referrer.
+        restricted: whether it opens only with a reason.
+
+    Raises:
+        NotFound: the patient was erased.
+        InputError: a question that is too long.
+    """
+    case_id = new_id()
+    urgency = complaint.result.urgency.level if complaint is not None else None
+    if urgency is not None:
+        priority = min(priority, Priority.of_urgency(urgency))
+    tx.key(patient_id)
+    tx.session.add(
+        Case(
+            id=case_id,
+            number=_next_number(tx),
+            patient_id=patient_id,
+            state=CaseState.WAITING,
+            priority=priority,
+            urgency=urgency,
+            department=department,
+            restricted=restricted,
+            waiting_since=tx.now,
+            created_at=tx.now,
+            created_by=tx.actor.user_id,
+            updated_at=tx.now,
+            question=_sealed(tx, patient_id, case_id, question),
+        )
+    )
+    tx.session.flush()
+    tx.audit(Action.CASE_CREATED, case_id=case_id, patient_id=patient_id)
+    if complaint is not None:
+        complaints.keep(tx, case_id, patient_id, complaint, department)
+    if department is not None:
+        _note_choice(tx, case_id, patient_id, None, department)
+    tx.announce("case", case_id)
+    return case_id
+
+
+def case_of(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
+    """A case that the actor may open.
+
+    Args:
+        tx: a `write` transaction where the look is to be audited.
+        case_id: which.
+        audit: whether a person looks at it, which the trail notes; False for the program's own use.
+
+    Raises:
+        NotFound: no such case, or its patient was erased.
+        Forbidden: of another department, or restricted; breaking the glass may open it.
+    """
+    row = see(tx, case_id)
+    sight = sight_of(tx, row)
+    if audit:
+        tx.audit(Action.CASE_OPENED, case_id=case_id, patient_id=row.patient_id, by_glass=sight.by_glass)
+    question = row.question
+    return CaseView(
+        row.id,
+        row.number,
+        row.patient_id,
+        patients.person_of(tx, row.patient_id),
+        row.state,
+        Priority(row.priority),
+        row.urgency,
+        row.department,
+        row.restricted,
+        row.waiting_since,
+        row.created_at,
+        row.updated_at,
+        tx.open(row.patient_id, _PLACE, row.id, question).decode() if question is not None else "",
+        complaints.complaint_of(tx, case_id),
+        sight.by_glass,
+    )
+
+
+def change_department(tx: Transaction, case_id: str, department: str) -> None:
+    """Choose the department, beside the one that the model named.
+
+    Raises:
+        NotFound: no such case.
+        Forbidden: a case that the actor may not open.
+    """
+    row = see(tx, case_id)
+    before, row.department = row.department, department
+    marks.refresh(tx, case_id)
+    complaints.choose(tx, case_id, department)
+    _note_choice(tx, case_id, row.patient_id, before, department)
+    _touch(tx, row)
+
+
+def change_person(tx: Transaction, case_id: str, person: Person) -> None:
+    """Correct who the patient of a case is.
+
+    Raises:
+        NotFound: no such case, or its patient was erased.
+        Forbidden: a case that the actor may not open.
+        InputError: a number or a date that cannot be.
+    """
+    row = see(tx, case_id)
+    patients.change(tx, row.patient_id, person, case_id=case_id)
+    _touch(tx, row)
+
+
+def change_question(tx: Transaction, case_id: str, question: str) -> None:
+    """Correct the clinical question.
+
+    Raises:
+        NotFound: no such case.
+        Forbidden: a case that the actor may not open.
+        InputError: too long.
+    """
+    row = see(tx, case_id)
+    row.question = _sealed(tx, row.patient_id, case_id, question)
+    tx.audit(Action.CASE_CHANGED, case_id=case_id, patient_id=row.patient_id, field="question")
+    _touch(tx, row)
+
+
+def restrict(tx: Transaction, case_id: str, restricted: bool = True) -> None:
+    """Let a case open only with a reason, or as usual again.
+
+    Raises:
+        NotFound: no such case.
+        Forbidden: a case that the actor may not open.
+    """
+    row = see(tx, case_id)
+    row.restricted = restricted
+    tx.audit(
+        Action.CASE_CHANGED,
+        case_id=case_id,
+        patient_id=row.patient_id,
+        field="restricted",
+        restricted=restricted,
+    )
+    _touch(tx, row)
+
+
+def close(tx: Transaction, case_id: str) -> None:
+    """Put a case away: without a report, or after one.
+
+    Raises:
+        NotFound: no such case.
+        Forbidden: a case that the actor may not open.
+        Conflict: it is closed already.
+    """
+    row = see(tx, case_id)
+    if row.state is CaseState.CLOSED:
+        raise Conflict("The case is closed already.")
+    tx.audit(Action.CASE_CLOSED, case_id=case_id, patient_id=row.patient_id, state=row.state.value)
+    row.state = CaseState.CLOSED
+    _touch(tx, row)
+
+
+def reopen(tx: Transaction, case_id: str) -> CaseState:
+    """Take a closed case up again, where its images and report left it; gives that state.
+
+    Raises:
+        NotFound: no such case.
+        Forbidden: a case that the actor may not open.
+        Conflict: it is not closed.
+    """
+    row = see(tx, case_id)
+    if row.state is not CaseState.CLOSED:
+        raise Conflict("The case is open already.")
+    row.state = _state_of_work(tx, case_id)
+    tx.audit(
+        Action.CASE_CHANGED, case_id=case_id, patient_id=row.patient_id, field="state", state=row.state.value
+    )
+    _touch(tx, row)
+    return row.state
+
+
+def set_state(tx: Transaction, case_id: str, state: CaseState) -> None:
+    """Move a case on, as its images and report go; whoever calls it has asked whether it may be seen.
+
+    Raises:
+        NotFound: no such case.
+        Conflict: the case is closed; it must be taken up again first.
+    """
+    row = _row(tx, case_id)
+    if row.state is state:
+        return
+    if row.state is CaseState.CLOSED:
+        raise Conflict("The case is closed; take it up again first.")
+    row.state = state
+    _touch(tx, row)
+
+
+def raise_priority(tx: Transaction, case_id: str, priority: Priority) -> None:
+    """Let a case be read earlier; one that is as urgent already, or more, stays.
+
+    Raises:
+        NotFound: no such case.
+    """
+    row = _row(tx, case_id)
+    if priority < row.priority:
+        row.priority = priority
+        tx.audit(
+            Action.CASE_CHANGED,
+            case_id=case_id,
+            patient_id=row.patient_id,
+            field="priority",
+            priority=int(priority),
+        )
+        _touch(tx, row)
+
+
+def _row(tx: Transaction, case_id: str) -> Case:
+    row = tx.session.get(Case, case_id) if is_id(case_id) else None
+    if row is None:
+        raise NotFound("There is no such case; look for it in the worklist.")
+    return row
+
+
+def _touch(tx: Transaction, row: Case) -> None:
+    row.updated_at = tx.now
+    tx.announce("case", row.id)
+
+
+def _note_choice(tx: Transaction, case_id: str, patient_id: str, before: str | None, department: str) -> None:
+    tx.audit(
+        Action.DEPARTMENT_CHOSEN,
+        case_id=case_id,
+        patient_id=patient_id,
+        department=department,
+        before=before,
+    )
+
+
+def _sealed(tx: Transaction, patient_id: str, case_id: str, question: str) -> bytes | None:
+    question = question.strip()
+    if len(question) > LONGEST_QUESTION:
+        raise InputError(
+            "The clinical question is longer than {most} characters; shorten it.", most=LONGEST_QUESTION
+        )
+    return tx.seal(patient_id, _PLACE, case_id, question.encode()) if question else None
+
+
+def _state_of_work(tx: Transaction, case_id: str) -> CaseState:
+    """Where a case stands by what it has."""
+    versions = tx.session.scalars(select(Report.version).where(Report.case_id == case_id)).all()
+    if versions:
+        return CaseState.SIGNED if all(versions) else CaseState.TO_READ
+    image = tx.session.scalar(select(Image.id).where(Image.case_id == case_id).limit(1))
+    return CaseState.PROCESSING if image is not None else CaseState.WAITING
+
+
+def _next_number(tx: Transaction) -> str:
+    """The next running number of the year, such as `2026-000123`."""
+    year = tx.now.year
+    key = f"case number {year}"
+    note = tx.session.scalar(select(Note).where(Note.key == key).with_for_update())
+    if note is None:
+        note = Note(key=key, value="0")
+        tx.session.add(note)
+    note.value = str(int(note.value) + 1)
+    return f"{year}-{int(note.value):06}"

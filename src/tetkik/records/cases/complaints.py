@@ -1,0 +1,177 @@
+"""Complaints: what the patient said, what the model made of it, and what a person decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from tetkik.records.database import Transaction
+from tetkik.records.ids import new_id
+from tetkik.records.schema import Complaint
+from tetkik.records.trail.chain import Action
+from tetkik.values import (
+    DepartmentScore,
+    Evidence,
+    RedFlag,
+    Span,
+    TriageResult,
+    Urgency,
+    UrgencyLevel,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Triaged:
+    """An answer about a complaint, and which model gave it.
+
+    Attributes:
+        result: the answer, with the text.
+        bundle_sha256: of the manifest of the model's bundle, which holds the hash of every file of it.
+    """
+
+    result: TriageResult = field(repr=False)
+    bundle_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComplaintView:
+    """A complaint as it is shown.
+
+    Attributes:
+        id: of the row.
+        result: the answer that the person at the desk saw, with the text.
+        bundle_sha256: of the model's manifest.
+        department_chosen: by a person; None where nobody has.
+        chosen_by: the person's id.
+        chosen_at: when.
+        created_at: when the complaint was taken down.
+    """
+
+    id: str
+    result: TriageResult = field(repr=False)
+    bundle_sha256: str
+    department_chosen: str | None
+    chosen_by: str | None
+    chosen_at: datetime | None
+    created_at: datetime
+
+    @property
+    def department_model(self) -> str | None:
+        """The first department of the model; None where it could not read the text."""
+        return self.result.departments[0].name if self.result.departments else None
+
+
+def keep(tx: Transaction, case_id: str, patient_id: str, triaged: Triaged, department: str | None) -> str:
+    """Keep a complaint with its answer; gives the id.
+
+    Args:
+        tx: the transaction.
+        case_id: of the case.
+        patient_id: whose words they are.
+        triaged: the answer, with the text.
+        department: that a person chose; None where nobody has yet.
+    """
+    complaint_id, result = new_id(), triaged.result
+    first = result.departments[0] if result.departments else None
+    chosen = department is not None
+    tx.session.add(
+        Complaint(
+            id=complaint_id,
+            case_id=case_id,
+            patient_id=patient_id,
+            text=tx.seal(patient_id, "complaints.text", complaint_id, result.text.encode()),
+            answer=tx.seal_json(patient_id, "complaints.answer", complaint_id, _packed(result)),
+            bundle=result.model,
+            bundle_sha256=triaged.bundle_sha256,
+            urgency=result.urgency.level,
+            department_model=first.name if first else None,
+            probability=first.probability if first else None,
+            abstained=result.abstain,
+            department_chosen=department,
+            chosen_by=tx.actor.user_id if chosen else None,
+            chosen_at=tx.now if chosen else None,
+            created_at=tx.now,
+            created_by=tx.actor.user_id,
+        )
+    )
+    tx.audit(
+        Action.COMPLAINT_TRIAGED,
+        case_id=case_id,
+        patient_id=patient_id,
+        object_id=complaint_id,
+        model=result.model,
+        urgency=result.urgency.level.value,
+        department=first.name if first else None,
+        abstained=result.abstain,
+    )
+    return complaint_id
+
+
+def complaint_of(tx: Transaction, case_id: str) -> ComplaintView | None:
+    """The last complaint of a case; None where it has none. The caller has asked whether it may be seen."""
+    row = row_of(tx, case_id)
+    if row is None or row.text is None or row.answer is None:
+        return None
+    text = tx.open(row.patient_id, "complaints.text", row.id, row.text).decode()
+    known = tx.open_json(row.patient_id, "complaints.answer", row.id, row.answer)
+    return ComplaintView(
+        row.id,
+        _unpacked(text, known),
+        row.bundle_sha256,
+        row.department_chosen,
+        row.chosen_by,
+        row.chosen_at,
+        row.created_at,
+    )
+
+
+def choose(tx: Transaction, case_id: str, department: str) -> None:
+    """Note beside the model's answer which department a person chose, where there is a complaint."""
+    row = row_of(tx, case_id)
+    if row is not None:
+        row.department_chosen, row.chosen_by, row.chosen_at = department, tx.actor.user_id, tx.now
+
+
+def row_of(tx: Transaction, case_id: str) -> Complaint | None:
+    """The row of the last complaint of a case."""
+    last = select(Complaint).where(Complaint.case_id == case_id).order_by(Complaint.id.desc()).limit(1)
+    return tx.session.scalar(last)
+
+
+def _packed(result: TriageResult) -> dict[str, Any]:
+    """The contract's keys without the text, which is sealed beside it."""
+    answer = result.as_json()
+    del answer["text"]
+    return answer
+
+
+def _unpacked(text: str, known: Mapping[str, Any]) -> TriageResult:
+    return TriageResult(
+        text,
+        tuple(DepartmentScore(**item) for item in known["departments"]),
+        Urgency(
+            UrgencyLevel(known["urgency"]["level"]), tuple(_flag(item) for item in known["urgency"]["flags"])
+        ),
+        known["abstain"],
+        known["reason"],
+        known["question"],
+        tuple(
+            Evidence(Span(item["start"], item["end"]), item["text"], item["weight"])
+            for item in known["evidence"]
+        ),
+        known["model"],
+    )
+
+
+def _flag(item: Mapping[str, Any]) -> RedFlag:
+    return RedFlag(
+        item["id"],
+        UrgencyLevel(item["level"]),
+        item["reason"],
+        Span(item["start"], item["end"]),
+        item["source"],
+    )

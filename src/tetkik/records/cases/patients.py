@@ -1,0 +1,252 @@
+"""Patients: who they are, sealed under their own key, and found by a keyed index."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, date, datetime, timedelta
+
+from sqlalchemy import delete, func, select
+
+from tetkik.errors import InputError, NotFound
+from tetkik.privacy.numbers import is_tckn
+from tetkik.records.database import Transaction
+from tetkik.records.ids import is_id, new_id
+from tetkik.records.schema import Case, Patient, PatientIndex
+from tetkik.records.trail.chain import Action
+from tetkik.turkish import fold
+from tetkik.values import Sex
+
+LONGEST_NAME = 120
+LONGEST_NUMBER = 64
+_PLACE = "patients.identity"
+_SHORTEST_PREFIX = 3
+MOST_MATCHES = 20
+"""Patients that a search gives; whoever finds as many says more of the name."""
+SHORTEST_WORDS = 3
+"""Letters of a name from which on a search is worth its while."""
+_EIGHT = re.compile(r"[0-9]{8}")
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_OLDEST = date(1880, 1, 1)
+_UNSEEN = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
+# Marks that turn the direction of what stands beside them (Unicode Technical Report 36, section 2.1.1).
+_TURNING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who a patient is. None of it shows in `repr`, so none of it gets into a log.
+
+    Attributes:
+        name: as it is spoken: `Gülçin ŞAHİN`.
+        tckn: the 11 digits of the Turkish identity number.
+        number: of the hospital (DICOM's Patient ID).
+        birth_date: `YYYYMMDD`.
+        sex: None where unknown.
+    """
+
+    name: str = field(default="", repr=False)
+    tckn: str = field(default="", repr=False)
+    number: str = field(default="", repr=False)
+    birth_date: str = field(default="", repr=False)
+    sex: Sex | None = field(default=None, repr=False)
+
+    @property
+    def known(self) -> bool:
+        """Whether anything tells who it is."""
+        return bool(self.name or self.tckn or self.number)
+
+    @property
+    def born(self) -> date | None:
+        """The day of birth; None where unknown."""
+        return _day(self.birth_date)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A patient that a search found.
+
+    Attributes:
+        id: of the patient.
+        person: who it is.
+        visits: how many cases there are.
+        last_visit: when the last one was opened; None without one.
+    """
+
+    id: str
+    person: Person
+    visits: int
+    last_visit: datetime | None
+
+
+def checked(person: Person) -> Person:
+    """What somebody typed, tidied: spaces in one, nothing that hides or turns the direction of writing.
+
+    Raises:
+        InputError: a number whose check digits are wrong, a date that cannot be, or something too long.
+    """
+    tidied = Person(
+        _tidy(person.name),
+        "".join(_tidy(person.tckn).split()),
+        _tidy(person.number),
+        _tidy(person.birth_date),
+        person.sex,
+    )
+    if len(tidied.name) > LONGEST_NAME or len(tidied.number) > LONGEST_NUMBER:
+        raise InputError("The name or the hospital number is too long; shorten it.")
+    if tidied.tckn and not (tidied.tckn.isascii() and is_tckn(tidied.tckn)):
+        raise InputError("This is no Turkish identity number; check its eleven digits.")
+    today = datetime.now(UTC).date() + timedelta(days=1)  # it may be tomorrow already where the house is
+    if tidied.birth_date and not _OLDEST <= (tidied.born or date.min) <= today:
+        raise InputError("This is no date of birth; give day, month and year.")
+    return tidied
+
+
+def create(tx: Transaction, person: Person) -> str:
+    """Keep a patient; gives the id."""
+    patient_id = new_id()
+    tx.session.add(Patient(id=patient_id, key=tx.vault.new_key(patient_id), identity=None, created_at=tx.now))
+    tx.session.flush()
+    _write(tx, patient_id, person)
+    return patient_id
+
+
+def change(tx: Transaction, patient_id: str, person: Person, *, case_id: str | None = None) -> None:
+    """Correct who a patient is; the trail says what was changed, not to what.
+
+    Args:
+        tx: the transaction.
+        patient_id: whose identity it is.
+        person: the whole of it, as it is to be.
+        case_id: in which case it was corrected.
+
+    Raises:
+        NotFound: no such patient, or erased.
+        InputError: a number whose check digits are wrong, or a date that cannot be.
+    """
+    before, after = person_of(tx, patient_id), checked(person)
+    names = [item.name for item in fields(Person) if getattr(before, item.name) != getattr(after, item.name)]
+    if names:
+        _write(tx, patient_id, after)
+        tx.audit(Action.PATIENT_CHANGED, case_id=case_id, patient_id=patient_id, fields=",".join(names))
+
+
+def known_as(tx: Transaction, person: Person) -> tuple[str, ...]:
+    """Ids of patients who have the same identity number or hospital number already."""
+    numbers = [(kind, text) for kind, text in (("tckn", person.tckn), ("number", person.number)) if text]
+    found: list[str] = []
+    for kind, text in numbers:
+        same = select(PatientIndex.patient_id).where(
+            PatientIndex.kind == kind, PatientIndex.digest == tx.vault.digest(kind, text)
+        )
+        found += tx.session.scalars(same)
+    return tuple(dict.fromkeys(found))
+
+
+def search(tx: Transaction, words: str) -> tuple[Match, ...]:
+    """Patients by name or number, as `find` finds them, the latest visit first; the trail notes the search.
+
+    Of more than `MOST_MATCHES` those with the newest records.
+
+    Args:
+        tx: a `write` transaction.
+        words: a name, the beginning of one, or a number.
+    """
+    matches = _matches(tx, tuple(sorted(find(tx, words), reverse=True)[:MOST_MATCHES]))
+    tx.audit(Action.PATIENT_SEARCHED, found=len(matches))
+    return tuple(matches)
+
+
+def matches_of(tx: Transaction, patient_ids: tuple[str, ...]) -> tuple[Match, ...]:
+    """These patients as a search shows them; who was erased is left out."""
+    return tuple(_matches(tx, patient_ids))
+
+
+def person_of(tx: Transaction, patient_id: str) -> Person:
+    """Who a patient is.
+
+    Raises:
+        NotFound: no such patient, or erased.
+    """
+    row = tx.session.get(Patient, patient_id) if is_id(patient_id) else None
+    if row is None or row.identity is None:
+        raise NotFound("The patient of this record was erased; nothing of it can be read any more.")
+    known = tx.open_json(patient_id, _PLACE, patient_id, row.identity)
+    return Person(**known | {"sex": Sex(known["sex"]) if known["sex"] else None})
+
+
+def find(tx: Transaction, words: str) -> tuple[str, ...]:
+    """Ids of patients whose TCKN or number is `words`, or whose name has every one of them.
+
+    A word of a name may be its beginning, from three letters on; Turkish letters may be typed without marks.
+    """
+    exact = select(PatientIndex.patient_id).where(
+        PatientIndex.kind.in_(("tckn", "number")),
+        PatientIndex.digest.in_([tx.vault.digest(kind, words) for kind in ("tckn", "number")]),
+    )
+    found = list(tx.session.scalars(exact))
+    parts = fold(words).split()
+    if parts:
+        named = select(PatientIndex.patient_id).where(PatientIndex.kind == "name")
+        for part in parts:
+            holds = select(PatientIndex.patient_id).where(
+                PatientIndex.kind == "name", PatientIndex.digest == tx.vault.digest("name", part)
+            )
+            named = named.where(PatientIndex.patient_id.in_(holds))
+        found += tx.session.scalars(named.distinct().limit(200))
+    return tuple(dict.fromkeys(found))
+
+
+def _matches(tx: Transaction, patient_ids: tuple[str, ...]) -> list[Match]:
+    visits = {
+        patient_id: (count, last)
+        for patient_id, count, last in tx.session.execute(
+            select(Case.patient_id, func.count(), func.max(Case.created_at))
+            .where(Case.patient_id.in_(patient_ids))
+            .group_by(Case.patient_id)
+        )
+    }
+    found = []
+    for patient_id in patient_ids:
+        try:
+            person = person_of(tx, patient_id)
+        except NotFound:
+            continue
+        count, last = visits.get(patient_id, (0, None))
+        found.append(Match(patient_id, person, count, last))
+    return sorted(found, key=lambda match: match.last_visit or _NEVER, reverse=True)
+
+
+def _tidy(text: str) -> str:
+    """NFC, white space in one, without what cannot be seen and what turns the direction of writing."""
+    text = unicodedata.normalize("NFC", " ".join(text.split()))
+    return "".join(
+        char for char in text if unicodedata.category(char) not in _UNSEEN and char not in _TURNING
+    ).strip()
+
+
+def _day(digits: str) -> date | None:
+    try:
+        return datetime.strptime(digits, "%Y%m%d").date() if _EIGHT.fullmatch(digits) else None
+    except ValueError:
+        return None
+
+
+def _write(tx: Transaction, patient_id: str, person: Person) -> None:
+    tx.key(patient_id)
+    row = tx.session.get_one(Patient, patient_id)
+    row.identity = tx.seal_json(patient_id, _PLACE, patient_id, asdict(person))
+    tx.session.execute(delete(PatientIndex).where(PatientIndex.patient_id == patient_id))
+    for kind, text in _indexed(person):
+        digest = tx.vault.digest(kind, text)
+        tx.session.add(PatientIndex(patient_id=patient_id, kind=kind, digest=digest))
+    tx.session.flush()
+
+
+def _indexed(person: Person) -> set[tuple[str, str]]:
+    """What a patient is found by; the beginnings of names, too."""
+    entries = {("tckn", person.tckn), ("number", person.number)}
+    for word in fold(person.name).split():
+        entries |= {("name", word[:end]) for end in range(min(_SHORTEST_PREFIX, len(word)), len(word) + 1)}
+    return {(kind, text) for kind, text in entries if text}

@@ -1,0 +1,209 @@
+"""What people at the desk decided, as a table to train from: without names, numbers and days.
+
+Masking finds what looks like personal data (`tetkik.privacy`); beside that every word of the patient's own
+name and every one of their numbers goes, for here they are known.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import select
+
+from tetkik.privacy import Personal, mask
+from tetkik.records.cases import patients
+from tetkik.records.cases.patients import Person
+from tetkik.records.database import Transaction
+from tetkik.records.schema import Case, Complaint
+from tetkik.records.trail.chain import Action
+from tetkik.turkish import fold_with_places
+from tetkik.values import UrgencyLevel
+
+COLUMNS = ("text", "label", "department_model", "agreed", "urgency", "date", "model")
+"""Columns of the table; `tetkik triage train` reads the first two."""
+_SHORTEST_NAME = 3
+_SHORTEST_NUMBER = 4
+"""A shorter one stands in many a sentence without meaning the patient: `120/80`."""
+_AT_ONCE = 500
+# The endings that follow a name in one word: Ayşeyi, Ayşenin, Ayşeden, Ayşeyle.
+_ENDING = re.compile(r"[yn]?[aeiu]|[yn]?[iu]n|[dt][ae]n?|y?l[ae]|y[iu]m")
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackRow:
+    """One decision.
+
+    Attributes:
+        text: the complaint, masked.
+        label: the department that a person chose.
+        department_model: that the model had put first; None where it could not read the text.
+        urgency: that the rules found.
+        month: in which the complaint was taken down, `2026-11`; a day could lead back to a person.
+        model: id and version.
+    """
+
+    text: str = field(repr=False)
+    label: str
+    department_model: str | None
+    urgency: UrgencyLevel
+    month: str
+    model: str
+
+    @property
+    def agreed(self) -> bool:
+        """Whether the person chose what the model had put first."""
+        return self.label == self.department_model
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """The table, and what was done to it.
+
+    Attributes:
+        rows: in the order in which the complaints came.
+        masked: how many pieces of personal data were replaced, by kind.
+        restricted: complaints left out because their case is restricted.
+        erased: complaints left out because their patient was erased.
+    """
+
+    rows: tuple[FeedbackRow, ...]
+    masked: dict[Personal, int]
+    restricted: int
+    erased: int
+
+    def as_csv(self) -> str:
+        """The table as CSV (RFC 4180), UTF-8, with its heading."""
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in self.rows:
+            writer.writerow(
+                (
+                    _harmless(row.text),
+                    row.label,
+                    row.department_model or "",
+                    "yes" if row.agreed else "no",
+                    row.urgency.value,
+                    row.month,
+                    row.model,
+                )
+            )
+        return table.getvalue()
+
+
+def export(tx: Transaction, since: datetime | None = None, until: datetime | None = None) -> Feedback:
+    """Every complaint for which a person chose a department; the trail notes that it was exported.
+
+    Args:
+        tx: a `write` transaction.
+        since: from when on; None from the first.
+        until: up to when, exclusive; None to the last.
+    """
+    rows: list[FeedbackRow] = []
+    masked: Counter[Personal] = Counter()
+    restricted = erased = 0
+    for complaint, hidden in _chosen(tx, since, until):
+        if hidden:
+            restricted += 1
+            continue
+        if complaint.text is None:
+            erased += 1
+            continue
+        text = tx.open(complaint.patient_id, "complaints.text", complaint.id, complaint.text).decode()
+        clean, counts = without_identity(text, patients.person_of(tx, complaint.patient_id))
+        masked.update(counts)
+        rows.append(
+            FeedbackRow(
+                clean,
+                complaint.department_chosen or "",
+                complaint.department_model,
+                complaint.urgency,
+                f"{complaint.created_at:%Y-%m}",
+                complaint.bundle,
+            )
+        )
+    tx.audit(Action.FEEDBACK_EXPORTED, what="triage", rows=len(rows), restricted=restricted, erased=erased)
+    return Feedback(tuple(rows), dict(masked), restricted, erased)
+
+
+def without_identity(text: str, person: Person) -> tuple[str, Counter[Personal]]:
+    """A complaint without personal data, and how many pieces of which kind were replaced.
+
+    Args:
+        text: as the patient said it.
+        person: who the patient is.
+    """
+    found = mask(text)
+    counts = Counter(found.counts)
+    clean = found.text
+    if len(person.number) >= _SHORTEST_NUMBER:
+        pattern = rf"(?<!\w){re.escape(person.number)}(?!\w)"
+        clean, replaced = re.subn(pattern, Personal.TCKN.token, clean, flags=re.IGNORECASE)
+        counts[Personal.TCKN] += replaced
+    return _without_name(clean, person.name, counts), counts
+
+
+def _without_name(text: str, name: str, counts: Counter[Personal]) -> str:
+    """Every word that is a word of the patient's name, or one with an ending (`Ayşe'yi`), replaced."""
+    known = {word for word in fold_with_places(name)[0].split() if len(word) >= _SHORTEST_NAME}
+    if not known:
+        return text
+    folded, places = fold_with_places(text)
+    pieces: list[str] = []
+    done = 0
+    for start, end in _words(folded):
+        word_start, word_end = places[start], places[end - 1] + 1
+        if _is_name(folded[start:end], known) and not _within_token(text, word_start):
+            pieces += (text[done:word_start], Personal.NAME.token)
+            counts[Personal.NAME] += 1
+            done = word_end
+    return "".join((*pieces, text[done:]))
+
+
+def _is_name(word: str, known: set[str]) -> bool:
+    return any(
+        word == name or (word.startswith(name) and _ENDING.fullmatch(word[len(name) :]) is not None)
+        for name in known
+    )
+
+
+def _words(folded: str) -> Iterator[tuple[int, int]]:
+    start = None
+    for place, char in enumerate(f"{folded} "):
+        if char != " " and start is None:
+            start = place
+        elif char == " " and start is not None:
+            yield start, place
+            start = None
+
+
+def _within_token(text: str, place: int) -> bool:
+    return place > 0 and text[place - 1] == "["
+
+
+def _harmless(text: str) -> str:
+    """A text that a spreadsheet takes for a text: a formula begins with none of its signs (CWE-1236)."""
+    return f"'{text}" if text[:1] in "=+-@\t\r" else text
+
+
+def _chosen(
+    tx: Transaction, since: datetime | None, until: datetime | None
+) -> Iterator[tuple[Complaint, bool]]:
+    wanted = (
+        select(Complaint, Case.restricted)
+        .join(Case, Case.id == Complaint.case_id)
+        .where(Complaint.department_chosen.is_not(None))
+        .order_by(Complaint.id)
+    )
+    if since is not None:
+        wanted = wanted.where(Complaint.created_at >= since)
+    if until is not None:
+        wanted = wanted.where(Complaint.created_at < until)
+    for row in tx.session.execute(wanted.execution_options(yield_per=_AT_ONCE)):
+        yield row[0], row[1]

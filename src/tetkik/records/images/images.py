@@ -1,0 +1,293 @@
+"""Images: a row for each, and its file in the store under a name made of its content.
+
+stored = images.store(tx, patient_id, file)            # on the disk, sealed, before any row names it
+added = images.add_image(tx, case_id, stored, images.Described.of(radiograph, "chest.dcm"))
+with records.read(actor) as tx:
+image = images.see(tx, image_id)                    # or NotFound, Forbidden
+content = images.content(tx, image)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import IO, TYPE_CHECKING
+
+from sqlalchemy import select
+
+from tetkik.errors import NotFound
+from tetkik.records.database import Transaction
+from tetkik.records.files import StoredFile
+from tetkik.records.ids import is_id, new_id
+from tetkik.records.images.studies import study_for
+from tetkik.records.people.visibility import see as see_case
+from tetkik.records.reports.packing import from_bytes, to_bytes
+from tetkik.records.schema import Case, Image
+from tetkik.records.trail.chain import Action
+from tetkik.values import FileFormat, Identity, ImageTags, View
+
+if TYPE_CHECKING:
+    from tetkik.values import Radiograph
+
+_PLACE = "images.tags"
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What is kept of an image beside its file.
+
+    Attributes:
+        file_format: what it was read from.
+        rows: height in pixels.
+        columns: width in pixels.
+        spacing: millimetres between (rows, columns), where known.
+        view: the projection, where known.
+        identity: what the file says of its patient and study.
+        tags: what it says of how it was made.
+        name: that the sender gave the file; sealed, and never a path.
+    """
+
+    file_format: FileFormat
+    rows: int
+    columns: int
+    spacing: tuple[float, float] | None = None
+    view: View | None = None
+    identity: Identity = field(default_factory=Identity)
+    tags: ImageTags = field(default_factory=ImageTags)
+    name: str = field(default="", repr=False)
+
+    @classmethod
+    def of(cls, image: Radiograph, name: str = "") -> Described:
+        """What is kept of an image that was read."""
+        return cls(
+            image.file_format,
+            image.rows,
+            image.columns,
+            image.spacing,
+            image.view,
+            image.identity,
+            image.tags,
+            name,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """The row of an image: nothing in it names the patient.
+
+    Attributes:
+        id: of the image.
+        case_id: of its case.
+        study_id: of its study.
+        patient_id: whose.
+        file: its name in the store.
+        size: bytes of the file as it came.
+        file_format: what it was read from.
+        rows: height in pixels.
+        columns: width in pixels.
+        spacing: millimetres between (rows, columns), where known.
+        view: the projection, where known.
+        created_at: when it came.
+    """
+
+    id: str
+    case_id: str
+    study_id: str
+    patient_id: str
+    file: str
+    size: int
+    file_format: FileFormat
+    rows: int
+    columns: int
+    spacing: tuple[float, float] | None
+    view: View | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of an upload.
+
+    Attributes:
+        image: the row.
+        fresh: whether it is new; otherwise the same file was in the case before.
+    """
+
+    image: StoredImage
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is sealed into the row."""
+
+    described: Described
+    sha256: str
+
+
+def store(tx: Transaction, patient_id: str, content: IO[bytes]) -> StoredFile:
+    """Bring a file to the disk, sealed under its patient's key, before any row names it.
+
+    Raises:
+        NotFound: the patient was erased.
+        OSError: the disk is full or gone.
+    """
+    return tx.files.put(tx.key(patient_id), patient_id, content)
+
+
+def add_image(
+    tx: Transaction,
+    case_id: str,
+    file: StoredFile,
+    described: Described,
+    *,
+    confirmed: Sequence[str] = (),
+) -> Added:
+    """Put an image into a case; the same file twice in a case is one image.
+
+    Args:
+        tx: the transaction.
+        case_id: that the actor may open.
+        file: from `store`, for the patient of that case.
+        described: what is kept of it.
+        confirmed: what the file says of its patient otherwise than the record, and a person has confirmed.
+
+    Raises:
+        NotFound: no such case.
+        Forbidden: a case that the actor may not open.
+    """
+    case = see_case(tx, case_id)
+    known = tx.session.scalar(select(Image).where(Image.case_id == case_id, Image.file == file.name))
+    if known is not None:
+        return Added(_value(known), fresh=False)
+    row = _row(tx, case, file, described)
+    tx.session.add(row)
+    tx.session.flush()
+    tx.audit(
+        Action.IMAGE_UPLOADED,
+        case_id=case_id,
+        patient_id=case.patient_id,
+        object_id=row.id,
+        format=described.file_format,
+        size=file.size,
+        confirmed=",".join(confirmed) or None,
+    )
+    tx.announce("case", case_id)
+    return Added(_value(row), fresh=True)
+
+
+def _row(tx: Transaction, case: Case, file: StoredFile, described: Described) -> Image:
+    image_id = new_id()
+    kept = _Kept(replace(described, name=described.name[:_LONGEST_NAME]), file.sha256)
+    spacing = described.spacing
+    return Image(
+        id=image_id,
+        study_id=study_for(tx, case.id, case.patient_id, described.identity, described.tags),
+        case_id=case.id,
+        patient_id=case.patient_id,
+        file=file.name,
+        size=file.size,
+        file_format=described.file_format,
+        rows=described.rows,
+        columns=described.columns,
+        spacing=f"{spacing[0]:.7g},{spacing[1]:.7g}" if spacing else None,
+        view=described.view,
+        tags=tx.seal(case.patient_id, _PLACE, image_id, to_bytes(kept)),
+        created_at=tx.now,
+        created_by=tx.actor.user_id,
+    )
+
+
+def get(tx: Transaction, image_id: str) -> StoredImage:
+    """An image by its id, for the program itself; what a person asks for goes through `see`.
+
+    Raises:
+        NotFound: no such image.
+    """
+    row = tx.session.get(Image, image_id) if is_id(image_id) else None
+    if row is None:
+        raise NotFound("There is no such image; look at its case.")
+    return _value(row)
+
+
+def see(tx: Transaction, image_id: str) -> StoredImage:
+    """An image of a case that the actor may open.
+
+    Raises:
+        NotFound: no such image.
+        Forbidden: of a case that the actor may not open.
+    """
+    image = get(tx, image_id)
+    see_case(tx, image.case_id)
+    return image
+
+
+def of_case(tx: Transaction, case_id: str) -> tuple[StoredImage, ...]:
+    """The images of a case, in the order in which they came."""
+    rows = tx.session.scalars(select(Image).where(Image.case_id == case_id).order_by(Image.id))
+    return tuple(_value(row) for row in rows)
+
+
+def described(tx: Transaction, image: StoredImage) -> Described:
+    """What the file said of itself.
+
+    Raises:
+        NotFound: the patient was erased.
+    """
+    return _kept(tx, image).described
+
+
+def sha256_of(tx: Transaction, image: StoredImage) -> str:
+    """SHA-256 of the file as it came, hexadecimal.
+
+    Raises:
+        NotFound: the patient was erased.
+    """
+    return _kept(tx, image).sha256
+
+
+def content(tx: Transaction, image: StoredImage) -> bytes:
+    """The file as it came.
+
+    Raises:
+        NotFound: the patient was erased.
+        RecordsError: it is missing, cut short or altered.
+    """
+    return tx.files.get(tx.key(image.patient_id), image.file)
+
+
+def chunks(tx: Transaction, image: StoredImage) -> Iterator[bytes]:
+    """The same, a mebibyte at a time; the transaction may be over before the last.
+
+    Raises:
+        NotFound: the patient was erased.
+        RecordsError: it is missing, cut short or altered.
+    """
+    return tx.files.chunks(tx.key(image.patient_id), image.file)
+
+
+def _kept(tx: Transaction, image: StoredImage) -> _Kept:
+    sealed = tx.session.scalar(select(Image.tags).where(Image.id == image.id))
+    if sealed is None:
+        raise NotFound("The patient of this record was erased; nothing of it can be read any more.")
+    return from_bytes(_Kept, tx.open(image.patient_id, _PLACE, image.id, sealed))
+
+
+def _value(row: Image) -> StoredImage:
+    spacing = tuple(float(part) for part in row.spacing.split(",")) if row.spacing else None
+    return StoredImage(
+        row.id,
+        row.case_id,
+        row.study_id,
+        row.patient_id,
+        row.file,
+        row.size,
+        FileFormat(row.file_format),
+        row.rows,
+        row.columns,
+        (spacing[0], spacing[1]) if spacing else None,
+        View(row.view) if row.view else None,
+        row.created_at,
+    )

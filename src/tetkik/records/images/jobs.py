@@ -1,0 +1,255 @@
+"""Work that waits for a worker. A lease that runs out is work for the next one: nothing is lost in a crash.
+
+jobs.add(tx, JobKind.READ_IMAGE, image, priority)
+with records.write(SYSTEM) as tx:
+job = jobs.take(tx, worker, LEASE)                  # None where there is nothing to do
+with records.write(SYSTEM) as tx:
+...                                                 # the whole answer
+jobs.finish(tx, job)                                # Conflict where the lease was lost: all undone
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import func, or_, select
+
+from tetkik.errors import Conflict
+from tetkik.language import Sentence
+from tetkik.records.database import Transaction
+from tetkik.records.ids import new_id
+from tetkik.records.images.images import StoredImage
+from tetkik.records.schema import Job
+from tetkik.values import JobState, Priority
+
+ATTEMPTS = 3
+"""After so many that fail it is given up, and a person is told."""
+STARTS = 8
+"""After so many that the program did not survive it is given up, too."""
+LEASE = timedelta(minutes=1)
+"""How long others leave work alone whose worker gives no sign."""
+_REST = timedelta(seconds=5)
+_OPEN = Job.state.in_((JobState.QUEUED, JobState.RUNNING))
+
+
+class JobKind(StrEnum):
+    """What is to be done."""
+
+    READ_IMAGE = "read_image"
+    """Findings, heatmaps and draft of one image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A piece of work.
+
+    Attributes:
+        id: of the job.
+        kind: what is to be done.
+        case_id: for which case.
+        image_id: for which image.
+        model: that was asked for; None is that of the settings.
+        state: where it is.
+        attempts: how often it was begun.
+        worker: who has it; None where nobody has.
+        fault: of the last attempt.
+        created_at: since when it waits.
+        finished_at: when it was done or given up.
+    """
+
+    id: str
+    kind: JobKind
+    case_id: str
+    image_id: str
+    model: str | None
+    state: JobState
+    attempts: int
+    worker: str | None
+    fault: Sentence | None
+    created_at: datetime
+    finished_at: datetime | None
+
+    @property
+    def deadly(self) -> bool:
+        """Whether the program ended so often over it that it is better left alone."""
+        return self.attempts > STARTS
+
+
+def add(
+    tx: Transaction, kind: JobKind, image: StoredImage, priority: Priority, model: str | None = None
+) -> str:
+    """Let work wait; gives the id, or that of the same work which waits already."""
+    waiting = tx.session.scalar(
+        select(Job).where(Job.image_id == image.id, Job.kind == kind, Job.state == JobState.QUEUED)
+    )
+    if waiting is not None:
+        waiting.model = model
+        return waiting.id
+    job_id = new_id()
+    tx.session.add(
+        Job(
+            id=job_id,
+            kind=kind,
+            case_id=image.case_id,
+            image_id=image.id,
+            model=model,
+            state=JobState.QUEUED,
+            priority=priority,
+            attempts=0,
+            created_at=tx.now,
+        )
+    )
+    tx.session.flush()
+    tx.announce("job", image.case_id)
+    return job_id
+
+
+def take(tx: Transaction, worker: str, lease: timedelta = LEASE) -> Work | None:
+    """Take the most urgent work that nobody has; None where there is none.
+
+    Args:
+        tx: the transaction.
+        worker: who takes it.
+        lease: for how long, before another may.
+    """
+    row = tx.session.scalar(
+        select(Job)
+        .where(_OPEN, or_(Job.lease_until.is_(None), Job.lease_until <= tx.now))
+        .order_by(Job.priority, Job.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    if row is None:
+        return None
+    row.state, row.worker, row.lease_until = JobState.RUNNING, worker, tx.now + lease
+    row.started_at = tx.now
+    row.attempts += 1
+    tx.session.flush()
+    tx.announce("job", row.case_id)
+    return _value(row)
+
+
+def waiting(tx: Transaction) -> bool:
+    """Whether there is work that nobody has."""
+    ready = or_(Job.lease_until.is_(None), Job.lease_until <= tx.now)
+    return tx.session.scalar(select(Job.id).where(_OPEN, ready).limit(1)) is not None
+
+
+def renew(tx: Transaction, work: Work, lease: timedelta = LEASE) -> None:
+    """Keep work for longer.
+
+    Raises:
+        Conflict: somebody else has it by now.
+    """
+    _held(tx, work).lease_until = tx.now + lease
+
+
+def finish(tx: Transaction, work: Work) -> None:
+    """Say that work is done, in the transaction that keeps its answer.
+
+    Raises:
+        Conflict: somebody else has it by now; nothing of this answer is kept.
+    """
+    row = _held(tx, work)
+    row.state, row.finished_at, row.fault = JobState.DONE, tx.now, None
+    row.worker = row.lease_until = None
+    tx.announce("job", row.case_id)
+
+
+def fail(tx: Transaction, work: Work, fault: Sentence, *, for_good: bool = False) -> bool:
+    """Say that an attempt failed; gives whether the work was given up.
+
+    Args:
+        tx: the transaction.
+        work: what was tried.
+        fault: why, without a word about the patient.
+        for_good: whether another attempt would fail in the same way.
+
+    Raises:
+        Conflict: somebody else has it by now.
+    """
+    row = _held(tx, work)
+    over = for_good or row.attempts >= ATTEMPTS
+    row.fault, row.worker = _packed(fault), None
+    row.state = JobState.FAILED if over else JobState.QUEUED
+    row.lease_until = None if over else tx.now + _REST * 2**row.attempts
+    row.finished_at = tx.now if over else None
+    tx.announce("job", row.case_id)
+    return over
+
+
+def give_back(tx: Transaction, work: Work) -> None:
+    """Let another do what a worker that stops has begun; the attempt does not count.
+
+    Raises:
+        Conflict: somebody else has it by now.
+    """
+    row = _held(tx, work)
+    row.state, row.worker, row.lease_until = JobState.QUEUED, None, None
+    row.attempts -= 1
+
+
+def free_abandoned(tx: Transaction, lives: Callable[[str], bool]) -> int:
+    """Free the work of workers that are known to be dead before their leases run out; gives how much.
+
+    Args:
+        tx: the transaction.
+        lives: whether the worker of a name may live.
+    """
+    rows = tx.session.scalars(
+        select(Job).where(Job.state == JobState.RUNNING).with_for_update(skip_locked=True)
+    )
+    dead = [row for row in rows if row.worker is not None and not lives(row.worker)]
+    for row in dead:
+        row.state, row.worker, row.lease_until = JobState.QUEUED, None, None
+    return len(dead)
+
+
+def of_image(tx: Transaction, image_id: str) -> Work | None:
+    """The newest work about an image; None where there was never any."""
+    row = tx.session.scalar(select(Job).where(Job.image_id == image_id).order_by(Job.id.desc()).limit(1))
+    return _value(row) if row is not None else None
+
+
+def oldest_waiting(tx: Transaction) -> datetime | None:
+    """Since when the oldest work waits; None where nothing does."""
+    return tx.session.scalar(select(func.min(Job.created_at)).where(Job.state == JobState.QUEUED))
+
+
+def _held(tx: Transaction, work: Work) -> Job:
+    row = tx.session.get(Job, work.id, with_for_update=True)
+    if (
+        row is None
+        or row.state is not JobState.RUNNING
+        or (row.worker, row.attempts) != (work.worker, work.attempts)
+    ):
+        raise Conflict("Another worker has taken this work over; its answer counts.")
+    return row
+
+
+def _packed(fault: Sentence) -> str:
+    values = {
+        name: value if isinstance(value, int | float) else str(value) for name, value in fault.values.items()
+    }
+    packed = json.dumps([fault.template, values], ensure_ascii=False)
+    return packed if len(packed) <= 2000 else json.dumps([fault.template[:1500], {}])
+
+
+def _value(row: Job) -> Work:
+    return Work(
+        row.id,
+        JobKind(row.kind),
+        row.case_id,
+        row.image_id or "",
+        row.model,
+        row.state,
+        row.attempts,
+        row.worker,
+        Sentence(*json.loads(row.fault)) if row.fault else None,
+        row.created_at,
+        row.finished_at,
+    )

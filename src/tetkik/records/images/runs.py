@@ -1,0 +1,223 @@
+"""Runs: what a model said of an image, with every score, the bundle that said it, and its hash.
+
+run_id = runs.add_run(tx, image, answer)
+result = runs.result_of(tx, run_id)                     # this very FindingsResult
+run = runs.latest(tx, image_id)                         # None before any model has answered
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import aliased
+
+from tetkik.errors import NotFound
+from tetkik.records.database import Transaction
+from tetkik.records.ids import is_id, new_id
+from tetkik.records.images.images import StoredImage
+from tetkik.records.reports.packing import from_bytes, to_bytes
+from tetkik.records.schema import Image, Run, Score
+from tetkik.records.trail.chain import Action
+from tetkik.records.worklist import marks
+from tetkik.values import Capability, FindingsResult, Flaw, Route, RunState
+
+_PLACE = "runs.answer"
+_LOOKED_BACK = 20
+"""Earlier images that are looked at for one that can be compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRun:
+    """The row of a run.
+
+    Attributes:
+        id: of the run.
+        case_id: of the case.
+        image_id: of the image.
+        patient_id: whose.
+        bundle: id and version of the model.
+        bundle_sha256: of its manifest, which holds the hash of every file.
+        state: how it ended.
+        route: what kind of image it is; None where refused as neither, or failed.
+        flaws: what the quality gate found.
+        screen: calibrated probability that anything is abnormal; None where it cannot be told.
+        started_at: when it began.
+        finished_at: when it ended.
+    """
+
+    id: str
+    case_id: str
+    image_id: str
+    patient_id: str
+    bundle: str
+    bundle_sha256: str
+    state: RunState
+    route: Route | None
+    flaws: tuple[Flaw, ...]
+    screen: float | None
+    started_at: datetime
+    finished_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model said, and which one it was.
+
+    Attributes:
+        bundle: id and version.
+        bundle_sha256: of its manifest.
+        started_at: when it began.
+        result: None where it failed.
+    """
+
+    bundle: str
+    bundle_sha256: str
+    started_at: datetime
+    result: FindingsResult | None
+
+    @property
+    def state(self) -> RunState:
+        """How it ended."""
+        if self.result is None:
+            return RunState.FAILED
+        return RunState.DONE if self.result.suitable else RunState.REFUSED
+
+
+def add_run(tx: Transaction, image: StoredImage, answer: Answer) -> str:
+    """Keep what a model said of an image; gives the id.
+
+    Raises:
+        NotFound: the patient was erased.
+    """
+    run_id, result = new_id(), answer.result
+    tx.session.add(
+        Run(
+            id=run_id,
+            case_id=image.case_id,
+            image_id=image.id,
+            patient_id=image.patient_id,
+            capability=Capability.FINDINGS,
+            bundle=answer.bundle[:120],
+            bundle_sha256=answer.bundle_sha256,
+            state=answer.state,
+            answer=_sealed(tx, image, run_id, result) if result is not None else None,
+            route=result.route if result is not None else None,
+            flaws=",".join(result.flaws) if result is not None else "",
+            screen=result.screen if result is not None else None,
+            started_at=answer.started_at,
+            finished_at=tx.now,
+        )
+    )
+    tx.session.flush()
+    if result is not None:
+        tx.session.add_all(_scores(run_id, result))
+    marks.refresh(tx, image.case_id)
+    action = Action.MODEL_FAILED if result is None else Action.MODEL_RAN
+    tx.audit(
+        action,
+        case_id=image.case_id,
+        patient_id=image.patient_id,
+        object_id=image.id,
+        run=run_id,
+        bundle=answer.bundle,
+        bundle_sha256=answer.bundle_sha256,
+        state=answer.state,
+    )
+    return run_id
+
+
+def _sealed(tx: Transaction, image: StoredImage, run_id: str, result: FindingsResult) -> bytes:
+    return tx.seal(image.patient_id, _PLACE, run_id, to_bytes(result))
+
+
+def _scores(run_id: str, result: FindingsResult) -> list[Score]:
+    return [
+        Score(
+            run_id=run_id,
+            label=finding.label,
+            score=finding.score,
+            probability=finding.probability,
+            threshold=finding.threshold,
+            positive=finding.positive,
+        )
+        for finding in result.findings
+        if finding.assessed
+    ]
+
+
+def get(tx: Transaction, run_id: str) -> ModelRun:
+    """A run by its id.
+
+    Raises:
+        NotFound: no such run.
+    """
+    row = tx.session.get(Run, run_id) if is_id(run_id) else None
+    if row is None:
+        raise NotFound("There is no such run of a model; look at its image.")
+    return _value(row)
+
+
+def result_of(tx: Transaction, run_id: str) -> FindingsResult:
+    """What the model said, exactly.
+
+    Raises:
+        NotFound: no such run, it failed, or the patient was erased.
+    """
+    row = tx.session.get(Run, run_id) if is_id(run_id) else None
+    if row is None or row.answer is None:
+        raise NotFound("There is no answer of a model here; see whether the run failed.")
+    return from_bytes(FindingsResult, tx.open(row.patient_id, _PLACE, row.id, row.answer))
+
+
+def of_image(tx: Transaction, image_id: str) -> tuple[ModelRun, ...]:
+    """The runs over an image, newest first."""
+    rows = tx.session.scalars(select(Run).where(Run.image_id == image_id).order_by(Run.id.desc()))
+    return tuple(_value(row) for row in rows)
+
+
+def latest(tx: Transaction, image_id: str) -> ModelRun | None:
+    """The newest run over an image; None before any."""
+    row = tx.session.scalar(select(Run).where(Run.image_id == image_id).order_by(Run.id.desc()).limit(1))
+    return _value(row) if row is not None else None
+
+
+def earlier(tx: Transaction, image: StoredImage) -> tuple[ModelRun, ...]:
+    """The newest run over each earlier image of the same patient's other cases, newest image first.
+
+    Refused and failed runs are left out: they say nothing to compare with.
+    """
+    newer = aliased(Run)
+    later = select(newer.id).where(newer.image_id == Run.image_id, newer.id > Run.id).exists()
+    rows = tx.session.scalars(
+        select(Run)
+        .join(Image, Image.id == Run.image_id)
+        .where(
+            Run.patient_id == image.patient_id,
+            Run.case_id != image.case_id,
+            Run.state == RunState.DONE,
+            Image.id < image.id,
+            ~later,
+        )
+        .order_by(Image.id.desc())
+        .limit(_LOOKED_BACK)
+    )
+    return tuple(_value(row) for row in rows)
+
+
+def _value(row: Run) -> ModelRun:
+    return ModelRun(
+        row.id,
+        row.case_id,
+        row.image_id,
+        row.patient_id,
+        row.bundle,
+        row.bundle_sha256,
+        row.state,
+        Route(row.route) if row.route else None,
+        tuple(Flaw(flaw) for flaw in row.flaws.split(",") if flaw),
+        row.screen,
+        row.started_at,
+        row.finished_at,
+    )

@@ -1,0 +1,70 @@
+"""Studies: the images that were made together."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from tetkik.records.database import Transaction
+from tetkik.records.ids import new_id
+from tetkik.records.schema import Study
+from tetkik.records.worklist import marks
+from tetkik.values import Identity, ImageTags
+
+_PLACE = "studies.tags"
+
+
+def study_for(tx: Transaction, case_id: str, patient_id: str, identity: Identity, tags: ImageTags) -> str:
+    """The study of a case that an image belongs to, opened where there is none; gives its id.
+
+    Images with a Study Instance UID stand with their like; those without one (PNG, JPEG, TIFF) stand
+    together.
+
+    Args:
+        tx: the transaction.
+        case_id: of the case.
+        patient_id: whose.
+        identity: what the file says of the study.
+        tags: what it says of how the image was made.
+    """
+    digest = tx.vault.digest("study", identity.study_uid) if identity.study_uid else None
+    known = tx.session.scalar(
+        select(Study.id).where(Study.case_id == case_id, Study.uid_digest == digest)
+        if digest is not None
+        else select(Study.id).where(Study.case_id == case_id, Study.uid_digest.is_(None))
+    )
+    if known is not None:
+        return known
+    study_id = new_id()
+    said = {
+        "study_uid": identity.study_uid,
+        "accession": identity.accession,
+        "study_date": identity.study_date,
+        "description": tags.description,
+    }
+    tx.session.add(
+        Study(
+            id=study_id,
+            case_id=case_id,
+            patient_id=patient_id,
+            uid_digest=digest,
+            accession_digest=(
+                tx.vault.digest("accession", identity.accession) if identity.accession else None
+            ),
+            tags=tx.seal_json(patient_id, _PLACE, study_id, said),
+            modality=tags.modality[:16] if tags.modality else None,
+            created_at=tx.now,
+        )
+    )
+    tx.session.flush()
+    marks.refresh(tx, case_id)
+    return study_id
+
+
+def case_of_study(tx: Transaction, patient_id: str, study_uid: str) -> str | None:
+    """The newest case of a patient that holds a study already."""
+    return tx.session.scalar(
+        select(Study.case_id)
+        .where(Study.patient_id == patient_id, Study.uid_digest == tx.vault.digest("study", study_uid))
+        .order_by(Study.id.desc())
+        .limit(1)
+    )

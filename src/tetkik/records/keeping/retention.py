@@ -1,0 +1,181 @@
+"""What is over goes: erasures that are due, closed cases without a report, what passes within a day."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Select, delete, func, select
+
+from tetkik.records.database import Records, Transaction
+from tetkik.records.keeping import ledger
+from tetkik.records.keeping.emptying import Kept, empty
+from tetkik.records.keeping.erasure import Ground, erase, erase_again, forget_pages
+from tetkik.records.schema import (
+    Blob,
+    BrowserSession,
+    Case,
+    Event,
+    IdempotentRequest,
+    Image,
+    Invite,
+    Note,
+    Patient,
+    ReportVersion,
+)
+from tetkik.records.trail.chain import Action
+from tetkik.values import SYSTEM, Actor, CaseState
+
+_DAY = timedelta(days=1)
+_INVITE = timedelta(days=30)
+_NOTE = "last retention"
+_YOUNG = 24 * 3600
+"""Seconds for which a file may lie without a row: its row is perhaps still to be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How long what is kept.
+
+    Attributes:
+        report_years: signed reports of a patient who asked for erasure.
+        closed_days: closed cases without a signed report; 0 keeps them.
+    """
+
+    report_years: int
+    closed_days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What went.
+
+    Attributes:
+        erased: patients whose erasure was due.
+        erased_again: patients whom a restored backup had brought back.
+        cases: closed cases without a report.
+        sessions: of browsers that were over.
+        passing: events, answers to repeated requests, links that nobody used.
+        files: stored files that no row named.
+    """
+
+    erased: int
+    erased_again: int
+    cases: int
+    sessions: int
+    passing: int
+    files: int
+
+
+def apply(records: Records, terms: Terms, *, actor: Actor = SYSTEM) -> Applied:
+    """Do everything that is due, each patient and case in a transaction of their own.
+
+    Args:
+        records: of the house.
+        terms: how long what is kept.
+        actor: who does it.
+    """
+    known = ledger.erased(ledger.content(records.folder), records.vault)
+    again = erase_again(records, known, years=terms.report_years, actor=actor)
+    erased = 0
+    for patient_id in _due(records):
+        erase(records, patient_id, Ground.RETENTION, years=0, actor=actor)
+        erased += 1
+    cases = sum(1 for case_id in _closed(records, terms) if _empty_case(records, case_id, actor))
+    with records.write(actor) as tx:
+        sessions, passing = _forget_passing(tx)
+    done = Applied(erased, again, cases, sessions, passing, sweep(records))
+    with records.write(actor) as tx:
+        _note(tx)
+        tx.audit(Action.RETENTION_APPLIED, **asdict(done))
+    forget_pages(records)
+    return done
+
+
+def is_due(records: Records) -> bool:
+    """Whether a day has passed since it was last applied."""
+    with records.read() as tx:
+        note = tx.session.get(Note, _NOTE)
+        return note is None or tx.now - datetime.fromisoformat(note.value) >= _DAY
+
+
+def sweep(records: Records) -> int:
+    """Remove stored files that no row names, and parts of files that were never finished; gives how many."""
+    with records.read() as tx:
+        named = {*tx.session.scalars(select(Image.file)), *tx.session.scalars(select(Blob.file))}
+    before = time.time() - _YOUNG
+    store = records.files
+    old = [store.path(name) for name in store.names() if name not in named]
+    old += [path for path in store.temporary.iterdir() if path.is_file()]
+    going = [path for path in old if path.stat().st_mtime < before]
+    for path in going:
+        path.unlink(missing_ok=True)
+    return len(going)
+
+
+def _due(records: Records) -> list[str]:
+    with records.read() as tx:
+        wanted = select(Patient.id).where(Patient.key.is_not(None), Patient.erase_after <= tx.now)
+        return list(tx.session.scalars(wanted))
+
+
+def _closed(records: Records, terms: Terms) -> Iterator[str]:
+    if not terms.closed_days:
+        return
+    with records.read() as tx:
+        before = tx.now - timedelta(days=terms.closed_days)
+        found: list[str] = list(tx.session.scalars(_closed_before(before)))
+    yield from found
+
+
+def _closed_before(moment: datetime) -> Select[str]:
+    signed = select(ReportVersion.case_id)
+    return select(Case.id).where(
+        Case.state == CaseState.CLOSED,
+        Case.emptied_at.is_(None),
+        Case.updated_at < moment,
+        Case.id.not_in(signed),
+    )
+
+
+def _empty_case(records: Records, case_id: str, actor: Actor) -> bool:
+    """Empty a case; a patient who has no other one is erased."""
+    with records.write(actor) as tx:
+        case = tx.session.scalar(select(Case).where(Case.id == case_id).with_for_update())
+        if case is None or case.state is not CaseState.CLOSED or case.emptied_at is not None:
+            return False
+        patient_id = case.patient_id
+        files = empty(tx, patient_id, [case_id], Kept())
+        tx.audit(Action.RETENTION_APPLIED, case_id=case_id, patient_id=patient_id, files=len(files))
+        others = tx.session.scalar(
+            select(func.count())
+            .select_from(Case)
+            .where(Case.patient_id == patient_id, Case.emptied_at.is_(None))
+        )
+    for name in files:
+        records.files.remove(name)
+    if not others:
+        erase(records, patient_id, Ground.RETENTION, years=0, actor=actor)
+    return True
+
+
+def _forget_passing(tx: Transaction) -> tuple[int, int]:
+    sessions = tx.session.execute(delete(BrowserSession).where(BrowserSession.expires_at < tx.now))
+    passing = 0
+    for statement in (
+        delete(Event).where(Event.at < tx.now - _DAY),
+        delete(IdempotentRequest).where(IdempotentRequest.at < tx.now - _DAY),
+        delete(Invite).where(Invite.expires_at < tx.now - _INVITE),
+    ):
+        passing += tx.session.execute(statement).rowcount  # type: ignore[attr-defined]
+    return sessions.rowcount, passing  # type: ignore[attr-defined]
+
+
+def _note(tx: Transaction) -> None:
+    note = tx.session.get(Note, _NOTE)
+    if note is None:
+        tx.session.add(Note(key=_NOTE, value=tx.now.isoformat()))
+    else:
+        note.value = tx.now.isoformat()

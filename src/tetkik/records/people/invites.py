@@ -1,0 +1,133 @@
+"""One-time links: the first administrator, a new colleague, a forgotten password. Only digests are stored."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select
+
+from tetkik.errors import NotFound
+from tetkik.records.database import Transaction
+from tetkik.records.people import users
+from tetkik.records.people.users import Profile, roles_of
+from tetkik.records.schema import Invite, User
+from tetkik.records.trail.chain import Action
+from tetkik.values import Role
+
+VALID = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What a link opens.
+
+    Attributes:
+        user_id: whose password it sets; None where it creates the user.
+        login: theirs; empty where it is still to be chosen.
+        name: theirs; empty where it is still to be given.
+        roles: that the user has, or will have.
+        expires_at: when it ends.
+    """
+
+    user_id: str | None
+    login: str
+    name: str
+    roles: frozenset[Role]
+    expires_at: datetime
+
+
+def invite(tx: Transaction, user_id: str) -> str:
+    """A link's token that lets a user choose a password; older ones of theirs are void.
+
+    Raises:
+        NotFound: no such user.
+    """
+    user = users.row_of(tx, user_id)
+    tx.session.execute(delete(Invite).where(Invite.user_id == user_id, Invite.used_at.is_(None)))
+    return _issue(tx, user.roles, user_id)
+
+
+def first_start(tx: Transaction) -> str | None:
+    """A link's token that creates the administrator; None where the house has one already."""
+    if users.administrators(tx) > 0:
+        return None
+    tx.session.execute(delete(Invite).where(Invite.user_id.is_(None), Invite.used_at.is_(None)))
+    return _issue(tx, Role.ADMINISTRATOR.value, None)
+
+
+def _issue(tx: Transaction, roles: str, user_id: str | None) -> str:
+    token = secrets.token_urlsafe(32)
+    tx.session.add(
+        Invite(
+            digest=_digest(token),
+            roles=roles,
+            user_id=user_id,
+            created_at=tx.now,
+            expires_at=tx.now + VALID,
+        )
+    )
+    tx.audit(Action.INVITED, object_id=user_id, given=roles)
+    return token
+
+
+def look(tx: Transaction, token: str) -> Invitation:
+    """What a link opens, without using it.
+
+    Raises:
+        NotFound: no such link, or it was used, or its time is over.
+    """
+    invite = _valid(tx, token)
+    user = tx.session.get(User, invite.user_id) if invite.user_id is not None else None
+    return Invitation(
+        invite.user_id,
+        user.login if user else "",
+        user.name if user else "",
+        roles_of(invite.roles),
+        invite.expires_at,
+    )
+
+
+def accept(
+    tx: Transaction, token: str, password: str, *, login: str = "", name: str = "", house: str = ""
+) -> str:
+    """Use a link: set the password, or create the user; gives the user's id.
+
+    Args:
+        tx: the transaction.
+        token: of the link.
+        password: as typed.
+        login: of a user who is created.
+        name: of a user who is created.
+        house: the name of the house, which is no password.
+
+    Raises:
+        NotFound: no such link, or it was used, or its time is over.
+        InputError: a weak password, a login that cannot be.
+        Conflict: the login is taken.
+    """
+    invite = _valid(tx, token)
+    invite.used_at = tx.now
+    user_id = invite.user_id
+    if user_id is None:
+        user_id = users.create(tx, login, Profile(name, roles_of(invite.roles)))
+    users.set_password(tx, user_id, password, house)
+    return user_id
+
+
+def _valid(tx: Transaction, token: str) -> Invite:
+    found = tx.session.scalar(
+        select(Invite)
+        .where(Invite.digest == _digest(token), Invite.used_at.is_(None), Invite.expires_at > tx.now)
+        .with_for_update()
+    )
+    user = tx.session.get(User, found.user_id) if found is not None and found.user_id else None
+    if found is None or (user is not None and user.disabled_at is not None):
+        raise NotFound("This link is over or was used already; ask the administrator for a new one.")
+    return found
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,111 @@
+"""Passkeys: what a WebAuthn credential leaves with the house, a public key and a counter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+
+from tetkik.errors import Conflict, InputError, NotFound
+from tetkik.records.database import Transaction
+from tetkik.records.ids import is_id, new_id
+from tetkik.records.schema import Passkey
+from tetkik.records.trail.chain import Action
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPasskey:
+    """One passkey.
+
+    Attributes:
+        id: of the row.
+        user_id: whose.
+        credential_id: what the authenticator calls it.
+        public_key: in COSE.
+        sign_count: of its last use; 0 where the authenticator does not count.
+        name: that its person gave.
+        created_at: when it was added.
+        used_at: None before the first use.
+    """
+
+    id: str
+    user_id: str
+    credential_id: bytes
+    public_key: bytes
+    sign_count: int
+    name: str
+    created_at: datetime
+    used_at: datetime | None
+
+
+def add(tx: Transaction, name: str, credential_id: bytes, public_key: bytes, sign_count: int) -> str:
+    """Keep a passkey of the actor; gives the row's id.
+
+    Raises:
+        InputError: no name, or too long a one.
+        Conflict: it is known already.
+    """
+    name = name.strip()
+    if not name or len(name) > 60:
+        raise InputError("A passkey needs a name of at most 60 characters; give one.")
+    if find(tx, credential_id) is not None:
+        raise Conflict("This passkey is known already; nothing was added.")
+    row = Passkey(
+        id=new_id(),
+        user_id=tx.actor.user_id,
+        credential_id=credential_id,
+        public_key=public_key,
+        sign_count=sign_count,
+        name=name,
+        created_at=tx.now,
+    )
+    tx.session.add(row)
+    tx.session.flush()
+    tx.audit(Action.PASSKEY_ADDED, object_id=row.id)
+    return row.id
+
+
+def remove(tx: Transaction, passkey_id: str) -> None:
+    """Forget one of the actor's passkeys.
+
+    Raises:
+        NotFound: no such passkey of theirs.
+    """
+    row = tx.session.get(Passkey, passkey_id) if is_id(passkey_id) else None
+    if row is None or row.user_id != tx.actor.user_id:
+        raise NotFound("There is no such passkey; look for it in your account.")
+    tx.session.delete(row)
+    tx.audit(Action.PASSKEY_REMOVED, object_id=passkey_id)
+
+
+def of_user(tx: Transaction, user_id: str) -> list[KnownPasskey]:
+    """The passkeys of a user, the first one first."""
+    rows = tx.session.scalars(select(Passkey).where(Passkey.user_id == user_id).order_by(Passkey.id))
+    return [_known(row) for row in rows]
+
+
+def find(tx: Transaction, credential_id: bytes) -> KnownPasskey | None:
+    """The passkey that an authenticator calls so."""
+    row = tx.session.scalar(select(Passkey).where(Passkey.credential_id == credential_id))
+    return None if row is None else _known(row)
+
+
+def used(tx: Transaction, passkey_id: str, sign_count: int) -> None:
+    """Note a use and its counter."""
+    row = tx.session.get(Passkey, passkey_id)
+    if row is not None:
+        row.sign_count, row.used_at = sign_count, tx.now
+
+
+def _known(row: Passkey) -> KnownPasskey:
+    return KnownPasskey(
+        row.id,
+        row.user_id,
+        row.credential_id,
+        row.public_key,
+        row.sign_count,
+        row.name,
+        row.created_at,
+        row.used_at,
+    )

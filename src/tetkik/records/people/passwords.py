@@ -1,0 +1,112 @@
+"""Passwords: argon2id, and which ones are refused.
+
+Length and a list decide, never a rule of composition (NIST SP 800-63B, 3.1.1.2); the parameters of argon2id
+are those of the OWASP Password Storage Cheat Sheet.
+"""
+
+from __future__ import annotations
+
+import secrets
+import unicodedata
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
+from threading import BoundedSemaphore
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from tetkik.errors import InputError
+from tetkik.turkish import fold
+
+SHORTEST = 12
+LONGEST = 256
+"""Characters; longer ones only cost time."""
+_REST = 6
+"""What has to be left of a password once everything well-known is taken out of it."""
+_DIFFERENT = 5
+_AT_ONCE = BoundedSemaphore(4)
+"""Each takes 19 MiB: many who knock at once wait for each other."""
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+
+
+def hashed(password: str) -> str:
+    """The argon2id hash of a password, with its parameters and a fresh salt."""
+    with _AT_ONCE:
+        return _HASHER.hash(_normal(password))
+
+
+def matches(password: str, known: str | None) -> bool:
+    """Whether `password` is the one that was hashed.
+
+    Without a hash one is computed all the same: an unknown user takes as long as a known one.
+    """
+    decoy = _decoy()
+    try:
+        with _AT_ONCE:
+            return _HASHER.verify(known or decoy, _normal(password)) and known is not None
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def is_outdated(known: str) -> bool:
+    """Whether a hash was made with other parameters than today's."""
+    return _HASHER.check_needs_rehash(known)
+
+
+def refuse_weak(password: str, own: Iterable[str] = ()) -> None:
+    """Refuse a password that is short or easily guessed.
+
+    Args:
+        password: as typed.
+        own: the login and name of the person, the name of the house.
+
+    Raises:
+        InputError: with what is wrong with it; never the password.
+    """
+    if len(password) < SHORTEST:
+        raise InputError(
+            "The password is too short; take at least {least} characters, such as four words of your own.",
+            least=SHORTEST,
+        )
+    if len(password) > LONGEST:
+        raise InputError(
+            "The password is too long; take at most {most} characters.",
+            most=LONGEST,
+        )
+    if _is_guessable(password, own):
+        raise InputError(
+            "The password is easily guessed (a common one, your name, the house's name, or one character "
+            "again and again); take four words of your own."
+        )
+
+
+def _is_guessable(password: str, own: Iterable[str]) -> bool:
+    rest = _plain(password)
+    if len(set(rest)) < _DIFFERENT:
+        return True
+    words = {_plain(part) for name in own for part in (name, *name.split())}
+    known = sorted({word for word in words if len(word) >= 3} | _common(), key=len, reverse=True)
+    for word in known:
+        rest = rest.replace(word, "")
+    return len(rest) < _REST
+
+
+def _plain(text: str) -> str:
+    return "".join(fold(text).split())
+
+
+def _normal(password: str) -> str:
+    # The same word typed on another keyboard may come in another form of Unicode.
+    return unicodedata.normalize("NFKC", password)
+
+
+@cache
+def _common() -> frozenset[str]:
+    words = resources.files("tetkik.records.people").joinpath("common_passwords.txt").read_text("utf-8")
+    return frozenset(_plain(word) for word in words.splitlines() if word and not word.startswith("#"))
+
+
+@cache
+def _decoy() -> str:
+    return hashed(secrets.token_urlsafe(16))

@@ -1,0 +1,235 @@
+"""Signed-in browsers: kept in the database under the hash of their cookie.
+
+A session ends after a while without a request, at its absolute end, or when somebody ends it; a locked one
+shows nothing before its person has proved themselves again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select
+
+from tetkik.errors import NotFound, NotSignedIn
+from tetkik.records.database import Records, Transaction
+from tetkik.records.people.users import departments_of, roles_of
+from tetkik.records.schema import BrowserSession, User
+from tetkik.records.trail.chain import Action
+from tetkik.values import Actor, Method, permissions_of
+
+ABSOLUTE = timedelta(hours=12)
+IDLE = timedelta(minutes=30)
+_NOTED = timedelta(minutes=1)
+"""How often at most `seen_at` is written."""
+_AGENT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A session that goes on.
+
+    Attributes:
+        actor: whose it is.
+        csrf: the token that its requests carry.
+        language: that the person chose; None for the house's.
+        theme: that the person chose; None for the system's.
+        locked: whether the screen is locked: nothing is to be shown.
+        must_change: whether the password is to be changed before anything else.
+    """
+
+    actor: Actor
+    csrf: str
+    language: str | None
+    theme: str | None
+    locked: bool = False
+    must_change: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A signed-in browser, as its person sees it in their list.
+
+    Attributes:
+        id: of the row.
+        method: how they signed in.
+        address: from where.
+        agent: what the browser calls itself.
+        created_at: when it began.
+        seen_at: its last request, to the minute.
+        locked: whether its screen is locked.
+    """
+
+    id: str
+    method: Method
+    address: str | None
+    agent: str
+    created_at: datetime
+    seen_at: datetime
+    locked: bool
+
+
+def begin(
+    tx: Transaction, user_id: str, method: Method, *, agent: str = "", lasting: timedelta = ABSOLUTE
+) -> str:
+    """Open a session; gives the cookie's value, which nothing else keeps.
+
+    Args:
+        tx: the transaction; the address is its actor's.
+        user_id: whose.
+        method: how they proved it.
+        agent: what the browser calls itself.
+        lasting: until its absolute end.
+    """
+    cookie = secrets.token_urlsafe(32)
+    tx.session.add(
+        BrowserSession(
+            id=_digest(cookie),
+            user_id=user_id,
+            method=method,
+            csrf=secrets.token_urlsafe(24),
+            created_at=tx.now,
+            seen_at=tx.now,
+            expires_at=tx.now + lasting,
+            address=tx.actor.address,
+            agent=agent[:_AGENT],
+        )
+    )
+    return cookie
+
+
+def resume(
+    records: Records, cookie: str, *, address: str | None, request_id: str | None, idle: timedelta = IDLE
+) -> Resumed:
+    """Go on with a session.
+
+    Args:
+        records: of the house.
+        cookie: its value.
+        address: of the network peer.
+        request_id: of the request.
+        idle: how long it may rest.
+
+    Raises:
+        NotSignedIn: no such session, or it is over.
+    """
+    with records.read() as tx:
+        session = tx.session.get(BrowserSession, _digest(cookie))
+        user = tx.session.get(User, session.user_id) if session is not None else None
+        if (
+            session is None
+            or user is None
+            or user.disabled_at is not None
+            or session.expires_at <= tx.now
+            or session.seen_at + idle <= tx.now
+        ):
+            raise NotSignedIn("The session is over; sign in again.")
+        roles = roles_of(user.roles)
+        actor = Actor(
+            user.id,
+            user.name,
+            roles,
+            permissions_of(roles),
+            departments_of(user.departments),
+            session.id,
+            session.method,
+            address,
+            request_id,
+        )
+        found = Resumed(actor, session.csrf, user.language, user.theme, session.locked, user.must_change)
+        unnoted = tx.now - session.seen_at >= _NOTED
+    if unnoted:
+        _note(records, actor)
+    return found
+
+
+def _note(records: Records, actor: Actor) -> None:
+    with records.write(actor) as tx:
+        session = tx.session.get(BrowserSession, actor.session_id)
+        if session is not None:
+            session.seen_at = tx.now
+
+
+def end(tx: Transaction) -> None:
+    """Sign the actor's own session out."""
+    tx.session.execute(delete(BrowserSession).where(BrowserSession.id == tx.actor.session_id))
+    tx.audit(Action.SIGN_OUT)
+
+
+def replace(tx: Transaction, before: Actor) -> None:
+    """End the session that a browser had before it signed in anew: its id opens nothing any more."""
+    tx.session.execute(delete(BrowserSession).where(BrowserSession.id == before.session_id))
+
+
+def end_one(tx: Transaction, session_id: str) -> None:
+    """End one of the actor's sessions.
+
+    Raises:
+        NotFound: no such session of theirs.
+    """
+    session = tx.session.get(BrowserSession, session_id)
+    if session is None or session.user_id != tx.actor.user_id:
+        raise NotFound("There is no such session; it may be over already.")
+    tx.session.delete(session)
+    tx.audit(Action.SIGN_OUT, object_id=tx.actor.user_id, elsewhere=True)
+
+
+def end_all(tx: Transaction) -> None:
+    """Sign the actor out in every browser."""
+    tx.session.execute(delete(BrowserSession).where(BrowserSession.user_id == tx.actor.user_id))
+    tx.audit(Action.SIGN_OUT, everywhere=True)
+
+
+def lock(tx: Transaction) -> None:
+    """Lock the screen of the actor's session."""
+    session = tx.session.get(BrowserSession, tx.actor.session_id)
+    if session is not None and not session.locked:
+        session.locked = True
+        tx.audit(Action.SCREEN_LOCKED)
+
+
+def unlock(tx: Transaction, method: Method) -> None:
+    """Open the screen again, after the actor proved themselves.
+
+    Args:
+        tx: the transaction.
+        method: how they did.
+    """
+    session = tx.session.get(BrowserSession, tx.actor.session_id)
+    if session is not None:
+        session.locked = False
+        tx.audit(Action.SCREEN_UNLOCKED, by=method.value)
+
+
+def is_fresh(tx: Transaction, within: timedelta) -> bool:
+    """Whether the actor signed in only just now."""
+    session = tx.session.get(BrowserSession, tx.actor.session_id)
+    return session is not None and tx.now - session.created_at < within
+
+
+def of_actor(tx: Transaction, idle: timedelta = IDLE) -> list[OpenSession]:
+    """The actor's sessions that go on, the latest first."""
+    found = tx.session.scalars(
+        select(BrowserSession)
+        .where(
+            BrowserSession.user_id == tx.actor.user_id,
+            BrowserSession.expires_at > tx.now,
+            BrowserSession.seen_at > tx.now - idle,
+        )
+        .order_by(BrowserSession.seen_at.desc())
+    )
+    return [
+        OpenSession(row.id, row.method, row.address, row.agent or "", row.created_at, row.seen_at, row.locked)
+        for row in found
+    ]
+
+
+def forget_old(tx: Transaction) -> None:
+    """Remove the rows of sessions that are over."""
+    tx.session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= tx.now))
+
+
+def _digest(cookie: str) -> str:
+    return hashlib.sha256(cookie.encode()).hexdigest()

@@ -1,0 +1,86 @@
+"""Whoever comes by single sign-on: joined to a user by issuer and subject, and by nothing else.
+
+A login or an e-mail address may be given to somebody else one day; issuer and subject may not (OpenID Connect
+Core 1.0, 5.7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from sqlalchemy import select
+
+from tetkik.errors import Forbidden, InputError
+from tetkik.records.database import Transaction
+from tetkik.records.people import users
+from tetkik.records.people.users import Profile, folded_login
+from tetkik.records.schema import User
+from tetkik.values import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What the identity provider says of a person.
+
+    Attributes:
+        issuer: who says so.
+        subject: the person, for ever.
+        login: that a new user gets, if it is free.
+        name: in full.
+        roles: of the person's groups.
+    """
+
+    issuer: str
+    subject: str
+    login: str
+    name: str
+    roles: frozenset[Role]
+
+
+def arrive(tx: Transaction, arrival: Arrival) -> User:
+    """The user that a person is; made at the first arrival, and given the roles of their groups at each.
+
+    Raises:
+        Forbidden: none of the groups has a role here, or the account is closed.
+    """
+    if not arrival.roles:
+        raise Forbidden("None of your groups has a role in this house; ask the administrator.")
+    user = tx.session.scalar(
+        select(User).where(User.oidc_issuer == arrival.issuer, User.oidc_subject == arrival.subject)
+    )
+    if user is None:
+        return _newcomer(tx, arrival)
+    if user.disabled_at is not None:
+        raise Forbidden("Your account here is closed; ask the administrator.")
+    profile = users.get(tx, user.id).profile
+    last = Role.ADMINISTRATOR in profile.roles and users.administrators(tx) == 1
+    roles = arrival.roles | {Role.ADMINISTRATOR} if last else arrival.roles
+    if profile.roles != roles:
+        users.change(tx, user.id, replace(profile, roles=roles))
+    return user
+
+
+def _newcomer(tx: Transaction, arrival: Arrival) -> User:
+    name = arrival.name.strip()[:120] or arrival.login
+    user_id = users.create(tx, _free_login(tx, arrival), Profile(name, arrival.roles))
+    user = users.row_of(tx, user_id)
+    user.oidc_issuer, user.oidc_subject = arrival.issuer, arrival.subject
+    return user
+
+
+def _free_login(tx: Transaction, arrival: Arrival) -> str:
+    for login in _logins(arrival):
+        if tx.session.scalar(select(User.id).where(User.login == login)) is None:
+            return login
+    raise Forbidden("No login could be made for you here; ask the administrator.")
+
+
+def _logins(arrival: Arrival) -> Iterator[str]:
+    try:
+        wished = folded_login(arrival.login[:60])
+    except InputError:
+        wished = "user"
+    yield wished
+    for number in range(2, 100):
+        yield f"{wished}-{number}"

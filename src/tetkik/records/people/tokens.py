@@ -1,0 +1,169 @@
+"""Tokens for programs: part of their owner's permissions, for a time, kept as digests."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from tetkik.errors import Forbidden, InputError, NotFound, NotSignedIn
+from tetkik.records.database import Records, Transaction
+from tetkik.records.ids import is_id, new_id
+from tetkik.records.people.sign_in import Peer
+from tetkik.records.people.users import departments_of, roles_of
+from tetkik.records.schema import ApiToken, User
+from tetkik.records.trail.chain import Action
+from tetkik.values import Actor, Method, Permission, permissions_of
+
+PREFIX = "tetkik_"
+"""Before every token, so that one that leaked is recognised."""
+LONGEST = timedelta(days=366)
+_NOTED = timedelta(minutes=1)
+_PERSONAL = frozenset({Permission.OWN_ACCOUNT})
+"""What no program does in a person's name: passwords, passkeys, other tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token as its owner sees it; its secret is shown once, when it is made.
+
+    Attributes:
+        id: of the row.
+        name: that the owner gave.
+        scopes: what it may do, in order.
+        created_at: when it was made.
+        expires_at: when it ends.
+        used_at: its last request, to the minute; None before the first.
+    """
+
+    id: str
+    name: str
+    scopes: tuple[Permission, ...]
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None
+
+
+def grantable(actor: Actor) -> tuple[Permission, ...]:
+    """What a person may hand on to a program, in order."""
+    return tuple(sorted(actor.permissions - _PERSONAL))
+
+
+def create(tx: Transaction, name: str, scopes: Iterable[Permission], lasting: timedelta) -> tuple[str, Token]:
+    """A new token of the actor; gives its secret, which nothing keeps, and what is kept.
+
+    Args:
+        tx: the transaction.
+        name: by which the owner knows it again.
+        scopes: what it may do.
+        lasting: until it ends, at most a year.
+
+    Raises:
+        InputError: no name, an end that cannot be.
+        Forbidden: a scope that the owner does not have.
+    """
+    chosen, name = frozenset(scopes), name.strip()
+    if not name or len(name) > 60:
+        raise InputError("A token needs a name of at most 60 characters; give one.")
+    beyond = sorted(chosen - frozenset(grantable(tx.actor)))
+    if beyond:
+        raise Forbidden("A token cannot have {scope}; choose what you may do yourself.", scope=beyond[0])
+    if not timedelta(0) < lasting <= LONGEST:
+        raise InputError("A token ends after 1 to 366 days; choose another end.")
+    secret = PREFIX + secrets.token_urlsafe(32)
+    row = ApiToken(
+        id=new_id(),
+        user_id=tx.actor.user_id,
+        name=name,
+        digest=_digest(secret),
+        scopes=",".join(sorted(chosen)),
+        created_at=tx.now,
+        expires_at=tx.now + lasting,
+    )
+    tx.session.add(row)
+    tx.session.flush()
+    tx.audit(Action.TOKEN_CREATED, object_id=row.id, scopes=row.scopes)
+    return secret, _token(row)
+
+
+def revoke(tx: Transaction, token_id: str) -> None:
+    """End one of the actor's tokens.
+
+    Raises:
+        NotFound: no such token of theirs.
+    """
+    row = tx.session.get(ApiToken, token_id) if is_id(token_id) else None
+    if row is None or row.user_id != tx.actor.user_id:
+        raise NotFound("There is no such token; look for it in your account.")
+    if row.revoked_at is None:
+        row.revoked_at = tx.now
+        tx.audit(Action.TOKEN_REVOKED, object_id=row.id)
+
+
+def of_actor(tx: Transaction) -> list[Token]:
+    """The actor's tokens that open something, the latest first."""
+    rows = tx.session.scalars(
+        select(ApiToken)
+        .where(
+            ApiToken.user_id == tx.actor.user_id,
+            ApiToken.revoked_at.is_(None),
+            ApiToken.expires_at > tx.now,
+        )
+        .order_by(ApiToken.id.desc())
+    )
+    return [_token(row) for row in rows]
+
+
+def use(records: Records, secret: str, peer: Peer) -> Actor:
+    """Who sends a token: its owner, with what the token and the owner's roles both allow.
+
+    Raises:
+        NotSignedIn: no such token, or it is over, or its owner's account is closed.
+    """
+    with records.read() as tx:
+        row = tx.session.scalar(select(ApiToken).where(ApiToken.digest == _digest(secret)))
+        user = tx.session.get(User, row.user_id) if row is not None else None
+        if (
+            row is None
+            or user is None
+            or user.disabled_at is not None
+            or row.revoked_at is not None
+            or row.expires_at <= tx.now
+        ):
+            raise NotSignedIn("The token is unknown or over; make a new one in your account.")
+        roles = roles_of(user.roles)
+        actor = Actor(
+            user.id,
+            user.name,
+            roles,
+            permissions_of(roles) & frozenset(_scopes(row)),
+            departments_of(user.departments),
+            None,
+            Method.TOKEN,
+            peer.address,
+            peer.request_id,
+        )
+        token_id = row.id
+        unnoted = row.used_at is None or tx.now - row.used_at >= _NOTED
+    if unnoted:
+        with records.write(actor) as tx:
+            used = tx.session.get(ApiToken, token_id)
+            if used is not None:
+                used.used_at = tx.now
+    return actor
+
+
+def _scopes(row: ApiToken) -> tuple[Permission, ...]:
+    return tuple(Permission(name) for name in row.scopes.split(",") if name)
+
+
+def _token(row: ApiToken) -> Token:
+    return Token(row.id, row.name, _scopes(row), row.created_at, row.expires_at, row.used_at)
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

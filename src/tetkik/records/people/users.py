@@ -1,0 +1,352 @@
+"""Who works here: made, changed and disabled, never deleted, because signatures and the trail name them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, func, select
+
+from tetkik.errors import Conflict, InputError, NotFound
+from tetkik.records.database import Transaction
+from tetkik.records.ids import is_id, new_id
+from tetkik.records.people import passwords
+from tetkik.records.schema import BrowserSession, Passkey, User
+from tetkik.records.trail.chain import Action
+from tetkik.turkish import fold
+from tetkik.values import DEPARTMENTS, Role
+
+_LOGIN = re.compile(r"[a-z0-9][a-z0-9._@-]{1,63}")
+_KEPT = "._@-"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a person is called in the house and on a report.
+
+    Attributes:
+        name: in full.
+        title: before it, such as `Uzm. Dr.`.
+        registration: number of the diploma.
+        roles: at least one.
+        departments: of a clinician; empty is every one.
+    """
+
+    name: str
+    roles: frozenset[Role]
+    title: str = ""
+    registration: str = ""
+    departments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A user as others see them.
+
+    Attributes:
+        id: of the row.
+        login: folded.
+        profile: what the person is.
+        has_password: whether a password opens.
+        passkeys: how many there are.
+        single_sign_on: whether joined to the house's identity provider.
+        must_change: whether the password is to be changed at the next sign-in.
+        locked_until: after failures; None where it is not.
+        disabled_at: when the account was closed; None where it is open.
+        created_at: when it was made.
+        last_login_at: None before the first.
+    """
+
+    id: str
+    login: str
+    profile: Profile
+    has_password: bool
+    passkeys: int
+    single_sign_on: bool
+    must_change: bool
+    locked_until: datetime | None
+    disabled_at: datetime | None
+    created_at: datetime
+    last_login_at: datetime | None
+
+
+def folded_login(text: str) -> str:
+    """A login as it is kept: `İrem.IŞIK`, `irem.isik` and `IREM.IŞIK` are one.
+
+    Raises:
+        InputError: not 2 to 64 letters, digits, dots, hyphens, underscores, at signs.
+    """
+    login = "".join(char if char in _KEPT else fold(char) for char in text.strip())
+    if not _LOGIN.fullmatch(login):
+        raise InputError(
+            "The login cannot be used; take 2 to 64 letters, digits, dots, hyphens, underscores or at signs."
+        )
+    return login
+
+
+def create(tx: Transaction, login: str, profile: Profile, *, password: str | None = None) -> str:
+    """A new user; gives the id.
+
+    Args:
+        tx: the transaction.
+        login: as typed.
+        profile: what the person is.
+        password: None where a link, a passkey or single sign-on will open.
+
+    Raises:
+        InputError: a login, name, department or password that cannot be.
+        Conflict: the login is taken.
+    """
+    folded = folded_login(login)
+    _check(profile)
+    if tx.session.scalar(select(User.id).where(User.login == folded)) is not None:
+        raise Conflict("The login is taken; choose another.")
+    if password is not None:
+        passwords.refuse_weak(password, (folded, profile.name))
+    user_id = new_id()
+    tx.session.add(
+        User(
+            id=user_id,
+            login=folded,
+            password_hash=passwords.hashed(password) if password is not None else None,
+            password_at=tx.now if password is not None else None,
+            created_at=tx.now,
+            **_columns(profile),
+        )
+    )
+    tx.session.flush()
+    tx.audit(Action.USER_CREATED, object_id=user_id, given=",".join(sorted(profile.roles)))
+    return user_id
+
+
+def change(tx: Transaction, user_id: str, profile: Profile) -> None:
+    """Give a user another name, other roles, other departments; open pages follow at their next request.
+
+    Raises:
+        NotFound: no such user.
+        InputError: a name or department that cannot be.
+        Conflict: it would leave the house without an administrator.
+    """
+    _hold_everybody(tx)
+    user = row_of(tx, user_id)
+    _check(profile)
+    before = user.roles
+    for column, value in _columns(profile).items():
+        setattr(user, column, value)
+    tx.session.flush()
+    _keep_an_administrator(tx, roles_of(before))
+    tx.audit(Action.USER_CHANGED, object_id=user_id, what="profile", before=before, given=user.roles)
+
+
+def set_password(tx: Transaction, user_id: str, password: str, house: str = "") -> None:
+    """A new password, of the person's own choosing; ends every other session of theirs.
+
+    Args:
+        tx: the transaction; its actor's own session goes on.
+        user_id: whose.
+        password: as typed.
+        house: the name of the house, which is no password.
+
+    Raises:
+        NotFound: no such user.
+        InputError: a weak password.
+    """
+    user = row_of(tx, user_id)
+    passwords.refuse_weak(password, (user.login, user.name, house))
+    user.password_hash = passwords.hashed(password)
+    user.password_at = tx.now
+    user.must_change = False
+    user.failed, user.locked_until = 0, None
+    end_sessions(tx, user_id, keep=tx.actor.session_id)
+    tx.audit(Action.PASSWORD_CHANGED, object_id=user_id)
+
+
+def reset(tx: Transaction, user_id: str) -> None:
+    """Take the password away and end every session; a link sets a new one.
+
+    Raises:
+        NotFound: no such user.
+    """
+    user = row_of(tx, user_id)
+    user.password_hash = None
+    user.failed, user.locked_until = 0, None
+    end_sessions(tx, user_id)
+    tx.audit(Action.USER_CHANGED, object_id=user_id, what="reset")
+
+
+def demand_change(tx: Transaction, user_id: str) -> None:
+    """Let the person choose a new password at the next sign-in.
+
+    Raises:
+        NotFound: no such user.
+    """
+    row_of(tx, user_id).must_change = True
+    tx.audit(Action.USER_CHANGED, object_id=user_id, what="must_change")
+
+
+def disable(tx: Transaction, user_id: str) -> None:
+    """Close an account: nothing opens it, and its sessions and tokens are over.
+
+    Raises:
+        NotFound: no such user.
+        Conflict: it is the last administrator.
+    """
+    _hold_everybody(tx)
+    user = row_of(tx, user_id)
+    user.disabled_at = tx.now
+    tx.session.flush()
+    _keep_an_administrator(tx, roles_of(user.roles))
+    end_sessions(tx, user_id)
+    tx.audit(Action.USER_DISABLED, object_id=user_id)
+
+
+def enable(tx: Transaction, user_id: str) -> None:
+    """Open a closed account again.
+
+    Raises:
+        NotFound: no such user.
+    """
+    row_of(tx, user_id).disabled_at = None
+    tx.audit(Action.USER_CHANGED, object_id=user_id, what="enabled")
+
+
+def unlock(tx: Transaction, user_id: str) -> None:
+    """End the pause after failed sign-ins.
+
+    Raises:
+        NotFound: no such user.
+    """
+    user = row_of(tx, user_id)
+    user.failed, user.locked_until = 0, None
+    tx.audit(Action.USER_CHANGED, object_id=user_id, what="unlocked")
+
+
+def end_sessions(tx: Transaction, user_id: str, *, keep: str | None = None) -> int:
+    """Sign a user out everywhere, but for the session `keep`; gives how many sessions ended."""
+    ended = delete(BrowserSession).where(BrowserSession.user_id == user_id, BrowserSession.id != (keep or ""))
+    return int(tx.session.connection().execute(ended).rowcount)
+
+
+def get(tx: Transaction, user_id: str) -> Member:
+    """One user.
+
+    Raises:
+        NotFound: no such user.
+    """
+    return _member(tx, row_of(tx, user_id))
+
+
+def by_login(tx: Transaction, login: str) -> Member:
+    """The user of a login.
+
+    Raises:
+        NotFound: no such user.
+        InputError: no login at all.
+    """
+    user = tx.session.scalar(select(User).where(User.login == folded_login(login)))
+    if user is None:
+        raise NotFound("There is no user {login}; `tetkik users list` shows them.", login=folded_login(login))
+    return _member(tx, user)
+
+
+def everybody(tx: Transaction, *, after: str = "", limit: int | None = None) -> list[Member]:
+    """Users by login.
+
+    Args:
+        tx: the transaction.
+        after: the login of the last one of the page before.
+        limit: most of them; None is all.
+    """
+    found = tx.session.scalars(select(User).where(User.login > after).order_by(User.login).limit(limit))
+    return [_member(tx, user) for user in found]
+
+
+def roles_of(text: str) -> frozenset[Role]:
+    """The roles that a column names."""
+    return frozenset(Role(name) for name in text.split(",") if name)
+
+
+def departments_of(text: str) -> tuple[str, ...]:
+    """The departments that a column names."""
+    return tuple(name for name in text.split("|") if name)
+
+
+def administrators(tx: Transaction) -> int:
+    """How many open accounts have the administrator's role."""
+    rows = tx.session.scalars(select(User.roles).where(User.disabled_at.is_(None)))
+    return sum(Role.ADMINISTRATOR in roles_of(roles) for roles in rows)
+
+
+def row_of(tx: Transaction, user_id: str) -> User:
+    """The row of a user, for the other modules of `records`.
+
+    Raises:
+        NotFound: no such user.
+    """
+    user = tx.session.get(User, user_id) if is_id(user_id) else None
+    if user is None:
+        raise NotFound("There is no such user; look for them in the list of users.")
+    return user
+
+
+def _hold_everybody(tx: Transaction) -> None:
+    """Let two administrators who remove each other come one after the other, not both at once."""
+    tx.session.execute(select(User.id).order_by(User.id).with_for_update())
+
+
+def _keep_an_administrator(tx: Transaction, before: frozenset[Role]) -> None:
+    if Role.ADMINISTRATOR in before and administrators(tx) == 0:
+        raise Conflict(
+            "This is the last administrator; give somebody else the role first, so that the house is not "
+            "locked out."
+        )
+
+
+def _check(profile: Profile) -> None:
+    if not profile.name.strip() or not profile.roles:
+        raise InputError("A user needs a name and at least one role; give both.")
+    unknown = [name for name in profile.departments if name not in DEPARTMENTS]
+    if unknown:
+        raise InputError("There is no department {name}; choose from the list.", name=unknown[0])
+    limits: Iterable[tuple[str, int]] = (
+        (profile.name, 120),
+        (profile.title, 60),
+        (profile.registration, 40),
+    )
+    if any(len(text) > most for text, most in limits):
+        raise InputError("The name, the title or the number of the diploma is too long; shorten it.")
+
+
+def _columns(profile: Profile) -> dict[str, str]:
+    return {
+        "name": profile.name.strip(),
+        "title": profile.title.strip(),
+        "registration": profile.registration.strip(),
+        "roles": ",".join(sorted(profile.roles)),
+        "departments": "|".join(profile.departments),
+    }
+
+
+def _member(tx: Transaction, user: User) -> Member:
+    passkeys = tx.session.scalar(select(func.count()).select_from(Passkey).where(Passkey.user_id == user.id))
+    return Member(
+        id=user.id,
+        login=user.login,
+        profile=Profile(
+            user.name,
+            roles_of(user.roles),
+            user.title,
+            user.registration,
+            departments_of(user.departments),
+        ),
+        has_password=user.password_hash is not None,
+        passkeys=passkeys or 0,
+        single_sign_on=user.oidc_subject is not None,
+        must_change=user.must_change,
+        locked_until=user.locked_until if user.locked_until and user.locked_until > tx.now else None,
+        disabled_at=user.disabled_at,
+        created_at=user.created_at,
+        last_login_at=user.last_login_at,
+    )

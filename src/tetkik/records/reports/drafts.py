@@ -1,0 +1,290 @@
+"""Drafts: written by the machine, changed by people, each change naming the revision that it was made on.
+
+Two people may have one draft open. Who saves second is told who saved first, and nothing is overwritten. What
+a person writes is checked again, so that the marks follow the words; what they decide about a mark is kept
+with their name and the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import select
+
+from tetkik.errors import Conflict
+from tetkik.language import Language
+from tetkik.records.database import Transaction
+from tetkik.records.ids import new_id
+from tetkik.records.people import visibility
+from tetkik.records.reports import reviews
+from tetkik.records.reports.checking import checked
+from tetkik.records.reports.editing import Choice, Edited, decided, merged
+from tetkik.records.reports.material import (
+    Material,
+    Working,
+    keep_material,
+    keep_pictures,
+    keep_working,
+)
+from tetkik.records.reports.working import WorkingDraft, draft_from, for_change, grown, noted, row_of
+from tetkik.records.schema import Image, Report
+from tetkik.records.trail.chain import Action
+from tetkik.values import (
+    Draft,
+    DraftSentence,
+    FindingsResult,
+    Identity,
+    ImageTags,
+    Judgement,
+    ReportDocument,
+    ReportInput,
+    ReportState,
+)
+
+_DRAFT = "draft"
+
+
+def write_machine_draft(
+    tx: Transaction,
+    case_id: str,
+    image_id: str,
+    run_id: str | None,
+    document: ReportDocument,
+    *,
+    inputs: ReportInput | None = None,
+    prior: FindingsResult | None = None,
+) -> str:
+    """Keep what the machine wrote about an image; gives the report's id.
+
+    A draft of the same image that nobody has touched gives way; one that a person changed, or that is signed,
+    stays as it is.
+
+    Args:
+        tx: the transaction.
+        case_id: of the image.
+        image_id: that it is about.
+        run_id: of the model that found the findings.
+        document: unsigned, with its pictures.
+        inputs: what the draft was made of beside the findings (`Reported.drafted.facts.inputs`).
+        prior: the findings of an earlier image that it was compared with.
+    """
+    row = tx.session.scalar(select(Report).where(Report.image_id == image_id).with_for_update())
+    if row is not None and (row.version or row.updated_by is not None or row.run_id == run_id):
+        return row.id
+    if row is None:
+        row = _new_row(tx, tx.session.get_one(Image, image_id), document.draft)
+    else:
+        row.revision += 1
+    row.case_id, row.run_id = case_id, run_id
+    row.language, row.writer = document.draft.language, document.draft.writer
+    row.updated_at = tx.now
+    keep_material(
+        tx,
+        row,
+        Material(
+            document.draft,
+            document.result,
+            inputs or ReportInput(),
+            prior,
+            document.identity,
+            document.tags,
+            document.heatmap_label,
+        ),
+    )
+    keep_working(tx, row, Working(document.draft))
+    pictures = {"image": document.image, "heatmap": document.heatmap}
+    keep_pictures(tx, row, _DRAFT, {what: content for what, content in pictures.items() if content})
+    noted(tx, row, Action.DRAFT_WRITTEN, writer=document.draft.writer)
+    return row.id
+
+
+def write_by_hand(
+    tx: Transaction,
+    image_id: str,
+    language: Language,
+    *,
+    identity: Identity | None = None,
+    tags: ImageTags | None = None,
+    image: bytes | None = None,
+) -> WorkingDraft:
+    """Begin a report without a model: an empty draft for a person to write.
+
+    Args:
+        tx: the transaction.
+        image_id: that it is about.
+        language: of its sentences.
+        identity: what the file says of whose it is.
+        tags: what the file says of how it was made.
+        image: as a PNG, for the documents.
+
+    Raises:
+        NotFound: no such image.
+        Forbidden: of a case that the actor may not open.
+        Conflict: it has a report already.
+    """
+    found = tx.session.get(Image, image_id)
+    visibility.see(tx, found.case_id if found is not None else "")
+    assert found is not None
+    if report_of_image(tx, image_id) is not None:
+        raise Conflict("This image has a report already; go on with that one.")
+    draft = Draft(language, (), writer="person")
+    row = _new_row(tx, found, draft)
+    row.updated_by = tx.actor.user_id
+    keep_material(tx, row, Material(identity=identity or Identity(), tags=tags or ImageTags()))
+    keep_working(tx, row, Working(draft))
+    if image is not None:
+        keep_pictures(tx, row, _DRAFT, {"image": image})
+    noted(tx, row, Action.DRAFT_WRITTEN, writer="person")
+    return draft_from(tx, row)
+
+
+def report_of_image(tx: Transaction, image_id: str) -> str | None:
+    """The report about an image; None where there is none yet."""
+    return tx.session.scalar(select(Report.id).where(Report.image_id == image_id))
+
+
+def reports_of_case(tx: Transaction, case_id: str) -> tuple[str, ...]:
+    """The reports of a case, in the order in which they were begun."""
+    return tuple(tx.session.scalars(select(Report.id).where(Report.case_id == case_id).order_by(Report.id)))
+
+
+def draft_of(tx: Transaction, report_id: str) -> WorkingDraft:
+    """The draft of a report as it stands.
+
+    Raises:
+        NotFound: no such report.
+        Forbidden: of a case that the actor may not open.
+        Conflict: it is signed and nobody is amending it.
+    """
+    return draft_from(tx, row_of(tx, report_id))
+
+
+def open_draft(tx: Transaction, report_id: str) -> WorkingDraft:
+    """`draft_of`, with an entry in the audit trail that the actor looked at it."""
+    found = draft_of(tx, report_id)
+    tx.audit(Action.DRAFT_OPENED, case_id=found.case_id, patient_id=found.patient_id, object_id=report_id)
+    return found
+
+
+def save(
+    tx: Transaction,
+    report_id: str,
+    revision: int,
+    sentences: Sequence[DraftSentence],
+    decisions: Sequence[Choice] = (),
+) -> WorkingDraft:
+    """Keep what a person wrote; every sentence is checked again.
+
+    A sentence that stands in the draft already, in the same part and word for word, keeps its evidence, its
+    certainty and what was decided about its marks.
+
+    Args:
+        tx: the transaction.
+        report_id: which report.
+        revision: that the person had before their eyes.
+        sentences: all of them; empty ones are left out.
+        decisions: about marks, by the place of the sentence in `sentences`.
+
+    Raises:
+        EditConflict: somebody else saved in between; nothing was written.
+        Conflict: the report is signed.
+        InputError: too long, or a decision about a mark that is not there.
+    """
+    row, working, material = for_change(tx, report_id, revision)
+    edited = merged(working, sentences)
+    return _keep(tx, row, material, working, edited, decisions)
+
+
+def decide(tx: Transaction, report_id: str, revision: int, decisions: Sequence[Choice]) -> WorkingDraft:
+    """Decide about marks: keep the sentence, or take it out; `None` opens the question again.
+
+    Raises:
+        EditConflict: somebody else saved in between; nothing was written.
+        InputError: no such mark.
+    """
+    row, working, material = for_change(tx, report_id, revision)
+    return _keep(tx, row, material, working, Edited.unchanged(working.draft), decisions)
+
+
+def judge(
+    tx: Transaction,
+    report_id: str,
+    revision: int,
+    label: str,
+    judgement: Judgement | None,
+    *,
+    sentences_follow: bool = False,
+) -> WorkingDraft:
+    """Accept, reject or add a finding; the marks follow, and the sentences where that is asked for.
+
+    Args:
+        tx: the transaction.
+        report_id: which report.
+        revision: that the person had before their eyes.
+        label: of the finding.
+        judgement: None takes it back.
+        sentences_follow: whether sentences that lean on a rejected finding alone go with it.
+
+    Raises:
+        EditConflict: somebody else saved in between; nothing was written.
+        InputError: no such finding, or a judgement that does not fit what the model said.
+    """
+    row, working, material = for_change(tx, report_id, revision)
+    reviews.keep(tx, row, material, label, judgement)
+    draft = working.draft
+    if sentences_follow and judgement is Judgement.REJECTED:
+        draft = _without(draft, label)
+    return _keep(tx, row, material, replace(working, draft=draft), Edited.unchanged(draft), ())
+
+
+def _keep(
+    tx: Transaction,
+    row: Report,
+    material: Material,
+    before: Working,
+    edited: Edited,
+    choices: Sequence[Choice],
+) -> WorkingDraft:
+    draft = replace(before.draft, sentences=edited.sentences)
+    draft = checked(material, draft, reviews.judged(tx, row.id))
+    after = decided(tx, Working(draft, before.decisions), edited, choices)
+    keep_working(tx, row, after)
+    grown(tx, row)
+    noted(
+        tx,
+        row,
+        Action.DRAFT_CHANGED,
+        revision=row.revision,
+        sentences=len(after.draft.sentences),
+        open_marks=after.draft.open_marks,
+        decisions=len(choices),
+    )
+    return draft_from(tx, row)
+
+
+def _new_row(tx: Transaction, image: Image, draft: Draft) -> Report:
+    row = Report(
+        id=new_id(),
+        case_id=image.case_id,
+        image_id=image.id,
+        patient_id=image.patient_id,
+        state=ReportState.DRAFT,
+        language=draft.language,
+        writer=draft.writer,
+        revision=1,
+        version=0,
+        created_at=tx.now,
+        updated_at=tx.now,
+    )
+    tx.session.add(row)
+    tx.session.flush()
+    return row
+
+
+def _without(draft: Draft, label: str) -> Draft:
+    """The draft without the sentences that lean on this finding and on no other."""
+    name = f"finding:{label}"
+    found = {basis.id for basis in draft.evidence if basis.kind == "finding"}
+    kept = tuple(item for item in draft.sentences if {name} != found & {*item.evidence})
+    return replace(draft, sentences=kept)

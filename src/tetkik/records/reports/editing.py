@@ -1,0 +1,117 @@
+"""What a person's text does to a draft: which sentences stay what they were, what was decided about marks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tetkik.errors import InputError
+from tetkik.records.database import Transaction
+from tetkik.records.reports.material import MarkDecision, Working
+from tetkik.report.facts import one_line
+from tetkik.values import Decision, Draft, DraftSentence, Fault, Mark, Section
+
+LONGEST = 4000
+"""Characters of a sentence; a report with a longer one is none."""
+MOST = 200
+"""Sentences of a report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a person decides about one mark.
+
+    Attributes:
+        sentence: its place among the sentences that the person sees, from 0.
+        fault: of the mark.
+        start: of the mark.
+        end: of the mark.
+        decision: None opens the question again.
+    """
+
+    sentence: int
+    fault: Fault
+    start: int
+    end: int
+    decision: Decision | None
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """Sentences in reading order, and for each its place in what the person sent."""
+
+    sentences: tuple[DraftSentence, ...]
+    places: tuple[int, ...]
+
+    @classmethod
+    def unchanged(cls, draft: Draft) -> Edited:
+        """The sentences of a draft as they are."""
+        return cls(draft.sentences, tuple(range(len(draft.sentences))))
+
+
+def merged(working: Working, sentences: Sequence[DraftSentence]) -> Edited:
+    """A person's sentences beside the draft's: the same words in the same part keep what they had.
+
+    Raises:
+        InputError: too many, or one too long.
+    """
+    if len(sentences) > MOST or any(len(item.text) > LONGEST for item in sentences):
+        raise InputError(
+            "A report has at most {most} sentences of {longest} characters; shorten it and save again.",
+            most=MOST,
+            longest=LONGEST,
+        )
+    draft = working.draft
+    before = {(item.section, item.text): item for item in draft.sentences}
+    known = {basis.id for basis in draft.evidence} | {f"passage:{item.id}" for item in draft.passages}
+    order = list(Section)
+    kept = []
+    for place, item in enumerate(sentences):
+        same = before.get((item.section, item.text))
+        text = item.text if same is not None else one_line(item.text)
+        if not text:
+            continue
+        evidence = tuple(dict.fromkeys(name for name in item.evidence if name in known))
+        kept.append((order.index(item.section), place, same or DraftSentence(text, item.section, evidence)))
+    kept.sort(key=lambda one: one[:2])
+    return Edited(tuple(item for *_, item in kept), tuple(place for _, place, _ in kept))
+
+
+def decided(tx: Transaction, working: Working, edited: Edited, choices: Sequence[Choice]) -> Working:
+    """The draft after a person decided about marks.
+
+    Raises:
+        InputError: a mark that is not there.
+    """
+    sentences = dict(zip(edited.places, working.draft.sentences, strict=True))
+    decisions = list(working.decisions)
+    removed = set()
+    for choice in choices:
+        sentence = sentences.get(choice.sentence)
+        mark = None if sentence is None else _mark(sentence, choice)
+        if sentence is None or mark is None:
+            raise InputError("The objection is not there any more; look at the draft as it is now.")
+        decisions = [item for item in decisions if not _same(item, sentence, mark)]
+        if choice.decision is not None:
+            user = tx.actor.user_id or ""
+            about = (sentence.text, mark.fault, mark.start, mark.end)
+            decisions.append(MarkDecision(*about, choice.decision, user, tx.now))
+        if choice.decision is Decision.REMOVED:
+            removed.add(choice.sentence)
+        else:
+            marks = tuple(
+                replace(item, decision=choice.decision) if item is mark else item for item in sentence.marks
+            )
+            sentences[choice.sentence] = replace(sentence, marks=marks)
+    left = tuple(sentences[place] for place in edited.places if place not in removed)
+    return Working(replace(working.draft, sentences=left), tuple(decisions))
+
+
+def _mark(sentence: DraftSentence, choice: Choice) -> Mark | None:
+    place = (choice.fault, choice.start, choice.end)
+    return next((mark for mark in sentence.marks if (mark.fault, mark.start, mark.end) == place), None)
+
+
+def _same(decision: MarkDecision, sentence: DraftSentence, mark: Mark) -> bool:
+    about = (decision.sentence, decision.fault, decision.start, decision.end)
+    return about == (sentence.text, mark.fault, mark.start, mark.end)

@@ -1,0 +1,249 @@
+"""What radiologists said of the models' findings, as a table and images to train from, without identity.
+
+A row is an image; a label is 1 where a radiologist accepted or added it, 0 where they rejected it or
+confirmed its absence, and blank where nobody judged it. Images and patients are called by keyed pseudonyms:
+the same in every export of a house, so that tables can be joined and patients kept out of two splits, and
+traced back by nobody who has not its master key.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import select
+
+from tetkik.errors import InputError, NotFound
+from tetkik.records.database import Transaction
+from tetkik.records.images import images
+from tetkik.records.images.images import StoredImage
+from tetkik.records.schema import Case, FindingReview, Image, Patient, Report, Run
+from tetkik.records.trail.chain import Action
+from tetkik.values import FINDING_LABELS, FileFormat, Judgement
+
+_PSEUDONYM = 16
+"""Hexadecimal digits: 64 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedImage:
+    """What was said of one image.
+
+    Attributes:
+        image_id: in the records; it leaves the house in no table.
+        name: its pseudonym.
+        patient: the pseudonym of its patient.
+        route: what kind of image it is; empty where unknown.
+        model: id and version of what was judged.
+        truth: 1 or 0 of each label that was judged.
+    """
+
+    image_id: str = field(repr=False)
+    name: str
+    patient: str
+    route: str
+    model: str
+    truth: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Everything that was said, and what was left out.
+
+    Attributes:
+        images: one row each, in the order of their reports.
+        verdicts: how many were of each kind.
+        restricted: images left out because their case is restricted.
+        erased: images left out because their patient was erased.
+    """
+
+    images: tuple[JudgedImage, ...]
+    verdicts: Mapping[Judgement, int]
+    restricted: int
+    erased: int
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Every label that was judged at least once, the shared ones in their order first."""
+        found = {label for image in self.images for label in image.truth}
+        shared = tuple(label for label in FINDING_LABELS if label in found)
+        return shared + tuple(sorted(found.difference(FINDING_LABELS)))
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What lies in the folder.
+
+    Attributes:
+        rows: of the table.
+        pictures: images that were written beside it.
+        refused: why an image was not written, by its pseudonym.
+    """
+
+    rows: int
+    pictures: int
+    refused: Mapping[str, InputError]
+
+
+def judged_images(tx: Transaction, since: datetime | None = None, until: datetime | None = None) -> Judged:
+    """What was said of each image.
+
+    Args:
+        tx: the transaction.
+        since: judged at this moment or later; None from the first.
+        until: judged before this moment; None to the last.
+    """
+    found: dict[str, JudgedImage] = {}
+    truth: dict[str, dict[str, int]] = {}
+    verdicts = dict.fromkeys(Judgement, 0)
+    hidden: set[str] = set()
+    erased: set[str] = set()
+    for review, report, restricted, key, run in _reviews(tx, since, until):
+        if restricted:
+            hidden.add(report.image_id)
+        elif key is None:
+            erased.add(report.image_id)
+        else:
+            verdicts[review.judgement] += 1
+            truth.setdefault(report.image_id, {})[review.label] = _truth(review)
+            found[report.image_id] = JudgedImage(
+                report.image_id,
+                _pseudonym(tx, "image", report.image_id),
+                _pseudonym(tx, "patient", report.patient_id),
+                (run.route if run is not None else None) or "",
+                run.bundle if run is not None else "",
+                truth[report.image_id],
+            )
+    return Judged(tuple(found.values()), verdicts, len(hidden), len(erased))
+
+
+def write_feedback(tx: Transaction, judged: Judged, folder: Path, *, pictures: bool) -> Written:
+    """Write `labels.csv`, and beside it `images/` with de-identified images; the trail notes the export.
+
+    The table is one that `tetkik findings train labels.csv --images images` takes. Without the images its
+    names are those that a later export with images will give them.
+
+    Args:
+        tx: a `write` transaction.
+        judged: what was said.
+        folder: made where it is missing.
+        pictures: whether the images are written, too. One with text in its pixels, or one that cannot be
+            cleaned, is refused and keeps no row.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    names: dict[str, str] = {}
+    refused: dict[str, InputError] = {}
+    for image in judged.images:
+        if not pictures:
+            names[image.name] = f"{image.name}.{_ending(images.get(tx, image.image_id))}"
+            continue
+        try:
+            ending, content = _cleaned(tx, image)
+        except InputError as error:
+            refused[image.name] = error
+            continue
+        (folder / "images").mkdir(exist_ok=True)
+        names[image.name] = f"{image.name}.{ending}"
+        (folder / "images" / names[image.name]).write_bytes(content)
+    (folder / "labels.csv").write_text(_table(judged, names), encoding="utf-8", newline="")
+    tx.audit(
+        Action.FEEDBACK_EXPORTED,
+        what="findings",
+        rows=len(names),
+        pictures=len(names) if pictures else 0,
+        refused=len(refused),
+        restricted=judged.restricted,
+        erased=judged.erased,
+    )
+    return Written(len(names), len(names) if pictures else 0, refused)
+
+
+def _truth(review: FindingReview) -> int:
+    """1 where the radiologist says that it is there."""
+    if review.judgement is Judgement.ACCEPTED:
+        return int(bool(review.model_positive))
+    return int(review.judgement is Judgement.ADDED)
+
+
+def _table(judged: Judged, names: Mapping[str, str]) -> str:
+    labels = judged.labels
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(("file", "patient_id", *labels))
+    for image in judged.images:
+        if image.name in names:
+            row = [str(image.truth[label]) if label in image.truth else "" for label in labels]
+            writer.writerow((names[image.name], image.patient, *row))
+    return table.getvalue()
+
+
+def _cleaned(tx: Transaction, judged: JudgedImage) -> tuple[str, bytes]:
+    """The ending and the content of an image without what identifies.
+
+    Raises:
+        InputError: text in its pixels, or a file that cannot be cleaned.
+    """
+    from tetkik.imaging.deidentify import deidentify_bytes, new_secret
+
+    image = images.get(tx, judged.image_id)
+    ending = _ending(image)
+    try:
+        data = images.content(tx, image)
+    except NotFound:
+        raise InputError("{file} was erased; leave it out.", file=judged.name) from None
+    if image.file_format is FileFormat.DICOM:
+        return ending, deidentify_bytes(data, judged.name, new_secret())[0]
+    return ending, _pixels_alone(data, judged.name)
+
+
+def _ending(image: StoredImage) -> str:
+    return "dcm" if image.file_format is FileFormat.DICOM else "png"
+
+
+def _pixels_alone(data: bytes, name: str) -> bytes:
+    """A picture's grey values as a PNG: no metadata of the file comes along.
+
+    Raises:
+        InputError: it cannot be read, or seems to have text in its pixels.
+    """
+    from PIL import Image as Picture
+
+    from tetkik.imaging.burned_in import burned_in_text
+    from tetkik.imaging.read import read_bytes
+
+    read = read_bytes(data, name)
+    if burned_in_text(read):
+        raise InputError("{file} seems to have text in its pixels; look at it, and leave it out.", file=name)
+    packed = io.BytesIO()
+    Picture.fromarray(read.pixels).save(packed, "PNG")
+    return packed.getvalue()
+
+
+def _pseudonym(tx: Transaction, what: str, row_id: str) -> str:
+    return tx.vault.digest(f"feedback {what}", row_id).hex()[:_PSEUDONYM]
+
+
+def _reviews(
+    tx: Transaction, since: datetime | None, until: datetime | None
+) -> Iterator[tuple[FindingReview, Report, bool, bytes | None, Run | None]]:
+    wanted = (
+        select(FindingReview, Report, Case.restricted, Patient.key, Run)
+        .join(Report, Report.id == FindingReview.report_id)
+        .join(Case, Case.id == Report.case_id)
+        .join(Image, Image.id == Report.image_id)
+        .join(Patient, Patient.id == Report.patient_id)
+        .outerjoin(Run, Run.id == FindingReview.run_id)
+        .order_by(Report.id, FindingReview.label)
+    )
+    if since is not None:
+        wanted = wanted.where(FindingReview.at >= since)
+    if until is not None:
+        wanted = wanted.where(FindingReview.at < until)
+    yield from tx.session.execute(wanted)

@@ -1,0 +1,36 @@
+"""Whose report it is: who the house says that the patient is, and which study the file says it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tetkik.records.cases import patients
+from tetkik.records.database import Transaction
+from tetkik.values import Identity
+
+
+def identity_for(tx: Transaction, patient_id: str, file: Identity) -> Identity:
+    """The identity of a report: the record's where it knows, the file's for everything else.
+
+    Args:
+        tx: the transaction.
+        patient_id: whose report it is.
+        file: what the image's file says.
+
+    Raises:
+        NotFound: the patient was erased.
+    """
+    person = patients.person_of(tx, patient_id)
+    return replace(
+        file,
+        patient_id=person.number or file.patient_id,
+        patient_name=dicom_name(person.name) or file.patient_name,
+        birth_date=person.birth_date or file.birth_date,
+        sex=person.sex or file.sex,
+    )
+
+
+def dicom_name(name: str) -> str:
+    """A name as people write it, as DICOM does: the last word is taken for the family's (PS3.5, 6.2.1)."""
+    words = name.replace("^", " ").replace("=", " ").split()
+    return "^".join((words[-1], " ".join(words[:-1]))).rstrip("^") if words else ""

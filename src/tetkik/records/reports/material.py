@@ -1,0 +1,214 @@
+"""What a report is made of, sealed with its row: the machine's part, the working draft, the pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from io import BytesIO
+from types import MappingProxyType
+
+from sqlalchemy import select
+
+from tetkik.errors import RecordsError
+from tetkik.records.database import Transaction
+from tetkik.records.ids import new_id
+from tetkik.records.reports import packing
+from tetkik.records.schema import Blob, Report
+from tetkik.values import (
+    Decision,
+    Draft,
+    Fault,
+    FindingsResult,
+    Identity,
+    ImageTags,
+    Judgement,
+    ReportInput,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What the machine gave to a report.
+
+    Attributes:
+        draft: as it wrote it; None for a report that a person began.
+        result: what the model found; None where none was asked.
+        inputs: what the draft was made of beside it.
+        prior: the findings of an earlier image that it was compared with.
+        identity: what the file says of whose it is.
+        tags: what the file says of how it was made.
+        heatmap_label: the finding whose heatmap the report shows.
+    """
+
+    draft: Draft | None = None
+    result: FindingsResult | None = None
+    inputs: ReportInput = field(default_factory=ReportInput)
+    prior: FindingsResult | None = None
+    identity: Identity = field(default_factory=Identity)
+    tags: ImageTags = field(default_factory=ImageTags)
+    heatmap_label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MarkDecision:
+    """What a person decided about one objection.
+
+    Attributes:
+        sentence: that it was about, word for word.
+        fault: what was said against it.
+        start: first character of the words in the sentence.
+        end: after the last one.
+        decision: kept, or the sentence removed.
+        user_id: who.
+        at: when.
+    """
+
+    sentence: str
+    fault: Fault
+    start: int
+    end: int
+    decision: Decision
+    user_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Working:
+    """A draft as it stands, and what was decided on the way."""
+
+    draft: Draft
+    decisions: tuple[MarkDecision, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a radiologist says of one label.
+
+    Attributes:
+        label: of the model.
+        judgement: accepted, rejected, or added where the model missed it.
+        model_positive: what the model had said; None where it was not assessed.
+        user_id: who.
+        at: when.
+    """
+
+    label: str
+    judgement: Judgement
+    model_positive: bool | None
+    user_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture of a report in the file store.
+
+    Attributes:
+        what: `image` or `heatmap`.
+        file: its name there.
+        size: bytes.
+        sha256: of the content.
+    """
+
+    what: str
+    file: str
+    size: int
+    sha256: str
+
+
+PICTURES = ("image", "heatmap")
+_KIND = MappingProxyType({"image": "report-image", "heatmap": "report-heat"})
+"""Kinds of `Blob` that are the pictures of a report."""
+
+
+def material_of(tx: Transaction, row: Report) -> Material:
+    """What the machine gave to a report.
+
+    Raises:
+        NotFound: the patient was erased.
+    """
+    if row.machine is None:
+        return Material()
+    return packing.from_bytes(Material, tx.open(row.patient_id, "reports.machine", row.id, row.machine))
+
+
+def keep_material(tx: Transaction, row: Report, material: Material) -> None:
+    """Seal what the machine gave into the row."""
+    row.machine = tx.seal(row.patient_id, "reports.machine", row.id, packing.to_bytes(material))
+
+
+def working_of(tx: Transaction, row: Report) -> Working | None:
+    """The draft as it stands; None where nothing is being written."""
+    if row.draft is None:
+        return None
+    return packing.from_bytes(Working, tx.open(row.patient_id, "reports.draft", row.id, row.draft))
+
+
+def keep_working(tx: Transaction, row: Report, working: Working | None) -> None:
+    """Seal the draft into the row; None ends the writing."""
+    content = None if working is None else packing.to_bytes(working)
+    row.draft = None if content is None else tx.seal(row.patient_id, "reports.draft", row.id, content)
+
+
+def keep_pictures(tx: Transaction, row: Report, label: str, pictures: dict[str, bytes]) -> None:
+    """Keep the pictures of a report, in the place of those under the same label.
+
+    Args:
+        tx: the transaction.
+        row: the report.
+        label: `draft`, or the id of a version: what is kept under it stays.
+        pictures: `image` and `heatmap` as PNG, as far as there are any.
+    """
+    for what in PICTURES:
+        blob = _blob(tx, row.image_id, what, label)
+        if what not in pictures:
+            if blob is not None:
+                tx.session.delete(blob)
+            continue
+        stored = tx.files.put(tx.key(row.patient_id), row.patient_id, BytesIO(pictures[what]))
+        if blob is None:
+            blob = Blob(
+                id=new_id(),
+                patient_id=row.patient_id,
+                image_id=row.image_id,
+                kind=_KIND[what],
+                label=label,
+                created_at=tx.now,
+            )
+            tx.session.add(blob)
+        blob.file, blob.size = stored.name, stored.size
+    tx.session.flush()
+
+
+def picture_of(tx: Transaction, row: Report, label: str, what: str) -> bytes | None:
+    """A picture that `keep_pictures` kept; None without one.
+
+    Raises:
+        RecordsError: it is missing or damaged.
+    """
+    blob = _blob(tx, row.image_id, what, label)
+    return None if blob is None else tx.files.get(tx.key(row.patient_id), blob.file)
+
+
+def checked_picture(tx: Transaction, patient_id: str, picture: Picture) -> bytes:
+    """A picture of a signed version, as it was signed.
+
+    Raises:
+        RecordsError: missing, damaged, or another one.
+    """
+    content = tx.files.get(tx.key(patient_id), picture.file)
+    if sha256(content).hexdigest() != picture.sha256:
+        raise RecordsError("A stored file is damaged; restore it from a backup, and run tetkik audit verify.")
+    return content
+
+
+def _blob(tx: Transaction, image_id: str, what: str, label: str) -> Blob | None:
+    wanted = select(Blob).where(Blob.image_id == image_id, Blob.kind == _KIND[what], Blob.label == label)
+    return tx.session.scalar(wanted)
+
+
+def pictures_kept(tx: Transaction, row: Report, label: str) -> dict[str, str]:
+    """The names in the file store of the pictures under a label."""
+    found = {what: _blob(tx, row.image_id, what, label) for what in PICTURES}
+    return {what: blob.file for what, blob in found.items() if blob is not None}

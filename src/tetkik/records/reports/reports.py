@@ -1,0 +1,169 @@
+"""Signed reports in a list: those that a person may see, the newest signature first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Select, and_, or_, select
+
+from tetkik.errors import NotFound
+from tetkik.records.cases import patients
+from tetkik.records.cases.patients import Person
+from tetkik.records.database import Transaction
+from tetkik.records.people import visibility
+from tetkik.records.reports.versions import said_name
+from tetkik.records.reports.working import number_of
+from tetkik.records.schema import Case, Report, ReportVersion, Run, SignatureRow
+from tetkik.values import ReportState, RunState
+
+
+@dataclass(frozen=True, slots=True)
+class ListedReport:
+    """A signed report in a list.
+
+    Attributes:
+        report_id: of the report.
+        case_id: of its case.
+        number: as people call it, such as `2026-000123-1`.
+        department: of the case.
+        state: signed, or amended.
+        version: of the last one.
+        signed_at: when that was signed.
+        signed_by: who, with title.
+        corrected: whether a person changed the machine's draft before.
+        amending: whether it is being amended right now.
+        restricted: whether the case opens only with a reason.
+        person: whose it is; None where the actor may not know or the patient was erased.
+    """
+
+    report_id: str
+    case_id: str
+    number: str
+    department: str | None
+    state: ReportState
+    version: int
+    signed_at: datetime
+    signed_by: str
+    corrected: bool
+    amending: bool
+    restricted: bool
+    person: Person | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which reports a list shows; None leaves a thing open.
+
+    Attributes:
+        department: of the case.
+        state: signed once, or amended.
+        own: whether only those that the actor signed.
+        since: signed at this moment or later.
+        until: signed before this moment.
+    """
+
+    department: str | None = None
+    state: ReportState | None = None
+    own: bool = False
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def list_reports(
+    tx: Transaction, wanted: Wanted, *, limit: int, after: tuple[datetime, str] | None = None
+) -> tuple[ListedReport, ...]:
+    """Signed reports, the newest signature first.
+
+    Args:
+        tx: the transaction.
+        wanted: which.
+        limit: most of them.
+        after: signature time and id of the last one that was seen; None begins at the newest.
+    """
+    rows = tx.session.execute(_query(tx, wanted, after).limit(limit)).all()
+    return tuple(
+        ListedReport(
+            report_id=report.id,
+            case_id=case.id,
+            number=number_of(tx, report),
+            department=case.department,
+            state=report.state,
+            version=report.version,
+            signed_at=signature.signed_at,
+            signed_by=said_name(signature.title, signature.name),
+            corrected=version.corrected,
+            amending=report.draft is not None,
+            restricted=case.restricted,
+            person=_person(tx, case),
+        )
+        for report, version, signature, case in rows
+    )
+
+
+def report_verified(tx: Transaction, code: str) -> tuple[str, int] | None:
+    """The report and the version that a verification code belongs to; None where no version has it."""
+    found = tx.session.execute(
+        select(ReportVersion.report_id, ReportVersion.number).where(ReportVersion.verification == code)
+    ).first()
+    return None if found is None else (found[0], found[1])
+
+
+def first_of_a_draft() -> ColumnElement[bool]:
+    """A condition on `ReportVersion`: the first signature of a report that a model's draft began.
+
+    A report that was written by hand had nothing to correct.
+    """
+    answered = select(Report.id).join(Run, Run.id == Report.run_id).where(Run.state == RunState.DONE)
+    return and_(ReportVersion.number == 1, ReportVersion.report_id.in_(answered))
+
+
+def departments(tx: Transaction) -> tuple[str, ...]:
+    """The departments that have signed reports which the actor may see."""
+    query = (
+        select(Case.department)
+        .join(Report, Report.case_id == Case.id)
+        .where(Report.version > 0, Case.department.is_not(None), visibility.visible(tx))
+        .distinct()
+        .order_by(Case.department)
+    )
+    return tuple(name for name in tx.session.scalars(query) if name is not None)
+
+
+def _query(
+    tx: Transaction, wanted: Wanted, after: tuple[datetime, str] | None
+) -> Select[Report, ReportVersion, SignatureRow, Case]:
+    last = and_(ReportVersion.report_id == Report.id, ReportVersion.number == Report.version)
+    query = (
+        select(Report, ReportVersion, SignatureRow, Case)
+        .join(ReportVersion, last)
+        .join(SignatureRow, SignatureRow.version_id == ReportVersion.id)
+        .join(Case, Case.id == Report.case_id)
+        .where(visibility.visible(tx))
+        .order_by(ReportVersion.created_at.desc(), Report.id.desc())
+    )
+    if wanted.department is not None:
+        query = query.where(Case.department == wanted.department)
+    if wanted.state is not None:
+        query = query.where(Report.state == wanted.state)
+    if wanted.own:
+        query = query.where(SignatureRow.user_id == tx.actor.user_id)
+    if wanted.since is not None:
+        query = query.where(ReportVersion.created_at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(ReportVersion.created_at < wanted.until)
+    if after is not None:
+        at, report_id = after
+        older = ReportVersion.created_at < at
+        same = and_(ReportVersion.created_at == at, Report.id < report_id)
+        query = query.where(or_(older, same))
+    return query
+
+
+def _person(tx: Transaction, case: Case) -> Person | None:
+    if not visibility.sight_of(tx, case).open:
+        return None
+    try:
+        return patients.person_of(tx, case.patient_id)
+    except NotFound:
+        return None

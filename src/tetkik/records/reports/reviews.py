@@ -1,0 +1,77 @@
+"""What radiologists say of a model's findings: accepted, rejected, or added where the model missed one.
+
+Kept for retraining; the rows name no patient and outlive an erasure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import select
+
+from tetkik.errors import InputError
+from tetkik.records.database import Transaction
+from tetkik.records.reports.material import Material, Verdict
+from tetkik.records.schema import FindingReview, Report
+from tetkik.records.trail.chain import Action
+from tetkik.values import FINDING_LABELS, Finding, Judgement
+
+
+def reviews_of(tx: Transaction, report_id: str) -> tuple[Verdict, ...]:
+    """What was said of the findings of a report."""
+    wanted = select(FindingReview).where(FindingReview.report_id == report_id).order_by(FindingReview.label)
+    return tuple(
+        Verdict(row.label, row.judgement, row.model_positive, row.user_id, row.at)
+        for row in tx.session.scalars(wanted)
+    )
+
+
+def judged(tx: Transaction, report_id: str) -> Mapping[str, Judgement]:
+    """The judgement of each label that has one."""
+    return {item.label: item.judgement for item in reviews_of(tx, report_id)}
+
+
+def keep(tx: Transaction, row: Report, material: Material, label: str, judgement: Judgement | None) -> None:
+    """Keep what the actor says of one finding; None takes it back.
+
+    Raises:
+        InputError: no such finding, or a judgement that does not fit what the model said.
+    """
+    known = {item.label: item for item in material.result.findings} if material.result is not None else {}
+    if label not in known and label not in FINDING_LABELS:
+        raise InputError("The model has no finding of that name; take one of those that the draft lists.")
+    before = tx.session.get(FindingReview, (row.id, label))
+    if judgement is None:
+        if before is not None:
+            tx.session.delete(before)
+    else:
+        positive = _fitting(known.get(label), judgement)
+        review = before or FindingReview(report_id=row.id, label=label)
+        review.run_id, review.judgement, review.model_positive = row.run_id, judgement, positive
+        review.user_id, review.at = tx.actor.user_id or "", tx.now
+        tx.session.add(review)
+    tx.session.flush()
+    tx.audit(
+        Action.FINDING_REVIEWED,
+        case_id=row.case_id,
+        patient_id=row.patient_id,
+        object_id=row.id,
+        label=label,
+        judgement=judgement,
+    )
+
+
+def _fitting(finding: Finding | None, judgement: Judgement) -> bool | None:
+    """What the model had said of it; None where it was not assessed.
+
+    Raises:
+        InputError: rejected or confirmed what it never said, or added what it found.
+    """
+    positive = finding.positive if finding is not None and finding.assessed else None
+    if judgement is Judgement.ADDED and positive:
+        raise InputError("The model has found this itself; accept it instead of adding it.")
+    if judgement is Judgement.REJECTED and not positive:
+        raise InputError("The model has not found this, so it cannot be rejected; add it if it is there.")
+    if judgement is Judgement.ACCEPTED and positive is None:
+        raise InputError("The model did not assess this, so there is nothing to accept; add what is there.")
+    return positive

@@ -1,0 +1,369 @@
+"""The signature: one transaction in which a draft becomes a version that never changes.
+
+Everything happens or nothing does: the sealed document, the signature, the state of report and case, the end
+of the claim, the audit entry, the event. The signer proves who they are once more, with the password or a
+passkey. It is not a qualified electronic signature (Law 5070, eIDAS): it binds a person of this house to a
+text and lets any change be seen, and no more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func, select
+
+from tetkik.errors import Conflict, Forbidden, InputError
+from tetkik.records.database import Transaction
+from tetkik.records.ids import new_id
+from tetkik.records.reports import packing, reviews
+from tetkik.records.reports.checking import as_judged
+from tetkik.records.reports.identity import identity_for
+from tetkik.records.reports.material import (
+    Material,
+    Picture,
+    Working,
+    keep_pictures,
+    keep_working,
+    material_of,
+    picture_of,
+    pictures_kept,
+    working_of,
+)
+from tetkik.records.reports.versions import PLACE, REASON, Sealed, digest_of, version_of
+from tetkik.records.reports.working import EditConflict, WorkingDraft, draft_from, noted, reason_of, row_of
+from tetkik.records.schema import Case, Claim, Job, Report, ReportVersion, SignatureRow, User
+from tetkik.records.trail.chain import Action
+from tetkik.report.facts import one_line
+from tetkik.values import (
+    CaseState,
+    Draft,
+    Hospital,
+    JobState,
+    Judgement,
+    Method,
+    Permission,
+    ReportDocument,
+    ReportState,
+    Section,
+    Signature,
+)
+
+_FRESH = timedelta(minutes=2)
+"""How old a proof may be."""
+_METHODS = frozenset({Method.PASSWORD, Method.PASSKEY})
+LONGEST_REASON = 1000
+"""Characters of the reason of an amendment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That the person at the screen is still the one who is signed in: the password or a passkey, again.
+
+    Attributes:
+        user_id: who it was.
+        method: how they proved it.
+        at: when, UTC.
+    """
+
+    user_id: str
+    method: Method
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What a signature made.
+
+    Attributes:
+        version_id: of the version.
+        number: of the version.
+        verification: code of the document.
+        corrected: whether a person changed the machine's draft before.
+    """
+
+    version_id: str
+    number: int
+    verification: str
+    corrected: bool
+
+
+def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital: Hospital) -> Signed:
+    """Sign a draft: it becomes a version that never changes.
+
+    Args:
+        tx: the transaction.
+        report_id: which report.
+        revision: that the person read.
+        proof: that it is they who sign.
+        hospital: the house, for the document.
+
+    Raises:
+        Forbidden: the actor may not sign, or the proof is another person's or too old.
+        EditConflict: somebody saved after the person had read it.
+        Conflict: signed already, marks without a decision, an exercise, or nothing written.
+    """
+    _require(tx, proof)
+    row = row_of(tx, report_id, lock=True)
+    current = draft_from(tx, row)
+    if row.revision != revision:
+        raise EditConflict(current)
+    working, material = working_of(tx, row), material_of(tx, row)
+    assert working is not None
+    _refuse_unready(working.draft)
+    version_id = new_id()
+    sealed = _sealed(tx, row, version_id, working, material, hospital)
+    content = packing.to_bytes(sealed)
+    corrected = material.draft is None or _said(working.draft) != _said(material.draft)
+    last = _last_version(tx, row)
+    reason = reason_of(tx, row)
+    document = sealed.document
+    tx.session.add(
+        ReportVersion(
+            id=version_id,
+            report_id=row.id,
+            case_id=row.case_id,
+            patient_id=row.patient_id,
+            number=document.version,
+            replaces=last,
+            reason=tx.seal(row.patient_id, REASON, version_id, reason.encode()) if reason else None,
+            document=tx.seal(row.patient_id, PLACE, version_id, content),
+            verification=document.verification,
+            corrected=corrected,
+            created_at=tx.now,
+        )
+    )
+    tx.session.flush()
+    _add_signature(tx, version_id, proof, document, content)
+    row.state, row.version = document.state, document.version
+    row.amending = None
+    row.revision += 1
+    row.updated_at, row.updated_by = tx.now, tx.actor.user_id
+    keep_working(tx, row, None)
+    tx.session.flush()
+    _close_case(tx, row.case_id)
+    tx.audit(
+        Action.REPORT_SIGNED if last is None else Action.REPORT_AMENDED,
+        case_id=row.case_id,
+        patient_id=row.patient_id,
+        object_id=row.id,
+        version=document.version,
+        verification=document.verification,
+        method=proof.method,
+        corrected=corrected,
+    )
+    tx.announce("report", row.case_id)
+    return Signed(version_id, document.version, document.verification, corrected)
+
+
+def begin_amendment(tx: Transaction, report_id: str, reason: str) -> WorkingDraft:
+    """Begin to amend a signed report: a draft with its text; the signed version stays what is read.
+
+    Args:
+        tx: the transaction.
+        report_id: which report.
+        reason: why, in the words that its readers will see.
+
+    Raises:
+        Forbidden: the actor may not sign.
+        InputError: no reason, or one too long.
+        Conflict: not signed yet, or being amended already.
+    """
+    _may_sign(tx)
+    row = row_of(tx, report_id, lock=True)
+    reason = one_line(reason)
+    if not reason or len(reason) > LONGEST_REASON:
+        raise InputError(
+            "An amendment needs a reason of at most {longest} characters; say what changes and why.",
+            longest=LONGEST_REASON,
+        )
+    if not row.version or row.draft is not None:
+        raise Conflict("This report is being written already; go on with the draft at hand.")
+    signed = version_of(tx, report_id, pictures=False)
+    keep_working(tx, row, Working(signed.document.draft, signed.decisions))
+    row.amending = tx.seal(row.patient_id, "reports.amending", row.id, reason.encode())
+    row.revision += 1
+    row.updated_at, row.updated_by = tx.now, tx.actor.user_id
+    noted(tx, row, Action.REPORT_AMENDMENT_BEGUN, event="report", version=row.version)
+    return draft_from(tx, row)
+
+
+def drop_amendment(tx: Transaction, report_id: str, revision: int) -> None:
+    """Give an amendment up: the signed version stays as it is.
+
+    Raises:
+        Forbidden: the actor may not sign.
+        Conflict: nothing is being amended.
+        EditConflict: somebody saved in between.
+    """
+    _may_sign(tx)
+    row = row_of(tx, report_id, lock=True)
+    current = draft_from(tx, row)
+    if not row.version:
+        raise Conflict("This report was never signed, so there is no amendment to give up.")
+    if row.revision != revision:
+        raise EditConflict(current)
+    keep_working(tx, row, None)
+    row.amending = None
+    row.revision += 1
+    row.updated_at, row.updated_by = tx.now, tx.actor.user_id
+    noted(tx, row, Action.DRAFT_CHANGED, event="report", version=row.version, given_up=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """An amendment under way.
+
+    Attributes:
+        reason: why.
+        revision: of its draft.
+        since: when it was last saved.
+        by: who saved it.
+    """
+
+    reason: str
+    revision: int
+    since: datetime
+    by: str | None
+
+
+def amendment_of(tx: Transaction, report_id: str) -> Amendment | None:
+    """The amendment of a signed report that is under way; None where there is none."""
+    row = row_of(tx, report_id)
+    reason = reason_of(tx, row)
+    if reason is None:
+        return None
+    user = tx.session.get(User, row.updated_by) if row.updated_by is not None else None
+    return Amendment(reason, row.revision, row.updated_at, user.name if user is not None else None)
+
+
+def document_of(
+    tx: Transaction, report_id: str, hospital: Hospital, *, pictures: bool = True
+) -> ReportDocument:
+    """A draft as documents are made of it: unsigned, and every page says so.
+
+    Raises:
+        Conflict: the report is signed and nobody is amending it.
+    """
+    row = row_of(tx, report_id)
+    draft_from(tx, row)
+    working, material = working_of(tx, row), material_of(tx, row)
+    assert working is not None
+    document = _document(tx, row, working.draft, material, hospital)
+    if not pictures:
+        return document
+    heatmap = picture_of(tx, row, "draft", "heatmap") if document.heatmap_label is not None else None
+    return replace(document, image=picture_of(tx, row, "draft", "image"), heatmap=heatmap)
+
+
+def _require(tx: Transaction, proof: Proof) -> None:
+    _may_sign(tx)
+    if proof.user_id != tx.actor.user_id or proof.method not in _METHODS:
+        raise Forbidden("The proof is not of the person who is signed in; sign in as the one who signs.")
+    if not -_FRESH <= tx.now - proof.at <= _FRESH:
+        raise Forbidden("The proof is too old; give the password or the passkey again.")
+
+
+def _may_sign(tx: Transaction) -> None:
+    if tx.actor.user_id is None or not tx.actor.may(Permission.REPORT_SIGN):
+        raise Forbidden("Your role does not allow this ({permission}).", permission=Permission.REPORT_SIGN)
+
+
+def _refuse_unready(draft: Draft) -> None:
+    if draft.exercise:
+        raise Conflict("This is an exercise and about no patient; it cannot be signed.")
+    if draft.open_marks:
+        raise Conflict(
+            "The draft has {count} objections that nobody has decided; keep or remove each, then sign.",
+            count=draft.open_marks,
+        )
+    if not draft.section(Section.FINDINGS) and not draft.section(Section.IMPRESSION):
+        raise Conflict("The draft says nothing of what the image shows; write findings or an impression.")
+
+
+def _sealed(
+    tx: Transaction, row: Report, version_id: str, working: Working, material: Material, hospital: Hospital
+) -> Sealed:
+    """The signed document with everything that was decided, and its pictures under the version's name."""
+    user = tx.session.get_one(User, tx.actor.user_id)
+    draft = _document(tx, row, working.draft, material, hospital)
+    document = replace(
+        draft,
+        state=ReportState.AMENDED if row.version else ReportState.FINAL,
+        signature=Signature(user.name, user.title, user.registration, signed_at=tx.now.astimezone()),
+    )
+    found = {what: picture_of(tx, row, "draft", what) for what in ("image", "heatmap")}
+    if document.heatmap_label is None:
+        found["heatmap"] = None
+    contents = {what: content for what, content in found.items() if content is not None}
+    keep_pictures(tx, row, version_id, contents)
+    pictures = tuple(
+        Picture(what, file, len(contents[what]), hashlib.sha256(contents[what]).hexdigest())
+        for what, file in pictures_kept(tx, row, version_id).items()
+    )
+    return Sealed(document, pictures, working.decisions, reviews.reviews_of(tx, row.id))
+
+
+def _document(
+    tx: Transaction, row: Report, draft: Draft, material: Material, hospital: Hospital
+) -> ReportDocument:
+    judged = reviews.judged(tx, row.id)
+    label = material.heatmap_label
+    return ReportDocument(
+        id=row.id,
+        draft=draft,
+        result=as_judged(material.result, judged) if material.result is not None else None,
+        identity=identity_for(tx, row.patient_id, material.identity),
+        tags=material.tags,
+        hospital=hospital,
+        state=ReportState.DRAFT,
+        created=tx.now.astimezone(),
+        version=row.version + 1,
+        heatmap_label=None if label is None or judged.get(label) is Judgement.REJECTED else label,
+    )
+
+
+def _add_signature(
+    tx: Transaction, version_id: str, proof: Proof, document: ReportDocument, content: bytes
+) -> None:
+    signed = document.signature
+    assert signed is not None
+    tx.session.add(
+        SignatureRow(
+            version_id=version_id,
+            user_id=proof.user_id,
+            name=signed.name,
+            title=signed.title,
+            registration=signed.registration,
+            method=proof.method,
+            digest=digest_of(content),
+            signed_at=signed.signed_at,
+        )
+    )
+
+
+def _last_version(tx: Transaction, row: Report) -> str | None:
+    wanted = select(ReportVersion.id).where(
+        ReportVersion.report_id == row.id, ReportVersion.number == row.version
+    )
+    return tx.session.scalar(wanted)
+
+
+def _close_case(tx: Transaction, case_id: str) -> None:
+    """A case is signed when every report of it is and no image still waits for a model."""
+    unsigned = select(func.count()).where(Report.case_id == case_id, Report.version == 0)
+    waiting = select(func.count()).where(
+        Job.case_id == case_id, Job.state.in_((JobState.QUEUED, JobState.RUNNING))
+    )
+    if tx.session.scalar(unsigned) or tx.session.scalar(waiting):
+        return
+    case = tx.session.get_one(Case, case_id, with_for_update=True)
+    case.state, case.updated_at = CaseState.SIGNED, tx.now
+    if not case.restricted:  # there the claim lets the signer read it; it ends by itself
+        tx.session.execute(delete(Claim).where(Claim.case_id == case_id))
+    tx.announce("case", case_id)
+
+
+def _said(draft: Draft) -> tuple[tuple[Section, str], ...]:
+    return tuple((item.section, item.text) for item in draft.sentences)

@@ -1,0 +1,192 @@
+"""A hospital's own texts: standing sentences around those of a draft, for every study of a kind.
+
+A template is a text with slots, as `tetkik report draft --template` takes it. Taken into a draft, its own
+sentences stand where they stand around the slots: what comes before the first slot belongs to that slot's
+part, everything else to the part of the last slot before it. Headings and lines about the patient are left
+out: the documents have their own. What the draft says is never lost.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+
+from tetkik.errors import Conflict, InputError, NotFound
+from tetkik.language import Language
+from tetkik.records.database import Transaction
+from tetkik.records.ids import is_id, new_id
+from tetkik.records.reports import drafts
+from tetkik.records.reports.working import WorkingDraft
+from tetkik.records.schema import ReportTemplate
+from tetkik.records.trail.chain import Action
+from tetkik.report.facts import one_line
+from tetkik.report.labeler import read_report
+from tetkik.report.template import check_slots
+from tetkik.values import Draft, DraftSentence, Section
+
+LONGEST = 20_000
+"""Characters of a template."""
+_SECTIONS = {section.value: section for section in Section}
+
+
+@dataclass(frozen=True, slots=True)
+class HouseTemplate:
+    """A text of the house.
+
+    Attributes:
+        id: of the template.
+        name: that people choose it by.
+        language: of its sentences.
+        text: with its slots.
+        created_at: when it was last changed.
+    """
+
+    id: str
+    name: str
+    language: Language
+    text: str
+    created_at: datetime
+
+
+def all_templates(tx: Transaction) -> tuple[HouseTemplate, ...]:
+    """The templates of the house, by name."""
+    rows = tx.session.scalars(select(ReportTemplate).order_by(ReportTemplate.name))
+    return tuple(_value(row) for row in rows)
+
+
+def template_of(tx: Transaction, template_id: str) -> HouseTemplate:
+    """One of them.
+
+    Raises:
+        NotFound: no such template.
+    """
+    return _value(_row(tx, template_id))
+
+
+def add(tx: Transaction, name: str, language: Language, text: str) -> HouseTemplate:
+    """Keep a new template.
+
+    Raises:
+        InputError: without a name, too long, or a slot that does not exist.
+        Conflict: another one has this name.
+    """
+    row = ReportTemplate(id=new_id(), created_by=tx.actor.user_id)
+    return _write(tx, row, name, language, text)
+
+
+def change(tx: Transaction, template_id: str, name: str, language: Language, text: str) -> HouseTemplate:
+    """Put a new text in the place of a template's.
+
+    Raises:
+        NotFound: no such template.
+        InputError: without a name, too long, or a slot that does not exist.
+        Conflict: another one has this name.
+    """
+    return _write(tx, _row(tx, template_id), name, language, text)
+
+
+def remove(tx: Transaction, template_id: str) -> None:
+    """Take a template away; drafts that took it stay as they are.
+
+    Raises:
+        NotFound: no such template.
+    """
+    tx.session.delete(_row(tx, template_id))
+    tx.audit(Action.TEMPLATE_CHANGED, object_id=template_id, removed=True)
+
+
+def take(tx: Transaction, report_id: str, revision: int, template_id: str) -> WorkingDraft:
+    """Put a template's sentences around those of a draft, which are checked like a person's own.
+
+    Raises:
+        NotFound: no such template or report.
+        Conflict: the template is in the other language.
+        EditConflict: somebody else saved in between; nothing was written.
+    """
+    template = template_of(tx, template_id)
+    draft = drafts.draft_of(tx, report_id).draft
+    if template.language is not draft.language:
+        raise Conflict("The template is in another language than the draft; choose one in the draft's.")
+    return drafts.save(tx, report_id, revision, sentences_of(template, draft))
+
+
+def sentences_of(template: HouseTemplate, draft: Draft) -> tuple[DraftSentence, ...]:
+    """The sentences of a draft with those of a template around them; what stands there already comes once."""
+    placed: dict[Section, list[DraftSentence]] = {section: [] for section in Section}
+    slots = set()
+    for section, text in _parts(template.text):
+        if text is None:
+            slots.add(section)
+            placed[section] += draft.section(section)
+        else:
+            known = {item.text for item in draft.section(section)}
+            placed[section] += [
+                DraftSentence(one, section)
+                for reading in read_report(text, template.language)
+                if (one := one_line(reading.text)) and not _is_heading(one) and one not in known
+            ]
+    for section in set(Section) - slots:
+        placed[section][:0] = draft.section(section)
+    return tuple(item for section in Section for item in placed[section])
+
+
+def _parts(text: str) -> Iterator[tuple[Section, str | None]]:
+    """Text and slots of a template in order, each with its part; None is the slot of the part itself."""
+    lines = [
+        [(literal, slot) for literal, slot, *_ in string.Formatter().parse(line)]
+        for line in text.splitlines()
+    ]
+    slots = [slot for line in lines for _, slot in line if slot in _SECTIONS]
+    section = _SECTIONS[slots[0]] if slots else Section.FINDINGS
+    for line in lines:
+        # A line with the patient's name or the like is none of the report's sentences.
+        if any(slot is not None and slot not in _SECTIONS for _, slot in line):
+            continue
+        said = ""
+        for literal, slot in line:
+            said += literal  # a doubled brace ends a piece, and no sentence
+            if slot is None:
+                continue
+            if said.strip():
+                yield section, said
+            said, section = "", _SECTIONS[slot]
+            yield section, None
+        if said.strip():
+            yield section, said
+
+
+def _is_heading(text: str) -> bool:
+    return text.endswith(":") or (text.isupper() and not text.endswith("."))
+
+
+def _write(tx: Transaction, row: ReportTemplate, name: str, language: Language, text: str) -> HouseTemplate:
+    name, text = one_line(name), text.replace("\r\n", "\n").strip()
+    if not name or len(name) > 80 or not text or len(text) > LONGEST:
+        raise InputError(
+            "A template needs a name of at most 80 characters and a text of at most {longest}; shorten it.",
+            longest=LONGEST,
+        )
+    check_slots(text)
+    same = select(ReportTemplate.id).where(ReportTemplate.name == name, ReportTemplate.id != row.id)
+    if tx.session.scalar(same) is not None:
+        raise Conflict("Another template has this name; choose another one.")
+    row.name, row.language, row.text, row.created_at = name, language, text, tx.now
+    tx.session.add(row)
+    tx.session.flush()
+    tx.audit(Action.TEMPLATE_CHANGED, object_id=row.id)
+    return _value(row)
+
+
+def _row(tx: Transaction, template_id: str) -> ReportTemplate:
+    row = tx.session.get(ReportTemplate, template_id) if is_id(template_id) else None
+    if row is None:
+        raise NotFound("There is no such template; look at the list of templates.")
+    return row
+
+
+def _value(row: ReportTemplate) -> HouseTemplate:
+    return HouseTemplate(row.id, row.name, Language(row.language), row.text, row.created_at)

@@ -1,0 +1,265 @@
+"""Signed versions of reports: kept for ever, read back as they were signed, or not at all.
+
+What is sealed is the whole document with everything that was decided on the way. Reading compares its digest
+with the signature's, its verification code with the version's, and the signer with the signature's row: a
+version that was altered is not shown as if it were the signed one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from sqlalchemy import select
+
+from tetkik.errors import NotFound, RecordsError
+from tetkik.records.database import Transaction
+from tetkik.records.ids import is_id
+from tetkik.records.people import visibility
+from tetkik.records.reports import packing
+from tetkik.records.reports.material import MarkDecision, Picture, Verdict, checked_picture
+from tetkik.records.reports.working import number_of, row_of
+from tetkik.records.schema import Case, Report, ReportVersion, SignatureRow
+from tetkik.records.trail.chain import Action
+from tetkik.values import Method, ReportDocument
+
+PLACE = "report_versions.document"
+REASON = "report_versions.reason"
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What is kept of a version.
+
+    Attributes:
+        document: signed; without its pictures, which lie in the file store.
+        pictures: where they lie, and their hashes.
+        decisions: about marks, with who and when.
+        verdicts: about findings, with who and when.
+    """
+
+    document: ReportDocument
+    pictures: tuple[Picture, ...] = ()
+    decisions: tuple[MarkDecision, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VersionInfo:
+    """A version in a list.
+
+    Attributes:
+        id: of the version.
+        report_id: of its report.
+        number: from 1.
+        replaces: the number of the version that it amends; None for the first.
+        signed_at: when.
+        signed_by: who, with title.
+        verification: code of the document.
+        corrected: whether a person changed the machine's draft before.
+        is_last: whether no later one amends it.
+    """
+
+    id: str
+    report_id: str
+    number: int
+    replaces: int | None
+    signed_at: datetime
+    signed_by: str
+    verification: str
+    corrected: bool
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SignedVersion:
+    """A version as it was signed.
+
+    Attributes:
+        info: in a few words.
+        case_id: of its case.
+        patient_id: of its patient.
+        image_id: that it is about.
+        report_number: as people call the report, such as `2026-000123-1`.
+        document: with its pictures, where they were asked for.
+        pictures: which it has: `image`, `heatmap`.
+        method: how the signer proved to be that person.
+        reason: why it amends the one before; None for the first.
+        decisions: about marks.
+        verdicts: about findings.
+        by_glass: whether the actor sees it only because they broke the glass.
+    """
+
+    info: VersionInfo
+    case_id: str
+    patient_id: str
+    image_id: str
+    report_number: str
+    document: ReportDocument = field(repr=False)
+    pictures: frozenset[str]
+    method: Method
+    reason: str | None = field(repr=False)
+    decisions: tuple[MarkDecision, ...] = field(repr=False)
+    verdicts: tuple[Verdict, ...]
+    by_glass: bool
+
+
+def digest_of(content: bytes) -> str:
+    """SHA-256 of a document's JSON, hexadecimal: what a signature signs."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def versions_of(tx: Transaction, report_id: str) -> tuple[VersionInfo, ...]:
+    """The signed versions of a report, the first first; none as long as it is a draft.
+
+    Raises:
+        NotFound: no such report.
+        Forbidden: of a case that the actor may not open.
+    """
+    row = row_of(tx, report_id)
+    found = tx.session.execute(
+        select(ReportVersion, SignatureRow)
+        .join(SignatureRow, SignatureRow.version_id == ReportVersion.id)
+        .where(ReportVersion.report_id == report_id)
+        .order_by(ReportVersion.number)
+    ).all()
+    numbers = {version.id: version.number for version, _ in found}
+    return tuple(_info(row, version, signature, numbers) for version, signature in found)
+
+
+def version_of(
+    tx: Transaction, report_id: str, number: int | None = None, *, pictures: bool = True
+) -> SignedVersion:
+    """A version as it was signed.
+
+    Args:
+        tx: the transaction.
+        report_id: which report.
+        number: of the version; None is the last one.
+        pictures: whether the image and the heatmap are read, too.
+
+    Raises:
+        NotFound: no such report or version, or the patient was erased.
+        Forbidden: of a case that the actor may not open.
+        RecordsError: what is stored is not what was signed.
+    """
+    row = row_of(tx, report_id)
+    found = tx.session.execute(
+        select(ReportVersion, SignatureRow)
+        .join(SignatureRow, SignatureRow.version_id == ReportVersion.id)
+        .where(ReportVersion.report_id == report_id, ReportVersion.number == (number or row.version))
+    ).one_or_none()
+    if found is None:
+        raise NotFound("This report has no such signed version; look at the list of its versions.")
+    version, signature = found
+    sealed = _unsealed(tx, version, signature)
+    document = sealed.document
+    if pictures:
+        parts = {item.what: checked_picture(tx, version.patient_id, item) for item in sealed.pictures}
+        document = replace(document, image=parts.get("image"), heatmap=parts.get("heatmap"))
+    return SignedVersion(
+        info=_info(row, version, signature, _numbers(tx, version)),
+        case_id=version.case_id,
+        patient_id=version.patient_id,
+        image_id=row.image_id,
+        report_number=number_of(tx, row),
+        document=document,
+        pictures=frozenset(item.what for item in sealed.pictures),
+        method=signature.method,
+        reason=_reason(tx, version),
+        decisions=sealed.decisions,
+        verdicts=sealed.verdicts,
+        by_glass=visibility.sight_of(tx, tx.session.get_one(Case, row.case_id)).by_glass,
+    )
+
+
+def open_version(tx: Transaction, report_id: str, number: int | None = None) -> SignedVersion:
+    """`version_of` without the pictures, with an entry in the audit trail that the actor read it."""
+    found = version_of(tx, report_id, number, pictures=False)
+    tx.audit(
+        Action.REPORT_OPENED,
+        case_id=found.case_id,
+        patient_id=found.patient_id,
+        object_id=report_id,
+        version=found.info.number,
+        by_glass=found.by_glass,
+    )
+    return found
+
+
+def is_whole(tx: Transaction, version: ReportVersion, signature: SignatureRow) -> bool:
+    """Whether a version reads back as it was signed; for the verification of everything that is kept."""
+    try:
+        _unsealed(tx, version, signature)
+    except RecordsError:
+        return False
+    return True
+
+
+def _unsealed(tx: Transaction, version: ReportVersion, signature: SignatureRow) -> Sealed:
+    content = tx.open(version.patient_id, PLACE, version.id, version.document)
+    if digest_of(content) != signature.digest:
+        raise _altered()
+    sealed = packing.from_bytes(Sealed, content)
+    document = sealed.document
+    signed = document.signature
+    said = (document.verification, document.id, document.version)
+    if signed is None or said != (version.verification, version.report_id, version.number):
+        raise _altered()
+    signer = (signed.name, signed.title, signed.registration, signed.signed_at)
+    if signer != (signature.name, signature.title, signature.registration, signature.signed_at):
+        raise _altered()
+    return sealed
+
+
+def _altered() -> RecordsError:
+    return RecordsError(
+        "What is stored of this signed report is not what was signed: it was altered; restore it from a "
+        "backup, and run tetkik audit verify."
+    )
+
+
+def _numbers(tx: Transaction, version: ReportVersion) -> dict[str, int]:
+    if version.replaces is None:
+        return {}
+    return {version.replaces: tx.session.get_one(ReportVersion, version.replaces).number}
+
+
+def _reason(tx: Transaction, version: ReportVersion) -> str | None:
+    if version.reason is None:
+        return None
+    return tx.open(version.patient_id, REASON, version.id, version.reason).decode()
+
+
+def _info(
+    row: Report, version: ReportVersion, signature: SignatureRow, numbers: dict[str, int]
+) -> VersionInfo:
+    return VersionInfo(
+        id=version.id,
+        report_id=version.report_id,
+        number=version.number,
+        replaces=numbers[version.replaces] if version.replaces is not None else None,
+        signed_at=signature.signed_at,
+        signed_by=said_name(signature.title, signature.name),
+        verification=version.verification,
+        corrected=version.corrected,
+        is_last=version.number == row.version,
+    )
+
+
+def case_of(tx: Transaction, report_id: str) -> str:
+    """The case of a report, for whoever has to ask there for permission first.
+
+    Raises:
+        NotFound: no such report.
+    """
+    row = tx.session.get(Report, report_id) if is_id(report_id) else None
+    if row is None:
+        raise NotFound("There is no such report; look for it in the list of reports.")
+    return row.case_id
+
+
+def said_name(*parts: str) -> str:
+    """Title and name as they are read."""
+    return " ".join(part for part in parts if part)

@@ -1,0 +1,1 @@
+"""The audit trail: chained entries, how they are read, exported and verified."""

@@ -1,0 +1,247 @@
+"""Whether the audit trail is whole: every entry there, unaltered, in its order, up to the sealed end.
+
+What is found: an entry that was removed, altered, inserted, moved or cut off, and one that was emptied
+without an erasure that the trail itself tells of. What the database alone cannot show is that somebody put
+an old copy of the whole back: for that an auditor holds an `Anchor` outside.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Row, func, select
+
+from tetkik.errors import InputError
+from tetkik.language import Sentence
+from tetkik.records.database import Transaction
+from tetkik.records.schema import AuditHead, AuditRow
+from tetkik.records.trail.chain import START, Action, Columns, chain_of, digest_of, head_seal
+
+_BATCH = 5_000
+_MOST_FAULTS = 50
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """The end of the trail at one moment, to be held outside the house.
+
+    Attributes:
+        seq: number of the last entry.
+        chain: its chain value, hexadecimal.
+    """
+
+    seq: int
+    chain: str
+
+    @classmethod
+    def read(cls, file: Path) -> Anchor | None:
+        """The anchor in a file; None where there is no such file.
+
+        Raises:
+            InputError: the file is no anchor.
+        """
+        try:
+            said = json.loads(file.read_text("utf-8"))
+            return cls(int(said["seq"]), str(said["chain"]))
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            raise InputError(
+                "{file} is not an anchor of an audit trail; give the file that an earlier verify wrote.",
+                file=file,
+            ) from None
+
+    def write(self, file: Path) -> None:
+        """Put it into a file in place of an older one, whole or not at all."""
+        part = file.with_name(f".{file.name}.part")
+        part.write_text(json.dumps({"seq": self.seq, "chain": self.chain}) + "\n", "utf-8")
+        part.replace(file)
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """One place where the trail does not hold.
+
+    Attributes:
+        seq: number of the entry.
+        what: the fault in a sentence.
+    """
+
+    seq: int
+    what: Sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found.
+
+    Attributes:
+        entries: how many entries were read.
+        erased: how many of them were emptied by an erasure.
+        broken: the faults in the order of their numbers, at most 50.
+        end: where the trail ends.
+    """
+
+    entries: int
+    erased: int
+    broken: tuple[Broken, ...]
+    end: Anchor
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.broken
+
+
+def verify(
+    tx: Transaction,
+    anchor: Anchor | None = None,
+    progress: Progress | None = None,
+    *,
+    last: int | None = None,
+) -> Verified:
+    """Walk the trail.
+
+    Args:
+        tx: a `still` one, so that entries that are added meanwhile do not count.
+        anchor: an end that the trail once had; it must still lead through there.
+        progress: told the number reached.
+        last: only so many entries before the end, for a quick look; None walks all of it.
+    """
+    walk = _Walk(tx, anchor)
+    if last is not None:
+        walk.begin_before(last)
+    for row in _rows(tx, walk.seq):
+        walk.step(row)
+        if progress is not None and row.seq % _BATCH == 0:
+            progress(row.seq)
+    walk.finish()
+    faults = tuple(sorted(walk.faults, key=lambda fault: fault.seq))
+    end = Anchor(walk.seq, walk.chain.hex())
+    return Verified(walk.entries, walk.erased, faults[:_MOST_FAULTS], end)
+
+
+class _Walk:
+    """The state between two entries."""
+
+    def __init__(self, tx: Transaction, anchor: Anchor | None) -> None:
+        self.tx = tx
+        self.anchor = anchor
+        self.seq, self.chain = 0, START
+        self.entries = self.erased = 0
+        self.faults: list[Broken] = []
+        self._emptied: dict[str | None, int] = {}
+        """Of each patient the last entry that was emptied."""
+        self._told: dict[str, int] = {}
+        """Of each patient the last entry that tells of the erasure."""
+
+    def begin_before(self, last: int) -> None:
+        """Take the entry before the last ones as it stands."""
+        end = self.tx.session.scalar(select(func.max(AuditRow.seq))) or 0
+        first = self.tx.session.get(AuditRow, max(end - last, 0))
+        if first is not None:
+            self.seq, self.chain = first.seq, first.chain
+
+    def step(self, row: Row[tuple[AuditRow]]) -> None:
+        """Read the next entry."""
+        self.entries += 1
+        if row.seq > self.seq + 1:
+            self._fault(self.seq + 1, Sentence("Entry {number} is missing.", {"number": self.seq + 1}))
+        elif row.seq <= self.seq:
+            self._fault(
+                row.seq, Sentence("Entry {number} stands twice or before the first.", {"number": row.seq})
+            )
+        whole = self._digest(row)
+        columns = Columns(row.at, row.action, row.user_id, row.case_id, row.patient_id)
+        # After a gap nothing can be said of the link to what is missing.
+        linked = row.seq != self.seq + 1 or row.chain == chain_of(
+            self.tx.vault, self.chain, row.seq, columns, row.digest
+        )
+        if whole and not linked:
+            self._fault(
+                row.seq, Sentence("Entry {number} was altered, inserted or moved.", {"number": row.seq})
+            )
+        if self.anchor is not None and row.seq == self.anchor.seq and row.chain.hex() != self.anchor.chain:
+            self._fault(
+                row.seq, Sentence("Entry {number} is not the one that the anchor holds.", {"number": row.seq})
+            )
+        self.seq, self.chain = row.seq, row.chain
+
+    def finish(self) -> None:
+        """Look at the end, and whether every emptied entry belongs to an erasure."""
+        for patient_id, seq in self._emptied.items():
+            if patient_id is None or self._told.get(patient_id, 0) <= seq:
+                self._fault(seq, Sentence("Entry {number} was emptied without an erasure.", {"number": seq}))
+        head = self.tx.session.get(AuditHead, 1)
+        if head is None:
+            if self.entries:
+                self._fault(self.seq, Sentence("The sealed end of the trail is missing."))
+        elif head.seal != head_seal(self.tx.vault, head.seq, head.chain):
+            self._fault(head.seq, Sentence("The seal of the trail's end does not hold."))
+        elif head.seq > self.seq:
+            self._fault(
+                self.seq + 1,
+                Sentence("The trail is cut off before entry {number}.", {"number": self.seq + 1}),
+            )
+        elif (head.seq, head.chain) != (self.seq, self.chain):
+            self._fault(
+                head.seq + 1,
+                Sentence("Entry {number} stands behind the sealed end.", {"number": head.seq + 1}),
+            )
+        if self.anchor is not None and self.anchor.seq > self.seq:
+            self._fault(
+                self.seq + 1,
+                Sentence(
+                    "The trail ends at entry {number}, and the anchor holds entry {anchor}: it was cut off, "
+                    "or an old copy was put back.",
+                    {"number": self.seq, "anchor": self.anchor.seq},
+                ),
+            )
+
+    def _digest(self, row: Row[tuple[AuditRow]]) -> bool:
+        """Whether the entry says what it said; an erased one says nothing."""
+        if row.content is None and row.salt is None:
+            self.erased += 1
+            self._emptied[row.patient_id] = row.seq
+            return True
+        if (
+            row.content is None
+            or row.salt is None
+            or digest_of(row.salt, row.content) != row.digest
+            or not _agrees(row)
+        ):
+            self._fault(row.seq, Sentence("Entry {number} was altered.", {"number": row.seq}))
+            return False
+        if row.action == Action.PATIENT_ERASED and row.patient_id is not None:
+            self._told[row.patient_id] = row.seq
+        return True
+
+    def _fault(self, seq: int, what: Sentence) -> None:
+        self.faults.append(Broken(seq, what))
+
+
+def _agrees(row: Row[tuple[AuditRow]]) -> bool:
+    """Whether the columns, by which people search, say the same as the content."""
+    try:
+        said = json.loads(row.content or "")
+        told = (said["at"], said["action"], said["user"], said["case"], said["patient"])
+    except (ValueError, KeyError, TypeError):
+        return False
+    return told == (row.at.isoformat(), row.action, row.user_id, row.case_id, row.patient_id)
+
+
+def _rows(tx: Transaction, after: int) -> Iterator[Row[tuple[AuditRow]]]:
+    """In batches; a number below 1, which no entry has, comes too where the walk begins at the first."""
+    table = AuditRow.__table__
+    last = after or None
+    while True:
+        query = select(table).order_by(table.c.seq).limit(_BATCH)
+        batch = tx.session.execute(query if last is None else query.where(table.c.seq > last)).all()
+        yield from batch
+        if len(batch) < _BATCH:
+            return
+        last = batch[-1].seq

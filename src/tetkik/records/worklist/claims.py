@@ -1,0 +1,151 @@
+"""Claims: who is reading a case right now, so that two do not read the same one.
+
+A claim lasts 20 minutes and is renewed while its page is open; then it is free again. Another may take it
+over, knowing that they do; the pages of the former reader are told by the event `claim.taken`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select
+
+from tetkik.errors import Conflict, NotFound
+from tetkik.records.database import Transaction
+from tetkik.records.ids import is_id
+from tetkik.records.people.visibility import visible
+from tetkik.records.schema import Case, Claim, User
+from tetkik.records.trail.chain import Action
+from tetkik.values import CaseState
+
+LASTS = timedelta(minutes=20)
+"""A claim without a sign of life is free after this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who is reading a case.
+
+    Attributes:
+        user_id: of the person.
+        name: as colleagues see it.
+        since: when they began.
+        expires_at: when the case is free again, unless renewed.
+    """
+
+    user_id: str
+    name: str
+    since: datetime
+    expires_at: datetime
+
+
+def claim(tx: Transaction, case_id: str, *, take_over: bool = False) -> Reader:
+    """Say that the actor is reading a case; once more, it lasts for longer.
+
+    Args:
+        tx: a `write` transaction.
+        case_id: which.
+        take_over: whether to take it from somebody who is reading it.
+
+    Raises:
+        NotFound: no such case, or none that the actor sees in the worklist.
+        Conflict: it is closed, or somebody else is reading it.
+    """
+    case = _listed(tx, case_id)
+    if case.state is CaseState.CLOSED:
+        raise Conflict("The case is closed; take it up again first.")
+    assert tx.actor.user_id is not None
+    row = tx.session.get(Claim, case_id, with_for_update=True)
+    former = row.user_id if row is not None and row.expires_at > tx.now else None
+    if row is not None and former == tx.actor.user_id:
+        row.expires_at = tx.now + LASTS
+        return _reader(tx, row)
+    if row is not None and former is not None and not take_over:
+        raise Conflict("{name} is reading this case; take it over, or read another.", name=_name(tx, row))
+    if row is None:
+        row = Claim(case_id=case_id)
+        tx.session.add(row)
+    row.user_id, row.since, row.expires_at = tx.actor.user_id, tx.now, tx.now + LASTS
+    tx.session.flush()
+    tx.audit(Action.CASE_CLAIMED, case_id=case_id, patient_id=case.patient_id, taken_from=former)
+    tx.announce("claim.taken" if former is not None else "claim", case_id)
+    return _reader(tx, row)
+
+
+def release(tx: Transaction, case_id: str) -> None:
+    """Say that the actor reads a case no more; a case that they do not read stays as it is.
+
+    Raises:
+        NotFound: no such case, or none that the actor sees in the worklist.
+    """
+    case = _listed(tx, case_id)
+    row = tx.session.get(Claim, case_id, with_for_update=True)
+    if row is None or row.user_id != tx.actor.user_id:
+        return
+    tx.session.delete(row)
+    tx.audit(Action.CLAIM_RELEASED, case_id=case_id, patient_id=case.patient_id)
+    tx.announce("claim", case_id)
+
+
+def reading(tx: Transaction, case_id: str) -> Reader | None:
+    """Who is reading a case that the actor sees; None where nobody is.
+
+    Raises:
+        NotFound: no such case, or none that the actor sees in the worklist.
+    """
+    return reader_of(tx, _listed(tx, case_id).id)
+
+
+def reader_of(tx: Transaction, case_id: str) -> Reader | None:
+    """Who is reading a case; None where nobody is. The caller has asked whether it may be seen."""
+    return readers_of(tx, [case_id]).get(case_id)
+
+
+def readers_of(tx: Transaction, case_ids: Sequence[str]) -> dict[str, Reader]:
+    """Who is reading these cases, by their ids."""
+    rows = tx.session.execute(
+        select(Claim.case_id, Claim.user_id, User.name, Claim.since, Claim.expires_at)
+        .join(User, User.id == Claim.user_id)
+        .where(Claim.case_id.in_(case_ids), Claim.expires_at > tx.now)
+    )
+    return {row.case_id: Reader(row.user_id, row.name, row.since, row.expires_at) for row in rows}
+
+
+def claimed(tx: Transaction, *, mine: bool = False) -> tuple[str, ...]:
+    """Ids of the cases that somebody is reading.
+
+    Args:
+        tx: the transaction.
+        mine: only those of the actor.
+    """
+    query = select(Claim.case_id).where(Claim.expires_at > tx.now)
+    if mine:
+        query = query.where(Claim.user_id == tx.actor.user_id)
+    return tuple(tx.session.scalars(query))
+
+
+def forget_old(tx: Transaction) -> int:
+    """Remove the claims that are over, and tell the pages that still show them; gives how many."""
+    old = list(tx.session.scalars(select(Claim.case_id).where(Claim.expires_at <= tx.now)))
+    tx.session.execute(delete(Claim).where(Claim.case_id.in_(old), Claim.expires_at <= tx.now))
+    for case_id in old:
+        tx.announce("claim", case_id)
+    return len(old)
+
+
+def _listed(tx: Transaction, case_id: str) -> Case:
+    # As in the worklist, and not as for opening: a restricted case must be claimed before it can be read.
+    case = tx.session.scalar(select(Case).where(Case.id == case_id, visible(tx))) if is_id(case_id) else None
+    if case is None:
+        raise NotFound("There is no such case; look for it in the worklist.")
+    return case
+
+
+def _reader(tx: Transaction, row: Claim) -> Reader:
+    return Reader(row.user_id, _name(tx, row), row.since, row.expires_at)
+
+
+def _name(tx: Transaction, row: Claim) -> str:
+    return tx.session.get_one(User, row.user_id).name

@@ -1,0 +1,96 @@
+"""What the worklist is filtered by and a case may have several of: positive findings and modalities.
+
+Whoever keeps an image or the answer of a model, or chooses a department, calls `refresh` in the same
+transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from sqlalchemy import delete, insert, select
+
+from tetkik.records.database import Transaction
+from tetkik.records.schema import Case, CaseMark, Run, Score, Study
+from tetkik.values import Capability, RunState
+
+_JOINT = "|"
+
+
+def mark_of(label: str | None, modality: str | None, department: str | None) -> str:
+    """The mark of a case with this positive finding, an image of this modality, this department.
+
+    Any of them may be left out; whatever a filter asks for together is one mark, so that one walk along one
+    index answers it.
+    """
+    parts = (("finding", label), ("modality", modality), ("department", department))
+    return _JOINT.join(f"{kind}:{value}" for kind, value in parts if value)
+
+
+def modality_of(mark: str) -> str | None:
+    """The modality that a mark tells of, and of nothing else; None of any other mark."""
+    kind, _, value = mark.partition(":")
+    return value if kind == "modality" and _JOINT not in value else None
+
+
+def refresh(tx: Transaction, case_id: str) -> None:
+    """Let the marks of a case say what its images, the newest run over each, and its department say."""
+    case = tx.session.get_one(Case, case_id)
+    tx.session.flush()
+    known = set(tx.session.scalars(select(CaseMark.mark).where(CaseMark.case_id == case_id)))
+    said = marks_of(_positives(tx, case_id), _modalities(tx, case_id), case.department)
+    if gone := known - said:
+        tx.session.execute(delete(CaseMark).where(CaseMark.case_id == case_id, CaseMark.mark.in_(gone)))
+    if fresh := sorted(said - known):
+        place = {"state": case.state, "priority": case.priority, "waiting_since": case.waiting_since}
+        # Not as objects of the session: the database itself moves the rows when the case moves on.
+        tx.session.execute(insert(CaseMark), [{"case_id": case_id, "mark": mark} | place for mark in fresh])
+
+
+def marks_of(labels: Iterable[str], modalities: Iterable[str], department: str | None) -> set[str]:
+    """Every mark of a case with these; a department alone needs none, for it has an index of its own."""
+    return {
+        mark_of(label, modality, chosen)
+        for label, modality, chosen in product((None, *labels), (None, *modalities), {None, department})
+        if label or modality
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest run of findings over an image.
+
+    Attributes:
+        id: of the run.
+        case_id: of the case.
+        image_id: of the image.
+        state: how it ended.
+    """
+
+    id: str
+    case_id: str
+    image_id: str
+    state: RunState
+
+
+def newest_runs(tx: Transaction, case_ids: Sequence[str]) -> tuple[Newest, ...]:
+    """The newest run of findings over each image of these cases, failed and refused ones included."""
+    rows = tx.session.execute(
+        select(Run.id, Run.case_id, Run.image_id, Run.state)
+        .where(Run.case_id.in_(case_ids), Run.capability == Capability.FINDINGS)
+        .order_by(Run.id)
+    )
+    newest = {row.image_id: Newest(row.id, row.case_id, row.image_id, row.state) for row in rows}
+    return tuple(newest.values())
+
+
+def _modalities(tx: Transaction, case_id: str) -> set[str]:
+    codes = select(Study.modality).where(Study.case_id == case_id, Study.modality.is_not(None))
+    return {code for code in tx.session.scalars(codes) if code}
+
+
+def _positives(tx: Transaction, case_id: str) -> set[str]:
+    done = [run.id for run in newest_runs(tx, [case_id]) if run.state is RunState.DONE]
+    return set(tx.session.scalars(select(Score.label).where(Score.run_id.in_(done), Score.positive)))

@@ -1,0 +1,268 @@
+"""The worklist: the dangerous ones first, then who waits longest; a page at a time, however long it is.
+
+Each page is at most three queries for the order, one a priority, and each of those is a walk along one index
+that has every filter at its head and the order at its tail (`schema.cases`). Names are opened for the rows of
+the page alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, Subquery, func, literal, select, tuple_, union_all
+
+from tetkik.records.database import Transaction
+from tetkik.records.people.visibility import visible
+from tetkik.records.schema import Case, CaseMark, Claim
+from tetkik.records.schema.base import Moment
+from tetkik.records.worklist import claims, marks
+from tetkik.records.worklist.items import WorklistItem, items_of
+from tetkik.values import CaseState, Priority
+
+OPEN = (CaseState.TO_READ, CaseState.PROCESSING, CaseState.WAITING)
+"""States of a case that somebody still has to do something about."""
+COUNTED = 100
+"""A figure beside a filter is exact up to here; more is `100+`."""
+
+
+class Scope(StrEnum):
+    """Whose cases."""
+
+    ALL = "all"
+    MINE = "mine"
+    """That the actor is reading."""
+    CLAIMED = "claimed"
+    """That anybody is reading."""
+    UNCLAIMED = "unclaimed"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which cases.
+
+    Attributes:
+        states: where they are on their way.
+        priorities: of the order.
+        department: that a person chose; None is any.
+        modality: DICOM's code of an image; None is any.
+        label: a positive finding of the newest run; None is any.
+        scope: whose.
+        since: waiting since then or later.
+        until: waiting since before then.
+    """
+
+    states: tuple[CaseState, ...] = OPEN
+    priorities: tuple[Priority, ...] = tuple(Priority)
+    department: str | None = None
+    modality: str | None = None
+    label: str | None = None
+    scope: Scope = Scope.ALL
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the order a case stands.
+
+    Attributes:
+        priority: first.
+        waiting_since: then.
+        case_id: last.
+    """
+
+    priority: int
+    waiting_since: datetime
+    case_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page of the worklist.
+
+    Attributes:
+        items: in order.
+        next: the place after which the next page begins; None after the last.
+    """
+
+    items: tuple[WorklistItem, ...]
+    next: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many cases each filter would show, none beyond `COUNTED`.
+
+    Attributes:
+        states: by state.
+        priorities: by priority.
+        mine: that the actor is reading.
+        claimed: that anybody is reading.
+    """
+
+    states: dict[CaseState, int]
+    priorities: dict[Priority, int]
+    mine: int
+    claimed: int
+
+
+def listing(
+    tx: Transaction, chosen: Filter | None = None, *, after: Place | None = None, limit: int = 50
+) -> Listing:
+    """One page of the worklist, as far as the actor may see it.
+
+    Args:
+        tx: the transaction.
+        chosen: which cases; None is every open one.
+        after: the place of the last case of the page before; None begins at the first.
+        limit: the most cases.
+    """
+    chosen = chosen or Filter()
+    if chosen.scope in (Scope.MINE, Scope.CLAIMED):
+        places = _claimed_places(tx, chosen, after)
+    else:
+        places = _places(tx, chosen, after, limit + 1)
+    shown = places[:limit]
+    items = items_of(tx, [place.case_id for place in shown])
+    return Listing(items, shown[-1] if len(places) > limit else None)
+
+
+def counts(tx: Transaction, chosen: Filter | None = None) -> Counts:
+    """Figures for the filters, each as if its own choice alone were changed.
+
+    Args:
+        tx: the transaction.
+        chosen: department, modality, finding and time are kept; None is every open case.
+    """
+    chosen = chosen or Filter()
+    grid = {(state, priority): 0 for state in CaseState for priority in Priority}
+    arms = []
+    for state, priority in grid:
+        arm = _arm(tx, chosen, state, priority, None).order_by(None).limit(COUNTED).subquery()
+        arms.append(select(literal(state.value), literal(int(priority)), func.count()).select_from(arm))
+    for state_word, priority_number, count in tx.session.execute(union_all(*arms)):
+        grid[CaseState(state_word), Priority(priority_number)] = count
+    return Counts(
+        {
+            state: min(COUNTED, sum(grid[state, priority] for priority in chosen.priorities))
+            for state in CaseState
+        },
+        {
+            priority: min(COUNTED, sum(grid[state, priority] for state in chosen.states))
+            for priority in Priority
+        },
+        min(COUNTED, len(_claimed_places(tx, replace(chosen, scope=Scope.MINE), None))),
+        min(COUNTED, len(_claimed_places(tx, replace(chosen, scope=Scope.CLAIMED), None))),
+    )
+
+
+def _places(tx: Transaction, chosen: Filter, after: Place | None, limit: int) -> list[Place]:
+    found: list[Place] = []
+    for priority in sorted(chosen.priorities):
+        if after is not None and priority < after.priority:
+            continue
+        begins = after if after is not None and priority == after.priority else None
+        rows = tx.session.execute(_order(tx, chosen, priority, begins, limit - len(found)))
+        found += [Place(priority, row.waiting_since, row.case_id) for row in rows]
+        if len(found) >= limit:
+            break
+    return found
+
+
+def _order(
+    tx: Transaction, chosen: Filter, priority: Priority, after: Place | None, limit: int
+) -> Select[*tuple[Any, ...]]:
+    """Cases of one priority in order: the first of each state along its index, and the first of these."""
+    arms = [_arm(tx, chosen, state, priority, after).limit(limit).subquery() for state in chosen.states]
+    every: Subquery = union_all(*(select(arm) for arm in arms)).subquery() if len(arms) > 1 else arms[0]
+    return select(every).order_by(every.c.waiting_since, every.c.case_id).limit(limit)
+
+
+def _arm(
+    tx: Transaction, chosen: Filter, state: CaseState, priority: Priority, after: Place | None
+) -> Select[*tuple[Any, ...]]:
+    """Cases of one state and one priority, walked along one index."""
+    query: Select[*tuple[Any, ...]]
+    if mark := _mark(chosen):
+        query = (
+            select(CaseMark.case_id.label("case_id"), CaseMark.waiting_since.label("waiting_since"))
+            .join(Case, Case.id == CaseMark.case_id)
+            .where(
+                CaseMark.mark == mark,
+                CaseMark.state == state,
+                CaseMark.priority == priority,
+                *_between(chosen, after, CaseMark.waiting_since, CaseMark.case_id),
+            )
+            .order_by(CaseMark.waiting_since, CaseMark.case_id)
+        )
+    else:
+        query = (
+            select(Case.id.label("case_id"), Case.waiting_since.label("waiting_since"))
+            .where(
+                Case.state == state,
+                Case.priority == priority,
+                *_between(chosen, after, Case.waiting_since, Case.id),
+            )
+            .order_by(Case.waiting_since, Case.id)
+        )
+        if chosen.department:
+            query = query.where(Case.department == chosen.department)
+    if chosen.scope is Scope.UNCLAIMED:
+        read = select(Claim.case_id).where(Claim.case_id == Case.id, Claim.expires_at > tx.now)
+        query = query.where(~read.exists())
+    return query.where(visible(tx))
+
+
+def _between(chosen: Filter, after: Place | None, since: Any, case_id: Any) -> Iterator[ColumnElement[bool]]:
+    """The stretch of the index."""
+    if after is not None:
+        place = tuple_(literal(after.waiting_since, Moment()), literal(after.case_id))
+        yield tuple_(since, case_id) > place
+    if chosen.since is not None:
+        yield since >= chosen.since
+    if chosen.until is not None:
+        yield since < chosen.until
+
+
+def _mark(chosen: Filter) -> str | None:
+    """The mark that a filter asks for; None where it asks for none."""
+    if not (chosen.label or chosen.modality):
+        return None
+    return marks.mark_of(chosen.label, chosen.modality, chosen.department)
+
+
+def _claimed_places(tx: Transaction, chosen: Filter, after: Place | None) -> list[Place]:
+    """Places of the cases that are being read: few, so that they are fetched by id and chosen from here."""
+    ids = claims.claimed(tx, mine=chosen.scope is Scope.MINE)
+    query = select(Case.id, Case.state, Case.priority, Case.waiting_since, Case.department).where(
+        Case.id.in_(ids), visible(tx)
+    )
+    mark = _mark(chosen)
+    marked = (
+        set(
+            tx.session.scalars(
+                select(CaseMark.case_id).where(CaseMark.case_id.in_(ids), CaseMark.mark == mark)
+            )
+        )
+        if mark
+        else ids
+    )
+    found = sorted(
+        (row.priority, row.waiting_since, row.id)
+        for row in tx.session.execute(query)
+        if row.state in chosen.states
+        and row.priority in chosen.priorities
+        and chosen.department in (None, row.department)
+        and (chosen.since is None or row.waiting_since >= chosen.since)
+        and (chosen.until is None or row.waiting_since < chosen.until)
+        and row.id in marked
+    )
+    places = [Place(*place) for place in found]
+    if after is None:
+        return places
+    begins = (after.priority, after.waiting_since, after.case_id)
+    return [place for place in places if (place.priority, place.waiting_since, place.case_id) > begins]

@@ -1,0 +1,130 @@
+"""A PostgreSQL server of the tests' own, and a fresh database in it for each test.
+
+The server lives in a short folder (a Unix socket's path has about 100 characters), listens on no network,
+and does not wait for the disk. PostgreSQL refuses to run as root; then it runs as the user postgres.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from itertools import count
+from pathlib import Path
+
+from sqlalchemy import create_engine
+
+from tetkik.records.migrate import upgrade
+
+_OWNER = "tetkik"
+_TEMPLATE = "tetkik_template"
+_FAST = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "autovacuum": "off",
+    "shared_buffers": "32MB",
+    "max_connections": "100",
+    "listen_addresses": "",
+    "timezone": "Europe/Istanbul",
+}
+"""A zone other than UTC, so that a time that loses its zone on the way shows."""
+
+
+class Cluster:
+    """A server that runs until `stop`."""
+
+    def __init__(self) -> None:
+        self._bin = _programs()
+        self._folder = Path(tempfile.mkdtemp(prefix="tpg-", dir="/tmp"))
+        self._count = count(1)
+        if os.geteuid() == 0:
+            user = pwd.getpwnam("postgres")
+            os.chown(self._folder, user.pw_uid, user.pw_gid)
+        self._run("initdb", "-D", self._data, "-U", _OWNER, "-A", "trust", "-E", "UTF8", "--no-sync")
+        options = [f"-c{name}={value}" for name, value in _FAST.items()]
+        log = (self._folder / "log").open("wb")
+        self._server = subprocess.Popen(
+            self._command("postgres", "-D", self._data, "-k", self._folder, *options),
+            cwd=self._folder,
+            stdout=log,
+            stderr=log,
+        )
+        log.close()
+        self._wait()
+        self.execute(f"CREATE DATABASE {_TEMPLATE}")
+        engine = create_engine(self.url(_TEMPLATE))
+        upgrade(engine)
+        engine.dispose()
+
+    def url(self, database: str) -> str:
+        """The address of a database of this server."""
+        return f"postgresql+psycopg://{_OWNER}@/{database}?host={self._folder}"
+
+    def fresh(self, *, empty: bool = False) -> str:
+        """The address of a new database: with the tables of this version, or with none at all."""
+        name = f"t{next(self._count)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {'template0' if empty else _TEMPLATE}")
+        return self.url(name)
+
+    def drop(self, url: str) -> None:
+        """Remove a database, whoever is still connected to it."""
+        name = url.partition("?")[0].rpartition("/")[2]
+        self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def execute(self, statement: str) -> None:
+        """Run one statement outside any transaction."""
+        import psycopg
+
+        with psycopg.connect(
+            host=str(self._folder), user=_OWNER, dbname="postgres", autocommit=True
+        ) as connection:
+            connection.execute(statement.encode())
+
+    def stop(self) -> None:
+        """Stop the server at once and remove its folder."""
+        self._run("pg_ctl", "-D", self._data, "-m", "immediate", "-w", "stop")
+        self._server.wait(30)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def _data(self) -> Path:
+        return self._folder / "data"
+
+    def _command(self, program: str, *arguments: str | Path) -> list[str]:
+        words = [str(self._bin / program), *map(str, arguments)]
+        if os.geteuid() == 0:
+            words = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *words]
+        return words
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        done = subprocess.run(
+            self._command(program, *arguments), cwd=self._folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{program}: {done.stdout}{done.stderr}"
+
+    def _wait(self) -> None:
+        import psycopg
+
+        for _ in range(600):
+            try:
+                self.execute("SELECT 1")
+            except psycopg.OperationalError:
+                assert self._server.poll() is None, (self._folder / "log").read_text("utf-8")
+                time.sleep(0.05)
+            else:
+                return
+        raise AssertionError("PostgreSQL does not answer")
+
+
+def _programs() -> Path:
+    """The folder of the newest server installed (Debian keeps it outside the path)."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if found:
+        return found[-1].parent
+    named = shutil.which("initdb")
+    assert named, "these tests need PostgreSQL's server programs: apt-get install postgresql"
+    return Path(named).parent

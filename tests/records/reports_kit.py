@@ -1,0 +1,135 @@
+"""Reports for tests: a machine's draft about an image in a case, and the signature of whoever wrote it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from io import BytesIO
+
+from sqlalchemy import func, select
+
+from tests.documents import sample
+from tests.records.kit import made_case, made_user
+from tetkik import workflow
+from tetkik.language import Language
+from tetkik.records.cases.patients import Person
+from tetkik.records.database import Records, Transaction
+from tetkik.records.images import images, runs
+from tetkik.records.people import visibility
+from tetkik.records.reports import drafts, signing
+from tetkik.records.reports.editing import Choice
+from tetkik.records.reports.working import WorkingDraft
+from tetkik.records.schema import ReportVersion, SignatureRow
+from tetkik.records.worklist import claims
+from tetkik.values import (
+    SYSTEM,
+    Actor,
+    Decision,
+    FileFormat,
+    FindingsResult,
+    Hospital,
+    Method,
+    ReportInput,
+    Role,
+)
+
+HOSPITAL = Hospital("Örnek Üniversitesi Hastanesi", "Radyoloji", "Çınar Sok. 1, İzmir")
+
+
+@dataclass(frozen=True)
+class MadeReport:
+    """A report with a machine's draft.
+
+    Attributes:
+        id: of the report.
+        case_id: of its case.
+        image_id: that it is about.
+    """
+
+    id: str
+    case_id: str
+    image_id: str
+
+
+def made_report(
+    records: Records,
+    *,
+    result: FindingsResult | None = None,
+    history: str = "nefes darlığı",
+    person: Person | None = None,
+    case_id: str | None = None,
+    language: Language = Language.TR,
+    pictures: bool = True,
+    **case: object,
+) -> MadeReport:
+    """A case with an image, a run, and the composer's draft; keywords as for `cases.open_case`."""
+    case_id = case_id or made_case(records, made_user(records, Role.RECEPTION), person, **case)
+    image_id = made_image(records, case_id)
+    result = result or sample.RESULT
+    inputs = ReportInput(history=history)
+    reported = workflow.report_findings(result, inputs, language=language)
+    document = replace(reported.document, identity=sample.IDENTITY, tags=sample.TAGS)
+    if pictures:
+        document = replace(
+            document,
+            image=sample.picture(size=(300, 260)),
+            heatmap=sample.picture("RGB", (200, 80, 40), size=(300, 260)),
+            heatmap_label="Effusion",
+        )
+    with records.write(SYSTEM) as tx:
+        image = images.get(tx, image_id)
+        run_id = runs.add_run(tx, image, runs.Answer(result.model, "ab" * 32, tx.now, result))
+        report_id = drafts.write_machine_draft(
+            tx, case_id, image_id, run_id, document, inputs=reported.drafted.facts.inputs
+        )
+    return MadeReport(report_id, case_id, image_id)
+
+
+def made_image(records: Records, case_id: str, content: bytes | None = None) -> str:
+    """An image in a case, without a run."""
+    content = content or sample.picture(size=(40, 30)) + os.urandom(8)
+    with records.write(SYSTEM) as tx:
+        patient_id = visibility.see(tx, case_id).patient_id
+        stored = images.store(tx, patient_id, BytesIO(content))
+        described = images.Described(FileFormat.DICOM, 30, 40, identity=sample.IDENTITY, tags=sample.TAGS)
+        return images.add_image(tx, case_id, stored, described).image.id
+
+
+def proof_of(actor: Actor, method: Method = Method.PASSWORD) -> signing.Proof:
+    """That the actor has just given the password again."""
+    assert actor.user_id is not None
+    return signing.Proof(actor.user_id, method, datetime.now(UTC))
+
+
+def every_mark_kept(draft: WorkingDraft) -> list[Choice]:
+    """The decision to keep every sentence that has a mark."""
+    return [
+        Choice(place, mark.fault, mark.start, mark.end, Decision.KEPT)
+        for place, sentence in enumerate(draft.draft.sentences)
+        for mark in sentence.marks
+    ]
+
+
+def sign(tx: Transaction, report_id: str, actor: Actor) -> signing.Signed:
+    """Sign a draft as it stands, every mark kept."""
+    current = drafts.draft_of(tx, report_id)
+    if current.draft.open_marks:
+        current = drafts.decide(tx, report_id, current.revision, every_mark_kept(current))
+    return signing.sign(tx, report_id, current.revision, proof_of(actor), HOSPITAL)
+
+
+def signed_report(records: Records, actor: Actor | None = None, **made: object) -> MadeReport:
+    """A report that is signed; keywords as for `made_report`."""
+    actor = actor or made_user(records, Role.RADIOLOGIST, name="Ömer Çağrı Ünsal")
+    report = made_report(records, **made)  # type: ignore[arg-type]
+    with records.write(actor) as tx:
+        claims.claim(tx, report.case_id)
+        sign(tx, report.id, actor)
+    return report
+
+
+def counts(tx: Transaction) -> tuple[int, ...]:
+    """How many versions and signatures there are."""
+    tables = (ReportVersion, SignatureRow)
+    return tuple(tx.session.scalar(select(func.count()).select_from(table)) or 0 for table in tables)

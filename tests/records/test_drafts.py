@@ -1,0 +1,340 @@
+"""Drafts: each change names its revision, marks follow the words, and nobody overwrites anybody."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select
+
+from tests.documents import sample
+from tests.records.kit import made_case, made_user
+from tests.records.reports_kit import every_mark_kept, made_image, made_report, sign
+from tetkik import workflow
+from tetkik.errors import Conflict, Forbidden, InputError, NotFound
+from tetkik.language import Language
+from tetkik.records.images import images, runs
+from tetkik.records.reports import drafts, redrafting
+from tetkik.records.reports.editing import LONGEST, MOST, Choice
+from tetkik.records.reports.working import EditConflict
+from tetkik.records.schema import AuditRow, Report
+from tetkik.values import (
+    SYSTEM,
+    Decision,
+    DraftSentence,
+    Fault,
+    Flaw,
+    Judgement,
+    ReportInput,
+    Role,
+    Section,
+)
+
+
+def own(text, section=Section.FINDINGS, evidence=()):
+    return DraftSentence(text, section, evidence)
+
+
+def test_the_machines_draft_is_what_one_reads(both_records, radiologist):
+    made = made_report(both_records)
+    with both_records.write(radiologist) as tx:
+        found = drafts.open_draft(tx, made.id)
+    assert (found.revision, found.updated_by, found.draft.open_marks) == (1, None, 0)
+    assert not any(found.by_person)
+    assert found.number.endswith("-000001-1")
+    assert found.result == sample.RESULT
+    with both_records.read() as tx:
+        assert "draft.opened" in set(tx.session.scalars(select(AuditRow.action)))
+
+
+def test_nothing_of_a_draft_lies_in_the_clear(records, reader):
+    made = made_report(records, history="karın ağrısı")
+    with records.write(reader) as tx:
+        row = tx.session.get_one(Report, made.id)
+        assert "efüzyon".encode() not in row.machine + row.draft
+        assert "karın".encode() not in row.machine
+
+
+def test_a_saved_text_is_checked_again_and_keeps_the_rest(both_records, radiologist):
+    made = made_report(both_records)
+    with both_records.write(radiologist) as tx:
+        before = drafts.draft_of(tx, made.id)
+        text = [*before.draft.sentences, own("Sağ üst lobda 3 cm nodül izlendi.")]
+        after = drafts.save(tx, made.id, 1, text)
+    added = next(item for item in after.draft.sentences if "nodül" in item.text)
+    assert {mark.fault for mark in added.marks} == {Fault.NOT_FOUND, Fault.MEASUREMENT}
+    assert added.text[added.marks[0].start : added.marks[0].end] in ("3 cm", "nodül")
+    assert [item for item in after.draft.sentences if item != added] == list(before.draft.sentences)
+    assert (after.revision, after.updated_by) == (2, "Ömer Çağrı Ünsal")
+    assert after.by_person.count(True) == 1
+
+
+def test_a_sentence_stands_in_its_part_and_an_empty_one_goes(records, reader):
+    made = made_report(records)
+    with records.write(reader) as tx:
+        text = (
+            own("Sonuç olarak kalp büyük.", Section.IMPRESSION),
+            own("Kalp gölgesi büyük."),
+            own("\u200b\x07 "),
+        )
+        after = drafts.save(tx, made.id, 1, text)
+    assert [item.section for item in after.draft.sentences] == [Section.FINDINGS, Section.IMPRESSION]
+
+
+def test_evidence_that_the_draft_does_not_hold_is_dropped(records, reader):
+    made = made_report(records)
+    with records.write(reader) as tx:
+        after = drafts.save(
+            tx, made.id, 1, [own("Plevral efüzyon var.", evidence=("finding:Effusion", "finding:Nodule"))]
+        )
+    assert after.draft.sentences[0].evidence == ("finding:Effusion",)
+
+
+def test_who_saves_second_is_told_and_nothing_is_overwritten(both_records, radiologist):
+    other = made_user(both_records, Role.RADIOLOGIST, name="İrem Çelik")
+    made = made_report(both_records)
+    with both_records.write(radiologist) as tx:
+        drafts.save(tx, made.id, 1, [own("Birinci.")])
+    with pytest.raises(EditConflict, match="Ömer Çağrı Ünsal") as conflict, both_records.write(other) as tx:
+        drafts.save(tx, made.id, 1, [own("İkinci.")])
+    current = conflict.value.current
+    assert (current.revision, current.updated_by) == (2, "Ömer Çağrı Ünsal")
+    assert [item.text for item in current.draft.sentences] == ["Birinci."]
+    with both_records.read() as tx:
+        assert [item.text for item in drafts.draft_of(tx, made.id).draft.sentences] == ["Birinci."]
+
+
+def test_of_many_who_save_at_the_same_moment_one_wins(both_records):
+    people = [made_user(both_records, Role.RADIOLOGIST, name=f"Dr. {number}") for number in range(6)]
+    made = made_report(both_records)
+    start, won, lost = threading.Barrier(len(people)), [], []
+
+    def save(person):
+        start.wait()
+        try:
+            with both_records.write(person) as tx:
+                drafts.save(tx, made.id, 1, [own(f"Metin {person.name} tarafından.")])
+                won.append(person.name)
+        except EditConflict as conflict:
+            lost.append(conflict.current.updated_by)
+
+    threads = [threading.Thread(target=save, args=(person,)) for person in people]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert lost == won * 5
+    with both_records.read() as tx:
+        found = drafts.draft_of(tx, made.id)
+        assert (found.revision, found.updated_by) == (2, won[0])
+        changed = select(AuditRow).where(AuditRow.action == "draft.changed")
+        assert len(tx.session.scalars(changed).all()) == 1
+
+
+def test_a_decision_is_kept_with_who_and_when_until_the_words_change(both_records, radiologist):
+    made = made_report(both_records)
+    with both_records.write(radiologist) as tx:
+        saved = drafts.save(tx, made.id, 1, [own("Sağda nodül izlendi.")])
+        decided = drafts.decide(tx, made.id, saved.revision, every_mark_kept(saved))
+    assert decided.draft.open_marks == 0
+    (decision,) = decided.decisions
+    assert (decision.decision, decision.user_id, decision.sentence) == (
+        Decision.KEPT,
+        radiologist.user_id,
+        "Sağda nodül izlendi.",
+    )
+    with both_records.write(radiologist) as tx:
+        same = drafts.save(tx, made.id, decided.revision, [own("Sağda nodül izlendi."), own("Kalp büyük.")])
+        assert same.draft.open_marks == 0
+        other = drafts.save(tx, made.id, same.revision, [own("Solda nodül izlendi."), own("Kalp büyük.")])
+    assert other.draft.open_marks == 1
+
+
+def test_a_removed_sentence_goes_and_a_question_can_be_opened_again(records, reader):
+    made = made_report(records)
+    with records.write(reader) as tx:
+        saved = drafts.save(tx, made.id, 1, [own("Sağda nodül izlendi."), own("Kitle izlendi.")])
+        choices = every_mark_kept(saved)
+        kept = drafts.decide(tx, made.id, saved.revision, choices)
+        removed = drafts.decide(tx, made.id, kept.revision, [replace(choices[0], decision=Decision.REMOVED)])
+        assert [item.text for item in removed.draft.sentences] == ["Kitle izlendi."]
+        assert {item.decision for item in removed.decisions} == {Decision.KEPT, Decision.REMOVED}
+        (left,) = every_mark_kept(removed)
+        opened = drafts.decide(tx, made.id, removed.revision, [replace(left, decision=None)])
+    assert opened.draft.open_marks == 1
+
+
+@pytest.mark.parametrize(
+    "choice", [Choice(0, Fault.SIDE, 0, 1, Decision.KEPT), Choice(99, Fault.SIDE, 0, 1, None)]
+)
+def test_a_decision_about_nothing_is_refused_and_saves_nothing(records, reader, choice):
+    made = made_report(records)
+    with pytest.raises(InputError, match="not there any more"), records.write(reader) as tx:
+        drafts.save(tx, made.id, 1, [own("Kalp büyük.")], [choice])
+    with records.read() as tx:
+        assert drafts.draft_of(tx, made.id).revision == 1
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["<script>alert(1)</script>", "{{7*7}}", "'; DROP TABLE reports; --", "\u202egnorw\x00\x1b[31m"],
+)
+def test_hostile_text_is_kept_as_words_and_marked(records, reader, hostile):
+    made = made_report(records)
+    with records.write(reader) as tx:
+        after = drafts.save(tx, made.id, 1, [own(f"Kalp büyük {hostile}")])
+    (sentence,) = after.draft.sentences
+    assert all(char.isprintable() for char in sentence.text)
+    assert sentence.marks or not set(hostile) & set("<{")
+
+
+@pytest.mark.parametrize(
+    "sentences", [[own("a" * (LONGEST + 1))], [own("Kalp büyük.")] * (MOST + 1), [own("ş" * 100_000)]]
+)
+def test_a_text_without_end_is_refused(records, reader, sentences):
+    made = made_report(records)
+    with pytest.raises(InputError, match="at most"), records.write(reader) as tx:
+        drafts.save(tx, made.id, 1, sentences)
+
+
+def test_a_rejected_finding_takes_its_sentences_along_where_asked(records, reader):
+    made = made_report(records)
+    with records.write(reader) as tx:
+        after = drafts.judge(tx, made.id, 1, "Effusion", Judgement.REJECTED, sentences_follow=True)
+    assert not any("efüzyon" in item.text.lower() for item in after.draft.sentences)
+    assert any("Kardiyomegali" in item.text for item in after.draft.sentences)
+    assert [(item.label, item.judgement, item.model_positive) for item in after.verdicts] == [
+        ("Effusion", Judgement.REJECTED, True)
+    ]
+
+
+def test_the_marks_follow_a_judgement(both_records, radiologist):
+    made = made_report(both_records)
+    with both_records.write(radiologist) as tx:
+        rejected = drafts.judge(tx, made.id, 1, "Effusion", Judgement.REJECTED)
+        marked = [item.text for item in rejected.draft.sentences if item.marks]
+        assert marked and all("efüzyon" in text.lower() for text in marked)
+        back = drafts.judge(tx, made.id, 2, "Effusion", None)
+        assert back.draft.open_marks == 0 and back.verdicts == ()
+        denied = drafts.judge(tx, made.id, 3, "Pneumothorax", Judgement.ADDED)
+    (sentence,) = [item for item in denied.draft.sentences if item.marks]
+    assert sentence.text == "Pnömotoraks izlenmedi."
+    assert {mark.fault for mark in sentence.marks} >= {Fault.DENIES_FOUND}
+
+
+def test_what_a_reader_added_may_be_written(records, reader):
+    made = made_report(records)
+    with records.write(reader) as tx:
+        before = drafts.save(tx, made.id, 1, [own("Nodül izlendi.")])
+        assert before.draft.open_marks == 1
+        after = drafts.judge(tx, made.id, 2, "Nodule", Judgement.ADDED)
+    assert after.draft.open_marks == 0
+
+
+@pytest.mark.parametrize(
+    ("label", "judgement"),
+    [
+        ("Effusion", Judgement.ADDED),
+        ("Mass", Judgement.REJECTED),
+        ("Tuberculosis", Judgement.ACCEPTED),
+        ("No_Such_Label", Judgement.ADDED),
+    ],
+)
+def test_a_judgement_that_does_not_fit_is_refused(records, reader, label, judgement):
+    made = made_report(records)
+    with pytest.raises(InputError), records.write(reader) as tx:
+        drafts.judge(tx, made.id, 1, label, judgement)
+
+
+def test_a_fresh_draft_follows_language_and_judgements(records, reader):
+    made = made_report(records)
+    with records.write(reader) as tx:
+        drafts.judge(tx, made.id, 1, "Effusion", Judgement.REJECTED)
+        drafts.judge(tx, made.id, 2, "Nodule", Judgement.ADDED)
+        ground = redrafting.ground_of(tx, made.id, 3)
+    reported = workflow.report_findings(
+        ground.result, ground.inputs, language=Language.EN, identity=ground.identity
+    )
+    with records.write(reader) as tx:
+        after = redrafting.rewrite(tx, made.id, 3, reported.drafted.draft)
+    said = " ".join(item.text for item in after.draft.sentences).lower()
+    assert "nodule" in said and "effusion" not in said.split("impression")[0].replace(
+        "no pleural effusion", ""
+    )
+    assert after.draft.language is Language.EN
+    assert not any(after.by_person) and after.draft.open_marks == 0
+    assert next(item for item in after.draft.evidence if item.key == "Nodule").probability is None
+    assert ground.identity.patient_name == "ŞAHİN^Gülçin"
+
+
+def test_a_fresh_draft_overwrites_nobody(records, reader):
+    made = made_report(records)
+    with records.write(reader) as tx:
+        drafts.save(tx, made.id, 1, [own("Kalp büyük.")])
+    with pytest.raises(EditConflict), records.write(reader) as tx:
+        redrafting.rewrite(tx, made.id, 1, sample.draft())
+
+
+def test_a_second_run_replaces_a_draft_that_nobody_touched_and_no_other(both_records, radiologist):
+    made = made_report(both_records)
+    document = workflow.report_findings(sample.RESULT, ReportInput(), language=Language.EN).document
+
+    def run_again():
+        with both_records.write(SYSTEM) as tx:
+            image = images.get(tx, made.image_id)
+            run = runs.add_run(tx, image, runs.Answer("other 2", "cd" * 32, tx.now, sample.RESULT))
+            assert drafts.write_machine_draft(tx, made.case_id, made.image_id, run, document) == made.id
+            return drafts.draft_of(tx, made.id)
+
+    fresh = run_again()
+    assert (fresh.revision, fresh.draft.language) == (2, Language.EN)
+    with both_records.write(radiologist) as tx:
+        drafts.save(tx, made.id, 2, [own("The heart is large.")])
+    assert [item.text for item in run_again().draft.sentences] == ["The heart is large."]
+
+
+def test_a_report_without_a_model_is_written_by_hand(both_records, radiologist):
+    case_id = made_case(both_records, made_user(both_records, Role.RECEPTION))
+    image_id = made_image(both_records, case_id)
+    with both_records.write(radiologist) as tx:
+        begun = drafts.write_by_hand(tx, image_id, Language.TR)
+        after = drafts.save(tx, begun.report_id, begun.revision, [own("Sağda plevral efüzyon, 2 cm.")])
+        assert after.draft.open_marks == 0  # no model has assessed anything that this could contradict
+        with pytest.raises(Conflict, match="No model"):
+            redrafting.ground_of(tx, begun.report_id, after.revision)
+        with pytest.raises(Conflict, match="already"):
+            drafts.write_by_hand(tx, image_id, Language.TR)
+        assert drafts.report_of_image(tx, image_id) == begun.report_id
+        assert sign(tx, begun.report_id, radiologist).corrected
+
+
+def test_a_refused_image_can_be_reported_too(records, reader):
+    refused = replace(
+        sample.RESULT,
+        suitable=False,
+        findings=(),
+        reasons=("Yan grafi.",),
+        flaws=(Flaw.LATERAL,),
+        screen=None,
+    )
+    made = made_report(records, result=refused)
+    with records.write(reader) as tx:
+        found = drafts.draft_of(tx, made.id)
+        text = [*found.draft.sentences, own("Yan grafide kostofrenik sinüs kapalı, plevral efüzyon.")]
+        after = drafts.save(tx, made.id, 1, text)
+    assert after.draft.open_marks == 0
+
+
+def test_a_clinician_of_another_department_sees_no_draft(records):
+    made = made_report(records, department="Kardiyoloji")
+    clinician = made_user(records, Role.CLINICIAN, departments=("Üroloji",))
+    with pytest.raises(Forbidden), records.write(clinician) as tx:
+        drafts.draft_of(tx, made.id)
+
+
+@pytest.mark.parametrize("report_id", ["", "x", "0" * 26, "../etc/passwd", "0" * 25 + "'"])
+def test_no_such_report(records, reader, report_id):
+    with pytest.raises(NotFound), records.write(reader) as tx:
+        drafts.draft_of(tx, report_id)

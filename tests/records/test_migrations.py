@@ -1,0 +1,107 @@
+"""Migrations up and down on both databases, and what the databases themselves refuse."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import delete, inspect, text, update
+from sqlalchemy.exc import DBAPIError
+
+from tests.records.kit import made_case, made_records, made_user
+from tetkik.errors import SettingError
+from tetkik.records.database import Records
+from tetkik.records.migrate import NEWEST, downgrade, upgrade, version_of
+from tetkik.records.schema import AuditRow, Base, Patient
+from tetkik.values import Role
+
+
+def test_the_newest_step_is_the_last_of_the_scripts():
+    config = Config()
+    config.set_main_option("script_location", "tetkik.records:migrations")
+    assert ScriptDirectory.from_config(config).get_heads() == [NEWEST]
+
+
+def test_schema_and_migrations_are_one(both_records):
+    with both_records.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_down_leaves_nothing_and_up_again_works(both_records):
+    made_case(both_records, made_user(both_records, Role.RECEPTION))
+    downgrade(both_records.engine)
+    assert set(inspect(both_records.engine).get_table_names()) == {"alembic_version"}
+    if both_records.engine.dialect.name == "postgresql":
+        with both_records.engine.connect() as connection:
+            left = connection.scalars(text("SELECT proname FROM pg_proc WHERE proname LIKE 'tetkik%'"))
+            assert list(left) == []
+    upgrade(both_records.engine)
+    made_case(both_records, made_user(both_records, Role.RECEPTION))
+
+
+def test_a_newer_database_is_refused(both_records):
+    with both_records.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SettingError, match=r"newer version of Tetkik \(9999\)"):
+        upgrade(both_records.engine)
+
+
+def test_processes_that_start_together_migrate_once(make_url, tmp_path):
+    url = make_url(empty=True)
+    code = (
+        "import sys; from pathlib import Path; from tetkik.records.database import Records; "
+        "Records(sys.argv[1], Path(sys.argv[2])).close()"
+    )
+    command = [sys.executable, "-c", code, url, str(tmp_path)]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=60)[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0], said
+    opened = Records(url, tmp_path)
+    with opened.engine.connect() as connection:
+        assert version_of(connection) == NEWEST
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        delete(AuditRow),
+        update(AuditRow).values(content="{}"),
+        update(AuditRow).values(action="case.opened"),
+        update(AuditRow).values(content=None),
+        update(AuditRow).values(content=None, salt=None, user_id=None),
+        update(AuditRow).values(content=None, salt=None, chain=b"0" * 32),
+    ],
+    ids=["removed", "altered", "relabelled", "half emptied", "emptied and renamed", "chained anew"],
+)
+def test_the_database_refuses_to_change_the_trail(both_records, statement):
+    made_case(both_records, made_user(both_records, Role.RECEPTION))
+    with pytest.raises(DBAPIError, match="only added to"), both_records.engine.begin() as connection:
+        connection.execute(statement)
+
+
+def test_erasure_may_empty_an_entry(both_records):
+    made_case(both_records, made_user(both_records, Role.RECEPTION))
+    with both_records.engine.begin() as connection:
+        connection.execute(update(AuditRow).values(content=None, salt=None))
+
+
+def test_a_key_goes_where_nothing_is_signed(both_records):
+    made_case(both_records, made_user(both_records, Role.RECEPTION))
+    with both_records.engine.begin() as connection:
+        connection.execute(update(Patient).values(key=None))
+
+
+def test_postgresql_refuses_to_empty_the_trail(postgres, tmp_path):
+    records = made_records(tmp_path, postgres.fresh())
+    for table in ("audit", "report_versions CASCADE", "signatures"):
+        refused = pytest.raises(DBAPIError, match=r"only added to|never changed")
+        with refused, records.engine.begin() as connection:
+            connection.execute(text(f"TRUNCATE {table}"))
+    records.close()

@@ -1,0 +1,224 @@
+"""Signing in: failures are counted first, pauses grow, and nothing tells which part was wrong."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from argon2 import PasswordHasher
+from sqlalchemy import select
+
+from tests.records.clock import Clock
+from tests.records.kit import id_of, made_user
+from tetkik.errors import Forbidden, NotSignedIn
+from tetkik.records.people import passwords, sessions, sign_in, users
+from tetkik.records.people.sign_in import Peer, pause_after
+from tetkik.records.people.users import Profile
+from tetkik.records.schema import AuditRow, User
+from tetkik.values import SYSTEM, Method, Role
+
+GOOD = "dört küçük mavi kuş"
+PEER = Peer("10.0.0.7", None, "Firefox")
+
+
+@pytest.fixture
+def records(both_records):
+    with both_records.write(SYSTEM) as tx:
+        profile = Profile("İrem Işık", frozenset({Role.RADIOLOGIST}))
+        users.create(tx, "irem", profile, password=GOOD)
+    return both_records
+
+
+def refused(records, login: str, password: str) -> str:
+    with pytest.raises(NotSignedIn) as error:
+        sign_in.by_password(records, login, password, PEER)
+    return str(error.value)
+
+
+def noted(records, action: str) -> list[dict[str, Any]]:
+    with records.read() as tx:
+        rows = tx.session.scalars(select(AuditRow.content).where(AuditRow.action == action))
+        return [json.loads(row) for row in rows if row]
+
+
+def test_a_person_signs_in(records):
+    actor = sign_in.by_password(records, "İREM", GOOD, PEER)
+    assert (actor.name, actor.method, actor.address) == ("İrem Işık", Method.PASSWORD, "10.0.0.7")
+    assert actor.roles == {Role.RADIOLOGIST}
+    assert noted(records, "sign_in.failed") == []
+
+
+def test_nothing_tells_what_was_wrong(records):
+    made_user(records, Role.ADMINISTRATOR)
+    with records.write(SYSTEM) as tx:
+        closed = users.create(tx, "closed", Profile("C", frozenset({Role.CLINICIAN})), password=GOOD)
+        users.disable(tx, closed)
+    said = {
+        refused(records, "irem", "yanlış"),
+        refused(records, "nobody", GOOD),
+        refused(records, "closed", GOOD),
+        refused(records, "", ""),
+        refused(records, "x" * 400, "y" * 400),
+    }
+    assert len(said) == 1
+
+
+def test_an_unknown_login_costs_a_hash_too(records, monkeypatch):
+    tried = []
+    hashed = passwords.matches
+
+    def counted(password, known):
+        tried.append(known)
+        return hashed(password, known)
+
+    monkeypatch.setattr(passwords, "matches", counted)
+    refused(records, "nobody", GOOD)
+    assert len(tried) == 1
+
+
+def test_a_failure_is_noted_without_what_was_typed(records):
+    refused(records, "irem", "yanlış")
+    refused(records, "gizli-parolam-buraya", "x")
+    known, unknown = noted(records, "sign_in.failed")
+    assert known["object"] is not None and known["address"] == "10.0.0.7"
+    assert unknown["object"] is None and "gizli" not in json.dumps(unknown)
+
+
+def test_pauses_grow_to_a_quarter_of_an_hour():
+    assert [pause_after(count) for count in (1, 4, 5, 6, 7)] == [
+        None,
+        None,
+        timedelta(seconds=30),
+        timedelta(minutes=1),
+        timedelta(minutes=2),
+    ]
+    assert pause_after(1000) == timedelta(minutes=15)
+
+
+def test_after_failures_even_the_right_password_waits(records, clock: Clock):
+    for _ in range(sign_in.FREE_FAILURES):
+        refused(records, "irem", "yanlış")
+    assert refused(records, "irem", GOOD) == refused(records, "nobody", GOOD)
+    clock.go(seconds=29)
+    refused(records, "irem", GOOD)
+    clock.go(seconds=1)
+    sign_in.by_password(records, "irem", GOOD, PEER)
+    refused(records, "irem", "yanlış")  # counted anew: no pause after one
+    sign_in.by_password(records, "irem", GOOD, PEER)
+
+
+def test_an_attempt_is_counted_before_the_password_is_looked_at(records, monkeypatch):
+    counted = []
+
+    def look(_password, _known):
+        with records.read() as tx:
+            counted.append(tx.session.scalars(select(User.failed)).one())
+        return False
+
+    monkeypatch.setattr(passwords, "matches", look)
+    refused(records, "irem", "yanlış")
+    assert counted == [1]
+
+
+def test_an_administrator_ends_the_pause(records):
+    for _ in range(sign_in.FREE_FAILURES):
+        refused(records, "irem", "yanlış")
+    with records.write(SYSTEM) as tx:
+        member = users.by_login(tx, "irem")
+        assert member.locked_until is not None
+        users.unlock(tx, member.id)
+    sign_in.by_password(records, "irem", GOOD, PEER)
+
+
+def test_an_old_hash_is_made_anew_at_sign_in(records):
+    weak = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(GOOD)
+    with records.write(SYSTEM) as tx:
+        tx.session.scalars(select(User)).one().password_hash = weak
+    sign_in.by_password(records, "irem", GOOD, PEER)
+    with records.read() as tx:
+        now = tx.session.scalars(select(User.password_hash)).one()
+    assert now != weak and not passwords.is_outdated(now)
+    sign_in.by_password(records, "irem", GOOD, PEER)
+
+
+def test_the_same_person_again(records):
+    actor = sign_in.by_password(records, "irem", GOOD, PEER)
+    sign_in.again(records, actor, GOOD)
+    with pytest.raises(Forbidden):
+        sign_in.again(records, actor, "yanlış")
+    assert len(noted(records, "sign_in.failed")) == 1
+
+
+def test_without_a_password_nothing_is_proved_by_one(records):
+    actor = made_user(records, Role.RADIOLOGIST)
+    with pytest.raises(Forbidden, match="passkey"):
+        sign_in.again(records, actor, "")
+
+
+def test_a_session_ends_when_idle_and_at_its_end(records, clock: Clock):
+    actor = sign_in.by_password(records, "irem", GOOD, PEER)
+    with records.write(actor) as tx:
+        cookie = sessions.begin(tx, id_of(actor), actor.method)
+
+    def resumed(cookie: str) -> sessions.Resumed:
+        return sessions.resume(records, cookie, address=None, request_id=None, idle=timedelta(minutes=30))
+
+    clock.go(minutes=29)
+    assert resumed(cookie).actor.user_id == actor.user_id
+    for _ in range(25):  # a request each 29 minutes: never idle, and over after twelve hours all the same
+        clock.go(minutes=28)
+        try:
+            resumed(cookie)
+        except NotSignedIn:
+            break
+    with records.write(actor) as tx:
+        second = sessions.begin(tx, id_of(actor), actor.method)
+        age = tx.now - tx.session.get(User, id_of(actor)).created_at
+    assert timedelta(hours=11, minutes=30) < age <= timedelta(hours=12, minutes=28)
+    clock.go(minutes=30)
+    with pytest.raises(NotSignedIn):
+        resumed(second)
+
+
+def test_seen_is_written_once_a_minute_at_most(records, clock: Clock):
+    actor = sign_in.by_password(records, "irem", GOOD, PEER)
+    with records.write(actor) as tx:
+        cookie = sessions.begin(tx, id_of(actor), actor.method)
+    began = clock.now
+
+    def seen():
+        sessions.resume(records, cookie, address=None, request_id=None)
+        with records.read(actor) as tx:
+            return sessions.of_actor(tx)[0].seen_at
+
+    clock.go(seconds=59)
+    assert seen() == began
+    clock.go(seconds=1)
+    assert seen() == clock.now
+
+
+def test_a_new_password_ends_the_other_sessions(records):
+    actor = sign_in.by_password(records, "irem", GOOD, PEER)
+    with records.write(actor) as tx:
+        mine, other = (sessions.begin(tx, id_of(actor), actor.method) for _ in range(2))
+    known = sessions.resume(records, mine, address=None, request_id=None).actor
+    with records.write(known) as tx:
+        users.set_password(tx, id_of(known), "beş büyük sarı fil")
+    assert sessions.resume(records, mine, address=None, request_id=None)
+    with pytest.raises(NotSignedIn):
+        sessions.resume(records, other, address=None, request_id=None)
+    refused(records, "irem", GOOD)
+    sign_in.by_password(records, "irem", "beş büyük sarı fil", PEER)
+
+
+def test_many_attempts_at_once_gain_nothing(records):
+    """Ten guesses at the same moment: five are looked at, whichever they are."""
+    guesses = [f"yanlış {number}" for number in range(10)]
+    with ThreadPoolExecutor(10) as threads:
+        looked = list(threads.map(lambda guess: refused(records, "irem", guess), guesses))
+    assert len(set(looked)) == 1
+    with records.read() as tx:
+        assert tx.session.scalars(select(User.failed)).one() == sign_in.FREE_FAILURES

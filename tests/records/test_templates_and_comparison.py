@@ -1,0 +1,131 @@
+"""A template's sentences around a draft's, and two texts word by word."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.documents import sample
+from tests.records.kit import made_records, made_user
+from tests.records.reports_kit import made_report
+from tetkik.errors import Conflict, DataError, InputError
+from tetkik.language import Language
+from tetkik.records.reports import drafts, templates
+from tetkik.records.reports.comparison import Change, compared
+from tetkik.records.reports.templates import HouseTemplate, sentences_of
+from tetkik.values import Draft, DraftSentence, Role, Section
+
+
+def template(text, language=Language.TR):
+    return HouseTemplate("0" * 26, "Şablon", language, text, sample.CREATED)
+
+
+def said(text, draft=None):
+    return [(item.section, item.text) for item in sentences_of(template(text), draft or sample.draft())]
+
+
+def own(draft):
+    return [(item.section, item.text) for item in draft.sentences]
+
+
+def test_without_a_slot_the_draft_comes_first_and_nothing_is_lost():
+    assert said("Kemik yapılar doğaldır.")[4] == (Section.FINDINGS, "Kemik yapılar doğaldır.")
+    assert [item for item in said("Kemik yapılar doğaldır.") if item in own(sample.draft())] == own(
+        sample.draft()
+    )
+
+
+def test_sentences_stand_where_they_stand_around_the_slots():
+    found = said("Toraks sınırda.\n{findings}\nKemik yapılar doğaldır.\nSONUÇ: {impression} Kontrol gerekir.")
+    findings = [text for section, text in found if section is Section.FINDINGS]
+    assert (findings[0], findings[-1]) == ("Toraks sınırda.", "Kemik yapılar doğaldır.")
+    impression = [text for section, text in found if section is Section.IMPRESSION]
+    assert impression[-1] == "Kontrol gerekir."
+    assert not any("SONUÇ" in text for _, text in found)
+
+
+def test_lines_about_the_patient_are_left_out():
+    found = said("Hasta {patient}, doğum {birth_date} tarihli grafi.\n{findings}\nNo {{1}} dosya.")
+    assert not any("Hasta" in text for _, text in found)
+    assert (Section.FINDINGS, "No {1} dosya.") in found
+
+
+def test_what_stands_there_already_comes_once():
+    assert said("{findings} Pnömotoraks izlenmemiştir.") == own(sample.draft())
+
+
+@given(st.text(max_size=60))
+def test_any_text_without_slots_keeps_the_draft(text):
+    plain = text.replace("{", "{{").replace("}", "}}")
+    assert set(own(sample.draft())) <= set(said(plain))
+
+
+@pytest.fixture
+def records(tmp_path):
+    opened = made_records(tmp_path)
+    yield opened
+    opened.close()
+
+
+def test_a_template_of_the_other_language_is_refused(records):
+    actor = made_user(records, Role.RADIOLOGIST)
+    made = made_report(records)
+    with records.write(actor) as tx:
+        english = templates.add(tx, "Normal", Language.EN, "{findings} The bones are normal.")
+    with pytest.raises(Conflict, match="another language"), records.write(actor) as tx:
+        templates.take(tx, made.id, 1, english.id)
+    with records.read(actor) as tx:
+        assert drafts.draft_of(tx, made.id).revision == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("", "x"), ("x" * 81, "x"), ("\x00", "x"), ("x", ""), ("x", "y" * 20_001)]
+)
+def test_a_template_has_a_name_and_an_end(records, name, text):
+    with pytest.raises(InputError), records.write(made_user(records, Role.RADIOLOGIST)) as tx:
+        templates.add(tx, name, Language.TR, text)
+
+
+@pytest.mark.parametrize("text", ["{gizli}", "{findings:>9}", "{0}", "{"])
+def test_a_slot_that_does_not_exist_is_refused(records, text):
+    with pytest.raises(DataError), records.write(made_user(records, Role.RADIOLOGIST)) as tx:
+        templates.add(tx, "Ad", Language.TR, text)
+
+
+def draft(*texts):
+    return Draft(Language.TR, tuple(DraftSentence(text, Section.FINDINGS) for text in texts))
+
+
+words = st.lists(st.text(min_size=1, max_size=20).filter(str.strip), min_size=1, max_size=6)
+
+
+@given(words, words)
+def test_both_texts_can_be_read_out_of_a_comparison(before, after):
+    (part,) = compared(draft(*before), draft(*after))
+    old = "".join(one.text for one in part.stretches if one.change is not Change.ADDED)
+    new = "".join(one.text for one in part.stretches if one.change is not Change.REMOVED)
+    assert (old, new) == (" ".join(before), " ".join(after))
+    assert part.changed is (old != new)
+    assert all(one.text for one in part.stretches)
+
+
+def test_words_that_changed_beside_each_other_are_read_as_one():
+    (part,) = compared(draft("Sağda büyük efüzyon var."), draft("Sağda küçük kitle var."))
+    assert [(one.change, one.text) for one in part.stretches] == [
+        (Change.SAME, "Sağda "),
+        (Change.REMOVED, "büyük efüzyon"),
+        (Change.ADDED, "küçük kitle"),
+        (Change.SAME, " var."),
+    ]
+
+
+def test_a_part_that_only_one_has_is_added_as_a_whole():
+    (part,) = compared(Draft(Language.TR, ()), draft("Kalp büyük."))
+    assert [(one.change, one.text) for one in part.stretches] == [(Change.ADDED, "Kalp büyük.")]
+
+
+def test_a_very_long_text_is_compared_in_time():
+    long = draft(*(f"Kalp büyük sayı {number} ve {number + 1}." for number in range(4000)))
+    (part,) = compared(long, draft(*(item.text for item in long.sentences[1:])))
+    assert part.changed

@@ -1,0 +1,80 @@
+"""A patient with everything that a house keeps of one: complaint, images, runs, a signed report, a reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from io import BytesIO
+
+from tests.documents.sample import RESULT, TAGS, document, picture
+from tests.records.kit import made_case, made_user
+from tetkik.records.cases import complaints
+from tetkik.records.cases.complaints import Triaged
+from tetkik.records.cases.patients import Person
+from tetkik.records.database import Records
+from tetkik.records.ids import new_id
+from tetkik.records.images import images, runs
+from tetkik.records.images.images import Described
+from tetkik.records.reports import drafts, signing
+from tetkik.records.reports.signing import Proof
+from tetkik.records.schema import BrokenGlass, Case
+from tetkik.values import Actor, FileFormat, Hospital, Identity, Method, ReportState, Role
+from tetkik.workflow import triage
+
+PERSON = Person("Gülçin ŞAHİN", "10000000146", "H-1", "19700101")
+COMPLAINT = "Üç gündür nefes darlığım var, göğsüm sıkışıyor."
+HOSPITAL = Hospital("Örnek Hastanesi", "Radyoloji", "İzmir")
+SCAN, OTHER = picture(shade=90), picture(shade=120)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What there is of the patient."""
+
+    records: Records
+    reader: Actor
+    patient_id: str
+    case_id: str
+    signed_image: str
+    other_image: str
+    report_id: str
+
+
+def made_whole(records: Records, person: Person = PERSON, *, signed: bool = True) -> Whole:
+    """A patient with one case and two images; the report of the first is signed."""
+    reader = made_user(records, Role.RADIOLOGIST, Role.RECEPTION, name="Elif KAYA")
+    case_id = made_case(records, reader, person, question="Efüzyon?")
+    with records.write(reader) as tx:
+        patient_id = tx.session.get_one(Case, case_id).patient_id
+        complaints.keep(tx, case_id, patient_id, Triaged(triage(COMPLAINT), "0" * 64), "Göğüs Hastalıkları")
+        glass_id = new_id()
+        tx.session.add(
+            BrokenGlass(
+                id=glass_id,
+                user_id=reader.user_id,
+                case_id=case_id,
+                reason=tx.seal(patient_id, "break_glass.reason", glass_id, b"emergency"),
+                at=tx.now,
+                expires_at=tx.now + timedelta(hours=1),
+            )
+        )
+    first, report_id = _image(records, reader, case_id, SCAN)
+    second, _ = _image(records, reader, case_id, OTHER)
+    if signed:
+        with records.write(reader) as tx:
+            proof = Proof(reader.user_id or "", Method.PASSWORD, tx.now)
+            signing.sign(tx, report_id, drafts.draft_of(tx, report_id).revision, proof, HOSPITAL)
+    return Whole(records, reader, patient_id, case_id, first, second, report_id)
+
+
+def _image(records: Records, reader: Actor, case_id: str, content: bytes) -> tuple[str, str]:
+    """An image with its run and its draft; gives the ids of image and report."""
+    with records.write(reader) as tx:
+        patient_id = tx.session.get_one(Case, case_id).patient_id
+        stored = images.store(tx, patient_id, BytesIO(content))
+        shown = Described(FileFormat.PNG, 8, 8, identity=Identity(), tags=TAGS, name="scan.png")
+        image = images.add_image(tx, case_id, stored, shown).image
+        run_id = runs.add_run(tx, image, runs.Answer("findings-test 1.0", "0" * 64, tx.now, RESULT))
+        made = document(ReportState.DRAFT)
+        report_id = drafts.write_machine_draft(tx, case_id, image.id, run_id, replace(made, image=content))
+    return image.id, report_id
