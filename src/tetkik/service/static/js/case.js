@@ -1,0 +1,2 @@
+// A dialog that comes back with a fault is open again, with what was typed.
+document.querySelector("dialog[data-opens]")?.showModal();

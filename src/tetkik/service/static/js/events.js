@@ -1,0 +1,59 @@
+// What happens in the house, heard by a page: `hear({ after, told, live, over })`.
+//
+// A browser opens six connections to one server at most, and a stream holds one for as long as it lasts. So
+// one page of the browser listens and tells the others; when it goes, the next one takes over from the last
+// number that it heard. Where the browser has no locks (a house without TLS), each page listens by itself.
+
+const NAME = "tetkik-events";
+
+/**
+ * @param after the number of the last event that the page knows of
+ * @param told called with {kind, case_id} for each event; with {} where some may have been missed
+ * @param live called with whether the stream stands
+ * @param over called when the session is over or locked
+ */
+export function hear({ after, told, live = () => {}, over = () => {} }) {
+  const others = new BroadcastChannel(NAME);
+  let last = after;
+
+  function take({ id, event, state }) {
+    if (id) last = id;
+    if (state !== undefined) live(state);
+    if (event === "end") over();
+    else if (event) told(event);
+  }
+
+  function pass(message) {
+    others.postMessage(message);
+    take(message);
+  }
+
+  function listen(release) {
+    const source = new EventSource(`/api/v1/events?after=${last}`);
+    source.onopen = () => pass({ state: true });
+    source.onmessage = ({ lastEventId: id, data }) => pass({ id, event: JSON.parse(data) });
+    source.addEventListener("missed", ({ lastEventId: id }) => pass({ id, event: {} }));
+    source.addEventListener("end", () => {
+      source.close();
+      pass({ event: "end" });
+    });
+    source.onerror = () => {
+      pass({ state: false });
+      // The browser connects again by itself but after a refusal: then somebody has to sign in, or to wait.
+      if (source.readyState === EventSource.CLOSED) setTimeout(() => pass({ event: "end" }), 15000);
+    };
+    addEventListener("pagehide", () => {
+      source.close();
+      release();
+    });
+  }
+
+  others.onmessage = ({ data }) => take(data);
+  if (navigator.locks) {
+    navigator.locks.request(NAME, () => new Promise(listen));
+    told({}); // what another page heard before this one was there
+  } else {
+    listen(() => {});
+  }
+  addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
+}

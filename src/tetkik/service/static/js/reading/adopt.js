@@ -1,0 +1,87 @@
+/** What the server answers takes the place of what is shown, and nobody who is typing is disturbed. */
+
+import { fieldOf, linesOf } from './lines.js';
+
+/** @typedef {{line: HTMLElement, text: string}} Sent a line as it was sent */
+
+/** How to find an element again that is drawn anew. @param {Element | null} element */
+function traceOf(element) {
+  if (!(element instanceof HTMLElement)) return null;
+  const names = ['judge', 'label', 'heat', 'move', 'decide', 'rewrite', 'remove', 'sign', 'add'];
+  const known = names.filter((name) => name in element.dataset);
+  if (!known.length) return null;
+  const selector = known.map((name) => `[data-${name}="${CSS.escape(element.dataset[name] ?? '')}"]`).join('');
+  const line = element.closest('[data-line]');
+  return { selector, line };
+}
+
+/** @param {Element} room @param {() => void} change */
+function keepingFocus(room, change) {
+  const focused = document.activeElement;
+  const trace = traceOf(focused);
+  change();
+  if (!focused || focused.isConnected || !trace) return;
+  const within = trace.line?.isConnected ? trace.line : room;
+  /** @type {HTMLElement | null} */ (within.querySelector(trace.selector))?.focus();
+}
+
+/** @param {Element} room @param {Document} page */
+function adoptFindings(room, page) {
+  const [old, fresh] = [room.querySelector('.findings-side'), page.querySelector('.findings-side')];
+  if (!old || !fresh) return;
+  const top = old.querySelector('.scroll')?.scrollTop ?? 0;
+  const open = old.querySelector('#not-assessed')?.hasAttribute('open');
+  const looked = old.querySelector('[data-heat][aria-pressed="true"]')?.getAttribute('data-heat');
+  old.replaceWith(fresh);
+  if (open) fresh.querySelector('#not-assessed')?.setAttribute('open', '');
+  if (looked) fresh.querySelector(`[data-heat="${CSS.escape(looked)}"]`)?.setAttribute('aria-pressed', 'true');
+  const scroller = fresh.querySelector('.scroll');
+  if (scroller) scroller.scrollTop = top;
+}
+
+/** @param {Sent} sent @param {HTMLElement} fresh */
+function adoptLine({ line, text }, fresh) {
+  const field = fieldOf(line);
+  const now = fieldOf(fresh).value;
+  line.dataset.evidence = fresh.dataset.evidence;
+  line.className = fresh.className;
+  if (field.value === text && now !== text && document.activeElement !== field) field.value = now;
+  for (const old of line.querySelectorAll('.about, .objection')) old.remove();
+  line.append(...fresh.querySelectorAll('.about, .objection'));
+}
+
+/** @param {Element} room @param {Document} page @param {Sent[]} sent */
+function adoptDraft(room, page, sent) {
+  const [old, fresh] = [room.querySelector('[data-draft]'), page.querySelector('[data-draft]')];
+  if (!(old instanceof HTMLElement) || !(fresh instanceof HTMLElement)) return;
+  const lines = linesOf(fresh);
+  const same = sent.length === lines.length && sent.every(({ line }) => line.isConnected);
+  if (sent.length && same) {
+    sent.forEach((one, place) => adoptLine(one, lines[place]));
+    old.dataset.revision = fresh.dataset.revision;
+    for (const part of ['header', 'footer']) {
+      const [before, after] = [old.querySelector(`:scope > ${part}`), fresh.querySelector(`:scope > ${part}`)];
+      if (before && after) before.replaceWith(after);
+    }
+    return;
+  }
+  const top = old.querySelector('.scroll')?.scrollTop ?? 0;
+  const place = linesOf(old).findIndex((line) => line.contains(document.activeElement));
+  old.replaceWith(fresh);
+  const scroller = fresh.querySelector('.scroll');
+  if (scroller) scroller.scrollTop = top;
+  const line = place >= 0 ? (lines[place] ?? lines.at(-1)) : null;
+  if (line) fieldOf(line).focus();
+}
+
+/**
+ * @param {Element} room
+ * @param {Document} page
+ * @param {Sent[]} [sent] where only what belongs to each line is to change; otherwise the whole draft is new
+ */
+export function adopt(room, page, sent = []) {
+  keepingFocus(room, () => {
+    adoptFindings(room, page);
+    adoptDraft(room, page, sent);
+  });
+}

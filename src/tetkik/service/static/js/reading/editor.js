@@ -1,0 +1,237 @@
+/**
+ * The draft: saved by itself while one writes, always naming the revision that one saw. What is asked of the
+ * server goes one after the other, so that a decision never overtakes the text that it is about.
+ */
+
+import { adopt } from './adopt.js';
+import { added, fieldOf, gone, grown, linesOf, moved, typed, written } from './lines.js';
+import { agreed, send, tell } from './requests.js';
+
+const PAUSE = 900; // milliseconds after the last key
+const AGAIN = 5000; // after the server could not be reached
+
+export class Editor {
+  /** @param {HTMLElement} room */
+  constructor(room) {
+    this.room = room;
+    this.dirty = false;
+    this.conflict = false;
+    /** @type {Promise<unknown>} */
+    this.queue = Promise.resolve();
+    room.addEventListener('input', (event) => {
+      const field = event.target;
+      if (!(field instanceof HTMLTextAreaElement)) return;
+      grown(field);
+      this.changed();
+    });
+    room.addEventListener('keydown', (event) => {
+      if (event.target instanceof HTMLTextAreaElement && typed(event, this.panel)) this.changed();
+      if ((event.ctrlKey || event.metaKey) && event.key === 's') {
+        event.preventDefault();
+        this.save();
+      }
+    });
+    room.addEventListener('click', (event) => this.#click(/** @type {HTMLElement} */ (event.target)));
+    window.addEventListener('beforeunload', (event) => {
+      if (this.dirty) event.preventDefault();
+    });
+    document.addEventListener('visibilitychange', () => {
+      if (document.hidden) this.save();
+    });
+    document.getElementById('conflict')?.addEventListener('click', (event) => this.#settle(event));
+    room.querySelectorAll('textarea').forEach(grown);
+  }
+
+  get panel() {
+    return /** @type {HTMLElement} */ (this.room.querySelector('[data-draft]'));
+  }
+
+  get revision() {
+    return Number(this.panel.dataset.revision);
+  }
+
+  get address() {
+    return `/read/${this.room.dataset.case}/${this.panel.dataset.report}`;
+  }
+
+  /** Something was written; it is saved soon. */
+  changed() {
+    this.dirty = true;
+    this.panel.classList.add('unsaved');
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.save(), PAUSE);
+  }
+
+  /** Save now, if there is anything to save. @returns {Promise<boolean>} whether all is saved */
+  save() {
+    clearTimeout(this.timer);
+    return this.#next(() => this.#put([]));
+  }
+
+  /** One thing after the other. @param {() => Promise<boolean>} work */
+  #next(work) {
+    const done = this.queue.then(work);
+    this.queue = done.catch(() => undefined);
+    return done;
+  }
+
+  /** @param {object[]} decisions by the place of their line among those that are sent */
+  async #put(decisions) {
+    if (this.conflict) return false;
+    if (!this.dirty && !decisions.length) return true;
+    this.dirty = false;
+    const sent = linesOf(this.panel)
+      .filter((line) => fieldOf(line).value.trim())
+      .map((line) => ({ line, text: fieldOf(line).value }));
+    const sentences = sent.map(({ line }) => written(line));
+    const answer = await send('PUT', this.address, { revision: this.revision, sentences, decisions });
+    if (answer.status === 200) {
+      adopt(this.room, answer.page, sent);
+      this.panel.classList.toggle('unsaved', this.dirty);
+      this.away = false;
+      return true;
+    }
+    this.dirty = true;
+    const away = answer.status === 0 || answer.status === 401;
+    if (away) this.timer = setTimeout(() => this.save(), AGAIN);
+    if (away && this.away) return false; // told already
+    this.away = away;
+    return this.#refused(answer);
+  }
+
+  /**
+   * Ask for something that is made of the draft as it is saved.
+   * @param {string} path
+   * @param {object} body
+   */
+  ask(path, body) {
+    return this.#next(async () => {
+      if (!(await this.#put([]))) return false;
+      const answer = await send('POST', `${this.address}/${path}`, { revision: this.revision, ...body });
+      if (answer.status !== 200) return this.#refused(answer);
+      const sent = linesOf(this.panel).map((line) => ({ line, text: fieldOf(line).value }));
+      adopt(this.room, answer.page, path === 'findings' ? sent : []);
+      return true;
+    });
+  }
+
+  /** The draft as it is on the server takes the place of what is shown. */
+  async reload() {
+    const answer = await send('GET', this.address);
+    if (answer.status === 200) adopt(this.room, answer.page);
+    else this.#refused(answer);
+  }
+
+  /** @param {import('./requests.js').Answer} answer */
+  #refused(answer) {
+    if (answer.status === 401) tell(this.room.dataset.ended ?? '', 'warning');
+    else if (answer.status === 409 && answer.page.querySelector('[data-current]')) this.#show(answer.page);
+    else tell(answer.sentence || document.body.dataset.failed || '', 'error');
+    return false;
+  }
+
+  /** Both texts, side by side. @param {Document} page */
+  #show(page) {
+    this.conflict = true;
+    const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('conflict'));
+    dialog.replaceChildren(...page.body.childNodes);
+    const mine = dialog.querySelector('[data-mine-text]');
+    const texts = linesOf(this.panel).map((line) => fieldOf(line).value);
+    mine?.append(...texts.map((text) => Object.assign(document.createElement('p'), { textContent: text })));
+    const [one, other] = [...dialog.querySelectorAll('.versus section')].map((side) => [...side.querySelectorAll('p')]);
+    for (const [side, against] of [[one, other], [other, one]]) {
+      const said = new Set(against.map((paragraph) => paragraph.textContent));
+      for (const paragraph of side) paragraph.classList.toggle('differs', !said.has(paragraph.textContent));
+    }
+    dialog.showModal();
+  }
+
+  /** @param {MouseEvent} event */
+  async #settle(event) {
+    const button = /** @type {HTMLElement} */ (event.target).closest('[data-take]');
+    if (!(button instanceof HTMLElement)) return;
+    const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('conflict'));
+    const current = /** @type {HTMLElement} */ (dialog.querySelector('[data-current]')).dataset.current;
+    dialog.close();
+    this.conflict = false;
+    if (button.dataset.take === 'mine') {
+      this.panel.dataset.revision = current;
+      this.dirty = true;
+      await this.save();
+    } else {
+      this.dirty = false;
+      await this.reload();
+    }
+  }
+
+  /** @param {HTMLElement} target */
+  #click(target) {
+    const on = (/** @type {string} */ selector) => /** @type {HTMLElement | null} */ (target.closest(selector));
+    const line = on('[data-line]');
+    if (on('[data-add]')) {
+      added(this.panel, on('[data-add]')?.dataset.add ?? '', null);
+    } else if (line && on('[data-remove]')) {
+      gone(this.panel, line);
+      this.changed();
+    } else if (line && on('[data-move]')) {
+      if (moved(line, Number(on('[data-move]')?.dataset.move))) this.changed();
+    } else if (line && on('[data-decide]')) {
+      this.#decide(line, on('[data-decide]')?.dataset.decide ?? '');
+    } else if (on('[data-judge]')) {
+      const { judge, label } = /** @type {HTMLElement} */ (on('[data-judge]')).dataset;
+      const taken = on('[data-judge]')?.getAttribute('aria-pressed') === 'true';
+      this.ask('findings', { label, judgement: taken ? null : judge });
+    } else if (on('[data-accept-all]')) {
+      this.#acceptAll();
+    } else if (on('[data-empty]')) {
+      this.#empty(/** @type {HTMLElement} */ (on('[data-empty]')));
+    } else if (on('[data-template]')) {
+      this.ask('template', { template_id: on('[data-template]')?.dataset.template });
+    } else if (on('[data-rewrite]')) {
+      this.#rewrite(/** @type {HTMLElement} */ (on('[data-rewrite]')));
+    }
+  }
+
+  /** Keep a sentence whatever is said against it, or take it out. @param {HTMLElement} line @param {string} word */
+  #decide(line, word) {
+    this.#next(async () => {
+      if (!(await this.#put([]))) return false;
+      // The text may have changed, and objections gone with the words that they were about.
+      const sentence = linesOf(this.panel).filter((one) => fieldOf(one).value.trim()).indexOf(line);
+      const marks = [...line.querySelectorAll('[data-fault]')].map((mark) => /** @type {HTMLElement} */ (mark).dataset);
+      if (sentence < 0 || !marks.length) return false;
+      const decision = word === 'open' ? null : word;
+      return this.#put(
+        marks.map(({ fault, start, end }) => ({ sentence, fault, start: Number(start), end: Number(end), decision })),
+      );
+    });
+  }
+
+  /** Every finding that the model found and nobody has judged. */
+  async #acceptAll() {
+    const waiting = () => this.room.querySelector('.finding.positive [data-judge="accepted"][aria-pressed="false"]');
+    const judged = new Set();
+    for (let button = waiting(); button instanceof HTMLElement; button = waiting()) {
+      const { label } = button.dataset;
+      if (judged.has(label) || !(await this.ask('findings', { label, judgement: 'accepted' }))) return;
+      judged.add(label);
+    }
+  }
+
+  /** @param {HTMLElement} button */
+  async #empty(button) {
+    if (!(await agreed(button.dataset.ask ?? ''))) return;
+    for (const line of linesOf(this.panel)) line.remove();
+    this.changed();
+    await this.save();
+  }
+
+  /** @param {HTMLElement} button */
+  async #rewrite(button) {
+    const { rewrite: language, ask } = button.dataset;
+    if (ask && !(await agreed(ask))) return;
+    this.panel.classList.add('unsaved');
+    await this.ask('rewrite', { language, writer: button.dataset.writer ?? 'composer' });
+    this.panel.classList.toggle('unsaved', this.dirty);
+  }
+}

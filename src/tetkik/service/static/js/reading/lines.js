@@ -1,0 +1,92 @@
+/** The sentences in the editor: reading them, adding, splitting, moving, removing. */
+
+/** @param {Element} line */
+export const fieldOf = (line) => /** @type {HTMLTextAreaElement} */ (line.querySelector('textarea'));
+
+/** @param {Element} panel @returns {HTMLElement[]} */
+export const linesOf = (panel) => [...panel.querySelectorAll('[data-line]')].map((line) => /** @type {HTMLElement} */ (line));
+
+/** What is sent of a line. @param {HTMLElement} line */
+export function written(line) {
+  const { section = '', evidence = '[]' } = line.dataset;
+  return { text: fieldOf(line).value, section, evidence: JSON.parse(evidence) };
+}
+
+/**
+ * A new line in a section, after another one or at the end.
+ * @param {Element} panel
+ * @param {string} section
+ * @param {Element | null} after
+ * @param {string} [text]
+ */
+export function added(panel, section, after, text = '') {
+  const list = /** @type {HTMLElement} */ (panel.querySelector(`[data-lines="${section}"]`));
+  const template = /** @type {HTMLTemplateElement} */ (list.parentElement?.querySelector('[data-new]'));
+  const line = /** @type {HTMLElement} */ (template.content.firstElementChild?.cloneNode(true));
+  if (after) after.after(line);
+  else list.append(line);
+  const field = fieldOf(line);
+  field.value = text;
+  field.focus();
+  field.setSelectionRange(0, 0);
+  return line;
+}
+
+/**
+ * One place up or down within its section.
+ * @param {HTMLElement} line
+ * @param {number} by
+ */
+export function moved(line, by) {
+  const other = by < 0 ? line.previousElementSibling : line.nextElementSibling;
+  if (!other) return false;
+  const focused = document.activeElement;
+  if (by < 0) other.before(line);
+  else other.after(line);
+  if (focused instanceof HTMLElement && line.contains(focused)) focused.focus();
+  return true;
+}
+
+/**
+ * What a key does in a field; gives whether the text changed.
+ * @param {KeyboardEvent} event
+ * @param {Element} panel
+ */
+export function typed(event, panel) {
+  const field = /** @type {HTMLTextAreaElement} */ (event.target);
+  const line = /** @type {HTMLElement} */ (field.closest('[data-line]'));
+  if (field.readOnly) return false;
+  if (event.key === 'Enter' && !event.shiftKey) {
+    event.preventDefault();
+    const rest = field.value.slice(field.selectionEnd).trimStart();
+    field.value = field.value.slice(0, field.selectionStart).trimEnd();
+    added(panel, line.dataset.section ?? '', line, rest);
+    return true;
+  }
+  if (event.key === 'Backspace' && field.value === '') {
+    event.preventDefault();
+    gone(panel, line);
+    return true;
+  }
+  if (event.altKey && (event.key === 'ArrowUp' || event.key === 'ArrowDown')) {
+    event.preventDefault();
+    return moved(line, event.key === 'ArrowUp' ? -1 : 1);
+  }
+  return false;
+}
+
+/** Take a line out; the one before it has the focus then. @param {Element} panel @param {HTMLElement} line */
+export function gone(panel, line) {
+  const all = linesOf(panel);
+  const place = all.indexOf(line);
+  const next = all[place - 1] ?? all[place + 1];
+  line.remove();
+  if (next) fieldOf(next).focus();
+}
+
+/** As high as its text, where the browser does not do it itself. @param {HTMLTextAreaElement} field */
+export function grown(field) {
+  if (CSS.supports('field-sizing', 'content')) return;
+  field.style.height = 'auto';
+  field.style.height = `${field.scrollHeight}px`;
+}

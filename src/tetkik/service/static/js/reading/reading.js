@@ -1,0 +1,98 @@
+/** The reading view: brings its parts to life. The viewer, and with it Cornerstone, comes after the page. */
+
+import { Editor } from './editor.js';
+import { send, tell } from './requests.js';
+import { signing } from './sign.js';
+
+const RENEW = 5 * 60_000; // a claim lasts longer than this
+const LOOK = 5000;
+
+const room = /** @type {HTMLElement} */ (document.querySelector('[data-room]'));
+const viewer = /** @type {HTMLElement | null} */ (room.querySelector('[data-viewer]'));
+
+if (viewer) {
+  // After the first paint: the findings and the draft can be read while the image comes.
+  requestAnimationFrame(() => import('../viewer/viewer.js').then(({ mount }) => mount(viewer)));
+}
+if (room.querySelector('[data-draft]')) signing(room, new Editor(room));
+
+// ---- a finding and its heatmap ---------------------------------------------------------------------------
+
+room.addEventListener('click', (event) => {
+  const chosen = /** @type {HTMLElement} */ (event.target).closest('[data-heat]');
+  if (!(chosen instanceof HTMLElement) || !viewer) return;
+  const on = chosen.getAttribute('aria-pressed') !== 'true';
+  for (const other of room.querySelectorAll('[data-heat]')) {
+    other.setAttribute('aria-pressed', String(other === chosen && on));
+  }
+  const detail = on ? { address: chosen.dataset.heat, name: chosen.dataset.name } : {};
+  viewer.dispatchEvent(new CustomEvent('heat', { detail }));
+});
+
+// ---- a sentence shows what it leans on -------------------------------------------------------------------
+
+for (const name of ['pointerover', 'focusin']) {
+  room.addEventListener(name, (event) => {
+    const line = /** @type {HTMLElement} */ (event.target).closest('[data-line]');
+    const leant = new Set([...(line?.querySelectorAll('[data-leans]') ?? [])].map((chip) => chip.getAttribute('data-leans')));
+    for (const finding of room.querySelectorAll('[data-finding]')) {
+      finding.classList.toggle('leant-on', leant.has(finding.getAttribute('data-finding')));
+    }
+  });
+}
+
+// ---- tabs, where there is room for one panel alone -------------------------------------------------------
+
+const tabs = [.../** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('.phone-tabs [role="tab"]'))];
+
+/** @param {HTMLElement} chosen */
+function show(chosen) {
+  for (const tab of tabs) {
+    tab.setAttribute('aria-selected', String(tab === chosen));
+    tab.tabIndex = tab === chosen ? 0 : -1;
+  }
+  room.dataset.tab = chosen.id;
+}
+for (const tab of tabs) {
+  tab.addEventListener('click', () => show(tab));
+  tab.addEventListener('keydown', (event) => {
+    if (event.key !== 'ArrowLeft' && event.key !== 'ArrowRight') return;
+    const other = tabs[(tabs.indexOf(tab) + 1) % tabs.length];
+    show(other);
+    other.focus();
+  });
+}
+if (tabs.length) show(tabs[0]);
+
+// ---- reading goes on; a model that is still at work ------------------------------------------------------
+
+const { case: caseId, image } = room.dataset;
+
+/** Renew the claim; whoever took the case over is named. */
+async function stillReading() {
+  const answer = await send('PUT', `/read/${caseId}/claim`);
+  if (answer.status === 409) tell(answer.sentence, 'warning');
+}
+
+/** Load the page again, once the model is through. */
+async function look() {
+  const answer = await send('GET', `/read/${caseId}/ready?image=${image}`);
+  if (answer.status === 200) location.reload();
+}
+
+const mine = 'mine' in room.dataset;
+const awaited = Boolean(room.querySelector('[data-awaited]'));
+
+if (mine) setInterval(stillReading, RENEW);
+if (mine || awaited) {
+  const heard = new EventSource('/api/v1/events');
+  heard.onmessage = ({ data }) => {
+    const { kind, case_id: about } = JSON.parse(data);
+    if (about !== caseId) return;
+    if (mine && kind === 'claim.taken') stillReading();
+    if (awaited && kind === 'job') look();
+  };
+  heard.addEventListener('end', () => heard.close());
+  addEventListener('pagehide', () => heard.close());
+}
+if (awaited) setInterval(look, LOOK); // what happened before the page began to listen

@@ -1,0 +1,90 @@
+/** Signing: what is signed is shown once more, as it is saved; the password proves who signs. */
+
+import { known, proof } from '../passkeys.js';
+import { fieldOf, linesOf } from './lines.js';
+import { headers, tell } from './requests.js';
+
+/** @param {HTMLElement} room @param {import('./editor.js').Editor} editor */
+export function signing(room, editor) {
+  const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('sign'));
+  if (!dialog) return; // whoever may not sign has none
+  const form = /** @type {HTMLFormElement} */ (dialog.querySelector('[data-sign-form]'));
+  const refused = /** @type {HTMLElement} */ (dialog.querySelector('[data-refused]'));
+  const password = /** @type {HTMLInputElement} */ (form.elements.namedItem('password'));
+
+  room.addEventListener('click', async (event) => {
+    const button = /** @type {HTMLElement} */ (event.target).closest('[data-sign]');
+    if (!button || !(await editor.save())) return;
+    // The saving may have brought an objection, or solved one.
+    const now = /** @type {HTMLElement} */ (room.querySelector('[data-sign]'));
+    if (now.getAttribute('aria-disabled') === 'true') return explain();
+    refused.hidden = true;
+    password.value = '';
+    dialog.querySelector('[data-what]')?.replaceChildren(...whatIsSigned());
+    dialog.showModal();
+    password.focus();
+  });
+
+  function explain() {
+    const reason = document.getElementById('why-not')?.textContent ?? '';
+    tell(reason.trim(), 'warning');
+    const open = room.querySelector('.objection:not(.decided) button, [data-add]');
+    if (open instanceof HTMLElement) open.focus();
+  }
+
+  function* whatIsSigned() {
+    for (const part of room.querySelectorAll('.part')) {
+      const texts = linesOf(part).map((line) => fieldOf(line).value.trim()).filter(Boolean);
+      if (!texts.length) continue;
+      yield Object.assign(document.createElement('h3'), { textContent: part.querySelector('h3')?.textContent });
+      yield Object.assign(document.createElement('p'), { textContent: texts.join(' ') });
+    }
+  }
+
+  /** @param {object} proof a password or a passkey's answer */
+  async function sign(proof) {
+    const answer = await fetch(`/api/v1/reports/${form.dataset.report}/sign`, {
+      method: 'POST',
+      headers: { ...headers(), 'Idempotency-Key': crypto.randomUUID?.() ?? String(Math.random()).slice(2) },
+      body: JSON.stringify({ revision: editor.revision, ...proof }),
+    });
+    if (answer.ok) {
+      editor.dirty = false;
+      location.reload();
+      return;
+    }
+    const { detail, current } = await answer.json();
+    password.value = '';
+    if (current) {
+      // Somebody saved after this text was read: it has to be read again.
+      dialog.close();
+      tell(detail, 'warning');
+      await editor.reload();
+      return;
+    }
+    refuse(detail);
+  }
+
+  /** @param {string} sentence */
+  function refuse(sentence) {
+    refused.textContent = sentence;
+    refused.hidden = false;
+    password.focus();
+  }
+
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    sign({ password: password.value }).catch(() => refuse(document.body.dataset.offline ?? ''));
+  });
+
+  const passkey = /** @type {HTMLElement} */ (dialog.querySelector('[data-passkey-sign]'));
+  passkey.hidden = !known;
+  passkey.addEventListener('click', async () => {
+    try {
+      await sign({ assertion: await proof() });
+    } catch (fault) {
+      // The person may have changed their mind.
+      if (fault instanceof Error && fault.name !== 'NotAllowedError') refuse(fault.message);
+    }
+  });
+}

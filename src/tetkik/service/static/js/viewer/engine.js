@@ -1,0 +1,109 @@
+/** Cornerstone3D, loaded when the first image is to be shown: with WebGL where there is, else on the processor. */
+
+import { fetchPixels } from './pixels.js';
+
+/** @typedef {import('./pixels.js').Pixels} Pixels */
+
+const SCHEME = 'tetkik';
+const ROOM = 8192; // pixels a side; films have up to 6000
+
+/** @type {Map<string, Pixels>} what was fetched, by the id under which Cornerstone knows it */
+const known = new Map();
+/** @type {Promise<any> | null} */
+let starting = null;
+
+/** @param {Pixels} pixels */
+function asCornerstoneImage(pixels) {
+  const [row, column] = pixels.spacing ?? [1, 1];
+  return {
+    imageId: `${SCHEME}:${pixels.id}`,
+    minPixelValue: 0,
+    maxPixelValue: pixels.white,
+    slope: 1,
+    intercept: 0,
+    windowCenter: pixels.white / 2,
+    windowWidth: pixels.white,
+    voiLUTFunction: 'LINEAR',
+    getPixelData: () => pixels.values,
+    rows: pixels.rows,
+    columns: pixels.columns,
+    height: pixels.rows,
+    width: pixels.columns,
+    color: false,
+    rgba: false,
+    numberOfComponents: 1,
+    invert: false,
+    rowPixelSpacing: row,
+    columnPixelSpacing: column,
+    sizeInBytes: pixels.values.byteLength,
+    imageFrame: {},
+  };
+}
+
+/** What Cornerstone asks of an image's header. @type {Record<string, (pixels: Pixels) => object>} */
+const HEADERS = {
+  imagePlaneModule: ({ rows, columns, spacing }) => ({
+    rows,
+    columns,
+    rowCosines: [1, 0, 0],
+    columnCosines: [0, 1, 0],
+    imageOrientationPatient: [1, 0, 0, 0, 1, 0],
+    imagePositionPatient: [0, 0, 0],
+    rowPixelSpacing: spacing?.[0] ?? 1,
+    columnPixelSpacing: spacing?.[1] ?? 1,
+    frameOfReferenceUID: SCHEME,
+  }),
+  imagePixelModule: ({ values }) => {
+    const bits = values.BYTES_PER_ELEMENT * 8;
+    return {
+      bitsAllocated: bits,
+      bitsStored: bits,
+      highBit: bits - 1,
+      samplesPerPixel: 1,
+      pixelRepresentation: 0,
+      photometricInterpretation: 'MONOCHROME2',
+    };
+  },
+  generalSeriesModule: () => ({ modality: 'OT' }),
+};
+
+/** @param {string} [drawing] `webgl` takes it even where it is emulated */
+async function start(drawing) {
+  /** @type {any} */
+  const cornerstone = await import('../../vendor/cornerstone/cornerstone.js');
+  // WebGL that is itself emulated on the processor is slower than drawing there at once, and a small one has
+  // no room for a large film.
+  const { softwareRasterizer, maxTextureSize } = cornerstone.getRenderingCapabilities();
+  const useCPURendering = drawing !== 'webgl' && (softwareRasterizer || maxTextureSize < ROOM);
+  cornerstone.init({ rendering: { webGlContextCount: 1, useCPURendering } });
+  cornerstone.metaData.addProvider((/** @type {string} */ kind, /** @type {string} */ id) => {
+    const pixels = known.get(id);
+    return pixels && HEADERS[kind]?.(pixels);
+  }, 100);
+  cornerstone.imageLoader.registerImageLoader(SCHEME, (/** @type {string} */ id) => ({
+    promise: Promise.resolve(asCornerstoneImage(/** @type {Pixels} */ (known.get(id)))),
+  }));
+  return { cornerstone, engine: new cornerstone.RenderingEngine('tetkik') };
+}
+
+/**
+ * The one engine of the page.
+ * @param {string} [drawing] as the first who asks wants it
+ * @returns {Promise<{cornerstone: any, engine: any}>}
+ */
+export function theEngine(drawing) {
+  starting ??= start(drawing);
+  return starting;
+}
+
+/**
+ * Fetch an image and make it known to Cornerstone.
+ * @param {string} id
+ * @param {string} address
+ */
+export async function loadImage(id, address) {
+  const imageId = `${SCHEME}:${id}`;
+  const pixels = known.get(imageId) ?? (await fetchPixels(id, address));
+  known.set(imageId, pixels);
+  return { imageId, pixels };
+}

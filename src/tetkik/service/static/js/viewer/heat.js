@@ -1,0 +1,56 @@
+/** Where the model looked: a picture with alpha, laid over the image and moved with it. */
+
+export class Heat {
+  /**
+   * @param {import('./display.js').Display} display
+   * @param {() => void} failed told when there is no such picture
+   */
+  constructor(display, failed) {
+    this.display = display;
+    this.image = document.createElement('img');
+    this.image.className = 'heat';
+    this.image.alt = '';
+    this.image.hidden = true;
+    this.image.draggable = false;
+    display.element.after(this.image);
+    display.addEventListener('change', () => this.place());
+    this.image.addEventListener('load', () => this.place());
+    this.image.addEventListener('error', () => {
+      this.hide();
+      failed();
+    });
+    this.opacity = 0.5;
+  }
+
+  get shown() {
+    return !this.image.hidden;
+  }
+
+  /** @param {string} address */
+  show(address) {
+    if (this.image.getAttribute('src') !== address) this.image.src = address;
+    this.image.hidden = false;
+    this.place();
+  }
+
+  hide() {
+    this.image.hidden = true;
+  }
+
+  /** @param {number} opacity 0 to 1 */
+  setOpacity(opacity) {
+    this.opacity = opacity;
+    this.place();
+  }
+
+  /** The picture has the image's geometry, whatever its own resolution. */
+  place() {
+    const { naturalWidth, naturalHeight, style } = this.image;
+    if (!this.shown || !naturalWidth) return;
+    const { columns, rows } = this.display.frame;
+    const [a, b, c, d, e, f] = this.display.matrix;
+    const [across, down] = [columns / naturalWidth, rows / naturalHeight];
+    style.transform = `matrix(${[a * across, b * across, c * down, d * down, e, f].join(',')})`;
+    style.opacity = String(this.opacity);
+  }
+}

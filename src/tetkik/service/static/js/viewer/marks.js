@@ -1,0 +1,217 @@
+/** The measurements over an image: drawn in SVG, taken by hand or by keyboard, each end reachable with Tab. */
+
+import { POINTS, measured, written } from './measure.js';
+
+/** @typedef {import('./view.js').Point} Point */
+/** @typedef {import('./measure.js').Kind} Kind */
+/** @typedef {{kind: Kind, points: Point[]}} Mark points of the image */
+
+const SVG = 'http://www.w3.org/2000/svg';
+const ARROWS = /** @type {Record<string, Point>} */ ({
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
+});
+
+/** @param {string} name @param {Record<string, string | number>} attributes */
+function shape(name, attributes, text = '') {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
+  element.textContent = text;
+  return element;
+}
+
+/** Says `change` when a measurement came, went or moved. */
+export class Marks extends EventTarget {
+  /**
+   * @param {import('./display.js').Display} display
+   * @param {Record<string, string>} words
+   * @param {(sentence: string) => void} say
+   */
+  constructor(display, words, say) {
+    super();
+    this.display = display;
+    this.words = words;
+    this.say = say;
+    /** @type {Mark[]} */
+    this.list = [];
+    /** @type {Mark | null} one whose last points are still to come */
+    this.growing = null;
+    /** @type {Point | null} of the pane: the keyboard's cross */
+    this.cross = null;
+    /** @type {Point | null} of the pane: where the hand is */
+    this.hover = null;
+    this.svg = /** @type {SVGSVGElement} */ (shape('svg', { class: 'marks' }));
+    display.element.parentElement?.append(this.svg); // over everything else
+    display.addEventListener('change', () => this.draw());
+  }
+
+  /** @param {Mark} mark */
+  text(mark) {
+    return written(mark.kind, mark.points, this.display.pixels?.spacing ?? null, { pixels: this.words.pixels });
+  }
+
+  /** @param {Mark} mark */
+  name(mark) {
+    return `${this.words[mark.kind]} ${this.list.indexOf(mark) + 1}: ${this.text(mark)}`;
+  }
+
+  /**
+   * Set a point; the last one completes a measurement.
+   * @param {Kind} kind
+   * @param {Point} at of the pane
+   */
+  set(kind, at) {
+    if (this.growing?.kind !== kind) this.growing = { kind, points: [] };
+    const mark = this.growing;
+    mark.points.push(this.display.toImage(at));
+    if (mark.points.length === POINTS[kind]) {
+      this.growing = null;
+      // A slip of the hand is no measurement.
+      if (measured('length', mark.points, null) > 1) {
+        this.list.push(mark);
+        this.say(this.name(mark));
+        this.dispatchEvent(new Event('change'));
+      }
+    } else {
+      this.say(this.words.point);
+    }
+    this.draw();
+  }
+
+  /** Forget a half measurement. */
+  cancel() {
+    this.growing = null;
+    this.cross = null;
+    this.draw();
+  }
+
+  /** @param {Mark} mark */
+  remove(mark) {
+    this.list = this.list.filter((other) => other !== mark);
+    this.say(this.words.removed);
+    this.draw();
+    this.dispatchEvent(new Event('change'));
+  }
+
+  clear() {
+    this.list = [];
+    this.cancel();
+    this.dispatchEvent(new Event('change'));
+  }
+
+  /**
+   * The keyboard's cross goes a step; it begins in the middle.
+   * @param {string} key
+   * @param {boolean} far
+   */
+  step(key, far) {
+    const { width, height } = this.display.frame;
+    const [x, y] = this.cross ?? [width / 2, height / 2];
+    const [right, down] = ARROWS[key];
+    const by = far ? 20 : 2;
+    this.cross = [Math.min(Math.max(x + right * by, 0), width), Math.min(Math.max(y + down * by, 0), height)];
+    this.draw();
+  }
+
+  draw() {
+    if (!this.display.pixels) return;
+    const held = this.#focused();
+    this.svg.replaceChildren();
+    for (const mark of this.list) this.#drawMark(mark);
+    if (this.growing) {
+      const at = this.cross ?? this.hover;
+      const points = [...this.growing.points, ...(at ? [this.display.toImage(at)] : [])];
+      this.#drawLine(points, 'line growing');
+    }
+    if (this.cross) {
+      const [x, y] = this.cross;
+      this.svg.append(shape('path', { class: 'cross', d: `M${x - 14} ${y}h28M${x} ${y - 14}v28` }));
+    }
+    if (held) /** @type {SVGElement | undefined} */ (this.svg.querySelectorAll('.end')[held - 1])?.focus();
+  }
+
+  /** Which end has the focus, counted from 1; 0 for none. Drawing makes the ends anew. */
+  #focused() {
+    return [...this.svg.querySelectorAll('.end')].indexOf(/** @type {Element} */ (document.activeElement)) + 1;
+  }
+
+  /** @param {Point[]} points @param {string} kind */
+  #drawLine(points, kind) {
+    const path = points.map((point) => this.display.toPane(point).map((number) => number.toFixed(1)).join(' '));
+    for (const layer of ['halo', kind]) this.svg.append(shape('path', { class: layer, d: `M${path.join('L')}` }));
+  }
+
+  /** @param {Mark} mark */
+  #drawMark(mark) {
+    this.#drawLine(mark.points, 'line');
+    const places = mark.points.map((point) => this.display.toPane(point));
+    const [x, y] = mark.kind === 'angle' ? places[1] : places[places[0][0] > places[1][0] ? 0 : 1];
+    const { width, height } = this.display.frame;
+    const at = { x: Math.min(x + 12, width - 84), y: Math.min(Math.max(y - 10, 16), height - 8) };
+    this.svg.append(shape('text', { class: 'value', ...at }, this.text(mark)));
+    places.forEach((place, index) => this.svg.append(this.#end(mark, index, place)));
+  }
+
+  /** @param {Mark} mark @param {number} index @param {Point} place */
+  #end(mark, index, place) {
+    const end = shape('g', {
+      class: 'end',
+      tabindex: 0,
+      role: 'button',
+      'aria-label': `${this.name(mark)}, ${this.words.end} ${index + 1}`,
+      transform: `translate(${place[0].toFixed(1)} ${place[1].toFixed(1)})`,
+    });
+    end.append(shape('circle', { class: 'reach', r: 14 }), shape('circle', { class: 'dot', r: 4.5 }));
+    end.addEventListener('pointerdown', (event) => this.#drag(/** @type {PointerEvent} */ (event), mark, index));
+    end.addEventListener('keydown', (event) => this.#key(/** @type {KeyboardEvent} */ (event), mark, index));
+    return end;
+  }
+
+  /** @param {Mark} mark @param {number} index @param {Point} at of the pane */
+  #move(mark, index, at) {
+    mark.points[index] = this.display.toImage(at);
+    this.draw();
+    this.dispatchEvent(new Event('change'));
+  }
+
+  /** @param {PointerEvent} event @param {Mark} mark @param {number} index */
+  #drag(event, mark, index) {
+    event.stopPropagation();
+    event.preventDefault();
+    const box = this.svg.getBoundingClientRect();
+    const follow = (/** @type {PointerEvent} */ moved) => {
+      moved.preventDefault();
+      this.#move(mark, index, [moved.clientX - box.left, moved.clientY - box.top]);
+    };
+    // On the document, for the end itself is drawn anew with every step.
+    document.addEventListener('pointermove', follow);
+    document.addEventListener(
+      'pointerup',
+      () => {
+        document.removeEventListener('pointermove', follow);
+        this.say(this.name(mark));
+      },
+      { once: true },
+    );
+  }
+
+  /** @param {KeyboardEvent} event @param {Mark} mark @param {number} index */
+  #key(event, mark, index) {
+    if (event.key === 'Delete' || event.key === 'Backspace') {
+      event.preventDefault();
+      event.stopPropagation();
+      this.remove(mark);
+      this.display.element.parentElement?.focus();
+    } else if (event.key in ARROWS) {
+      event.preventDefault();
+      event.stopPropagation();
+      const [x, y] = this.display.toPane(mark.points[index]);
+      const [right, down] = ARROWS[event.key];
+      const by = event.shiftKey ? 10 : 1;
+      this.#move(mark, index, [x + right * by, y + down * by]);
+      this.say(this.name(mark));
+    }
+  }
+}

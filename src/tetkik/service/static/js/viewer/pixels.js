@@ -1,0 +1,52 @@
+/** The pixels of an image, as the server's own reader decoded them: nothing is decoded in the browser. */
+
+/**
+ * @typedef {object} Pixels
+ * @property {string} id
+ * @property {number} rows
+ * @property {number} columns
+ * @property {number} white the value of white; black is 0
+ * @property {[number, number] | null} spacing millimetres from row to row and from column to column
+ * @property {import('./windows.js').Window} window in which it is first shown
+ * @property {Uint8Array | Uint16Array} values row by row
+ */
+
+/** What the server says of an image that cannot be shown; its message is a sentence for the user. */
+export class PixelsError extends Error {}
+
+/** @param {string | null} text */
+function pair(text) {
+  const numbers = (text ?? '').split(',').map(Number);
+  return numbers.length === 2 && numbers.every((number) => number > 0) ? /** @type {[number, number]} */ (numbers) : null;
+}
+
+/** @param {ArrayBuffer} buffer in little-endian order */
+function words(buffer) {
+  if (new Uint8Array(new Uint16Array([1]).buffer)[0] === 1) return new Uint16Array(buffer);
+  const view = new DataView(buffer);
+  return Uint16Array.from({ length: buffer.byteLength / 2 }, (_, index) => view.getUint16(index * 2, true));
+}
+
+/**
+ * Fetch the pixels of one image.
+ * @param {string} id
+ * @param {string} address from which they come
+ * @returns {Promise<Pixels>}
+ */
+export async function fetchPixels(id, address) {
+  const answer = await fetch(address, { headers: { Accept: 'application/octet-stream' } });
+  if (!answer.ok) {
+    const problem = await answer.json().catch(() => ({}));
+    throw new PixelsError(problem.detail ?? problem.title ?? String(answer.status));
+  }
+  const head = (/** @type {string} */ name) => answer.headers.get(name);
+  const rows = Number(head('X-Rows'));
+  const columns = Number(head('X-Columns'));
+  const white = Number(head('X-White'));
+  const buffer = await answer.arrayBuffer();
+  const values = Number(head('X-Bits')) > 8 ? words(buffer) : new Uint8Array(buffer);
+  if (values.length !== rows * columns) throw new PixelsError();
+  const [centre, width] = pair(head('X-Window')) ?? [white / 2, white];
+  const window = { centre: centre / white, width: width / white };
+  return { id, rows, columns, white, spacing: pair(head('X-Spacing')), window, values };
+}
