@@ -96,12 +96,11 @@ def _link(schema: dict[str, Any]) -> None:
         made = operation["responses"].get("201")
         if method != "post" or made is None:
             continue
-        for name in _ids(schema, made):
-            parameter = name if name != "id" else f"{_thing(path)}_id"
+        for pointer, parameter in _ids(schema, made, _thing(path)):
             links = {
                 taker["operationId"]: {
                     "operationId": taker["operationId"],
-                    "parameters": {parameter: f"$response.body#/{name}"},
+                    "parameters": {parameter: f"$response.body#/{pointer}"},
                 }
                 for taker in takers.get(parameter, ())
             }
@@ -114,9 +113,20 @@ def _thing(path: str) -> str:
     return path.rstrip("/").rpartition("/")[2].removesuffix("s")
 
 
-def _ids(schema: dict[str, Any], answer: dict[str, Any]) -> list[str]:
-    """Fields of an answer that are ids."""
+def _ids(schema: dict[str, Any], answer: dict[str, Any], thing: str) -> Iterator[tuple[str, str]]:
+    """Ids in an answer: where each is, as a JSON pointer, and what a parameter calls it."""
     content = answer.get("content", {}).get("application/json", {}).get("schema", {})
-    name = content.get("$ref", "").rpartition("/")[2]
-    known = schema["components"]["schemas"].get(name, {}).get("properties", {})
-    return [field for field in known if field == "id" or field.endswith("_id")]
+    for field, shape in _fields(schema, content).items():
+        if field == "id":
+            yield field, f"{thing}_id"
+        elif field.endswith("_id"):
+            yield field, field
+        elif "id" in _fields(schema, shape):
+            yield f"{field}/id", f"{field}_id"
+
+
+def _fields(schema: dict[str, Any], shape: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a shape that stands among the components."""
+    known = schema["components"]["schemas"].get(shape.get("$ref", "").rpartition("/")[2], {})
+    fields: dict[str, Any] = known.get("properties", {})
+    return fields

@@ -62,7 +62,7 @@ class Once:
                     IdempotentRequest(
                         user_id=actor.user_id,
                         key=self.key,
-                        request=self.digest,
+                        request=_kept_digest(tx, self.digest),
                         status=status,
                         body=tx.vault.seal(body, place),
                         at=tx.now,
@@ -77,10 +77,15 @@ class Once:
         row = tx.session.get(IdempotentRequest, (tx.actor.user_id, self.key))
         if row is None:
             return None
-        if row.request != self.digest:
+        if row.request != _kept_digest(tx, self.digest):
             raise Conflict("This Idempotency-Key was used for another request; take a new one.")
         body = tx.vault.open(row.body, f"idempotent_requests.body:{row.user_id}:{row.key}")
         return _response(body, row.status, replayed=True)
+
+
+def _kept_digest(tx: Transaction, digest: bytes) -> bytes:
+    """What is kept of a request: keyed, for a bare hash would let a password in it be guessed."""
+    return tx.vault.digest("request", digest.hex())
 
 
 def _response(body: bytes, status: int, *, replayed: bool = False) -> Response:

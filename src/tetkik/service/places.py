@@ -35,12 +35,15 @@ PLACES = (
     Place("/reception", Permission.CASE_CREATE, "message", Sentence("Reception"), "g r"),
     Place("/upload", Permission.IMAGE_UPLOAD, "upload", Sentence("Upload"), "g u"),
     Place("/worklist", Permission.WORKLIST, "worklist", Sentence("Worklist"), "g w"),
+    Place("/search", Permission.CASE_SEARCH, "search", Sentence("Search"), "g f"),
+    Place("/reports", Permission.REPORT_READ, "report", Sentence("Reports"), "g o"),
     Place("/engineer", Permission.MODELS_READ, "chart", Sentence("Models"), "g m"),
     Place("/audit", Permission.AUDIT_READ, "audit", Sentence("Audit"), "g a"),
     Place("/admin/users", Permission.USERS, "persons", Sentence("Users"), "g p"),
+    Place("/admin/privacy", Permission.PRIVACY, "lock", Sentence("Privacy"), "g d"),
     Place("/admin", Permission.SYSTEM, "server", Sentence("System"), "g s"),
 )
-_BEGINNINGS = ("/worklist", "/reception", "/admin", "/engineer", "/audit")
+_BEGINNINGS = ("/worklist", "/reception", "/reports", "/search", "/admin", "/engineer", "/audit")
 
 
 def places_of(actor: Actor) -> tuple[Place, ...]:

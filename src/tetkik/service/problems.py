@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from tetkik.errors import (
+    AccessError,
     Conflict,
     Forbidden,
     InputError,
@@ -24,6 +25,7 @@ from tetkik.errors import (
     UsageError,
 )
 from tetkik.language import Sentence
+from tetkik.service import description
 from tetkik.service.rendering import language_of, render
 
 _STATUS: tuple[tuple[type[TetkikError], int], ...] = (
@@ -34,6 +36,7 @@ _STATUS: tuple[tuple[type[TetkikError], int], ...] = (
     (TooManyRequests, 429),
     (InputError, 422),
     (UsageError, 422),
+    (AccessError, 503),  # the identity provider does not answer
 )
 _log = structlog.get_logger()
 _SENTENCES = {
@@ -71,7 +74,7 @@ def _answers(*codes: int) -> dict[int | str, dict[str, Any]]:
     return {code: {"description": "Problem", "content": content} for code in codes}
 
 
-PROBLEMS = _answers(400, 401, 403, 404, 409, 413, 422, 429)
+PROBLEMS = _answers(400, 401, 403, 404, 409, 412, 413, 422, 428, 429)
 """For `responses=` of every router of the API, so that the schema tells of them."""
 
 
@@ -82,6 +85,7 @@ def status_of(error: TetkikError) -> int:
 
 def install(app: FastAPI) -> None:
     """Let the application answer every fault."""
+    description.install(app, Problem.model_json_schema())
     app.add_exception_handler(TetkikError, _expected)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -109,12 +113,17 @@ def _invalid(request: Request, error: Exception) -> Response:
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     sentence = _SENTENCES.get(error.status_code) or Sentence(str(error.detail))
-    return answer(request, error.status_code, sentence, "Http", headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and _for_programs(request):
+        known = description.methods_of(request.app, request.url.path)
+        headers |= {"Allow": ", ".join(known)} if known else {}
+    return answer(request, error.status_code, sentence, "Http", headers=headers)
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
     # The kind alone: the text of an unexpected error may hold anything.
-    _log.error("unexpected", kind=type(error).__name__, path=request.url.path)
+    route = request.scope.get("route")
+    _log.error("unexpected", kind=type(error).__name__, route=getattr(route, "path", None))
     return answer(request, 500, _SENTENCES[500], "Unexpected")
 
 
@@ -156,7 +165,8 @@ def _for_programs(request: Request) -> bool:
 def _to_sign_in(request: Request) -> Response:
     """The sign-in page, which comes back to where one wanted to go; htmx is told to go there as a whole."""
     target = request.url.path if request.method == "GET" else "/"
-    page = f"/login?next={quote(target)}"
+    # A locked screen is opened, a password that has to be changed is changed, everybody else signs in.
+    page = f"{getattr(request.state, 'detour', '/login')}?next={quote(target)}"
     if request.headers.get("hx-request"):
         return Response(status_code=401, headers={"HX-Redirect": page})
     return RedirectResponse(page, 303)

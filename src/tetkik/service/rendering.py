@@ -15,6 +15,7 @@ from jinja2.runtime import Context
 
 from tetkik.language import Language, translate
 from tetkik.service import moments
+from tetkik.service.highlights import plain
 from tetkik.service.house import house_of
 from tetkik.service.places import places_of
 from tetkik.values import DISCLAIMER, Permission
@@ -34,7 +35,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     templates.globals |= {"asset": asset, "Permission": Permission, "places_of": places_of}
-    templates.filters |= {"ago": _ago, "exact": moments.exact, "iso": datetime.isoformat}
+    templates.filters |= {"ago": _ago, "exact": moments.exact, "iso": datetime.isoformat, "plain": plain}
     return templates
 
 

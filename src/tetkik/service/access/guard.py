@@ -18,13 +18,13 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from tetkik.errors import Forbidden
-from tetkik.records.audit import Action
+from tetkik.records.trail.chain import Action
 from tetkik.service.access.identify import Identified, identify
 from tetkik.service.house import House, house_of
 from tetkik.values import Actor, Method, Permission
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+_FORM = "application/x-www-form-urlencoded"
 
 
 class Guard:
@@ -46,7 +46,7 @@ class Guard:
         """
         found = await run_in_threadpool(identify, request)
         if request.method not in _SAFE and found.actor.method is not Method.TOKEN:
-            await _check_origin(request, found)
+            await check_origin(request, found)
         if not found.actor.may(self.permission):
             await run_in_threadpool(_note_refusal, house_of(request), found.actor, self.permission)
             raise Forbidden("Your role does not allow this ({permission}).", permission=self.permission)
@@ -70,10 +70,10 @@ def public() -> Any:
     return Depends(Public())
 
 
-async def _check_origin(request: Request, found: Identified) -> None:
+async def check_origin(request: Request, found: Identified) -> None:
     """A request that changes something carries the session's own token (OWASP ASVS 4.2.2)."""
     given = request.headers.get("x-csrf-token")
-    if given is None and request.headers.get("content-type", "").startswith(_FORMS):
+    if given is None and request.headers.get("content-type", "").startswith(_FORM):
         field = (await request.form()).get("csrf")
         given = field if isinstance(field, str) else None
     if given is None or not hmac.compare_digest(given.encode(), found.csrf.encode()):

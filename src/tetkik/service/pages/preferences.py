@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse
 
 from tetkik.language import Language
-from tetkik.records import preferences
+from tetkik.records.people import preferences
 from tetkik.service.access.guard import allowed, public
 from tetkik.service.house import InHouse
 from tetkik.service.rendering import LANGUAGE_COOKIE, THEME_COOKIE

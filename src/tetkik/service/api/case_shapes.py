@@ -1,0 +1,187 @@
+"""What cases look like to a program."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from tetkik.records.cases.case_list import CaseLine
+from tetkik.records.cases.cases import LONGEST_QUESTION, CaseView
+from tetkik.records.cases.patients import LONGEST_NAME, LONGEST_NUMBER, Person
+from tetkik.service.api.triage import TriageShape
+from tetkik.service.desk import LONGEST_TEXT
+from tetkik.values import CaseState, Sex, UrgencyLevel
+
+Department = Annotated[str, Field(min_length=1, max_length=60, description="One of the model's departments.")]
+_ID = r"^[0-9a-hjkmnp-tv-z]{26}$"
+
+
+class PersonShape(BaseModel):
+    """Who a patient is.
+
+    Attributes:
+        name: as it is spoken.
+        tckn: Turkish identity number; its check digits are checked.
+        number: of the hospital.
+        birth_date: day of birth.
+        sex: F, M or O.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field("", max_length=LONGEST_NAME, repr=False)
+    tckn: Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{10})?$")] = Field("", repr=False)
+    number: str = Field("", max_length=LONGEST_NUMBER, repr=False)
+    birth_date: date | None = Field(None, repr=False)
+    sex: Sex | None = Field(None, repr=False)
+
+    def value(self) -> Person:
+        """The value that records keep."""
+        born = f"{self.birth_date:%Y%m%d}" if self.birth_date else ""
+        return Person(self.name, self.tckn, self.number, born.zfill(8) if born else "", self.sex)
+
+    @classmethod
+    def of(cls, person: Person) -> PersonShape:
+        """The shape of a person; a date that is not one is left out."""
+        return cls.model_construct(
+            name=person.name,
+            tckn=person.tckn,
+            number=person.number,
+            birth_date=person.born,
+            sex=person.sex,
+        )
+
+
+class NewCase(BaseModel):
+    """What opens a case. The patient is `patient_id`, or `patient`, or nobody knows (`unknown`).
+
+    Attributes:
+        patient_id: of a known patient.
+        patient: who a new patient is.
+        unknown: nobody knows who the patient is.
+        complaint: what the patient says; it is answered by the model and kept with the answer.
+        department: that a person chose.
+        question: the clinical question of the referrer.
+        restricted: whether the case opens only with a reason.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "patient": {"name": "Ayşe YILMAZ", "birth_date": "1980-05-17", "sex": "F"},
+                    "complaint": "İki gündür öksürüyorum, göğsüm ağrıyor.",
+                    "department": "Göğüs Hastalıkları",
+                }
+            ]
+        },
+    )
+
+    patient_id: Annotated[str, StringConstraints(pattern=_ID)] | None = None
+    patient: PersonShape | None = None
+    unknown: bool = False
+    complaint: str = Field("", max_length=LONGEST_TEXT, repr=False)
+    department: Department | None = None
+    question: str = Field("", max_length=LONGEST_QUESTION, repr=False)
+    restricted: bool = False
+
+
+class CaseChange(BaseModel):
+    """What is to be changed; what is left out stays.
+
+    Attributes:
+        patient: who the patient is, whole.
+        department: that a person chose.
+        question: the clinical question.
+        restricted: whether the case opens only with a reason.
+        closed: True puts the case away, False takes it up again.
+    """
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"department": "Kardiyoloji"}]})
+
+    patient: PersonShape | None = None
+    department: Department | None = None
+    question: str | None = Field(None, max_length=LONGEST_QUESTION, repr=False)
+    restricted: bool | None = None
+    closed: bool | None = None
+
+
+class CaseSummary(BaseModel):
+    """A case in a list: without identity and without words of the patient.
+
+    Attributes:
+        id: of the case.
+        number: what people call it.
+        state: where it is on its way.
+        priority: 0 critical, 1 urgent, 2 routine.
+        urgency: of triage; None without a complaint.
+        department: that a person chose.
+        restricted: whether it opens only with a reason.
+        waiting_since: for the worklist.
+        created_at: when it was opened.
+        updated_at: when it last changed.
+    """
+
+    id: str
+    number: str
+    state: CaseState
+    priority: int = Field(ge=0, le=2)
+    urgency: UrgencyLevel | None
+    department: str | None
+    restricted: bool
+    waiting_since: datetime
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, line: CaseLine | CaseView) -> CaseSummary:
+        """The shape of a line of a list."""
+        return cls(**_shared(line))
+
+
+class CaseShape(CaseSummary):
+    """A case with its patient.
+
+    Attributes:
+        patient_id: for a further case of the same patient.
+        patient: who the patient is.
+        question: the clinical question.
+        triage: the complaint with the model's answer; None without one.
+        by_glass: whether it is open only because the glass was broken.
+    """
+
+    patient_id: str
+    patient: PersonShape
+    question: str
+    triage: TriageShape | None
+    by_glass: bool
+
+    @classmethod
+    def of_case(cls, case: CaseView) -> CaseShape:
+        """The shape of a case."""
+        return cls.model_construct(
+            **_shared(case),
+            patient_id=case.patient_id,
+            patient=PersonShape.of(case.person),
+            question=case.question,
+            triage=TriageShape.of(case.complaint.result) if case.complaint else None,
+            by_glass=case.by_glass,
+        )
+
+
+def _shared(case: CaseLine | CaseView) -> dict[str, Any]:
+    return {
+        "id": case.id,
+        "number": case.number,
+        "state": case.state,
+        "priority": int(case.priority),
+        "urgency": case.urgency,
+        "department": case.department,
+        "restricted": case.restricted,
+        "waiting_since": case.waiting_since,
+        "created_at": case.created_at,
+        "updated_at": case.updated_at,
+    }

@@ -1,0 +1,177 @@
+"""Signed reports: list, read, compare, sign, amend."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import Response
+
+from tetkik.errors import Forbidden, InputError
+from tetkik.records.database import Transaction
+from tetkik.records.reports import reports, signing, versions
+from tetkik.records.reports.comparison import compared
+from tetkik.records.reports.reports import ListedReport, Wanted
+from tetkik.records.trail.chain import Action
+from tetkik.service.access.again import verify_again
+from tetkik.service.access.guard import allowed
+from tetkik.service.api.draft_shapes import DraftShape
+from tetkik.service.api.report_shapes import (
+    AmendmentSent,
+    CodeSent,
+    Comparison,
+    ReportListed,
+    SignedShape,
+    SignSent,
+    Verified,
+    VersionListed,
+    VersionShape,
+)
+from tetkik.service.editing_routes import DraftRoute, Revision, hospital_of
+from tetkik.service.house import InHouse
+from tetkik.service.once import OnlyOnce
+from tetkik.service.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from tetkik.service.rendering import language_of
+from tetkik.values import Actor, Permission, ReportState
+
+router = APIRouter(prefix="/reports", tags=["reports"], route_class=DraftRoute)
+Reader = Annotated[Actor, allowed(Permission.REPORT_READ)]
+Signer = Annotated[Actor, allowed(Permission.REPORT_SIGN)]
+ReportId = Annotated[str, Path(max_length=26, description="Of the report.")]
+Number = Annotated[int, Path(ge=1, lt=2**31, description="Of the version, from 1.")]
+
+
+@router.get("")
+def listed(
+    house: InHouse,
+    actor: Reader,
+    department: Annotated[str | None, Query(max_length=60, description="Of the case.")] = None,
+    state: Annotated[ReportState | None, Query(description="`final` or `amended`.")] = None,
+    own: Annotated[bool, Query(description="Only those that you signed.")] = False,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[ReportListed]:
+    """Signed reports that you may see, the newest signature first."""
+    wanted = Wanted(department=department, state=state, own=own)
+    with house.records.write(actor) as tx:
+        found = reports.list_reports(tx, wanted, limit=limit + 1, after=after_cursor(cursor))
+        tx.audit(Action.CASES_LISTED, list="reports", count=min(len(found), limit))
+    page = found[:limit]
+    more = len(found) > limit
+    return Page(
+        items=[ReportListed.of(item) for item in page],
+        next=cursor_of(page[-1]) if more else None,
+    )
+
+
+def cursor_of(last: ListedReport) -> str:
+    """The cursor of whatever comes after the last report of a page."""
+    return encode_cursor([last.signed_at.isoformat(), last.report_id])
+
+
+def after_cursor(cursor: str | None) -> tuple[datetime, str] | None:
+    """Where a list goes on; None is its beginning.
+
+    Raises:
+        InputError: not a cursor of this list.
+    """
+    if cursor is None:
+        return None
+    at, report_id = decode_cursor(cursor, [str, str])
+    try:
+        moment = datetime.fromisoformat(str(at))
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InputError("The cursor is not one of this list; take `next` of the page before, as it is.")
+    return moment, str(report_id)
+
+
+@router.post("/verify")
+def verify(house: InHouse, actor: Reader, sent: CodeSent) -> Verified:
+    """Whether a verification code belongs to a signed report of this house, and to its last version."""
+    with house.records.read(actor) as tx:
+        found = reports.report_verified(tx, sent.code)
+        if found is None:
+            return Verified(known=False)
+        report_id, number = found
+        try:
+            known = versions.versions_of(tx, report_id)
+        except Forbidden:
+            return Verified(known=True)
+        is_last = number == known[-1].number
+        return Verified(known=True, is_last=is_last, report_id=report_id, number=number)
+
+
+@router.get("/{report_id}")
+def read(house: InHouse, actor: Reader, report_id: ReportId) -> VersionShape:
+    """The last signed version."""
+    with house.records.write(actor) as tx:
+        return VersionShape.whole(versions.open_version(tx, report_id))
+
+
+@router.get("/{report_id}/versions")
+def all_versions(house: InHouse, actor: Reader, report_id: ReportId) -> Page[VersionListed]:
+    """Every signed version, the first first; there are few, so this is one page."""
+    with house.records.read(actor) as tx:
+        return Page(items=[VersionListed.of(item) for item in versions.versions_of(tx, report_id)])
+
+
+@router.get("/{report_id}/versions/{number}")
+def read_version(house: InHouse, actor: Reader, report_id: ReportId, number: Number) -> VersionShape:
+    """One signed version, for ever as it was signed."""
+    with house.records.write(actor) as tx:
+        return VersionShape.whole(versions.open_version(tx, report_id, number))
+
+
+@router.get("/{report_id}/compare")
+def compare(
+    house: InHouse,
+    actor: Reader,
+    report_id: ReportId,
+    before: Annotated[int, Query(alias="from", ge=1, lt=2**31, description="Number of a version.")],
+    after: Annotated[int, Query(alias="to", ge=1, lt=2**31, description="Number of another one.")],
+) -> Comparison:
+    """Word by word what changed from one version to another."""
+    with house.records.write(actor) as tx:
+        old = versions.open_version(tx, report_id, before)
+        new = versions.open_version(tx, report_id, after)
+    return Comparison.of(old, new, compared(old.document.draft, new.document.draft))
+
+
+@router.post("/{report_id}/sign", status_code=201, response_model=SignedShape)
+def sign(
+    request: Request, house: InHouse, actor: Signer, report_id: ReportId, sent: SignSent, once: OnlyOnce
+) -> Response:
+    """Sign the draft with the password or a passkey again; it never changes from then on.
+
+    It is not a qualified electronic signature.
+    """
+    method = verify_again(request, actor, sent.proof)
+    proof = signing.Proof(actor.user_id or "", method, datetime.now(UTC))
+
+    def work(tx: Transaction) -> SignedShape:
+        signed = signing.sign(tx, report_id, sent.revision, proof, hospital_of(house))
+        return SignedShape.of(report_id, signed)
+
+    return once.run(house.records, actor, work)
+
+
+@router.post("/{report_id}/amendments", status_code=201, response_model=DraftShape)
+def amend(
+    request: Request, house: InHouse, actor: Signer, report_id: ReportId, sent: AmendmentSent, once: OnlyOnce
+) -> Response:
+    """Begin to amend a signed report; the signed version stays what is read until the next signature."""
+
+    def work(tx: Transaction) -> DraftShape:
+        return DraftShape.of(signing.begin_amendment(tx, report_id, sent.reason), language_of(request))
+
+    return once.run(house.records, actor, work)
+
+
+@router.delete("/{report_id}/amendments", status_code=204)
+def give_up(house: InHouse, actor: Signer, report_id: ReportId, revision: Revision) -> None:
+    """Give the amendment under way up; the signed version stays as it is."""
+    with house.records.write(actor) as tx:
+        signing.drop_amendment(tx, report_id, revision)

@@ -1,0 +1,160 @@
+"""Runs: what models said of an image, once more with another model, and the work as it happens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import Response, StreamingResponse
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from tetkik.bundle import Task, available
+from tetkik.errors import InputError
+from tetkik.language import Language
+from tetkik.records.database import Records, Transaction
+from tetkik.records.images import images, jobs, runs
+from tetkik.records.images.jobs import JobKind
+from tetkik.records.people.visibility import see as see_case
+from tetkik.service.access.guard import allowed
+from tetkik.service.api.image_shapes import FindingsShape, RunShape, WorkShape
+from tetkik.service.house import InHouse
+from tetkik.service.machine import InMachine, Machine
+from tetkik.service.once import OnlyOnce
+from tetkik.service.rendering import language_of
+from tetkik.values import Actor, JobState, Permission, Priority
+
+router = APIRouter(tags=["runs"])
+Reader = Annotated[Actor, allowed(Permission.IMAGE_READ)]
+Sender = Annotated[Actor, allowed(Permission.IMAGE_UPLOAD)]
+ImageId = Annotated[str, Path(max_length=26, description="Of the image.")]
+_LOOK_SECONDS = 1.0
+_ALIVE_SECONDS = 15.0
+
+
+class RunSent(BaseModel):
+    """What is asked for.
+
+    Attributes:
+        model: id of an installed model of findings; None takes that of the settings.
+    """
+
+    model: str | None = Field(default=None, max_length=120)
+
+
+@router.post("/images/{image_id}/runs", status_code=202, response_model=WorkShape)
+def run_again(
+    request: Request,
+    house: InHouse,
+    machine: InMachine,
+    actor: Sender,
+    image_id: ImageId,
+    sent: RunSent,
+    once: OnlyOnce,
+) -> Response:
+    """Have the image read once more. A draft that a person has changed, and a signed report, stay."""
+    if sent.model is not None and sent.model not in _installed():
+        raise InputError("There is no such model of findings here; `GET /models` lists those there are.")
+
+    def work(tx: Transaction) -> WorkShape:
+        image = images.see(tx, image_id)
+        case = see_case(tx, image.case_id)
+        jobs.add(tx, JobKind.READ_IMAGE, image, Priority(case.priority), sent.model)
+        waits = jobs.of_image(tx, image.id)
+        assert waits is not None
+        return WorkShape.of(waits, language_of(request))
+
+    answer = once.run(house.records, actor, work, status=202)
+    machine.bell.set()
+    return answer
+
+
+def _installed() -> set[str]:
+    return {bundle.manifest.id for bundle in available() if bundle.manifest.task is Task.FINDINGS}
+
+
+@router.get("/images/{image_id}/runs")
+def of_image(house: InHouse, actor: Reader, image_id: ImageId) -> list[RunShape]:
+    """Every run over an image, newest first."""
+    with house.records.read(actor) as tx:
+        images.see(tx, image_id)
+        return [RunShape.of(run) for run in runs.of_image(tx, image_id)]
+
+
+@router.get("/runs/{run_id}")
+def one(
+    house: InHouse, actor: Reader, run_id: Annotated[str, Path(max_length=26, description="Of the run.")]
+) -> FindingsShape:
+    """One run with everything that it said. 404 where it failed."""
+    with house.records.read(actor) as tx:
+        run = runs.get(tx, run_id)
+        see_case(tx, run.case_id)
+        return FindingsShape.of(run, runs.result_of(tx, run.id))
+
+
+@router.get(
+    "/images/{image_id}/stream",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
+async def stream(
+    request: Request, house: InHouse, machine: InMachine, actor: Reader, image_id: ImageId
+) -> StreamingResponse:
+    """The course of the work on an image, as server-sent events, until it ends.
+
+    `stage` tells how far it is, `text` what a language model has just written, `done` and `failed` the end.
+    """
+
+    def may_see() -> None:
+        with house.records.read(actor) as tx:
+            images.see(tx, image_id)
+
+    await run_in_threadpool(may_see)
+    course = _course(house.records, machine, image_id, language_of(request))
+    return StreamingResponse(
+        course,
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _course(
+    records: Records, machine: Machine, image_id: str, language: Language
+) -> AsyncIterator[str]:
+    """What this process does is told as it happens; what another does, when it is through."""
+    silent = 0.0
+    end = await run_in_threadpool(_end, records, image_id, language)
+    if end is not None:
+        yield end
+        return
+    async with aclosing(machine.live.follow(image_id, _LOOK_SECONDS)) as steps:
+        async for told in steps:
+            if told is not None and told.stage is not None:
+                yield _event("text", text=told.text) if told.text else _event("stage", stage=told.stage)
+                continue
+            end = await run_in_threadpool(_end, records, image_id, language)
+            if end is not None:
+                yield end
+                return
+            silent += _LOOK_SECONDS
+            if silent >= _ALIVE_SECONDS:
+                silent = 0.0
+                yield ": still waiting\n\n"
+
+
+def _end(records: Records, image_id: str, language: Language) -> str | None:
+    """The last event, once the work is over."""
+    with records.read() as tx:
+        work = jobs.of_image(tx, image_id)
+    if work is None or work.state is JobState.DONE:
+        return _event("done")
+    if work.state is JobState.FAILED:
+        return _event("failed", fault=work.fault.in_language(language) if work.fault is not None else None)
+    return None
+
+
+def _event(name: str, **data: object) -> str:
+    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"

@@ -1,0 +1,197 @@
+"""Users, for the administrator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+
+from tetkik.records.database import Transaction
+from tetkik.records.people import invites, users
+from tetkik.records.people.users import Member, Profile
+from tetkik.service.access.guard import allowed
+from tetkik.service.access.passkeys import origin_of
+from tetkik.service.house import House, InHouse
+from tetkik.service.once import OnlyOnce
+from tetkik.service.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from tetkik.values import DEPARTMENTS, Actor, Permission, Role
+
+router = APIRouter(prefix="/users", tags=["users"])
+
+Administrator = Annotated[Actor, allowed(Permission.USERS)]
+UserId = Annotated[str, Path(max_length=64)]
+Department = Annotated[str, Field(json_schema_extra={"enum": list(DEPARTMENTS)})]
+
+
+class UserProfile(BaseModel):
+    """What a person is in the house.
+
+    Attributes:
+        name: in full.
+        title: before it.
+        registration: number of the diploma.
+        roles: at least one.
+        departments: of a clinician; empty is every one.
+    """
+
+    name: str = Field(min_length=1, max_length=120, pattern=r"\S")
+    title: str = Field(default="", max_length=60)
+    registration: str = Field(default="", max_length=40)
+    roles: list[Role] = Field(min_length=1)
+    departments: list[Department] = []
+
+
+class NewUser(UserProfile):
+    """A user to be made.
+
+    Attributes:
+        login: 2 to 64 letters, digits, dots, hyphens, underscores or at signs.
+    """
+
+    login: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{1,63}$")
+
+
+class UserView(UserProfile):
+    """A user.
+
+    Attributes:
+        id: of the user.
+        login: folded.
+        disabled: whether the account is closed.
+        paused: whether signing in pauses after failures.
+        created_at: when the account was made.
+        last_login_at: None before the first.
+    """
+
+    id: str
+    login: str
+    disabled: bool
+    paused: bool
+    created_at: datetime
+    last_login_at: datetime | None
+
+
+class InvitedUser(UserView):
+    """A user with the link to choose a password.
+
+    Attributes:
+        link: works once, for 24 hours; in this answer and nowhere else.
+    """
+
+    link: str
+
+
+class Link(BaseModel):
+    """A one-time link.
+
+    Attributes:
+        link: works once, for 24 hours.
+    """
+
+    link: str
+
+
+@router.get("")
+def list_users(
+    house: InHouse, actor: Administrator, cursor: Cursor = None, limit: Limit = 50
+) -> Page[UserView]:
+    """Everybody, by login."""
+    after = str(decode_cursor(cursor, [str])[0]) if cursor else ""
+    with house.records.read(actor) as tx:
+        found = users.everybody(tx, after=after, limit=limit + 1)
+    more = encode_cursor([found[limit - 1].login]) if len(found) > limit else None
+    return Page(items=[_view(member) for member in found[:limit]], next=more)
+
+
+@router.post("", status_code=201, response_model=InvitedUser)
+def create_user(
+    request: Request, house: InHouse, actor: Administrator, once: OnlyOnce, new: NewUser
+) -> Response:
+    """Create a user; the answer holds the link with which they choose a password."""
+    origin = origin_of(request)
+
+    def create(tx: Transaction) -> InvitedUser:
+        user_id = users.create(tx, new.login, _profile(new))
+        token = invites.invite(tx, user_id)
+        view = _view(users.get(tx, user_id))
+        return InvitedUser(link=f"{origin}/setup/{token}", **view.model_dump())
+
+    return once.run(house.records, actor, create)
+
+
+@router.get("/{user_id}")
+def get_user(house: InHouse, actor: Administrator, user_id: UserId) -> UserView:
+    """One user."""
+    with house.records.read(actor) as tx:
+        return _view(users.get(tx, user_id))
+
+
+@router.put("/{user_id}")
+def change_user(house: InHouse, actor: Administrator, user_id: UserId, profile: UserProfile) -> UserView:
+    """Give a user another name, other roles, other departments."""
+    return _changed(house, actor, user_id, lambda tx: users.change(tx, user_id, _profile(profile)))
+
+
+@router.post("/{user_id}/disable")
+def disable_user(house: InHouse, actor: Administrator, user_id: UserId) -> UserView:
+    """Close an account; nothing is deleted."""
+    return _changed(house, actor, user_id, lambda tx: users.disable(tx, user_id))
+
+
+@router.post("/{user_id}/enable")
+def enable_user(house: InHouse, actor: Administrator, user_id: UserId) -> UserView:
+    """Open a closed account again."""
+    return _changed(house, actor, user_id, lambda tx: users.enable(tx, user_id))
+
+
+@router.post("/{user_id}/unlock")
+def unlock_user(house: InHouse, actor: Administrator, user_id: UserId) -> UserView:
+    """End the pause after failed sign-ins."""
+    return _changed(house, actor, user_id, lambda tx: users.unlock(tx, user_id))
+
+
+@router.post("/{user_id}/reset", status_code=201, response_model=Link)
+def reset_user(
+    request: Request, house: InHouse, actor: Administrator, once: OnlyOnce, user_id: UserId
+) -> Response:
+    """Take the password away; the answer holds the link to choose another."""
+    origin = origin_of(request)
+
+    def reset(tx: Transaction) -> Link:
+        users.reset(tx, user_id)
+        return Link(link=f"{origin}/setup/{invites.invite(tx, user_id)}")
+
+    return once.run(house.records, actor, reset)
+
+
+def _changed(house: House, actor: Actor, user_id: str, work: Callable[[Transaction], None]) -> UserView:
+    with house.records.write(actor) as tx:
+        work(tx)
+        return _view(users.get(tx, user_id))
+
+
+def _profile(given: UserProfile) -> Profile:
+    return Profile(
+        given.name, frozenset(given.roles), given.title, given.registration, tuple(given.departments)
+    )
+
+
+def _view(member: Member) -> UserView:
+    profile = member.profile
+    return UserView(
+        id=member.id,
+        login=member.login,
+        name=profile.name,
+        title=profile.title,
+        registration=profile.registration,
+        roles=sorted(profile.roles),
+        departments=list(profile.departments),
+        disabled=member.disabled_at is not None,
+        paused=member.locked_until is not None,
+        created_at=member.created_at,
+        last_login_at=member.last_login_at,
+    )

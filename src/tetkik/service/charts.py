@@ -1,0 +1,59 @@
+"""Small charts as geometry for inline SVG, drawn on the server: no script, nothing from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A point of a line.
+
+    Attributes:
+        x: from the left, 0 to the width.
+        y: from the top, 0 to the height.
+        value: that it shows.
+    """
+
+    x: float
+    y: float
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of shares (0 to 1) over time.
+
+    Attributes:
+        width: of its box.
+        height: of its box.
+        runs: stretches without a gap, each as the `points` of an SVG polyline.
+        dots: every known point.
+    """
+
+    width: int
+    height: int
+    runs: tuple[str, ...]
+    dots: tuple[Dot, ...]
+
+
+def line(shares: Sequence[float | None], width: int, height: int) -> Line:
+    """Lay out shares evenly from left to right; what is unknown leaves a gap."""
+    step = width / max(1, len(shares) - 1)
+    known = [
+        None if share is None else Dot(round(place * step, 1), round((1 - share) * height, 1), share)
+        for place, share in enumerate(shares)
+    ]
+    runs: list[list[Dot]] = [[]]
+    for dot in known:
+        if dot is None:
+            runs.append([])
+        else:
+            runs[-1].append(dot)
+    return Line(
+        width,
+        height,
+        tuple(" ".join(f"{dot.x},{dot.y}" for dot in run) for run in runs if len(run) > 1),
+        tuple(dot for dot in known if dot is not None),
+    )

@@ -1,0 +1,56 @@
+"""Upload: drag files in, see what becomes of each; into a case, or by what a DICOM file says."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+
+from tetkik.errors import Forbidden, NotFound
+from tetkik.records.cases import case_list, cases
+from tetkik.records.cases.cases import CaseView
+from tetkik.records.database import Transaction
+from tetkik.records.images import images
+from tetkik.records.trail.chain import Action
+from tetkik.service.access.guard import allowed
+from tetkik.service.house import InHouse
+from tetkik.service.pages.cases import locked
+from tetkik.service.rendering import render
+from tetkik.values import Actor, CaseState, Permission
+
+router = APIRouter()
+
+Sender = Annotated[Actor, allowed(Permission.IMAGE_UPLOAD)]
+_WAITING = 12
+
+
+@router.get("/upload")
+def upload_page(
+    request: Request,
+    house: InHouse,
+    actor: Sender,
+    case_id: Annotated[str | None, Query(alias="case", max_length=26)] = None,
+) -> HTMLResponse:
+    """The page to upload into one case, or without one."""
+    try:
+        with house.records.write(actor) as tx:
+            case = cases.case_of(tx, case_id) if case_id is not None else None
+            there = images.of_case(tx, case.id) if case is not None else ()
+            waiting = _waiting(tx) if case is None else ()
+    except Forbidden:
+        return locked(request, house, actor, case_id or "")
+    return render(request, "upload/page.html.jinja", case=case, images=there, waiting=waiting)
+
+
+def _waiting(tx: Transaction) -> tuple[CaseView, ...]:
+    """The newest cases that wait for an image and are open to the actor, with their patients."""
+    found = []
+    for line in case_list.lines(tx, state=CaseState.WAITING, limit=_WAITING):
+        try:
+            found.append(cases.case_of(tx, line.id, audit=False))
+        except (Forbidden, NotFound):
+            continue  # restricted: the list does not say whose it is; or erased
+    if found:
+        tx.audit(Action.CASES_LISTED, count=len(found))
+    return tuple(found)

@@ -1,0 +1,177 @@
+"""The administrator's list of users: who works here, with which role, and the links that let them in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from tetkik.errors import TetkikError
+from tetkik.records.database import Transaction
+from tetkik.records.people import invites, users
+from tetkik.records.people.users import Member, Profile
+from tetkik.service.access.guard import allowed
+from tetkik.service.access.passkeys import origin_of
+from tetkik.service.house import House, InHouse
+from tetkik.service.pages.sign_in import Text
+from tetkik.service.problems import status_of
+from tetkik.service.rendering import language_of, render
+from tetkik.values import DEPARTMENTS, Actor, Permission, Role
+
+router = APIRouter(prefix="/admin/users")
+
+Administrator = Annotated[Actor, allowed(Permission.USERS)]
+Roles = Annotated[list[Role] | None, Form()]
+Departments = Annotated[list[str] | None, Form()]
+
+
+@router.get("")
+def everybody(request: Request, house: InHouse, actor: Administrator) -> Response:
+    """The list of users."""
+    return _list(request, house, actor)
+
+
+def _list(
+    request: Request,
+    house: House,
+    actor: Actor,
+    *,
+    error: TetkikError | None = None,
+    link: str | None = None,
+    invited: Member | None = None,
+) -> Response:
+    with house.records.read(actor) as tx:
+        members = users.everybody(tx)
+    return render(
+        request,
+        "access/users.html.jinja",
+        status=status_of(error) if error else 200,
+        members=members,
+        roles=tuple(Role),
+        departments=DEPARTMENTS,
+        error=error.in_language(language_of(request)) if error else None,
+        link=link,
+        invited=invited,
+    )
+
+
+@router.post("")
+def add(
+    request: Request,
+    house: InHouse,
+    actor: Administrator,
+    login: Text = "",
+    name: Text = "",
+    title: Text = "",
+    registration: Text = "",
+    role: Roles = None,
+    department: Departments = None,
+) -> Response:
+    """Create a user; the page shows the one-time link this once."""
+    profile = _profile(name, title, registration, role, department)
+    try:
+        with house.records.write(actor) as tx:
+            user_id = users.create(tx, login, profile)
+            token, member = invites.invite(tx, user_id), users.get(tx, user_id)
+    except TetkikError as error:
+        return _list(request, house, actor, error=error)
+    return _list(request, house, actor, link=_link(request, token), invited=member)
+
+
+def _profile(
+    name: str, title: str, registration: str, roles: list[Role] | None, departments: list[str] | None
+) -> Profile:
+    return Profile(name, frozenset(roles or ()), title, registration, tuple(departments or ()))
+
+
+def _link(request: Request, token: str) -> str:
+    return f"{origin_of(request)}/setup/{token}"
+
+
+@router.get("/{user_id}")
+def one(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
+    """One user."""
+    return _one(request, house, actor, user_id)
+
+
+def _one(
+    request: Request,
+    house: House,
+    actor: Actor,
+    user_id: str,
+    *,
+    error: TetkikError | None = None,
+    link: str | None = None,
+) -> Response:
+    with house.records.read(actor) as tx:
+        member = users.get(tx, user_id)
+    return render(
+        request,
+        "access/user.html.jinja",
+        status=status_of(error) if error else 200,
+        member=member,
+        roles=tuple(Role),
+        departments=DEPARTMENTS,
+        error=error.in_language(language_of(request)) if error else None,
+        link=link,
+    )
+
+
+@router.post("/{user_id}")
+def change(
+    request: Request,
+    house: InHouse,
+    actor: Administrator,
+    user_id: str,
+    name: Text = "",
+    title: Text = "",
+    registration: Text = "",
+    role: Roles = None,
+    department: Departments = None,
+) -> Response:
+    """Change a user's name, roles and departments."""
+    profile = _profile(name, title, registration, role, department)
+    return _done(request, house, actor, user_id, lambda tx: users.change(tx, user_id, profile))
+
+
+@router.post("/{user_id}/disable")
+def disable(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
+    """Close an account."""
+    return _done(request, house, actor, user_id, lambda tx: users.disable(tx, user_id))
+
+
+@router.post("/{user_id}/enable")
+def enable(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
+    """Open a closed account again."""
+    return _done(request, house, actor, user_id, lambda tx: users.enable(tx, user_id))
+
+
+@router.post("/{user_id}/unlock")
+def unlock(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
+    """End the pause after failed sign-ins."""
+    return _done(request, house, actor, user_id, lambda tx: users.unlock(tx, user_id))
+
+
+@router.post("/{user_id}/reset")
+def reset(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
+    """Take the password away; the page shows the link for a new one this once."""
+    try:
+        with house.records.write(actor) as tx:
+            users.reset(tx, user_id)
+            token = invites.invite(tx, user_id)
+    except TetkikError as error:
+        return _one(request, house, actor, user_id, error=error)
+    return _one(request, house, actor, user_id, link=_link(request, token))
+
+
+def _done(
+    request: Request, house: House, actor: Actor, user_id: str, work: Callable[[Transaction], None]
+) -> Response:
+    try:
+        with house.records.write(actor) as tx:
+            work(tx)
+    except TetkikError as error:
+        return _one(request, house, actor, user_id, error=error)
+    return RedirectResponse(f"/admin/users/{user_id}", 303)

@@ -1,0 +1,173 @@
+"""An image comes in: read, compared with the case's patient, sealed, kept, and left for a model to read."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from io import BytesIO
+
+from tetkik.errors import Conflict, Forbidden, InputError
+from tetkik.records.cases import cases, matching, patients
+from tetkik.records.cases.matching import Difference, Home
+from tetkik.records.database import Transaction
+from tetkik.records.images import images, jobs, pictures
+from tetkik.records.images.images import Added, Described, StoredImage
+from tetkik.records.images.jobs import JobKind
+from tetkik.records.images.pictures import PictureKind
+from tetkik.records.people.visibility import see
+from tetkik.service.house import House
+from tetkik.service.machine import Machine
+from tetkik.service.received import Received
+from tetkik.values import Actor, CaseState, Permission, Priority, Radiograph
+from tetkik.workflow.casework import preview_of
+
+
+class OtherPatient(Conflict):
+    """The file says that it is of another patient than the case.
+
+    Args:
+        found: where they differ; for the person who asks, and for no log.
+    """
+
+    def __init__(self, found: tuple[Difference, ...]) -> None:
+        super().__init__(
+            "This file says that it is of another patient than the case; compare the two, and upload it only "
+            "if you are sure."
+        )
+        self.found = found
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """What became of a file.
+
+    Attributes:
+        added: the image, and whether it is new.
+        case_number: of its case.
+        opened: whether a case was opened for it.
+        differs: where the file contradicts the record, which a person has confirmed.
+    """
+
+    added: Added
+    case_number: str
+    opened: bool
+    differs: tuple[Difference, ...]
+
+
+class Upload:
+    """One file on its way into the records.
+
+    Args:
+        house: of the records.
+        machine: whose decoders read it.
+        actor: who sends it.
+        file: as it came.
+        case_id: of the case; None looks for it, or opens one.
+        sure: whether a person has compared the two patients and is sure.
+    """
+
+    def __init__(
+        self,
+        house: House,
+        machine: Machine,
+        actor: Actor,
+        file: Received,
+        case_id: str | None = None,
+        *,
+        sure: bool = False,
+    ) -> None:
+        self._house = house
+        self._machine = machine
+        self._actor = actor
+        self._file = file
+        self._case_id = case_id
+        self._sure = sure
+        self._image: Radiograph | None = None
+        self._preview = b""
+        self.sha256 = hashlib.sha256(file.content).hexdigest()
+
+    def prepare(self) -> None:
+        """Read the file, and bring it to the disk where its patient is known: nobody waits for that.
+
+        Raises:
+            InputError: it is no image, it is damaged or hostile; or it is of nobody and has no case.
+            OtherPatient: it says that it is of another patient, and nobody has said that they are sure.
+            NotFound: no such case.
+            Forbidden: a case that the actor may not open.
+        """
+        with self._house.records.read(self._actor) as tx:
+            if self._case_id is not None:
+                see(tx, self._case_id)  # before anything is made of the file
+        # The name goes into an error that the sender sees, and no further.
+        self._image = self._machine.decode(self._file.content, self._file.name or "image")
+        self._preview = preview_of(self._image)
+        with self._house.records.read(self._actor) as tx:
+            patient_id = self._home(tx).patient_id
+            if patient_id is not None:
+                self._compare(tx, patient_id)
+                images.store(tx, patient_id, BytesIO(self._file.content))
+
+    def keep(self, tx: Transaction) -> Uploaded:
+        """Keep it, with the work that it makes, in one transaction.
+
+        Raises:
+            OtherPatient: it says that it is of another patient, and nobody has said that they are sure.
+            Conflict: the case is closed.
+            Forbidden: a case would have to be opened, and the actor may not.
+        """
+        assert self._image is not None
+        home = self._home(tx)
+        case_id = home.case_id or self._open(tx, home)
+        case = see(tx, case_id)
+        differs = self._compare(tx, case.patient_id)
+        file = images.store(tx, case.patient_id, BytesIO(self._file.content))
+        described = Described.of(self._image, self._file.name)
+        added = images.add_image(
+            tx, case_id, file, described, confirmed=tuple(one.trait.value for one in differs)
+        )
+        if added.fresh:
+            self._let_wait(tx, added.image)
+        return Uploaded(added, case.number, home.case_id is None, differs)
+
+    def kept(self, image_id: str) -> None:
+        """Wake the worker, and spare it the decoding: the transaction is through."""
+        assert self._image is not None
+        self._machine.keep_at_hand(image_id, self._image)
+        self._machine.bell.set()
+
+    def _compare(self, tx: Transaction, patient_id: str) -> tuple[Difference, ...]:
+        assert self._image is not None
+        differs = matching.differences(patients.person_of(tx, patient_id), self._image.identity)
+        if differs and not self._sure:
+            raise OtherPatient(differs)
+        return differs
+
+    def _home(self, tx: Transaction) -> Home:
+        if self._case_id is not None:
+            return Home(see(tx, self._case_id).patient_id, self._case_id)
+        assert self._image is not None
+        identity = self._image.identity
+        filed = matching.person_in(identity)
+        if not (filed.number or filed.tckn):
+            raise InputError(
+                "{file} does not say whose image it is; choose the case first.",
+                file=self._file.name or "image",
+            )
+        return matching.home_of(tx, identity, self.sha256)
+
+    def _open(self, tx: Transaction, home: Home) -> str:
+        assert self._image is not None
+        if not self._actor.may(Permission.CASE_CREATE):
+            raise Forbidden(
+                "Your role does not allow this ({permission}).", permission=Permission.CASE_CREATE
+            )
+        patient_id = home.patient_id or patients.create(tx, matching.person_in(self._image.identity))
+        return cases.open_case(tx, patient_id)
+
+    def _let_wait(self, tx: Transaction, image: StoredImage) -> None:
+        case = see(tx, image.case_id)
+        preview = pictures.store_picture(tx, image, self._preview)
+        pictures.keep(tx, image, PictureKind.PREVIEW, {"": preview})
+        jobs.add(tx, JobKind.READ_IMAGE, image, Priority(case.priority))
+        if case.state is not CaseState.TO_READ:
+            cases.set_state(tx, case.id, CaseState.PROCESSING)
