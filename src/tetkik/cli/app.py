@@ -8,7 +8,22 @@ from typing import Annotated
 import typer
 
 from tetkik import __version__
-from tetkik.cli import caption, deidentify, demo, doctor, findings, models, report, triage
+from tetkik.cli import (
+    audit,
+    backup,
+    caption,
+    deidentify,
+    demo,
+    doctor,
+    findings,
+    models,
+    privacy,
+    report,
+    retention,
+    serve,
+    triage,
+    users,
+)
 from tetkik.cli.console import out, t
 from tetkik.cli.speech import Root, speaking
 from tetkik.values import DISCLAIMER
@@ -35,6 +50,13 @@ app.command("deidentify", help=t("DICOM files in, the same without what identifi
     deidentify.deidentify
 )
 app.add_typer(models.app, name="models", help=t("Model bundles: list, show, verify, import, export."))
+app.command("serve", help=t("The reading room: cases, worklist, reports, in a browser."))(serve.serve)
+app.add_typer(users.app, name="users", help=t("Who works here: add, list, roles, disable, reset, unlock."))
+app.add_typer(audit.app, name="audit", help=t("Who did what: verify, list, export the trail."))
+app.command("backup", help=t("Everything that the house keeps in one encrypted file."))(backup.backup)
+app.command("restore", help=t("A backup given back to an empty house."))(backup.restore)
+app.command("retention", help=t("Do now what is due: the service does it once a day."))(retention.retention)
+app.add_typer(privacy.app, name="privacy", help=t("A patient's own data: export, erase."))
 speaking(app)
 
 

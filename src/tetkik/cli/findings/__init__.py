@@ -7,6 +7,7 @@ import typer
 from tetkik.cli.console import t
 from tetkik.cli.findings.compare import compare
 from tetkik.cli.findings.evaluate import evaluate
+from tetkik.cli.findings.export_feedback import export_feedback
 from tetkik.cli.findings.import_ import import_checkpoint
 from tetkik.cli.findings.predict import predict
 from tetkik.cli.findings.quantize import quantize
@@ -20,6 +21,7 @@ app.command("train", help=t("Train a model on labelled images."))(train)
 app.command("evaluate", help=t("Judge a model on labelled images."))(evaluate)
 app.command("compare", help=t("Two models on several labelled sets at once."))(compare)
 app.command("import", help=t("Take in a checkpoint, or a model of transformers."))(import_checkpoint)
+app.command("export-feedback", help=t("What radiologists said of findings, for retraining."))(export_feedback)
 app.command("quantize", help=t("Write a model in int8."))(quantize)
 app.command("sources", help=t("What labelled sources hold together, and where they overlap."))(sources)
 app.command("train-gate", help=t("Teach the quality gate's network."))(train_gate)

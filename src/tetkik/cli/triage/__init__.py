@@ -9,6 +9,7 @@ from tetkik.cli.triage.clean import clean
 from tetkik.cli.triage.collect import collect
 from tetkik.cli.triage.compare import compare
 from tetkik.cli.triage.evaluate import evaluate
+from tetkik.cli.triage.export_feedback import export_feedback
 from tetkik.cli.triage.predict import predict
 from tetkik.cli.triage.train import train
 
@@ -19,3 +20,4 @@ app.command("evaluate", help=t("Judge a model on a labelled table."))(evaluate)
 app.command("compare", help=t("Two models on one table, with McNemar's test."))(compare)
 app.command("collect", help=t("Crawl a question-and-answer site, with permission."))(collect)
 app.command("clean", help=t("Files of any kind into one clean table."))(clean)
+app.command("export-feedback", help=t("What people at the desk decided, for retraining."))(export_feedback)

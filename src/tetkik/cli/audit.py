@@ -1,0 +1,145 @@
+"""`tetkik audit`: verify, list and export the trail of who did what."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from tetkik.cli.console import err, language, note, out, progress, shown, t, warn, writing
+from tetkik.cli.opened import opened_records
+from tetkik.errors import UsageError
+
+if TYPE_CHECKING:
+    from tetkik.records.trail.chain import Action
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+_Since = Annotated[str | None, typer.Option("--from", help=t("From this day on: 2026-11-21."), metavar="DAY")]
+_Until = Annotated[str | None, typer.Option("--to", help=t("Up to this day, it included."), metavar="DAY")]
+
+
+@app.command(
+    "verify", help=t("Check that nothing was removed from the trail or altered, and what is stored.")
+)
+def verify(
+    anchor: Annotated[
+        Path | None,
+        typer.Option(
+            "--anchor",
+            help=t(
+                "A file that holds the end of the trail: compared where it is there, then written anew. Keep "
+                "it outside this machine."
+            ),
+        ),
+    ] = None,
+    files: Annotated[
+        bool, typer.Option("--files/--no-files", help=t("Whether every stored file is opened to its end."))
+    ] = True,
+) -> None:
+    """Exit status 1 where anything is broken."""
+    with opened_records() as records:
+        from tetkik.records.trail.stored import verify_stored
+        from tetkik.records.trail.verify import Anchor
+        from tetkik.records.trail.verify import verify as verify_trail
+
+        with records.read(still=True) as tx, progress("tetkik audit") as bar:
+            known = Anchor.read(anchor) if anchor is not None else None
+            step = t("entries")
+            trail = verify_trail(tx, known, lambda seq: bar(step, seq, None))
+            stored = verify_stored(tx, contents=files)
+    for fault in (*(item.what for item in trail.broken), *stored.faults):
+        err.print(shown(fault.in_language(language())), style="red", soft_wrap=True)
+    if trail.broken or stored.faults:
+        if trail.broken:
+            warn("The trail is broken; the first broken entry is {number}.", number=trail.broken[0].seq)
+        raise typer.Exit(1)
+    out.print(
+        t(
+            "Whole: {entries} entries ({erased} of them erased), {files} files, {signatures} signatures.",
+            entries=trail.entries,
+            erased=trail.erased,
+            files=stored.files,
+            signatures=stored.signatures,
+        ),
+        soft_wrap=True,
+    )
+    if anchor is not None:
+        with writing(anchor):
+            trail.end.write(anchor)
+
+
+@app.command("list", help=t("The newest entries."))
+def list_entries(
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help=t("At most so many."))] = 50,
+    case: Annotated[
+        str | None, typer.Option("--case", help=t("Of one case: its number, such as 2026-000123."))
+    ] = None,
+    action: Annotated[
+        str | None, typer.Option("--action", help=t("Of one kind, such as case.opened."))
+    ] = None,
+    since: _Since = None,
+    until: _Until = None,
+) -> None:
+    """A table; nothing in it names a patient."""
+    with opened_records() as records:
+        from tetkik.records.trail.events import AuditFilter, newest
+
+        wanted = AuditFilter(
+            case=case, action=_action(action), since=_day(since), until=_day(until, end=True)
+        )
+        with records.read() as tx:
+            events = newest(tx, wanted, limit=limit)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("#", justify="right")
+    for title in (t("when"), t("what"), t("who"), t("case"), t("from where")):
+        table.add_column(title)
+    for event in events:
+        who = event.user or (event.user_id or "–")
+        when = f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}"
+        table.add_row(str(event.seq), when, event.action, shown(who), event.case or "–", event.address or "–")
+    out.print(table)
+
+
+@app.command("export", help=t("Write the trail as FHIR AuditEvents, one JSON object a line."))
+def export(
+    target: Annotated[Path, typer.Option("--out", help=t("The file to write (NDJSON)."))],
+    since: _Since = None,
+    until: _Until = None,
+) -> None:
+    """Read and written in batches; the export itself is an entry of the trail."""
+    with opened_records() as records:
+        from tetkik.records.trail.export import export_trail
+
+        with writing(target):
+            count = export_trail(records, target, _day(since), _day(until, end=True))
+    note("{count} entries written to {file}.", count=count, file=target)
+
+
+def _action(text: str | None) -> Action | None:
+    if text is None:
+        return None
+    from tetkik.records.trail.chain import Action
+
+    if text not in list(Action):
+        raise UsageError(
+            "{action} is no action of the trail; take one of: {actions}.",
+            action=text,
+            actions=", ".join(sorted(Action)),
+        )
+    return Action(text)
+
+
+def _day(text: str | None, *, end: bool = False) -> datetime | None:
+    """The beginning of a day of this machine's zone, or its end."""
+    if text is None:
+        return None
+    try:
+        day = datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError:
+        raise UsageError("{day} is not a day; write it as 2026-11-21.", day=text) from None
+    moment = datetime.combine(day, time.max if end else time.min).astimezone()
+    return moment.astimezone(UTC)

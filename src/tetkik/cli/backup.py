@@ -1,0 +1,112 @@
+"""`tetkik backup` and `tetkik restore`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tetkik.cli.console import note, out, progress, t, warn, writing
+from tetkik.cli.opened import opened_records
+from tetkik.cli.serve import need_extra
+from tetkik.cli.tables import in_language
+from tetkik.errors import OutputError
+from tetkik.settings import settings
+
+
+def backup(
+    target: Annotated[Path, typer.Argument(help=t("The file to write."), metavar="FILE")],
+    key_out: Annotated[
+        Path | None,
+        typer.Option(
+            "--key-out",
+            help=t("Also copy the master key to this file. Keep it apart from the backups: it opens them."),
+        ),
+    ] = None,
+) -> None:
+    """Write everything that the house keeps into one encrypted file, while the service goes on."""
+    with opened_records() as records:
+        from tetkik.records.keeping.backup import make_backup
+        from tetkik.records.opening import key_file
+
+        with writing(target), progress("tetkik backup") as bar:
+            made = make_backup(records, target, progress=in_language(bar))
+        if key_out is not None:
+            _copy_key(key_file(), key_out)
+    size = target.stat().st_size / 1e6
+    out.print(
+        t(
+            "{file}: {rows} rows and {files} files, {size} MB.",
+            file=target,
+            rows=sum(made.rows.values()),
+            files=made.files,
+            size=f"{size:.1f}",
+        ),
+        soft_wrap=True,
+    )
+    if key_out is None:
+        note(
+            "The backup opens with the master key alone, which is not in it; keep {file} elsewhere.",
+            file=key_file(),
+        )
+    if made.missing:
+        warn("{count} stored files are missing; run tetkik audit verify.", count=made.missing)
+        raise typer.Exit(1)
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(help=t("A file that tetkik backup wrote."), metavar="FILE")],
+    ledger: Annotated[
+        Path | None,
+        typer.Option(
+            "--ledger",
+            help=t(
+                "The file erased.jsonl of the house that was lost, if it was kept: who is in it stays erased."
+            ),
+        ),
+    ] = None,
+) -> None:
+    """Give a backup back to an empty house: the data_dir and database_url of the settings."""
+    need_extra()
+    from tetkik.records.keeping.ledger import add
+    from tetkik.records.keeping.restore import require_key
+    from tetkik.records.keeping.restore import restore as give_back
+    from tetkik.records.opening import key_file
+
+    chosen = settings()
+    require_key(source, key_file(chosen))
+    with opened_records(new=True) as records:
+        from tetkik.records.keeping.erasure import erase_again
+
+        if ledger is not None:
+            add(records.folder, ledger.read_bytes())
+        with progress("tetkik restore") as bar:
+            told = give_back(records, source, progress=in_language(bar))
+        again = erase_again(records, told.erased, years=chosen.retention_years)
+    out.print(
+        t(
+            "{rows} rows and {files} files are back, as of {moment}.",
+            rows=told.rows,
+            files=told.files,
+            moment=f"{told.made_at.astimezone():%Y-%m-%d %H:%M}",
+        ),
+        soft_wrap=True,
+    )
+    if again:
+        note("{count} patients had been erased since; they were erased again.", count=again)
+
+
+def _copy_key(key: Path, target: Path) -> None:
+    """For the owner's eyes alone from the first moment on, and never over another file."""
+    try:
+        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise OutputError(
+            "{file} is there already; choose another name for the copy of the master key.", file=target
+        ) from None
+    with os.fdopen(handle, "wb") as file:
+        file.write(key.read_bytes())
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,42 @@
+"""The records that the settings name, for a command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tetkik.cli.serve import need_extra
+from tetkik.errors import SettingError
+from tetkik.settings import settings
+
+if TYPE_CHECKING:
+    from tetkik.records.database import Records
+
+
+@contextmanager
+def opened_records(*, new: bool = False) -> Iterator[Records]:
+    """The records, closed in the end.
+
+    Args:
+        new: whether they are made where there are none yet.
+
+    Raises:
+        MissingExtra: the packages of the reading room are not installed.
+        SettingError: no records there, a database that cannot be opened, or a master key that does not fit.
+    """
+    need_extra()
+    from tetkik.records.opening import open_records
+
+    chosen = settings()
+    # A server's database tells by itself; a folder with a typing error would be a new and empty house.
+    if not new and chosen.database_url is None and not (chosen.data_dir / "tetkik.db").exists():
+        raise SettingError(
+            "There is no database in {folder}; correct the setting data_dir, or begin with tetkik serve.",
+            folder=chosen.data_dir.absolute(),
+        )
+    records = open_records()
+    try:
+        yield records
+    finally:
+        records.close()

@@ -1,0 +1,128 @@
+"""`tetkik privacy`: a patient's own data, exported or erased on their request.
+
+The number of the patient is asked for, or read from standard input: as an argument it would stay in the
+history of the shell and in the list of processes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tetkik.cli.console import language, out, shown, t, warn, writing
+from tetkik.cli.opened import opened_records
+from tetkik.errors import NotFound, UsageError
+from tetkik.settings import settings
+
+if TYPE_CHECKING:
+    from tetkik.records.database import Records
+    from tetkik.records.keeping.privacy import Subject
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+class _Ground(StrEnum):
+    """Those of `records.erasure.Ground` that a person gives."""
+
+    REQUEST = "request"
+    COURT = "court"
+    MISTAKE = "mistake"
+
+
+@app.command(
+    "export", help=t("Everything of one patient as a zip; the number is asked for, or read from stdin.")
+)
+def export(target: Annotated[Path, typer.Option("--out", help=t("The zip file to write."))]) -> None:
+    """For the patient's right to their data."""
+    with opened_records() as records:
+        subject = _subject(records)
+        from tetkik.records.keeping.portability import export_patient
+
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            with writing(target):
+                handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+                with os.fdopen(handle, "w+b") as file:
+                    count = export_patient(records, subject.patient_id, file, language=language())
+                part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+    out.print(t("{count} files in {file}; it is not encrypted.", count=count, file=target), soft_wrap=True)
+
+
+@app.command("erase", help=t("Erase one patient; the number is asked for, or read from stdin."))
+def erase(
+    ground: Annotated[_Ground, typer.Option("--ground", help=t("Why."))] = _Ground.REQUEST,
+    reference: Annotated[
+        str, typer.Option("--reference", help=t("Number of the request in your register; no name."))
+    ] = "",
+    yes: Annotated[
+        bool, typer.Option("--yes", help=t("Do not ask whether it is the right patient."))
+    ] = False,
+) -> None:
+    """Signed reports are kept as long as the law wants, and the date is told."""
+    with opened_records() as records:
+        subject = _subject(records)
+        if not yes:
+            _confirm(subject)
+        from tetkik.records.keeping.erasure import Ground
+        from tetkik.records.keeping.erasure import erase as erase_patient
+
+        done = erase_patient(
+            records,
+            subject.patient_id,
+            Ground(ground.value),
+            years=settings().retention_years,
+            reference=reference,
+        )
+    if done.kept_until is None:
+        out.print(t("Erased; nothing is left."))
+        return
+    out.print(
+        t(
+            "Erased but for the signed reports ({count}), which are kept until {date}; then they go by "
+            "themselves.",
+            count=done.kept_reports,
+            date=f"{done.kept_until:%Y-%m-%d}",
+        ),
+        soft_wrap=True,
+    )
+
+
+def _subject(records: Records) -> Subject:
+    """The one patient of the number that was typed."""
+    if sys.stdin.isatty():
+        number = typer.prompt(t("TCKN or hospital number"), hide_input=True)
+    else:
+        number = sys.stdin.readline()
+    from tetkik.records.keeping.privacy import find
+    from tetkik.values import SYSTEM
+
+    with records.write(SYSTEM) as tx:
+        found: Sequence[Subject] = find(tx, number.strip()) if number.strip() else ()
+    if not found:
+        raise NotFound("No patient has this number; check it, every digit counts.")
+    if len(found) > 1:
+        raise UsageError(
+            "{count} records have this number; use the page Privacy, which shows them.", count=len(found)
+        )
+    return found[0]
+
+
+def _confirm(subject: Subject) -> None:
+    if not sys.stdin.isatty():
+        raise UsageError("Without a terminal nobody can be asked whether it is the right patient; add --yes.")
+    warn(
+        "{name}: {cases} cases, {reports} signed reports.",
+        name=shown(subject.person.name),
+        cases=subject.cases,
+        reports=subject.reports,
+    )
+    if not typer.confirm(t("Erase this patient? It cannot be undone.")):
+        raise typer.Abort

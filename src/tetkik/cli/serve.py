@@ -1,0 +1,167 @@
+"""`tetkik serve`: the reading room on this machine's network."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from tetkik.cli.console import note, out, t, warn
+from tetkik.errors import MissingExtra, SettingError
+from tetkik.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from tetkik.records.database import Records
+
+_DRAIN_SECONDS = 20
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option("--host", help=t("Where to listen; else the setting listen_host."))
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=0, max=65535, help=t("The port; else the setting listen_port.")),
+    ] = None,
+    work: Annotated[
+        bool, typer.Option("--work/--no-work", help=t("Whether this process runs the models, too."))
+    ] = True,
+) -> None:
+    """Serve until it is stopped."""
+    need_extra()
+    chosen = settings_to_serve(settings(), host, port)
+    import uvicorn
+
+    from tetkik.records.opening import open_records
+    from tetkik.service.app import create_app
+    from tetkik.service.house import House
+    from tetkik.service.logging import configure
+
+    configure()
+    records = open_records(chosen)
+    try:
+        greet(records, chosen)
+        app = create_app(House(records, chosen, is_secure(chosen)), work=work)
+        uvicorn.run(
+            app,
+            host=chosen.listen_host,
+            port=chosen.listen_port,
+            ssl_certfile=chosen.tls_cert,
+            ssl_keyfile=chosen.tls_key,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,  # the application's own, which believes trusted proxies alone
+            server_header=False,
+            timeout_graceful_shutdown=_DRAIN_SECONDS,
+        )
+    finally:
+        records.close()
+
+
+def need_extra() -> None:
+    """Say what to install where the packages of the reading room are missing.
+
+    Raises:
+        MissingExtra: one of them is.
+    """
+    try:
+        import argon2  # noqa: F401
+        import fastapi  # noqa: F401
+        import sqlalchemy  # noqa: F401
+        import uvicorn  # noqa: F401
+        import webauthn  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            "The reading room needs the package {package}; `pip install 'tetkik[service]'`.",
+            package=error.name,
+        ) from None
+
+
+def settings_to_serve(chosen: Settings, host: str | None, port: int | None) -> Settings:
+    """The settings with the options of the command, and the address where browsers reach the house.
+
+    Raises:
+        SettingError: half of TLS, an address without protection, a public address that is none.
+    """
+    host, port = host or chosen.listen_host, chosen.listen_port if port is None else port
+    if (chosen.tls_cert is None) != (chosen.tls_key is None):
+        raise SettingError("TLS needs both tls_cert and tls_key; give the other one, too.")
+    for file in (chosen.tls_cert, chosen.tls_key):
+        _check_readable(file)
+    if not _is_protected(chosen, host):
+        raise SettingError(
+            "Other machines would send passwords to {host} in clear text; give tls_cert and tls_key, name "
+            "the proxy before it in trusted_proxies, or set allow_plain_http for a trial.",
+            host=host,
+        )
+    url = chosen.public_url.rstrip("/")
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path):
+        raise SettingError(
+            "The setting public_url is not the address of a house ({url}); write such as "
+            "https://tetkik.hastane.local.",
+            url=url,
+        )
+    scheme = "https" if chosen.tls_cert else "http"
+    return chosen.model_copy(
+        update={
+            "listen_host": host,
+            "listen_port": port,
+            "public_url": url or (f"{scheme}://localhost:{port}" if _is_loopback(host) else ""),
+        }
+    )
+
+
+def is_secure(chosen: Settings) -> bool:
+    """Whether browsers come over TLS, here or at the proxy."""
+    return chosen.tls_cert is not None or chosen.public_url.startswith("https://")
+
+
+def greet(records: Records, chosen: Settings) -> None:
+    """Say where the house is, and how its first administrator gets in."""
+    from tetkik.records.people import invites
+    from tetkik.values import SYSTEM
+
+    with records.write(SYSTEM) as tx:
+        token = invites.first_start(tx)
+    url = chosen.public_url or f"http://{_named(chosen.listen_host)}:{chosen.listen_port}"
+    out.print(t("Tetkik is at {url}", url=url), soft_wrap=True)
+    if chosen.allow_plain_http and not is_secure(chosen) and not _is_loopback(chosen.listen_host):
+        warn("Passwords cross the network in clear text; this is for a trial alone.")
+    if token is not None:
+        out.print()
+        out.print(
+            t("Nobody administers this house yet. Open this link once, within 24 hours:"), soft_wrap=True
+        )
+        out.print(f"{url}/setup/{token}", style="bold", soft_wrap=True)
+        note("Whoever opens it becomes the administrator; it is shown here and stored nowhere.")
+
+
+def _is_protected(chosen: Settings, host: str) -> bool:
+    return (
+        _is_loopback(host)
+        or chosen.tls_cert is not None
+        or bool(chosen.trusted_proxies.strip())
+        or chosen.allow_plain_http
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _named(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _check_readable(file: Path | None) -> None:
+    if file is not None:
+        with file.open("rb"):
+            pass

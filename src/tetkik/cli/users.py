@@ -1,0 +1,196 @@
+"""`tetkik users`: who works here, from the machine itself; what a person does there is the system's doing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from tetkik.cli.console import note, out, shown, t
+from tetkik.cli.serve import need_extra
+from tetkik.settings import settings
+from tetkik.values import DEPARTMENTS, SYSTEM, Role
+
+if TYPE_CHECKING:
+    from tetkik.records.database import Transaction
+    from tetkik.records.people.users import Member
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+_Login = Annotated[str, typer.Argument(help=t("Whose; capitals make no difference."), metavar="LOGIN")]
+_Roles = Annotated[list[Role], typer.Option("--role", help=t("A role; may be given several times."))]
+_Departments = Annotated[
+    list[str] | None,
+    typer.Option("--department", help=t("A clinician's department; may be given several times.")),
+]
+
+
+@contextmanager
+def _transaction() -> Iterator[Transaction]:
+    need_extra()
+    from tetkik.records.opening import open_records
+
+    records = open_records()
+    try:
+        with records.write(SYSTEM) as tx:
+            yield tx
+    finally:
+        records.close()
+
+
+@app.command("add", help=t("A new user; prints a one-time link to choose the password."))
+def add(
+    login: _Login,
+    name: Annotated[str, typer.Option("--name", help=t("The name in full."))],
+    role: _Roles,
+    title: Annotated[str, typer.Option("--title", help=t("Before the name, such as: Uzm. Dr."))] = "",
+    registration: Annotated[
+        str, typer.Option("--registration", help=t("Number of the diploma, as reports show it."))
+    ] = "",
+    department: _Departments = None,
+) -> None:
+    """The link is printed once and stored nowhere."""
+    with _transaction() as tx:
+        from tetkik.records.people import invites, users
+
+        profile = users.Profile(name, frozenset(role), title, registration, tuple(department or ()))
+        token = invites.invite(tx, users.create(tx, login, profile))
+    _print_link(token)
+
+
+@app.command("list", help=t("Everybody, with roles and state."))
+def list_users(
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
+) -> None:
+    """One line a user."""
+    with _transaction() as tx:
+        from tetkik.records.people import users
+
+        members = users.everybody(tx)
+    if as_json:
+        for member in members:
+            out.print_json(json.dumps(_entry(member)), indent=None)
+    elif members:
+        out.print(_table(members))
+    else:
+        note("There is no user yet; `tetkik serve` prints a link for the first one.")
+
+
+@app.command("roles", help=t("Give a user other roles; open pages follow at once."))
+def roles(login: _Login, role: _Roles, department: _Departments = None) -> None:
+    """Instead of the roles there were; the departments stay unless some are given."""
+    with _transaction() as tx:
+        from dataclasses import replace
+
+        from tetkik.records.people import users
+
+        member = users.by_login(tx, login)
+        departments = member.profile.departments if department is None else tuple(department)
+        profile = replace(member.profile, roles=frozenset(role), departments=departments)
+        users.change(tx, member.id, profile)
+    _print_done(member)
+
+
+@app.command("disable", help=t("Close an account: its sessions and tokens are over."))
+def disable(login: _Login) -> None:
+    """Users are never deleted: signatures and the audit trail name them."""
+    with _transaction() as tx:
+        from tetkik.records.people import users
+
+        member = users.by_login(tx, login)
+        users.disable(tx, member.id)
+    _print_done(member)
+
+
+@app.command("enable", help=t("Open a closed account again."))
+def enable(login: _Login) -> None:
+    """With the roles that it had."""
+    with _transaction() as tx:
+        from tetkik.records.people import users
+
+        member = users.by_login(tx, login)
+        users.enable(tx, member.id)
+    _print_done(member)
+
+
+@app.command("reset", help=t("Take the password away; prints a one-time link to choose another."))
+def reset(login: _Login) -> None:
+    """Every session ends."""
+    with _transaction() as tx:
+        from tetkik.records.people import invites, users
+
+        member = users.by_login(tx, login)
+        users.reset(tx, member.id)
+        token = invites.invite(tx, member.id)
+    _print_link(token)
+
+
+@app.command("unlock", help=t("End the pause after failed sign-ins."))
+def unlock(login: _Login) -> None:
+    """The count begins anew."""
+    with _transaction() as tx:
+        from tetkik.records.people import users
+
+        member = users.by_login(tx, login)
+        users.unlock(tx, member.id)
+    _print_done(member)
+
+
+@app.command("departments", help=t("The names that --department takes."))
+def departments() -> None:
+    """One a line."""
+    for name in DEPARTMENTS:
+        out.print(name)
+
+
+def _print_link(token: str) -> None:
+    from tetkik.cli.serve import settings_to_serve
+
+    url = settings_to_serve(settings(), None, None).public_url or "https://…"
+    out.print(f"{url}/setup/{token}", soft_wrap=True)
+    note("The link works once, for 24 hours; it is stored nowhere.")
+
+
+def _print_done(member: Member) -> None:
+    out.print(t("Done: {login} ({name}).", login=member.login, name=member.profile.name), soft_wrap=True)
+
+
+def _state(member: Member) -> str:
+    if member.disabled_at is not None:
+        return "closed"
+    if member.locked_until is not None:
+        return "paused"
+    return "open" if member.has_password or member.passkeys or member.single_sign_on else "invited"
+
+
+def _entry(member: Member) -> dict[str, object]:
+    return {
+        "login": member.login,
+        "name": member.profile.name,
+        "title": member.profile.title,
+        "roles": sorted(member.profile.roles),
+        "departments": list(member.profile.departments),
+        "state": _state(member),
+        "last_login_at": member.last_login_at.isoformat() if member.last_login_at else None,
+    }
+
+
+def _table(members: list[Member]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in (t("login"), t("name"), t("roles"), t("state"), t("last sign-in")):
+        table.add_column(title)
+    words = {
+        "closed": t("account closed"),
+        "paused": t("sign-in paused"),
+        "open": t("account open"),
+        "invited": t("invited"),
+    }
+    for member in members:
+        last = member.last_login_at.astimezone().strftime("%d.%m.%Y %H:%M") if member.last_login_at else "–"
+        roles = ", ".join(t(role.value) for role in sorted(member.profile.roles))
+        table.add_row(member.login, shown(member.profile.name), roles, words[_state(member)], last)
+    return table
