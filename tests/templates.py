@@ -67,7 +67,7 @@ def constants() -> set[str]:
 def page_templates() -> Iterator[Template]:
     """Every literal that a Jinja page gives to `t`."""
     for file in sorted(SOURCE.rglob("*.jinja")):
-        tree = Environment(autoescape=True).parse(file.read_text("utf-8"))
+        tree = Environment(autoescape=True).parse(file.read_text("utf-8"), file.name, str(file))
         for call in tree.find_all(nodes.Call):
             if isinstance(call.node, nodes.Name) and call.node.name == "t":
                 where = f"{file.relative_to(SOURCE).as_posix()}:{call.lineno}"

@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from tests.records.kit import made_records, made_user
-from tetkik.records import sessions
 from tetkik.records.database import Records
+from tetkik.records.people import sessions
 from tetkik.records.schema import BrowserSession
 from tetkik.service.app import create_app
 from tetkik.service.house import House

@@ -1,0 +1,126 @@
+"""A house in the middle of a day: cases at every step, so that every page has something to show."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from datetime import UTC, datetime
+from functools import cache
+from itertools import product
+from pathlib import Path
+
+import tetkik.service
+from tests.records.kit import made_case, made_user
+from tetkik.imaging.phantom import write_phantom
+from tetkik.language import Language
+from tetkik.records.cases.patients import Person
+from tetkik.records.images import jobs
+from tetkik.records.people import invites
+from tetkik.records.reports import drafts, signing, templates
+from tetkik.records.reports.signing import Proof
+from tetkik.service.desk import triaged
+from tetkik.service.house import House
+from tetkik.service.machine import Machine
+from tetkik.service.received import Received
+from tetkik.service.uploads import Upload
+from tetkik.values import SYSTEM, Hospital, Method, Role
+from tetkik.workflow.casework import read_case_image
+
+NO_PAGES = (".pdf", ".csv", "/{form}", "/worklist/more", "/ready", "/login/oidc", "/oidc/callback")
+"""Ends of addresses that give a document, part of a page, or lead elsewhere."""
+COMPLAINT = "Üç gündür öksürüyorum, ateşim var, nefes alırken göğsüm batıyor."
+
+
+@cache
+def film(seed: int, signs: tuple[str, ...] = ("Effusion",)) -> bytes:
+    """A synthetic chest radiograph as DICOM."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "film.dcm"
+        write_phantom(file, seed=seed, signs=signs)
+        return file.read_bytes()
+
+
+class Rounds:
+    """Cases that wait, are to be read, and are signed.
+
+    Args:
+        house: to fill.
+    """
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.records = house.records
+        self.desk = made_user(self.records, Role.RECEPTION, name="Ayşe Kaya")
+        self.technician = made_user(self.records, Role.TECHNICIAN, name="Can Demir")
+        self.radiologist = made_user(self.records, Role.RADIOLOGIST, name="Uzm. Dr. Zeynep Arslan")
+        machine = Machine(self.records)
+        self.waiting = self._case("Gülçin ŞAHİN", "10000000146")
+        self.to_read = self._case("İbrahim ÇAĞLAR", "10000000078")
+        self.signed = self._case("Ömer IŞIK", "")
+        self._read(machine, self.to_read, 3)
+        self._read(machine, self.signed, 4)
+        machine.close()
+        with self.records.read() as tx:
+            (self.draft,) = drafts.reports_of_case(tx, self.to_read)
+            (self.report,) = drafts.reports_of_case(tx, self.signed)
+        self._sign()
+        with self.records.write(self.radiologist) as tx:
+            self.template = templates.add(
+                tx, "Normal akciğer", Language.TR, "Bulgular:\nAkciğerler doğaldır."
+            ).id
+        with self.records.write(SYSTEM) as tx:
+            self.invite = invites.invite(tx, str(self.technician.user_id))
+
+    def _case(self, name: str, number: str) -> str:
+        answer = triaged(COMPLAINT, self.house.settings, Language.TR)
+        person = Person(name, number, "", "19700101")
+        return made_case(self.records, self.desk, person, complaint=answer, department="Göğüs Hastalıkları")
+
+    def _read(self, machine: Machine, case_id: str, seed: int) -> None:
+        upload = Upload(
+            self.house, machine, self.technician, Received(film(seed), "film.dcm"), case_id, sure=True
+        )
+        upload.prepare()
+        with self.records.write(self.technician) as tx:
+            upload.keep(tx)
+        with self.records.write(SYSTEM) as tx:
+            work = jobs.take(tx, "rounds")
+        assert work is not None
+        read_case_image(self.records, work, machine.pixels)
+
+    def _sign(self) -> None:
+        doctor = self.radiologist
+        with self.records.read(doctor) as tx:
+            revision = drafts.draft_of(tx, self.report).revision
+        proof = Proof(str(doctor.user_id), Method.PASSWORD, datetime.now(UTC))
+        with self.records.write(doctor) as tx:
+            signing.sign(tx, self.report, revision, proof, Hospital("Örnek Hastanesi", "Radyoloji", ""))
+
+    def addresses(self, path: str) -> list[str]:
+        """What the address of a route becomes: one for each thing that it may name.
+
+        Raises:
+            KeyError: a parameter that nobody has thought of; add it here.
+        """
+        if path.endswith(NO_PAGES):
+            return []
+        if path.startswith("/read/{case_id}/{report_id}"):
+            return [path.format(case_id=self.to_read, report_id=self.draft)]
+        values = {
+            "case_id": (self.waiting, self.to_read, self.signed),
+            "report_id": (self.report,),
+            "number": ("1",),
+            "model_id": ("findings-mobilenet-cxr",),
+            "user_id": (str(self.technician.user_id),),
+            "template_id": (self.template,),
+            "token": (self.invite,),
+        }
+        names = re.findall(r"\{(\w+)\}", path)
+        chosen = product(*(values[name] for name in names))
+        return [path.format(**dict(zip(names, one, strict=True))) for one in chosen]
+
+    @staticmethod
+    def static(address: str) -> str:
+        """The text of a file under `/static/`."""
+        folder = Path(tetkik.service.__file__).parent
+        return (folder / address.lstrip("/")).read_text("utf-8")

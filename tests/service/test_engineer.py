@@ -1,0 +1,86 @@
+"""The engineer's desk: figures of the models, and nobody's name."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.records.work import Work
+from tests.service.kit import made_house, served, sign_in
+from tetkik.records.cases.patients import Person
+from tetkik.values import Judgement, Role
+
+PAGES = ("/engineer", "/engineer/agreement", "/engineer/drift", "/engineer/models/findings-mobilenet-cxr")
+API = ("/api/v1/models", "/api/v1/models/agreement", "/api/v1/models/drift", "/api/v1/models/gate-image")
+
+
+@pytest.fixture
+def house(tmp_path):
+    house = made_house(tmp_path)
+    work = Work(house.records)
+    report = work.report(weeks_ago=1, corrected=True)
+    work.review(report, "Effusion", Judgement.ACCEPTED, positive=True)
+    for place in range(55):
+        work.run({"Effusion": place / 55}, days_ago=2)
+    return house
+
+
+def test_the_desk_shows_the_figures(house):
+    with served(house) as client:
+        sign_in(client, house, Role.ENGINEER)
+        client.post("/account/preferences", data={"language": "en"})
+        overview = client.get("/engineer").text
+        assert "100%" in overview and "drafts corrected before signature, 1 signed" in overview
+        assert "findings-mobilenet-cxr 1.0" in overview
+        assert "Pleural effusion" in client.get("/engineer/agreement").text
+        drift = client.get("/engineer/drift").text
+        assert "Pleural effusion" in drift and "too few" in drift
+        assert "Cardiomegaly" in client.get(PAGES[3]).text
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role not in (Role.ENGINEER, Role.ADMINISTRATOR)])
+def test_it_is_closed_to_others(house, role):
+    with served(house) as client:
+        sign_in(client, house, role)
+        assert {client.get(page).status_code for page in (*PAGES, *API)} == {403}
+
+
+def test_no_identity_stands_anywhere(house):
+    person = Person("Gülçin ŞAHİN", "10000000146", "H-1", "19700101")
+    with served(house) as client:
+        sign_in(client, house, Role.ENGINEER)
+        for page in (*PAGES, *API):
+            answer = client.get(page)
+            assert answer.status_code == 200
+            for said in (person.name, person.name.casefold(), "10000000146", "H-1"):
+                assert said not in answer.text
+
+
+def test_an_empty_house_has_calm_pages(tmp_path):
+    house = made_house(tmp_path)
+    with served(house) as client:
+        sign_in(client, house, Role.ENGINEER)
+        assert {client.get(page).status_code for page in PAGES} == {200}
+
+
+@pytest.mark.parametrize("name", ["no-such-model", "...", "%2e%2e%2fsecret", "/etc", "org/model"])
+def test_only_a_model_of_this_house_is_shown(house, name):
+    with served(house) as client:
+        sign_in(client, house, Role.ENGINEER)
+        assert client.get(f"/engineer/models/{name}").status_code == 404
+        assert client.get(f"/api/v1/models/{name}").status_code == 404
+
+
+def test_the_api_tells_the_same(house):
+    with served(house) as client:
+        sign_in(client, house, Role.ENGINEER)
+        models = client.get("/api/v1/models").json()["items"]
+        assert {"findings-mobilenet-cxr", "triage-linear-tr"} <= {
+            one["id"] for one in models if one["in_use"]
+        }
+        agreement = client.get("/api/v1/models/agreement").json()
+        agreed = agreement["labels"][0]["agreed"]
+        assert (agreed["hits"], agreed["total"], agreed["high"]) == (1, 1, 1.0)
+        (drift,) = client.get("/api/v1/models/drift").json()
+        assert drift["before"]["images"] == 56 and drift["labels"][0]["psi"] is None
+        manifest = client.get("/api/v1/models/triage-linear-tr").json()
+        assert manifest["task"] == "triage" and len(manifest["labels"]) == 15

@@ -1,0 +1,159 @@
+"""Server-sent events over a real connection: live, resumed, and over when the session is."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from tests.records.kit import made_case, made_records, made_user
+from tests.service.browser import serving
+from tests.service.kit import made_house, opened_session
+from tetkik.records.schema import BrowserSession, Event
+from tetkik.service import events
+from tetkik.values import Role
+
+ADDRESS = "/api/v1/events"
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch):
+    monkeypatch.setattr(events, "CHECKS", 0.05)
+    monkeypatch.setattr(events, "LOOKS", 0.05)
+    return made_house(tmp_path)
+
+
+@pytest.fixture
+def base(house):
+    with serving(house) as address:
+        yield address
+
+
+@pytest.fixture
+def radiologist(house):
+    return made_user(house.records, Role.RADIOLOGIST)
+
+
+@contextmanager
+def listening(base, house, actor, after=None, last=None):
+    """Messages of a stream, one by one: (event, id, data)."""
+    cookie, _ = session_of(house, actor)
+    headers = {"Cookie": f"tetkik={cookie}"} | ({"Last-Event-ID": str(last)} if last is not None else {})
+    given = {"after": after} if after is not None else {}
+    with (
+        httpx.Client(base_url=base, headers=headers, timeout=10) as client,
+        client.stream("GET", ADDRESS, params=given) as answer,
+    ):
+        lines = answer.iter_lines()
+        assert next(lines) == "retry: 2000"
+        yield answer, messages(lines)
+
+
+def session_of(house, actor):
+    with house.records.write(actor) as tx:
+        for row in tx.session.query(BrowserSession).filter_by(user_id=actor.user_id):
+            tx.session.delete(row)
+    return opened_session(house, actor)
+
+
+def messages(lines):
+    said = {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(": ")
+            said[name] = value
+        elif "data" in said:
+            yield said.get("event", "message"), int(said.get("id", 0)), json.loads(said["data"])
+            said = {}
+        else:
+            said = {}
+
+
+def announce(house, kind, case_id=None):
+    with house.records.write(made_user(house.records, Role.RECEPTION)) as tx:
+        tx.announce(kind, case_id)
+
+
+def test_what_happens_is_heard(house, base, radiologist):
+    with listening(base, house, radiologist, after=0) as (answer, heard):
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["cache-control"] == "no-store"
+        case_id = made_case(house.records, made_user(house.records, Role.RECEPTION))
+        event, number, said = next(heard)
+        assert (event, said) == ("message", {"kind": "case", "case_id": case_id})
+        announce(house, "claim", case_id)
+        assert next(heard)[1:] == (number + 1, {"kind": "claim", "case_id": case_id})
+
+
+def test_another_process_is_heard_too(house, base, radiologist):
+    other = made_records(house.records.folder)
+    with listening(base, house, radiologist, after=0) as (_, heard):
+        with other.write(radiologist) as tx:
+            tx.announce("elsewhere")
+        assert next(heard)[2]["kind"] == "elsewhere"
+    other.close()
+
+
+def test_a_page_that_connects_again_misses_nothing(house, base, radiologist):
+    for kind in ("one", "two", "three"):
+        announce(house, kind)
+    with listening(base, house, radiologist, after=0) as (_, heard):
+        _, first, _ = next(heard)
+    with listening(base, house, radiologist, after=0, last=first) as (_, heard):
+        assert [next(heard)[2]["kind"] for _ in range(2)] == ["two", "three"]
+
+
+def test_without_a_number_it_begins_now(house, base, radiologist):
+    announce(house, "before")
+    with listening(base, house, radiologist) as (_, heard):
+        announce(house, "after")
+        assert next(heard)[2]["kind"] == "after"
+
+
+def test_what_is_gone_is_told(house, base, radiologist):
+    for kind in ("one", "two", "three"):
+        announce(house, kind)
+    with house.records.write(radiologist) as tx:
+        tx.session.query(Event).filter(Event.kind != "three").delete()
+    with listening(base, house, radiologist, after=1) as (_, heard):
+        assert next(heard)[0] == "missed"
+
+
+@pytest.mark.parametrize("column", [{"locked": True}, {"user_id": None}])
+def test_it_ends_with_the_session(house, base, radiologist, column):
+    with listening(base, house, radiologist, after=0) as (_, heard):
+        with house.records.write(radiologist) as tx:
+            row = tx.session.query(BrowserSession).filter_by(user_id=radiologist.user_id).one()
+            if "locked" in column:
+                row.locked = True
+            else:
+                tx.session.delete(row)
+        assert next(heard)[0] == "end"
+        assert list(heard) == []
+
+
+def test_a_case_of_another_department_is_not_heard(house, base):
+    clinician = made_user(house.records, Role.CLINICIAN, departments=("Kardiyoloji",))
+    desk = made_user(house.records, Role.RECEPTION)
+    with listening(base, house, clinician, after=0) as (_, heard):
+        made_case(house.records, desk, department="Dahiliye")
+        own = made_case(house.records, desk, department="Kardiyoloji")
+        assert next(heard)[2]["case_id"] == own
+
+
+def test_nobody_listens_too_often(house, base, radiologist, monkeypatch):
+    monkeypatch.setattr(events, "MOST", 1)
+    cookie, _ = session_of(house, radiologist)
+    with (
+        httpx.Client(base_url=base, headers={"Cookie": f"tetkik={cookie}"}, timeout=10) as client,
+        client.stream("GET", ADDRESS) as first,
+    ):
+        lines = first.iter_lines()  # once it is gone, the connection is closed
+        next(lines)
+        assert client.get(ADDRESS).status_code == 429
+
+
+def test_who_is_not_signed_in_hears_nothing(base):
+    assert httpx.get(base + ADDRESS).status_code == 401

@@ -1,0 +1,229 @@
+"""Passkeys in a real Chromium with an authenticator: added, then used to sign in, unlock and prove again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.records.clock import Clock
+from tests.service.browser import Watch, axe, chromium, opened, overflow, serving
+from tests.service.kit import made_house, served, sign_in
+from tetkik.records.people import passkeys, users
+from tetkik.records.people.users import Profile
+from tetkik.values import SYSTEM, Role
+
+GOOD = "dört küçük mavi kuş"
+AUTHENTICATOR = {
+    "protocol": "ctap2",
+    "transport": "internal",
+    "hasResidentKey": True,
+    "hasUserVerification": True,
+    "isUserVerified": True,
+    "automaticPresenceSimulation": True,
+}
+
+
+@pytest.fixture
+def house(tmp_path):
+    made = made_house(tmp_path, language="en")
+    with made.records.write(SYSTEM) as tx:
+        users.create(tx, "irem", Profile("İrem Işık", frozenset({Role.ADMINISTRATOR})), password=GOOD)
+    yield made
+    made.records.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as made:
+        yield made
+
+
+@pytest.fixture
+def page(house, browser) -> Iterator[Page]:
+    """A page of a browser with an authenticator, at the sign-in of a served house."""
+    # A passkey belongs to a name; an address of numbers has none.
+    with serving(house) as address, opened(browser, address.replace("127.0.0.1", "localhost")) as context:
+        made = context.new_page()
+        session = context.new_cdp_session(made)
+        session.send("WebAuthn.enable")
+        given = session.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
+        made.authenticator = (session, given["authenticatorId"])  # type: ignore[attr-defined]
+        made.goto("/login")
+        yield made
+
+
+def with_password(page: Page) -> None:
+    page.fill("#login", "İREM")
+    page.fill("#password", GOOD)
+    page.click('form[action="/login"] [type=submit]')
+    page.wait_for_url("**/admin")
+
+
+def with_passkey_added(page: Page) -> None:
+    with_password(page)
+    page.goto("/account")
+    page.click("[data-dialog=add-passkey]")
+    page.fill("#passkey-name", "Desk 3")
+    page.fill("#passkey-password", GOOD)
+    page.click("#add-passkey [type=submit]")
+    page.get_by_text("Desk 3").wait_for()
+
+
+def fetched(page: Page, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    """What the house answers to a request that the page itself sends."""
+    answer = page.evaluate(
+        """async ([path, body]) => {
+            const token = document.querySelector('meta[name="csrf-token"]').content;
+            const headers = {"Content-Type": "application/json", "X-CSRF-Token": token};
+            const answer = await fetch(path, {method: "POST", headers, body: JSON.stringify(body)});
+            return [answer.status, await answer.json()];
+        }""",
+        [path, body],
+    )
+    return answer[0], answer[1]
+
+
+def proof(page: Page) -> dict[str, Any]:
+    made: dict[str, Any] = page.evaluate("import('/static/js/passkeys.js').then((module) => module.proof())")
+    return made
+
+
+def test_a_passkey_signs_in_and_opens_the_locked_screen(page, house):
+    watch = Watch()
+    watch.over(page)
+    with_passkey_added(page)
+    page.click('form[action="/lock"] button')
+    page.wait_for_url("**/lock?next=/account")
+    page.click("[data-passkey=unlock]")
+    page.wait_for_url("**/account")
+    page.click("details.menu summary")
+    page.click('form[action="/logout"] button')
+    page.wait_for_url("**/login")
+    page.click("[data-passkey=sign-in]")
+    page.wait_for_url("**/admin")
+    with house.records.read() as tx:
+        (known,) = passkeys.of_user(tx, users.by_login(tx, "irem").id)
+        assert known.used_at is not None and known.sign_count >= 2
+    assert [said for said in watch.complaints if "Clear-Site-Data" not in said] == []
+
+
+def test_a_passkey_proves_the_person_again_once(page, house, clock: Clock):
+    with_passkey_added(page)
+    clock.go(minutes=6)
+    token = {"name": "x", "scopes": ["users"]}
+    assert fetched(page, "/api/v1/account/tokens", token)[0] == 403
+    assertion = proof(page)
+    new = token | {"proof": {"assertion": assertion}}
+    assert fetched(page, "/api/v1/account/tokens", new)[0] == 201
+    assert fetched(page, "/api/v1/account/tokens", new)[0] == 403
+
+
+def test_an_answer_for_one_purpose_serves_no_other(page):
+    with_passkey_added(page)
+    credential = proof(page)
+    assert fetched(page, "/api/v1/passkeys/sign-in", {"credential": credential})[0] == 403
+
+
+def test_an_altered_answer_opens_nothing(page):
+    with_passkey_added(page)
+    for part in ("signature", "authenticatorData"):
+        assertion = proof(page)
+        told = assertion["response"][part]
+        assertion["response"][part] = told[:-3] + ("AAA" if not told.endswith("AAA") else "BBB")
+        body = {"name": "x", "scopes": [], "proof": {"assertion": assertion}}
+        assert fetched(page, "/api/v1/account/tokens", body)[0] == 403
+
+
+def test_a_stranger_before_the_authenticator_is_refused(page):
+    with_passkey_added(page)
+    page.click("details.menu summary")
+    page.click('form[action="/logout"] button')
+    page.wait_for_url("**/login")
+    session, authenticator = page.authenticator
+    session.send("WebAuthn.setUserVerified", {"authenticatorId": authenticator, "isUserVerified": False})
+    page.click("[data-passkey=sign-in]")
+    page.wait_for_timeout(300)
+    assert page.url.endswith("/login")
+
+
+def test_a_removed_passkey_opens_nothing(page, house):
+    with_passkey_added(page)
+    page.get_by_role("button", name="Kaldır: Desk 3").click()
+    page.locator("#confirm [data-yes]").click()
+    page.get_by_role("button", name="Kaldır: Desk 3").wait_for(state="detached")
+    page.goto("/account")
+    page.click("details.menu summary")
+    page.click('form[action="/logout"] button')
+    page.wait_for_url("**/login")
+    page.click("[data-passkey=sign-in]")
+    page.locator("[data-passkey-fault]").wait_for()
+    assert "açmıyor" in page.inner_text("[data-passkey-fault]")
+
+
+def test_locking_one_tab_hides_the_others(page):
+    with_password(page)
+    other = page.context.new_page()
+    other.goto("/account")
+    page.click('form[action="/lock"] button')
+    page.wait_for_url("**/lock?**")
+    other.wait_for_url("**/lock?next=/account")
+    page.go_back()
+    page.wait_for_url("**/lock?**")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"rawId": 1, "response": {}},
+        {"rawId": "AA", "response": {"clientDataJSON": "AA"}},
+        {"rawId": "AA", "response": {"clientDataJSON": "e30"}},
+        {"rawId": "AA", "response": []},
+        {"rawId": "!", "response": {"clientDataJSON": "eyJjaGFsbGVuZ2UiOiJBQSJ9"}},
+        {"rawId": "AA", "response": {"clientDataJSON": "W1tbW1tbW1s"}},
+    ],
+)
+def test_what_is_no_answer_is_refused(tmp_path, answer):
+    house = made_house(tmp_path)
+    with served(house) as client:
+        sign_in(client, house, Role.ADMINISTRATOR)
+        assert client.post("/api/v1/passkeys/sign-in", json={"credential": answer}).status_code == 403
+        added = client.post("/api/v1/account/passkeys", json={"credential": answer, "name": "x"})
+        assert added.status_code == 403
+
+
+def test_without_a_passkey_nothing_is_asked(tmp_path):
+    house = made_house(tmp_path)
+    with served(house) as client:
+        sign_in(client, house, Role.ADMINISTRATOR)
+        assert client.post("/api/v1/account/passkeys/question").status_code == 403
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_pages_of_access_are_open_to_everybody(house, browser, theme):
+    """axe finds nothing, nothing is wider than the window, in both themes, at a desk and on a phone."""
+    faults = []
+    with serving(house) as address:
+        for width in (1440, 390):
+            with opened(browser, address, width=width, theme=theme) as context:
+                page = context.new_page()
+                watch = Watch()
+                watch.over(page)
+                for path in ("/login", "/account", "/account/password", "/admin/users", "/lock"):
+                    if path == "/account":
+                        page.fill("#login", "irem")
+                        page.fill("#password", GOOD)
+                        page.click('form[action="/login"] [type=submit]')
+                        page.wait_for_url("**/admin")
+                    if path == "/lock":
+                        page.locator('form[action="/lock"]').evaluate("(form) => form.requestSubmit()")
+                        page.wait_for_url("**/lock?**")
+                    else:
+                        page.goto(path)
+                    faults += [f"{path} {width}: {fault}" for fault in (*axe(page), *watch.complaints)]
+                    if overflow(page) > 0:
+                        faults.append(f"{path} {width}: wider than the window")
+    assert not faults, "\n".join(faults)

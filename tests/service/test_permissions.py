@@ -1,0 +1,174 @@
+"""Every route with every role, signed out, and with a token of no scope: it does what the one table says.
+
+The routes are found in the application and really called; what each needs is read off its guard.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+
+import tetkik.service.api
+import tetkik.service.pages
+from tests.records.kit import id_of, made_user
+from tests.service.kit import made_house, served
+from tetkik.records.ids import new_id
+from tetkik.records.people import sessions, tokens
+from tetkik.records.schema import BrowserSession
+from tetkik.service.access.guard import Guard, Public, guards
+from tetkik.service.app import PREFIX, routers_of
+from tetkik.service.house import House
+from tetkik.values import PERMISSIONS, Actor, Method, Permission, Role, permissions_of
+
+ROLE_SENTENCE = "Your role does not allow this"
+ROUTES = sorted(
+    {
+        (method, prefix + route.path): guards(route)[0]
+        for package, prefix in ((tetkik.service.api, PREFIX), (tetkik.service.pages, ""))
+        for router in routers_of(package)
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in sorted(route.methods or ())
+    }.items(),
+    key=lambda item: item[0],
+)
+GUARDED = [(method, path, guard.permission) for (method, path), guard in ROUTES if isinstance(guard, Guard)]
+OPEN = {(method, path) for (method, path), guard in ROUTES if isinstance(guard, Public)}
+ENDLESS = re.compile(r"/(events|stream)$")
+"""Answers that go on until the reader leaves: called only where they are refused."""
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory) -> Iterator[House]:
+    made = made_house(
+        tmp_path_factory.mktemp("house"),
+        language="en",
+        requests_per_minute=1_000_000,
+        sign_ins_per_minute=1_000_000,
+    )
+    yield made
+    made.records.close()
+
+
+@pytest.fixture(scope="module")
+def client(house) -> Iterator[TestClient]:
+    with served(house) as opened:
+        opened.headers["accept-language"] = "en"
+        yield opened
+
+
+def called(client: TestClient, method: str, path: str, headers: dict[str, str] | None = None):
+    """An answer to an empty request; what stands in the path is of the right kind and of nothing."""
+    filled = re.sub(r"\{(n|number|version)(:int)?\}", "1", path)
+    filled = re.sub(r"\{[^}]+\}", new_id(), filled)
+    body: dict[str, Any] = {}
+    if method not in ("GET", "HEAD"):
+        body = {"json": {}} if path.startswith(PREFIX) else {"data": {"x": ""}}
+    return client.request(method, filled, headers=headers, **body)
+
+
+def session_headers(house: House, actor: Actor) -> dict[str, str]:
+    """A session for one request: some routes end it."""
+    with house.records.write(actor) as tx:
+        cookie = sessions.begin(tx, id_of(actor), Method.PASSWORD)
+        tx.session.flush()
+        token = tx.session.scalar(
+            select(BrowserSession.csrf)
+            .where(BrowserSession.user_id == actor.user_id)
+            .order_by(BrowserSession.created_at.desc())
+        )
+    return {"cookie": f"tetkik={cookie}", "x-csrf-token": token or ""}
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_each_role_opens_what_the_table_gives_it(house, client, role):
+    actor = made_user(house.records, role)
+    wrong = []
+    for method, path, permission in GUARDED:
+        may = permission in PERMISSIONS[role]
+        if may and ENDLESS.search(path):
+            continue
+        answer = called(client, method, path, session_headers(house, actor))
+        refused = answer.status_code == 403 and ROLE_SENTENCE in answer.text
+        if answer.status_code in (401, 500) or refused == may:
+            wrong.append(f"{method} {path} ({permission}): {answer.status_code}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_nobody_gets_in_signed_out(client):
+    wrong = []
+    for method, path, _ in GUARDED:
+        answer = called(client, method, path)
+        asked_in = answer.status_code == 303 and answer.headers["location"].startswith("/login")
+        if not (answer.status_code == 401 if path.startswith(PREFIX) else asked_in):
+            wrong.append(f"{method} {path}: {answer.status_code}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_token_of_no_scope_opens_nothing(house, client):
+    owner = made_user(house.records, *Role)
+    with house.records.write(owner) as tx:
+        secret, _ = tokens.create(tx, "nothing", (), timedelta(days=1))
+    wrong = []
+    for method, path, _ in GUARDED:
+        answer = called(client, method, path, {"authorization": f"Bearer {secret}"})
+        if answer.status_code != (403 if path.startswith(PREFIX) else 303):
+            wrong.append(f"{method} {path}: {answer.status_code}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_is_for_everybody_is_on_this_list():
+    """A route that is opened to everybody is opened on purpose."""
+    assert {path for _, path in OPEN} <= {
+        f"{PREFIX}/health",
+        f"{PREFIX}/ready",
+        f"{PREFIX}/passkeys/sign-in",
+        f"{PREFIX}/passkeys/sign-in/question",
+        f"{PREFIX}/passkeys/unlock",
+        f"{PREFIX}/passkeys/unlock/question",
+        "/lock",
+        "/lock/open",
+        "/login",
+        "/login/oidc",
+        "/login/oidc/callback",
+        "/logout",
+        "/metrics",
+        "/preferences",
+        "/setup/{token}",
+    }
+
+
+def test_what_is_for_everybody_breaks_for_nobody(client):
+    for method, path in sorted(OPEN):
+        assert called(client, method, path).status_code < 500, path
+
+
+def test_every_permission_opens_some_route():
+    assert {permission for _, _, permission in GUARDED} == set(Permission)
+
+
+@pytest.mark.parametrize("role", [Role.ENGINEER, Role.AUDITOR, Role.ADMINISTRATOR])
+def test_some_never_see_an_identity(role):
+    identity = {
+        Permission.CASE_READ,
+        Permission.CASE_SEARCH,
+        Permission.IMAGE_READ,
+        Permission.DRAFT_READ,
+        Permission.REPORT_READ,
+        Permission.WORKLIST,
+        Permission.BREAK_GLASS,
+    }
+    assert PERMISSIONS[role].isdisjoint(identity)
+
+
+def test_several_roles_add_up_and_nothing_more():
+    both = permissions_of(frozenset({Role.RECEPTION, Role.AUDITOR}))
+    assert both == PERMISSIONS[Role.RECEPTION] | PERMISSIONS[Role.AUDITOR]
+    assert permissions_of(frozenset()) == frozenset()

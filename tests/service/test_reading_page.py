@@ -1,0 +1,364 @@
+"""The reading view in a real browser: from an open case to a signed report."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.records.kit import made_user
+from tests.service.reading_room import PASSWORD, Room, cookie_of, made_room, read_one, served_room
+from tests.service.viewer_page import WEBGL, a_browser
+from tetkik.records.cases import cases
+from tetkik.records.reports import drafts, versions
+from tetkik.records.reports.working import WorkingDraft
+from tetkik.records.worklist import claims
+from tetkik.values import CaseState, Judgement, Method, Role
+
+AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
+AUTHENTICATOR = {
+    "protocol": "ctap2",
+    "transport": "internal",
+    "hasResidentKey": True,
+    "hasUserVerification": True,
+    "isUserVerified": True,
+    "automaticPresenceSimulation": True,
+}
+BEFORE_THE_VIEWER = 150_000
+"""Bytes that may come before the viewer."""
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory) -> Iterator[Room]:
+    with served_room(made_room(tmp_path_factory.mktemp("room"), "Effusion", prior=True)) as room:
+        yield room
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with a_browser(WEBGL) as found:
+        yield found
+
+
+@pytest.fixture
+def room(house) -> Room:
+    """The house with a fresh case of the same patient."""
+    with house.house.records.read() as tx:
+        patient_id = cases.case_of(tx, house.case_id, audit=False).patient_id
+    case_id, image_id = read_one(house.house, patient_id, house.house.records.folder, 1, "Effusion")
+    return Room(house.house, house.reader, case_id, image_id, house.address)
+
+
+def page_of(browser: Browser, room: Room, language: str = "tr", **more) -> Page:
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, **more)
+    context.add_cookies(
+        [cookie_of(room), {"name": "tetkik-language", "value": language, "url": room.address}]
+    )
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    page.add_init_script(
+        "window.faults = []; document.addEventListener('securitypolicyviolation', (event) => "
+        "window.faults.push(event.violatedDirective)); window.addEventListener('error', (event) => "
+        "window.faults.push(event.message));"
+    )
+    return page
+
+
+@pytest.fixture
+def page(browser, room) -> Iterator[Page]:
+    page = page_of(browser, room)
+    page.goto(f"{room.address}/read/{room.case_id}")
+    yield page
+    assert page.evaluate("window.faults") == []
+    page.context.close()
+
+
+def working(room: Room) -> WorkingDraft:
+    with room.house.records.read() as tx:
+        return drafts.draft_of(tx, drafts.report_of_image(tx, room.image_id) or "")
+
+
+def texts(room: Room) -> list[str]:
+    return [sentence.text for sentence in working(room).draft.sentences]
+
+
+def revised(page: Page, revision: int) -> None:
+    expect(page.locator("[data-draft]")).to_have_attribute("data-revision", str(revision))
+
+
+def fields(page: Page, section: str) -> Locator:
+    return page.locator(f'[data-lines="{section}"] textarea')
+
+
+def saved(page: Page) -> None:
+    expect(page.locator(".draft-side")).not_to_have_class(re.compile("unsaved"))
+
+
+def seen(page: Page) -> None:
+    page.wait_for_selector("[data-viewer][data-ready=processor]")
+
+
+def test_who_opens_a_case_reads_it_and_the_trail_says_so(page, room):
+    expect(page.get_by_role("heading", level=2).first).to_be_visible()
+    with room.house.records.read(room.reader) as tx:
+        reader = claims.reader_of(tx, room.case_id)
+    assert reader is not None and reader.user_id == room.reader.user_id
+    assert "Gülçin ŞAHİN" in page.locator(".strip-top").inner_text()
+    assert room.case_id in page.url and "AHİN" not in page.url
+
+
+def test_a_reader_is_told_that_the_case_was_taken_over(page, room):
+    seen(page)
+    other = made_user(room.house.records, Role.RADIOLOGIST, name="Dr. Can Demir")
+    with room.house.records.write(other) as tx:
+        claims.claim(tx, room.case_id, take_over=True)
+    expect(page.locator("#toasts")).to_contain_text("Dr. Can Demir")
+
+
+def test_the_image_the_prior_and_a_heatmap_are_shown(page, room):
+    seen(page)
+    assert page.evaluate("document.querySelector('[data-pane=current] canvas').width") > 300
+    page.keyboard.press("c")
+    page.wait_for_selector("[data-pane=prior][data-ready=processor]")
+    page.locator("[data-heat]").first.click()
+    page.wait_for_selector(".viewer.with-heat .heat")
+    assert page.evaluate("document.querySelector('.heat').decode().then(() => true)")
+
+
+def test_findings_stand_in_groups(page, room):
+    found = working(room).result
+    assert found is not None
+    positive = {item.label for item in found.findings if item.positive}
+    shown = {row.get_attribute("data-finding") for row in page.locator(".finding.positive").all()}
+    assert shown == positive
+    assert page.locator("[data-finding]").count() == 22
+    assert page.locator("#not-assessed").get_attribute("open") is None
+
+
+def test_what_is_typed_is_saved_by_itself_and_checked(page, room):
+    before = working(room).revision
+    field = fields(page, "findings").first
+    field.fill("Sol pnömotoraks vardır.")
+    revised(page, before + 1)
+    assert "Sol pnömotoraks vardır." in texts(room)
+    line = page.locator(".line.marked").first
+    expect(line.locator(".objection")).to_contain_text("nömotoraks")
+    expect(page.locator("[data-sign]")).to_have_attribute("aria-disabled", "true")
+    assert field.input_value() == "Sol pnömotoraks vardır."
+
+
+def test_typing_goes_on_while_it_is_saved(page, room):
+    field = fields(page, "findings").first
+    field.fill("Kalp")
+    page.route("**/read/*/*", lambda route: (page.wait_for_timeout(400), route.continue_()))
+    page.keyboard.press("Control+s")
+    field.press_sequentially(" gölgesi normaldir.", delay=30)
+    revised(page, working(room).revision)
+    saved(page)
+    assert field.input_value() == "Kalp gölgesi normaldir."
+    assert "Kalp gölgesi normaldir." in texts(room)
+    page.unroute_all()
+
+
+def test_an_objection_is_decided_and_the_sentence_kept_or_taken_out(page, room):
+    count = len(texts(room))
+    fields(page, "findings").first.fill("Sol pnömotoraks vardır.")
+    page.keyboard.press("Control+s")
+    page.get_by_role("button", name="Cümle kalsın").first.click()
+    expect(page.locator(".objection.decided")).to_have_count(1)
+    assert working(room).draft.open_marks == 0
+    page.get_by_role("button", name="Yeniden aç").click()
+    page.get_by_role("button", name="Çıkar").first.click()
+    expect(page.locator("[data-line]")).to_have_count(count - 1)
+    assert "Sol pnömotoraks vardır." not in texts(room)
+
+
+def test_sentences_by_keyboard(page, room):
+    field = fields(page, "impression").first
+    field.fill("Birinci cümle. İkinci cümle.")
+    field.evaluate("(element) => element.setSelectionRange(14, 14)")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Alt+ArrowUp")
+    page.keyboard.press("Control+s")
+    saved(page)
+    impression = [item.text for item in working(room).draft.sentences if item.section == "impression"]
+    assert impression[:2] == ["İkinci cümle.", "Birinci cümle."]
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Control+s")
+    saved(page)
+    assert "İkinci cümle." not in texts(room)
+
+
+def test_a_session_that_ends_loses_no_word(page, room):
+    page.context.clear_cookies(name="tetkik")
+    revision = working(room).revision
+    field = fields(page, "impression").first
+    field.fill("Oturum kapandıktan sonra yazıldı.")
+    expect(page.locator("#toasts")).to_contain_text("başka bir sekmede oturum açın")
+    assert field.input_value() == "Oturum kapandıktan sonra yazıldı."
+    page.context.add_cookies([cookie_of(room)])
+    page.keyboard.press("Control+s")
+    revised(page, revision + 1)
+    assert "Oturum kapandıktan sonra yazıldı." in texts(room)
+
+
+def test_findings_are_judged(page, room):
+    label = page.locator(".finding.positive").first.get_attribute("data-finding")
+    page.locator(f'[data-finding="{label}"] [data-judge=rejected]').click()
+    expect(page.locator(f'[data-finding="{label}"]')).to_have_class(re.compile("rejected"))
+    page.locator('[data-finding="Hernia"] [data-judge=added]').evaluate("(button) => button.click()")
+    expect(page.locator(".finding.added")).to_have_attribute("data-finding", "Hernia")
+    assert {item.label: item.judgement for item in working(room).verdicts} == {
+        label: Judgement.REJECTED,
+        "Hernia": Judgement.ADDED,
+    }
+    page.locator(f'[data-finding="{label}"] [data-judge=rejected]').click()
+    expect(page.locator(f'[data-finding="{label}"]')).not_to_have_class(re.compile("rejected"))
+
+
+def test_two_who_write_at_once_both_keep_their_words(page, room, browser):
+    other = page_of(browser, room)
+    other.goto(f"{room.address}/read/{room.case_id}")
+    revision = working(room).revision
+    fields(other, "impression").first.fill("Onun cümlesi.")
+    revised(other, revision + 1)
+    fields(page, "impression").first.fill("Benim cümlem.")
+    dialog = page.locator("#conflict")
+    expect(dialog).to_be_visible()
+    expect(dialog.locator(".differs")).to_have_text(["Onun cümlesi.", "Benim cümlem."])
+    assert "Onun cümlesi." in texts(room)
+    dialog.get_by_role("button", name="Yerine benimkini kaydet").click()
+    revised(page, revision + 2)
+    assert "Benim cümlem." in texts(room)
+    fields(other, "impression").first.fill("Yine onun cümlesi.")
+    other.locator("#conflict").get_by_role("button", name="Şu anki metni al").click()
+    expect(fields(other, "impression").first).to_have_value("Benim cümlem.")
+    assert "Yine onun cümlesi." not in texts(room)
+    other.context.close()
+
+
+def test_the_draft_in_the_other_language(page, room):
+    page.locator("[data-rewrite=en]").click()
+    expect(page.locator("[data-rewrite=en]")).to_have_attribute("aria-pressed", "true")
+    assert working(room).draft.language == "en"
+    fields(page, "impression").first.fill("Changed by hand.")
+    page.keyboard.press("Control+s")
+    revised(page, working(room).revision)
+    page.locator("[data-rewrite=tr]").click()
+    page.locator("#confirm").get_by_role("button", name="Vazgeç").click()
+    assert "Changed by hand." in texts(room)
+
+
+def test_the_draft_is_accepted_or_rejected_as_a_whole(page, room):
+    positive = page.locator(".finding.positive").count()
+    page.get_by_label("Diğer").click()
+    page.locator("[data-accept-all]").click()
+    expect(page.locator(".finding.accepted")).to_have_count(positive)
+    page.get_by_label("Diğer").click()
+    page.locator("[data-empty]").click()
+    page.locator("#confirm").get_by_role("button", name="Devam").click()
+    expect(page.locator("[data-line]")).to_have_count(0)
+    expect(page.locator("[data-sign]")).to_have_attribute("aria-disabled", "true")
+    page.locator('[data-add="findings"]').click()
+    page.keyboard.type("Akciğerler normal görünümdedir.")
+    page.keyboard.press("Control+s")
+    saved(page)
+    assert texts(room) == ["Akciğerler normal görünümdedir."]
+
+
+def test_the_report_is_signed_with_the_password(page, room):
+    fields(page, "findings").first.fill("Sol pnömotoraks vardır.")
+    page.keyboard.press("Control+s")
+    expect(page.locator("[data-sign]")).to_have_attribute("aria-disabled", "true")
+    page.locator("[data-sign]").dispatch_event("click")
+    expect(page.locator("#toasts")).to_contain_text("Karar bekleyen 1 itiraz")
+    assert page.locator("#sign").is_hidden()
+    page.get_by_role("button", name="Cümle kalsın").first.click()
+    expect(page.locator("[data-sign]")).not_to_have_attribute("aria-disabled", "true")
+    page.locator("[data-sign]").click()
+    dialog = page.locator("#sign")
+    expect(dialog).to_contain_text("Sol pnömotoraks vardır.")
+    page.fill("#sign-password", "yanlış parola")
+    page.keyboard.press("Enter")
+    expect(dialog.locator("[data-refused]")).to_contain_text("Parola doğru değil")
+    page.fill("#sign-password", PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.locator(".as-signed")).to_contain_text("Sol pnömotoraks vardır.")
+    with room.house.records.read() as tx:
+        report_id = drafts.report_of_image(tx, room.image_id)
+        signed = versions.version_of(tx, report_id or "", pictures=False)
+        assert cases.case_of(tx, room.case_id, audit=False).state is CaseState.SIGNED
+    assert signed.method is Method.PASSWORD and signed.info.corrected
+
+
+def test_the_report_is_signed_with_a_passkey(browser, room):
+    named = replace(
+        room, address=room.address.replace("127.0.0.1", "localhost")
+    )  # a passkey belongs to a name
+    page = page_of(browser, named)
+    session = page.context.new_cdp_session(page)
+    session.send("WebAuthn.enable")
+    session.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
+    page.goto(f"{named.address}/account")
+    page.click("[data-dialog=add-passkey]")
+    page.fill("#passkey-name", "Masa 3")
+    page.fill("#passkey-password", PASSWORD)
+    page.click("#add-passkey [type=submit]")
+    page.get_by_text("Masa 3").wait_for()
+    page.goto(f"{named.address}/read/{room.case_id}")
+    page.locator("[data-sign]").click()
+    page.locator("[data-passkey-sign]").click()
+    expect(page.locator(".as-signed")).to_be_visible()
+    with room.house.records.read() as tx:
+        signed = versions.version_of(tx, drafts.report_of_image(tx, room.image_id) or "", pictures=False)
+    assert signed.method is Method.PASSKEY and not signed.info.corrected
+    page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "scheme"), [(1440, 900, "light"), (768, 1024, "dark"), (390, 844, "light")]
+)
+def test_axe_finds_nothing_and_nothing_hangs_over(browser, house, width, height, scheme):
+    page = page_of(browser, house, color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(f"{house.address}/read/{house.case_id}")
+    seen(page)
+    page.evaluate(AXE.read_text("utf-8"))
+    for tab in ("tab-findings", "tab-draft") if width < 1340 else ("",):
+        if tab:
+            page.locator(f"#{tab}").click()
+        found = page.evaluate("axe.run()")["violations"]
+        assert [(item["id"], [node["html"] for node in item["nodes"]]) for item in found] == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+    page.context.close()
+
+
+def test_the_page_is_light_before_the_viewer(browser, house):
+    page = page_of(browser, house)
+    network = page.context.new_cdp_session(page)
+    network.send("Network.enable")
+    names: dict[str, str] = {}
+    sizes: dict[str, float] = {}
+    network.on(
+        "Network.responseReceived", lambda event: names.update({event["requestId"]: event["response"]["url"]})
+    )
+    network.on(
+        "Network.loadingFinished",
+        lambda event: sizes.update({event["requestId"]: event["encodedDataLength"]}),
+    )
+    page.goto(f"{house.address}/read/{house.case_id}")
+    seen(page)
+    late = "/viewer/|/cornerstone/|/images/"
+    before = {
+        names[one]: size for one, size in sizes.items() if one in names and not re.search(late, names[one])
+    }
+    assert len(before) > 10
+    assert sum(before.values()) < BEFORE_THE_VIEWER, before
+    page.context.close()

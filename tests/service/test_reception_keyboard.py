@@ -1,0 +1,108 @@
+"""The desk in a real browser, with the keyboard alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.records.kit import made_case
+from tests.service.browser import Watch, axe, chromium, opened, overflow, serving, signed_in
+from tests.service.kit import made_house
+from tetkik.language import Language
+from tetkik.records.cases import cases
+from tetkik.records.cases.patients import Person
+from tetkik.values import Role
+
+TEXT = "Göğsümde baskı var, <script>document.title='x'</script> sol koluma vuruyor"
+
+
+@pytest.fixture
+def house(tmp_path):
+    made = made_house(tmp_path, language=Language.TR)
+    yield made
+    made.records.close()
+
+
+def test_a_visit_from_the_first_key_to_the_slip(house):
+    watch = Watch()
+    with serving(house) as address, chromium() as browser, opened(browser, address) as window:
+        actor = signed_in(window, house, Role.RECEPTION)
+        made_case(house.records, actor, Person("İsmail IŞIK", number="H-1"))
+        page = window.new_page()
+        watch.over(page)
+        page.goto("/reception")
+        area = page.locator("#complaint")
+        assert area.evaluate("one => one === document.activeElement")
+
+        # An unsure answer asks; a chip adds a sentence, and Ctrl+Z takes it back.
+        page.keyboard.type("Ağrım var")
+        page.locator("[data-deny]").wait_for()
+        page.locator("[data-add]").first.focus()
+        page.keyboard.press("Enter")
+        assert area.input_value().startswith("Ağrım var. ") and area.input_value().endswith(".")
+        page.keyboard.press("Control+z")
+        assert area.input_value() == "Ağrım var"
+
+        # As one types the answer comes, and the words under the field stay those in it.
+        page.keyboard.press("Control+a")
+        page.keyboard.type(TEXT)
+        page.locator("#answer .banner.kirmizi").wait_for()
+        page.wait_for_function(
+            "text => mirror.textContent === text && mirror.querySelector('mark')",
+            arg=TEXT,
+        )
+        assert page.locator("#spoken").inner_text().startswith("Kırmızı: hemen. Kardiyoloji, %")
+        assert page.title() != "x" and page.locator("#mirror script").count() == 0
+        page.keyboard.type(" ve terliyorum")
+        assert page.locator("#mirror").text_content() == area.input_value()
+        assert axe(page) == [] and overflow(page) == 0
+
+        # F2 accepts the first department and goes on to the patient.
+        page.locator("[data-department='Kardiyoloji'][data-first]").wait_for()
+        page.keyboard.press("F2")
+        assert page.locator("#department").input_value() == "Kardiyoloji"
+        page.keyboard.type("ismail isik")
+        page.locator(".match").wait_for()
+        page.keyboard.press("Enter")
+        page.keyboard.press("Enter")
+        assert page.locator("#chosen b").text_content() == "İsmail IŞIK"
+        page.keyboard.type("Kalp büyük mü?")
+        page.keyboard.press("F9")
+
+        page.wait_for_url("**/cases/*")
+        case_id = page.url.split("/cases/")[1].split("?")[0]
+        assert page.locator("mark.kirmizi").count() and page.title() != "x"
+        assert axe(page) == []
+        page.keyboard.press("Enter")  # the slip's button has the focus
+        page.wait_for_url("**/slip")
+        assert page.locator(".slip").inner_text().count("Kardiyoloji") == 1
+        assert axe(page) == []
+    assert watch.complaints == []
+    with house.records.read() as tx:
+        case = cases.case_of(tx, case_id, audit=False)
+    assert (case.department, case.person.number, case.question) == ("Kardiyoloji", "H-1", "Kalp büyük mü?")
+    assert case.complaint is not None
+    assert case.complaint.result.text == TEXT + " ve terliyorum"
+
+
+def test_a_new_patient_field_by_field(house):
+    with serving(house) as address, chromium() as browser, opened(browser, address) as window:
+        signed_in(window, house, Role.RECEPTION)
+        page = window.new_page()
+        page.goto("/reception")
+        page.keyboard.press("F8")
+        page.keyboard.press("Enter")  # nobody looked for: on to the fields of a new patient
+        # Enter goes on and opens nothing; a mistyped number is told at once.
+        for words in ("Ece Öz", "10000000147"):
+            page.keyboard.type(words)
+            page.keyboard.press("Enter")
+        assert page.locator("#tckn-error").is_visible()
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.type("10000000146")
+        page.keyboard.press("Enter")
+        assert page.locator("#tckn-error").count() == 0
+        page.keyboard.press("Enter")
+        page.keyboard.type("1.2.1990")
+        assert page.url.endswith("/reception")
+        page.keyboard.press("Control+Enter")
+        page.wait_for_url("**/cases/*")
+        assert page.locator(".facts").inner_text().count("01.02.1990") == 1

@@ -1,0 +1,29 @@
+"""A browser that has shown a patient keeps nothing of them."""
+
+from __future__ import annotations
+
+from tests.service.browser import chromium, opened, serving, signed_in
+from tests.service.kit import made_house
+from tests.service.rounds import Rounds
+
+KEPT = """() => ({
+  local: Object.entries(localStorage), session: Object.entries(sessionStorage), cookies: document.cookie
+})"""
+
+
+def test_the_browser_keeps_nothing_of_a_patient(tmp_path):
+    rounds = Rounds(made_house(tmp_path))
+    with serving(rounds.house) as address, chromium() as browser, opened(browser, address) as context:
+        signed_in(context, rounds.house, actor=rounds.radiologist)
+        page = context.new_page()
+        for path in ("/worklist", f"/read/{rounds.to_read}", f"/reports/{rounds.report}"):
+            page.goto(path)
+            kept = page.evaluate(KEPT)
+            assert {name for name, _ in kept["local"]} <= {"tetkik-active", "tetkik-keys"}
+            assert all(value.isdigit() or value in ("on", "off") for _, value in kept["local"])
+            # htmx notes where it is, and no page is kept there.
+            assert {name for name, _ in kept["session"]} <= {"htmx-current-path-for-history"}
+            assert all(value.split("?")[0] == path for _, value in kept["session"])
+            assert kept["cookies"] == ""  # every cookie is kept from scripts
+        assert page.evaluate("async () => (await caches.keys()).length") == 0
+        assert page.evaluate("async () => (await indexedDB.databases()).length") == 0

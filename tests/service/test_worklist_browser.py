@@ -1,0 +1,119 @@
+"""The worklist in a browser: by keyboard alone, and live without losing the row that one looks at."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.records.kit import made_case, made_user
+from tests.service.browser import Watch, axe, chromium, opened, overflow, serving, signed_in
+from tests.service.kit import made_house
+from tetkik.records.cases import cases
+from tetkik.records.cases.patients import Person
+from tetkik.records.schema import Case
+from tetkik.records.worklist import claims
+from tetkik.values import CaseState, Priority, Role
+
+
+def put(house, name, *, priority=Priority.ROUTINE):
+    desk = made_user(house.records, Role.RECEPTION)
+    case_id = made_case(house.records, desk, Person(name), department="Dahiliye", priority=priority)
+    with house.records.write(desk) as tx:
+        cases.set_state(tx, case_id, CaseState.TO_READ)
+    return case_id
+
+
+@pytest.fixture
+def house(tmp_path):
+    return made_house(tmp_path)
+
+
+def test_by_keyboard_and_live(house):
+    every = [put(house, f"Hasta {n:02}") for n in range(30)]
+    with serving(house) as address, chromium() as browser, opened(browser, address, language="en") as context:
+        signed_in(context, house, Role.RADIOLOGIST)
+        page, watch = context.new_page(), Watch()
+        watch.over(page)
+        page.goto("/worklist")
+        current = page.locator("tr.case.current")
+        page.keyboard.press("j")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("j")
+        page.keyboard.press("k")
+        assert current.get_attribute("data-case") == every[1]
+        assert page.evaluate("document.activeElement.id") == f"open-{every[1]}"
+        # Claim and release, with what others see.
+        page.keyboard.press("c")
+        page.locator(f'tr[data-case="{every[1]}"] .mine').wait_for()
+        with house.records.read() as tx:
+            assert claims.reader_of(tx, every[1]) is not None
+        assert page.evaluate("document.activeElement.id") == f"open-{every[1]}"
+        page.keyboard.press("r")
+        page.locator(f'tr[data-case="{every[1]}"] [data-claim="claim"]').wait_for()
+        # Far down, something critical comes in on top: the row stays where it is on the screen.
+        for _ in range(24):
+            page.keyboard.press("j")
+        row = page.locator(f'tr[data-case="{every[25]}"]')
+        before = row.bounding_box()
+        critical = put(house, "Çok Acil", priority=Priority.CRITICAL)
+        page.locator(f'tr[data-case="{critical}"]').wait_for(state="attached")
+        with house.records.read() as tx:
+            number = tx.session.get_one(Case, critical).number
+        page.locator("#news", has_text=number).wait_for(state="attached")
+        after = row.bounding_box()
+        assert before is not None and after is not None and abs(before["y"] - after["y"]) < 2
+        assert current.get_attribute("data-case") == every[25]
+        assert page.evaluate("document.activeElement.id") == f"open-{every[25]}"
+        assert page.locator("tr.case").first.get_attribute("data-case") == critical
+        assert "Acil" not in (page.locator("#news").text_content() or "")
+        # Taking over asks first.
+        other = made_user(house.records, Role.RADIOLOGIST, name="Dr. Barış")
+        with house.records.write(other) as tx:
+            claims.claim(tx, every[25])
+        page.locator(f'tr[data-case="{every[25]}"] [data-claim="take"]').wait_for()
+        page.keyboard.press("c")
+        question = page.locator("#confirm[open]")
+        assert "Dr. Barış" in (question.text_content() or "")
+        question.locator("[data-yes]").click()
+        page.locator(f'tr[data-case="{every[25]}"] .mine').wait_for()
+        # Search, and back.
+        page.keyboard.press("/")
+        assert page.evaluate("document.activeElement.id") == "words"
+        page.keyboard.type("hasta 07")
+        page.keyboard.press("Enter")
+        page.locator("#found-title").wait_for()
+        assert page.evaluate("document.activeElement.id") == f"open-{every[7]}"
+        assert "hasta" not in page.url.lower()
+        assert watch.complaints == []
+
+
+def test_pages_of_one_browser_share_a_stream(house):
+    with serving(house) as address, chromium() as browser, opened(browser, address) as context:
+        signed_in(context, house, Role.RADIOLOGIST)
+        streams: list[str] = []
+        context.on("request", lambda request: streams.append(request.url))
+        first, second = context.new_page(), context.new_page()
+        for page in (first, second):
+            page.goto("/worklist")
+        both = put(house, "Hasta BİR")
+        for page in (first, second):
+            page.locator(f'tr[data-case="{both}"]').wait_for()
+        assert len([url for url in streams if "/events?after" in url]) == 1
+        first.close()
+        later = put(house, "Hasta İKİ")
+        second.locator(f'tr[data-case="{later}"]').wait_for()
+        assert len([url for url in streams if "/events?after" in url]) == 2
+
+
+def test_it_fits_every_screen(house):
+    for n, priority in enumerate(Priority):
+        put(house, f"Gülçin ŞAHİN {n}", priority=priority)
+    with serving(house) as address, chromium() as browser:
+        actor = made_user(house.records, Role.RADIOLOGIST)
+        with opened(browser, address) as context:
+            signed_in(context, house, actor=actor)
+            page = context.new_page()
+            for width, height in ((1440, 900), (768, 1024), (390, 844)):
+                page.set_viewport_size({"width": width, "height": height})
+                page.goto("/worklist")
+                assert overflow(page) == 0
+                assert axe(page) == []
