@@ -4,6 +4,9 @@
 #   make test         every check: style, types, imports between rooms, tests
 #   make lint         the checks without the tests
 #   make docs         the reference pages, from the code
+#   make day          the reading room's whole day in a browser, from the wheel in an empty environment
+#   make sbom         what an installation is made of, as CycloneDX: sbom.cdx.json
+#   make viewer web   the assets of others that browsers get, fetched and built again (needs npm)
 #   make benchmarks   speed of the networks; the others too with their data:
 #                       DATA=complaints.csv URGENCY=urgency.csv      triage
 #                       FILMS=DIR                                    labels from reports, heatmaps; DIR has
@@ -35,7 +38,7 @@ MODEL := build/findings-mobilenet-cxr
 BUILT_FROM := pyproject.toml $(wildcard src/tetkik/triage/linear/*.c)
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: demo test lint docs benchmarks clean
+.PHONY: demo test lint docs day sbom viewer web benchmarks clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.light
@@ -53,6 +56,18 @@ lint: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py
 
+day: $(VENV)/.dev
+	$(BIN)/python tests/service/installed.py
+
+sbom: $(VENV)/.dev
+	$(BIN)/python docs/sbom.py --python $(BIN)/python --out sbom.cdx.json
+
+viewer:
+	cd viewer && npm ci --ignore-scripts && npm run build
+
+web:
+	cd web && npm ci --ignore-scripts && npm run build
+
 benchmarks: $(VENV)/.dev
 	$(BIN)/python benchmarks/triage_int8.py
 	$(BIN)/python benchmarks/imaging_decode.py
@@ -64,6 +79,10 @@ benchmarks: $(VENV)/.dev
 	$(BIN)/python benchmarks/report_composer.py
 	$(BIN)/python benchmarks/report_retrieval.py
 	$(BIN)/python benchmarks/documents.py
+	$(BIN)/python benchmarks/reception_triage.py
+	$(BIN)/python benchmarks/service_upload.py
+	$(BIN)/python benchmarks/service_chaos.py
+	$(BIN)/python benchmarks/worklist.py
 ifneq ($(DATA),)
 	$(BIN)/python benchmarks/triage.py --data "$(DATA)"
 	$(BIN)/python benchmarks/triage_speed.py --data "$(DATA)"

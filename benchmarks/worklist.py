@@ -1,0 +1,158 @@
+"""How much longer the worklist takes with 100,000 cases than with 1,000: p50 and p95 of the server's time.
+
+    python benchmarks/worklist.py [--cases 1000 100000] [--repeat 200] [--database sqlite postgresql]
+
+Made houses (`worklist_house.py`: sealed identities and words, runs with scores, two cases in five open) are
+asked for whole pages through the application: session, permissions, queries, opening of names, template,
+audit entry. The two houses take turns, so that a busy machine is busy for both. Asked for: p95 within 1.5
+times. PostgreSQL is the server of the tests, which does not wait for the disk; SQLite does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+from fastapi.testclient import TestClient
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from tests.records.kit import made_records
+from tests.records.postgres import Cluster
+from tests.service.kit import made_house, opened_session
+from tetkik.service.app import create_app
+from worklist_house import fill
+
+PAGES = {
+    "first page": "/worklist",
+    "later page": "/worklist?cursor={cursor}",
+    "live refresh": "/worklist/rows",
+    "signed": "/worklist?state=signed",
+    "of two days": "/worklist?since={since}&until={until}",
+    "nobody is reading": "/worklist?scope=unclaimed",
+    "being read": "/worklist?scope=claimed",
+    "by modality": "/worklist/rows?modality=CR&shown=50",
+    "by department": "/worklist/rows?department=Kardiyoloji&shown=10",
+    "by finding": "/worklist/rows?finding=Effusion&shown=10",
+    "finding and modality": "/worklist/rows?finding=Effusion&modality=DX&shown=5",
+    "modality and department": "/worklist/rows?modality=DX&department=Kardiyoloji&shown=10",
+}
+"""As many rows from either house: a filter that leaves the small one little is asked for that little."""
+ASKED = 1.5
+
+
+@dataclass
+class Served:
+    """A house that answers.
+
+    Attributes:
+        client: signed in as a radiologist.
+        close: ends it.
+        addresses: of `PAGES`, with their cursor and days filled in.
+        milliseconds: by page.
+    """
+
+    client: TestClient
+    close: Callable[[], None]
+    addresses: dict[str, str] = field(default_factory=dict)
+    milliseconds: dict[str, list[float]] = field(default_factory=dict)
+
+
+def serve(cases: int, url: str | None) -> Served:
+    """A made house of so many cases, behind the application."""
+    folder = Path(tempfile.mkdtemp(prefix="tetkik-"))
+    records = made_records(folder, url)
+    begin = time.perf_counter()
+    actor = fill(records, cases)
+    print(f"  {cases:,} cases made in {time.perf_counter() - begin:.0f} s", file=sys.stderr)
+    house = made_house(folder, records, requests_per_minute=100_000)
+    client = TestClient(create_app(house, work=False))
+    client.cookies.set("tetkik", opened_session(house, actor)[0])
+
+    def close() -> None:
+        client.close()
+        records.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    served = Served(client, close)
+    page = client.get("/api/v1/worklist").json()
+    for _ in range(2):
+        page = client.get("/api/v1/worklist", params={"cursor": page["next"]}).json()
+    today = datetime.now().astimezone().date()
+    filled = {"since": today - timedelta(days=1), "until": today, "cursor": page["next"]}
+    served.addresses = {name: address.format_map(filled) for name, address in PAGES.items()}
+    return served
+
+
+def ask(served: Served, page: str) -> None:
+    """Ask for one page, and count its time."""
+    begin = time.perf_counter()
+    answer = served.client.get(served.addresses[page])
+    took = (time.perf_counter() - begin) * 1000
+    assert answer.status_code == 200, answer.text[:300]
+    served.milliseconds.setdefault(page, []).append(took)
+
+
+def p95(values: list[float]) -> float:
+    """One in twenty is slower."""
+    return statistics.quantiles(values, n=20, method="inclusive")[-1]
+
+
+def measure(database: str, sizes: list[int], repeat: int) -> None:
+    """Print the table of one database."""
+    cluster = Cluster() if database == "postgresql" else None
+    houses = [serve(size, cluster.fresh() if cluster else None) for size in sizes]
+    try:
+        for turn in range(repeat + 5):
+            for page in PAGES:
+                for served in houses:
+                    ask(served, page)
+            if turn == 4:  # what is loaded and compiled once
+                for served in houses:
+                    served.milliseconds.clear()
+        small, large = houses
+        print(f"\n{database}, n = {repeat} a page and house, milliseconds\n")
+        print(f"| page | p50 of {sizes[0]:,} | p50 of {sizes[1]:,} | p95 of {sizes[0]:,} | ", end="")
+        print(f"p95 of {sizes[1]:,} | p95 against | \n| --- | --- | --- | --- | --- | --- |")
+        for page in PAGES:
+            one, other = small.milliseconds[page], large.milliseconds[page]
+            ratio = p95(other) / p95(one)
+            missed = ", **missed**" if ratio > ASKED else ""
+            print(
+                f"| {page} | {statistics.median(one):.1f} | {statistics.median(other):.1f} | {p95(one):.1f} "
+                f"| {p95(other):.1f} | {ratio:.2f}{missed} |"
+            )
+    finally:
+        for served in houses:
+            served.close()
+        if cluster is not None:
+            cluster.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--cases", type=int, nargs=2, default=[1_000, 100_000])
+    parser.add_argument("--repeat", type=int, default=200)
+    parser.add_argument(
+        "--database", nargs="+", choices=("sqlite", "postgresql"), default=["sqlite", "postgresql"]
+    )
+    options = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    for database in options.database:
+        measure(database, options.cases, options.repeat)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,315 @@
+"""A made house with many cases, as real as its pages need it: sealed identities and words, runs with scores.
+
+Nobody in it exists. The shares are those of a house that has fallen far behind: two cases in five still wait,
+so that an order or a filter that walks over rows shows.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from sqlalchemy import insert, text
+
+from tetkik.records.cases.patients import Person
+from tetkik.records.database import Records
+from tetkik.records.ids import new_id
+from tetkik.records.schema import (
+    Case,
+    CaseMark,
+    Claim,
+    Complaint,
+    Image,
+    Job,
+    Patient,
+    PatientIndex,
+    Report,
+    Run,
+    Score,
+    Study,
+    User,
+)
+from tetkik.records.vault import Vault, seal
+from tetkik.records.worklist.marks import marks_of
+from tetkik.turkish import fold
+from tetkik.values import (
+    DEPARTMENTS,
+    NIH_LABELS,
+    Actor,
+    Capability,
+    CaseState,
+    JobState,
+    Method,
+    Priority,
+    ReportState,
+    Role,
+    RunState,
+    Sex,
+    UrgencyLevel,
+    permissions_of,
+)
+
+_FIRST = (
+    "Ayşe",
+    "Fatma",
+    "Elif",
+    "Zeynep",
+    "Gülçin",
+    "Emine",
+    "Hatice",
+    "Ali",
+    "Mehmet",
+    "Mustafa",
+    "Ahmet",
+    "İbrahim",
+    "Çağrı",
+    "Ömer",
+)
+_LAST = (
+    "YILMAZ",
+    "KAYA",
+    "DEMİR",
+    "ŞAHİN",
+    "ÇELİK",
+    "YILDIZ",
+    "AYDIN",
+    "ÖZTÜRK",
+    "ARSLAN",
+    "DOĞAN",
+    "KILIÇ",
+    "ASLAN",
+    "ÇETİN",
+)
+_WORDS = (
+    "Üç gündür öksürüyorum, ateşim 38,5 ve nefes alırken sağ yanım batıyor, merdiven çıkarken tıkanıyorum.",
+    "Göğsümde sabahtan beri baskı var, sol koluma vuruyor.",
+    "İki haftadır geçmeyen kuru öksürük ve gece terlemesi.",
+)
+_STATES = {
+    CaseState.SIGNED: 54,
+    CaseState.CLOSED: 6,
+    CaseState.TO_READ: 30,
+    CaseState.WAITING: 8,
+    CaseState.PROCESSING: 2,
+}
+_PRIORITIES = {Priority.CRITICAL: 6, Priority.URGENT: 24, Priority.ROUTINE: 70}
+_URGENCY = {
+    Priority.CRITICAL: UrgencyLevel.KIRMIZI,
+    Priority.URGENT: UrgencyLevel.SARI,
+    Priority.ROUTINE: UrgencyLevel.YESIL,
+}
+_MODALITIES = {"DX": 80, "CR": 16, "MR": 4}
+_POSITIVE = 0.04
+_CHUNK = 1000
+_CLAIMED = 40
+
+
+def fill(records: Records, cases: int, seed: int = 1) -> Actor:
+    """Fill a house; gives a radiologist of it.
+
+    Args:
+        records: an empty house.
+        cases: how many.
+        seed: the same makes the same house, but for its ids and keys.
+    """
+    chance = random.Random(seed)
+    actor = _person(records, "Uzm. Dr. Deniz AKIN")
+    other = _person(records, "Uzm. Dr. Barış TUNA")
+    waiting: list[str] = []
+    for begin in range(0, cases, _CHUNK):
+        rows: dict[Any, list[dict[str, Any]]] = {}
+        for number in range(begin, min(begin + _CHUNK, cases)):
+            for table, row in _case(records.vault, chance, number, cases):
+                rows.setdefault(table, []).append(row)
+        with records.write(actor) as tx:
+            for table in (
+                Patient,
+                PatientIndex,
+                Case,
+                CaseMark,
+                Complaint,
+                Study,
+                Image,
+                Run,
+                Score,
+                Job,
+                Report,
+            ):
+                if rows.get(table):
+                    tx.session.execute(insert(table), rows[table])
+        waiting += [row["id"] for row in rows[Case] if row["state"] is CaseState.TO_READ]
+    with records.write(actor) as tx:
+        now = datetime.now(UTC)
+        read = chance.sample(waiting, min(_CLAIMED, len(waiting)))
+        claims = [
+            {"case_id": case, "user_id": (actor, other)[place % 2].user_id, "since": now}
+            | {"expires_at": now + timedelta(days=1)}
+            for place, case in enumerate(read)
+        ]
+        tx.session.execute(insert(Claim), claims)
+    with records.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("VACUUM ANALYZE"))
+    return actor
+
+
+def _person(records: Records, name: str) -> Actor:
+    user_id, roles = new_id(), frozenset({Role.RADIOLOGIST})
+    with records.write(Actor(None, "tetkik")) as tx:
+        tx.session.add(
+            User(id=user_id, login=f"u{user_id}", name=name, roles="radiologist", created_at=tx.now)
+        )
+    return Actor(user_id, name, roles, permissions_of(roles), method=Method.PASSWORD)
+
+
+def _one(chance: random.Random, shares: dict[Any, int]) -> Any:
+    return chance.choices(tuple(shares), tuple(shares.values()))[0]
+
+
+def _case(
+    vault: Vault, chance: random.Random, number: int, cases: int
+) -> Iterator[tuple[Any, dict[str, Any]]]:
+    patient, case, complaint = new_id(), new_id(), new_id()
+    state, priority = _one(chance, _STATES), _one(chance, _PRIORITIES)
+    department = chance.choice(DEPARTMENTS)
+    # As many days as it takes at one pace, so that a day holds as many cases in a small house as in a large.
+    since = datetime.now(UTC) - timedelta(minutes=2 * (cases - number))
+    wrapped = vault.new_key(patient)
+    key = vault.key(patient, wrapped)
+    person = _who(chance, number)
+    identity: dict[str, Any] = {"name": person.name, "tckn": person.tckn, "number": person.number}
+    identity |= {"birth_date": person.birth_date, "sex": person.sex}
+    packed = _json(identity)
+    yield (
+        Patient,
+        {
+            "id": patient,
+            "key": wrapped,
+            "identity": seal(key, packed, f"patients.identity:{patient}"),
+            "created_at": since,
+        },
+    )
+    for kind, word in _found_by(person):
+        yield PatientIndex, {"patient_id": patient, "kind": kind, "digest": _digest(vault, kind, word)}
+    yield (
+        Case,
+        {
+            "id": case,
+            "number": f"2026-{number + 1:06}",
+            "patient_id": patient,
+            "state": state,
+            "priority": priority,
+            "urgency": _URGENCY[priority],
+            "department": department,
+            "restricted": chance.random() < 0.01,
+            "waiting_since": since,
+            "created_at": since,
+            "updated_at": since,
+        },
+    )
+    words = chance.choice(_WORDS).encode()
+    yield (
+        Complaint,
+        {
+            "id": complaint,
+            "case_id": case,
+            "patient_id": patient,
+            "text": seal(key, words, f"complaints.text:{complaint}"),
+            "bundle": "triage-linear-tr 1",
+            "bundle_sha256": "0" * 64,
+            "urgency": _URGENCY[priority],
+            "abstained": False,
+            "created_at": since,
+        },
+    )
+    if state is not CaseState.WAITING:
+        yield from _image(chance, patient, case, department, state, priority, since)
+
+
+def _image(
+    chance: random.Random,
+    patient: str,
+    case: str,
+    department: str,
+    state: CaseState,
+    priority: Priority,
+    since: datetime,
+) -> Iterator[tuple[Any, dict[str, Any]]]:
+    study, image, run = new_id(), new_id(), new_id()
+    modality = _one(chance, _MODALITIES)
+    place = {"case_id": case, "state": state, "priority": priority, "waiting_since": since}
+    whose = {"case_id": case, "patient_id": patient}
+    yield Study, {"id": study, "modality": modality, "created_at": since} | whose
+    yield (
+        Image,
+        {"id": image, "study_id": study, "file": image, "size": 1, "file_format": "dicom", "rows": 1}
+        | {"columns": 1, "created_at": since}
+        | whose,
+    )
+    job = JobState.RUNNING if state is CaseState.PROCESSING else JobState.DONE
+    yield (
+        Job,
+        {
+            "id": new_id(),
+            "kind": "read_image",
+            "case_id": case,
+            "image_id": image,
+            "state": job,
+            "attempts": 1,
+        }
+        | {"priority": priority, "created_at": since},
+    )
+    labels = [label for label in NIH_LABELS if chance.random() < _POSITIVE]
+    if state is CaseState.PROCESSING:
+        labels = []
+    for mark in sorted(marks_of(labels, [modality], department)):
+        yield CaseMark, place | {"mark": mark}
+    if state is CaseState.PROCESSING:
+        return
+    yield (
+        Run,
+        {"id": run, "image_id": image, "capability": Capability.FINDINGS, "bundle": "findings 1"}
+        | {"bundle_sha256": "0" * 64, "state": RunState.DONE, "flaws": "", "started_at": since}
+        | {"finished_at": since + timedelta(seconds=1)}
+        | whose,
+    )
+    for label in NIH_LABELS:
+        positive = label in labels
+        probability = chance.uniform(0.5, 0.99) if positive else chance.uniform(0, 0.5)
+        yield (
+            Score,
+            {"run_id": run, "label": label, "score": probability, "probability": probability}
+            | {"threshold": 0.5, "positive": positive},
+        )
+    yield (
+        Report,
+        {"id": new_id(), "image_id": image, "run_id": run, "state": ReportState.DRAFT, "language": "tr"}
+        | {"writer": "composer", "revision": 1, "version": int(state is CaseState.SIGNED)}
+        | {"created_at": since, "updated_at": since}
+        | whose,
+    )
+
+
+def _who(chance: random.Random, number: int) -> Person:
+    name = f"{chance.choice(_FIRST)} {chance.choice(_LAST)}"
+    born = f"{chance.randint(1930, 2020)}{chance.randint(1, 12):02}{chance.randint(1, 28):02}"
+    return Person(name, "", f"H-{number:07}", born, chance.choice((Sex.FEMALE, Sex.MALE)))
+
+
+def _found_by(person: Person) -> list[tuple[str, str]]:
+    words = fold(person.name).split()
+    beginnings = {("name", word[:end]) for word in words for end in range(3, len(word) + 1)}
+    return [("number", person.number), *sorted(beginnings)]
+
+
+@cache
+def _digest(vault: Vault, kind: str, word: str) -> bytes:
+    return vault.digest(kind, word)
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode()
