@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tetkik.findings.thresholds import Decisions, Rule, choose_threshold
@@ -30,6 +30,7 @@ def worth(values: np.ndarray, positive: np.ndarray, threshold: float, rule: Rule
 
 @pytest.mark.parametrize("rule", list(Rule))
 @given(rows=ROWS)
+@example(rows=[(999_999, False), (1_000_000, True)])
 @settings(max_examples=60, deadline=None)
 def test_no_other_threshold_is_better(rule, rows):
     values, positive = arrays(rows)

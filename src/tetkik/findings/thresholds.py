@@ -116,7 +116,9 @@ def choose_threshold(
     distinct = values[order][last]
     middle = (distinct[best] + distinct[min(best + 1, len(distinct) - 1)]) / 2
     rounded = round(float(middle), DIGITS)
-    if rounded > distinct[best]:
-        # Two neighbours closer than the last decimal: downwards, so that the row stays called.
-        rounded = math.floor(float(distinct[best]) * 10**DIGITS) / 10**DIGITS
+    below = distinct[best + 1] if best + 1 < len(distinct) else -math.inf
+    if not below < rounded <= distinct[best]:
+        # Two neighbours as close as the last decimal: the row itself, downwards, so that it stays called.
+        rounded = round(float(distinct[best]), DIGITS)
+        rounded = rounded if rounded <= distinct[best] else round(rounded - 10**-DIGITS, DIGITS)
     return rounded
