@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tests.records.kit import made_case, made_records, made_user
 from tests.records.whole import OTHER, SCAN, made_whole
-from tetkik.errors import Conflict, InputError, NotFound
+from tetkik.errors import Conflict, Forbidden, InputError, NotFound
 from tetkik.records.cases import cases, patients
 from tetkik.records.database import Records
 from tetkik.records.images import images
@@ -167,6 +167,39 @@ def test_kept_for_the_law_is_found_by_no_daily_search(both_records):
             assert patients.find(tx, words) == ()
     with pytest.raises(Conflict, match="kept until"):
         erase(both_records, there.patient_id, Ground.REQUEST, years=20)
+
+
+def test_kept_for_the_law_is_open_to_no_desk_and_takes_nothing_new(both_records):
+    there = made_whole(both_records)
+    desk = made_user(both_records, Role.RECEPTION)
+    erase(both_records, there.patient_id, Ground.REQUEST, years=20)
+    for change in (
+        lambda tx: cases.case_of(tx, there.case_id),
+        lambda tx: cases.restrict(tx, there.case_id, False),
+        lambda tx: cases.change_person(tx, there.case_id, patients.Person("Gülçin ŞAHİN", "10000000146")),
+        lambda tx: cases.reopen(tx, there.case_id),
+    ):
+        with pytest.raises(Forbidden), both_records.write(desk) as tx:
+            change(tx)
+    with pytest.raises(NotFound), both_records.write(desk) as tx:
+        cases.open_case(tx, there.patient_id)
+    with both_records.read() as tx:
+        assert patients.find(tx, "10000000146") == ()
+
+
+def test_retention_of_another_case_leaves_what_the_law_keeps(both_records):
+    there = made_whole(both_records)
+    with both_records.write(there.reader) as tx:
+        late = cases.open_case(tx, there.patient_id)
+    erase(both_records, there.patient_id, Ground.REQUEST, years=20)
+    with both_records.write(there.reader) as tx:  # as after a restored backup, or by another program
+        case = tx.session.get_one(Case, late)
+        case.emptied_at, case.state, case.updated_at = None, CaseState.CLOSED, tx.now - timedelta(days=100)
+    assert apply(both_records, Terms(20, closed_days=90)).cases == 1
+    with both_records.read() as tx:
+        assert versions.version_of(tx, there.report_id).document.draft.sentences
+        assert tx.session.get_one(Patient, there.patient_id).key is not None
+    assert whole(both_records)
 
 
 def test_the_database_does_not_let_the_key_go_before_its_day(both_records):

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from tests.records.kit import made_case, made_user
 from tests.records.pictured import film, put, radiograph, result
 from tetkik.errors import Forbidden, NotFound, RecordsError
+from tetkik.imaging.read import read_image
 from tetkik.records.cases import cases
 from tetkik.records.cases.patients import Person
 from tetkik.records.images import images, pictures, runs
@@ -54,6 +55,18 @@ def test_nothing_of_the_patient_lies_in_the_clear(both_records, technician, case
         for kept in (row.tags, study.tags, stored):
             assert not any(word in kept for word in (b"SENTETIK", b"SAHIN", b"SYN0", b"SYNTHETIC"))
         assert radiograph(3).sha256 not in row.file
+
+
+def test_what_a_decoder_reads_by_its_path_has_no_name_that_outlives_the_process(
+    both_records, technician, case
+):
+    image = put(both_records, technician, case, 3).image
+    with both_records.read() as tx:
+        key = tx.key(image.patient_id)
+    with both_records.files.plain(key, image.file) as path:
+        assert path.read_bytes() == film(3) and read_image(path).rows == 256
+        assert path.is_symlink() and path.stat().st_nlink == 0, "memory, and no file of a folder"
+    assert not path.parent.exists()
 
 
 def test_the_same_file_twice_in_a_case_is_one_image(both_records, technician, case):

@@ -110,6 +110,15 @@ def test_the_first_start_makes_one_administrator(records):
             invites.accept(tx, link, GOOD, login="Fatma", name="Fatma Demir")
 
 
+def test_the_first_link_is_void_once_there_is_an_administrator(records):
+    with records.write(SYSTEM) as tx:
+        link = invites.first_start(tx) or ""
+    with records.write(SYSTEM) as tx:  # made on the command line meanwhile
+        users.create(tx, "ayse", Profile("Ayşe Yılmaz", frozenset({Role.ADMINISTRATOR})), password=GOOD)
+    with records.write(SYSTEM) as tx, pytest.raises(NotFound):
+        invites.accept(tx, link, GOOD, login="Fatma", name="Fatma Demir")
+
+
 def test_a_link_is_stored_as_a_digest_alone(records):
     with records.write(SYSTEM) as tx:
         link = invites.first_start(tx) or ""

@@ -8,11 +8,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
+from sqlalchemy import select
 
 from tests.documents.test_pdf import pages
 from tests.records.kit import made_case, made_user
 from tests.records.reports_kit import made_image, made_report
 from tests.service.kit import made_house, served, sign_in
+from tetkik.records.reports import drafts
+from tetkik.records.schema import AuditRow
 from tetkik.settings import settings
 from tetkik.values import Role
 
@@ -96,6 +99,19 @@ def test_who_saves_second_gets_the_text_as_it_is_now(client, house):
     assert (problem["revision"], problem["saved_by"], late.headers["etag"]) == (2, "Uzm. radiologist", '"2"')
     assert [item["text"] for item in problem["current"]["sentences"]] == ["Kalp büyük."]
     assert "nothing was overwritten" in problem["detail"]
+
+
+def test_who_is_shown_a_draft_by_a_conflict_has_opened_it(client, house):
+    made = made_report(house.records)
+    with house.records.read() as tx:
+        words = drafts.draft_of(tx, made.id).draft.sentences[0].text
+    for path in ("/api/v1/drafts", f"/read/{made.case_id}"):
+        body = {"revision": 7, "sentences": []}
+        sent = client.put(f"{path}/{made.id}", json=body, headers={"If-Match": '"7"'})
+        assert sent.status_code in (409, 412) and words in sent.text
+    with house.records.read() as tx:
+        opened = select(AuditRow).where(AuditRow.action == "draft.opened", AuditRow.case_id == made.case_id)
+        assert len(tx.session.scalars(opened).all()) == 2
 
 
 @pytest.mark.parametrize("etag", ['"0"', "*", "nonsense", '"99999999999999"', '""', '"-1"', '"²"'])

@@ -12,8 +12,10 @@ from sqlalchemy import select
 
 from tests.records.whole import made_whole
 from tests.service.kit import made_house, served, sign_in
+from tetkik.errors import RecordsError
+from tetkik.records.keeping.erasure import Ground, erase
 from tetkik.records.keeping.retention import is_due
-from tetkik.records.schema import AuditRow, Patient, ReportVersion
+from tetkik.records.schema import AuditRow, Case, IdempotentRequest, Patient, ReportVersion
 from tetkik.records.trail.chain import Action
 from tetkik.service.upkeep import Upkeep
 from tetkik.values import Role
@@ -102,3 +104,37 @@ def test_the_service_applies_retention_by_itself(house):
         time.sleep(0.02)
     upkeep.stop()
     assert not is_due(house.records)
+
+
+def test_no_kept_answer_speaks_of_the_erased(client, house):
+    sign_in(client, house, Role.RECEPTION)
+    key = {"Idempotency-Key": "k-1"}
+    body = {"patient": {"name": "Ali Kaya"}, "question": "Kalp?"}
+    made = client.post("/api/v1/cases", json=body, headers=key).json()
+    stranger = client.post(
+        "/api/v1/cases", json={"patient": {"name": "Veli Demir"}}, headers={"Idempotency-Key": "k-2"}
+    ).json()
+    with house.records.read() as tx:
+        patient_id = tx.session.get_one(Case, made["id"]).patient_id
+        assert b"Veli" not in tx.session.scalars(select(IdempotentRequest.body)).all()[1]
+    copies = _answers(house)
+    erase(house.records, patient_id, Ground.REQUEST, years=20)
+    assert len(_answers(house)) == 1
+    assert client.post("/api/v1/cases", json=body, headers=key).json()["id"] != made["id"]
+    again = client.post(
+        "/api/v1/cases", json={"patient": {"name": "Veli Demir"}}, headers={"Idempotency-Key": "k-2"}
+    )
+    assert again.json() == stranger
+    # A copy of the row, as in a backup, is under the patient's key, which is gone.
+    for user, name, sealed in copies:
+        place = f"idempotent_requests.body:{user}:{name}"
+        with pytest.raises(RecordsError):
+            house.records.vault.open(sealed, place)
+
+
+def _answers(house):
+    with house.records.read() as tx:
+        rows = tx.session.execute(
+            select(IdempotentRequest.user_id, IdempotentRequest.key, IdempotentRequest.body)
+        )
+        return [tuple(row) for row in rows]

@@ -7,17 +7,19 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import select
 
 from tests.service.kit import served, sign_in
-from tests.service.reading_room import Room, made_room
+from tests.service.reading_room import Room, made_room, read_one
 from tetkik.errors import InputError
 from tetkik.language import Language, Sentence
 from tetkik.records.cases import cases
 from tetkik.records.images import images, jobs
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.reports import drafts, templates
+from tetkik.records.schema import AuditRow
 from tetkik.records.worklist import claims
-from tetkik.values import SYSTEM, Priority, Role
+from tetkik.values import SYSTEM, Judgement, Priority, Role
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +84,20 @@ def test_a_model_at_work_is_awaited_and_a_failure_told(client, room):
     assert "x cannot be read." in page and "data-awaited" not in page
 
 
+def test_normal_is_no_finding_among_others(client, room, tmp_path):
+    with room.house.records.read() as tx:
+        patient_id = cases.case_of(tx, room.case_id, audit=False).patient_id
+    case_id, image_id = read_one(room.house, patient_id, tmp_path, 3)
+    reader = sign_in(client, room.house, Role.RADIOLOGIST)
+    with room.house.records.write(reader) as tx:
+        report_id = drafts.report_of_image(tx, image_id) or ""
+        drafts.judge(tx, report_id, drafts.draft_of(tx, report_id).revision, "Hernia", Judgement.ADDED)
+    page = client.get(f"/read/{case_id}", headers={"Accept-Language": "en"}).text
+    found, whole = page.index(">Found <"), page.index("The image as a whole")
+    assert 'data-finding="Hernia"' in page[found:whole] and 'data-finding="Normal"' not in page[found:whole]
+    assert 'data-finding="Normal"' in page[whole:] and "This contradicts what was found" in page[whole:]
+
+
 def test_a_report_by_hand(client, room):
     case_id, image_id = fresh(room)
     sign_in(client, room.house, Role.RADIOLOGIST)
@@ -136,3 +152,13 @@ def test_what_cannot_be_a_draft_is_refused(client, room, body):
     with room.house.records.read() as tx:
         report_id = drafts.report_of_image(tx, room.image_id)
     assert client.put(f"/read/{room.case_id}/{report_id}", json=body).status_code == 422
+
+
+def test_whoever_fetches_the_panels_has_opened_the_draft(client, room):
+    with room.house.records.read() as tx:
+        report_id = drafts.report_of_image(tx, room.image_id)
+    actor = sign_in(client, room.house, Role.RADIOLOGIST)
+    assert "data-draft" in client.get(f"/read/{room.case_id}/{report_id}").text
+    with room.house.records.read() as tx:
+        done = select(AuditRow.action).where(AuditRow.user_id == actor.user_id)
+        assert "draft.opened" in tx.session.scalars(done).all()

@@ -199,6 +199,9 @@ def test_a_known_number_offers_the_patient(desk, house):
     answer = desk.post("/reception", data={"once": new_id(), "name": "V. Kaya", "number": "h-99"})
     assert answer.status_code == 409 and "Veli Kaya" in answer.text
     (patient_id,) = re.findall(r'data-patient="(\w+)"', answer.text)
+    with house.records.read() as tx:
+        row = tx.session.scalars(select(AuditRow).order_by(AuditRow.seq.desc())).first()
+        assert row.action == "patient.searched" and '"found":1' in row.content
     case_id = opened(desk, unknown="", patient_id=patient_id)
     assert view(house, case_id).patient_id == patient_id
 

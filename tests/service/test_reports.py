@@ -152,6 +152,7 @@ def test_every_format_says_what_was_signed_and_names_nobody(client, house):
     assert b"ORU^R01" in found["hl7"] and code in found["text"].decode()
     assert found["image"].startswith(b"\x89PNG")
     assert actions(house).count("document.exported") == 6
+    assert actions(house).count("image.opened") == 2
 
 
 def test_a_picture_that_is_not_there_is_not_found(client, house):
@@ -207,6 +208,15 @@ def test_a_clinician_sees_the_reports_of_their_departments(client, house):
         page = client.get(f"/reports/{closed.id}")
         assert (page.status_code, page.headers["location"]) == (303, f"/cases/{closed.case_id}")
     assert client.get(f"/reports/{own.id}").status_code == 200
+
+
+@pytest.mark.parametrize("second", [Role.ENGINEER, Role.AUDITOR, Role.ADMINISTRATOR])
+def test_a_second_role_opens_no_other_department(client, house, second):
+    sign_in(client, house, Role.CLINICIAN, second, departments=("Kardiyoloji",))
+    made = signed_report(house.records, department="Üroloji")
+    assert client.get(API).json()["items"] == []
+    assert client.get(f"{API}/{made.id}").status_code == 403
+    assert client.get(f"/api/v1/cases/{made.case_id}").status_code == 403
 
 
 def test_a_broken_glass_opens_the_report_and_says_so(client, house):

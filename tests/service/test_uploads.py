@@ -167,6 +167,7 @@ def test_an_image_of_another_patient_is_kept_only_when_a_person_is_sure(client, 
     assert answer.status_code == 409 and answer.json()["title"] == "OtherPatient"
     shown = {one["trait"]: (one["file"], one["record"]) for one in answer.json()["errors"]}
     assert shown["name"] == ("FANTOM SENTETIK", "Gülçin ŞAHİN")
+    assert len(told(house, "case.opened")) == 1  # whose case it is was told
     assert count(house, Image) == 0 and told(house, "image.uploaded") == []
     assert list(house.records.files.names()) == []
     sure = client.post(f"{UPLOAD}?case_id={case}&sure=true", content=film())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import time
@@ -17,15 +18,17 @@ from tests.records.kit import made_case, made_user
 from tests.records.pictured import film, radiograph, result
 from tests.records.reports_kit import sign
 from tests.report.model_server import model_server
-from tests.service.kit import made_house, served, sign_in
+from tests.service.kit import made_house, opened_session, served, sign_in
 from tetkik.errors import Conflict, InputError
 from tetkik.language import Language
 from tetkik.records.cases import cases
 from tetkik.records.images import images, jobs, pictures, runs
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.images.pictures import PictureKind
+from tetkik.records.people import sessions
 from tetkik.records.reports import drafts, versions
 from tetkik.records.schema import AuditRow, Blob, Report, Run
+from tetkik.service.api.runs import _course
 from tetkik.service.machine import Machine
 from tetkik.service.received import Received
 from tetkik.service.uploads import Upload
@@ -308,24 +311,47 @@ def test_the_thread_reads_what_is_uploaded_and_tells_how_far_it_is(tmp_path):
         findings = client.get(f"/api/v1/images/{image_id}/findings").json()
         assert findings["run"] == body["run"] and findings["result"]["suitable"]
         assert client.get(f"/api/v1/runs/{body['run']['id']}").json() == findings
+        with house.records.read() as tx:
+            looks = tx.session.scalars(
+                select(AuditRow.content).where(AuditRow.action == "image.opened")
+            ).all()
+        assert sum('"what":"run"' in (look or "") for look in looks) == 1
         for label in body["heatmaps"]:
             assert client.get(f"/api/v1/images/{image_id}/heatmaps/{label}").status_code == 200
 
 
-def test_what_a_language_model_writes_is_heard_while_it_writes(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("role", "hears"), [(Role.RADIOLOGIST, True), (Role.CLINICIAN, False)])
+def test_what_a_language_model_writes_is_heard_while_it_writes(tmp_path, monkeypatch, role, hears):
     house = made_house(tmp_path)
     with model_server() as (url, _), served(house, work=True) as client:
         monkeypatch.setenv("TETKIK_LLM_URL", url)
         settings.cache_clear()
         sign_in(client, house, Role.TECHNICIAN)
         image_id = client.post("/api/v1/images", content=film(3, side=512)).json()["image"]["id"]
+        sign_in(client, house, role)
         with client.stream("GET", f"/api/v1/images/{image_id}/stream") as stream:
             lines = list(stream.iter_lines())
         written = [json.loads(line[6:])["text"] for line in lines if line.startswith('data: {"text"')]
     with house.records.read() as tx:
         draft = drafts.draft_of(tx, report_of(tx, image_id)).draft
     assert draft.writer == "small-model" and lines[-3] == "event: done"
-    assert draft.sentences[-1].text.split()[0] in "".join(written)
+    # A draft is the radiologist's alone, and so are its words while they are written.
+    assert (draft.sentences[-1].text.split()[0] in "".join(written)) is hears
+    assert hears or (written == [] and 'data: {"stage": "writing"}' in lines)
+
+
+def test_a_locked_screen_hears_nothing_more_of_the_work(house, machine, technician):
+    image = upload(house, machine, technician, film(3))
+    cookie, _ = opened_session(house, technician)
+    actor = sessions.resume(house.records, cookie, address=None, request_id=None).actor
+    with house.records.write(actor) as tx:
+        sessions.lock(tx)
+
+    async def heard() -> list[str]:
+        course = _course(house.records, actor, machine, image.id, Language.EN, words=True)
+        return [event async for event in course]
+
+    assert asyncio.run(asyncio.wait_for(heard(), 5)) == ["event: end\ndata: {}\n\n"]
 
 
 def test_the_thread_outlives_a_fault_and_ends_with_the_house(tmp_path, monkeypatch):

@@ -119,6 +119,12 @@ class Transaction:
         """
         self.entries.append(Entry(self.now, self.actor, action, case_id, patient_id, object_id, detail))
 
+    @property
+    def about(self) -> str | None:
+        """The patient whom this transaction is about so far; None where it is about nobody."""
+        told = (entry.patient_id for entry in self.entries if entry.patient_id is not None)
+        return next(told, None) or next(iter(self._keys), None)
+
     def announce(self, kind: str, case_id: str | None = None) -> None:
         """Tell the open pages that something happened, once the transaction is through."""
         self.news.append(News(kind, case_id))

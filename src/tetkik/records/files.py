@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -120,15 +121,21 @@ class FileStore:
     def plain(self, key: AESGCM, name: str) -> Iterator[Path]:
         """A file in the clear while a decoder needs its path: in memory where there is such a folder.
 
+        On Linux the path leads to memory without a name, which goes with the process, however that ends.
+
         Raises:
             RecordsError: it is missing, cut short or altered.
         """
         place = _MEMORY if os.access(_MEMORY, os.W_OK) else self.temporary
         with TemporaryDirectory(prefix="tetkik-", dir=place) as folder:
             path = Path(folder) / "image"
-            with path.open("wb") as file:
+            handle: int | Path = os.memfd_create("image") if sys.platform == "linux" else path
+            with open(handle, "wb") as file:  # noqa: PTH123 - it may be a descriptor
                 file.writelines(self.chunks(key, name))
-            yield path
+                file.flush()
+                if handle is not path:
+                    path.symlink_to(f"/proc/{os.getpid()}/fd/{handle}")
+                yield path
 
     def remove(self, name: str) -> None:
         """Take a file away, if it is there."""

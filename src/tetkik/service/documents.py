@@ -85,16 +85,12 @@ def answer(house: House, actor: Actor, report_id: str, number: int | None, form:
     kind = KINDS[form]
     with house.records.write(actor) as tx:
         found = versions.version_of(tx, report_id, number)
-        # A picture on the page belongs to the reading of the report, which is in the trail already.
+        whose = {"case_id": found.case_id, "patient_id": found.patient_id}
         if form not in (Format.IMAGE, Format.HEATMAP):
-            tx.audit(
-                Action.DOCUMENT_EXPORTED,
-                case_id=found.case_id,
-                patient_id=found.patient_id,
-                object_id=report_id,
-                format=form,
-                version=found.info.number,
-            )
+            version = found.info.number
+            tx.audit(Action.DOCUMENT_EXPORTED, **whose, object_id=report_id, format=form, version=version)
+        elif form in found.pictures:
+            tx.audit(Action.IMAGE_OPENED, **whose, object_id=found.image_id, what=f"report {form}")
     content = kind.make(found.document)
     if content is None:
         raise NotFound("This version of the report has no such picture; take another format.")

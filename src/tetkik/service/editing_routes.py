@@ -8,12 +8,15 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from tetkik.language import Sentence
 from tetkik.records.reports.working import EditConflict, WorkingDraft
+from tetkik.records.trail.chain import Action
+from tetkik.service.access.identify import identify
 from tetkik.service.api.draft_shapes import DraftShape
-from tetkik.service.house import House
+from tetkik.service.house import House, house_of
 from tetkik.service.problems import Problem
 from tetkik.service.rendering import language_of
 from tetkik.values import Hospital
@@ -58,9 +61,22 @@ class DraftRoute(APIRoute):
             try:
                 return await handler(request)
             except EditConflict as conflict:
+                await run_in_threadpool(note_shown, request, conflict)
                 return stale(request, conflict)
 
         return handle
+
+
+def note_shown(request: Request, conflict: EditConflict) -> None:
+    """Note in the trail that whoever came second opened the draft: the answer shows it to them."""
+    current = conflict.current
+    with house_of(request).records.write(identify(request).actor) as tx:
+        tx.audit(
+            Action.DRAFT_OPENED,
+            case_id=current.case_id,
+            patient_id=current.patient_id,
+            object_id=current.report_id,
+        )
 
 
 def stale(request: Request, conflict: EditConflict) -> Response:

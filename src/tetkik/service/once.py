@@ -1,7 +1,8 @@
 """A request that may come twice happens once: the header `Idempotency-Key` of everything that creates.
 
 The answer is kept in the same transaction as what it tells of, so that after a crash both are there or
-neither is (draft-ietf-httpapi-idempotency-key-header).
+neither is (draft-ietf-httpapi-idempotency-key-header). One that speaks of a patient is sealed under that
+patient's key, so that erasure takes it away with everything else.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tetkik.records.schema import IdempotentRequest
 from tetkik.values import Actor
 
 _KEPT = timedelta(days=1)
+_PLACE = "idempotent_requests.body"
 _M = TypeVar("_M", bound=BaseModel)
 
 
@@ -57,14 +59,14 @@ class Once:
                 return before
             body = work(tx).model_dump_json().encode()
             if self.key is not None:
-                place = f"idempotent_requests.body:{actor.user_id}:{self.key}"
                 tx.session.add(
                     IdempotentRequest(
                         user_id=actor.user_id,
                         key=self.key,
                         request=_kept_digest(tx, self.digest),
+                        patient_id=tx.about,
                         status=status,
-                        body=tx.vault.seal(body, place),
+                        body=_sealed(tx, f"{actor.user_id}:{self.key}", body),
                         at=tx.now,
                     )
                 )
@@ -79,8 +81,20 @@ class Once:
             return None
         if row.request != _kept_digest(tx, self.digest):
             raise Conflict("This Idempotency-Key was used for another request; take a new one.")
-        body = tx.vault.open(row.body, f"idempotent_requests.body:{row.user_id}:{row.key}")
-        return _response(body, row.status, replayed=True)
+        return _response(_opened(tx, row), row.status, replayed=True)
+
+
+def _sealed(tx: Transaction, name: str, body: bytes) -> bytes:
+    if tx.about is not None:
+        return tx.seal(tx.about, _PLACE, name, body)
+    return tx.vault.seal(body, f"{_PLACE}:{name}")
+
+
+def _opened(tx: Transaction, row: IdempotentRequest) -> bytes:
+    name = f"{row.user_id}:{row.key}"
+    if row.patient_id is not None:
+        return tx.open(row.patient_id, _PLACE, name, row.body)
+    return tx.vault.open(row.body, f"{_PLACE}:{name}")
 
 
 def _kept_digest(tx: Transaction, digest: bytes) -> bytes:

@@ -15,6 +15,7 @@ from tetkik.records.images.images import Added, Described, StoredImage
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.images.pictures import PictureKind
 from tetkik.records.people.visibility import see
+from tetkik.records.trail.chain import Action
 from tetkik.service.house import House
 from tetkik.service.machine import Machine
 from tetkik.service.received import Received
@@ -128,6 +129,11 @@ class Upload:
         if added.fresh:
             self._let_wait(tx, added.image)
         return Uploaded(added, case.number, home.case_id is None, differs)
+
+    def refused(self, tx: Transaction) -> None:
+        """Note in the trail that the sender was told what the record says of its patient."""
+        home = self._home(tx)
+        tx.audit(Action.CASE_OPENED, case_id=home.case_id, patient_id=home.patient_id, compared=True)
 
     def kept(self, image_id: str) -> None:
         """Wake the worker, and spare it the decoding: the transaction is through."""

@@ -92,7 +92,7 @@ def open_case(
     urgency = complaint.result.urgency.level if complaint is not None else None
     if urgency is not None:
         priority = min(priority, Priority.of_urgency(urgency))
-    tx.key(patient_id)
+    patients.refuse_erased(tx, patient_id)
     tx.session.add(
         Case(
             id=case_id,

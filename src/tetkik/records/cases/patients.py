@@ -176,6 +176,17 @@ def person_of(tx: Transaction, patient_id: str) -> Person:
     return Person(**known | {"sex": Sex(known["sex"]) if known["sex"] else None})
 
 
+def refuse_erased(tx: Transaction, patient_id: str) -> None:
+    """Let nothing new be begun for a patient who was erased, even where the law still keeps signed reports.
+
+    Raises:
+        NotFound: no such patient, or erased.
+    """
+    tx.key(patient_id)
+    if tx.session.get_one(Patient, patient_id).erase_after is not None:
+        raise NotFound("The patient of this record was erased; nothing of it can be read any more.")
+
+
 def find(tx: Transaction, words: str) -> tuple[str, ...]:
     """Ids of patients whose TCKN or number is `words`, or whose name has every one of them.
 
@@ -210,6 +221,7 @@ def _matches(tx: Transaction, patient_ids: tuple[str, ...]) -> list[Match]:
     found = []
     for patient_id in patient_ids:
         try:
+            refuse_erased(tx, patient_id)
             person = person_of(tx, patient_id)
         except NotFound:
             continue

@@ -19,6 +19,7 @@ from tetkik.records.schema import (
     CaseMark,
     Claim,
     Complaint,
+    IdempotentRequest,
     Image,
     Job,
     Report,
@@ -71,6 +72,7 @@ def empty(tx: Transaction, patient_id: str, case_ids: Sequence[str], kept: Kept)
     before = _files(tx, patient_id)
     _empty_words(tx, case_ids)
     _empty_images(tx, case_ids, kept)
+    tx.session.execute(delete(IdempotentRequest).where(IdempotentRequest.patient_id == patient_id))
     tx.session.execute(
         update(Case)
         .where(Case.id.in_(case_ids))

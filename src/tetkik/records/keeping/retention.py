@@ -141,7 +141,7 @@ def _closed_before(moment: datetime) -> Select[str]:
 
 
 def _empty_case(records: Records, case_id: str, actor: Actor) -> bool:
-    """Empty a case; a patient who has no other one is erased."""
+    """Empty a case; a patient who has no other one, and no signed report, is erased."""
     with records.write(actor) as tx:
         case = tx.session.scalar(select(Case).where(Case.id == case_id).with_for_update())
         if case is None or case.state is not CaseState.CLOSED or case.emptied_at is not None:
@@ -154,9 +154,12 @@ def _empty_case(records: Records, case_id: str, actor: Actor) -> bool:
             .select_from(Case)
             .where(Case.patient_id == patient_id, Case.emptied_at.is_(None))
         )
+        signed = tx.session.scalar(
+            select(func.count()).select_from(ReportVersion).where(ReportVersion.patient_id == patient_id)
+        )
     for name in files:
         records.files.remove(name)
-    if not others:
+    if not others and not signed:
         erase(records, patient_id, Ground.RETENTION, years=0, actor=actor)
     return True
 

@@ -124,7 +124,9 @@ def _valid(tx: Transaction, token: str) -> Invite:
         .with_for_update()
     )
     user = tx.session.get(User, found.user_id) if found is not None and found.user_id else None
-    if found is None or (user is not None and user.disabled_at is not None):
+    # The link of the first start opens nothing once somebody else has become administrator.
+    late = found is not None and found.user_id is None and users.administrators(tx) > 0
+    if found is None or late or (user is not None and user.disabled_at is not None):
         raise NotFound("This link is over or was used already; ask the administrator for a new one.")
     return found
 

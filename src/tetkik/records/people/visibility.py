@@ -1,9 +1,11 @@
 """Which cases a person may open: their department's, none that is restricted, others with a reason.
 
 The table of permissions says what a role does; this says to which cases. A radiologist reads every
-department's; a clinician those of their own departments, or every one where none is named. A restricted case
-(a colleague, a person in public view) opens for nobody without breaking the glass but for reception, which
-made it, the technician, who makes its images, and the radiologist who has claimed it.
+department's; a clinician those of their own departments, or every one where none is named. A second role that
+opens no case (engineer, auditor, administrator) widens nothing. A restricted case (a colleague, a person in
+public view) opens for nobody without breaking the glass but for reception, which made it, the technician, who
+makes its images, and the radiologist who has claimed it. What is kept of an erased patient, for the law
+alone, opens to neither of the first two.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.schema import BrokenGlass, Case, Claim
 from tetkik.values import Permission, Role
+
+_EVERYWHERE = frozenset({Role.RECEPTION, Role.TECHNICIAN, Role.RADIOLOGIST})
+"""Who works for every department."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +80,14 @@ def _ordinarily(tx: Transaction, case: Case) -> bool:
     if case.restricted:
         claim = tx.session.get(Claim, case.id)
         reader = claim is not None and claim.user_id == actor.user_id and claim.expires_at > tx.now
-        makers = actor.roles & {Role.RECEPTION, Role.TECHNICIAN}
-        return bool(makers) or (Role.RADIOLOGIST in actor.roles and reader)
+        makes = bool(actor.roles & {Role.RECEPTION, Role.TECHNICIAN}) and case.emptied_at is None
+        return makes or (Role.RADIOLOGIST in actor.roles and reader)
     return _everywhere(tx) or case.department in actor.departments
 
 
 def _everywhere(tx: Transaction) -> bool:
     """Whether the actor's roles see every department."""
-    bound = tx.actor.roles <= {Role.CLINICIAN}
-    return not bound or not tx.actor.departments
+    return bool(tx.actor.roles & _EVERYWHERE) or not tx.actor.departments
 
 
 def visible(tx: Transaction) -> ColumnElement[bool]:
@@ -97,7 +101,7 @@ def visible(tx: Transaction) -> ColumnElement[bool]:
     condition: ColumnElement[bool] = (
         Case.id.is_not(None) if _everywhere(tx) else Case.department.in_(actor.departments)
     )
-    if not actor.roles & {Role.RECEPTION, Role.RADIOLOGIST, Role.TECHNICIAN}:
+    if not actor.roles & _EVERYWHERE:
         glass = select(BrokenGlass.case_id).where(
             BrokenGlass.user_id == actor.user_id, BrokenGlass.expires_at > tx.now
         )

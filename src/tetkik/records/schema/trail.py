@@ -68,9 +68,11 @@ class IdempotentRequest(Base):
     key: Mapped[str] = mapped_column(String(80), primary_key=True)
     request: Mapped[bytes] = mapped_column(LargeBinary(32))
     """Digest of method, path and body: the same key for another request is refused."""
+    patient_id: Mapped[str | None] = mapped_column(String(26), index=True)
+    """Whom the answer is about; None where it is about nobody."""
     status: Mapped[int]
     body: Mapped[bytes] = mapped_column(LargeBinary)
-    """Sealed by the house."""
+    """Sealed under that patient's key, or by the house."""
     at: Mapped[datetime] = mapped_column(Moment)
 
     __table_args__ = (Index(None, "at"),)

@@ -122,6 +122,8 @@ def _uploaded(
         upload.prepare()
         answer = once.run(house.records, actor, work)
     except OtherPatient as fault:
+        with house.records.write(actor) as tx:
+            upload.refused(tx)
         return problems.answer(
             request,
             409,

@@ -19,6 +19,8 @@ from tetkik.records.database import Records, Transaction
 from tetkik.records.images import images, jobs, runs
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.people.visibility import see as see_case
+from tetkik.records.trail.chain import Action
+from tetkik.records.worklist.events import still_there
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.image_shapes import FindingsShape, RunShape, WorkShape
 from tetkik.service.house import InHouse
@@ -89,10 +91,18 @@ def one(
     house: InHouse, actor: Reader, run_id: Annotated[str, Path(max_length=26, description="Of the run.")]
 ) -> FindingsShape:
     """One run with everything that it said. 404 where it failed."""
-    with house.records.read(actor) as tx:
+    with house.records.write(actor) as tx:
         run = runs.get(tx, run_id)
         see_case(tx, run.case_id)
-        return FindingsShape.of(run, runs.result_of(tx, run.id))
+        shown = FindingsShape.of(run, runs.result_of(tx, run.id))
+        tx.audit(
+            Action.IMAGE_OPENED,
+            case_id=run.case_id,
+            patient_id=run.patient_id,
+            object_id=run.image_id,
+            what="run",
+        )
+    return shown
 
 
 @router.get(
@@ -105,7 +115,8 @@ async def stream(
 ) -> StreamingResponse:
     """The course of the work on an image, as server-sent events, until it ends.
 
-    `stage` tells how far it is, `text` what a language model has just written, `done` and `failed` the end.
+    `stage` tells how far it is, `text` what a language model has just written (to whoever may read drafts
+    alone), `done` and `failed` the end; `end` says that the session is over or locked.
     """
 
     def may_see() -> None:
@@ -113,7 +124,8 @@ async def stream(
             images.see(tx, image_id)
 
     await run_in_threadpool(may_see)
-    course = _course(house.records, machine, image_id, language_of(request))
+    words = actor.may(Permission.DRAFT_READ)
+    course = _course(house.records, actor, machine, image_id, language_of(request), words=words)
     return StreamingResponse(
         course,
         media_type="text/event-stream",
@@ -122,20 +134,25 @@ async def stream(
 
 
 async def _course(
-    records: Records, machine: Machine, image_id: str, language: Language
+    records: Records, actor: Actor, machine: Machine, image_id: str, language: Language, *, words: bool
 ) -> AsyncIterator[str]:
     """What this process does is told as it happens; what another does, when it is through."""
-    silent = 0.0
-    end = await run_in_threadpool(_end, records, image_id, language)
+    silent, reached = 0.0, None
+    end = await run_in_threadpool(_end, records, actor, image_id, language)
     if end is not None:
         yield end
         return
     async with aclosing(machine.live.follow(image_id, _LOOK_SECONDS)) as steps:
         async for told in steps:
             if told is not None and told.stage is not None:
-                yield _event("text", text=told.text) if told.text else _event("stage", stage=told.stage)
+                if told.text and words:
+                    yield _event("text", text=told.text)
+                elif told.stage is not reached:
+                    reached = told.stage
+                    yield _event("stage", stage=told.stage)
                 continue
-            end = await run_in_threadpool(_end, records, image_id, language)
+            reached = None if told is not None else reached  # another attempt begins anew
+            end = await run_in_threadpool(_end, records, actor, image_id, language)
             if end is not None:
                 yield end
                 return
@@ -145,9 +162,11 @@ async def _course(
                 yield ": still waiting\n\n"
 
 
-def _end(records: Records, image_id: str, language: Language) -> str | None:
-    """The last event, once the work is over."""
-    with records.read() as tx:
+def _end(records: Records, actor: Actor, image_id: str, language: Language) -> str | None:
+    """The last event, once the work or the session is over."""
+    with records.read(actor) as tx:
+        if not still_there(tx):
+            return _event("end")
         work = jobs.of_image(tx, image_id)
     if work is None or work.state is JobState.DONE:
         return _event("done")

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 
 from tetkik.language import Language
 from tetkik.records.database import Transaction
@@ -20,6 +21,7 @@ from tetkik.records.reports.templates import HouseTemplate
 from tetkik.records.reports.working import EditConflict, WorkingDraft
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.draft_shapes import RedraftSent
+from tetkik.service.editing_routes import note_shown
 from tetkik.service.house import InHouse, house_of
 from tetkik.service.reading import draft_lines, shown_working
 from tetkik.service.redrafting import fresh_draft
@@ -38,6 +40,7 @@ class PanelRoute(APIRoute):
             try:
                 return await handler(request)
             except EditConflict as error:
+                await run_in_threadpool(note_shown, request, error)
                 return _conflict(request, error)
 
         return handle
@@ -141,8 +144,8 @@ def panels(
     request: Request, house: InHouse, actor: Reads, case_id: CaseId, report_id: ReportId
 ) -> HTMLResponse:
     """The panels as they are now."""
-    with house.records.read(actor) as tx:
-        seen = _seen(tx, drafts.draft_of(tx, report_id))
+    with house.records.write(actor) as tx:
+        seen = _seen(tx, drafts.open_draft(tx, report_id))
     return _shown(request, seen)
 
 

@@ -17,6 +17,7 @@ from tetkik.records.cases.admission import Admission
 from tetkik.records.cases.patients import Match, Person
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
+from tetkik.records.trail.chain import Action
 from tetkik.service import desk
 from tetkik.service.access.guard import allowed
 from tetkik.service.forms import TypedPerson, sex_of
@@ -87,10 +88,10 @@ class _Opened(BaseModel):
 
 @router.get("/reception")
 def reception(
-    request: Request, house: InHouse, _actor: Annotated[Actor, allowed(Permission.CASE_CREATE)]
+    request: Request, house: InHouse, actor: Annotated[Actor, allowed(Permission.CASE_CREATE)]
 ) -> HTMLResponse:
     """An empty desk."""
-    return _page(request, house, Typed())
+    return _page(request, house, actor, Typed())
 
 
 @router.post("/reception/triage")
@@ -161,7 +162,7 @@ def open_case(
         form = Once(typed.once or None, typed.digest())
         answer = form.run(house.records, actor, lambda tx: _admitted(tx, wanted))
     except (InputError, Conflict) as error:
-        return _page(request, house, typed, error)
+        return _page(request, house, actor, typed, error)
     opened = _Opened.model_validate(json.loads(bytes(answer.body)))
     return RedirectResponse(f"/cases/{opened.case_id}?opened", 303)
 
@@ -185,14 +186,16 @@ def _wanted(request: Request, house: House, actor: Actor, typed: Typed) -> Admis
     )
 
 
-def _page(request: Request, house: House, typed: Typed, error: TetkikError | None = None) -> HTMLResponse:
+def _page(
+    request: Request, house: House, actor: Actor, typed: Typed, error: TetkikError | None = None
+) -> HTMLResponse:
     language = language_of(request)
     answer: desk.LiveAnswer | None = None
     matches: tuple[Match, ...] = ()
     if typed.complaint.strip():
         answer = desk.ask_live(typed.complaint, house.settings, language, _listed(typed.asked))
     if error is not None:
-        matches = _alike(house, typed)
+        matches = _alike(house, actor, typed)
     return render(
         request,
         "reception/page.html.jinja",
@@ -208,13 +211,15 @@ def _page(request: Request, house: House, typed: Typed, error: TetkikError | Non
     )
 
 
-def _alike(house: House, typed: Typed) -> tuple[Match, ...]:
-    """The patient that was chosen, or those with the numbers that were typed."""
-    with house.records.read() as tx:
-        if typed.patient_id:
-            return patients.matches_of(tx, (typed.patient_id,))
-        person = Person(tckn="".join(typed.tckn.split()), number=typed.number.strip())
-        return patients.matches_of(tx, patients.known_as(tx, person))
+def _alike(house: House, actor: Actor, typed: Typed) -> tuple[Match, ...]:
+    """The patient that was chosen, or those with the numbers that were typed: as good as a search."""
+    person = Person(tckn="".join(typed.tckn.split()), number=typed.number.strip())
+    with house.records.write(actor) as tx:
+        chosen = (typed.patient_id,) if typed.patient_id else patients.known_as(tx, person)
+        found = patients.matches_of(tx, chosen)
+        if found:
+            tx.audit(Action.PATIENT_SEARCHED, found=len(found))
+    return found
 
 
 def _listed(words: str) -> list[str]:

@@ -54,12 +54,16 @@ def create() -> None:
         sa.Column("user_id", sa.String(length=26), nullable=False),
         sa.Column("key", sa.String(length=80), nullable=False),
         sa.Column("request", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("patient_id", sa.String(length=26), nullable=True),
         sa.Column("status", sa.Integer(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("user_id", "key", name=op.f("pk_idempotent_requests")),
     )
     op.create_index(op.f("ix_idempotent_requests_at"), "idempotent_requests", ["at"], unique=False)
+    op.create_index(
+        op.f("ix_idempotent_requests_patient_id"), "idempotent_requests", ["patient_id"], unique=False
+    )
     op.create_table(
         "notes",
         sa.Column("key", sa.String(length=40), nullable=False),
