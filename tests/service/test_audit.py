@@ -12,7 +12,7 @@ from tests.service.kit import made_house, served, sign_in
 from tetkik.language import Language
 from tetkik.records.schema import AuditRow, Case
 from tetkik.records.trail.chain import Action
-from tetkik.service.audit_words import action_word, actions_named
+from tetkik.service.audit_words import action_word, actions_named, detail_words
 from tetkik.values import Role
 
 _NAMES = ("Gülçin", "ŞAHİN", "10000000146", "19700101", "nefes darl")
@@ -136,3 +136,13 @@ def test_every_action_has_its_words_in_both_languages():
         assert len(set(words)) == len(Action)
         assert not set(words) & set(Action)
     assert action_word("of.the.future", Language.EN) == "of.the.future"
+
+
+def test_what_an_entry_tells_is_in_words():
+    detail = {"by_glass": False, "version": 2, "corrected": True, "address": None, "of.the.future": "x"}
+    assert detail_words(detail, Language.TR) == [
+        ("sürüm", 2),
+        ("düzeltildi", "evet"),
+        ("of.the.future", "x"),
+    ]
+    assert detail_words({"by_glass": True}, Language.EN) == [("opened with a reason", "it is so")]

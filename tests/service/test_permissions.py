@@ -133,6 +133,7 @@ def test_what_is_for_everybody_is_on_this_list():
         f"{PREFIX}/passkeys/sign-in/question",
         f"{PREFIX}/passkeys/unlock",
         f"{PREFIX}/passkeys/unlock/question",
+        "/favicon.ico",
         "/lock",
         "/lock/open",
         "/login",

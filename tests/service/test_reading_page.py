@@ -362,3 +362,23 @@ def test_the_page_is_light_before_the_viewer(browser, house):
     assert len(before) > 10
     assert sum(before.values()) < BEFORE_THE_VIEWER, before
     page.context.close()
+
+
+def test_all_tabs_of_a_browser_hear_by_one_stream(browser, room):
+    page = page_of(browser, room)
+    streams: list[str] = []
+    page.context.on("request", lambda request: streams.append(request.url))
+    page.goto(f"{room.address}/read/{room.case_id}")
+    page.wait_for_function("navigator.locks.query().then((all) => all.held.length === 1)")
+    second = page.context.new_page()
+    second.goto(f"{room.address}/worklist")
+    second.wait_for_function("navigator.locks.query().then((all) => all.pending.length === 1)")
+    (stream,) = (url for url in streams if "/api/v1/events" in url)
+    assert re.search(r"/events\?after=\d+$", stream)
+    # What happens is told by the tab that listens, and each takes what is for it.
+    other = made_user(room.house.records, Role.RADIOLOGIST, name="Dr. Barış")
+    with room.house.records.write(other) as tx:
+        claims.claim(tx, room.case_id, take_over=True)
+    expect(second.locator(f'tr[data-case="{room.case_id}"]')).to_contain_text("Barış")
+    expect(page.locator(".toast")).to_contain_text("Barış")
+    page.context.close()

@@ -31,6 +31,8 @@ PURPOSES = {
     "openvino": "running networks of findings faster on a CPU",
     "llm": "asking a language model for drafts",
     "passages": "taking in a hospital's own PDF documents",
+    "service": "the reading room: serve, users, audit, backups",
+    "postgres": "PostgreSQL under the reading room",
 }
 """What each optional group of packages is for."""
 _NOT_SHOWN = {"all", "dev"}

@@ -63,12 +63,71 @@ _WORDS: Mapping[Action, Sentence] = MappingProxyType(
         Action.RETENTION_APPLIED: Sentence("applied retention"),
     }
 )
+_DETAILS: Mapping[str, Sentence] = MappingProxyType(
+    {
+        "abstained": Sentence("abstained"),
+        "bundle": Sentence("model"),
+        "bundle_sha256": Sentence("digest of the model"),
+        "by": Sentence("proved by"),
+        "by_glass": Sentence("opened with a reason"),
+        "confirmed": Sentence("confirmed by hand"),
+        "corrected": Sentence("corrected"),
+        "count": Sentence("how many"),
+        "department": Sentence("department"),
+        "entries": Sentence("number of entries"),
+        "everywhere": Sentence("everywhere"),
+        "field": Sentence("field"),
+        "fields": Sentence("fields"),
+        "files": Sentence("files"),
+        "format": Sentence("file format"),
+        "found": Sentence("number found"),
+        "given": Sentence("roles given"),
+        "ground": Sentence("ground"),
+        "judgement": Sentence("judgement"),
+        "kept_reports": Sentence("reports kept"),
+        "kept_until": Sentence("kept until"),
+        "label": Sentence("label"),
+        "method": Sentence("proved by"),
+        "model": Sentence("model"),
+        "permission": Sentence("permission"),
+        "priority": Sentence("priority"),
+        "restricted": Sentence("restricted"),
+        "run": Sentence("run of the model"),
+        "scopes": Sentence("scopes"),
+        "shown": Sentence("number shown"),
+        "size": Sentence("bytes"),
+        "state": Sentence("state"),
+        "urgency": Sentence("urgency"),
+        "verification": Sentence("verification code"),
+        "version": Sentence("version"),
+        "what": Sentence("what"),
+        "whole": Sentence("the whole trail"),
+        "writer": Sentence("written by"),
+    }
+)
+_SO = {True: Sentence("it is so"), False: Sentence("it is not so")}
 
 
 def action_word(action: str, language: Language) -> str:
     """An action in words; one that this version does not know stays a code."""
     known = _WORDS.get(Action(action)) if action in list(Action) else None
     return known.in_language(language) if known is not None else action
+
+
+def detail_words(detail: Mapping[str, object], language: Language) -> list[tuple[str, object]]:
+    """What an entry tells beside its action, in words; a name that this version does not know stays a code.
+
+    What was not told, and that no glass was broken, is left out.
+    """
+    told = [(name, value) for name, value in detail.items() if value is not None]
+    return [
+        (
+            _DETAILS[name].in_language(language) if name in _DETAILS else name,
+            _SO[value].in_language(language) if isinstance(value, bool) else value,
+        )
+        for name, value in told
+        if (name, value) != ("by_glass", False)
+    ]
 
 
 def actions_named(language: Language) -> list[tuple[str, str]]:

@@ -76,6 +76,11 @@ class FindingLine:
         return self.finding.label
 
     @property
+    def normal(self) -> bool:
+        """Whether it is a verdict on the whole image, not a finding in it."""
+        return self.label in NORMAL_LABELS
+
+    @property
     def bar(self) -> float:
         """What its threshold is compared with: the bar and its tick are on one scale."""
         if self.finding.threshold_on is ThresholdOn.PROBABILITY and self.finding.probability is not None:
@@ -225,7 +230,7 @@ def finding_lines(
         line = FindingLine(finding, standing, judgement, label in heat, label in CRITICAL_LABELS)
         groups[standing].append(line)
     for lines in groups.values():
-        lines.sort(key=lambda line: (line.label in NORMAL_LABELS, -line.shown))
+        lines.sort(key=lambda line: (line.normal, -line.shown))
     return groups
 
 

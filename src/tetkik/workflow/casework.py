@@ -132,7 +132,13 @@ def _asked(tx: Transaction, image_id: str) -> _Asked:
     case = cases.case_of(tx, image.case_id, audit=False)
     complaint = case.complaint.result.text if case.complaint is not None else ""
     identity = identity_for(tx, image.patient_id, images.described(tx, image).identity)
-    return _Asked(image, identity, "; ".join(part for part in (case.question, complaint) if part))
+    return _Asked(image, identity, _in_one(case.question, complaint))
+
+
+def _in_one(*said: str) -> str:
+    """What was asked and said, each as a whole sentence, so that the report quotes no ragged line."""
+    parts = (part.strip() for part in said)
+    return " ".join(part if part[-1] in ".!?…" else f"{part}." for part in parts if part)
 
 
 def _with_age(identity: Identity) -> Identity:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -22,7 +23,7 @@ from tetkik.records.trail.events import AuditFilter
 from tetkik.records.trail.fhir import to_line
 from tetkik.records.trail.verify import verify
 from tetkik.service.access.guard import allowed
-from tetkik.service.audit_words import action_word, actions_named
+from tetkik.service.audit_words import action_word, actions_named, detail_words
 from tetkik.service.house import InHouse
 from tetkik.service.rendering import language_of, render
 from tetkik.values import Actor, Permission
@@ -109,6 +110,7 @@ def trail(
         chosen=chosen,
         filtered=chosen != Chosen(),
         actions=actions_named(language),
+        detail_words=partial(detail_words, language=language),
     )
 
 
@@ -139,6 +141,7 @@ def story(request: Request, house: InHouse, actor: Auditor, case_id: str) -> HTM
         steps=[(step, action_word(step.action, language)) for step in steps],
         number=next((step.case for step in steps if step.case), steps[0].case_id),
         people=len({step.user_id for step in steps if step.user_id}),
+        detail_words=partial(detail_words, language=language),
     )
 
 

@@ -14,7 +14,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.images import images, jobs
 from tetkik.records.reports import drafts, templates
 from tetkik.records.reports.templates import HouseTemplate
-from tetkik.records.worklist import claims, worklist
+from tetkik.records.worklist import claims, events, worklist
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import House, InHouse
 from tetkik.service.reading import Desk, desk_of, shown_findings, shown_working
@@ -45,9 +45,10 @@ def reading(
     """The whole view; whoever opens a case that nobody reads is its reader."""
     taken = _claimed(house, actor, case_id)
     with house.records.write(actor) as tx:
+        seq = events.newest(tx)
         desk = desk_of(tx, case_id, image)
         texts = templates.all_templates(tx)
-    return _page(request, house, desk, taken, texts)
+    return _page(request, house, desk, taken, texts, seq)
 
 
 @router.get("/{case_id}/ready")
@@ -96,12 +97,13 @@ def _is_read(tx: Transaction, case_id: str) -> bool:
 
 
 def _page(
-    request: Request, house: House, desk: Desk, mine: bool, texts: tuple[HouseTemplate, ...]
+    request: Request, house: House, desk: Desk, mine: bool, texts: tuple[HouseTemplate, ...], seq: int
 ) -> HTMLResponse:
     language = language_of(request)
     shown: dict[str, Any] = {
         "desk": desk,
         "mine": mine,
+        "seq": seq,
         "age": _age(desk.case.person.born, datetime.now(UTC).date()),
         "texts": texts,
         "language_model": bool(house.settings.llm_url),

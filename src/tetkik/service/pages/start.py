@@ -7,11 +7,19 @@ from typing import Annotated
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse
 
-from tetkik.service.access.guard import allowed
+from tetkik.service.access.guard import allowed, public
 from tetkik.service.places import beginning_of
+from tetkik.service.rendering import asset
 from tetkik.values import Actor, Permission
 
 router = APIRouter()
+_KEPT = {"Cache-Control": "public, max-age=86400"}
+
+
+@router.get("/favicon.ico", dependencies=[public()])
+def icon() -> RedirectResponse:
+    """The icon, where browsers look for it beside what is no page, such as a PDF."""
+    return RedirectResponse(asset("favicon.svg"), 307, headers=_KEPT)
 
 
 @router.get("/")

@@ -7,12 +7,12 @@
 const NAME = "tetkik-events";
 
 /**
- * @param after the number of the last event that the page knows of
+ * @param after the number of the last event that the page knows of; without one, what happens from now on
  * @param told called with {kind, case_id} for each event; with {} where some may have been missed
  * @param live called with whether the stream stands
  * @param over called when the session is over or locked
  */
-export function hear({ after, told, live = () => {}, over = () => {} }) {
+export function hear({ after = "", told, live = () => {}, over = () => {} }) {
   const others = new BroadcastChannel(NAME);
   let last = after;
 
@@ -29,18 +29,21 @@ export function hear({ after, told, live = () => {}, over = () => {} }) {
   }
 
   function listen(release) {
-    const source = new EventSource(`/api/v1/events?after=${last}`);
+    const source = new EventSource(`/api/v1/events${/^\d+$/.test(last) ? `?after=${last}` : ""}`);
+    // The next page that is there may listen, or one that comes once somebody has signed in again.
+    const finish = () => {
+      source.close();
+      pass({ event: "end" });
+      release();
+    };
     source.onopen = () => pass({ state: true });
     source.onmessage = ({ lastEventId: id, data }) => pass({ id, event: JSON.parse(data) });
     source.addEventListener("missed", ({ lastEventId: id }) => pass({ id, event: {} }));
-    source.addEventListener("end", () => {
-      source.close();
-      pass({ event: "end" });
-    });
+    source.addEventListener("end", finish);
     source.onerror = () => {
       pass({ state: false });
       // The browser connects again by itself but after a refusal: then somebody has to sign in, or to wait.
-      if (source.readyState === EventSource.CLOSED) setTimeout(() => pass({ event: "end" }), 15000);
+      if (source.readyState === EventSource.CLOSED) setTimeout(finish, 15000);
     };
     addEventListener("pagehide", () => {
       source.close();

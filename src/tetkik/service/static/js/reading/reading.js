@@ -1,5 +1,6 @@
 /** The reading view: brings its parts to life. The viewer, and with it Cornerstone, comes after the page. */
 
+import { hear } from '../events.js';
 import { Editor } from './editor.js';
 import { send, tell } from './requests.js';
 import { signing } from './sign.js';
@@ -85,14 +86,13 @@ const awaited = Boolean(room.querySelector('[data-awaited]'));
 
 if (mine) setInterval(stillReading, RENEW);
 if (mine || awaited) {
-  const heard = new EventSource('/api/v1/events');
-  heard.onmessage = ({ data }) => {
-    const { kind, case_id: about } = JSON.parse(data);
-    if (about !== caseId) return;
-    if (mine && kind === 'claim.taken') stillReading();
-    if (awaited && kind === 'job') look();
-  };
-  heard.addEventListener('end', () => heard.close());
-  addEventListener('pagehide', () => heard.close());
+  hear({
+    after: room.dataset.seq,
+    told: ({ kind, case_id: about }) => {
+      const here = about === caseId;
+      if (mine && here && kind === 'claim.taken') stillReading();
+      if (awaited && (kind === undefined || (here && kind === 'job'))) look();
+    },
+  });
 }
-if (awaited) setInterval(look, LOOK); // what happened before the page began to listen
+if (awaited) setInterval(look, LOOK); // also where no stream stands

@@ -164,7 +164,8 @@ export class Pane extends EventTarget {
       if (element) element.textContent = text;
     };
     put('window', `${this.words.width} ${percent(window.width)} · ${this.words.centre} ${percent(window.centre)}`);
-    put('zoom', `${percent(view.zoom)} %${view.turn ? ` · ${view.turn}°` : ''}${view.mirrored ? ' ⇋' : ''}`);
+    const zoom = new Intl.NumberFormat(document.documentElement.lang, { style: 'percent' }).format(view.zoom);
+    put('zoom', `${zoom}${view.turn ? ` · ${view.turn}°` : ''}${view.mirrored ? ' ⇋' : ''}`);
     const scale = this.root.querySelector('[data-scale]');
     if (!scale || !pixels?.spacing) return;
     const millimetre = view.zoom / pixels.spacing[0];
