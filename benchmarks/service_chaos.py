@@ -11,10 +11,13 @@ no file that nobody names.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.service.chaos import STEPS, chaos
 

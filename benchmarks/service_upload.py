@@ -17,6 +17,7 @@ import argparse
 import io
 import os
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -24,6 +25,8 @@ from pathlib import Path
 import httpx
 import pydicom
 from pydicom.uid import UID
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.records.kit import made_records, made_user
 from tests.service.chaos import ServedHouse
