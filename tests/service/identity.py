@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
 from urllib.parse import urljoin
 
 import httpx
-import pytest
-from platformdirs import user_cache_path
+
+from tests.npm import modules, program
 
 FOLDER = Path(__file__).parent / "identity_provider"
 REDIRECT = "http://testserver/login/oidc/callback"
@@ -25,15 +22,14 @@ SECRET = "a-secret-of-the-test"
 @contextmanager
 def provider(*, in_token: bool = False) -> Iterator[str]:
     """The provider as a process; gives its issuer."""
-    node = shutil.which("node") or pytest.fail("These tests need Node.js: install node and npm.")
     environment = {
         **os.environ,
-        "NODE_PATH": str(_modules()),
+        "NODE_PATH": str(modules(FOLDER)),
         "REDIRECT": REDIRECT,
         "IN_TOKEN": "yes" if in_token else "no",
     }
     process = subprocess.Popen(
-        [node, FOLDER / "provider.mjs"],
+        [program("node", "nodejs"), FOLDER / "provider.mjs"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -66,36 +62,3 @@ def sign_on(address: str, person: str) -> str:
             form = {"prompt": prompt, "login": person, "password": "x"}
             answer = browser.post(urljoin(str(answer.url), action[1]), data=form)
     raise AssertionError("the provider went round in circles")
-
-
-def _modules() -> Path:
-    """The packages of `package-lock.json`, fetched once and kept in the user's cache."""
-    lock = FOLDER / "package-lock.json"
-    version = hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
-    folder = user_cache_path("tetkik") / "tests" / f"identity-provider-{version}"
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        stage = Path(mkdtemp(prefix=".identity-provider-", dir=folder.parent))
-        try:
-            for name in ("package.json", lock.name):
-                shutil.copy(FOLDER / name, stage / name)
-            npm = shutil.which("npm") or pytest.fail("These tests need Node.js: install node and npm.")
-            command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-            if subprocess.run(command, cwd=stage, capture_output=True, check=False, timeout=300).returncode:
-                pytest.fail(
-                    f"npm could not fetch the identity provider: run `npm ci` in {FOLDER} to see why, and "
-                    "the tests again once it can reach its registry."
-                )
-            _take_place(stage, folder)
-        finally:
-            shutil.rmtree(stage, ignore_errors=True)
-    return folder / "node_modules"
-
-
-def _take_place(stage: Path, folder: Path) -> None:
-    """Rename, unless another process of the same run was quicker."""
-    try:
-        stage.replace(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
