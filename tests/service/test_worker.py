@@ -326,9 +326,11 @@ def test_what_a_language_model_writes_is_heard_while_it_writes(tmp_path, monkeyp
     with model_server() as (url, _), served(house, work=True) as client:
         monkeypatch.setenv("TETKIK_LLM_URL", url)
         settings.cache_clear()
+        sign_in(client, house, role)
+        reader = client.cookies["tetkik"]  # before the upload: the model does not wait for whoever listens
         sign_in(client, house, Role.TECHNICIAN)
         image_id = client.post("/api/v1/images", content=film(3, side=512)).json()["image"]["id"]
-        sign_in(client, house, role)
+        client.cookies.set("tetkik", reader)
         with client.stream("GET", f"/api/v1/images/{image_id}/stream") as stream:
             lines = list(stream.iter_lines())
         written = [json.loads(line[6:])["text"] for line in lines if line.startswith('data: {"text"')]
