@@ -28,7 +28,6 @@ class Subject:
         person: who it is, so that nobody exports or erases the wrong one.
         cases: how many.
         reports: how many signed versions.
-        last_signed: when the last of them was signed; None without one.
         erase_after: when signed reports go; None where no erasure was asked for.
     """
 
@@ -36,7 +35,6 @@ class Subject:
     person: Person
     cases: int
     reports: int
-    last_signed: datetime | None
     erase_after: datetime | None
 
 
@@ -82,11 +80,11 @@ def subject_of(tx: Transaction, patient_id: str) -> Subject:
     row = tx.session.get(Patient, patient_id) if is_id(patient_id) else None
     if row is None:
         raise NotFound("There is no such patient; look for the number again.")
-    reports, last = tx.session.execute(
-        select(func.count(), func.max(ReportVersion.created_at)).where(ReportVersion.patient_id == patient_id)
-    ).one()
-    cases = tx.session.scalar(select(func.count()).select_from(Case).where(Case.patient_id == patient_id))
-    return Subject(patient_id, person_of(tx, patient_id), cases or 0, reports, last, row.erase_after)
+    cases, reports = (
+        tx.session.scalar(select(func.count()).select_from(table).where(table.patient_id == patient_id)) or 0
+        for table in (Case, ReportVersion)
+    )
+    return Subject(patient_id, person_of(tx, patient_id), cases, reports, row.erase_after)
 
 
 def postponed(tx: Transaction) -> tuple[Postponed, ...]:
