@@ -86,6 +86,26 @@ def test_by_keyboard_and_live(house):
         assert watch.complaints == []
 
 
+def test_a_key_works_the_moment_a_row_is_there(house):
+    case_id = put(house, "Hasta 01")
+    with serving(house) as address, chromium() as browser, opened(browser, address) as context:
+        signed_in(context, house, Role.RADIOLOGIST)
+        page = context.new_page()
+        page.goto("/worklist")
+        page.keyboard.press("j")
+        page.evaluate(
+            """() => new MutationObserver((_, observer) => {
+                if (!document.querySelector("#worklist .mine")) return;
+                observer.disconnect();
+                document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "r", bubbles: true }));
+            }).observe(document.getElementById("worklist"), { childList: true, subtree: true })"""
+        )
+        with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+            page.keyboard.press("c")
+        with house.records.read() as tx:
+            assert claims.reader_of(tx, case_id) is None
+
+
 def test_pages_of_one_browser_share_a_stream(house):
     with serving(house) as address, chromium() as browser, opened(browser, address) as context:
         signed_in(context, house, Role.RADIOLOGIST)
