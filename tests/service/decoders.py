@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tetkik.imaging.readers import Readers
-from tetkik.service import machine
+from tetkik.service.running import machine
 
 
 class Lasting(Readers):

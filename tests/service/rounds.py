@@ -18,11 +18,11 @@ from tetkik.records.images import jobs
 from tetkik.records.people import invites
 from tetkik.records.reports import drafts, signing, templates
 from tetkik.records.reports.signing import Proof
-from tetkik.service.desk import triaged
 from tetkik.service.house import House
-from tetkik.service.machine import Machine
-from tetkik.service.received import Received
-from tetkik.service.uploads import Upload
+from tetkik.service.http.received import Received
+from tetkik.service.running.machine import Machine
+from tetkik.service.steps.desk import triaged
+from tetkik.service.steps.uploads import Upload
 from tetkik.values import SYSTEM, Hospital, Method, Role
 from tetkik.workflow.casework import read_case_image
 

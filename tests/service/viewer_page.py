@@ -23,7 +23,7 @@ from starlette.staticfiles import StaticFiles
 from tetkik.imaging.phantom import BITS, draw_phantom
 from tetkik.language import Language, translate
 from tetkik.service.access.armour import Headers
-from tetkik.service.rendering import environment
+from tetkik.service.showing.rendering import environment
 
 ROWS, COLUMNS = 400, 600
 BLOCK = (60, 40, 120, 90)

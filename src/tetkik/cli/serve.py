@@ -39,7 +39,7 @@ def serve(
     from tetkik.records.opening import open_records
     from tetkik.service.app import create_app
     from tetkik.service.house import House
-    from tetkik.service.logging import configure
+    from tetkik.service.running.logging import configure
 
     configure()
     records = open_records(chosen)

@@ -15,14 +15,15 @@ from starlette.middleware.gzip import GZipMiddleware
 import tetkik.service.api
 import tetkik.service.pages
 from tetkik import __version__
-from tetkik.service import metrics, problems
 from tetkik.service.access import armour
 from tetkik.service.access.guard import check_routes
-from tetkik.service.assets import Assets
 from tetkik.service.house import House
-from tetkik.service.machine import Machine
-from tetkik.service.upkeep import Upkeep
-from tetkik.service.worker import Worker
+from tetkik.service.http import problems
+from tetkik.service.http.assets import Assets
+from tetkik.service.running import metrics
+from tetkik.service.running.machine import Machine
+from tetkik.service.running.upkeep import Upkeep
+from tetkik.service.running.worker import Worker
 
 PREFIX = "/api/v1"
 

@@ -13,12 +13,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tetkik.language import Sentence
 from tetkik.records.ids import new_id
-from tetkik.service import problems
 from tetkik.service.access.bodies import Bodies
 from tetkik.service.access.gate import Gate
 from tetkik.service.access.oidc import roles_by_group
 from tetkik.service.access.proxies import Proxies, networks
 from tetkik.service.house import House
+from tetkik.service.http import problems
 
 POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "

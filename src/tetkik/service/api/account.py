@@ -14,7 +14,7 @@ from tetkik.records.people import tokens, users
 from tetkik.service.access.again import Proof, verify_for_account
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import InHouse
-from tetkik.service.once import OnlyOnce
+from tetkik.service.http.once import OnlyOnce
 from tetkik.values import Actor, Permission, Role
 
 router = APIRouter(prefix="/account", tags=["account"])

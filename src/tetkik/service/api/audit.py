@@ -14,7 +14,7 @@ from tetkik.records.trail.chain import Action
 from tetkik.records.trail.events import AuditEvent, AuditFilter
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import InHouse
-from tetkik.service.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from tetkik.service.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from tetkik.values import Actor, Permission
 
 router = APIRouter(tags=["audit"])

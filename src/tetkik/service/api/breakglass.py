@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from tetkik.records.people import breakglass
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import InHouse
-from tetkik.service.once import OnlyOnce
+from tetkik.service.http.once import OnlyOnce
 from tetkik.values import Actor, Permission
 
 router = APIRouter(tags=["cases"])

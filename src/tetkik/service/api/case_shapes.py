@@ -11,7 +11,7 @@ from tetkik.records.cases.case_list import CaseLine
 from tetkik.records.cases.cases import LONGEST_QUESTION, CaseView
 from tetkik.records.cases.patients import LONGEST_NAME, LONGEST_NUMBER, Person
 from tetkik.service.api.triage import TriageShape
-from tetkik.service.desk import LONGEST_TEXT
+from tetkik.service.steps.desk import LONGEST_TEXT
 from tetkik.values import CaseState, Sex, UrgencyLevel
 
 Department = Annotated[str, Field(min_length=1, max_length=60, description="One of the model's departments.")]

@@ -14,13 +14,13 @@ from tetkik.records.cases import admission, case_list, cases
 from tetkik.records.cases.admission import Admission
 from tetkik.records.database import Transaction
 from tetkik.records.trail.chain import Action
-from tetkik.service import desk
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.case_shapes import CaseChange, CaseShape, CaseSummary, NewCase
 from tetkik.service.house import InHouse
-from tetkik.service.once import OnlyOnce
-from tetkik.service.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
-from tetkik.service.rendering import language_of
+from tetkik.service.http.once import OnlyOnce
+from tetkik.service.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from tetkik.service.showing.rendering import language_of
+from tetkik.service.steps import desk
 from tetkik.values import Actor, CaseState, Permission
 
 router = APIRouter(prefix="/cases", tags=["cases"])

@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
-from tetkik.service import documents
 from tetkik.service.access.guard import allowed
-from tetkik.service.documents import KINDS, Format
 from tetkik.service.house import InHouse
+from tetkik.service.steps import documents
+from tetkik.service.steps.documents import KINDS, Format
 from tetkik.values import Actor, Permission
 
 router = APIRouter(prefix="/reports", tags=["documents"])

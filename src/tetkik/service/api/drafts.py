@@ -14,6 +14,7 @@ from tetkik.records.reports import drafts, signing, templates
 from tetkik.records.reports.redrafting import rewrite
 from tetkik.records.trail.chain import Action
 from tetkik.service.access.guard import allowed
+from tetkik.service.api.draft_edits import EDITS, DraftRoute, Revision, answered, hospital_of
 from tetkik.service.api.draft_shapes import (
     ByHandSent,
     DecisionsSent,
@@ -23,11 +24,10 @@ from tetkik.service.api.draft_shapes import (
     ReviewSent,
     TemplateSent,
 )
-from tetkik.service.editing_routes import EDITS, DraftRoute, Revision, answered, hospital_of
+from tetkik.service.api.redrafting import fresh_draft, streamed
 from tetkik.service.house import InHouse
-from tetkik.service.once import OnlyOnce
-from tetkik.service.redrafting import fresh_draft, streamed
-from tetkik.service.rendering import language_of
+from tetkik.service.http.once import OnlyOnce
+from tetkik.service.showing.rendering import language_of
 from tetkik.values import Actor, Permission
 
 router = APIRouter(prefix="/drafts", tags=["drafts"], route_class=DraftRoute)

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
 from tetkik.service.access.guard import allowed
-from tetkik.service.events import hub_of, stream
 from tetkik.service.house import InHouse
+from tetkik.service.running.events import hub_of, stream
 from tetkik.values import Actor, Permission
 
 router = APIRouter(tags=["events"])

@@ -17,17 +17,17 @@ from tetkik.records.images.images import StoredImage
 from tetkik.records.images.pictures import PictureKind
 from tetkik.records.people.visibility import see as see_case
 from tetkik.records.trail.chain import Action
-from tetkik.service import problems
 from tetkik.service.access.bodies import takes_files
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.image_shapes import DifferenceShape, FindingsShape, ImageShape, UploadShape
 from tetkik.service.house import House, InHouse
-from tetkik.service.machine import InMachine, Machine
-from tetkik.service.once import Once
-from tetkik.service.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
-from tetkik.service.received import Received, received
-from tetkik.service.rendering import language_of
-from tetkik.service.uploads import OtherPatient, Upload
+from tetkik.service.http import problems
+from tetkik.service.http.once import Once
+from tetkik.service.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from tetkik.service.http.received import Received, received
+from tetkik.service.running.machine import InMachine, Machine
+from tetkik.service.showing.rendering import language_of
+from tetkik.service.steps.uploads import OtherPatient, Upload
 from tetkik.values import Actor, FileFormat, Permission
 
 router = APIRouter(prefix="/images", tags=["images"])

@@ -13,7 +13,7 @@ from tetkik.records.images.drift import Drift, Inputs, LabelDrift, drift, ran
 from tetkik.records.reports.agreement import Count, LabelAgreement, agreement, corrected_drafts, weeks_until
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import House, InHouse
-from tetkik.service.pages.engineer import bundle_of
+from tetkik.service.steps.models import bundle_of
 from tetkik.values import Actor, Capability, Permission
 
 router = APIRouter(prefix="/models", tags=["models"])

@@ -16,6 +16,7 @@ from tetkik.records.reports.reports import ListedReport, Wanted
 from tetkik.records.trail.chain import Action
 from tetkik.service.access.again import verify_again
 from tetkik.service.access.guard import allowed
+from tetkik.service.api.draft_edits import DraftRoute, Revision, hospital_of
 from tetkik.service.api.draft_shapes import DraftShape
 from tetkik.service.api.report_shapes import (
     AmendmentSent,
@@ -28,11 +29,10 @@ from tetkik.service.api.report_shapes import (
     VersionListed,
     VersionShape,
 )
-from tetkik.service.editing_routes import DraftRoute, Revision, hospital_of
 from tetkik.service.house import InHouse
-from tetkik.service.once import OnlyOnce
-from tetkik.service.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
-from tetkik.service.rendering import language_of
+from tetkik.service.http.once import OnlyOnce
+from tetkik.service.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from tetkik.service.showing.rendering import language_of
 from tetkik.values import Actor, Permission, ReportState
 
 router = APIRouter(prefix="/reports", tags=["reports"], route_class=DraftRoute)

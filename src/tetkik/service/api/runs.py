@@ -24,9 +24,9 @@ from tetkik.records.worklist.events import still_there
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.image_shapes import FindingsShape, RunShape, WorkShape
 from tetkik.service.house import InHouse
-from tetkik.service.machine import InMachine, Machine
-from tetkik.service.once import OnlyOnce
-from tetkik.service.rendering import language_of
+from tetkik.service.http.once import OnlyOnce
+from tetkik.service.running.machine import InMachine, Machine
+from tetkik.service.showing.rendering import language_of
 from tetkik.values import Actor, JobState, Permission, Priority
 
 router = APIRouter(tags=["runs"])

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from tetkik import __version__
 from tetkik.records.figures import figures
 from tetkik.service.access.guard import allowed
-from tetkik.service.events import hub_of
 from tetkik.service.house import InHouse
+from tetkik.service.running.events import hub_of
 from tetkik.values import Actor, Capability, CaseState, Permission
 
 router = APIRouter(tags=["health"])

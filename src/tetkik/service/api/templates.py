@@ -14,8 +14,8 @@ from tetkik.records.database import Transaction
 from tetkik.records.reports import templates
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import InHouse
-from tetkik.service.once import OnlyOnce
-from tetkik.service.paging import Page
+from tetkik.service.http.once import OnlyOnce
+from tetkik.service.http.paging import Page
 from tetkik.values import Actor, Permission
 
 router = APIRouter(prefix="/templates", tags=["templates"])

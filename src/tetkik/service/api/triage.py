@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from tetkik.service import desk
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import InHouse
-from tetkik.service.rendering import language_of
+from tetkik.service.showing.rendering import language_of
+from tetkik.service.steps import desk
 from tetkik.values import Actor, Permission, TriageResult, UrgencyLevel
 
 router = APIRouter(tags=["triage"])

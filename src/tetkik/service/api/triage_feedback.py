@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from tetkik.service.access.guard import allowed
-from tetkik.service.feedback import triage_csv
 from tetkik.service.house import InHouse
+from tetkik.service.steps.triage_feedback import triage_csv
 from tetkik.values import Actor, Permission
 
 router = APIRouter(tags=["triage"])

@@ -16,8 +16,8 @@ from tetkik.records.people.users import Member, Profile
 from tetkik.service.access.guard import allowed
 from tetkik.service.access.passkeys import origin_of
 from tetkik.service.house import House, InHouse
-from tetkik.service.once import OnlyOnce
-from tetkik.service.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from tetkik.service.http.once import OnlyOnce
+from tetkik.service.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from tetkik.values import DEPARTMENTS, Actor, Permission, Role
 
 router = APIRouter(prefix="/users", tags=["users"])

@@ -14,8 +14,8 @@ from tetkik.records.worklist.claims import Reader
 from tetkik.records.worklist.items import WorklistItem
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import InHouse
-from tetkik.service.paging import Cursor, Limit, Page
-from tetkik.service.worklist_query import PriorityWord, WorklistQuery, cursor_of, place_of
+from tetkik.service.http.paging import Cursor, Limit, Page
+from tetkik.service.steps.worklist import PriorityWord, WorklistQuery, cursor_of, place_of
 from tetkik.values import (
     Actor,
     CaseState,

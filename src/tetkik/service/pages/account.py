@@ -17,9 +17,9 @@ from tetkik.service.access.guard import allowed
 from tetkik.service.access.identify import take_cookie
 from tetkik.service.access.returning import inside
 from tetkik.service.house import House, InHouse
+from tetkik.service.http.problems import status_of
 from tetkik.service.pages.sign_in import Return, Text, refuse_unequal
-from tetkik.service.problems import status_of
-from tetkik.service.rendering import language_of, render
+from tetkik.service.showing.rendering import language_of, render
 from tetkik.values import Actor, Permission
 
 router = APIRouter()

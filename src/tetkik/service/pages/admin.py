@@ -22,7 +22,7 @@ from tetkik.records.migrate import version_of
 from tetkik.records.reports.agreement import queue
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import House, InHouse
-from tetkik.service.rendering import render
+from tetkik.service.showing.rendering import render
 from tetkik.settings import Settings
 from tetkik.values import Actor, Permission
 

@@ -23,9 +23,9 @@ from tetkik.records.trail.events import AuditFilter
 from tetkik.records.trail.fhir import to_line
 from tetkik.records.trail.verify import verify
 from tetkik.service.access.guard import allowed
-from tetkik.service.audit_words import action_word, actions_named, detail_words
 from tetkik.service.house import InHouse
-from tetkik.service.rendering import language_of, render
+from tetkik.service.showing.audit_words import action_word, actions_named, detail_words
+from tetkik.service.showing.rendering import language_of, render
 from tetkik.values import Actor, Permission
 
 router = APIRouter(prefix="/audit")

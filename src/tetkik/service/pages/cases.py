@@ -14,14 +14,14 @@ from tetkik.records.cases.cases import CaseView
 from tetkik.records.database import Transaction
 from tetkik.records.people import breakglass
 from tetkik.records.trail.chain import Action
-from tetkik.service import desk
 from tetkik.service.access.guard import allowed
-from tetkik.service.forms import TypedPerson
-from tetkik.service.highlights import pieces
 from tetkik.service.house import House, InHouse
-from tetkik.service.problems import status_of
-from tetkik.service.rendering import language_of, render
-from tetkik.service.slip import slip_of
+from tetkik.service.http.forms import TypedPerson
+from tetkik.service.http.problems import status_of
+from tetkik.service.showing.highlights import pieces
+from tetkik.service.showing.rendering import language_of, render
+from tetkik.service.showing.slip import slip_of
+from tetkik.service.steps import desk
 from tetkik.triage.clinics import Clinic
 from tetkik.values import Actor, Permission
 

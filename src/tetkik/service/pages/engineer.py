@@ -10,15 +10,15 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from tetkik.bundle import Bundle, Manifest, available
-from tetkik.errors import NotFound
+from tetkik.bundle import Manifest, available
 from tetkik.records.images.drift import REFERENCE, Ran, drift, ran
 from tetkik.records.reports.agreement import Count, agreement, corrected_drafts, queue, weeks_until
 from tetkik.service.access.guard import allowed
-from tetkik.service.charts import line
 from tetkik.service.house import House, InHouse
-from tetkik.service.markdown import rendered
-from tetkik.service.rendering import language_of, render
+from tetkik.service.showing.charts import line
+from tetkik.service.showing.markdown import rendered
+from tetkik.service.showing.rendering import language_of, render
+from tetkik.service.steps.models import bundle_of
 from tetkik.values import Actor, Capability, Permission, label_name
 
 router = APIRouter(prefix="/engineer")
@@ -94,18 +94,6 @@ def model_page(request: Request, house: InHouse, actor: Engineer, model_id: str)
         card=rendered(card.read_text("utf-8")) if card.is_file() else None,
         in_use=_in_use(house),
     )
-
-
-def bundle_of(model_id: str) -> Bundle:
-    """A bundle that this house has, by its id alone: a path or a hub's id leads nowhere.
-
-    Raises:
-        NotFound: there is none.
-    """
-    for bundle in available():
-        if bundle.manifest.id == model_id:
-            return bundle
-    raise NotFound("There is no model of this name here; the models' page lists those there are.")
 
 
 def _in_use(house: House) -> tuple[str | None, ...]:

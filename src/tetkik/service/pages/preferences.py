@@ -11,7 +11,7 @@ from tetkik.language import Language
 from tetkik.records.people import preferences
 from tetkik.service.access.guard import allowed, public
 from tetkik.service.house import InHouse
-from tetkik.service.rendering import LANGUAGE_COOKIE, THEME_COOKIE
+from tetkik.service.showing.rendering import LANGUAGE_COOKIE, THEME_COOKIE
 from tetkik.values import Actor, Permission
 
 router = APIRouter()

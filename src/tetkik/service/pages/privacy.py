@@ -17,8 +17,8 @@ from tetkik.records.keeping.portability import export_patient
 from tetkik.records.keeping.privacy import Subject
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import House, InHouse
-from tetkik.service.problems import status_of
-from tetkik.service.rendering import language_of, render
+from tetkik.service.http.problems import status_of
+from tetkik.service.showing.rendering import language_of, render
 from tetkik.values import Actor, Permission
 
 router = APIRouter(prefix="/admin/privacy")

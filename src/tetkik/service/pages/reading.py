@@ -17,8 +17,8 @@ from tetkik.records.reports.templates import HouseTemplate
 from tetkik.records.worklist import claims, events, worklist
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import House, InHouse
-from tetkik.service.reading import Desk, desk_of, shown_findings, shown_working
-from tetkik.service.rendering import language_of, render
+from tetkik.service.showing.rendering import language_of, render
+from tetkik.service.steps.reading import Desk, desk_of, shown_findings, shown_working
 from tetkik.values import Actor, CaseState, JobState, Permission
 
 router = APIRouter(prefix="/read")

@@ -20,12 +20,12 @@ from tetkik.records.reports.editing import LONGEST, MOST, Choice
 from tetkik.records.reports.templates import HouseTemplate
 from tetkik.records.reports.working import EditConflict, WorkingDraft
 from tetkik.service.access.guard import allowed
+from tetkik.service.api.draft_edits import note_shown
 from tetkik.service.api.draft_shapes import RedraftSent
-from tetkik.service.editing_routes import note_shown
+from tetkik.service.api.redrafting import fresh_draft
 from tetkik.service.house import InHouse, house_of
-from tetkik.service.reading import draft_lines, shown_working
-from tetkik.service.redrafting import fresh_draft
-from tetkik.service.rendering import language_of, render
+from tetkik.service.showing.rendering import language_of, render
+from tetkik.service.steps.reading import draft_lines, shown_working
 from tetkik.values import Actor, Decision, DraftSentence, Fault, Judgement, Permission, Section
 
 

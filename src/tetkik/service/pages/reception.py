@@ -18,13 +18,13 @@ from tetkik.records.cases.patients import Match, Person
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.trail.chain import Action
-from tetkik.service import desk
 from tetkik.service.access.guard import allowed
-from tetkik.service.forms import TypedPerson, sex_of
 from tetkik.service.house import House, InHouse
-from tetkik.service.once import Once
-from tetkik.service.problems import status_of
-from tetkik.service.rendering import language_of, render
+from tetkik.service.http.forms import TypedPerson, sex_of
+from tetkik.service.http.once import Once
+from tetkik.service.http.problems import status_of
+from tetkik.service.showing.rendering import language_of, render
+from tetkik.service.steps import desk
 from tetkik.values import Actor, Permission
 
 router = APIRouter()

@@ -15,13 +15,13 @@ from tetkik.records.reports import reports, signing, versions
 from tetkik.records.reports.comparison import compared
 from tetkik.records.reports.reports import Wanted
 from tetkik.records.trail.chain import Action
-from tetkik.service import documents
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.reports import after_cursor, cursor_of
 from tetkik.service.house import House, InHouse
-from tetkik.service.paging import Cursor
-from tetkik.service.problems import status_of
-from tetkik.service.rendering import language_of, render
+from tetkik.service.http.paging import Cursor
+from tetkik.service.http.problems import status_of
+from tetkik.service.showing.rendering import language_of, render
+from tetkik.service.steps import documents
 from tetkik.values import Actor, Permission, ReportState, Section
 
 router = APIRouter(prefix="/reports")

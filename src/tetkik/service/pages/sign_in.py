@@ -19,8 +19,8 @@ from tetkik.service.access.identify import of_session, peer_of, resumed, take_co
 from tetkik.service.access.opening import signed_in
 from tetkik.service.access.returning import inside, with_return
 from tetkik.service.house import House, InHouse
-from tetkik.service.problems import status_of
-from tetkik.service.rendering import language_of, render
+from tetkik.service.http.problems import status_of
+from tetkik.service.showing.rendering import language_of, render
 from tetkik.values import Actor, Method, Permission
 
 router = APIRouter()

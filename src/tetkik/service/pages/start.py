@@ -8,8 +8,8 @@ from fastapi import APIRouter
 from fastapi.responses import RedirectResponse
 
 from tetkik.service.access.guard import allowed, public
-from tetkik.service.places import beginning_of
-from tetkik.service.rendering import asset
+from tetkik.service.showing.places import beginning_of
+from tetkik.service.showing.rendering import asset
 from tetkik.values import Actor, Permission
 
 router = APIRouter()

@@ -13,8 +13,8 @@ from tetkik.records.reports import templates
 from tetkik.report.template import SLOTS
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import House, InHouse
-from tetkik.service.problems import status_of
-from tetkik.service.rendering import language_of, render
+from tetkik.service.http.problems import status_of
+from tetkik.service.showing.rendering import language_of, render
 from tetkik.values import Actor, Permission
 
 router = APIRouter(prefix="/templates")

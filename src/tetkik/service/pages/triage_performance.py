@@ -9,9 +9,9 @@ from fastapi.responses import HTMLResponse, Response
 
 from tetkik.records.cases import triage_performance
 from tetkik.service.access.guard import allowed
-from tetkik.service.feedback import triage_csv
 from tetkik.service.house import InHouse
-from tetkik.service.rendering import render
+from tetkik.service.showing.rendering import render
+from tetkik.service.steps.triage_feedback import triage_csv
 from tetkik.values import Actor, Permission
 
 router = APIRouter(prefix="/engineer")

@@ -16,7 +16,7 @@ from tetkik.records.trail.chain import Action
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import InHouse
 from tetkik.service.pages.cases import locked
-from tetkik.service.rendering import render
+from tetkik.service.showing.rendering import render
 from tetkik.values import Actor, CaseState, Permission
 
 router = APIRouter()

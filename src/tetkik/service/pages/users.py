@@ -15,9 +15,9 @@ from tetkik.records.people.users import Member, Profile
 from tetkik.service.access.guard import allowed
 from tetkik.service.access.passkeys import origin_of
 from tetkik.service.house import House, InHouse
+from tetkik.service.http.problems import status_of
 from tetkik.service.pages.sign_in import Text
-from tetkik.service.problems import status_of
-from tetkik.service.rendering import language_of, render
+from tetkik.service.showing.rendering import language_of, render
 from tetkik.values import DEPARTMENTS, Actor, Permission, Role
 
 router = APIRouter(prefix="/admin/users")

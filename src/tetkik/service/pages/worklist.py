@@ -15,9 +15,9 @@ from tetkik.records.worklist.items import WorklistItem
 from tetkik.records.worklist.worklist import COUNTED, Scope
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import House, InHouse
-from tetkik.service.paging import Cursor
-from tetkik.service.rendering import language_of, render
-from tetkik.service.worklist_query import PriorityWord, WorklistQuery, cursor_of, place_of
+from tetkik.service.http.paging import Cursor
+from tetkik.service.showing.rendering import language_of, render
+from tetkik.service.steps.worklist import PriorityWord, WorklistQuery, cursor_of, place_of
 from tetkik.values import (
     DEPARTMENTS,
     FINDING_LABELS,

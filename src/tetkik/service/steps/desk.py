@@ -12,7 +12,7 @@ from tetkik.bundle import Task
 from tetkik.errors import InputError
 from tetkik.language import Language
 from tetkik.records.cases.complaints import Triaged
-from tetkik.service.highlights import Piece, pieces
+from tetkik.service.showing.highlights import Piece, pieces
 from tetkik.settings import Settings
 from tetkik.triage.clinics import Clinic, clinic_of
 from tetkik.triage.questions import Answer, Question, best_question, questions

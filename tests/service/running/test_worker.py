@@ -29,9 +29,9 @@ from tetkik.records.people import sessions
 from tetkik.records.reports import drafts, versions
 from tetkik.records.schema import AuditRow, Blob, Report, Run
 from tetkik.service.api.runs import _course
-from tetkik.service.machine import Machine
-from tetkik.service.received import Received
-from tetkik.service.uploads import Upload
+from tetkik.service.http.received import Received
+from tetkik.service.running.machine import Machine
+from tetkik.service.steps.uploads import Upload
 from tetkik.settings import settings
 from tetkik.values import SYSTEM, BasisKind, CaseState, JobState, Priority, Role, RunState
 from tetkik.workflow import casework, reports

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.service.kit import made_house, served
-from tetkik.service.rendering import asset
+from tetkik.service.showing.rendering import asset
 
 
 def test_a_named_content_is_kept_and_a_bare_name_asked_for_again(tmp_path):

@@ -15,7 +15,7 @@ from tetkik.errors import Conflict, InputError, TetkikError
 from tetkik.records.images import jobs
 from tetkik.records.images.jobs import LEASE, STARTS, Work
 from tetkik.service.house import House
-from tetkik.service.machine import Machine
+from tetkik.service.running.machine import Machine
 from tetkik.values import SYSTEM
 from tetkik.workflow.casework import Stage, give_up_or_rest, read_case_image, warm_up
 

@@ -25,8 +25,8 @@ from tetkik.errors import (
     UsageError,
 )
 from tetkik.language import Sentence
-from tetkik.service import description
-from tetkik.service.rendering import language_of, render
+from tetkik.service.http import description
+from tetkik.service.showing.rendering import language_of, render
 
 _STATUS: tuple[tuple[type[TetkikError], int], ...] = (
     (NotFound, 404),

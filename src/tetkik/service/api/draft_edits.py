@@ -17,8 +17,8 @@ from tetkik.records.trail.chain import Action
 from tetkik.service.access.identify import identify
 from tetkik.service.api.draft_shapes import DraftShape
 from tetkik.service.house import House, house_of
-from tetkik.service.problems import Problem
-from tetkik.service.rendering import language_of
+from tetkik.service.http.problems import Problem
+from tetkik.service.showing.rendering import language_of
 from tetkik.values import Hospital
 
 _NEEDED = (

@@ -13,7 +13,7 @@ from tetkik.imaging.readers import Readers
 from tetkik.records.database import Records
 from tetkik.records.images import images
 from tetkik.records.images.images import StoredImage
-from tetkik.service.live import Live
+from tetkik.service.running.live import Live
 from tetkik.values import Actor, Radiograph
 
 _AT_HAND = 256 * 2**20

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.records.kit import made_user
+from tests.service.browser import AXE
 from tests.service.reading_room import PASSWORD, Room, cookie_of, made_room, read_one, served_room
 from tests.service.viewer_page import WEBGL, a_browser
 from tetkik.records.cases import cases
@@ -19,7 +19,6 @@ from tetkik.records.reports.working import WorkingDraft
 from tetkik.records.worklist import claims
 from tetkik.values import CaseState, Judgement, Method, Role
 
-AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
 AUTHENTICATOR = {
     "protocol": "ctap2",
     "transport": "internal",

@@ -10,7 +10,7 @@ import pytest
 
 import tetkik.service
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 VENDOR = Path(tetkik.service.__file__).parent / "static" / "vendor"
 FOLDERS = sorted(
     path for path in (*VENDOR.iterdir(), ROOT / "tests/service/vendor/axe-core") if path.is_dir()

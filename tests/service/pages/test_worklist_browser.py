@@ -97,7 +97,8 @@ def test_a_key_works_the_moment_a_row_is_there(house):
             """() => new MutationObserver((_, observer) => {
                 if (!document.querySelector("#worklist .mine")) return;
                 observer.disconnect();
-                document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "r", bubbles: true }));
+                const key = new KeyboardEvent("keydown", { key: "r", bubbles: true });
+                document.activeElement.dispatchEvent(key);
             }).observe(document.getElementById("worklist"), { childList: true, subtree: true })"""
         )
         with page.expect_response(lambda answer: answer.request.method == "DELETE"):

@@ -17,8 +17,8 @@ from tetkik.records.images.pictures import PictureKind
 from tetkik.records.people.visibility import see
 from tetkik.records.trail.chain import Action
 from tetkik.service.house import House
-from tetkik.service.machine import Machine
-from tetkik.service.received import Received
+from tetkik.service.http.received import Received
+from tetkik.service.running.machine import Machine
 from tetkik.values import Actor, CaseState, Permission, Priority, Radiograph
 from tetkik.workflow.casework import preview_of
 

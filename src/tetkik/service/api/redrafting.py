@@ -20,8 +20,8 @@ from tetkik.records.reports.working import EditConflict, WorkingDraft
 from tetkik.report.llm import LanguageModel, open_model
 from tetkik.service.api.draft_shapes import DraftShape, RedraftSent
 from tetkik.service.house import House
-from tetkik.service.problems import status_of
-from tetkik.service.rendering import language_of
+from tetkik.service.http.problems import status_of
+from tetkik.service.showing.rendering import language_of
 from tetkik.values import Actor, Draft
 
 _log = structlog.get_logger()

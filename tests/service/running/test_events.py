@@ -12,7 +12,7 @@ from tests.records.kit import made_case, made_records, made_user
 from tests.service.browser import serving
 from tests.service.kit import made_house, opened_session
 from tetkik.records.schema import BrowserSession, Event
-from tetkik.service import events
+from tetkik.service.running import events
 from tetkik.values import Role
 
 ADDRESS = "/api/v1/events"

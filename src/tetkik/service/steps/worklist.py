@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tetkik.errors import InputError
 from tetkik.records.worklist.worklist import OPEN, Filter, Place, Scope
-from tetkik.service.paging import decode_cursor, encode_cursor
+from tetkik.service.http.paging import decode_cursor, encode_cursor
 from tetkik.values import CaseState, Priority
 
 

@@ -14,10 +14,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
 from tetkik.language import Language, translate
-from tetkik.service import moments
-from tetkik.service.highlights import plain
 from tetkik.service.house import house_of
-from tetkik.service.places import places_of
+from tetkik.service.showing import moments
+from tetkik.service.showing.highlights import plain
+from tetkik.service.showing.places import places_of
 from tetkik.values import DISCLAIMER, Permission
 
 LANGUAGE_COOKIE = "tetkik-language"

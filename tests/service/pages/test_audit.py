@@ -12,7 +12,7 @@ from tests.service.kit import made_house, served, sign_in
 from tetkik.language import Language
 from tetkik.records.schema import AuditRow, Case
 from tetkik.records.trail.chain import Action
-from tetkik.service.audit_words import action_word, actions_named, detail_words
+from tetkik.service.showing.audit_words import action_word, actions_named, detail_words
 from tetkik.values import Role
 
 _NAMES = ("Gülçin", "ŞAHİN", "10000000146", "19700101", "nefes darl")

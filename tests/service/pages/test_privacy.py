@@ -17,7 +17,7 @@ from tetkik.records.keeping.erasure import Ground, erase
 from tetkik.records.keeping.retention import is_due
 from tetkik.records.schema import AuditRow, Case, IdempotentRequest, Patient, ReportVersion
 from tetkik.records.trail.chain import Action
-from tetkik.service.upkeep import Upkeep
+from tetkik.service.running.upkeep import Upkeep
 from tetkik.values import Role
 
 _EN = {"Accept-Language": "en"}

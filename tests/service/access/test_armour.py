@@ -17,14 +17,14 @@ from tests.service.kit import made_house, served, sign_in
 from tetkik.errors import SettingError
 from tetkik.records.people import invites
 from tetkik.records.schema import User
-from tetkik.service import problems
 from tetkik.service.access.armour import POLICY
 from tetkik.service.access.bodies import ORDINARY, Bodies, takes_files
 from tetkik.service.access.gate import Pending
 from tetkik.service.access.guard import public
 from tetkik.service.access.limits import Limiter
 from tetkik.service.access.proxies import Proxies, networks
-from tetkik.service.logging import configure
+from tetkik.service.http import problems
+from tetkik.service.running.logging import configure
 from tetkik.values import Role
 
 
