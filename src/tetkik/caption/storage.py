@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from tetkik.bundle import Bundle
 from tetkik.caption.adapters import as_staged
 from tetkik.caption.families.opening import open_found, require
-from tetkik.caption.families.quiet import quiet_peft, quiet_transformers
+from tetkik.caption.families.quiet import quiet_peft
 from tetkik.caption.families.whereabouts import Whereabouts, find_base, is_path
 from tetkik.caption.families.words import TOKENIZER
 from tetkik.caption.images import ImageSpec
 from tetkik.caption.training.options import Quantisation
 from tetkik.errors import BundleCorrupt, BundleMismatch, UsageError
 from tetkik.language import Sentence
+from tetkik.networks.huggingface import quiet_transformers
 from tetkik.settings import settings
 
 if TYPE_CHECKING:

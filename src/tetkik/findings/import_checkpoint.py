@@ -25,7 +25,7 @@ from tetkik.bundle import (
 )
 from tetkik.errors import InputError, UsageError
 from tetkik.findings.export import Exported, to_onnx
-from tetkik.findings.hub import looks_like_hub_id, model_folder, user_path
+from tetkik.findings.hub import model_folder
 from tetkik.findings.imported import DEFAULT_THRESHOLD, UNCALIBRATED, default_thresholds
 from tetkik.findings.networks import FAMILIES, Network
 from tetkik.findings.networks.huggingface import (
@@ -33,11 +33,11 @@ from tetkik.findings.networks.huggingface import (
     HuggingFaceNetwork,
     label_names,
     open_classifier,
-    quiet_transformers,
 )
 from tetkik.findings.networks.labels import to_shared
 from tetkik.findings.networks.processor import read_preprocessing
 from tetkik.imaging.prepare import Preprocessing
+from tetkik.networks.huggingface import looks_like_hub_id, quiet_transformers, user_path
 from tetkik.networks.state import Tensors, family_of, fill, read_tensors, to_our_keys
 from tetkik.values import FINDING_LABELS, NIH_LABELS, ProgressCallback
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, Manifest, Task, resolve
 from tetkik.errors import BundleCorrupt, BundleMismatch, MissingExtra
-from tetkik.findings.hub import looks_like_hub_id, model_folder, user_path
+from tetkik.findings.hub import model_folder
 from tetkik.imaging.prepare import Preprocessing
+from tetkik.networks.huggingface import looks_like_hub_id, user_path
 
 if TYPE_CHECKING:
     from tetkik.findings.torch_model import TorchFindings

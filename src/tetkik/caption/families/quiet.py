@@ -1,4 +1,4 @@
-"""Transformers and peft without reports and bars, which would stand between the lines of the command."""
+"""Peft without its remarks."""
 
 from __future__ import annotations
 
@@ -6,21 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Only errors of transformers are shown within."""
-    from transformers.utils import logging
-
-    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-        if bars:
-            logging.enable_progress_bar()
+from tetkik.networks.huggingface import quiet_transformers
 
 
 @contextmanager

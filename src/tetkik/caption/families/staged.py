@@ -18,11 +18,11 @@ from torch import Tensor, nn
 
 from tetkik.caption.families.decoding import drawing, generation_config, until_end
 from tetkik.caption.families.numerics import IGNORED, token_losses
-from tetkik.caption.families.quiet import quiet_transformers
 from tetkik.caption.families.words import CaptionTokenizer
 from tetkik.caption.images import ImageSpec
 from tetkik.caption.network import CaptionBatch, Cut, DecodingOptions, Generated
 from tetkik.caption.training.options import Quantisation
+from tetkik.networks.huggingface import quiet_transformers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

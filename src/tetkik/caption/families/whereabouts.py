@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tetkik.errors import BundleCorrupt, BundleNotFound, UsageError
-from tetkik.settings import settings
+from tetkik.networks.huggingface import from_hub, looks_like_hub_id, user_path
 
-_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 _LIGHT = ["*.json", "*.txt", "*.model"]
 """Configuration and tokenizer, without weights."""
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
@@ -37,7 +33,7 @@ class Whereabouts:
 
 def is_path(base: str) -> bool:
     """Whether `base` means a place on this computer rather than an id of the hub."""
-    return base.startswith((".", "/", "~")) or _user_path(base).exists() or _HUB_ID.match(base) is None
+    return user_path(base).exists() or not looks_like_hub_id(base)
 
 
 def find_base(base: str, revision: str | None = None, *, weights: bool = True) -> Whereabouts:
@@ -54,14 +50,14 @@ def find_base(base: str, revision: str | None = None, *, weights: bool = True) -
         BundleCorrupt: there are no weights as safetensors.
     """
     if not is_path(base):
-        found = _from_hub(base, revision, weights)
+        found = _on_hub(base, revision, weights)
     else:
         if revision is not None:
             raise UsageError(
                 "{base} is a folder, which has no revisions; leave --revision out or give a Hugging Face id.",
                 base=base,
             )
-        folder = _user_path(base)
+        folder = user_path(base)
         if not folder.is_dir():
             raise BundleNotFound(
                 "There is no base model at {base}; give a folder in the layout of Hugging Face or an id such "
@@ -85,57 +81,8 @@ def find_base(base: str, revision: str | None = None, *, weights: bool = True) -
     return found
 
 
-def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
-    """The object in the configuration file `name` of `folder`; empty where there is no such file.
-
-    Raises:
-        BundleCorrupt: it is not JSON.
-    """
-    file = folder / name
-    try:
-        values = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (ValueError, RecursionError) as error:
-        raise BundleCorrupt(
-            "{folder} has no readable {file} ({fault}); give a folder that save_pretrained wrote.",
-            folder=folder,
-            file=name,
-            fault=type(error).__name__,
-        ) from None
-    return dict(values) if isinstance(values, dict) else {}
-
-
-def _user_path(name: str) -> Path:
-    return Path(os.path.expanduser(name))  # noqa: PTH111 - Path.expanduser fails where there is no such user
-
-
-def _from_hub(base: str, revision: str | None, weights: bool) -> Whereabouts:
-    try:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-    except ImportError:
-        raise BundleNotFound(
-            "{model} looks like a Hugging Face id, and its client is not installed; "
-            "`pip install huggingface-hub`, or give a path.",
-            model=base,
-        ) from None
-    try:
-        folder = Path(
-            snapshot_download(
-                base,
-                revision=revision,
-                allow_patterns=[*_LIGHT, "*.safetensors"] if weights else _LIGHT,
-                local_files_only=settings().offline,
-            )
-        )
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise BundleNotFound(
-            "{model} could not be had from the hub ({fault}); set TETKIK_OFFLINE=false where there is a "
-            "network, or give a path.",
-            model=base,
-            fault=type(error).__name__,
-        ) from None
+def _on_hub(base: str, revision: str | None, weights: bool) -> Whereabouts:
+    folder = from_hub(base, [*_LIGHT, "*.safetensors"] if weights else _LIGHT, revision)
     # The hub's cache names the folder of a snapshot by its commit.
     commit = folder.name if _COMMIT.match(folder.name) else None
     return Whereabouts(folder, base, commit, base)

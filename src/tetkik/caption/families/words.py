@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.caption.families.quiet import quiet_transformers
 from tetkik.errors import BundleCorrupt
+from tetkik.networks.huggingface import quiet_transformers
 
 TOKENIZER = "tokenizer.json"
 

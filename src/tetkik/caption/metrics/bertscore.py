@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tetkik.caption.families.quiet import quiet_transformers
 from tetkik.errors import InputError, MissingExtra, UsageError
+from tetkik.networks.huggingface import quiet_transformers
 from tetkik.settings import settings
 from tetkik.statistics import Floats
 from tetkik.values import ProgressCallback

@@ -76,7 +76,7 @@ def write_base(
     require("torch", "transformers")
     import torch
 
-    from tetkik.caption.families.quiet import quiet_transformers
+    from tetkik.networks.huggingface import quiet_transformers
 
     options = options or SmallBase()
     if not any(caption.strip() for caption in captions):

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tetkik.caption.adapters import make_trainable
-from tetkik.caption.families.quiet import quiet_transformers
 from tetkik.caption.families.registry import family_of, model_class
-from tetkik.caption.families.whereabouts import Whereabouts, find_base, is_path, read_config
+from tetkik.caption.families.whereabouts import Whereabouts, find_base, is_path
 from tetkik.caption.images import ImageSpec
 from tetkik.caption.training.options import CaptionTraining, Learning, Quantisation
 from tetkik.caption.training.plan_quantised import quantise_layers
 from tetkik.errors import BundleNotFound, UsageError
+from tetkik.networks.huggingface import quiet_transformers, read_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ import torch
 from torch import nn
 
 from tetkik.errors import BundleCorrupt, BundleMismatch, MissingExtra
-from tetkik.findings.hub import model_folder, read_json
+from tetkik.findings.hub import model_folder
 from tetkik.findings.networks.labels import to_shared
+from tetkik.networks.huggingface import quiet_transformers, read_config
 from tetkik.values import NIH_LABELS
 
 MULTI_LABEL = "multi_label_classification"
@@ -178,7 +178,7 @@ def check_configuration(name: str, folder: Path) -> Any:
     """
     from transformers import AutoConfig, AutoModelForImageClassification
 
-    values = read_json(folder / "config.json")
+    values = read_config(folder)
     if values.get("model_type") == "timm_wrapper" or (
         "architecture" in values and "model_type" not in values
     ):
@@ -246,19 +246,3 @@ def _load(name: str, folder: Path, config: Any, **changes: Any) -> Any:
             key=min(report["missing_keys"]),
         )
     return model
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """No reports and bars of transformers, which would tell of a head that is new on purpose."""
-    from transformers.utils import logging
-
-    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-        if bars:
-            logging.enable_progress_bar()

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tetkik.errors import BundleCorrupt
-from tetkik.findings.hub import read_json
 from tetkik.imaging.prepare import IMAGENET_MEAN, IMAGENET_STD, Fit, Preprocessing
+from tetkik.networks.huggingface import read_config
 
 _DEFAULT_SIZE = 224
 
@@ -23,10 +23,10 @@ def read_preprocessing(folder: Path) -> Preprocessing:
     Raises:
         BundleCorrupt: values that cannot be.
     """
-    config = read_json(folder / "config.json")
-    processor = read_json(folder / "preprocessor_config.json") or read_json(
-        folder / "processor_config.json"
-    ).get("image_processor", {})
+    config = read_config(folder)
+    processor = read_config(folder, "preprocessor_config.json")
+    if not processor:
+        processor = read_config(folder, "processor_config.json").get("image_processor", {})
     try:
         mean, std = _scaling(processor)
         if config.get("num_channels") == 1:

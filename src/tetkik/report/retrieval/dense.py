@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.errors import MissingExtra, SettingError
+from tetkik.networks.huggingface import quiet_transformers
 from tetkik.settings import settings
 from tetkik.values import Passage
 
@@ -74,14 +74,13 @@ def open_embedder(name: str) -> Embedder:
     """
     try:
         from transformers import AutoModel, AutoTokenizer
-        from transformers.utils import logging
     except ImportError:
         raise MissingExtra(
             "Searching passages by meaning needs transformers; `pip install 'tetkik[torch]'`."
         ) from None
     options = {"local_files_only": settings().offline, "trust_remote_code": False}
     try:
-        with _quiet(logging):
+        with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(name, **options)
             model = AutoModel.from_pretrained(name, use_safetensors=True, **options)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
@@ -91,20 +90,6 @@ def open_embedder(name: str) -> Embedder:
             fault=type(error).__name__,
         ) from error
     return Embedder(model.eval(), tokenizer, name)
-
-
-@contextmanager
-def _quiet(logging: Any) -> Iterator[None]:
-    """Without the bars and remarks of transformers, which would stand between the lines of the command."""
-    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-        if bars:
-            logging.enable_progress_bar()
 
 
 class DenseIndex:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tetkik.errors import TrainingError
+from tetkik.networks.huggingface import quiet_transformers
 from tetkik.settings import settings
 from tetkik.triage.transformer.options import BERTURK
 from tetkik.triage.transformer.tokens import Casing, TextReader, turkish_tokenizer
@@ -44,22 +44,6 @@ class Base:
     def reader(self) -> TextReader:
         """Its tokenizer, ready to read complaints."""
         return TextReader.from_json(self.tokenizer, self.max_length, self.pad_id)
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """No reports and bars of transformers, which would tell of a head that is new on purpose."""
-    from transformers.utils import logging
-
-    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def open_base(name: str, max_length: int) -> Base:

@@ -13,8 +13,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from tetkik.errors import OutputError, TetkikError, TrainingError, UsageError
+from tetkik.networks.huggingface import quiet_transformers
 from tetkik.settings import settings
-from tetkik.triage.transformer.base import quiet_transformers
 
 
 def convert_base(base: str, folder: Path) -> Path:
