@@ -19,7 +19,8 @@ from tetkik.caption.evaluate import systems_of
 from tetkik.caption.figures import CaptionEvaluation, Example, ExampleKind, Provenance
 from tetkik.caption.metrics import Wanted, score_systems
 from tetkik.caption.network import DecodingOptions
-from tetkik.caption.reading import PAGE, read, write_evaluation
+from tetkik.caption.reading import read, write_evaluation
+from tetkik.drawing import PAGE
 from tetkik.language import Language, Sentence
 from tetkik.statistics import ClusterBootstrap
 

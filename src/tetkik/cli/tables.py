@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
-from tetkik.cli.console import out, t
+from tetkik.cli.console import language, out, t
+from tetkik.language import Sentence
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
@@ -35,6 +37,22 @@ def table(*titles: str) -> Table:
     for place, title in enumerate(titles):
         made.add_column(title, justify="right" if place else "left", no_wrap=place > 0)
     return made
+
+
+def show_parts(
+    parts: Iterable[Table | None], reading: Iterable[Sentence], not_computed: Mapping[str, Sentence]
+) -> None:
+    """An evaluation under its headline: tables, what they say in sentences, and what was not computed."""
+    out.print()
+    for part in parts:
+        if part is not None:
+            out.print(part)
+            out.print()
+    say([sentence.in_language(language()) for sentence in reading])
+    if not_computed:
+        out.print()
+        for name, why in not_computed.items():
+            out.print(Text(f"{name}: {why.in_language(language())}", style="dim"))
 
 
 def say(sentences: list[str]) -> None:

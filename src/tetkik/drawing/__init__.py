@@ -1,7 +1,7 @@
 """The house style of pictures and pages. matplotlib and jinja2 are imported only where something is drawn."""
 
 from tetkik.drawing.charts import Bar, Curve, bar_chart, curve_chart, matrix_chart
-from tetkik.drawing.page import check_target, page_environment, write_files
+from tetkik.drawing.page import PAGE, check_target, page_environment, write_files, write_page
 from tetkik.drawing.style import (
     ACCENT,
     GREY,
@@ -23,6 +23,7 @@ __all__ = [
     "GREY",
     "INK",
     "MAIN",
+    "PAGE",
     "PALE",
     "Bar",
     "Curve",
@@ -40,4 +41,5 @@ __all__ = [
     "styled",
     "wrapped",
     "write_files",
+    "write_page",
 ]

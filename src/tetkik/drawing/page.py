@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tetkik.drawing.style import Picture
 from tetkik.errors import MissingExtra, OutputError
@@ -20,6 +21,8 @@ from tetkik.values import DISCLAIMER
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+PAGE = "report.html"
 
 
 def check_target(folder: Path) -> None:
@@ -62,6 +65,28 @@ def write_files(contents: Mapping[str, bytes], folder: Path) -> tuple[Path, ...]
         if new and not any(folder.iterdir()):
             folder.rmdir()
     return tuple(sorted(folder / name for name in contents))
+
+
+def write_page(
+    folder: Path, page: str, pictures: Sequence[Picture], figures: Mapping[str, Any], table: tuple[str, str]
+) -> tuple[Path, ...]:
+    """Write an evaluation into `folder`: `report.html`, its pictures, `metrics.json` and one table.
+
+    Args:
+        folder: where to; an earlier evaluation there is replaced, other files are left alone.
+        page: the HTML.
+        pictures: that stand in it.
+        figures: for `metrics.json`.
+        table: name of the file and its CSV.
+
+    Returns:
+        The files, sorted.
+    """
+    name, rows = table
+    contents = {picture.name: picture.png for picture in pictures}
+    text = json.dumps(figures, ensure_ascii=False, indent=2, allow_nan=False)
+    contents |= {"metrics.json": (text + "\n").encode("utf-8"), name: rows.encode("utf-8")}
+    return write_files(contents | {PAGE: page.encode("utf-8")}, folder)
 
 
 def page_environment(package: str, language: Language, pictures: Sequence[Picture] = ()) -> Environment:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from pathlib import Path
 
 import numpy as np
 
-from tetkik.drawing import Picture, check_target, page_environment, write_files
+from tetkik.drawing import Picture, check_target, page_environment, write_page
 from tetkik.findings.figures import Evaluation
 from tetkik.findings.plots import pictures
 from tetkik.findings.reading import ROUTES
@@ -17,8 +16,6 @@ from tetkik.findings.slices import DIMENSIONS
 from tetkik.language import Language
 from tetkik.values import Route
 from tetkik.values.naming import label_name
-
-PAGE = "report.html"
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path, language: Language) -> tuple[Path, ...]:
@@ -36,12 +33,9 @@ def write_evaluation(evaluation: Evaluation, folder: Path, language: Language) -
     """
     check_target(folder)
     drawn = pictures(evaluation, language)
-    contents = {picture.name: picture.png for picture in drawn}
-    figures = json.dumps(evaluation.as_json(language), ensure_ascii=False, indent=2, allow_nan=False)
-    contents["metrics.json"] = (figures + "\n").encode("utf-8")
-    contents["predictions.csv"] = predictions_csv(evaluation).encode("utf-8")
-    contents[PAGE] = render_page(evaluation, drawn, language).encode("utf-8")
-    return write_files(contents, folder)
+    page = render_page(evaluation, drawn, language)
+    table = ("predictions.csv", predictions_csv(evaluation))
+    return write_page(folder, page, drawn, evaluation.as_json(language), table)
 
 
 def predictions_csv(evaluation: Evaluation) -> str:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from pathlib import Path
 
-from tetkik.drawing import Picture, check_target, page_environment, write_files
+from tetkik.drawing import Picture, check_target, page_environment, write_page
 from tetkik.language import Language
 from tetkik.triage.figures import Evaluation
 from tetkik.triage.metrics import rank_of_truth
 from tetkik.triage.plots import pictures
 
-PAGE = "report.html"
 DIMENSIONS = {"length": "Length", "age": "Age told", "sex": "Sex told"}
 """The title of each dimension of the slices."""
 
@@ -33,12 +31,9 @@ def write_evaluation(evaluation: Evaluation, folder: Path, language: Language) -
     """
     check_target(folder)
     drawn = pictures(evaluation, language)
-    contents = {picture.name: picture.png for picture in drawn}
-    figures = json.dumps(evaluation.as_json(language), ensure_ascii=False, indent=2, allow_nan=False)
-    contents["metrics.json"] = (figures + "\n").encode("utf-8")
-    contents["predictions.csv"] = predictions_csv(evaluation).encode("utf-8")
-    contents[PAGE] = render_page(evaluation, drawn, language).encode("utf-8")
-    return write_files(contents, folder)
+    page = render_page(evaluation, drawn, language)
+    table = ("predictions.csv", predictions_csv(evaluation))
+    return write_page(folder, page, drawn, evaluation.as_json(language), table)
 
 
 def predictions_csv(evaluation: Evaluation) -> str:

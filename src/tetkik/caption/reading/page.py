@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,13 +16,12 @@ from tetkik.caption.figures import NEAREST, SYSTEM_NAMES, CaptionEvaluation, Exa
 from tetkik.caption.metrics import METRICS
 from tetkik.caption.reading.plots import pictures
 from tetkik.caption.reading.words import METRIC_NAMES
-from tetkik.drawing import Picture, check_target, page_environment, write_files
+from tetkik.drawing import Picture, check_target, page_environment, write_page
 from tetkik.language import Language, Sentence
 
 if TYPE_CHECKING:
     from tetkik.caption.figures import Example
 
-PAGE = "report.html"
 _QUALITY = 82
 _KINDS = {
     ExampleKind.BEST: Sentence("Best"),
@@ -67,12 +65,9 @@ def write_evaluation(evaluation: CaptionEvaluation, folder: Path, language: Lang
     """
     check_target(folder)
     drawn = pictures(evaluation, language)
-    contents = {picture.name: picture.png for picture in drawn}
-    figures = json.dumps(evaluation.as_json(language), ensure_ascii=False, indent=2, allow_nan=False)
-    contents["metrics.json"] = (figures + "\n").encode("utf-8")
-    contents["captions.csv"] = captions_csv(evaluation).encode("utf-8")
-    contents[PAGE] = render_page(evaluation, drawn, language).encode("utf-8")
-    return write_files(contents, folder)
+    page = render_page(evaluation, drawn, language)
+    table = ("captions.csv", captions_csv(evaluation))
+    return write_page(folder, page, drawn, evaluation.as_json(language), table)
 
 
 def captions_csv(evaluation: CaptionEvaluation) -> str:

@@ -27,7 +27,7 @@ from tetkik.cli.caption.options import (
     decoding_of,
 )
 from tetkik.cli.console import language, note, out, progress, t, writing
-from tetkik.cli.tables import brackets, figure, in_language, say, table
+from tetkik.cli.tables import brackets, figure, in_language, show_parts, table
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
@@ -112,8 +112,8 @@ def evaluate(
     from tetkik.caption.evaluate import EvaluationOptions, check_rows, evaluate_captions
     from tetkik.caption.predict import captioner_bundle, load_caption
     from tetkik.caption.prepared import open_prepared
-    from tetkik.caption.reading import PAGE, write_evaluation
-    from tetkik.drawing import check_target
+    from tetkik.caption.reading import write_evaluation
+    from tetkik.drawing import PAGE, check_target
 
     options = EvaluationOptions(
         split=split,
@@ -172,16 +172,8 @@ def _show(evaluation: CaptionEvaluation) -> None:
         Text(t("{n} images", n=len(evaluation)), style="dim"),
         Text(t("{n} cases or articles", n=evaluation.groups), style="dim"),
     )
-    out.print()
-    for part in (_metrics, _differences, _wording):
-        if (made := part(evaluation)) is not None:
-            out.print(made)
-            out.print()
-    say([sentence.in_language(language()) for sentence in evaluation.reading])
-    if evaluation.without:
-        out.print()
-        for name, why in evaluation.without.items():
-            out.print(Text(f"{name}: {why.in_language(language())}", style="dim"))
+    parts = (_metrics, _differences, _wording)
+    show_parts((part(evaluation) for part in parts), evaluation.reading, evaluation.without)
 
 
 def _metrics(evaluation: CaptionEvaluation) -> Table:

@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from tetkik.cli.console import language, note, out, progress, t, writing
-from tetkik.cli.tables import brackets, figure, in_language, say, table
+from tetkik.cli.tables import brackets, figure, in_language, show_parts, table
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
@@ -100,9 +100,9 @@ def evaluate(
     workers: Workers = None,
 ) -> None:
     """Figures with intervals, what they say in words, and with --out pictures and a page."""
-    from tetkik.drawing import check_target
+    from tetkik.drawing import PAGE, check_target
     from tetkik.findings.evaluate import evaluate as judge
-    from tetkik.findings.evaluation_page import PAGE, write_evaluation
+    from tetkik.findings.evaluation_page import write_evaluation
     from tetkik.findings.predictions import predict_all, read_predictions
 
     if predictions is not None and (model is not None or no_gate):
@@ -180,16 +180,8 @@ def _show(evaluation: Evaluation) -> None:
         Text(t("{n} images", n=len(evaluation.judged)), style="dim"),
         Text(t("{n} patients or groups", n=evaluation.groups), style="dim"),
     )
-    out.print()
-    for part in (_headline, _labels, _parts):
-        if (made := part(evaluation)) is not None:
-            out.print(made)
-            out.print()
-    say([sentence.in_language(language()) for sentence in evaluation.reading])
-    if evaluation.not_computed:
-        out.print()
-        for name, why in evaluation.not_computed.items():
-            out.print(Text(f"{name}: {why.in_language(language())}", style="dim"))
+    parts = (_headline, _labels, _parts)
+    show_parts((part(evaluation) for part in parts), evaluation.reading, evaluation.not_computed)
 
 
 def _headline(evaluation: Evaluation) -> Table:

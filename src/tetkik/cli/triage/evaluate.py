@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from tetkik.cli.console import language, note, out, progress, t, warn, writing
-from tetkik.cli.tables import brackets, figure, in_language, say, table
+from tetkik.cli.tables import brackets, figure, in_language, show_parts, table
 from tetkik.settings import settings
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ def evaluate(
     ] = True,
 ) -> None:
     """Figures with intervals, what they say in words, and with --out pictures and a page."""
-    from tetkik.drawing import check_target
+    from tetkik.drawing import PAGE, check_target
     from tetkik.triage.data import read_complaints
     from tetkik.triage.evaluate import evaluate as judge
-    from tetkik.triage.evaluation_page import PAGE, write_evaluation
+    from tetkik.triage.evaluation_page import write_evaluation
     from tetkik.triage.predict import load_triage
 
     if folder is not None:
@@ -101,16 +101,8 @@ def _show(evaluation: Evaluation) -> None:
     out.print(
         Text(evaluation.model, style="bold"), Text(t("{n} complaints", n=len(evaluation.judged)), style="dim")
     )
-    out.print()
-    for part in (_headline, _departments, _spoiled, _parts):
-        if (made := part(evaluation)) is not None:
-            out.print(made)
-            out.print()
-    say([sentence.in_language(language()) for sentence in evaluation.reading])
-    if evaluation.not_computed:
-        out.print()
-        for name, why in evaluation.not_computed.items():
-            out.print(Text(f"{name}: {why.in_language(language())}", style="dim"))
+    parts = (_headline, _departments, _spoiled, _parts)
+    show_parts((part(evaluation) for part in parts), evaluation.reading, evaluation.not_computed)
 
 
 def _headline(evaluation: Evaluation) -> Table:
