@@ -38,6 +38,9 @@ MODEL := build/findings-mobilenet-cxr
 BUILT_FROM := pyproject.toml $(wildcard src/tetkik/triage/linear/*.c)
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
+# The tests start many processes; each would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint docs day sbom viewer web benchmarks clean
 .DELETE_ON_ERROR:
 
@@ -45,7 +48,7 @@ demo: $(VENV)/.light
 	@$(BIN)/tetkik demo
 
 test: lint
-	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -106,6 +109,7 @@ ifneq ($(FILMS),)
 ifneq ($(BACKBONE),)
 	$(BIN)/python benchmarks/findings_embedded.py --data "$(FILMS)" --backbone "$(BACKBONE)" --out $(MODEL)
 	$(BIN)/python benchmarks/findings_quality.py --data "$(FILMS)" --backbone "$(BACKBONE)" --log $(MODEL)-log
+	$(BIN)/python benchmarks/findings_drift.py --data "$(FILMS)" --log $(MODEL)-log
 endif
 ifneq ($(OTHERS),)
 	$(BIN)/python benchmarks/imaging_gate.py --data "$(FILMS)/labels.csv" --others "$(OTHERS)"

@@ -33,7 +33,7 @@ from tetkik.records.schema import (
     Study,
     User,
 )
-from tetkik.records.vault import Vault, seal
+from tetkik.records.vault import Vault
 from tetkik.records.worklist.marks import marks_of
 from tetkik.turkish import fold
 from tetkik.values import (
@@ -189,7 +189,7 @@ def _case(
         {
             "id": patient,
             "key": wrapped,
-            "identity": seal(key, packed, f"patients.identity:{patient}"),
+            "identity": key.seal(packed, f"patients.identity:{patient}"),
             "created_at": since,
         },
     )
@@ -218,7 +218,7 @@ def _case(
             "id": complaint,
             "case_id": case,
             "patient_id": patient,
-            "text": seal(key, words, f"complaints.text:{complaint}"),
+            "text": key.seal(words, f"complaints.text:{complaint}"),
             "bundle": "triage-linear-tr 1",
             "bundle_sha256": "0" * 64,
             "urgency": _URGENCY[priority],

@@ -30,7 +30,16 @@ from pydantic_core import PydanticUndefined  # noqa: E402
 from report_words import parts as words_of_a_report  # noqa: E402
 
 from tetkik import errors  # noqa: E402
-from tetkik.bundle import FORMAT_VERSION, Manifest, Metric  # noqa: E402
+from tetkik.bundle import (  # noqa: E402
+    FORMAT_VERSION,
+    REFERENCE,
+    Histogram,
+    InputReference,
+    LabelReference,
+    Manifest,
+    Metric,
+    Reference,
+)
 from tetkik.cli.app import app  # noqa: E402
 from tetkik.settings import Settings  # noqa: E402
 
@@ -203,6 +212,16 @@ def bundle_page() -> str:
             _fields(Manifest),
             "## A figure in `metrics`",
             _fields(Metric),
+            f"## {REFERENCE}",
+            "Optional: how scores and images were spread on data that the model had not learned, which a "
+            "house compares its own with. Counts alone, and named in `files` as any other file.",
+            _fields(Reference),
+            "## A label in it",
+            _fields(LabelReference),
+            "## A route in it",
+            _fields(InputReference),
+            "## A histogram in it",
+            _fields(Histogram),
         ]
     )
 

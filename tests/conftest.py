@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ import pytest
 for _name in [name for name in os.environ if name.startswith("TETKIK_")]:
     del os.environ[_name]
 os.environ["TETKIK_LANGUAGE"] = "en"
+os.environ["TETKIK_ALLOW_ROOT"] = "true"  # the tests run in containers, too
 
 from tetkik.bundle import Bundle, Manifest, Task, open_bundle, write_manifest  # noqa: E402
 from tetkik.settings import settings  # noqa: E402
@@ -37,6 +40,17 @@ def turkish_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages in Turkish."""
     monkeypatch.setenv("TETKIK_LANGUAGE", "tr")
     settings.cache_clear()
+
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
+
+# What a shell starts in the background ignores Ctrl-C, and so would all that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 MakeBundle = Callable[..., Bundle]

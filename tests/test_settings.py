@@ -106,6 +106,7 @@ def test_every_setting_says_what_it_is():
         assert field.description, name
         assert field.description.endswith("."), name
         assert f"TETKIK_{name.upper()}" not in os.environ or name in {
+            "allow_root",
             "language",
             "models_dir",
             "passages_dir",

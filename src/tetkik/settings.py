@@ -37,6 +37,13 @@ class FindingsProvider(StrEnum):
     OPENVINO_BF16 = "openvino-bf16"
 
 
+class Cipher(StrEnum):
+    """What seals at rest."""
+
+    AES_256_GCM = "aes-256-gcm"
+    CHACHA20_POLY1305 = "chacha20-poly1305"
+
+
 class Unproven(StrEnum):
     """What a report does with a finding that it may neither assert nor deny."""
 
@@ -170,8 +177,19 @@ class Settings(BaseSettings):
     )
     master_key_file: Path | None = Field(
         default=None,
-        description="The key under which patients' data are sealed. Default: `keys/master.key` in "
-        "`data_dir`, made at the first start; keep a copy apart from the backups.",
+        description="The key under which everything is sealed. Default: the systemd credential "
+        "`tetkik-master-key` where the service has one, else `keys/master.key` in `data_dir`, made at the "
+        "first start; keep a copy apart from the backups (docs/how-to/keys.md).",
+    )
+    master_key_command: str = Field(
+        default="",
+        description="A command that prints the master key (64 hexadecimal digits), such as the client of a "
+        "vault: run without a shell, at the start and where the key was replaced. Instead of a file.",
+    )
+    cipher: Cipher = Field(
+        default=Cipher.AES_256_GCM,
+        description="What seals from now on: `aes-256-gcm`, or `chacha20-poly1305` for processors without "
+        "instructions for AES. What the other sealed is opened all the same.",
     )
     retention_years: int = Field(
         default=20,
@@ -222,6 +240,10 @@ class Settings(BaseSettings):
         description="Whether to listen for other machines without TLS and without a trusted proxy. Passwords "
         "then cross the network in clear text: for trials alone.",
     )
+    allow_root: bool = Field(
+        default=False,
+        description="Whether `tetkik serve` runs as root: for containers that have no other account.",
+    )
     session_hours: int = Field(
         default=12, ge=1, le=24, description="Hours after which a person has to sign in again in any case."
     )
@@ -244,6 +266,26 @@ class Settings(BaseSettings):
         ge=1_000_000,
         description="A request with files of more bytes than this is refused; every other request has 1 MB.",
     )
+    max_archive_bytes: int = Field(
+        default=5_000_000_000,
+        ge=1_000_000,
+        description="A zip whose images unpack to more bytes than this altogether is refused.",
+    )
+    upload_files_per_day: int = Field(
+        default=10_000, ge=1, description="Most images that one person may upload in 24 hours."
+    )
+    upload_bytes_per_day: int = Field(
+        default=100_000_000_000,
+        ge=1_000_000,
+        description="Most bytes of images that one person may upload in 24 hours.",
+    )
+    upload_scanner: str = Field(
+        default="",
+        pattern=r"^$|^unix:/.+$|^[^/\s]+:\d{1,5}$",
+        description="The malware scanner (clamd) that looks at every file before it is kept, such as "
+        "`unix:/run/clamav/clamd.ctl` or `127.0.0.1:3310`. What it finds something in, or does not answer "
+        "about, is refused. Empty: none.",
+    )
     oidc_issuer: str = Field(
         default="",
         description="The house's identity provider (OpenID Connect), such as "
@@ -261,12 +303,26 @@ class Settings(BaseSettings):
         description="Which group has which role, such as `radyoloji=radiologist, kalite=auditor`. Who is in "
         "none of them cannot sign in.",
     )
+    oidc_department_claim: str = Field(
+        default="groups",
+        description="The claim of the ID token that says a clinician's departments, for `oidc_departments`.",
+    )
+    oidc_departments: str = Field(
+        default="",
+        description="Which value of that claim opens which department, such as `noroloji=Nöroloji, "
+        "bashekimlik=*` (`*` is every one). Empty: the administrator says it, and a newcomer has none.",
+    )
     oidc_scopes: str = Field(
         default="openid profile email",
         description="What the identity provider is asked for; add the scope of groups where it has one.",
     )
     oidc_name: str = Field(
         default="", description="What the button of single sign-on calls the identity provider."
+    )
+    passkey_roles: str = Field(
+        default="",
+        description="Roles that need a passkey or single sign-on, such as `administrator, radiologist`: a "
+        "password alone only lets them add a passkey. Recommended for administrators.",
     )
     offline: bool = Field(
         default=True,

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from tests.records.kit import made_records
 from tests.records.whole import made_whole
 from tetkik.cli.app import app
-from tetkik.records.opening import key_file
+from tetkik.records.opening import master_key
 from tetkik.settings import settings
 
 
@@ -31,6 +31,13 @@ def house(tmp_path, monkeypatch):
 def name_house(monkeypatch, folder):
     monkeypatch.setenv("TETKIK_DATA_DIR", str(folder))
     settings.cache_clear()
+
+
+def put_back(key):
+    file = master_key().file
+    assert file is not None
+    file.parent.mkdir(parents=True)
+    shutil.copy(key, file)
 
 
 def run(*arguments, typed=None):
@@ -96,8 +103,7 @@ def test_a_house_that_is_lost_comes_back(house, tmp_path, monkeypatch):
     status, _, fault = run("restore", backup)
     assert status == 2 and "no master key" in fault
     assert not (tmp_path / "new" / "tetkik.db").exists()
-    key_file().parent.mkdir(parents=True)
-    shutil.copy(key, key_file())
+    put_back(key)
     status, said, _ = run("restore", backup)
     assert status == 0 and "are back" in said
     assert run("audit", "verify")[0] == 0
@@ -112,8 +118,7 @@ def test_who_was_erased_stays_erased(house, tmp_path, monkeypatch):
     settings.cache_clear()
     assert run("privacy", "erase", "--yes", typed="10000000146\n")[0] == 0
     name_house(monkeypatch, tmp_path / "new")
-    key_file().parent.mkdir(parents=True)
-    shutil.copy(key, key_file())
+    put_back(key)
     status, _, note = run("restore", backup, "--ledger", house / "erased.jsonl")
     assert status == 0 and "1 patients had been erased since" in note
     assert run("privacy", "export", "--out", tmp_path / "x.zip", typed="10000000146\n")[0] == 1

@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.service.kit import made_house, served
-from tetkik.cli.serve import is_secure, settings_to_serve
-from tetkik.errors import SettingError
+from tetkik.cli.serve import is_secure, refuse_root, serve, settings_to_serve
+from tetkik.errors import SettingError, UsageError
 from tetkik.settings import Settings
 
 GOOD = "dört küçük mavi kuş"
@@ -112,6 +112,37 @@ def test_settings_that_cannot_be_are_told_at_the_start(tmp_path):
     for house in (made_house(tmp_path, oidc_roles="a=king"), made_house(tmp_path, trusted_proxies="proxy")):
         with pytest.raises(SettingError), served(house):
             pass
+
+
+def test_root_serves_only_where_somebody_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("TETKIK_DATA_DIR", str(tmp_path / "house"))
+    monkeypatch.delenv("TETKIK_ALLOW_ROOT", raising=False)
+    monkeypatch.setattr(os, "geteuid", lambda: 0, raising=False)
+    with pytest.raises(UsageError, match="does not run as root"):
+        serve(None, None)
+    assert not (tmp_path / "house").exists()
+    refuse_root(allowed=True)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
+    refuse_root(allowed=False)
+
+
+@pytest.mark.parametrize(
+    ("url", "fits"),
+    [
+        ("https://tetkik.example", True),
+        ("http://localhost:8000", True),
+        ("http://tetkik.example", False),
+        ("https://10.0.0.5", False),
+    ],
+)
+def test_passkeys_are_not_demanded_where_browsers_have_none(url, fits):
+    chosen = Settings(passkey_roles="administrator", public_url=url)
+    if fits:
+        settings_to_serve(chosen, None, None)
+    else:
+        with pytest.raises(SettingError, match="passkey_roles"):
+            settings_to_serve(chosen, None, None)
+    settings_to_serve(chosen.model_copy(update={"oidc_issuer": "https://login.example"}), None, None)
 
 
 def free_port() -> int:

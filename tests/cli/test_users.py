@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 
 from tetkik.cli.app import app
 from tetkik.records.opening import open_records
-from tetkik.records.people import invites, users
+from tetkik.records.people import after_restore, invites, passkeys, users
 from tetkik.records.schema import AuditRow
 from tetkik.settings import Settings, settings
+from tetkik.values import SYSTEM, Actor
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +88,46 @@ def test_disable_enable_reset_unlock(house):
     assert member(house).disabled_at is None
     assert "/setup/" in run("reset", "irem")[1]
     assert run("unlock", "irem")[0] == 0
+
+
+def test_a_reset_ends_the_keys_and_says_so_unless_they_are_kept(house):
+    add()
+    with_keys(house)
+    assert "Ended: 0 sessions, 0 passkeys, 0 tokens." in run("reset", "irem", "--keep-keys")[2]
+    assert member(house).passkeys == 1
+    assert "Ended: 0 sessions, 1 passkeys, 0 tokens." in run("reset", "irem")[2]
+    assert member(house).passkeys == 0
+
+
+def with_keys(house: Settings, *, held: bool = False) -> None:
+    """A passkey, and where wanted as if it had come back with a backup."""
+    actor = Actor(member(house).id, "İrem")
+    records = open_records(house)
+    with records.write(actor) as tx:
+        passkeys.add(tx, "Desk", b"credential", b"key", 0)
+    if held:
+        with records.write(SYSTEM) as tx:
+            after_restore.hold_keys(tx, "2026-01-01T00:00:00+00:00")
+    records.close()
+
+
+def test_what_came_back_with_a_backup_is_confirmed_by_name_or_all_at_once(house):
+    add()
+    with_keys(house, held=True)
+    assert member(house).keys_held
+    assert run("confirm")[0] == run("confirm", "irem", "--all")[0] == 2
+    assert "irem: 1 passkeys and 0 tokens open again." in run("confirm", "irem")[1]
+    assert not member(house).keys_held
+    assert "Nothing waits" in run("confirm", "--all")[2]
+
+
+def test_a_clinician_has_every_department_only_when_it_is_said(house):
+    run("add", "ada", "--name", "Ada", "--role", "clinician", "--every-department")
+    run("add", "eda", "--name", "Eda", "--role", "clinician")
+    assert member(house, "ada").profile.departments == ("*",)
+    assert member(house, "eda").profile.departments == ()
+    run("roles", "eda", "--role", "clinician", "--every-department")
+    assert member(house, "eda").profile.departments == ("*",)
 
 
 @pytest.mark.parametrize(

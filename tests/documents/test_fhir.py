@@ -105,9 +105,10 @@ def test_the_image_the_side_and_the_house_are_told():
         }
     ]
     sides = [
-        item["component"][1]["valueCodeableConcept"]["coding"][0]["display"]
+        part["valueCodeableConcept"]["coding"][0]["display"]
         for item in found["Observation"]
-        if len(item["component"]) > 1
+        for part in item["component"]
+        if part["code"].get("coding", [{}])[0].get("display") == "Laterality"
     ]
     assert sides == ["Left"]
     assert found["Organization"][0]["name"] == "Örnek Üniversitesi Hastanesi"

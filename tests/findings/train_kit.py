@@ -88,6 +88,7 @@ def quick_options(**changes: Any) -> Any:
         threads=1,
         augmentation=Augmentation(rotation=3.0, shift=0.02),
         checkpoint_steps=4,
+        reference=0,
     )
     return replace(options, **changes)
 

@@ -12,7 +12,7 @@ from pydicom import Dataset
 
 from tests.imaging.files import as_bytes, dataset, picture
 from tetkik.imaging.read import read_bytes
-from tetkik.values import Identity, ImageTags, Laterality, Radiograph, Sex, View
+from tetkik.values import Identity, ImageTags, Laterality, Radiograph, Sex, SpacingPlane, View
 
 
 def read(**tags: Any) -> Radiograph:
@@ -231,3 +231,31 @@ def test_no_tag_spoils_an_image(words, figures):
         padded = content + b"\0" * (len(content) % 2)
         made.add_new(name, "OB", padded)
     assert read_bytes(as_bytes(made), "x").pixels.shape == (8, 8)
+
+
+@pytest.mark.parametrize(
+    ("tags", "plane"),
+    [
+        ({"ImagerPixelSpacing": [0.2, 0.2]}, SpacingPlane.DETECTOR),
+        (
+            {"ImagerPixelSpacing": [0.3, 0.3], "EstimatedRadiographicMagnificationFactor": 1.5},
+            SpacingPlane.PATIENT,
+        ),
+        ({"NominalScannedPixelSpacing": [0.1, 0.1]}, SpacingPlane.DETECTOR),
+        ({"PixelSpacing": [0.2, 0.2]}, SpacingPlane.UNSTATED),
+        ({"PixelSpacing": [0.2, 0.2], "ImagerPixelSpacing": [0.2, 0.2]}, SpacingPlane.DETECTOR),
+        ({"PixelSpacing": [0.18, 0.18], "ImagerPixelSpacing": [0.2, 0.2]}, SpacingPlane.PATIENT),
+        (
+            {
+                "PixelSpacing": [0.2, 0.2],
+                "ImagerPixelSpacing": [0.2, 0.2],
+                "PixelSpacingCalibrationType": "FIDUCIAL",
+            },
+            SpacingPlane.PATIENT,
+        ),
+        ({"PixelSpacing": [0.9, 0.9], "Modality": "MR"}, SpacingPlane.PATIENT),
+        ({}, None),
+    ],
+)
+def test_at_which_plane_the_spacing_holds(tags, plane):
+    assert read(**tags).plane is plane

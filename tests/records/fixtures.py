@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.records.kit import made_records
+from tests.records.kit import made_records, made_sqlite
 from tests.records.postgres import Cluster
 from tetkik.records.database import Records
 
@@ -32,7 +32,8 @@ def make_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeUrl
 
     def make(*, empty: bool = False) -> str:
         if cluster is None:
-            made.append(f"sqlite:///{tmp_path}/{len(made)}.db")
+            file = tmp_path / f"{len(made)}.db"
+            made.append(f"sqlite:///{file}" if empty else made_sqlite(file))
         else:
             made.append(cluster.fresh(empty=empty))
         return made[-1]

@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import create_engine
 
 from tetkik.records.cases import cases, patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
 from tetkik.records.ids import new_id
+from tetkik.records.migrate import upgrade
 from tetkik.records.schema import User
-from tetkik.values import Actor, Method, Role, permissions_of
+from tetkik.values import EVERY_DEPARTMENT, Actor, Method, Role, permissions_of
 
 
 def made_records(folder: Path, url: str | None = None) -> Records:
-    """Fresh records: SQLite in `folder`, or the database at `url`."""
-    return Records(url or f"sqlite:///{folder / 'tetkik.db'}", folder)
+    """Records in `folder`, in SQLite or in the database at `url`; fresh where there are none yet."""
+    return Records(url or made_sqlite(folder / "tetkik.db"), folder)
 
 
-def made_user(records: Records, *roles: Role, name: str = "", departments: tuple[str, ...] = ()) -> Actor:
-    """A user with roles, who can do things."""
+def made_sqlite(file: Path) -> str:
+    """The address of a database of SQLite that has the tables, copied: migrating takes far longer."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file.write_bytes(_migrated())
+    return f"sqlite:///{file}"
+
+
+@cache
+def _migrated() -> bytes:
+    """A file of SQLite with the tables of this version and no row."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "tetkik.db"
+        engine = create_engine(f"sqlite:///{file}")
+        upgrade(engine)
+        engine.dispose()
+        return file.read_bytes()
+
+
+def made_user(
+    records: Records, *roles: Role, name: str = "", departments: tuple[str, ...] = (EVERY_DEPARTMENT,)
+) -> Actor:
+    """A user with roles, who can do things; a clinician in every department unless some are named."""
     user_id = new_id()
     name = name or f"Uzm. {' '.join(roles)}"
     with records.write(Actor(None, "tetkik")) as tx:

@@ -95,7 +95,7 @@ def test_another_master_key_is_refused(records, tmp_path):
     records.close()
     key = tmp_path / "keys" / "master.key"
     key.write_text("00" * 32)
-    with pytest.raises(SettingError, match="another database"):
+    with pytest.raises(SettingError, match="fingerprint"):
         made_records(tmp_path)
     key.unlink()
     with pytest.raises(SettingError, match="no master key"):

@@ -41,8 +41,9 @@ def test_down_leaves_nothing_and_up_again_works(both_records):
         with both_records.engine.connect() as connection:
             left = connection.scalars(text("SELECT proname FROM pg_proc WHERE proname LIKE 'tetkik%'"))
             assert list(left) == []
-    upgrade(both_records.engine)
-    made_case(both_records, made_user(both_records, Role.RECEPTION))
+    again = made_records(both_records.folder, both_records.engine.url.render_as_string(hide_password=False))
+    made_case(again, made_user(again, Role.RECEPTION))
+    again.close()
 
 
 def test_a_newer_database_is_refused(both_records):

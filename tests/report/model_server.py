@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import select
+import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,6 +34,10 @@ class Heard:
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
+    go: threading.Event = field(default_factory=threading.Event)
+    left: threading.Event = field(default_factory=threading.Event)
+    between: Callable[[], None] = lambda: None
+    """Called in the middle of an answer that is `held`, and before one that is `mute`."""
 
     def next(self) -> str:
         """How to answer now."""
@@ -132,6 +138,36 @@ class _Handler(BaseHTTPRequestHandler):
     def _slow(self) -> None:
         time.sleep(5)
         self._good()
+
+    def _held(self) -> None:
+        """The first half; the second once `go` is set, unless whoever asked has left by then."""
+        body = self._events(json.dumps(GOOD, ensure_ascii=False))
+        half = body.index(b"\n\n", len(body) // 2) + 2
+        self._begin()
+        self.wfile.write(body[:half])
+        self.heard.between()
+        if self._waits():
+            self.wfile.write(body[half:])
+
+    def _mute(self) -> None:
+        """Not a word before `go` is set."""
+        self.heard.between()
+        if self._waits():
+            self._good()
+
+    def _begin(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+
+    def _waits(self) -> bool:
+        """Until `go` is set; false where whoever asked has closed the connection first."""
+        while not self.heard.go.wait(0.01):
+            readable, _, _ = select.select([self.connection], [], [], 0)
+            if readable and not self.connection.recv(1, socket.MSG_PEEK):
+                self.heard.left.set()
+                return False
+        return True
 
     def _dripping(self) -> None:
         self.send_response(200)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
@@ -20,7 +21,8 @@ from tetkik.service.house import House
 from tetkik.values import Actor, Role
 
 CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+ARGUMENTS = ("--no-sandbox", "--disable-gpu")
+"""There is no GPU, and emulating one takes more of the processor than the pages do."""
 AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
 _LEFT = ("htmx:sendAbort", "htmx:afterRequest")
 SIZES = {1440: 900, 768: 1024, 390: 844}
@@ -85,6 +87,13 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for the tests of a file; each opens windows of its own."""
+    with chromium() as found:
+        yield found
+
+
 @contextmanager
 def opened(
     browser: Browser, address: str, *, width: int = 1440, theme: str = "light", language: str = "tr"
@@ -99,7 +108,6 @@ def opened(
         accept_downloads=True,
     )
     context.set_default_timeout(15_000)
-    context.add_init_script(AXE.read_text("utf-8"))
     try:
         yield context
     finally:
@@ -121,6 +129,8 @@ def axe(page: Page, *rules: str) -> list[str]:
     options: dict[str, object] = {"resultTypes": ["violations"]}
     if rules:
         options["runOnly"] = list(rules)
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text("utf-8"))
     found = page.evaluate("options => axe.run(document, options)", options)
     return [
         f"{one['id']}: {node['html'][:160]} ({node['failureSummary'][:200]})"

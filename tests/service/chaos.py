@@ -113,6 +113,7 @@ class ServedHouse:
         environment = {
             **os.environ,
             "TETKIK_DATA_DIR": str(self._folder),
+            "TETKIK_ALLOW_ROOT": "true",
             "TETKIK_REQUESTS_PER_MINUTE": "1000000",
             "TETKIK_THREADS": self._threads,
         }

@@ -2,7 +2,17 @@
 
 from tests.records.clock import clock
 from tests.records.fixtures import both_records, make_url, postgres
+from tests.service.browser import browser
 from tests.service.decoders import lasting, same_decoders
 from tests.service.moving import application
 
-__all__ = ["application", "both_records", "clock", "lasting", "make_url", "postgres", "same_decoders"]
+__all__ = [
+    "application",
+    "both_records",
+    "browser",
+    "clock",
+    "lasting",
+    "make_url",
+    "postgres",
+    "same_decoders",
+]

@@ -115,6 +115,8 @@ class Day:
                     invite.locator("#title").fill("Uzm. Dr.")
                     invite.locator("#registration").fill("123456")
                 invite.get_by_label(word, exact=True).check()
+                if role is Role.CLINICIAN:
+                    invite.get_by_label("Bütün bölümler", exact=True).check()
                 invite.locator("button[type=submit]").click()
                 self.links[role] = page.locator("#link").inner_text().strip()
             self._shot(page, "03-kullanicilar")

@@ -16,7 +16,7 @@ from tetkik.records.schema import BrowserSession
 from tetkik.service.app import create_app
 from tetkik.service.house import House
 from tetkik.settings import Settings
-from tetkik.values import Actor, Method, Role
+from tetkik.values import EVERY_DEPARTMENT, Actor, Method, Role
 
 
 def made_house(folder: Path, records: Records | None = None, **settings: object) -> House:
@@ -32,7 +32,9 @@ def served(house: House, *, work: bool = False) -> Iterator[TestClient]:
         yield client
 
 
-def sign_in(client: TestClient, house: House, *roles: Role, departments: tuple[str, ...] = ()) -> Actor:
+def sign_in(
+    client: TestClient, house: House, *roles: Role, departments: tuple[str, ...] = (EVERY_DEPARTMENT,)
+) -> Actor:
     """Sign a client in as a fresh user with these roles; its requests carry the session's token."""
     actor = made_user(house.records, *roles, departments=departments)
     cookie, csrf = opened_session(house, actor)

@@ -13,6 +13,7 @@ import tetkik.service
 from tests.records.kit import made_case, made_user
 from tetkik.imaging.phantom import write_phantom
 from tetkik.language import Language
+from tetkik.records.cases import cases, comparing, merging, patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.images import jobs
 from tetkik.records.people import invites
@@ -23,7 +24,7 @@ from tetkik.service.http.received import Received
 from tetkik.service.running.machine import Machine
 from tetkik.service.steps.desk import triaged
 from tetkik.service.steps.uploads import Upload
-from tetkik.values import SYSTEM, Hospital, Method, Role
+from tetkik.values import SYSTEM, Hospital, LinkReason, Method, Role, Sex
 from tetkik.workflow.casework import read_case_image
 
 NO_PAGES = (".pdf", ".csv", "/{form}", "/worklist/more", "/ready", "/login/oidc", "/oidc/callback")
@@ -36,7 +37,7 @@ def film(seed: int, signs: tuple[str, ...] = ("Effusion",)) -> bytes:
     """A synthetic chest radiograph as DICOM."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "film.dcm"
-        write_phantom(file, seed=seed, signs=signs)
+        write_phantom(file, seed=seed, signs=signs, rows=512, columns=512)
         return file.read_bytes()
 
 
@@ -64,6 +65,7 @@ class Rounds:
             (self.draft,) = drafts.reports_of_case(tx, self.to_read)
             (self.report,) = drafts.reports_of_case(tx, self.signed)
         self._sign()
+        self._register_twice()
         with self.records.write(self.radiologist) as tx:
             self.template = templates.add(
                 tx, "Normal akciğer", Language.TR, "Bulgular:\nAkciğerler doğaldır."
@@ -96,6 +98,15 @@ class Rounds:
         with self.records.write(doctor) as tx:
             signing.sign(tx, self.report, revision, proof, Hospital("Örnek Hastanesi", "Radyoloji", ""))
 
+    def _register_twice(self) -> None:
+        """Two records more of the first patient: one is joined with hers, one only looks alike."""
+        with self.records.write(self.desk) as tx:
+            self.patient = cases.case_of(tx, self.waiting).patient_id
+            unknown = patients.create(tx, Person("Bilinmeyen 17", number="B-17"))
+            self.double = patients.create(tx, Person("Gulcin SAHIN", number="H-9", sex=Sex.FEMALE))
+            seen = comparing.compared(tx, unknown, self.patient).seen
+            merging.link(tx, unknown, self.patient, LinkReason.IDENTIFIED, seen)
+
     def addresses(self, path: str) -> list[str]:
         """What the address of a route becomes: one for each thing that it may name.
 
@@ -113,6 +124,8 @@ class Rounds:
             "model_id": ("findings-mobilenet-cxr",),
             "user_id": (str(self.technician.user_id),),
             "template_id": (self.template,),
+            "patient_id": (self.patient,),
+            "other_id": (self.double,),
             "token": (self.invite,),
         }
         names = re.findall(r"\{(\w+)\}", path)

@@ -8,13 +8,13 @@ import sys
 import venv
 from pathlib import Path
 
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
-
 SCRIPT = Path(__file__).parents[2] / "docs" / "sbom.py"
 
 
 def test_the_bill_names_browser_and_server_parts(tmp_path):
+    from cyclonedx.schema import SchemaVersion  # seconds, which every process of tests would pay
+    from cyclonedx.validation.json import JsonStrictValidator
+
     venv.create(tmp_path / "installation")  # with one package: a whole one takes long
     (packages,) = (tmp_path / "installation").glob("lib/python*/site-packages")
     package = packages / "example-1.2.dist-info"

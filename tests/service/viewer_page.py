@@ -46,7 +46,8 @@ import { mount } from '/static/js/viewer/viewer.js';
 window.violations = [];
 document.addEventListener('securitypolicyviolation', (event) => violations.push(event.violatedDirective));
 const root = document.querySelector('[data-viewer]');
-root.dataset.drawing = 'webgl'; // the WebGL of the tests is an emulated one
+// The WebGL of the tests is an emulated one, which the viewer leaves alone by itself.
+root.dataset.drawing = new URLSearchParams(location.search).get('drawing') ?? 'webgl';
 window.viewer = await mount(root);
 """
 STYLE = ".viewer { width: 900px; height: 700px; } main { padding: 0; margin: 0; }"
@@ -82,8 +83,8 @@ def heatmap() -> bytes:
 def _page(request: Request) -> Response:
     language = Language(request.query_params.get("language", "tr"))
 
-    def image(name: str | None) -> dict[str, str] | None:
-        return {"id": name, "title": f"PA {name}", "route": "chest"} if name else None
+    def image(name: str | None) -> dict[str, str | int] | None:
+        return {"id": name, "title": f"PA {name}", "route": "chest", "frames": 1} if name else None
 
     text = environment().from_string(PAGE).render(
         t=lambda sentence, /, **fields: translate(sentence, language, **fields),

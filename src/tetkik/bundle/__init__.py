@@ -1,8 +1,25 @@
 """What a trained model is on disk: manifest, weights, card; find, verify, load."""
 
 from tetkik.bundle.archive import export_bundle, import_bundle
-from tetkik.bundle.card import CardSection, metrics_table, render_card
+from tetkik.bundle.card import (
+    CardSection,
+    metrics_table,
+    reference_section,
+    render_card,
+    with_section,
+)
+from tetkik.bundle.kept import Kept, Shelf
 from tetkik.bundle.manifest import FORMAT_VERSION, Manifest, Metric, Task, bundle_id
+from tetkik.bundle.reference import (
+    REFERENCE,
+    REFERENCE_IMAGES,
+    Histogram,
+    InputReference,
+    LabelReference,
+    Reference,
+    read_reference,
+    write_reference,
+)
 from tetkik.bundle.store import (
     Bundle,
     available,
@@ -17,10 +34,18 @@ from tetkik.bundle.store import (
 
 __all__ = [
     "FORMAT_VERSION",
+    "REFERENCE",
+    "REFERENCE_IMAGES",
     "Bundle",
     "CardSection",
+    "Histogram",
+    "InputReference",
+    "Kept",
+    "LabelReference",
     "Manifest",
     "Metric",
+    "Reference",
+    "Shelf",
     "Task",
     "available",
     "bundle_folders",
@@ -30,9 +55,13 @@ __all__ = [
     "metrics_table",
     "open_bundle",
     "read_manifest",
+    "read_reference",
+    "reference_section",
     "render_card",
     "resolve",
     "sha256_of",
     "staged_folder",
+    "with_section",
     "write_manifest",
+    "write_reference",
 ]

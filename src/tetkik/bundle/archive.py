@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import errno
-import lzma
 import shutil
-import stat
-import struct
 import zipfile
-import zlib
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
@@ -21,23 +17,11 @@ from tetkik.bundle.store import (
     refuse_code,
     staged_folder,
 )
+from tetkik.bundle.zips import UNREADABLE, ZIP, is_bomb, is_link
 from tetkik.errors import BundleCorrupt, BundleError, BundleNotFound, OutputError, as_fault_of
 
-_ZIP = b"PK\x03\x04"
 _FILE_LIMIT = 2_000
 _BYTES_LIMIT = 32 << 30
-_RATIO_LIMIT = 200
-# Whatever a damaged or hostile zip makes the reader raise.
-_UNREADABLE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    RuntimeError,
-    ValueError,
-    OSError,
-)
 # Errors of the disk, not of the archive.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 
@@ -119,7 +103,7 @@ def _open_zip(source: Path, into: Path) -> Bundle:
 def _unpack(source: Path, into: Path) -> Path:
     if not zipfile.is_zipfile(source):
         with source.open("rb") as file:
-            if file.read(4) != _ZIP:
+            if file.read(4) != ZIP:
                 raise not_a_bundle(source)
         raise BundleCorrupt("{path} is a zip that breaks off before its end; fetch it again.", path=source)
     try:
@@ -138,7 +122,7 @@ def _unpack(source: Path, into: Path) -> Path:
                                 "{path} unpacks to more than it says; do not use it.", path=source
                             )
                         out.write(chunk)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         if isinstance(error, OSError) and error.errno in _DISK:
             raise
         raise BundleCorrupt(
@@ -165,10 +149,10 @@ def _refuse_unsafe(source: Path, entries: list[zipfile.ZipInfo]) -> None:
         path = PurePosixPath(entry.filename)
         if path.is_absolute() or ".." in path.parts or "\\" in entry.filename or ":" in entry.filename:
             raise BundleCorrupt("{path} names a file outside itself; do not use it.", path=source)
-        if stat.S_ISLNK(entry.external_attr >> 16):
+        if is_link(entry):
             raise BundleCorrupt("{path} holds a link; do not use it.", path=source)
         refuse_code(source, entry.filename)
-        if entry.file_size > max(1 << 20, entry.compress_size * _RATIO_LIMIT):
+        if is_bomb(entry):
             raise BundleCorrupt("{path} is a decompression bomb; do not use it.", path=source)
     if sum(entry.file_size for entry in entries) > _BYTES_LIMIT:
         raise BundleCorrupt(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tetkik.bundle.manifest import Manifest, Task
+from tetkik.bundle.reference import Histogram, Reference
 from tetkik.values import DISCLAIMER
 
 _PIPELINES = {
@@ -57,6 +58,15 @@ def render_card(manifest: Manifest, summary: str, sections: Sequence[CardSection
     return "\n\n".join(parts) + "\n"
 
 
+def with_section(card: str, section: CardSection) -> str:
+    """The card with this section at its end; one of the same title goes."""
+    head, mark, rest = card.partition(f"\n## {section.title}\n")
+    if mark:
+        _, more, after = rest.partition("\n## ")
+        card = f"{head}{more}{after}"
+    return f"{card.rstrip()}\n\n## {section.title}\n\n{section.text}\n"
+
+
 def metrics_table(manifest: Manifest) -> str:
     """The manifest's metrics as a Markdown table, or a sentence that there are none."""
     if not manifest.metrics:
@@ -67,6 +77,35 @@ def metrics_table(manifest: Manifest) -> str:
         cells = (metric.name, f"{metric.value:.3f}", interval, str(metric.n), metric.data, metric.split)
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
+
+
+def reference_section(reference: Reference) -> CardSection:
+    """What the bundle keeps so that a house can tell whether its own images and scores are like these."""
+    routes = [
+        f"{route or 'no route'} {seen.images} ({seen.refused} refused as unsuitable)"
+        for route, seen in reference.inputs.items()
+    ]
+    rows = [
+        "| label | n | prevalence | score: 5%, median, 95% | above the threshold |",
+        "|---|---|---|---|---|",
+    ]
+    for label, one in reference.labels.items():
+        known = "unknown" if one.prevalence is None else f"{one.prevalence:.3f}"
+        total = one.scores.total
+        rows.append(f"| {label} | {total} | {known} | {_spread(one.scores)} | {one.positive / total:.3f} |")
+    text = (
+        f"{reference.images} images of {reference.data}: {reference.split}. By route: "
+        f"{'; '.join(routes)}.\n\n"
+        "`reference.json` holds the distribution of each label's score on those that were not refused, and "
+        "of brightness, contrast, size, modality and flaws of them all. It describes; nothing was chosen on "
+        "it and nothing is judged by it.\n\n" + "\n".join(rows)
+    )
+    return CardSection("Reference for drift", text)
+
+
+def _spread(scores: Histogram) -> str:
+    found = (scores.quantile(share) for share in (0.05, 0.5, 0.95))
+    return ", ".join("–" if edge is None else f"{edge:.3f}" for edge in found)
 
 
 def _example(manifest: Manifest) -> str:

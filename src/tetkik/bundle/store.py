@@ -260,18 +260,31 @@ def resolve(model: str, task: Task | None = None) -> Bundle:
     Raises:
         BundleNotFound: none of these has it.
     """
-    path = Path(os.path.expanduser(model))  # noqa: PTH111 - Path.expanduser fails where there is no such user
-    if model and (path.exists() or model.startswith((".", "/", "~"))):
-        return open_bundle(path, task)
-    for folder in (builtin_folder(), settings().models_dir):
-        if re.fullmatch(r"[\w.-]+", model) and is_bundle(folder / model):
-            return open_bundle(folder / model, task)
+    place = place_of(model)
+    if place is not None:
+        return open_bundle(place, task)
     if _HUB_ID.match(model):
         return open_bundle(_from_hub(model), task)
     raise BundleNotFound(
         "There is no model called {model}; `tetkik models list` names those there are, and a path works too.",
         model=model,
     )
+
+
+def place_of(model: str) -> Path | None:
+    """Where on this machine a model lies, by what the user calls it; nothing of it is looked at.
+
+    Returns:
+        None for an id of the hub, and where there is no such model.
+    """
+    path = Path(os.path.expanduser(model))  # noqa: PTH111 - Path.expanduser fails where there is no such user
+    if model and (path.exists() or model.startswith((".", "/", "~"))):
+        return path
+    if re.fullmatch(r"[\w.-]+", model):
+        for folder in (builtin_folder(), settings().models_dir):
+            if is_bundle(folder / model):
+                return folder / model
+    return None
 
 
 def _from_hub(model: str) -> Path:

@@ -16,6 +16,7 @@ from tetkik.cli import (
     demo,
     doctor,
     findings,
+    keys,
     models,
     privacy,
     report,
@@ -55,6 +56,7 @@ app.add_typer(users.app, name="users", help=t("Who works here: add, list, roles,
 app.add_typer(audit.app, name="audit", help=t("Who did what: verify, list, export the trail."))
 app.command("backup", help=t("Everything that the house keeps in one encrypted file."))(backup.backup)
 app.command("restore", help=t("A backup given back to an empty house."))(backup.restore)
+app.add_typer(keys.app, name="keys", help=t("The master key: which it is, and replacing it."))
 app.command("retention", help=t("Do now what is due: the service does it once a day."))(retention.retention)
 app.add_typer(privacy.app, name="privacy", help=t("A patient's own data: export, erase."))
 speaking(app)

@@ -29,12 +29,12 @@ def backup(
     """Write everything that the house keeps into one encrypted file, while the service goes on."""
     with opened_records() as records:
         from tetkik.records.keeping.backup import make_backup
-        from tetkik.records.opening import key_file
 
         with writing(target), progress("tetkik backup") as bar:
             made = make_backup(records, target, progress=in_language(bar))
         if key_out is not None:
-            _copy_key(key_file(), key_out)
+            _copy_key(records.master.fitting(records.vault.held.fingerprint), key_out)
+        place, key = records.master.name, records.vault.held.fingerprint
     size = target.stat().st_size / 1e6
     out.print(
         t(
@@ -48,8 +48,10 @@ def backup(
     )
     if key_out is None:
         note(
-            "The backup opens with the master key alone, which is not in it; keep {file} elsewhere.",
-            file=key_file(),
+            "The backup opens with the master key {fingerprint} alone, which is not in it; keep that of "
+            "{place} apart.",
+            fingerprint=key,
+            place=place,
         )
     if made.missing:
         warn("{count} stored files are missing; run tetkik audit verify.", count=made.missing)
@@ -73,18 +75,21 @@ def restore(
     from tetkik.records.keeping.ledger import add
     from tetkik.records.keeping.restore import require_key
     from tetkik.records.keeping.restore import restore as give_back
-    from tetkik.records.opening import key_file
+    from tetkik.records.opening import master_key
 
     chosen = settings()
-    require_key(source, key_file(chosen))
+    require_key(source, master_key(chosen))
     with opened_records(new=True) as records:
         from tetkik.records.keeping.erasure import erase_again
+        from tetkik.records.people import after_restore
 
         if ledger is not None:
             add(records.folder, ledger.read_bytes())
         with progress("tetkik restore") as bar:
             told = give_back(records, source, progress=in_language(bar))
         again = erase_again(records, told.erased, years=chosen.retention_years)
+        with records.read() as tx:
+            held = after_restore.held(tx)
     out.print(
         t(
             "{rows} rows and {files} files are back, as of {moment}.",
@@ -96,9 +101,16 @@ def restore(
     )
     if again:
         note("{count} patients had been erased since; they were erased again.", count=again)
+    note(
+        "Accounts, roles and passwords are those of that time: compare `tetkik users list` before others "
+        "sign in. One-time links are void; {passkeys} passkeys and {tokens} tokens open nothing until an "
+        "administrator, or `tetkik users confirm`, says that none was lost or revoked since.",
+        passkeys=held.passkeys,
+        tokens=held.tokens,
+    )
 
 
-def _copy_key(key: Path, target: Path) -> None:
+def _copy_key(key: bytes, target: Path) -> None:
     """For the owner's eyes alone from the first moment on, and never over another file."""
     try:
         handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -107,6 +119,6 @@ def _copy_key(key: Path, target: Path) -> None:
             "{file} is there already; choose another name for the copy of the master key.", file=target
         ) from None
     with os.fdopen(handle, "wb") as file:
-        file.write(key.read_bytes())
+        file.write(key.hex().encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())

@@ -75,6 +75,16 @@ def show(model: _Model, as_json: _Json = False) -> None:
     out.print(str(found.path), style="dim", soft_wrap=True)
     out.print()
     out.print(", ".join(manifest.labels))
+    reference = bundle.read_reference(found)
+    if reference is not None:
+        words = t(
+            "Reference for drift: {n} images of {data}; {split}.",
+            n=reference.images,
+            data=shown(reference.data),
+            split=shown(reference.split),
+        )
+        out.print()
+        out.print(words, soft_wrap=True, markup=False)
     if manifest.metrics:
         out.print()
         out.print(_figures(manifest))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 import typer
 
 from tetkik.cli.console import note, out, t, warn
-from tetkik.errors import MissingExtra, SettingError
+from tetkik.errors import MissingExtra, SettingError, UsageError
 from tetkik.settings import Settings, settings
 
 if TYPE_CHECKING:
@@ -30,9 +31,14 @@ def serve(
     work: Annotated[
         bool, typer.Option("--work/--no-work", help=t("Whether this process runs the models, too."))
     ] = True,
+    allow_root: Annotated[
+        bool,
+        typer.Option("--allow-root", help=t("Run as root, in a container that has no other account.")),
+    ] = False,
 ) -> None:
     """Serve until it is stopped."""
     need_extra()
+    refuse_root(allowed=allow_root or settings().allow_root)
     chosen = settings_to_serve(settings(), host, port)
     import uvicorn
 
@@ -81,11 +87,25 @@ def need_extra() -> None:
         ) from None
 
 
+def refuse_root(*, allowed: bool) -> None:
+    """Refuse to serve with the rights of root, which nothing here needs (OWASP ASVS 4.0.3, 1.2.1).
+
+    Raises:
+        UsageError: the account is root's, and nobody said that it may be.
+    """
+    if not allowed and hasattr(os, "geteuid") and os.geteuid() == 0:
+        raise UsageError(
+            "tetkik serve does not run as root; start it as an account of its own, or in a container with "
+            "--allow-root or the setting allow_root."
+        )
+
+
 def settings_to_serve(chosen: Settings, host: str | None, port: int | None) -> Settings:
     """The settings with the options of the command, and the address where browsers reach the house.
 
     Raises:
-        SettingError: half of TLS, an address without protection, a public address that is none.
+        SettingError: half of TLS, an address without protection, a public address that is none, passkeys
+            demanded where browsers have none.
     """
     host, port = host or chosen.listen_host, chosen.listen_port if port is None else port
     if (chosen.tls_cert is None) != (chosen.tls_key is None):
@@ -107,13 +127,24 @@ def settings_to_serve(chosen: Settings, host: str | None, port: int | None) -> S
             url=url,
         )
     scheme = "https" if chosen.tls_cert else "http"
-    return chosen.model_copy(
-        update={
-            "listen_host": host,
-            "listen_port": port,
-            "public_url": url or (f"{scheme}://localhost:{port}" if _is_loopback(host) else ""),
-        }
-    )
+    url = url or (f"{scheme}://localhost:{port}" if _is_loopback(host) else "")
+    if chosen.passkey_roles and not chosen.oidc_issuer and not _has_passkeys(url):
+        raise SettingError(
+            "The setting passkey_roles would lock its roles out: browsers know passkeys only under https:// "
+            "and a name; set public_url to such an address, or empty passkey_roles."
+        )
+    return chosen.model_copy(update={"listen_host": host, "listen_port": port, "public_url": url})
+
+
+def _has_passkeys(url: str) -> bool:
+    """Whether browsers make passkeys for an address: a secure one with a name (WebAuthn level 2, 5.1.3)."""
+    parts = urlsplit(url)
+    name = parts.hostname or ""
+    try:
+        ip_address(name)
+    except ValueError:
+        return name == "localhost" or (bool(name) and parts.scheme == "https")
+    return False
 
 
 def is_secure(chosen: Settings) -> bool:

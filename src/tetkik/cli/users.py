@@ -12,11 +12,13 @@ from rich.table import Table
 
 from tetkik.cli.console import note, out, shown, t
 from tetkik.cli.serve import need_extra
+from tetkik.errors import UsageError
 from tetkik.settings import settings
-from tetkik.values import DEPARTMENTS, SYSTEM, Role
+from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, SYSTEM, Role
 
 if TYPE_CHECKING:
     from tetkik.records.database import Transaction
+    from tetkik.records.people.after_restore import Held
     from tetkik.records.people.users import Member
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -26,6 +28,9 @@ _Roles = Annotated[list[Role], typer.Option("--role", help=t("A role; may be giv
 _Departments = Annotated[
     list[str] | None,
     typer.Option("--department", help=t("A clinician's department; may be given several times.")),
+]
+_Every = Annotated[
+    bool, typer.Option("--every-department", help=t("A clinician sees the cases of every department."))
 ]
 
 
@@ -52,12 +57,13 @@ def add(
         str, typer.Option("--registration", help=t("Number of the diploma, as reports show it."))
     ] = "",
     department: _Departments = None,
+    every: _Every = False,
 ) -> None:
     """The link is printed once and stored nowhere."""
     with _transaction() as tx:
         from tetkik.records.people import invites, users
 
-        profile = users.Profile(name, frozenset(role), title, registration, tuple(department or ()))
+        profile = users.Profile(name, frozenset(role), title, registration, _chosen(department, every))
         token = invites.invite(tx, users.create(tx, login, profile))
     _print_link(token)
 
@@ -81,7 +87,7 @@ def list_users(
 
 
 @app.command("roles", help=t("Give a user other roles; open pages follow at once."))
-def roles(login: _Login, role: _Roles, department: _Departments = None) -> None:
+def roles(login: _Login, role: _Roles, department: _Departments = None, every: _Every = False) -> None:
     """Instead of the roles there were; the departments stay unless some are given."""
     with _transaction() as tx:
         from dataclasses import replace
@@ -89,7 +95,7 @@ def roles(login: _Login, role: _Roles, department: _Departments = None) -> None:
         from tetkik.records.people import users
 
         member = users.by_login(tx, login)
-        departments = member.profile.departments if department is None else tuple(department)
+        departments = _chosen(department, every) or member.profile.departments
         profile = replace(member.profile, roles=frozenset(role), departments=departments)
         users.change(tx, member.id, profile)
     _print_done(member)
@@ -118,15 +124,57 @@ def enable(login: _Login) -> None:
 
 
 @app.command("reset", help=t("Take the password away; prints a one-time link to choose another."))
-def reset(login: _Login) -> None:
-    """Every session ends."""
+def reset(
+    login: _Login,
+    keep: Annotated[
+        bool,
+        typer.Option("--keep-keys", help=t("Keep passkeys and tokens, which end otherwise.")),
+    ] = False,
+) -> None:
+    """Every session ends, and so do passkeys and tokens unless they are to be kept."""
     with _transaction() as tx:
         from tetkik.records.people import invites, users
 
         member = users.by_login(tx, login)
-        users.reset(tx, member.id)
+        ended = users.reset(tx, member.id, keys=not keep)
         token = invites.invite(tx, member.id)
     _print_link(token)
+    note(
+        "Ended: {sessions} sessions, {passkeys} passkeys, {tokens} tokens.",
+        sessions=ended.sessions,
+        passkeys=ended.passkeys,
+        tokens=ended.tokens,
+    )
+
+
+@app.command("confirm", help=t("Let passkeys and tokens open again that came back with a backup."))
+def confirm(
+    login: Annotated[
+        list[str] | None, typer.Argument(help=t("Whose; several may be named."), metavar="LOGIN...")
+    ] = None,
+    everybody: Annotated[bool, typer.Option("--all", help=t("Those of everybody."))] = False,
+) -> None:
+    """What was lost or revoked after the backup must not be confirmed: reset that user instead."""
+    if bool(login) == everybody:
+        raise UsageError("Name the users whose passkeys and tokens are confirmed, or give --all.")
+    done: list[tuple[Member, Held]] = []
+    with _transaction() as tx:
+        from tetkik.records.people import after_restore, users
+
+        members = users.everybody(tx) if everybody else [users.by_login(tx, one) for one in login or ()]
+        done += [(member, after_restore.confirm(tx, member.id)) for member in members if member.keys_held]
+    for member, held in done:
+        out.print(
+            t(
+                "{login}: {passkeys} passkeys and {tokens} tokens open again.",
+                login=member.login,
+                passkeys=held.passkeys,
+                tokens=held.tokens,
+            ),
+            soft_wrap=True,
+        )
+    if not done:
+        note("Nothing waits to be confirmed.")
 
 
 @app.command("unlock", help=t("End the pause after failed sign-ins."))
@@ -145,6 +193,10 @@ def departments() -> None:
     """One a line."""
     for name in DEPARTMENTS:
         out.print(name)
+
+
+def _chosen(department: list[str] | None, every: bool) -> tuple[str, ...]:
+    return (EVERY_DEPARTMENT,) if every else tuple(department or ())
 
 
 def _print_link(token: str) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from tetkik.values import Judgement, MeasurementKind, SpacingPlane
+
 
 @dataclass(frozen=True, slots=True)
 class Code:
@@ -48,5 +50,34 @@ OWN_SCHEME = "99TETKIK"
 
 OWN_CALIBRATED = Code("PROBABILITY", "Calibrated probability")
 """DICOM has none: `Probability of cancer` is about cancer, and `Certainty of Finding` is not calibrated."""
+
+OWN_JUDGEMENT = Code("JUDGEMENT", "Judgement of the radiologist")
+OWN_JUDGEMENTS = MappingProxyType(
+    {
+        Judgement.ACCEPTED: Code("ACCEPTED", "Accepted by the radiologist as the model said it"),
+        Judgement.REJECTED: Code("REJECTED", "Rejected by the radiologist"),
+        Judgement.ADDED: Code("ADDED", "Added by the radiologist"),
+        None: Code("NOT_JUDGED", "Not judged by the radiologist: the model alone says it"),
+    }
+)
+"""What became of the model's statement; a radiologist's word on a model's has no standard code."""
+
+OWN_PLANES = MappingProxyType(
+    {
+        SpacingPlane.PATIENT: Code("IN_PATIENT", "In the patient"),
+        SpacingPlane.DETECTOR: Code("AT_DETECTOR", "At the detector: larger than in the patient"),
+        SpacingPlane.UNSTATED: Code("PLANE_UNKNOWN", "At the detector or in the patient: not stated"),
+        None: Code("NOT_CALIBRATED", "Not calibrated"),
+    }
+)
+"""How a length was calibrated (PS3.3, section 10.7.1.3), for which there are attributes and no concepts."""
+
+MEASURES = MappingProxyType(
+    {
+        MeasurementKind.LENGTH: Code("410668003", "Length"),
+        MeasurementKind.ANGLE: Code("1483009", "Angle"),
+    }
+)
+"""What was measured, in SNOMED CT."""
 
 OWN_VERIFICATION = Code("VERIFICATION", "SHA-256 of the report")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from tetkik._version import __version__
@@ -83,12 +84,24 @@ def capture(document: ReportDocument, what: str, picture: bytes) -> Instance:
     )
 
 
+def _former(number: str) -> Dataset:
+    item = Dataset()
+    item.PatientID = text(number, 64)
+    item.TypeOfPatientID = "TEXT"
+    return item
+
+
 def identify(dataset: Dataset, document: ReportDocument) -> None:
     """Set the attributes of the Patient, Patient Study, General Study and General Equipment modules."""
     identity, house = document.identity, document.hospital
     dataset.SpecificCharacterSet = CHARACTER_SET
     dataset.PatientName = person_name(identity.patient_name or "")
     dataset.PatientID = text(identity.patient_id, 64)
+    if identity.other_ids:
+        # PS3.3, C.7.1.1: under which the patient was known before records were joined.
+        dataset.OtherPatientIDsSequence = Sequence(map(_former, identity.other_ids))
+    if identity.other_names:
+        dataset.OtherPatientNames = [person_name(one) for one in identity.other_names]
     dataset.PatientBirthDate = _date(identity.birth_date)
     dataset.PatientSex = identity.sex.value if identity.sex is not None else ""
     if identity.age_years is not None and identity.age_years >= 1:

@@ -12,43 +12,26 @@ from collections.abc import Iterator
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
-from uuid import NAMESPACE_OID, UUID, uuid5
+from uuid import UUID
 
-from tetkik.documents.codes import SNOMED
-from tetkik.documents.fields import assessed, calendar_date, printable, side_of, valid_uid
-from tetkik.documents.words import disclaimer, heading, objections
-from tetkik.values import (
-    Finding,
-    Identity,
-    ReportDocument,
-    ReportState,
-    Section,
-    Sex,
-    Side,
-    Signature,
-    label_name,
+from tetkik.documents.fhir_observed import STATUS, Places, observations
+from tetkik.documents.fields import calendar_date, printable, valid_uid
+from tetkik.documents.words import (
+    disclaimer,
+    heading,
+    measured_name,
+    measured_words,
+    measurement_words,
+    objections,
 )
+from tetkik.language import Language, translate
+from tetkik.values import Identity, Measurement, ReportDocument, Section, Sex, Signature
 
-# https://hl7.org/fhir/R4B/valueset-diagnostic-report-status.html and valueset-observation-status.html
-_STATUS = MappingProxyType(
-    {ReportState.DRAFT: "preliminary", ReportState.FINAL: "final", ReportState.AMENDED: "amended"}
-)
 # https://hl7.org/fhir/R4B/valueset-administrative-gender.html
 _GENDER = MappingProxyType({Sex.FEMALE: "female", Sex.MALE: "male", Sex.OTHER: "other"})
-_LABELS = "https://github.com/tetkik/tetkik/fhir/CodeSystem/finding"
 _BUILD = "https://github.com/tetkik/tetkik/fhir/NamingSystem/report"
-_SNOMED = "http://snomed.info/sct"
 _DICOM = "http://dicom.nema.org/resources/ontology/DCM"
 _MODALITY = re.compile(r"[A-Z]{2}", re.ASCII)
-# The same concepts as in DICOM's CID 244, Laterality.
-_SIDES = MappingProxyType(
-    {
-        Side.LEFT: ("7771000", "Left"),
-        Side.RIGHT: ("24028007", "Right"),
-        Side.BOTH: ("51440002", "Bilateral"),
-    }
-)
-_UNKNOWN = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 
 
 def to_fhir(document: ReportDocument) -> bytes:
@@ -75,16 +58,16 @@ def to_fhir(document: ReportDocument) -> bytes:
 
 def _resources(document: ReportDocument) -> Iterator[tuple[UUID, dict[str, Any]]]:
     """The resources with their names; the report first, because it is what the Bundle is about."""
-    place = _Places(document)
-    found = assessed(document)
-    yield place.of("report"), _report(document, place, found)
+    place = Places(document)
+    observed = tuple(observations(document, place))
+    yield place.of("report"), _report(document, place, tuple(item.what for item in observed if item.result))
     yield place.of("patient"), _patient(document.identity)
     if valid_uid(document.identity.study_uid):
         yield place.of("study"), _study(document, place)
     if document.result is not None:
         yield place.of("device"), _device(document.result.model)
-    for finding in found:
-        yield place.of(f"observation/{finding.label}"), _observation(document, place, finding)
+    for item in observed:
+        yield place.of(item.what), item.resource
     if document.signature is not None:
         yield place.of("practitioner"), _practitioner(document.signature)
     if printable(document.hospital.name):
@@ -94,22 +77,7 @@ def _resources(document: ReportDocument) -> Iterator[tuple[UUID, dict[str, Any]]
         )
 
 
-class _Places:
-    """Names of the resources: the same for the same report, and telling nothing of a patient."""
-
-    def __init__(self, document: ReportDocument) -> None:
-        self._root = uuid5(NAMESPACE_OID, f"tetkik:{document.id}:{document.version}")
-
-    def of(self, what: str) -> UUID:
-        """The UUID of one resource."""
-        return uuid5(self._root, what)
-
-    def reference(self, what: str) -> dict[str, str]:
-        """A reference to it inside the Bundle."""
-        return {"reference": f"urn:uuid:{self.of(what)}"}
-
-
-def _report(document: ReportDocument, place: _Places, found: tuple[Finding, ...]) -> dict[str, Any]:
+def _report(document: ReportDocument, place: Places, results: tuple[str, ...]) -> dict[str, Any]:
     draft, signed = document.draft, document.signature
     impression = " ".join(sentence.text for sentence in draft.section(Section.IMPRESSION))
     report: dict[str, Any] = {
@@ -117,7 +85,7 @@ def _report(document: ReportDocument, place: _Places, found: tuple[Finding, ...]
         "language": draft.language.value,
         "text": {"status": "generated", "div": _narrative(document)},
         "identifier": [{"system": _BUILD, "value": document.id}],
-        "status": _STATUS[document.state],
+        "status": STATUS[document.state],
         "category": [
             {
                 "coding": [
@@ -136,7 +104,7 @@ def _report(document: ReportDocument, place: _Places, found: tuple[Finding, ...]
         },
         "subject": place.reference("patient"),
         "issued": _instant(document.created if signed is None else signed.signed_at),
-        "result": [place.reference(f"observation/{item.label}") for item in found],
+        "result": [place.reference(what) for what in results],
     }
     made = calendar_date(document.identity.study_date)
     if made is not None:
@@ -165,16 +133,27 @@ def _narrative(document: ReportDocument) -> str:
             parts.append(f"<h3>{escape(heading(section, draft.language))}</h3><p>{escape(text)}</p>")
             for words in (words for item in sentences for words in objections(item, draft.language)):
                 parts.append(f"<p>{escape(printable(words))}</p>")
+    if document.measurements:
+        said = (_measured(item, draft.language) for item in document.measurements)
+        rows = "".join(f"<li>{escape(printable(words))}</li>" for words in said)
+        parts.append(f"<h3>{escape(translate('Measurements', draft.language))}</h3><ol>{rows}</ol>")
     parts.append(f"<p>{escape(disclaimer(draft.language))}</p>")
     return f'<div xmlns="http://www.w3.org/1999/xhtml">{"".join(parts)}</div>'
+
+
+def _measured(item: Measurement, language: Language) -> str:
+    about = measured_words(item, language)
+    said = f"{measured_name(item, language)}: {measurement_words(item, language)}"
+    return f"{said} ({about})" if about else said
 
 
 def _patient(identity: Identity) -> dict[str, Any]:
     family, _, given = (identity.patient_name or "").split("=")[0].partition("^")
     patient: dict[str, Any] = {"resourceType": "Patient"}
     number = printable(identity.patient_id or "")
-    if number:
-        patient["identifier"] = [{"value": number}]
+    old = [{"use": "old", "value": one} for one in map(printable, identity.other_ids) if one]
+    if number or old:
+        patient["identifier"] = [*([{"value": number}] if number else []), *old]
     name: dict[str, Any] = {}
     if printable(family):
         name["family"] = printable(family)
@@ -187,6 +166,9 @@ def _patient(identity: Identity) -> dict[str, Any]:
     born = calendar_date(identity.birth_date)
     if born is not None:
         patient["birthDate"] = born.isoformat()
+    if old:
+        # https://hl7.org/fhir/R4B/valueset-link-type.html: this record stands for those.
+        patient["link"] = [{"other": {"identifier": one}, "type": "replaces"} for one in old]
     return patient
 
 
@@ -200,7 +182,7 @@ def _practitioner(signed: Signature) -> dict[str, Any]:
     return practitioner
 
 
-def _study(document: ReportDocument, place: _Places) -> dict[str, Any]:
+def _study(document: ReportDocument, place: Places) -> dict[str, Any]:
     identity = document.identity
     study: dict[str, Any] = {
         "resourceType": "ImagingStudy",
@@ -247,60 +229,6 @@ def _device(model: str) -> dict[str, Any]:
         "deviceName": [{"name": printable(model) or "?", "type": "model-name"}],
         "type": {"text": "Software that assesses radiographs; research and education"},
     }
-
-
-def _observation(document: ReportDocument, place: _Places, finding: Finding) -> dict[str, Any]:
-    """One label: what the model says, and its calibrated probability as a component."""
-    language = document.draft.language
-    coding = [{"system": _LABELS, "code": finding.label, "display": label_name(finding.label, language)}]
-    if finding.label in SNOMED:
-        known = SNOMED[finding.label]
-        coding.insert(0, {"system": _SNOMED, "code": known.value, "display": known.meaning})
-    observation: dict[str, Any] = {
-        "resourceType": "Observation",
-        # What a model says stays preliminary, whatever a radiologist made of it in the report.
-        "status": "preliminary",
-        "category": [
-            {
-                "coding": [
-                    {
-                        "system": "http://terminology.hl7.org/CodeSystem/observation-category",
-                        "code": "imaging",
-                        "display": "Imaging",
-                    }
-                ]
-            }
-        ],
-        "code": {"coding": coding, "text": label_name(finding.label, language)},
-        "subject": place.reference("patient"),
-        "device": place.reference("device"),
-        "valueBoolean": finding.positive,
-    }
-    probability: dict[str, Any] = {"code": {"text": "Calibrated probability"}}
-    if finding.probability is not None:
-        probability["valueQuantity"] = {
-            "value": round(finding.probability, 4),
-            "system": "http://unitsofmeasure.org",
-            "code": "1",
-        }
-    else:
-        probability["dataAbsentReason"] = {"coding": [{"system": _UNKNOWN, "code": "not-performed"}]}
-    observation["component"] = [probability, *_laterality(document, finding)]
-    return observation
-
-
-def _laterality(document: ReportDocument, finding: Finding) -> list[dict[str, Any]]:
-    """The side, where the draft's evidence has one."""
-    side = side_of(document, finding)
-    if side is None:
-        return []
-    code, meaning = _SIDES[side]
-    return [
-        {
-            "code": {"coding": [{"system": _SNOMED, "code": "272741003", "display": "Laterality"}]},
-            "valueCodeableConcept": {"coding": [{"system": _SNOMED, "code": code, "display": meaning}]},
-        }
-    ]
 
 
 def _instant(moment: datetime) -> str:

@@ -5,29 +5,8 @@ from __future__ import annotations
 import re
 from datetime import date
 
-from tetkik.values import NORMAL_LABELS, BasisKind, Finding, ReportDocument, Side
-
 _UID = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+", re.ASCII)
 _LONGEST_UID = 64
-
-
-def assessed(document: ReportDocument) -> tuple[Finding, ...]:
-    """What the model may say: found, or absent by right.
-
-    Normality beside something else that was found is left out: no document contradicts itself.
-    """
-    findings = () if document.result is None else document.result.findings
-    told = tuple(item for item in findings if item.assessed and (item.positive or item.rules_out))
-    ill = any(item.positive and item.label not in NORMAL_LABELS for item in told)
-    return tuple(item for item in told if not (ill and item.label in NORMAL_LABELS))
-
-
-def side_of(document: ReportDocument, finding: Finding) -> Side | None:
-    """The side of what was found, where the draft's evidence has one; None where nobody measured it."""
-    for basis in document.draft.evidence:
-        if finding.positive and basis.kind is BasisKind.FINDING and basis.key == finding.label:
-            return basis.side
-    return None
 
 
 def printable(text: str) -> str:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from types import MappingProxyType
 
-from tetkik.documents.codes import OWN_SCHEME, SNOMED
-from tetkik.documents.fields import assessed, calendar_date, family_and_given
-from tetkik.documents.words import disclaimer, objections
+from tetkik.documents.codes import MEASURES, OWN_SCHEME, SNOMED
+from tetkik.documents.fields import calendar_date, family_and_given
+from tetkik.documents.statements import statements
+from tetkik.documents.words import disclaimer, measured_name, measured_words, objections
 from tetkik.language import Language
 from tetkik.values import ReportDocument, ReportState, Section, Sex, Signature, label_name
 
@@ -25,6 +26,7 @@ _SECTIONS = MappingProxyType(
     }
 )
 _SEX = MappingProxyType({Sex.FEMALE: "F", Sex.MALE: "M", Sex.OTHER: "O"})
+_PRESENT, _ABSENT = "52101004^Present^SCT", "2667000^Absent^SCT"
 _ESCAPES = {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"}
 _SPECIAL = re.compile(r"[\\|^&~]|\r\n|\r|\n|[\x00-\x1f\x7f]")
 
@@ -64,27 +66,53 @@ def _segments(document: ReportDocument) -> Iterator[str]:
         32: observer,
     }
     yield _joined(["OBR", *(order.get(place, "") for place in range(1, 33))])
-    for place, (kind, code, value, unit) in enumerate(_observations(document), 1):
-        yield _joined(["OBX", str(place), kind, code, "", value, unit, "", "", "", "", status])
+    observed = [*_observations(document), *_measured(document), _verification(document)]
+    for place, (kind, code, part, value, unit) in enumerate(observed, 1):
+        yield _joined(["OBX", str(place), kind, code, part, value, unit, "", "", "", "", status])
     language = document.draft.language
     marked = [words for item in document.draft.sentences for words in objections(item, language)]
     for place, words in enumerate([*marked, disclaimer(language)], 1):
         yield _joined(["NTE", str(place), "", _text(words)])
 
 
-def _observations(document: ReportDocument) -> Iterator[tuple[str, str, str, str]]:
-    """Type, code, value and unit of each observation: the parts of the report, then what the model found."""
+_Observed = tuple[str, str, str, str, str]
+"""Type, code, sub-id, value and unit of an observation."""
+
+
+def _observations(document: ReportDocument) -> Iterator[_Observed]:
+    """The parts of the report; then what is there or not by the radiologist, and the model's probabilities.
+
+    Of what a radiologist rejected no probability is sent: alone it would read as found.
+    """
     draft = document.draft
     for section, (code, name) in _SECTIONS.items():
         sentences = draft.section(section)
         if sentences:
             value = _text("\n".join(item.text for item in sentences))
-            yield "FT", f"{code}^{name}^LN", value, ""
-    for finding in assessed(document):
-        if finding.positive and finding.probability is not None:
-            code = _coded(finding.label, draft.language)
-            yield "NM", code, f"{finding.probability:.4f}".rstrip("0").rstrip("."), "1^^UCUM"
-    yield "ST", f"VERIFICATION^SHA-256 of the report^{OWN_SCHEME}", document.verification, ""
+            yield "FT", f"{code}^{name}^LN", "", value, ""
+    for item in statements(document):
+        code = _coded(item.label, draft.language)
+        if item.judgement is not None:
+            yield "CWE", code, "", _PRESENT if item.present else _ABSENT, ""
+        finding = item.finding
+        if item.present and finding is not None and finding.positive and finding.probability is not None:
+            yield "NM", code, "", f"{finding.probability:.4f}".rstrip("0").rstrip("."), "1^^UCUM"
+
+
+def _measured(document: ReportDocument) -> Iterator[_Observed]:
+    """The measurements, each with its number as the sub-id, and in words what it is and where it holds."""
+    language = document.draft.language
+    for place, item in enumerate(document.measurements, 1):
+        code = f"{MEASURES[item.kind].value}^{MEASURES[item.kind].meaning}^SCT"
+        yield "NM", code, str(place), f"{item.rounded:g}", f"{item.unit.value}^^UCUM"
+        about = "; ".join(
+            part for part in (measured_name(item, language), measured_words(item, language)) if part
+        )
+        yield "ST", code, str(place), _text(about), ""
+
+
+def _verification(document: ReportDocument) -> _Observed:
+    return "ST", f"VERIFICATION^SHA-256 of the report^{OWN_SCHEME}", "", document.verification, ""
 
 
 def _joined(fields: list[str]) -> str:

@@ -21,13 +21,18 @@ from reportlab.platypus import (
 )
 
 from tetkik.documents import sheet
-from tetkik.documents.fields import assessed, printable
+from tetkik.documents.fields import printable
 from tetkik.documents.qr import QrCode
 from tetkik.documents.sheet import WIDTH, paragraph, style
+from tetkik.documents.statements import statements
 from tetkik.documents.words import (
     date_words,
     heading,
     heatmap_words,
+    judged_words,
+    measured_name,
+    measured_words,
+    measurement_words,
     moment_words,
     number_words,
     objections,
@@ -59,6 +64,7 @@ _VALUE = style(9.5, bold=True)
 _BODY = style(9.5, spaceAfter=0.8 * mm)
 _NOTICE = style(8.5, colour=sheet.HEED)
 _OBJECTION = style(8, colour=sheet.HEED, leftIndent=4 * mm, spaceAfter=1 * mm)
+_JUDGED = style(8, spaceBefore=1 * mm)
 _HEADING = style(10, bold=True, colour=sheet.MAIN, spaceBefore=3 * mm, spaceAfter=0.8 * mm)
 _FLUSH = [
     ("LEFTPADDING", (0, 0), (-1, -1), 0),
@@ -110,6 +116,7 @@ def _story(document: ReportDocument) -> list[Flowable]:
     beside = _stands_beside(document, shown)
     story += _pictures(document, shown, beside=beside)
     blocks = [block for section in Section for block in _section(document, section)]
+    blocks += _measurements(document)
     if not beside:
         blocks += _below(document)
     blocks += _sources(document)
@@ -225,6 +232,34 @@ def _section(document: ReportDocument, section: Section) -> list[list[Flowable]]
     return _under(heading(section, language), blocks)
 
 
+def _measurements(document: ReportDocument) -> list[list[Flowable]]:
+    """What was measured, a row each: its number, its name, how much, and where that holds."""
+    language = document.draft.language
+    rows = [
+        [
+            paragraph(f"{number}.", style(8.5, colour=sheet.QUIET)),
+            paragraph(measured_name(item, language), style(8.5)),
+            paragraph(measurement_words(item, language), style(8.5, bold=True)),
+            paragraph(measured_words(item, language), style(8, colour=sheet.QUIET)),
+        ]
+        for number, item in enumerate(document.measurements, 1)
+    ]
+    if not rows:
+        return []
+    table = Table(rows, colWidths=[WIDTH * share for share in (0.04, 0.3, 0.15, 0.51)], hAlign="LEFT")
+    table.setStyle(
+        TableStyle(
+            [
+                *_FLUSH,
+                ("RIGHTPADDING", (0, 0), (-1, -1), 2 * mm),
+                ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
+                ("VALIGN", (0, 0), (-1, -1), "TOP"),
+            ]
+        )
+    )
+    return _under(translate("Measurements", language), [[table]])
+
+
 def _sources(document: ReportDocument) -> list[list[Flowable]]:
     sources = dict.fromkeys(item.source for item in document.draft.passages)
     return _under(translate("Sources", document.draft.language), [[paragraph(source)] for source in sources])
@@ -236,8 +271,9 @@ def _under(title: str, blocks: list[list[Flowable]]) -> list[list[Flowable]]:
 
 
 def _found(document: ReportDocument) -> list[Finding]:
-    """What the model found, the likeliest first: the evidence beneath the sentences."""
-    found = (item for item in assessed(document) if item.positive)
+    """What the model found and nobody rejected, the likeliest first: the evidence beneath the sentences."""
+    told = (item.finding for item in statements(document) if item.present)
+    found = (finding for finding in told if finding is not None and finding.positive)
     return sorted(found, key=lambda item: -(item.probability or 0))
 
 
@@ -256,7 +292,7 @@ def _column(picture: Image) -> float:
 
 def _below(document: ReportDocument) -> list[list[Flowable]]:
     if not _found(document):
-        return []
+        return [[Spacer(0, 4 * mm), *about]] if (about := _judged(document)) else []
     return [[Spacer(0, 4 * mm), _found_table(document, WIDTH), *_about_model(document)]]
 
 
@@ -292,9 +328,14 @@ def _found_table(document: ReportDocument, width: float) -> Flowable:
 
 def _about_model(document: ReportDocument) -> list[Flowable]:
     if document.result is None:
-        return []
+        return _judged(document)
     words = translate("Model: {model}", document.draft.language, model=document.result.model)
-    return [paragraph(words, style(7, colour=sheet.QUIET, spaceBefore=1 * mm))]
+    return [*_judged(document), paragraph(words, style(7, colour=sheet.QUIET, spaceBefore=1 * mm))]
+
+
+def _judged(document: ReportDocument) -> list[Flowable]:
+    """What the radiologist says of the model's findings."""
+    return [paragraph(words, _JUDGED) for words in judged_words(document)]
 
 
 def _probability(finding: Finding, language: Language) -> str:

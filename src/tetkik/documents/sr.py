@@ -1,8 +1,12 @@
 """A report as a DICOM Structured Report: Comprehensive 3D SR, template TID 1500 (PS3.16).
 
-Each label that the model found or ruled out is a measurement group with the algorithm that answers for it;
-the report's sentences are texts under Qualitative Evaluations. Only what was found is called a Finding; what
-is ruled out is an evaluation with the value Absent, so that nobody who lists findings takes it for one.
+Each label that is said to be there or not is a measurement group; the report's sentences are texts under
+Qualitative Evaluations. Only what is there is called a Finding; what is not is an evaluation with the value
+Absent, so that nobody who lists findings takes it for one. Where the radiologist judged a label the group is
+theirs, and the model answers for its probability alone, with its algorithm at that figure; where nobody did
+the algorithm answers for the whole group, and a signed report says so.
+
+A measurement is a group of its own with the length or the angle, inferred from a polyline in its image.
 """
 
 from __future__ import annotations
@@ -20,12 +24,19 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import Comprehensive3DSRStorage
 
 from tetkik.documents import dicom
-from tetkik.documents.codes import OWN_CALIBRATED, OWN_SCHEME, OWN_VERIFICATION, SNOMED
-from tetkik.documents.fields import assessed, side_of
+from tetkik.documents.codes import (
+    OWN_CALIBRATED,
+    OWN_JUDGEMENT,
+    OWN_JUDGEMENTS,
+    OWN_SCHEME,
+    OWN_VERIFICATION,
+    SNOMED,
+)
+from tetkik.documents.sr_measured import measured_groups, measured_pictures, own_concept
+from tetkik.documents.statements import Statement, statements
 from tetkik.documents.words import disclaimer, objections, state_words
 from tetkik.language import Language, translate
 from tetkik.values import (
-    Finding,
     ReportDocument,
     ReportState,
     Route,
@@ -71,6 +82,9 @@ def to_sr(document: ReportDocument) -> bytes:
     # The class wants evidence even for a report that refers to nothing; what it does not refer to is dropped.
     itself = dicom.own_instance(document, Comprehensive3DSRStorage)
     evidence = [_evidence(document, item) for item in pictures or (itself,)]
+    for elsewhere in measured_pictures(document):
+        if elsewhere.instance not in pictures:
+            evidence.append(_evidence(document, elsewhere.instance, elsewhere.study))
     report = sr.Comprehensive3DSR(
         evidence=evidence,
         content=_content(document, pictures),
@@ -119,11 +133,18 @@ def _pictures(document: ReportDocument) -> Iterator[dicom.Instance]:
         yield dicom.capture(document, "heatmap", document.heatmap)
 
 
-def _evidence(document: ReportDocument, instance: dicom.Instance) -> Dataset:
-    """An object referred to, with as much as the class asks for; whose it is is set at the end."""
+def _evidence(document: ReportDocument, instance: dicom.Instance, study: str | None = None) -> Dataset:
+    """An object referred to, with as much as the class asks for; whose it is is set at the end.
+
+    Args:
+        document: the report.
+        instance: the object.
+        study: Study Instance UID; None is the report's own.
+    """
     dataset = Dataset()
     dataset.SOPClassUID, dataset.SOPInstanceUID = instance.sop_class, instance.uid
-    dataset.SeriesInstanceUID, dataset.StudyInstanceUID = instance.series, dicom.study_uid(document)
+    dataset.SeriesInstanceUID = instance.series
+    dataset.StudyInstanceUID = study or dicom.study_uid(document)
     for name in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "AccessionNumber"):
         setattr(dataset, name, "")
     dataset.StudyDate = dataset.StudyTime = None
@@ -146,7 +167,8 @@ def _content(document: ReportDocument, pictures: tuple[dicom.Instance, ...]) -> 
     )
     if pictures:
         tree.append(_library(pictures))
-    groups = [_group(document, finding, pictures) for finding in assessed(document)]
+    groups = [_group(document, item, pictures) for item in statements(document)]
+    groups += measured_groups(document)
     if groups:
         tree.append(_container(codes.DCM.ImagingMeasurements, [item for group in groups for item in group]))
     tree.append(_container(sr.CodedConcept(*_QUALITATIVE), list(_texts(document))))
@@ -203,29 +225,38 @@ def _library(pictures: tuple[dicom.Instance, ...]) -> Any:
     return _container(codes.DCM.ImageLibrary, [_container(codes.DCM.ImageLibraryGroup, images)])
 
 
-def _group(document: ReportDocument, finding: Finding, pictures: tuple[dicom.Instance, ...]) -> Any:
+def _group(document: ReportDocument, item: Statement, pictures: tuple[dicom.Instance, ...]) -> Any:
     """One label (TID 1501)."""
-    concept = _concept(finding.label)
-    name, version = dicom.model_of(document)
-    evaluations = [
-        sr.QualitativeEvaluation(concept, codes.SCT.Present if finding.positive else codes.SCT.Absent)
-    ]
-    side = side_of(document, finding)
-    if side is not None:
-        evaluations.append(sr.QualitativeEvaluation(codes.SCT.Laterality, _SIDES[side]))
+    concept = _concept(item.label)
+    algorithm = sr.AlgorithmIdentification(*dicom.model_of(document))
+    by_model = item.judgement is None
+    evaluations = [sr.QualitativeEvaluation(concept, codes.SCT.Present if item.present else codes.SCT.Absent)]
+    if item.side is not None:
+        evaluations.append(sr.QualitativeEvaluation(codes.SCT.Laterality, _SIDES[item.side]))
+    if not by_model or document.signature is not None:
+        said = sr.QualitativeEvaluation(
+            own_concept(OWN_JUDGEMENT), own_concept(OWN_JUDGEMENTS[item.judgement])
+        )
+        evaluations.append(said)
     measured = []
-    if finding.probability is not None:
-        probability = sr.CodedConcept(OWN_CALIBRATED.value, OWN_SCHEME, OWN_CALIBRATED.meaning)
-        measured.append(sr.Measurement(probability, round(finding.probability, 4), codes.UCUM.NoUnits))
+    if item.finding is not None and item.finding.probability is not None:
+        measured.append(
+            sr.Measurement(
+                own_concept(OWN_CALIBRATED),
+                round(item.finding.probability, 4),
+                codes.UCUM.NoUnits,
+                algorithm_id=None if by_model else algorithm,
+            )
+        )
     return sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(
-            uid=hd.UID(dicom.new_uid(document, f"finding/{finding.label}")), identifier=finding.label
+            uid=hd.UID(dicom.new_uid(document, f"finding/{item.label}")), identifier=item.label
         ),
-        finding_type=concept if finding.positive else None,
-        algorithm_id=sr.AlgorithmIdentification(name, version),
+        finding_type=concept if item.present else None,
+        algorithm_id=algorithm if by_model else None,
         measurements=measured,
         qualitative_evaluations=evaluations,
-        source_images=[sr.SourceImageForMeasurementGroup(item.sop_class, item.uid) for item in pictures[:1]],
+        source_images=[sr.SourceImageForMeasurementGroup(one.sop_class, one.uid) for one in pictures[:1]],
     )
 
 
@@ -249,8 +280,7 @@ def _texts(document: ReportDocument) -> Iterator[Any]:
     for notice in draft.notices:
         yield _text(codes.DCM.Comment, notice.in_language(language))
     yield _text(codes.DCM.Comment, disclaimer(language))
-    own = sr.CodedConcept(OWN_VERIFICATION.value, OWN_SCHEME, OWN_VERIFICATION.meaning)
-    yield _text(own, document.verification)
+    yield _text(own_concept(OWN_VERIFICATION), document.verification)
 
 
 def _text(name: Any, value: str) -> Any:

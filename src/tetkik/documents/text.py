@@ -8,6 +8,10 @@ from tetkik.documents.words import (
     date_words,
     disclaimer,
     heading,
+    judged_words,
+    measured_name,
+    measured_words,
+    measurement_words,
     moment_words,
     objections,
     patient_name,
@@ -44,6 +48,10 @@ def to_text(document: ReportDocument) -> bytes:
                 for line in _wrapped(f"! {words}")
             ]
             lines.append("")
+    lines += _measurements(document)
+    judged = judged_words(document)
+    if judged:
+        lines += [*(line for words in judged for line in _wrapped(words)), ""]
     if draft.passages:
         title = translate("Sources", language)
         lines += [title, "-" * len(title)]
@@ -72,6 +80,20 @@ def _about(document: ReportDocument) -> list[str]:
     width = max((len(name) for name, _ in told), default=0)
     lines = [f"{name:<{width}}  {value}" for name, value in told]
     return [*lines, ""] if lines else []
+
+
+def _measurements(document: ReportDocument) -> list[str]:
+    """A line for each measurement, and where it holds."""
+    language = document.draft.language
+    if not document.measurements:
+        return []
+    title = translate("Measurements", language)
+    lines = [title, "-" * len(title)]
+    for number, item in enumerate(document.measurements, 1):
+        about = measured_words(item, language)
+        said = f"{number}. {measured_name(item, language)}: {measurement_words(item, language)}"
+        lines += _wrapped(f"{said} ({about})" if about else said, "   ")
+    return [*lines, ""]
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:

@@ -5,9 +5,22 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from tetkik.documents.fields import calendar_date
+from tetkik.documents.fields import calendar_date, printable
+from tetkik.documents.statements import statements
 from tetkik.language import Language, Sentence, translate
-from tetkik.values import DISCLAIMER, DraftSentence, ReportDocument, ReportState, Section, label_name
+from tetkik.values import (
+    DISCLAIMER,
+    DraftSentence,
+    Judgement,
+    Measurement,
+    MeasurementKind,
+    MeasurementUnit,
+    ReportDocument,
+    ReportState,
+    Section,
+    SpacingPlane,
+    label_name,
+)
 
 _SECTIONS = MappingProxyType(
     {
@@ -24,6 +37,24 @@ _STATES = MappingProxyType(
         ReportState.AMENDED: Sentence("Amended report"),
     }
 )
+_KINDS = MappingProxyType(
+    {MeasurementKind.LENGTH: Sentence("Length"), MeasurementKind.ANGLE: Sentence("Angle")}
+)
+_PLANES = MappingProxyType(
+    {
+        SpacingPlane.PATIENT: Sentence("in the patient"),
+        SpacingPlane.DETECTOR: Sentence("at the detector: smaller in the patient"),
+        SpacingPlane.UNSTATED: Sentence("the file does not say whether at the detector or in the patient"),
+        None: Sentence("not calibrated"),
+    }
+)
+_JUDGED = (
+    (Judgement.ACCEPTED, True, Sentence("Accepted by the radiologist")),
+    (Judgement.ADDED, True, Sentence("Added by the radiologist")),
+    (Judgement.REJECTED, False, Sentence("Rejected by the radiologist")),
+    (Judgement.ACCEPTED, False, Sentence("Not there, the radiologist confirms")),
+)
+"""A judgement, whether the finding is there by it, and how that is said."""
 
 
 def heading(section: Section, language: Language) -> str:
@@ -51,6 +82,55 @@ def objections(sentence: DraftSentence, language: Language) -> tuple[str, ...]:
         for mark in sentence.marks
         if mark.decision is None
     )
+
+
+def judged_words(document: ReportDocument) -> tuple[str, ...]:
+    """What the radiologist says of the findings, a line for each kind of judgement that was given."""
+    language, told = document.draft.language, statements(document)
+    lines = []
+    for judgement, present, sentence in _JUDGED:
+        about = [item.label for item in told if (item.judgement, item.present) == (judgement, present)]
+        if about:
+            names = ", ".join(label_name(label, language) for label in about)
+            lines.append(f"{sentence.in_language(language)}: {names}")
+    return tuple(lines)
+
+
+def measurement_words(measurement: Measurement, language: Language) -> str:
+    """How much was measured, with its unit: `12,3 mm`, `45,0°`, `210 piksel`."""
+    number = f"{measurement.rounded:.{measurement.decimals}f}"
+    if language is Language.TR:
+        number = number.replace(".", ",")
+    if measurement.unit is MeasurementUnit.DEGREE:
+        return f"{number}°"
+    if measurement.unit is MeasurementUnit.PIXEL:
+        return f"{number} {translate('pixels', language)}"
+    return f"{number} mm"
+
+
+def measured_words(measurement: Measurement, language: Language) -> str:
+    """How far a measurement is to be trusted, and in which image it was made; empty where nothing is to say.
+
+    An angle is the same at the detector and in the patient.
+    """
+    parts = []
+    if measurement.image.earlier:
+        day = date_words(measurement.image.study_date)
+        parts.append(
+            translate("earlier image, {day}", language, day=day)
+            if day
+            else translate("earlier image", language)
+        )
+    if measurement.kind is MeasurementKind.LENGTH:
+        parts.append(
+            _PLANES[measurement.image.plane if measurement.calibrated else None].in_language(language)
+        )
+    return "; ".join(parts)
+
+
+def measured_name(measurement: Measurement, language: Language) -> str:
+    """The radiologist's name for it, else what it is."""
+    return printable(measurement.label) or _KINDS[measurement.kind].in_language(language)
 
 
 def heatmap_words(document: ReportDocument) -> str:

@@ -13,7 +13,9 @@ from tetkik.imaging.gate import judge
 from tetkik.imaging.prepare import Preprocessing, to_square
 from tetkik.imaging.read import one_file, read_image
 from tetkik.language import Sentence
-from tetkik.values import Radiograph, Verdict
+from tetkik.values import Measured, Radiograph, Verdict
+
+_SAMPLE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Look:
         notes: what was done to the image.
         degraded: whether it is a photograph of a film or the like.
         picture: (rows, columns), uint8, the image as it should be looked at, where it was wished for.
+        measured: what was counted of the image.
     """
 
     verdict: Verdict
@@ -53,6 +56,7 @@ class Look:
     notes: tuple[Sentence, ...] = ()
     degraded: bool = False
     picture: NDArray[np.uint8] | None = None
+    measured: Measured | None = None
 
 
 def look(image: Radiograph, wish: Wish) -> Look:
@@ -66,6 +70,21 @@ def look(image: Radiograph, wish: Wish) -> Look:
         notes=image.notes,
         degraded=image.degraded,
         picture=picture_of(image, wish.picture) if read and wish.picture else None,
+        measured=measured(image),
+    )
+
+
+def measured(image: Radiograph) -> Measured:
+    """Brightness, contrast and size of an image, and what its file says of its making."""
+    # Some tens of thousands of pixels say as much as ten million.
+    pixels = image.pixels.ravel()[:: max(1, image.pixels.size // _SAMPLE)]
+    mean, deviation = (float(figure) / image.white for figure in (pixels.mean(), pixels.std()))
+    return Measured(
+        brightness=round(mean, 6),
+        contrast=round(deviation, 6),
+        side=min(image.rows, image.columns),
+        spacing=image.spacing is not None,
+        modality=image.tags.modality,
     )
 
 

@@ -169,6 +169,7 @@ class Findings:
             # The gate gives some of what was done to an image as a reason.
             notes=tuple(note for note in (n.in_language(self.language) for n in notes) if note not in said),
             gated=self.gate,
+            measured=item.measured,
         )
 
 

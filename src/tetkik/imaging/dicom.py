@@ -34,7 +34,7 @@ from tetkik.imaging.tags import (
     view_of,
 )
 from tetkik.language import Sentence
-from tetkik.values import FileFormat, Radiograph
+from tetkik.values import FileFormat, Radiograph, middle_frame
 
 _PREAMBLE = 128
 _MARK = b"DICM"
@@ -74,18 +74,20 @@ def read_dicom(data: bytes, sha256: str, file: str, frame: int | None = None) ->
     index = _chosen(layout.frames, frame, file)
     tags = FrameTags(dataset, index, big_endian=syntax == ExplicitVRBigEndian)
     pixels, white, colour = _shown(read_frame(dataset, layout, index, file), layout, tags, file)
+    spacing = spacing_of(tags)
     return Radiograph(
         pixels=pixels,
         white=white,
         file_format=FileFormat.DICOM,
         sha256=sha256,
-        spacing=spacing_of(tags),
+        spacing=spacing.millimetres if spacing is not None else None,
         view=view_of(dataset),
         laterality=laterality_of(dataset),
         tags=image_tags(dataset, layout.frames),
         identity=identity_of(dataset),
         colour=colour,
         notes=(*_frame_note(layout.frames, index), *_side_note(dataset)),
+        plane=spacing.plane if spacing is not None else None,
     )
 
 
@@ -155,7 +157,7 @@ def _without_image(dataset: Dataset, file: str) -> InputError:
 def _chosen(frames: int, asked: int | None, file: str) -> int:
     """The frame to read, counted from 0."""
     if asked is None:
-        return (frames - 1) // 2
+        return middle_frame(frames) - 1
     if not 1 <= asked <= frames:
         raise InputError(
             "{file} has no frame {frame}; choose one from 1 to {frames}.",

@@ -10,15 +10,15 @@ from tetkik.imaging.read import one_file, read_bytes
 from tetkik.values import Radiograph
 
 
-def read_one(request: tuple[bytes, str]) -> Radiograph:
-    """The image in a file's content, with the name that an error gives it.
+def read_one(request: tuple[bytes, str, int | None]) -> Radiograph:
+    """The image in a file's content, with the name that an error gives it, and which of its frames.
 
     Raises:
         InputError: it cannot be read as an image.
     """
-    content, name = request
+    content, name, frame = request
     with one_file(name):
-        return read_bytes(content, name)
+        return read_bytes(content, name, frame=frame)
 
 
 class Readers:
@@ -36,19 +36,20 @@ class Readers:
         for reader in self._everyone:
             self._idle.put(reader)
 
-    def read(self, content: bytes, name: str) -> Radiograph:
+    def read(self, content: bytes, name: str, frame: int | None = None) -> Radiograph:
         """The image in a file's content; waits where every process is busy.
 
         Args:
             content: of the file.
             name: what an error calls it.
+            frame: which of several, as for `read_image`; no other is decoded.
 
         Raises:
             InputError: it cannot be read as an image.
         """
         reader = self._idle.get()
         try:
-            answer = reader.ask((content, name), name)
+            answer = reader.ask((content, name, frame), name)
         finally:
             self._idle.put(reader)
         if isinstance(answer, TetkikError):

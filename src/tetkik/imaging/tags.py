@@ -16,7 +16,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.uid import UID
 
-from tetkik.values import Identity, ImageTags, Laterality, Sex, View
+from tetkik.values import Identity, ImageTags, Laterality, Sex, SpacingPlane, View
 
 _MOST_SEQUENCE_BYTES = 1 << 24
 _DAYS_IN_YEAR = 365.25
@@ -25,6 +25,8 @@ _AGE_UNITS = {"D": _DAYS_IN_YEAR, "W": _DAYS_IN_YEAR / 7, "M": 12.0, "Y": 1.0, "
 _OLDEST = 130
 _UNDECODED = "\ufffd"
 _LATERAL = frozenset({"LL", "RL", "LLD", "RLD", "LAT", "LATERAL"})
+# Where what lies nearer to the source is thrown larger; everything else shows a section of the patient.
+_PROJECTIONS = frozenset({"CR", "DX", "DR", "RG", "RF", "XA", "MG", "PX", "IO", "XC", "SC", "OT"})
 # View Code Sequence (CID 4010, CID 4014), in SNOMED CT and in the older SNOMED-RT codes.
 _VIEW_CODES = {
     **dict.fromkeys(("272479007", "R-10214", "R-40888"), View.PA),
@@ -126,8 +128,21 @@ def name_of_uid(uid: str | None) -> str:
     return known.name if known.type else "?"
 
 
-def spacing_of(tags: FrameTags) -> tuple[float, float] | None:
-    """Millimetres between (rows, columns) in the patient, as far as the file knows.
+@dataclass(frozen=True, slots=True)
+class Spacing:
+    """How far pixels are apart.
+
+    Attributes:
+        millimetres: between (rows, columns).
+        plane: at which that holds.
+    """
+
+    millimetres: tuple[float, float]
+    plane: SpacingPlane
+
+
+def spacing_of(tags: FrameTags) -> Spacing | None:
+    """Millimetres between (rows, columns), and at which plane, as far as the file knows.
 
     Pixel Spacing (0028,0030) is calibrated or of a section through the patient; Imager Pixel Spacing
     (0018,1164) is at the detector, so it is divided by the magnification where that is known; a digitised
@@ -135,14 +150,31 @@ def spacing_of(tags: FrameTags) -> tuple[float, float] | None:
     """
     dataset = tags.dataset
     own = _two(tags.holder("PixelSpacing", "PixelMeasuresSequence"), "PixelSpacing")
-    if own is not None:
-        return own
     at_detector = _two(dataset, "ImagerPixelSpacing")
+    if own is not None:
+        return Spacing(own, _plane_of(dataset, own, at_detector))
     if at_detector is not None:
         magnification = numbers(dataset, "EstimatedRadiographicMagnificationFactor")
-        factor = magnification[0] if magnification and 1 <= magnification[0] <= 10 else 1.0
-        return at_detector[0] / factor, at_detector[1] / factor
-    return _two(dataset, "NominalScannedPixelSpacing")
+        if magnification and 1 < magnification[0] <= 10:
+            in_patient = (at_detector[0] / magnification[0], at_detector[1] / magnification[0])
+            return Spacing(in_patient, SpacingPlane.PATIENT)
+        return Spacing(at_detector, SpacingPlane.DETECTOR)
+    scanned = _two(dataset, "NominalScannedPixelSpacing")
+    return None if scanned is None else Spacing(scanned, SpacingPlane.DETECTOR)
+
+
+def _plane_of(
+    dataset: Dataset, own: tuple[float, float], at_detector: tuple[float, float] | None
+) -> SpacingPlane:
+    """Where Pixel Spacing holds: of a projection it may be the detector's, copied (PS3.3, 10.7.1.3)."""
+    modality = (text(dataset, "Modality") or "").upper()
+    calibrated = (text(dataset, "PixelSpacingCalibrationType") or "").upper() in ("GEOMETRY", "FIDUCIAL")
+    if calibrated or (modality and modality not in _PROJECTIONS):
+        return SpacingPlane.PATIENT
+    if at_detector is None:
+        return SpacingPlane.UNSTATED
+    copied = all(math.isclose(one, other, rel_tol=1e-3) for one, other in zip(own, at_detector, strict=True))
+    return SpacingPlane.DETECTOR if copied else SpacingPlane.PATIENT
 
 
 def _two(dataset: Dataset, keyword: str) -> tuple[float, float] | None:

@@ -11,25 +11,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from tetkik.errors import Conflict, NotFound, RecordsError, SettingError
 from tetkik.records.files import FileStore
-from tetkik.records.keys import hold_key
+from tetkik.records.keys import hold_keys
+from tetkik.records.master import MasterKey
 from tetkik.records.migrate import upgrade
-from tetkik.records.schema import Patient
+from tetkik.records.schema import Patient, RingKey
 from tetkik.records.trail.chain import Action, Entry, append
-from tetkik.records.vault import Vault, seal, unseal
+from tetkik.records.vault import Key, Vault
 from tetkik.records.worklist.news import News, publish
+from tetkik.settings import Cipher
 from tetkik.values import SYSTEM, Actor
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _BUSY_SECONDS = 30
 _POOL = 40
@@ -55,9 +54,9 @@ class Transaction:
         self.files = files
         self.entries: list[Entry] = []
         self.news: list[News] = []
-        self._keys: dict[str, AESGCM] = {}
+        self._keys: dict[str, Key] = {}
 
-    def key(self, patient_id: str) -> AESGCM:
+    def key(self, patient_id: str) -> Key:
         """The key of a patient.
 
         Raises:
@@ -67,8 +66,22 @@ class Transaction:
             patient = self.session.get(Patient, patient_id)
             if patient is None or patient.key is None:
                 raise NotFound("The patient of this record was erased; nothing of it can be read any more.")
+            if not self.vault.knows(patient.key):  # another process replaced the master key
+                self.vault.renew(self.session.connection())
             self._keys[patient_id] = self.vault.key(patient_id, patient.key)
         return self._keys[patient_id]
+
+    def new_key(self, patient_id: str) -> bytes:
+        """A fresh key for a patient, wrapped: what the database keeps.
+
+        The ring stays as it is until this transaction ends.
+        """
+        version = self.session.scalar(
+            select(RingKey.version).where(RingKey.purpose == "wrap").with_for_update(read=True)
+        )
+        if version != self.vault.held.ring.version:
+            self.vault.renew(self.session.connection())
+        return self.vault.new_key(patient_id)
 
     def seal(self, patient_id: str, place: str, row: str, content: bytes) -> bytes:
         """Seal under a patient's key.
@@ -79,7 +92,7 @@ class Transaction:
             row: the id of the row that keeps it.
             content: what is kept.
         """
-        return seal(self.key(patient_id), content, f"{place}:{row}")
+        return self.key(patient_id).seal(content, f"{place}:{row}")
 
     def open(self, patient_id: str, place: str, row: str, sealed: bytes) -> bytes:
         """What `seal` sealed for that very place.
@@ -88,7 +101,7 @@ class Transaction:
             NotFound: the patient was erased.
             RecordsError: altered, moved, or under another master key.
         """
-        return unseal(self.key(patient_id), sealed, f"{place}:{row}")
+        return self.key(patient_id).open(sealed, f"{place}:{row}")
 
     def seal_json(self, patient_id: str, place: str, row: str, content: Any) -> bytes:
         """`seal` for what JSON can say."""
@@ -136,25 +149,36 @@ class Records:
     Args:
         url: of the database, such as `sqlite:////data/tetkik.db` or `postgresql+psycopg://…`.
         folder: for files; and for the database and the master key by default.
-        key_file: of the master key; None is `keys/master.key` in `folder`.
+        master: where the master key comes from; None is `keys/master.key` in `folder`.
+        cipher: what seals from now on.
 
     Raises:
         SettingError: a database that cannot be opened, or a master key that does not fit it.
     """
 
-    def __init__(self, url: str, folder: Path, key_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        master: MasterKey | None = None,
+        cipher: Cipher = Cipher.AES_256_GCM,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder = folder
         self.engine = _engine(url)
         try:
             upgrade(self.engine)
-            master = hold_key(self.engine, key_file or folder / "keys" / "master.key")
+            self.master = master or MasterKey(folder / "keys" / "master.key")
+            self.vault = hold_keys(self.engine, self.master, cipher)
         except OperationalError as error:
+            self.engine.dispose()
             raise SettingError(
                 "The database cannot be opened ({fault}); correct the setting database_url.",
                 fault=str(error.orig).strip().splitlines()[0],
             ) from None
-        self.vault = Vault(master)
+        except BaseException:
+            self.engine.dispose()
+            raise
         self.files = FileStore(folder / "files", folder / "tmp", self.vault)
         self._writing = self.engine.execution_options(tetkik_writes=True)
         self.on_news: list[Callable[[], None]] = []

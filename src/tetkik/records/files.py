@@ -11,13 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from tetkik.errors import RecordsError
-from tetkik.records.vault import Vault, seal, unseal
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from tetkik.records.vault import Key, Vault
 
 _MAGIC = b"TETKIKF1"
 _CHUNK = 1 << 20
@@ -56,7 +53,7 @@ class FileStore:
         for needed in (folder, temporary):
             needed.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def put(self, key: AESGCM, patient_id: str, content: IO[bytes]) -> StoredFile:
+    def put(self, key: Key, patient_id: str, content: IO[bytes]) -> StoredFile:
         """Keep `content` from its first byte; the same content of the same patient is kept once.
 
         The file is on the disk when this returns, before any row names it: a crash leaves at most a file
@@ -81,7 +78,7 @@ class FileStore:
             self._write(target, key, content)
         return StoredFile(name, size, sha256)
 
-    def get(self, key: AESGCM, name: str) -> bytes:
+    def get(self, key: Key, name: str) -> bytes:
         """The content of a file.
 
         Raises:
@@ -89,7 +86,7 @@ class FileStore:
         """
         return b"".join(self.chunks(key, name))
 
-    def chunks(self, key: AESGCM, name: str) -> Iterator[bytes]:
+    def chunks(self, key: Key, name: str) -> Iterator[bytes]:
         """The content of a file, a mebibyte at a time.
 
         Raises:
@@ -114,11 +111,11 @@ class FileStore:
                 if length > _CHUNK + 64:
                     raise _damaged()
                 # The number and whether it is the last are sealed with it: no piece can go or change places.
-                yield unseal(key, file.read(length), f"{name}:{number}:{last}")
+                yield key.open(file.read(length), f"{name}:{number}:{last}")
                 number += 1
 
     @contextmanager
-    def plain(self, key: AESGCM, name: str) -> Iterator[Path]:
+    def plain(self, key: Key, name: str) -> Iterator[Path]:
         """A file in the clear while a decoder needs its path: in memory where there is such a folder.
 
         On Linux the path leads to memory without a name, which goes with the process, however that ends.
@@ -155,7 +152,7 @@ class FileStore:
             raise ValueError("not a name of the store")
         return self.folder / name[:2] / name
 
-    def _write(self, target: Path, key: AESGCM, content: IO[bytes]) -> None:
+    def _write(self, target: Path, key: Key, content: IO[bytes]) -> None:
         target.parent.mkdir(exist_ok=True, mode=0o700)
         part = self.temporary / f"{target.name}.{os.getpid()}.{os.urandom(4).hex()}.part"
         try:
@@ -165,7 +162,7 @@ class FileStore:
                 while True:
                     following = content.read(_CHUNK)
                     last = not following
-                    sealed = seal(key, piece, f"{target.name}:{number}:{last}")
+                    sealed = key.seal(piece, f"{target.name}:{number}:{last}")
                     file.write(_LENGTH.pack(len(sealed)) + (b"\1" if last else b"\0") + sealed)
                     if last:
                         break
@@ -173,7 +170,7 @@ class FileStore:
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(target)
-            _sync(target.parent)
+            sync(target.parent)
         finally:
             part.unlink(missing_ok=True)
 
@@ -191,7 +188,7 @@ def _damaged() -> RecordsError:
     return RecordsError("A stored file is damaged; restore it from a backup, and run tetkik audit verify.")
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
     """Bring a folder's new name to the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -1,10 +1,13 @@
-"""Encryption at rest: a master key, a key for each patient under it, and a keyed index to find them by.
+"""Encryption at rest: a ring of random keys under the master key, a key for each patient under the ring.
 
-What says something about a patient is sealed under that patient's key (AES-256-GCM, NIST SP 800-38D), with
-the place where it stands as associated data, so that a sealed value cannot be moved to another row. The
-patient's key lies in the database wrapped by the master key; destroying the wrapped key erases the patient,
-wherever copies of the rows lie. The master key lies in a file beside the database, or where an administrator
-puts it, and in no backup.
+What says something about a patient is sealed under that patient's key, with the place where it stands as
+associated data, so that a sealed value cannot be moved to another row. The patient's key lies in the database
+wrapped by the ring; destroying it erases the patient, wherever copies of the rows lie. The ring lies in the
+database as well, each of its keys wrapped by the master key. The master key itself lies outside and in no
+backup, and can be replaced without touching what was sealed (`keeping/rotation`).
+
+A sealed value begins with a byte that tells its cipher: 1 is AES-256-GCM (NIST SP 800-38D), 2 is
+ChaCha20-Poly1305 (RFC 8439). The settings choose what seals; either is opened.
 """
 
 from __future__ import annotations
@@ -13,152 +16,272 @@ import hashlib
 import hmac
 import os
 import secrets
-from pathlib import Path
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from tetkik.errors import RecordsError, SettingError
+from tetkik.settings import Cipher
 from tetkik.turkish import fold
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
 KEY_BYTES = 32
+PURPOSES = ("wrap", "house", "index", "audit", "names")
+"""What the keys of a ring are for: patients' keys, secrets of the house, blind index, trail, file names."""
 _NONCE = 12
+_VERSION = struct.Struct(">I")
+_FORMS: Mapping[int, type[AESGCM | ChaCha20Poly1305]] = MappingProxyType({1: AESGCM, 2: ChaCha20Poly1305})
+"""By the first byte of what was sealed; a number is never given to another cipher."""
+_SEALS: Mapping[Cipher, int] = MappingProxyType({Cipher.AES_256_GCM: 1, Cipher.CHACHA20_POLY1305: 2})
+
+
+class Key:
+    """Seals with one cipher, and opens what any of them sealed.
+
+    Args:
+        secret: 32 bytes; each cipher gets a key of its own from them (HKDF-Expand, RFC 5869).
+        cipher: what seals.
+    """
+
+    __slots__ = ("_form", "_ready", "_secret")
+
+    def __init__(self, secret: bytes, cipher: Cipher) -> None:
+        if len(secret) != KEY_BYTES:
+            raise ValueError("a key has 32 bytes")
+        self._secret = secret
+        self._form = _SEALS[cipher]
+        self._ready: dict[int, AESGCM | ChaCha20Poly1305] = {}
+
+    def seal(self, content: bytes, place: str) -> bytes:
+        """Seal `content` for one `place` (`table.column:row`): version, nonce, ciphertext with its tag."""
+        nonce, head = os.urandom(_NONCE), bytes((self._form,))
+        return head + nonce + self._of(self._form).encrypt(nonce, content, head + place.encode())
+
+    def open(self, sealed: bytes, place: str) -> bytes:
+        """What `seal` sealed for that very place.
+
+        Raises:
+            RecordsError: another key, altered, or moved from another place.
+        """
+        head, nonce = sealed[:1], sealed[1 : 1 + _NONCE]
+        try:
+            return self._of(head[0]).decrypt(nonce, sealed[1 + _NONCE :], head + place.encode())
+        except (InvalidTag, ValueError, LookupError):
+            raise RecordsError(
+                "What is stored at {place} cannot be opened: it was altered, or sealed under another master "
+                "key; restore it from a backup, or give the right key.",
+                place=place.partition(":")[0],
+            ) from None
+
+    def _of(self, form: int) -> AESGCM | ChaCha20Poly1305:
+        if form not in self._ready:
+            info = f"tetkik cipher {form}".encode() + b"\1"
+            self._ready[form] = _FORMS[form](hmac.digest(self._secret, info, "sha256"))
+        return self._ready[form]
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """The keys of a house: random, each for one purpose, kept in the database under the master key.
+
+    Attributes:
+        version: of the key that wraps patients' keys; it is replaced with the master key.
+        keys: 32 bytes for each of `PURPOSES`.
+    """
+
+    version: int
+    keys: Mapping[str, bytes] = field(repr=False)
+
+    @classmethod
+    def fresh(cls) -> Ring:
+        """The ring of a new house."""
+        return cls(1, {purpose: secrets.token_bytes(KEY_BYTES) for purpose in PURPOSES})
+
+    @classmethod
+    def opened(cls, version: int, wrapped: Mapping[str, bytes], master: bytes) -> Ring:
+        """The ring that `wrapped` gave.
+
+        Raises:
+            RecordsError: another master key, altered, or a key is missing.
+        """
+        key = _over_ring(master, Cipher.AES_256_GCM)
+        return cls(
+            version, {name: key.open(wrapped.get(name, b""), _place(name, version)) for name in PURPOSES}
+        )
+
+    def wrapped(self, master: bytes, cipher: Cipher) -> dict[str, bytes]:
+        """Each key as the database keeps it."""
+        key = _over_ring(master, cipher)
+        return {name: key.seal(self.keys[name], _place(name, self.version)) for name in PURPOSES}
+
+    def next(self) -> Ring:
+        """The same with a fresh key for patients' keys; the others cannot change under what hangs on them."""
+        return replace(
+            self, version=self.version + 1, keys={**self.keys, "wrap": secrets.token_bytes(KEY_BYTES)}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a process holds of a house's keys.
+
+    Attributes:
+        fingerprint: of the master key that they hang on.
+        backup: the master key's child that backups are sealed under.
+        ring: the keys in the database.
+    """
+
+    fingerprint: str
+    backup: bytes = field(repr=False)
+    ring: Ring = field(repr=False)
+
+    @classmethod
+    def of(cls, master: bytes, ring: Ring) -> Held:
+        """From the master key, which need not be held any longer."""
+        return cls(fingerprint(master), _child(master, "backup"), ring)
 
 
 class Vault:
-    """Seals and opens; knows the master key's children alone.
+    """Seals and opens; another process may replace the master key meanwhile.
 
     Args:
-        master: 32 random bytes.
+        held: the keys.
+        load: gives those that a database stands under now.
+        cipher: what seals from now on.
     """
 
-    def __init__(self, master: bytes) -> None:
-        if len(master) != KEY_BYTES:
-            raise ValueError("a master key has 32 bytes")
-        self._wrapping = AESGCM(_child(master, "wrap"))
-        self._house = AESGCM(_child(master, "house"))
-        self._index = _child(master, "index")
-        self._audit = _child(master, "audit")
-        self._names = _child(master, "names")
-        self._backup = _child(master, "backup")
+    def __init__(self, held: Held, load: Callable[[Connection], Held], cipher: Cipher) -> None:
+        self._load = load
+        self.cipher = cipher
+        self._held = held
+        self._wrapping = {held.ring.version: Key(held.ring.keys["wrap"], cipher)}
+
+    @property
+    def held(self) -> Held:
+        """The keys as this process has them."""
+        return self._held
+
+    def renew(self, connection: Connection) -> None:
+        """Take the keys that the database stands under now.
+
+        Those of before stay at hand, for transactions that began with them.
+
+        Raises:
+            RecordsError: the master key that it stands under is not to be had.
+        """
+        try:
+            held = self._load(connection)
+        except SettingError:
+            raise RecordsError(
+                "The master key of this house was replaced, and this process cannot get the new one; put it "
+                "in its place, and start again."
+            ) from None
+        self._wrapping[held.ring.version] = Key(held.ring.keys["wrap"], self.cipher)
+        self._held = held
+
+    def knows(self, wrapped: bytes) -> bool:
+        """Whether a patient's key is wrapped by a ring that this process has."""
+        return _version(wrapped) in self._wrapping
 
     def new_key(self, patient_id: str) -> bytes:
         """A fresh key for a patient, wrapped: what the database keeps."""
-        return _seal(self._wrapping, secrets.token_bytes(KEY_BYTES), f"patients.key:{patient_id}")
+        return self.wrap(patient_id, secrets.token_bytes(KEY_BYTES), self._held.ring)
 
-    def key(self, patient_id: str, wrapped: bytes) -> AESGCM:
+    def wrap(self, patient_id: str, secret: bytes, ring: Ring) -> bytes:
+        """A patient's key as the database keeps it under a ring: the ring's version, then the sealed key."""
+        key = Key(ring.keys["wrap"], self.cipher)
+        return _VERSION.pack(ring.version) + key.seal(secret, f"patients.key:{patient_id}:{ring.version}")
+
+    def unwrap(self, patient_id: str, wrapped: bytes) -> bytes:
+        """A patient's key in the clear, to wrap it anew.
+
+        Raises:
+            RecordsError: it was wrapped by another ring, or altered.
+        """
+        version = _version(wrapped)
+        key = self._wrapping.get(version) or self._wrapping[self._held.ring.version]
+        return key.open(wrapped[_VERSION.size :], f"patients.key:{patient_id}:{version}")
+
+    def key(self, patient_id: str, wrapped: bytes) -> Key:
         """A patient's key, to seal and open with.
 
         Raises:
-            RecordsError: it was wrapped by another master key, or altered.
+            RecordsError: it was wrapped by another ring, or altered.
         """
-        return AESGCM(_open(self._wrapping, wrapped, f"patients.key:{patient_id}"))
+        return Key(self.unwrap(patient_id, wrapped), self.cipher)
 
     def seal(self, content: bytes, place: str) -> bytes:
         """Seal what belongs to the house and to no patient (a secret of another system)."""
-        return _seal(self._house, content, place)
+        return self._house.seal(content, place)
 
     def open(self, sealed: bytes, place: str) -> bytes:
         """What `seal` sealed.
 
         Raises:
-            RecordsError: sealed by another master key, altered, or moved from another place.
+            RecordsError: sealed by another house, altered, or moved from another place.
         """
-        return _open(self._house, sealed, place)
+        return self._house.open(sealed, place)
 
-    def backup_key(self, salt: bytes) -> AESGCM:
-        """The key of one backup, from its random salt: no two are sealed under the same."""
-        return AESGCM(HKDF(SHA256(), KEY_BYTES, salt=salt, info=b"tetkik 1 backup").derive(self._backup))
+    def backup_key(self, salt: bytes) -> Key:
+        """The key of one backup, from its random salt: no two are sealed under the same.
+
+        It hangs on the master key alone: the ring lies within the backup.
+        """
+        derived = HKDF(SHA256(), KEY_BYTES, salt=salt, info=b"tetkik 1 backup").derive(self._held.backup)
+        return Key(derived, self.cipher)
 
     def digest(self, kind: str, text: str) -> bytes:
         """32 bytes by which a value is found without being stored; letters folded, spaces aside.
 
-        A keyed hash (HMAC-SHA256): without the master key nobody can try out names or numbers.
+        A keyed hash (HMAC-SHA256): without the key nobody can try out names or numbers.
         """
         folded = " ".join(fold(text).split())
-        return hmac.digest(self._index, f"{kind}\0{folded}".encode(), "sha256")
+        return hmac.digest(self._held.ring.keys["index"], f"{kind}\0{folded}".encode(), "sha256")
 
     def file_name(self, patient_id: str, sha256: str) -> str:
         """The name of a stored file: by its content, without telling it."""
-        return hmac.new(self._names, f"{patient_id}\0{sha256}".encode(), "sha256").hexdigest()
+        return hmac.new(
+            self._held.ring.keys["names"], f"{patient_id}\0{sha256}".encode(), "sha256"
+        ).hexdigest()
 
     def audit_code(self, content: bytes) -> bytes:
         """The keyed hash that links the audit trail: nobody without the key can write a chain anew."""
-        return hmac.digest(self._audit, content, "sha256")
+        return hmac.digest(self._held.ring.keys["audit"], content, "sha256")
 
-
-def seal(key: AESGCM, content: bytes, place: str) -> bytes:
-    """Seal `content` for one `place` (`table.column:row`)."""
-    return _seal(key, content, place)
-
-
-def unseal(key: AESGCM, sealed: bytes, place: str) -> bytes:
-    """What `seal` sealed for that very place.
-
-    Raises:
-        RecordsError: another key, altered, or moved from another place.
-    """
-    return _open(key, sealed, place)
-
-
-def _seal(key: AESGCM, content: bytes, place: str) -> bytes:
-    nonce = os.urandom(_NONCE)
-    return nonce + key.encrypt(nonce, content, place.encode())
-
-
-def _open(key: AESGCM, sealed: bytes, place: str) -> bytes:
-    try:
-        return key.decrypt(sealed[:_NONCE], sealed[_NONCE:], place.encode())
-    except (InvalidTag, ValueError):
-        raise RecordsError(
-            "What is stored at {place} cannot be opened: it was altered, or sealed under another master key; "
-            "restore it from a backup, or give the right key.",
-            place=place.partition(":")[0],
-        ) from None
-
-
-def _child(master: bytes, purpose: str) -> bytes:
-    return HKDF(SHA256(), KEY_BYTES, salt=None, info=f"tetkik 1 {purpose}".encode()).derive(master)
-
-
-def load_master_key(path: Path, *, create: bool) -> bytes:
-    """The master key from its file; a new installation makes one, for the owner's eyes only.
-
-    Args:
-        path: of the file, 64 hexadecimal digits.
-        create: whether to make it where there is none; never where a database exists already.
-
-    Raises:
-        SettingError: no such file and none to be made, or not a key.
-    """
-    if create and not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Exclusive, and for the owner alone from the first moment on.
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123
-            file.write(secrets.token_hex(KEY_BYTES) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-    try:
-        return _checked(bytes.fromhex(path.read_text("ascii").strip()))
-    except FileNotFoundError:
-        raise SettingError(
-            "There is a database and no master key {file}; put the key back: nothing can be read without it.",
-            file=path,
-        ) from None
-    except ValueError:
-        raise SettingError(
-            "{file} is not a master key of 64 hexadecimal digits; put the right file back.", file=path
-        ) from None
-
-
-def _checked(key: bytes) -> bytes:
-    if len(key) != KEY_BYTES:
-        raise ValueError("not 32 bytes")
-    return key
+    @property
+    def _house(self) -> Key:
+        return Key(self._held.ring.keys["house"], self.cipher)
 
 
 def fingerprint(master: bytes) -> str:
     """16 hexadecimal digits by which two master keys are told apart without showing either."""
     return hashlib.sha256(_child(master, "fingerprint")).hexdigest()[:16]
+
+
+def _version(wrapped: bytes) -> int:
+    """The version of the ring that wrapped a patient's key; 0, which there never was, where it is cut."""
+    if len(wrapped) < _VERSION.size:
+        return 0
+    version: int = _VERSION.unpack_from(wrapped)[0]
+    return version
+
+
+def _over_ring(master: bytes, cipher: Cipher) -> Key:
+    return Key(_child(master, "ring"), cipher)
+
+
+def _place(purpose: str, version: int) -> str:
+    return f"keyring.wrapped:{purpose}:{version}"
+
+
+def _child(master: bytes, purpose: str) -> bytes:
+    return HKDF(SHA256(), KEY_BYTES, salt=None, info=f"tetkik 1 {purpose}".encode()).derive(master)

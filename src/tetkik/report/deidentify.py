@@ -85,7 +85,7 @@ def _plain(text: str) -> str:
 
 def _known(plain: str, identity: Identity) -> Iterator[tuple[int, int]]:
     """Where the words of the identity stand, whole words only: `Ali` must not cut `kaliteli`."""
-    for name in _names(identity.patient_name or ""):
+    for name in _names(" ".join((identity.patient_name or "", *identity.other_names))):
         for match in re.finditer(rf"(?<!\w){re.escape(name)}{_ENDING}(?!\w)", plain):
             yield match.span()
     for number in _numbers(identity):
@@ -105,6 +105,7 @@ def _names(patient_name: str) -> Iterable[str]:
 def _numbers(identity: Identity) -> Iterable[str]:
     numbers = (
         identity.patient_id,
+        *identity.other_ids,
         identity.accession,
         identity.study_uid,
         identity.series_uid,

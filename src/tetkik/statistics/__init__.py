@@ -8,7 +8,7 @@ from tetkik.statistics.calibration import (
     reliability,
 )
 from tetkik.statistics.comparison import DeLong, PairedAreas, delong, holm, paired_areas
-from tetkik.statistics.drift import Shift, shift
+from tetkik.statistics.drift import FEWEST, Shift, Stability, histogram, share_shift, shift
 from tetkik.statistics.intervals import (
     Bools,
     Floats,
@@ -18,6 +18,15 @@ from tetkik.statistics.intervals import (
     ratio,
     share_interval,
     wilson_interval,
+)
+from tetkik.statistics.observations import (
+    InputMoved,
+    LabelMoved,
+    Movement,
+    Observation,
+    Spread,
+    compare,
+    describe,
 )
 from tetkik.statistics.roc import (
     auroc,
@@ -32,22 +41,32 @@ from tetkik.statistics.roc import (
 )
 
 __all__ = [
+    "FEWEST",
     "Bools",
     "ClusterBootstrap",
     "DeLong",
     "Floats",
+    "InputMoved",
     "Interval",
     "Ints",
+    "LabelMoved",
+    "Movement",
+    "Observation",
     "PairedAreas",
     "ReliabilityBin",
     "Shift",
+    "Spread",
+    "Stability",
     "auroc",
     "auroc_interval",
     "auroc_replicates",
     "average_precision",
     "brier_skill",
+    "compare",
     "delong",
+    "describe",
     "expected_calibration_error",
+    "histogram",
     "holm",
     "paired_areas",
     "percentile_interval",
@@ -57,6 +76,7 @@ __all__ = [
     "roc_curve",
     "sensitivity_at_specificity",
     "share_interval",
+    "share_shift",
     "shift",
     "specificity_at_sensitivity",
     "stratified_auroc",

@@ -1,18 +1,39 @@
-"""Whether figures of now are spread as those of before: the stability index and the largest gap."""
+"""Whether figures of now are spread as those of before: the stability index and the largest gap.
+
+The earlier figures are a histogram, so that they can be kept with a model and compared years later.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from enum import StrEnum
+from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tetkik.bundle import Histogram
 from tetkik.statistics.intervals import Floats
 
 FEWEST = 50
 """Values on each side, below which nothing is said."""
+WATCHED, ANOTHER = 0.1, 0.25
+"""Siddiqi, Credit Risk Scorecards (2006): below 0.1 steady, above 0.25 another population."""
 _BINS = 10
-_Z95 = 1.6449
+_FINE = 100
+_LEVEL = 0.05
 _KS95 = 1.3581
+
+
+class Stability(StrEnum):
+    """What is said of a figure."""
+
+    STABLE = "stable"
+    WATCH = "watch"
+    """Beyond 0.1, and not by chance."""
+    SHIFTED = "shifted"
+    """Beyond 0.25, and not by chance: another population."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,71 +43,127 @@ class Shift:
     Attributes:
         before: values of the earlier sample.
         now: values of the later one.
-        psi: population stability index over ten bins at the deciles of the earlier sample (Siddiqi 2006:
-            below 0.1 steady, above 0.25 another population).
-        psi_chance: what 95 of 100 pairs of this size from one population stay below (Yurdakul 2018: chi
-            square with nine degrees of freedom, times the sum of the inverse sizes).
-        ks: largest gap between the two cumulative distributions, 0 to 1.
-        ks_chance: its limit by chance at 95% (Smirnov 1948).
-        mean_before: of the earlier sample.
+        psi: population stability index over ten bins at the deciles of the earlier sample (Siddiqi 2006), or
+            over yes and no.
+        psi_chance: what 95 of 100 sets of so many comparisons between samples of one population, of these
+            sizes, stay below in every one (Yurdakul 2018: chi square times the sum of the inverse sizes;
+            Dunn 1961, after Bonferroni, for the number of comparisons).
+        ks: largest gap between the two cumulative distributions at the edges of the bins, 0 to 1; None of a
+            share.
+        ks_chance: its limit by chance at 95% for one comparison (Smirnov 1948); None of a share.
+        mean_before: of the earlier sample; of a share, the share.
         mean_now: of the later one.
+        bins: share of the earlier and of the later sample in each bin of the index.
     """
 
     before: int
     now: int
     psi: float
     psi_chance: float
-    ks: float
-    ks_chance: float
+    ks: float | None
+    ks_chance: float | None
     mean_before: float
     mean_now: float
+    bins: tuple[tuple[float, float], ...]
 
     @property
-    def large(self) -> bool:
-        """Another population, and not by chance."""
-        return self.psi > max(0.25, self.psi_chance)
-
-    @property
-    def notable(self) -> bool:
-        """Worth a look: beyond 0.1, and not by chance."""
-        return self.psi > max(0.1, self.psi_chance)
+    def stability(self) -> Stability:
+        """Said only beyond what chance reaches."""
+        if self.psi > max(ANOTHER, self.psi_chance):
+            return Stability.SHIFTED
+        return Stability.WATCH if self.psi > max(WATCHED, self.psi_chance) else Stability.STABLE
 
 
-def shift(before: Floats, now: Floats) -> Shift | None:
-    """Compare two samples, (n,) and (m,); None where either has fewer than `FEWEST` values."""
-    if min(len(before), len(now)) < FEWEST:
-        return None
-    inverse = 1 / len(before) + 1 / len(now)
-    edges = np.unique(np.quantile(before, np.linspace(0, 1, _BINS + 1)[1:-1]))
-    return Shift(
-        len(before),
-        len(now),
-        _stability(before, now, edges),
-        _chi_square_95(max(1, len(edges))) * inverse,
-        _gap(before, now),
-        _KS95 * inverse**0.5,
-        float(np.mean(before)),
-        float(np.mean(now)),
+def histogram(values: Floats) -> Histogram:
+    """Values (n,), one at least, in about a hundred bins of equal mass; equal values stay in one bin.
+
+    Below the least and above the greatest lies one empty bin each: there a later value is seen to be new,
+    even where all the earlier ones were equal.
+    """
+    least, greatest = float(values.min()), float(values.max())
+    quantiles = np.quantile(values, np.linspace(0, 1, _FINE + 1)[1:-1])
+    inner = {edge for edge in (float(f"{edge:.6g}") for edge in quantiles) if least < edge <= greatest}
+    edges = np.array(sorted({least, *inner, math.nextafter(greatest, math.inf)}))
+    return Histogram(
+        edges=tuple(edges.tolist()),
+        counts=tuple(_counted(edges, values).tolist()),
+        mean=float(f"{values.mean():.6g}"),
     )
 
 
-def _stability(before: Floats, now: Floats, edges: Floats) -> float:
-    shares = []
-    for values in (before, now):
-        counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
-        # Half a value in each bin: an empty bin is no infinite distance.
-        shares.append((counts + 0.5) / (len(values) + 0.5 * len(counts)))
-    return float(np.sum((shares[1] - shares[0]) * np.log(shares[1] / shares[0])))
+def shift(before: Histogram, now: Floats, comparisons: int = 1) -> Shift | None:
+    """Compare later values (m,) with earlier ones; None where either has fewer than `FEWEST`.
+
+    Args:
+        before: the earlier ones.
+        now: the later ones.
+        comparisons: how many are made at once, so that chance is allowed for once in all of them.
+    """
+    if min(before.total, len(now)) < FEWEST:
+        return None
+    then, later = np.array(before.counts), _counted(np.array(before.edges), now)
+    starts = _tenths(then)
+    pooled = np.add.reduceat(then, starts), np.add.reduceat(later, starts)
+    gap = np.abs(np.cumsum(then) / then.sum() - np.cumsum(later) / later.sum())
+    inverse = 1 / before.total + 1 / len(now)
+    return Shift(
+        before.total,
+        len(now),
+        _stability(*pooled),
+        _chi_square(max(1, len(starts) - 1), comparisons) * inverse,
+        float(gap.max()),
+        _KS95 * inverse**0.5,
+        before.mean,
+        float(np.mean(now)),
+        _shares(*pooled),
+    )
 
 
-def _gap(before: Floats, now: Floats) -> float:
-    everything = np.concatenate([before, now])
-    lower = np.searchsorted(np.sort(before), everything, side="right") / len(before)
-    upper = np.searchsorted(np.sort(now), everything, side="right") / len(now)
-    return float(np.max(np.abs(lower - upper)))
+def share_shift(before: tuple[int, int], now: tuple[int, int], comparisons: int = 1) -> Shift | None:
+    """Compare a later share with an earlier one, each as (hits, total); None with fewer than `FEWEST`."""
+    if min(before[1], now[1]) < FEWEST:
+        return None
+    then, later = (np.array([hits, total - hits]) for hits, total in (before, now))
+    return Shift(
+        before[1],
+        now[1],
+        _stability(then, later),
+        _chi_square(1, comparisons) * (1 / before[1] + 1 / now[1]),
+        None,
+        None,
+        before[0] / before[1],
+        now[0] / now[1],
+        _shares(then, later),
+    )
 
 
-def _chi_square_95(degrees: int) -> float:
-    """The 95th percentile of chi square (Wilson and Hilferty 1931); 0.1% off at nine degrees."""
+def _counted(edges: Floats, values: Floats) -> NDArray[np.int64]:
+    return np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
+
+
+def _tenths(counts: NDArray[np.int64]) -> list[int]:
+    """Where each of about ten groups of neighbouring bins begins, all with about as many values."""
+    below = np.cumsum(counts)[:-1]
+    wanted = counts.sum() * np.arange(1, _BINS) / _BINS
+    nearest = {int(np.abs(below - mass).argmin()) + 1 for mass in wanted} if len(below) else set()
+    return [0, *sorted(nearest)]
+
+
+def _stability(before: NDArray[np.int64], now: NDArray[np.int64]) -> float:
+    # Half a value in each bin: an empty bin is no infinite distance.
+    then, later = ((counts + 0.5) / (counts.sum() + 0.5 * len(counts)) for counts in (before, now))
+    return float(np.sum((later - then) * np.log(later / then)))
+
+
+def _shares(before: NDArray[np.int64], now: NDArray[np.int64]) -> tuple[tuple[float, float], ...]:
+    return tuple(zip((before / before.sum()).tolist(), (now / now.sum()).tolist(), strict=True))
+
+
+def _chi_square(degrees: int, comparisons: int) -> float:
+    """The quantile of chi square that one of `comparisons` reaches by chance in 5 of 100 sets.
+
+    After Wilson and Hilferty (1931): 0.1% off at nine degrees, 3% at one.
+    """
+    deviate = NormalDist().inv_cdf(1 - _LEVEL / comparisons)
     part = 2 / (9 * degrees)
-    return float(degrees * (1 - part + _Z95 * part**0.5) ** 3)
+    return float(degrees * (1 - part + deviate * part**0.5) ** 3)

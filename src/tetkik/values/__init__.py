@@ -1,6 +1,16 @@
 """The vocabulary: the frozen types that travel between rooms. Valid once constructed."""
 
-from tetkik.values.access import PERMISSIONS, SYSTEM, Actor, Method, Permission, Role, permissions_of
+from tetkik.values.access import (
+    EVERY_DEPARTMENT,
+    PERMISSIONS,
+    SYSTEM,
+    AccountChange,
+    Actor,
+    Method,
+    Permission,
+    Role,
+    permissions_of,
+)
 from tetkik.values.caption import CaptionResult
 from tetkik.values.casework import (
     CRITICAL_LABELS,
@@ -8,8 +18,10 @@ from tetkik.values.casework import (
     CaseState,
     JobState,
     Judgement,
+    LinkReason,
     Priority,
     RunState,
+    SplitReason,
 )
 from tetkik.values.common import DISCLAIMER, ProgressCallback
 from tetkik.values.complaint import (
@@ -22,7 +34,7 @@ from tetkik.values.complaint import (
     Urgency,
     UrgencyLevel,
 )
-from tetkik.values.document import Hospital, ReportDocument, ReportState, Signature
+from tetkik.values.document import Hospital, JudgedFinding, ReportDocument, ReportState, Signature
 from tetkik.values.finding import (
     BRAIN_LABELS,
     FINDING_LABELS,
@@ -33,6 +45,7 @@ from tetkik.values.finding import (
     ThresholdOn,
     route_of,
 )
+from tetkik.values.measurement import MeasuredImage, Measurement, MeasurementKind, MeasurementUnit
 from tetkik.values.naming import label_name
 from tetkik.values.radiograph import (
     FileFormat,
@@ -40,12 +53,15 @@ from tetkik.values.radiograph import (
     Identity,
     ImageTags,
     Laterality,
+    Measured,
     Radiograph,
     Reason,
     Route,
     Sex,
+    SpacingPlane,
     Verdict,
     View,
+    middle_frame,
 )
 from tetkik.values.report import (
     Basis,
@@ -68,11 +84,13 @@ __all__ = [
     "CRITICAL_LABELS",
     "DEPARTMENTS",
     "DISCLAIMER",
+    "EVERY_DEPARTMENT",
     "FINDING_LABELS",
     "NIH_LABELS",
     "NORMAL_LABELS",
     "PERMISSIONS",
     "SYSTEM",
+    "AccountChange",
     "Actor",
     "Basis",
     "BasisKind",
@@ -94,9 +112,16 @@ __all__ = [
     "Identity",
     "ImageTags",
     "JobState",
+    "JudgedFinding",
     "Judgement",
     "Laterality",
+    "LinkReason",
     "Mark",
+    "Measured",
+    "MeasuredImage",
+    "Measurement",
+    "MeasurementKind",
+    "MeasurementUnit",
     "Method",
     "Passage",
     "PassageKind",
@@ -116,7 +141,9 @@ __all__ = [
     "Sex",
     "Side",
     "Signature",
+    "SpacingPlane",
     "Span",
+    "SplitReason",
     "ThresholdOn",
     "TriageResult",
     "Urgency",
@@ -124,6 +151,7 @@ __all__ = [
     "Verdict",
     "View",
     "label_name",
+    "middle_frame",
     "permissions_of",
     "route_of",
 ]

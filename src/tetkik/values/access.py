@@ -33,6 +33,13 @@ class Permission(StrEnum):
     """Find a patient by name or number."""
     CASE_EDIT = "case.edit"
     """Correct the identity, choose the department, close, restrict."""
+    PATIENTS_MERGE = "patients.merge"
+    """Say that two records are of one person, and take it back.
+
+    Reception alone: it has the person or their papers before it, at every hour, and may rewrite an identity
+    whole already, which cannot be undone, while a link can. Who reads images must not decide whose they are;
+    who administers accounts has no patient to ask, and sees no cases to compare.
+    """
     IMAGE_UPLOAD = "image.upload"
     IMAGE_READ = "image.read"
     """Pixels, heatmaps, findings."""
@@ -66,7 +73,15 @@ _P = Permission
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
     {
         Role.RECEPTION: frozenset(
-            {_P.OWN_ACCOUNT, _P.TRIAGE, _P.CASE_CREATE, _P.CASE_READ, _P.CASE_SEARCH, _P.CASE_EDIT}
+            {
+                _P.OWN_ACCOUNT,
+                _P.TRIAGE,
+                _P.CASE_CREATE,
+                _P.CASE_READ,
+                _P.CASE_SEARCH,
+                _P.CASE_EDIT,
+                _P.PATIENTS_MERGE,
+            }
         ),
         Role.TECHNICIAN: frozenset(
             {
@@ -115,6 +130,26 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
 """The one table: what each role may do. What is not in it is forbidden."""
 
 
+EVERY_DEPARTMENT = "*"
+"""Stands among a clinician's departments where they see each of them; without any they see none."""
+
+
+class AccountChange(StrEnum):
+    """What a person is told of their own account."""
+
+    PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of a change
+    PASSWORD_RESET = "password.reset"  # noqa: S105 - the name of a change
+    """An administrator took the password away."""
+    PASSKEY_ADDED = "passkey.added"
+    PASSKEY_REMOVED = "passkey.removed"
+    TOKEN_MADE = "token.made"  # noqa: S105 - the name of a change
+    NEW_BROWSER = "browser.new"
+    """Somebody signed in with a browser that this account had not been used in."""
+    ROLES_CHANGED = "roles.changed"
+    RESTORED = "restored"
+    """A backup was given back: password, passkeys and tokens are those of its time."""
+
+
 class Method(StrEnum):
     """How somebody proved who they are."""
 
@@ -135,11 +170,12 @@ class Actor:
         name: for the page and the audit trail.
         roles: of the person; empty for the program itself.
         permissions: what this actor may do here: of the roles, narrowed by the scopes of a token.
-        departments: of a clinician; empty means every department.
+        departments: of a clinician; `EVERY_DEPARTMENT` among them means each, none means none.
         session_id: of a browser; None for a token or the program.
         method: how the identity was proved.
         address: of the network peer; None for the program itself.
         request_id: joins an entry of the audit trail with the log; None for the program itself.
+        token_id: of the token that a program sent; None for everybody else.
     """
 
     user_id: str | None
@@ -151,6 +187,7 @@ class Actor:
     method: Method = Method.SYSTEM
     address: str | None = None
     request_id: str | None = None
+    token_id: str | None = field(default=None, repr=False)
 
     def may(self, permission: Permission) -> bool:
         """Whether the table allows it."""

@@ -7,6 +7,25 @@ from enum import IntEnum, StrEnum
 from tetkik.values.complaint import UrgencyLevel
 
 
+class LinkReason(StrEnum):
+    """Why two records became one; codes alone, for the trail keeps them."""
+
+    IDENTIFIED = "identified"
+    """Somebody unknown was identified, and has a record."""
+    REGISTERED_TWICE = "registered_twice"
+    MASTER_INDEX = "master_index"
+    """The hospital's own register of patients says so."""
+
+
+class SplitReason(StrEnum):
+    """Why a link was undone."""
+
+    OTHER_PERSON = "other_person"
+    """They are two people."""
+    WRONG_SURVIVOR = "wrong_survivor"
+    """The other record should stand for both."""
+
+
 class CaseState(StrEnum):
     """Where a case is on its way."""
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from tetkik.values.casework import Judgement
 from tetkik.values.finding import FindingsResult
+from tetkik.values.measurement import Measurement
 from tetkik.values.radiograph import Identity, ImageTags
 from tetkik.values.report import Draft
 
@@ -62,13 +64,26 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedFinding:
+    """What a radiologist says of one label.
+
+    Attributes:
+        label: of the shared labels, or the model's own.
+        judgement: accepted as the model said it, rejected, or added where the model had not found it.
+    """
+
+    label: str
+    judgement: Judgement
+
+
+@dataclass(frozen=True, slots=True)
 class ReportDocument:
     """A report as every document format is made of it.
 
     Attributes:
         id: of the report, the same in all its versions; says nothing about the patient.
         draft: its sentences.
-        result: what the model found; None where none was asked.
+        result: what the model found, in its own words; None where none was asked.
         identity: whose it is; empty for a file without a patient.
         tags: how the image was made.
         hospital: the house.
@@ -79,6 +94,8 @@ class ReportDocument:
         image: the original as a PNG; None without one.
         heatmap: the same with the model's heatmap as a PNG; None without one.
         heatmap_label: the finding whose heatmap it is; None where that is not known.
+        judgements: what the radiologist says of the findings; nothing for those that nobody judged.
+        measurements: that the radiologist made in the image, in the order in which they were made.
     """
 
     id: str
@@ -94,6 +111,8 @@ class ReportDocument:
     image: bytes | None = field(default=None, repr=False)
     heatmap: bytes | None = field(default=None, repr=False)
     heatmap_label: str | None = None
+    judgements: tuple[JudgedFinding, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
 
     def __post_init__(self) -> None:
         if self.created.tzinfo is None:
@@ -110,7 +129,7 @@ class ReportDocument:
         Two documents with the same value say the same; it tells nothing about the patient.
         """
         signed = self.signature
-        content = {
+        content: dict[str, object] = {
             "id": self.id,
             "version": self.version,
             "state": self.state,
@@ -120,5 +139,12 @@ class ReportDocument:
             "image": self.result.sha256 if self.result is not None else None,
             "signature": None if signed is None else [signed.name, signed.signed_at.isoformat()],
         }
+        if self.judgements:
+            content["judgements"] = [[item.label, item.judgement] for item in self.judgements]
+        if self.measurements:
+            content["measurements"] = [
+                [item.image.id, item.label, item.rounded, item.unit, item.points]
+                for item in self.measurements
+            ]
         text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from tetkik.values.radiograph import Flaw, Route
+from tetkik.values.radiograph import Flaw, Measured, Route
 
 FINDING_LABELS: tuple[str, ...] = (
     "Atelectasis",
@@ -124,6 +124,8 @@ class FindingsResult:
         degraded: whether it was read from a photograph of a film or the like.
         notes: what was done to the image that its reader must know, as sentences.
         gated: whether the quality gate judged it; where not, nothing was refused and no label withheld.
+        measured: what was counted of the image, for comparing with others; not printed. None in answers that
+            were kept before it was.
     """
 
     path: str
@@ -138,6 +140,7 @@ class FindingsResult:
     degraded: bool = False
     notes: tuple[str, ...] = ()
     gated: bool = True
+    measured: Measured | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The contract's keys in the contract's order, and the additions from `flaws` on."""

@@ -70,6 +70,9 @@ class Identity:
         study_uid: (0020,000D).
         series_uid: (0020,000E).
         instance_uid: SOP Instance UID (0008,0018).
+        other_ids: numbers of records that the patient's record stands for (Other Patient IDs Sequence,
+            0010,1002); no file is asked for them.
+        other_names: of those records, where they differ (Other Patient Names, 0010,1001), as `patient_name`.
     """
 
     patient_id: str | None = field(default=None, repr=False)
@@ -82,6 +85,8 @@ class Identity:
     study_uid: str | None = field(default=None, repr=False)
     series_uid: str | None = field(default=None, repr=False)
     instance_uid: str | None = field(default=None, repr=False)
+    other_ids: tuple[str, ...] = field(default=(), repr=False)
+    other_names: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,28 @@ class ImageTags:
     frames: int = 1
 
 
+def middle_frame(frames: int) -> int:
+    """The frame that stands for a file of several, counted from 1.
+
+    It is the middle one: the first of a volume shows next to nothing.
+    """
+    return (frames + 1) // 2
+
+
+class SpacingPlane(StrEnum):
+    """Where the millimetres between two pixels hold: a projection is larger at the detector than the patient.
+
+    PS3.3, section 10.7.1.3.
+    """
+
+    PATIENT = "patient"
+    """In the patient: a section, or a projection that was calibrated or corrected for its magnification."""
+    DETECTOR = "detector"
+    """At the detector, or on the film that was digitised: in the patient everything is smaller."""
+    UNSTATED = "unstated"
+    """The file does not say at which of the two."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Radiograph:
     """One grey image, as it should be looked at: a larger value is brighter.
@@ -126,6 +153,7 @@ class Radiograph:
         notes: what was done to the image that its reader must know (a photographed film that was
             straightened, a frame chosen of many), as sentences.
         degraded: whether it is a photograph of a film, or else of less than diagnostic quality.
+        plane: at which the spacing holds; None without one.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.uint16]
@@ -140,6 +168,7 @@ class Radiograph:
     colour: float = 0.0
     notes: tuple[Sentence, ...] = ()
     degraded: bool = False
+    plane: SpacingPlane | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 2 or self.pixels.dtype not in (np.uint8, np.uint16) or not self.pixels.size:
@@ -157,6 +186,25 @@ class Radiograph:
     def columns(self) -> int:
         """Width in pixels."""
         return int(self.pixels.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What can be counted of an image without knowing what it shows; it names nobody.
+
+    Attributes:
+        brightness: mean of the pixels as a share of white.
+        contrast: standard deviation of the pixels as a share of white.
+        side: the shorter side in pixels.
+        spacing: whether the file says how large a pixel is.
+        modality: (0008,0060); None where the file says none.
+    """
+
+    brightness: float
+    contrast: float
+    side: int
+    spacing: bool
+    modality: str | None = None
 
 
 class Flaw(StrEnum):

@@ -14,8 +14,7 @@ from enum import StrEnum
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from tetkik.bundle import Task
-from tetkik.errors import BundleError, InputError, NotFound, TetkikError
+from tetkik.errors import InputError, NotFound, TetkikError
 from tetkik.language import Sentence
 from tetkik.records.cases import cases
 from tetkik.records.database import Records, Transaction
@@ -42,8 +41,7 @@ from tetkik.values import (
     ReportDocument,
     ReportState,
 )
-from tetkik.workflow.bundles import bundle_sha256
-from tetkik.workflow.images import findings_model, heatmaps_of
+from tetkik.workflow.images import findings_in_use
 from tetkik.workflow.reports import Reported, Seen, key_image, report_seen, see_image
 
 if TYPE_CHECKING:
@@ -96,7 +94,7 @@ def read_case_image(
     Args:
         records: of the house.
         work: taken from `jobs`.
-        read: gives the pixels of an image.
+        read: gives the pixels of an image, of the frame that the work asks for.
         tell: told how far it is.
 
     Raises:
@@ -123,8 +121,13 @@ def read_case_image(
         reported = _reported(records, asked, seen, prior, picture.result, tell)
     reported = replace(reported, document=replace(reported.document, identity=file_identity))
     tell(Stage.KEEPING, "")
-    answer = Answer(seen.result.model, _sha256(model), started, seen.result)
+    answer = Answer(seen.result.model, seen.sha256, started, seen.result, _frame(work, asked.image))
     _keep(records, work, answer, reported, heats.result())
+
+
+def _frame(work: Work, image: StoredImage) -> int | None:
+    """The frame that the work is about; None for an image of one."""
+    return (work.frame or image.middle) if image.frames > 1 else None
 
 
 def _asked(tx: Transaction, image_id: str) -> _Asked:
@@ -205,10 +208,11 @@ def _reported(
 
 
 def _sha256(model: str) -> str:
+    """The bundle that would have answered."""
     try:
-        return bundle_sha256(model, Task.FINDINGS)
-    except BundleError:
-        return ""  # a model of the hub has no manifest; its id says which revision it is
+        return findings_in_use(model).sha256
+    except TetkikError:
+        return ""  # it is the reason why there is no answer
 
 
 def _stored_heats(records: Records, image: StoredImage, seen: Seen) -> dict[str, StoredFile]:
@@ -294,7 +298,7 @@ def _without_model(tx: Transaction, work: Work, fault: Sentence) -> None:
     """An empty draft that says why, so that the image does not wait for ever."""
     image = images.get(tx, work.image_id)
     model = work.model or settings().findings_model
-    run_id = runs.add_run(tx, image, Answer(model, _sha256(model), tx.now, None))
+    run_id = runs.add_run(tx, image, Answer(model, _sha256(model), tx.now, None, _frame(work, image)))
     if drafts.report_of_image(tx, image.id) is None:
         chosen = settings()
         notice = Sentence("No model read this image: {reason}", {"reason": fault})
@@ -330,10 +334,7 @@ def warm_up(model: str | None = None) -> None:
     """
     import tetkik.report.draft  # noqa: F401 - loaded now, so that the first image need not wait for it
 
-    chosen = model or settings().findings_model
-    findings_model(chosen)
-    heatmaps_of(chosen)
-    _sha256(chosen)
+    _ = findings_in_use(model).model.heatmaps
 
 
 def _png(picture: Picture) -> bytes:

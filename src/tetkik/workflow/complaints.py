@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import cache
+from dataclasses import dataclass, replace
 
+from tetkik.bundle import Shelf
 from tetkik.language import Language
 from tetkik.settings import settings
 from tetkik.triage.predict import Triage, load_triage
 from tetkik.values import TriageResult
 
-
-@cache
-def _triage(model: str) -> Triage:
-    return load_triage(model)
+_MODELS: Shelf[Triage] = Shelf(load_triage)
 
 
-def triage(complaint: str, model: str | None = None, language: Language | None = None) -> TriageResult:
-    """Answer one complaint; the model is loaded once and kept.
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer and the very bundle that gave it.
+
+    Attributes:
+        result: the answer.
+        sha256: of the bundle's manifest.
+    """
+
+    result: TriageResult
+    sha256: str
+
+
+def answered(complaint: str, model: str | None = None, language: Language | None = None) -> Answered:
+    """Answer one complaint, and say which bundle did; its model is kept for the next.
 
     Args:
         complaint: what the patient says, in their own words.
@@ -27,8 +37,18 @@ def triage(complaint: str, model: str | None = None, language: Language | None =
     Raises:
         BundleError: no such model, damaged, or not for triage.
     """
-    loaded = _triage(model or settings().triage_model)
-    return (loaded if language is None else replace(loaded, language=language)).predict(complaint)
+    kept = _MODELS.take(model or settings().triage_model)
+    loaded = kept.model if language is None else replace(kept.model, language=language)
+    return Answered(loaded.predict(complaint), kept.sha256)
+
+
+def triage(complaint: str, model: str | None = None, language: Language | None = None) -> TriageResult:
+    """Answer one complaint; see `answered`.
+
+    Raises:
+        BundleError: no such model, damaged, or not for triage.
+    """
+    return answered(complaint, model, language).result
 
 
 def departments(model: str | None = None) -> tuple[str, ...]:
@@ -40,4 +60,4 @@ def departments(model: str | None = None) -> tuple[str, ...]:
     Raises:
         BundleError: no such model, damaged, or not for triage.
     """
-    return _triage(model or settings().triage_model).labels
+    return _MODELS.take(model or settings().triage_model).model.labels

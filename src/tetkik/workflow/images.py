@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tetkik.bundle import Kept, Shelf
 from tetkik.language import Language
 from tetkik.settings import settings
 from tetkik.values import CaptionResult, FindingsResult
@@ -17,25 +18,44 @@ if TYPE_CHECKING:
     from tetkik.findings.predict import Findings
 
 
-@cache
-def findings_model(model: str) -> Findings:
-    """A model of findings, loaded once and kept.
+@dataclass(frozen=True, eq=False)
+class FindingsInUse:
+    """A model of findings as it is loaded.
+
+    Attributes:
+        findings: the model with everything around it.
+    """
+
+    findings: Findings
+
+    @cached_property
+    def heatmaps(self) -> Heatmaps:
+        """The best way to say where it looked: found out once, for that takes a run of the network."""
+        from tetkik.findings.heatmaps import heatmaps_for
+
+        return heatmaps_for(self.findings.model)
+
+
+def _load_findings(model: str) -> FindingsInUse:
+    # Reading images takes libraries that triage does without.
+    from tetkik.findings.predict import load_findings
+
+    return FindingsInUse(load_findings(model))
+
+
+_FINDINGS: Shelf[FindingsInUse] = Shelf(_load_findings)
+
+
+def findings_in_use(model: str | None = None) -> Kept[FindingsInUse]:
+    """A model of findings as it is on the disk now, loaded once and kept; whoever has it goes on with it.
+
+    Args:
+        model: an id or a path; None takes the setting `findings_model`.
 
     Raises:
         BundleError: no such model, damaged, or not for findings.
     """
-    # Reading images takes libraries that triage does without.
-    from tetkik.findings.predict import load_findings
-
-    return load_findings(model)
-
-
-@cache
-def heatmaps_of(model: str) -> Heatmaps:
-    """The best way to say where a model looked: it is found out once, for that takes a run of the network."""
-    from tetkik.findings.heatmaps import heatmaps_for
-
-    return heatmaps_for(findings_model(model).model)
+    return _FINDINGS.take(model or settings().findings_model)
 
 
 def read_radiograph(path: Path | str, model: str | None = None) -> FindingsResult:
@@ -49,7 +69,7 @@ def read_radiograph(path: Path | str, model: str | None = None) -> FindingsResul
         InputError: the file cannot be read as an image.
         BundleError: no such model, damaged, or not for findings.
     """
-    return findings_model(model or settings().findings_model).predict(path)
+    return findings_in_use(model).model.findings.predict(path)
 
 
 def explain_radiograph(
@@ -72,21 +92,23 @@ def explain_radiograph(
     """
     from tetkik.findings.heatmaps import HeatmapWriter
 
-    name = model or settings().findings_model
-    chosen = findings_model(name)
+    in_use = findings_in_use(model).model
+    chosen = in_use.findings
     if language is not None:
         chosen = replace(chosen, language=language)
-    writer = HeatmapWriter.open(chosen, folder, heatmaps_of(name))
+    writer = HeatmapWriter.open(chosen, folder, in_use.heatmaps)
     study = chosen.study(path, picture=writer.side)
     return study.result, writer.write(study)
 
 
-@cache
-def _caption(model: str) -> Captioner:
+def _load_caption(model: str) -> Captioner:
     # Captioners run on torch, which nothing else here needs.
     from tetkik.caption.predict import load_caption
 
     return load_caption(model)
+
+
+_CAPTIONERS: Shelf[Captioner] = Shelf(_load_caption)
 
 
 def caption_image(path: Path | str, model: str | None = None) -> CaptionResult | None:
@@ -108,4 +130,4 @@ def caption_image(path: Path | str, model: str | None = None) -> CaptionResult |
         MissingExtra: the packages of the extra `caption` are not installed.
     """
     chosen = model or settings().caption_model
-    return _caption(chosen).predict(path) if chosen else None
+    return _CAPTIONERS.take(chosen).model.predict(path) if chosen else None

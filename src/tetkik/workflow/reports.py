@@ -24,7 +24,7 @@ from tetkik.values import (
     ReportInput,
     ReportState,
 )
-from tetkik.workflow.images import caption_image, findings_model, heatmaps_of
+from tetkik.workflow.images import caption_image, findings_in_use
 
 if TYPE_CHECKING:
     from tetkik.findings.heatmaps import Heat, Heatmaps
@@ -64,6 +64,7 @@ class Seen:
         heats: where it looked, for each finding that a reader will want to see.
         findings: the model with everything around it.
         heatmaps: how it says where it looked.
+        sha256: of the manifest of the bundle that the model was loaded from; empty for one without.
     """
 
     image: Radiograph
@@ -71,6 +72,7 @@ class Seen:
     heats: tuple[Heat, ...]
     findings: Findings
     heatmaps: Heatmaps
+    sha256: str
 
 
 def see_image(
@@ -90,11 +92,11 @@ def see_image(
     """
     from tetkik.findings.heatmaps import HeatmapWriter, heats_of
 
-    chosen = model or settings().findings_model
-    findings = replace(findings_model(chosen), language=language or settings().report_language)
-    heatmaps = heatmaps_of(chosen)
+    kept = findings_in_use(model)
+    findings = replace(kept.model.findings, language=language or settings().report_language)
+    heatmaps = kept.model.heatmaps
     study = findings.study_image(image, name, picture=HeatmapWriter.side)
-    return Seen(image, study.result, heats_of(findings, heatmaps, study), findings, heatmaps)
+    return Seen(image, study.result, heats_of(findings, heatmaps, study), findings, heatmaps, kept.sha256)
 
 
 def report_image(

@@ -20,13 +20,6 @@ from tetkik.values import CaseState, JobState, Priority, ReportState, Role, Sex,
 
 
 @pytest.fixture
-def records(tmp_path):
-    opened = made_records(tmp_path)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def reception(records):
     return made_user(records, Role.RECEPTION)
 

@@ -1,4 +1,4 @@
-"""The latest runs of a bundle against its first ones."""
+"""The latest runs of a bundle against its first ones, and against what its card says."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import pytest
 
 from tests.records.kit import made_records
 from tests.records.work import BUNDLE, Work
-from tetkik.bundle import resolve
+from tetkik.bundle import read_reference, resolve
 from tetkik.records.images import drift as module
 from tetkik.records.images.drift import card_share, drift, ran
-from tetkik.records.reports.agreement import Count
+from tetkik.statistics import Stability
 from tetkik.values import Capability, RunState
 
 
@@ -22,39 +22,60 @@ def work(tmp_path, monkeypatch):
     for place in range(120):
         late = place >= 60
         work.run(
-            {"Effusion": float(draw.beta(2, 5) + 0.3 * late), "Nodule": float(draw.beta(2, 5))},
+            {"Effusion": float(draw.beta(2, 5) + 0.4 * late), "Nodule": float(draw.beta(2, 5))},
             days_ago=3 if late else 60,
             spacing=None if late and place % 2 else "0.1,0.1",
             modality="CR" if late else "DX",
+            brightness=float(draw.normal(0.5, 0.05)),
+            contrast=float(draw.normal(0.2, 0.02)),
         )
     work.run({}, days_ago=1, state=RunState.REFUSED, flaws="rotated,cropped", modality=None)
     work.run({}, days_ago=1, state=RunState.FAILED)
     return work
 
 
-def test_a_label_that_moved_comes_first_and_is_called_so(work):
+def test_against_the_first_runs_a_label_that_moved_comes_first_and_is_called_so(work):
     with work.records.read() as tx:
         (bundle,) = ran(tx, Capability.FINDINGS)
-        found = drift(tx, bundle, resolve("findings-mobilenet-cxr").manifest)
+        found = drift(tx, bundle)
     assert (bundle.bundle, bundle.runs) == (BUNDLE, 122)
-    effusion, nodule = found.labels
-    assert effusion.label == "Effusion" and effusion.shift is not None and effusion.shift.large
-    assert nodule.shift is not None and not nodule.shift.large
+    assert found.before is not None and found.moved is not None
+    assert (found.before.images, found.images, found.on_card) == (60, 61, False)
+    effusion, nodule = found.moved.labels
+    assert effusion.label == "Effusion" and effusion.shift is not None
+    assert effusion.shift.stability is Stability.SHIFTED and found.moved.scores is Stability.SHIFTED
+    assert nodule.shift is not None and nodule.shift.stability is Stability.STABLE
     assert (effusion.shift.before, effusion.shift.now) == (60, 60)
-    assert effusion.positive_now.hits > effusion.positive_before.hits
-    assert effusion.card == pytest.approx(0.09, abs=0.02)
+    assert effusion.positive_now[0] > effusion.positive_before[0]
 
 
 def test_inputs_are_told_then_and_now(work):
     with work.records.read() as tx:
-        found = drift(tx, ran(tx, Capability.FINDINGS)[0])
-    assert (found.before.images, found.now.images) == (60, 61)  # a failure is no image that was seen
-    assert found.before.modalities == {"DX": 60}
-    assert found.now.modalities == {"CR": 60, "": 1}
-    assert found.now.without_spacing == Count(30, 61)
-    assert found.now.refused == Count(1, 61)
-    assert found.now.flaws == {"rotated": 1, "cropped": 1}
-    assert all(one.card is None for one in found.labels)
+        moved = drift(tx, ran(tx, Capability.FINDINGS)[0]).moved
+    assert moved is not None
+    found = {one.name: one for one in moved.inputs}
+    assert {one.route for one in moved.inputs} == {"chest"}
+    # A failure is no image that was seen.
+    assert (found["without_spacing"].before, found["without_spacing"].now) == ((0, 60), (30, 61))
+    assert (found["modality:DX"].before, found["modality:DX"].now) == ((60, 60), (0, 61))
+    assert (found["modality:"].now, found["refused"].now, found["flaw:rotated"].now) == ((1, 61),) * 3
+    said = {name: one.shift.stability for name, one in found.items() if one.shift}
+    assert said["modality:CR"] is said["without_spacing"] is Stability.SHIFTED
+    assert said["brightness"] is said["contrast"] is said["side"] is said["refused"] is Stability.STABLE
+
+
+def test_against_the_card_the_first_runs_count_too(work):
+    reference = read_reference(resolve("findings-mobilenet-cxr"))
+    assert reference is not None
+    for _ in range(60):
+        work.run({"Effusion": 0.9}, days_ago=2)
+    with work.records.read() as tx:
+        found = drift(tx, ran(tx, Capability.FINDINGS)[0], reference)
+    assert found.on_card and found.before is reference and found.moved is not None
+    assert found.images == 121  # the first sixty are too old to be now
+    effusion = next(one for one in found.moved.labels if one.label == "Effusion")
+    assert effusion.shift is not None and effusion.shift.stability is Stability.SHIFTED
+    assert effusion.positive_before == (125, 1362) and effusion.prevalence == pytest.approx(0.098, abs=0.001)
 
 
 def test_another_bundle_is_another_model(work):
@@ -62,7 +83,8 @@ def test_another_bundle_is_another_model(work):
     with work.records.read() as tx:
         newest, first = ran(tx, Capability.FINDINGS)
         assert (newest.bundle, first.bundle) == ("other 2.0", BUNDLE)
-        assert drift(tx, newest).labels[0].shift is None
+        moved = drift(tx, newest).moved
+    assert moved is not None and moved.labels[0].shift is None and moved.scores is None
 
 
 def test_the_share_on_the_card_is_of_sick_and_healthy_together():

@@ -20,7 +20,7 @@ from tetkik.records.images.pictures import PictureKind
 from tetkik.records.images.runs import Answer
 from tetkik.records.people.visibility import see as see_case
 from tetkik.records.schema import AuditRow, Blob, Image, Run, Score, Study
-from tetkik.values import Role, RunState
+from tetkik.values import Measured, Role, RunState
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_study_without_a_uid_is_one_for_the_case(both_records, technician, cas
 
 def test_an_image_opens_for_those_who_may_open_its_case(both_records, technician, case):
     image_id = put(both_records, technician, case).image.id
-    for departments, opens in ((("Dahiliye",), True), (("Üroloji",), False), ((), True)):
+    for departments, opens in ((("Dahiliye",), True), (("Üroloji",), False), ((), False), (("*",), True)):
         actor = made_user(both_records, Role.CLINICIAN, departments=departments)
         with both_records.read(actor) as tx:
             if opens:
@@ -145,7 +145,7 @@ def test_pictures_are_replaced_as_a_whole(both_records, technician, case):
 
 def test_an_answer_comes_back_exactly_and_every_score_stands_in_a_row(both_records, technician, case):
     image = put(both_records, technician, case).image
-    said = result()
+    said = result(measured=Measured(0.5, 0.25, 300, spacing=True, modality="DX"))
     with both_records.write(technician) as tx:
         run_id = runs.add_run(tx, image, Answer("m 1.0", "cd" * 32, datetime.now(UTC), said))
     with both_records.read() as tx:
@@ -162,7 +162,9 @@ def test_an_answer_comes_back_exactly_and_every_score_stands_in_a_row(both_recor
         assert set(scores) == {"Effusion", "Mass"}
         assert scores["Effusion"].score == 2 / 3 and scores["Effusion"].probability == 1 / 7
         assert scores["Mass"].probability is None and not scores["Mass"].positive
-        sealed = tx.session.get_one(Run, run_id).answer
+        row = tx.session.get_one(Run, run_id)
+        assert (row.brightness, row.contrast) == (0.5, 0.25)  # what drift is told by
+        sealed = row.answer
         assert sealed is not None and b"Effusion" not in sealed
 
 

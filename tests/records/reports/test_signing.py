@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 
 import pytest
+from highdicom import sr
+from pydicom import dcmread
 from sqlalchemy import select
 
 from tests.documents import sample
@@ -26,6 +30,7 @@ from tetkik.documents.fhir import to_fhir
 from tetkik.documents.hl7 import to_hl7
 from tetkik.documents.pdf import to_pdf
 from tetkik.documents.sr import to_sr
+from tetkik.documents.statements import statements
 from tetkik.documents.text import to_text
 from tetkik.errors import Conflict, Forbidden, InputError
 from tetkik.language import Language
@@ -315,15 +320,46 @@ def test_a_report_by_hand_had_no_draft_to_correct(records, reader):
         assert (figures(tx).drafts_signed, figures(tx).reports_signed) == (0, 1)
 
 
-def test_what_was_rejected_is_in_no_document(records, reader):
+def test_what_was_judged_stands_so_in_every_document(records, reader):
     made = made_report(records)
     with records.write(reader) as tx:
         drafts.judge(tx, made.id, 1, "Effusion", Judgement.REJECTED, sentences_follow=True)
+        drafts.judge(tx, made.id, 2, "Nodule", Judgement.ADDED)
+        drafts.judge(tx, made.id, 3, "Cardiomegaly", Judgement.ACCEPTED)
         sign(tx, made.id, reader)
         version = versions.version_of(tx, made.id)
-    assert version.document.result is not None
-    (effusion,) = [item for item in version.document.result.findings if item.label == "Effusion"]
-    assert not effusion.positive and not effusion.rules_out
-    assert version.document.heatmap is None  # it was that finding's
-    assert "Plevral efüzyon" not in to_hl7(version.document).decode()
-    assert [(item.label, item.judgement) for item in version.verdicts] == [("Effusion", Judgement.REJECTED)]
+    document = version.document
+    assert document.result == sample.RESULT  # the model's own words stay the model's
+    told = {item.label: (item.present, item.judgement) for item in statements(document)}
+    assert told == {
+        "Effusion": (False, Judgement.REJECTED),
+        "Cardiomegaly": (True, Judgement.ACCEPTED),
+        "Nodule": (True, Judgement.ADDED),
+        "Pneumothorax": (False, None),
+    }
+    assert document.heatmap is None  # it was the rejected finding's
+    bundle = json.loads(to_fhir(document))
+    resources = [entry["resource"] for entry in bundle["entry"]]
+    present = {
+        item["code"]["coding"][-1]["code"]: (item["valueBoolean"], item["status"])
+        for item in resources
+        if item["resourceType"] == "Observation" and "valueBoolean" in item
+    }
+    assert present == {
+        "Effusion": (False, "final"),
+        "Cardiomegaly": (True, "final"),
+        "Nodule": (True, "final"),
+        "Pneumothorax": (False, "preliminary"),
+    }
+    read = sr.Comprehensive3DSR.from_dataset(dcmread(BytesIO(to_sr(document))))
+    groups = read.content.get_image_measurement_groups()
+    found = {group.tracking_identifier for group in groups if group.finding_type is not None}
+    assert found == {"Cardiomegaly", "Nodule"} and len(groups) == 4
+    rows = [row.split("|") for row in to_hl7(document).decode().split("\r") if row.startswith("OBX")]
+    effusion = [row[5] for row in rows if row[3].startswith("Effusion^")]
+    assert effusion == ["2667000^Absent^SCT"]
+    assert {(item.label, item.judgement) for item in version.verdicts} == {
+        ("Effusion", Judgement.REJECTED),
+        ("Nodule", Judgement.ADDED),
+        ("Cardiomegaly", Judgement.ACCEPTED),
+    }

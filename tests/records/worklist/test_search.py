@@ -5,18 +5,11 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
-from tests.records.kit import made_case, made_records, made_user
+from tests.records.kit import made_case, made_user
 from tetkik.records.cases.patients import Person
 from tetkik.records.schema import AuditRow, Case, Study
 from tetkik.records.worklist import claims, search
 from tetkik.values import Role
-
-
-@pytest.fixture
-def records(tmp_path):
-    opened = made_records(tmp_path)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

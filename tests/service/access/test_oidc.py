@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -15,6 +16,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 from sqlalchemy import select
 
+from tests.records.kit import made_case, made_user
 from tests.service.identity import SECRET, provider, sign_on
 from tests.service.kit import made_house, served
 from tests.service.moving import moved
@@ -22,7 +24,7 @@ from tetkik.errors import SettingError
 from tetkik.records.people import users
 from tetkik.records.people.users import Profile
 from tetkik.records.schema import AuditRow, BrowserSession, User
-from tetkik.service.access.oidc import roles_by_group
+from tetkik.service.access.oidc import departments_by_value, roles_by_group
 from tetkik.settings import Settings
 from tetkik.values import SYSTEM, Method, Role
 
@@ -36,16 +38,18 @@ def issuer() -> Iterator[str]:
 
 
 def house_with(folder, issuer: str, **more: Any):
-    return made_house(
-        folder,
-        language="en",
-        oidc_issuer=issuer,
-        oidc_client_id="tetkik",
-        oidc_client_secret=SECRET,
-        oidc_roles=ROLES,
-        oidc_name="Hospital",
-        **more,
-    )
+    return made_house(folder, **settings_with(issuer) | more)
+
+
+def settings_with(issuer: str) -> dict[str, Any]:
+    return {
+        "language": "en",
+        "oidc_issuer": issuer,
+        "oidc_client_id": "tetkik",
+        "oidc_client_secret": SECRET,
+        "oidc_roles": ROLES,
+        "oidc_name": "Hospital",
+    }
 
 
 def arrive(client, person: str, back: str = "/account"):
@@ -87,6 +91,48 @@ def test_who_comes_again_is_the_same_and_follows_their_groups(application, tmp_p
     with house.records.read() as tx:
         (member,) = users.everybody(tx)
         assert member.profile == Profile("Dr. İrem", frozenset({Role.RADIOLOGIST}), "Dr.")
+
+
+CLINICIANS = {"oidc_roles": "radyoloji=clinician"}
+
+
+def departments_of(house) -> tuple[str, ...]:
+    with house.records.read() as tx:
+        return users.by_login(tx, "irem").profile.departments
+
+
+def test_a_newcomer_sees_no_department_until_somebody_says_which(application, tmp_path, issuer):
+    house = made_house(tmp_path, **settings_with(issuer) | CLINICIANS)
+    client = moved(application, house)
+    case_id = made_case(house.records, made_user(house.records, Role.RECEPTION), department="Nöroloji")
+    arrive(client, "irem")
+    assert client.get("/api/v1/account").json()["departments"] == []
+    assert client.get(f"/api/v1/cases/{case_id}").status_code == 403
+    with house.records.write(SYSTEM) as tx:
+        member = users.by_login(tx, "irem")
+        users.change(tx, member.id, replace(member.profile, departments=("Nöroloji",)))
+    assert client.get(f"/api/v1/cases/{case_id}").status_code == 200
+    arrive(client, "irem")  # what the administrator gave stays
+    assert departments_of(house) == ("Nöroloji",)
+
+
+def test_departments_follow_the_claim_where_it_is_mapped(application, tmp_path, issuer):
+    mapped = CLINICIANS | {"oidc_departments": "radyoloji=Nöroloji, radyoloji=Üroloji, bashekimlik=*"}
+    house = made_house(tmp_path, **settings_with(issuer) | mapped)
+    client = moved(application, house)
+    arrive(client, "irem")
+    assert departments_of(house) == ("Üroloji", "Nöroloji")
+    with house.records.write(SYSTEM) as tx:
+        member = users.by_login(tx, "irem")
+        users.change(tx, member.id, replace(member.profile, departments=("*",)))
+    arrive(client, "irem")
+    assert departments_of(house) == ("Üroloji", "Nöroloji")
+
+
+@pytest.mark.parametrize("text", ["noroloji=Norology", "noroloji", "=Nöroloji"])
+def test_a_department_that_there_is_not_is_told(text):
+    with pytest.raises(SettingError, match="oidc_departments"):
+        departments_by_value(Settings(oidc_departments=text))
 
 
 def test_without_a_group_that_has_a_role_nobody_is_made(application, tmp_path, issuer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from playwright.sync_api import Browser, Page
 from tests.records.clock import Clock
 from tests.service.browser import Watch, axe, chromium, opened, overflow, serving
 from tests.service.kit import made_house, served, sign_in
-from tetkik.records.people import passkeys, users
+from tetkik.records.people import after_restore, passkeys, users
 from tetkik.records.people.users import Profile
+from tetkik.service.house import House
 from tetkik.values import SYSTEM, Role
 
 GOOD = "dört küçük mavi kuş"
@@ -44,6 +46,13 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(house, browser) -> Iterator[Page]:
     """A page of a browser with an authenticator, at the sign-in of a served house."""
+    with browser_at(house, browser) as made:
+        yield made
+
+
+@contextmanager
+def browser_at(house: House, browser: Browser) -> Iterator[Page]:
+    """A page with an authenticator, at the sign-in of any house."""
     # A passkey belongs to a name; an address of numbers has none.
     with serving(house) as address, opened(browser, address.replace("127.0.0.1", "localhost")) as context:
         made = context.new_page()
@@ -69,7 +78,7 @@ def with_passkey_added(page: Page) -> None:
     page.fill("#passkey-name", "Desk 3")
     page.fill("#passkey-password", GOOD)
     page.click("#add-passkey [type=submit]")
-    page.get_by_text("Desk 3").wait_for()
+    page.get_by_text("Desk 3", exact=True).wait_for()
 
 
 def fetched(page: Page, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -227,3 +236,32 @@ def test_the_pages_of_access_are_open_to_everybody(house, browser, theme):
                     if overflow(page) > 0:
                         faults.append(f"{path} {width}: wider than the window")
     assert not faults, "\n".join(faults)
+
+
+def test_a_role_that_needs_a_passkey_adds_one_and_goes_on_with_it(browser, tmp_path):
+    strict = made_house(tmp_path, language="en", passkey_roles="administrator")
+    with strict.records.write(SYSTEM) as tx:
+        users.create(tx, "irem", Profile("İrem Işık", frozenset({Role.ADMINISTRATOR})), password=GOOD)
+    with browser_at(strict, browser) as page:
+        page.fill("#login", "irem")
+        page.fill("#password", GOOD)
+        page.click('form[action="/login"] [type=submit]')
+        page.wait_for_url("**/account/passkey?next=/")
+        page.fill("#passkey-name", "Desk 3")
+        page.get_by_role("button", name="Geçiş anahtarı ekle").click()
+        page.get_by_role("button", name="Geçiş anahtarıyla oturum aç").click()
+        page.wait_for_url("**/admin")
+    strict.records.close()
+
+
+def test_a_passkey_that_came_back_with_a_backup_opens_nothing_before_it_is_confirmed(page, house):
+    with_passkey_added(page)
+    with house.records.write(SYSTEM) as tx:
+        after_restore.hold_keys(tx, "2026-01-01T00:00:00+00:00")
+    page.goto("/login")
+    page.click("[data-passkey=sign-in]")
+    page.locator("[data-passkey-fault]", has_text="yedekle geri geldi").wait_for()
+    with house.records.write(SYSTEM) as tx:
+        after_restore.confirm(tx, users.by_login(tx, "irem").id)
+    page.click("[data-passkey=sign-in]")
+    page.wait_for_url("**/admin")

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page
 
-from tests.service.browser import chromium, opened, serving
+from tests.service.browser import opened, serving
 from tests.service.kit import made_house
 
 
 @pytest.fixture
-def page(tmp_path) -> Iterator[Page]:
-    with serving(made_house(tmp_path)) as address, chromium() as browser, opened(browser, address) as context:
+def page(tmp_path, browser) -> Iterator[Page]:
+    with serving(made_house(tmp_path)) as address, opened(browser, address) as context:
         page = context.new_page()
         page.goto("/login")
         yield page

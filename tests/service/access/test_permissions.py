@@ -143,6 +143,7 @@ def test_what_is_for_everybody_is_on_this_list():
         "/metrics",
         "/preferences",
         "/setup/{token}",
+        "/setup/{token}/strength",
     }
 
 

@@ -81,9 +81,11 @@ def test_signing_in_leads_to_where_one_wanted_to_go(client):
 
 
 def test_the_cookie_is_kept_from_scripts_and_other_sites(client, house):
-    cookie = log_in(client).headers["set-cookie"]
-    assert "HttpOnly" in cookie and "SameSite=lax" in cookie and "Path=/" in cookie
-    assert "Max-Age" not in cookie and "Domain" not in cookie
+    cookie, browser = log_in(client).headers.get_list("set-cookie")
+    for one in (cookie, browser):
+        assert "HttpOnly" in one and "SameSite=lax" in one and "Path=/" in one and "Domain" not in one
+    assert "Max-Age" not in cookie
+    assert browser.startswith("tetkik-browser=")  # tells browsers apart, and opens nothing
 
 
 def test_over_tls_the_cookie_belongs_to_this_host_alone(house):

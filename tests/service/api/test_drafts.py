@@ -340,3 +340,42 @@ def test_a_draft_is_the_radiologists(house, role):
         sign_in(client, house, role)
         assert client.get(f"{API}/{made.id}").status_code == 403
         assert client.get(f"{API}/{made.id}/preview.pdf").status_code == 403
+
+
+def test_a_measurement_is_made_moved_and_removed(client, house):
+    made = made_report(house.records)
+    draft = read(client, made)
+    assert draft["measurements"] == []
+    path = f"{API}/{made.id}/measurements"
+    points = [[2.0, 3.0], [2.0, 27.0]]
+    sent = {"kind": "length", "image_id": made.image_id, "points": points, "label": "kosta"}
+    assert client.post(path, json=sent).status_code == 428
+    answer = client.post(path, json=sent, headers={"If-Match": '"1"'})
+    assert (answer.status_code, answer.headers["etag"]) == (200, '"2"')
+    (item,) = answer.json()["measurements"]
+    told = {key: item[key] for key in ("value", "unit", "calibrated", "plane", "name", "text", "about")}
+    assert told == {
+        "value": 24.0,
+        "unit": "{pixels}",
+        "calibrated": False,
+        "plane": None,
+        "name": "kosta",
+        "text": "24 pixels",
+        "about": "not calibrated",
+    }
+    again = client.post(path, json=sent, headers={"If-Match": '"1"'})
+    assert again.status_code == 412 and len(again.json()["current"]["measurements"]) == 1
+    far = client.patch(
+        f"{path}/{item['id']}", json={"points": [[2, 3], [2, 31]]}, headers={"If-Match": '"2"'}
+    )
+    assert far.status_code == 422, far.text
+    moved = client.patch(
+        f"{path}/{item['id']}", json={"points": [[2, 3], [32, 3]]}, headers={"If-Match": '"2"'}
+    )
+    (after,) = moved.json()["measurements"]
+    assert (after["value"], after["label"], after["id"]) == (30.0, "kosta", item["id"])
+    pdf = client.get(f"{API}/{made.id}/preview.pdf").content
+    assert "30 piksel" in pages(pdf)[0] and "kalibre değil" in pages(pdf)[0]
+    gone = client.delete(f"{path}/{item['id']}", headers={"If-Match": '"3"'})
+    assert gone.json()["measurements"] == []
+    assert client.delete(f"{path}/{item['id']}", headers={"If-Match": '"4"'}).status_code == 404

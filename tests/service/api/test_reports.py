@@ -17,9 +17,10 @@ from tests.service.kit import made_house, opened_session, served, sign_in
 from tetkik.language import Language
 from tetkik.records.cases.patients import Person
 from tetkik.records.people import breakglass, passwords
-from tetkik.records.reports import drafts, signing, templates
+from tetkik.records.reports import drafts, measuring, signing, templates
+from tetkik.records.reports.measuring import Taken
 from tetkik.records.schema import AuditRow, IdempotentRequest, User
-from tetkik.values import DraftSentence, Role, Section
+from tetkik.values import DraftSentence, Judgement, MeasurementKind, Role, Section
 
 API = "/api/v1/reports"
 PASSWORD = "doğru at pili zımba"
@@ -303,6 +304,30 @@ def test_the_page_reads_the_impression_first_and_marks_an_old_version(client, ho
     assert "Why version 1 was amended: Yanlış taraf" in client.get(f"/reports/{made.id}").text
     compared = client.get(f"/reports/{made.id}/compare").text
     assert "unchanged" in compared
+
+
+def test_what_was_judged_and_measured_stands_in_the_version_and_its_comparison(client, house):
+    actor = sign_in(client, house, Role.RADIOLOGIST)
+    made = made_report(house.records)
+    line = Taken(MeasurementKind.LENGTH, made.image_id, [(2.0, 3.0), (2.0, 27.0)], "kosta")
+    with house.records.write(actor) as tx:
+        drafts.judge(tx, made.id, 1, "Nodule", Judgement.ADDED)
+        measuring.add(tx, made.id, 2, line)
+        sign(tx, made.id, actor)
+        begun = signing.begin_amendment(tx, made.id, "Ölçüm")
+        (item,) = begun.measurements
+        measuring.change(tx, made.id, begun.revision, item.id, points=[(2.0, 3.0), (32.0, 3.0)])
+        sign(tx, made.id, actor)
+    version = client.get(f"{API}/{made.id}/versions/1").json()
+    assert version["judgements"] == [{"label": "Nodule", "name": "Nodule", "judgement": "added"}]
+    assert [(one["label"], one["value"]) for one in version["measurements"]] == [("kosta", 24.0)]
+    compared = client.get(f"{API}/{made.id}/compare", params={"from": 1, "to": 2}).json()
+    changes = [(one["change"], one["measurement"]["value"]) for one in compared["measurements"]]
+    assert changes == [("removed", 24.0), ("added", 30.0)]
+    page = client.get(f"/reports/{made.id}").text
+    assert "30 piksel" in page and "Radyoloğun eklediği bulgular: Nodül" in page
+    page = client.get(f"/reports/{made.id}/compare").text
+    assert "kosta: 24 pixels" in page and "kosta: 30 pixels" in page
 
 
 def test_an_amendment_begins_and_ends_on_the_page(client, house):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import zlib
 
@@ -13,7 +14,9 @@ from sqlalchemy import func, select
 
 from tests.records.kit import made_case, made_user
 from tests.records.pictured import film, radiograph
-from tests.service.kit import made_house, served, sign_in
+from tests.service.http.clamd import EICAR, clamd
+from tests.service.kit import made_house, opened_session, served, sign_in
+from tests.service.zips import zipped
 from tetkik.records.cases import cases
 from tetkik.records.cases.matching import person_in
 from tetkik.records.images import jobs
@@ -305,3 +308,48 @@ def test_an_image_is_read_once_more_on_wish(client, house, case):
         assert answer.status_code == status
     assert client.get(f"{UPLOAD}/{image_id}").json()["work"]["state"] == JobState.QUEUED
     assert client.get(f"{UPLOAD}/{image_id}/runs").json() == [] and count(house, Job) == 2
+
+
+def test_what_a_person_may_upload_in_a_day_holds_over_restarts(tmp_path):
+    house = made_house(tmp_path, upload_files_per_day=2)
+    cookie, csrf = opened_session(house, made_user(house.records, Role.TECHNICIAN))
+    for seed in (0, 1):
+        with served(house) as client:
+            client.cookies.set("tetkik", cookie)
+            client.headers["X-CSRF-Token"] = csrf
+            assert client.post(UPLOAD, content=film(seed)).status_code == 201
+        house.records.close()
+        house = made_house(tmp_path, upload_files_per_day=2)
+    with served(house) as client:
+        client.cookies.set("tetkik", cookie)
+        client.headers["X-CSRF-Token"] = csrf
+        kept = list(house.records.files.names())
+        refused = client.post(UPLOAD, content=film(5), headers={"Accept-Language": "en"})
+        assert refused.status_code == 429 and "2 images in 24 hours" in refused.json()["detail"]
+        assert client.post(UPLOAD, content=film(0)).status_code == 201, "it is there already"
+        assert count(house, Image) == 2 and list(house.records.files.names()) == kept
+        sign_in(client, house, Role.TECHNICIAN)
+        assert client.post(UPLOAD, content=film(5)).status_code == 201, "another person"
+    house.records.close()
+
+
+def test_nothing_is_kept_that_the_scanner_has_not_passed(tmp_path):
+    with clamd(tmp_path / "clamd.sock") as (scanner, scanned):
+        house = made_house(tmp_path, upload_scanner=scanner)
+        with served(house) as client:
+            sign_in(client, house, Role.TECHNICIAN)
+            assert client.post(UPLOAD, content=film(0)).status_code == 201
+            bad = film(1) + EICAR
+            refused = client.post(
+                UPLOAD, content=bad, headers={"X-File-Name": "b.dcm", "Accept-Language": "en"}
+            )
+            assert refused.status_code == 422 and "Eicar-Signature in b.dcm" in refused.json()["detail"]
+            archive = zipped([("a", film(1)), ("b", bad)])
+            lines = client.post(f"{UPLOAD}/archive", content=archive).text.splitlines()[1:]
+            assert [json.loads(line)["status"] for line in lines] == [201, 422]
+            assert scanned == [film(0), bad, film(1), bad]
+    with served(house) as client:  # the scanner is gone
+        sign_in(client, house, Role.TECHNICIAN)
+        assert client.post(UPLOAD, content=film(5)).status_code == 503
+        assert count(house, Image) == 2
+    house.records.close()

@@ -59,6 +59,11 @@ def test_the_backend_is_the_one_that_there_is(page, address, browser, request):
     assert page.get_attribute("[data-viewer]", "data-ready") == wanted
 
 
+def test_an_emulated_webgl_is_left_alone(page, address):
+    opened(page, address, "drawing=")
+    assert page.get_attribute("[data-viewer]", "data-ready") == "processor"
+
+
 @pytest.mark.parametrize("image", ["blocks", "eight"])
 def test_grey_values_are_those_of_the_image(page, address, image):
     opened(page, address, f"image={image}")

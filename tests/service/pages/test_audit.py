@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import delete, select, text
 
 from tests.records.whole import made_whole
-from tests.service.kit import made_house, served, sign_in
+from tests.service.kit import made_house, sign_in
+from tests.service.moving import moved
 from tetkik.language import Language
 from tetkik.records.schema import AuditRow, Case
 from tetkik.records.trail.chain import Action
@@ -31,10 +32,10 @@ def there(house):
 
 
 @pytest.fixture
-def client(house, there):
-    with served(house) as client:
-        sign_in(client, house, Role.AUDITOR)
-        yield client
+def client(application, house, there):
+    moved(application, house)
+    sign_in(application, house, Role.AUDITOR)
+    return application
 
 
 def test_the_trail_shows_who_did_what_and_no_patient(client, there):
@@ -121,13 +122,13 @@ def test_the_api_gives_pages(client, there):
 
 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.AUDITOR])
-def test_nobody_else_sees_it(house, there, role):
-    with served(house) as client:
-        sign_in(client, house, role)
-        for path in ("/audit", f"/audit/cases/{there.case_id}", "/api/v1/audit"):
-            assert client.get(path).status_code == 403
-        for path in ("/audit/verify", "/audit/export"):
-            assert client.post(path).status_code == 403
+def test_nobody_else_sees_it(application, house, there, role):
+    client = moved(application, house)
+    sign_in(client, house, role)
+    for path in ("/audit", f"/audit/cases/{there.case_id}", "/api/v1/audit"):
+        assert client.get(path).status_code == 403
+    for path in ("/audit/verify", "/audit/export"):
+        assert client.post(path).status_code == 403
 
 
 def test_every_action_has_its_words_in_both_languages():

@@ -6,6 +6,7 @@ import pytest
 
 from tests.records.work import Work
 from tests.service.kit import made_house, served, sign_in
+from tetkik.bundle import resolve, sha256_of
 from tetkik.records.cases.patients import Person
 from tetkik.values import Judgement, Role
 
@@ -34,6 +35,7 @@ def test_the_desk_shows_the_figures(house):
         assert "Pleural effusion" in client.get("/engineer/agreement").text
         drift = client.get("/engineer/drift").text
         assert "Pleural effusion" in drift and "too few" in drift
+        assert "it carries no reference distribution" in drift  # no model of this hash is here
         assert "Cardiomegaly" in client.get(PAGES[3]).text
 
 
@@ -81,6 +83,50 @@ def test_the_api_tells_the_same(house):
         agreed = agreement["labels"][0]["agreed"]
         assert (agreed["hits"], agreed["total"], agreed["high"]) == (1, 1, 1.0)
         (drift,) = client.get("/api/v1/models/drift").json()
-        assert drift["before"]["images"] == 56 and drift["labels"][0]["psi"] is None
+        assert (drift["against"], drift["images_before"], drift["images_now"]) == ("first", 56, 0)
+        assert drift["labels"][0]["moved"] is None and drift["scores"] is None
         manifest = client.get("/api/v1/models/triage-linear-tr").json()
         assert manifest["task"] == "triage" and len(manifest["labels"]) == 15
+
+
+@pytest.fixture
+def shifted(tmp_path):
+    """Sixty runs of the built-in model itself, brighter and surer of an effusion than those of its card."""
+    bundle = resolve("findings-mobilenet-cxr")
+    house, hashed = made_house(tmp_path), sha256_of(bundle.path / "manifest.json")
+    work = Work(house.records)
+    for place in range(60):
+        scores = {"Effusion": 0.5 + place / 120}
+        work.run(scores, days_ago=2, sha256=hashed, brightness=0.9, contrast=0.2, side=2000)
+    work.run({"Glioma": 0.5}, days_ago=2, sha256=hashed, route="brain_mri")
+    return house
+
+
+def test_a_model_that_carries_a_reference_is_held_against_its_card(shifted):
+    with served(shifted) as client:
+        sign_in(client, shifted, Role.ENGINEER)
+        client.post("/account/preferences", data={"language": "en"})
+        card = client.get("/engineer/drift").text
+        assert "against the card: 3977 images" in card and "had not learned the image" in card
+        assert "badge red" in card and "Brightness, share of white" in card
+        assert "Glioma (1)" in card  # too few
+        first = client.get("/engineer/drift", params={"against": "first"}).text
+        assert "the first 61 images that the model read here" in first and "badge red" not in first
+        assert client.get("/engineer/drift", params={"against": "other"}).status_code == 422
+
+
+def test_the_api_says_how_far_and_against_what(shifted):
+    with served(shifted) as client:
+        sign_in(client, shifted, Role.ENGINEER)
+        (drift,) = client.get("/api/v1/models/drift").json()
+        assert (drift["against"], drift["images_before"], drift["images_now"]) == ("card", 3977, 61)
+        assert drift["scores"] == drift["inputs"] == "shifted"
+        effusion = next(one for one in drift["labels"] if one["label"] == "Effusion")
+        assert effusion["moved"]["verdict"] == "shifted"
+        assert effusion["positive_before"]["total"] == 1362
+        assert sum(then for then, _ in effusion["moved"]["bins"]) == pytest.approx(1)
+        figures = {(one["route"], one["figure"]): one for one in drift["figures"]}
+        assert figures["chest", "side"]["moved"]["mean_now"] == 2000
+        assert figures["chest", "without_spacing"]["now"] == figures["chest", "refused"]["now"]
+        (first,) = client.get("/api/v1/models/drift", params={"against": "first"}).json()
+        assert (first["against"], first["images_now"], first["scores"]) == ("first", 0, None)

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi.routing import APIRoute
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
-from tests.service.browser import SIZES, Watch, axe, chromium, opened, overflow, serving, signed_in
+from tests.service.browser import SIZES, Watch, axe, opened, overflow, serving, signed_in
 from tests.service.kit import made_house
 from tests.service.rounds import Rounds
 from tetkik.service import pages
@@ -40,12 +40,6 @@ def addresses(role: Role | None, rounds: Rounds) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def rounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rounds]:
     yield Rounds(made_house(tmp_path_factory.mktemp("house"), hospital_name="Örnek Hastanesi"))
 
@@ -56,7 +50,17 @@ def address(rounds: Rounds) -> Iterator[str]:
         yield found
 
 
-def faults_of(page: Page, watch: Watch, path: str) -> list[str]:
+def missing_icons(page: Page, rounds: Rounds) -> list[str]:
+    """The icons that a page refers to and no file has."""
+    all_of_them = "all => all.map(one => one.getAttribute('href'))"
+    found = {
+        (href.split("?")[0], href.split("#")[-1])
+        for href in page.locator("svg use").evaluate_all(all_of_them)
+    }
+    return [f"no icon {name}" for file, name in sorted(found) if f'id="{name}"' not in rounds.static(file)]
+
+
+def faults_of(page: Page, watch: Watch, rounds: Rounds, path: str) -> list[str]:
     """What is wrong with a page: on a desk in the light, on a tablet, on a phone in the dark."""
     answer = page.goto(path)
     assert answer is not None
@@ -64,6 +68,7 @@ def faults_of(page: Page, watch: Watch, path: str) -> list[str]:
         return [] if answer.status == 200 else [f"{answer.status}"]
     faults = [] if answer.status == 200 else [f"{answer.status}"]
     faults += [] if page.locator("h1").count() == 1 else ["has not one heading"]
+    faults += missing_icons(page, rounds)
     faults += axe(page)
     for width in (768, 390):
         page.set_viewport_size({"width": width, "height": SIZES[width]})
@@ -85,7 +90,9 @@ def test_every_page_can_be_used_by_everybody(browser, rounds, address, role):
         page, watch = context.new_page(), Watch()
         watch.over(page)
         faults = [
-            f"{path}: {fault}" for path in addresses(role, rounds) for fault in faults_of(page, watch, path)
+            f"{path}: {fault}"
+            for path in addresses(role, rounds)
+            for fault in faults_of(page, watch, rounds, path)
         ]
     assert not faults, "\n".join(faults)
 
@@ -111,20 +118,6 @@ def test_every_place_leads_somewhere(browser, rounds, address):
             answer = page.goto(path)
             assert answer is not None and answer.status == 200, path
             assert page.locator(".places a[aria-current]").get_attribute("href") == path
-
-
-def test_every_icon_is_drawn(browser, rounds, address):
-    hrefs = "all => all.map(one => one.getAttribute('href'))"
-    with opened(browser, address) as context:
-        signed_in(context, rounds.house, *Role)
-        page, missing = context.new_page(), set()
-        for path in addresses(Role.RADIOLOGIST, rounds) + addresses(Role.ADMINISTRATOR, rounds):
-            page.goto(path)
-            for href in page.locator("svg use").evaluate_all(hrefs):
-                file, name = href.split("?")[0], href.split("#")[-1]
-                if f'id="{name}"' not in rounds.static(file):
-                    missing.add(f"{path}: {href}")
-    assert not missing
 
 
 def test_shortcuts_lead_to_places_and_are_told(browser, rounds, address):

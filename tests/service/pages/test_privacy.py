@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import select
 
 from tests.records.whole import made_whole
-from tests.service.kit import made_house, served, sign_in
+from tests.service.kit import made_house, sign_in
+from tests.service.moving import moved
 from tetkik.errors import RecordsError
 from tetkik.records.keeping.erasure import Ground, erase
 from tetkik.records.keeping.retention import is_due
@@ -36,10 +37,10 @@ def there(house):
 
 
 @pytest.fixture
-def client(house, there):
-    with served(house) as client:
-        sign_in(client, house, Role.ADMINISTRATOR)
-        yield client
+def client(application, house, there):
+    moved(application, house)
+    sign_in(application, house, Role.ADMINISTRATOR)
+    return application
 
 
 def test_a_number_finds_whose_data_it_is(client, there):
@@ -85,14 +86,14 @@ def test_erasure_needs_a_reason_a_number_and_a_word(client, house, there):
 
 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.ADMINISTRATOR])
-def test_nobody_else_may(house, there, role):
-    with served(house) as client:
-        sign_in(client, house, role)
-        assert client.get("/admin/privacy").status_code == 403
-        assert client.post("/admin/privacy/find", data={"number": "10000000146"}).status_code == 403
-        for what in ("export", "erase"):
-            data = {"ground": "request", "reference": "1", "sure": "1"}
-            assert client.post(f"/admin/privacy/{there.patient_id}/{what}", data=data).status_code == 403
+def test_nobody_else_may(application, house, there, role):
+    client = moved(application, house)
+    sign_in(client, house, role)
+    assert client.get("/admin/privacy").status_code == 403
+    assert client.post("/admin/privacy/find", data={"number": "10000000146"}).status_code == 403
+    for what in ("export", "erase"):
+        data = {"ground": "request", "reference": "1", "sure": "1"}
+        assert client.post(f"/admin/privacy/{there.patient_id}/{what}", data=data).status_code == 403
 
 
 def test_the_service_applies_retention_by_itself(house):

@@ -10,9 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.records.kit import made_user
-from tests.service.browser import AXE
+from tests.service.browser import AXE, chromium
 from tests.service.reading_room import PASSWORD, Room, cookie_of, made_room, read_one, served_room
-from tests.service.viewer_page import WEBGL, a_browser
 from tetkik.records.cases import cases
 from tetkik.records.reports import drafts, versions
 from tetkik.records.reports.working import WorkingDraft
@@ -39,7 +38,7 @@ def house(tmp_path_factory) -> Iterator[Room]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with a_browser(WEBGL) as found:
+    with chromium() as found:
         yield found
 
 
@@ -309,7 +308,7 @@ def test_the_report_is_signed_with_a_passkey(browser, room):
     page.fill("#passkey-name", "Masa 3")
     page.fill("#passkey-password", PASSWORD)
     page.click("#add-passkey [type=submit]")
-    page.get_by_text("Masa 3").wait_for()
+    page.get_by_text("Masa 3", exact=True).wait_for()
     page.goto(f"{named.address}/read/{room.case_id}")
     page.locator("[data-sign]").click()
     page.locator("[data-passkey-sign]").click()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.records.kit import made_case
-from tests.service.browser import Watch, axe, chromium, opened, overflow, serving, signed_in
+from tests.service.browser import Watch, axe, opened, overflow, serving, signed_in
 from tests.service.kit import made_house
 from tetkik.language import Language
 from tetkik.records.cases import cases
@@ -22,9 +22,9 @@ def house(tmp_path):
     made.records.close()
 
 
-def test_a_visit_from_the_first_key_to_the_slip(house):
+def test_a_visit_from_the_first_key_to_the_slip(house, browser):
     watch = Watch()
-    with serving(house) as address, chromium() as browser, opened(browser, address) as window:
+    with serving(house) as address, opened(browser, address) as window:
         actor = signed_in(window, house, Role.RECEPTION)
         made_case(house.records, actor, Person("İsmail IŞIK", number="H-1"))
         page = window.new_page()
@@ -84,8 +84,8 @@ def test_a_visit_from_the_first_key_to_the_slip(house):
     assert case.complaint.result.text == TEXT + " ve terliyorum"
 
 
-def test_a_new_patient_field_by_field(house):
-    with serving(house) as address, chromium() as browser, opened(browser, address) as window:
+def test_a_new_patient_field_by_field(house, browser):
+    with serving(house) as address, opened(browser, address) as window:
         signed_in(window, house, Role.RECEPTION)
         page = window.new_page()
         page.goto("/reception")

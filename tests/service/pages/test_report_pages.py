@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.records.kit import made_user
 from tests.records.reports_kit import sign, signed_report
@@ -70,10 +71,13 @@ def test_the_heatmap_takes_the_place_of_the_image_and_back(served_reports):
         signed_in(context, house, Role.CLINICIAN)
         page = context.new_page()
         page.goto(f"/reports/{made.id}")
-        assert page.is_visible(".report-image .plain") and not page.is_visible(".report-image .heat")
+        plain, heat = page.locator(".report-image .plain"), page.locator(".report-image .heat")
+        expect(plain).to_be_visible()  # once it is there: the page does not wait for its images
+        expect(heat).to_be_hidden()
         page.focus("#shown-image")
         page.keyboard.press("ArrowRight")
-        assert page.is_visible(".report-image .heat") and not page.is_visible(".report-image .plain")
+        expect(heat).to_be_visible()
+        expect(plain).to_be_hidden()
         assert page.query_selector("dialog#amend") is None
 
 

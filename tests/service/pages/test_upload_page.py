@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import re
 
+import numpy as np
 import pytest
+from PIL import Image as Picture
 from playwright.sync_api import expect
 
 from tests.records.kit import made_case, made_user
 from tests.records.pictured import film
 from tests.service.browser import axe, chromium, opened, overflow, serving, signed_in
 from tests.service.kit import made_house
+from tests.service.zips import directory, zipped
 from tetkik.records.images import images
 from tetkik.values import Role
 
@@ -33,8 +37,18 @@ def row(page, name):
     return page.locator(".file", has=page.locator(".name", has_text=re.compile(f"^{re.escape(name)}$")))
 
 
+def picture(seed):
+    packed = io.BytesIO()
+    Picture.fromarray(np.random.default_rng(seed).integers(0, 255, (30, 40), np.uint8)).save(packed, "PNG")
+    return packed.getvalue()
+
+
 def given(name, content):
     return {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+
+
+def group(page, name):
+    return page.locator(f'[data-group="{name}"]')
 
 
 def test_each_file_of_several_stands_for_itself(page, house):
@@ -44,20 +58,64 @@ def test_each_file_of_several_stands_for_itself(page, house):
     files = {"baska.dcm": film(7, side=512), "notlar.txt": b"x", "kesik.dcm": film()[:9000]}
     page.set_input_files("#files", [given(name, content) for name, content in files.items()])
     for name in ("notlar.txt", "kesik.dcm"):
-        expect(row(page, name).locator(".state")).to_have_text("yüklenmedi")
-        expect(row(page, name).locator(".said")).to_contain_text(name)
-    other = row(page, "baska.dcm")
-    expect(other.locator(".other")).to_contain_text("FANTOM SENTETIK")
+        failed = group(page, "failed").locator(".file", has_text=name)
+        expect(failed.locator(".state")).to_have_text("yüklenmedi")
+        expect(failed.locator(".said")).to_contain_text(name)
+    question = page.locator(".question")
+    expect(question.locator("table")).to_contain_text("FANTOM SENTETIK")
     assert axe(page) == [] and overflow(page) == 0
     with house.records.read() as tx:
         assert images.of_case(tx, case) == ()
-    other.locator(".sure").click()
-    expect(other.locator(".state")).to_have_text("model okudu", timeout=60_000)
-    expect(other.locator(".open")).to_have_attribute("href", f"/cases/{case}")
+    question.locator(".sure").click()
+    expect(row(page, "baska.dcm").locator(".state")).to_have_text("model okudu", timeout=60_000)
+    expect(row(page, "baska.dcm").locator(".open")).to_have_attribute("href", f"/cases/{case}")
     expect(page.locator("#tally")).to_have_text("3 dosyadan 1 tanesi yüklendi")
     with house.records.read() as tx:
         (image,) = images.of_case(tx, case)
         assert images.described(tx, image).name == "baska.dcm"
+
+
+def test_a_folder_and_a_zip_of_many_images_stay_readable(page, house, tmp_path):
+    case = made_case(house.records, made_user(house.records, Role.RECEPTION))
+    for number in range(13):
+        (tmp_path / f"IM{number:04}").write_bytes(picture(number))
+    (tmp_path / "kesik.dcm").write_bytes(film()[:9000])
+    (tmp_path / "viewer.exe").write_bytes(b"MZ" + bytes(99))
+    (tmp_path / "DICOMDIR").write_bytes(directory())
+    page.goto(f"/upload?case={case}")
+    page.set_input_files("#folder", tmp_path)
+    expect(page.locator("#others")).to_have_text("2 başka dosya açılmadı.")
+    expect(page.locator("#tally")).to_have_text("14 dosyadan 13 tanesi yüklendi")
+    expect(group(page, "failed").locator(".count")).to_have_text("1")
+    expect(group(page, "done")).not_to_have_attribute("open", "")
+    expect(group(page, "done").locator(".count")).to_have_text("13")
+    cd = zipped(
+        [("DICOM/A", film(0)), ("DICOM/B", film(0, side=128)), ("C", film()[:9000]), ("D", picture(99))]
+    )
+    page.set_input_files("#files", [given("cd.zip", cd)])
+    expect(page.locator("#tally")).to_have_text("18 dosyadan 14 tanesi yüklendi")
+    expect(group(page, "failed").locator(".from")).to_have_text(["", "cd.zip içinden"])
+    expect(page.locator(".question .count")).to_have_text("2 dosya:")  # both are of one other patient
+    assert axe(page) == [] and overflow(page) == 0
+    page.locator(".question .sure").click()
+    expect(page.locator("#tally")).to_have_text("18 dosyadan 16 tanesi yüklendi")
+    with house.records.read() as tx:
+        assert len(images.of_case(tx, case)) == 16
+
+
+def test_what_a_broken_line_left_out_goes_up_once_more(page, house):
+    case = made_case(house.records, made_user(house.records, Role.RECEPTION))
+    page.goto(f"/upload?case={case}")
+    page.route("**/api/v1/images**", lambda route: route.abort())
+    files = [given("a.png", picture(1)), given("cd.zip", zipped([("b.png", picture(2))]))]
+    page.set_input_files("#files", files)
+    expect(group(page, "failed").locator(".count")).to_have_text("2")
+    page.unroute("**/api/v1/images**")
+    page.locator("#retry").click()
+    expect(page.locator("#tally")).to_have_text("2 dosyadan 2 tanesi yüklendi")
+    expect(group(page, "failed")).to_be_hidden()
+    with house.records.read() as tx:
+        assert len(images.of_case(tx, case)) == 2
 
 
 def test_a_file_is_dropped_and_finds_its_patient(page):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+import time
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -11,9 +13,13 @@ import pytest
 from tests.records.kit import made_case, made_records, made_user
 from tests.service.browser import serving
 from tests.service.kit import made_house, opened_session
-from tetkik.records.schema import BrowserSession, Event
+from tetkik.records.people import tokens, users
+from tetkik.records.people.endings import end_sessions
+from tetkik.records.people.standing import standings
+from tetkik.records.people.users import Profile
+from tetkik.records.schema import ApiToken, BrowserSession, Event
 from tetkik.service.running import events
-from tetkik.values import Role
+from tetkik.values import EVERY_DEPARTMENT, Permission, Role
 
 ADDRESS = "/api/v1/events"
 
@@ -132,6 +138,91 @@ def test_it_ends_with_the_session(house, base, radiologist, column):
                 tx.session.delete(row)
         assert next(heard)[0] == "end"
         assert list(heard) == []
+
+
+def token_of(house, actor):
+    with house.records.write(actor) as tx:
+        return tokens.create(tx, "program", [Permission.CASE_READ], timedelta(days=1))
+
+
+@pytest.mark.parametrize("fate", ["revoked", "owner disabled", "held", "over"])
+def test_it_ends_with_the_token(house, base, radiologist, fate):
+    secret, token = token_of(house, radiologist)
+    headers = {"Authorization": f"Bearer {secret}"}
+    with (
+        httpx.Client(base_url=base, headers=headers, timeout=10) as client,
+        client.stream("GET", ADDRESS, params={"after": 0}) as answer,
+    ):
+        lines = answer.iter_lines()
+        assert next(lines) == "retry: 2000"
+        with house.records.write(radiologist) as tx:
+            if fate == "revoked":
+                tokens.revoke(tx, token.id)
+            elif fate == "owner disabled":
+                users.disable(tx, radiologist.user_id)
+            else:
+                row = tx.session.get(ApiToken, token.id)
+                row.held_at = tx.now if fate == "held" else None
+                row.expires_at = tx.now if fate == "over" else row.expires_at
+        assert next(messages(lines))[0] == "end"
+
+
+@pytest.mark.parametrize("fate", ["disabled", "idle", "password to be changed"])
+def test_it_ends_with_what_the_session_stands_on(house, base, radiologist, fate):
+    with listening(base, house, radiologist, after=0) as (_, heard):
+        with house.records.write(radiologist) as tx:
+            if fate == "disabled":
+                users.disable(tx, radiologist.user_id)
+            elif fate == "idle":
+                row = tx.session.query(BrowserSession).filter_by(user_id=radiologist.user_id).one()
+                row.seen_at = tx.now - timedelta(minutes=house.settings.session_idle_minutes)
+            else:
+                users.demand_change(tx, radiologist.user_id)
+        assert next(heard)[0] == "end"
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        Profile("E", frozenset({Role.RECEPTION, Role.RADIOLOGIST}), departments=(EVERY_DEPARTMENT,)),
+        Profile("E", frozenset({Role.RADIOLOGIST}), departments=("Nöroloji",)),
+    ],
+)
+def test_with_other_roles_or_departments_the_page_connects_again(house, base, radiologist, profile):
+    """It closes without the word that the session is over: the browser asks anew, as whoever it is now."""
+    with listening(base, house, radiologist, after=0) as (_, heard):
+        with house.records.write(made_user(house.records, Role.ADMINISTRATOR)) as tx:
+            users.change(tx, radiologist.user_id, profile)
+        assert list(heard) == []
+
+
+def test_nothing_new_is_told_to_somebody_who_is_gone(house, base, radiologist, monkeypatch):
+    """However rarely the listeners are looked at: before news they always are."""
+    monkeypatch.setattr(events, "CHECKS", 3600)
+    with listening(base, house, radiologist, after=0) as (_, heard):
+        announce(house, "before")
+        assert next(heard)[2]["kind"] == "before"
+        with house.records.write(radiologist) as tx:
+            end_sessions(tx, radiologist.user_id)
+        announce(house, "after")
+        assert [event for event, _, _ in heard] == ["end"]
+
+
+def test_many_streams_cost_one_look(house, base, radiologist, monkeypatch):
+    looks = []
+    told = standings
+
+    def counted(tx, actors, idle):
+        looks.append(len(actors))
+        return told(tx, actors, idle)
+
+    monkeypatch.setattr(events, "standings", counted)
+    with ExitStack() as stack:
+        for actor in (radiologist, made_user(house.records, Role.RECEPTION)):
+            stack.enter_context(listening(base, house, actor, after=0))
+        while 2 not in looks:
+            time.sleep(0.01)
+    assert max(looks) == 2
 
 
 def test_a_case_of_another_department_is_not_heard(house, base):

@@ -11,6 +11,7 @@ from tetkik.cli.findings.export_feedback import export_feedback
 from tetkik.cli.findings.import_ import import_checkpoint
 from tetkik.cli.findings.predict import predict
 from tetkik.cli.findings.quantize import quantize
+from tetkik.cli.findings.reference import reference
 from tetkik.cli.findings.sources import sources
 from tetkik.cli.findings.train import train
 from tetkik.cli.findings_gate import train_gate
@@ -23,5 +24,6 @@ app.command("compare", help=t("Two models on several labelled sets at once."))(c
 app.command("import", help=t("Take in a checkpoint, or a model of transformers."))(import_checkpoint)
 app.command("export-feedback", help=t("What radiologists said of findings, for retraining."))(export_feedback)
 app.command("quantize", help=t("Write a model in int8."))(quantize)
+app.command("reference", help=t("Give a model the reference that its drift is told by."))(reference)
 app.command("sources", help=t("What labelled sources hold together, and where they overlap."))(sources)
 app.command("train-gate", help=t("Teach the quality gate's network."))(train_gate)

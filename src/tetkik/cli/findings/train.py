@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tetkik.bundle import bundle_id
+from tetkik.bundle import REFERENCE_IMAGES, bundle_id
 from tetkik.cli.console import note, out, progress, t, warn, writing
 from tetkik.cli.tables import in_language
 from tetkik.errors import UsageError
@@ -202,6 +202,14 @@ def train(
     keep_torch: Annotated[
         bool, typer.Option("--keep-torch/--no-torch", help=t("Put the weights as safetensors in the bundle."))
     ] = True,
+    reference: Annotated[
+        int,
+        typer.Option(
+            "--reference",
+            min=0,
+            help=t("Most held-out images that the reference for drift is taken from; 0 for none."),
+        ),
+    ] = REFERENCE_IMAGES,
     resume: Annotated[
         bool, typer.Option("--resume", help=t("Go on with an interrupted training of the same data."))
     ] = False,
@@ -251,6 +259,7 @@ def train(
         cache_limit=cache_limit,
         half=half,
         keep_torch=keep_torch,
+        reference=reference,
     )
     if plan:
         _show_plan(options)

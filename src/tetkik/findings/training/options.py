@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from tetkik.bundle import REFERENCE_IMAGES
 from tetkik.errors import UsageError
 from tetkik.findings.thresholds import Rule
 from tetkik.training.limits import check_least
@@ -142,6 +143,7 @@ class TrainingOptions:
         cache_limit: GiB above which squares are not kept but decoded anew in every epoch.
         half: whether `model.onnx` stores its kernels as fp16, in half the bytes.
         keep_torch: whether the bundle also gets the weights as safetensors.
+        reference: most images that the reference for drift is taken from; 0 writes none.
     """
 
     network: str = REFERENCE_NETWORK
@@ -182,6 +184,7 @@ class TrainingOptions:
     cache_limit: float = 32.0
     half: bool = False
     keep_torch: bool = True
+    reference: int = REFERENCE_IMAGES
 
     def __post_init__(self) -> None:
         kinds = {
@@ -205,6 +208,7 @@ class TrainingOptions:
             "tune": 0,
             "threads": 0,
             "checkpoint_steps": 1,
+            "reference": 0,
         }
         check_least(self, least)
         _within("learning-rate", self.learning_rate, 1e-9, 1)
@@ -224,7 +228,15 @@ class TrainingOptions:
 
     def as_json(self) -> dict[str, Any]:
         """Every setting that can change the result, by name; of a file its name alone."""
-        same_result = {"resume", "threads", "checkpoint_steps", "cache", "cache_limit", "keep_torch"}
+        same_result = {
+            "resume",
+            "threads",
+            "checkpoint_steps",
+            "cache",
+            "cache_limit",
+            "keep_torch",
+            "reference",
+        }
         values = {name: value for name, value in asdict(self).items() if name not in same_result}
         values["weights"] = Path(self.weights).name
         if self.teacher is not None:

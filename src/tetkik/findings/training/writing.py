@@ -10,9 +10,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
-from tetkik.bundle import Manifest, Metric, Task, bundle_id, render_card, staged_folder, write_manifest
+from tetkik.bundle import (
+    Manifest,
+    Metric,
+    Reference,
+    Task,
+    bundle_id,
+    open_bundle,
+    reference_section,
+    render_card,
+    staged_folder,
+    write_manifest,
+    write_reference,
+)
 from tetkik.findings.export import to_onnx
 from tetkik.findings.networks import FAMILIES
+from tetkik.findings.predict import load_findings
+from tetkik.findings.reference import ReferenceImages, make_reference
 from tetkik.findings.training.card import LIBRARIES, Taught, card_sections, summary
 from tetkik.findings.training.judgement import metrics_of, source_metrics
 from tetkik.findings.training.log import log_folder, write_log
@@ -54,6 +68,8 @@ def write_bundle(material: Material, outcome: Outcome, out: Path, progress: Prog
             _write_torch(networks[0], stage)
         manifest = _manifest(material, outcome, out, exported.difference)
         progress("export", 2, 3)
+        write_manifest(stage, manifest)
+        reference = _reference(stage, material, outcome, progress)
         sections = card_sections(
             manifest,
             _taught(material),
@@ -64,11 +80,49 @@ def write_bundle(material: Material, outcome: Outcome, out: Path, progress: Prog
             megabytes=(stage / "model.onnx").stat().st_size / 1e6,
             difference=exported.difference,
         )
+        if reference is not None:
+            write_reference(stage, reference)
+            sections = [*sections, reference_section(reference)]
         card = render_card(manifest, summary(manifest), sections)
         (stage / "README.md").write_text(card, encoding="utf-8")
         write_manifest(stage, manifest)
         write_log(log_folder(out), outcome.epochs, outcome.judged, material.images.names, material.fold)
     progress("export", 3, 3)
+
+
+def _reference(
+    stage: Path, material: Material, outcome: Outcome, progress: ProgressCallback
+) -> Reference | None:
+    """How scores and images are spread on rows that the scoring network had not learned.
+
+    Without folds these are the calibration rows: the weights were fitted on others, the epoch was chosen on
+    others, and the test rows stay for the figures alone. With folds they are all rows, each scored by the
+    networks of the folds that it was not in; the network that ships has learned every row, and would answer
+    them as no house's images.
+    """
+    options, images, parts = outcome.options, material.images, material.parts
+    if not options.reference:
+        return None
+    rows = outcome.judged.rows if parts is None else parts.calibration
+    labels = material.course.labels
+    chosen = ReferenceImages(
+        tuple(images.files[row] for row in rows.tolist()),
+        labels,
+        images.truth[rows],
+        outcome.judged.scores if parts is None else None,
+    )
+    taken = chosen.some(options.reference, options.seed)
+    if not len(taken):
+        return None
+    split = (
+        f"out of fold, {options.folds} folds, each score from networks that had not learned the image"
+        if parts is None
+        else "calibration, 10% by component of patient and duplicates, learned by no network"
+    )
+    if len(taken) < len(chosen):
+        split += f"; {len(taken)} of {len(chosen)} drawn by chance"
+    findings = load_findings(open_bundle(stage, Task.FINDINGS))
+    return make_reference(findings, taken, options.data_name, split, progress=progress)
 
 
 def _write_torch(network: nn.Module, stage: Path) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.bundle import Bundle, Task, open_bundle, resolve
+from tetkik.bundle import Bundle, Shelf, Task, open_bundle, resolve
 from tetkik.errors import BundleCorrupt
 from tetkik.imaging.prepare import Preprocessing, prepare
 from tetkik.values import Radiograph, Route
@@ -149,10 +148,12 @@ def load_classifier(path: Path) -> Classifier:
     return Classifier(open_bundle(path, Task.GATE))
 
 
-@cache
+_SHELF = Shelf(lambda name: Classifier(resolve(name, Task.GATE)))
+
+
 def built_in() -> Classifier:
     """The classifier that comes with Tetkik."""
-    return Classifier(resolve(BUILT_IN, Task.GATE))
+    return _SHELF.take(BUILT_IN).model
 
 
 def _no_gate(bundle: Bundle, error: Exception) -> BundleCorrupt:

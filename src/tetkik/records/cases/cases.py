@@ -10,6 +10,7 @@ from sqlalchemy import select
 from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.records.cases import complaints, patients
 from tetkik.records.cases.complaints import ComplaintView, Triaged
+from tetkik.records.cases.patient_links import survivor_of
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
@@ -31,8 +32,10 @@ class CaseView:
     Attributes:
         id: of the case.
         number: what people call it, such as `2026-000123`.
-        patient_id: whose.
+        patient_id: whose; of several records that are one, the surviving one.
         person: who that is.
+        registered_as: what the record says under which the case was opened; None where no other one stands
+            for it.
         state: where it is on its way.
         priority: of the worklist.
         urgency: of triage; None without a complaint.
@@ -50,6 +53,7 @@ class CaseView:
     number: str
     patient_id: str
     person: Person
+    registered_as: Person | None
     state: CaseState
     priority: Priority
     urgency: UrgencyLevel | None
@@ -77,7 +81,7 @@ def open_case(
 
     Args:
         tx: the transaction.
-        patient_id: whose.
+        patient_id: whose; where another record stands for this one, the case is opened for that.
         complaint: what the patient says, with the model's answer; its urgency raises the priority.
         department: that a person chose; None where nobody has yet.
         priority: before any model has seen an image.
@@ -89,6 +93,7 @@ def open_case(
         InputError: a question that is too long.
     """
     case_id = new_id()
+    patient_id = survivor_of(tx, patient_id)
     urgency = complaint.result.urgency.level if complaint is not None else None
     if urgency is not None:
         priority = min(priority, Priority.of_urgency(urgency))
@@ -136,12 +141,13 @@ def case_of(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
     sight = sight_of(tx, row)
     if audit:
         tx.audit(Action.CASE_OPENED, case_id=case_id, patient_id=row.patient_id, by_glass=sight.by_glass)
-    question = row.question
+    question, survivor = row.question, survivor_of(tx, row.patient_id)
     return CaseView(
         row.id,
         row.number,
-        row.patient_id,
-        patients.person_of(tx, row.patient_id),
+        survivor,
+        patients.as_registered(tx, survivor),
+        patients.as_registered(tx, row.patient_id) if survivor != row.patient_id else None,
         row.state,
         Priority(row.priority),
         row.urgency,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -10,6 +11,7 @@ from sqlalchemy import select
 
 from tetkik.privacy.numbers import is_tckn
 from tetkik.records.cases import patients
+from tetkik.records.cases.patient_links import records_of
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
 from tetkik.records.images.studies import case_of_study
@@ -46,7 +48,7 @@ class Home:
     """Where an image without a case belongs.
 
     Attributes:
-        patient_id: a known patient; None for one whom nobody knows yet.
+        patient_id: of the record of a known patient that the image goes to; None for one whom nobody knows.
         case_id: a case of theirs that has the study, or waits for an image; None where a new one is needed.
     """
 
@@ -91,6 +93,20 @@ def differences(person: Person, identity: Identity) -> tuple[Difference, ...]:
     return tuple(found)
 
 
+def differences_of(tx: Transaction, patient_id: str, identity: Identity) -> tuple[Difference, ...]:
+    """Where a file contradicts everything that is recorded of a patient.
+
+    Of records that are one, a file may name any: it was perhaps made when the patient was known by that one.
+    One that says too little to be named (nobody knew who it was) does not make every file the patient's.
+
+    Raises:
+        NotFound: no such patient, or erased.
+    """
+    told = differences(patients.person_of(tx, patient_id), identity)
+    others = patients.people_of(tx, patient_id)[1:] if told else ()
+    return () if any(_names(identity, person) for person in others) else told
+
+
 def home_of(tx: Transaction, identity: Identity, sha256: str) -> Home:
     """Where an image without a case belongs: where it lies already, with its study, or where one is awaited.
 
@@ -106,31 +122,45 @@ def home_of(tx: Transaction, identity: Identity, sha256: str) -> Home:
     meant = [
         patient_id
         for patient_id in dict.fromkeys(patients.known_as(tx, filed))
-        if not differences(patients.person_of(tx, patient_id), identity)
+        if not differences_of(tx, patient_id, identity)
     ]
     if len(meant) != 1:
         return Home()
-    (patient_id,) = meant
+    records = records_of(tx, meant[0])
     for case_id in (
-        _case_of_file(tx, patient_id, sha256),
-        case_of_study(tx, patient_id, identity.study_uid) if identity.study_uid else None,
+        _case_of_file(tx, records, sha256),
+        case_of_study(tx, records, identity.study_uid) if identity.study_uid else None,
     ):
         if case_id is not None and tx.session.get_one(Case, case_id).state is not CaseState.CLOSED:
-            return Home(patient_id, case_id)
+            return _home_in(tx, case_id)
     waiting = tx.session.scalars(
-        select(Case.id).where(Case.patient_id == patient_id, Case.state == CaseState.WAITING).limit(2)
+        select(Case.id).where(Case.patient_id.in_(records), Case.state == CaseState.WAITING).limit(2)
     ).all()
-    return Home(patient_id, waiting[0] if len(waiting) == 1 else None)
+    return _home_in(tx, waiting[0]) if len(waiting) == 1 else Home(meant[0])
 
 
-def _case_of_file(tx: Transaction, patient_id: str, sha256: str) -> str | None:
-    file = tx.vault.file_name(patient_id, sha256)
+def _home_in(tx: Transaction, case_id: str) -> Home:
+    """A case, and the record that it is of: under that record's key its images are sealed."""
+    return Home(tx.session.get_one(Case, case_id).patient_id, case_id)
+
+
+def _case_of_file(tx: Transaction, records: Sequence[str], sha256: str) -> str | None:
+    """The newest case of these records that holds a file already; each record keeps it under another name."""
+    files = [tx.vault.file_name(patient_id, sha256) for patient_id in records]
     return tx.session.scalar(
         select(Image.case_id)
-        .where(Image.patient_id == patient_id, Image.file == file)
+        .where(Image.patient_id.in_(records), Image.file.in_(files))
         .order_by(Image.id.desc())
         .limit(1)
     )
+
+
+def _names(identity: Identity, person: Person) -> bool:
+    """Whether a file says name or number of a record, and nothing against it."""
+    filed = person_in(identity)
+    numbers = {fold(one) for one in (person.tckn, person.number) if one}
+    named = bool(filed.name and person.name) or fold(filed.tckn or filed.number) in numbers
+    return named and not differences(person, identity)
 
 
 def _same_name(one: str, other: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 
@@ -11,6 +12,7 @@ from sqlalchemy import delete, func, select
 
 from tetkik.errors import InputError, NotFound
 from tetkik.privacy.numbers import is_tckn
+from tetkik.records.cases.patient_links import all_records_of, records_of, survivor_of, survivors_of
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
 from tetkik.records.schema import Case, Patient, PatientIndex
@@ -68,16 +70,18 @@ class Match:
     """A patient that a search found.
 
     Attributes:
-        id: of the patient.
+        id: of the record; of several that are one, the surviving one.
         person: who it is.
-        visits: how many cases there are.
+        visits: how many cases there are, of all the patient's records.
         last_visit: when the last one was opened; None without one.
+        also: what records say that this one stands for.
     """
 
     id: str
     person: Person
     visits: int
     last_visit: datetime | None
+    also: tuple[Person, ...] = ()
 
 
 def checked(person: Person) -> Person:
@@ -106,7 +110,7 @@ def checked(person: Person) -> Person:
 def create(tx: Transaction, person: Person) -> str:
     """Keep a patient; gives the id."""
     patient_id = new_id()
-    tx.session.add(Patient(id=patient_id, key=tx.vault.new_key(patient_id), identity=None, created_at=tx.now))
+    tx.session.add(Patient(id=patient_id, key=tx.new_key(patient_id), identity=None, created_at=tx.now))
     tx.session.flush()
     _write(tx, patient_id, person)
     return patient_id
@@ -114,6 +118,8 @@ def create(tx: Transaction, person: Person) -> str:
 
 def change(tx: Transaction, patient_id: str, person: Person, *, case_id: str | None = None) -> None:
     """Correct who a patient is; the trail says what was changed, not to what.
+
+    A record that another one stands for keeps what it says: the surviving one is corrected.
 
     Args:
         tx: the transaction.
@@ -125,7 +131,8 @@ def change(tx: Transaction, patient_id: str, person: Person, *, case_id: str | N
         NotFound: no such patient, or erased.
         InputError: a number whose check digits are wrong, or a date that cannot be.
     """
-    before, after = person_of(tx, patient_id), checked(person)
+    patient_id = survivor_of(tx, patient_id)
+    before, after = as_registered(tx, patient_id), checked(person)
     names = [item.name for item in fields(Person) if getattr(before, item.name) != getattr(after, item.name)]
     if names:
         _write(tx, patient_id, after)
@@ -133,7 +140,7 @@ def change(tx: Transaction, patient_id: str, person: Person, *, case_id: str | N
 
 
 def known_as(tx: Transaction, person: Person) -> tuple[str, ...]:
-    """Ids of patients who have the same identity number or hospital number already."""
+    """Ids of patients who have the same identity number or hospital number already, in whatever record."""
     numbers = [(kind, text) for kind, text in (("tckn", person.tckn), ("number", person.number)) if text]
     found: list[str] = []
     for kind, text in numbers:
@@ -141,7 +148,8 @@ def known_as(tx: Transaction, person: Person) -> tuple[str, ...]:
             PatientIndex.kind == kind, PatientIndex.digest == tx.vault.digest(kind, text)
         )
         found += tx.session.scalars(same)
-    return tuple(dict.fromkeys(found))
+    survivors = survivors_of(tx, found)
+    return tuple(dict.fromkeys(survivors[patient_id] for patient_id in found))
 
 
 def search(tx: Transaction, words: str) -> tuple[Match, ...]:
@@ -153,18 +161,39 @@ def search(tx: Transaction, words: str) -> tuple[Match, ...]:
         tx: a `write` transaction.
         words: a name, the beginning of one, or a number.
     """
-    matches = _matches(tx, tuple(sorted(find(tx, words), reverse=True)[:MOST_MATCHES]))
+    survivors = set(survivors_of(tx, find(tx, words)).values())
+    matches = _matches(tx, sorted(survivors, reverse=True)[:MOST_MATCHES])
     tx.audit(Action.PATIENT_SEARCHED, found=len(matches))
     return tuple(matches)
 
 
+def worth_searching(words: str) -> bool:
+    """Whether there is enough of a name, or a digit, to look for."""
+    return len(words) >= SHORTEST_WORDS or any(char.isdigit() for char in words)
+
+
 def matches_of(tx: Transaction, patient_ids: tuple[str, ...]) -> tuple[Match, ...]:
     """These patients as a search shows them; who was erased is left out."""
-    return tuple(_matches(tx, patient_ids))
+    return tuple(_matches(tx, tuple(dict.fromkeys(survivors_of(tx, patient_ids).values()))))
 
 
 def person_of(tx: Transaction, patient_id: str) -> Person:
-    """Who a patient is.
+    """Who a patient is: what the record says that stands for this one.
+
+    Raises:
+        NotFound: no such patient, or erased.
+    """
+    return as_registered(tx, survivor_of(tx, patient_id))
+
+
+def people_of(tx: Transaction, patient_id: str) -> tuple[Person, ...]:
+    """What every record of a patient says, the surviving one first; what was erased is left out."""
+    there = [tx.session.get(Patient, one) for one in records_of(tx, patient_id)]
+    return tuple(as_registered(tx, row.id) for row in there if row is not None and row.identity is not None)
+
+
+def as_registered(tx: Transaction, patient_id: str) -> Person:
+    """What this very record says, whether or not another one stands for it.
 
     Raises:
         NotFound: no such patient, or erased.
@@ -191,6 +220,7 @@ def find(tx: Transaction, words: str) -> tuple[str, ...]:
     """Ids of patients whose TCKN or number is `words`, or whose name has every one of them.
 
     A word of a name may be its beginning, from three letters on; Turkish letters may be typed without marks.
+    Of a patient with several records, one that fits brings all of them.
     """
     exact = select(PatientIndex.patient_id).where(
         PatientIndex.kind.in_(("tckn", "number")),
@@ -206,27 +236,34 @@ def find(tx: Transaction, words: str) -> tuple[str, ...]:
             )
             named = named.where(PatientIndex.patient_id.in_(holds))
         found += tx.session.scalars(named.distinct().limit(200))
-    return tuple(dict.fromkeys(found))
+    return all_records_of(tx, found)
 
 
-def _matches(tx: Transaction, patient_ids: tuple[str, ...]) -> list[Match]:
+def _matches(tx: Transaction, survivors: Sequence[str]) -> list[Match]:
+    """Patients by the ids of their surviving records."""
+    records = all_records_of(tx, survivors)
+    of_one: dict[str, list[str]] = {}
+    for record, survivor in survivors_of(tx, records).items():
+        of_one.setdefault(survivor, []).append(record)
     visits = {
-        patient_id: (count, last)
-        for patient_id, count, last in tx.session.execute(
+        record: (count, last)
+        for record, count, last in tx.session.execute(
             select(Case.patient_id, func.count(), func.max(Case.created_at))
-            .where(Case.patient_id.in_(patient_ids))
+            .where(Case.patient_id.in_(records))
             .group_by(Case.patient_id)
         )
     }
     found = []
-    for patient_id in patient_ids:
+    for patient_id in survivors:
         try:
             refuse_erased(tx, patient_id)
-            person = person_of(tx, patient_id)
+            person = as_registered(tx, patient_id)
         except NotFound:
             continue
-        count, last = visits.get(patient_id, (0, None))
-        found.append(Match(patient_id, person, count, last))
+        counted = [visits[record] for record in of_one[patient_id] if record in visits]
+        last = max((when for _, when in counted), default=None)
+        also = tuple(as_registered(tx, one) for one in of_one[patient_id] if one != patient_id)
+        found.append(Match(patient_id, person, sum(count for count, _ in counted), last, also))
     return sorted(found, key=lambda match: match.last_visit or _NEVER, reverse=True)
 
 

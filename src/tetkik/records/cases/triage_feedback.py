@@ -116,7 +116,7 @@ def export(tx: Transaction, since: datetime | None = None, until: datetime | Non
             erased += 1
             continue
         text = tx.open(complaint.patient_id, "complaints.text", complaint.id, complaint.text).decode()
-        clean, counts = without_identity(text, patients.person_of(tx, complaint.patient_id))
+        clean, counts = without_identity(text, *patients.people_of(tx, complaint.patient_id))
         masked.update(counts)
         rows.append(
             FeedbackRow(
@@ -132,21 +132,23 @@ def export(tx: Transaction, since: datetime | None = None, until: datetime | Non
     return Feedback(tuple(rows), dict(masked), restricted, erased)
 
 
-def without_identity(text: str, person: Person) -> tuple[str, Counter[Personal]]:
+def without_identity(text: str, *people: Person) -> tuple[str, Counter[Personal]]:
     """A complaint without personal data, and how many pieces of which kind were replaced.
 
     Args:
         text: as the patient said it.
-        person: who the patient is.
+        people: who the patient is, by every record of theirs.
     """
     found = mask(text)
     counts = Counter(found.counts)
     clean = found.text
-    if len(person.number) >= _SHORTEST_NUMBER:
-        pattern = rf"(?<!\w){re.escape(person.number)}(?!\w)"
-        clean, replaced = re.subn(pattern, Personal.TCKN.token, clean, flags=re.IGNORECASE)
-        counts[Personal.TCKN] += replaced
-    return _without_name(clean, person.name, counts), counts
+    for person in people:
+        if len(person.number) >= _SHORTEST_NUMBER:
+            pattern = rf"(?<!\w){re.escape(person.number)}(?!\w)"
+            clean, replaced = re.subn(pattern, Personal.TCKN.token, clean, flags=re.IGNORECASE)
+            counts[Personal.TCKN] += replaced
+        clean = _without_name(clean, person.name, counts)
+    return clean, counts
 
 
 def _without_name(text: str, name: str, counts: Counter[Personal]) -> str:

@@ -1,24 +1,21 @@
-"""Whether a model still sees images like those it began with: its scores and its inputs, then and now.
+"""Whether a model still sees and says what it did: its scores and its inputs, then and now.
 
-A manifest holds no distribution of scores, so the first runs of a bundle in this house are the reference;
-the share of positive answers can be held against the card's own figures as well.
+Then is what the bundle's own reference tells of the data that it was made from; where it has none, or where
+that is asked for, the first runs of the bundle in this house.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
-from tetkik.bundle import Manifest
+from tetkik.bundle import Manifest, Reference
 from tetkik.records.database import Transaction
-from tetkik.records.reports.agreement import Count
 from tetkik.records.schema import Image, Run, Score, Study
-from tetkik.statistics import Shift, shift
+from tetkik.statistics import Movement, Observation, compare, describe
 from tetkik.values import Capability, RunState
 
 REFERENCE = 500
@@ -47,65 +44,34 @@ class Ran:
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
-    """What images a model was given.
-
-    Attributes:
-        images: how many.
-        refused: not suitable, of all.
-        without_spacing: whose file does not say how large a pixel is, of all.
-        modalities: how many of each; `""` where the file says none.
-        flaws: how many with each flaw that the quality gate names.
-    """
-
-    images: int
-    refused: Count
-    without_spacing: Count
-    modalities: Mapping[str, int]
-    flaws: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class LabelDrift:
-    """The scores of one label, then and now.
-
-    Attributes:
-        label: of the model.
-        shift: how far they moved; None with too few.
-        positive_before: above the threshold, then.
-        positive_now: above the threshold, now.
-        card: share above the threshold in the evaluation on the card; None where it does not say.
-    """
-
-    label: str
-    shift: Shift | None
-    positive_before: Count
-    positive_now: Count
-    card: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Drift:
     """A model then and now.
 
     Attributes:
-        before: the inputs of its first runs.
-        now: the inputs of its latest ones.
-        labels: its scores, those that moved furthest first.
+        before: then.
+        on_card: whether that is the bundle's own; else it is the first runs here. None of either where
+            `before` is None.
+        images: how many there are now.
+        moved: how far the latest lie from then; None where there is nothing to compare with.
     """
 
-    before: Inputs
-    now: Inputs
-    labels: tuple[LabelDrift, ...]
+    before: Reference | None
+    on_card: bool
+    images: int
+    moved: Movement | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
     id: str
     state: RunState
+    route: str | None
+    flaws: str
+    brightness: float | None
+    contrast: float | None
+    side: int
     spacing: str | None
     modality: str | None
-    flaws: str
 
 
 def ran(tx: Transaction, capability: Capability) -> tuple[Ran, ...]:
@@ -120,31 +86,25 @@ def ran(tx: Transaction, capability: Capability) -> tuple[Ran, ...]:
     return tuple(sorted((Ran(*row) for row in rows), key=lambda one: one.last, reverse=True))
 
 
-def drift(tx: Transaction, bundle: Ran, manifest: Manifest | None = None) -> Drift:
-    """Hold the latest runs of a bundle against its first ones.
+def drift(tx: Transaction, bundle: Ran, reference: Reference | None = None) -> Drift:
+    """Hold the latest runs of a bundle against its reference, or against its first runs here.
 
     Args:
         tx: to read in.
         bundle: which one.
-        manifest: its own, for the figures of its card; None where it is no longer here.
+        reference: the bundle's own; None takes the first runs.
     """
-    before = _runs(tx, bundle, limit=REFERENCE)
-    known = {run.id for run in before}
     latest = _runs(tx, bundle, limit=_MOST, since=tx.now - RECENT)
-    now = [run for run in latest if run.id not in known]
-    then_scores, now_scores = (_scores(tx, [run.id for run in runs]) for runs in (before, now))
-    labels = [
-        LabelDrift(
-            label,
-            shift(_column(then_scores[label]), _column(now_scores.get(label, ()))),
-            _positive(then_scores[label]),
-            _positive(now_scores.get(label, ())),
-            card_share(manifest, label) if manifest else None,
-        )
-        for label in then_scores
-    ]
-    labels.sort(key=lambda one: (-(one.shift.psi if one.shift else -1), one.label))
-    return Drift(_inputs(before), _inputs(now), tuple(labels))
+    if reference is not None:
+        now = _observations(tx, latest)
+        return Drift(reference, True, len(now), compare(reference, now))
+    first = _runs(tx, bundle, limit=REFERENCE)
+    known = {run.id for run in first}
+    now = _observations(tx, [run for run in latest if run.id not in known])
+    if not first:
+        return Drift(None, False, len(now), None)
+    before = _reference(bundle, _observations(tx, first))
+    return Drift(before, False, len(now), compare(before, now))
 
 
 def card_share(manifest: Manifest, label: str) -> float | None:
@@ -160,9 +120,31 @@ def card_share(manifest: Manifest, label: str) -> float | None:
     return (sick.value * sick.n + (1 - healthy.value) * healthy.n) / (sick.n + healthy.n)
 
 
+def _reference(bundle: Ran, first: Sequence[Observation]) -> Reference:
+    spread = describe(first)
+    return Reference(
+        data=bundle.bundle,
+        split="the first runs here",
+        images=len(first),
+        created=bundle.first.date().isoformat(),
+        labels=spread.labels,
+        inputs=spread.inputs,
+    )
+
+
 def _runs(tx: Transaction, bundle: Ran, *, limit: int, since: datetime | None = None) -> list[_Run]:
     query = (
-        select(Run.id, Run.state, Image.spacing, Study.modality, Run.flaws)
+        select(
+            Run.id,
+            Run.state,
+            Run.route,
+            Run.flaws,
+            Run.brightness,
+            Run.contrast,
+            case((Image.rows < Image.columns, Image.rows), else_=Image.columns),
+            Image.spacing,
+            Study.modality,
+        )
         .join(Image, Image.id == Run.image_id)
         .join(Study, Study.id == Image.study_id)
         .where(
@@ -182,31 +164,30 @@ def _runs(tx: Transaction, bundle: Ran, *, limit: int, since: datetime | None = 
     return [_Run(*row) for row in tx.session.execute(query)]
 
 
-def _scores(tx: Transaction, runs: Sequence[str]) -> dict[str, list[tuple[float, bool]]]:
-    found: dict[str, list[tuple[float, bool]]] = {}
+def _observations(tx: Transaction, runs: Sequence[_Run]) -> list[Observation]:
+    scores = _scores(tx, [run.id for run in runs])
+    return [
+        Observation(
+            route=run.route or "",
+            refused=run.state is RunState.REFUSED,
+            spacing=run.spacing is not None,
+            modality=run.modality or "",
+            flaws=tuple(flaw for flaw in run.flaws.split(",") if flaw),
+            brightness=run.brightness,
+            contrast=run.contrast,
+            side=run.side,
+            scores=scores.get(run.id, {}),
+        )
+        for run in runs
+    ]
+
+
+def _scores(tx: Transaction, runs: Sequence[str]) -> dict[str, dict[str, tuple[float, bool]]]:
+    found: dict[str, dict[str, tuple[float, bool]]] = {}
     for start in range(0, len(runs), 500):
-        query = select(Score.label, Score.score, Score.positive).where(
+        query = select(Score.run_id, Score.label, Score.score, Score.positive).where(
             Score.run_id.in_(runs[start : start + 500])
         )
-        for label, score, positive in tx.session.execute(query):
-            found.setdefault(label, []).append((score, positive))
+        for run, label, score, positive in tx.session.execute(query):
+            found.setdefault(run, {})[label] = (score, positive)
     return found
-
-
-def _column(scores: Sequence[tuple[float, bool]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return np.array([score for score, _ in scores], dtype=np.float64)
-
-
-def _positive(scores: Sequence[tuple[float, bool]]) -> Count:
-    return Count(sum(positive for _, positive in scores), len(scores))
-
-
-def _inputs(runs: Sequence[_Run]) -> Inputs:
-    flaws = Counter(flaw for run in runs for flaw in run.flaws.split(",") if flaw)
-    return Inputs(
-        len(runs),
-        Count(sum(run.state is RunState.REFUSED for run in runs), len(runs)),
-        Count(sum(run.spacing is None for run in runs), len(runs)),
-        dict(Counter(run.modality or "" for run in runs).most_common()),
-        dict(flaws.most_common()),
-    )

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING
 
 from sqlalchemy import select
 
-from tetkik.errors import NotFound
+from tetkik.errors import InputError, NotFound
 from tetkik.records.database import Transaction
 from tetkik.records.files import StoredFile
 from tetkik.records.ids import is_id, new_id
@@ -25,7 +25,7 @@ from tetkik.records.people.visibility import see as see_case
 from tetkik.records.reports.packing import from_bytes, to_bytes
 from tetkik.records.schema import Case, Image
 from tetkik.records.trail.chain import Action
-from tetkik.values import FileFormat, Identity, ImageTags, View
+from tetkik.values import FileFormat, Identity, ImageTags, SpacingPlane, View, middle_frame
 
 if TYPE_CHECKING:
     from tetkik.values import Radiograph
@@ -47,6 +47,7 @@ class Described:
         identity: what the file says of its patient and study.
         tags: what it says of how it was made.
         name: that the sender gave the file; sealed, and never a path.
+        plane: at which the spacing holds; None without one.
     """
 
     file_format: FileFormat
@@ -57,6 +58,7 @@ class Described:
     identity: Identity = field(default_factory=Identity)
     tags: ImageTags = field(default_factory=ImageTags)
     name: str = field(default="", repr=False)
+    plane: SpacingPlane | None = None
 
     @classmethod
     def of(cls, image: Radiograph, name: str = "") -> Described:
@@ -70,6 +72,7 @@ class Described:
             image.identity,
             image.tags,
             name,
+            image.plane,
         )
 
 
@@ -87,6 +90,7 @@ class StoredImage:
         file_format: what it was read from.
         rows: height in pixels.
         columns: width in pixels.
+        frames: how many there are.
         spacing: millimetres between (rows, columns), where known.
         view: the projection, where known.
         created_at: when it came.
@@ -101,9 +105,15 @@ class StoredImage:
     file_format: FileFormat
     rows: int
     columns: int
+    frames: int
     spacing: tuple[float, float] | None
     view: View | None
     created_at: datetime
+
+    @property
+    def middle(self) -> int:
+        """The frame that stands for it, counted from 1."""
+        return middle_frame(self.frames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +188,19 @@ def add_image(
     return Added(_value(row), fresh=True)
 
 
+def is_there(tx: Transaction, case_id: str, patient_id: str, sha256: str) -> bool:
+    """Whether a case has a file already.
+
+    Args:
+        tx: the transaction.
+        case_id: of the case.
+        patient_id: whose.
+        sha256: of the file, hexadecimal.
+    """
+    name = tx.vault.file_name(patient_id, sha256)
+    return tx.session.scalar(select(Image.id).where(Image.case_id == case_id, Image.file == name)) is not None
+
+
 def _row(tx: Transaction, case: Case, file: StoredFile, described: Described) -> Image:
     image_id = new_id()
     kept = _Kept(replace(described, name=described.name[:_LONGEST_NAME]), file.sha256)
@@ -192,6 +215,7 @@ def _row(tx: Transaction, case: Case, file: StoredFile, described: Described) ->
         file_format=described.file_format,
         rows=described.rows,
         columns=described.columns,
+        frames=described.tags.frames,
         spacing=f"{spacing[0]:.7g},{spacing[1]:.7g}" if spacing else None,
         view=described.view,
         tags=tx.seal(case.patient_id, _PLACE, image_id, to_bytes(kept)),
@@ -222,6 +246,18 @@ def see(tx: Transaction, image_id: str) -> StoredImage:
     image = get(tx, image_id)
     see_case(tx, image.case_id)
     return image
+
+
+def check_frame(image: StoredImage, frame: int | None) -> None:
+    """Refuse a frame that an image does not have; counted from 1, and None is any image's.
+
+    Raises:
+        InputError: none such.
+    """
+    if frame is not None and not 1 <= frame <= image.frames:
+        raise InputError(
+            "The image has no frame {frame}; choose one from 1 to {frames}.", frame=frame, frames=image.frames
+        )
 
 
 def of_case(tx: Transaction, case_id: str) -> tuple[StoredImage, ...]:
@@ -287,6 +323,7 @@ def _value(row: Image) -> StoredImage:
         FileFormat(row.file_format),
         row.rows,
         row.columns,
+        row.frames,
         (spacing[0], spacing[1]) if spacing else None,
         View(row.view) if row.view else None,
         row.created_at,

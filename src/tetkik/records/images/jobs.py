@@ -22,7 +22,7 @@ from tetkik.errors import Conflict
 from tetkik.language import Sentence
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
-from tetkik.records.images.images import StoredImage
+from tetkik.records.images.images import StoredImage, check_frame
 from tetkik.records.schema import Job
 from tetkik.values import JobState, Priority
 
@@ -53,6 +53,7 @@ class Work:
         case_id: for which case.
         image_id: for which image.
         model: that was asked for; None is that of the settings.
+        frame: that was asked for, counted from 1; None is the middle one.
         state: where it is.
         attempts: how often it was begun.
         worker: who has it; None where nobody has.
@@ -66,6 +67,7 @@ class Work:
     case_id: str
     image_id: str
     model: str | None
+    frame: int | None
     state: JobState
     attempts: int
     worker: str | None
@@ -80,14 +82,32 @@ class Work:
 
 
 def add(
-    tx: Transaction, kind: JobKind, image: StoredImage, priority: Priority, model: str | None = None
+    tx: Transaction,
+    kind: JobKind,
+    image: StoredImage,
+    priority: Priority,
+    model: str | None = None,
+    frame: int | None = None,
 ) -> str:
-    """Let work wait; gives the id, or that of the same work which waits already."""
+    """Let work wait; gives the id, or that of the same work which waits already.
+
+    Args:
+        tx: the transaction.
+        kind: what is to be done.
+        image: for which image.
+        priority: of its case.
+        model: None is that of the settings.
+        frame: of several, counted from 1; None is the middle one.
+
+    Raises:
+        InputError: the image has no such frame.
+    """
+    check_frame(image, frame)
     waiting = tx.session.scalar(
         select(Job).where(Job.image_id == image.id, Job.kind == kind, Job.state == JobState.QUEUED)
     )
     if waiting is not None:
-        waiting.model = model
+        waiting.model, waiting.frame = model, frame
         return waiting.id
     job_id = new_id()
     tx.session.add(
@@ -97,6 +117,7 @@ def add(
             case_id=image.case_id,
             image_id=image.id,
             model=model,
+            frame=frame,
             state=JobState.QUEUED,
             priority=priority,
             attempts=0,
@@ -246,6 +267,7 @@ def _value(row: Job) -> Work:
         row.case_id,
         row.image_id or "",
         row.model,
+        row.frame,
         row.state,
         row.attempts,
         row.worker,

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import aliased
 
 from tetkik.errors import NotFound
+from tetkik.records.cases.patient_links import records_of
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
 from tetkik.records.images.images import StoredImage
@@ -43,6 +44,7 @@ class ModelRun:
         route: what kind of image it is; None where refused as neither, or failed.
         flaws: what the quality gate found.
         screen: calibrated probability that anything is abnormal; None where it cannot be told.
+        frame: which of several was read, counted from 1; None for an image of one.
         started_at: when it began.
         finished_at: when it ended.
     """
@@ -57,6 +59,7 @@ class ModelRun:
     route: Route | None
     flaws: tuple[Flaw, ...]
     screen: float | None
+    frame: int | None
     started_at: datetime
     finished_at: datetime
 
@@ -70,12 +73,14 @@ class Answer:
         bundle_sha256: of its manifest.
         started_at: when it began.
         result: None where it failed.
+        frame: which of several it read, counted from 1; None for an image of one.
     """
 
     bundle: str
     bundle_sha256: str
     started_at: datetime
     result: FindingsResult | None
+    frame: int | None = None
 
     @property
     def state(self) -> RunState:
@@ -92,6 +97,7 @@ def add_run(tx: Transaction, image: StoredImage, answer: Answer) -> str:
         NotFound: the patient was erased.
     """
     run_id, result = new_id(), answer.result
+    measured = result.measured if result is not None else None
     tx.session.add(
         Run(
             id=run_id,
@@ -106,6 +112,9 @@ def add_run(tx: Transaction, image: StoredImage, answer: Answer) -> str:
             route=result.route if result is not None else None,
             flaws=",".join(result.flaws) if result is not None else "",
             screen=result.screen if result is not None else None,
+            brightness=measured.brightness if measured is not None else None,
+            contrast=measured.contrast if measured is not None else None,
+            frame=answer.frame,
             started_at=answer.started_at,
             finished_at=tx.now,
         )
@@ -186,6 +195,8 @@ def latest(tx: Transaction, image_id: str) -> ModelRun | None:
 def earlier(tx: Transaction, image: StoredImage) -> tuple[ModelRun, ...]:
     """The newest run over each earlier image of the same patient's other cases, newest image first.
 
+    Cases of every record of the patient count: those of one that was joined with this one, too.
+
     Refused and failed runs are left out: they say nothing to compare with.
     """
     newer = aliased(Run)
@@ -194,7 +205,7 @@ def earlier(tx: Transaction, image: StoredImage) -> tuple[ModelRun, ...]:
         select(Run)
         .join(Image, Image.id == Run.image_id)
         .where(
-            Run.patient_id == image.patient_id,
+            Run.patient_id.in_(records_of(tx, image.patient_id)),
             Run.case_id != image.case_id,
             Run.state == RunState.DONE,
             Image.id < image.id,
@@ -218,6 +229,7 @@ def _value(row: Run) -> ModelRun:
         Route(row.route) if row.route else None,
         tuple(Flaw(flaw) for flaw in row.flaws.split(",") if flaw),
         row.screen,
+        row.frame,
         row.started_at,
         row.finished_at,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 
 from tetkik.records.database import Transaction
@@ -60,11 +62,11 @@ def study_for(tx: Transaction, case_id: str, patient_id: str, identity: Identity
     return study_id
 
 
-def case_of_study(tx: Transaction, patient_id: str, study_uid: str) -> str | None:
-    """The newest case of a patient that holds a study already."""
+def case_of_study(tx: Transaction, patient_ids: Sequence[str], study_uid: str) -> str | None:
+    """The newest case of a patient, of whatever record, that holds a study already."""
     return tx.session.scalar(
         select(Study.case_id)
-        .where(Study.patient_id == patient_id, Study.uid_digest == tx.vault.digest("study", study_uid))
+        .where(Study.patient_id.in_(patient_ids), Study.uid_digest == tx.vault.digest("study", study_uid))
         .order_by(Study.id.desc())
         .limit(1)
     )

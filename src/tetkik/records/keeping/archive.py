@@ -2,7 +2,7 @@
 
 In the clear stands what is needed to open it: the format, the version that wrote it, the step of the
 database, a fingerprint of the master key (from which nothing can be learnt of the key), a random salt. What
-follows are pieces of a mebibyte under AES-256-GCM; header, number and whether a piece is the last are sealed
+follows are sealed pieces of a mebibyte; header, number and whether a piece is the last are sealed
 with each, so that none can go, change places or be cut off unseen. Inside is a tar stream.
 """
 
@@ -18,13 +18,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from tetkik.errors import InputError, RecordsError
-from tetkik.records.vault import Vault, seal, unseal
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from tetkik.records.vault import Key, Vault
 
 _MAGIC = b"TETKIKB1"
 _LENGTH = struct.Struct(">I")
@@ -168,7 +165,7 @@ class Hashing(io.RawIOBase):
 class _Sealing(io.RawIOBase):
     """Seals what is written into it, a piece at a time."""
 
-    def __init__(self, file: IO[bytes], key: AESGCM, header: bytes) -> None:
+    def __init__(self, file: IO[bytes], key: Key, header: bytes) -> None:
         self._file, self._key = file, key
         self._place = hashlib.sha256(header).hexdigest()
         self._waiting = bytearray()
@@ -185,7 +182,7 @@ class _Sealing(io.RawIOBase):
         self._put(bytes(self._waiting), last=True)
 
     def _put(self, piece: bytes, *, last: bool) -> None:
-        sealed = seal(self._key, piece, f"{self._place}:{self._number}:{last}")
+        sealed = self._key.seal(piece, f"{self._place}:{self._number}:{last}")
         self._file.write(_LENGTH.pack(len(sealed)) + (b"\1" if last else b"\0") + sealed)
         self._number += 1
 
@@ -193,7 +190,7 @@ class _Sealing(io.RawIOBase):
 class _Opening(io.RawIOBase):
     """Gives back what `_Sealing` sealed."""
 
-    def __init__(self, file: IO[bytes], key: AESGCM, header: bytes) -> None:
+    def __init__(self, file: IO[bytes], key: Key, header: bytes) -> None:
         self._file, self._key = file, key
         self._place = hashlib.sha256(header).hexdigest()
         self._ready = b""
@@ -224,7 +221,7 @@ class _Opening(io.RawIOBase):
             raise _broken()
         self._last = head[-1:] == b"\1"
         try:
-            piece = unseal(self._key, self._file.read(length), f"{self._place}:{self._number}:{self._last}")
+            piece = self._key.open(self._file.read(length), f"{self._place}:{self._number}:{self._last}")
         except RecordsError:
             raise _broken() from None
         self._number += 1

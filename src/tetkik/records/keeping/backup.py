@@ -65,8 +65,10 @@ def make_backup(
     began = datetime.now(UTC)
     with records.read(actor, still=True) as tx:
         connection = tx.session.connection()
+        if fingerprint_of(connection) != tx.vault.held.fingerprint:  # replaced by another process
+            tx.vault.renew(connection)
         header = Header(
-            key=fingerprint_of(connection),
+            key=tx.vault.held.fingerprint,
             schema=NEWEST,
             version=__version__,
             made_at=began.isoformat(),

@@ -2,14 +2,15 @@
 
 Everything goes at once but for signed reports, which a hospital has to keep for a time; with them stay the
 images that they are about and the patient's key. Once that time is over the rest goes: the key is destroyed,
-so that copies of rows and files that lie elsewhere cannot be read either. The audit trail keeps who did what
+so that copies of rows and files that lie elsewhere cannot be read either. Records that were joined into one
+patient go together, each by its own signed reports. The audit trail keeps who did what
 and when; what its entries say of the patient is emptied, and the chain still holds.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,6 +18,7 @@ from enum import StrEnum
 from sqlalchemy import delete, func, select, text, update
 
 from tetkik.errors import Conflict, InputError, NotFound
+from tetkik.records.cases.patient_links import hold, part, records_of
 from tetkik.records.database import Records, Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.keeping import ledger
@@ -65,6 +67,23 @@ class Erasure:
     files: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Erased:
+    """What went of one record.
+
+    Attributes:
+        patient_id: of the record.
+        kept_until: when its signed reports go, too; None where nothing is left.
+        kept_reports: how many signed versions are kept until then.
+        files: names of stored files that nothing refers to any more.
+    """
+
+    patient_id: str
+    kept_until: datetime | None
+    kept_reports: int
+    files: frozenset[str]
+
+
 def erase(
     records: Records,
     patient_id: str,
@@ -76,9 +95,11 @@ def erase(
 ) -> Erasure:
     """Erase a patient: at once, or all but the signed reports until the law lets them go.
 
+    Every record of the patient goes, each as the law allows for its own signed reports.
+
     Args:
         records: of the house.
-        patient_id: whom.
+        patient_id: whom, by any of their records.
         ground: why.
         years: for which signed reports are kept, from the signature of the last.
         reference: the number of the request in the house's register; no name.
@@ -95,40 +116,43 @@ def erase(
             "never a name."
         )
     with records.write(actor) as tx:
-        patient = _patient(tx, patient_id)
-        until = _kept_until(tx, patient_id, years)
-        if until is not None and until > tx.now:
-            if patient.erase_after is not None:
-                raise Conflict(
-                    "This patient's data were erased before; the signed reports are kept until {date}.",
-                    date=f"{patient.erase_after:%Y-%m-%d}",
-                )
-            files, kept = _erase_but_reports(tx, patient, until)
-        else:
-            files, kept = _erase_all(tx, patient, until), Kept()
-        done = Erasure(
-            patient_id, not kept.versions, until if kept.versions else None, len(kept.versions), len(files)
-        )
-        tx.audit(
-            Action.PATIENT_ERASED if done.complete else Action.ERASURE_POSTPONED,
-            patient_id=patient_id,
-            ground=ground.value,
-            reference=reference or None,
-            files=done.files,
-            kept_reports=done.kept_reports,
-            kept_until=done.kept_until.isoformat() if done.kept_until else None,
-        )
-        tx.session.flush()
-        # Before the commit: a crash between the two erases once more, and never forgets.
-        ledger.note(records.folder, tx.vault, patient_id, tx.now)
-    for name in files:
-        records.files.remove(name)
-    forget_pages(records)
-    return done
+        hold(tx, patient_id)
+        going = records_of(tx, patient_id)
+        erased = tuple(_erase_record(tx, one, years) for one in _erasable(tx, going, years))
+        part(tx, going)
+        _note(records, tx, erased, ground, reference)
+    return _removed(records, patient_id, erased)
+
+
+def erase_record(
+    records: Records, patient_id: str, ground: Ground, *, years: int, actor: Actor = SYSTEM
+) -> Erasure:
+    """Erase one record alone, and take it out of the stead of others: what retention does.
+
+    Args:
+        records: of the house.
+        patient_id: of the record.
+        ground: why.
+        years: for which signed reports are kept, from the signature of the last.
+        actor: who does it.
+
+    Raises:
+        NotFound: no such patient.
+        Conflict: erased already, or as far as the law allows.
+    """
+    with records.write(actor) as tx:
+        hold(tx, patient_id)
+        _refuse_done(tx, patient_id, years)
+        erased = (_erase_record(tx, patient_id, years),)
+        part(tx, (patient_id,))
+        _note(records, tx, erased, ground)
+    return _removed(records, patient_id, erased)
 
 
 def erase_again(records: Records, patient_ids: Iterable[str], *, years: int, actor: Actor = SYSTEM) -> int:
     """Erase whom a restored backup brought back; gives how many.
+
+    Record by record: a link that the backup has may have been undone before the erasure.
 
     Args:
         records: of the house.
@@ -145,7 +169,7 @@ def erase_again(records: Records, patient_ids: Iterable[str], *, years: int, act
             and row.erase_after is None
         ]
     for patient_id in back:
-        erase(records, patient_id, Ground.RESTORED, years=years, actor=actor)
+        erase_record(records, patient_id, Ground.RESTORED, years=years, actor=actor)
     return len(back)
 
 
@@ -156,6 +180,75 @@ def forget_pages(records: Records) -> None:
             raw = connection.connection.cursor()
             raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             raw.close()
+
+
+def _erasable(tx: Transaction, patient_ids: Sequence[str], years: int) -> list[str]:
+    """Those of a patient's records of which something can go.
+
+    Raises:
+        NotFound: no such patient.
+        Conflict: nothing of any can go.
+    """
+    found: list[str] = []
+    refusal: Conflict | None = None
+    for patient_id in patient_ids:
+        try:
+            _refuse_done(tx, patient_id, years)
+            found.append(patient_id)
+        except Conflict as error:
+            refusal = error
+    if refusal is not None and not found:
+        raise refusal
+    return found
+
+
+def _refuse_done(tx: Transaction, patient_id: str, years: int) -> None:
+    patient = _patient(tx, patient_id)
+    until = _kept_until(tx, patient_id, years)
+    if until is not None and until > tx.now and patient.erase_after is not None:
+        raise Conflict(
+            "This patient's data were erased before; the signed reports are kept until {date}.",
+            date=f"{patient.erase_after:%Y-%m-%d}",
+        )
+
+
+def _erase_record(tx: Transaction, patient_id: str, years: int) -> _Erased:
+    patient = _patient(tx, patient_id)
+    until = _kept_until(tx, patient_id, years)
+    if until is not None and until > tx.now:
+        files, kept = _erase_but_reports(tx, patient, until)
+    else:
+        files, kept = _erase_all(tx, patient, until), Kept()
+    return _Erased(patient_id, until if kept.versions else None, len(kept.versions), frozenset(files))
+
+
+def _note(
+    records: Records, tx: Transaction, erased: Sequence[_Erased], ground: Ground, reference: str = ""
+) -> None:
+    """In the trail, and in the ledger: before the commit, so that a crash between erases once more."""
+    for one in erased:
+        tx.audit(
+            Action.PATIENT_ERASED if one.kept_until is None else Action.ERASURE_POSTPONED,
+            patient_id=one.patient_id,
+            ground=ground.value,
+            reference=reference or None,
+            files=len(one.files),
+            kept_reports=one.kept_reports,
+            kept_until=one.kept_until.isoformat() if one.kept_until else None,
+        )
+    tx.session.flush()
+    for one in erased:
+        ledger.note(records.folder, tx.vault, one.patient_id, tx.now)
+
+
+def _removed(records: Records, patient_id: str, erased: Sequence[_Erased]) -> Erasure:
+    """Remove the files once the transaction is through, and sum up."""
+    files = {name for one in erased for name in one.files}
+    for name in files:
+        records.files.remove(name)
+    forget_pages(records)
+    until = max((one.kept_until for one in erased if one.kept_until is not None), default=None)
+    return Erasure(patient_id, until is None, until, sum(one.kept_reports for one in erased), len(files))
 
 
 def _patient(tx: Transaction, patient_id: str) -> Patient:

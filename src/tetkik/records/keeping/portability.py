@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import IO, Any
 
@@ -18,7 +18,7 @@ from sqlalchemy import select
 from tetkik.documents.fhir import to_fhir
 from tetkik.documents.pdf import to_pdf
 from tetkik.language import Language, Sentence
-from tetkik.records.cases import patients
+from tetkik.records.cases import patient_links, patients
 from tetkik.records.database import Records, Transaction
 from tetkik.records.images import images
 from tetkik.records.images.images import StoredImage
@@ -28,7 +28,7 @@ from tetkik.records.reports.versions import SignedVersion
 from tetkik.records.schema import Case, Complaint, Image, Report, Run, Score, User
 from tetkik.records.trail.chain import Action
 from tetkik.records.trail.events import AuditFilter, in_order
-from tetkik.values import SYSTEM, Actor, Draft
+from tetkik.values import SYSTEM, Actor, Draft, Measurement
 
 _README = (
     Sentence("Everything that this house holds of you, as you asked for it."),
@@ -51,7 +51,7 @@ def export_patient(
 
     Args:
         records: of the house.
-        patient_id: whose.
+        patient_id: whose, by any of their records; all of them are exported.
         target: where to.
         actor: who hands it out.
         language: of the page that explains it.
@@ -65,24 +65,27 @@ def export_patient(
     """
     # As the program itself: a restricted case belongs to the patient as much as any other.
     with records.read() as tx, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        person = patients.person_of(tx, patient_id)
+        held = patient_links.records_of(tx, patient_id)
+        told_of = [{"id": one, **asdict(patients.as_registered(tx, one))} for one in held]
         bundles: list[dict[str, Any]] = []
         told = {
-            "patient": {"id": patient_id, **asdict(person)},
-            "cases": [_case(tx, archive, row, bundles) for row in _cases(tx, patient_id)],
+            "patient": told_of[0],
+            "also_registered_as": told_of[1:],
+            "cases": [_case(tx, archive, row, bundles) for row in _cases(tx, held)],
         }
         _put(archive, "README.txt", "\n".join(line.in_language(language) for line in _README) + "\n")
         _put(archive, "patient.json", _json(told))
         _put(archive, "fhir.json", _json(_bundle(bundles)))
-        _put(archive, "access.json", _json(list(_access(tx, patient_id))))
+        _put(archive, "access.json", _json(list(_access(tx, held))))
         count = len(archive.namelist())
     with records.write(actor) as tx:
-        tx.audit(Action.PATIENT_EXPORTED, patient_id=patient_id, files=count)
+        for one in held:
+            tx.audit(Action.PATIENT_EXPORTED, patient_id=one, files=count)
     return count
 
 
-def _cases(tx: Transaction, patient_id: str) -> list[Case]:
-    return list(tx.session.scalars(select(Case).where(Case.patient_id == patient_id).order_by(Case.id)))
+def _cases(tx: Transaction, patient_ids: Sequence[str]) -> list[Case]:
+    return list(tx.session.scalars(select(Case).where(Case.patient_id.in_(patient_ids)).order_by(Case.id)))
 
 
 def _case(
@@ -175,7 +178,12 @@ def _report(
 ) -> dict[str, Any]:
     infos = versions.versions_of(tx, report_id)
     if not infos:
-        return {"signed": False, "draft": _words(drafts.draft_of(tx, report_id).draft)}
+        draft = drafts.draft_of(tx, report_id)
+        return {
+            "signed": False,
+            "draft": _words(draft.draft),
+            "measurements": _measured(draft.measurements),
+        }
     told: list[dict[str, Any]] = []
     for info in infos:
         version = versions.version_of(tx, report_id, info.number)
@@ -195,7 +203,15 @@ def _version(version: SignedVersion, name: str) -> dict[str, Any]:
         "verification": version.info.verification,
         "reason": version.reason,
         "text": _words(version.document.draft),
+        "measurements": _measured(version.document.measurements),
     }
+
+
+def _measured(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
+    return [
+        {"label": item.label, "kind": item.kind.value, "value": item.rounded, "unit": item.unit.value}
+        for item in measurements
+    ]
 
 
 def _words(draft: Draft) -> list[dict[str, str]]:
@@ -211,11 +227,15 @@ def _bundle(bundles: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _access(tx: Transaction, patient_id: str) -> Iterator[dict[str, Any]]:
+def _access(tx: Transaction, patient_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Every entry about the patient or one of their cases, with the name of whoever it was."""
     titles = {row.id: row.title for row in tx.session.execute(select(User.id, User.title))}
-    events = {event.seq: event for event in in_order(tx, AuditFilter(patient_id=patient_id))}
-    for case in _cases(tx, patient_id):
+    events = {
+        event.seq: event
+        for patient_id in patient_ids
+        for event in in_order(tx, AuditFilter(patient_id=patient_id))
+    }
+    for case in _cases(tx, patient_ids):
         events |= {event.seq: event for event in in_order(tx, AuditFilter(case=case.id))}
     for _, event in sorted(events.items()):
         title = titles.get(event.user_id or "", "")

@@ -9,7 +9,8 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from tetkik.errors import NotFound
-from tetkik.records.cases.patients import Person, person_of
+from tetkik.records.cases.patient_links import records_of, survivors_of
+from tetkik.records.cases.patients import Person, people_of
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.keeping.erasure import KEPT_INDEX
@@ -24,15 +25,17 @@ class Subject:
     """A person whose data the house holds.
 
     Attributes:
-        patient_id: of the record.
+        patient_id: of the record; of several that are one, the surviving one.
         person: who it is, so that nobody exports or erases the wrong one.
-        cases: how many.
-        reports: how many signed versions.
+        also: what records say that this one stands for; they are exported and erased with it.
+        cases: how many, of all records.
+        reports: how many signed versions, of all records.
         erase_after: when signed reports go; None where no erasure was asked for.
     """
 
     patient_id: str
     person: Person
+    also: tuple[Person, ...]
     cases: int
     reports: int
     erase_after: datetime | None
@@ -54,7 +57,9 @@ class Postponed:
 
 
 def find(tx: Transaction, number: str) -> tuple[Subject, ...]:
-    """Patients whose TCKN or hospital number is exactly this, those kept for the law alone included.
+    """Patients whose TCKN or hospital number is exactly this in any of their records.
+
+    Those kept for the law alone are included.
 
     The search is an entry of the audit trail.
     """
@@ -67,8 +72,9 @@ def find(tx: Transaction, number: str) -> tuple[Subject, ...]:
             )
         )
         found.update(dict.fromkeys(rows))
-    tx.audit(Action.PATIENT_SEARCHED, found=len(found), purpose="privacy")
-    return tuple(subject_of(tx, patient_id) for patient_id in sorted(found))
+    survivors = sorted(set(survivors_of(tx, found).values()))
+    tx.audit(Action.PATIENT_SEARCHED, found=len(survivors), purpose="privacy")
+    return tuple(subject_of(tx, patient_id) for patient_id in survivors)
 
 
 def subject_of(tx: Transaction, patient_id: str) -> Subject:
@@ -80,11 +86,14 @@ def subject_of(tx: Transaction, patient_id: str) -> Subject:
     row = tx.session.get(Patient, patient_id) if is_id(patient_id) else None
     if row is None:
         raise NotFound("There is no such patient; look for the number again.")
+    records, people = records_of(tx, patient_id), people_of(tx, patient_id)
+    if not people:
+        raise NotFound("There is no such patient; look for the number again.")
     cases, reports = (
-        tx.session.scalar(select(func.count()).select_from(table).where(table.patient_id == patient_id)) or 0
+        tx.session.scalar(select(func.count()).select_from(table).where(table.patient_id.in_(records))) or 0
         for table in (Case, ReportVersion)
     )
-    return Subject(patient_id, person_of(tx, patient_id), cases, reports, row.erase_after)
+    return Subject(records[0], people[0], people[1:], cases, reports, row.erase_after)
 
 
 def postponed(tx: Transaction) -> tuple[Postponed, ...]:

@@ -19,11 +19,13 @@ from tetkik.records.keeping import ledger
 from tetkik.records.keeping.archive import Hashing, Header, members, read_header
 from tetkik.records.keeping.backup import LEDGER, MANIFEST, Manifest, Progress
 from tetkik.records.keeping.rows import read_in, tables
-from tetkik.records.keys import fingerprint_of
+from tetkik.records.keys import forget_keys
+from tetkik.records.master import MasterKey
 from tetkik.records.migrate import NEWEST, downgrade, known_steps, upgrade
+from tetkik.records.people import after_restore
 from tetkik.records.schema import Note
 from tetkik.records.trail.chain import Action
-from tetkik.records.vault import Vault, fingerprint, load_master_key
+from tetkik.records.vault import Vault, fingerprint
 from tetkik.values import SYSTEM, Actor
 
 _PIECE = 1 << 20
@@ -51,10 +53,17 @@ def examine(source: Path, vault: Vault) -> tuple[Header, Manifest]:
 
     Raises:
         InputError: not a backup.
-        RecordsError: altered, cut short, or made under another master key.
+        SettingError: made under another master key.
+        RecordsError: altered or cut short.
     """
     with source.open("rb") as file:
         header = read_header(file)
+    if header.key != vault.held.fingerprint:
+        raise SettingError(
+            "The backup was made under another master key, with the fingerprint {wanted}; put that one in "
+            "its place.",
+            wanted=header.key,
+        )
     manifest: Manifest | None = None
     hashes: dict[str, str] = {}
     for name, content in members(source, vault):
@@ -70,25 +79,30 @@ def examine(source: Path, vault: Vault) -> tuple[Header, Manifest]:
     return header, manifest
 
 
-def require_key(source: Path, key_file: Path) -> None:
+def require_key(source: Path, master: MasterKey) -> None:
     """Before a database is made: the master key of the backup has to lie in its place.
 
     Raises:
-        SettingError: no key there, or that of another house.
+        SettingError: no key there, or another than that of the backup's time.
         InputError: not a backup.
     """
     with source.open("rb") as file:
         header = read_header(file)
-    if not key_file.exists():
+    if master.file is not None and not master.file.exists():
         raise SettingError(
-            "There is no master key {file}, and a backup holds none; put the key of the house there, then "
-            "restore.",
-            file=key_file,
+            "There is no master key {file}, and a backup holds none; put the one with the fingerprint "
+            "{wanted} there, then restore.",
+            file=master.file,
+            wanted=header.key,
         )
-    if fingerprint(load_master_key(key_file, create=False)) != header.key:
+    found = fingerprint(master.first())
+    if found != header.key:
         raise SettingError(
-            "The backup was made under another master key than {file}; put the right key there.",
-            file=key_file,
+            "The backup was made under another master key, with the fingerprint {wanted}, and that of "
+            "{place} has {found}; put the right key there.",
+            place=master.name,
+            wanted=header.key,
+            found=found,
         )
 
 
@@ -120,7 +134,10 @@ def restore(
     ):
         known = _read_in(records, connection, source, manifest, placed, progress)
     upgrade(records.engine)
+    with records.engine.connect() as connection:
+        records.vault.renew(connection)  # the ring of the backup
     with records.write(actor) as tx:
+        after_restore.hold_keys(tx, header.made_at)
         tx.audit(Action.BACKUP_RESTORED, files=manifest.files, made_at=header.made_at)
     ledger.add(records.folder, known)
     again = ledger.erased(ledger.content(records.folder), records.vault)
@@ -131,14 +148,10 @@ def restore(
 
 def _require_fit(records: Records, header: Header) -> None:
     with records.engine.connect() as connection:
-        if fingerprint_of(connection) != header.key:
-            raise SettingError(
-                "The backup was made under another master key; put the right key in its place."
-            )
         full = any(
             connection.scalar(select(func.count()).select_from(table))
             for table in tables()
-            if table.name != "notes"
+            if table.name not in ("notes", "keyring")
         )
     if full or next(records.files.names(), None) is not None:
         raise InputError(
@@ -173,7 +186,8 @@ def _read_in(
     progress: Progress | None,
 ) -> bytes:
     """Rows into the database, files to their places; gives the ledger of the backup."""
-    connection.execute(delete(Note))  # the fingerprint of the key, which the backup brings, too
+    connection.execute(delete(Note))
+    forget_keys(connection)
     known = b""
     total = len(manifest.hashes)
     for done, (name, content) in enumerate(members(source, records.vault), 1):

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Select, delete, func, select
 
+from tetkik.records.cases.patient_links import records_of
 from tetkik.records.database import Records, Transaction
 from tetkik.records.keeping import ledger
 from tetkik.records.keeping.emptying import Kept, empty
-from tetkik.records.keeping.erasure import Ground, erase, erase_again, forget_pages
+from tetkik.records.keeping.erasure import Ground, erase, erase_again, erase_record, forget_pages
 from tetkik.records.schema import (
     Blob,
     BrowserSession,
@@ -81,7 +82,7 @@ def apply(records: Records, terms: Terms, *, actor: Actor = SYSTEM) -> Applied:
     again = erase_again(records, known, years=terms.report_years, actor=actor)
     erased = 0
     for patient_id in _due(records):
-        erase(records, patient_id, Ground.RETENTION, years=0, actor=actor)
+        erase_record(records, patient_id, Ground.RETENTION, years=0, actor=actor)
         erased += 1
     cases = sum(1 for case_id in _closed(records, terms) if _empty_case(records, case_id, actor))
     with records.write(actor) as tx:
@@ -141,7 +142,7 @@ def _closed_before(moment: datetime) -> Select[str]:
 
 
 def _empty_case(records: Records, case_id: str, actor: Actor) -> bool:
-    """Empty a case; a patient who has no other one, and no signed report, is erased."""
+    """Empty a case; a patient who has no other one in any record, and no signed report, is erased."""
     with records.write(actor) as tx:
         case = tx.session.scalar(select(Case).where(Case.id == case_id).with_for_update())
         if case is None or case.state is not CaseState.CLOSED or case.emptied_at is not None:
@@ -149,13 +150,14 @@ def _empty_case(records: Records, case_id: str, actor: Actor) -> bool:
         patient_id = case.patient_id
         files = empty(tx, patient_id, [case_id], Kept())
         tx.audit(Action.RETENTION_APPLIED, case_id=case_id, patient_id=patient_id, files=len(files))
+        of_patient = records_of(tx, patient_id)
         others = tx.session.scalar(
             select(func.count())
             .select_from(Case)
-            .where(Case.patient_id == patient_id, Case.emptied_at.is_(None))
+            .where(Case.patient_id.in_(of_patient), Case.emptied_at.is_(None))
         )
         signed = tx.session.scalar(
-            select(func.count()).select_from(ReportVersion).where(ReportVersion.patient_id == patient_id)
+            select(func.count()).select_from(ReportVersion).where(ReportVersion.patient_id.in_(of_patient))
         )
     for name in files:
         records.files.remove(name)

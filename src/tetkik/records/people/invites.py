@@ -12,6 +12,7 @@ from sqlalchemy import delete, select
 from tetkik.errors import NotFound
 from tetkik.records.database import Transaction
 from tetkik.records.people import users
+from tetkik.records.people.endings import end_links
 from tetkik.records.people.users import Profile, roles_of
 from tetkik.records.schema import Invite, User
 from tetkik.records.trail.chain import Action
@@ -46,7 +47,7 @@ def invite(tx: Transaction, user_id: str) -> str:
         NotFound: no such user.
     """
     user = users.row_of(tx, user_id)
-    tx.session.execute(delete(Invite).where(Invite.user_id == user_id, Invite.used_at.is_(None)))
+    end_links(tx, user_id)
     return _issue(tx, user.roles, user_id)
 
 

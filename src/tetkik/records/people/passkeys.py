@@ -10,8 +10,10 @@ from sqlalchemy import select
 from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
+from tetkik.records.people import notices
 from tetkik.records.schema import Passkey
 from tetkik.records.trail.chain import Action
+from tetkik.values import AccountChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class KnownPasskey:
         name: that its person gave.
         created_at: when it was added.
         used_at: None before the first use.
+        held: whether it came back with a backup and waits for its confirmation: it opens nothing.
     """
 
     id: str
@@ -37,6 +40,7 @@ class KnownPasskey:
     name: str
     created_at: datetime
     used_at: datetime | None
+    held: bool = False
 
 
 def add(tx: Transaction, name: str, credential_id: bytes, public_key: bytes, sign_count: int) -> str:
@@ -63,6 +67,7 @@ def add(tx: Transaction, name: str, credential_id: bytes, public_key: bytes, sig
     tx.session.add(row)
     tx.session.flush()
     tx.audit(Action.PASSKEY_ADDED, object_id=row.id)
+    notices.tell(tx, row.user_id, AccountChange.PASSKEY_ADDED, name)
     return row.id
 
 
@@ -77,6 +82,7 @@ def remove(tx: Transaction, passkey_id: str) -> None:
         raise NotFound("There is no such passkey; look for it in your account.")
     tx.session.delete(row)
     tx.audit(Action.PASSKEY_REMOVED, object_id=passkey_id)
+    notices.tell(tx, row.user_id, AccountChange.PASSKEY_REMOVED, row.name)
 
 
 def of_user(tx: Transaction, user_id: str) -> list[KnownPasskey]:
@@ -108,4 +114,5 @@ def _known(row: Passkey) -> KnownPasskey:
         row.name,
         row.created_at,
         row.used_at,
+        row.held_at is not None,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import unicodedata
 from collections.abc import Iterable
+from enum import StrEnum
 from functools import cache
 from importlib import resources
 from threading import BoundedSemaphore
@@ -20,8 +21,11 @@ from tetkik.errors import InputError
 from tetkik.turkish import fold
 
 SHORTEST = 12
-LONGEST = 256
-"""Characters; longer ones only cost time."""
+LONGEST = 128
+"""Characters: room for a passphrase of twenty words (OWASP ASVS 4.0.3, 2.1.2)."""
+_GOOD = 16
+_STRONG = 24
+"""Characters from which a password that is not refused withstands guessing ever longer."""
 _REST = 6
 """What has to be left of a password once everything well-known is taken out of it."""
 _DIFFERENT = 5
@@ -64,21 +68,67 @@ def refuse_weak(password: str, own: Iterable[str] = ()) -> None:
     Raises:
         InputError: with what is wrong with it; never the password.
     """
-    if len(password) < SHORTEST:
+    found = strength(password, own)
+    if found is Strength.SHORT:
         raise InputError(
             "The password is too short; take at least {least} characters, such as four words of your own.",
             least=SHORTEST,
         )
-    if len(password) > LONGEST:
+    if found is Strength.LONG:
         raise InputError(
             "The password is too long; take at most {most} characters.",
             most=LONGEST,
         )
-    if _is_guessable(password, own):
+    if found is Strength.GUESSABLE:
         raise InputError(
             "The password is easily guessed (a common one, your name, the house's name, or one character "
             "again and again); take four words of your own."
         )
+
+
+class Strength(StrEnum):
+    """How well a password withstands guessing, as far as length and known words tell."""
+
+    SHORT = "short"
+    GUESSABLE = "guessable"
+    LONG = "long"
+    """Longer than what is taken."""
+    ENOUGH = "enough"
+    GOOD = "good"
+    STRONG = "strong"
+
+    @property
+    def level(self) -> int:
+        """Of a meter, 0 to 4; what is refused reaches 1 at most."""
+        return _LEVELS[self]
+
+
+_LEVELS = {
+    Strength.SHORT: 0,
+    Strength.GUESSABLE: 1,
+    Strength.LONG: 1,
+    Strength.ENOUGH: 2,
+    Strength.GOOD: 3,
+    Strength.STRONG: 4,
+}
+
+
+def strength(password: str, own: Iterable[str] = ()) -> Strength:
+    """What `refuse_weak` would say, and how much more than enough it is.
+
+    Args:
+        password: as typed so far.
+        own: the login and name of the person, the name of the house.
+    """
+    if len(password) < SHORTEST:
+        return Strength.SHORT
+    if len(password) > LONGEST:
+        return Strength.LONG
+    if _is_guessable(password, own):
+        return Strength.GUESSABLE
+    if len(password) < _GOOD:
+        return Strength.ENOUGH
+    return Strength.GOOD if len(password) < _STRONG else Strength.STRONG
 
 
 def _is_guessable(password: str, own: Iterable[str]) -> bool:

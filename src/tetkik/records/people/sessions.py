@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from tetkik.errors import NotFound, NotSignedIn
 from tetkik.records.database import Records, Transaction
@@ -156,6 +156,18 @@ def end(tx: Transaction) -> None:
     """Sign the actor's own session out."""
     tx.session.execute(delete(BrowserSession).where(BrowserSession.id == tx.actor.session_id))
     tx.audit(Action.SIGN_OUT)
+
+
+def renew(tx: Transaction) -> str:
+    """Give the actor's session another id; what was stolen of the old one opens nothing any more.
+
+    The token of its requests stays, so that what is typed in other tabs of this browser can still be sent.
+    """
+    cookie = secrets.token_urlsafe(32)
+    tx.session.execute(
+        update(BrowserSession).where(BrowserSession.id == tx.actor.session_id).values(id=_digest(cookie))
+    )
+    return cookie
 
 
 def replace(tx: Transaction, before: Actor) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from tetkik.errors import Forbidden, InputError, NotSignedIn
 from tetkik.records.database import Records, Transaction
-from tetkik.records.people import passwords, sessions
+from tetkik.records.people import notices, passwords, sessions
 from tetkik.records.people.users import departments_of, folded_login, roles_of, row_of
 from tetkik.records.schema import User
 from tetkik.records.trail.chain import Action
@@ -100,9 +100,21 @@ def actor_of(user: User, method: Method, peer: Peer, session_id: str | None = No
     )
 
 
-def open_session(tx: Transaction, user: User, method: Method, peer: Peer, lasting: timedelta) -> str:
-    """A fresh session after a proof, audited; gives the cookie's value."""
+def open_session(
+    tx: Transaction, user: User, method: Method, peer: Peer, lasting: timedelta, browser: str
+) -> str:
+    """A fresh session after a proof, audited; gives the cookie's value.
+
+    Args:
+        tx: the transaction.
+        user: who proved themselves.
+        method: how.
+        peer: from where.
+        lasting: until the session's absolute end.
+        browser: the value of the cookie that tells browsers apart.
+    """
     user.last_login_at = tx.now
+    notices.arrived(tx, user.id, browser, peer.agent)
     sessions.forget_old(tx)
     cookie = sessions.begin(tx, user.id, method, agent=peer.agent, lasting=lasting)
     tx.audit(Action.SIGN_IN, object_id=user.id)

@@ -29,6 +29,7 @@ class Arrival:
         login: that a new user gets, if it is free.
         name: in full.
         roles: of the person's groups.
+        departments: of the person's groups; None where the provider does not say, and the house does.
     """
 
     issuer: str
@@ -36,10 +37,14 @@ class Arrival:
     login: str
     name: str
     roles: frozenset[Role]
+    departments: tuple[str, ...] | None = None
 
 
 def arrive(tx: Transaction, arrival: Arrival) -> User:
     """The user that a person is; made at the first arrival, and given the roles of their groups at each.
+
+    So are the departments, where the provider speaks of them. Where it does not, a newcomer has none, and a
+    clinician opens nothing before an administrator says which.
 
     Raises:
         Forbidden: none of the groups has a role here, or the account is closed.
@@ -56,14 +61,17 @@ def arrive(tx: Transaction, arrival: Arrival) -> User:
     profile = users.get(tx, user.id).profile
     last = Role.ADMINISTRATOR in profile.roles and users.administrators(tx) == 1
     roles = arrival.roles | {Role.ADMINISTRATOR} if last else arrival.roles
-    if profile.roles != roles:
-        users.change(tx, user.id, replace(profile, roles=roles))
+    departments = profile.departments if arrival.departments is None else arrival.departments
+    if (profile.roles, profile.departments) != (roles, departments):
+        users.change(tx, user.id, replace(profile, roles=roles, departments=departments))
     return user
 
 
 def _newcomer(tx: Transaction, arrival: Arrival) -> User:
     name = arrival.name.strip()[:120] or arrival.login
-    user_id = users.create(tx, _free_login(tx, arrival), Profile(name, arrival.roles))
+    user_id = users.create(
+        tx, _free_login(tx, arrival), Profile(name, arrival.roles, departments=arrival.departments or ())
+    )
     user = users.row_of(tx, user_id)
     user.oidc_issuer, user.oidc_subject = arrival.issuer, arrival.subject
     return user

@@ -13,11 +13,12 @@ from sqlalchemy import select
 from tetkik.errors import Forbidden, InputError, NotFound, NotSignedIn
 from tetkik.records.database import Records, Transaction
 from tetkik.records.ids import is_id, new_id
+from tetkik.records.people import notices
 from tetkik.records.people.sign_in import Peer
 from tetkik.records.people.users import departments_of, roles_of
 from tetkik.records.schema import ApiToken, User
 from tetkik.records.trail.chain import Action
-from tetkik.values import Actor, Method, Permission, permissions_of
+from tetkik.values import AccountChange, Actor, Method, Permission, permissions_of
 
 PREFIX = "tetkik_"
 """Before every token, so that one that leaked is recognised."""
@@ -38,6 +39,7 @@ class Token:
         created_at: when it was made.
         expires_at: when it ends.
         used_at: its last request, to the minute; None before the first.
+        held: whether it came back with a backup and waits for its confirmation: it opens nothing.
     """
 
     id: str
@@ -46,6 +48,7 @@ class Token:
     created_at: datetime
     expires_at: datetime
     used_at: datetime | None
+    held: bool = False
 
 
 def grantable(actor: Actor) -> tuple[Permission, ...]:
@@ -87,6 +90,7 @@ def create(tx: Transaction, name: str, scopes: Iterable[Permission], lasting: ti
     tx.session.add(row)
     tx.session.flush()
     tx.audit(Action.TOKEN_CREATED, object_id=row.id, scopes=row.scopes)
+    notices.tell(tx, row.user_id, AccountChange.TOKEN_MADE, name)
     return secret, _token(row)
 
 
@@ -135,6 +139,10 @@ def use(records: Records, secret: str, peer: Peer) -> Actor:
             or row.expires_at <= tx.now
         ):
             raise NotSignedIn("The token is unknown or over; make a new one in your account.")
+        if row.held_at is not None:
+            raise NotSignedIn(
+                "The token came back with a backup and waits; ask the administrator to confirm it."
+            )
         roles = roles_of(user.roles)
         actor = Actor(
             user.id,
@@ -146,12 +154,12 @@ def use(records: Records, secret: str, peer: Peer) -> Actor:
             Method.TOKEN,
             peer.address,
             peer.request_id,
+            row.id,
         )
-        token_id = row.id
         unnoted = row.used_at is None or tx.now - row.used_at >= _NOTED
     if unnoted:
         with records.write(actor) as tx:
-            used = tx.session.get(ApiToken, token_id)
+            used = tx.session.get(ApiToken, actor.token_id)
             if used is not None:
                 used.used_at = tx.now
     return actor
@@ -162,7 +170,15 @@ def _scopes(row: ApiToken) -> tuple[Permission, ...]:
 
 
 def _token(row: ApiToken) -> Token:
-    return Token(row.id, row.name, _scopes(row), row.created_at, row.expires_at, row.used_at)
+    return Token(
+        row.id,
+        row.name,
+        _scopes(row),
+        row.created_at,
+        row.expires_at,
+        row.used_at,
+        row.held_at is not None,
+    )
 
 
 def _digest(secret: str) -> str:

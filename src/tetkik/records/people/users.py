@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
 from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
-from tetkik.records.people import passwords
-from tetkik.records.schema import BrowserSession, Passkey, User
+from tetkik.records.people import notices, passwords
+from tetkik.records.people.endings import Ended, end_keys, end_links, end_sessions
+from tetkik.records.schema import ApiToken, Passkey, User
 from tetkik.records.trail.chain import Action
 from tetkik.turkish import fold
-from tetkik.values import DEPARTMENTS, Role
+from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, AccountChange, Role
 
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._@-]{1,63}")
 _KEPT = "._@-"
@@ -31,7 +32,7 @@ class Profile:
         title: before it, such as `Uzm. Dr.`.
         registration: number of the diploma.
         roles: at least one.
-        departments: of a clinician; empty is every one.
+        departments: of a clinician; `EVERY_DEPARTMENT` among them is each, none is none.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Member:
         disabled_at: when the account was closed; None where it is open.
         created_at: when it was made.
         last_login_at: None before the first.
+        keys_held: whether passkeys or tokens came back with a backup and wait for their confirmation.
     """
 
     id: str
@@ -70,6 +72,7 @@ class Member:
     disabled_at: datetime | None
     created_at: datetime
     last_login_at: datetime | None
+    keys_held: bool = False
 
 
 def folded_login(text: str) -> str:
@@ -132,22 +135,27 @@ def change(tx: Transaction, user_id: str, profile: Profile) -> None:
     _hold_everybody(tx)
     user = row_of(tx, user_id)
     _check(profile)
-    before = user.roles
+    before, departments = user.roles, user.departments
     for column, value in _columns(profile).items():
         setattr(user, column, value)
     tx.session.flush()
     _keep_an_administrator(tx, roles_of(before))
     tx.audit(Action.USER_CHANGED, object_id=user_id, what="profile", before=before, given=user.roles)
+    if (before, departments) != (user.roles, user.departments):
+        notices.tell(tx, user_id, AccountChange.ROLES_CHANGED, user.roles)
 
 
-def set_password(tx: Transaction, user_id: str, password: str, house: str = "") -> None:
-    """A new password, of the person's own choosing; ends every other session of theirs.
+def set_password(
+    tx: Transaction, user_id: str, password: str, house: str = "", *, keys: bool = False
+) -> Ended:
+    """A new password, of the person's own choosing; ends every other session and link of theirs.
 
     Args:
         tx: the transaction; its actor's own session goes on.
         user_id: whose.
         password: as typed.
         house: the name of the house, which is no password.
+        keys: whether passkeys and tokens end as well, for whoever suspects that somebody else has used them.
 
     Raises:
         NotFound: no such user.
@@ -155,16 +163,31 @@ def set_password(tx: Transaction, user_id: str, password: str, house: str = "") 
     """
     user = row_of(tx, user_id)
     passwords.refuse_weak(password, (user.login, user.name, house))
+    first = user.last_login_at is None
     user.password_hash = passwords.hashed(password)
     user.password_at = tx.now
     user.must_change = False
     user.failed, user.locked_until = 0, None
-    end_sessions(tx, user_id, keep=tx.actor.session_id)
-    tx.audit(Action.PASSWORD_CHANGED, object_id=user_id)
+    end_links(tx, user_id)
+    ended = _end(tx, user_id, keys=keys, keep=tx.actor.session_id)
+    tx.audit(
+        Action.PASSWORD_CHANGED,
+        object_id=user_id,
+        passkeys=ended.passkeys or None,
+        tokens=ended.tokens or None,
+    )
+    if not first:
+        notices.tell(tx, user_id, AccountChange.PASSWORD_CHANGED)
+    return ended
 
 
-def reset(tx: Transaction, user_id: str) -> None:
+def reset(tx: Transaction, user_id: str, *, keys: bool = True) -> Ended:
     """Take the password away and end every session; a link sets a new one.
+
+    Args:
+        tx: the transaction.
+        user_id: whose.
+        keys: whether passkeys and tokens end as well; what was lost or stolen is seldom the password alone.
 
     Raises:
         NotFound: no such user.
@@ -172,8 +195,23 @@ def reset(tx: Transaction, user_id: str) -> None:
     user = row_of(tx, user_id)
     user.password_hash = None
     user.failed, user.locked_until = 0, None
-    end_sessions(tx, user_id)
-    tx.audit(Action.USER_CHANGED, object_id=user_id, what="reset")
+    ended = _end(tx, user_id, keys=keys)
+    tx.audit(
+        Action.USER_CHANGED,
+        object_id=user_id,
+        what="reset",
+        passkeys=ended.passkeys or None,
+        tokens=ended.tokens or None,
+    )
+    notices.tell(tx, user_id, AccountChange.PASSWORD_RESET)
+    return ended
+
+
+def _end(tx: Transaction, user_id: str, *, keys: bool, keep: str | None = None) -> Ended:
+    """End the sessions of a user, and where wanted passkeys and tokens."""
+    sessions = end_sessions(tx, user_id, keep=keep)
+    ended = end_keys(tx, user_id) if keys else Ended()
+    return replace(ended, sessions=sessions)
 
 
 def demand_change(tx: Transaction, user_id: str) -> None:
@@ -221,12 +259,6 @@ def unlock(tx: Transaction, user_id: str) -> None:
     user = row_of(tx, user_id)
     user.failed, user.locked_until = 0, None
     tx.audit(Action.USER_CHANGED, object_id=user_id, what="unlocked")
-
-
-def end_sessions(tx: Transaction, user_id: str, *, keep: str | None = None) -> int:
-    """Sign a user out everywhere, but for the session `keep`; gives how many sessions ended."""
-    ended = delete(BrowserSession).where(BrowserSession.user_id == user_id, BrowserSession.id != (keep or ""))
-    return int(tx.session.connection().execute(ended).rowcount)
 
 
 def get(tx: Transaction, user_id: str) -> Member:
@@ -307,7 +339,7 @@ def _keep_an_administrator(tx: Transaction, before: frozenset[Role]) -> None:
 def _check(profile: Profile) -> None:
     if not profile.name.strip() or not profile.roles:
         raise InputError("A user needs a name and at least one role; give both.")
-    unknown = [name for name in profile.departments if name not in DEPARTMENTS]
+    unknown = [name for name in profile.departments if name not in (*DEPARTMENTS, EVERY_DEPARTMENT)]
     if unknown:
         raise InputError("There is no department {name}; choose from the list.", name=unknown[0])
     limits: Iterable[tuple[str, int]] = (
@@ -331,6 +363,13 @@ def _columns(profile: Profile) -> dict[str, str]:
 
 def _member(tx: Transaction, user: User) -> Member:
     passkeys = tx.session.scalar(select(func.count()).select_from(Passkey).where(Passkey.user_id == user.id))
+    held_passkey = select(Passkey.id).where(Passkey.user_id == user.id, Passkey.held_at.is_not(None))
+    held_token = select(ApiToken.id).where(
+        ApiToken.user_id == user.id,
+        ApiToken.held_at.is_not(None),
+        ApiToken.revoked_at.is_(None),
+        ApiToken.expires_at > tx.now,
+    )
     return Member(
         id=user.id,
         login=user.login,
@@ -349,4 +388,5 @@ def _member(tx: Transaction, user: User) -> Member:
         disabled_at=user.disabled_at,
         created_at=user.created_at,
         last_login_at=user.last_login_at,
+        keys_held=bool(tx.session.scalar(select(held_passkey.exists() | held_token.exists()))),
     )

@@ -1,7 +1,7 @@
 """Which cases a person may open: their department's, none that is restricted, others with a reason.
 
 The table of permissions says what a role does; this says to which cases. A radiologist reads every
-department's; a clinician those of their own departments, or every one where none is named. A second role that
+department's; a clinician those of their own departments, and none where none was given. A second role that
 opens no case (engineer, auditor, administrator) widens nothing. A restricted case (a colleague, a person in
 public view) opens for nobody without breaking the glass but for reception, which made it, the technician, who
 makes its images, and the radiologist who has claimed it. What is kept of an erased patient, for the law
@@ -18,7 +18,7 @@ from tetkik.errors import Forbidden, NotFound
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.schema import BrokenGlass, Case, Claim
-from tetkik.values import Permission, Role
+from tetkik.values import EVERY_DEPARTMENT, Permission, Role
 
 _EVERYWHERE = frozenset({Role.RECEPTION, Role.TECHNICIAN, Role.RADIOLOGIST})
 """Who works for every department."""
@@ -87,7 +87,7 @@ def _ordinarily(tx: Transaction, case: Case) -> bool:
 
 def _everywhere(tx: Transaction) -> bool:
     """Whether the actor's roles see every department."""
-    return bool(tx.actor.roles & _EVERYWHERE) or not tx.actor.departments
+    return bool(tx.actor.roles & _EVERYWHERE) or EVERY_DEPARTMENT in tx.actor.departments
 
 
 def visible(tx: Transaction) -> ColumnElement[bool]:

@@ -6,13 +6,23 @@ no longer found, one that they added is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tetkik.records.reports.material import Material
 from tetkik.report.facts import Facts, facts_of
 from tetkik.report.grounding import check_draft, check_own
-from tetkik.values import Draft, DraftSentence, Finding, FindingsResult, Judgement, ThresholdOn
+from tetkik.values import (
+    Draft,
+    DraftSentence,
+    Finding,
+    FindingsResult,
+    Judgement,
+    Measurement,
+    MeasurementUnit,
+    ThresholdOn,
+)
 
 Judged = Mapping[str, Judgement]
 
@@ -26,14 +36,18 @@ def written_by_machine(material: Material, sentence: DraftSentence) -> bool:
     )
 
 
-def checked(material: Material, draft: Draft, judged: Judged) -> Draft:
+def checked(
+    material: Material, draft: Draft, judged: Judged, measurements: Sequence[Measurement] = ()
+) -> Draft:
     """The draft with its marks; what a person decided about the same mark of the same words stays.
 
     Args:
         material: what the machine gave.
         draft: as it stands, its sentences with the marks that they had.
         judged: what the radiologist says of the findings.
+        measurements: that a person made in the image: a sentence may say them.
     """
+    measured = [words for item in measurements for words in sayings(item)]
     facts = _facts(material, judged)
     assessed = None if facts is None or facts.refused else facts
     sentences = []
@@ -41,23 +55,26 @@ def checked(material: Material, draft: Draft, judged: Judged) -> Draft:
         if facts is not None and written_by_machine(material, sentence):
             (found,) = check_draft(replace(draft, sentences=(sentence,)), facts).sentences
         else:
-            found = check_own(sentence, assessed, draft.language)
+            found = check_own(sentence, assessed, draft.language, measured)
         sentences.append(found)
     return replace(draft, sentences=tuple(sentences))
 
 
-def as_judged(result: FindingsResult, judged: Judged) -> FindingsResult:
-    """What the model found, without what was rejected: as a signed document may pass it on.
+def sayings(measurement: Measurement) -> tuple[str, ...]:
+    """How a sentence may say a measurement: to the tenth or whole, in millimetres or centimetres.
 
-    What a radiologist added stands in the text; a score for it would be made up.
+    Pixels are said of no patient, so nothing is given for an image without a known size.
     """
-    findings = tuple(
-        replace(item, positive=False, rules_out=False)
-        if judged.get(item.label) in (Judgement.REJECTED, Judgement.ADDED)
-        else item
-        for item in result.findings
-    )
-    return replace(result, findings=findings)
+    if measurement.unit is MeasurementUnit.PIXEL:
+        return ()
+    value = measurement.rounded
+    tenth, whole = f"{value:.1f}", {f"{value:.0f}", f"{math.floor(value + 0.5)}"}
+    if measurement.unit is MeasurementUnit.DEGREE:
+        forms = [(one, unit) for one in {tenth, *whole} for unit in ("°", " derece", " degrees")]
+    else:
+        forms = [(one, " mm") for one in {tenth, *whole}]
+        forms += [(f"{value / 10:.{digits}f}".removesuffix(".0"), " cm") for digits in (1, 2)]
+    return tuple(said + unit for number, unit in forms for said in {number, number.replace(".", ",")})
 
 
 def as_seen(result: FindingsResult, judged: Judged) -> FindingsResult:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
 
-from tetkik.values import Draft, Section
+from tetkik.values import Draft, Measurement, Section
 
 _PIECES = re.compile(r"\s+|\w+|[^\w\s]")
 _MOST = 20_000
@@ -56,6 +56,37 @@ def compared(before: Draft, after: Draft) -> tuple[ComparedSection, ...]:
         old, new = (_pieces(draft, section) for draft in (before, after))
         if old or new:
             found.append(ComparedSection(section, tuple(_stretches(old, new))))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedMeasurement:
+    """A measurement of two versions; one that was moved or named anew went and came.
+
+    Attributes:
+        change: what became of it.
+        measurement: as it was, or as it is.
+    """
+
+    change: Change
+    measurement: Measurement
+
+
+def compared_measurements(
+    before: Sequence[Measurement], after: Sequence[Measurement]
+) -> tuple[ComparedMeasurement, ...]:
+    """What was measured in two versions: what stayed and what went in the earlier order, then what came."""
+    now = {item.id: item for item in after}
+    known = {item.id for item in before}
+    found = []
+    for item in before:
+        if now.get(item.id) == item:
+            found.append(ComparedMeasurement(Change.SAME, item))
+            continue
+        found.append(ComparedMeasurement(Change.REMOVED, item))
+        if item.id in now:
+            found.append(ComparedMeasurement(Change.ADDED, now[item.id]))
+    found += [ComparedMeasurement(Change.ADDED, item) for item in after if item.id not in known]
     return tuple(found)
 
 

@@ -193,7 +193,7 @@ def save(
     """
     row, working, material = for_change(tx, report_id, revision)
     edited = merged(working, sentences)
-    return _keep(tx, row, material, working, edited, decisions)
+    return keep(tx, row, material, working, edited, decisions)
 
 
 def decide(tx: Transaction, report_id: str, revision: int, decisions: Sequence[Choice]) -> WorkingDraft:
@@ -204,7 +204,7 @@ def decide(tx: Transaction, report_id: str, revision: int, decisions: Sequence[C
         InputError: no such mark.
     """
     row, working, material = for_change(tx, report_id, revision)
-    return _keep(tx, row, material, working, Edited.unchanged(working.draft), decisions)
+    return keep(tx, row, material, working, choices=decisions)
 
 
 def judge(
@@ -235,20 +235,34 @@ def judge(
     draft = working.draft
     if sentences_follow and judgement is Judgement.REJECTED:
         draft = _without(draft, label)
-    return _keep(tx, row, material, replace(working, draft=draft), Edited.unchanged(draft), ())
+    return keep(tx, row, material, replace(working, draft=draft))
 
 
-def _keep(
+def keep(
     tx: Transaction,
     row: Report,
     material: Material,
     before: Working,
-    edited: Edited,
-    choices: Sequence[Choice],
+    edited: Edited | None = None,
+    choices: Sequence[Choice] = (),
 ) -> WorkingDraft:
+    """Check a draft again, seal it, count its revision up, note it in the trail, and tell the open pages.
+
+    Args:
+        tx: the transaction.
+        row: of the report, from `working.for_change`.
+        material: what the machine gave.
+        before: the draft, with whatever else of it changed.
+        edited: sentences that take the place of the draft's; None leaves them.
+        choices: about marks.
+
+    Raises:
+        InputError: a decision about a mark that is not there.
+    """
+    edited = edited or Edited.unchanged(before.draft)
     draft = replace(before.draft, sentences=edited.sentences)
-    draft = checked(material, draft, reviews.judged(tx, row.id))
-    after = decided(tx, Working(draft, before.decisions), edited, choices)
+    draft = checked(material, draft, reviews.judged(tx, row.id), before.measurements)
+    after = decided(tx, replace(before, draft=draft), edited, choices)
     keep_working(tx, row, after)
     grown(tx, row)
     noted(
@@ -259,6 +273,7 @@ def _keep(
         sentences=len(after.draft.sentences),
         open_marks=after.draft.open_marks,
         decisions=len(choices),
+        measurements=len(after.measurements),
     )
     return draft_from(tx, row)
 

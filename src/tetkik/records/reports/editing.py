@@ -104,7 +104,7 @@ def decided(tx: Transaction, working: Working, edited: Edited, choices: Sequence
             )
             sentences[choice.sentence] = replace(sentence, marks=marks)
     left = tuple(sentences[place] for place in edited.places if place not in removed)
-    return Working(replace(working.draft, sentences=left), tuple(decisions))
+    return replace(working, draft=replace(working.draft, sentences=left), decisions=tuple(decisions))
 
 
 def _mark(sentence: DraftSentence, choice: Choice) -> Mark | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from tetkik.records.cases import patients
@@ -12,6 +13,8 @@ from tetkik.values import Identity
 def identity_for(tx: Transaction, patient_id: str, file: Identity) -> Identity:
     """The identity of a report: the record's where it knows, the file's for everything else.
 
+    Of records that are one it is the surviving one's; numbers and names of the others go along as former.
+
     Args:
         tx: the transaction.
         patient_id: whose report it is.
@@ -21,13 +24,22 @@ def identity_for(tx: Transaction, patient_id: str, file: Identity) -> Identity:
         NotFound: the patient was erased.
     """
     person = patients.person_of(tx, patient_id)
+    number = person.number or file.patient_id
+    name = dicom_name(person.name) or file.patient_name
+    former = patients.people_of(tx, patient_id)[1:]
     return replace(
         file,
-        patient_id=person.number or file.patient_id,
-        patient_name=dicom_name(person.name) or file.patient_name,
+        patient_id=number,
+        patient_name=name,
         birth_date=person.birth_date or file.birth_date,
         sex=person.sex or file.sex,
+        other_ids=_others((one.number for one in former), number),
+        other_names=_others((dicom_name(one.name) for one in former), name),
     )
+
+
+def _others(former: Iterable[str], now: str | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one for one in former if one and one != now))
 
 
 def dicom_name(name: str) -> str:

@@ -23,6 +23,7 @@ from tetkik.values import (
     Identity,
     ImageTags,
     Judgement,
+    Measurement,
     ReportInput,
 )
 
@@ -75,10 +76,11 @@ class MarkDecision:
 
 @dataclass(frozen=True, slots=True)
 class Working:
-    """A draft as it stands, and what was decided on the way."""
+    """A draft as it stands, what was decided on the way, and what was measured in the image."""
 
     draft: Draft
     decisions: tuple[MarkDecision, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

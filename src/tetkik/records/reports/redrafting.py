@@ -59,7 +59,7 @@ def rewrite(tx: Transaction, report_id: str, revision: int, draft: Draft) -> Wor
     Raises:
         EditConflict: somebody else saved in between; nothing was written.
     """
-    row, _, material = for_change(tx, report_id, revision)
+    row, before, material = for_change(tx, report_id, revision)
     judged = reviews.judged(tx, row.id)
     made_up = {label for label, judgement in judged.items() if judgement is Judgement.ADDED}
     evidence = tuple(
@@ -68,7 +68,7 @@ def rewrite(tx: Transaction, report_id: str, revision: int, draft: Draft) -> Wor
     draft = replace(draft, evidence=evidence)
     keep_material(tx, row, replace(material, draft=draft))
     row.language, row.writer = draft.language, draft.writer
-    keep_working(tx, row, Working(draft))
+    keep_working(tx, row, Working(draft, measurements=before.measurements))
     grown(tx, row)
     noted(tx, row, Action.DRAFT_WRITTEN, writer=draft.writer, asked=True)
     return draft_from(tx, row)

@@ -18,7 +18,6 @@ from tetkik.errors import Conflict, Forbidden, InputError
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.reports import packing, reviews
-from tetkik.records.reports.checking import as_judged
 from tetkik.records.reports.identity import identity_for
 from tetkik.records.reports.material import (
     Material,
@@ -41,6 +40,7 @@ from tetkik.values import (
     Draft,
     Hospital,
     JobState,
+    JudgedFinding,
     Judgement,
     Method,
     Permission,
@@ -181,7 +181,8 @@ def begin_amendment(tx: Transaction, report_id: str, reason: str) -> WorkingDraf
     if not row.version or row.draft is not None:
         raise Conflict("This report is being written already; go on with the draft at hand.")
     signed = version_of(tx, report_id, pictures=False)
-    keep_working(tx, row, Working(signed.document.draft, signed.decisions))
+    document = signed.document
+    keep_working(tx, row, Working(document.draft, signed.decisions, document.measurements))
     row.amending = tx.seal(row.patient_id, "reports.amending", row.id, reason.encode())
     row.revision += 1
     row.updated_at, row.updated_by = tx.now, tx.actor.user_id
@@ -250,7 +251,7 @@ def document_of(
     draft_from(tx, row)
     working, material = working_of(tx, row), material_of(tx, row)
     assert working is not None
-    document = _document(tx, row, working.draft, material, hospital)
+    document = _document(tx, row, working, material, hospital)
     if not pictures:
         return document
     heatmap = picture_of(tx, row, "draft", "heatmap") if document.heatmap_label is not None else None
@@ -287,7 +288,7 @@ def _sealed(
 ) -> Sealed:
     """The signed document with everything that was decided, and its pictures under the version's name."""
     user = tx.session.get_one(User, tx.actor.user_id)
-    draft = _document(tx, row, working.draft, material, hospital)
+    draft = _document(tx, row, working, material, hospital)
     document = replace(
         draft,
         state=ReportState.AMENDED if row.version else ReportState.FINAL,
@@ -306,14 +307,14 @@ def _sealed(
 
 
 def _document(
-    tx: Transaction, row: Report, draft: Draft, material: Material, hospital: Hospital
+    tx: Transaction, row: Report, working: Working, material: Material, hospital: Hospital
 ) -> ReportDocument:
     judged = reviews.judged(tx, row.id)
     label = material.heatmap_label
     return ReportDocument(
         id=row.id,
-        draft=draft,
-        result=as_judged(material.result, judged) if material.result is not None else None,
+        draft=working.draft,
+        result=material.result,
         identity=identity_for(tx, row.patient_id, material.identity),
         tags=material.tags,
         hospital=hospital,
@@ -321,6 +322,8 @@ def _document(
         created=tx.now.astimezone(),
         version=row.version + 1,
         heatmap_label=None if label is None or judged.get(label) is Judgement.REJECTED else label,
+        judgements=tuple(JudgedFinding(name, judgement) for name, judgement in judged.items()),
+        measurements=working.measurements,
     )
 
 

@@ -16,7 +16,7 @@ from tetkik.records.reports.checking import written_by_machine
 from tetkik.records.reports.material import MarkDecision, Material, Verdict, Working, material_of, working_of
 from tetkik.records.schema import Case, Report, User
 from tetkik.records.trail.chain import Action
-from tetkik.values import Draft, FindingsResult, ReportState
+from tetkik.values import Draft, FindingsResult, Measurement, ReportState
 
 _MACHINE = "Tetkik"
 
@@ -39,6 +39,7 @@ class WorkingDraft:
         by_person: for each sentence, whether a person wrote or changed it.
         decisions: about marks, with who and when.
         verdicts: about findings.
+        measurements: that people made in the image, in the order in which they were made.
         result: what the model found; None without one.
         amending: why it is being amended; None where it is not.
         updated_at: when it was last saved.
@@ -58,6 +59,7 @@ class WorkingDraft:
     by_person: tuple[bool, ...]
     decisions: tuple[MarkDecision, ...] = field(repr=False)
     verdicts: tuple[Verdict, ...]
+    measurements: tuple[Measurement, ...] = field(repr=False)
     result: FindingsResult | None = field(repr=False)
     amending: str | None = field(repr=False)
     updated_at: datetime
@@ -125,6 +127,7 @@ def draft_from(tx: Transaction, row: Report) -> WorkingDraft:
         by_person=tuple(not written_by_machine(material, item) for item in working.draft.sentences),
         decisions=working.decisions,
         verdicts=reviews.reviews_of(tx, row.id),
+        measurements=working.measurements,
         result=material.result,
         amending=reason_of(tx, row),
         updated_at=row.updated_at,

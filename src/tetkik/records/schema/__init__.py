@@ -2,9 +2,18 @@
 
 from tetkik.records.schema.base import Base
 from tetkik.records.schema.cases import Blob, Case, CaseMark, Claim, Complaint, Image, Study
+from tetkik.records.schema.keys import RingKey
 from tetkik.records.schema.models import Job, Run, Score
-from tetkik.records.schema.patients import Patient, PatientIndex
-from tetkik.records.schema.people import ApiToken, BrokenGlass, BrowserSession, Invite, Passkey, User
+from tetkik.records.schema.patients import Patient, PatientIndex, PatientLink
+from tetkik.records.schema.people import (
+    ApiToken,
+    BrokenGlass,
+    BrowserSession,
+    Invite,
+    Notice,
+    Passkey,
+    User,
+)
 from tetkik.records.schema.reports import FindingReview, Report, ReportTemplate, ReportVersion, SignatureRow
 from tetkik.records.schema.trail import AuditHead, AuditRow, Event, IdempotentRequest, Note
 
@@ -27,12 +36,15 @@ __all__ = [
     "Invite",
     "Job",
     "Note",
+    "Notice",
     "Passkey",
     "Patient",
     "PatientIndex",
+    "PatientLink",
     "Report",
     "ReportTemplate",
     "ReportVersion",
+    "RingKey",
     "Run",
     "Score",
     "SignatureRow",

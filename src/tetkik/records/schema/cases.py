@@ -151,6 +151,8 @@ class Image(Base):
     file_format: Mapped[str] = mapped_column(String(16))
     rows: Mapped[int]
     columns: Mapped[int]
+    frames: Mapped[int] = mapped_column(default=1)
+    """Of a DICOM file; 1 for every other."""
     spacing: Mapped[str | None] = mapped_column(String(40))
     """Millimetres between rows and columns, as `0.143,0.143`; None where unknown."""
     view: Mapped[str | None] = mapped_column(String(16))
@@ -159,7 +161,7 @@ class Image(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
     created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
 
-    __table_args__ = (UniqueConstraint("case_id", "file"),)
+    __table_args__ = (UniqueConstraint("case_id", "file"), Index(None, "created_by", "created_at"))
 
 
 class Blob(Base):

@@ -30,6 +30,12 @@ class Run(Base):
     flaws: Mapped[str] = mapped_column(String(300), default="")
     """Codes of the quality gate, with commas."""
     screen: Mapped[float | None]
+    brightness: Mapped[float | None]
+    """Mean of the pixels as a share of white; None where no image was read."""
+    contrast: Mapped[float | None]
+    """Standard deviation of the pixels as a share of white."""
+    frame: Mapped[int | None]
+    """Which of several was read, counted from 1; None for an image of one."""
     started_at: Mapped[datetime] = mapped_column(Moment)
     finished_at: Mapped[datetime] = mapped_column(Moment, index=True)
 
@@ -65,6 +71,8 @@ class Job(Base):
     """Nobody takes it before: a worker has it, or it rests after a fault."""
     model: Mapped[str | None] = mapped_column(String(300))
     """That was asked for; None is the model of the settings."""
+    frame: Mapped[int | None]
+    """That was asked for, counted from 1; None is the middle one."""
     fault: Mapped[str | None] = mapped_column(String(2000))
     """A sentence as JSON (template and values), for the page; nothing of a patient."""
     created_at: Mapped[datetime] = mapped_column(Moment)

@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tetkik.records.schema.base import Base, Moment
+from tetkik.records.schema.base import Base, Moment, words
+from tetkik.values import LinkReason
 
 
 class Patient(Base):
@@ -17,7 +18,7 @@ class Patient(Base):
 
     id: Mapped[str] = mapped_column(String(26), primary_key=True)
     key: Mapped[bytes | None] = mapped_column(LargeBinary)
-    """Wrapped by the master key; destroyed at erasure."""
+    """Wrapped by the ring; destroyed at erasure."""
     identity: Mapped[bytes | None] = mapped_column(LargeBinary)
     """Sealed JSON: name, numbers, date of birth, sex."""
     created_at: Mapped[datetime] = mapped_column(Moment)
@@ -37,3 +38,17 @@ class PatientIndex(Base):
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
 
     __table_args__ = (Index(None, "kind", "digest"),)
+
+
+class PatientLink(Base):
+    """A record that another one stands for: both are of one person. Neither loses its key or its content."""
+
+    __tablename__ = "patient_links"
+
+    patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), primary_key=True)
+    """The record that is replaced; it is replaced by one other alone."""
+    survivor_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), index=True)
+    """The record that stands for it; it may have been replaced itself since."""
+    reason: Mapped[LinkReason] = mapped_column(words(LinkReason))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))

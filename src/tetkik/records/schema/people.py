@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tetkik.records.schema.base import Base, Moment, words
-from tetkik.values import Method
+from tetkik.values import AccountChange, Method
 
 
 class User(Base):
@@ -26,7 +26,7 @@ class User(Base):
     roles: Mapped[str] = mapped_column(String(200))
     """Names of roles, with commas."""
     departments: Mapped[str] = mapped_column(String(600), default="")
-    """Names of departments, with `|`; empty is every one."""
+    """Names of departments, with `|`; `*` is every one, and empty is none."""
     password_hash: Mapped[str | None] = mapped_column(String(200))
     """argon2id, with its parameters; None where only single sign-on or a passkey opens."""
     must_change: Mapped[bool] = mapped_column(default=False)
@@ -57,6 +57,8 @@ class Passkey(Base):
     name: Mapped[str] = mapped_column(String(60))
     created_at: Mapped[datetime] = mapped_column(Moment)
     used_at: Mapped[datetime | None] = mapped_column(Moment)
+    held_at: Mapped[datetime | None] = mapped_column(Moment)
+    """It came back with a backup, and opens nothing before an administrator confirms it."""
 
 
 class BrowserSession(Base):
@@ -94,6 +96,8 @@ class ApiToken(Base):
     expires_at: Mapped[datetime] = mapped_column(Moment)
     used_at: Mapped[datetime | None] = mapped_column(Moment)
     revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+    held_at: Mapped[datetime | None] = mapped_column(Moment)
+    """As `Passkey.held_at`."""
 
 
 class Invite(Base):
@@ -108,6 +112,26 @@ class Invite(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
     expires_at: Mapped[datetime] = mapped_column(Moment)
     used_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class Notice(Base):
+    """What a person is told of their account: kept, and shown until they say that they have seen it."""
+
+    __tablename__ = "notices"
+
+    id: Mapped[str] = mapped_column(String(26), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    kind: Mapped[AccountChange] = mapped_column(words(AccountChange))
+    at: Mapped[datetime] = mapped_column(Moment)
+    by_user_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    """Who did it; None for the program itself and whoever came signed out."""
+    address: Mapped[str | None] = mapped_column(String(64))
+    agent: Mapped[str | None] = mapped_column(String(200))
+    what: Mapped[str] = mapped_column(String(200), default="")
+    """The name of a passkey or token, the new roles, the time of a backup."""
+    browser: Mapped[str | None] = mapped_column(String(64))
+    """SHA-256 of a browser's cookie and the user: by it a browser is known again."""
+    seen_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
 class BrokenGlass(Base):

@@ -79,7 +79,7 @@ class IdempotentRequest(Base):
 
 
 class Note(Base):
-    """One value of the house, such as the last running number or the fingerprint of the master key."""
+    """One value of the house, such as the last running number."""
 
     __tablename__ = "notes"
 

@@ -3,8 +3,8 @@
 Each entry is written out as canonical JSON; `digest` is SHA-256 of a random salt and that text; `chain` is a
 keyed hash over the previous chain value, the number of the entry, its columns and its digest. The salt keeps
 the digest from telling what an erased entry said: erasure empties text and salt, and the chain still holds,
-columns included. The key is a child of the master key, so that whoever writes into the database alone cannot
-write a chain anew.
+columns included. The key is of the ring, which lies under the master key, so that whoever writes into the
+database alone cannot write a chain anew.
 """
 
 from __future__ import annotations
@@ -56,7 +56,11 @@ class Action(StrEnum):
     CASE_CLOSED = "case.closed"
     CASES_LISTED = "cases.listed"
     PATIENT_SEARCHED = "patient.searched"
+    PATIENT_OPENED = "patient.opened"
+    """A person looked at the records of one, apart from a case."""
     PATIENT_CHANGED = "patient.changed"
+    PATIENT_LINKED = "patient.linked"
+    PATIENT_UNLINKED = "patient.unlinked"
     PATIENT_EXPORTED = "patient.exported"
     PATIENT_ERASED = "patient.erased"
     ERASURE_POSTPONED = "patient.erasure_postponed"
@@ -85,6 +89,7 @@ class Action(StrEnum):
     BACKUP_MADE = "backup.made"
     BACKUP_RESTORED = "backup.restored"
     RETENTION_APPLIED = "retention.applied"
+    MASTER_KEY_REPLACED = "master_key.replaced"
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,9 @@ _KIND = MappingProxyType(
         ),
         **dict.fromkeys((Action.IMAGE_UPLOADED, Action.BACKUP_RESTORED), "110107"),
         Action.IMAGE_OPENED: "110103",
-        **dict.fromkeys((Action.RETENTION_APPLIED, Action.TEMPLATE_CHANGED), "110100"),
+        **dict.fromkeys(
+            (Action.RETENTION_APPLIED, Action.TEMPLATE_CHANGED, Action.MASTER_KEY_REPLACED), "110100"
+        ),
     }
 )
 """What kind of event an action is; anything else concerns the record of a patient."""
@@ -104,6 +106,7 @@ _READS = frozenset(
         Action.CASE_OPENED,
         Action.CASES_LISTED,
         Action.PATIENT_SEARCHED,
+        Action.PATIENT_OPENED,
         Action.IMAGE_OPENED,
         Action.DRAFT_OPENED,
         Action.REPORT_OPENED,

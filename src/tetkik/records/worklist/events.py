@@ -8,8 +8,9 @@ from datetime import timedelta
 from sqlalchemy import delete, func, select
 
 from tetkik.records.database import Transaction
+from tetkik.records.people.standing import Standing, standings
 from tetkik.records.people.visibility import visible
-from tetkik.records.schema import BrowserSession, Case, Event, User
+from tetkik.records.schema import Case, Event
 
 KEPT = timedelta(days=1)
 """Older ones are removed; a page that slept longer begins anew."""
@@ -76,25 +77,13 @@ def after(tx: Transaction, seq: int) -> Hearing:
 
 
 def still_there(tx: Transaction) -> bool:
-    """Whether the actor's session goes on: not over, not locked, its person not disabled.
+    """Whether the actor is still who they were: session or token goes on, roles and departments are the same.
 
     It is not noted as used: a page that listens is not a person at the keyboard.
     """
     actor = tx.actor
-    if actor.session_id is None:
-        user = tx.session.get(User, actor.user_id) if actor.user_id else None
-        return user is not None and user.disabled_at is None
-    open_session = (
-        select(BrowserSession.id)
-        .join(User, User.id == BrowserSession.user_id)
-        .where(
-            BrowserSession.id == actor.session_id,
-            BrowserSession.locked.is_(False),
-            BrowserSession.expires_at > tx.now,
-            User.disabled_at.is_(None),
-        )
-    )
-    return tx.session.scalar(open_session) is not None
+    now = standings(tx, [actor]).get(actor.session_id or actor.token_id or "")
+    return now == Standing.of(actor)
 
 
 def prune(tx: Transaction) -> None:

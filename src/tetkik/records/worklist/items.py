@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from tetkik.language import Sentence
 from tetkik.records.cases import patients
+from tetkik.records.cases.patient_links import survivors_of
 from tetkik.records.database import Transaction
 from tetkik.records.people.visibility import sight_of
 from tetkik.records.schema import Case, CaseMark, Complaint, Job, Patient, Report, Score
@@ -54,6 +55,8 @@ class WorklistItem:
         case_id: of the case.
         number: what people call it, such as `2026-000123`.
         name: of the patient; empty where hidden, erased or unknown.
+        registered_as: the name of the record under which the case was opened, where another one stands for it
+            and says another name; empty otherwise.
         patient_number: of the hospital; empty likewise.
         born: `YYYYMMDD`; empty likewise.
         sex: None where hidden or unknown.
@@ -78,6 +81,7 @@ class WorklistItem:
     case_id: str
     number: str
     name: str = field(repr=False)
+    registered_as: str = field(repr=False)
     patient_number: str = field(repr=False)
     born: str = field(repr=False)
     sex: Sex | None = field(repr=False)
@@ -127,8 +131,9 @@ class _Known:
     def __init__(self, tx: Transaction, case_ids: Sequence[str], shown: Sequence[Case]) -> None:
         self._tx = tx
         self._shown = {row.id for row in shown}
-        people = select(Patient).where(Patient.id.in_({row.patient_id for row in shown}))
-        # Kept here: `patients.person_of` then finds each in the session, without a query of its own.
+        self._survivors = survivors_of(tx, {row.patient_id for row in shown})
+        people = select(Patient).where(Patient.id.in_({*self._survivors, *self._survivors.values()}))
+        # Kept here: `patients.as_registered` then finds each in the session, without a query of its own.
         self._patients = {row.id: row for row in tx.session.scalars(people)}
         self._readers = readers_of(tx, case_ids)
         self._complaints = self._words(list(self._shown))
@@ -154,12 +159,13 @@ class _Known:
         shown = row.id in self._shown
         patient = self._patients.get(row.patient_id) if shown else None
         alive = patient is not None and patient.identity is not None and patient.key is not None
-        person = patients.person_of(self._tx, row.patient_id) if alive else patients.Person()
+        person, registered = self._people(row.patient_id) if alive else (patients.Person(), "")
         report, job = self._reports.get(row.id), self._jobs.get(row.id)
         return WorklistItem(
             row.id,
             row.number,
             person.name,
+            registered,
             person.number,
             person.birth_date,
             person.sex,
@@ -180,6 +186,15 @@ class _Known:
             job.state if job else None,
             Sentence(*json.loads(job.fault)) if job and job.fault else None,
         )
+
+    def _people(self, patient_id: str) -> tuple[patients.Person, str]:
+        """Who it is, and another name under which the case was opened."""
+        survivor = self._survivors[patient_id]
+        person = patients.as_registered(self._tx, survivor)
+        if survivor == patient_id:
+            return person, ""
+        name = patients.as_registered(self._tx, patient_id).name
+        return person, name if name != person.name else ""
 
     def _words(self, case_ids: Sequence[str]) -> dict[str, tuple[str, bytes]]:
         if not self._tx.actor.may(Permission.CASE_READ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from tetkik.language import Language, Sentence
@@ -21,6 +22,7 @@ from tetkik.values import Decision, Draft, DraftSentence, Fault, Mark, Passage, 
 _PASSAGE, _HISTORY, _QUALITY = "passage:", "history:text", "quality:image"
 _CLAIMS = (Section.FINDINGS, Section.IMPRESSION)
 _QUOTE = re.compile("“([^“”]{3,})”")
+_TIMES = re.compile(r"\s?[x×]\s?")
 
 
 def check_draft(draft: Draft, facts: Facts) -> Draft:
@@ -71,7 +73,9 @@ def check_text(text: str, facts: Facts, language: Language | None = None) -> tup
     return tuple(found)
 
 
-def check_own(sentence: DraftSentence, facts: Facts | None, language: Language) -> DraftSentence:
+def check_own(
+    sentence: DraftSentence, facts: Facts | None, language: Language, measured: Sequence[str] = ()
+) -> DraftSentence:
     """A sentence that a person wrote into a draft, with the marks that `check_text` makes; decisions stay.
 
     Args:
@@ -79,11 +83,14 @@ def check_own(sentence: DraftSentence, facts: Facts | None, language: Language) 
         facts: of the image; None where no model has assessed it: then nothing can go against them, and only
             what is no sentence of a report is marked.
         language: of the draft.
+        measured: sizes that somebody did measure, as a sentence may say them: `12,3 mm`.
     """
+    allowed = set().union(*map(spoken_numbers, measured))
+    words = _word_marks(sentence.text, (), strict=False, allowed=allowed)
     if facts is None:
-        marks = [mark for mark in _word_marks(sentence.text, (), strict=False) if mark.fault is Fault.FOREIGN]
+        marks = [mark for mark in words if mark.fault is Fault.FOREIGN]
     else:
-        marks = [*_word_marks(sentence.text, (), strict=False)]
+        marks = [*words]
         for reading in read_report(sentence.text, language):
             marks += _reading_marks(reading, facts, strict=False)
     return replace(sentence, marks=_with_decisions(marks, sentence.marks))
@@ -124,13 +131,22 @@ def _draft_marks(
     return marks
 
 
-def _word_marks(text: str, cited: Sequence[Passage], *, strict: bool) -> Iterator[Mark]:
+def _word_marks(
+    text: str, cited: Sequence[Passage], *, strict: bool, allowed: AbstractSet[str] = frozenset()
+) -> Iterator[Mark]:
     for start, end in foreign_in(text, holes=strict):
         yield Mark(Fault.FOREIGN, Sentence("This is no sentence of a report."), start, end)
-    allowed = set().union(*(spoken_numbers(passage.text) for passage in cited)) if cited else set()
+    allowed = set(allowed).union(*(spoken_numbers(passage.text) for passage in cited))
     for start, end in numbers_in(text, bare=strict):
-        if not spoken_numbers(text[start:end]) <= allowed:
+        if not all(_may_say(number, allowed) for number in spoken_numbers(text[start:end])):
             yield Mark(Fault.MEASUREMENT, Sentence("Nobody measured this."), start, end)
+
+
+def _may_say(number: str, allowed: AbstractSet[str]) -> bool:
+    """Whether a number is among those that may be said; of `12 x 8 mm` each of its parts, with the unit."""
+    *others, last = _TIMES.split(number)
+    unit = last.partition(" ")[2]
+    return number in allowed or (bool(unit) and {last, *(f"{one} {unit}" for one in others)} <= allowed)
 
 
 def _reading_marks(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -33,11 +34,16 @@ class Gemini:
             ) from None
         self._genai = genai
         self._model, self._key, self._url, self._max_tokens = model or DEFAULT_MODEL, key, url, max_tokens
+        self._stopped = threading.Event()
 
     @property
     def name(self) -> str:
         """The model's name."""
         return self._model
+
+    def stop(self) -> None:
+        """See `LanguageModel.stop`."""
+        self._stopped.set()
 
     def complete(
         self, prompt: Prompt, deadline: Deadline, heard: Callable[[str], None] | None = None
@@ -63,7 +69,7 @@ class Gemini:
             stream = client.models.generate_content_stream(
                 model=self._model, contents=prompt.user, config=config
             )
-            return _read(stream, deadline, heard)
+            return _read(stream, deadline, heard, self._stopped)
         except errors.APIError as error:
             raise ModelFault(
                 "The language model's server answered with HTTP status {status}.", status=error.code
@@ -76,10 +82,14 @@ class Gemini:
             ) from None
 
 
-def _read(stream: Any, deadline: Deadline, heard: Callable[[str], None] | None) -> Completion:
+def _read(
+    stream: Any, deadline: Deadline, heard: Callable[[str], None] | None, stopped: threading.Event
+) -> Completion:
     pieces: list[str] = []
     usage, finish, size = Usage(calls=1), "", 0
     for part in stream:
+        if stopped.is_set():
+            raise ModelFault("The language model was stopped.")
         if not deadline.left:
             raise ModelFault("The language model did not answer in time.")
         text = part.text or ""

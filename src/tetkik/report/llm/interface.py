@@ -101,3 +101,9 @@ class LanguageModel(Protocol):
         Raises:
             ModelFault: down, slow, truncated, refusing, or not to be understood, with the reason.
         """
+
+    def stop(self) -> None:
+        """Answer no more, at a word from any thread.
+
+        What is under way ends in a `ModelFault`, at the latest with its next piece.
+        """

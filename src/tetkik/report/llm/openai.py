@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from tetkik.report.llm.interface import MOST_BYTES, Completion, Deadline, ModelFault, Prompt, Usage
 
+if TYPE_CHECKING:
+    import httpcore
+
 _CONNECT = 5.0
 _MOST_STREAMED = 8 * MOST_BYTES
 """Each token comes in an envelope of some hundred bytes."""
+_MADE = {"connection.connect_tcp.complete", "connection.start_tls.complete"}
+"""What httpcore tells of a connection (its extension `trace`)."""
 _REFUSALS = {"content_filter", "refusal"}
 
 
@@ -48,11 +56,22 @@ class OpenAIServer:
         )
         self._model, self._max_tokens = model, max_tokens
         self._structured = True
+        self._lock = threading.Lock()
+        self._connections: list[httpcore.NetworkStream] = []
+        self._stopped = False
 
     @property
     def name(self) -> str:
         """The model's name."""
         return self._model or "language model"
+
+    def stop(self) -> None:
+        """See `LanguageModel.stop`. The server is told by the end of the connection, and stops its work."""
+        with self._lock:
+            self._stopped = True
+            connections = tuple(self._connections)
+        for connection in connections:
+            _end(connection)
 
     def complete(
         self, prompt: Prompt, deadline: Deadline, heard: Callable[[str], None] | None = None
@@ -61,7 +80,11 @@ class OpenAIServer:
         try:
             if not self._model:
                 self._model = self._first_model(deadline)
-            return self._ask(prompt, deadline, heard)
+            answer = self._ask(prompt, deadline, heard)
+            # An answer without a length ends like a connection that was cut off.
+            if not self._stopped:
+                return answer
+            raise ModelFault("The language model was stopped.")
         except httpx.TimeoutException:
             raise ModelFault("The language model did not answer in time.") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -70,7 +93,7 @@ class OpenAIServer:
             ) from None
 
     def _first_model(self, deadline: Deadline) -> str:
-        response = self._client.get("models", timeout=_timeout(deadline))
+        response = self._client.get("models", timeout=_timeout(deadline), extensions=self._watched)
         try:
             return str(response.json()["data"][0]["id"])
         except (ValueError, LookupError, TypeError):
@@ -80,7 +103,11 @@ class OpenAIServer:
 
     def _ask(self, prompt: Prompt, deadline: Deadline, heard: Callable[[str], None] | None) -> Completion:
         with self._client.stream(
-            "POST", "chat/completions", json=self._body(prompt), timeout=_timeout(deadline)
+            "POST",
+            "chat/completions",
+            json=self._body(prompt),
+            timeout=_timeout(deadline),
+            extensions=self._watched,
         ) as response:
             if response.status_code == httpx.codes.BAD_REQUEST and self._structured:
                 # An older server that does not know schemas; the answer is checked by ours either way.
@@ -92,6 +119,20 @@ class OpenAIServer:
                     status=response.status_code,
                 )
             return _read(response, deadline, heard)
+
+    @property
+    def _watched(self) -> dict[str, Any]:
+        return {"trace": self._connected}
+
+    def _connected(self, event: str, about: dict[str, Any]) -> None:
+        """Keep each connection as it is made: a thread that waits for bytes is woken by their end alone."""
+        if event not in _MADE:
+            return
+        connection = about["return_value"]
+        with self._lock:
+            self._connections.append(connection)
+        if self._stopped:
+            _end(connection)
 
     def _body(self, prompt: Prompt) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -109,6 +150,11 @@ class OpenAIServer:
             schema = {"name": "draft", "schema": dict(prompt.schema), "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         return body
+
+
+def _end(connection: httpcore.NetworkStream) -> None:
+    with suppress(OSError):  # it has ended already, or TLS has taken it over
+        connection.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
 def _timeout(deadline: Deadline) -> httpx.Timeout:

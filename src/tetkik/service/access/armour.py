@@ -15,8 +15,9 @@ from tetkik.language import Sentence
 from tetkik.records.ids import new_id
 from tetkik.service.access.bodies import Bodies
 from tetkik.service.access.gate import Gate
-from tetkik.service.access.oidc import roles_by_group
+from tetkik.service.access.oidc import departments_by_value, roles_by_group
 from tetkik.service.access.proxies import Proxies, networks
+from tetkik.service.access.stronger import strong_roles
 from tetkik.service.house import House
 from tetkik.service.http import problems
 
@@ -72,6 +73,8 @@ class Headers:
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
                 headers["X-Request-Id"] = number
+                if scope["path"].startswith(f"{_API}/") and _is_json(headers):
+                    headers.setdefault("Content-Disposition", 'attachment; filename="api.json"')
                 if status == 429 and "retry_after" in state:
                     headers["Retry-After"] = str(state["retry_after"])
             await send(message)
@@ -83,6 +86,12 @@ class Headers:
             route = template_of(scope)
             say = _log.debug if route == _ASSETS and status < 400 else _log.info
             say("request", method=scope["method"], route=route, status=status, ms=took, id=number)
+
+
+def _is_json(headers: MutableHeaders) -> bool:
+    """Whether a browser that is led to such an answer shall keep it as a file (OWASP ASVS 4.0.3, 14.4.2)."""
+    kind = headers.get("content-type", "").partition(";")[0]
+    return kind in ("application/json", "application/problem+json")
 
 
 def template_of(scope: Scope) -> str:
@@ -130,7 +139,8 @@ class Door:
 
 def install(app: FastAPI, house: House) -> None:
     """Put the armour around the application; what is added last stands outermost."""
-    roles_by_group(house.settings)  # told at the start, not when the first person signs on
+    for read in (roles_by_group, departments_by_value, strong_roles):
+        read(house.settings)  # what is wrong is told at the start, not when the first person signs on
     app.state.gate = Gate(house.settings)
     app.add_middleware(Bodies, routes=app.router, most=house.settings.max_upload_bytes)
     app.add_middleware(Door, public_url=house.settings.public_url)

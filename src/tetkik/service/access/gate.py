@@ -16,6 +16,8 @@ from tetkik.settings import Settings
 
 _SECONDS = 300
 _MOST = 10_000
+_STRENGTHS = 120
+"""How often a minute one address may ask how good a password is: as fast as anybody types."""
 
 
 class Pending:
@@ -55,6 +57,7 @@ class Gate:
         per_minute = settings.requests_per_minute
         self.requests = Limiter(per_minute, per_minute)
         self.sign_ins = Limiter(settings.sign_ins_per_minute, settings.sign_ins_per_minute)
+        self.strengths = Limiter(_STRENGTHS, _STRENGTHS)
         self.challenges = Pending()
         self.sign_ons = Pending()
 

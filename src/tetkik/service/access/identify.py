@@ -13,13 +13,18 @@ from tetkik.language import Language
 from tetkik.records.people import sessions, tokens
 from tetkik.records.people.sign_in import Peer
 from tetkik.service.access.gate import gate_of, take
+from tetkik.service.access.stronger import is_weak
 from tetkik.service.house import House, house_of
 from tetkik.values import Actor
 
 LOCK_PAGE = "/lock"
 CHANGE_PAGE = "/account/password"
-_WHILE_CHANGING = frozenset({CHANGE_PAGE, "/logout", "/account/preferences", LOCK_PAGE})
+ENROL_PAGE = "/account/passkey"
+_ALWAYS = frozenset({"/logout", "/account/preferences", LOCK_PAGE})
+_WHILE_CHANGING = _ALWAYS | {CHANGE_PAGE, f"{CHANGE_PAGE}/strength"}
 """What is open to somebody who has to choose a new password first."""
+_WHILE_ENROLLING = _ALWAYS | {ENROL_PAGE, "/api/v1/account/passkeys/new", "/api/v1/account/passkeys"}
+"""What is open to somebody whose role needs more than the password that they gave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +94,14 @@ def _identify(request: Request) -> Identified:
     if found.locked:
         request.state.detour = LOCK_PAGE
         raise NotSignedIn("The screen is locked; give the password again.")
-    if found.must_change and request.url.path not in _WHILE_CHANGING:
-        request.state.detour = CHANGE_PAGE
-        raise NotSignedIn("The password has to be changed first; choose a new one.")
+    path = request.url.path
+    if found.must_change:
+        if path not in _WHILE_CHANGING:
+            request.state.detour = CHANGE_PAGE
+            raise NotSignedIn("The password has to be changed first; choose a new one.")
+    elif path not in _WHILE_ENROLLING and is_weak(house_of(request).settings, found.actor):
+        request.state.detour = ENROL_PAGE
+        raise NotSignedIn("Your role needs more than a password; add a passkey and sign in with it.")
     return of_session(found)
 
 

@@ -24,7 +24,7 @@ from joserfc.jwk import KeySet
 from tetkik.errors import AccessError, Forbidden, SettingError
 from tetkik.records.people.sso import Arrival
 from tetkik.settings import Settings
-from tetkik.values import Role
+from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, Role
 
 COOKIE = "tetkik-sign-on"
 CALLBACK = "/login/oidc/callback"
@@ -97,6 +97,26 @@ def roles_by_group(settings: Settings) -> dict[str, Role]:
         ) from None
 
 
+def departments_by_value(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """The setting `oidc_departments`, read: a value of the claim may open several.
+
+    Raises:
+        SettingError: not pairs of a value and a department.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for part in settings.oidc_departments.split(","):
+        value, _, department = (text.strip() for text in part.rpartition("="))
+        if value and department in (*DEPARTMENTS, EVERY_DEPARTMENT):
+            found[value] = (*found.get(value, ()), department)
+        elif part.strip():
+            raise SettingError(
+                "The setting oidc_departments names a department that there is not ({text}); write such as "
+                "noroloji=Nöroloji, and see `tetkik users departments`.",
+                text=part.strip(),
+            )
+    return found
+
+
 def begin(settings: Settings, origin: str, back: str, *, anew: bool) -> tuple[str, str, SignOn]:
     """Where to send a browser, the state that it has to bring back, and what is kept meanwhile.
 
@@ -155,19 +175,34 @@ def finish(settings: Settings, sign_on: SignOn, answer: Mapping[str, str]) -> Ar
         raise _refused()
     tokens = _tokens(settings, provider, sign_on, code)
     claims = _verified(settings, provider, sign_on, tokens)
-    if settings.oidc_role_claim not in claims and provider.userinfo is not None:
+    departments = departments_by_value(settings)
+    wanted = {settings.oidc_role_claim} | ({settings.oidc_department_claim} if departments else set())
+    if provider.userinfo is not None and not wanted <= claims.keys():
         claims |= _more(provider.userinfo, tokens, str(claims["sub"]))
-    known = roles_by_group(settings)
-    groups = claims.get(settings.oidc_role_claim, [])
-    named = groups if isinstance(groups, list) else [groups]
+    roles = roles_by_group(settings)
     subject = str(claims["sub"])
     return Arrival(
         issuer=provider.issuer,
         subject=subject,
         login=str(claims.get("preferred_username") or claims.get("email") or ""),
         name=str(claims.get("name") or ""),
-        roles=frozenset(known[group] for group in named if isinstance(group, str) and group in known),
+        roles=frozenset(roles[group] for group in _said(claims, settings.oidc_role_claim) if group in roles),
+        departments=_opened(departments, _said(claims, settings.oidc_department_claim)),
     )
+
+
+def _said(claims: Mapping[str, Any], name: str) -> list[str]:
+    """The values of a claim that may be one text or a list."""
+    value = claims.get(name, [])
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
+
+
+def _opened(departments: Mapping[str, tuple[str, ...]], said: list[str]) -> tuple[str, ...] | None:
+    """The departments that a person's values open, in one order; None where the setting says nothing."""
+    if not departments:
+        return None
+    opened = {name for value in said for name in departments.get(value, ())}
+    return tuple(name for name in (EVERY_DEPARTMENT, *DEPARTMENTS) if name in opened)
 
 
 def _discover(settings: Settings) -> Provider:

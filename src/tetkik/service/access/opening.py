@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 from datetime import timedelta
 
 from fastapi import Request
@@ -15,24 +17,53 @@ from tetkik.service.access.returning import inside
 from tetkik.service.house import House
 from tetkik.values import Actor
 
+_BROWSER_DAYS = 400
+"""The longest that browsers keep a cookie (RFC 6265bis, 4.1.2.2)."""
+_BROWSER = re.compile(r"[A-Za-z0-9_-]{43}")
+
 
 def signed_in(request: Request, house: House, actor: Actor, back: str) -> Response:
     """Begin a session for whoever proved themselves, and lead them on."""
     answer = RedirectResponse(inside(back), 303)
-    give_cookie(answer, house, fresh_session(request, house, actor))
+    begin(request, house, actor, answer)
     return answer
 
 
-def fresh_session(request: Request, house: House, actor: Actor) -> str:
-    """The cookie's value of a new session; the one that this browser had ends, and its id with it."""
+def begin(request: Request, house: House, actor: Actor, answer: Response) -> None:
+    """Give a browser a new session; the one that it had ends, and its id with it.
+
+    A second cookie, which opens nothing, tells this browser from others when its person comes again.
+
+    Args:
+        request: that brought the proof.
+        house: that it came to.
+        actor: who proved themselves.
+        answer: that carries the cookies.
+    """
     try:
         before: Actor | None = resumed(request).actor
     except NotSignedIn:
         before = None
+    known = request.cookies.get(_browser_cookie(house), "")
+    browser = known if _BROWSER.fullmatch(known) else secrets.token_urlsafe(32)
     lasting = timedelta(hours=house.settings.session_hours)
     with house.records.write(actor) as tx:
         assert actor.user_id is not None
         if before is not None:
             sessions.replace(tx, before)
         user = row_of(tx, actor.user_id)
-        return sign_in.open_session(tx, user, actor.method, peer_of(request), lasting)
+        cookie = sign_in.open_session(tx, user, actor.method, peer_of(request), lasting, browser)
+    give_cookie(answer, house, cookie)
+    answer.set_cookie(
+        _browser_cookie(house),
+        browser,
+        max_age=_BROWSER_DAYS * 24 * 3600,
+        path="/",
+        secure=house.secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def _browser_cookie(house: House) -> str:
+    return "__Host-tetkik-browser" if house.secure else "tetkik-browser"

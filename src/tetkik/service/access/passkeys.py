@@ -116,7 +116,7 @@ def ask(request: Request, purpose: Purpose, actor: Actor | None = None) -> dict[
     known: list[KnownPasskey] = []
     if user_id is not None:
         with house_of(request).records.read() as tx:
-            known = passkeys.of_user(tx, user_id)
+            known = [one for one in passkeys.of_user(tx, user_id) if not one.held]
         if not known:
             raise Forbidden("You have no passkey here; add one in your account.")
     options = generate_authentication_options(
@@ -148,6 +148,8 @@ def proved(request: Request, purpose: Purpose, answer: dict[str, Any], actor: Ac
         closed = known is not None and row_of(tx, known.user_id).disabled_at is not None
     if known is None or closed or (expected is not None and known.user_id != expected):
         raise _refused()
+    if known.held:
+        raise Forbidden("The passkey came back with a backup and waits; ask the administrator to confirm it.")
     try:
         verified = verify_authentication_response(
             credential=answer,

@@ -31,7 +31,7 @@ class Account(BaseModel):
         login: theirs.
         name: in full.
         roles: theirs.
-        departments: of a clinician; empty is every one.
+        departments: of a clinician; `*` is every one, and without any they open none.
         permissions: what they may do.
     """
 

@@ -15,7 +15,7 @@ from tetkik.service.steps.desk import LONGEST_TEXT
 from tetkik.values import CaseState, Sex, UrgencyLevel
 
 Department = Annotated[str, Field(min_length=1, max_length=60, description="One of the model's departments.")]
-_ID = r"^[0-9a-hjkmnp-tv-z]{26}$"
+ID_PATTERN = r"^[0-9a-hjkmnp-tv-z]{26}$"
 
 
 class PersonShape(BaseModel):
@@ -80,7 +80,7 @@ class NewCase(BaseModel):
         },
     )
 
-    patient_id: Annotated[str, StringConstraints(pattern=_ID)] | None = None
+    patient_id: Annotated[str, StringConstraints(pattern=ID_PATTERN)] | None = None
     patient: PersonShape | None = None
     unknown: bool = False
     complaint: str = Field("", max_length=LONGEST_TEXT, repr=False)
@@ -148,6 +148,8 @@ class CaseShape(CaseSummary):
     Attributes:
         patient_id: for a further case of the same patient.
         patient: who the patient is.
+        registered_as: what the record says under which the case was opened; None where no other one
+            stands for it.
         question: the clinical question.
         triage: the complaint with the model's answer; None without one.
         by_glass: whether it is open only because the glass was broken.
@@ -155,6 +157,7 @@ class CaseShape(CaseSummary):
 
     patient_id: str
     patient: PersonShape
+    registered_as: PersonShape | None
     question: str
     triage: TriageShape | None
     by_glass: bool
@@ -166,6 +169,7 @@ class CaseShape(CaseSummary):
             **_shared(case),
             patient_id=case.patient_id,
             patient=PersonShape.of(case.person),
+            registered_as=PersonShape.of(case.registered_as) if case.registered_as else None,
             question=case.question,
             triage=TriageShape.of(case.complaint.result) if case.complaint else None,
             by_glass=case.by_glass,

@@ -11,6 +11,7 @@ from tetkik.language import Language
 from tetkik.records.reports.editing import LONGEST, MOST, Choice
 from tetkik.records.reports.material import MarkDecision
 from tetkik.records.reports.working import WorkingDraft
+from tetkik.service.api.measurement_shapes import MeasurementShape
 from tetkik.values import (
     BasisKind,
     Certainty,
@@ -151,6 +152,7 @@ class DraftShape(BaseModel):
         evidence: everything that a sentence may cite.
         passages: those that were cited.
         findings: what the model said, in the order of the labels.
+        measurements: that people made in the image, in the order in which they were made.
     """
 
     report_id: str
@@ -172,6 +174,7 @@ class DraftShape(BaseModel):
     evidence: list[EvidenceShape]
     passages: list[PassageShape]
     findings: list[FindingShape]
+    measurements: list[MeasurementShape]
 
     @classmethod
     def of(cls, found: WorkingDraft, language: Language) -> DraftShape:
@@ -217,6 +220,7 @@ class DraftShape(BaseModel):
                 for item in draft.passages
             ],
             findings=[_finding(item, judged.get(item.label), language) for item in findings],
+            measurements=[MeasurementShape.of(item, language) for item in found.measurements],
         )
 
 

@@ -11,7 +11,6 @@ from tetkik.documents.pdf import to_pdf
 from tetkik.records.database import Transaction
 from tetkik.records.images import images
 from tetkik.records.reports import drafts, signing, templates
-from tetkik.records.reports.redrafting import rewrite
 from tetkik.records.trail.chain import Action
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.draft_edits import EDITS, DraftRoute, Revision, answered, hospital_of
@@ -116,9 +115,9 @@ def redraft(
     sent: RedraftSent,
 ) -> Response:
     """Write the draft afresh, in either language, by the composer or a language model; edits are lost."""
-    draft = fresh_draft(house, actor, report_id, revision, sent)
+    fresh = fresh_draft(house, actor, report_id, revision, sent)
     with house.records.write(actor) as tx:
-        return answered(request, rewrite(tx, report_id, revision, draft))
+        return answered(request, fresh.keep(tx))
 
 
 @router.post(
@@ -134,7 +133,12 @@ def redraft_stream(
     revision: Revision,
     sent: RedraftSent,
 ) -> Response:
-    """The same as server-sent events: `text` while a language model writes, then `done` or `fault`."""
+    """The same as server-sent events: `asked` and `text` while a model writes, then `done` or `fault`.
+
+    `asked` tells the number of the try: what was heard before it could not be used. Whoever closes the stream
+    before its end stops the language model, and the draft stays as it was; `end` says that the session is
+    over or locked, with the same effect.
+    """
     return streamed(request, house, actor, report_id, revision, sent)
 
 

@@ -26,6 +26,7 @@ class WorkShape(BaseModel):
         state: where it is.
         attempts: how often it was begun.
         model: that was asked for; None is that of the settings.
+        frame: that was asked for; None is the middle one.
         fault: why the last attempt failed, as a sentence.
         created_at: since when it waits.
         finished_at: when it was done or given up.
@@ -35,6 +36,7 @@ class WorkShape(BaseModel):
     state: JobState
     attempts: int
     model: str | None
+    frame: int | None
     fault: str | None
     created_at: datetime
     finished_at: datetime | None
@@ -47,6 +49,7 @@ class WorkShape(BaseModel):
             state=work.state,
             attempts=work.attempts,
             model=work.model,
+            frame=work.frame,
             fault=work.fault.in_language(language) if work.fault is not None else None,
             created_at=work.created_at,
             finished_at=work.finished_at,
@@ -66,6 +69,7 @@ class RunShape(BaseModel):
         route: what kind of image it is.
         flaws: what the quality gate found.
         screen: calibrated probability that anything is abnormal.
+        frame: which of several was read, counted from 1; None for an image of one.
         started_at: when it began.
         finished_at: when it ended.
     """
@@ -79,6 +83,7 @@ class RunShape(BaseModel):
     route: Route | None
     flaws: list[Flaw]
     screen: float | None
+    frame: int | None
     started_at: datetime
     finished_at: datetime
 
@@ -95,6 +100,7 @@ class RunShape(BaseModel):
             route=run.route,
             flaws=list(run.flaws),
             screen=run.screen,
+            frame=run.frame,
             started_at=run.started_at,
             finished_at=run.finished_at,
         )
@@ -111,6 +117,8 @@ class ImageShape(BaseModel):
         size: bytes of the file as it came.
         rows: height in pixels.
         columns: width in pixels.
+        frames: how many there are; `pixels?frame=n` gives each.
+        read_frame: which of them the model reads, or did last.
         spacing_mm: millimetres between rows and between columns, where known.
         view: the projection, where known.
         created_at: when it came.
@@ -127,6 +135,8 @@ class ImageShape(BaseModel):
     size: int
     rows: int
     columns: int
+    frames: int
+    read_frame: int
     spacing_mm: tuple[float, float] | None
     view: View | None
     created_at: datetime
@@ -147,6 +157,8 @@ class ImageShape(BaseModel):
             size=image.size,
             rows=image.rows,
             columns=image.columns,
+            frames=image.frames,
+            read_frame=(work.frame if work is not None else None) or image.middle,
             spacing_mm=image.spacing,
             view=image.view,
             created_at=image.created_at,

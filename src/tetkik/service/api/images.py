@@ -38,6 +38,9 @@ Tag = Annotated[str | None, Header(alias="If-None-Match", max_length=200)]
 CaseId = Annotated[
     str | None, Query(max_length=26, description="Of the case; without it a DICOM file finds or opens one.")
 ]
+Sure = Annotated[
+    bool, Query(description="The patient of the file and of the case were compared, and it is right.")
+]
 _KEPT = {"Cache-Control": "private, no-cache"}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _FORM = {
@@ -72,9 +75,7 @@ async def upload(
     machine: InMachine,
     actor: Sender,
     case_id: CaseId = None,
-    sure: Annotated[
-        bool, Query(description="The patient of the file and of the case were compared, and it is right.")
-    ] = False,
+    sure: Sure = False,
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -88,11 +89,11 @@ async def upload(
     """Upload one image: DICOM, PNG, JPEG or TIFF. The same file twice in a case is one image."""
     async with received(request) as file:
         return await run_in_threadpool(
-            _uploaded, request, house, machine, actor, file, case_id, sure, idempotency_key
+            kept_answer, request, house, machine, actor, file, case_id, sure, idempotency_key
         )
 
 
-def _uploaded(
+def kept_answer(
     request: Request,
     house: House,
     machine: Machine,
@@ -102,6 +103,21 @@ def _uploaded(
     sure: bool,
     key: str | None,
 ) -> Response:
+    """What a file is answered with, once it is kept; or that it is of another patient.
+
+    Args:
+        request: that brought it.
+        house: of the records.
+        machine: whose decoders read it.
+        actor: who sends it.
+        file: as it came.
+        case_id: of the case; None lets it find or open one.
+        sure: whether a person has compared the patients.
+        key: under which the answer is kept for a second time.
+
+    Raises:
+        TetkikError: it is refused, as `Upload` tells.
+    """
     upload = Upload(house, machine, actor, file, case_id, sure=sure)
     asked = f"{request.method} {request.url.path}?{case_id}&{sure}\n{upload.sha256}"
     once = Once(key, hashlib.sha256(asked.encode()).digest())
@@ -171,18 +187,30 @@ def one(request: Request, house: InHouse, actor: Reader, image_id: ImageId) -> I
     responses={200: {"content": {"application/octet-stream": _BINARY}}, 304: {"description": "Unchanged"}},
 )
 def pixels(
-    house: InHouse, machine: InMachine, actor: Reader, image_id: ImageId, if_none_match: Tag = None
+    house: InHouse,
+    machine: InMachine,
+    actor: Reader,
+    image_id: ImageId,
+    frame: Annotated[
+        int | None,
+        Query(ge=1, le=2**31 - 1, description="Of several, counted from 1; without it the middle one."),
+    ] = None,
+    if_none_match: Tag = None,
 ) -> Response:
     """The pixels as they should be looked at: row by row, one byte or two in little-endian order.
 
     `X-Rows`, `X-Columns`, `X-Bits` (8 or 16), `X-White` (the value of white; black is 0), `X-Window` (centre
-    and width), and `X-Spacing` (millimetres between rows and between columns) where that is known.
+    and width), `X-Frame` and `X-Frames` (which of how many), and, where that is known, `X-Spacing`
+    (millimetres between rows and between columns) and `X-Plane` (whether they hold in the `patient`, at the
+    `detector`, or `unstated`). Of a file with several frames only the one asked for is decoded.
     """
     image = _opened(house, machine, actor, image_id, "pixels")
-    tag = f'"{image.id}"'
+    images.check_frame(image, frame)
+    shown = frame or image.middle
+    tag = f'"{image.id}-{shown}"'
     if if_none_match == tag:
         return Response(status_code=304, headers={"ETag": tag, **_KEPT})
-    found = machine.pixels(image)
+    found = machine.pixels(image, shown)
     bits = found.pixels.dtype.itemsize * 8
     headers = {
         "ETag": tag,
@@ -191,10 +219,14 @@ def pixels(
         "X-Columns": str(found.columns),
         "X-Bits": str(bits),
         "X-White": str(found.white),
+        "X-Frame": str(shown),
+        "X-Frames": str(image.frames),
         "X-Window": f"{found.white / 2:g},{found.white}",
     }
     if found.spacing is not None:
         headers["X-Spacing"] = f"{found.spacing[0]:.7g},{found.spacing[1]:.7g}"
+    if found.plane is not None:
+        headers["X-Plane"] = found.plane.value
     content = found.pixels.astype("<u2" if bits == 16 else "u1", copy=False).tobytes()
     return Response(content, headers=headers, media_type="application/octet-stream")
 

@@ -9,11 +9,12 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from tetkik.bundle import Bundle, Manifest, available
-from tetkik.records.images.drift import Drift, Inputs, LabelDrift, drift, ran
+from tetkik.records.images.drift import Drift, Ran, card_share, ran
 from tetkik.records.reports.agreement import Count, LabelAgreement, agreement, corrected_drafts, weeks_until
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import House, InHouse
-from tetkik.service.steps.models import bundle_of
+from tetkik.service.steps.models import Against, bundle_of, drift_of, manifest_that_ran
+from tetkik.statistics import InputMoved, LabelMoved, Shift, Stability
 from tetkik.values import Actor, Capability, Permission
 
 router = APIRouter(prefix="/models", tags=["models"])
@@ -106,64 +107,96 @@ class Agreement(BaseModel):
     labels: list[AgreementOfLabel]
 
 
+class Moved(BaseModel):
+    """How far a figure moved; what it is held against by chance allows for every comparison at once.
+
+    Attributes:
+        verdict: stable, watch or shifted.
+        psi: population stability index over deciles, or over yes and no.
+        psi_chance: its 95% limit by chance.
+        ks: largest gap of the cumulative distributions; None of a share.
+        ks_chance: its 95% limit by chance, alone; None of a share.
+        mean_before: then.
+        mean_now: now.
+        bins: share then and now in each bin of the index.
+    """
+
+    verdict: Stability
+    psi: float
+    psi_chance: float
+    ks: float | None
+    ks_chance: float | None
+    mean_before: float
+    mean_now: float
+    bins: list[tuple[float, float]]
+
+
 class DriftOfLabel(BaseModel):
-    """The scores of a label then and now; figures are None with fewer than 50 images on a side.
+    """The scores of a label then and now.
 
     Attributes:
         label: as the model spells it.
-        psi: population stability index.
-        psi_chance: its 95% limit by chance.
-        ks: largest gap of the cumulative distributions.
-        ks_chance: its 95% limit by chance.
+        moved: how far; None with fewer than 50 images on a side.
         positive_before: above the threshold, then.
         positive_now: above the threshold, now.
+        prevalence: share known to have it, then; None where nothing is known.
         positive_card: share above the threshold in the card's evaluation.
     """
 
     label: str
-    psi: float | None
-    psi_chance: float | None
-    ks: float | None
-    ks_chance: float | None
+    moved: Moved | None
     positive_before: Share
     positive_now: Share
+    prevalence: float | None
     positive_card: float | None
 
 
-class InputsOfModel(BaseModel):
-    """What images a model was given.
+class DriftOfInput(BaseModel):
+    """One figure of the images then and now.
 
     Attributes:
-        images: how many.
-        refused: as unsuitable.
-        without_spacing: whose file does not say how large a pixel is.
-        modalities: images by modality; an empty name where the file has none.
-        flaws: images by flaw.
+        route: that the images take, chest or brain_mri; an empty name for none.
+        figure: brightness, contrast, side, or a share: refused, without_spacing, modality:DX, flaw:rotated.
+        moved: how far; None with fewer than 50 images on a side.
+        before: of all then, for a share.
+        now: of all now, for a share.
     """
 
-    images: int
-    refused: int
-    without_spacing: int
-    modalities: dict[str, int]
-    flaws: dict[str, int]
+    route: str
+    figure: str
+    moved: Moved | None
+    before: Share | None
+    now: Share | None
 
 
 class DriftOfModel(BaseModel):
-    """A bundle's last four weeks against its first images here.
+    """A bundle's last four weeks against its card, or against its first images here.
 
     Attributes:
         bundle: its name.
         sha256: of its manifest.
-        before: inputs then.
-        now: inputs now.
+        against: card or first; None where there is nothing to compare with.
+        data: name of the data then.
+        split: the part of it.
+        images_before: how many there were.
+        images_now: how many there are.
+        scores: the worst that is said of a score; None with too few images.
+        inputs: the worst that is said of an input; None with too few images.
         labels: those that moved furthest first.
+        figures: of the inputs, by route.
     """
 
     bundle: str
     sha256: str
-    before: InputsOfModel
-    now: InputsOfModel
+    against: Against | None
+    data: str | None
+    split: str | None
+    images_before: int
+    images_now: int
+    scores: Stability | None
+    inputs: Stability | None
     labels: list[DriftOfLabel]
+    figures: list[DriftOfInput]
 
 
 @router.get("")
@@ -186,12 +219,11 @@ def model_agreement(house: InHouse, actor: Engineer) -> Agreement:
 
 
 @router.get("/drift")
-def model_drift(house: InHouse, actor: Engineer) -> list[DriftOfModel]:
-    """Whether the models that ran here drift."""
-    manifests = {bundle.manifest.name: bundle.manifest for bundle in available()}
+def model_drift(house: InHouse, actor: Engineer, against: Against = Against.CARD) -> list[DriftOfModel]:
+    """Whether the models that ran here drift: against their cards, or against their first runs here."""
     with house.records.read(actor) as tx:
         return [
-            _drift(one.bundle, one.sha256, drift(tx, one, manifests.get(one.bundle)))
+            _drift(one, drift_of(tx, one, against), manifest_that_ran(one))
             for one in ran(tx, Capability.FINDINGS)
         ]
 
@@ -238,35 +270,54 @@ def _agreement(one: LabelAgreement) -> AgreementOfLabel:
     )
 
 
-def _drift(bundle: str, sha256: str, found: Drift) -> DriftOfModel:
+def _drift(one: Ran, found: Drift, manifest: Manifest | None) -> DriftOfModel:
+    before, moved = found.before, found.moved
     return DriftOfModel(
-        bundle=bundle,
-        sha256=sha256,
-        before=_inputs(found.before),
-        now=_inputs(found.now),
-        labels=[_label(one) for one in found.labels],
+        bundle=one.bundle,
+        sha256=one.sha256,
+        against=None if before is None else Against.CARD if found.on_card else Against.FIRST,
+        data=before.data if before else None,
+        split=before.split if before else None,
+        images_before=before.images if before else 0,
+        images_now=found.images,
+        scores=moved.scores if moved else None,
+        inputs=moved.images if moved else None,
+        labels=[_label(label, manifest) for label in moved.labels] if moved else [],
+        figures=[_input(figure) for figure in moved.inputs] if moved else [],
     )
 
 
-def _inputs(inputs: Inputs) -> InputsOfModel:
-    return InputsOfModel(
-        images=inputs.images,
-        refused=inputs.refused.hits,
-        without_spacing=inputs.without_spacing.hits,
-        modalities=dict(inputs.modalities),
-        flaws=dict(inputs.flaws),
-    )
-
-
-def _label(one: LabelDrift) -> DriftOfLabel:
-    moved = one.shift
+def _label(one: LabelMoved, manifest: Manifest | None) -> DriftOfLabel:
     return DriftOfLabel(
         label=one.label,
-        psi=moved.psi if moved else None,
-        psi_chance=moved.psi_chance if moved else None,
-        ks=moved.ks if moved else None,
-        ks_chance=moved.ks_chance if moved else None,
-        positive_before=_share(one.positive_before),
-        positive_now=_share(one.positive_now),
-        positive_card=one.card,
+        moved=_moved(one.shift),
+        positive_before=_share(Count(*one.positive_before)),
+        positive_now=_share(Count(*one.positive_now)),
+        prevalence=one.prevalence,
+        positive_card=card_share(manifest, one.label) if manifest else None,
+    )
+
+
+def _input(one: InputMoved) -> DriftOfInput:
+    return DriftOfInput(
+        route=one.route,
+        figure=one.name,
+        moved=_moved(one.shift),
+        before=_share(Count(*one.before)) if one.before else None,
+        now=_share(Count(*one.now)) if one.now else None,
+    )
+
+
+def _moved(shift: Shift | None) -> Moved | None:
+    if shift is None:
+        return None
+    return Moved(
+        verdict=shift.stability,
+        psi=shift.psi,
+        psi_chance=shift.psi_chance,
+        ks=shift.ks,
+        ks_chance=shift.ks_chance,
+        mean_before=shift.mean_before,
+        mean_now=shift.mean_now,
+        bins=list(shift.bins),
     )

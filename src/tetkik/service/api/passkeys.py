@@ -18,10 +18,11 @@ from tetkik.service.access import passkeys
 from tetkik.service.access.again import Proof, verify_for_account
 from tetkik.service.access.gate import gate_of, take
 from tetkik.service.access.guard import allowed, check_origin, public
-from tetkik.service.access.identify import give_cookie, of_session, peer_of, refuse_programs, resumed
-from tetkik.service.access.opening import fresh_session
+from tetkik.service.access.identify import of_session, peer_of, refuse_programs, resumed
+from tetkik.service.access.opening import begin
 from tetkik.service.access.passkeys import Purpose
 from tetkik.service.access.returning import inside
+from tetkik.service.access.stronger import refuse_second
 from tetkik.service.house import House, InHouse
 from tetkik.values import Actor, Method, Permission
 
@@ -64,7 +65,7 @@ def sign_in_with(request: Request, house: InHouse, answer: Answer) -> Response:
     with house.records.read() as tx:
         actor = sign_in.actor_of(row_of(tx, user_id), Method.PASSKEY, peer)
     done = JSONResponse({"next": inside(answer.next)})
-    give_cookie(done, house, fresh_session(request, house, actor))
+    begin(request, house, actor, done)
     return done
 
 
@@ -111,14 +112,16 @@ def ask_again(request: Request, actor: Owner) -> dict[str, Any]:
 
 
 @router.post("/account/passkeys/new")
-def ask_to_add(request: Request, actor: Owner, proof: Proof) -> dict[str, Any]:
+def ask_to_add(request: Request, house: InHouse, actor: Owner, proof: Proof) -> dict[str, Any]:
     """What the browser is asked to make a passkey, once the person has proved themselves."""
+    refuse_second(house, actor)
     verify_for_account(request, actor, proof)
     return passkeys.ask_to_add(request, actor)
 
 
 @router.post("/account/passkeys", status_code=201)
-def add(request: Request, actor: Owner, addition: Addition) -> dict[str, str]:
+def add(request: Request, house: InHouse, actor: Owner, addition: Addition) -> dict[str, str]:
     """Keep the passkey that the browser made."""
     refuse_programs(actor)
+    refuse_second(house, actor)
     return {"id": passkeys.added(request, actor, addition.name, addition.credential)}

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from tetkik.language import Language
-from tetkik.records.reports.comparison import Change, ComparedSection
+from tetkik.records.reports.comparison import Change, compared, compared_measurements
 from tetkik.records.reports.reports import ListedReport
 from tetkik.records.reports.signing import LONGEST_REASON, Signed
 from tetkik.records.reports.versions import SignedVersion, VersionInfo
 from tetkik.service.access.again import Proof
-from tetkik.values import Method, ReportState, Section
+from tetkik.service.api.measurement_shapes import MeasurementShape
+from tetkik.values import Judgement, Method, ReportState, Section, label_name
 
 
 class ReportListed(BaseModel):
@@ -108,6 +109,14 @@ class SectionText(BaseModel):
     sentences: list[str]
 
 
+class JudgedShape(BaseModel):
+    """What the radiologist said of one label."""
+
+    label: str
+    name: str
+    judgement: Judgement
+
+
 class VersionShape(VersionListed):
     """A signed version as it reads.
 
@@ -125,6 +134,8 @@ class VersionShape(VersionListed):
         model: the bundle that found the findings; None without one.
         has_image: whether there is a picture of the image.
         has_heatmap: whether there is a heatmap.
+        judgements: what the radiologist said of the findings; nothing for those that nobody judged.
+        measurements: that stand in it.
     """
 
     report_id: str
@@ -140,10 +151,12 @@ class VersionShape(VersionListed):
     model: str | None
     has_image: bool
     has_heatmap: bool
+    judgements: list[JudgedShape]
+    measurements: list[MeasurementShape]
 
     @classmethod
-    def whole(cls, found: SignedVersion) -> VersionShape:
-        """The same for a program."""
+    def whole(cls, found: SignedVersion, language: Language) -> VersionShape:
+        """The same for a program, its names in the reader's language."""
         document = found.document
         sections = [(section, document.draft.section(section)) for section in Section]
         return cls(
@@ -165,6 +178,11 @@ class VersionShape(VersionListed):
             model=document.result.model if document.result is not None else None,
             has_image="image" in found.pictures,
             has_heatmap="heatmap" in found.pictures,
+            judgements=[
+                JudgedShape(label=item.label, name=label_name(item.label, language), judgement=item.judgement)
+                for item in document.judgements
+            ],
+            measurements=[MeasurementShape.of(item, language) for item in document.measurements],
         )
 
 
@@ -183,6 +201,13 @@ class ComparedShape(BaseModel):
     stretches: list[StretchShape]
 
 
+class ComparedMeasurementShape(BaseModel):
+    """A measurement that stayed, went or came; one that was moved or named anew did both."""
+
+    change: Change
+    measurement: MeasurementShape
+
+
 class Comparison(BaseModel):
     """Two versions of a report.
 
@@ -191,18 +216,19 @@ class Comparison(BaseModel):
         after: the number of the later one.
         reason: why the later one was made; None for the first.
         sections: those that either has.
+        measurements: those that either has.
     """
 
     before: int
     after: int
     reason: str | None
     sections: list[ComparedShape]
+    measurements: list[ComparedMeasurementShape]
 
     @classmethod
-    def of(
-        cls, before: SignedVersion, after: SignedVersion, sections: tuple[ComparedSection, ...]
-    ) -> Comparison:
-        """The same for a program."""
+    def of(cls, before: SignedVersion, after: SignedVersion, language: Language) -> Comparison:
+        """The same for a program, its names in the reader's language."""
+        old, new = before.document, after.document
         return cls(
             before=before.info.number,
             after=after.info.number,
@@ -213,7 +239,13 @@ class Comparison(BaseModel):
                     changed=item.changed,
                     stretches=[StretchShape(change=one.change, text=one.text) for one in item.stretches],
                 )
-                for item in sections
+                for item in compared(old.draft, new.draft)
+            ],
+            measurements=[
+                ComparedMeasurementShape(
+                    change=item.change, measurement=MeasurementShape.of(item.measurement, language)
+                )
+                for item in compared_measurements(old.measurements, new.measurements)
             ],
         )
 

@@ -11,7 +11,6 @@ from fastapi.responses import Response
 from tetkik.errors import Forbidden, InputError
 from tetkik.records.database import Transaction
 from tetkik.records.reports import reports, signing, versions
-from tetkik.records.reports.comparison import compared
 from tetkik.records.reports.reports import ListedReport, Wanted
 from tetkik.records.trail.chain import Action
 from tetkik.service.access.again import verify_again
@@ -105,10 +104,10 @@ def verify(house: InHouse, actor: Reader, sent: CodeSent) -> Verified:
 
 
 @router.get("/{report_id}")
-def read(house: InHouse, actor: Reader, report_id: ReportId) -> VersionShape:
+def read(request: Request, house: InHouse, actor: Reader, report_id: ReportId) -> VersionShape:
     """The last signed version."""
     with house.records.write(actor) as tx:
-        return VersionShape.whole(versions.open_version(tx, report_id))
+        return VersionShape.whole(versions.open_version(tx, report_id), language_of(request))
 
 
 @router.get("/{report_id}/versions")
@@ -119,25 +118,28 @@ def all_versions(house: InHouse, actor: Reader, report_id: ReportId) -> Page[Ver
 
 
 @router.get("/{report_id}/versions/{number}")
-def read_version(house: InHouse, actor: Reader, report_id: ReportId, number: Number) -> VersionShape:
+def read_version(
+    request: Request, house: InHouse, actor: Reader, report_id: ReportId, number: Number
+) -> VersionShape:
     """One signed version, for ever as it was signed."""
     with house.records.write(actor) as tx:
-        return VersionShape.whole(versions.open_version(tx, report_id, number))
+        return VersionShape.whole(versions.open_version(tx, report_id, number), language_of(request))
 
 
 @router.get("/{report_id}/compare")
 def compare(
+    request: Request,
     house: InHouse,
     actor: Reader,
     report_id: ReportId,
     before: Annotated[int, Query(alias="from", ge=1, lt=2**31, description="Number of a version.")],
     after: Annotated[int, Query(alias="to", ge=1, lt=2**31, description="Number of another one.")],
 ) -> Comparison:
-    """Word by word what changed from one version to another."""
+    """Word by word, and measurement by measurement, what changed from one version to another."""
     with house.records.write(actor) as tx:
         old = versions.open_version(tx, report_id, before)
         new = versions.open_version(tx, report_id, after)
-    return Comparison.of(old, new, compared(old.document.draft, new.document.draft))
+    return Comparison.of(old, new, language_of(request))
 
 
 @router.post("/{report_id}/sign", status_code=201, response_model=SignedShape)

@@ -42,9 +42,11 @@ class RunSent(BaseModel):
 
     Attributes:
         model: id of an installed model of findings; None takes that of the settings.
+        frame: of several, counted from 1; None takes the middle one.
     """
 
     model: str | None = Field(default=None, max_length=120)
+    frame: int | None = Field(default=None, ge=1, le=2**31 - 1)
 
 
 @router.post("/images/{image_id}/runs", status_code=202, response_model=WorkShape)
@@ -64,7 +66,7 @@ def run_again(
     def work(tx: Transaction) -> WorkShape:
         image = images.see(tx, image_id)
         case = see_case(tx, image.case_id)
-        jobs.add(tx, JobKind.READ_IMAGE, image, Priority(case.priority), sent.model)
+        jobs.add(tx, JobKind.READ_IMAGE, image, Priority(case.priority), sent.model, sent.frame)
         waits = jobs.of_image(tx, image.id)
         assert waits is not None
         return WorkShape.of(waits, language_of(request))

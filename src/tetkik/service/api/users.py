@@ -11,20 +11,20 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from tetkik.records.database import Transaction
-from tetkik.records.people import invites, users
+from tetkik.records.people import after_restore, invites, users
 from tetkik.records.people.users import Member, Profile
 from tetkik.service.access.guard import allowed
 from tetkik.service.access.passkeys import origin_of
 from tetkik.service.house import House, InHouse
 from tetkik.service.http.once import OnlyOnce
 from tetkik.service.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
-from tetkik.values import DEPARTMENTS, Actor, Permission, Role
+from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, Actor, Permission, Role
 
 router = APIRouter(prefix="/users", tags=["users"])
 
 Administrator = Annotated[Actor, allowed(Permission.USERS)]
 UserId = Annotated[str, Path(max_length=64)]
-Department = Annotated[str, Field(json_schema_extra={"enum": list(DEPARTMENTS)})]
+Department = Annotated[str, Field(json_schema_extra={"enum": [EVERY_DEPARTMENT, *DEPARTMENTS]})]
 
 
 class UserProfile(BaseModel):
@@ -35,7 +35,7 @@ class UserProfile(BaseModel):
         title: before it.
         registration: number of the diploma.
         roles: at least one.
-        departments: of a clinician; empty is every one.
+        departments: of a clinician; `*` is every one, and without any they open none.
     """
 
     name: str = Field(min_length=1, max_length=120, pattern=r"\S")
@@ -65,6 +65,7 @@ class UserView(UserProfile):
         paused: whether signing in pauses after failures.
         created_at: when the account was made.
         last_login_at: None before the first.
+        keys_held: whether passkeys or tokens came back with a backup and wait for their confirmation.
     """
 
     id: str
@@ -73,6 +74,7 @@ class UserView(UserProfile):
     paused: bool
     created_at: datetime
     last_login_at: datetime | None
+    keys_held: bool
 
 
 class InvitedUser(UserView):
@@ -85,14 +87,30 @@ class InvitedUser(UserView):
     link: str
 
 
+class Reset(BaseModel):
+    """How an account is reset.
+
+    Attributes:
+        keep_keys: whether passkeys and tokens stay; else they end with the password and every session.
+    """
+
+    keep_keys: bool = False
+
+
 class Link(BaseModel):
-    """A one-time link.
+    """A one-time link, and what ended.
 
     Attributes:
         link: works once, for 24 hours.
+        sessions_ended: browsers that were signed out.
+        passkeys_removed: how many.
+        tokens_revoked: how many.
     """
 
     link: str
+    sessions_ended: int
+    passkeys_removed: int
+    tokens_revoked: int
 
 
 @router.get("")
@@ -156,19 +174,35 @@ def unlock_user(house: InHouse, actor: Administrator, user_id: UserId) -> UserVi
 
 @router.post("/{user_id}/reset", status_code=201, response_model=Link)
 def reset_user(
-    request: Request, house: InHouse, actor: Administrator, once: OnlyOnce, user_id: UserId
+    request: Request,
+    house: InHouse,
+    actor: Administrator,
+    once: OnlyOnce,
+    user_id: UserId,
+    how: Reset | None = None,
 ) -> Response:
-    """Take the password away; the answer holds the link to choose another."""
-    origin = origin_of(request)
+    """Take the password away and end every session; the answer holds the link to choose another."""
+    origin, keep = origin_of(request), how is not None and how.keep_keys
 
     def reset(tx: Transaction) -> Link:
-        users.reset(tx, user_id)
-        return Link(link=f"{origin}/setup/{invites.invite(tx, user_id)}")
+        ended = users.reset(tx, user_id, keys=not keep)
+        return Link(
+            link=f"{origin}/setup/{invites.invite(tx, user_id)}",
+            sessions_ended=ended.sessions,
+            passkeys_removed=ended.passkeys,
+            tokens_revoked=ended.tokens,
+        )
 
     return once.run(house.records, actor, reset)
 
 
-def _changed(house: House, actor: Actor, user_id: str, work: Callable[[Transaction], None]) -> UserView:
+@router.post("/{user_id}/confirm-keys")
+def confirm_keys(house: InHouse, actor: Administrator, user_id: UserId) -> UserView:
+    """Let passkeys and tokens open again that came back with a backup."""
+    return _changed(house, actor, user_id, lambda tx: after_restore.confirm(tx, user_id))
+
+
+def _changed(house: House, actor: Actor, user_id: str, work: Callable[[Transaction], object]) -> UserView:
     with house.records.write(actor) as tx:
         work(tx)
         return _view(users.get(tx, user_id))
@@ -194,4 +228,5 @@ def _view(member: Member) -> UserView:
         paused=member.locked_until is not None,
         created_at=member.created_at,
         last_login_at=member.last_login_at,
+        keys_held=member.keys_held,
     )

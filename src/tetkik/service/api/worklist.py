@@ -71,6 +71,8 @@ class WorklistCase(BaseModel):
         case_id: of the case.
         number: what people call it.
         name: of the patient.
+        registered_as: the name under which the case was opened, where a record with another name stands for
+            it.
         patient_number: of the hospital.
         birth_date: `YYYYMMDD`.
         sex: of the patient.
@@ -92,6 +94,7 @@ class WorklistCase(BaseModel):
     case_id: str
     number: str
     name: str
+    registered_as: str
     patient_number: str
     birth_date: str
     sex: Sex | None
@@ -116,6 +119,7 @@ class WorklistCase(BaseModel):
             case_id=item.case_id,
             number=item.number,
             name=item.name,
+            registered_as=item.registered_as,
             patient_number=item.patient_number,
             birth_date=item.born,
             sex=item.sex,

@@ -89,7 +89,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(TetkikError, _expected)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unexpected)
+    app.add_exception_handler(Exception, unexpected)
 
 
 def _expected(request: Request, error: Exception) -> Response:
@@ -120,7 +120,8 @@ def _http(request: Request, error: Exception) -> Response:
     return answer(request, error.status_code, sentence, "Http", headers=headers)
 
 
-def _unexpected(request: Request, error: Exception) -> Response:
+def unexpected(request: Request, error: Exception) -> Response:
+    """The answer to a fault of the program itself."""
     # The kind alone: the text of an unexpected error may hold anything.
     route = request.scope.get("route")
     _log.error("unexpected", kind=type(error).__name__, route=getattr(route, "path", None))

@@ -1,22 +1,32 @@
-"""A file as a request brings it: the body itself, or the one file of a form. It is held in memory alone."""
+"""A file as a request brings it: the body itself, or the one file of a form. It is held in memory alone.
+
+An archive does not fit there, and goes through `spool` to the disk, sealed.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, cast
 from urllib.parse import unquote
 
 from fastapi import Request
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from tetkik.errors import InputError, TooManyRequests
+from tetkik.service.http.spool import Spool
 
 _AT_ONCE = 2 * 2**30
 """Bytes of files that may be on their way in at once."""
+_SPOOLED_AT_ONCE = 8 * 2**30
+"""Bytes of archives that may lie on the disk at once."""
+_PIECE = 1 << 20
 _NAME = "X-File-Name"
 _LONGEST = 200
 
@@ -86,6 +96,12 @@ class Load:
 
 
 _scale = Scale()
+_spooled = Scale(_SPOOLED_AT_ONCE)
+
+
+def weighed() -> AbstractContextManager[Load]:
+    """A load for a file that comes out of an archive: it lies in memory like one that a request brings."""
+    return _scale.weighed()
 
 
 @asynccontextmanager
@@ -111,6 +127,33 @@ async def _body(request: Request, load: Load) -> bytes:
     return bytes(pieces)
 
 
+@asynccontextmanager
+async def spooled(request: Request, folder: Path) -> AsyncIterator[tuple[IO[bytes], str]]:
+    """The body of a request on the disk, sealed, with the name that the sender gave it.
+
+    Args:
+        request: whose body is the file; a form is not looked into.
+        folder: for the file.
+
+    Raises:
+        InputError: a form.
+        TooManyRequests: too much is on its way in.
+    """
+    if request.headers.get("content-type", "").startswith("multipart/"):
+        raise InputError("A zip is sent by itself, as the body of the request; leave the form out.")
+    with _spooled.weighed() as load, Spool(folder) as spool:
+        waiting = bytearray()
+        async for piece in request.stream():
+            load.add(len(piece))
+            waiting += piece
+            if len(waiting) >= _PIECE:
+                await run_in_threadpool(spool.write, bytes(waiting))
+                waiting.clear()
+        await run_in_threadpool(spool.write, bytes(waiting))
+        await run_in_threadpool(spool.seal)
+        yield cast(IO[bytes], spool), _name(request)
+
+
 async def _of_form(request: Request, load: Load) -> Received:
     async def weighed() -> AsyncIterator[bytes]:
         async for piece in request.stream():
@@ -126,7 +169,7 @@ async def _of_form(request: Request, load: Load) -> Received:
     try:
         for value in form.values():
             if isinstance(value, UploadFile):
-                return Received(await value.read(), _tidied(value.filename or ""))
+                return Received(await value.read(), tidied(value.filename or ""))
     finally:
         await form.close()
     raise HTTPException(422)
@@ -134,10 +177,10 @@ async def _of_form(request: Request, load: Load) -> Received:
 
 def _name(request: Request) -> str:
     """The name that a program or a page gives its file, percent-encoded UTF-8."""
-    return _tidied(unquote(request.headers.get(_NAME, ""), errors="replace"))
+    return tidied(unquote(request.headers.get(_NAME, ""), errors="replace"))
 
 
-def _tidied(name: str) -> str:
+def tidied(name: str) -> str:
     """The last part of a path, without characters that hide or turn the direction of writing."""
     last = name.replace("\\", "/").rpartition("/")[2]
     return "".join(char for char in last if char.isprintable())[:_LONGEST]

@@ -9,16 +9,19 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from tetkik.errors import TetkikError
-from tetkik.records.people import passkeys, passwords, sessions, tokens, users
+from tetkik.records.people import notices, passkeys, passwords, sessions, tokens, users
 from tetkik.records.people.tokens import Token
-from tetkik.service.access.again import Proof, verify_for_account
+from tetkik.service.access import oidc
+from tetkik.service.access.again import FRESH, Proof, verify_for_account
 from tetkik.service.access.browsers import browser_of
 from tetkik.service.access.guard import allowed
-from tetkik.service.access.identify import take_cookie
-from tetkik.service.access.returning import inside
+from tetkik.service.access.identify import give_cookie, take_cookie
+from tetkik.service.access.returning import inside, with_return
+from tetkik.service.access.stronger import is_weak
 from tetkik.service.house import House, InHouse
 from tetkik.service.http.problems import status_of
 from tetkik.service.pages.sign_in import Return, Text, refuse_unequal
+from tetkik.service.pages.strength import shown_strength
 from tetkik.service.showing.rendering import language_of, render
 from tetkik.values import Actor, Permission
 
@@ -49,6 +52,7 @@ def _account(
             "passkeys": passkeys.of_user(tx, actor.user_id),
             "sessions": sessions.of_actor(tx, idle),
             "tokens": tokens.of_actor(tx),
+            "notices": notices.of_actor(tx),
         }
     return render(
         request,
@@ -60,6 +64,34 @@ def _account(
         secret=made[0] if made else None,
         new=made[1] if made else None,
         **values,
+    )
+
+
+@router.post("/account/notices")
+def acknowledge(house: InHouse, actor: Owner, upto: Text = "") -> Response:
+    """Say that one has seen what changed in one's account."""
+    with house.records.write(actor) as tx:
+        notices.acknowledge(tx, upto)
+    return RedirectResponse("/account", 303)
+
+
+@router.get("/account/passkey")
+def enrol_page(request: Request, house: InHouse, actor: Owner, next: str = "/") -> Response:  # noqa: A002
+    """The page of somebody whose role needs more than a password: add a passkey, then sign in with it."""
+    if not is_weak(house.settings, actor):
+        return RedirectResponse(inside(next), 303)
+    with house.records.read(actor) as tx:
+        assert actor.user_id is not None
+        known, fresh = passkeys.of_user(tx, actor.user_id), sessions.is_fresh(tx, FRESH)
+    return render(
+        request,
+        "access/enrol.html.jinja",
+        passkeys=known,
+        held=bool(known) and all(one.held for one in known),
+        fresh=fresh,
+        back=inside(next),
+        here=with_return("/account/passkey", next),
+        single_sign_on=oidc.button_of(house.settings),
     )
 
 
@@ -77,18 +109,31 @@ def change_password(
     password: Text = "",
     repeated: Text = "",
     current: Text = "",
+    keys: Annotated[bool, Form()] = False,
     back: Return = "/account",
 ) -> Response:
-    """Change one's password; every other session ends."""
+    """Change one's password; every other session ends, and with `keys` passkeys and tokens, too."""
     assert actor.user_id is not None
     try:
         verify_for_account(request, actor, Proof(password=current or None))
         refuse_unequal(password, repeated)
         with house.records.write(actor) as tx:
-            users.set_password(tx, actor.user_id, password, house.settings.hospital_name)
+            users.set_password(tx, actor.user_id, password, house.settings.hospital_name, keys=keys)
+            cookie = sessions.renew(tx)
     except TetkikError as error:
         return _password(request, house, actor, back, error)
-    return RedirectResponse(inside(back), 303)
+    answer = RedirectResponse(inside(back), 303)
+    give_cookie(answer, house, cookie)
+    return answer
+
+
+@router.post("/account/password/strength")
+def password_strength(request: Request, house: InHouse, actor: Owner, password: Text = "") -> Response:
+    """How good a new password is, while it is typed."""
+    with house.records.read(actor) as tx:
+        assert actor.user_id is not None
+        member = users.get(tx, actor.user_id)
+    return shown_strength(request, house, password, (member.login, member.profile.name))
 
 
 def _password(
@@ -96,7 +141,7 @@ def _password(
 ) -> Response:
     with house.records.read(actor) as tx:
         assert actor.user_id is not None
-        member = users.get(tx, actor.user_id)
+        member, held_tokens = users.get(tx, actor.user_id), tokens.of_actor(tx)
     return render(
         request,
         "access/password.html.jinja",
@@ -104,6 +149,7 @@ def _password(
         member=member,
         back=inside(back),
         shortest=passwords.SHORTEST,
+        keys=bool(member.passkeys or held_tokens),
         error=error.in_language(language_of(request)) if error else None,
     )
 

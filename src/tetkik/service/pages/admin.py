@@ -19,12 +19,14 @@ from tetkik import __version__
 from tetkik.bundle import available
 from tetkik.records import overview
 from tetkik.records.migrate import version_of
+from tetkik.records.people import after_restore
 from tetkik.records.reports.agreement import queue
 from tetkik.service.access.guard import allowed
+from tetkik.service.access.stronger import strong_roles
 from tetkik.service.house import House, InHouse
 from tetkik.service.showing.rendering import render
 from tetkik.settings import Settings
-from tetkik.values import Actor, Permission
+from tetkik.values import Actor, Permission, Role
 
 router = APIRouter(prefix="/admin")
 
@@ -78,12 +80,15 @@ def system(
     """The overview."""
     with house.records.read(actor) as tx:
         people, kept, trail = overview.people(tx), overview.kept(tx), overview.trail(tx)
+        held = after_restore.held(tx)
         backup, waiting = overview.last_backup(tx), queue(tx)
         schema, backup_due = version_of(tx.session.connection()), tx.now - BACKUP_DUE
     return render(
         request,
         "admin/system.html.jinja",
         people=people,
+        passkeys_advised=Role.ADMINISTRATOR not in strong_roles(house.settings),
+        held=held,
         kept=kept,
         trail=trail,
         backup=backup,

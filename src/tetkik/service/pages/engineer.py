@@ -5,24 +5,94 @@ Nothing here tells whose image or report it was: figures, labels and bundles alo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Annotated
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from tetkik.bundle import Manifest, available
-from tetkik.records.images.drift import REFERENCE, Ran, drift, ran
+from tetkik.bundle import available
+from tetkik.language import Language
+from tetkik.records.images.drift import REFERENCE, Ran, card_share, ran
 from tetkik.records.reports.agreement import Count, agreement, corrected_drafts, queue, weeks_until
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import House, InHouse
-from tetkik.service.showing.charts import line
+from tetkik.service.showing.charts import Bar, bars, line
 from tetkik.service.showing.markdown import rendered
 from tetkik.service.showing.rendering import language_of, render
-from tetkik.service.steps.models import bundle_of
+from tetkik.service.steps.models import Against, bundle_of, drift_of, manifest_that_ran, reference_of
+from tetkik.statistics import FEWEST, InputMoved, Movement, Shift, Stability
+from tetkik.statistics.observations import REFUSED
 from tetkik.values import Actor, Capability, Permission, label_name
 
 router = APIRouter(prefix="/engineer")
 Engineer = Annotated[Actor, allowed(Permission.MODELS_READ)]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """A row of scores.
+
+    Attributes:
+        name: of the label, in the language of the page.
+        shift: how far they moved; None with too few.
+        bars: the chart of them.
+        before: above the threshold, then.
+        now: above the threshold, now.
+        prevalence: share known to have it, then.
+        card: share above the threshold in the card's evaluation.
+    """
+
+    name: str
+    shift: Shift | None
+    bars: tuple[Bar, ...]
+    before: Count
+    now: Count
+    prevalence: float | None
+    card: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class InputRow:
+    """A row of inputs.
+
+    Attributes:
+        name: of the figure.
+        shift: how far it moved; None with too few.
+        bars: the chart of it; empty for a share.
+        before: hits then, for a share.
+        now: hits now, for a share.
+    """
+
+    name: str
+    shift: Shift | None
+    bars: tuple[Bar, ...]
+    before: Count | None
+    now: Count | None
+
+    @property
+    def minor(self) -> bool:
+        """Whether it need not be looked at: a share, other than that of the refused, which did not move."""
+        moved = self.shift is not None and self.shift.stability is not Stability.STABLE
+        return self.before is not None and self.name != REFUSED and not moved
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRows:
+    """The inputs of one route.
+
+    Attributes:
+        route: which; empty for images that took none.
+        images: how many now.
+        rows: that are looked at first; empty with too few images.
+        minor: the others.
+    """
+
+    route: str
+    images: int
+    rows: list[InputRow]
+    minor: list[InputRow]
 
 
 @router.get("")
@@ -64,21 +134,29 @@ def agreement_page(request: Request, house: InHouse, actor: Engineer) -> HTMLRes
 
 
 @router.get("/drift")
-def drift_page(request: Request, house: InHouse, actor: Engineer, bundle: str | None = None) -> HTMLResponse:
-    """Whether a model's scores and inputs are still those that it began with."""
+def drift_page(
+    request: Request,
+    house: InHouse,
+    actor: Engineer,
+    bundle: str | None = None,
+    against: Against = Against.CARD,
+) -> HTMLResponse:
+    """Whether a model's scores and inputs are still those of its card, or those that it began with here."""
     with house.records.read(actor) as tx:
         answered = ran(tx, Capability.FINDINGS)
-        chosen = _chosen(answered, bundle)
-        found = drift(tx, chosen, _manifest_of(chosen)) if chosen else None
-    language = language_of(request)
+        chosen = next((one for one in answered if one.sha256 == bundle), answered[0] if answered else None)
+        found = drift_of(tx, chosen, against) if chosen else None
     return render(
         request,
         "engineer/drift.html.jinja",
         answered=answered,
         chosen=chosen,
+        carried=reference_of(chosen) is not None if chosen else False,
         drift=found,
-        names={one.label: label_name(one.label, language) for one in found.labels} if found else {},
+        labels=_label_rows(found.moved, chosen, language_of(request)) if found and chosen else (),
+        routes=_routes(found.moved) if found else (),
         reference=REFERENCE,
+        fewest=FEWEST,
     )
 
 
@@ -101,9 +179,43 @@ def _in_use(house: House) -> tuple[str | None, ...]:
     return (chosen.triage_model, chosen.findings_model, chosen.caption_model)
 
 
-def _chosen(answered: tuple[Ran, ...], wanted: str | None) -> Ran | None:
-    return next((one for one in answered if one.sha256 == wanted), answered[0] if answered else None)
+def _label_rows(moved: Movement | None, ran: Ran, language: Language) -> list[LabelRow]:
+    manifest = manifest_that_ran(ran)
+    return [
+        LabelRow(
+            label_name(one.label, language),
+            one.shift,
+            bars(one.shift.bins) if one.shift else (),
+            Count(*one.positive_before),
+            Count(*one.positive_now),
+            one.prevalence,
+            card_share(manifest, one.label) if manifest else None,
+        )
+        for one in (moved.labels if moved else ())
+    ]
 
 
-def _manifest_of(chosen: Ran) -> Manifest | None:
-    return next((one.manifest for one in available() if one.manifest.name == chosen.bundle), None)
+def _routes(moved: Movement | None) -> list[RouteRows]:
+    found = []
+    for route, group in groupby(moved.inputs if moved else (), key=lambda one: one.route):
+        moves = list(group)
+        rows = [_input_row(one) for one in moves]
+        found.append(
+            RouteRows(
+                route,
+                max(one.now[1] for one in moves if one.now),
+                [row for row in rows if row.shift and not row.minor],
+                [row for row in rows if row.shift and row.minor],
+            )
+        )
+    return sorted(found, key=lambda one: -one.images)
+
+
+def _input_row(one: InputMoved) -> InputRow:
+    return InputRow(
+        one.name,
+        one.shift,
+        bars(one.shift.bins) if one.shift and one.before is None else (),
+        Count(*one.before) if one.before else None,
+        Count(*one.now) if one.now else None,
+    )

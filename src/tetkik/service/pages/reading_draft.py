@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse, Response
@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from tetkik.language import Language
 from tetkik.records.database import Transaction
 from tetkik.records.images import pictures
-from tetkik.records.reports import drafts, redrafting, templates
+from tetkik.records.reports import drafts, templates
 from tetkik.records.reports.editing import LONGEST, MOST, Choice
 from tetkik.records.reports.templates import HouseTemplate
 from tetkik.records.reports.working import EditConflict, WorkingDraft
@@ -102,11 +102,10 @@ class Judge(BaseModel):
 
 
 class Again(BaseModel):
-    """A fresh draft, in one language, by the composer or the house's language model."""
+    """A fresh draft of the composer in one language; a language model's comes as a stream of the API."""
 
     revision: Revision
     language: Language
-    writer: Literal["composer", "language_model"] = "composer"
 
 
 class Take(BaseModel):
@@ -117,7 +116,7 @@ class Take(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class _Panels:
+class Panels:
     """What the panels are made of, once the transaction is through."""
 
     working: WorkingDraft
@@ -125,11 +124,13 @@ class _Panels:
     texts: tuple[HouseTemplate, ...]
 
 
-def _seen(tx: Transaction, working: WorkingDraft) -> _Panels:
-    return _Panels(working, pictures.labels(tx, working.image_id), templates.all_templates(tx))
+def panels_of(tx: Transaction, working: WorkingDraft) -> Panels:
+    """What the panels of a draft are made of."""
+    return Panels(working, pictures.labels(tx, working.image_id), templates.all_templates(tx))
 
 
-def _shown(request: Request, panels: _Panels) -> HTMLResponse:
+def shown_panels(request: Request, panels: Panels) -> HTMLResponse:
+    """Findings and draft, drawn anew."""
     return render(
         request,
         "reading/panels.html.jinja",
@@ -145,8 +146,8 @@ def panels(
 ) -> HTMLResponse:
     """The panels as they are now."""
     with house.records.write(actor) as tx:
-        seen = _seen(tx, drafts.open_draft(tx, report_id))
-    return _shown(request, seen)
+        seen = panels_of(tx, drafts.open_draft(tx, report_id))
+    return shown_panels(request, seen)
 
 
 @router.put("/{case_id}/{report_id}")
@@ -159,8 +160,8 @@ def save(
         Choice(item.sentence, item.fault, item.start, item.end, item.decision) for item in body.decisions
     ]
     with house.records.write(actor) as tx:
-        seen = _seen(tx, drafts.save(tx, report_id, body.revision, sentences, choices))
-    return _shown(request, seen)
+        seen = panels_of(tx, drafts.save(tx, report_id, body.revision, sentences, choices))
+    return shown_panels(request, seen)
 
 
 @router.post("/{case_id}/{report_id}/findings")
@@ -169,8 +170,8 @@ def judge(
 ) -> HTMLResponse:
     """Accept, reject or add a finding; the marks of the draft follow."""
     with house.records.write(actor) as tx:
-        seen = _seen(tx, drafts.judge(tx, report_id, body.revision, body.label, body.judgement))
-    return _shown(request, seen)
+        seen = panels_of(tx, drafts.judge(tx, report_id, body.revision, body.label, body.judgement))
+    return shown_panels(request, seen)
 
 
 @router.post("/{case_id}/{report_id}/rewrite")
@@ -178,11 +179,11 @@ def write_again(
     request: Request, house: InHouse, actor: Edits, case_id: CaseId, report_id: ReportId, body: Again
 ) -> HTMLResponse:
     """A fresh draft from the findings as they were judged, in the language asked for."""
-    wanted = RedraftSent(language=body.language, writer=body.writer)
-    draft = fresh_draft(house, actor, report_id, body.revision, wanted)
+    wanted = RedraftSent(language=body.language)
+    fresh = fresh_draft(house, actor, report_id, body.revision, wanted)
     with house.records.write(actor) as tx:
-        seen = _seen(tx, redrafting.rewrite(tx, report_id, body.revision, draft))
-    return _shown(request, seen)
+        seen = panels_of(tx, fresh.keep(tx))
+    return shown_panels(request, seen)
 
 
 @router.post("/{case_id}/{report_id}/template")
@@ -191,5 +192,5 @@ def take_template(
 ) -> HTMLResponse:
     """Put the standing sentences of the house around those of the draft."""
     with house.records.write(actor) as tx:
-        seen = _seen(tx, templates.take(tx, report_id, body.revision, body.template_id))
-    return _shown(request, seen)
+        seen = panels_of(tx, templates.take(tx, report_id, body.revision, body.template_id))
+    return shown_panels(request, seen)

@@ -118,7 +118,7 @@ def find_patients(
 ) -> HTMLResponse:
     """Patients by name or number, to be chosen."""
     words = words.strip()
-    if len(words) < patients.SHORTEST_WORDS and not any(char.isdigit() for char in words):
+    if not patients.worth_searching(words):
         return render(request, "reception/patients.html.jinja", matches=(), words="", most=0)
     with house.records.write(actor) as tx:
         matches = patients.search(tx, words)

@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from tetkik.documents.words import heatmap_words, patient_name
+from tetkik.documents.words import heatmap_words, judged_words, patient_name
 from tetkik.errors import Forbidden, TetkikError
 from tetkik.records.reports import reports, signing, versions
-from tetkik.records.reports.comparison import compared
+from tetkik.records.reports.comparison import compared, compared_measurements
 from tetkik.records.reports.reports import Wanted
 from tetkik.records.trail.chain import Action
 from tetkik.service.access.guard import allowed
@@ -22,6 +22,7 @@ from tetkik.service.http.paging import Cursor
 from tetkik.service.http.problems import status_of
 from tetkik.service.showing.rendering import language_of, render
 from tetkik.service.steps import documents
+from tetkik.service.steps.measurements import measurement_lines
 from tetkik.values import Actor, Permission, ReportState, Section
 
 router = APIRouter(prefix="/reports")
@@ -115,6 +116,7 @@ def compare(
     after: Annotated[int | None, Query(alias="to")] = None,
 ) -> Response:
     """Two versions word by word; without numbers, the last one and the one before."""
+    language = language_of(request)
     with house.records.write(actor) as tx:
         known = versions.versions_of(tx, report_id)
         new = versions.open_version(tx, report_id, after)
@@ -126,6 +128,11 @@ def compare(
         old=old,
         new=new,
         sections=compared(old.document.draft, new.document.draft),
+        measured=[
+            (item.change, line)
+            for item in compared_measurements(old.document.measurements, new.document.measurements)
+            for line in measurement_lines([item.measurement], language, new.document.draft.language)
+        ],
     )
 
 
@@ -183,6 +190,8 @@ def _reading(
         sections=[(section, draft.section(section)) for section in order if draft.section(section)],
         references=tuple(dict.fromkeys(passage.source for passage in draft.passages)),
         heat_words=heatmap_words(found.document),
+        measured=measurement_lines(found.document.measurements, draft.language, draft.language),
+        judged=judged_words(found.document),
         known=known,
         under_way=under_way,
         error=error.in_language(language_of(request)) if error else None,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from tetkik.errors import Forbidden, InputError, NotSignedIn, TetkikError
+from tetkik.errors import Forbidden, InputError, NotFound, NotSignedIn, TetkikError
 from tetkik.records.people import invites, passwords, sessions, sign_in
 from tetkik.records.people.sessions import Resumed
 from tetkik.records.people.users import row_of
@@ -20,6 +20,7 @@ from tetkik.service.access.opening import signed_in
 from tetkik.service.access.returning import inside, with_return
 from tetkik.service.house import House, InHouse
 from tetkik.service.http.problems import status_of
+from tetkik.service.pages.strength import shown_strength
 from tetkik.service.showing.rendering import language_of, render
 from tetkik.values import Actor, Method, Permission
 
@@ -186,6 +187,26 @@ def setup(
     return signed_in(request, house, actor, "/")
 
 
+@router.post("/setup/{token}/strength", dependencies=[public()])
+def setup_strength(
+    request: Request,
+    house: InHouse,
+    token: str,
+    password: Text = "",
+    login: Text = "",
+    name: Text = "",
+) -> Response:
+    """How good the password is that a one-time link is about to set, while it is typed."""
+    own = (login, name)
+    try:
+        with house.records.read() as tx:
+            invitation = invites.look(tx, token)
+        own = (invitation.login or login, invitation.name or name)
+    except NotFound:
+        pass  # used a moment ago, by the very form that asks
+    return shown_strength(request, house, password, own)
+
+
 def refuse_unequal(password: str, repeated: str) -> None:
     """Refuse a new password that was typed in two ways.
 
@@ -215,5 +236,6 @@ def _setup(
         login=login,
         name=name,
         shortest=passwords.SHORTEST,
+        asks=f"/setup/{token}/strength",
         error=error.in_language(language_of(request)) if error else None,
     )

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
 
 from tetkik.errors import Forbidden, NotFound
 from tetkik.records.cases import case_list, cases
 from tetkik.records.cases.cases import CaseView
 from tetkik.records.database import Transaction
-from tetkik.records.images import images
+from tetkik.records.images import images, jobs
+from tetkik.records.images.jobs import JobKind
+from tetkik.records.people.visibility import see
 from tetkik.records.trail.chain import Action
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import InHouse
 from tetkik.service.pages.cases import locked
+from tetkik.service.running.machine import InMachine
 from tetkik.service.showing.rendering import render
-from tetkik.values import Actor, CaseState, Permission
+from tetkik.values import Actor, CaseState, Permission, Priority
 
 router = APIRouter()
 
@@ -41,6 +44,23 @@ def upload_page(
     except Forbidden:
         return locked(request, house, actor, case_id or "")
     return render(request, "upload/page.html.jinja", case=case, images=there, waiting=waiting)
+
+
+@router.post("/upload/{image_id}/frame")
+def read_frame(
+    house: InHouse,
+    machine: InMachine,
+    actor: Sender,
+    image_id: str,
+    frame: Annotated[int, Form(ge=1, le=2**31 - 1)],
+) -> RedirectResponse:
+    """Have the model read another frame of an image; a draft that a person has changed stays."""
+    with house.records.write(actor) as tx:
+        image = images.see(tx, image_id)
+        case = see(tx, image.case_id)
+        jobs.add(tx, JobKind.READ_IMAGE, image, Priority(case.priority), frame=frame)
+    machine.bell.set()
+    return RedirectResponse(f"/read/{image.case_id}?image={image.id}", 303)
 
 
 def _waiting(tx: Transaction) -> tuple[CaseView, ...]:

@@ -10,7 +10,8 @@ from fastapi.responses import RedirectResponse, Response
 
 from tetkik.errors import TetkikError
 from tetkik.records.database import Transaction
-from tetkik.records.people import invites, users
+from tetkik.records.people import after_restore, invites, users
+from tetkik.records.people.endings import Ended
 from tetkik.records.people.users import Member, Profile
 from tetkik.service.access.guard import allowed
 from tetkik.service.access.passkeys import origin_of
@@ -18,7 +19,7 @@ from tetkik.service.house import House, InHouse
 from tetkik.service.http.problems import status_of
 from tetkik.service.pages.sign_in import Text
 from tetkik.service.showing.rendering import language_of, render
-from tetkik.values import DEPARTMENTS, Actor, Permission, Role
+from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, Actor, Permission, Role
 
 router = APIRouter(prefix="/admin/users")
 
@@ -43,14 +44,16 @@ def _list(
     invited: Member | None = None,
 ) -> Response:
     with house.records.read(actor) as tx:
-        members = users.everybody(tx)
+        members, held = users.everybody(tx), after_restore.held(tx)
     return render(
         request,
         "access/users.html.jinja",
         status=status_of(error) if error else 200,
         members=members,
+        held=held,
         roles=tuple(Role),
         departments=DEPARTMENTS,
+        every=EVERY_DEPARTMENT,
         error=error.in_language(language_of(request)) if error else None,
         link=link,
         invited=invited,
@@ -104,16 +107,20 @@ def _one(
     *,
     error: TetkikError | None = None,
     link: str | None = None,
+    ended: Ended | None = None,
 ) -> Response:
     with house.records.read(actor) as tx:
-        member = users.get(tx, user_id)
+        member, held = users.get(tx, user_id), after_restore.held(tx, user_id)
     return render(
         request,
         "access/user.html.jinja",
         status=status_of(error) if error else 200,
         member=member,
+        held=held,
+        ended=ended,
         roles=tuple(Role),
         departments=DEPARTMENTS,
+        every=EVERY_DEPARTMENT,
         error=error.in_language(language_of(request)) if error else None,
         link=link,
     )
@@ -155,19 +162,34 @@ def unlock(request: Request, house: InHouse, actor: Administrator, user_id: str)
 
 
 @router.post("/{user_id}/reset")
-def reset(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
-    """Take the password away; the page shows the link for a new one this once."""
+def reset(
+    request: Request,
+    house: InHouse,
+    actor: Administrator,
+    user_id: str,
+    keep: Annotated[bool, Form()] = False,
+) -> Response:
+    """Take the password away; the page shows the link for a new one this once.
+
+    Every session ends; passkeys and tokens, too, unless the form says to keep them.
+    """
     try:
         with house.records.write(actor) as tx:
-            users.reset(tx, user_id)
+            ended = users.reset(tx, user_id, keys=not keep)
             token = invites.invite(tx, user_id)
     except TetkikError as error:
         return _one(request, house, actor, user_id, error=error)
-    return _one(request, house, actor, user_id, link=_link(request, token))
+    return _one(request, house, actor, user_id, link=_link(request, token), ended=ended)
+
+
+@router.post("/{user_id}/confirm")
+def confirm(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
+    """Let passkeys and tokens open again that came back with a backup."""
+    return _done(request, house, actor, user_id, lambda tx: after_restore.confirm(tx, user_id))
 
 
 def _done(
-    request: Request, house: House, actor: Actor, user_id: str, work: Callable[[Transaction], None]
+    request: Request, house: House, actor: Actor, user_id: str, work: Callable[[Transaction], object]
 ) -> Response:
     try:
         with house.records.write(actor) as tx:

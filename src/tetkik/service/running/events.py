@@ -1,7 +1,9 @@
 """Server-sent events: open pages hear what happens, in every process that serves the house.
 
 One thread of each process looks at the table of events while somebody listens, at once where this process
-itself announced something, and wakes the listeners; each of them asks the table for what it may know.
+itself announced something, and wakes the listeners; each of them asks the table for what it may know. The
+same thread looks whether the listeners are still who they were: one look for all of them, every few seconds
+and before anything new is told.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from enum import Enum
 
 import structlog
 from fastapi import Request
@@ -19,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from tetkik.errors import RecordsError, TooManyRequests
+from tetkik.records.people.standing import Standing, standings
 from tetkik.records.worklist import claims, events
 from tetkik.records.worklist.events import Hearing
 from tetkik.service.house import House
@@ -30,8 +35,8 @@ LOOKS = 1.0
 """Seconds between two looks at the table for what another process announced."""
 BEATS = 15.0
 """Seconds between two signs of life, so that no proxy takes the stream for dead."""
-CHECKS = 5.0
-"""Seconds after which a stream at the latest sees that its session is over or locked."""
+CHECKS = 3.0
+"""Seconds between two looks at whether the listeners are still who they were."""
 LASTS = 3600.0
 """Seconds after which a stream ends and the page connects again, with its session asked anew."""
 _GATHERS = 0.1
@@ -40,16 +45,43 @@ _RETRY = 2000
 _log = structlog.get_logger()
 
 
+class End(Enum):
+    """Why a stream ends before its hour."""
+
+    OVER = "over"
+    """The session is over or locked, the token revoked, the account closed: the page is told."""
+    CHANGED = "changed"
+    """Other roles or departments: the page connects again, as whoever its person is now."""
+
+
 class Ear:
     """One listener: woken from the looking thread, waiting in the event loop.
 
     Args:
         loop: of the listener.
+        actor: who listens.
+
+    Attributes:
+        actor: who listens.
+        end: why the stream has to end; None while it goes on.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, actor: Actor) -> None:
+        self.actor = actor
+        self.end: End | None = None
         self._loop = loop
         self._woken = asyncio.Event()
+
+    def judge(self, now: Standing | None) -> None:
+        """End the stream of somebody who is no longer who they were.
+
+        Args:
+            now: what they are; None where they are not there any more.
+        """
+        if now is None:
+            self.end = End.OVER
+        elif now != Standing.of(self.actor):
+            self.end = End.CHANGED
 
     def wake(self) -> None:
         """Something happened; from any thread."""
@@ -75,7 +107,8 @@ class Hub:
     def __init__(self, house: House) -> None:
         self._house = house
         self._lock = threading.Lock()
-        self._ears: dict[Ear, str] = {}
+        self._idle = timedelta(minutes=house.settings.session_idle_minutes)
+        self._ears: set[Ear] = set()
         self._looking = False
         self._look = threading.Event()
         self._tidied = 0.0
@@ -92,16 +125,16 @@ class Hub:
             TooManyRequests: too many pages of theirs listen already.
         """
         with self._lock:
-            open_ones = sum(who == actor.user_id for who in self._ears.values())
+            open_ones = sum(ear.actor.user_id == actor.user_id for ear in self._ears)
         if open_ones >= MOST:
             raise TooManyRequests("Too many pages of yours are open; close some of them.")
 
     @contextmanager
     def listen(self, actor: Actor) -> Iterator[Ear]:
         """One more listener, as long as the block lasts."""
-        ear = Ear(asyncio.get_running_loop())
+        ear = Ear(asyncio.get_running_loop(), actor)
         with self._lock:
-            self._ears[ear] = actor.user_id or ""
+            self._ears.add(ear)
             if not self._looking:
                 self._looking = True
                 self._house.records.on_news.append(self._look.set)
@@ -110,10 +143,10 @@ class Hub:
             yield ear
         finally:
             with self._lock:
-                del self._ears[ear]
+                self._ears.discard(ear)
 
     def _run(self) -> None:
-        seen = self._newest()
+        seen, looked = self._newest(), time.monotonic()
         while True:
             self._look.wait(LOOKS)
             self._look.clear()
@@ -124,11 +157,27 @@ class Hub:
                     return
                 ears = tuple(self._ears)
             newest = self._newest()
+            if newest != seen or time.monotonic() - looked >= CHECKS:
+                looked = time.monotonic()
+                self._judge(ears)
             if newest != seen:
                 seen = newest
                 for ear in ears:
                     ear.wake()
             self._tidy()
+
+    def _judge(self, ears: tuple[Ear, ...]) -> None:
+        """Wake those whose stream has to end."""
+        try:
+            with self._house.records.read() as tx:
+                found = standings(tx, [ear.actor for ear in ears], self._idle)
+        except SQLAlchemyError as error:
+            _log.warning("events.unreadable", kind=type(error).__name__)
+            return
+        for ear in ears:
+            ear.judge(found.get(ear.actor.session_id or ear.actor.token_id or ""))
+            if ear.end is not None:
+                ear.wake()
 
     def _newest(self) -> int | None:
         try:
@@ -161,7 +210,7 @@ def hub_of(request: Request) -> Hub:
 
 
 async def stream(hub: Hub, house: House, actor: Actor, seq: int | None) -> AsyncIterator[str]:
-    """Events as text, until the session ends or locks, or for an hour.
+    """Events as text, until the person is no longer who they were, or for an hour.
 
     Args:
         hub: of the process.
@@ -172,14 +221,11 @@ async def stream(hub: Hub, house: House, actor: Actor, seq: int | None) -> Async
     begin = beat = time.monotonic()
     upto = seq
     with hub.listen(actor) as ear:
-        if upto is None and (now := await run_in_threadpool(_hear, house, actor, None)) is not None:
-            upto = now.upto
+        if upto is None:
+            upto = await run_in_threadpool(_now, house)
         yield f"retry: {_RETRY}\n\n"
-        while time.monotonic() - begin < LASTS:
+        while time.monotonic() - begin < LASTS and ear.end is None:
             hearing = await run_in_threadpool(_hear, house, actor, upto)
-            if hearing is None:
-                yield "event: end\ndata: {}\n\n"
-                return
             if hearing.missed:
                 yield f"id: {hearing.upto}\nevent: missed\ndata: {{}}\n\n"
             for one in () if hearing.missed else hearing.events:
@@ -188,15 +234,22 @@ async def stream(hub: Hub, house: House, actor: Actor, seq: int | None) -> Async
             if hearing.upto != upto:
                 upto = hearing.upto
                 continue
-            if time.monotonic() - beat >= BEATS:
-                beat = time.monotonic()
+            rest = beat + BEATS - time.monotonic()
+            if rest <= 0:
+                beat, rest = time.monotonic(), BEATS
                 yield ": \n\n"
-            await ear.wait(CHECKS)
+            await ear.wait(rest)
+        if ear.end is End.OVER:
+            yield "event: end\ndata: {}\n\n"
 
 
-def _hear(house: House, actor: Actor, upto: int | None) -> Hearing | None:
-    """What there is to hear; None where the session is over."""
+def _now(house: House) -> int:
+    """The number of the last event so far."""
+    with house.records.read() as tx:
+        return events.newest(tx)
+
+
+def _hear(house: House, actor: Actor, upto: int) -> Hearing:
+    """What there is to hear."""
     with house.records.read(actor) as tx:
-        if not events.still_there(tx):
-            return None
-        return events.after(tx, upto) if upto is not None else Hearing((), events.newest(tx))
+        return events.after(tx, upto)

@@ -14,7 +14,7 @@ from tetkik.records.database import Records
 from tetkik.records.images import images
 from tetkik.records.images.images import StoredImage
 from tetkik.service.running.live import Live
-from tetkik.values import Actor, Radiograph
+from tetkik.values import Actor, Radiograph, middle_frame
 
 _AT_HAND = 256 * 2**20
 """Bytes of pixels that are kept, so that what was just uploaded or shown need not be decoded again."""
@@ -39,7 +39,7 @@ class Machine:
         self._readers = Readers()
         self._lock = threading.Lock()
         self._looks: OrderedDict[tuple[str, str, str], float] = OrderedDict()
-        self._at_hand: OrderedDict[str, Radiograph] = OrderedDict()
+        self._at_hand: OrderedDict[tuple[str, int], Radiograph] = OrderedDict()
 
     def decode(self, content: bytes, name: str) -> Radiograph:
         """The image in a file's content, read by a process of its own.
@@ -49,30 +49,41 @@ class Machine:
         """
         return self._readers.read(content, name)
 
-    def pixels(self, image: StoredImage) -> Radiograph:
+    def pixels(self, image: StoredImage, frame: int | None = None) -> Radiograph:
         """An image of the records; whoever asks has been allowed to see it.
 
+        Args:
+            image: the row.
+            frame: which of several, counted from 1; None takes the middle one. No other is decoded.
+
         Raises:
+            InputError: the image has no such frame.
             NotFound: the patient was erased.
             RecordsError: its file is missing or altered.
         """
+        images.check_frame(image, frame)
+        chosen = frame or image.middle
+        place = image.id, chosen
         with self._records.read() as tx:
             tx.key(image.patient_id)  # an erased patient's pixels are not to be had from memory either
             with self._lock:
-                known = self._at_hand.get(image.id)
+                known = self._at_hand.get(place)
                 if known is not None:
-                    self._at_hand.move_to_end(image.id)
+                    self._at_hand.move_to_end(place)
                     return known
             content = images.content(tx, image)
-        found = self.decode(content, image.id)
-        self.keep_at_hand(image.id, found)
+        found = self._readers.read(content, image.id, chosen if image.frames > 1 else None)
+        self._keep(place, found)
         return found
 
     def keep_at_hand(self, image_id: str, image: Radiograph) -> None:
-        """Keep the pixels of an image for whoever asks next."""
+        """Keep the pixels of an image that was decoded without a choice of frame, for whoever asks next."""
+        self._keep((image_id, middle_frame(image.tags.frames)), image)
+
+    def _keep(self, place: tuple[str, int], image: Radiograph) -> None:
         with self._lock:
-            self._at_hand[image_id] = image
-            self._at_hand.move_to_end(image_id)
+            self._at_hand[place] = image
+            self._at_hand.move_to_end(place)
             while sum(one.pixels.nbytes for one in self._at_hand.values()) > _AT_HAND:
                 self._at_hand.popitem(last=False)
 

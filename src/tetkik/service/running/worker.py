@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 
 import structlog
 
@@ -118,7 +119,7 @@ class Worker:
                     "The program ended {count} times while it read this image; look at it in another viewer.",
                     count=STARTS,
                 )
-            read_case_image(self._records, work, self._machine.pixels, tell)
+            read_case_image(self._records, work, partial(self._machine.pixels, frame=work.frame), tell)
         except Conflict:
             _log.warning("job lost", job=work.id)
         except Exception as fault:

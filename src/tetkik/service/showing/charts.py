@@ -57,3 +57,36 @@ def line(shares: Sequence[float | None], width: int, height: int) -> Line:
         tuple(" ".join(f"{dot.x},{dot.y}" for dot in run) for run in runs if len(run) > 1),
         tuple(dot for dot in known if dot is not None),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """The share of one bin, now as a bar and then as a mark across it.
+
+    Attributes:
+        x: of its left edge.
+        top: of the bar, from the top.
+        height: of the bar.
+        mark: height of the mark, from the top.
+    """
+
+    x: float
+    top: float
+    height: float
+    mark: float
+
+
+_BAR_STEP, _BARS_HEIGHT = 10, 40
+_FULL = 0.3
+"""Share that fills the height; with ten bins a tenth is expected in each."""
+
+
+def bars(shares: Sequence[tuple[float, float]]) -> tuple[Bar, ...]:
+    """Lay out the shares then and now of neighbouring bins; what is larger than the chart fills it."""
+    tops = [
+        tuple(round((1 - min(share, _FULL) / _FULL) * _BARS_HEIGHT, 1) for share in pair) for pair in shares
+    ]
+    return tuple(
+        Bar(place * _BAR_STEP, now, round(_BARS_HEIGHT - now, 1), then)
+        for place, (then, now) in enumerate(tops)
+    )

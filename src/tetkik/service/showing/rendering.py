@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 
 from tetkik.language import Language, translate
+from tetkik.records.people import notices
 from tetkik.service.house import house_of
 from tetkik.service.showing import moments
 from tetkik.service.showing.highlights import plain
@@ -79,7 +80,7 @@ def render(request: Request, template: str, /, *, status: int = 200, **values: A
     """A page or a fragment.
 
     Every template also gets `t`, `language`, `theme`, `actor` (None where nobody is signed in), `may`,
-    `csrf`, `now`, `hospital`, `disclaimer`, `lock_minutes`, `path`.
+    `unseen_notices`, `csrf`, `now`, `hospital`, `disclaimer`, `lock_minutes`, `path`.
 
     Args:
         request: that it answers.
@@ -98,9 +99,17 @@ def render(request: Request, template: str, /, *, status: int = 200, **values: A
     def may(permission: str) -> bool:
         return actor is not None and actor.may(Permission(permission))
 
+    def unseen_notices() -> int:
+        """Asked by the bar alone: a part of a page costs no look."""
+        if actor is None or actor.session_id is None:
+            return 0
+        with house_of(request).records.read(actor) as tx:
+            return notices.unseen(tx)
+
     shared = {
         "t": t,
         "may": may,
+        "unseen_notices": unseen_notices,
         "actor": actor,
         "language": language,
         "theme": theme_of(request),

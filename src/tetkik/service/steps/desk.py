@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tetkik import workflow
-from tetkik.bundle import Task
 from tetkik.errors import InputError
 from tetkik.language import Language
 from tetkik.records.cases.complaints import Triaged
@@ -56,7 +55,11 @@ def ask(text: str, settings: Settings, language: Language) -> TriageResult:
         settings: of the house, which name the model.
         language: of reasons, questions and rules.
     """
-    return workflow.triage(text.replace("\r\n", "\n"), settings.triage_model, language)
+    return _answered(text, settings, language).result
+
+
+def _answered(text: str, settings: Settings, language: Language) -> workflow.Answered:
+    return workflow.answered(text.replace("\r\n", "\n"), settings.triage_model, language)
 
 
 def ask_live(text: str, settings: Settings, language: Language, asked: Sequence[str] = ()) -> LiveAnswer:
@@ -100,8 +103,8 @@ def triaged(text: str, settings: Settings, language: Language) -> Triaged:
         settings: of the house, which name the model.
         language: of reasons and rules.
     """
-    result = ask(text, settings, language)
-    return Triaged(result, workflow.bundle_sha256(settings.triage_model, Task.TRIAGE))
+    said = _answered(text, settings, language)
+    return Triaged(said.result, said.sha256)
 
 
 def departments(settings: Settings) -> tuple[str, ...]:

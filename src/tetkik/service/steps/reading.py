@@ -21,6 +21,7 @@ from tetkik.records.reports.versions import SignedVersion
 from tetkik.records.reports.working import WorkingDraft
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.claims import Reader
+from tetkik.service.steps.measurements import measurement_lines
 from tetkik.values import (
     CRITICAL_LABELS,
     FINDING_LABELS,
@@ -267,6 +268,7 @@ def _says_something(draft: Draft) -> bool:
 def shown_findings(desk: Desk, language: Language) -> dict[str, Any]:
     """What the panels show where there is no draft."""
     verdicts = desk.signed.verdicts if desk.signed is not None else ()
+    document = desk.signed.document if desk.signed is not None else None
     judged = {verdict.label: verdict.judgement for verdict in verdicts}
     return {
         "working": None,
@@ -274,6 +276,9 @@ def shown_findings(desk: Desk, language: Language) -> dict[str, Any]:
         "Standing": Standing,
         "labels": _names(language),
         "Section": Section,
+        "measured": measurement_lines(document.measurements, language, document.draft.language)
+        if document is not None
+        else (),
     }
 
 
@@ -286,6 +291,7 @@ def shown_working(working: WorkingDraft, heat: tuple[str, ...], language: Langua
         "Standing": Standing,
         "labels": _names(language),
         "lines": draft_lines(working),
+        "measured": measurement_lines(working.measurements, language, working.draft.language),
         "Section": Section,
         "signable": _says_something(working.draft) and not working.draft.open_marks,
     }

@@ -10,14 +10,16 @@ from tetkik.errors import Conflict, Forbidden, InputError
 from tetkik.records.cases import cases, matching, patients
 from tetkik.records.cases.matching import Difference, Home
 from tetkik.records.database import Transaction
-from tetkik.records.images import images, jobs, pictures
+from tetkik.records.images import images, jobs, pictures, quota
 from tetkik.records.images.images import Added, Described, StoredImage
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.images.pictures import PictureKind
+from tetkik.records.images.quota import Quota
 from tetkik.records.people.visibility import see
 from tetkik.records.trail.chain import Action
 from tetkik.service.house import House
 from tetkik.service.http.received import Received
+from tetkik.service.http.scanner import scan
 from tetkik.service.running.machine import Machine
 from tetkik.values import Actor, CaseState, Permission, Priority, Radiograph
 from tetkik.workflow.casework import preview_of
@@ -85,6 +87,8 @@ class Upload:
         self._sure = sure
         self._image: Radiograph | None = None
         self._preview = b""
+        most = house.settings
+        self._most = Quota(most.upload_files_per_day, most.upload_bytes_per_day)
         self.sha256 = hashlib.sha256(file.content).hexdigest()
 
     def prepare(self) -> None:
@@ -95,18 +99,24 @@ class Upload:
             OtherPatient: it says that it is of another patient, and nobody has said that they are sure.
             NotFound: no such case.
             Forbidden: a case that the actor may not open.
+            TooManyRequests: it goes beyond what the actor may upload in a day.
+            ScannerSilent: the malware scanner does not answer.
         """
         with self._house.records.read(self._actor) as tx:
             if self._case_id is not None:
                 see(tx, self._case_id)  # before anything is made of the file
         # The name goes into an error that the sender sees, and no further.
-        self._image = self._machine.decode(self._file.content, self._file.name or "image")
+        name = self._file.name or "image"
+        if scanner := self._house.settings.upload_scanner:
+            scan(scanner, self._file.content, name)
+        self._image = self._machine.decode(self._file.content, name)
         self._preview = preview_of(self._image)
         with self._house.records.read(self._actor) as tx:
-            patient_id = self._home(tx).patient_id
-            if patient_id is not None:
-                self._compare(tx, patient_id)
-                images.store(tx, patient_id, BytesIO(self._file.content))
+            home = self._home(tx)
+            self._admit(tx, home)
+            if home.patient_id is not None:
+                self._compare(tx, home.patient_id)
+                images.store(tx, home.patient_id, BytesIO(self._file.content))
 
     def keep(self, tx: Transaction) -> Uploaded:
         """Keep it, with the work that it makes, in one transaction.
@@ -115,9 +125,12 @@ class Upload:
             OtherPatient: it says that it is of another patient, and nobody has said that they are sure.
             Conflict: the case is closed.
             Forbidden: a case would have to be opened, and the actor may not.
+            TooManyRequests: it goes beyond what the actor may upload in a day.
         """
         assert self._image is not None
+        quota.hold(tx)
         home = self._home(tx)
+        self._admit(tx, home)
         case_id = home.case_id or self._open(tx, home)
         case = see(tx, case_id)
         differs = self._compare(tx, case.patient_id)
@@ -141,9 +154,19 @@ class Upload:
         self._machine.keep_at_hand(image_id, self._image)
         self._machine.bell.set()
 
+    def _admit(self, tx: Transaction, home: Home) -> None:
+        """A file that is there already costs nothing of what the actor may upload."""
+        if (
+            home.case_id
+            and home.patient_id
+            and images.is_there(tx, home.case_id, home.patient_id, self.sha256)
+        ):
+            return
+        quota.check(tx, self._most, Quota(1, len(self._file.content)))
+
     def _compare(self, tx: Transaction, patient_id: str) -> tuple[Difference, ...]:
         assert self._image is not None
-        differs = matching.differences(patients.person_of(tx, patient_id), self._image.identity)
+        differs = matching.differences_of(tx, patient_id, self._image.identity)
         if differs and not self._sure:
             raise OtherPatient(differs)
         return differs

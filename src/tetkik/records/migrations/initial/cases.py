@@ -128,6 +128,7 @@ def create() -> None:
         sa.Column("file_format", sa.String(length=16), nullable=False),
         sa.Column("rows", sa.Integer(), nullable=False),
         sa.Column("columns", sa.Integer(), nullable=False),
+        sa.Column("frames", sa.Integer(), nullable=False),
         sa.Column("spacing", sa.String(length=40), nullable=True),
         sa.Column("view", sa.String(length=16), nullable=True),
         sa.Column("tags", sa.LargeBinary(), nullable=True),
@@ -141,6 +142,9 @@ def create() -> None:
         sa.UniqueConstraint("case_id", "file", name=op.f("uq_images_case_id_file")),
     )
     op.create_index(op.f("ix_images_case_id"), "images", ["case_id"], unique=False)
+    op.create_index(
+        op.f("ix_images_created_by_created_at"), "images", ["created_by", "created_at"], unique=False
+    )
     op.create_index(op.f("ix_images_patient_id"), "images", ["patient_id"], unique=False)
     op.create_index(op.f("ix_images_study_id"), "images", ["study_id"], unique=False)
     op.create_table(

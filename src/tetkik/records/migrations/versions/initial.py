@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tetkik.records.migrations.initial import cases, models, patients, people, reports, trail, triggers
+from tetkik.records.migrations.initial import cases, keys, models, patients, people, reports, trail, triggers
 
 revision = "0001"
 down_revision = None
-_THEMES = (people, patients, cases, models, reports, trail)
+_THEMES = (keys, people, patients, cases, models, reports, trail)
 """Each stands on those before it."""
 
 

@@ -1,238 +1,245 @@
-// Upload: files and folders are dropped or chosen, two at a time go up, and each tells what becomes of it.
-//
-// A request carries one file and one Idempotency-Key for as long as that file is tried, so that a broken line
-// and a second attempt never double it.
+/**
+ * Upload: files, folders and zips are dropped or chosen, two at a time go up, and each image tells what becomes of it.
+ *
+ * A zip goes as it is; the server answers with a line for each image in it. Trying some of them once more sends the
+ * zip again and names those alone.
+ */
 
-const drop = document.getElementById("drop");
-const list = document.getElementById("list");
-const words = document.getElementById("words").dataset;
-const csrf = document.querySelector('meta[name="csrf-token"]').content;
+import { followed, follow } from './upload/follow.js';
+import { added, part, passedOver, place, progress, rows, show } from './upload/list.js';
+import { ask } from './upload/questions.js';
+import { freshKey, post } from './upload/sending.js';
+import { dropped, ofFolder, picked } from './upload/sources.js';
+
+/** @typedef {import('./upload/list.js').Row} Row */
+/** @typedef {{row: Row, only?: Row[], sure?: boolean}} Job */
+
+const drop = /** @type {HTMLElement} */ (document.getElementById('drop'));
+const words = /** @type {HTMLElement} */ (document.getElementById('words')).dataset;
 const AT_ONCE = 2;
-const LOOK = 1000;
+const MOST_NAMED = 500; // images of a zip in one address
 
+/** @type {Job[]} */
 const waiting = [];
-const rows = [];
 let sending = 0;
 
 // ---- where files come from -------------------------------------------------------------------------------
 
-for (const [button, input] of [["choose-files", "files"], ["choose-folder", "folder"]]) {
-  const field = document.getElementById(input);
-  document.getElementById(button).addEventListener("click", () => field.click());
-  field.addEventListener("change", () => {
-    add([...field.files]);
-    field.value = "";
+for (const [button, input, given] of /** @type {const} */ ([['choose-files', 'files', picked], ['choose-folder', 'folder', ofFolder]])) {
+  const field = /** @type {HTMLInputElement} */ (document.getElementById(input));
+  document.getElementById(button)?.addEventListener('click', () => field.click());
+  field.addEventListener('change', async () => {
+    const files = [...(field.files ?? [])];
+    field.value = '';
+    add(await given(files));
   });
 }
 
 let depth = 0;
-for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
+for (const kind of /** @type {const} */ (['dragenter', 'dragover', 'dragleave', 'drop'])) {
   document.addEventListener(kind, (event) => {
-    if (![...(event.dataTransfer?.types ?? [])].includes("Files")) return;
+    if (!event.dataTransfer?.types.includes('Files')) return;
     event.preventDefault();
-    depth += kind === "dragenter" ? 1 : kind === "dragleave" ? -1 : 0;
-    if (kind === "drop") depth = 0;
-    drop.classList.toggle("over", depth > 0);
+    depth += kind === 'dragenter' ? 1 : kind === 'dragleave' ? -1 : 0;
+    if (kind === 'drop') depth = 0;
+    drop.classList.toggle('over', depth > 0);
   });
 }
 
-document.addEventListener("drop", async (event) => {
-  // The entries must be taken before the event is over; the list of it is empty after that.
-  const entries = [...(event.dataTransfer?.items ?? [])].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  const files = entries.length ? (await Promise.all(entries.map(within))).flat() : [...event.dataTransfer.files];
-  add(files);
+document.addEventListener('drop', async (event) => {
+  if (event.dataTransfer?.types.includes('Files')) add(await dropped(event.dataTransfer));
 });
 
-async function within(entry) {
-  if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject)).catch(() => null)].filter(Boolean);
-  const reader = entry.createReader();
-  const found = [];
-  for (;;) {
-    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)).catch(() => []);
-    if (!some.length) break; // it hands out a hundred at a time
-    found.push(...(await Promise.all(some.map(within))).flat());
-  }
-  return found;
-}
-
-// ---- the list --------------------------------------------------------------------------------------------
-
-function add(files) {
-  const real = files.filter((file) => !file.name.startsWith("."));
-  if (!real.length) {
-    document.dispatchEvent(new CustomEvent("toast", { detail: { text: words.empty, kind: "warning" } }));
+/** @param {import('./upload/sources.js').Given} given */
+function add({ found, others, archives }) {
+  if (others) passedOver(others, archives);
+  if (!found.length) {
+    document.dispatchEvent(new CustomEvent('toast', { detail: { text: others ? words.noImage : words.empty, kind: 'warning' } }));
     return;
   }
-  document.getElementById("uploads").hidden = false;
-  for (const file of real) {
-    const element = document.getElementById("file").content.firstElementChild.cloneNode(true);
-    const row = { file, element, key: fresh(), sure: false, image: null, over: false };
-    element.querySelector(".name").textContent = file.name;
-    element.querySelector(".again").addEventListener("click", () => enqueue(row));
-    element.querySelector(".sure").addEventListener("click", () => {
-      row.sure = true;
-      row.key = fresh();
-      enqueue(row);
-    });
-    element.querySelector(".leave").addEventListener("click", () => {
-      show(row, "left", "", "left");
-      row.over = true;
-    });
-    list.append(element);
-    rows.push(row);
-    enqueue(row);
+  for (const { file, archive } of found) enqueue({ row: attended(added({ name: file.name, key: freshKey(), file, archive })) });
+}
+
+/** @param {Row} row */
+function attended(row) {
+  part(row, 'again').addEventListener('click', () => again([row]));
+  return row;
+}
+
+document.getElementById('retry')?.addEventListener('click', () => {
+  again(rows.filter((row) => row.group === 'failed' && row.again));
+  document.getElementById('uploads-title')?.focus();
+});
+
+/** Try these once more. @param {Row[]} chosen @param {boolean} [sure] */
+function again(chosen, sure = false) {
+  for (const row of chosen) {
+    if (sure) row.key = freshKey();
+    if (!row.inside) enqueue({ row, sure });
+  }
+  for (const archive of new Set(chosen.map((row) => row.inside))) {
+    const inside = chosen.filter((row) => archive && row.inside === archive);
+    for (let at = 0; archive && at < inside.length; at += MOST_NAMED) enqueue({ row: archive, only: inside.slice(at, at + MOST_NAMED), sure });
   }
 }
 
-function fresh() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-function enqueue(row) {
-  show(row, "waits", "", "");
-  row.element.querySelector(".again").hidden = true;
-  row.element.querySelector(".other").hidden = true;
-  waiting.push(row);
+/** @param {Job} job */
+function enqueue(job) {
+  for (const row of job.only ?? [job.row]) {
+    place(row, 'waits');
+    show(row, 'waits');
+  }
+  waiting.push(job);
   next();
 }
-
-const KINDS = { done: "green", kept: "accent", reading: "accent", failed: "red", asks: "amber", refused: "amber", unread: "amber" };
-
-function show(row, state, said = "", shape = "") {
-  const badge = row.element.querySelector(".state");
-  badge.textContent = words[state];
-  badge.className = `state badge ${KINDS[state] ?? ""}`;
-  row.element.className = `file ${shape}`;
-  row.element.querySelector(".said").textContent = said;
-  const kept = rows.filter((one) => one.image).length;
-  document.getElementById("tally").textContent = words.tally.replace("{done}", kept).replace("{all}", rows.length);
-}
-
-// ---- one file --------------------------------------------------------------------------------------------
 
 function next() {
   while (sending < AT_ONCE && waiting.length) {
     sending += 1;
-    send(waiting.shift()).finally(() => {
+    const job = /** @type {Job} */ (waiting.shift());
+    (job.row.archive ? sendArchive(job) : sendFile(job)).finally(() => {
       sending -= 1;
       next();
     });
   }
 }
 
-async function send(row) {
-  const query = new URLSearchParams();
-  if (drop.dataset.case) query.set("case_id", drop.dataset.case);
-  if (row.sure) query.set("sure", "true");
-  let answer;
+// ---- one file --------------------------------------------------------------------------------------------
+
+/** @param {string} path @param {boolean} [sure] @param {Row[]} [only] */
+function address(path, sure, only = []) {
+  const query = new URLSearchParams(only.map((row) => ['only', String(row.number)]));
+  if (drop.dataset.case) query.set('case_id', drop.dataset.case);
+  if (sure) query.set('sure', 'true');
+  return `${path}?${query}`;
+}
+
+/** @param {Row[]} under @param {number} share */
+function going(under, share) {
+  for (const row of under) {
+    place(row, 'active');
+    progress(row, share < 1 ? share : null);
+    if (share === 0 || share === 1) show(row, share ? 'checking' : 'sending');
+  }
+}
+
+/** @param {Job} job */
+async function sendFile({ row, sure }) {
+  going([row], 0);
   try {
-    answer = await post(row, `/api/v1/images?${query}`);
+    const heard = { gone: (/** @type {number} */ share) => going([row], share) };
+    const { status, body } = await post(address('/api/v1/images', sure), /** @type {File} */ (row.file), row.key, heard);
+    answered(row, status, body);
   } catch {
     failed(row, words.offline, true);
-    return;
   }
-  if (answer.status === 401) location.reload();
-  else if (answer.status === 201) kept(row, answer.body);
-  else if (answer.status === 409 && answer.body.title === "OtherPatient") asks(row, answer.body);
-  else failed(row, answer.body.detail ?? words.broken, answer.status === 429 || answer.status >= 500);
 }
 
-function post(row, address) {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest(); // fetch does not tell how much has gone
-    const bar = row.element.querySelector("progress");
-    request.open("POST", address);
-    request.setRequestHeader("X-CSRF-Token", csrf);
-    request.setRequestHeader("Idempotency-Key", row.key);
-    request.setRequestHeader("X-File-Name", encodeURIComponent(row.file.name));
-    request.setRequestHeader("Content-Type", "application/octet-stream");
-    request.upload.addEventListener("progress", ({ loaded, total }) => (bar.value = loaded / total));
-    request.upload.addEventListener("load", () => {
-      bar.removeAttribute("value");
-      show(row, "checking");
-    });
-    request.addEventListener("error", reject);
-    request.addEventListener("load", () => {
-      let body = {};
-      try {
-        body = JSON.parse(request.responseText);
-      } catch {
-        // a proxy's own page
-      }
-      resolve({ status: request.status, body });
-    });
-    bar.value = 0;
-    show(row, "sending");
-    request.send(row.file);
-  });
+/** @param {Row} row @param {number} status @param {any} body */
+function answered(row, status, body) {
+  if (status === 401) location.reload();
+  else if (status === 201) kept(row, body);
+  else if (status === 409 && body.title === 'OtherPatient') ask(row, body, (same) => again(same, true));
+  else failed(row, body.detail ?? words.broken, status === 429 || status >= 500);
 }
 
-function failed(row, sentence, again) {
-  row.element.querySelector(".again").hidden = !again;
-  show(row, "failed", sentence, "failed");
+/** @param {Row} row @param {string} sentence @param {boolean} may whether trying once more may help */
+function failed(row, sentence, may) {
+  row.again = may;
+  place(row, 'failed');
+  show(row, 'failed', sentence);
 }
 
-function asks(row, problem) {
-  const body = row.element.querySelector(".other tbody");
-  body.replaceChildren(
-    ...problem.errors.map((difference) => {
-      const line = document.createElement("tr");
-      const head = document.createElement("th");
-      head.scope = "row";
-      head.textContent = { name: words.name, number: words.number, birth_date: words.birthDate }[difference.trait];
-      const cells = [difference.file, difference.record].map((text) => {
-        const cell = document.createElement("td");
-        cell.textContent = difference.trait === "birth_date" ? text.replace(/^(\d{4})(\d\d)(\d\d)$/, "$3.$2.$1") : text;
-        return cell;
-      });
-      line.append(head, ...cells);
-      return line;
-    }),
-  );
-  row.element.querySelector(".other").hidden = false;
-  show(row, "asks", problem.detail, "done");
-}
-
+/** @param {Row} row @param {any} body */
 function kept(row, body) {
   row.image = body.image.id;
-  const picture = document.createElement("img");
+  const picture = document.createElement('img');
+  picture.loading = 'lazy';
   picture.src = `/api/v1/images/${row.image}/preview`;
-  picture.alt = "";
-  row.element.querySelector(".thumb").replaceChildren(picture);
-  const link = row.element.querySelector(".open");
+  picture.alt = '';
+  part(row, 'thumb').replaceChildren(picture);
+  const link = /** @type {HTMLAnchorElement} */ (part(row, 'open'));
   link.href = `${drop.dataset.read}${body.image.case_id}`;
-  link.querySelector(".case-number").textContent = ` ${body.case_number}`;
+  link.textContent = body.case_number;
   link.hidden = false;
-  const into = words.into.replace("{number}", body.case_number);
-  row.said = !body.fresh ? words.known : body.case_opened ? `${words.opened} ${into}` : into;
-  follow(row, body.image);
+  const { frames, read_frame: frame } = body.image;
+  const into = words.into.replace('{number}', body.case_number);
+  row.said = [
+    body.fresh ? (body.case_opened ? words.newCase : '') : words.known,
+    body.fresh ? into : '',
+    frames > 1 ? words.frames.replace('{frames}', frames).replace('{frame}', frame) : '',
+  ].filter(Boolean).join(' ');
+  place(row, 'done');
+  followed(row, body.image);
 }
 
-// ---- what the model makes of it --------------------------------------------------------------------------
+// ---- one zip ---------------------------------------------------------------------------------------------
 
-function follow(row, image) {
-  const state = image.work?.state;
-  row.over = !state || state === "done" || state === "failed";
-  if (state === "done" && image.run?.state === "refused") refused(row);
-  else if (state === "done") show(row, "done", row.said, "done");
-  else if (state === "failed") show(row, "unread", image.work.fault ?? "", "done");
-  else show(row, state === "running" ? "reading" : "kept", row.said, "done");
-}
-
-async function refused(row) {
-  show(row, "refused", row.said, "done");
-  const answer = await fetch(`/api/v1/images/${row.image}/findings`).catch(() => null);
-  if (answer?.ok) show(row, "refused", (await answer.json()).result.reasons.join(" "), "done");
-}
-
-setInterval(async () => {
-  for (const row of rows.filter((one) => one.image && !one.over)) {
-    const answer = await fetch(`/api/v1/images/${row.image}`).catch(() => null);
-    if (answer?.status === 401) location.reload();
-    if (answer?.ok) follow(row, await answer.json());
+/** @param {Job} job */
+async function sendArchive({ row, only, sure }) {
+  const under = only ?? [row];
+  const key = only ? freshKey() : row.key;
+  let open = true;
+  going(under, 0);
+  /** @param {any} line */
+  const heard = (line) => {
+    open = false;
+    if ('images' in line) {
+      if (!only) opened(row, line);
+      return;
+    }
+    const member = rows.find((one) => one.inside === row && one.number === line.number) ?? fresh(row, line);
+    if (!only && row.left) row.left -= 1;
+    if (!member.image) answered(member, line.status, line.answer);
+    if (only) return;
+    const [done, all] = [(row.images ?? 0) - (row.left ?? 0), row.images ?? 0];
+    progress(row, done / all);
+    show(row, 'opening', words.unpacking.replace('{done}', String(done)).replace('{all}', String(all)));
+  };
+  try {
+    const { status, body } = await post(address('/api/v1/images/archive', sure, only), /** @type {File} */ (row.file), key, {
+      gone: (share) => open && going(under, share),
+      line: heard,
+    });
+    if (status === 401) location.reload();
+    else if (status !== 200) for (const one of under) failed(one, body.detail ?? words.broken, status === 429 || status >= 500);
+    else unanswered(row, under, only);
+  } catch {
+    row.left = 0;
+    for (const one of under) if (!one.image && one.group === 'active') failed(one, words.offline, true);
   }
-}, LOOK);
+}
 
-addEventListener("beforeunload", (event) => {
+/** @param {Row} archive @param {any} line */
+function opened(archive, { images, others, archives }) {
+  archive.images = archive.left = images;
+  archive.said = [
+    words.unpacked.replace('{images}', images),
+    others ? words.others.replace('{count}', others) : '',
+    archives ? words.archives.replace('{count}', archives) : '',
+  ].filter(Boolean).join(' ');
+}
+
+/** A row for an image that a zip holds. @param {Row} archive @param {any} line */
+function fresh(archive, line) {
+  return attended(added({ name: line.name, key: '', inside: archive, number: line.number }));
+}
+
+/** The answer is over: the zip is done, and what it did not speak of was not uploaded. @param {Row} archive @param {Row[]} under @param {Row[]} [only] */
+function unanswered(archive, under, only) {
+  if (only) {
+    for (const row of under) if (row.group === 'active') failed(row, words.broken, true);
+  } else if (archive.left) {
+    archive.left = 0;
+    failed(archive, words.broken, true);
+  } else {
+    place(archive, 'done');
+    show(archive, 'opened', archive.said);
+  }
+}
+
+follow();
+
+addEventListener('beforeunload', (event) => {
   if (sending || waiting.length) event.preventDefault();
 });

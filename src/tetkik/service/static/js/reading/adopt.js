@@ -7,10 +7,12 @@ import { fieldOf, linesOf } from './lines.js';
 /** How to find an element again that is drawn anew. @param {Element | null} element */
 function traceOf(element) {
   if (!(element instanceof HTMLElement)) return null;
-  const names = ['judge', 'label', 'heat', 'move', 'decide', 'rewrite', 'remove', 'sign', 'add'];
+  const names = ['judge', 'label', 'heat', 'move', 'decide', 'rewrite', 'remove', 'sign', 'add', 'put', 'named', 'unmeasure'];
   const known = names.filter((name) => name in element.dataset);
   if (!known.length) return null;
-  const selector = known.map((name) => `[data-${name}="${CSS.escape(element.dataset[name] ?? '')}"]`).join('');
+  const row = element.closest('[data-measurement]')?.getAttribute('data-measurement');
+  const within = row ? `[data-measurement="${CSS.escape(row)}"] ` : '';
+  const selector = within + known.map((name) => `[data-${name}="${CSS.escape(element.dataset[name] ?? '')}"]`).join('');
   const line = element.closest('[data-line]');
   return { selector, line };
 }
@@ -50,6 +52,17 @@ function adoptLine({ line, text }, fresh) {
   line.append(...fresh.querySelectorAll('.about, .objection'));
 }
 
+/** A part anew; a name that somebody is writing stays as far as it is. @param {Element} old @param {Element} fresh */
+function adoptPart(old, fresh) {
+  const field = document.activeElement;
+  const row = field instanceof HTMLInputElement && old.contains(field) ? field.closest('[data-measurement]') : null;
+  old.replaceWith(fresh);
+  if (!row || !(field instanceof HTMLInputElement)) return;
+  const id = CSS.escape(row.getAttribute('data-measurement') ?? '');
+  const again = fresh.querySelector(`[data-measurement="${id}"] [data-named]`);
+  if (again instanceof HTMLInputElement) again.value = field.value;
+}
+
 /** @param {Element} room @param {Document} page @param {Sent[]} sent */
 function adoptDraft(room, page, sent) {
   const [old, fresh] = [room.querySelector('[data-draft]'), page.querySelector('[data-draft]')];
@@ -59,9 +72,9 @@ function adoptDraft(room, page, sent) {
   if (sent.length && same) {
     sent.forEach((one, place) => adoptLine(one, lines[place]));
     old.dataset.revision = fresh.dataset.revision;
-    for (const part of ['header', 'footer']) {
+    for (const part of ['header', '.measurements', 'footer']) {
       const [before, after] = [old.querySelector(`:scope > ${part}`), fresh.querySelector(`:scope > ${part}`)];
-      if (before && after) before.replaceWith(after);
+      if (before && after) adoptPart(before, after);
     }
     return;
   }
@@ -84,4 +97,5 @@ export function adopt(room, page, sent = []) {
     adoptFindings(room, page);
     adoptDraft(room, page, sent);
   });
+  room.dispatchEvent(new Event('adopted'));
 }

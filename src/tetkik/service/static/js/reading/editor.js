@@ -6,6 +6,7 @@
 import { adopt } from './adopt.js';
 import { added, fieldOf, gone, grown, linesOf, moved, typed, written } from './lines.js';
 import { agreed, send, tell } from './requests.js';
+import { Writing } from './writing.js';
 
 const PAUSE = 900; // milliseconds after the last key
 const AGAIN = 5000; // after the server could not be reached
@@ -16,6 +17,7 @@ export class Editor {
     this.room = room;
     this.dirty = false;
     this.conflict = false;
+    this.writing = new Writing(room);
     /** @type {Promise<unknown>} */
     this.queue = Promise.resolve();
     room.addEventListener('input', (event) => {
@@ -92,9 +94,14 @@ export class Editor {
       return true;
     }
     this.dirty = true;
+    if (answer.status === 0 || answer.status === 401) this.timer = setTimeout(() => this.save(), AGAIN);
+    return this.#refusedOnce(answer);
+  }
+
+  /** That the server is away is told once. @param {import('./requests.js').Answer} answer */
+  #refusedOnce(answer) {
     const away = answer.status === 0 || answer.status === 401;
-    if (away) this.timer = setTimeout(() => this.save(), AGAIN);
-    if (away && this.away) return false; // told already
+    if (away && this.away) return false;
     this.away = away;
     return this.#refused(answer);
   }
@@ -106,20 +113,27 @@ export class Editor {
    */
   ask(path, body) {
     return this.#next(async () => {
+      this.refusal = 0;
       if (!(await this.#put([]))) return false;
       const answer = await send('POST', `${this.address}/${path}`, { revision: this.revision, ...body });
-      if (answer.status !== 200) return this.#refused(answer);
-      const sent = linesOf(this.panel).map((line) => ({ line, text: fieldOf(line).value }));
-      adopt(this.room, answer.page, path === 'findings' ? sent : []);
+      this.refusal = answer.status;
+      if (answer.status !== 200) return this.#refusedOnce(answer);
+      this.away = false;
+      const same = path === 'findings' || path.startsWith('measurements'); // the sentences stay
+      const sent = linesOf(this.panel)
+        .map((line) => ({ line, text: fieldOf(line).value }))
+        .filter(({ text }) => text.trim());
+      adopt(this.room, answer.page, same ? sent : []);
       return true;
     });
   }
 
-  /** The draft as it is on the server takes the place of what is shown. */
+  /** The draft as it is on the server takes the place of what is shown. @returns {Promise<boolean>} whether it does */
   async reload() {
     const answer = await send('GET', this.address);
-    if (answer.status === 200) adopt(this.room, answer.page);
-    else this.#refused(answer);
+    if (answer.status !== 200) return this.#refused(answer);
+    adopt(this.room, answer.page);
+    return true;
   }
 
   /** @param {import('./requests.js').Answer} answer */
@@ -167,6 +181,11 @@ export class Editor {
   /** @param {HTMLElement} target */
   #click(target) {
     const on = (/** @type {string} */ selector) => /** @type {HTMLElement | null} */ (target.closest(selector));
+    if (this.writing.active) {
+      // What is judged now would be overtaken by the draft that comes.
+      if (on('[data-judge]')) tell(this.room.dataset.busy ?? '', 'warning');
+      return;
+    }
     const line = on('[data-line]');
     if (on('[data-add]')) {
       added(this.panel, on('[data-add]')?.dataset.add ?? '', null);
@@ -230,8 +249,39 @@ export class Editor {
   async #rewrite(button) {
     const { rewrite: language, ask } = button.dataset;
     if (ask && !(await agreed(ask))) return;
+    if (button.dataset.writer === 'language_model') {
+      await this.#next(() => this.#written(language ?? ''));
+      return;
+    }
     this.panel.classList.add('unsaved');
-    await this.ask('rewrite', { language, writer: button.dataset.writer ?? 'composer' });
+    await this.ask('rewrite', { language });
     this.panel.classList.toggle('unsaved', this.dirty);
+  }
+
+  /** A language model's draft, and whatever became of it: what stands at the server is shown. @param {string} language */
+  async #written(language) {
+    if (!(await this.#put([]))) return false;
+    const { panel, revision } = this;
+    const words = /** @type {HTMLTemplateElement} */ (panel.querySelector('[data-writing]')).dataset;
+    const { how, marks = 0, detail } = await this.writing.run(panel, { language, writer: 'language_model' });
+    const shown = how !== 'over' && (await this.reload());
+    if (!shown) this.writing.uncover(panel);
+    const late = how === 'stopped' && shown && this.revision !== revision;
+    const said = {
+      done: (marks ? words.marked : words.done) ?? '',
+      instead: words.instead ?? '',
+      stale: words.stale ?? '',
+      stopped: (late ? words.late : words.stopped) ?? '',
+      broken: words.broken ?? '',
+      over: this.room.dataset.ended ?? '',
+      fault: detail ?? document.body.dataset.failed ?? '',
+    }[how].replace('{count}', String(marks));
+    this.writing.say('');
+    const calm = how === 'stopped' || (how === 'done' && !marks);
+    tell(said, calm ? 'ok' : how === 'broken' || how === 'fault' ? 'error' : 'warning');
+    if (document.activeElement === document.body) {
+      /** @type {HTMLElement | null} */ (this.panel.querySelector(':scope > .scroll'))?.focus();
+    }
+    return how === 'done' || how === 'instead';
   }
 }

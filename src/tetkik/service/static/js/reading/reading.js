@@ -2,6 +2,7 @@
 
 import { hear } from '../events.js';
 import { Editor } from './editor.js';
+import { Measurements } from './measurements.js';
 import { send, tell } from './requests.js';
 import { signing } from './sign.js';
 
@@ -11,11 +12,19 @@ const LOOK = 5000;
 const room = /** @type {HTMLElement} */ (document.querySelector('[data-room]'));
 const viewer = /** @type {HTMLElement | null} */ (room.querySelector('[data-viewer]'));
 
+const editor = room.querySelector('[data-draft]') ? new Editor(room) : null;
+const measures = Boolean(room.querySelector('[data-measurements][data-edits]'));
+const measurements = viewer && new Measurements(room, viewer, measures ? editor : null);
+if (editor) signing(room, editor, measurements);
+
 if (viewer) {
   // After the first paint: the findings and the draft can be read while the image comes.
-  requestAnimationFrame(() => import('../viewer/viewer.js').then(({ mount }) => mount(viewer)));
+  requestAnimationFrame(async () => {
+    const { mount } = await import('../viewer/viewer.js');
+    await mount(viewer);
+    measurements?.show();
+  });
 }
-if (room.querySelector('[data-draft]')) signing(room, new Editor(room));
 
 // ---- a finding and its heatmap ---------------------------------------------------------------------------
 
@@ -72,7 +81,9 @@ const { case: caseId, image } = room.dataset;
 /** Renew the claim; whoever took the case over is named. */
 async function stillReading() {
   const answer = await send('PUT', `/read/${caseId}/claim`);
-  if (answer.status === 409) tell(answer.sentence, 'warning');
+  if (answer.status !== 409) return;
+  tell(answer.sentence, 'warning');
+  room.dispatchEvent(new CustomEvent('taken'));
 }
 
 /** Load the page again, once the model is through. */

@@ -37,7 +37,7 @@ export async function send(method, address, body) {
 }
 
 /** Take the token of the session that there is now; gives whether there is one. */
-async function renewed() {
+export async function renewed() {
   const answer = await fetch(location.pathname + location.search);
   if (!answer.ok || answer.redirected) return false;
   const page = new DOMParser().parseFromString(await answer.text(), 'text/html');

@@ -4,8 +4,12 @@ import { known, proof } from '../passkeys.js';
 import { fieldOf, linesOf } from './lines.js';
 import { headers, tell } from './requests.js';
 
-/** @param {HTMLElement} room @param {import('./editor.js').Editor} editor */
-export function signing(room, editor) {
+/**
+ * @param {HTMLElement} room
+ * @param {import('./editor.js').Editor} editor
+ * @param {import('./measurements.js').Measurements | null} measurements
+ */
+export function signing(room, editor, measurements) {
   const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('sign'));
   if (!dialog) return; // whoever may not sign has none
   const form = /** @type {HTMLFormElement} */ (dialog.querySelector('[data-sign-form]'));
@@ -14,7 +18,8 @@ export function signing(room, editor) {
 
   room.addEventListener('click', async (event) => {
     const button = /** @type {HTMLElement} */ (event.target).closest('[data-sign]');
-    if (!button || !(await editor.save())) return;
+    if (!button || editor.writing.active || !(await editor.save())) return;
+    if (measurements && !(await measurements.settled())) return;
     // The saving may have brought an objection, or solved one.
     const now = /** @type {HTMLElement} */ (room.querySelector('[data-sign]'));
     if (now.getAttribute('aria-disabled') === 'true') return explain();
@@ -38,6 +43,14 @@ export function signing(room, editor) {
       if (!texts.length) continue;
       yield Object.assign(document.createElement('h3'), { textContent: part.querySelector('h3')?.textContent });
       yield Object.assign(document.createElement('p'), { textContent: texts.join(' ') });
+    }
+    const rows = [...room.querySelectorAll('[data-measurement]')];
+    if (!rows.length) return;
+    yield Object.assign(document.createElement('h3'), { textContent: room.querySelector('#measured-title')?.textContent });
+    for (const row of rows) {
+      const field = /** @type {HTMLInputElement | null} */ (row.querySelector('[data-named]'));
+      const parts = [field?.value || field?.placeholder, row.querySelector('.much')?.textContent];
+      yield Object.assign(document.createElement('p'), { textContent: parts.filter(Boolean).join(': ') });
     }
   }
 

@@ -30,9 +30,10 @@ export class Display extends EventTarget {
    * Fetch an image and show the whole of it.
    * @param {string} id
    * @param {string} address
+   * @param {number} [frame] of several
    */
-  async show(id, address) {
-    const [{ cornerstone, engine }, { imageId, pixels }] = await Promise.all([theEngine(), loadImage(id, address)]);
+  async show(id, address, frame) {
+    const [{ cornerstone, engine }, { imageId, pixels }] = await Promise.all([theEngine(), loadImage(id, address, frame)]);
     this.engine = engine;
     this.onProcessor = cornerstone.getShouldUseCPURendering();
     engine.enableElement({ viewportId: this.id, element: this.element, type: cornerstone.Enums.ViewportType.STACK });
@@ -43,6 +44,13 @@ export class Display extends EventTarget {
     this.watcher = new ResizeObserver(() => this.#resize());
     this.watcher.observe(this.element);
     this.reset();
+  }
+
+  /** Show other pixels in the place of these, in the same view and window: another frame. @param {{imageId: string, pixels: import('./pixels.js').Pixels}} loaded */
+  async change({ imageId, pixels }) {
+    await this.viewport.setStack([imageId]);
+    this.pixels = pixels;
+    this.#draw();
   }
 
   get frame() {

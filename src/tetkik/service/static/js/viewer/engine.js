@@ -7,16 +7,18 @@ import { fetchPixels } from './pixels.js';
 const SCHEME = 'tetkik';
 const ROOM = 8192; // pixels a side; films have up to 6000
 
-/** @type {Map<string, Pixels>} what was fetched, by the id under which Cornerstone knows it */
+const MOST_KEPT = 256 * 2 ** 20; // bytes of pixels; who leafs through frames looks at the last few again
+
+/** @type {Map<string, Pixels>} what was fetched, by the id under which Cornerstone knows it; the newest last */
 const known = new Map();
 /** @type {Promise<any> | null} */
 let starting = null;
 
-/** @param {Pixels} pixels */
-function asCornerstoneImage(pixels) {
+/** @param {string} imageId @param {Pixels} pixels */
+function asCornerstoneImage(imageId, pixels) {
   const [row, column] = pixels.spacing ?? [1, 1];
   return {
-    imageId: `${SCHEME}:${pixels.id}`,
+    imageId,
     minPixelValue: 0,
     maxPixelValue: pixels.white,
     slope: 1,
@@ -81,7 +83,7 @@ async function start(drawing) {
     return pixels && HEADERS[kind]?.(pixels);
   }, 100);
   cornerstone.imageLoader.registerImageLoader(SCHEME, (/** @type {string} */ id) => ({
-    promise: Promise.resolve(asCornerstoneImage(/** @type {Pixels} */ (known.get(id)))),
+    promise: Promise.resolve(asCornerstoneImage(id, /** @type {Pixels} */ (known.get(id)))),
   }));
   return { cornerstone, engine: new cornerstone.RenderingEngine('tetkik') };
 }
@@ -100,10 +102,19 @@ export function theEngine(drawing) {
  * Fetch an image and make it known to Cornerstone.
  * @param {string} id
  * @param {string} address
+ * @param {number} [frame] of several
  */
-export async function loadImage(id, address) {
-  const imageId = `${SCHEME}:${id}`;
+export async function loadImage(id, address, frame) {
+  const imageId = frame ? `${SCHEME}:${id}:${frame}` : `${SCHEME}:${id}`;
   const pixels = known.get(imageId) ?? (await fetchPixels(id, address));
+  known.delete(imageId);
   known.set(imageId, pixels);
+  let held = [...known.values()].reduce((sum, { values }) => sum + values.byteLength, 0);
+  for (const [other, { values }] of frame ? known : []) {
+    if (held <= MOST_KEPT || other === imageId) break;
+    if (other.split(':').length < 3) continue; // an image of one frame stays
+    known.delete(other);
+    held -= values.byteLength;
+  }
   return { imageId, pixels };
 }

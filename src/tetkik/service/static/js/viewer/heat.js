@@ -20,21 +20,33 @@ export class Heat {
       failed();
     });
     this.opacity = 0.5;
+    this.wanted = false;
+    /** whether another frame is shown than the one that it lies over */
+    this.elsewhere = false;
   }
 
   get shown() {
-    return !this.image.hidden;
+    return this.wanted;
   }
 
   /** @param {string} address */
   show(address) {
     if (this.image.getAttribute('src') !== address) this.image.src = address;
-    this.image.hidden = false;
+    this.wanted = true;
+    this.image.hidden = this.elsewhere;
     this.place();
   }
 
   hide() {
+    this.wanted = false;
     this.image.hidden = true;
+  }
+
+  /** @param {boolean} elsewhere */
+  setElsewhere(elsewhere) {
+    this.elsewhere = elsewhere;
+    this.image.hidden = elsewhere || !this.wanted;
+    this.place();
   }
 
   /** @param {number} opacity 0 to 1 */

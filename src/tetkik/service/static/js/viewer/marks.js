@@ -4,7 +4,17 @@ import { POINTS, measured, written } from './measure.js';
 
 /** @typedef {import('./view.js').Point} Point */
 /** @typedef {import('./measure.js').Kind} Kind */
-/** @typedef {{kind: Kind, points: Point[]}} Mark points of the image */
+/**
+ * @typedef {object} Mark
+ * @property {Kind} kind
+ * @property {Point[]} points of the image, from the outer corner of its first pixel
+ * @property {string} [image] id of the image
+ * @property {number | null} [frame] of several, from 1
+ * @property {string} [id] by which the server knows it
+ * @property {string} [label] what the radiologist calls it
+ * @property {number} [number] its place in the list beside the draft, from 1
+ * @property {boolean} [fixed] whether it is signed, or somebody else's to change
+ */
 
 const SVG = 'http://www.w3.org/2000/svg';
 const ARROWS = /** @type {Record<string, Point>} */ ({
@@ -22,7 +32,7 @@ function shape(name, attributes, text = '') {
   return element;
 }
 
-/** Says `change` when a measurement came, went or moved. */
+/** Says `change` when a measurement came, went or moved; `took` {mark, how} when a person did that. */
 export class Marks extends EventTarget {
   /**
    * @param {import('./display.js').Display} display
@@ -54,7 +64,7 @@ export class Marks extends EventTarget {
 
   /** @param {Mark} mark */
   name(mark) {
-    return `${this.words[mark.kind]} ${this.list.indexOf(mark) + 1}: ${this.text(mark)}`;
+    return `${this.words[mark.kind]} ${mark.number ?? this.list.indexOf(mark) + 1}: ${this.text(mark)}`;
   }
 
   /**
@@ -63,16 +73,19 @@ export class Marks extends EventTarget {
    * @param {Point} at of the pane
    */
   set(kind, at) {
-    if (this.growing?.kind !== kind) this.growing = { kind, points: [] };
+    if (this.growing?.kind !== kind) {
+      const { id, frame = null } = this.display.pixels ?? {};
+      this.growing = { kind, points: [], image: id, frame };
+    }
     const mark = this.growing;
-    mark.points.push(this.display.toImage(at));
+    mark.points.push(this.#within(at));
     if (mark.points.length === POINTS[kind]) {
       this.growing = null;
       // A slip of the hand is no measurement.
       if (measured('length', mark.points, null) > 1) {
         this.list.push(mark);
         this.say(this.name(mark));
-        this.dispatchEvent(new Event('change'));
+        this.#told(mark, 'made');
       }
     } else {
       this.say(this.words.point);
@@ -92,13 +105,33 @@ export class Marks extends EventTarget {
     this.list = this.list.filter((other) => other !== mark);
     this.say(this.words.removed);
     this.draw();
+    this.#told(mark, 'removed');
+  }
+
+  /** Show these in the place of those that are shown. @param {Mark[]} marks */
+  show(marks) {
+    this.list = marks;
+    this.draw();
     this.dispatchEvent(new Event('change'));
   }
 
-  clear() {
-    this.list = [];
-    this.cancel();
+  /** Those of the frame that is shown. */
+  get seen() {
+    const shown = this.display.pixels?.frame ?? null;
+    return this.list.filter(({ frame = null }) => frame === null || shown === null || frame === shown);
+  }
+
+  /** @param {Mark} mark @param {'made' | 'moved' | 'removed'} how */
+  #told(mark, how) {
     this.dispatchEvent(new Event('change'));
+    this.dispatchEvent(new CustomEvent('took', { detail: { mark, how } }));
+  }
+
+  /** A point of the image, its edge for what lies beyond. @param {Point} at of the pane @returns {Point} */
+  #within(at) {
+    const { rows, columns } = this.display.frame;
+    const [x, y] = this.display.toImage(at);
+    return [Math.min(Math.max(x, 0), columns), Math.min(Math.max(y, 0), rows)];
   }
 
   /**
@@ -119,7 +152,7 @@ export class Marks extends EventTarget {
     if (!this.display.pixels) return;
     const held = this.#focused();
     this.svg.replaceChildren();
-    for (const mark of this.list) this.#drawMark(mark);
+    for (const mark of this.seen) this.#drawMark(mark);
     if (this.growing) {
       const at = this.cross ?? this.hover;
       const points = [...this.growing.points, ...(at ? [this.display.toImage(at)] : [])];
@@ -149,8 +182,10 @@ export class Marks extends EventTarget {
     const places = mark.points.map((point) => this.display.toPane(point));
     const [x, y] = mark.kind === 'angle' ? places[1] : places[places[0][0] > places[1][0] ? 0 : 1];
     const { width, height } = this.display.frame;
-    const at = { x: Math.min(x + 12, width - 84), y: Math.min(Math.max(y - 10, 16), height - 8) };
-    this.svg.append(shape('text', { class: 'value', ...at }, this.text(mark)));
+    const at = { x: Math.min(x + 12, width - 100), y: Math.min(Math.max(y - 10, 16), height - 8) };
+    const number = mark.number ? `${mark.number} · ` : '';
+    this.svg.append(shape('text', { class: 'value', ...at }, `${number}${this.text(mark)}`));
+    if (mark.fixed) return;
     places.forEach((place, index) => this.svg.append(this.#end(mark, index, place)));
   }
 
@@ -171,7 +206,7 @@ export class Marks extends EventTarget {
 
   /** @param {Mark} mark @param {number} index @param {Point} at of the pane */
   #move(mark, index, at) {
-    mark.points[index] = this.display.toImage(at);
+    mark.points[index] = this.#within(at);
     this.draw();
     this.dispatchEvent(new Event('change'));
   }
@@ -192,6 +227,7 @@ export class Marks extends EventTarget {
       () => {
         document.removeEventListener('pointermove', follow);
         this.say(this.name(mark));
+        this.#told(mark, 'moved');
       },
       { once: true },
     );
@@ -212,6 +248,7 @@ export class Marks extends EventTarget {
       const by = event.shiftKey ? 10 : 1;
       this.#move(mark, index, [x + right * by, y + down * by]);
       this.say(this.name(mark));
+      this.#told(mark, 'moved');
     }
   }
 }

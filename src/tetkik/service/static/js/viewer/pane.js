@@ -1,6 +1,7 @@
 /** One pane of the viewer: the image, the heatmap over it, the measurements over both, and what is written at its edges. */
 
 import { Display } from './display.js';
+import { Frames } from './frames.js';
 import { listen } from './gestures.js';
 import { Heat } from './heat.js';
 import { Marks } from './marks.js';
@@ -40,9 +41,12 @@ export class Pane extends EventTarget {
   /** Fetch and show the image that the markup names. */
   async open() {
     const { image = '', pixels = '' } = this.root.dataset;
+    const bar = /** @type {HTMLElement | null} */ (this.root.querySelector('[data-frames]'));
+    if (bar) this.frames ??= new Frames(this, bar);
     const state = /** @type {HTMLElement} */ (this.root.querySelector('[data-state]'));
     try {
-      await this.display.show(image, pixels);
+      const frame = this.frames?.shown;
+      await this.display.show(image, frame ? (this.frames?.address(frame) ?? '') : pixels, frame);
       state.hidden = true;
       this.root.dataset.ready = this.display.onProcessor ? 'processor' : 'webgl';
     } catch (error) {

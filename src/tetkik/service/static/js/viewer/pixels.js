@@ -7,6 +7,8 @@
  * @property {number} columns
  * @property {number} white the value of white; black is 0
  * @property {[number, number] | null} spacing millimetres from row to row and from column to column
+ * @property {string | null} plane where millimetres hold: in the `patient`, at the `detector`, or `unstated`
+ * @property {number | null} frame which of several it is, from 1; null of an image of one
  * @property {import('./windows.js').Window} window in which it is first shown
  * @property {Uint8Array | Uint16Array} values row by row
  */
@@ -48,5 +50,8 @@ export async function fetchPixels(id, address) {
   if (values.length !== rows * columns) throw new PixelsError();
   const [centre, width] = pair(head('X-Window')) ?? [white / 2, white];
   const window = { centre: centre / white, width: width / white };
-  return { id, rows, columns, white, spacing: pair(head('X-Spacing')), window, values };
+  const spacing = pair(head('X-Spacing'));
+  const plane = spacing && (head('X-Plane') ?? 'unstated');
+  const frame = Number(head('X-Frames')) > 1 ? Number(head('X-Frame')) : null;
+  return { id, rows, columns, white, spacing, plane, frame, window, values };
 }

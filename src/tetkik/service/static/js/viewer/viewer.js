@@ -3,7 +3,8 @@
  *
  * The markup is `templates/reading/viewer.html.jinja`. Buttons name what they do (`data-do="invert"`), so that
  * the keys of the shell, a mouse and a finger all come through the same door. The page around it talks to it
- * by events on its element: `heat` {label, name, address} shows a heatmap, `{}` hides it.
+ * by events on its element: `heat` {label, name, address} shows a heatmap, `{}` hides it; `measurements` [marks]
+ * draws these and no others. It says `measured` {mark, how} when a person made, moved or removed one.
  */
 
 import { theEngine } from './engine.js';
@@ -57,6 +58,10 @@ class Viewer {
     pane.addEventListener('view', () => this.#follow(pane, 'view'));
     pane.addEventListener('window', () => this.#follow(pane, 'window'));
     pane.marks.addEventListener('change', () => this.#listMarks());
+    pane.marks.addEventListener('took', (event) => {
+      const { detail } = /** @type {CustomEvent} */ (event);
+      this.root.dispatchEvent(new CustomEvent('measured', { detail }));
+    });
     pane.stage.addEventListener('keydown', (event) => this.#key(event, pane));
   }
 
@@ -87,6 +92,10 @@ class Viewer {
       for (const pane of this.panes) pane.heat.setOpacity(Number(opacity.value) / 100);
     });
     this.root.addEventListener('heat', (event) => this.#heat(/** @type {CustomEvent} */ (event).detail));
+    this.root.addEventListener('measurements', (event) => {
+      const { detail } = /** @type {CustomEvent<import('./marks.js').Mark[]>} */ (event);
+      for (const pane of this.panes) pane.marks.show(detail.filter(({ image }) => image === pane.root.dataset.image));
+    });
   }
 
   /**
@@ -113,7 +122,6 @@ class Viewer {
         this.say(this.words.reset);
       },
       zoom: () => active.zoom(Number(how)),
-      clear: () => this.panes.forEach((pane) => pane.marks.clear()),
       heat: () => this.#toggleHeat(),
       prior: () => this.#togglePrior(),
       link: () => {
@@ -193,7 +201,8 @@ class Viewer {
 
   #listMarks() {
     const list = /** @type {HTMLElement} */ (this.root.querySelector('[data-marks]'));
-    const marks = this.panes.flatMap((pane) => pane.marks.list.map((mark) => ({ pane, mark })));
+    if ('kept' in this.root.dataset) return; // they are listed beside the draft
+    const marks = this.panes.flatMap((pane) => pane.marks.seen.filter(({ fixed }) => !fixed).map((mark) => ({ pane, mark })));
     list.replaceChildren(
       ...marks.map(({ pane, mark }) => {
         const item = document.createElement('li');
@@ -209,10 +218,10 @@ class Viewer {
     );
     const panel = /** @type {HTMLElement} */ (list.closest('[data-measured]'));
     panel.hidden = marks.length === 0;
-    const calibrated = marks.every(({ pane }) => pane.display.pixels?.spacing);
-    /** @type {HTMLElement} */ (panel.querySelector('[data-note]')).textContent = calibrated
-      ? this.words.atDetector
-      : this.words.uncalibrated;
+    const planes = new Set(marks.map(({ pane }) => pane.display.pixels?.plane ?? 'uncalibrated'));
+    /** @type {HTMLElement} */ (panel.querySelector('[data-note]')).textContent = [...planes]
+      .map((plane) => this.words[plane])
+      .join(' · ');
   }
 
   /** @param {KeyboardEvent} event @param {Pane} pane */

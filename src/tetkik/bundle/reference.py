@@ -1,0 +1,140 @@
+"""`reference.json`: how a model's scores and images were spread where it was made, for houses to compare.
+
+It names no image and no patient: counts alone. A bundle without one is as sound as before.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tetkik.bundle.store import Bundle, sha256_of
+from tetkik.errors import BundleCorrupt
+
+REFERENCE = "reference.json"
+REFERENCE_VERSION = 1
+REFERENCE_IMAGES = 2000
+"""Images that are looked at where nothing else is asked for: deciles are then known to 0.7 points (1 SD)."""
+_LIMIT = 4 << 20
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Histogram(_Frozen):
+    """How many values lie in each bin. Bin `i` reaches from edge `i-1` (included) to edge `i` (not)."""
+
+    edges: tuple[float, ...] = Field(
+        description="Inner edges, rising; the first bin and the last one are open outwards."
+    )
+    counts: tuple[int, ...] = Field(min_length=1, description="Values in each bin, one more than edges.")
+    mean: float = Field(description="Mean of the values.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Histogram:
+        if len(self.counts) != len(self.edges) + 1:
+            raise ValueError("a histogram has one bin more than inner edges")
+        if any(low >= high for low, high in pairwise(self.edges)):
+            raise ValueError("the edges of a histogram rise")
+        if min(self.counts) < 0 or not sum(self.counts):
+            raise ValueError("a histogram counts at least one value, and none less than 0 times")
+        return self
+
+    @property
+    def total(self) -> int:
+        """How many values there are."""
+        return sum(self.counts)
+
+    def quantile(self, share: float) -> float | None:
+        """The edge up to which at least `share` (0 to 1) of the values lie; None beyond the last edge."""
+        below = 0
+        for edge, count in zip(self.edges, self.counts, strict=False):
+            below += count
+            if below >= share * self.total:
+                return edge
+        return None
+
+
+class LabelReference(_Frozen):
+    """The scores of one label on the images that the gate let the model see."""
+
+    scores: Histogram = Field(description="Of the network's sigmoid, in about a hundred bins of equal mass.")
+    positive: int = Field(ge=0, description="Images at or above the threshold.")
+    present: int | None = Field(default=None, ge=0, description="Images known to have it.")
+    absent: int | None = Field(default=None, ge=0, description="Images known not to have it.")
+
+    @property
+    def prevalence(self) -> float | None:
+        """Share present of those known; None where no absence is known, for then it says nothing."""
+        if self.present is None or not self.absent:
+            return None
+        return self.present / (self.present + self.absent)
+
+
+class InputReference(_Frozen):
+    """What the quality gate and the reader saw of the images that take one route."""
+
+    images: int = Field(ge=1, description="All of them, those refused as unsuitable included.")
+    refused: int = Field(ge=0, description="Refused as unsuitable.")
+    without_spacing: int = Field(ge=0, description="Whose file does not say how large a pixel is.")
+    modalities: dict[str, int] = Field(
+        default_factory=dict, description="Images by DICOM modality; an empty name where the file has none."
+    )
+    flaws: dict[str, int] = Field(
+        default_factory=dict, description="Images by flaw that the quality gate names."
+    )
+    brightness: Histogram | None = Field(
+        default=None, description="Of the mean of an image's pixels as a share of white."
+    )
+    contrast: Histogram | None = Field(
+        default=None, description="Of the standard deviation of an image's pixels as a share of white."
+    )
+    side: Histogram | None = Field(default=None, description="Of the shorter side of an image, in pixels.")
+
+
+class Reference(_Frozen):
+    """The contents of `reference.json`. Unknown keys are refused."""
+
+    format_version: int = Field(default=REFERENCE_VERSION, ge=1, description="Version of this file.")
+    data: str = Field(description="The data set.")
+    split: str = Field(description="The part of it, how it was cut, and which network scored it.")
+    images: int = Field(ge=1, description="Images that could be read.")
+    unreadable: int = Field(default=0, ge=0, description="Images that could not, and count nowhere.")
+    created: str = Field(description="Date, ISO 8601.")
+    labels: dict[str, LabelReference] = Field(default_factory=dict, description="By label of the model.")
+    inputs: dict[str, InputReference] = Field(
+        default_factory=dict,
+        description="By route, `chest` or `brain_mri`; an empty name for images that took none.",
+    )
+
+
+def write_reference(folder: Path, reference: Reference) -> None:
+    """Write `reference.json` into the folder of a bundle; its manifest is written after it."""
+    content = reference.model_dump(mode="json", exclude_none=True)
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    (folder / REFERENCE).write_text(text + "\n", encoding="utf-8")
+
+
+def read_reference(bundle: Bundle) -> Reference | None:
+    """The reference of a bundle; None where it has none.
+
+    Raises:
+        BundleCorrupt: it is not what the manifest names, or cannot be read.
+    """
+    if REFERENCE not in bundle.manifest.files:
+        return None
+    file = bundle.file(REFERENCE)
+    try:
+        if file.stat().st_size > _LIMIT or sha256_of(file) != bundle.manifest.files[REFERENCE]:
+            raise ValueError("altered")
+        # Strictly: "2" is no count.
+        return Reference.model_validate_json(file.read_bytes(), strict=True)
+    except (OSError, ValidationError, ValueError):
+        raise BundleCorrupt(
+            "The reference distribution in {path} is damaged or of a newer Tetkik; fetch the bundle again.",
+            path=bundle.path,
+        ) from None

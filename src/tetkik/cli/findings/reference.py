@@ -1,0 +1,118 @@
+"""`tetkik findings reference`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from tetkik.bundle import REFERENCE_IMAGES, Reference, Task, resolve
+from tetkik.cli.console import note, out, progress, t, writing
+from tetkik.cli.findings.evaluate import Images, Known, Workers, read_images
+from tetkik.cli.findings.import_ import check_target
+from tetkik.cli.findings.inputs import image_files
+from tetkik.cli.tables import figure, in_language, table
+from tetkik.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tetkik.findings.reference import ReferenceImages
+
+
+def reference(
+    data: Annotated[
+        Path | None, typer.Argument(help=t("A table of images and their labels."), metavar="[LABELS.csv]")
+    ] = None,
+    *,
+    model: Annotated[
+        str,
+        typer.Option("--model", help=t("A built-in or imported id, a path, or a Hugging Face id.")),
+    ],
+    folder: Annotated[Path, typer.Option("--out", help=t("The folder of the bundle to write."))],
+    images: Images = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            "--log",
+            help=t(
+                "What a training left beside its bundle: scores of networks that had not learned the image."
+            ),
+            metavar="DIR",
+        ),
+    ] = None,
+    data_name: Annotated[
+        str | None, typer.Option("--data-name", help=t("What the card calls the data; else the folder."))
+    ] = None,
+    split: Annotated[
+        str, typer.Option("--split", help=t("Which part of the data these images are, for the card."))
+    ] = "all images given",
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help=t("Most images that are read, drawn by chance."))
+    ] = REFERENCE_IMAGES,
+    name: Annotated[
+        str | None, typer.Option("--id", help=t("Name of the new model; without it the old one."))
+    ] = None,
+    known: Known = None,
+    workers: Workers = None,
+) -> None:
+    """A copy of the model with the reference that its drift is told by; the model itself stays as it is."""
+    from tetkik.findings.predict import load_findings
+    from tetkik.findings.reference import make_reference, refuse_itself, with_reference
+
+    check_target(folder, name)
+    bundle = resolve(model, Task.FINDINGS)
+    refuse_itself(bundle, folder)
+    given = _given(data, images, log, known or [])
+    taken = given.some(limit)
+    called = data_name or (data or images or Path()).resolve().name
+    with progress(t("reference")) as report, writing(folder):
+        found = make_reference(
+            load_findings(bundle), taken, called, split, workers=workers, progress=in_language(report)
+        )
+        written = with_reference(bundle, found, folder, name)
+    _show(found)
+    out.print(t("The model is in {path}.", path=written.path), soft_wrap=True)
+
+
+def _given(data: Path | None, images: Path | None, log: Path | None, known: list[str]) -> ReferenceImages:
+    """The images of a table, a log or a folder."""
+    from tetkik.findings.reference import ReferenceImages, read_log
+
+    if log is not None:
+        if data is not None or images is None:
+            raise UsageError("--log needs --images, the folder that its names start from, and no table.")
+        return read_log(log, images)
+    if data is not None:
+        labelled = read_images(data, [], images, known, check_files=True)
+        return ReferenceImages(labelled.files, labelled.labels, labelled.truth)
+    if images is None:
+        raise UsageError("There is nothing to look at; name a table of labels, or a folder with --images.")
+    found = (file for file in image_files([str(images)], None) if isinstance(file, str))
+    return ReferenceImages.unlabelled(tuple(Path(file) for file in found))
+
+
+def _show(found: Reference) -> None:
+    out.print(Text(t("{n} images", n=found.images), style="bold"))
+    if found.unreadable:
+        note("Images that cannot be read: {count}; they count nowhere.", count=found.unreadable)
+    if found.labels:
+        out.print(_scores(found))
+    else:
+        note("No image was suitable, so no score could be described.")
+
+
+def _scores(found: Reference) -> Table:
+    made = table(t("label"), "n", t("prevalence"), t("score, median"), t("above the threshold"))
+    for label, one in found.labels.items():
+        total = one.scores.total
+        made.add_row(
+            Text(label),
+            str(total),
+            figure(one.prevalence),
+            figure(one.scores.quantile(0.5)),
+            f"{one.positive / total:.3f}",
+        )
+    return made

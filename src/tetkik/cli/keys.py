@@ -1,0 +1,117 @@
+"""`tetkik keys`: which master key a house or a backup needs, and replacing it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tetkik.cli.console import note, out, progress, t, warn, writing
+from tetkik.cli.opened import opened_records
+from tetkik.cli.serve import need_extra
+from tetkik.cli.tables import in_language
+from tetkik.errors import InputError
+
+if TYPE_CHECKING:
+    from tetkik.records.master import MasterKey
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("show", help=t("The fingerprint of the house's master key, of a key file, or of a backup's."))
+def show(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help=t("A file of a master key, or a backup; none asks the house."), metavar="FILE"),
+    ] = None,
+) -> None:
+    """A fingerprint tells keys apart, and nothing of the key."""
+    if file is not None:
+        out.print(_told(file), soft_wrap=True)
+        return
+    with opened_records() as records:
+        from tetkik.records.keys import kept_since
+
+        with records.engine.connect() as connection:
+            since = kept_since(connection)
+        out.print(
+            t(
+                "{fingerprint}: the master key of this house, from {place}, since {moment}.",
+                fingerprint=records.vault.held.fingerprint,
+                place=records.master.name,
+                moment=f"{since.astimezone():%Y-%m-%d %H:%M}",
+            ),
+            soft_wrap=True,
+        )
+
+
+@app.command("rotate", help=t("Replace the master key; nothing is sealed anew, and the service goes on."))
+def rotate(
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to",
+            help=t(
+                "The file of the next key, made where there is none: for a key that comes from a command or "
+                "a credential, where you put it afterwards."
+            ),
+        ),
+    ] = None,
+) -> None:
+    """The present key stays beside the next, for the backups of its time."""
+    with opened_records() as records:
+        from tetkik.records.keeping.rotation import rotate as replace
+        from tetkik.records.master import kept_as
+
+        given = _next_key(to) if to is not None else None
+        with progress("tetkik keys") as bar:
+            done = replace(records, given, progress=in_language(bar))
+        place: MasterKey = records.master
+    out.print(
+        t(
+            "The master key {now} took the place of {before}; {count} patients' keys hang on it now.",
+            now=done.now,
+            before=done.before,
+            count=done.patients,
+        ),
+        soft_wrap=True,
+    )
+    if to is not None:
+        warn(
+            "Put the key of {file} where {place} takes it from: the house opens with it alone.",
+            file=to,
+            place=place.name,
+        )
+    elif place.file is not None:
+        note(
+            "{file} opens the backups of before: keep it apart as long as you keep them, then destroy it.",
+            file=kept_as(place.file, done.before),
+        )
+
+
+def _told(file: Path) -> str:
+    need_extra()
+    from tetkik.records.keeping.archive import read_header
+    from tetkik.records.master import read
+    from tetkik.records.vault import fingerprint
+
+    try:
+        with file.open("rb") as opened:
+            header = read_header(opened)
+    except InputError:
+        return t("{fingerprint}: the master key in {file}.", fingerprint=fingerprint(read(file)), file=file)
+    return t("{fingerprint}: the master key that opens the backup {file}.", fingerprint=header.key, file=file)
+
+
+def _next_key(file: Path) -> bytes:
+    """The key in a file; a fresh one is put there where it is missing."""
+    import secrets
+
+    from tetkik.records.master import put, read
+    from tetkik.records.vault import KEY_BYTES
+
+    if not file.exists():
+        with writing(file):
+            put(file, secrets.token_bytes(KEY_BYTES))
+    return read(file)

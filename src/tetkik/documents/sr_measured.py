@@ -1,0 +1,98 @@
+"""Measurements in a structured report: a group each, its figure inferred from points in an image.
+
+TID 1501 with a row of TID 300 whose spatial coordinates (TID 320) are a polyline through the points, in the
+image that it was drawn in (PS3.3, section C.18.6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import highdicom as hd
+import numpy as np
+from highdicom import sr
+from pydicom.sr.codedict import codes
+
+from tetkik.documents import dicom
+from tetkik.documents.codes import MEASURES, OWN_PLANES, OWN_SCHEME, Code
+from tetkik.documents.fields import valid_uid
+from tetkik.documents.picture import opened
+from tetkik.documents.words import measured_name
+from tetkik.values import MeasuredImage, Measurement, MeasurementUnit, ReportDocument
+
+_UNITS = {
+    MeasurementUnit.MILLIMETRE: codes.UCUM.Millimeter,
+    MeasurementUnit.DEGREE: codes.UCUM.Degree,
+    MeasurementUnit.PIXEL: sr.CodedConcept(MeasurementUnit.PIXEL.value, "UCUM", "pixels"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """An image that a measurement points into.
+
+    Attributes:
+        instance: the object.
+        study: Study Instance UID.
+        scale: of the coordinates, across and down: 1 unless the object is a smaller copy of the image.
+    """
+
+    instance: dicom.Instance
+    study: str
+    scale: tuple[float, float] = (1.0, 1.0)
+
+
+def own_concept(code: Code) -> Any:
+    """A word of our own as a concept."""
+    return sr.CodedConcept(code.value, OWN_SCHEME, code.meaning)
+
+
+def measured_pictures(document: ReportDocument) -> tuple[Elsewhere, ...]:
+    """The images that were measured in, each once; those that no archive knows are left out."""
+    found = [_place(document, item.image) for item in document.measurements]
+    return tuple(dict.fromkeys(item for item in found if item is not None))
+
+
+def measured_groups(document: ReportDocument) -> Iterator[Any]:
+    """The measurements (TID 1501), in the order in which they were made."""
+    for item in document.measurements:
+        place = _place(document, item.image)
+        method = own_concept(OWN_PLANES[item.image.plane if item.calibrated else None])
+        measured = sr.Measurement(
+            sr.CodedConcept(MEASURES[item.kind].value, "SCT", MEASURES[item.kind].meaning),
+            item.rounded,
+            _UNITS[item.unit],
+            # An angle is the same at the detector and in the patient.
+            method=None if item.unit is MeasurementUnit.DEGREE else method,
+            referenced_coordinates=None if place is None else [_coordinates(item, place)],
+        )
+        yield sr.MeasurementsAndQualitativeEvaluations(
+            tracking_identifier=sr.TrackingIdentifier(
+                uid=hd.UID(dicom.new_uid(document, f"measurement/{item.id}")),
+                identifier=dicom.text(measured_name(item, document.draft.language), 64),
+            ),
+            measurements=[measured],
+        )
+
+
+def _coordinates(item: Measurement, place: Elsewhere) -> Any:
+    points = np.array(item.points) * np.array(place.scale)
+    frames = [item.image.frame] if item.image.frame is not None else None
+    source = sr.SourceImageForRegion(place.instance.sop_class, place.instance.uid, frames)
+    return sr.CoordinatesForMeasurement(sr.GraphicTypeValues.POLYLINE, points, source)
+
+
+def _place(document: ReportDocument, image: MeasuredImage) -> Elsewhere | None:
+    """Where an archive has the image; of a file without UIDs, the Secondary Capture of the report's own."""
+    study, series = valid_uid(image.study_uid), valid_uid(image.series_uid)
+    instance, sop_class = valid_uid(image.instance_uid), valid_uid(image.sop_class)
+    if study and series and instance and sop_class:
+        return Elsewhere(dicom.Instance(sop_class, instance, series), study)
+    if image.earlier or document.image is None or dicom.source(document) is not None:
+        return None
+    captured = dicom.capture(document, "image", document.image)
+    copy = opened(document.image)
+    scale = (copy.width / image.columns, copy.height / image.rows)
+    return Elsewhere(captured, dicom.study_uid(document), scale)

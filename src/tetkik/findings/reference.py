@@ -1,0 +1,239 @@
+"""The reference of a bundle: its scores and its images on data that it did not learn, for telling drift.
+
+The network's sigmoid is described, for an imported model has no calibrated probability. Calibration is a
+rising function of it (Platt), and neither the stability index over quantiles nor the largest gap of two
+cumulative distributions changes under one: of the probability both would be the same figures.
+"""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.bundle import (
+    Bundle,
+    Reference,
+    Task,
+    open_bundle,
+    reference_section,
+    staged_folder,
+    with_section,
+    write_manifest,
+    write_reference,
+)
+from tetkik.errors import BundleError, DataError, UsageError
+from tetkik.statistics import Observation, describe
+from tetkik.values import FindingsResult
+
+if TYPE_CHECKING:
+    from tetkik.findings.predict import Findings
+    from tetkik.values import ProgressCallback
+
+STEP = "reference"
+"""What progress is told of."""
+_FEW = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReferenceImages:
+    """Images to take a reference from.
+
+    Attributes:
+        files: where they lie.
+        labels: columns of the next two.
+        truth: (n, labels), int8: 1 present, 0 absent, -1 unknown.
+        scores: (n, labels), sigmoids of networks that had not learned the image; None takes the model's own.
+    """
+
+    files: tuple[Path, ...]
+    labels: tuple[str, ...]
+    truth: NDArray[np.int8]
+    scores: NDArray[np.float64] | None = None
+
+    @classmethod
+    def unlabelled(cls, files: tuple[Path, ...]) -> ReferenceImages:
+        """Images of which nothing is known."""
+        return cls(files, (), np.zeros((len(files), 0), np.int8))
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def some(self, most: int, seed: int = 0) -> ReferenceImages:
+        """At most `most` of them, drawn by chance."""
+        if len(self) <= most:
+            return self
+        rows = np.sort(np.random.default_rng(seed).choice(len(self), most, replace=False))
+        return replace(
+            self,
+            files=tuple(self.files[row] for row in rows.tolist()),
+            truth=self.truth[rows],
+            scores=None if self.scores is None else self.scores[rows],
+        )
+
+
+def read_log(folder: Path, images: Path) -> ReferenceImages:
+    """The images that a training's figures came from, scored by networks that had not learned them.
+
+    Args:
+        folder: what `findings train` left beside its bundle, with `scores.csv`.
+        images: the folder that its names start from.
+
+    Raises:
+        DataError: it is something else.
+    """
+    file = folder / "scores.csv"
+    try:
+        with file.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        labels = tuple(name.removeprefix("score:") for name in rows[0] if name.startswith("score:"))
+        truth = [[int(row[f"truth:{label}"]) for label in labels] for row in rows]
+        scores = [[float(row[f"score:{label}"]) for label in labels] for row in rows]
+        names = [row["file"] for row in rows]
+    except (OSError, ValueError, LookupError, TypeError):
+        raise DataError(
+            "{path} is not the log of a training of findings; give the folder NAME-log that "
+            "`tetkik findings train` left beside its bundle.",
+            path=file,
+        ) from None
+    return ReferenceImages(
+        tuple(images / name for name in names),
+        labels,
+        np.array(truth, np.int8).reshape(len(rows), len(labels)),
+        np.array(scores, np.float64).reshape(len(rows), len(labels)),
+    )
+
+
+def make_reference(
+    findings: Findings,
+    images: ReferenceImages,
+    data: str,
+    split: str,
+    *,
+    workers: int | None = None,
+    progress: ProgressCallback | None = None,
+) -> Reference:
+    """Look at images as the service does and describe what is seen and said.
+
+    An image that the gate refuses counts among the inputs; it has no score, for a house would get none.
+
+    Args:
+        findings: the model, with its gate.
+        images: that it did not learn.
+        data: name of the data set.
+        split: the part of it, in words.
+        workers: processes that read; None takes one for each core, and none for a few images.
+        progress: told how far it is.
+
+    Raises:
+        DataError: not one image can be read.
+        BundleError: the model or the gate is damaged.
+    """
+    if workers is None and len(images) < _FEW:
+        workers = 0
+    seen: list[Observation] = []
+    answers = findings.predict_many(images.files, workers)
+    for row, answer in enumerate(answers):
+        if isinstance(answer, FindingsResult):
+            seen.append(_observation(findings, answer, images, row))
+        elif isinstance(answer, BundleError):
+            raise answer
+        if progress is not None:
+            progress(STEP, row + 1, len(images))
+    if not seen:
+        raise DataError("Not one of the images can be read; check the folder.")
+    spread = describe(seen)
+    return Reference(
+        data=data,
+        split=split,
+        images=len(seen),
+        unreadable=len(images) - len(seen),
+        created=datetime.now(UTC).date().isoformat(),
+        labels=spread.labels,
+        inputs=spread.inputs,
+    )
+
+
+def _observation(
+    findings: Findings, answer: FindingsResult, images: ReferenceImages, row: int
+) -> Observation:
+    measured = answer.measured
+    assert measured is not None
+    return Observation(
+        route=answer.route.value if answer.route else "",
+        refused=not answer.suitable,
+        spacing=measured.spacing,
+        modality=measured.modality or "",
+        flaws=tuple(flaw.value for flaw in answer.flaws),
+        brightness=measured.brightness,
+        contrast=measured.contrast,
+        side=measured.side,
+        scores=dict(_scores(findings, answer, images, row)),
+        known={
+            label: bool(value)
+            for label, value in zip(images.labels, images.truth[row].tolist(), strict=True)
+            if value >= 0
+        },
+    )
+
+
+def _scores(
+    findings: Findings, answer: FindingsResult, images: ReferenceImages, row: int
+) -> Iterator[tuple[str, tuple[float, bool]]]:
+    for finding in answer.findings:
+        if finding.assessed and finding.score is not None:
+            read = finding
+            if images.scores is not None and finding.label in images.labels:
+                score = float(images.scores[row, images.labels.index(finding.label)])
+                read = findings.points.points[finding.label].read(score)
+            assert read.score is not None
+            yield finding.label, (read.score, read.positive)
+
+
+def refuse_itself(bundle: Bundle, folder: Path) -> None:
+    """A bundle is never changed in its place: runs quote the hash of its manifest.
+
+    Raises:
+        UsageError: `folder` is the bundle itself.
+    """
+    if folder.resolve() == bundle.path.resolve():
+        raise UsageError(
+            "--out {path} is the model itself, which stays as it is; give another folder.", path=folder
+        )
+
+
+def with_reference(bundle: Bundle, reference: Reference, folder: Path, name: str | None = None) -> Bundle:
+    """Write a copy of a bundle that has this reference; one that it had goes.
+
+    Args:
+        bundle: of findings.
+        reference: of its scores and images.
+        folder: of the new bundle.
+        name: its id; None keeps the old one.
+
+    Raises:
+        UsageError: `folder` is the bundle itself.
+        OutputError: `folder` holds something else.
+    """
+    refuse_itself(bundle, folder)
+    manifest = bundle.manifest if name is None else bundle.manifest.model_copy(update={"id": name})
+    with staged_folder(folder) as stage:
+        for file in bundle.manifest.files:
+            target = stage / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(bundle.path / file, target)
+        write_reference(stage, reference)
+        card = stage / "README.md"
+        text = card.read_text("utf-8") if card.is_file() else f"# {manifest.name}\n"
+        text = text.replace(f"# {bundle.manifest.name}\n", f"# {manifest.name}\n", 1)
+        text = text.replace(f"--model {bundle.manifest.id}\n", f"--model {manifest.id}\n")
+        card.write_text(with_section(text, reference_section(reference)), encoding="utf-8")
+        write_manifest(stage, manifest)
+    return open_bundle(folder, Task.FINDINGS)

@@ -1,0 +1,73 @@
+"""How much one person may upload in a day (OWASP ASVS 12.1.3); counted from what is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import func, select
+
+from tetkik.errors import TooManyRequests
+from tetkik.records.database import Transaction
+from tetkik.records.schema import Image, User
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Of one person in 24 hours.
+
+    Attributes:
+        files: how many.
+        size: their bytes.
+    """
+
+    files: int
+    size: int
+
+
+def used(tx: Transaction) -> Quota:
+    """What the actor has uploaded in the last 24 hours; a file that was there before counts once."""
+    found = select(func.count(), func.coalesce(func.sum(Image.size), 0)).where(
+        Image.created_by == tx.actor.user_id, Image.created_at > tx.now - _DAY
+    )
+    files, size = tx.session.execute(found).one()
+    return Quota(files, int(size))
+
+
+def check(tx: Transaction, most: Quota, more: Quota) -> None:
+    """Refuse more than a person may upload in 24 hours.
+
+    Args:
+        tx: the transaction.
+        most: what they may.
+        more: what would be added to what the records count.
+
+    Raises:
+        TooManyRequests: too many files, or too much.
+    """
+    if tx.actor.user_id is None:
+        return
+    now = used(tx)
+    if now.files + more.files > most.files:
+        raise TooManyRequests(
+            "You have uploaded {files} images in 24 hours, as many as one person may; go on later, or ask "
+            "for the setting upload_files_per_day to be raised.",
+            files=now.files,
+        )
+    if now.size + more.size > most.size:
+        raise TooManyRequests(
+            "This file goes beyond the {megabytes} MB that one person may upload in 24 hours; go on later, "
+            "or ask for the setting upload_bytes_per_day to be raised.",
+            megabytes=most.size // 1_000_000,
+        )
+
+
+def hold(tx: Transaction) -> None:
+    """Let nobody else count the actor's uploads until this transaction is over.
+
+    SQLite has one writer in any case; on PostgreSQL two uploads at once would each not see the other.
+    """
+    if tx.actor.user_id is not None:
+        tx.session.execute(select(User.id).where(User.id == tx.actor.user_id).with_for_update())

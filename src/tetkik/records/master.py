@@ -1,0 +1,190 @@
+"""Where the master key comes from: a file of the house's own, a credential of systemd, a command.
+
+It never travels on a command line or in the environment, which other programs of the machine can see.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tetkik.errors import SettingError
+from tetkik.records.files import sync
+from tetkik.records.vault import KEY_BYTES, fingerprint
+
+CREDENTIAL = "tetkik-master-key"
+"""Its name in `$CREDENTIALS_DIRECTORY` (systemd.exec(5), "Credentials")."""
+_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class MasterKey:
+    """The place of the master key.
+
+    Attributes:
+        file: where it lies; None where a command gives it.
+        command: that prints it; empty where a file holds it.
+        ours: whether Tetkik makes the file at the first start, and replaces it with the key.
+    """
+
+    file: Path | None
+    command: str = ""
+    ours: bool = True
+
+    @property
+    def name(self) -> str:
+        """The file, or the program: for a sentence, without the command's arguments."""
+        return str(self.file) if self.file is not None else _words(self.command)[0]
+
+    def first(self) -> bytes:
+        """The key of a new house; where the place is ours and empty, a fresh one is put there.
+
+        Raises:
+            SettingError: no key, and none to be made; or no key at all.
+        """
+        if self.ours and self.file is not None and not self.file.exists():
+            self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            put(self.file, secrets.token_bytes(KEY_BYTES))
+        return self._present()
+
+    def fitting(self, wanted: str) -> bytes:
+        """The key with a fingerprint: the present one, or the next one where a replacement was killed.
+
+        Raises:
+            SettingError: no key, or that of another house.
+        """
+        key = self._present()
+        if fingerprint(key) != wanted and self.staged(wanted):
+            key = read(self._next(wanted))
+        if fingerprint(key) != wanted:
+            raise SettingError(
+                "The master key of {place} has the fingerprint {found}, and this house needs {wanted}; put "
+                "the right one there.",
+                place=self.name,
+                found=fingerprint(key),
+                wanted=wanted,
+            )
+        return key
+
+    def staged(self, wanted: str) -> bool:
+        """Whether the key with a fingerprint lies beside the present one, still to take its place."""
+        return self.ours and self._next(wanted).exists()
+
+    def stage(self, key: bytes) -> None:
+        """Put the next key beside the present one, in a place of ours; it is on the disk when this returns.
+
+        Nobody else may be replacing the key: what an earlier replacement left goes.
+        """
+        staged, name = self._next(fingerprint(key)), self._own.name
+        for left in (*staged.parent.glob(f"{name}.next.*"), *staged.parent.glob(f".{name}.*.part")):
+            left.unlink()
+        put(staged, key)
+
+    def settle(self, key: bytes) -> None:
+        """Make a staged key the present one; that of before stays beside it (`kept_as`).
+
+        Nobody else may be replacing the key.
+        """
+        if not self.staged(fingerprint(key)):
+            return
+        staged = self._next(fingerprint(key))
+        before = read(self._own)
+        if before != key:
+            put(kept_as(self._own, fingerprint(before)), before)
+            put(self._own, key)
+        staged.unlink()
+        sync(staged.parent)
+
+    @property
+    def _own(self) -> Path:
+        if self.file is None:
+            raise ValueError("the place is not ours")
+        return self.file
+
+    def _next(self, wanted: str) -> Path:
+        return self._own.with_name(f"{self._own.name}.next.{wanted}")
+
+    def _present(self) -> bytes:
+        return read(self.file) if self.file is not None else _said(self.command)
+
+
+def kept_as(file: Path, told: str) -> Path:
+    """Where the key with a fingerprint stays once it was replaced, for the backups of its time."""
+    return file.with_name(f"{file.name}.old.{told}")
+
+
+def read(file: Path) -> bytes:
+    """The key in a file.
+
+    Raises:
+        SettingError: no such file, or not a key.
+    """
+    try:
+        return _key(file.read_bytes())
+    except FileNotFoundError:
+        raise SettingError(
+            "There is no master key {file}; put the key back: nothing can be read without it.", file=file
+        ) from None
+    except ValueError:
+        raise SettingError(
+            "{file} is not a master key of 64 hexadecimal digits; put the right file back.", file=file
+        ) from None
+
+
+def put(file: Path, key: bytes) -> None:
+    """Write a key for the owner's eyes alone; it is there whole, and on the disk, or not at all."""
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:  # noqa: PTH123
+            opened.write(key.hex() + "\n")
+            opened.flush()
+            os.fsync(opened.fileno())
+        part.replace(file)
+        sync(file.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _said(command: str) -> bytes:
+    """What the command prints; what it says of a fault goes to this process's own standard error."""
+    words = _words(command)
+    try:
+        done = subprocess.run(  # noqa: S603 - the administrator's own command, and no shell
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        raise SettingError(
+            "The command {program} of master_key_command could not be run to its end; correct the setting.",
+            program=words[0],
+        ) from None
+    try:
+        if done.returncode:
+            raise ValueError("failed")
+        return _key(done.stdout)
+    except ValueError:
+        raise SettingError(
+            "The command {program} of master_key_command gave no master key of 64 hexadecimal digits (exit "
+            "status {status}); correct the setting, or what keeps the key.",
+            program=words[0],
+            status=done.returncode,
+        ) from None
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command) or [""]
+    except ValueError:
+        raise SettingError(
+            "The setting master_key_command has a quotation mark without its partner; correct it."
+        ) from None
+
+
+def _key(digits: bytes) -> bytes:
+    key = bytes.fromhex(digits.decode("ascii").strip())
+    if len(key) != KEY_BYTES:
+        raise ValueError("not 32 bytes")
+    return key

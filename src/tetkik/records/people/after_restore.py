@@ -1,0 +1,93 @@
+"""What a backup brings back of accounts, held until somebody who knows the house lets it open again.
+
+Whatever was ended after the backup was made comes back with it. One-time links end. A passkey or a token may
+be one that was lost, or revoked for good reason: it opens nothing before an administrator, or whoever is at
+the machine, has confirmed it. Passwords, roles and closed accounts are those of the backup's time, which
+nobody can know better; the people are told, and whoever restores is told to look at the list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import delete, func, select, update
+
+from tetkik.records.database import Transaction
+from tetkik.records.people import notices, users
+from tetkik.records.schema import ApiToken, BrowserSession, Invite, Passkey, User
+from tetkik.records.trail.chain import Action
+from tetkik.values import AccountChange
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What waits for its confirmation.
+
+    Attributes:
+        passkeys: how many.
+        tokens: how many.
+    """
+
+    passkeys: int = 0
+    tokens: int = 0
+
+    @property
+    def any(self) -> bool:
+        """Whether there is something to confirm."""
+        return self.passkeys + self.tokens > 0
+
+
+def hold_keys(tx: Transaction, made_at: str) -> Held:
+    """Close what a backup has just opened again: every session and link ends, passkeys and tokens wait.
+
+    Args:
+        tx: the transaction that gives the backup back.
+        made_at: when the backup was made, ISO 8601; people are told.
+    """
+    tx.session.execute(delete(BrowserSession))
+    tx.session.execute(delete(Invite).where(Invite.used_at.is_(None)))
+    tx.session.execute(update(Passkey).values(held_at=tx.now))
+    tx.session.execute(update(ApiToken).where(ApiToken.revoked_at.is_(None)).values(held_at=tx.now))
+    for user_id in tx.session.scalars(select(User.id).where(User.disabled_at.is_(None))).all():
+        notices.tell(tx, user_id, AccountChange.RESTORED, made_at)
+    return held(tx)
+
+
+def held(tx: Transaction, user_id: str | None = None) -> Held:
+    """What waits in the house, or of one user alone."""
+    whose_passkeys = Passkey.user_id == user_id if user_id is not None else Passkey.id.is_not(None)
+    whose_tokens = ApiToken.user_id == user_id if user_id is not None else ApiToken.id.is_not(None)
+    passkeys = tx.session.scalar(
+        select(func.count()).select_from(Passkey).where(Passkey.held_at.is_not(None), whose_passkeys)
+    )
+    tokens = tx.session.scalar(
+        select(func.count())
+        .select_from(ApiToken)
+        .where(
+            ApiToken.held_at.is_not(None),
+            ApiToken.revoked_at.is_(None),
+            ApiToken.expires_at > tx.now,
+            whose_tokens,
+        )
+    )
+    return Held(passkeys or 0, tokens or 0)
+
+
+def confirm(tx: Transaction, user_id: str) -> Held:
+    """Let the passkeys and tokens of a user open again; gives how many did.
+
+    Raises:
+        NotFound: no such user.
+    """
+    users.row_of(tx, user_id)
+    waiting = held(tx, user_id)
+    tx.session.execute(update(Passkey).where(Passkey.user_id == user_id).values(held_at=None))
+    tx.session.execute(update(ApiToken).where(ApiToken.user_id == user_id).values(held_at=None))
+    tx.audit(
+        Action.USER_CHANGED,
+        object_id=user_id,
+        what="keys_confirmed",
+        passkeys=waiting.passkeys,
+        tokens=waiting.tokens,
+    )
+    return waiting

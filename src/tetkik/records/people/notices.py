@@ -1,0 +1,170 @@
+"""What people are told of their own account: kept for them, and shown until they say that they have seen it.
+
+Whoever changes how an account is opened cannot keep its person from hearing of it (OWASP ASVS 4.0.3, 2.2.3
+and 2.5.5): acknowledging hides a notice from the pages, and the account still lists it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func, select, update
+
+from tetkik.records.database import Transaction
+from tetkik.records.ids import new_id
+from tetkik.records.schema import BrowserSession, Notice, User
+from tetkik.values import AccountChange
+
+KEPT = timedelta(days=366)
+"""How long a notice that was seen is listed."""
+_LISTED = 30
+_WHAT = 200
+_OPEN = Notice.seen_at.is_(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One notice.
+
+    Attributes:
+        id: of the row.
+        kind: what changed.
+        at: when.
+        by: the name of whoever did it; empty for the person, the program, and whoever came signed out.
+        address: from where; None where that is this machine itself.
+        agent: what the browser calls itself; empty where there was none.
+        what: the name of a passkey or token, the new roles, the time of a backup.
+        seen: whether the person said that they have seen it.
+    """
+
+    id: str
+    kind: AccountChange
+    at: datetime
+    by: str
+    address: str | None
+    agent: str
+    what: str
+    seen: bool
+
+
+def tell(tx: Transaction, user_id: str, kind: AccountChange, what: str = "") -> None:
+    """Let a person know that something of their account changed.
+
+    Args:
+        tx: the transaction; who did it and from where is its actor's.
+        user_id: whose account.
+        kind: what changed.
+        what: the name of a passkey or token, the new roles, the time of a backup.
+    """
+    tx.session.execute(
+        delete(Notice).where(
+            Notice.user_id == user_id,
+            Notice.browser.is_(None),
+            Notice.seen_at.is_not(None),
+            Notice.at < tx.now - KEPT,
+        )
+    )
+    session = tx.session.get(BrowserSession, tx.actor.session_id) if tx.actor.session_id else None
+    _add(tx, user_id, kind, what=what, agent=session.agent if session is not None else None)
+
+
+def arrived(tx: Transaction, user_id: str, browser: str, agent: str) -> None:
+    """Let a person know of a sign-in with a browser that their account was never used in before.
+
+    The very first browser of an account is news to nobody.
+
+    Args:
+        tx: the transaction; the address is its actor's.
+        user_id: who signed in.
+        browser: the value of the cookie that tells browsers apart.
+        agent: what the browser calls itself.
+    """
+    digest = hashlib.sha256(f"{browser}:{user_id}".encode()).hexdigest()
+    known = set(
+        tx.session.scalars(
+            select(Notice.browser).where(Notice.user_id == user_id, Notice.kind == AccountChange.NEW_BROWSER)
+        )
+    )
+    if digest not in known:
+        _add(
+            tx,
+            user_id,
+            AccountChange.NEW_BROWSER,
+            agent=agent,
+            browser=digest,
+            seen_at=None if known else tx.now,
+        )
+
+
+def unseen(tx: Transaction) -> int:
+    """How many notices the actor has not acknowledged."""
+    count = tx.session.scalar(
+        select(func.count()).select_from(Notice).where(Notice.user_id == tx.actor.user_id, _OPEN)
+    )
+    return count or 0
+
+
+def of_actor(tx: Transaction) -> list[Told]:
+    """What the actor was told: what they have not acknowledged first, then the latest."""
+    rows = tx.session.execute(
+        select(Notice, User.name)
+        .outerjoin(User, User.id == Notice.by_user_id)
+        .where(Notice.user_id == tx.actor.user_id)
+        .order_by(Notice.seen_at.is_not(None), Notice.id.desc())
+        .limit(_LISTED)
+    )
+    return [
+        Told(
+            row.id,
+            row.kind,
+            row.at,
+            name if name and row.by_user_id != row.user_id else "",
+            row.address,
+            row.agent or "",
+            row.what,
+            row.seen_at is not None,
+        )
+        for row, name in rows
+    ]
+
+
+def acknowledge(tx: Transaction, upto: str) -> None:
+    """The actor has seen their notices.
+
+    Args:
+        tx: the transaction.
+        upto: id of the latest that the page showed; what came after it stays.
+    """
+    tx.session.execute(
+        update(Notice)
+        .where(Notice.user_id == tx.actor.user_id, _OPEN, Notice.id <= upto)
+        .values(seen_at=tx.now)
+    )
+
+
+def _add(
+    tx: Transaction,
+    user_id: str,
+    kind: AccountChange,
+    *,
+    what: str = "",
+    agent: str | None = None,
+    browser: str | None = None,
+    seen_at: datetime | None = None,
+) -> None:
+    tx.session.add(
+        Notice(
+            id=new_id(),
+            user_id=user_id,
+            kind=kind,
+            at=tx.now,
+            by_user_id=tx.actor.user_id,
+            address=tx.actor.address,
+            agent=agent[:_WHAT] if agent else None,
+            what=what[:_WHAT],
+            browser=browser,
+            seen_at=seen_at,
+        )
+    )

@@ -1,0 +1,179 @@
+"""Measurements in an image: kept with the draft under the same rules as its text.
+
+Each change names the revision that it was made on, is sealed with the draft, and has the sentences checked
+again: a size that somebody measured may be said, and one whose measurement was moved or taken away may not.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tetkik.errors import InputError, NotFound
+from tetkik.records.database import Transaction
+from tetkik.records.ids import new_id
+from tetkik.records.images import images
+from tetkik.records.reports import drafts
+from tetkik.records.reports.material import Working
+from tetkik.records.reports.working import WorkingDraft, for_change
+from tetkik.records.schema import Report
+from tetkik.report.facts import one_line
+from tetkik.values import MeasuredImage, Measurement, MeasurementKind, middle_frame
+from tetkik.values.measurement import Point
+
+MOST = 50
+"""Measurements of a report."""
+LONGEST_LABEL = 60
+"""Characters of a label."""
+_LEAST = 1.0
+"""Pixels: what is shorter was a slip of the hand."""
+_DECIMALS = 2
+"""Of a coordinate: a hundredth of a pixel is beyond any screen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A measurement as a person takes it.
+
+    Attributes:
+        kind: what is measured.
+        image_id: in which image: the report's own, or an earlier one of the same patient.
+        points: in pixels of the image.
+        label: a few words; may be empty.
+        frame: which of several, from 1; None is the middle one.
+    """
+
+    kind: MeasurementKind
+    image_id: str
+    points: Sequence[Point]
+    label: str = ""
+    frame: int | None = None
+
+
+def add(tx: Transaction, report_id: str, revision: int, taken: Taken) -> WorkingDraft:
+    """Keep a new measurement; how large a pixel is comes from the image, never from whoever measures.
+
+    Args:
+        tx: the transaction.
+        report_id: which report.
+        revision: that the person had before their eyes.
+        taken: what was measured.
+
+    Raises:
+        EditConflict: somebody else saved in between; nothing was written.
+        Conflict: the report is signed and nobody is amending it.
+        NotFound: no such image.
+        Forbidden: an image that the actor may not see.
+        InputError: an image of somebody else, points outside of it, or more measurements than a report has.
+    """
+    row, working, material = for_change(tx, report_id, revision)
+    if len(working.measurements) >= MOST:
+        raise InputError("A report has at most {most} measurements; remove one and measure again.", most=MOST)
+    made = Measurement(new_id(), taken.kind, *_where(tx, row, taken), _label(taken.label))
+    return drafts.keep(tx, row, material, _with(working, (*working.measurements, made)))
+
+
+def change(
+    tx: Transaction,
+    report_id: str,
+    revision: int,
+    measurement_id: str,
+    *,
+    points: Sequence[Point] | None = None,
+    label: str | None = None,
+) -> WorkingDraft:
+    """Move the points of a measurement, or name it; what is None stays.
+
+    Raises:
+        EditConflict: somebody else saved in between; nothing was written.
+        NotFound: no such measurement.
+        InputError: points outside of the image, or a label that is too long.
+    """
+    row, working, material = for_change(tx, report_id, revision)
+    found = _found(working, measurement_id)
+    after = found
+    if points is not None:
+        after = replace(after, points=_points(found.kind, found.image, points))
+    if label is not None:
+        after = replace(after, label=_label(label))
+    changed = tuple(after if item is found else item for item in working.measurements)
+    return drafts.keep(tx, row, material, _with(working, changed))
+
+
+def remove(tx: Transaction, report_id: str, revision: int, measurement_id: str) -> WorkingDraft:
+    """Take a measurement away.
+
+    Raises:
+        EditConflict: somebody else saved in between; nothing was written.
+        NotFound: no such measurement.
+    """
+    row, working, material = for_change(tx, report_id, revision)
+    found = _found(working, measurement_id)
+    left = tuple(item for item in working.measurements if item is not found)
+    return drafts.keep(tx, row, material, _with(working, left))
+
+
+def _with(working: Working, measurements: tuple[Measurement, ...]) -> Working:
+    return replace(working, measurements=measurements)
+
+
+def _found(working: Working, measurement_id: str) -> Measurement:
+    for item in working.measurements:
+        if item.id == measurement_id:
+            return item
+    raise NotFound("There is no such measurement any more; look at the draft as it is now.")
+
+
+def _where(tx: Transaction, row: Report, taken: Taken) -> tuple[MeasuredImage, tuple[Point, ...]]:
+    image = images.see(tx, taken.image_id)
+    images.check_frame(image, taken.frame)
+    own = images.get(tx, row.image_id)
+    if image.patient_id != row.patient_id or image.created_at > own.created_at:
+        raise InputError(
+            "A report holds measurements of its own image and of earlier ones of the same patient; measure "
+            "in one of these."
+        )
+    described = images.described(tx, image)
+    identity, tags = described.identity, described.tags
+    measured = MeasuredImage(
+        id=image.id,
+        rows=image.rows,
+        columns=image.columns,
+        spacing=described.spacing,
+        plane=described.plane,
+        earlier=image.id != own.id,
+        study_date=identity.study_date,
+        study_uid=identity.study_uid,
+        series_uid=identity.series_uid,
+        instance_uid=identity.instance_uid,
+        sop_class=tags.sop_class,
+        frame=(taken.frame or middle_frame(image.frames)) if image.frames > 1 else None,
+    )
+    return measured, _points(taken.kind, measured, taken.points)
+
+
+def _points(kind: MeasurementKind, image: MeasuredImage, points: Sequence[Point]) -> tuple[Point, ...]:
+    """The points to a hundredth of a pixel.
+
+    Raises:
+        InputError: too few or too many, outside of the image, or on top of each other.
+    """
+    kept = tuple((round(column, _DECIMALS), round(row, _DECIMALS)) for column, row in points)
+    if len(kept) != kind.points or not all(image.holds(point) for point in kept):
+        raise InputError(
+            "A length has two points and an angle three, all of them in the image; measure it again."
+        )
+    if any(math.dist(one, other) < _LEAST for one, other in itertools.pairwise(kept)):
+        raise InputError("The points of the measurement lie on top of each other; measure it again.")
+    return kept
+
+
+def _label(text: str) -> str:
+    label = one_line(text)
+    if len(label) > LONGEST_LABEL:
+        raise InputError(
+            "The name of a measurement has at most {longest} characters; shorten it.", longest=LONGEST_LABEL
+        )
+    return label

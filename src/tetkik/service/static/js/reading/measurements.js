@@ -1,0 +1,187 @@
+/**
+ * The measurements of the viewer, kept with the draft. Each is sent as it is made, moved, named or removed,
+ * one after the other and in line with the text, naming the revision that one saw. What the server does not
+ * know yet stays on the image, and is sent again.
+ */
+
+import { added, fieldOf, linesOf } from './lines.js';
+
+/** @typedef {import('../viewer/marks.js').Mark} Mark */
+
+const PAUSE = 600; // milliseconds after the last step by keyboard
+const AGAIN = 5000; // after the server could not be reached
+const NEAR = 0.02; // pixels: the server keeps hundredths
+
+/** @param {Mark} one @param {Mark} other */
+function same(one, other) {
+  const near = one.points.every(([x, y], place) => {
+    const [left, top] = other.points[place] ?? [Infinity, Infinity];
+    return Math.abs(x - left) < NEAR && Math.abs(y - top) < NEAR;
+  });
+  return one.image === other.image && one.kind === other.kind && near;
+}
+
+export class Measurements {
+  /**
+   * @param {HTMLElement} room
+   * @param {HTMLElement} viewer
+   * @param {import('./editor.js').Editor | null} editor none where nothing may be changed
+   */
+  constructor(room, viewer, editor) {
+    this.room = room;
+    this.viewer = viewer;
+    this.editor = editor;
+    /** @type {Map<string, Mark>} those that the server knows, by their id */
+    this.known = new Map();
+    /** @type {Map<Mark, 'changed' | 'removed'>} what the server does not know yet */
+    this.waiting = new Map();
+    /** @type {Mark | null} */
+    this.sending = null;
+    /** @type {HTMLTextAreaElement | null} the sentence that was written in last */
+    this.field = null;
+    if (!editor) return;
+    viewer.addEventListener('measured', (event) => this.#took(/** @type {CustomEvent} */ (event).detail));
+    room.addEventListener('adopted', () => {
+      this.show();
+      if (this.waiting.size) this.#soon(0);
+    });
+    room.addEventListener('focusin', ({ target }) => {
+      if (target instanceof HTMLTextAreaElement) this.field = target;
+    });
+    room.addEventListener('change', ({ target }) => {
+      if (target instanceof HTMLInputElement && 'named' in target.dataset) this.#name(target);
+    });
+    room.addEventListener('click', ({ target }) => this.#click(/** @type {HTMLElement} */ (target)));
+    window.addEventListener('beforeunload', (event) => {
+      if (this.waiting.size || this.sending) event.preventDefault();
+    });
+  }
+
+  /** Draw what the page lists, and what is still on its way. */
+  show() {
+    const rows = /** @type {HTMLElement[]} */ ([...this.room.querySelectorAll('[data-measurement]')]);
+    const listed = rows.map((row, place) => this.#mark(JSON.parse(row.dataset.drawn ?? '{}'), place + 1));
+    this.known = new Map(listed.map((mark) => [mark.id ?? '', mark]));
+    const fresh = [...this.waiting.keys(), ...(this.sending ? [this.sending] : [])].filter((mark) => !mark.id);
+    const shown = [...listed, ...fresh].filter((mark) => this.waiting.get(mark) !== 'removed');
+    this.viewer.dispatchEvent(new CustomEvent('measurements', { detail: shown }));
+  }
+
+  /** The mark of a row: the one that is drawn already, unless there is none. @param {Mark} row @param {number} number */
+  #mark(row, number) {
+    const sent = this.sending && !this.sending.id && same(this.sending, row) ? this.sending : null;
+    const mark = this.known.get(row.id ?? '') ?? sent ?? row;
+    mark.id = row.id;
+    mark.number = number;
+    mark.fixed = !this.editor;
+    if (mark !== this.sending && !this.waiting.has(mark)) Object.assign(mark, { points: row.points, label: row.label });
+    return mark;
+  }
+
+  /** @param {{mark: Mark, how: 'made' | 'moved' | 'removed'}} told by the viewer */
+  #took({ mark, how }) {
+    if (how !== 'removed') this.waiting.set(mark, 'changed');
+    else if (mark.id || mark === this.sending) this.waiting.set(mark, 'removed');
+    else this.waiting.delete(mark);
+    this.#soon(how === 'moved' ? PAUSE : 0);
+  }
+
+  /** @param {number} pause */
+  #soon(pause) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.settled(), pause);
+  }
+
+  /** Send everything that waits. @returns {Promise<boolean>} whether the server knows all */
+  settled() {
+    clearTimeout(this.timer);
+    this.work ??= this.#send().finally(() => (this.work = undefined));
+    return this.work;
+  }
+
+  async #send() {
+    for (const [mark, how] of this.waiting) {
+      this.waiting.delete(mark);
+      this.sending = mark;
+      const done = await this.#ask(mark, how);
+      this.sending = null;
+      if (!done && !this.#again(mark, how)) return false;
+    }
+    return true;
+  }
+
+  /** @param {Mark} mark @param {'changed' | 'removed'} how */
+  #ask(mark, how) {
+    const { id, kind, image, frame, points, label = '' } = mark;
+    const editor = /** @type {import('./editor.js').Editor} */ (this.editor);
+    if (how === 'removed') return editor.ask('measurements/remove', { id });
+    if (id) return editor.ask('measurements/change', { id, points, label });
+    return editor.ask('measurements', { kind, image_id: image, frame: frame ?? null, points, label });
+  }
+
+  /** After a refusal: wait, or give up what cannot be; gives whether to go on. @param {Mark} mark @param {'changed' | 'removed'} how */
+  #again(mark, how) {
+    const { conflict = false, refusal = 0 } = this.editor ?? {};
+    if (!conflict && refusal !== 0 && refusal !== 401) {
+      this.show(); // as the server has it
+      return true;
+    }
+    if (!this.waiting.has(mark)) this.waiting.set(mark, how);
+    if (!conflict) this.#soon(AGAIN); // after a conflict, once it is settled
+    return false;
+  }
+
+  /** @param {HTMLInputElement} field */
+  #name(field) {
+    const mark = this.#of(field);
+    if (!mark) return;
+    mark.label = field.value;
+    this.waiting.set(mark, 'changed');
+    this.#soon(0);
+  }
+
+  /** @param {Element} element of a row */
+  #of(element) {
+    const row = /** @type {HTMLElement | null} */ (element.closest('[data-measurement]'));
+    return this.known.get(row?.dataset.measurement ?? '');
+  }
+
+  /** @param {HTMLElement} target */
+  async #click(target) {
+    const put = target.closest('[data-put]');
+    const gone = target.closest('[data-unmeasure]');
+    const mark = gone && this.#of(gone);
+    if (put instanceof HTMLElement) this.#put(put.dataset.put ?? '');
+    if (!mark) return;
+    this.waiting.set(mark, 'removed');
+    this.show();
+    await this.settled();
+    if (document.activeElement !== document.body) return;
+    const next = this.room.querySelector('[data-unmeasure]') ?? this.room.querySelector('[data-draft] > .scroll');
+    /** @type {HTMLElement | null} */ (next)?.focus();
+  }
+
+  /** Into the sentence under the caret; without one, at the end of the findings. @param {string} size */
+  #put(size) {
+    const { editor } = this;
+    if (!editor || editor.writing.active) return;
+    const field = this.field?.isConnected ? this.field : this.#last(editor.panel);
+    const { selectionStart: start, selectionEnd: end, value } = field;
+    const before = start && !/\s$/.test(value.slice(0, start)) ? ' ' : '';
+    const after = /^[\p{L}\p{N}]/u.test(value.slice(end)) ? ' ' : '';
+    field.focus();
+    field.setRangeText(`${before}${size}${after}`, start, end, 'end');
+    field.dispatchEvent(new Event('input', { bubbles: true }));
+  }
+
+  /** @param {HTMLElement} panel */
+  #last(panel) {
+    const part = /** @type {HTMLElement} */ (panel.querySelector('[data-lines="findings"]'));
+    const line = linesOf(part).at(-1) ?? added(panel, 'findings', null);
+    const field = fieldOf(line);
+    // Before the full stop, where there is one.
+    const place = field.value.replace(/[.\s]+$/, '').length;
+    field.setSelectionRange(place, place);
+    return field;
+  }
+}

@@ -1,0 +1,256 @@
+"""What a model saw and said, image by image, as distributions; and how far those of now lie from others.
+
+spread = describe(then)
+reference = Reference(..., labels=spread.labels, inputs=spread.inputs)
+moved = compare(reference, now)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+import numpy as np
+
+from tetkik.bundle import Histogram, InputReference, LabelReference, Reference
+from tetkik.statistics.drift import Shift, Stability, histogram, share_shift, shift
+from tetkik.statistics.intervals import Floats
+
+BRIGHTNESS, CONTRAST, SIDE = "brightness", "contrast", "side"
+REFUSED, WITHOUT_SPACING = "refused", "without_spacing"
+MODALITY, FLAW = "modality:", "flaw:"
+"""How the name of a share begins, before the modality or the flaw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One image, and what a model said of it.
+
+    Attributes:
+        route: that the quality gate found; `""` where it found none.
+        refused: whether it is unsuitable, and the model did not see it.
+        spacing: whether the file says how large a pixel is.
+        modality: that the file names; `""` where it names none.
+        flaws: that the gate found.
+        brightness: mean of the pixels as a share of white; None where it was not measured.
+        contrast: standard deviation of the pixels as a share of white; None where it was not measured.
+        side: the shorter side in pixels.
+        scores: by label, the network's sigmoid and whether it is called present.
+        known: by label, whether it is truly present, where that is known.
+    """
+
+    route: str
+    refused: bool
+    spacing: bool
+    modality: str
+    flaws: tuple[str, ...]
+    brightness: float | None
+    contrast: float | None
+    side: int
+    scores: Mapping[str, tuple[float, bool]] = field(default_factory=dict)
+    known: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Observations as distributions: what a `Reference` holds of them.
+
+    Attributes:
+        labels: the scores of each.
+        inputs: the images of each route.
+    """
+
+    labels: dict[str, LabelReference]
+    inputs: dict[str, InputReference]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMoved:
+    """The scores of one label, then and now.
+
+    Attributes:
+        label: of the model.
+        shift: how far they moved; None with too few.
+        positive_before: above the threshold, of all, then.
+        positive_now: the same, now.
+        prevalence: share known to have it among the earlier images; None where nothing is known.
+    """
+
+    label: str
+    shift: Shift | None
+    positive_before: tuple[int, int]
+    positive_now: tuple[int, int]
+    prevalence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class InputMoved:
+    """One figure of the images of a route, then and now.
+
+    Attributes:
+        route: which images; `""` for those without one.
+        name: `brightness`, `contrast`, `side`, or a share: `refused`, `without_spacing`, `modality:DX`,
+            `flaw:rotated`.
+        shift: how far it moved; None with too few.
+        before: hits of all, then, for a share.
+        now: hits of all, now, for a share.
+    """
+
+    route: str
+    name: str
+    shift: Shift | None
+    before: tuple[int, int] | None = None
+    now: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """Everything that was compared.
+
+    Attributes:
+        labels: those that moved furthest first.
+        inputs: by route, in the order of `InputMoved.name`.
+    """
+
+    labels: tuple[LabelMoved, ...]
+    inputs: tuple[InputMoved, ...]
+
+    @property
+    def scores(self) -> Stability | None:
+        """The worst that is said of a score; None with too few."""
+        return _worst(one.shift for one in self.labels)
+
+    @property
+    def images(self) -> Stability | None:
+        """The worst that is said of an input; None with too few."""
+        return _worst(one.shift for one in self.inputs)
+
+
+def describe(observations: Sequence[Observation]) -> Spread:
+    """Observations as distributions."""
+    return Spread(
+        {label: _label_of(label, observations) for label in _labels(observations)},
+        {route: _input_of(seen) for route, seen in _by_route(observations).items()},
+    )
+
+
+def compare(reference: Reference, now: Sequence[Observation]) -> Movement:
+    """How far what is seen now lies from a reference; routes that nothing takes now are left out."""
+    later = _by_route(now)
+    names = [(route, name) for route in sorted(later) for name in _names(reference, route, later[route])]
+    comparisons = max(1, len(reference.labels) + len(names))
+    labels = [_moved(label, then, now, comparisons) for label, then in reference.labels.items()]
+    labels.sort(key=lambda one: (-(one.shift.psi if one.shift else -1.0), one.label))
+    inputs = [
+        _input_moved(route, name, reference.inputs.get(route), later[route], comparisons)
+        for route, name in names
+    ]
+    return Movement(tuple(labels), tuple(inputs))
+
+
+def _labels(observations: Iterable[Observation]) -> list[str]:
+    return list(dict.fromkeys(chain.from_iterable(one.scores for one in observations)))
+
+
+def _by_route(observations: Iterable[Observation]) -> dict[str, list[Observation]]:
+    found: dict[str, list[Observation]] = {}
+    for one in observations:
+        found.setdefault(one.route, []).append(one)
+    return found
+
+
+def _label_of(label: str, observations: Iterable[Observation]) -> LabelReference:
+    seen = [one for one in observations if label in one.scores]
+    known = [one.known[label] for one in seen if label in one.known]
+    return LabelReference(
+        scores=histogram(_scores(label, seen)),
+        positive=sum(one.scores[label][1] for one in seen),
+        present=sum(known) if known else None,
+        absent=len(known) - sum(known) if known else None,
+    )
+
+
+def _scores(label: str, observations: Iterable[Observation]) -> Floats:
+    return np.array([one.scores[label][0] for one in observations if label in one.scores], np.float64)
+
+
+def _input_of(seen: Sequence[Observation]) -> InputReference:
+    numbers = {name: _numbers(name, seen) for name in (BRIGHTNESS, CONTRAST, SIDE)}
+    return InputReference(
+        images=len(seen),
+        refused=sum(one.refused for one in seen),
+        without_spacing=sum(not one.spacing for one in seen),
+        modalities=dict(Counter(one.modality for one in seen).most_common()),
+        flaws=dict(Counter(flaw for one in seen for flaw in one.flaws).most_common()),
+        **{name: histogram(values) for name, values in numbers.items() if len(values)},
+    )
+
+
+def _numbers(name: str, seen: Iterable[Observation]) -> Floats:
+    values = (getattr(one, name) for one in seen)
+    return np.array([value for value in values if value is not None], np.float64)
+
+
+def _names(reference: Reference, route: str, seen: Sequence[Observation]) -> list[str]:
+    then = reference.inputs.get(route)
+    modalities = {one.modality for one in seen} | set(then.modalities if then else ())
+    flaws = {flaw for one in seen for flaw in one.flaws} | set(then.flaws if then else ())
+    return [
+        REFUSED,
+        BRIGHTNESS,
+        CONTRAST,
+        SIDE,
+        WITHOUT_SPACING,
+        *(MODALITY + name for name in sorted(modalities)),
+        *(FLAW + name for name in sorted(flaws)),
+    ]
+
+
+def _moved(label: str, then: LabelReference, now: Sequence[Observation], comparisons: int) -> LabelMoved:
+    seen = [one for one in now if label in one.scores]
+    return LabelMoved(
+        label,
+        shift(then.scores, _scores(label, seen), comparisons),
+        (then.positive, then.scores.total),
+        (sum(one.scores[label][1] for one in seen), len(seen)),
+        then.prevalence,
+    )
+
+
+def _input_moved(
+    route: str, name: str, then: InputReference | None, seen: Sequence[Observation], comparisons: int
+) -> InputMoved:
+    if name in (BRIGHTNESS, CONTRAST, SIDE):
+        before: Histogram | None = getattr(then, name) if then else None
+        moved = shift(before, _numbers(name, seen), comparisons) if before else None
+        return InputMoved(route, name, moved)
+    had = (_hits(name, then), then.images) if then else (0, 0)
+    has = (sum(_has(name, one) for one in seen), len(seen))
+    return InputMoved(route, name, share_shift(had, has, comparisons), had, has)
+
+
+def _hits(name: str, then: InputReference) -> int:
+    if name == REFUSED:
+        return then.refused
+    if name == WITHOUT_SPACING:
+        return then.without_spacing
+    if name.startswith(MODALITY):
+        return then.modalities.get(name.removeprefix(MODALITY), 0)
+    return then.flaws.get(name.removeprefix(FLAW), 0)
+
+
+def _has(name: str, one: Observation) -> bool:
+    if name == REFUSED:
+        return one.refused
+    if name == WITHOUT_SPACING:
+        return not one.spacing
+    if name.startswith(MODALITY):
+        return one.modality == name.removeprefix(MODALITY)
+    return name.removeprefix(FLAW) in one.flaws
+
+
+def _worst(shifts: Iterable[Shift | None]) -> Stability | None:
+    said = {one.stability for one in shifts if one is not None}
+    return next((word for word in reversed(Stability) if word in said), None)

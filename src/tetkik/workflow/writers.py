@@ -1,0 +1,73 @@
+"""A language model whose work can be stopped by whoever asked for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tetkik.errors import TetkikError
+
+if TYPE_CHECKING:
+    from tetkik.report.llm import Completion, LanguageModel, Prompt
+    from tetkik.report.llm.interface import Deadline
+
+
+class Stopped(TetkikError):
+    """Whoever asked for a draft waits for it no longer."""
+
+
+class Stoppable:
+    """A language model that stops at a word from any thread, and that says each time it is asked.
+
+    A draft takes several tries where an answer cannot be used; once stopped, each of them ends at once. The
+    composer's draft that comes then is nobody's wish: see `check`.
+
+    Args:
+        model: the language model.
+        asked: told the number of each try as it begins, from 1.
+    """
+
+    def __init__(self, model: LanguageModel, asked: Callable[[int], None]) -> None:
+        self._model, self._asked = model, asked
+        self._stopped = threading.Event()
+        self._tries = 0
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._model.name
+
+    def stop(self) -> None:
+        """Stop the work under way, and all that would follow."""
+        self._stopped.set()
+        self._model.stop()
+
+    def check(self) -> None:
+        """Go on only where nobody has stopped it.
+
+        Raises:
+            Stopped: somebody has.
+        """
+        if self._stopped.is_set():
+            raise Stopped("The writing was stopped; the draft stands as it was.")
+
+    def complete(
+        self, prompt: Prompt, deadline: Deadline, heard: Callable[[str], None] | None = None
+    ) -> Completion:
+        """The answer to one prompt; see `LanguageModel.complete`.
+
+        Raises:
+            Stopped: somebody has stopped it.
+            ModelFault: as of the model.
+        """
+
+        def hear(text: str) -> None:
+            self.check()
+            if heard is not None:
+                heard(text)
+
+        self.check()
+        self._tries += 1
+        self._asked(self._tries)
+        return self._model.complete(prompt, deadline, hear)

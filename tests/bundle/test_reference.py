@@ -1,0 +1,111 @@
+"""`reference.json`: counts alone, as written, and refused where it was changed."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from tetkik.bundle import (
+    REFERENCE,
+    CardSection,
+    Histogram,
+    InputReference,
+    LabelReference,
+    Reference,
+    open_bundle,
+    read_reference,
+    reference_section,
+    resolve,
+    with_section,
+    write_manifest,
+    write_reference,
+)
+from tetkik.errors import BundleCorrupt
+
+SCORES = Histogram(edges=(0.1, 0.5), counts=(6, 3, 1), mean=0.2)
+REFERENCE_MADE = Reference(
+    data="drawn",
+    split="a fifth",
+    images=12,
+    created="2026-01-01",
+    labels={"Mass": LabelReference(scores=SCORES, positive=1, present=2, absent=6)},
+    inputs={"chest": InputReference(images=12, refused=2, without_spacing=3, brightness=SCORES)},
+)
+
+
+@pytest.fixture
+def bundle(tmp_path, make_bundle):
+    made = make_bundle(tmp_path / "b")
+    write_reference(made.path, REFERENCE_MADE)
+    write_manifest(made.path, made.manifest)
+    return open_bundle(made.path)
+
+
+def test_what_was_written_comes_back(bundle):
+    assert read_reference(bundle) == REFERENCE_MADE
+    assert REFERENCE in bundle.manifest.files
+
+
+def test_a_bundle_without_one_is_as_sound_as_before(tmp_path, make_bundle):
+    assert read_reference(make_bundle(tmp_path / "old")) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda text: text.replace('"images":12', '"images":13', 1), lambda text: text[:40]],
+    ids=["altered", "cut short"],
+)
+def test_one_that_was_changed_is_refused(bundle, change):
+    file = bundle.path / REFERENCE
+    file.write_text(change(file.read_text("utf-8")), encoding="utf-8")
+    with pytest.raises(BundleCorrupt, match="damaged"):
+        read_reference(bundle)
+
+
+def test_one_of_another_form_is_refused(bundle):
+    (bundle.path / REFERENCE).write_text('{"images": 1, "more": 2}', encoding="utf-8")
+    write_manifest(bundle.path, bundle.manifest)
+    with pytest.raises(BundleCorrupt, match="newer Tetkik"):
+        read_reference(open_bundle(bundle.path))
+
+
+@pytest.mark.parametrize(
+    ("edges", "counts"), [((0.1,), (1,)), ((0.5, 0.1), (1, 1, 1)), ((), (0,)), ((0.1,), (2, -1))]
+)
+def test_a_histogram_is_whole(edges, counts):
+    with pytest.raises(ValidationError):
+        Histogram(edges=edges, counts=counts, mean=0.0)
+
+
+def test_a_quantile_is_the_edge_below_which_the_share_lies():
+    assert [SCORES.quantile(share) for share in (0.5, 0.6, 0.7, 0.95)] == [0.1, 0.1, 0.5, None]
+
+
+def test_the_card_says_it_once_and_in_figures():
+    section = reference_section(REFERENCE_MADE)
+    card = with_section("# a 1.0\n\n## Data\n\nsome", section)
+    assert "12 images of drawn: a fifth." in card and "chest 12 (2 refused" in card
+    assert "| Mass | 10 | 0.250 | 0.100, 0.100, – | 0.100 |" in card
+    again = with_section(f"{card}\n## Made with\n\nnumpy\n", CardSection(section.title, "other"))
+    assert again.count(section.title) == 1 and "Mass" not in again
+    assert "## Data\n\nsome" in again and "## Made with\n\nnumpy" in again
+
+
+def test_the_built_in_model_carries_one():
+    bundle = resolve("findings-mobilenet-cxr")
+    reference = read_reference(bundle)
+    assert reference is not None and "had not learned" in reference.split
+    assert set(reference.labels) == set(bundle.manifest.thresholds)
+    assert {route: seen.images for route, seen in reference.inputs.items()} == {
+        "chest": 1364,
+        "brain_mri": 2478,
+        "": 135,
+    }
+    # What lies above the threshold in the reference is what the card's figures amount to.
+    figures = {metric.name: metric for metric in bundle.manifest.metrics}
+    for label in ("Effusion", "Mass", "Normal"):
+        sick, healthy = figures[f"sensitivity:{label}"], figures[f"specificity:{label}"]
+        called = (sick.value * sick.n + (1 - healthy.value) * healthy.n) / (sick.n + healthy.n)
+        one = reference.labels[label]
+        assert one.positive / one.scores.total == pytest.approx(called, abs=0.05)
+        assert one.prevalence == pytest.approx(sick.n / (sick.n + healthy.n), abs=0.005)

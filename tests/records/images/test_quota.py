@@ -1,0 +1,38 @@
+"""What one person may upload in a day: counted in the database, for that person, for that day."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from tests.records.kit import made_case, made_user
+from tests.records.pictured import film, put
+from tetkik.errors import TooManyRequests
+from tetkik.records.images import quota
+from tetkik.records.images.quota import Quota
+from tetkik.values import Role
+
+
+def test_what_is_kept_counts_for_its_sender_for_a_day(both_records):
+    desk = made_user(both_records, Role.RECEPTION)
+    sender, other = (made_user(both_records, Role.TECHNICIAN) for _ in range(2))
+    case = made_case(both_records, desk)
+    for seed in (0, 1, 1):
+        put(both_records, sender, case, seed)
+    size = len(film(0)) + len(film(1))
+
+    def used(actor):
+        with both_records.read(actor) as tx:
+            return quota.used(tx)
+
+    assert used(sender) == Quota(2, size) and used(other) == Quota(0, 0)
+    with both_records.write(sender) as tx:
+        quota.hold(tx)
+        quota.check(tx, Quota(3, size + 10), Quota(1, 10))
+        with pytest.raises(TooManyRequests, match="upload_files_per_day"):
+            quota.check(tx, Quota(2, size + 10), Quota(1, 10))
+        with pytest.raises(TooManyRequests, match="upload_bytes_per_day"):
+            quota.check(tx, Quota(3, size + 9), Quota(1, 10))
+        tx.now += timedelta(days=1, seconds=1)
+        assert quota.used(tx) == Quota(0, 0)
