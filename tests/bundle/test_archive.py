@@ -120,6 +120,15 @@ def test_a_link(tmp_path, make_bundle, own_settings):
         import_bundle(zipped, own_settings)
 
 
+def test_a_file_without_a_name(tmp_path, make_bundle, own_settings):
+    zipped = _rezip(make_bundle(tmp_path / "b").path, tmp_path / "b.zip")
+    with zipfile.ZipFile(zipped, "a") as archive:
+        archive.writestr("?nobody", "x")
+    zipped.write_bytes(zipped.read_bytes().replace(b"?nobody", b"\0nobody"))  # readers cut names at a zero
+    with pytest.raises(BundleCorrupt, match="not a readable zip"):
+        import_bundle(zipped, own_settings)
+
+
 def test_a_bomb(tmp_path, make_bundle, own_settings):
     zipped = _rezip(make_bundle(tmp_path / "b").path, tmp_path / "b.zip")
     with zipfile.ZipFile(zipped, "a", zipfile.ZIP_DEFLATED) as archive:

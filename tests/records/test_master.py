@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 
@@ -32,6 +33,32 @@ def test_a_new_house_makes_a_key_for_its_owner_alone(tmp_path):
     assert source.first() == key == source.fitting(fingerprint(key))
     assert file.stat().st_mode & 0o077 == 0
     assert [path.name for path in file.parent.iterdir()] == ["master.key"]
+
+
+def test_a_link_leads_to_where_keys_are_kept_and_stays_a_link(tmp_path):
+    volume, link = tmp_path / "volume" / "house.key", tmp_path / "data" / "master.key"
+    for folder in (volume.parent, link.parent):
+        folder.mkdir()
+    link.symlink_to(volume)
+    source = MasterKey(link)
+    before = source.first()
+    source.stage(NEXT)
+    assert source.staged(fingerprint(NEXT))
+    source.settle(NEXT)
+    assert [path.name for path in link.parent.iterdir()] == ["master.key"] and link.is_symlink()
+    assert read(link) == read(volume) == NEXT and read(source.kept(fingerprint(before))) == before
+    assert source.kept(fingerprint(before)).parent == volume.parent
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_nobody_lays_a_file_ready_to_read_the_key_in(tmp_path, is_link):
+    file, theirs = tmp_path / "master.key", tmp_path / "theirs"
+    part = tmp_path / f".master.key.{os.getpid()}.part"
+    theirs.touch(0o666)
+    part.symlink_to(theirs) if is_link else os.link(theirs, part)
+    put(file, KEY)
+    assert read(file) == KEY and theirs.read_bytes() == b""
+    assert not file.is_symlink() and file.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("content", ["", "00", "zz" * 32, "00" * 33, "ş" * 64])

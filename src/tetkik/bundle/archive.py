@@ -17,7 +17,7 @@ from tetkik.bundle.store import (
     refuse_code,
     staged_folder,
 )
-from tetkik.bundle.zips import UNREADABLE, ZIP, is_bomb, is_link
+from tetkik.bundle.zips import UNREADABLE, ZIP, is_bomb, is_folder, is_link
 from tetkik.errors import BundleCorrupt, BundleError, BundleNotFound, OutputError, as_fault_of
 
 _FILE_LIMIT = 2_000
@@ -108,7 +108,7 @@ def _unpack(source: Path, into: Path) -> Path:
         raise BundleCorrupt("{path} is a zip that breaks off before its end; fetch it again.", path=source)
     try:
         with zipfile.ZipFile(source) as archive:
-            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+            entries = [entry for entry in archive.infolist() if not is_folder(entry)]
             _refuse_unsafe(source, entries)
             left = sum(entry.file_size for entry in entries)
             for entry in entries:

@@ -33,3 +33,8 @@ def is_bomb(entry: zipfile.ZipInfo) -> bool:
 def is_link(entry: zipfile.ZipInfo) -> bool:
     """Whether an entry is a symbolic link."""
     return stat.S_ISLNK(entry.external_attr >> 16)
+
+
+def is_folder(entry: zipfile.ZipInfo) -> bool:
+    """Whether an entry is a folder; `ZipInfo.is_dir` of older Pythons fails where it has no name at all."""
+    return entry.filename.endswith("/")

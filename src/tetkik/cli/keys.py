@@ -62,7 +62,6 @@ def rotate(
     """The present key stays beside the next, for the backups of its time."""
     with opened_records() as records:
         from tetkik.records.keeping.rotation import rotate as replace
-        from tetkik.records.master import kept_as
 
         given = _next_key(to) if to is not None else None
         with progress("tetkik keys") as bar:
@@ -86,7 +85,7 @@ def rotate(
     elif place.file is not None:
         note(
             "{file} opens the backups of before: keep it apart as long as you keep them, then destroy it.",
-            file=kept_as(place.file, done.before),
+            file=place.kept(done.before),
         )
 
 

@@ -292,7 +292,8 @@ def _column(picture: Image) -> float:
 
 def _below(document: ReportDocument) -> list[list[Flowable]]:
     if not _found(document):
-        return [[Spacer(0, 4 * mm), *about]] if (about := _judged(document)) else []
+        title = translate("Judgement of the radiologist", document.draft.language)
+        return _under(title, [about] if (about := _judged(document)) else [])
     return [[Spacer(0, 4 * mm), _found_table(document, WIDTH), *_about_model(document)]]
 
 

@@ -48,7 +48,7 @@ class MasterKey:
         """
         if self.ours and self.file is not None and not self.file.exists():
             self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            put(self.file, secrets.token_bytes(KEY_BYTES))
+            put(self._own, secrets.token_bytes(KEY_BYTES))
         return self._present()
 
     def fitting(self, wanted: str) -> bytes:
@@ -94,16 +94,21 @@ class MasterKey:
         staged = self._next(fingerprint(key))
         before = read(self._own)
         if before != key:
-            put(kept_as(self._own, fingerprint(before)), before)
+            put(self.kept(fingerprint(before)), before)
             put(self._own, key)
         staged.unlink()
         sync(staged.parent)
 
+    def kept(self, told: str) -> Path:
+        """Where the key with a fingerprint stays once it was replaced."""
+        return kept_as(self._own, told)
+
     @property
     def _own(self) -> Path:
+        """The file itself: a link leads to where the house wants its keys; none is left beside it."""
         if self.file is None:
             raise ValueError("the place is not ours")
-        return self.file
+        return self.file.resolve() if self.file.is_symlink() else self.file
 
     def _next(self, wanted: str) -> Path:
         return self._own.with_name(f"{self._own.name}.next.{wanted}")
@@ -138,8 +143,10 @@ def read(file: Path) -> bytes:
 def put(file: Path, key: bytes) -> None:
     """Write a key for the owner's eyes alone; it is there whole, and on the disk, or not at all."""
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)
     try:
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:  # noqa: PTH123
+        # What lies there already, in a folder of everybody's, would be read by whoever put it there.
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:  # noqa: PTH123
             opened.write(key.hex() + "\n")
             opened.flush()
             os.fsync(opened.fileno())

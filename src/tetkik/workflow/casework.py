@@ -24,7 +24,8 @@ from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import Work
 from tetkik.records.images.pictures import PictureKind
 from tetkik.records.images.runs import Answer
-from tetkik.records.reports import drafts
+from tetkik.records.reports import drafts, reviews
+from tetkik.records.reports.checking import as_seen
 from tetkik.records.reports.identity import identity_for
 from tetkik.settings import settings
 from tetkik.values import (
@@ -161,7 +162,7 @@ def _with_age(identity: Identity) -> Identity:
 
 
 def _prior(tx: Transaction, image: StoredImage, result: FindingsResult) -> FindingsResult | None:
-    """What a model said of the patient's last image of the same kind, taken before this one."""
+    """What is known of the patient's last image of the same kind, taken before this one."""
     if not result.suitable:
         return None
     date = images.described(tx, image).identity.study_date
@@ -173,8 +174,14 @@ def _prior(tx: Transaction, image: StoredImage, result: FindingsResult) -> Findi
             continue  # an old film that came late
         said = runs.result_of(tx, run.id)
         if said.sha256 != result.sha256:
-            return said
+            return _as_read(tx, run.image_id, said)
     return None
+
+
+def _as_read(tx: Transaction, image_id: str, said: FindingsResult) -> FindingsResult:
+    """An earlier answer as a radiologist has judged it: what they rejected does not persist."""
+    report_id = drafts.report_of_image(tx, image_id)
+    return said if report_id is None else as_seen(said, reviews.judged(tx, report_id))
 
 
 def _reported(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -10,9 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
+from tests.documents import sample
 from tests.records.kit import made_case, made_records, made_user
 from tests.records.pictured import put, result
+from tests.records.reports_kit import HOSPITAL, made_image, made_report, proof_of
+from tetkik import workflow
 from tetkik.errors import Conflict, NotFound, TetkikError
+from tetkik.language import Language
 from tetkik.records.cases import admission, cases, comparing, matching, merging, patient_links, patients
 from tetkik.records.cases.admission import Admission
 from tetkik.records.cases.comparing import Agreement, Trait
@@ -21,13 +26,14 @@ from tetkik.records.cases.triage_feedback import without_identity
 from tetkik.records.database import Records
 from tetkik.records.images import images, runs
 from tetkik.records.keeping.erasure import Ground, erase_record
+from tetkik.records.reports import drafts, redrafting, signing
 from tetkik.records.reports.identity import identity_for
 from tetkik.records.schema import AuditRow, Base, Case, PatientLink
 from tetkik.records.trail.chain import Action
 from tetkik.records.trail.verify import verify
 from tetkik.records.worklist import search
 from tetkik.records.worklist.items import items_of
-from tetkik.values import Actor, Identity, LinkReason, Role, Sex, SplitReason
+from tetkik.values import SYSTEM, Actor, Identity, LinkReason, ReportInput, Role, Sex, SplitReason
 
 UNKNOWN = Person("Bilinmeyen 17", number="B-17", sex=Sex.FEMALE)
 GULCIN = Person("Gülçin ŞAHİN", "10000000146", "H-1", "19700101", Sex.FEMALE)
@@ -119,6 +125,34 @@ def test_undoing_gives_back_exactly_what_was(both_records, desk):
             merging.unlink(tx, unknown, SplitReason.OTHER_PERSON)
 
 
+def test_what_was_compared_with_a_strangers_image_is_not_signed_unseen(both_records, desk):
+    made = made_report(both_records, person=GULCIN)
+    case = made_case(both_records, desk, UNKNOWN)
+    gulcin, unknown = patient_of(both_records, made.case_id), patient_of(both_records, case)
+    joined(both_records, desk, unknown, gulcin)
+    image_id = made_image(both_records, case)
+    found = replace(sample.RESULT, sha256="cd" * 32)
+    reported = workflow.report_findings(found, ReportInput(), prior=sample.RESULT, language=Language.TR)
+    with both_records.write(SYSTEM) as tx:
+        (before,) = runs.earlier(tx, images.get(tx, image_id))
+        run = runs.add_run(tx, images.get(tx, image_id), runs.Answer("m 1", "ab" * 32, tx.now, found))
+        prior = runs.result_of(tx, before.id)
+        report = drafts.write_machine_draft(tx, case, image_id, run, reported.document, prior=prior)
+        own = drafts.draft_of(tx, made.id)
+        assert drafts.draft_of(tx, report).draft.open_marks == 0
+    with both_records.write(desk) as tx:
+        merging.unlink(tx, unknown, SplitReason.OTHER_PERSON)
+    with both_records.read(desk) as tx:
+        after = drafts.draft_of(tx, report)
+        marked = [item.text for item in after.draft.sentences if item.marks]
+        assert drafts.draft_of(tx, made.id) == own
+        assert redrafting.ground_of(tx, report, after.revision).prior is None
+    said = after.draft.sentences
+    assert marked == [item.text for item in said if any("prior" in one for one in item.evidence)] != []
+    with both_records.write(desk) as tx, pytest.raises(Conflict, match="4 objections"):
+        signing.sign(tx, report, after.revision, proof_of(desk), HOSPITAL)
+
+
 def test_both_records_tell_of_it_in_the_trail_with_who_and_why(both_records, desk):
     _, _, unknown, gulcin = two(both_records, desk)
     joined(both_records, desk, unknown, gulcin)
@@ -189,6 +223,17 @@ def test_two_identity_numbers_are_two_people(both_records, desk):
         assert found.obstacle
         with pytest.raises(Conflict, match="two people"):
             merging.link(tx, one, other, LinkReason.REGISTERED_TWICE, found.seen)
+
+
+def test_an_identity_number_of_a_replaced_record_is_not_forgotten(both_records, desk):
+    _, _, unknown, gulcin = two(both_records, desk)
+    joined(both_records, desk, gulcin, unknown)  # the record without a number stands for both
+    other = patient_of(both_records, made_case(both_records, desk, Person("Gülçin ŞAHİN", "10000000078")))
+    with both_records.write(desk) as tx:
+        found = comparing.compared(tx, other, unknown)
+        assert found.obstacle
+        with pytest.raises(Conflict, match="two people"):
+            merging.link(tx, other, unknown, LinkReason.REGISTERED_TWICE, found.seen)
 
 
 def test_the_erased_are_joined_with_nobody(both_records, desk):

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from tests.records.clock import Clock
-from tests.records.kit import id_of, made_records, made_user
+from tests.records.kit import id_of, made_case, made_records, made_user
 from tetkik.errors import InputError, NotFound, NotSignedIn
+from tetkik.records.database import Records
+from tetkik.records.keeping import ledger, retention
 from tetkik.records.keeping.backup import make_backup
+from tetkik.records.keeping.erasure import Ground, erase
 from tetkik.records.keeping.restore import restore
+from tetkik.records.keeping.retention import Terms
 from tetkik.records.people import after_restore, invites, notices, passkeys, sessions, tokens, users
 from tetkik.records.people.endings import Ended
 from tetkik.records.people.passwords import LONGEST, Strength, strength
 from tetkik.records.people.sign_in import Peer
 from tetkik.records.people.users import Profile
-from tetkik.records.schema import AuditRow, BrowserSession, Invite, Passkey
+from tetkik.records.schema import AuditRow, BrowserSession, Case, Invite, Passkey, Patient
 from tetkik.values import EVERY_DEPARTMENT, SYSTEM, AccountChange, Method, Permission, Role
 
 GOOD = "dört küçük mavi kuş"
@@ -189,17 +194,22 @@ def test_every_department_is_said_and_never_meant_by_none(records):
 # After a restore
 
 
+def empty_like(records: Records, folder: Path) -> Records:
+    """An empty house under the same master key."""
+    key = folder / "keys" / "master.key"
+    key.parent.mkdir(parents=True)
+    key.write_bytes((records.folder / "keys" / "master.key").read_bytes())
+    key.chmod(0o600)
+    return made_records(folder)
+
+
 def test_what_a_backup_brings_back_opens_nothing_before_it_is_confirmed(tmp_path, both_records):
     actor = made_user(both_records, Role.ENGINEER, name="İrem")
     _, secret = opened(both_records, actor)
     with both_records.write(SYSTEM) as tx:
         invites.invite(tx, id_of(actor))
     make_backup(both_records, tmp_path / "backup")
-    (tmp_path / "empty" / "keys").mkdir(parents=True)
-    key = tmp_path / "empty" / "keys" / "master.key"
-    key.write_bytes((both_records.folder / "keys" / "master.key").read_bytes())
-    key.chmod(0o600)
-    back = made_records(tmp_path / "empty")
+    back = empty_like(both_records, tmp_path / "empty")
     made_at = restore(back, tmp_path / "backup").made_at
 
     with back.read(actor) as tx:
@@ -252,3 +262,38 @@ def test_the_meter_says_what_the_house_would(records, password, found):
     else:
         with records.write(SYSTEM) as tx, pytest.raises(InputError):
             users.set_password(tx, id_of(actor), password)
+
+
+def test_a_restore_that_is_killed_after_its_rows_leaves_nothing_open(tmp_path, records, monkeypatch):
+    actor = made_user(records, Role.ENGINEER)
+    _, secret = opened(records, actor)
+    case_id = made_case(records, made_user(records, Role.RECEPTION))
+    with records.write(SYSTEM) as tx:
+        patient_id = tx.session.get_one(Case, case_id).patient_id
+        invites.invite(tx, id_of(actor))
+    terms = Terms(report_years=20, closed_days=30)
+    retention.apply(records, terms)
+    make_backup(records, tmp_path / "backup")
+    erase(records, patient_id, Ground.REQUEST, years=20)
+    back = empty_like(records, tmp_path / "empty")
+    ledger.add(back.folder, ledger.content(records.folder))
+
+    def killed(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tetkik.records.keeping.restore.upgrade", killed)  # the first step after the rows
+    with pytest.raises(KeyboardInterrupt):
+        restore(back, tmp_path / "backup")
+    back.close()
+
+    back = made_records(tmp_path / "empty")
+    with pytest.raises(NotSignedIn, match="waits"):
+        tokens.use(back, secret, Peer())
+    with back.read() as tx:
+        assert after_restore.held(tx) == after_restore.Held(1, 1)
+        assert tx.session.scalars(select(Invite)).all() == []
+    assert retention.is_due(back)  # whatever the backup says of the last time
+    assert retention.apply(back, terms).erased_again == 1
+    with back.read() as tx:
+        assert tx.session.get_one(Patient, patient_id).key is None
+    back.close()

@@ -19,6 +19,8 @@ from tetkik.records.reports import drafts, redrafting
 from tetkik.records.reports.editing import LONGEST, MOST, Choice
 from tetkik.records.reports.working import EditConflict
 from tetkik.records.schema import AuditRow, Report
+from tetkik.records.worklist import worklist
+from tetkik.records.worklist.worklist import Filter
 from tetkik.values import (
     SYSTEM,
     Decision,
@@ -222,6 +224,31 @@ def test_the_marks_follow_a_judgement(both_records, radiologist):
     (sentence,) = [item for item in denied.draft.sentences if item.marks]
     assert sentence.text == "Pnömotoraks izlenmedi."
     assert {mark.fault for mark in sentence.marks} >= {Fault.DENIES_FOUND}
+
+
+def test_the_worklist_and_its_filter_follow_a_judgement(both_records, radiologist):
+    made = made_report(both_records)
+
+    def shown() -> tuple[set[str], bool]:
+        with both_records.read(radiologist) as tx:
+            (item,) = worklist.listing(tx).items
+            labels = {one.label for one in item.findings}
+            for label in ("Effusion", "Nodule"):
+                assert bool(worklist.listing(tx, Filter(label=label)).items) is (label in labels)
+            return labels, item.rejected
+
+    known, _ = shown()
+    assert "Effusion" in known and "Nodule" not in known
+    steps = [
+        ("Effusion", Judgement.REJECTED, known - {"Effusion"}, True),
+        ("Nodule", Judgement.ADDED, known - {"Effusion"} | {"Nodule"}, True),
+        ("Effusion", None, known | {"Nodule"}, False),
+        ("Effusion", Judgement.ACCEPTED, known | {"Nodule"}, False),
+    ]
+    for revision, (label, judgement, labels, rejected) in enumerate(steps, 1):
+        with both_records.write(radiologist) as tx:
+            drafts.judge(tx, made.id, revision, label, judgement)
+        assert shown() == (labels, rejected)
 
 
 def test_what_a_reader_added_may_be_written(records, reader):

@@ -125,6 +125,19 @@ def test_a_password_that_has_to_be_changed_comes_first(application, strict):
     assert client.get("/admin").headers["location"].startswith(ENROL)
 
 
+def test_a_password_that_has_to_be_changed_removes_no_passkey(application, strict):
+    client = moved(application, strict)
+    actor = sign_in(client, strict, Role.ADMINISTRATOR)
+    with_passkey(strict, actor)
+    with strict.records.write(SYSTEM) as tx:
+        users.demand_change(tx, id_of(actor))
+    assert 'name="keys"' not in client.get("/account/password").text
+    form = {"password": GOOD, "repeated": GOOD, "keys": "1"}
+    assert client.post("/account/password", data=form).status_code == 403
+    with strict.records.read() as tx:
+        assert passkeys.of_user(tx, id_of(actor)) and users.get(tx, id_of(actor)).must_change
+
+
 def test_a_role_that_there_is_not_is_told_at_the_start(tmp_path):
     house = made_house(tmp_path, passkey_roles="king")
     with pytest.raises(SettingError, match="passkey_roles"), served(house):

@@ -169,3 +169,16 @@ def test_a_locked_screen_ends_the_stream_and_the_work(desk, monkeypatch):
     assert desk.events()[-1] == ("end", {})
     assert desk.heard.left.wait(5.0)
     assert desk.standing() == before
+
+
+def test_nothing_is_kept_or_told_once_the_screen_is_locked(desk):
+    before = desk.standing()
+
+    def lock():
+        with desk.house.records.write(desk.reader) as tx:
+            tx.session.execute(update(BrowserSession).values(locked=True))
+        desk.heard.go.set()
+
+    desk.heard.between = lock  # and the model ends before anybody looks at the session again
+    assert desk.events()[-1] == ("end", {})
+    assert desk.standing() == before

@@ -14,9 +14,10 @@ import pytest
 from PIL import Image as Picture
 from sqlalchemy import func, select
 
+from tests.documents import sample
 from tests.records.kit import made_case, made_user
 from tests.records.pictured import film, radiograph, result
-from tests.records.reports_kit import sign
+from tests.records.reports_kit import made_image, made_report, sign
 from tests.report.model_server import model_server
 from tests.service.kit import made_house, opened_session, served, sign_in
 from tetkik.errors import Conflict, InputError
@@ -33,7 +34,7 @@ from tetkik.service.http.received import Received
 from tetkik.service.running.machine import Machine
 from tetkik.service.steps.uploads import Upload
 from tetkik.settings import settings
-from tetkik.values import SYSTEM, BasisKind, CaseState, JobState, Priority, Role, RunState
+from tetkik.values import SYSTEM, BasisKind, CaseState, JobState, Judgement, Priority, Role, RunState
 from tetkik.workflow import casework, reports
 from tetkik.workflow.casework import Stage, give_up_or_rest, priority_of, read_case_image
 
@@ -193,6 +194,24 @@ def test_an_earlier_image_of_the_patient_is_compared_with(house, machine, techni
             priors = [basis for basis in draft.evidence if basis.kind is BasisKind.PRIOR]
             assert bool(priors) is compared
             assert not any("Nothing was compared" in notice.template for notice in draft.notices)
+
+
+def test_an_earlier_image_is_compared_with_as_it_was_judged(house, technician):
+    made = made_report(house.records)
+    doctor = made_user(house.records, Role.RADIOLOGIST)
+    with house.records.write(doctor) as tx:
+        for revision, (label, judgement) in enumerate(
+            [("Effusion", Judgement.REJECTED), ("Nodule", Judgement.ADDED)], 1
+        ):
+            drafts.judge(tx, made.id, revision, label, judgement)
+        case = cases.open_case(tx, images.get(tx, made.image_id).patient_id)
+    image_id = made_image(house.records, case)
+    with house.records.read() as tx:
+        image = images.get(tx, image_id)
+        prior = casework._prior(tx, image, replace(sample.RESULT, sha256="cd" * 32))
+    assert prior is not None
+    known = {one.label: one.positive for one in prior.findings}
+    assert (known["Effusion"], known["Nodule"]) == (False, True)
 
 
 @pytest.mark.parametrize(("date", "compared"), [("20250101", False), ("20260102", True)])

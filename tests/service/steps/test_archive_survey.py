@@ -72,6 +72,11 @@ def test_the_same_name_twice_is_two_files():
     assert outcomes(content) == {"1:a": film(0), "2:a": film(5)}
 
 
+def test_a_file_without_a_name_is_a_file():
+    content = zipped([("?film", film(0)), ("b", JPEG + b"b")]).replace(b"?film", b"\0film")
+    assert outcomes(content) == {"1:": film(0), "2:b": JPEG + b"b"}  # names are cut at a zero
+
+
 @pytest.mark.parametrize(
     ("offset", "value", "kind"),
     [

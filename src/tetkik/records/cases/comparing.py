@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -187,7 +187,7 @@ def compared_silently(tx: Transaction, one_id: str, other_id: str) -> Compared:
         other,
         tuple(_traits(first, second)),
         best.id,
-        bool(first.tckn and second.tckn and first.tckn != second.tckn),
+        _are_two(one, other),
         _seen(tx, one, other),
     )
 
@@ -239,6 +239,12 @@ def _agreement(first: str, second: str) -> Agreement:
     if first == second:
         return Agreement.SAME
     return Agreement.ALIKE if fold(first).split() == fold(second).split() else Agreement.DIFFERENT
+
+
+def _are_two(one: Sequence[Record], other: Sequence[Record]) -> bool:
+    """Whether identity numbers say so; the records that the two stand for have a word in it, too."""
+    first, second = ({record.person.tckn for record in side} - {""} for side in (one, other))
+    return bool(first and second and not first & second)
 
 
 def _contradict(one: Person, other: Person) -> bool:

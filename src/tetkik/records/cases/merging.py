@@ -18,6 +18,7 @@ from tetkik.records.cases.comparing import compared_silently
 from tetkik.records.cases.patient_links import all_records_of, hold
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
+from tetkik.records.reports.parting import forget_strangers
 from tetkik.records.schema import Case, Patient, PatientLink
 from tetkik.records.trail.chain import Action
 from tetkik.values import CaseState, LinkReason, SplitReason
@@ -68,7 +69,8 @@ def link(tx: Transaction, replaced: str, survivor: str, reason: LinkReason, seen
 def unlink(tx: Transaction, replaced: str, reason: SplitReason) -> str:
     """Take a record out of another's stead: it is again what it was; gives the id of that other.
 
-    Cases that were opened meanwhile stay with the record that they were opened for.
+    Cases that were opened meanwhile stay with the record that they were opened for. A draft that was compared
+    with an image of the other is checked again.
 
     Args:
         tx: a `write` transaction.
@@ -90,6 +92,7 @@ def unlink(tx: Transaction, replaced: str, reason: SplitReason) -> str:
     tx.session.flush()
     tx.audit(Action.PATIENT_UNLINKED, patient_id=survivor, replaces=replaced, reason=reason.value)
     tx.audit(Action.PATIENT_UNLINKED, patient_id=replaced, replaced_by=survivor, reason=reason.value)
+    forget_strangers(tx, all_records_of(tx, (replaced, survivor)))
     _announce(tx, replaced, survivor)
     return survivor
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from tetkik.errors import InputError, RecordsError, SettingError
 from tetkik.records.database import Records
-from tetkik.records.keeping import ledger
+from tetkik.records.keeping import ledger, retention
 from tetkik.records.keeping.archive import Hashing, Header, members, read_header
 from tetkik.records.keeping.backup import LEDGER, MANIFEST, Manifest, Progress
 from tetkik.records.keeping.rows import read_in, tables
@@ -132,14 +132,16 @@ def restore(
         _files_or_none(records) as placed,
         records.engine.execution_options(tetkik_writes=True).begin() as connection,
     ):
-        known = _read_in(records, connection, source, manifest, placed, progress)
-    upgrade(records.engine)
-    with records.engine.connect() as connection:
+        ledger.add(records.folder, _read_in(records, connection, source, manifest, placed, progress))
+        # Before the commit: killed after it, the house has nothing open that somebody had ended, and its next
+        # start erases again who was erased.
+        after_restore.close(connection, datetime.now(UTC))
+        retention.make_due(connection)
         records.vault.renew(connection)  # the ring of the backup
+    upgrade(records.engine)
     with records.write(actor) as tx:
         after_restore.hold_keys(tx, header.made_at)
         tx.audit(Action.BACKUP_RESTORED, files=manifest.files, made_at=header.made_at)
-    ledger.add(records.folder, known)
     again = ledger.erased(ledger.content(records.folder), records.vault)
     return Restored(
         datetime.fromisoformat(header.made_at), sum(manifest.rows.values()), manifest.files, tuple(again)

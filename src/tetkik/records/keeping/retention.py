@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import Connection, Select, delete, func, select
 
 from tetkik.records.cases.patient_links import records_of
 from tetkik.records.database import Records, Transaction
@@ -100,6 +100,11 @@ def is_due(records: Records) -> bool:
     with records.read() as tx:
         note = tx.session.get(Note, _NOTE)
         return note is None or tx.now - datetime.fromisoformat(note.value) >= _DAY
+
+
+def make_due(connection: Connection) -> None:
+    """Let it be due at once: what a backup says of the last time does not hold for what it brings back."""
+    connection.execute(delete(Note).where(Note.key == _NOTE))
 
 
 def sweep(records: Records) -> int:

@@ -9,8 +9,9 @@ nobody can know better; the people are told, and whoever restores is told to loo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from tetkik.records.database import Transaction
 from tetkik.records.people import notices, users
@@ -37,17 +38,27 @@ class Held:
         return self.passkeys + self.tokens > 0
 
 
-def hold_keys(tx: Transaction, made_at: str) -> Held:
-    """Close what a backup has just opened again: every session and link ends, passkeys and tokens wait.
+def close(connection: Connection, at: datetime) -> None:
+    """Close what a backup opens again: every session and link ends, passkeys and tokens wait.
 
     Args:
-        tx: the transaction that gives the backup back.
+        connection: in the transaction that gives the rows back, so that none of them ever stands open.
+        at: since when they wait.
+    """
+    connection.execute(delete(BrowserSession))
+    connection.execute(delete(Invite).where(Invite.used_at.is_(None)))
+    connection.execute(update(Passkey).values(held_at=at))
+    connection.execute(update(ApiToken).where(ApiToken.revoked_at.is_(None)).values(held_at=at))
+
+
+def hold_keys(tx: Transaction, made_at: str) -> Held:
+    """Close what a backup has opened again, and tell everybody.
+
+    Args:
+        tx: a transaction after the one that gave the rows back.
         made_at: when the backup was made, ISO 8601; people are told.
     """
-    tx.session.execute(delete(BrowserSession))
-    tx.session.execute(delete(Invite).where(Invite.used_at.is_(None)))
-    tx.session.execute(update(Passkey).values(held_at=tx.now))
-    tx.session.execute(update(ApiToken).where(ApiToken.revoked_at.is_(None)).values(held_at=tx.now))
+    close(tx.session.connection(), tx.now)
     for user_id in tx.session.scalars(select(User.id).where(User.disabled_at.is_(None))).all():
         notices.tell(tx, user_id, AccountChange.RESTORED, made_at)
     return held(tx)

@@ -14,7 +14,7 @@ from tetkik.records.cases import patients
 from tetkik.records.cases.patient_links import survivors_of
 from tetkik.records.database import Transaction
 from tetkik.records.people.visibility import sight_of
-from tetkik.records.schema import Case, CaseMark, Complaint, Job, Patient, Report, Score
+from tetkik.records.schema import Case, CaseMark, Complaint, Job, Patient, Report
 from tetkik.records.worklist import marks
 from tetkik.records.worklist.claims import Reader, readers_of
 from tetkik.values import (
@@ -36,11 +36,11 @@ _WORDS = 90
 
 @dataclass(frozen=True, slots=True)
 class Positive:
-    """A positive finding.
+    """A finding that is there.
 
     Attributes:
         label: of the 22 shared labels.
-        probability: calibrated; None where the model gives none.
+        probability: calibrated; None where the model gives none, or a radiologist added it.
     """
 
     label: str
@@ -68,7 +68,8 @@ class WorklistItem:
         department: that a person chose.
         state: where the case is on its way.
         modalities: DICOM's codes of its images.
-        findings: positive ones of the newest runs, most probable first.
+        findings: what is there by the radiologist's word, else by the newest runs, most probable first.
+        rejected: whether the radiologist rejected something that the model had found.
         unsuitable: whether the newest run refused an image.
         waiting_since: for the order.
         created_at: when the case was opened.
@@ -94,6 +95,7 @@ class WorklistItem:
     state: CaseState
     modalities: tuple[str, ...]
     findings: tuple[Positive, ...]
+    rejected: bool
     unsuitable: bool
     waiting_since: datetime
     created_at: datetime
@@ -178,6 +180,7 @@ class _Known:
             row.state,
             tuple(sorted(self._modalities.get(row.id, ()))),
             tuple(self._findings.get(row.id, ())[:_FINDINGS]),
+            row.id in self._found and self._found[row.id].rejected,
             row.id in self._unsuitable,
             row.waiting_since,
             row.created_at,
@@ -229,22 +232,15 @@ class _Known:
     def _read_runs(self, case_ids: Sequence[str]) -> None:
         runs = marks.newest_runs(self._tx, case_ids)
         self._unsuitable = {run.case_id for run in runs if run.state is RunState.REFUSED}
-        done = {run.id: run.case_id for run in runs if run.state is RunState.DONE}
-        rows = self._tx.session.execute(
-            select(Score.run_id, Score.label, Score.probability).where(Score.run_id.in_(done), Score.positive)
-        )
-        best: dict[str, dict[str, float | None]] = {}
-        for row in rows:
-            of_case = best.setdefault(done[row.run_id], {})
-            of_case[row.label] = max(of_case.get(row.label) or 0.0, row.probability or 0.0) or None
+        self._found = marks.found_in(self._tx, runs)
         self._findings = {
             case_id: [
                 Positive(label, probability)
                 for label, probability in sorted(
-                    labels.items(), key=lambda pair: (-(pair[1] or 0.0), pair[0])
+                    found.labels.items(), key=lambda pair: (-(pair[1] or 0.0), pair[0])
                 )
             ]
-            for case_id, labels in best.items()
+            for case_id, found in self._found.items()
         }
 
 

@@ -1,20 +1,20 @@
 """What the worklist is filtered by and a case may have several of: positive findings and modalities.
 
-Whoever keeps an image or the answer of a model, or chooses a department, calls `refresh` in the same
-transaction.
+Whoever keeps an image or the answer of a model, judges a finding, or chooses a department, calls `refresh` in
+the same transaction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 from sqlalchemy import delete, insert, select
 
 from tetkik.records.database import Transaction
-from tetkik.records.schema import Case, CaseMark, Run, Score, Study
-from tetkik.values import Capability, RunState
+from tetkik.records.schema import Case, CaseMark, FindingReview, Report, Run, Score, Study
+from tetkik.values import Capability, Judgement, RunState
 
 _JOINT = "|"
 
@@ -36,7 +36,7 @@ def modality_of(mark: str) -> str | None:
 
 
 def refresh(tx: Transaction, case_id: str) -> None:
-    """Let the marks of a case say what its images, the newest run over each, and its department say."""
+    """Let the marks of a case say what its images, what is found in each, and its department say."""
     case = tx.session.get_one(Case, case_id)
     tx.session.flush()
     known = set(tx.session.scalars(select(CaseMark.mark).where(CaseMark.case_id == case_id)))
@@ -91,6 +91,52 @@ def _modalities(tx: Transaction, case_id: str) -> set[str]:
     return {code for code in tx.session.scalars(codes) if code}
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is there in the images of a case: the radiologist's word where they gave one, else the model's.
+
+    Attributes:
+        labels: with the highest probability of the model; None where it gives none, or has not found it.
+        rejected: whether a radiologist rejected something that the model had found.
+    """
+
+    labels: dict[str, float | None] = field(default_factory=dict)
+    rejected: bool = False
+
+
+def found_in(tx: Transaction, runs: Iterable[Newest]) -> dict[str, Found]:
+    """What is there, by the id of the case.
+
+    Args:
+        tx: the transaction.
+        runs: the newest over each image.
+    """
+    read = {run.image_id: run for run in runs}
+    done = {run.id: run for run in read.values() if run.state is RunState.DONE}
+    found = {run.case_id: Found() for run in read.values()}
+    judged = {
+        (row.image_id, row.label): row.judgement
+        for row in tx.session.execute(
+            select(Report.image_id, FindingReview.label, FindingReview.judgement)
+            .join(FindingReview, FindingReview.report_id == Report.id)
+            .where(Report.case_id.in_(found))
+        )
+    }
+    scores = tx.session.execute(
+        select(Score.run_id, Score.label, Score.probability).where(Score.run_id.in_(done), Score.positive)
+    )
+    for row in scores:
+        run = done[row.run_id]
+        of_case = found[run.case_id]
+        if judged.get((run.image_id, row.label)) is Judgement.REJECTED:
+            found[run.case_id] = replace(of_case, rejected=True)
+            continue
+        of_case.labels[row.label] = max(of_case.labels.get(row.label) or 0.0, row.probability or 0.0) or None
+    for (image_id, label), judgement in judged.items():
+        if judgement is Judgement.ADDED and image_id in read:
+            found[read[image_id].case_id].labels.setdefault(label, None)
+    return found
+
+
 def _positives(tx: Transaction, case_id: str) -> set[str]:
-    done = [run.id for run in newest_runs(tx, [case_id]) if run.state is RunState.DONE]
-    return set(tx.session.scalars(select(Score.label).where(Score.run_id.in_(done), Score.positive)))
+    return {label for found in found_in(tx, newest_runs(tx, [case_id])).values() for label in found.labels}

@@ -36,7 +36,7 @@ def is_weak(settings: Settings, actor: Actor) -> bool:
 
 
 def refuse_second(house: House, actor: Actor) -> None:
-    """Keep a weak session from adding a passkey where there is one.
+    """Keep a weak session from adding a passkey where there is one, and from removing that one first.
 
     Raises:
         Forbidden: the account has a passkey, confirmed or not.

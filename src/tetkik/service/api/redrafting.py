@@ -18,7 +18,7 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from tetkik import workflow
-from tetkik.errors import Conflict, TetkikError, UsageError
+from tetkik.errors import Conflict, NotSignedIn, TetkikError, UsageError
 from tetkik.language import Language, Sentence
 from tetkik.records.database import Transaction
 from tetkik.records.reports.redrafting import ground_of, rewrite
@@ -175,6 +175,8 @@ class _Writing:
             if self._writer is not None:
                 self._writer.check()
             with self._house.records.write(self._actor) as tx:
+                if not still_there(tx):
+                    raise NotSignedIn("The session is over; sign in again.")
                 kept = fresh.keep(tx)
             self._tell(_Ended(kept))
         # Whatever happens in the thread ends the stream with a word, and is not lost.
@@ -217,7 +219,7 @@ async def _course(
     try:
         while True:
             step = await _next(told)
-            if time.monotonic() - checked >= _CHECKS:
+            if isinstance(step, _Ended) or time.monotonic() - checked >= _CHECKS:
                 checked = time.monotonic()
                 if not await run_in_threadpool(_goes_on, house, actor):
                     yield _event("end", "{}")

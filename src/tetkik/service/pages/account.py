@@ -17,7 +17,7 @@ from tetkik.service.access.browsers import browser_of
 from tetkik.service.access.guard import allowed
 from tetkik.service.access.identify import give_cookie, take_cookie
 from tetkik.service.access.returning import inside, with_return
-from tetkik.service.access.stronger import is_weak
+from tetkik.service.access.stronger import is_weak, refuse_second
 from tetkik.service.house import House, InHouse
 from tetkik.service.http.problems import status_of
 from tetkik.service.pages.sign_in import Return, Text, refuse_unequal
@@ -117,6 +117,8 @@ def change_password(
     try:
         verify_for_account(request, actor, Proof(password=current or None))
         refuse_unequal(password, repeated)
+        if keys:
+            refuse_second(house, actor)
         with house.records.write(actor) as tx:
             users.set_password(tx, actor.user_id, password, house.settings.hospital_name, keys=keys)
             cookie = sessions.renew(tx)
@@ -149,7 +151,7 @@ def _password(
         member=member,
         back=inside(back),
         shortest=passwords.SHORTEST,
-        keys=bool(member.passkeys or held_tokens),
+        keys=bool(member.passkeys or held_tokens) and not is_weak(house.settings, actor),
         error=error.in_language(language_of(request)) if error else None,
     )
 

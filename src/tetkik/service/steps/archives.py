@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import IO
 
-from tetkik.bundle.zips import UNREADABLE, ZIP, is_bomb, is_link
+from tetkik.bundle.zips import UNREADABLE, ZIP, is_bomb, is_folder, is_link
 from tetkik.errors import InputError, TetkikError
 from tetkik.imaging.kinds import Kind, kind_of
 from tetkik.imaging.limits import check_bytes
@@ -96,7 +96,7 @@ class Archive:
         pictures: list[Member] = []
         others, archives, programs = 0, 0, set[PurePosixPath]()
         for number, entry in enumerate(self._zip.filelist, 1):
-            if entry.is_dir():
+            if is_folder(entry):
                 continue
             member = Member(number, tidied(entry.filename), entry)
             fault = _fault_of(entry, member.name, overlaps=number in clashing)
