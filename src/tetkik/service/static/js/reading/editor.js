@@ -247,9 +247,13 @@ export class Editor {
 
   /** @param {HTMLElement} button */
   async #rewrite(button) {
-    const { rewrite: language, ask } = button.dataset;
+    const { rewrite: language, writer } = button.dataset;
+    // What was typed a moment ago counts: only the saved draft knows whether anything would be lost.
+    if (!(await this.save())) return;
+    const same = `[data-rewrite="${language}"]${writer ? `[data-writer="${writer}"]` : ':not([data-writer])'}`;
+    const { ask } = /** @type {HTMLElement} */ (this.panel.querySelector(same)).dataset;
     if (ask && !(await agreed(ask))) return;
-    if (button.dataset.writer === 'language_model') {
+    if (writer === 'language_model') {
       await this.#next(() => this.#written(language ?? ''));
       return;
     }
