@@ -327,7 +327,7 @@ def test_what_was_judged_and_measured_stands_in_the_version_and_its_comparison(c
     page = client.get(f"/reports/{made.id}").text
     assert "30 piksel" in page and "Radyoloğun eklediği bulgular: Nodül" in page
     page = client.get(f"/reports/{made.id}/compare").text
-    assert "kosta: 24 pixels" in page and "kosta: 30 pixels" in page
+    assert "kosta: <b>24 pixels</b>" in page and "kosta: <b>30 pixels</b>" in page
 
 
 def test_an_amendment_begins_and_ends_on_the_page(client, house):
