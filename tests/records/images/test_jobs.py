@@ -52,7 +52,7 @@ def test_the_most_urgent_goes_first_and_the_older_of_two(both_records, wait):
     taken = [take(both_records) for _ in range(5)]
     assert [work.id for work in taken if work] == [critical, urgent, routine, later] and taken[-1] is None
     with both_records.read() as tx:
-        assert not jobs.waiting(tx) and jobs.oldest_waiting(tx) is None
+        assert not jobs.waiting(tx)
 
 
 def test_the_same_work_waits_once_and_may_wait_again_when_it_is_under_way(both_records, wait):

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.service.browser import AXE, chromium
+from tests.service.browser import AXE
 from tests.service.pages.test_reading_page import fields, page_of, saved, seen, working
 from tests.service.reading_room import PASSWORD, Room, made_room, read_one, served_room
 from tetkik.records.cases import cases
@@ -18,12 +18,6 @@ from tetkik.records.cases import cases
 def house(tmp_path_factory) -> Iterator[Room]:
     with served_room(made_room(tmp_path_factory.mktemp("room"), "Effusion")) as room:
         yield room
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture

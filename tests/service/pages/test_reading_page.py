@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.records.kit import made_user
-from tests.service.browser import AXE, chromium
+from tests.service.browser import AXE
 from tests.service.reading_room import PASSWORD, Room, cookie_of, made_room, read_one, served_room
 from tetkik.records.cases import cases
 from tetkik.records.reports import drafts, versions
@@ -34,12 +34,6 @@ BEFORE_THE_VIEWER = 150_000
 def house(tmp_path_factory) -> Iterator[Room]:
     with served_room(made_room(tmp_path_factory.mktemp("room"), "Effusion", prior=True)) as room:
         yield room
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import or_, select
 
 from tetkik.errors import Conflict
 from tetkik.language import Sentence
@@ -234,11 +234,6 @@ def of_image(tx: Transaction, image_id: str) -> Work | None:
     """The newest work about an image; None where there was never any."""
     row = tx.session.scalar(select(Job).where(Job.image_id == image_id).order_by(Job.id.desc()).limit(1))
     return _value(row) if row is not None else None
-
-
-def oldest_waiting(tx: Transaction) -> datetime | None:
-    """Since when the oldest work waits; None where nothing does."""
-    return tx.session.scalar(select(func.min(Job.created_at)).where(Job.state == JobState.QUEUED))
 
 
 def _held(tx: Transaction, work: Work) -> Job:

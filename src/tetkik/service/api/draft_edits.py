@@ -61,13 +61,17 @@ class DraftRoute(APIRoute):
             try:
                 return await handler(request)
             except EditConflict as conflict:
-                await run_in_threadpool(note_shown, request, conflict)
-                return stale(request, conflict)
+                await run_in_threadpool(_note_shown, request, conflict)
+                return self.second(request, conflict)
 
         return handle
 
+    def second(self, request: Request, conflict: EditConflict) -> Response:
+        """What whoever comes second is answered."""
+        return stale(request, conflict)
 
-def note_shown(request: Request, conflict: EditConflict) -> None:
+
+def _note_shown(request: Request, conflict: EditConflict) -> None:
     """Note in the trail that whoever came second opened the draft: the answer shows it to them."""
     current = conflict.current
     with house_of(request).records.write(identify(request).actor) as tx:

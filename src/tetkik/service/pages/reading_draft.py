@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse, Response
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
 
 from tetkik.language import Language
 from tetkik.records.database import Transaction
@@ -20,7 +17,7 @@ from tetkik.records.reports.editing import LONGEST, MOST, Choice
 from tetkik.records.reports.templates import HouseTemplate
 from tetkik.records.reports.working import EditConflict, WorkingDraft
 from tetkik.service.access.guard import allowed
-from tetkik.service.api.draft_edits import note_shown
+from tetkik.service.api.draft_edits import DraftRoute
 from tetkik.service.api.draft_shapes import RedraftSent
 from tetkik.service.api.redrafting import fresh_draft
 from tetkik.service.house import InHouse, house_of
@@ -29,21 +26,12 @@ from tetkik.service.steps.reading import draft_lines, shown_working
 from tetkik.values import Actor, Decision, DraftSentence, Fault, Judgement, Permission, Section
 
 
-class PanelRoute(APIRoute):
+class PanelRoute(DraftRoute):
     """A route that shows whoever comes second both texts, and overwrites neither."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler of FastAPI, with the conflict answered."""
-        handler = super().get_route_handler()
-
-        async def handle(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except EditConflict as error:
-                await run_in_threadpool(note_shown, request, error)
-                return _conflict(request, error)
-
-        return handle
+    def second(self, request: Request, conflict: EditConflict) -> Response:
+        """Both texts."""
+        return _conflict(request, conflict)
 
 
 def _conflict(request: Request, error: EditConflict) -> HTMLResponse:
