@@ -144,21 +144,39 @@ def test_who_takes_the_case_over_ends_it(page, room, heard):
         claims.claim(tx, room.case_id, take_over=True)
 
 
-def test_a_connection_that_breaks_off_keeps_nothing(page, room, heard, monkeypatch):
-    before = standing(room)
+def cut_off_at(monkeypatch, kind: type) -> None:
+    """The line is cut instead of telling the page a step of that kind."""
     tell = redrafting._told
 
-    def broken(step, language):
-        if isinstance(step, str):
+    def cut(step, language):
+        if isinstance(step, kind):
             raise ConnectionError("the line is cut")
         return tell(step, language)
 
-    let_it_write(page)
-    monkeypatch.setattr(redrafting, "_told", broken)
-    heard.go.set()
+    monkeypatch.setattr(redrafting, "_told", cut)
+
+
+def test_a_connection_that_breaks_off_under_way_keeps_nothing(page, room, heard, monkeypatch):
+    before = standing(room)
+    cut_off_at(monkeypatch, str)
+    ask(page)
+    expect(page.locator("#toasts")).to_contain_text("nothing half-written is kept")
     ended(page)
-    expect(page.locator("#toasts")).to_contain_text("The connection broke off")
+    assert heard.left.wait(5.0), "the model went on"
     assert standing(room) == before
+
+
+def test_a_connection_that_breaks_off_at_the_last_word_shows_the_draft_that_stands(
+    page, room, heard, monkeypatch
+):
+    before = standing(room)
+    let_it_write(page)
+    cut_off_at(monkeypatch, redrafting._Ended)
+    heard.go.set()
+    expect(page.locator("#toasts")).to_contain_text("the draft is another one by now")
+    ended(page)
+    assert standing(room).revision == before.revision + 1
+    expect(page.locator("[data-draft]")).to_have_attribute("data-revision", str(before.revision + 1))
 
 
 def test_a_text_that_is_refused_gives_way_to_the_composers(page, room, heard):

@@ -270,13 +270,14 @@ export class Editor {
     const { how, marks = 0, detail } = await this.writing.run(panel, { language, writer: 'language_model' });
     const shown = how !== 'over' && (await this.reload());
     if (!shown) this.writing.uncover(panel);
-    const late = how === 'stopped' && shown && this.revision !== revision;
+    // It may have been through at the server by the moment the stream ended.
+    const late = shown && this.revision !== revision;
     const said = {
       done: (marks ? words.marked : words.done) ?? '',
       instead: words.instead ?? '',
       stale: words.stale ?? '',
       stopped: (late ? words.late : words.stopped) ?? '',
-      broken: words.broken ?? '',
+      broken: (late ? words.through : words.broken) ?? '',
       over: this.room.dataset.ended ?? '',
       fault: detail ?? document.body.dataset.failed ?? '',
     }[how].replace('{count}', String(marks));
