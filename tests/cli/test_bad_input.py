@@ -6,7 +6,6 @@ import csv
 import os
 import pickle
 import shutil
-import signal
 import subprocess
 import sys
 import zipfile
@@ -19,6 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.conftest import edit_manifest
+from tests.interrupting import stopped_at
 from tests.triage.sentences import invented
 from tetkik.bundle import bundle_id, open_bundle, write_manifest
 from tetkik.cli.app import app
@@ -89,13 +89,27 @@ def full_disk(room: int) -> Iterator[None]:
         (b"\xef\xbb\xbf\n \n", "is empty; give a file with a header"),
         (bytes(100_000), "is not a text file"),
         (bytes(range(256)) * 10, "is not a text file"),
-        ("text,label\nğöz,a\n".encode("utf-16"), "is not UTF-8 at byte 0"),
-        (HEADER + b"a,b\n" * 50_000 + b"a\x00b,c\n", "is not UTF-8 at byte 200012"),
+        ("text,label\nğöz,a\n".encode("utf-16"), "is not UTF-8 in line 1"),
+        (HEADER + b"a,b\n" * 50_000 + b"a\x00b,c\n", "is not UTF-8 in line 50002"),
         (HEADER + b"x" * (17 << 20), "has a line of more than 16 MB, line 2"),
         (HEADER + b'"open,b\n' + b"c,d\n" * 500, "has a quote in line 2 that is not closed"),
+        (HEADER + b"a,b,,\nhead, chest,b\n", "has more cells than columns in line 3; put"),
+        (HEADER + b"1,a,b\n", "has more cells than columns in line 2; put"),
         (b"Text,LABEL\na,b\n", "has no column text (its columns are: Text, LABEL); rename one"),
     ],
-    ids=["empty", "blank", "zeros", "binary", "utf-16", "nul", "long line", "open quote", "columns"],
+    ids=[
+        "empty",
+        "blank",
+        "zeros",
+        "binary",
+        "utf-16",
+        "nul",
+        "long line",
+        "open quote",
+        "comma",
+        "short header",
+        "columns",
+    ],
 )
 def test_a_table_that_is_none(tmp_path, content, said):
     path = tmp_path / "table.csv"
@@ -389,14 +403,11 @@ def test_ids(name, expected):
 
 
 def test_an_interrupted_training_says_how_to_go_on(tmp_path, table):
-    command = [*PROGRAM, "triage", "train", str(table), "--out", str(tmp_path / "model")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    assert "train 1/" in process.stderr.readline()
-    process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
-    assert process.returncode == 130
-    assert said.splitlines()[-1] == "Stopped; run the same command with --resume to go on where it ended."
+    command = [*stopped_at(1), "triage", "train", str(table), "--out", str(tmp_path / "model")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = ended.stderr.splitlines()
+    assert ended.returncode == 130 and "train 1/" in said[0]
+    assert said[-1] == "Stopped; run the same command with --resume to go on where it ended."
     assert {path.name for path in tmp_path.iterdir()} == {"table.csv", ".model.training"}
 
 

@@ -115,10 +115,10 @@ def test_an_imported_model_has_scores_a_band_and_no_probability(tmp_path):
         tmp_path / "b", taught=["Nodule"], thresholds={"Nodule": 0.4}, calibration=calibration
     ).manifest
     point = OperatingPoints.of(manifest, 0.9).points["Nodule"]
-    read = {score: point.read(score) for score in (0.2, 0.35, 0.45, 0.6)}
-    assert [finding.probability for finding in read.values()] == [None] * 4
-    assert [finding.positive for finding in read.values()] == [False, False, True, True]
-    assert [finding.uncertain for finding in read.values()] == [False, True, True, False]
+    read = {score: point.read(score) for score in (0.2, 0.299999, 0.3, 0.35, 0.45, 0.5, 0.500001, 0.6)}
+    assert [finding.probability for finding in read.values()] == [None] * 8
+    assert [finding.positive for finding in read.values()] == [False] * 4 + [True] * 4
+    assert [finding.uncertain for finding in read.values()] == [False] * 2 + [True] * 4 + [False] * 2
     assert read[0.35].as_json()["uncertain"] is True
 
 

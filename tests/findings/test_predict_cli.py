@@ -132,6 +132,37 @@ def test_a_folder_that_links_to_itself_ends(folder):
     assert len(list(image_files([str(folder)], None))) == 4
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_pipes_and_what_is_hidden_or_gone_are_no_images(folder):
+    os.mkfifo(folder / "pipe")
+    (folder / "nowhere").symlink_to(folder / "gone")
+    (folder / ".trash").mkdir()
+    shutil.copy(folder / "c.dcm", folder / ".trash")
+    names = [Path(str(path)).name for path in image_files([str(folder)], None)]
+    assert names == ["a", "b.png", "c.dcm", "d.DCM"]
+
+
+def test_a_folder_that_cannot_be_listed_is_said_and_the_others_are_read(folder):
+    """Here one whose path is longer than any may be; one without permission is the same to the walk."""
+    place = os.open(folder, os.O_RDONLY)
+    for _ in range(17):
+        os.mkdir("k" * 250, dir_fd=place)
+        within = os.open("k" * 250, os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = within
+    os.close(place)
+    found = list(image_files([str(folder)], None))
+    assert [Path(item).name for item in found if isinstance(item, str)] == ["a", "b.png", "c.dcm", "d.DCM"]
+    (fault,) = [item for item in found if isinstance(item, InputError)]
+    assert "k" * 250 in str(fault) and "cannot be used" in str(fault)
+
+
+def test_an_empty_name_is_no_folder(model):
+    result = predict("", "--model", model, "--json")
+    (answer,) = answers(result)
+    assert result.exit_code == 1 and answer["error"].startswith("The name of an image is empty")
+
+
 def test_an_empty_folder_and_an_empty_list_are_named(tmp_path, model):
     (tmp_path / "empty").mkdir()
     result = predict(tmp_path / "empty", "--model", model)

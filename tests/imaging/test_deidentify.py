@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from datetime import date
+from uuid import RFC_4122, UUID
 
 import numpy as np
 import pydicom
@@ -328,6 +329,21 @@ def test_video_is_refused(dataset):
     dataset["PixelData"].is_undefined_length = True
     dataset["PixelData"].VR = "OB"
     refusal(saved(dataset))
+
+
+def test_a_new_uid_is_a_uuid_of_version_8():
+    """Made by a rule of one's own, and not drawn at random (RFC 9562, 5.8)."""
+    for number in range(50):
+        made = UUID(int=int(SECRET.uid(f"1.2.{number}").removeprefix("2.25.")))
+        assert made.version == 8 and made.variant == RFC_4122
+
+
+def test_dates_of_each_patient_move_by_a_number_of_days_of_their_own():
+    shifts = [SECRET.shift(f"patient {number}").days for number in range(400)]
+    assert shifts == [SECRET.shift(f" patient {number} ").days for number in range(400)]
+    assert 30 <= min(shifts) < 200 and 3500 < max(shifts) <= 3679
+    assert len(set(shifts)) > 350
+    assert shifts != [Secret(b"another key, as long").shift(f"patient {n}").days for n in range(400)]
 
 
 def test_a_key_does_not_show():

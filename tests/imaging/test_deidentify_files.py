@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import stat
 
 import numpy as np
@@ -89,6 +90,9 @@ def test_the_key_is_made_once_and_for_its_owner(tmp_path):
     assert secret_of(file).uid("1.2.3") == made.uid("1.2.3")
     file.write_text("short")
     with pytest.raises(InputError):
+        secret_of(file)
+    file.write_bytes(bytes(5_000))  # an image, say, that was named by mistake
+    with pytest.raises(InputError, match="too long for a key"):
         secret_of(file)
 
 
@@ -205,6 +209,23 @@ def test_text_in_the_pixels_is_refused_or_warned_of(tmp_path, film):
     assert pydicom.dcmread(io.BytesIO(kept)).BurnedInAnnotation == "YES"
 
 
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_text_in_the_first_the_middle_or_the_last_frame_is_seen(tmp_path, film, place):
+    file = tmp_path / "loop.dcm"
+    write_phantom(file, 3, rows=512, columns=480, bits=8, marker=False)
+    dataset = pydicom.dcmread(file)
+    frames = [np.zeros_like(film)] * 5
+    dataset.NumberOfFrames = len(frames)
+    dataset.PixelData = b"".join(frame.tobytes() for frame in frames)
+    dataset.save_as(file)
+    assert deidentify_bytes(file.read_bytes(), "f", SECRET)[2] == ()
+    frames[place] = written(frames[place], "YILMAZ AYSE 1234")
+    dataset.PixelData = b"".join(frame.tobytes() for frame in frames)
+    dataset.save_as(file)
+    with pytest.raises(InputError, match="text in its pixels"):
+        deidentify_bytes(file.read_bytes(), "f", SECRET)
+
+
 def test_a_file_that_says_it_has_text_is_believed(folder):
     dataset = pydicom.dcmread(folder / "YILMAZ_AYSE_1.dcm")
     dataset.BurnedInAnnotation = "YES"
@@ -240,6 +261,24 @@ def test_the_command(folder, tmp_path, film):
     assert failed.exit_code == 1 and "error" in json.loads(failed.stdout)
     warned = run(tmp_path / "text.dcm", "--out", tmp_path / "three", "--burned-in", "warn")
     assert warned.exit_code == 0 and "Look at" in warned.stderr
+
+
+def test_a_folder_that_cannot_be_listed_is_said_and_the_others_are_done(folder, tmp_path):
+    """Here one whose path is longer than any may be; one without permission is the same to the walk."""
+    within = tmp_path / "in"
+    within.mkdir()
+    (within / "a.dcm").write_bytes((folder / "YILMAZ_AYSE_1.dcm").read_bytes())
+    place = os.open(within, os.O_RDONLY)
+    for _ in range(17):
+        os.mkdir("k" * 250, dir_fd=place)
+        deeper = os.open("k" * 250, os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = deeper
+    os.close(place)
+    result = run(within, "--out", tmp_path / "out", "--json")
+    fault, done = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.exit_code == 1 and "k" * 250 in fault["path"] and "cannot be used" in fault["error"]
+    assert done["path"] == str(within / "a.dcm") and len(list((tmp_path / "out").iterdir())) == 1
 
 
 def test_the_command_keeps_the_key_apart(folder, tmp_path):

@@ -72,6 +72,18 @@ def test_a_linear_window_by_hand():
     assert np.abs(shares(as_bytes(made)) - expected).max() < 1e-5
 
 
+def test_a_window_one_wide_parts_black_from_white():
+    pixels = np.array([[99, 100, 101, 102]], np.uint16)
+    # PS3.3 C.11.2.1.2: what is at most the centre less a half is black.
+    made = dataset(pixels, 12, WindowCenter=100.5, WindowWidth=1)
+    assert shares(as_bytes(made)).tolist() == [[0, 0, 1, 1]]
+
+
+def test_a_slope_of_nothing_is_none():
+    flat = dataset(picture(), 12, RescaleSlope=0, RescaleIntercept=5)
+    assert np.array_equal(shares(as_bytes(flat)), shares(as_bytes(dataset(picture(), 12))))
+
+
 def test_the_first_of_several_windows():
     several = dataset(picture(), 12, WindowCenter=[1000, 2000], WindowWidth=[500, 4000])
     first = dataset(picture(), 12, WindowCenter=1000, WindowWidth=500)

@@ -141,7 +141,7 @@ def test_laterality(tags, laterality):
     [
         ({"PatientAge": "045Y"}, 45),
         ({"PatientAge": "018M"}, 1.5),
-        ({"PatientAge": "026W"}, 0.4983),
+        ({"PatientAge": "104W"}, 1.9932),
         ({"PatientAge": "010D"}, 0.0274),
         ({"PatientAge": "62"}, 62),
         ({"PatientAge": "62y"}, 62),
@@ -171,6 +171,7 @@ def test_a_film_that_says_it_is_exchanged_is_noted():
         "The file says that left and right are exchanged in it; compare the side marker."
     ]
     assert np.array_equal(exchanged.pixels, read().pixels)
+    assert read(PatientOrientation=["RP", "F"]).notes == exchanged.notes  # to the right and a little back
     assert read(PatientOrientation=["L", "F"]).notes == ()
     assert read(PatientOrientation=["R", "F"], Modality="MR").notes == ()
 

@@ -12,7 +12,7 @@ from tetkik.bundle.store import staged_folder, write_manifest
 from tetkik.errors import BundleCorrupt, BundleMismatch
 from tetkik.imaging.gate import judge
 from tetkik.imaging.gate.classifier import BUILT_IN, OUTPUTS, Classifier, load_classifier
-from tetkik.imaging.gate.rules import LEAST_SIDE
+from tetkik.imaging.gate.rules import LEAST_SIDE, exposure_flaws, is_page
 from tetkik.imaging.phantom import draw_phantom
 from tetkik.language import Language
 from tetkik.values import FileFormat, Flaw, Identity, ImageTags, Radiograph, Route, Verdict, View
@@ -119,6 +119,24 @@ def test_what_is_no_image_of_a_body_is_refused(pixels):
     verdict = judge(image(pixels))
     assert verdict.route is None
     assert verdict.reasons[0].flaw is Flaw.NOT_A_RADIOGRAPH
+
+
+@pytest.mark.parametrize(
+    ("white", "said"), [(0.45, None), (0.55, "nearly white"), (0.99, "nearly white"), (0.0, None)]
+)
+def test_a_chest_film_may_be_half_white_and_no_more(white, said):
+    pixels = np.tile(np.linspace(0, 0.9 * WHITE, 200), (200, 1)).astype(np.uint16)
+    pixels[: round(white * 200)] = WHITE
+    reasons = [reason.sentence.template for reason in exposure_flaws(image(pixels), Route.CHEST)]
+    assert [said in reason for reason in reasons] == ([] if said is None else [True])
+
+
+def test_a_page_has_print_on_it_and_a_film_without_contrast_has_none():
+    blank = np.full((200, 200), 3000, np.uint16)
+    blank[:40] += 200  # a faint step: a film that was hardly exposed
+    printed = blank.copy()
+    printed[100:120:4] = 100
+    assert not is_page(image(blank)) and is_page(image(printed))
 
 
 def test_a_page_under_a_chest_is_no_film():

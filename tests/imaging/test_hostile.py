@@ -107,6 +107,21 @@ def test_a_deflate_bomb():
     refused(deflated(bomb), "more than 2000000 bytes", max_image_bytes=2_000_000)
 
 
+def test_a_deflated_file_that_ends_early():
+    whole = as_bytes(dataset(picture(), 12), ExplicitVRLittleEndian)
+    body = whole[whole.index(b"\x08\0\x16\0UI") :]
+    # Every octet of the image comes through, but in one of the two the last block is not closed.
+    sound, early = (deflated(packed(body, end)) for end in (zlib.Z_FINISH, zlib.Z_SYNC_FLUSH))
+    assert read_bytes(sound, "FILE").rows == 40
+    with pytest.raises(InputError, match="FILE ends before its image does"):
+        read_bytes(early, "FILE")
+
+
+def packed(content: bytes, end: int) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return packer.compress(content) + packer.flush(end)
+
+
 def chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 

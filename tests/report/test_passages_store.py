@@ -142,6 +142,16 @@ def test_a_damaged_store_is_named_with_its_line(write):
         documents()
 
 
+@pytest.mark.parametrize("name", ["a\u2028b.md", "a\x85b.md", "a\x1cb\u2029.md", "a\nb.md", "a\udcff.md"])
+def test_no_name_of_a_file_breaks_the_store(write, name):
+    """JSON leaves some of the line ends of Unicode as they are, and a line was read as two."""
+    add_document(write(name, FIRST))
+    add_document(write("plevra.md", SECOND))
+    assert len(documents()) == len(hospital_passages()) == 2
+    assert all(passage.source.isprintable() for passage in hospital_passages())
+    assert store().read_text("utf-8").count("\n") == 2
+
+
 def test_two_processes_that_add_at_once_both_find_their_document(write):
     files = [write(f"belge-{number}.md", f"{FIRST} Belge {number} sayılır.") for number in range(4)]
     code = (

@@ -112,5 +112,15 @@ def test_a_template_of_many_pages_is_refused(template):
         read_template(template("x" * 300_000))
 
 
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such device")
+def test_a_device_without_an_end_is_no_template():
+    with pytest.raises(DataError, match="too large"):
+        read_template(Path("/dev/zero"))
+
+
+def test_the_line_ends_of_windows_are_those_of_every_form(template):
+    assert read_template(template(b"a\r\n{findings}\rb\n")) == "a\n{findings}\nb\n"
+
+
 def test_a_mark_at_the_beginning_of_the_file_is_no_word_of_the_form(template):
     assert read_template(template(b"\xef\xbb\xbf{findings}")) == "{findings}"

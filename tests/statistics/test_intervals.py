@@ -50,3 +50,9 @@ def test_groups_that_agree_by_chance_alone_cost_nothing():
     grouped, single = share_interval(success, groups), share_interval(success, np.arange(2000))
     assert grouped and single
     assert grouped.high - grouped.low == pytest.approx(single.high - single.low, rel=0.1)
+
+
+def test_rows_are_never_worth_more_than_they_are():
+    """Of a success and a failure in nearly every group: they part the groups better than chance would."""
+    success = np.array([True, False] * 9 + [True, True])
+    assert share_interval(success, np.repeat(np.arange(10), 2)) == wilson_interval(11, 20)

@@ -56,6 +56,33 @@ def test_the_auroc_interval_of_single_rows_is_that_of_delong():
     assert interval.low < area < interval.high
 
 
+def test_the_auroc_interval_of_groups_is_that_of_obuchowski():
+    """Her sums term by term, with groups that hold rows of both kinds."""
+    random = np.random.default_rng(9)
+    groups = random.integers(0, 14, 60)
+    positive = random.random(60) < 0.4
+    scores = np.round(positive * 0.6 + random.normal(0, 0.5, 60) + groups % 3 * 0.4, 1).astype(np.float64)
+    wins = (scores[positive][:, None] > scores[~positive]) + 0.5 * (
+        scores[positive][:, None] == scores[~positive]
+    )
+    area, (count, other) = wins.mean(), wins.shape
+    ups, downs = groups[positive], groups[~positive]
+    up = {g: (wins.mean(axis=1)[ups == g] - area).sum() for g in set(groups.tolist())}
+    down = {g: (wins.mean(axis=0)[downs == g] - area).sum() for g in set(groups.tolist())}
+    all_groups, with_up, with_down = len(up), len(set(ups.tolist())), len(set(downs.tolist()))
+    variance = (
+        with_up / (with_up - 1) / count**2 * sum(value**2 for value in up.values())
+        + with_down / (with_down - 1) / other**2 * sum(value**2 for value in down.values())
+        + 2 * all_groups / (all_groups - 1) / (count * other) * sum(up[g] * down[g] for g in up)
+    )
+    interval = auroc_interval(scores, positive, groups)
+    assert interval is not None
+    logits = [np.log(end / (1 - end)) for end in (interval.low, area, interval.high)]
+    half = 1.959964 * np.sqrt(variance) / (area * (1 - area))
+    assert logits[2] - logits[1] == pytest.approx(half, rel=1e-6)
+    assert logits[1] - logits[0] == pytest.approx(half, rel=1e-6)
+
+
 def test_copies_in_one_group_do_not_narrow_an_interval():
     truth, probabilities = _rows(6, 200, 3)
     positive, scores = truth == 1, probabilities[:, 1]

@@ -88,7 +88,7 @@ def test_what_cannot_be_read_gets_an_answer_and_no_department(
     assert np.isnan(triage.scores([text])).all()
 
 
-@pytest.mark.parametrize("text", ["sivilce", "basim agriyo", "Göz", "karnm ağryor cok"])
+@pytest.mark.parametrize("text", ["sivilce", "basim agriyo", "Göz", "karnm ağryor cok", "doctor karnım"])
 def test_short_complaints_are_read(text: str) -> None:
     assert why_unreadable(text, most_characters=20_000) is None
 
@@ -225,6 +225,15 @@ def test_files_pipes_and_bad_lines(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert [answer["text"] for answer in answers] == ["gözüm kızardı", "", "sivilcelerim var"]
     assert answers[1]["abstain"] is True
+    broken = (
+        "text\ngözüm kızardı\nbaşım ağrıyor, göğsüm sıkışıyor\n".encode() + b"a\xf0r\xfd\nates\n\x00\nx\n"
+    )
+    table.write_bytes(broken)
+    done = run("--input", str(table), "--json")
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 1
+    assert [answer.get("text") for answer in answers] == ["gözüm kızardı", None, None, "ates", None]
+    assert ["line 3" in answer.get("error", "") for answer in answers] == [False, True, False, False, False]
     lines = tmp_path / "in.jsonl"
     lines.write_bytes(
         '{"text": "belim ağrıyor"}\n{broken\n{"text": 5}\n'.encode() + b'\xff\xfe\n{"text": "ates"}\n'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tetkik.cli.console import note, out, progress, show_error, t, warn
-from tetkik.errors import InputError, TetkikError, UsageError
+from tetkik.errors import InputError, TetkikError, UsageError, file_fault
 from tetkik.settings import settings
 
 if TYPE_CHECKING:
@@ -59,14 +60,17 @@ def deidentify(
     """Take what identifies out of DICOM files (PS3.15, annex E)."""
     from tetkik.imaging.deidentify import BurnedIn, Options, deidentify_files, new_secret, secret_of
 
-    files, left_out = _files(sources)
+    files, left_out, faults = _files(sources)
     if key is not None and key.resolve().is_relative_to(out_folder.resolve()):
         raise UsageError(
             "The key {file} would lie among the files that are handed on; keep it elsewhere.", file=key
         )
     secret = new_secret() if key is None else secret_of(key)
     options = Options(shift_dates, keep_characteristics, BurnedIn(burned_in.value))
-    done = failed = warned = 0
+    done = warned = 0
+    failed = len(faults)
+    for folder, fault in faults:
+        _show_failure(folder, fault, as_json)
     with progress("deidentify") as tell:
         results = deidentify_files(files, out_folder, secret, options)
         for count, (file, result) in enumerate(zip(files, results, strict=True), 1):
@@ -112,21 +116,32 @@ def _show_failure(file: Path, error: TetkikError, as_json: bool) -> None:
         show_error(error)
 
 
-def _files(sources: Iterable[Path]) -> tuple[list[Path], int]:
-    """Every file named, and every DICOM file in the folders named; how many others lay there."""
-    files, left_out = [], 0
+_Faults = list[tuple[Path, TetkikError]]
+
+
+def _files(sources: Iterable[Path]) -> tuple[list[Path], int, _Faults]:
+    """Every file named, and every DICOM file in the folders named; how many others lay there.
+
+    Folders within that cannot be listed come with their faults, so that none is missed unsaid.
+    """
+    files: list[Path] = []
+    left_out = 0
+    unlisted: list[OSError] = []
     for source in sources:
         if not source.is_dir():
             files.append(source)
             continue
-        for file in sorted(path for path in source.rglob("*") if path.is_file()):
+        walked = os.walk(source, onerror=unlisted.append)
+        paths = sorted(Path(place, name) for place, _, names in walked for name in names)
+        for file in (path for path in paths if path.is_file()):
             if file.name.upper() != "DICOMDIR" and _looks_like_dicom(file):
                 files.append(file)
             else:
                 left_out += 1
-    if not files:
+    faults = [(Path(str(error.filename)), file_fault(error)) for error in unlisted]
+    if not files and not faults:
         raise InputError("There is no DICOM file in what was named; check the path.")
-    return files, left_out
+    return files, left_out, faults
 
 
 def _looks_like_dicom(file: Path) -> bool:

@@ -81,10 +81,9 @@ def _in_processes(paths: Iterable[Path | str], wish: Wish, count: int) -> Iterat
     finally:
         feed.stop()
         pool.shutdown(wait=False, cancel_futures=True)
-        for _ in range(2):  # a thread may have been about to start a process when the first round came
-            for worker in everyone:
-                worker.close()
-            pool.shutdown()
+        for worker in everyone:
+            worker.close()
+        pool.shutdown()
 
 
 class _Feed:

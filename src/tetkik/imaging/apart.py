@@ -28,8 +28,12 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TETKI
 """One each: there are as many processes as cores."""
 
 
+class Closed(RuntimeError):
+    """What is asked of a process that was ended for good."""
+
+
 class Apart(Generic[A]):
-    """The parent's end of one process; for one thread at a time.
+    """The parent's end of one process; for one thread at a time, and any other may close it.
 
     Args:
         function: what is done to each request; of a module, or a `partial` of one, so that it can be pickled.
@@ -41,6 +45,9 @@ class Apart(Generic[A]):
         self._function = function
         self._seconds = seconds
         self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+        """Held where a process is started or taken away."""
 
     def ask(self, request: object, name: str) -> A | TetkikError:
         """Have one request answered; a process that dies over it is replaced for the next.
@@ -50,6 +57,7 @@ class Apart(Generic[A]):
             name: what an error calls the file.
 
         Raises:
+            Closed: it was closed, before or meanwhile.
             UsageError: the process cannot be started.
         """
         # Twice: the system may have ended the process for a reason that has nothing to do with this file.
@@ -57,8 +65,8 @@ class Apart(Generic[A]):
             watch = _Watch(self._started(), self._seconds)
             try:
                 return self._ask(request)
-            except (EOFError, OSError, pickle.UnpicklingError):
-                self.close()
+            except (EOFError, OSError, ValueError, pickle.UnpicklingError):
+                self._end()
             finally:
                 watch.end()
             if watch.rang:
@@ -75,14 +83,18 @@ class Apart(Generic[A]):
         """Start the process now, so that the first request need not wait.
 
         Raises:
+            Closed: it was closed.
             UsageError: it cannot be started.
         """
         self._started()
 
     def _started(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            self._process = _start(self._function)
-        return self._process
+        with self._lock:
+            if self._closed:
+                raise Closed
+            if self._process is None:
+                self._process = _start(self._function)
+            return self._process
 
     def _ask(self, request: object) -> A | TetkikError:
         process = self._started()
@@ -93,8 +105,14 @@ class Apart(Generic[A]):
         return answer
 
     def close(self) -> None:
-        """End the process."""
-        process, self._process = self._process, None
+        """End the process for good: whoever waits for its answer is told, and no other is started."""
+        with self._lock:
+            self._closed = True
+        self._end()
+
+    def _end(self) -> None:
+        with self._lock:
+            process, self._process = self._process, None
         if process is not None:
             _end(process)
 

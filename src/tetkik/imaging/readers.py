@@ -45,6 +45,7 @@ class Readers:
             frame: which of several, as for `read_image`; no other is decoded.
 
         Raises:
+            Closed: the processes were ended meanwhile.
             InputError: it cannot be read as an image.
         """
         reader = self._idle.get()
@@ -66,6 +67,6 @@ class Readers:
             self._idle.put(reader)
 
     def close(self) -> None:
-        """End the processes."""
+        """End the processes for good, whatever they are reading."""
         for reader in self._everyone:
             reader.close()

@@ -12,6 +12,7 @@ from tetkik.errors import DataError
 from tetkik.values import Finding, FindingsResult, Flaw, Route, ThresholdOn
 
 _LARGEST = 4_000_000
+"""Bytes of a file."""
 _Share = Annotated[StrictFloat | StrictInt, Field(ge=0, le=1)]
 _Words = Annotated[str, Field(max_length=2000)]
 
@@ -53,15 +54,19 @@ def read_findings(path: Path) -> FindingsResult:
     Raises:
         DataError: it is not that, with the place of the fault.
     """
-    if path.stat().st_size > _LARGEST:
+    with path.open("rb") as file:
+        read = file.read(_LARGEST + 1)  # a pipe or a device does not say how long it is
+    if len(read) > _LARGEST:
         raise DataError("{file} is too large to be the findings of one image; give that file.", file=path)
     try:
-        content: Any = json.loads(path.read_text("utf-8-sig"))
+        content: Any = json.loads(read.decode("utf-8-sig"))
     except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
         raise DataError(
             "{file} is not one JSON object; give a line that `tetkik findings predict --json` printed.",
             file=path,
-        ) from None
+        )
     return findings_from_json(content, str(path))
 
 

@@ -11,6 +11,7 @@ from tetkik.language import translate
 from tetkik.values import Draft, DraftSentence, Identity, Section
 
 _LARGEST = 200_000
+"""Bytes of a file."""
 SLOTS = MappingProxyType(
     {
         "technique": "the sentences of that part",
@@ -19,7 +20,7 @@ SLOTS = MappingProxyType(
         "recommendation": "the sentences of that part",
         "sources": "the references that were cited, one a line",
         "patient": "the patient's name",
-        "patient_id": "the patient's number",
+        "patient_id": "the hospital number",
         "birth_date": "the date of birth",
         "study_date": "the date of the study",
         "accession": "the accession number",
@@ -36,10 +37,12 @@ def read_template(path: Path) -> str:
     Raises:
         DataError: too large, not UTF-8, or a slot that does not exist.
     """
-    if path.stat().st_size > _LARGEST:
+    with path.open("rb") as file:
+        read = file.read(_LARGEST + 1)  # a pipe or a device does not say how long it is
+    if len(read) > _LARGEST:
         raise DataError("The template {file} is too large; give a text of one report.", file=path)
     try:
-        text = path.read_text("utf-8-sig")
+        text = read.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
         slots = _slots(text)
     except (UnicodeDecodeError, ValueError):
         raise DataError(

@@ -29,6 +29,10 @@ csv.field_size_limit(_LONGEST_LINE)
 _SAMPLE = 1 << 16
 _CONTROLS = bytes([*range(2, 9), *range(14, 27), 28, 29])
 """Bytes that are in no text; 0, 1, 30 and 31 are in Turkish in UTF-16, and 27 begins a terminal's escapes."""
+_NOT_UTF8 = (
+    "{path} is not UTF-8 in line {line}; save it as UTF-8, as `tetkik triage clean` does with a labelled "
+    "table."
+)
 _MOST_LINES = 200
 """A quoted text of more lines than this is taken for a quote that is not closed."""
 
@@ -128,11 +132,26 @@ def _tidy(label: str) -> str:
 def read_columns(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
     """The named columns of a CSV file, row by row; a missing cell is an empty string.
 
+    Raises:
+        DataError: empty, not a table, a column is missing, or a row is unreadable; see `each_row`.
+    """
+    rows = []
+    for row in each_row(path, columns):
+        if isinstance(row, DataError):
+            raise row
+        rows.append(row)
+    return rows
+
+
+def each_row(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, ...] | DataError]:
+    """The same, with its error in the place of a row that is not UTF-8 or has surplus cells.
+
     The file is read line by line, so that one without an end (a device, a line of gigabytes) ends in an
     error.
 
     Raises:
-        DataError: empty, not UTF-8, not a table, or a column is missing.
+        DataError: empty, not a table, or a column is missing; or nothing tells where the next row begins,
+            after the rows until then.
     """
     with BufferedReader(FileIO(path), _SAMPLE) as file:
         lines = _lines(file, path)
@@ -142,7 +161,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
         marks = {mark: first.count(mark) for mark in ",;\t"}
         reader = csv.reader(chain([first], lines), delimiter=max(marks, key=lambda mark: marks[mark]))
         try:
-            return list(_cells(reader, columns, path))
+            yield from _cells(reader, columns, path)
         except csv.Error as error:
             raise DataError(
                 "{path} is not readable CSV at line {line} ({fault}); "
@@ -153,8 +172,10 @@ def read_columns(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
             ) from None
 
 
-def _cells(reader: _Reader, columns: Sequence[str], path: Path) -> Iterator[tuple[str, ...]]:
+def _cells(reader: _Reader, columns: Sequence[str], path: Path) -> Iterator[tuple[str, ...] | DataError]:
     names = [name.strip() for name in next(reader)]
+    if fault := _fault(names, len(names)):
+        raise DataError(fault, path=path, line=reader.line_num)
     for column in columns:
         if column not in names:
             raise DataError(
@@ -174,9 +195,27 @@ def _cells(reader: _Reader, columns: Sequence[str], path: Path) -> Iterator[tupl
                 path=path,
                 line=begin,
             )
-        begin = reader.line_num + 1
         if row:
-            yield tuple(row[place] if place < len(row) else "" for place in places)
+            fault = _fault(row, len(names))
+            yield (
+                DataError(fault, path=path, line=begin)
+                if fault
+                else tuple(row[place] if place < len(row) else "" for place in places)
+            )
+        begin = reader.line_num + 1
+
+
+def _fault(row: list[str], columns: int) -> str | None:
+    """What makes a row unreadable, though the next one begins where it ends."""
+    if any("\udc80" <= char <= "\udcff" for cell in row if not cell.isascii() for char in cell):
+        return _NOT_UTF8
+    if any(cell.strip() for cell in row[columns:]):
+        # What is behind an unquoted comma is not to be lost: it may be the red flag.
+        return (
+            "{path} has more cells than columns in line {line}; put a text with a comma, semicolon or "
+            "tab in it between quotation marks."
+        )
+    return None
 
 
 def _lines(file: BufferedReader[FileIO], path: Path) -> Iterator[str]:
@@ -187,7 +226,7 @@ def _lines(file: BufferedReader[FileIO], path: Path) -> Iterator[str]:
         raise DataError(
             "{path} is not a text file; give a CSV file, or make one with `tetkik triage clean`.", path=path
         )
-    place = len(file.read(3)) if head.startswith(codecs.BOM_UTF8) else 0
+    file.read(3 if head.startswith(codecs.BOM_UTF8) else 0)
     for number, raw in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), 1):
         if len(raw) == _LONGEST_LINE and not raw.endswith(b"\n"):
             raise DataError(
@@ -197,18 +236,10 @@ def _lines(file: BufferedReader[FileIO], path: Path) -> Iterator[str]:
                 line=number,
                 most=_LONGEST_LINE >> 20,
             )
-        try:
-            line = raw.decode("utf-8")
-            fault = raw.find(b"\x00")  # text in UTF-16 is full of them
-        except UnicodeDecodeError as error:
-            fault = error.start
-        if fault >= 0:
-            raise DataError(
-                "{path} is not UTF-8 at byte {byte}; `tetkik triage clean` reads other encodings.",
-                path=path,
-                byte=place + fault,
-            )
-        place += len(raw)
+        if b"\x00" in raw:  # text in UTF-16 is full of them
+            raise DataError(_NOT_UTF8, path=path, line=number)
+        # Bytes that are not UTF-8 cost their row alone; `_fault` finds them.
+        line = raw.decode("utf-8", "surrogateescape")
         # Old Macs end a line with a carriage return alone.
         yield from (piece for piece in re.split(r"(?<=\r)(?!\n)", line) if piece)
 

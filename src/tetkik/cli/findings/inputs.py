@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,7 +12,7 @@ from io import BytesIO, UnsupportedOperation
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from tetkik.errors import InputError, TetkikError
+from tetkik.errors import InputError, TetkikError, file_fault
 
 _ENDINGS = frozenset({".dcm", ".dicom", ".ima", ".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 _PREAMBLE = 128
@@ -87,6 +88,9 @@ def _names(lines: Iterable[bytes]) -> Iterator[str]:
 
 def _expanded(name: str) -> Iterator[str | TetkikError]:
     """A name that is there is meant as it stands, even with a `*` or a `[` in it."""
+    if not name:
+        yield InputError("The name of an image is empty; check the variable that it comes from.")
+        return
     if os.path.isdir(name):  # noqa: PTH112 - Path would turn ./-x into -x
         yield from _within(name)
     elif not os.path.lexists(name) and glob.has_magic(name):
@@ -99,27 +103,42 @@ def _expanded(name: str) -> Iterator[str | TetkikError]:
 
 
 def _within(folder: str) -> Iterator[str | TetkikError]:
-    """The images in a folder and the folders below it, by name; links to folders are not followed."""
+    """The images in a folder and the folders below it, by name; links to folders are not followed.
+
+    A folder that cannot be listed is an error in the place of its images, so that none is missed unsaid.
+    """
     empty = True
-    for place, folders, files in os.walk(folder):
+    faults: deque[OSError] = deque()
+    for place, folders, files in os.walk(folder, onerror=faults.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            path = os.path.join(place, name)  # noqa: PTH118
-            if _is_image(path, name):
-                empty = False
-                yield path
-    if empty:
+        paths = [os.path.join(place, name) for name in sorted(files) if _is_image(place, name)]  # noqa: PTH118
+        empty = empty and not paths and not faults
+        yield from _said(faults)
+        yield from paths
+    if faults:
+        yield from _said(faults)
+    elif empty:
         yield InputError("There is no image in the folder {folder}; check the path.", folder=folder)
 
 
-def _is_image(path: str, name: str) -> bool:
+def _said(faults: deque[OSError]) -> Iterator[TetkikError]:
+    while faults:
+        yield file_fault(faults.popleft())
+
+
+def _is_image(place: str, name: str) -> bool:
     """By its ending, or by DICOM's magic word where it has none that says otherwise."""
     if name.startswith(".") or name.upper() == "DICOMDIR":
         return False
     if os.path.splitext(name)[1].lower() in _ENDINGS:  # noqa: PTH122
         return True
+    path = Path(place, name)
     try:
-        with Path(path).open("rb") as file:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return False  # to open a pipe would be to wait until something writes to it
+        with path.open("rb") as file:
             return file.read(_PREAMBLE + 4)[_PREAMBLE:] == b"DICM"
+    except FileNotFoundError:
+        return False  # a link that leads nowhere
     except OSError:
-        return False
+        return True  # reading it will say what is wrong

@@ -13,7 +13,7 @@ import typer
 
 from tetkik.cli.console import note, out, show_error, t
 from tetkik.cli.triage.answer import show_answer
-from tetkik.errors import InputError, TetkikError, UsageError
+from tetkik.errors import DataError, InputError, TetkikError, UsageError
 from tetkik.settings import settings
 
 _LONGEST_LINE = 1 << 24
@@ -140,6 +140,10 @@ def _from_json(line: str, number: int, name: str) -> str | TetkikError:
 
 
 def _csv(path: Path) -> Iterator[str | TetkikError]:
-    from tetkik.triage.data import read_columns
+    from tetkik.triage.data import each_row
 
-    yield from (text for (text,) in read_columns(path, ("text",)))
+    try:
+        for row in each_row(path, ("text",)):
+            yield row if isinstance(row, DataError) else row[0]
+    except DataError as fault:  # what came before it is answered
+        yield fault

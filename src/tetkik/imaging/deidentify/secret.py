@@ -17,6 +17,8 @@ from pathlib import Path
 from tetkik.errors import InputError, UsageError
 
 _BYTES = 32
+_LONGEST = 4096
+"""Bytes of a file that is read as a key."""
 _LONGEST_SHIFT = 3650
 _SHORTEST_SHIFT = 30
 
@@ -64,7 +66,7 @@ def secret_of(file: Path) -> Secret:
     """The key in `file`, which is made, readable by its owner alone, where it is missing.
 
     Raises:
-        InputError: it is too short to be one.
+        InputError: it is too short or too long to be one.
         UsageError: it lies where it would be handed on.
     """
     if not file.exists():
@@ -74,7 +76,16 @@ def secret_of(file: Path) -> Secret:
             out.write(secrets.token_hex(_BYTES) + "\n")
     if file.is_dir():
         raise UsageError("{file} is a folder, and the key is a file; name a file.", file=file)
-    key = file.read_bytes().strip()
+    with file.open("rb") as opened:
+        key = opened.read(_LONGEST + 1)
+    if len(key) > _LONGEST:
+        raise InputError(
+            "{file} is too long for a key ({most} bytes at most); name another file, or one that is not "
+            "there yet.",
+            file=file,
+            most=_LONGEST,
+        )
+    key = key.strip()
     if len(key) < 16:
         raise InputError(
             "{file} is too short for a key: it needs 16 characters; name another file, or one that is not "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from tetkik.errors import MissingExtra, PermissionNeeded, UsageError
 from tetkik.report.llm.interface import LanguageModel
@@ -37,8 +37,8 @@ def open_model(url: str | None = None) -> LanguageModel | None:
         from tetkik.report.llm.gemini import Gemini
 
         return Gemini(chosen.llm_model, key, max_tokens=chosen.llm_max_tokens)
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
+    parts = _parts(url)
+    if parts is None or parts.hostname is None:
         raise UsageError(
             "The language model {url} is no address that can be used; give one such as "
             "http://localhost:8000/v1, or gemini.",
@@ -72,7 +72,20 @@ def _is_inside(host: str) -> bool:
     return bool(addresses) and all(item.is_private and not item.is_unspecified for item in addresses)
 
 
+def _parts(url: str) -> SplitResult | None:
+    """The parts of an address that a client can be given, else None."""
+    try:
+        parts = urlsplit(url)
+        port_is_one = parts.port != 0  # to ask for it raises where it is no number up to 65535
+    except ValueError:
+        return None
+    plain = parts.scheme in {"http", "https"} and parts.hostname and port_is_one
+    return parts if plain and not (parts.username or parts.password or parts.query) else None
+
+
 def _without_secrets(url: str) -> str:
-    """An address for a message: no password, no query."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+    """What can be shown of an address that is none: no name or password before an @, no query."""
+    scheme, mark, rest = url.partition("://")
+    if not mark:
+        scheme, rest = "", url
+    return scheme + mark + rest.rpartition("@")[2].partition("?")[0].partition("#")[0]

@@ -23,6 +23,7 @@ from tetkik.bundle.store import sha256_of
 from tetkik.errors import DataError, InputError, as_fault_of
 from tetkik.language import Language
 from tetkik.privacy import mask
+from tetkik.report.facts import one_line
 from tetkik.report.passages.blocks import read_blocks
 from tetkik.report.passages.chunks import Chunk, chunks_of
 from tetkik.report.passages.library import library
@@ -110,7 +111,8 @@ def add_document(path: Path, *, label: str | None = None, language: Language | N
     clean = tuple(Chunk(title, item.text) for title, item in zip(titled, masked, strict=True))
     spoken = language or language_of(" ".join(chunk.text for chunk in chunks), settings().language)
     with _changing() as documents:
-        made = Document(_name(path), 1, path.name, _now(), sha256, spoken, label, clean)
+        shown = one_line(path.name)  # a name may hold line ends, and bytes that are no UTF-8
+        made = Document(_name(path), 1, shown, _now(), sha256, spoken, label, clean)
         before = [item for item in documents if item.name == made.name]
         if before and _same(before[-1], made):
             return Added(before[-1], new=False, duplicates=0, masked=0)
@@ -218,9 +220,12 @@ def _read(file: Path) -> tuple[Document, ...]:
 @lru_cache(maxsize=4)
 def _parsed(file: Path, _changed: int, _size: int) -> tuple[Document, ...]:
     """What the file holds; read again only when it has changed."""
-    lines = file.read_text("utf-8").splitlines()
+    # By line feeds alone: JSON leaves the other line ends of Unicode (U+0085, U+2028) within a line.
+    lines = file.read_text("utf-8").split("\n")
     found = []
     for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
         try:
             found.append(_document(json.loads(line)))
         except (ValueError, KeyError, TypeError) as error:
