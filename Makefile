@@ -35,7 +35,7 @@ BIN := $(VENV)/bin
 # Where the benchmarks train the built-in model of findings.
 MODEL := build/findings-mobilenet-cxr
 # What an installation depends on; the Python sources are used where they lie.
-BUILT_FROM := pyproject.toml $(wildcard src/tetkik/triage/linear/*.c)
+BUILT_FROM := pyproject.toml setup.py $(wildcard src/tetkik/triage/linear/*.c)
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 # The tests start many processes; each would compile everything anew.
@@ -92,6 +92,7 @@ ifneq ($(DATA),)
 	$(BIN)/python benchmarks/triage_training.py --data "$(DATA)"
 	$(BIN)/python benchmarks/triage_clean.py --data "$(DATA)"
 	$(BIN)/python benchmarks/triage_imbalance.py "$(DATA)"
+	$(BIN)/python benchmarks/triage_drift.py --data "$(DATA)"
 endif
 ifneq ($(URGENCY),)
 	$(BIN)/python benchmarks/triage_urgency.py --data "$(URGENCY)" --half all

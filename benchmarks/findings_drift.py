@@ -20,12 +20,20 @@ from pathlib import Path
 
 import numpy as np
 
+from drift_tables import (
+    print_few_head,
+    print_finds,
+    print_moved,
+    print_other_source_head,
+    print_rates,
+    print_same_source_head,
+)
 from findings_embedded import UNSELECTED
-from tetkik.bundle import Reference, read_reference, resolve
+from tetkik.bundle import ImageReference, read_reference, resolve
 from tetkik.errors import InputError
 from tetkik.findings.predict import Findings, load_findings
 from tetkik.imaging.read import read_image
-from tetkik.statistics import Movement, Observation, Stability, compare, describe, wilson_interval
+from tetkik.statistics import Movement, Observation, compare, describe
 from tetkik.values import FindingsResult, Radiograph
 
 MODEL = "findings-mobilenet-cxr"
@@ -144,20 +152,19 @@ def _scored(seen: Observation, row: Mapping[str, str]) -> Observation:
     return replace(seen, scores={label: (float(row[f"score:{label}"]), False) for label in seen.scores})
 
 
-def _reference(before: Sequence[Observation]) -> Reference:
+def _reference(before: Sequence[Observation]) -> ImageReference:
     spread = describe(before)
-    return Reference(
+    return ImageReference(
         data="-", split="-", images=len(before), created="-", labels=spread.labels, inputs=spread.inputs
     )
 
 
 def same_source(held: HeldOut) -> None:
     """How often the page says something of images of the source that the reference is of."""
-    print("| same source | pages | scores: watch or shifted | scores: shifted | inputs: watch or shifted |")
-    print("|---|---|---|---|---|")
+    print_same_source_head()
     folds = [held.moved(held.fold == fold) for fold in np.unique(held.fold)]
     sizes = np.bincount(held.fold)
-    _rates(f"a fold of {sizes.min()} to {sizes.max()} images against the others", folds)
+    print_rates(f"a fold of {sizes.min()} to {sizes.max()} images against the others", folds)
     draw = np.random.default_rng(0)
     groups = np.unique(held.group)
     for size in SIZES:
@@ -166,28 +173,12 @@ def same_source(held: HeldOut) -> None:
             order = draw.permutation(groups)
             counts = np.cumsum([int((held.group == group).sum()) for group in order])
             pages.append(held.moved(np.isin(held.group, order[: int(np.searchsorted(counts, size)) + 1])))
-        _rates(f"{size} images by component, drawn by chance", pages)
+        print_rates(f"{size} images by component, drawn by chance", pages)
 
 
-def _rates(name: str, pages: Sequence[Movement]) -> None:
-    cells = [
-        _share(sum(page.scores in (Stability.WATCH, Stability.SHIFTED) for page in pages), len(pages)),
-        _share(sum(page.scores is Stability.SHIFTED for page in pages), len(pages)),
-        _share(sum(page.images in (Stability.WATCH, Stability.SHIFTED) for page in pages), len(pages)),
-    ]
-    print(f"| {name} | {len(pages)} | {' | '.join(cells)} |")
-
-
-def _share(hits: int, total: int) -> str:
-    found = wilson_interval(hits, total)
-    assert found is not None
-    return f"{hits / total:.3f} ({found.low:.3f} to {found.high:.3f})"
-
-
-def other_source(reference: Reference, seen: Sequence[Seen], learned: frozenset[str]) -> None:
+def other_source(reference: ImageReference, seen: Sequence[Seen], learned: frozenset[str]) -> None:
     """What the page says of other sources, of exchanged black and white, and of one projection alone."""
-    print("\n| what is sent | n | refused | scores | largest PSI | labels shifted | inputs | largest PSI |")
-    print("|---|---|---|---|---|---|---|---|")
+    print_other_source_head()
     for source in sorted({one.source for one in seen} - {INVERTED}):
         _said(reference, source, [one for one in seen if one.source == source and one.file not in learned])
     own = [one for one in seen if one.file in learned and one.observation.route == "chest"]
@@ -195,10 +186,9 @@ def other_source(reference: Reference, seen: Sequence[Seen], learned: frozenset[
     _said(reference, "black and white exchanged", [one for one in seen if one.source == INVERTED])
 
 
-def few(reference: Reference, seen: Sequence[Seen], learned: frozenset[str]) -> None:
+def few(reference: ImageReference, seen: Sequence[Seen], learned: frozenset[str]) -> None:
     """How often a few images of another source are enough."""
-    print(f"\n| {FEW} images of | pages | scores: shifted | scores or inputs: shifted |")
-    print("|---|---|---|---|")
+    print_few_head(f"{FEW} images of")
     draw = np.random.default_rng(0)
     for source in sorted({one.source for one in seen}):
         chosen = [one.observation for one in seen if one.source == source and one.file not in learned]
@@ -208,9 +198,7 @@ def few(reference: Reference, seen: Sequence[Seen], learned: frozenset[str]) -> 
         for _ in range(DRAWS):
             rows = draw.choice(len(chosen), FEW, replace=False).tolist()
             pages.append(compare(reference, [chosen[row] for row in rows]))
-        scores = sum(page.scores is Stability.SHIFTED for page in pages)
-        either = sum(Stability.SHIFTED in (page.scores, page.images) for page in pages)
-        print(f"| {source} | {DRAWS} | {_share(scores, DRAWS)} | {_share(either, DRAWS)} |")
+        print_finds(source, pages)
 
 
 def projections(held: HeldOut, views: Sequence[str]) -> None:
@@ -218,27 +206,13 @@ def projections(held: HeldOut, views: Sequence[str]) -> None:
     for view in ("AP", "PA"):
         now = np.array([one == view for one in views])
         moved = held.moved(now)
-        _row(f"{view} alone against the others, same source", int(now.sum()), 0, moved)
+        print_moved(f"{view} alone against the others, same source", int(now.sum()), 0, moved)
 
 
-def _said(reference: Reference, name: str, chosen: Sequence[Seen]) -> None:
+def _said(reference: ImageReference, name: str, chosen: Sequence[Seen]) -> None:
     if chosen:
         now = [one.observation for one in chosen]
-        _row(name, len(now), sum(one.refused for one in now), compare(reference, now))
-
-
-def _row(name: str, n: int, refused: int, moved: Movement) -> None:
-    scores = [one.shift for one in moved.labels if one.shift]
-    inputs = [(one.shift.psi, one.name) for one in moved.inputs if one.shift]
-    furthest = f"{max(inputs)[0]:.2f} {max(inputs)[1]}" if inputs else "–"
-    cells = (
-        moved.scores or "too few",
-        f"{max(one.psi for one in scores):.2f}" if scores else "–",
-        f"{sum(one.stability is Stability.SHIFTED for one in scores)} of {len(scores)}",
-        moved.images or "too few",
-        furthest,
-    )
-    print(f"| {name} | {n} | {refused} | {' | '.join(cells)} |")
+        print_moved(name, len(now), sum(one.refused for one in now), compare(reference, now))
 
 
 def main() -> int:
@@ -254,7 +228,7 @@ def main() -> int:
     with (options.log / "scores.csv").open(encoding="utf-8", newline="") as stream:
         learned = frozenset(row["file"] for row in csv.DictReader(stream))
     reference = read_reference(resolve(MODEL))
-    assert reference is not None
+    assert isinstance(reference, ImageReference)
     other_source(reference, seen, learned)
     by_name = {one.file: one for one in seen}
     with (options.log / "scores.csv").open(encoding="utf-8", newline="") as stream:

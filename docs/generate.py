@@ -33,12 +33,13 @@ from tetkik import errors  # noqa: E402
 from tetkik.bundle import (  # noqa: E402
     FORMAT_VERSION,
     REFERENCE,
+    ComplaintReference,
     Histogram,
+    ImageReference,
     InputReference,
     LabelReference,
     Manifest,
     Metric,
-    Reference,
 )
 from tetkik.cli.app import app  # noqa: E402
 from tetkik.settings import Settings  # noqa: E402
@@ -213,9 +214,13 @@ def bundle_page() -> str:
             "## A figure in `metrics`",
             _fields(Metric),
             f"## {REFERENCE}",
-            "Optional: how scores and images were spread on data that the model had not learned, which a "
-            "house compares its own with. Counts alone, and named in `files` as any other file.",
-            _fields(Reference),
+            "Optional, of findings and triage: how scores and inputs were spread on data that the model had "
+            "not learned, which a house compares its own with. Counts alone, and named in `files` as any "
+            "other file.",
+            "## The reference of findings",
+            _fields(ImageReference),
+            "## The reference of triage",
+            _fields(ComplaintReference),
             "## A label in it",
             _fields(LabelReference),
             "## A route in it",

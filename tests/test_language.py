@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pytest
@@ -96,3 +97,12 @@ def test_values_are_filled_in_both_languages():
     assert translate(sentence, Language.EN, file="a.toml") == sentence.format(file="a.toml")
     turkish = translate(sentence, Language.TR, file="a.toml")
     assert "a.toml" in turkish and turkish != sentence.format(file="a.toml")
+
+
+def test_the_number_under_which_a_hospital_keeps_a_patient_has_one_name():
+    others = re.compile(r"\b(hasta|hastane) (no\b|numara)", re.IGNORECASE)
+    said = {turkish for _, _, turkish in twins()}
+    assert [sentence for sentence in said if others.search(sentence)] == []
+    assert "Dosya numarası" in said
+    strange = re.compile(r"patient('s)? number|record number", re.IGNORECASE)
+    assert [english for _, english, _ in twins() if strange.search(english)] == []

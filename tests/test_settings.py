@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from tetkik.credentials import credential_of
 from tetkik.errors import SettingError
 from tetkik.language import Language
 from tetkik.settings import Settings, config_file, settings
@@ -111,3 +112,86 @@ def test_every_setting_says_what_it_is():
             "models_dir",
             "passages_dir",
         }
+
+
+SECRETS = {
+    "llm_key": "sk-geheim-çok gizli",
+    "database_url": "postgresql+psycopg://tetkik:gizli@db/tetkik",
+    "oidc_client_secret": "Zürafa.42",
+}
+
+
+def put(folder, **secrets):
+    folder.mkdir(exist_ok=True)
+    for name, secret in secrets.items():
+        (folder / credential_of(name)).write_text(f"{secret}\n", "utf-8")
+    return folder
+
+
+def told(found):
+    return {name: getattr(found, name) and getattr(found, name).get_secret_value() for name in SECRETS}
+
+
+def test_every_secret_is_read_from_a_file_of_its_own(file, tmp_path, monkeypatch):
+    secret = {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
+    assert secret == set(SECRETS)
+    file.write_text("")
+    assert told(settings()) == dict.fromkeys(SECRETS)
+    settings.cache_clear()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(put(tmp_path / "credentials", **SECRETS)))
+    assert told(settings()) == SECRETS
+    for secret_value in SECRETS.values():
+        assert secret_value not in repr(settings()) and secret_value not in settings().model_dump_json()
+
+
+def test_what_names_a_secret_first_holds(file, tmp_path, monkeypatch):
+    file.write_text('llm_key = "of the file"\n')
+    folder = put(
+        tmp_path / "secrets", llm_key="of the folder", database_url="sqlite://", oidc_client_secret="f"
+    )
+    monkeypatch.setenv("TETKIK_SECRETS_DIR", str(folder))
+    monkeypatch.setenv("TETKIK_DATABASE_URL", "sqlite:///of-the-environment")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(put(tmp_path / "credentials", oidc_client_secret="c")))
+    assert told(settings()) == {
+        "llm_key": "of the file",
+        "database_url": "sqlite:///of-the-environment",
+        "oidc_client_secret": "c",
+    }
+
+
+def test_a_folder_of_the_settings_file_gives_secrets_and_no_other_setting(file, tmp_path):
+    folder = put(tmp_path / "secrets", llm_key="of the folder", threads="7", hospital_name="Elsewhere")
+    file.write_text(f"secrets_dir = '{folder}'\n")
+    assert told(settings())["llm_key"] == "of the folder"
+    assert (settings().threads, settings().hospital_name) == (2, "")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"gizli\nsatir", b"gizli\xff", b"gizli\x00", b"gizli" * 9999]
+)
+def test_a_file_that_holds_no_secret_says_so_without_its_content(tmp_path, monkeypatch, content):
+    folder = put(tmp_path / "secrets")
+    (folder / "tetkik-llm-key").write_bytes(content)
+    monkeypatch.setenv("TETKIK_SECRETS_DIR", str(folder))
+    with pytest.raises(SettingError, match="secret setting llm_key is not one line of text") as caught:
+        settings()
+    assert "gizli" not in str(caught.value) and str(folder) in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_secret_that_cannot_be_read_names_its_file(tmp_path, monkeypatch):
+    (put(tmp_path / "secrets") / "tetkik-oidc-client-secret").mkdir()
+    monkeypatch.setenv("TETKIK_SECRETS_DIR", str(tmp_path / "secrets"))
+    with pytest.raises(SettingError, match=r"oidc_client_secret cannot be read .*; correct its permissions"):
+        settings()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['llm_key = "gizli', "llm_key = gizli", 'llm_key = ["gizli"]', 'llm_kye = "gizli"', "llm_key = gizli="],
+)
+def test_a_fault_beside_a_secret_does_not_show_it(file, text):
+    file.write_text(text)
+    with pytest.raises(SettingError) as caught:
+        settings()
+    assert "gizli" not in str(caught.value)

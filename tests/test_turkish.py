@@ -95,3 +95,49 @@ def test_folding_sees_through_case_accents_and_normal_form(text):
 @given(anything, anything)
 def test_folding_goes_character_by_character(first, second):
     assert turkish.fold(first + second) == turkish.fold(first) + turkish.fold(second)
+
+
+def test_lists_stand_in_the_order_of_the_turkish_alphabet():
+    letters = list("abcçdefgğhıijklmnoöpqrsştuüvwxyz")
+    assert sorted(set(letters), key=turkish.alphabetical) == letters
+    names = [
+        "Ürün",
+        "Iğdır",
+        "İzmir",
+        "âlem",
+        "Çorum",
+        "Curt",
+        "dal",
+        "alan",
+        "Şile",
+        "Sivas",
+        "iz",
+        "2 ay",
+        "Öz",
+    ]
+    assert sorted(names, key=turkish.alphabetical) == [
+        *(
+            "2 ay",
+            "alan",
+            "âlem",
+            "Curt",
+            "Çorum",
+            "dal",
+            "Iğdır",
+            "iz",
+            "İzmir",
+            "Öz",
+            "Sivas",
+            "Şile",
+            "Ürün",
+        )
+    ]
+
+
+@given(turkish_text, turkish_text)
+def test_capitals_and_decomposed_letters_make_no_difference_to_the_order(one, other):
+    def key(text):
+        return turkish.alphabetical(text)
+
+    assert key(turkish.lower(one)) == key(one) == key(unicodedata.normalize("NFD", one))
+    assert (key(one) == key(other)) == (turkish.lower(one) == turkish.lower(other))

@@ -1,7 +1,7 @@
 """One list of settings, each with its name, default and help.
 
-Read from the environment (`TETKIK_…`), then from `tetkik.toml` in the configuration folder. The page
-`docs/reference/settings.md` is generated from this class.
+Read from the environment (`TETKIK_…`), then from `tetkik.toml` in the configuration folder; a secret that
+neither names, from a file of its own. The page `docs/reference/settings.md` is generated from this class.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from tetkik.credentials import SecretFiles
 from tetkik.errors import SettingError
 from tetkik.language import Language, system_language
 
@@ -185,6 +186,12 @@ class Settings(BaseSettings):
         default="",
         description="A command that prints the master key (64 hexadecimal digits), such as the client of a "
         "vault: run without a shell, at the start and where the key was replaced. Instead of a file.",
+    )
+    secrets_dir: Path | None = Field(
+        default=None,
+        description="A folder with secrets, one a file (`tetkik-llm-key`, `tetkik-database-url`, "
+        "`tetkik-oidc-client-secret`), read where neither the environment nor the settings file gives the "
+        "setting itself. The credentials of a systemd service are read without it (docs/how-to/keys.md).",
     )
     cipher: Cipher = Field(
         default=Cipher.AES_256_GCM,
@@ -355,7 +362,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file()))
+        file = TomlConfigSettingsSource(settings_cls, config_file())
+        return (init_settings, env_settings, file, SecretFiles(settings_cls))
 
 
 @cache

@@ -14,6 +14,14 @@ from functools import cache
 _LOWER = str.maketrans({"I": "ı", "İ": "i"})
 
 
+_OWN = frozenset("çğıöşüÇĞİÖŞÜ")
+
+
+def has_own_letter(text: str) -> bool:
+    """Whether a text has a letter of Turkish that English lacks."""
+    return not _OWN.isdisjoint(unicodedata.normalize("NFC", text))
+
+
 def lower(text: str) -> str:
     """Lower case by the Turkish rule, in NFC: `"KIRIK"` → `"kırık"`, `"İLAÇ"` → `"ilaç"`."""
     return unicodedata.normalize("NFC", text).translate(_LOWER).lower()
@@ -99,3 +107,26 @@ _ASCII = str.maketrans("çğıöşüâîûÇĞİIÖŞÜÂÎÛ’‘", "cgiosuaiu
 def flat(text: str) -> str:
     """Lower case with ASCII for Turkish letters, each character in its place and every sign kept."""
     return text.translate(_ASCII).lower()
+
+
+_ALPHABET = "abcçdefgğhıijklmnoöpqrsştuüvwxyz"
+_RANK = {char: 128 + place for place, char in enumerate(_ALPHABET)}
+
+
+@cache
+def _rank(char: str) -> int:
+    """The place of a small letter: signs and digits first, then the alphabet, then other scripts."""
+    if char in _RANK:
+        return _RANK[char]
+    base = unicodedata.normalize("NFKD", char)[:1]
+    return _RANK.get(base, ord(char) if ord(char) < 128 else 128 + len(_ALPHABET) + ord(char))
+
+
+def alphabetical(text: str) -> tuple[tuple[int, ...], str]:
+    """The key by which a Turkish list stands in order: ç after c, ğ after g, ı before i, ö, ş and ü likewise.
+
+    Letters that Turkish has from elsewhere stand where their plain letter does (`â` with `a`), `q`, `w` and
+    `x` where the Latin alphabet has them; capitals count as small letters (CLDR, collation for `tr`).
+    """
+    small = lower(text)
+    return tuple(_rank(char) for char in small), small

@@ -8,10 +8,12 @@ from pydantic import ValidationError
 from tetkik.bundle import (
     REFERENCE,
     CardSection,
+    ComplaintReference,
     Histogram,
+    ImageReference,
     InputReference,
     LabelReference,
-    Reference,
+    Task,
     open_bundle,
     read_reference,
     reference_section,
@@ -23,7 +25,7 @@ from tetkik.bundle import (
 from tetkik.errors import BundleCorrupt
 
 SCORES = Histogram(edges=(0.1, 0.5), counts=(6, 3, 1), mean=0.2)
-REFERENCE_MADE = Reference(
+REFERENCE_MADE = ImageReference(
     data="drawn",
     split="a fifth",
     images=12,
@@ -31,11 +33,24 @@ REFERENCE_MADE = Reference(
     labels={"Mass": LabelReference(scores=SCORES, positive=1, present=2, absent=6)},
     inputs={"chest": InputReference(images=12, refused=2, without_spacing=3, brightness=SCORES)},
 )
+COMPLAINTS_MADE = ComplaintReference(
+    data="said",
+    split="a fifth",
+    created="2026-01-01",
+    labels={"Dahiliye": LabelReference(scores=SCORES, positive=4, present=3, absent=7)},
+    complaints=12,
+    refused=2,
+    plain=5,
+    words=SCORES,
+    probability=SCORES,
+    abstained=3,
+    urgency={"yesil": 11, "kirmizi": 1},
+)
 
 
 @pytest.fixture
 def bundle(tmp_path, make_bundle):
-    made = make_bundle(tmp_path / "b")
+    made = make_bundle(tmp_path / "b", task=Task.FINDINGS)
     write_reference(made.path, REFERENCE_MADE)
     write_manifest(made.path, made.manifest)
     return open_bundle(made.path)
@@ -44,6 +59,18 @@ def bundle(tmp_path, make_bundle):
 def test_what_was_written_comes_back(bundle):
     assert read_reference(bundle) == REFERENCE_MADE
     assert REFERENCE in bundle.manifest.files
+
+
+def test_what_it_holds_goes_by_the_task(tmp_path, make_bundle):
+    made = make_bundle(tmp_path / "t")
+    write_reference(made.path, COMPLAINTS_MADE)
+    write_manifest(made.path, made.manifest)
+    assert read_reference(open_bundle(made.path)) == COMPLAINTS_MADE
+    assert COMPLAINTS_MADE.total == REFERENCE_MADE.total == 12
+    write_reference(made.path, REFERENCE_MADE)  # of images, in a bundle of triage
+    write_manifest(made.path, made.manifest)
+    with pytest.raises(BundleCorrupt, match="newer Tetkik"):
+        read_reference(open_bundle(made.path))
 
 
 def test_a_bundle_without_one_is_as_sound_as_before(tmp_path, make_bundle):
@@ -91,10 +118,31 @@ def test_the_card_says_it_once_and_in_figures():
     assert "## Data\n\nsome" in again and "## Made with\n\nnumpy" in again
 
 
+def test_the_card_of_triage_says_it_too():
+    text = reference_section(COMPLAINTS_MADE).text
+    assert "12 complaints of said: a fifth. Not read: 2." in text and "3 of 10" in text
+    assert "yesil 11; kirmizi 1" in text
+    assert "| Dahiliye | 10 | 0.300 | 0.100, 0.100, – | 0.400 |" in text
+
+
+def test_the_built_in_triage_carries_one_of_complaints_that_its_judges_had_not_learned():
+    bundle = resolve("triage-linear-tr")
+    reference = read_reference(bundle)
+    assert isinstance(reference, ComplaintReference) and "had not learned it" in reference.split
+    assert tuple(reference.labels) == bundle.manifest.labels
+    learned = bundle.manifest.training["rows_by_label"]
+    assert {label: one.present for label, one in reference.labels.items()} == learned
+    assert reference.complaints == sum(reference.urgency.values()) == sum(learned.values())
+    assert sum(one.positive for one in reference.labels.values()) == reference.complaints - reference.refused
+    # Its abstention was chosen so that four fifths are answered, on these very answers.
+    assert reference.abstained / reference.complaints == pytest.approx(0.2, abs=0.005)
+    assert (bundle.path / REFERENCE).stat().st_size < 12_000
+
+
 def test_the_built_in_model_carries_one():
     bundle = resolve("findings-mobilenet-cxr")
     reference = read_reference(bundle)
-    assert reference is not None and "had not learned" in reference.split
+    assert isinstance(reference, ImageReference) and "had not learned" in reference.split
     assert set(reference.labels) == set(bundle.manifest.thresholds)
     assert {route: seen.images for route, seen in reference.inputs.items()} == {
         "chest": 1364,

@@ -11,7 +11,6 @@ import csv
 import json
 import os
 import signal
-import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from tests.ports import free_port
 
 ORGANS = ("chest", "kidney", "thyroid", "jaw")
 SIDES = ("left", "right")
@@ -122,16 +123,13 @@ def main(prepared: Path, base: Path, out: Path, kill_at: int) -> None:
 
     from tetkik.caption.training import loop, making, material, writing  # noqa: F401
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     # What `accelerate launch --cpu --num_processes 2` sets.
     shared = {
         "ACCELERATE_USE_CPU": "true",
         "WORLD_SIZE": "2",
         "LOCAL_WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
+        "MASTER_PORT": str(free_port()),
     }
     ranks = [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
     children = []

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -21,6 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.patience import PATIENCE
+from tests.ports import free_port
 from tests.service.kit import made_house, served
 from tetkik.cli.serve import is_secure, refuse_root, serve, settings_to_serve
 from tetkik.errors import SettingError, UsageError
@@ -110,7 +111,7 @@ def test_without_the_extra_it_says_what_to_install(command):
 
 def test_settings_that_cannot_be_are_told_at_the_start(tmp_path):
     for house in (made_house(tmp_path, oidc_roles="a=king"), made_house(tmp_path, trusted_proxies="proxy")):
-        with pytest.raises(SettingError), served(house):
+        with pytest.raises(SettingError), served(house, anew=True):
             pass
 
 
@@ -145,12 +146,6 @@ def test_passkeys_are_not_demanded_where_browsers_have_none(url, fits):
     settings_to_serve(chosen.model_copy(update={"oidc_issuer": "https://login.example"}), None, None)
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 def test_the_first_start_over_tls(tmp_path, monkeypatch):
     """The printed link makes the administrator, the log names no path, and it ends when told to."""
     cert, key = made_certificate(tmp_path)
@@ -172,7 +167,8 @@ def test_the_first_start_over_tls(tmp_path, monkeypatch):
             found[0] for line in process.stdout if (found := re.search(r"https://\S+/setup/\S+", line))
         )
         transport = httpx.HTTPTransport(verify=ssl.create_default_context(cafile=str(cert)), retries=8)
-        with httpx.Client(transport=transport, base_url=f"https://localhost:{port}") as browser:
+        base = f"https://localhost:{port}"
+        with httpx.Client(transport=transport, base_url=base, timeout=PATIENCE) as browser:
             page = browser.get(link)
             assert page.status_code == 200
             assert page.headers["strict-transport-security"] and "server" not in page.headers
@@ -182,10 +178,10 @@ def test_the_first_start_over_tls(tmp_path, monkeypatch):
             assert browser.get("/api/v1/account").json()["login"] == "ayse"
             assert browser.get("/login", headers={"host": "evil.example"}).status_code == 400
         with pytest.raises(httpx.HTTPError):
-            httpx.get(f"http://localhost:{port}/login")
+            httpx.get(f"http://localhost:{port}/login", timeout=PATIENCE)
     finally:
         process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=30)
+        _, log = process.communicate(timeout=PATIENCE)
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     assert {"/setup/{token}", "/api/v1/account"} <= {line.get("route") for line in lines}
     assert link.rpartition("/")[2] not in log

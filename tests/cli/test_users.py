@@ -13,7 +13,7 @@ from tetkik.records.opening import open_records
 from tetkik.records.people import after_restore, invites, passkeys, users
 from tetkik.records.schema import AuditRow
 from tetkik.settings import Settings, settings
-from tetkik.values import SYSTEM, Actor
+from tetkik.values import DEPARTMENTS, SYSTEM, Actor
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +77,11 @@ def test_roles_replace_the_ones_before(house):
     assert member(house).profile.departments == ("Nöroloji",)
     assert run("roles", "irem", "--role", "clinician")[0] == 0
     assert member(house).profile.departments == ("Nöroloji",)
-    assert "Nöroloji" in run("departments")[1]
+    listed = run("departments")[1].splitlines()
+    assert sorted(listed) == sorted(DEPARTMENTS)
+    assert [listed[place] for place in (0, 5, 6, 14)] == [
+        *("Beyin ve Sinir Cerrahisi", "Göğüs Hastalıkları", "Göz Hastalıkları", "Üroloji")
+    ]
 
 
 def test_disable_enable_reset_unlock(house):
@@ -88,6 +92,20 @@ def test_disable_enable_reset_unlock(house):
     assert member(house).disabled_at is None
     assert "/setup/" in run("reset", "irem")[1]
     assert run("unlock", "irem")[0] == 0
+
+
+def test_a_new_password_is_asked_for_where_there_is_one(house):
+    add()
+    status, _, err = run("demand-change", "irem")
+    assert status == 1 or status == 2
+    assert "no password" in err
+    records = open_records(house)
+    with records.write(SYSTEM) as tx:
+        users.set_password(tx, users.by_login(tx, "irem").id, "dört küçük mavi kuş")
+    records.close()
+    assert run("demand-change", "irem")[0] == 0
+    assert member(house).must_change
+    assert json.loads(run("list", "--json")[1])["must_change"] is True
 
 
 def test_a_reset_ends_the_keys_and_says_so_unless_they_are_kept(house):

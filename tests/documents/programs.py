@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.npm import modules, program
+from tests.patience import PATIENCE
 
 VALIDATOR = Path(__file__).parent / "fhir_validator"
 
@@ -16,7 +17,7 @@ VALIDATOR = Path(__file__).parent / "fhir_validator"
 def said(name: str, package: str, file: Path, *options: str) -> tuple[int, str]:
     """What a checker of DICOM files says of one: its exit status and both of its outputs."""
     command = [program(name, package), *options, str(file)]
-    result = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    result = subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE)
     return result.returncode, (result.stdout + result.stderr).decode("utf-8", "replace")
 
 
@@ -27,7 +28,7 @@ def validated(resources: list[Any]) -> list[dict[str, Any]]:
         input=json.dumps(resources).encode(),
         capture_output=True,
         check=True,
-        timeout=120,
+        timeout=PATIENCE,
         env={**os.environ, "NODE_PATH": str(modules(VALIDATOR))},
     )
     answers: list[dict[str, Any]] = json.loads(result.stdout)

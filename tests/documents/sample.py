@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from PIL import Image
 
@@ -29,10 +29,17 @@ from tetkik.values import (
     Side,
     Signature,
     ThresholdOn,
+    Withdrawal,
+    WithdrawalReason,
 )
 
 TAGS = ImageTags(modality="DX", body_part="CHEST", sop_class="1.2.840.10008.5.1.4.1.1.1.1")
 CREATED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+WITHDRAWAL = Withdrawal(
+    WithdrawalReason.WRONG_PATIENT,
+    "Başka bir hastanın grafisi için dikte edildi & imzalandı.",
+    Signature("Gül Işık", "Prof. Dr.", "654321", signed_at=CREATED + timedelta(hours=2)),
+)
 IDENTITY = Identity(
     patient_id="4711|A^B",
     patient_name="ŞAHİN^Gülçin Işıl^^Uzm.",
@@ -141,8 +148,10 @@ def draft(language: Language = Language.TR, *, exercise: bool = False) -> Draft:
 def document(
     state: ReportState = ReportState.DRAFT, language: Language = Language.TR, **changes: object
 ) -> ReportDocument:
-    """The report as a document of some state."""
+    """The report as a document of some state; a withdrawn one was signed as final."""
     signature = Signature("Ömer Çağrı Ünsal", "Uzm. Dr.", "123456", signed_at=CREATED)
+    withdrawal = WITHDRAWAL if state is ReportState.WITHDRAWN else None
+    state = ReportState.FINAL if withdrawal is not None else state
     values = {
         "id": "7f3a2c10-0000-4000-8000-000000000001",
         "draft": draft(language),
@@ -152,6 +161,7 @@ def document(
         "hospital": Hospital("Örnek Üniversitesi Hastanesi", "Radyoloji", "Çınar Sok. 1, İzmir"),
         "state": state,
         "created": CREATED,
+        "withdrawal": withdrawal,
         "signature": None if state is ReportState.DRAFT else signature,
     }
     return ReportDocument(**(values | changes))  # type: ignore[arg-type]

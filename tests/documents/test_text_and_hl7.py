@@ -40,7 +40,8 @@ def test_an_exercise_is_marked_and_a_hostile_name_speaks_to_no_terminal():
 
 
 def test_a_file_without_a_patient_has_no_empty_lines_about_one():
-    assert "Hasta numarası" not in to_text(document(identity=Identity())).decode()
+    assert "Dosya numarası" in to_text(document()).decode()
+    assert "Dosya numarası" not in to_text(document(identity=Identity())).decode()
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,7 @@ def test_hl7_is_read_back_as_it_was_meant(state: ReportState, code: str):
     assert str(patient[7]) == "19610423" and str(patient[8]) == "F"
     order = message.segment("OBR")
     assert message.unescape(str(order[18])) == "ACC~42" and str(order[25]) == code
+    assert str(order[4]) == "18748-4^Diagnostic imaging study^LN" and str(order[24]) == "RAD"
     assert all(str(row[11]) == code for row in message.segments("OBX"))
     if state is not ReportState.DRAFT:
         assert str(order[32]) == "123456&Ünsal&Ömer Çağrı&&&Uzm. Dr."

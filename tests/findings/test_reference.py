@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from tests.findings.bundles import make_findings_bundle
-from tetkik.bundle import Task, open_bundle, read_reference, resolve
+from tetkik.bundle import ImageReference, Task, open_bundle, read_reference, resolve
 from tetkik.cli.app import app
 from tetkik.errors import DataError
 from tetkik.findings.predict import load_findings
@@ -54,7 +54,7 @@ def test_a_folder_gives_what_the_service_would_have_seen(model, folder, tmp_path
     assert status == 0 and "5 images" in said and "Images that cannot be read: 1" in noted
     made = open_bundle(out, Task.FINDINGS)  # every hash holds
     reference = read_reference(made)
-    assert reference is not None
+    assert isinstance(reference, ImageReference)
     assert (reference.data, reference.split, reference.images, reference.unreadable) == (
         folder.name,
         "spring",
@@ -86,7 +86,7 @@ def test_a_table_gives_the_prevalence_and_another_name(model, folder, tmp_path):
     made = resolve(str(out))
     assert status == 0 and "0.500" in said and made.manifest.id == "ours"
     reference = read_reference(made)
-    assert reference is not None and reference.data == "two"
+    assert isinstance(reference, ImageReference) and reference.data == "two"
     nodule = reference.labels["Nodule"]
     assert (nodule.scores.total, nodule.present, nodule.absent) == (2, 1, 1)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -25,6 +24,7 @@ from tests.findings.train_kit import (
     silent,
     tiny_family,
 )
+from tests.ports import free_port
 from tetkik.bundle import Bundle
 from tetkik.errors import DataError, OutputError, TrainingError, UsageError
 from tetkik.findings.data import LabelledImages, read_labels
@@ -206,16 +206,13 @@ def test_two_processes_find_what_one_finds(folder, images, tmp_path, monkeypatch
 
     one, two = tmp_path / "one" / "model", tmp_path / "two" / "model"
     two.parent.mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     # What `accelerate launch --cpu --num_processes 2` sets.
     shared = {
         "ACCELERATE_USE_CPU": "true",
         "WORLD_SIZE": "2",
         "LOCAL_WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
+        "MASTER_PORT": str(free_port()),
     }
     running = [start_kit(folder, two, 0, **shared, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(2)]
     monkeypatch.setitem(registry.FAMILIES, "tiny", tiny_family(calm=True))

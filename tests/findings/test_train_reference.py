@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.findings.train_kit import draw, quick_options, silent, tiny_family
-from tetkik.bundle import read_reference
+from tetkik.bundle import ImageReference, read_reference
 from tetkik.findings.data import read_labels
 from tetkik.findings.networks import registry
 from tetkik.findings.train import train_findings
@@ -40,7 +40,7 @@ def test_with_folds_it_holds_the_scores_of_networks_that_had_not_learned_the_ima
     options = quick_options(folds=2, epochs=2, reference=1000, data_name="films")
     made = train_findings(films, tmp_path / "model", options, silent)
     reference = read_reference(made)
-    assert reference is not None
+    assert isinstance(reference, ImageReference)
     assert (reference.data, reference.images) == ("films", FILMS)
     assert "2 folds, each score from networks that had not learned the image" in reference.split
     assert reference.inputs["chest"].refused == 0
@@ -59,7 +59,7 @@ def test_with_parts_it_is_of_the_calibration_rows_and_never_of_the_test(tmp_path
     images = read_labels(draw(tmp_path / "drawn", 160), tmp_path / "drawn")
     made = train_findings(images, tmp_path / "model", quick_options(epochs=1, reference=5), silent)
     reference = read_reference(made)
-    assert reference is not None
+    assert isinstance(reference, ImageReference)
     assert reference.split.startswith("calibration, 10%") and "; 5 of " in reference.split
     # These pictures are far too small for the gate: they are seen, and have no score.
     assert reference.images == 5 and not reference.labels

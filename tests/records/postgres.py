@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine
 
+from tests.patience import PATIENCE
 from tetkik.records.migrate import upgrade
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ _STATE = " UNION ALL ".join(
 """Rows of the catalogues and who wrote the last: as in the template, until a database is altered."""
 _STEP = "SELECT 'alembic_version', count(*), max(xmin::text::bigint) FROM alembic_version"
 _ALONE = (
-    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+    "SELECT pg_terminate_backend(pid, 120000) FROM pg_stat_activity "
     "WHERE datname = current_database() AND pid <> pg_backend_pid()"
 )
 _EMPTY = """
@@ -134,7 +135,7 @@ class Cluster:
     def stop(self) -> None:
         """Stop the server at once and remove its folder."""
         self._run("pg_ctl", "-D", self._data, "-m", "immediate", "-w", "stop")
-        self._server.wait(30)
+        self._server.wait(PATIENCE)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
@@ -156,7 +157,8 @@ class Cluster:
     def _wait(self) -> None:
         import psycopg
 
-        for _ in range(600):
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
             try:
                 self.execute("SELECT 1")
             except psycopg.OperationalError:

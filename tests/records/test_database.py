@@ -106,3 +106,19 @@ def test_another_master_key_is_refused(records, tmp_path):
 def test_a_database_that_is_none(tmp_path):
     with pytest.raises(SettingError, match="database_url"):
         Records("no database", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "gizli@127.0.0.1:1/x",
+        "a@gizli@127.0.0.1:1/x",
+        "a/gizli@127.0.0.1:1/x",
+        "a:gizli@h:gizli/x",
+        "a@h:gizli",
+    ],
+)
+def test_a_password_of_the_database_stands_in_no_error(tmp_path, rest):
+    with pytest.raises(SettingError, match="database_url") as caught:
+        Records(f"postgresql+psycopg://tetkik:{rest}", tmp_path)
+    assert "gizli" not in str(caught.value)

@@ -13,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import delete, inspect, text, update
 from sqlalchemy.exc import DBAPIError
 
+from tests.patience import PATIENCE
 from tests.records.kit import made_case, made_records, made_user
 from tetkik.errors import SettingError
 from tetkik.records.database import Records
@@ -61,7 +62,7 @@ def test_processes_that_start_together_migrate_once(make_url, tmp_path):
     )
     command = [sys.executable, "-c", code, url, str(tmp_path)]
     running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [process.communicate(timeout=60)[1] for process in running]
+    said = [process.communicate(timeout=PATIENCE)[1] for process in running]
     assert [process.returncode for process in running] == [0, 0], said
     opened = Records(url, tmp_path)
     with opened.engine.connect() as connection:
@@ -101,7 +102,7 @@ def test_a_key_goes_where_nothing_is_signed(both_records):
 
 def test_postgresql_refuses_to_empty_the_trail(postgres, tmp_path):
     records = made_records(tmp_path, postgres.fresh())
-    for table in ("audit", "report_versions CASCADE", "signatures"):
+    for table in ("audit", "report_versions CASCADE", "signatures", "withdrawals"):
         refused = pytest.raises(DBAPIError, match=r"only added to|never changed")
         with refused, records.engine.begin() as connection:
             connection.execute(text(f"TRUNCATE {table}"))

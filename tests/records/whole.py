@@ -18,11 +18,12 @@ from tetkik.records.images.images import Described
 from tetkik.records.reports import drafts, signing
 from tetkik.records.reports.signing import Proof
 from tetkik.records.schema import BrokenGlass, Case
-from tetkik.values import Actor, FileFormat, Hospital, Identity, Method, ReportState, Role
+from tetkik.values import Actor, FileFormat, Hospital, Identity, MeasuredComplaint, Method, ReportState, Role
 from tetkik.workflow import triage
 
 PERSON = Person("Gülçin ŞAHİN", "10000000146", "H-1", "19700101")
 COMPLAINT = "Üç gündür nefes darlığım var, göğsüm sıkışıyor."
+MEASURED = MeasuredComplaint(words=6, plain=False, unknown=0.0)
 HOSPITAL = Hospital("Örnek Hastanesi", "Radyoloji", "İzmir")
 SCAN, OTHER = picture(shade=90), picture(shade=120)
 
@@ -46,7 +47,8 @@ def made_whole(records: Records, person: Person = PERSON, *, signed: bool = True
     case_id = made_case(records, reader, person, question="Efüzyon?")
     with records.write(reader) as tx:
         patient_id = tx.session.get_one(Case, case_id).patient_id
-        complaints.keep(tx, case_id, patient_id, Triaged(triage(COMPLAINT), "0" * 64), "Göğüs Hastalıkları")
+        said = Triaged(triage(COMPLAINT), "0" * 64, MEASURED)
+        complaints.keep(tx, case_id, patient_id, said, "Göğüs Hastalıkları")
         glass_id = new_id()
         tx.session.add(
             BrokenGlass(

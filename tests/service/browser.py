@@ -9,11 +9,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    CDPSession,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
+from starlette.types import ASGIApp
 
+from tests.patience import PATIENCE
 from tests.records.kit import made_user
 from tests.service.kit import opened_session
 from tetkik.service.app import create_app
@@ -24,6 +36,16 @@ CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ("--no-sandbox", "--disable-gpu")
 """There is no GPU, and emulating one takes more of the processor than the pages do."""
 AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
+PATIENT = 1000 * PATIENCE
+"""The same in milliseconds, as Playwright counts."""
+expect.set_options(timeout=PATIENT)
+_TELLS = """addEventListener('DOMContentLoaded', () => {
+    window.told = [];
+    const place = document.getElementById('toasts');
+    if (place) new MutationObserver((changes) => {
+        for (const { addedNodes } of changes) told.push(...[...addedNodes].map((one) => one.textContent));
+    }).observe(place, { childList: true });
+})"""
 _LEFT = ("htmx:sendAbort", "htmx:afterRequest")
 SIZES = {1440: 900, 768: 1024, 390: 844}
 """Width of a desk, a tablet and a phone: height."""
@@ -59,11 +81,16 @@ class Watch:
 @contextmanager
 def serving(house: House, *, work: bool = False) -> Iterator[str]:
     """Serve a house on a free port of this machine; gives its address."""
+    with at_a_port(create_app(house, work=work)) as address:
+        yield address
+
+
+@contextmanager
+def at_a_port(app: ASGIApp) -> Iterator[str]:
+    """Serve any application on a free port of this machine; gives its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(
-            uvicorn.Config(create_app(house, work=work), log_config=None, timeout_graceful_shutdown=1)
-        )
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
         free.listen()
         thread = threading.Thread(target=server.run, args=([free],), daemon=True)
         thread.start()
@@ -77,10 +104,12 @@ def serving(house: House, *, work: bool = False) -> Iterator[str]:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """The system's Chromium, without a window."""
+def chromium(*arguments: str) -> Iterator[Browser]:
+    """The system's Chromium, without a window; with arguments of its own, or those of most tests."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=list(arguments or ARGUMENTS), timeout=PATIENT
+        )
         try:
             yield browser
         finally:
@@ -107,7 +136,8 @@ def opened(
         reduced_motion="reduce",
         accept_downloads=True,
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENT)
+    context.add_init_script(_TELLS)
     try:
         yield context
     finally:
@@ -122,6 +152,41 @@ def signed_in(context: BrowserContext, house: House, *roles: Role, actor: Actor 
         [{"name": "tetkik", "value": cookie, "domain": "127.0.0.1", "path": "/", "httpOnly": True}]
     )
     return actor
+
+
+def arrived(page: Page, path: str) -> None:
+    """Wait until a page is at this path, whatever follows it: an address may name another one behind `?`."""
+    page.wait_for_url(lambda url: urlsplit(url).path == path)
+
+
+def told(page: Page, sentence: str) -> None:
+    """Wait until the page has told of something; its messages go by themselves, maybe before one looks."""
+    page.wait_for_function("sentence => window.told?.some((one) => one.includes(sentence))", arg=sentence)
+
+
+def chord(page: Page, *keys: str) -> None:
+    """Keys right after one another: what is meant together must not wait for this machine in between."""
+    page.evaluate(
+        """keys => keys.forEach((key) => document.activeElement.dispatchEvent(
+            new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true })))""",
+        list(keys),
+    )
+
+
+def authenticator(page: Page) -> tuple[CDPSession, str]:
+    """Give a page an authenticator that says yes by itself; gives what it is spoken to by: session and id."""
+    session = page.context.new_cdp_session(page)
+    session.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+        "automaticPresenceSimulation": True,
+    }
+    given = session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    return session, given["authenticatorId"]
 
 
 def axe(page: Page, *rules: str) -> list[str]:

@@ -10,7 +10,6 @@ import io
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -26,6 +25,8 @@ import pydicom
 from pydicom.uid import UID
 from sqlalchemy import func, select
 
+from tests.patience import PATIENCE
+from tests.ports import free_port
 from tests.records.kit import made_records, made_user
 from tests.records.pictured import film
 from tests.service.kit import made_house, opened_session
@@ -42,7 +43,6 @@ PASSWORD = "Sabah-0815-nöbet!"
 WORDS = "Bu cümleyi radyolog yazdı."
 STEPS = {"upload": 0.12, "inference": 1.2, "save": 0.06, "sign": 0.25}
 """What the house is killed in, and about how many seconds each takes."""
-_READY_SECONDS = 60.0
 _BEGIN = """
 import sys, uvicorn, tetkik.service.app, tetkik.findings.predict, tetkik.report.draft
 from tetkik.cli import main
@@ -100,9 +100,7 @@ class ServedHouse:
     """
 
     def __init__(self, folder: Path, threads: str = "1") -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self._folder = folder
         self._threads = threads
@@ -129,10 +127,10 @@ class ServedHouse:
         """Start it, and wait until it answers."""
         self._process, self._next = self._next, self._standing_by()
         _tell(self._process)
-        until = time.monotonic() + _READY_SECONDS
+        until = time.monotonic() + PATIENCE
         while time.monotonic() < until and self._process.poll() is None:
             try:
-                if httpx.get(f"{self.address}/api/v1/ready", timeout=2).status_code == 200:
+                if httpx.get(f"{self.address}/api/v1/ready", timeout=PATIENCE).status_code == 200:
                     return
             except httpx.TransportError:
                 time.sleep(0.05)
@@ -142,7 +140,7 @@ class ServedHouse:
         """End it, at once or in peace."""
         assert self._process is not None
         self._process.send_signal(how)
-        self._process.wait(30)
+        self._process.wait(PATIENCE)
 
     def close(self) -> None:
         """Send the one that waits away."""
@@ -171,7 +169,7 @@ class Person:
             base_url=f"{house.address}/api/v1",
             cookies={"tetkik": cookie},
             headers={"X-CSRF-Token": csrf},
-            timeout=30,
+            timeout=PATIENCE,
         )
         self._courses = courses
         self.now: Course | None = None
@@ -311,7 +309,7 @@ def chaos(folder: Path, kills: int, seed: int = 0, people: int = 2) -> Outcome:
     for person in at_work:
         person.closing.set()
     for thread in threads:
-        thread.join(120)
+        thread.join()
     house.end(signal.SIGTERM)
     house.close()
     outcome.faults += [

@@ -1,18 +1,22 @@
-"""Records on both databases for every test of the service."""
+"""What the tests of the service share: records on both databases, a house, browsers, decoders."""
 
 from tests.records.clock import clock
 from tests.records.fixtures import both_records, make_url, postgres
 from tests.service.browser import browser
-from tests.service.decoders import lasting, same_decoders
+from tests.service.decoders import lasting_decoders
+from tests.service.fixtures import case, client, house, there
 from tests.service.moving import application
 
 __all__ = [
     "application",
     "both_records",
     "browser",
+    "case",
+    "client",
     "clock",
-    "lasting",
+    "house",
+    "lasting_decoders",
     "make_url",
     "postgres",
-    "same_decoders",
+    "there",
 ]

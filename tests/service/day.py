@@ -154,7 +154,7 @@ class Day:
             self._shot(page, "07-yukleme")
             page.get_by_role("link", name=re.compile(PATIENT)).click()
             page.locator("#files").set_input_files(film)
-            expect(page.locator(".file .state")).to_have_text("model okudu", timeout=60_000)
+            expect(page.locator(".file .state")).to_have_text("model okudu")
             self._shot(page, "08-yuklendi")
 
     def radiologist(self) -> None:
@@ -167,7 +167,7 @@ class Day:
             self._shot(page, "09-is-listesi")
             top.locator("a.open").click()
             page.wait_for_url("**/read/*")
-            expect(page.locator("[data-viewer] canvas").first).to_be_visible(timeout=30_000)
+            expect(page.locator("[data-viewer] canvas").first).to_be_visible()
             self._shot(page, "10-okuma")
             self._judge(page, "Normal", "rejected")
             self._judge(page, "Effusion", "added")

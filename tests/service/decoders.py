@@ -1,4 +1,4 @@
-"""Decoders that outlive a house, so that not every test has to start a process of its own."""
+"""Decoders that outlive a house, so that not every house has to start a process of its own."""
 
 from __future__ import annotations
 
@@ -21,15 +21,11 @@ class Lasting(Readers):
         super().close()
 
 
-@pytest.fixture(scope="session")
-def lasting() -> Iterator[Lasting]:
-    """One pool for each process of tests."""
+@pytest.fixture(scope="session", autouse=True)
+def lasting_decoders() -> Iterator[None]:
+    """One pool for each process of tests, which every house that it serves reads with."""
     found = Lasting()
-    yield found
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, "Readers", lambda: found)
+        yield
     found.end()
-
-
-@pytest.fixture
-def same_decoders(lasting: Lasting, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every house of this test reads with them."""
-    monkeypatch.setattr(machine, "Readers", lambda: lasting)

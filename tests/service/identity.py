@@ -13,6 +13,7 @@ from urllib.parse import urljoin
 import httpx
 
 from tests.npm import modules, program
+from tests.patience import PATIENCE
 
 FOLDER = Path(__file__).parent / "identity_provider"
 REDIRECT = "http://testserver/login/oidc/callback"
@@ -47,7 +48,7 @@ def provider(*, in_token: bool = False) -> Iterator[str]:
 
 def sign_on(address: str, person: str) -> str:
     """A person at the provider's own pages: signs in, agrees; gives the address they are sent back to."""
-    with httpx.Client() as browser:
+    with httpx.Client(timeout=PATIENCE) as browser:
         answer = browser.get(address)
         for _ in range(12):
             if answer.is_redirect:

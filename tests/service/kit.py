@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from tests.records.kit import made_records, made_user
 from tetkik.records.database import Records
 from tetkik.records.people import sessions
 from tetkik.records.schema import BrowserSession
+from tetkik.service.access.gate import Gate
 from tetkik.service.app import create_app
 from tetkik.service.house import House
+from tetkik.service.running.machine import Machine
 from tetkik.settings import Settings
 from tetkik.values import EVERY_DEPARTMENT, Actor, Method, Role
 
@@ -26,10 +30,42 @@ def made_house(folder: Path, records: Records | None = None, **settings: object)
 
 
 @contextmanager
-def served(house: House, *, work: bool = False) -> Iterator[TestClient]:
-    """A client of the application, signed out; with `work` the models run behind it."""
-    with TestClient(create_app(house, work=work), follow_redirects=False) as client:
+def served(house: House, *, work: bool = False, anew: bool = False) -> Iterator[TestClient]:
+    """A client of the application, signed out.
+
+    Args:
+        house: that is served.
+        work: whether the models run behind it.
+        anew: whether an application of its own is needed. The first request to one builds its routes, which
+            takes longer than most tests, so that otherwise one that no test uses any more is taken.
+    """
+    idle = _idle[_armour(house)]
+    lasting = not work and not anew
+    app = idle.pop() if lasting and idle else create_app(house, work=work)
+    serve(app, house)
+    with TestClient(app, follow_redirects=False) as client:
         yield client
+    if lasting:
+        idle.append(app)
+
+
+_idle: dict[tuple[object, ...], list[FastAPI]] = defaultdict(list)
+"""Applications that stand ready, by what was built into them."""
+
+
+def _armour(house: House) -> tuple[object, ...]:
+    """What an application takes of a house when it is made (`armour.install`); all else it asks each time."""
+    chosen = house.settings
+    return chosen.max_upload_bytes, chosen.public_url, chosen.trusted_proxies, house.secure
+
+
+def serve(app: FastAPI, house: House) -> None:
+    """Have an application serve a house; what its doors and listeners remember begins anew."""
+    app.state.house = house
+    app.state.gate = Gate(house.settings)
+    app.state.machine = Machine(house.records)
+    if hasattr(app.state, "events"):
+        del app.state.events
 
 
 def sign_in(
@@ -41,6 +77,12 @@ def sign_in(
     client.cookies.set("tetkik", cookie)
     client.headers["X-CSRF-Token"] = csrf
     return actor
+
+
+def count(house: House, table: type) -> int:
+    """How many rows a table has."""
+    with house.records.read() as tx:
+        return tx.session.scalar(select(func.count()).select_from(table)) or 0
 
 
 def opened_session(house: House, actor: Actor) -> tuple[str, str]:

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.service.kit import made_house, served
-from tetkik.service.access.gate import Gate
+from tests.service.kit import made_house, serve, served
 from tetkik.service.house import House
 
 
@@ -23,8 +22,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient
 
 def moved(client: TestClient, house: House) -> TestClient:
     """The client, signed out, before another house; what the doors remember begins anew."""
-    client.app.state.house = house  # type: ignore[attr-defined]
-    client.app.state.gate = Gate(house.settings)  # type: ignore[attr-defined]
+    serve(client.app, house)  # type: ignore[arg-type]
     client.cookies.clear()
     client.headers.pop("X-CSRF-Token", None)
     return client

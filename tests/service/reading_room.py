@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -9,9 +10,10 @@ from functools import cache
 from pathlib import Path
 
 from playwright._impl._api_structures import SetCookieParam
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.records.kit import made_user
-from tests.service.browser import serving
+from tests.service.browser import opened, serving
 from tests.service.kit import made_house
 from tetkik.imaging.phantom import write_phantom
 from tetkik.imaging.read import read_image
@@ -22,6 +24,8 @@ from tetkik.records.images import images, jobs
 from tetkik.records.images.images import Described
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.people import sessions, users
+from tetkik.records.reports import drafts
+from tetkik.records.reports.working import WorkingDraft
 from tetkik.service.house import House
 from tetkik.values import SYSTEM, Actor, Method, Priority, Role, Sex
 from tetkik.workflow import triage
@@ -29,6 +33,9 @@ from tetkik.workflow.casework import read_case_image
 
 PASSWORD = "okuma odası 2026"
 COMPLAINT = "üç gündür nefes darlığım var, sağ tarafım batıyor"
+_FAULTS = """window.faults = [];
+document.addEventListener('securitypolicyviolation', (event) => faults.push(event.violatedDirective));
+window.addEventListener('error', (event) => faults.push(event.message));"""
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,14 @@ def made_room(folder: Path, *signs: str, prior: bool = False) -> Room:
         read_one(house, patient_id, folder, 3)
     case_id, image_id = read_one(house, patient_id, folder, 1, *signs)
     return Room(house, reader, case_id, image_id)
+
+
+def another_case(room: Room) -> Room:
+    """The same house with a fresh case of the same patient."""
+    with room.house.records.read() as tx:
+        patient_id = cases.case_of(tx, room.case_id, audit=False).patient_id
+    case_id, image_id = read_one(room.house, patient_id, room.house.records.folder, 1, "Effusion")
+    return replace(room, case_id=case_id, image_id=image_id)
 
 
 def read_one(house: House, patient_id: str, folder: Path, seed: int, *signs: str) -> tuple[str, str]:
@@ -98,3 +113,48 @@ def cookie_of(room: Room) -> SetCookieParam:
     with room.house.records.write(room.reader) as tx:
         value = sessions.begin(tx, room.reader.user_id or "", Method.PASSWORD)
     return {"name": "tetkik", "value": value, "url": room.address}
+
+
+@contextmanager
+def reading(
+    browser: Browser, room: Room, *, width: int = 1440, theme: str = "light", language: str = "tr"
+) -> Iterator[Page]:
+    """A page of the reader's, not at the case yet; no script may fail in it, nor breach the policy."""
+    with opened(browser, room.address, width=width, theme=theme, language=language) as context:
+        chosen: SetCookieParam = {"name": "tetkik-language", "value": language, "url": room.address}
+        context.add_cookies([cookie_of(room), chosen])
+        page = context.new_page()
+        page.add_init_script(_FAULTS)
+        yield page
+        assert page.evaluate("window.faults") == []
+
+
+def working(room: Room) -> WorkingDraft:
+    """The draft as it stands at the server."""
+    with room.house.records.read() as tx:
+        return drafts.draft_of(tx, drafts.report_of_image(tx, room.image_id) or "")
+
+
+def texts(room: Room) -> list[str]:
+    """Its sentences."""
+    return [sentence.text for sentence in working(room).draft.sentences]
+
+
+def revised(page: Page, revision: int) -> None:
+    """Wait until the page shows this revision."""
+    expect(page.locator("[data-draft]")).to_have_attribute("data-revision", str(revision))
+
+
+def fields(page: Page, section: str) -> Locator:
+    """The sentences of a part, to write in."""
+    return page.locator(f'[data-lines="{section}"] textarea')
+
+
+def saved(page: Page) -> None:
+    """Wait until everything that was written is kept."""
+    expect(page.locator(".draft-side")).not_to_have_class(re.compile("unsaved"))
+
+
+def seen(page: Page) -> None:
+    """Wait until the image is drawn."""
+    page.wait_for_selector("[data-viewer]:is([data-ready=webgl], [data-ready=processor])")

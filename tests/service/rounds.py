@@ -13,7 +13,7 @@ import tetkik.service
 from tests.records.kit import made_case, made_user
 from tetkik.imaging.phantom import write_phantom
 from tetkik.language import Language
-from tetkik.records.cases import cases, comparing, merging, patients
+from tetkik.records.cases import cases, comparing, merging, patients, tallies
 from tetkik.records.cases.patients import Person
 from tetkik.records.images import jobs
 from tetkik.records.people import invites
@@ -24,6 +24,7 @@ from tetkik.service.http.received import Received
 from tetkik.service.running.machine import Machine
 from tetkik.service.steps.desk import triaged
 from tetkik.service.steps.uploads import Upload
+from tetkik.statistics import FEWEST
 from tetkik.values import SYSTEM, Hospital, LinkReason, Method, Role, Sex
 from tetkik.workflow.casework import read_case_image
 
@@ -66,6 +67,7 @@ class Rounds:
             (self.report,) = drafts.reports_of_case(tx, self.signed)
         self._sign()
         self._register_twice()
+        self._say_much()
         with self.records.write(self.radiologist) as tx:
             self.template = templates.add(
                 tx, "Normal akciğer", Language.TR, "Bulgular:\nAkciğerler doğaldır."
@@ -98,6 +100,14 @@ class Rounds:
         with self.records.write(doctor) as tx:
             signing.sign(tx, self.report, revision, proof, Hospital("Örnek Hastanesi", "Radyoloji", ""))
 
+    def _say_much(self) -> None:
+        """As many complaints as a verdict on drift needs, in the counts alone."""
+        answer = triaged(COMPLAINT, self.house.settings, Language.TR)
+        self.triage_model = answer.bundle_sha256
+        with self.records.write(SYSTEM) as tx:
+            for _ in range(FEWEST):
+                tallies.count(tx, answer.bundle_sha256, answer.result, answer.measured)
+
     def _register_twice(self) -> None:
         """Two records more of the first patient: one is joined with hers, one only looks alike."""
         with self.records.write(self.desk) as tx:
@@ -115,8 +125,12 @@ class Rounds:
         """
         if path.endswith(NO_PAGES):
             return []
+        if path == "/engineer/drift":
+            return [path, f"{path}?bundle={self.triage_model}"]
         if path.startswith("/read/{case_id}/{report_id}"):
             return [path.format(case_id=self.to_read, report_id=self.draft)]
+        if path.startswith("/cases/{case_id}/move"):  # to whom a case goes; one that is signed stays
+            return [path.format(case_id=self.to_read, patient_id=self.patient)]
         values = {
             "case_id": (self.waiting, self.to_read, self.signed),
             "report_id": (self.report,),

@@ -8,26 +8,20 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
+from tests.patience import PATIENCE
+from tests.ports import free_port
 from tests.service.browser import chromium
 from tests.service.day import Day
 
 LINK = re.compile(r"http://\S+/setup/\S+")
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @contextmanager
@@ -54,7 +48,7 @@ def installation(folder: Path) -> Iterator[tuple[str, str]]:
             yield link.partition("/setup/")[0], link
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=PATIENCE)
 
 
 def _link(process: subprocess.Popen[bytes], log: Path) -> str:
@@ -69,9 +63,9 @@ def _link(process: subprocess.Popen[bytes], log: Path) -> str:
 
 def _answers(link: str) -> bool:
     try:
-        with urlopen(link, timeout=5) as answer:
+        with urlopen(link, timeout=PATIENCE) as answer:
             return bool(answer.status == 200)
-    except URLError:
+    except OSError:
         return False
 
 

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import io
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import uvicorn
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from tests.service.browser import PATIENT
 from tetkik.imaging.phantom import BITS, draw_phantom
 from tetkik.language import Language, translate
 from tetkik.service.access.armour import Headers
@@ -128,33 +126,8 @@ def viewer_app() -> Headers:
     return Headers(app, secure=False)
 
 
-@contextmanager
-def at_a_port(app: object) -> Iterator[str]:
-    """Serve an application; gives its address."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))  # type: ignore[arg-type]
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
-WEBGL = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-PROCESSOR = ["--no-sandbox", "--disable-gpu", "--disable-3d-apis"]
-
-
-@contextmanager
-def a_browser(args: list[str]) -> Iterator[Browser]:
-    """Chromium, with WebGL on the processor or without."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=args)
-        yield browser
-        browser.close()
+WEBGL = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+PROCESSOR = ("--no-sandbox", "--disable-gpu", "--disable-3d-apis")
 
 
 @contextmanager
@@ -166,7 +139,7 @@ def a_page(browser: Browser, fineness: float = 1) -> Iterator[Page]:
         fineness: the screen's pixels for one of CSS.
     """
     page = browser.new_page(viewport={"width": 1000, "height": 760}, device_scale_factor=fineness)
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(PATIENT)
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     yield page

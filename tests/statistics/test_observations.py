@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tetkik.bundle import Reference
+from tetkik.bundle import ImageReference
 from tetkik.statistics import Observation, Stability, compare, describe
 
 ONE = Observation("chest", False, True, "DX", (), 0.5, 0.2, 2000, {"Mass": (0.1, False)}, {"Mass": False})
@@ -28,9 +28,9 @@ def house(count: int, seed: int, *, by: float = 0.0) -> list[Observation]:
     ]
 
 
-def reference(seen: list[Observation]) -> Reference:
+def reference(seen: list[Observation]) -> ImageReference:
     spread = describe(seen)
-    return Reference(
+    return ImageReference(
         data="d", split="s", images=len(seen), created="-", labels=spread.labels, inputs=spread.inputs
     )
 
@@ -49,13 +49,13 @@ def test_what_is_described_is_counted():
 
 def test_the_same_house_is_stable():
     moved = compare(reference(house(1000, 1)), house(300, 2))
-    assert moved.scores is moved.images is Stability.STABLE
+    assert moved.scores is moved.seen is Stability.STABLE
 
 
 def test_a_label_that_moved_is_shifted_and_comes_first_and_the_other_is_not():
     moved = compare(reference(house(1000, 1)), house(300, 2, by=0.2))
     assert [one.label for one in moved.labels] == ["Mass", "Edema"]
-    assert moved.scores is Stability.SHIFTED and moved.images is Stability.STABLE
+    assert moved.scores is Stability.SHIFTED and moved.seen is Stability.STABLE
     assert moved.labels[1].shift is not None
     assert moved.labels[1].shift.stability is Stability.STABLE
     assert moved.labels[0].positive_now[0] > 3 * moved.labels[0].positive_before[0] / 10
@@ -78,17 +78,17 @@ def test_an_input_that_changed_is_named(name, change):
     moved = compare(reference(house(1000, 1)), now)
     said = {one.name for one in moved.inputs if one.shift and one.shift.stability is Stability.SHIFTED}
     assert name in said and said <= {name, "modality:DX"}
-    assert moved.images is Stability.SHIFTED
+    assert moved.seen is Stability.SHIFTED
 
 
 def test_another_mix_of_routes_is_no_drift():
     brain = replace(ONE, route="brain_mri", modality="MR", scores={"Glioma": (0.5, True)}, known={})
     moved = compare(reference([*house(500, 1), *[brain] * 500]), [*house(300, 2), *[brain] * 60])
-    assert moved.scores is moved.images is Stability.STABLE
+    assert moved.scores is moved.seen is Stability.STABLE
 
 
 def test_a_route_that_the_reference_never_saw_is_listed_without_a_verdict():
     moved = compare(reference(house(500, 1)), [replace(one, route="") for one in house(100, 2)])
-    assert {one.route for one in moved.inputs} == {""} and moved.images is None
+    assert {one.route for one in moved.inputs} == {""} and moved.seen is None
     refused = next(one for one in moved.inputs if one.name == "refused")
     assert (refused.before, refused.now) == ((0, 0), (0, 100))

@@ -6,9 +6,10 @@ import csv
 from dataclasses import dataclass
 
 import pytest
+import torch
 
 from tetkik.errors import OutputError, UsageError
-from tetkik.training.checkpoint import WorkFolder
+from tetkik.training.checkpoint import WorkFolder, load_state, tensors_as_bytes
 from tetkik.training.halving import halved
 from tetkik.training.limits import check_least, check_rate
 from tetkik.training.log import learned_by_heart, rows_csv
@@ -54,6 +55,21 @@ def test_trials_done_are_not_repeated_after_a_resume(tmp_path):
     ran: list[tuple[float, int]] = []
     assert search(work, ran, (0.1, 0.2, 0.3, 0.4), 3)[0] == 0.4
     assert ran == [(0.4, 1), (0.4, 3)]
+
+
+def test_a_checkpoint_takes_the_place_of_the_one_before_and_keeps_the_best_weights(tmp_path):
+    work = WorkFolder(tmp_path)
+    weights = [tensors_as_bytes({"w": torch.full((2,), float(step))}) for step in range(3)]
+    for step, best in ((1, None), (2, "best-000001.safetensors"), (3, "best-000002.safetensors")):
+        if best is not None:
+            work.write(best, weights[step - 2])
+        work.save(weights[step - 1], {"optimizer": {"lr": 0.1}}, {"step": step, "best": best})
+        kept = {f"checkpoint-{step:08d}"} | ({best} if best is not None else set())
+        assert {path.name for path in tmp_path.iterdir()} == kept
+    latest = work.latest()
+    assert latest is not None
+    loaded, state, progress = load_state(latest)
+    assert loaded["w"].tolist() == [2.0, 2.0] and state["optimizer"]["lr"] == 0.1 and progress["step"] == 3
 
 
 def test_of_equal_candidates_the_first_wins(tmp_path):

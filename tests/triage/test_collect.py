@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE
 from tetkik.errors import PermissionNeeded, UsageError
 from tetkik.triage.collect import Site, collect
 
@@ -32,7 +33,7 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="signals and file modes of
 
 
 def description(base_url: str = "http://127.0.0.1:1", **changes: Any) -> dict[str, Any]:
-    pace = {"delay": 0.0, "timeout": 2.0, "retries": 2, "retry_wait": 0.1, "max_bytes": 100_000}
+    pace = {"delay": 0.0, "timeout": 8.0, "retries": 2, "retry_wait": 0.1, "max_bytes": 100_000}
     return {
         "id": "deneme",
         "base_url": base_url,
@@ -74,7 +75,7 @@ class Run:
     err: str = ""
 
     def wait(self) -> Run:
-        self.out, self.err = self.process.communicate(timeout=60)
+        self.out, self.err = self.process.communicate(timeout=PATIENCE)
         return self
 
     @property
@@ -115,7 +116,7 @@ def interrupted(site: Any, folder: Path, at: int, number: int, table: dict[str, 
     begun = threading.Event()
 
     def strike(count: int) -> None:
-        if count == at and begun.wait(10):
+        if count == at and begun.wait(PATIENCE):
             under_way.process.send_signal(number)
 
     site.before = strike
@@ -336,7 +337,7 @@ def test_ctrl_c_ends_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
 def test_a_limit_ends_the_run_and_the_next_run_goes_on(tmp_path: Path) -> None:
     table = description(sections={"goz": "Göz Hastalıkları", "dis": "Üroloji"})
     with server.MisbehavingSite() as elsewhere, server.on_list_pages(elsewhere.url) as site:
-        site.answers["/robots.txt"] = server.Answer(b"User-agent: tetkik\nCrawl-delay: 0.3\n")
+        site.answers["/robots.txt"] = server.Answer(b"User-agent: tetkik\nCrawl-delay: 1\n")
         first = run(site, tmp_path, "--limit", "3", table=table)
         assert first.status == 0
         assert site.pages_seen() == ["/sorular/goz?sayfa=1", "/sorular/dis?sayfa=1", "/sorular/goz?sayfa=2"]

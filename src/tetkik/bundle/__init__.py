@@ -12,14 +12,19 @@ from tetkik.bundle.kept import Kept, Shelf
 from tetkik.bundle.manifest import FORMAT_VERSION, Manifest, Metric, Task, bundle_id
 from tetkik.bundle.reference import (
     REFERENCE,
+    REFERENCE_COMPLAINTS,
     REFERENCE_IMAGES,
+    AnyReference,
+    ComplaintReference,
     Histogram,
+    ImageReference,
     InputReference,
     LabelReference,
     Reference,
     read_reference,
     write_reference,
 )
+from tetkik.bundle.referring import refuse_itself, with_reference
 from tetkik.bundle.store import (
     Bundle,
     available,
@@ -35,10 +40,14 @@ from tetkik.bundle.store import (
 __all__ = [
     "FORMAT_VERSION",
     "REFERENCE",
+    "REFERENCE_COMPLAINTS",
     "REFERENCE_IMAGES",
+    "AnyReference",
     "Bundle",
     "CardSection",
+    "ComplaintReference",
     "Histogram",
+    "ImageReference",
     "InputReference",
     "Kept",
     "LabelReference",
@@ -57,10 +66,12 @@ __all__ = [
     "read_manifest",
     "read_reference",
     "reference_section",
+    "refuse_itself",
     "render_card",
     "resolve",
     "sha256_of",
     "staged_folder",
+    "with_reference",
     "with_section",
     "write_manifest",
     "write_reference",

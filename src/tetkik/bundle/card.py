@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tetkik.bundle.manifest import Manifest, Task
-from tetkik.bundle.reference import Histogram, Reference
+from tetkik.bundle.reference import AnyReference, ComplaintReference, Histogram, ImageReference, Reference
 from tetkik.values import DISCLAIMER
 
 _PIPELINES = {
@@ -79,28 +79,51 @@ def metrics_table(manifest: Manifest) -> str:
     return "\n".join(rows)
 
 
-def reference_section(reference: Reference) -> CardSection:
-    """What the bundle keeps so that a house can tell whether its own images and scores are like these."""
+def reference_section(reference: AnyReference) -> CardSection:
+    """What the bundle keeps so that a house can tell whether its own inputs and scores are like these."""
+    text = _of_images(reference) if isinstance(reference, ImageReference) else _of_complaints(reference)
+    return CardSection("Reference for drift", text)
+
+
+def _of_images(reference: ImageReference) -> str:
     routes = [
         f"{route or 'no route'} {seen.images} ({seen.refused} refused as unsuitable)"
         for route, seen in reference.inputs.items()
     ]
+    return (
+        f"{reference.images} images of {reference.data}: {reference.split}. By route: "
+        f"{'; '.join(routes)}.\n\n"
+        "`reference.json` holds the distribution of each label's score on those that were not refused, and "
+        "of brightness, contrast, size, modality and flaws of them all. It describes; nothing was chosen on "
+        "it and nothing is judged by it.\n\n"
+        + _labels_table(reference, score="score", positive="above the threshold")
+    )
+
+
+def _of_complaints(reference: ComplaintReference) -> str:
+    urgency = "; ".join(f"{level} {n}" for level, n in reference.urgency.items())
+    read = reference.complaints - reference.refused
+    return (
+        f"{reference.complaints} complaints of {reference.data}: {reference.split}. Not read: "
+        f"{reference.refused}. Without a Turkish letter: {reference.plain}. By urgency: {urgency}. No "
+        f"department named: {reference.abstained} of {read}.\n\n"
+        "`reference.json` holds the distribution of each department's probability on those that were read, "
+        "and of the first one's, of the number of words and of the share of words that the vocabulary does "
+        "not hold. Counts in bins alone, and no word. It describes; nothing was chosen on it and nothing is "
+        "judged by it.\n\n" + _labels_table(reference, score="probability", positive="first")
+    )
+
+
+def _labels_table(reference: Reference, *, score: str, positive: str) -> str:
     rows = [
-        "| label | n | prevalence | score: 5%, median, 95% | above the threshold |",
+        f"| label | n | prevalence | {score}: 5%, median, 95% | {positive} |",
         "|---|---|---|---|---|",
     ]
     for label, one in reference.labels.items():
         known = "unknown" if one.prevalence is None else f"{one.prevalence:.3f}"
         total = one.scores.total
         rows.append(f"| {label} | {total} | {known} | {_spread(one.scores)} | {one.positive / total:.3f} |")
-    text = (
-        f"{reference.images} images of {reference.data}: {reference.split}. By route: "
-        f"{'; '.join(routes)}.\n\n"
-        "`reference.json` holds the distribution of each label's score on those that were not refused, and "
-        "of brightness, contrast, size, modality and flaws of them all. It describes; nothing was chosen on "
-        "it and nothing is judged by it.\n\n" + "\n".join(rows)
-    )
-    return CardSection("Reference for drift", text)
+    return "\n".join(rows)
 
 
 def _spread(scores: Histogram) -> str:

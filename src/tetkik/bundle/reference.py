@@ -1,6 +1,6 @@
-"""`reference.json`: how a model's scores and images were spread where it was made, for houses to compare.
+"""`reference.json`: how a model's scores and inputs were spread where it was made, for houses to compare.
 
-It names no image and no patient: counts alone. A bundle without one is as sound as before.
+It names no image, no complaint and no patient: counts alone. A bundle without one is as sound as before.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tetkik.bundle.manifest import Task
 from tetkik.bundle.store import Bundle, sha256_of
 from tetkik.errors import BundleCorrupt
 
@@ -18,6 +19,8 @@ REFERENCE = "reference.json"
 REFERENCE_VERSION = 1
 REFERENCE_IMAGES = 2000
 """Images that are looked at where nothing else is asked for: deciles are then known to 0.7 points (1 SD)."""
+REFERENCE_COMPLAINTS = 5000
+"""Complaints that are read where nothing else is asked for; a text is read sooner than an image."""
 _LIMIT = 4 << 20
 
 
@@ -60,12 +63,17 @@ class Histogram(_Frozen):
 
 
 class LabelReference(_Frozen):
-    """The scores of one label on the images that the gate let the model see."""
+    """The scores of one label on the images, or complaints, that the model was let to see."""
 
-    scores: Histogram = Field(description="Of the network's sigmoid, in about a hundred bins of equal mass.")
-    positive: int = Field(ge=0, description="Images at or above the threshold.")
-    present: int | None = Field(default=None, ge=0, description="Images known to have it.")
-    absent: int | None = Field(default=None, ge=0, description="Images known not to have it.")
+    scores: Histogram = Field(
+        description="Of a finding: the network's sigmoid, in about a hundred bins of equal mass. Of a "
+        "department: its probability, in the bins that a house counts in."
+    )
+    positive: int = Field(
+        ge=0, description="Images at or above the threshold; complaints whose first department it is."
+    )
+    present: int | None = Field(default=None, ge=0, description="Known to have it.")
+    absent: int | None = Field(default=None, ge=0, description="Known not to have it.")
 
     @property
     def prevalence(self) -> float | None:
@@ -97,42 +105,82 @@ class InputReference(_Frozen):
 
 
 class Reference(_Frozen):
-    """The contents of `reference.json`. Unknown keys are refused."""
+    """What every `reference.json` says. Unknown keys are refused."""
 
     format_version: int = Field(default=REFERENCE_VERSION, ge=1, description="Version of this file.")
     data: str = Field(description="The data set.")
     split: str = Field(description="The part of it, how it was cut, and which network scored it.")
-    images: int = Field(ge=1, description="Images that could be read.")
-    unreadable: int = Field(default=0, ge=0, description="Images that could not, and count nowhere.")
     created: str = Field(description="Date, ISO 8601.")
     labels: dict[str, LabelReference] = Field(default_factory=dict, description="By label of the model.")
+
+
+class ImageReference(Reference):
+    """The contents of `reference.json` of findings."""
+
+    images: int = Field(ge=1, description="Images that could be read.")
+    unreadable: int = Field(default=0, ge=0, description="Images that could not, and count nowhere.")
     inputs: dict[str, InputReference] = Field(
         default_factory=dict,
         description="By route, `chest` or `brain_mri`; an empty name for images that took none.",
     )
 
+    @property
+    def total(self) -> int:
+        """How many images it is of."""
+        return self.images
 
-def write_reference(folder: Path, reference: Reference) -> None:
+
+class ComplaintReference(Reference):
+    """The contents of `reference.json` of triage."""
+
+    complaints: int = Field(ge=1, description="All of them, those that no model reads included.")
+    refused: int = Field(ge=0, description="That no model reads: not Turkish, or no complaint.")
+    plain: int = Field(ge=0, description="Without a single Turkish letter.")
+    words: Histogram = Field(description="Of the number of words.")
+    unknown: Histogram | None = Field(
+        default=None, description="Of the share of words that the model's vocabulary does not hold."
+    )
+    probability: Histogram | None = Field(
+        default=None, description="Of the probability of the first department."
+    )
+    abstained: int = Field(ge=0, description="Read, and no department named.")
+    urgency: dict[str, int] = Field(default_factory=dict, description="Complaints by level of urgency.")
+
+    @property
+    def total(self) -> int:
+        """How many complaints it is of."""
+        return self.complaints
+
+
+AnyReference = ImageReference | ComplaintReference
+_OF: dict[Task, type[ImageReference] | type[ComplaintReference]] = {
+    Task.FINDINGS: ImageReference,
+    Task.TRIAGE: ComplaintReference,
+}
+
+
+def write_reference(folder: Path, reference: AnyReference) -> None:
     """Write `reference.json` into the folder of a bundle; its manifest is written after it."""
     content = reference.model_dump(mode="json", exclude_none=True)
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     (folder / REFERENCE).write_text(text + "\n", encoding="utf-8")
 
 
-def read_reference(bundle: Bundle) -> Reference | None:
-    """The reference of a bundle; None where it has none.
+def read_reference(bundle: Bundle) -> AnyReference | None:
+    """The reference of a bundle of findings or triage; None where it has none.
 
     Raises:
         BundleCorrupt: it is not what the manifest names, or cannot be read.
     """
-    if REFERENCE not in bundle.manifest.files:
+    kind = _OF.get(bundle.manifest.task)
+    if kind is None or REFERENCE not in bundle.manifest.files:
         return None
     file = bundle.file(REFERENCE)
     try:
         if file.stat().st_size > _LIMIT or sha256_of(file) != bundle.manifest.files[REFERENCE]:
             raise ValueError("altered")
         # Strictly: "2" is no count.
-        return Reference.model_validate_json(file.read_bytes(), strict=True)
+        return kind.model_validate_json(file.read_bytes(), strict=True)
     except (OSError, ValidationError, ValueError):
         raise BundleCorrupt(
             "The reference distribution in {path} is damaged or of a newer Tetkik; fetch the bundle again.",

@@ -77,11 +77,21 @@ def show(model: _Model, as_json: _Json = False) -> None:
     out.print(", ".join(manifest.labels))
     reference = bundle.read_reference(found)
     if reference is not None:
-        words = t(
-            "Reference for drift: {n} images of {data}; {split}.",
-            n=reference.images,
-            data=shown(reference.data),
-            split=shown(reference.split),
+        data, split = shown(reference.data), shown(reference.split)
+        words = (
+            t(
+                "Reference for drift: {n} images of {data}; {split}.",
+                n=reference.total,
+                data=data,
+                split=split,
+            )
+            if isinstance(reference, bundle.ImageReference)
+            else t(
+                "Reference for drift: {n} complaints of {data}; {split}.",
+                n=reference.total,
+                data=data,
+                split=split,
+            )
         )
         out.print()
         out.print(words, soft_wrap=True, markup=False)

@@ -14,6 +14,7 @@ from tetkik.cli.console import note, out, shown, t
 from tetkik.cli.serve import need_extra
 from tetkik.errors import UsageError
 from tetkik.settings import settings
+from tetkik.turkish import alphabetical
 from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, SYSTEM, Role
 
 if TYPE_CHECKING:
@@ -188,10 +189,21 @@ def unlock(login: _Login) -> None:
     _print_done(member)
 
 
+@app.command("demand-change", help=t("Ask for a new password: nothing else opens before it is chosen."))
+def demand_change(login: _Login) -> None:
+    """The present password still signs in, and then another one has to be chosen."""
+    with _transaction() as tx:
+        from tetkik.records.people import users
+
+        member = users.by_login(tx, login)
+        users.demand_change(tx, member.id)
+    _print_done(member)
+
+
 @app.command("departments", help=t("The names that --department takes."))
 def departments() -> None:
     """One a line."""
-    for name in DEPARTMENTS:
+    for name in sorted(DEPARTMENTS, key=alphabetical):
         out.print(name)
 
 
@@ -227,6 +239,7 @@ def _entry(member: Member) -> dict[str, object]:
         "roles": sorted(member.profile.roles),
         "departments": list(member.profile.departments),
         "state": _state(member),
+        "must_change": member.must_change,
         "last_login_at": member.last_login_at.isoformat() if member.last_login_at else None,
     }
 

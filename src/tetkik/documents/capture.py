@@ -24,8 +24,10 @@ def to_capture(document: ReportDocument) -> bytes:
         document: with a heatmap.
 
     Raises:
-        ValueError: the document has no heatmap.
+        ValueError: the document has no heatmap, or was withdrawn.
     """
+    if document.withdrawal is not None:
+        raise ValueError("a withdrawn document")
     if document.heatmap is None:
         raise ValueError("a document without a heatmap")
     made = _captured(document, "heatmap", document.heatmap)

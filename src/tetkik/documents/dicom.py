@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from pydicom.dataset import Dataset
@@ -17,7 +18,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from tetkik._version import __version__
 from tetkik.documents.fields import calendar_date, family_and_given, printable, valid_uid
-from tetkik.values import ReportDocument
+from tetkik.values import ReportDocument, Signature
 
 CHARACTER_SET = "ISO_IR 192"
 MANUFACTURER = "Tetkik"
@@ -122,12 +123,20 @@ def identify(dataset: Dataset, document: ReportDocument) -> None:
             dataset.InstitutionalDepartmentName = text(house.department, 64)
 
 
-def date_it(dataset: Dataset, document: ReportDocument) -> None:
-    """Set when the object was made: the report's own time, so that the same report gives the same bytes."""
-    created = document.created
+def date_it(dataset: Dataset, document: ReportDocument, moment: datetime | None = None) -> None:
+    """Set when the object was made: the report's own time, so that the same report gives the same bytes.
+
+    Args:
+        dataset: the object.
+        document: the report.
+        moment: of what became of it since; None is the report's own.
+    """
+    created = moment or document.created
     for kind in ("InstanceCreation", "Content", "Series"):
         setattr(dataset, f"{kind}Date", created.strftime("%Y%m%d"))
         setattr(dataset, f"{kind}Time", created.strftime("%H%M%S"))
+    for item in dataset.get("ContributingEquipmentSequence", ()):
+        item.ContributionDateTime = created.strftime("%Y%m%d%H%M%S%z")
 
 
 def model_of(document: ReportDocument) -> tuple[str, str]:
@@ -173,6 +182,35 @@ def own_instance(document: ReportDocument, sop_class: str) -> Instance:
     said = "\n".join(sentence.text for sentence in document.draft.sentences)
     what = f"report/{_when(document)}/{document.state}/{said}"
     return Instance(sop_class, new_uid(document, what), new_uid(document, "report"))
+
+
+def evidence(document: ReportDocument, instance: Instance, study: str | None = None) -> Dataset:
+    """An object referred to, with as much as the class asks for; whose it is is set at the end.
+
+    Args:
+        document: the report.
+        instance: the object.
+        study: Study Instance UID; None is the report's own.
+    """
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID = instance.sop_class, instance.uid
+    dataset.SeriesInstanceUID = instance.series
+    dataset.StudyInstanceUID = study or study_uid(document)
+    for name in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "AccessionNumber"):
+        setattr(dataset, name, "")
+    dataset.StudyDate = dataset.StudyTime = None
+    return dataset
+
+
+def observer(signed: Signature) -> str:
+    """A name of one part keeps its separator: the class takes it for an oversight otherwise."""
+    name = spoken_name(signed.name, signed.title) or "?"
+    return name if "^" in name else f"{name}^"
+
+
+def house(document: ReportDocument) -> str:
+    """Verifying Organization is of type 1: it may not be empty."""
+    return text(document.hospital.name, 64) or "?"
 
 
 def _when(document: ReportDocument) -> str:

@@ -17,12 +17,14 @@ from uuid import UUID
 from tetkik.documents.fhir_observed import STATUS, Places, observations
 from tetkik.documents.fields import calendar_date, printable, valid_uid
 from tetkik.documents.words import (
+    WITHDRAWN,
     disclaimer,
     heading,
     measured_name,
     measured_words,
     measurement_words,
     objections,
+    withdrawal_words,
 )
 from tetkik.language import Language, translate
 from tetkik.values import Identity, Measurement, ReportDocument, Section, Sex, Signature
@@ -38,18 +40,22 @@ def to_fhir(document: ReportDocument) -> bytes:
     """The report as a Bundle of the type `collection`, JSON in UTF-8.
 
     Args:
-        document: of any state; a draft is `preliminary`.
+        document: of any state; a draft is `preliminary`, and everything in a withdrawn one
+            `entered-in-error`.
     """
     from fhir.resources.R4B.bundle import Bundle
 
+    issued, version = document.created, f"{document.id}/{document.version}"
+    if document.withdrawal is not None:
+        issued, version = document.withdrawal.signature.signed_at, f"{version}/withdrawn"
     entries = [
         {"fullUrl": f"urn:uuid:{name}", "resource": resource} for name, resource in _resources(document)
     ]
     content = {
         "resourceType": "Bundle",
         "type": "collection",
-        "timestamp": _instant(document.created),
-        "identifier": {"system": _BUILD, "value": f"{document.id}/{document.version}"},
+        "timestamp": _instant(issued),
+        "identifier": {"system": _BUILD, "value": version},
         "entry": entries,
     }
     Bundle.model_validate(content)
@@ -79,13 +85,14 @@ def _resources(document: ReportDocument) -> Iterator[tuple[UUID, dict[str, Any]]
 
 def _report(document: ReportDocument, place: Places, results: tuple[str, ...]) -> dict[str, Any]:
     draft, signed = document.draft, document.signature
+    last = document.withdrawal.signature if document.withdrawal is not None else signed
     impression = " ".join(sentence.text for sentence in draft.section(Section.IMPRESSION))
     report: dict[str, Any] = {
         "resourceType": "DiagnosticReport",
         "language": draft.language.value,
         "text": {"status": "generated", "div": _narrative(document)},
         "identifier": [{"system": _BUILD, "value": document.id}],
-        "status": STATUS[document.state],
+        "status": STATUS[document.standing],
         "category": [
             {
                 "coding": [
@@ -103,7 +110,7 @@ def _report(document: ReportDocument, place: Places, results: tuple[str, ...]) -
             ]
         },
         "subject": place.reference("patient"),
-        "issued": _instant(document.created if signed is None else signed.signed_at),
+        "issued": _instant(document.created if last is None else last.signed_at),
         "result": [place.reference(what) for what in results],
     }
     made = calendar_date(document.identity.study_date)
@@ -116,7 +123,8 @@ def _report(document: ReportDocument, place: Places, results: tuple[str, ...]) -
     if signed is not None:
         report["resultsInterpreter"] = [place.reference("practitioner")]
     if impression:
-        report["conclusion"] = impression
+        # Who reads the conclusion and no status must see it, too.
+        report["conclusion"] = impression if document.withdrawal is None else f"{WITHDRAWN}: {impression}"
     return {name: value for name, value in report.items() if value}
 
 
@@ -126,6 +134,9 @@ def _narrative(document: ReportDocument) -> str:
 
     draft = document.draft
     parts = []
+    if document.withdrawal is not None:
+        said = " ".join(map(printable, withdrawal_words(document)))
+        parts.append(f"<p><b>{escape(WITHDRAWN)}</b> {escape(said)}</p>")
     for section in Section:
         sentences = draft.section(section)
         if sentences:
@@ -134,8 +145,8 @@ def _narrative(document: ReportDocument) -> str:
             for words in (words for item in sentences for words in objections(item, draft.language)):
                 parts.append(f"<p>{escape(printable(words))}</p>")
     if document.measurements:
-        said = (_measured(item, draft.language) for item in document.measurements)
-        rows = "".join(f"<li>{escape(printable(words))}</li>" for words in said)
+        told = (_measured(item, draft.language) for item in document.measurements)
+        rows = "".join(f"<li>{escape(printable(words))}</li>" for words in told)
         parts.append(f"<h3>{escape(translate('Measurements', draft.language))}</h3><ol>{rows}</ol>")
     parts.append(f"<p>{escape(disclaimer(draft.language))}</p>")
     return f'<div xmlns="http://www.w3.org/1999/xhtml">{"".join(parts)}</div>'

@@ -29,7 +29,12 @@ from tetkik.values import (
 
 # https://hl7.org/fhir/R4B/valueset-diagnostic-report-status.html and valueset-observation-status.html
 STATUS = MappingProxyType(
-    {ReportState.DRAFT: "preliminary", ReportState.FINAL: "final", ReportState.AMENDED: "amended"}
+    {
+        ReportState.DRAFT: "preliminary",
+        ReportState.FINAL: "final",
+        ReportState.AMENDED: "amended",
+        ReportState.WITHDRAWN: "entered-in-error",
+    }
 )
 """Of the report, and of what a radiologist observed."""
 _OWN = "https://github.com/tetkik/tetkik/fhir/CodeSystem"
@@ -112,10 +117,15 @@ def _observation(place: Places, status: str, code: dict[str, Any]) -> dict[str, 
     }
 
 
+def _by_itself(document: ReportDocument) -> str:
+    """Of what a model says: preliminary whatever is signed, and withdrawn with the report that carries it."""
+    return STATUS[ReportState.DRAFT if document.withdrawal is None else ReportState.WITHDRAWN]
+
+
 def _by_model(document: ReportDocument, place: Places, item: Statement) -> dict[str, Any]:
-    """A label that nobody judged: what the model says, which stays preliminary whatever is signed."""
+    """A label that nobody judged: what the model says."""
     assert item.finding is not None
-    found = _observation(place, "preliminary", _code(document, item.label))
+    found = _observation(place, _by_itself(document), _code(document, item.label))
     found |= {"device": place.reference("device"), "valueBoolean": item.present}
     unjudged = [_judgement(item)] if document.signature is not None else []
     found["component"] = [_probability(item.finding), *_laterality(item), *unjudged]
@@ -124,7 +134,7 @@ def _by_model(document: ReportDocument, place: Places, item: Statement) -> dict[
 
 def _by_radiologist(document: ReportDocument, place: Places, item: Statement) -> dict[str, Any]:
     """A label that the radiologist judged: whether it is there is theirs to say."""
-    found = _observation(place, STATUS[document.state], _code(document, item.label))
+    found = _observation(place, STATUS[document.standing], _code(document, item.label))
     found |= _performer(document, place) | {"valueBoolean": item.present}
     if item.finding is not None:
         found["derivedFrom"] = [place.reference(f"output/{item.label}")]
@@ -139,7 +149,7 @@ def _output(document: ReportDocument, place: Places, finding: Finding) -> dict[s
         "coding": [{"system": _OUTPUTS, "code": finding.label, "display": f"Output of the model: {name}"}],
         "text": f"Output of the model: {name}",
     }
-    found = _observation(place, "preliminary", code)
+    found = _observation(place, _by_itself(document), code)
     found["device"] = place.reference("device")
     reached = {"code": {"text": "Reaches the threshold of the model"}, "valueBoolean": finding.positive}
     found["component"] = [_probability(finding), reached]
@@ -154,7 +164,7 @@ def _measured(document: ReportDocument, place: Places, item: Measurement) -> dic
         "coding": [{"system": _SNOMED, "code": known.value, "display": known.meaning}],
         "text": printable(item.label) or known.meaning,
     }
-    found = _observation(place, STATUS[document.state], code)
+    found = _observation(place, STATUS[document.standing], code)
     found |= _performer(document, place)
     found["valueQuantity"] = {
         "value": item.rounded,

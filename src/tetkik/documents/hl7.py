@@ -4,17 +4,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
+from hashlib import sha256
 from types import MappingProxyType
 
 from tetkik.documents.codes import MEASURES, OWN_SCHEME, SNOMED
 from tetkik.documents.fields import calendar_date, family_and_given
 from tetkik.documents.statements import statements
-from tetkik.documents.words import disclaimer, measured_name, measured_words, objections
+from tetkik.documents.words import (
+    WITHDRAWN,
+    disclaimer,
+    measured_name,
+    measured_words,
+    objections,
+    withdrawal_words,
+)
 from tetkik.language import Language
 from tetkik.values import ReportDocument, ReportState, Section, Sex, Signature, label_name
 
-_STATUS = MappingProxyType({ReportState.DRAFT: "P", ReportState.FINAL: "F", ReportState.AMENDED: "C"})
-"""Result status, table 0123: preliminary, final, corrected."""
+_RESULT = MappingProxyType(
+    {
+        ReportState.DRAFT: "P",
+        ReportState.FINAL: "F",
+        ReportState.AMENDED: "C",
+        ReportState.WITHDRAWN: "X",
+    }
+)
+"""Result status of the whole (OBR-25), table 0123: preliminary, final, correction, no results available.
+
+No word of the table says wrong. A correction would let a receiver that reads this field alone show the old
+text as the corrected one; `X` lets it show none. The report that is signed anew comes as a correction.
+"""
+_OBSERVED = MappingProxyType({**_RESULT, ReportState.WITHDRAWN: "W"})
+"""Status of each observation (OBX-11), table 0085: `W`, "Post original as wrong, e.g., transmitted for wrong
+patient"; the rest as above."""
 
 # LOINC as DICOM PS3.20 names the parts of an imaging report.
 _SECTIONS = MappingProxyType(
@@ -35,16 +58,15 @@ def to_hl7(document: ReportDocument) -> bytes:
     """The report as one message in UTF-8, its segments ended by carriage returns.
 
     Args:
-        document: of any state; a draft is sent as preliminary.
+        document: of any state; a draft is sent as preliminary, a withdrawn report with its text as wrong.
     """
     return ("\r".join(_segments(document)) + "\r").encode("utf-8")
 
 
 def _segments(document: ReportDocument) -> Iterator[str]:
-    identity, status = document.identity, _STATUS[document.state]
+    identity = document.identity
     sender = _text(document.hospital.name)
-    created = document.created.strftime("%Y%m%d%H%M%S%z")
-    control = document.verification[:20]
+    created, control = _made(document)
     head = ["MSH", "^~\\&", "TETKIK", sender, "", "", created, "", "ORU^R01^ORU_R01", control, "P", "2.5.1"]
     yield _joined([*head, *[""] * 5, "UNICODE UTF-8"])
     name = _name(identity.patient_name)
@@ -53,7 +75,7 @@ def _segments(document: ReportDocument) -> Iterator[str]:
     yield _joined(["PID", "1", "", number, "", name, "", _date(identity.birth_date), sex])
     signed = document.signature
     observer = "" if signed is None else _observer(signed)
-    when = created if signed is None else signed.signed_at.strftime("%Y%m%d%H%M%S%z")
+    when = created if signed is None or document.withdrawal is not None else _moment(signed.signed_at)
     order = {
         1: "1",
         3: _text(document.id),
@@ -62,17 +84,28 @@ def _segments(document: ReportDocument) -> Iterator[str]:
         18: _text(identity.accession or ""),
         22: when,
         24: "RAD",
-        25: status,
+        25: _RESULT[document.standing],
         32: observer,
     }
     yield _joined(["OBR", *(order.get(place, "") for place in range(1, 33))])
     observed = [*_observations(document), *_measured(document), _verification(document)]
     for place, (kind, code, part, value, unit) in enumerate(observed, 1):
-        yield _joined(["OBX", str(place), kind, code, part, value, unit, "", "", "", "", status])
+        yield _joined(
+            ["OBX", str(place), kind, code, part, value, unit, "", "", "", "", _OBSERVED[document.standing]]
+        )
     language = document.draft.language
     marked = [words for item in document.draft.sentences for words in objections(item, language)]
-    for place, words in enumerate([*marked, disclaimer(language)], 1):
+    taken = [f"{WITHDRAWN}: {' '.join(withdrawal_words(document))}"] if document.withdrawal else []
+    for place, words in enumerate([*taken, *marked, disclaimer(language)], 1):
         yield _joined(["NTE", str(place), "", _text(words)])
+
+
+def _made(document: ReportDocument) -> tuple[str, str]:
+    """When the message was made, and its control id (MSH-7, MSH-10): that of a withdrawal is its own."""
+    if document.withdrawal is None:
+        return _moment(document.created), document.verification[:20]
+    made = _moment(document.withdrawal.signature.signed_at)
+    return made, sha256(f"{document.verification} withdrawn {made}".encode()).hexdigest()[:20]
 
 
 _Observed = tuple[str, str, str, str, str]
@@ -139,6 +172,10 @@ def _observer(signed: Signature) -> str:
     return "&".join(
         _text(part) for part in (signed.registration, family, given, "", "", signed.title)
     ).rstrip("&")
+
+
+def _moment(moment: datetime) -> str:
+    return moment.strftime("%Y%m%d%H%M%S%z")
 
 
 def _date(date: str | None) -> str:

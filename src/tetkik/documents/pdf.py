@@ -39,6 +39,7 @@ from tetkik.documents.words import (
     patient_name,
     percent_words,
     state_words,
+    withdrawal_words,
 )
 from tetkik.language import Language, Sentence, translate
 from tetkik.values import Finding, ReportDocument, ReportState, Section, Sex, ThresholdOn, label_name
@@ -49,6 +50,7 @@ _BANNERS = MappingProxyType(
         ReportState.DRAFT: (HexColor(0xFBEFDC), sheet.HEED),
         ReportState.FINAL: (HexColor(0xE3F1EA), HexColor(0x14532D)),
         ReportState.AMENDED: (HexColor(0xE3EEF5), HexColor(0x123F5A)),
+        ReportState.WITHDRAWN: (HexColor(0xFBE3E1), sheet.STOP),
     }
 )
 _SEXES = MappingProxyType({Sex.FEMALE: Sentence("Female"), Sex.MALE: Sentence("Male")})
@@ -148,8 +150,10 @@ def _letterhead(document: ReportDocument) -> Flowable:
 
 
 def _banner(document: ReportDocument) -> Flowable:
-    paper, ink = _BANNERS[document.state]
-    table = Table([[paragraph(state_words(document), style(9.5, bold=True, colour=ink))]], [WIDTH])
+    paper, ink = _BANNERS[document.standing]
+    said = [paragraph(state_words(document), style(9.5, bold=True, colour=ink))]
+    said += [paragraph(words, style(8.5, colour=ink)) for words in withdrawal_words(document)]
+    table = Table([[said]], [WIDTH])
     table.setStyle(
         TableStyle([("BACKGROUND", (0, 0), (-1, -1), paper), ("LEFTPADDING", (0, 0), (-1, -1), 8)])
     )
@@ -164,7 +168,7 @@ def _about(document: ReportDocument) -> list[Flowable]:
     rows = (
         (Sentence("Patient"), patient_name(identity.patient_name)),
         (Sentence("Date of study"), date_words(identity.study_date)),
-        (Sentence("Patient number"), identity.patient_id or ""),
+        (Sentence("Hospital number"), identity.patient_id or ""),
         (Sentence("Accession number"), identity.accession or ""),
         (Sentence("Date of birth"), date_words(identity.birth_date)),
         (Sentence("Sex, age"), ", ".join(part for part in (sex, age) if part)),

@@ -6,12 +6,13 @@ Dark ink on white, one column of text, nothing that only colour tells: made for 
 from __future__ import annotations
 
 import io
+import math
 from functools import cache
 from typing import Any
 from xml.sax.saxutils import escape
 
 from reportlab import rl_config
-from reportlab.lib.colors import Color, HexColor
+from reportlab.lib.colors import Color, HexColor, white
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
@@ -23,13 +24,21 @@ from reportlab.platypus import Flowable, Image, Paragraph
 
 from tetkik.documents.fields import printable
 from tetkik.documents.picture import opened
-from tetkik.documents.words import date_words, disclaimer, patient_name, state_words
+from tetkik.documents.words import (
+    WITHDRAWN,
+    date_words,
+    disclaimer,
+    patient_name,
+    state_words,
+    withdrawal_words,
+)
 from tetkik.drawing.typeface import font_file
 from tetkik.values import ReportDocument, ReportState
 
 REGULAR, BOLD = "DejaVuSans", "DejaVuSans-Bold"
 INK, QUIET, LINE = HexColor(0x22303C), HexColor(0x5F6B76), HexColor(0xD9DEE3)
 MAIN, HEED = HexColor(0x1F6F8B), HexColor(0x8A4B00)
+STOP = HexColor(0x9B1C1C)
 MARGIN, TOP, BOTTOM = 18 * mm, 15 * mm, 21 * mm
 WIDTH = A4[0] - 2 * MARGIN
 HEIGHT = A4[1] - TOP - BOTTOM
@@ -105,6 +114,8 @@ def canvas_of(document: ReportDocument) -> type[Canvas]:
                 if number > 1:
                     _head(self, document)
                 _foot(self, document, f"{number} / {len(self._ended)}")
+                if document.withdrawal is not None:
+                    _taken_back(self, document)
                 super().showPage()
             super().save()
 
@@ -135,6 +146,31 @@ def _foot(canvas: Canvas, document: ReportDocument, number: str) -> None:
     if document.state is ReportState.DRAFT:
         canvas.setFont(BOLD, 7)
         canvas.drawRightString(A4[0] - MARGIN, BOTTOM - 11.5 * mm, state_words(document))
+
+
+def _taken_back(canvas: Canvas, document: ReportDocument) -> None:
+    """A bar across the head of the page, and the same words across all of it: no copy can be taken for valid.
+
+    The words across the page let what lies beneath be read, for whoever has to find out what was said.
+    """
+    width, height = A4
+    bar = 9 * mm
+    canvas.setFillColor(STOP)
+    canvas.rect(0, height - bar, width, bar, stroke=0, fill=1)
+    canvas.setFillColor(white)
+    canvas.setFont(BOLD, 10)
+    canvas.drawString(MARGIN, height - 4.4 * mm, WITHDRAWN)
+    canvas.setFont(REGULAR, 7)
+    said = _cut(printable(withdrawal_words(document)[0]), WIDTH)
+    canvas.drawString(MARGIN, height - 7.5 * mm, said)
+    canvas.saveState()
+    canvas.translate(width / 2, height / 2)
+    canvas.rotate(math.degrees(math.atan2(height, width)))
+    canvas.setFillColor(STOP)
+    canvas.setFillAlpha(0.22)
+    canvas.setFont(BOLD, 44)
+    canvas.drawCentredString(0, -16, WITHDRAWN)
+    canvas.restoreState()
 
 
 def _cut(text: str, width: float) -> str:

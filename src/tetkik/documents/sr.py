@@ -19,7 +19,6 @@ import highdicom as hd
 from highdicom import sr
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.sr.enum import RelationshipTypeValues
-from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import Comprehensive3DSRStorage
 
@@ -42,7 +41,6 @@ from tetkik.values import (
     Route,
     Section,
     Side,
-    Signature,
     label_name,
 )
 
@@ -76,15 +74,20 @@ def to_sr(document: ReportDocument) -> bytes:
 
     Args:
         document: of any state; a draft is partial, preliminary and unverified.
+
+    Raises:
+        ValueError: it was withdrawn: an archive is told so by `rejection.to_rejection`.
     """
+    if document.withdrawal is not None:
+        raise ValueError("a withdrawn document")
     signed = document.signature
     pictures = tuple(_pictures(document))
     # The class wants evidence even for a report that refers to nothing; what it does not refer to is dropped.
     itself = dicom.own_instance(document, Comprehensive3DSRStorage)
-    evidence = [_evidence(document, item) for item in pictures or (itself,)]
+    evidence = [dicom.evidence(document, item) for item in pictures or (itself,)]
     for elsewhere in measured_pictures(document):
         if elsewhere.instance not in pictures:
-            evidence.append(_evidence(document, elsewhere.instance, elsewhere.study))
+            evidence.append(dicom.evidence(document, elsewhere.instance, elsewhere.study))
     report = sr.Comprehensive3DSR(
         evidence=evidence,
         content=_content(document, pictures),
@@ -96,8 +99,8 @@ def to_sr(document: ReportDocument) -> bytes:
         is_complete=signed is not None,
         is_final=signed is not None,
         is_verified=signed is not None,
-        verifying_observer_name=None if signed is None else _observer(signed),
-        verifying_organization=None if signed is None else _house(document),
+        verifying_observer_name=None if signed is None else dicom.observer(signed),
+        verifying_organization=None if signed is None else dicom.house(document),
         specific_character_set=dicom.CHARACTER_SET,
         coding_schemes=[
             CodingSchemeIdentificationItem(
@@ -109,8 +112,6 @@ def to_sr(document: ReportDocument) -> bytes:
         del report.CurrentRequestedProcedureEvidenceSequence
     dicom.identify(report, document)
     dicom.date_it(report, document)
-    for item in report.get("ContributingEquipmentSequence", ()):
-        item.ContributionDateTime = document.created.strftime("%Y%m%d%H%M%S%z")
     report.SeriesDescription = dicom.text(f"Tetkik: {translate('Radiology report', _language(document))}", 64)
     report.CompletionFlagDescription = dicom.text(state_words(document), 64)
     if signed is not None:
@@ -131,24 +132,6 @@ def _pictures(document: ReportDocument) -> Iterator[dicom.Instance]:
         yield dicom.capture(document, "image", document.image)
     if document.heatmap is not None:
         yield dicom.capture(document, "heatmap", document.heatmap)
-
-
-def _evidence(document: ReportDocument, instance: dicom.Instance, study: str | None = None) -> Dataset:
-    """An object referred to, with as much as the class asks for; whose it is is set at the end.
-
-    Args:
-        document: the report.
-        instance: the object.
-        study: Study Instance UID; None is the report's own.
-    """
-    dataset = Dataset()
-    dataset.SOPClassUID, dataset.SOPInstanceUID = instance.sop_class, instance.uid
-    dataset.SeriesInstanceUID = instance.series
-    dataset.StudyInstanceUID = study or dicom.study_uid(document)
-    for name in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "AccessionNumber"):
-        setattr(dataset, name, "")
-    dataset.StudyDate = dataset.StudyTime = None
-    return dataset
 
 
 def _content(document: ReportDocument, pictures: tuple[dicom.Instance, ...]) -> Any:
@@ -194,21 +177,10 @@ def _context(document: ReportDocument) -> Any:
     person = sr.ObserverContext(
         observer_type=codes.DCM.Person,
         observer_identifying_attributes=sr.PersonObserverIdentifyingAttributes(
-            name=_observer(document.signature), organization_name=_house(document)
+            name=dicom.observer(document.signature), organization_name=dicom.house(document)
         ),
     )
     return sr.ObservationContext(observer_person_context=person, observer_device_context=device)
-
-
-def _observer(signed: Signature) -> str:
-    """A name of one part keeps its separator: the class takes it for an oversight otherwise."""
-    name = dicom.spoken_name(signed.name, signed.title) or "?"
-    return name if "^" in name else f"{name}^"
-
-
-def _house(document: ReportDocument) -> str:
-    """Verifying Organization is of type 1: it may not be empty."""
-    return dicom.text(document.hospital.name, 64) or "?"
 
 
 def _library(pictures: tuple[dicom.Instance, ...]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from tetkik.documents.words import (
+    WITHDRAWN,
     date_words,
     disclaimer,
     heading,
@@ -16,6 +17,7 @@ from tetkik.documents.words import (
     objections,
     patient_name,
     state_words,
+    withdrawal_words,
 )
 from tetkik.language import translate
 from tetkik.values import ReportDocument, Section
@@ -32,6 +34,7 @@ def to_text(document: ReportDocument) -> bytes:
     draft = document.draft
     language = draft.language
     lines = [line for line in (document.hospital.name, document.hospital.department) if line]
+    lines += _withdrawn(document)
     lines += [state_words(document).upper() if language == "en" else state_words(document), ""]
     lines += _about(document)
     for notice in draft.notices:
@@ -66,12 +69,18 @@ def to_text(document: ReportDocument) -> bytes:
     return ("\n".join(_plain(line) for line in lines) + "\n").encode("utf-8")
 
 
+def _withdrawn(document: ReportDocument) -> list[str]:
+    """Before everything else: that nobody may go by what follows; nothing where the report stands."""
+    told = [line for words in withdrawal_words(document) for line in _wrapped(words)]
+    return ["", f"*** {WITHDRAWN} ***", *told, ""] if told else []
+
+
 def _about(document: ReportDocument) -> list[str]:
     """Whose report it is; empty for a file without a patient."""
     language, identity = document.draft.language, document.identity
     rows = (
         (translate("Patient", language), patient_name(identity.patient_name)),
-        (translate("Patient number", language), identity.patient_id or ""),
+        (translate("Hospital number", language), identity.patient_id or ""),
         (translate("Date of birth", language), date_words(identity.birth_date)),
         (translate("Date of study", language), date_words(identity.study_date)),
         (translate("Accession number", language), identity.accession or ""),

@@ -19,6 +19,7 @@ from tetkik.values import (
     ReportState,
     Section,
     SpacingPlane,
+    WithdrawalReason,
     label_name,
 )
 
@@ -35,6 +36,19 @@ _STATES = MappingProxyType(
         ReportState.DRAFT: Sentence("Draft: not signed by a radiologist"),
         ReportState.FINAL: Sentence("Signed report"),
         ReportState.AMENDED: Sentence("Amended report"),
+        ReportState.WITHDRAWN: Sentence("Withdrawn report: issued in error, do not use it"),
+    }
+)
+WITHDRAWN = "GERİ ÇEKİLDİ / WITHDRAWN"
+"""Stands on every page of a withdrawn report, in both languages whatever the report's own is."""
+_REASONS = MappingProxyType(
+    {
+        WithdrawalReason.WRONG_PATIENT: Sentence("wrong patient"),
+        WithdrawalReason.WRONG_IMAGE: Sentence("wrong image"),
+        WithdrawalReason.WRONG_CASE: Sentence("dictated onto the wrong case"),
+        WithdrawalReason.WRONG_TEXT: Sentence("text of another report"),
+        WithdrawalReason.UNFINISHED: Sentence("signed before it was finished"),
+        WithdrawalReason.OTHER: Sentence("another reason"),
     }
 )
 _KINDS = MappingProxyType(
@@ -67,7 +81,28 @@ def state_words(document: ReportDocument) -> str:
     language = document.draft.language
     if document.draft.exercise:
         return translate("Exercise: about no patient", language)
-    return _STATES[document.state].in_language(language)
+    return _STATES[document.standing].in_language(language)
+
+
+def withdrawal_reason(why: WithdrawalReason, language: Language) -> str:
+    """Why a report was withdrawn, from the short list."""
+    return _REASONS[why].in_language(language)
+
+
+def withdrawal_words(document: ReportDocument) -> tuple[str, ...]:
+    """Who took the report back, when and why, then what they said beside it; nothing where it stands."""
+    said, language = document.withdrawal, document.draft.language
+    if said is None:
+        return ()
+    who = " ".join(part for part in (said.signature.title, said.signature.name) if part)
+    told = translate(
+        "Withdrawn by {name}, {when}: {reason}.",
+        language,
+        name=who,
+        when=moment_words(said.signature.signed_at),
+        reason=withdrawal_reason(said.why, language),
+    )
+    return (told, said.words) if said.words else (told,)
 
 
 def disclaimer(language: Language) -> str:

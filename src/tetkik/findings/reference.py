@@ -8,7 +8,6 @@ cumulative distributions changes under one: of the probability both would be the
 from __future__ import annotations
 
 import csv
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,18 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.bundle import (
-    Bundle,
-    Reference,
-    Task,
-    open_bundle,
-    reference_section,
-    staged_folder,
-    with_section,
-    write_manifest,
-    write_reference,
-)
-from tetkik.errors import BundleError, DataError, UsageError
+from tetkik.bundle import ImageReference
+from tetkik.errors import BundleError, DataError
 from tetkik.statistics import Observation, describe
 from tetkik.values import FindingsResult
 
@@ -119,7 +108,7 @@ def make_reference(
     *,
     workers: int | None = None,
     progress: ProgressCallback | None = None,
-) -> Reference:
+) -> ImageReference:
     """Look at images as the service does and describe what is seen and said.
 
     An image that the gate refuses counts among the inputs; it has no score, for a house would get none.
@@ -150,7 +139,7 @@ def make_reference(
     if not seen:
         raise DataError("Not one of the images can be read; check the folder.")
     spread = describe(seen)
-    return Reference(
+    return ImageReference(
         data=data,
         split=split,
         images=len(seen),
@@ -195,45 +184,3 @@ def _scores(
                 read = findings.points.points[finding.label].read(score)
             assert read.score is not None
             yield finding.label, (read.score, read.positive)
-
-
-def refuse_itself(bundle: Bundle, folder: Path) -> None:
-    """A bundle is never changed in its place: runs quote the hash of its manifest.
-
-    Raises:
-        UsageError: `folder` is the bundle itself.
-    """
-    if folder.resolve() == bundle.path.resolve():
-        raise UsageError(
-            "--out {path} is the model itself, which stays as it is; give another folder.", path=folder
-        )
-
-
-def with_reference(bundle: Bundle, reference: Reference, folder: Path, name: str | None = None) -> Bundle:
-    """Write a copy of a bundle that has this reference; one that it had goes.
-
-    Args:
-        bundle: of findings.
-        reference: of its scores and images.
-        folder: of the new bundle.
-        name: its id; None keeps the old one.
-
-    Raises:
-        UsageError: `folder` is the bundle itself.
-        OutputError: `folder` holds something else.
-    """
-    refuse_itself(bundle, folder)
-    manifest = bundle.manifest if name is None else bundle.manifest.model_copy(update={"id": name})
-    with staged_folder(folder) as stage:
-        for file in bundle.manifest.files:
-            target = stage / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(bundle.path / file, target)
-        write_reference(stage, reference)
-        card = stage / "README.md"
-        text = card.read_text("utf-8") if card.is_file() else f"# {manifest.name}\n"
-        text = text.replace(f"# {bundle.manifest.name}\n", f"# {manifest.name}\n", 1)
-        text = text.replace(f"--model {bundle.manifest.id}\n", f"--model {manifest.id}\n")
-        card.write_text(with_section(text, reference_section(reference)), encoding="utf-8")
-        write_manifest(stage, manifest)
-    return open_bundle(folder, Task.FINDINGS)

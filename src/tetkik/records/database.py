@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError
+from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from tetkik.errors import Conflict, NotFound, RecordsError, SettingError
@@ -170,7 +170,7 @@ class Records:
             upgrade(self.engine)
             self.master = master or MasterKey(folder / "keys" / "master.key")
             self.vault = hold_keys(self.engine, self.master, cipher)
-        except OperationalError as error:
+        except (OperationalError, ProgrammingError) as error:
             self.engine.dispose()
             raise SettingError(
                 "The database cannot be opened ({fault}); correct the setting database_url.",
@@ -235,6 +235,8 @@ class Records:
 def _engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
+        if "@" in (parsed.host or ""):
+            raise ValueError("the end of a password, which would stand in errors as the host")
         if parsed.get_backend_name() == "sqlite":
             engine = create_engine(
                 url, pool_size=_POOL, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS}
@@ -249,10 +251,10 @@ def _engine(url: str) -> Engine:
             "'tetkik[postgres]'.",
             package=error.name,
         ) from None
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise SettingError(
             "The setting database_url is not the address of a database; give one such as "
-            "postgresql+psycopg://user@host/name, or leave it empty."
+            "postgresql+psycopg://user@host/name, with %40 for an @ in a password, or leave it empty."
         ) from None
 
 

@@ -71,12 +71,18 @@ class FileStore:
         sha256, size = _measured(content)
         name = self._vault.file_name(patient_id, sha256)
         target = self._path(name)
-        try:
-            os.utime(target)  # young again: `sweep` leaves it alone until its row is there
-        except FileNotFoundError:
+        if not self.holds(name):  # young again: `sweep` leaves it alone until its row is there
             content.seek(0)
             self._write(target, key, content)
         return StoredFile(name, size, sha256)
+
+    def holds(self, name: str) -> bool:
+        """Whether a file is there; it is young again, as after `put`."""
+        try:
+            os.utime(self._path(name))
+        except FileNotFoundError:
+            return False
+        return True
 
     def get(self, key: Key, name: str) -> bytes:
         """The content of a file.

@@ -9,6 +9,8 @@ _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 LENGTH = 26
 """Characters of an id."""
 _RANDOM_BITS = 80
+_TIME = LENGTH - _RANDOM_BITS // 5
+"""Characters that tell the time."""
 
 
 def new_id() -> str:
@@ -18,6 +20,11 @@ def new_id() -> str:
     """
     number = (time.time_ns() // 1_000_000) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
     return "".join(_DIGITS[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def new_id_like(other: str) -> str:
+    """An id of the same millisecond as another: what is made anew keeps its place in the order of time."""
+    return other[:_TIME] + new_id()[_TIME:]
 
 
 def is_id(text: str) -> bool:

@@ -8,6 +8,7 @@ from tetkik.statistics.calibration import (
     reliability,
 )
 from tetkik.statistics.comparison import DeLong, PairedAreas, delong, holm, paired_areas
+from tetkik.statistics.complaints import SeenComplaint, Tally, compare_complaints, described
 from tetkik.statistics.drift import FEWEST, Shift, Stability, histogram, share_shift, shift
 from tetkik.statistics.intervals import (
     Bools,
@@ -54,17 +55,21 @@ __all__ = [
     "Observation",
     "PairedAreas",
     "ReliabilityBin",
+    "SeenComplaint",
     "Shift",
     "Spread",
     "Stability",
+    "Tally",
     "auroc",
     "auroc_interval",
     "auroc_replicates",
     "average_precision",
     "brier_skill",
     "compare",
+    "compare_complaints",
     "delong",
     "describe",
+    "described",
     "expected_calibration_error",
     "histogram",
     "holm",

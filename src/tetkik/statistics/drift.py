@@ -91,30 +91,35 @@ def histogram(values: Floats) -> Histogram:
     )
 
 
-def shift(before: Histogram, now: Floats, comparisons: int = 1) -> Shift | None:
+def shift(before: Histogram, now: Floats | Histogram, comparisons: int = 1) -> Shift | None:
     """Compare later values (m,) with earlier ones; None where either has fewer than `FEWEST`.
 
     Args:
         before: the earlier ones.
-        now: the later ones.
+        now: the later ones; of a histogram the edges count that both have.
         comparisons: how many are made at once, so that chance is allowed for once in all of them.
     """
-    if min(before.total, len(now)) < FEWEST:
+    n = now.total if isinstance(now, Histogram) else len(now)
+    if min(before.total, n) < FEWEST:
         return None
-    then, later = np.array(before.counts), _counted(np.array(before.edges), now)
+    if isinstance(now, Histogram):
+        shared = set(before.edges) & set(now.edges)
+        then, later = _within(shared, before), _within(shared, now)
+    else:
+        then, later = np.array(before.counts), _counted(np.array(before.edges), now)
     starts = _tenths(then)
     pooled = np.add.reduceat(then, starts), np.add.reduceat(later, starts)
     gap = np.abs(np.cumsum(then) / then.sum() - np.cumsum(later) / later.sum())
-    inverse = 1 / before.total + 1 / len(now)
+    inverse = 1 / before.total + 1 / n
     return Shift(
         before.total,
-        len(now),
+        n,
         _stability(*pooled),
         _chi_square(max(1, len(starts) - 1), comparisons) * inverse,
         float(gap.max()),
         _KS95 * inverse**0.5,
         before.mean,
-        float(np.mean(now)),
+        now.mean if isinstance(now, Histogram) else float(np.mean(now)),
         _shares(*pooled),
     )
 
@@ -139,6 +144,12 @@ def share_shift(before: tuple[int, int], now: tuple[int, int], comparisons: int 
 
 def _counted(edges: Floats, values: Floats) -> NDArray[np.int64]:
     return np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
+
+
+def _within(shared: set[float], given: Histogram) -> NDArray[np.int64]:
+    """The counts of a histogram between some of its edges."""
+    starts = [0, *(place + 1 for place, edge in enumerate(given.edges) if edge in shared)]
+    return np.add.reduceat(np.array(given.counts, np.int64), starts)
 
 
 def _tenths(counts: NDArray[np.int64]) -> list[int]:

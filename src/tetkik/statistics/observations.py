@@ -1,7 +1,7 @@
 """What a model saw and said, image by image, as distributions; and how far those of now lie from others.
 
 spread = describe(then)
-reference = Reference(..., labels=spread.labels, inputs=spread.inputs)
+reference = ImageReference(..., labels=spread.labels, inputs=spread.inputs)
 moved = compare(reference, now)
 """
 
@@ -14,7 +14,7 @@ from itertools import chain
 
 import numpy as np
 
-from tetkik.bundle import Histogram, InputReference, LabelReference, Reference
+from tetkik.bundle import Histogram, ImageReference, InputReference, LabelReference
 from tetkik.statistics.drift import Shift, Stability, histogram, share_shift, shift
 from tetkik.statistics.intervals import Floats
 
@@ -55,7 +55,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Observations as distributions: what a `Reference` holds of them.
+    """Observations as distributions: what an `ImageReference` holds of them.
 
     Attributes:
         labels: the scores of each.
@@ -87,12 +87,12 @@ class LabelMoved:
 
 @dataclass(frozen=True, slots=True)
 class InputMoved:
-    """One figure of the images of a route, then and now.
+    """One figure of the images of a route, or of complaints, then and now.
 
     Attributes:
-        route: which images; `""` for those without one.
+        route: which images; `""` for those without one, and for complaints.
         name: `brightness`, `contrast`, `side`, or a share: `refused`, `without_spacing`, `modality:DX`,
-            `flaw:rotated`.
+            `flaw:rotated`; of complaints see `statistics.complaints`.
         shift: how far it moved; None with too few.
         before: hits of all, then, for a share.
         now: hits of all, now, for a share.
@@ -112,18 +112,20 @@ class Movement:
     Attributes:
         labels: those that moved furthest first.
         inputs: by route, in the order of `InputMoved.name`.
+        answers: what a model says beside its labels; empty for images.
     """
 
     labels: tuple[LabelMoved, ...]
     inputs: tuple[InputMoved, ...]
+    answers: tuple[InputMoved, ...] = ()
 
     @property
     def scores(self) -> Stability | None:
-        """The worst that is said of a score; None with too few."""
-        return _worst(one.shift for one in self.labels)
+        """The worst that is said of a score or of another answer; None with too few."""
+        return _worst(chain((one.shift for one in self.labels), (one.shift for one in self.answers)))
 
     @property
-    def images(self) -> Stability | None:
+    def seen(self) -> Stability | None:
         """The worst that is said of an input; None with too few."""
         return _worst(one.shift for one in self.inputs)
 
@@ -136,18 +138,22 @@ def describe(observations: Sequence[Observation]) -> Spread:
     )
 
 
-def compare(reference: Reference, now: Sequence[Observation]) -> Movement:
+def compare(reference: ImageReference, now: Sequence[Observation]) -> Movement:
     """How far what is seen now lies from a reference; routes that nothing takes now are left out."""
     later = _by_route(now)
     names = [(route, name) for route in sorted(later) for name in _names(reference, route, later[route])]
     comparisons = max(1, len(reference.labels) + len(names))
     labels = [_moved(label, then, now, comparisons) for label, then in reference.labels.items()]
-    labels.sort(key=lambda one: (-(one.shift.psi if one.shift else -1.0), one.label))
     inputs = [
         _input_moved(route, name, reference.inputs.get(route), later[route], comparisons)
         for route, name in names
     ]
-    return Movement(tuple(labels), tuple(inputs))
+    return Movement(furthest(labels), tuple(inputs))
+
+
+def furthest(labels: Iterable[LabelMoved]) -> tuple[LabelMoved, ...]:
+    """Labels in the order of a `Movement`: those that moved furthest first."""
+    return tuple(sorted(labels, key=lambda one: (-(one.shift.psi if one.shift else -1.0), one.label)))
 
 
 def _labels(observations: Iterable[Observation]) -> list[str]:
@@ -193,7 +199,7 @@ def _numbers(name: str, seen: Iterable[Observation]) -> Floats:
     return np.array([value for value in values if value is not None], np.float64)
 
 
-def _names(reference: Reference, route: str, seen: Sequence[Observation]) -> list[str]:
+def _names(reference: ImageReference, route: str, seen: Sequence[Observation]) -> list[str]:
     then = reference.inputs.get(route)
     modalities = {one.modality for one in seen} | set(then.modalities if then else ())
     flaws = {flaw for one in seen for flaw in one.flaws} | set(then.flaws if then else ())

@@ -23,6 +23,9 @@ class TriageModel(Protocol):
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Calibrated probabilities, (texts, labels), float32, rows sum to 1."""
 
+    def unknown(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """The share of each text's words that its vocabulary does not hold, (texts,), float64."""
+
     def evidence(self, text: str, label: int) -> tuple[Evidence, ...]:
         """The stretches of `text` that speak for the label with that index, strongest first."""
 

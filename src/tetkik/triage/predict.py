@@ -24,7 +24,7 @@ from tetkik.triage.persons import is_child, read_age
 from tetkik.triage.questions import best_question
 from tetkik.triage.readable import Unreadable, why_unreadable
 from tetkik.triage.urgency import assess
-from tetkik.values import DepartmentScore, TriageResult
+from tetkik.values import DepartmentScore, MeasuredComplaint, TriageResult
 
 _BATCH = 1024
 _DIGITS = 6
@@ -80,6 +80,15 @@ class Triage:
         while batch := [_read(text) for text in islice(remaining, _BATCH)]:
             for reading, row in zip(batch, self._scores(batch), strict=True):
                 yield self._answer(reading, row)
+
+    def measure(self, text: str) -> MeasuredComplaint:
+        """What one complaint is like; apart from `predict`, for what is typed is not measured until kept."""
+        unread = why_unreadable(text, most_characters=settings().max_text_chars) is not None
+        return MeasuredComplaint(
+            words=len(text.split()),
+            plain=not turkish.has_own_letter(text),
+            unknown=None if unread else float(self.model.unknown([text])[0]),
+        )
 
     def _scores(self, readings: Sequence[_Reading]) -> NDArray[np.float64]:
         readable = [number for number, reading in enumerate(readings) if reading.unreadable is None]

@@ -40,6 +40,12 @@ class Permission(StrEnum):
     whole already, which cannot be undone, while a link can. Who reads images must not decide whose they are;
     who administers accounts has no patient to ask, and sees no cases to compare.
     """
+    CASE_MOVE = "case.move"
+    """Move a case that was opened for the wrong patient to the right one.
+
+    Reception, for the reasons of `PATIENTS_MERGE`; and an administrator whose other role opens the cases of
+    both patients. The permission opens no case by itself: who sees none of them moves none.
+    """
     IMAGE_UPLOAD = "image.upload"
     IMAGE_READ = "image.read"
     """Pixels, heatmaps, findings."""
@@ -52,6 +58,13 @@ class Permission(StrEnum):
     """Signed reports and their documents."""
     REPORT_SIGN = "report.sign"
     """Sign and amend."""
+    REPORT_WITHDRAW = "report.withdraw"
+    """Say that a signed report was issued in error and stands no longer."""
+    REPORT_ORIGINAL = "report.original"
+    """The bytes of a version as they were signed, whatever became of it.
+
+    The auditor's, who compares them with the signature; and the radiologist's, who answers for them.
+    """
     MODELS_READ = "models.read"
     """Bundles, cards, agreement, drift: without identity."""
     FEEDBACK_EXPORT = "feedback.export"
@@ -81,6 +94,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
                 _P.CASE_SEARCH,
                 _P.CASE_EDIT,
                 _P.PATIENTS_MERGE,
+                _P.CASE_MOVE,
             }
         ),
         Role.TECHNICIAN: frozenset(
@@ -108,6 +122,8 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
                 _P.DRAFT_EDIT,
                 _P.REPORT_READ,
                 _P.REPORT_SIGN,
+                _P.REPORT_WITHDRAW,
+                _P.REPORT_ORIGINAL,
                 _P.BREAK_GLASS,
             }
         ),
@@ -123,8 +139,10 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
             }
         ),
         Role.ENGINEER: frozenset({_P.OWN_ACCOUNT, _P.TRIAGE, _P.MODELS_READ, _P.FEEDBACK_EXPORT}),
-        Role.AUDITOR: frozenset({_P.OWN_ACCOUNT, _P.AUDIT_READ}),
-        Role.ADMINISTRATOR: frozenset({_P.OWN_ACCOUNT, _P.USERS, _P.SYSTEM, _P.PRIVACY, _P.MODELS_READ}),
+        Role.AUDITOR: frozenset({_P.OWN_ACCOUNT, _P.AUDIT_READ, _P.REPORT_ORIGINAL}),
+        Role.ADMINISTRATOR: frozenset(
+            {_P.OWN_ACCOUNT, _P.CASE_MOVE, _P.USERS, _P.SYSTEM, _P.PRIVACY, _P.MODELS_READ}
+        ),
     }
 )
 """The one table: what each role may do. What is not in it is forbidden."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import IntEnum, StrEnum
 
 from tetkik.values.complaint import UrgencyLevel
+from tetkik.values.finding import NORMAL_LABELS
 
 
 class LinkReason(StrEnum):
@@ -26,6 +28,19 @@ class SplitReason(StrEnum):
     """The other record should stand for both."""
 
 
+class MoveReason(StrEnum):
+    """Why a case was moved to another patient; codes alone, for the trail keeps them."""
+
+    CHOSEN_WRONGLY = "chosen_wrongly"
+    """Another patient was chosen at the desk."""
+    ALIKE = "alike"
+    """The two have names or numbers that are easily taken for each other."""
+    MADE_UNDER = "made_under"
+    """The images were made under another patient's name."""
+    MOVED_WRONGLY = "moved_wrongly"
+    """It had been moved to the wrong one: it goes back."""
+
+
 class CaseState(StrEnum):
     """Where a case is on its way."""
 
@@ -38,6 +53,13 @@ class CaseState(StrEnum):
     SIGNED = "signed"
     CLOSED = "closed"
     """Ended without a report, or put away after one."""
+    MOVED = "moved"
+    """Opened for the wrong patient: it goes on as another case, and nothing of it is left here."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is done in it any more, unless it is taken up again."""
+        return self in (CaseState.CLOSED, CaseState.MOVED)
 
 
 class Priority(IntEnum):
@@ -53,6 +75,13 @@ class Priority(IntEnum):
     def of_urgency(cls, level: UrgencyLevel) -> Priority:
         """The priority that triage gives."""
         return cls(2 - level.severity)
+
+    @classmethod
+    def of_findings(cls, labels: Collection[str]) -> Priority:
+        """The priority that what was found in a case gives."""
+        if not {*CRITICAL_LABELS}.isdisjoint(labels):
+            return cls.CRITICAL
+        return cls.URGENT if {*labels} - {*NORMAL_LABELS} else cls.ROUTINE
 
 
 CRITICAL_LABELS = ("Pneumothorax",)

@@ -132,6 +132,21 @@ class DepartmentScore:
 
 
 @dataclass(frozen=True, slots=True)
+class MeasuredComplaint:
+    """What a complaint is like, without a word of it; for telling drift.
+
+    Attributes:
+        words: how many it has.
+        plain: whether it has no Turkish letter.
+        unknown: share of its words that the model's vocabulary does not hold; None where it was not read.
+    """
+
+    words: int
+    plain: bool
+    unknown: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class TriageResult:
     """The answer to one complaint.
 

@@ -23,6 +23,24 @@ class ReportState(StrEnum):
     FINAL = "final"
     AMENDED = "amended"
     """Signed again after a change."""
+    WITHDRAWN = "withdrawn"
+    """Issued in error; of a document `standing` says so, for what was signed keeps its own word."""
+
+
+class WithdrawalReason(StrEnum):
+    """Why a signed report was issued in error."""
+
+    WRONG_PATIENT = "wrong_patient"
+    WRONG_IMAGE = "wrong_image"
+    """It is about another image than the one that was meant."""
+    WRONG_CASE = "wrong_case"
+    """It was dictated onto another case of the patient."""
+    WRONG_TEXT = "wrong_text"
+    """The text belongs to another report."""
+    UNFINISHED = "unfinished"
+    """It was signed before it was done."""
+    OTHER = "other"
+    """Something else, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +82,21 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """That a signed report stands no longer; it is a signed act as the report was.
+
+    Attributes:
+        why: from the short list.
+        words: more about it; empty where nothing more was said.
+        signature: who withdrew it, and when.
+    """
+
+    why: WithdrawalReason
+    words: str = field(repr=False)
+    signature: Signature
+
+
+@dataclass(frozen=True, slots=True)
 class JudgedFinding:
     """What a radiologist says of one label.
 
@@ -96,6 +129,7 @@ class ReportDocument:
         heatmap_label: the finding whose heatmap it is; None where that is not known.
         judgements: what the radiologist says of the findings; nothing for those that nobody judged.
         measurements: that the radiologist made in the image, in the order in which they were made.
+        withdrawal: of what was signed; None where it stands. No part of what was signed.
     """
 
     id: str
@@ -113,14 +147,22 @@ class ReportDocument:
     heatmap_label: str | None = None
     judgements: tuple[JudgedFinding, ...] = ()
     measurements: tuple[Measurement, ...] = ()
+    withdrawal: Withdrawal | None = None
 
     def __post_init__(self) -> None:
         if self.created.tzinfo is None:
             raise ValueError("a report's time needs its zone")
         if (self.signature is None) is not (self.state is ReportState.DRAFT):
             raise ValueError("a report is signed exactly when it is no draft")
+        if self.state is ReportState.WITHDRAWN or (self.withdrawal is not None and self.signature is None):
+            raise ValueError("what is withdrawn was signed, and keeps the state that it was signed in")
         if self.signature is not None and (self.draft.open_marks or self.draft.exercise):
             raise ValueError("a report with open marks, or about no patient, cannot be signed")
+
+    @property
+    def standing(self) -> ReportState:
+        """How far it is now: `state`, unless it was withdrawn after the signature."""
+        return self.state if self.withdrawal is None else ReportState.WITHDRAWN
 
     @property
     def verification(self) -> str:

@@ -24,20 +24,17 @@ from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import Work
 from tetkik.records.images.pictures import PictureKind
 from tetkik.records.images.runs import Answer
-from tetkik.records.reports import drafts, reviews
+from tetkik.records.reports import drafts, later, reviews
 from tetkik.records.reports.checking import as_seen
 from tetkik.records.reports.identity import identity_for
 from tetkik.settings import settings
 from tetkik.values import (
-    CRITICAL_LABELS,
-    NORMAL_LABELS,
     SYSTEM,
     CaseState,
     Draft,
     FindingsResult,
     Hospital,
     Identity,
-    Priority,
     Radiograph,
     ReportDocument,
     ReportState,
@@ -239,6 +236,7 @@ def _keep(
     with records.write(SYSTEM) as tx:
         jobs.finish(tx, work)
         image = images.get(tx, work.image_id)
+        drafts.hold(tx, image.id)
         run_id = runs.add_run(tx, image, answer)
         pictures.keep(tx, image, PictureKind.HEAT, heats)
         drafts.write_machine_draft(
@@ -250,25 +248,26 @@ def _keep(
             inputs=reported.drafted.facts.inputs,
             prior=reported.prior,
         )
-        _move_on(tx, image.case_id, answer.result)
+        _compare_again(tx, image, reported)
+        _move_on(tx, image.case_id)
 
 
-def _move_on(tx: Transaction, case_id: str, result: FindingsResult | None) -> None:
-    """What an answer means for the worklist."""
+def _compare_again(tx: Transaction, image: StoredImage, reported: Reported) -> None:
+    """Where the earlier image was judged while the draft was written, its marks follow."""
+    result = reported.document.result
+    if reported.prior is None or result is None or _prior(tx, image, result) == reported.prior:
+        return
+    for run in runs.earlier(tx, image):
+        report_id = drafts.report_of_image(tx, run.image_id)
+        if report_id is not None:
+            later.recheck(tx, report_id)
+
+
+def _move_on(tx: Transaction, case_id: str) -> None:
+    """A case with an answer waits for its radiologist."""
     case = cases.case_of(tx, case_id, audit=False)
     if case.state in (CaseState.WAITING, CaseState.PROCESSING):
         cases.set_state(tx, case_id, CaseState.TO_READ)
-    priority = priority_of(result)
-    if priority is not None and case.state is not CaseState.CLOSED:
-        cases.raise_priority(tx, case_id, priority)
-
-
-def priority_of(result: FindingsResult | None) -> Priority | None:
-    """How urgent the findings make a case; None where they say nothing."""
-    found = {item.label for item in result.findings if item.positive} if result is not None else set()
-    if found & set(CRITICAL_LABELS):
-        return Priority.CRITICAL
-    return Priority.URGENT if found - set(NORMAL_LABELS) else None
 
 
 def give_up_or_rest(records: Records, work: Work, fault: BaseException) -> bool:
@@ -321,7 +320,7 @@ def _without_model(tx: Transaction, work: Work, fault: Sentence) -> None:
             created=tx.now,
         )
         drafts.write_machine_draft(tx, image.case_id, image.id, run_id, document)
-    _move_on(tx, image.case_id, None)
+    _move_on(tx, image.case_id)
 
 
 def preview_of(image: Radiograph) -> bytes:

@@ -188,14 +188,6 @@ def test_closing_can_be_undone(records, reception):
         cases.reopen(tx, case_id)
 
 
-def test_the_priority_only_rises(records, reception):
-    case_id = made_case(records, reception, priority=Priority.URGENT)
-    for wanted in (Priority.ROUTINE, Priority.CRITICAL, Priority.URGENT):
-        with records.write(reception) as tx:
-            cases.raise_priority(tx, case_id, wanted)
-    assert seen(records, reception, case_id).priority is Priority.CRITICAL
-
-
 @pytest.mark.parametrize(
     "change",
     [

@@ -341,7 +341,7 @@ def test_two_who_join_crosswise_close_no_circle(both_records, desk):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join()
     with both_records.read() as tx:
         links = tx.session.scalar(select(func.count()).select_from(PatientLink)) or 0
         roots = set(patient_links.survivors_of(tx, ids).values())

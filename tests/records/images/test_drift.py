@@ -7,11 +7,11 @@ import pytest
 
 from tests.records.kit import made_records
 from tests.records.work import BUNDLE, Work
-from tetkik.bundle import read_reference, resolve
+from tetkik.bundle import ImageReference, read_reference, resolve
 from tetkik.records.images import drift as module
 from tetkik.records.images.drift import card_share, drift, ran
 from tetkik.statistics import Stability
-from tetkik.values import Capability, RunState
+from tetkik.values import RunState
 
 
 @pytest.fixture
@@ -36,11 +36,11 @@ def work(tmp_path, monkeypatch):
 
 def test_against_the_first_runs_a_label_that_moved_comes_first_and_is_called_so(work):
     with work.records.read() as tx:
-        (bundle,) = ran(tx, Capability.FINDINGS)
+        (bundle,) = ran(tx)
         found = drift(tx, bundle)
     assert (bundle.bundle, bundle.runs) == (BUNDLE, 122)
-    assert found.before is not None and found.moved is not None
-    assert (found.before.images, found.images, found.on_card) == (60, 61, False)
+    assert isinstance(found.before, ImageReference) and found.moved is not None
+    assert (found.before.images, found.now, found.on_card) == (60, 61, False)
     effusion, nodule = found.moved.labels
     assert effusion.label == "Effusion" and effusion.shift is not None
     assert effusion.shift.stability is Stability.SHIFTED and found.moved.scores is Stability.SHIFTED
@@ -51,7 +51,7 @@ def test_against_the_first_runs_a_label_that_moved_comes_first_and_is_called_so(
 
 def test_inputs_are_told_then_and_now(work):
     with work.records.read() as tx:
-        moved = drift(tx, ran(tx, Capability.FINDINGS)[0]).moved
+        moved = drift(tx, ran(tx)[0]).moved
     assert moved is not None
     found = {one.name: one for one in moved.inputs}
     assert {one.route for one in moved.inputs} == {"chest"}
@@ -66,13 +66,13 @@ def test_inputs_are_told_then_and_now(work):
 
 def test_against_the_card_the_first_runs_count_too(work):
     reference = read_reference(resolve("findings-mobilenet-cxr"))
-    assert reference is not None
+    assert isinstance(reference, ImageReference)
     for _ in range(60):
         work.run({"Effusion": 0.9}, days_ago=2)
     with work.records.read() as tx:
-        found = drift(tx, ran(tx, Capability.FINDINGS)[0], reference)
+        found = drift(tx, ran(tx)[0], reference)
     assert found.on_card and found.before is reference and found.moved is not None
-    assert found.images == 121  # the first sixty are too old to be now
+    assert found.now == 121  # the first sixty are too old to be now
     effusion = next(one for one in found.moved.labels if one.label == "Effusion")
     assert effusion.shift is not None and effusion.shift.stability is Stability.SHIFTED
     assert effusion.positive_before == (125, 1362) and effusion.prevalence == pytest.approx(0.098, abs=0.001)
@@ -81,7 +81,7 @@ def test_against_the_card_the_first_runs_count_too(work):
 def test_another_bundle_is_another_model(work):
     work.run({"Effusion": 0.2}, bundle="other 2.0")
     with work.records.read() as tx:
-        newest, first = ran(tx, Capability.FINDINGS)
+        newest, first = ran(tx)
         assert (newest.bundle, first.bundle) == ("other 2.0", BUNDLE)
         moved = drift(tx, newest).moved
     assert moved is not None and moved.labels[0].shift is None and moved.scores is None

@@ -148,6 +148,7 @@ def test_patients_who_come_meanwhile_are_kept(both_records, reopened):
     other, born, stop = reopened(), [], threading.Event()
 
     def receive():
+        born.append(created(both_records))  # one at least, however late this thread begins
         while not stop.is_set():
             born.append(created(both_records))
 

@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from tests.records.clock import Clock
@@ -185,6 +186,34 @@ def test_reset_disable_enable_unlock(client, house):
     assert knocked.status_code == 401
 
 
+def test_a_new_password_is_asked_for_and_the_present_one_is_none(client, house):
+    sign_in(client, house, Role.ADMINISTRATOR)
+    actor = made_user(house.records, Role.RADIOLOGIST)
+    at = f"/admin/users/{actor.user_id}"
+    assert "demand-change" not in client.get(at).text
+    assert client.post(f"{at}/demand-change").status_code == 409
+    with house.records.write(SYSTEM) as tx:
+        users.set_password(tx, id_of(actor), GOOD)
+        login = users.get(tx, id_of(actor)).login
+    assert "demand-change" in client.get(at).text
+    assert client.post(f"{at}/demand-change").status_code == 303
+    assert "password to be changed" in client.get("/admin/users").text
+    assert "demand-change" not in client.get(at).text
+
+    theirs = TestClient(client.app, follow_redirects=False)
+    theirs.post("/login", data={"login": login, "password": GOOD})
+    assert theirs.get("/worklist").headers["location"].startswith("/account/password")
+    page = theirs.get("/account/password").text
+    assert "An administrator asks for a new password" in page
+    theirs.headers["X-CSRF-Token"] = found(r'(?<=name="csrf" value=")[^"]+', page)
+    same = theirs.post("/account/password", data={"password": GOOD, "repeated": GOOD})
+    assert same.status_code == 422 and "another one is asked for" in same.text
+    new = {"password": "beş büyük sarı fil", "repeated": "beş büyük sarı fil"}
+    assert theirs.post("/account/password", data=new).status_code == 303
+    assert theirs.get("/worklist").status_code == 200
+    assert "password to be changed" not in client.get("/admin/users").text
+
+
 def test_the_last_administrator_stays(client, house):
     actor = sign_in(client, house, Role.ADMINISTRATOR)
     at = f"/admin/users/{actor.user_id}"
@@ -209,6 +238,11 @@ def test_users_over_the_api(client, house):
     assert client.post(f"/api/v1/users/{user_id}/disable").json()["disabled"] is True
     assert client.post(f"/api/v1/users/{user_id}/enable").json()["disabled"] is False
     assert client.post(f"/api/v1/users/{user_id}/unlock").json()["paused"] is False
+    assert client.post(f"/api/v1/users/{user_id}/demand-change").status_code == 409
+    with house.records.write(SYSTEM) as tx:
+        users.set_password(tx, user_id, GOOD)
+    assert client.get(f"/api/v1/users/{user_id}").json()["must_change"] is False
+    assert client.post(f"/api/v1/users/{user_id}/demand-change").json()["must_change"] is True
     assert "/setup/" in client.post(f"/api/v1/users/{user_id}/reset").json()["link"]
     first = client.get("/api/v1/users", params={"limit": 1}).json()
     second = client.get("/api/v1/users", params={"limit": 1, "cursor": first["next"]}).json()

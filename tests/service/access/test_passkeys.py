@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.records.clock import Clock
-from tests.service.browser import Watch, axe, chromium, opened, overflow, serving
+from tests.service.browser import Watch, arrived, authenticator, axe, opened, overflow, serving
 from tests.service.kit import made_house, served, sign_in
 from tetkik.records.people import after_restore, passkeys, users
 from tetkik.records.people.users import Profile
@@ -18,14 +18,13 @@ from tetkik.service.house import House
 from tetkik.values import SYSTEM, Role
 
 GOOD = "dört küçük mavi kuş"
-AUTHENTICATOR = {
-    "protocol": "ctap2",
-    "transport": "internal",
-    "hasResidentKey": True,
-    "hasUserVerification": True,
-    "isUserVerified": True,
-    "automaticPresenceSimulation": True,
-}
+
+REFUSED = """() => {
+    const get = navigator.credentials.get.bind(navigator.credentials);
+    navigator.credentials.get = (...asked) =>
+        get(...asked).catch((fault) => { window.refused = fault.name; throw fault; });
+}"""
+"""Keeps why the authenticator said no."""
 
 
 @pytest.fixture
@@ -35,12 +34,6 @@ def house(tmp_path):
         users.create(tx, "irem", Profile("İrem Işık", frozenset({Role.ADMINISTRATOR})), password=GOOD)
     yield made
     made.records.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
 
 
 @pytest.fixture
@@ -56,10 +49,7 @@ def browser_at(house: House, browser: Browser) -> Iterator[Page]:
     # A passkey belongs to a name; an address of numbers has none.
     with serving(house) as address, opened(browser, address.replace("127.0.0.1", "localhost")) as context:
         made = context.new_page()
-        session = context.new_cdp_session(made)
-        session.send("WebAuthn.enable")
-        given = session.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
-        made.authenticator = (session, given["authenticatorId"])  # type: ignore[attr-defined]
+        made.authenticator = authenticator(made)  # type: ignore[attr-defined]
         made.goto("/login")
         yield made
 
@@ -68,7 +58,7 @@ def with_password(page: Page) -> None:
     page.fill("#login", "İREM")
     page.fill("#password", GOOD)
     page.click('form[action="/login"] [type=submit]')
-    page.wait_for_url("**/admin")
+    arrived(page, "/admin")
 
 
 def with_passkey_added(page: Page) -> None:
@@ -107,12 +97,12 @@ def test_a_passkey_signs_in_and_opens_the_locked_screen(page, house):
     page.click('form[action="/lock"] button')
     page.wait_for_url("**/lock?next=/account")
     page.click("[data-passkey=unlock]")
-    page.wait_for_url("**/account")
+    arrived(page, "/account")
     page.click("details.menu summary")
     page.click('form[action="/logout"] button')
-    page.wait_for_url("**/login")
+    arrived(page, "/login")
     page.click("[data-passkey=sign-in]")
-    page.wait_for_url("**/admin")
+    arrived(page, "/admin")
     with house.records.read() as tx:
         (known,) = passkeys.of_user(tx, users.by_login(tx, "irem").id)
         assert known.used_at is not None and known.sign_count >= 2
@@ -150,11 +140,12 @@ def test_a_stranger_before_the_authenticator_is_refused(page):
     with_passkey_added(page)
     page.click("details.menu summary")
     page.click('form[action="/logout"] button')
-    page.wait_for_url("**/login")
-    session, authenticator = page.authenticator
-    session.send("WebAuthn.setUserVerified", {"authenticatorId": authenticator, "isUserVerified": False})
+    arrived(page, "/login")
+    session, id_ = page.authenticator
+    session.send("WebAuthn.setUserVerified", {"authenticatorId": id_, "isUserVerified": False})
+    page.evaluate(REFUSED)
     page.click("[data-passkey=sign-in]")
-    page.wait_for_timeout(300)
+    page.wait_for_function("window.refused === 'NotAllowedError'")
     assert page.url.endswith("/login")
 
 
@@ -166,7 +157,7 @@ def test_a_removed_passkey_opens_nothing(page, house):
     page.goto("/account")
     page.click("details.menu summary")
     page.click('form[action="/logout"] button')
-    page.wait_for_url("**/login")
+    arrived(page, "/login")
     page.click("[data-passkey=sign-in]")
     page.locator("[data-passkey-fault]").wait_for()
     assert "açmıyor" in page.inner_text("[data-passkey-fault]")
@@ -177,10 +168,10 @@ def test_locking_one_tab_hides_the_others(page):
     other = page.context.new_page()
     other.goto("/account")
     page.click('form[action="/lock"] button')
-    page.wait_for_url("**/lock?**")
+    arrived(page, "/lock")
     other.wait_for_url("**/lock?next=/account")
     page.go_back()
-    page.wait_for_url("**/lock?**")
+    arrived(page, "/lock")
 
 
 @pytest.mark.parametrize(
@@ -226,10 +217,10 @@ def test_the_pages_of_access_are_open_to_everybody(house, browser, theme):
                         page.fill("#login", "irem")
                         page.fill("#password", GOOD)
                         page.click('form[action="/login"] [type=submit]')
-                        page.wait_for_url("**/admin")
+                        arrived(page, "/admin")
                     if path == "/lock":
                         page.locator('form[action="/lock"]').evaluate("(form) => form.requestSubmit()")
-                        page.wait_for_url("**/lock?**")
+                        arrived(page, "/lock")
                     else:
                         page.goto(path)
                     faults += [f"{path} {width}: {fault}" for fault in (*axe(page), *watch.complaints)]
@@ -250,7 +241,7 @@ def test_a_role_that_needs_a_passkey_adds_one_and_goes_on_with_it(browser, tmp_p
         page.fill("#passkey-name", "Desk 3")
         page.get_by_role("button", name="Geçiş anahtarı ekle").click()
         page.get_by_role("button", name="Geçiş anahtarıyla oturum aç").click()
-        page.wait_for_url("**/admin")
+        arrived(page, "/admin")
     strict.records.close()
 
 
@@ -264,4 +255,4 @@ def test_a_passkey_that_came_back_with_a_backup_opens_nothing_before_it_is_confi
     with house.records.write(SYSTEM) as tx:
         after_restore.confirm(tx, users.by_login(tx, "irem").id)
     page.click("[data-passkey=sign-in]")
-    page.wait_for_url("**/admin")
+    arrived(page, "/admin")

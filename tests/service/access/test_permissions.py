@@ -59,7 +59,7 @@ def house(tmp_path_factory) -> Iterator[House]:
 
 @pytest.fixture(scope="module")
 def client(house) -> Iterator[TestClient]:
-    with served(house) as opened:
+    with served(house, anew=True) as opened:
         opened.headers["accept-language"] = "en"
         yield opened
 

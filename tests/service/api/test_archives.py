@@ -7,11 +7,10 @@ import struct
 import zipfile
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
-from tests.records.kit import made_case, made_user
 from tests.records.pictured import film
-from tests.service.kit import made_house, served, sign_in
+from tests.service.kit import count, made_house, sign_in
 from tests.service.zips import cd, two_films, zipped
 from tetkik.records.images import images
 from tetkik.records.schema import AuditRow, Case, Image, Job
@@ -19,7 +18,6 @@ from tetkik.service.http.received import weighed
 from tetkik.values import Role
 
 ARCHIVE = "/api/v1/images/archive"
-pytestmark = pytest.mark.usefixtures("same_decoders")
 
 
 @pytest.fixture
@@ -29,29 +27,12 @@ def house(tmp_path):
     made.records.close()
 
 
-@pytest.fixture
-def client(house):
-    with served(house) as found:
-        sign_in(found, house, Role.TECHNICIAN)
-        yield found
-
-
-@pytest.fixture
-def case(house):
-    return made_case(house.records, made_user(house.records, Role.RECEPTION), department="Dahiliye")
-
-
 def sent(client, content, query="", **headers):
     answer = client.post(f"{ARCHIVE}{query}", content=content, headers={"Accept-Language": "en", **headers})
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"].startswith("application/x-ndjson")
     head, *lines = [json.loads(line) for line in answer.text.splitlines()]
     return head, lines
-
-
-def count(house, table) -> int:
-    with house.records.read() as tx:
-        return tx.session.scalar(select(func.count()).select_from(table)) or 0
 
 
 def test_a_patients_cd_becomes_its_images_and_nothing_else_is_opened(client, house):

@@ -13,18 +13,13 @@ from sqlalchemy import select
 from tests.documents.test_pdf import pages
 from tests.records.kit import made_case, made_user
 from tests.records.reports_kit import made_image, made_report
-from tests.service.kit import made_house, served, sign_in
+from tests.service.kit import served, sign_in
 from tetkik.records.reports import drafts
 from tetkik.records.schema import AuditRow
 from tetkik.settings import settings
 from tetkik.values import Role
 
 API = "/api/v1/drafts"
-
-
-@pytest.fixture
-def house(tmp_path):
-    return made_house(tmp_path)
 
 
 @pytest.fixture

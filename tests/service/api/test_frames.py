@@ -5,12 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-import pytest
 
 from tests.records.kit import made_user
 from tests.records.pictured import film
 from tests.service.frames import frames, one_sound_frame
-from tests.service.kit import made_house, served, sign_in
 from tetkik.imaging.read import read_bytes
 from tetkik.records.images import images, jobs
 from tetkik.service.running.machine import Machine
@@ -18,21 +16,6 @@ from tetkik.values import Role
 from tetkik.workflow.casework import read_case_image
 
 UPLOAD = "/api/v1/images"
-pytestmark = pytest.mark.usefixtures("same_decoders")
-
-
-@pytest.fixture
-def house(tmp_path):
-    made = made_house(tmp_path)
-    yield made
-    made.records.close()
-
-
-@pytest.fixture
-def client(house):
-    with served(house) as found:
-        sign_in(found, house, Role.TECHNICIAN)
-        yield found
 
 
 def pixels(answer):

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 
+from tests.patience import PATIENCE
 from tests.records.kit import made_user
 from tests.records.reports_kit import made_report
 from tests.report.model_server import GOOD, model_server
@@ -61,14 +62,17 @@ def desk(tmp_path, monkeypatch, request):
     report = made_report(house.records)
     cookie, csrf = opened_session(house, reader)
     behaviours = getattr(request, "param", ["held"])
-    with model_server(behaviours) as (url, heard), serving(house) as address:
+    with model_server(behaviours) as (url, heard):
         monkeypatch.setenv("TETKIK_LLM_URL", url)
         monkeypatch.setenv("TETKIK_LLM_MODEL", "small-model")
         settings.cache_clear()
         headers = {"X-CSRF-Token": csrf, "Accept-Language": "en"}
-        with httpx.Client(base_url=address, cookies={"tetkik": cookie}, headers=headers) as client:
-            yield Desk(house, reader, report, client, heard)
-        heard.go.set()
+        with serving(house) as address:
+            with httpx.Client(
+                base_url=address, cookies={"tetkik": cookie}, headers=headers, timeout=PATIENCE
+            ) as client:
+                yield Desk(house, reader, report, client, heard)
+            heard.go.set()
     house.records.close()
 
 
@@ -105,8 +109,8 @@ def test_who_leaves_stops_the_model_and_the_draft_stands(desk):
     with desk.stream() as answer:
         words = answer.iter_text()
         assert next(words).startswith("event: asked")
-        assert middle.wait(5.0)
-    assert desk.heard.left.wait(5.0), "the model went on"
+        assert middle.wait(PATIENCE)
+    assert desk.heard.left.wait(PATIENCE), "the model went on"
     assert len(desk.heard.requests) == 1
     assert desk.standing() == before
 
@@ -167,7 +171,7 @@ def test_a_locked_screen_ends_the_stream_and_the_work(desk, monkeypatch):
 
     desk.heard.between = lock
     assert desk.events()[-1] == ("end", {})
-    assert desk.heard.left.wait(5.0)
+    assert desk.heard.left.wait(PATIENCE)
     assert desk.standing() == before
 
 

@@ -246,7 +246,13 @@ def test_a_code_is_verified(client, house):
     made = signed_report(house.records)
     code = client.get(f"{API}/{made.id}").json()["verification"]
     known = client.post(f"{API}/verify", json={"code": code}).json()
-    assert known == {"known": True, "is_last": True, "report_id": made.id, "number": 1}
+    assert known == {
+        "known": True,
+        "is_last": True,
+        "withdrawn": False,
+        "report_id": made.id,
+        "number": 1,
+    }
     assert client.post(f"{API}/verify", json={"code": "0" * 64}).json()["known"] is False
     assert client.post(f"{API}/verify", json={"code": "x"}).status_code == 422
 

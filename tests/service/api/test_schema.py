@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
+
+from tests.patience import PATIENCE
 from tests.records.kit import made_case, made_user
 from tests.service.browser import serving
 from tests.service.kit import made_house, opened_session
@@ -30,11 +33,15 @@ def test_the_whole_schema(tmp_path):
     cookie, csrf = opened_session(house, person)
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
     with serving(house) as address:
+        schema = httpx.get(f"{address}{PREFIX}/openapi.json", timeout=PATIENCE)
+        (tmp_path / "openapi.json").write_text(schema.text, "utf-8")
         ran = subprocess.run(
             [
                 Path(sys.executable).with_name("schemathesis"),
                 "run",
-                f"{address}{PREFIX}/openapi.json",
+                "openapi.json",
+                f"--url={address}",
+                f"--request-timeout={PATIENCE}",
                 "--header",
                 f"Cookie: tetkik={cookie}",
                 "--header",

@@ -10,12 +10,12 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image as Picture
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from tests.records.kit import made_case, made_user
 from tests.records.pictured import film, radiograph
 from tests.service.http.clamd import EICAR, clamd
-from tests.service.kit import made_house, opened_session, served, sign_in
+from tests.service.kit import count, made_house, opened_session, served, sign_in
 from tests.service.zips import zipped
 from tetkik.records.cases import cases
 from tetkik.records.cases.matching import person_in
@@ -25,7 +25,6 @@ from tetkik.records.schema import AuditRow, Case, Image, Job, Patient
 from tetkik.values import JobState, Role
 
 UPLOAD = "/api/v1/images"
-pytestmark = pytest.mark.usefixtures("same_decoders")
 
 
 @pytest.fixture
@@ -33,18 +32,6 @@ def house(tmp_path):
     made = made_house(tmp_path, max_upload_bytes=2_000_000)
     yield made
     made.records.close()
-
-
-@pytest.fixture
-def client(house):
-    with served(house) as found:
-        sign_in(found, house, Role.TECHNICIAN)
-        yield found
-
-
-@pytest.fixture
-def case(house):
-    return made_case(house.records, made_user(house.records, Role.RECEPTION), department="Dahiliye")
 
 
 def png(size=(40, 30)) -> bytes:
@@ -66,11 +53,6 @@ def bomb() -> bytes:
         + chunk(b"IDAT", zlib.compress(bytes(1000)))
         + chunk(b"IEND", b"")
     )
-
-
-def count(house, table) -> int:
-    with house.records.read() as tx:
-        return tx.session.scalar(select(func.count()).select_from(table)) or 0
 
 
 def told(house, action: str) -> list[str]:

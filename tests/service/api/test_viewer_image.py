@@ -7,15 +7,14 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests.service.browser import at_a_port, chromium
 from tests.service.viewer_page import (
     BLOCK,
     COLUMNS,
     PROCESSOR,
     ROWS,
     WEBGL,
-    a_browser,
     a_page,
-    at_a_port,
     colours,
     opened,
     place,
@@ -35,7 +34,7 @@ def address() -> Iterator[str]:
 
 @pytest.fixture(scope="module", params=["webgl", "processor"])
 def browser(request) -> Iterator[Browser]:
-    with a_browser(WEBGL if request.param == "webgl" else PROCESSOR) as found:
+    with chromium(*(WEBGL if request.param == "webgl" else PROCESSOR)) as found:
         yield found
 
 
@@ -168,8 +167,8 @@ def test_the_wheel_keeps_what_lies_under_it(page, address):
     before = place(page, INSIDE)
     page.mouse.move(*before)
     page.mouse.wheel(0, -400)
+    page.wait_for_function("viewer.active.display.fits === false")  # nobody waits for a wheel by itself
     assert place(page, INSIDE) == pytest.approx(before, abs=0.01)
-    assert page.evaluate("viewer.active.display.fits") is False
     page.keyboard.press("0")
     assert page.evaluate("viewer.active.display.fits") is True
 

@@ -6,18 +6,13 @@ import pytest
 from sqlalchemy import select
 
 from tests.records.kit import made_case, made_user
-from tests.service.kit import made_house, served, sign_in
+from tests.service.kit import served, sign_in
 from tetkik.records.cases.patients import Person
 from tetkik.records.schema import AuditRow, Case
 from tetkik.records.worklist import claims
 from tetkik.values import CaseState, Priority, Role
 
 API = "/api/v1"
-
-
-@pytest.fixture
-def house(tmp_path):
-    return made_house(tmp_path)
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ import json
 import pytest
 from sqlalchemy import delete, select, text
 
-from tests.records.whole import made_whole
-from tests.service.kit import made_house, sign_in
+from tests.service.kit import sign_in
 from tests.service.moving import moved
 from tetkik.language import Language
 from tetkik.records.schema import AuditRow, Case
@@ -17,18 +16,6 @@ from tetkik.service.showing.audit_words import action_word, actions_named, detai
 from tetkik.values import Role
 
 _NAMES = ("Gülçin", "ŞAHİN", "10000000146", "19700101", "nefes darl")
-
-
-@pytest.fixture
-def house(tmp_path):
-    made = made_house(tmp_path)
-    yield made
-    made.records.close()
-
-
-@pytest.fixture
-def there(house):
-    return made_whole(house.records)
 
 
 @pytest.fixture

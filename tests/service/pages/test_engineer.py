@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from tests.records.kit import made_case, made_user
 from tests.records.work import Work
 from tests.service.kit import made_house, served, sign_in
 from tetkik.bundle import resolve, sha256_of
+from tetkik.language import Language
+from tetkik.records.cases import tallies
 from tetkik.records.cases.patients import Person
+from tetkik.service.steps.desk import triaged
 from tetkik.values import Judgement, Role
 
 PAGES = ("/engineer", "/engineer/agreement", "/engineer/drift", "/engineer/models/findings-mobilenet-cxr")
@@ -83,10 +87,71 @@ def test_the_api_tells_the_same(house):
         agreed = agreement["labels"][0]["agreed"]
         assert (agreed["hits"], agreed["total"], agreed["high"]) == (1, 1, 1.0)
         (drift,) = client.get("/api/v1/models/drift").json()
-        assert (drift["against"], drift["images_before"], drift["images_now"]) == ("first", 56, 0)
+        assert (drift["against"], drift["n_before"], drift["n_now"]) == ("first", 56, 0)
         assert drift["labels"][0]["moved"] is None and drift["scores"] is None
         manifest = client.get("/api/v1/models/triage-linear-tr").json()
         assert manifest["task"] == "triage" and len(manifest["labels"]) == 15
+
+
+@pytest.fixture
+def desk(tmp_path):
+    """Sixty kept complaints of one kind, as the built-in model of triage answers them."""
+    house = made_house(tmp_path)
+    said = triaged("kalbim çok hızlı çarpıyor", house.settings, Language.TR)
+    reception = made_user(house.records, Role.RECEPTION)
+    for number in range(60):
+        made_case(house.records, reception, Person(f"Hasta {number}"), complaint=said)
+    return house
+
+
+def test_triage_is_held_against_its_card_beside_findings(desk):
+    Work(desk.records).run({"Effusion": 0.2})
+    with served(desk) as client:
+        sign_in(client, desk, Role.ENGINEER)
+        client.post("/account/preferences", data={"language": "en"})
+        first = client.get("/engineer/drift").text
+        assert "findings: findings-mobilenet-cxr 1.0" in first and "triage: triage-linear-tr 1.0" in first
+        sha256 = sha256_of(resolve("triage-linear-tr").path / "manifest.json")
+        page = client.get("/engineer/drift", params={"bundle": sha256}).text
+        assert "against the card: 3235 complaints of" in page and "had not learned it" in page
+        assert "60 complaints of the last four weeks" in page and "badge red" in page
+        assert "Kardiyoloji" in page and "Length in words" in page and "chest" not in page
+        own = client.get("/engineer/drift", params={"bundle": sha256, "against": "first"}).text
+        assert "the first 60 complaints that the model answered here" in own and "badge red" not in own
+
+
+def test_the_api_tells_of_triage_too(desk):
+    with served(desk) as client:
+        sign_in(client, desk, Role.ENGINEER)
+        (drift,) = client.get("/api/v1/models/drift").json()
+        assert (drift["task"], drift["against"], drift["n_before"], drift["n_now"]) == (
+            "triage",
+            "card",
+            3235,
+            60,
+        )
+        assert drift["scores"] == drift["inputs"] == "shifted"
+        heart = next(one for one in drift["labels"] if one["label"] == "Kardiyoloji")
+        assert (heart["positive_now"]["hits"], heart["positive_now"]["total"]) == (60, 60)
+        assert heart["prevalence"] == pytest.approx(62 / 3235)
+        assert [one["figure"] for one in drift["figures"]] == ["words", "plain", "unknown", "refused"]
+        assert drift["figures"][0]["moved"]["mean_now"] == 4
+        assert "abstained" in {one["figure"] for one in drift["answers"]}
+
+
+def test_what_is_only_typed_counts_nowhere(tmp_path):
+    house = made_house(tmp_path)
+    with served(house) as client:
+        sign_in(client, house, Role.RECEPTION)
+        asked = client.post("/api/v1/triage", json={"text": "kalbim çarpıyor"})
+        assert asked.status_code == 200 and asked.json()["departments"]
+        assert client.post("/reception/triage", data={"complaint": "kalbim çarpıyor"}).status_code == 200
+        with house.records.read() as tx:
+            assert tallies.ran(tx) == ()
+        kept = {"unknown": True, "complaint": "kalbim çarpıyor"}
+        assert client.post("/api/v1/cases", json=kept).status_code == 201
+    with house.records.read() as tx:
+        assert [one.runs for one in tallies.ran(tx)] == [1]
 
 
 @pytest.fixture
@@ -119,7 +184,7 @@ def test_the_api_says_how_far_and_against_what(shifted):
     with served(shifted) as client:
         sign_in(client, shifted, Role.ENGINEER)
         (drift,) = client.get("/api/v1/models/drift").json()
-        assert (drift["against"], drift["images_before"], drift["images_now"]) == ("card", 3977, 61)
+        assert (drift["against"], drift["n_before"], drift["n_now"]) == ("card", 3977, 61)
         assert drift["scores"] == drift["inputs"] == "shifted"
         effusion = next(one for one in drift["labels"] if one["label"] == "Effusion")
         assert effusion["moved"]["verdict"] == "shifted"
@@ -129,4 +194,4 @@ def test_the_api_says_how_far_and_against_what(shifted):
         assert figures["chest", "side"]["moved"]["mean_now"] == 2000
         assert figures["chest", "without_spacing"]["now"] == figures["chest", "refused"]["now"]
         (first,) = client.get("/api/v1/models/drift", params={"against": "first"}).json()
-        assert (first["against"], first["images_now"], first["scores"]) == ("first", 0, None)
+        assert (first["against"], first["n_now"], first["scores"]) == ("first", 0, None)

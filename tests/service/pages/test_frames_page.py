@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from io import BytesIO
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.records.kit import made_case, made_user
 from tests.service.browser import axe, chromium, opened, overflow, serving, signed_in
 from tests.service.frames import frames
-from tests.service.kit import made_house
 from tetkik.imaging.read import read_bytes
 from tetkik.records.images import images, jobs, runs
 from tetkik.records.images.images import Described
 from tetkik.records.people.visibility import see
 from tetkik.values import Role
-
-
-@pytest.fixture
-def house(tmp_path):
-    made = made_house(tmp_path)
-    yield made
-    made.records.close()
 
 
 def read_image(house, case, frame):

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.records.kit import made_case, made_user
-from tests.service.kit import made_house, served, sign_in
+from tests.service.kit import served, sign_in
 from tetkik.records.cases import patient_links
 from tetkik.records.cases.patients import Person
 from tetkik.records.ids import new_id
@@ -15,13 +15,6 @@ from tetkik.records.schema import Case
 from tetkik.values import Role
 
 EN = {"Accept-Language": "en"}
-
-
-@pytest.fixture
-def house(tmp_path):
-    made = made_house(tmp_path)
-    yield made
-    made.records.close()
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import zipfile
 import pytest
 from sqlalchemy import select
 
-from tests.records.whole import made_whole
-from tests.service.kit import made_house, sign_in
+from tests.patience import PATIENCE
+from tests.service.kit import sign_in
 from tests.service.moving import moved
 from tetkik.errors import RecordsError
 from tetkik.records.keeping.erasure import Ground, erase
@@ -22,18 +22,6 @@ from tetkik.service.running.upkeep import Upkeep
 from tetkik.values import Role
 
 _EN = {"Accept-Language": "en"}
-
-
-@pytest.fixture
-def house(tmp_path):
-    made = made_house(tmp_path)
-    yield made
-    made.records.close()
-
-
-@pytest.fixture
-def there(house):
-    return made_whole(house.records)
 
 
 @pytest.fixture
@@ -100,7 +88,7 @@ def test_the_service_applies_retention_by_itself(house):
     assert is_due(house.records)
     upkeep = Upkeep(house, first=0)
     upkeep.start()
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while is_due(house.records) and time.monotonic() < end:
         time.sleep(0.02)
     upkeep.stop()

@@ -3,39 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
-import pytest
 from playwright.sync_api import Page, expect
 
-from tests.service.browser import AXE
-from tests.service.pages.test_reading_page import fields, page_of, saved, seen, working
-from tests.service.reading_room import PASSWORD, Room, made_room, read_one, served_room
-from tetkik.records.cases import cases
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory) -> Iterator[Room]:
-    with served_room(made_room(tmp_path_factory.mktemp("room"), "Effusion")) as room:
-        yield room
-
-
-@pytest.fixture
-def room(house) -> Room:
-    """The house with a fresh case of the same patient."""
-    with house.house.records.read() as tx:
-        patient_id = cases.case_of(tx, house.case_id, audit=False).patient_id
-    case_id, image_id = read_one(house.house, patient_id, house.house.records.folder, 1, "Effusion")
-    return Room(house.house, house.reader, case_id, image_id, house.address)
-
-
-@pytest.fixture
-def page(browser, room) -> Iterator[Page]:
-    page = page_of(browser, room)
-    page.goto(f"{room.address}/read/{room.case_id}")
-    yield page
-    assert page.evaluate("window.faults") == []
-    page.context.close()
+from tests.service.browser import AXE, chord, told
+from tests.service.reading_room import PASSWORD, fields, saved, seen, working
 
 
 def stroke(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -68,8 +40,8 @@ def test_a_length_is_kept_named_written_into_the_sentence_and_signed(page, room)
     assert moved.rounded > said[0]
     # it goes by the sentence under the caret, and the check knows that it was measured
     field = fields(page, "findings").first
-    field.fill("Kardiyak çap  olarak ölçüldü.")
-    field.evaluate("(element) => element.setSelectionRange(13, 13)")
+    field.fill("Kardiyak çap olarak ölçüldü.")
+    field.evaluate("(element) => element.setSelectionRange(12, 12)")
     rows.first.locator("[data-named]").fill("Kardiyak çap")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
@@ -91,8 +63,7 @@ def test_a_length_is_kept_named_written_into_the_sentence_and_signed(page, room)
     page.reload()
     seen(page)
     expect(page.locator(".marks .value")).to_contain_text(f"{moved.rounded:.1f}".replace(".", ","))
-    page.keyboard.press("s")
-    page.keyboard.press("s")
+    chord(page, "s", "s")
     expect(page.locator("#sign [data-what]")).to_contain_text("Kardiyak çap: ")
     page.locator("#sign-password").fill(PASSWORD)
     page.locator("#sign button[type=submit]").click()
@@ -108,7 +79,7 @@ def test_a_measurement_waits_for_the_server_and_is_sent_then(page, room):
     page.route("**/measurements", lambda route: route.abort())
     page.keyboard.press("m")
     stroke(page, (0.3, 0.55), (0.6, 0.55))
-    expect(page.locator("#toasts")).to_contain_text("ulaşılamıyor")
+    told(page, "ulaşılamıyor")
     expect(page.locator(".marks .value")).to_have_count(1)
     page.unroute_all()
     fields(page, "findings").first.fill("Kalp gölgesi normaldir.")

@@ -3,95 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Route, expect
 
 from tests.records.kit import made_user
-from tests.service.browser import AXE
-from tests.service.reading_room import PASSWORD, Room, cookie_of, made_room, read_one, served_room
+from tests.service.browser import AXE, authenticator, told
+from tests.service.reading_room import (
+    PASSWORD,
+    cookie_of,
+    fields,
+    reading,
+    revised,
+    saved,
+    seen,
+    texts,
+    working,
+)
 from tetkik.records.cases import cases
 from tetkik.records.reports import drafts, versions
-from tetkik.records.reports.working import WorkingDraft
 from tetkik.records.worklist import claims
 from tetkik.values import CaseState, Judgement, Method, Role
 
-AUTHENTICATOR = {
-    "protocol": "ctap2",
-    "transport": "internal",
-    "hasResidentKey": True,
-    "hasUserVerification": True,
-    "isUserVerified": True,
-    "automaticPresenceSimulation": True,
-}
 BEFORE_THE_VIEWER = 150_000
 """Bytes that may come before the viewer."""
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory) -> Iterator[Room]:
-    with served_room(made_room(tmp_path_factory.mktemp("room"), "Effusion", prior=True)) as room:
-        yield room
-
-
-@pytest.fixture
-def room(house) -> Room:
-    """The house with a fresh case of the same patient."""
-    with house.house.records.read() as tx:
-        patient_id = cases.case_of(tx, house.case_id, audit=False).patient_id
-    case_id, image_id = read_one(house.house, patient_id, house.house.records.folder, 1, "Effusion")
-    return Room(house.house, house.reader, case_id, image_id, house.address)
-
-
-def page_of(browser: Browser, room: Room, language: str = "tr", **more) -> Page:
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, **more)
-    context.add_cookies(
-        [cookie_of(room), {"name": "tetkik-language", "value": language, "url": room.address}]
-    )
-    page = context.new_page()
-    page.set_default_timeout(15_000)
-    page.add_init_script(
-        "window.faults = []; document.addEventListener('securitypolicyviolation', (event) => "
-        "window.faults.push(event.violatedDirective)); window.addEventListener('error', (event) => "
-        "window.faults.push(event.message));"
-    )
-    return page
-
-
-@pytest.fixture
-def page(browser, room) -> Iterator[Page]:
-    page = page_of(browser, room)
-    page.goto(f"{room.address}/read/{room.case_id}")
-    yield page
-    assert page.evaluate("window.faults") == []
-    page.context.close()
-
-
-def working(room: Room) -> WorkingDraft:
-    with room.house.records.read() as tx:
-        return drafts.draft_of(tx, drafts.report_of_image(tx, room.image_id) or "")
-
-
-def texts(room: Room) -> list[str]:
-    return [sentence.text for sentence in working(room).draft.sentences]
-
-
-def revised(page: Page, revision: int) -> None:
-    expect(page.locator("[data-draft]")).to_have_attribute("data-revision", str(revision))
-
-
-def fields(page: Page, section: str) -> Locator:
-    return page.locator(f'[data-lines="{section}"] textarea')
-
-
-def saved(page: Page) -> None:
-    expect(page.locator(".draft-side")).not_to_have_class(re.compile("unsaved"))
-
-
-def seen(page: Page) -> None:
-    page.wait_for_selector("[data-viewer][data-ready=processor]")
 
 
 def test_who_opens_a_case_reads_it_and_the_trail_says_so(page, room):
@@ -108,7 +44,7 @@ def test_a_reader_is_told_that_the_case_was_taken_over(page, room):
     other = made_user(room.house.records, Role.RADIOLOGIST, name="Dr. Can Demir")
     with room.house.records.write(other) as tx:
         claims.claim(tx, room.case_id, take_over=True)
-    expect(page.locator("#toasts")).to_contain_text("Dr. Can Demir")
+    told(page, "Dr. Can Demir")
 
 
 def test_the_image_the_prior_and_a_heatmap_are_shown(page, room):
@@ -156,6 +92,29 @@ def test_typing_goes_on_while_it_is_saved(page, room):
     page.unroute_all()
 
 
+@pytest.mark.parametrize("path", ["", "/findings"])
+def test_what_comes_and_goes_while_the_server_answers_stays_so(page, room, path):
+    """A sentence is taken out and another begun between what is asked and its answer."""
+    held: list[Route] = []
+    page.route(f"**/read/*/*{path}", lambda route: route.continue_() if held else held.append(route))
+    gone, field = texts(room)[0], fields(page, "impression").first
+    with page.expect_request(f"**/read/*/*{path}"):
+        if path:
+            page.locator(".finding [data-judge=rejected]").first.click()
+        else:
+            field.fill("Kalp gölgesi normaldir.")
+            page.keyboard.press("Control+s")
+    page.locator("[data-remove]").first.evaluate("(button) => button.click()")
+    page.locator('[data-add="impression"]').click()
+    page.keyboard.type("Kontrol önerilir.")
+    held[0].continue_()
+    page.keyboard.press("Control+s")
+    revised(page, 3)
+    saved(page)
+    page.unroute_all()
+    assert gone not in texts(room) and texts(room)[-1] == "Kontrol önerilir."
+
+
 def test_an_objection_is_decided_and_the_sentence_kept_or_taken_out(page, room):
     count = len(texts(room))
     fields(page, "findings").first.fill("Sol pnömotoraks vardır.")
@@ -192,7 +151,7 @@ def test_a_session_that_ends_loses_no_word(page, room):
     revision = working(room).revision
     field = fields(page, "impression").first
     field.fill("Oturum kapandıktan sonra yazıldı.")
-    expect(page.locator("#toasts")).to_contain_text("başka bir sekmede oturum açın")
+    told(page, "başka bir sekmede oturum açın")
     assert field.input_value() == "Oturum kapandıktan sonra yazıldı."
     page.context.add_cookies([cookie_of(room)])
     page.keyboard.press("Control+s")
@@ -215,24 +174,23 @@ def test_findings_are_judged(page, room):
 
 
 def test_two_who_write_at_once_both_keep_their_words(page, room, browser):
-    other = page_of(browser, room)
-    other.goto(f"{room.address}/read/{room.case_id}")
-    revision = working(room).revision
-    fields(other, "impression").first.fill("Onun cümlesi.")
-    revised(other, revision + 1)
-    fields(page, "impression").first.fill("Benim cümlem.")
-    dialog = page.locator("#conflict")
-    expect(dialog).to_be_visible()
-    expect(dialog.locator(".differs")).to_have_text(["Onun cümlesi.", "Benim cümlem."])
-    assert "Onun cümlesi." in texts(room)
-    dialog.get_by_role("button", name="Yerine benimkini kaydet").click()
-    revised(page, revision + 2)
-    assert "Benim cümlem." in texts(room)
-    fields(other, "impression").first.fill("Yine onun cümlesi.")
-    other.locator("#conflict").get_by_role("button", name="Şu anki metni al").click()
-    expect(fields(other, "impression").first).to_have_value("Benim cümlem.")
-    assert "Yine onun cümlesi." not in texts(room)
-    other.context.close()
+    with reading(browser, room) as other:
+        other.goto(f"/read/{room.case_id}")
+        revision = working(room).revision
+        fields(other, "impression").first.fill("Onun cümlesi.")
+        revised(other, revision + 1)
+        fields(page, "impression").first.fill("Benim cümlem.")
+        dialog = page.locator("#conflict")
+        expect(dialog).to_be_visible()
+        expect(dialog.locator(".differs")).to_have_text(["Onun cümlesi.", "Benim cümlem."])
+        assert "Onun cümlesi." in texts(room)
+        dialog.get_by_role("button", name="Yerine benimkini kaydet").click()
+        revised(page, revision + 2)
+        assert "Benim cümlem." in texts(room)
+        fields(other, "impression").first.fill("Yine onun cümlesi.")
+        other.locator("#conflict").get_by_role("button", name="Şu anki metni al").click()
+        expect(fields(other, "impression").first).to_have_value("Benim cümlem.")
+        assert "Yine onun cümlesi." not in texts(room)
 
 
 def test_the_draft_in_the_other_language(page, room):
@@ -268,7 +226,7 @@ def test_the_report_is_signed_with_the_password(page, room):
     page.keyboard.press("Control+s")
     expect(page.locator("[data-sign]")).to_have_attribute("aria-disabled", "true")
     page.locator("[data-sign]").dispatch_event("click")
-    expect(page.locator("#toasts")).to_contain_text("Karar bekleyen 1 itiraz")
+    told(page, "Karar bekleyen 1 itiraz")
     assert page.locator("#sign").is_hidden()
     page.get_by_role("button", name="Cümle kalsın").first.click()
     expect(page.locator("[data-sign]")).not_to_have_attribute("aria-disabled", "true")
@@ -289,87 +247,78 @@ def test_the_report_is_signed_with_the_password(page, room):
 
 
 def test_the_report_is_signed_with_a_passkey(browser, room):
-    named = replace(
-        room, address=room.address.replace("127.0.0.1", "localhost")
-    )  # a passkey belongs to a name
-    page = page_of(browser, named)
-    session = page.context.new_cdp_session(page)
-    session.send("WebAuthn.enable")
-    session.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
-    page.goto(f"{named.address}/account")
-    page.click("[data-dialog=add-passkey]")
-    page.fill("#passkey-name", "Masa 3")
-    page.fill("#passkey-password", PASSWORD)
-    page.click("#add-passkey [type=submit]")
-    page.get_by_text("Masa 3", exact=True).wait_for()
-    page.goto(f"{named.address}/read/{room.case_id}")
-    page.locator("[data-sign]").click()
-    page.locator("[data-passkey-sign]").click()
-    expect(page.locator(".as-signed")).to_be_visible()
+    # A passkey belongs to a name.
+    named = replace(room, address=room.address.replace("127.0.0.1", "localhost"))
+    with reading(browser, named) as page:
+        authenticator(page)
+        page.goto("/account")
+        page.click("[data-dialog=add-passkey]")
+        page.fill("#passkey-name", "Masa 3")
+        page.fill("#passkey-password", PASSWORD)
+        page.click("#add-passkey [type=submit]")
+        page.get_by_text("Masa 3", exact=True).wait_for()
+        page.goto(f"/read/{room.case_id}")
+        page.locator("[data-sign]").click()
+        page.locator("[data-passkey-sign]").click()
+        expect(page.locator(".as-signed")).to_be_visible()
     with room.house.records.read() as tx:
         signed = versions.version_of(tx, drafts.report_of_image(tx, room.image_id) or "", pictures=False)
     assert signed.method is Method.PASSKEY and not signed.info.corrected
-    page.context.close()
 
 
-@pytest.mark.parametrize(
-    ("width", "height", "scheme"), [(1440, 900, "light"), (768, 1024, "dark"), (390, 844, "light")]
-)
-def test_axe_finds_nothing_and_nothing_hangs_over(browser, house, width, height, scheme):
-    page = page_of(browser, house, color_scheme=scheme)
-    page.set_viewport_size({"width": width, "height": height})
-    page.goto(f"{house.address}/read/{house.case_id}")
-    seen(page)
-    page.evaluate(AXE.read_text("utf-8"))
-    for tab in ("tab-findings", "tab-draft") if width < 1340 else ("",):
-        if tab:
-            page.locator(f"#{tab}").click()
-        found = page.evaluate("axe.run()")["violations"]
-        assert [(item["id"], [node["html"] for node in item["nodes"]]) for item in found] == []
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
-    page.context.close()
+@pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (768, "dark"), (390, "light")])
+def test_axe_finds_nothing_and_nothing_hangs_over(browser, reading_house, width, theme):
+    with reading(browser, reading_house, width=width, theme=theme) as page:
+        page.goto(f"/read/{reading_house.case_id}")
+        seen(page)
+        page.evaluate(AXE.read_text("utf-8"))
+        for tab in ("tab-findings", "tab-draft") if width < 1340 else ("",):
+            if tab:
+                page.locator(f"#{tab}").click()
+            found = page.evaluate("axe.run()")["violations"]
+            assert [(item["id"], [node["html"] for node in item["nodes"]]) for item in found] == []
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
 
 
-def test_the_page_is_light_before_the_viewer(browser, house):
-    page = page_of(browser, house)
-    network = page.context.new_cdp_session(page)
-    network.send("Network.enable")
+def test_the_page_is_light_before_the_viewer(browser, reading_house):
     names: dict[str, str] = {}
     sizes: dict[str, float] = {}
-    network.on(
-        "Network.responseReceived", lambda event: names.update({event["requestId"]: event["response"]["url"]})
-    )
-    network.on(
-        "Network.loadingFinished",
-        lambda event: sizes.update({event["requestId"]: event["encodedDataLength"]}),
-    )
-    page.goto(f"{house.address}/read/{house.case_id}")
-    seen(page)
+    with reading(browser, reading_house) as page:
+        network = page.context.new_cdp_session(page)
+        network.send("Network.enable")
+        network.on(
+            "Network.responseReceived",
+            lambda event: names.update({event["requestId"]: event["response"]["url"]}),
+        )
+        network.on(
+            "Network.loadingFinished",
+            lambda event: sizes.update({event["requestId"]: event["encodedDataLength"]}),
+        )
+        page.goto(f"/read/{reading_house.case_id}")
+        seen(page)
     late = "/viewer/|/cornerstone/|/images/"
     before = {
         names[one]: size for one, size in sizes.items() if one in names and not re.search(late, names[one])
     }
     assert len(before) > 10
     assert sum(before.values()) < BEFORE_THE_VIEWER, before
-    page.context.close()
 
 
 def test_all_tabs_of_a_browser_hear_by_one_stream(browser, room):
-    page = page_of(browser, room)
     streams: list[str] = []
-    page.context.on("request", lambda request: streams.append(request.url))
-    page.goto(f"{room.address}/read/{room.case_id}")
-    page.wait_for_function("navigator.locks.query().then((all) => all.held.length === 1)")
-    second = page.context.new_page()
-    second.goto(f"{room.address}/worklist")
-    second.wait_for_function("navigator.locks.query().then((all) => all.pending.length === 1)")
-    (stream,) = (url for url in streams if "/api/v1/events" in url)
-    assert re.search(r"/events\?after=\d+$", stream)
-    # What happens is told by the tab that listens, and each takes what is for it.
-    other = made_user(room.house.records, Role.RADIOLOGIST, name="Dr. Barış")
-    with room.house.records.write(other) as tx:
-        claims.claim(tx, room.case_id, take_over=True)
-    expect(second.locator(f'tr[data-case="{room.case_id}"]')).to_contain_text("Barış")
-    expect(page.locator(".toast")).to_contain_text("Barış")
-    page.context.close()
+    with reading(browser, room) as page:
+        page.context.on("request", lambda request: streams.append(request.url))
+        page.goto(f"/read/{room.case_id}")
+        page.wait_for_function("navigator.locks.query().then((all) => all.held.length === 1)")
+        second = page.context.new_page()
+        second.goto("/worklist")
+        second.wait_for_function("navigator.locks.query().then((all) => all.pending.length === 1)")
+        (stream,) = (url for url in streams if "/api/v1/events" in url)
+        assert re.search(r"/events\?after=\d+$", stream)
+        # What happens is told by the tab that listens, and each takes what is for it.
+        other = made_user(room.house.records, Role.RADIOLOGIST, name="Dr. Barış")
+        with room.house.records.write(other) as tx:
+            claims.claim(tx, room.case_id, take_over=True)
+        expect(second.locator(f'tr[data-case="{room.case_id}"]')).to_contain_text("Barış")
+        told(page, "Barış")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import parse_qsl
+
 import pytest
+from playwright.sync_api import Page, Response
 
 from tests.records.kit import made_case
 from tests.service.browser import Watch, axe, opened, overflow, serving, signed_in
@@ -22,6 +27,19 @@ def house(tmp_path):
     made.records.close()
 
 
+@contextmanager
+def answered(page: Page, end: str) -> Iterator[None]:
+    """What is typed up to this end is answered, and nothing is on its way any more."""
+
+    def is_it(answer: Response) -> bool:
+        sent = parse_qsl(answer.request.post_data or "")
+        return any(value.endswith(end) for _, value in sent)
+
+    with page.expect_response(is_it):
+        yield
+    page.wait_for_function("!document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling')")
+
+
 def test_a_visit_from_the_first_key_to_the_slip(house, browser):
     watch = Watch()
     with serving(house) as address, opened(browser, address) as window:
@@ -34,8 +52,8 @@ def test_a_visit_from_the_first_key_to_the_slip(house, browser):
         assert area.evaluate("one => one === document.activeElement")
 
         # An unsure answer asks; a chip adds a sentence, and Ctrl+Z takes it back.
-        page.keyboard.type("Ağrım var")
-        page.locator("[data-deny]").wait_for()
+        with answered(page, "var"):
+            page.keyboard.type("Ağrım var")
         page.locator("[data-add]").first.focus()
         page.keyboard.press("Enter")
         assert area.input_value().startswith("Ağrım var. ") and area.input_value().endswith(".")
@@ -44,25 +62,28 @@ def test_a_visit_from_the_first_key_to_the_slip(house, browser):
 
         # As one types the answer comes, and the words under the field stay those in it.
         page.keyboard.press("Control+a")
-        page.keyboard.type(TEXT)
-        page.locator("#answer .banner.kirmizi").wait_for()
-        page.wait_for_function(
-            "text => mirror.textContent === text && mirror.querySelector('mark')",
-            arg=TEXT,
-        )
+        with answered(page, "vuruyor"):
+            page.keyboard.type(TEXT)
+        assert page.locator("#answer .banner.kirmizi").is_visible()
+        assert page.evaluate("text => mirror.textContent === text && !!mirror.querySelector('mark')", TEXT)
         assert page.locator("#spoken").inner_text().startswith("Kırmızı: hemen. Kardiyoloji, %")
         assert page.title() != "x" and page.locator("#mirror script").count() == 0
-        page.keyboard.type(" ve terliyorum")
+        with answered(page, "terliyorum"):
+            page.keyboard.type(" ve terliyorum")
+            assert page.locator("#mirror").text_content() == area.input_value()
         assert page.locator("#mirror").text_content() == area.input_value()
         assert axe(page) == [] and overflow(page) == 0
 
         # F2 accepts the first department and goes on to the patient.
-        page.locator("[data-department='Kardiyoloji'][data-first]").wait_for()
+        assert page.locator("[data-department='Kardiyoloji'][data-first]").is_visible()
         page.keyboard.press("F2")
         assert page.locator("#department").input_value() == "Kardiyoloji"
-        page.keyboard.type("ismail isik")
-        page.locator(".match").wait_for()
+        with answered(page, "isi"):
+            page.keyboard.type("ismail isi")
         page.keyboard.press("Enter")
+        # Whoever is found stays under the hand when a later answer comes.
+        with answered(page, "isik"):
+            page.evaluate("words.value += 'k'; words.dispatchEvent(new Event('input', { bubbles: true }))")
         page.keyboard.press("Enter")
         assert page.locator("#chosen b").text_content() == "İsmail IŞIK"
         page.keyboard.type("Kalp büyük mü?")

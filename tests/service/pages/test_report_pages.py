@@ -62,7 +62,7 @@ def test_the_amendment_is_begun_by_keyboard(served_reports):
         page.wait_for_selector("dialog#amend[open]")
         assert axe(page) == []
         page.keyboard.press("Escape")
-        assert page.query_selector("dialog#amend[open]") is None
+        expect(page.locator("dialog#amend")).to_be_hidden()
 
 
 def test_the_heatmap_takes_the_place_of_the_image_and_back(served_reports):

@@ -67,7 +67,7 @@ def test_each_file_of_several_stands_for_itself(page, house):
     with house.records.read() as tx:
         assert images.of_case(tx, case) == ()
     question.locator(".sure").click()
-    expect(row(page, "baska.dcm").locator(".state")).to_have_text("model okudu", timeout=60_000)
+    expect(row(page, "baska.dcm").locator(".state")).to_have_text("model okudu")
     expect(row(page, "baska.dcm").locator(".open")).to_have_attribute("href", f"/cases/{case}")
     expect(page.locator("#tally")).to_have_text("3 dosyadan 1 tanesi yüklendi")
     with house.records.read() as tx:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.service.browser import AXE
-from tests.service.viewer_page import WEBGL, a_browser, a_page, at_a_port, opened, place, viewer_app
+from tests.service.browser import AXE, at_a_port, chromium
+from tests.service.viewer_page import WEBGL, a_page, opened, place, viewer_app
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def address() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with a_browser(WEBGL) as found:
+    with chromium(*WEBGL) as found:
         yield found
 
 

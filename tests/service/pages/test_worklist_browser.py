@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.records.kit import made_case, made_user
 from tests.service.browser import Watch, axe, opened, overflow, serving, signed_in
-from tests.service.kit import made_house
 from tetkik.records.cases import cases
 from tetkik.records.cases.patients import Person
 from tetkik.records.schema import Case
@@ -27,11 +24,6 @@ def top_of(page, case_id):
     return page.evaluate(
         "id => document.querySelector(`tr[data-case='${id}']`).getBoundingClientRect().y", case_id
     )
-
-
-@pytest.fixture
-def house(tmp_path):
-    return made_house(tmp_path)
 
 
 def test_by_keyboard_and_live(house, browser):
@@ -118,13 +110,15 @@ def test_pages_of_one_browser_share_a_stream(house, browser):
         streams: list[str] = []
         context.on("request", lambda request: streams.append(request.url))
         first, second = context.new_page(), context.new_page()
-        for page in (first, second):
-            page.goto("/worklist")
+        with context.expect_event("request", lambda request: "/events?after" in request.url):
+            first.goto("/worklist")
+        second.goto("/worklist")
         both = put(house, "Hasta BİR")
         for page in (first, second):
             page.locator(f'tr[data-case="{both}"]').wait_for()
         assert len([url for url in streams if "/events?after" in url]) == 1
-        first.close()
+        with context.expect_event("request", lambda request: "/events?after" in request.url):
+            first.close()
         later = put(house, "Hasta İKİ")
         second.locator(f'tr[data-case="{later}"]').wait_for()
         assert len([url for url in streams if "/events?after" in url]) == 2

@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.patience import PATIENCE
 from tests.records.kit import made_user
 from tests.report.model_server import Heard, model_server
-from tests.service.browser import AXE, axe
-from tests.service.reading_room import Room, cookie_of, made_room, served_room
-from tests.service.viewer_page import WEBGL, a_browser
-from tetkik.records.reports import drafts
+from tests.service.browser import AXE, axe, chord, chromium, told
+from tests.service.reading_room import Room, made_room, reading, served_room, working
+from tests.service.viewer_page import WEBGL
 from tetkik.records.worklist import claims
 from tetkik.service.api import redrafting
 from tetkik.settings import Settings, settings
@@ -28,7 +28,7 @@ def made(tmp_path_factory) -> Room:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with a_browser(WEBGL) as found:
+    with chromium(*WEBGL) as found:
         yield found
 
 
@@ -51,19 +51,9 @@ def room(made, heard) -> Iterator[Room]:
 
 @pytest.fixture
 def page(browser, room) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
-    context.set_default_timeout(15_000)
-    context.add_cookies([cookie_of(room), {"name": "tetkik-language", "value": "en", "url": room.address}])
-    page = context.new_page()
-    page.add_init_script(
-        "window.faults = []; document.addEventListener('securitypolicyviolation', (event) => "
-        "window.faults.push(event.violatedDirective)); window.addEventListener('error', (event) => "
-        "window.faults.push(event.message));"
-    )
-    page.goto(f"{room.address}/read/{room.case_id}")
-    yield page
-    assert page.evaluate("window.faults") == []
-    context.close()
+    with reading(browser, room, language="en") as page:
+        page.goto(f"/read/{room.case_id}")
+        yield page
 
 
 def ask(page: Page) -> None:
@@ -81,18 +71,13 @@ def let_it_write(page: Page) -> None:
     expect(page.locator(".writing li")).to_contain_text("Solda plevral")
 
 
-def standing(room: Room):
-    with room.house.records.read() as tx:
-        return drafts.draft_of(tx, drafts.report_of_image(tx, room.image_id) or "")
-
-
 def ended(page: Page) -> None:
     expect(page.locator(".writing")).to_have_count(0)
     expect(page.locator(".draft-side > .scroll")).to_be_visible()
 
 
 def test_its_words_come_in_the_place_of_the_editor_until_the_checked_draft_stands(page, room, heard):
-    before = standing(room)
+    before = working(room)
     page.evaluate(AXE.read_text("utf-8"))
     let_it_write(page)
     expect(page.locator(".draft-side textarea:visible")).to_have_count(0)
@@ -102,14 +87,13 @@ def test_its_words_come_in_the_place_of_the_editor_until_the_checked_draft_stand
         "line => getComputedStyle(line, '::after').animationName"
     )
     assert caret == "none" and axe(page) == []
-    for key in "ss":
-        page.keyboard.press(key)
+    chord(page, "s", "s")
     expect(page.locator("#sign")).to_be_hidden()
-    assert standing(room) == before
+    assert working(room) == before
     heard.go.set()
     ended(page)
-    expect(page.locator("#toasts")).to_contain_text("objections are to be decided")
-    after = standing(room)
+    told(page, "objections are to be decided")
+    after = working(room)
     assert (after.revision, after.draft.writer) == (before.revision + 1, "small-model")
     expect(page.locator("[data-draft]")).to_have_attribute("data-revision", str(after.revision))
     assert [field.input_value() for field in page.locator(".draft-side textarea:visible").all()] == [
@@ -118,13 +102,13 @@ def test_its_words_come_in_the_place_of_the_editor_until_the_checked_draft_stand
 
 
 def test_escape_stops_it_here_and_at_the_model(page, room, heard):
-    before = standing(room)
+    before = working(room)
     let_it_write(page)
     page.keyboard.press("Escape")
     ended(page)
-    expect(page.locator("#toasts")).to_contain_text("the draft stands as it was")
-    assert heard.left.wait(5.0), "the model went on"
-    assert standing(room) == before
+    told(page, "the draft stands as it was")
+    assert heard.left.wait(PATIENCE), "the model went on"
+    assert working(room) == before
     field = page.locator(".draft-side textarea:visible").first
     field.fill("Bunu hekim yazdı.")
     page.keyboard.press("Control+s")
@@ -132,14 +116,14 @@ def test_escape_stops_it_here_and_at_the_model(page, room, heard):
 
 
 def test_who_takes_the_case_over_ends_it(page, room, heard):
-    before = standing(room)
+    before = working(room)
     other = made_user(room.house.records, Role.RADIOLOGIST, name="Dr. Can Demir")
     let_it_write(page)
     with room.house.records.write(other) as tx:
         claims.claim(tx, room.case_id, take_over=True)
     ended(page)
-    expect(page.locator("#toasts")).to_contain_text("Dr. Can Demir")
-    assert heard.left.wait(5.0) and standing(room) == before
+    told(page, "Dr. Can Demir")
+    assert heard.left.wait(PATIENCE) and working(room) == before
     with room.house.records.write(room.reader) as tx:
         claims.claim(tx, room.case_id, take_over=True)
 
@@ -157,32 +141,32 @@ def cut_off_at(monkeypatch, kind: type) -> None:
 
 
 def test_a_connection_that_breaks_off_under_way_keeps_nothing(page, room, heard, monkeypatch):
-    before = standing(room)
+    before = working(room)
     cut_off_at(monkeypatch, str)
     ask(page)
-    expect(page.locator("#toasts")).to_contain_text("nothing half-written is kept")
+    told(page, "nothing half-written is kept")
     ended(page)
-    assert heard.left.wait(5.0), "the model went on"
-    assert standing(room) == before
+    assert heard.left.wait(PATIENCE), "the model went on"
+    assert working(room) == before
 
 
 def test_a_connection_that_breaks_off_at_the_last_word_shows_the_draft_that_stands(
     page, room, heard, monkeypatch
 ):
-    before = standing(room)
+    before = working(room)
     let_it_write(page)
     cut_off_at(monkeypatch, redrafting._Ended)
     heard.go.set()
-    expect(page.locator("#toasts")).to_contain_text("the draft is another one by now")
+    told(page, "the draft is another one by now")
     ended(page)
-    assert standing(room).revision == before.revision + 1
+    assert working(room).revision == before.revision + 1
     expect(page.locator("[data-draft]")).to_have_attribute("data-revision", str(before.revision + 1))
 
 
 def test_a_text_that_is_refused_gives_way_to_the_composers(page, room, heard):
     heard.behaviours[:] = ["prose"]
     ask(page)
-    expect(page.locator("#toasts")).to_contain_text("was not taken")
+    told(page, "was not taken")
     ended(page)
     expect(page.locator(".draft-side .banner.amber")).to_contain_text("instead of the language model")
-    assert standing(room).draft.writer == "composer"
+    assert working(room).draft.writer == "composer"

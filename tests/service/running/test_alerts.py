@@ -30,7 +30,7 @@ def figures(tmp_path_factory):
     """Every sample of a house that has worked: its name, and the values of each label."""
     house = made_house(tmp_path_factory.mktemp("house"))
     work(house, made_case(house.records, made_user(house.records, Role.RECEPTION)))
-    with served(house) as client:
+    with served(house, anew=True) as client:
         sign_in(client, house, Role.ADMINISTRATOR)
         client.get("/")
         text = client.get("/metrics").text

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
+from tests.patience import PATIENCE
 from tests.records.kit import made_records, made_user
 from tests.records.pictured import film
 from tests.service.kit import made_house, opened_session, served
@@ -24,9 +25,16 @@ from tetkik.values import Role
 
 COUNT = 8
 _SERVED = """
-import pathlib, sys, uvicorn
+import itertools, pathlib, sys, threading, uvicorn
 from tests.service.kit import made_house
 from tetkik.service.app import create_app
+from tetkik.service.steps.uploads import Upload
+kept, keep = itertools.count(1), Upload.keep
+def held(upload, tx):
+    if next(kept) > 5:
+        threading.Event().wait()  # until it is killed, in the middle of a transaction
+    return keep(upload, tx)
+Upload.keep = held
 app = create_app(made_house(pathlib.Path(sys.argv[1])), work=False)
 uvicorn.Server(uvicorn.Config(app, fd=int(sys.argv[2]), log_level="error")).run()
 """
@@ -58,7 +66,7 @@ def test_a_house_that_is_killed_over_a_zip_keeps_what_it_answered(tmp_path):
     kept: list[str] = []
     with (
         house_apart(tmp_path) as (base, process),
-        httpx.Client(base_url=base, cookies={"tetkik": cookie}, timeout=120) as client,
+        httpx.Client(base_url=base, cookies={"tetkik": cookie}, timeout=PATIENCE) as client,
         pytest.raises(httpx.TransportError),
         client.stream("POST", address, content=disk, headers=headers) as answer,
     ):

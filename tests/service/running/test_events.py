@@ -10,10 +10,11 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from tests.patience import PATIENCE
 from tests.records.kit import made_case, made_records, made_user
 from tests.service.browser import serving
 from tests.service.kit import made_house, opened_session
-from tetkik.records.people import tokens, users
+from tetkik.records.people import passwords, tokens, users
 from tetkik.records.people.endings import end_sessions
 from tetkik.records.people.standing import standings
 from tetkik.records.people.users import Profile
@@ -49,7 +50,7 @@ def listening(base, house, actor, after=None, last=None):
     headers = {"Cookie": f"tetkik={cookie}"} | ({"Last-Event-ID": str(last)} if last is not None else {})
     given = {"after": after} if after is not None else {}
     with (
-        httpx.Client(base_url=base, headers=headers, timeout=10) as client,
+        httpx.Client(base_url=base, headers=headers, timeout=PATIENCE) as client,
         client.stream("GET", ADDRESS, params=given) as answer,
     ):
         lines = answer.iter_lines()
@@ -150,7 +151,7 @@ def test_it_ends_with_the_token(house, base, radiologist, fate):
     secret, token = token_of(house, radiologist)
     headers = {"Authorization": f"Bearer {secret}"}
     with (
-        httpx.Client(base_url=base, headers=headers, timeout=10) as client,
+        httpx.Client(base_url=base, headers=headers, timeout=PATIENCE) as client,
         client.stream("GET", ADDRESS, params={"after": 0}) as answer,
     ):
         lines = answer.iter_lines()
@@ -177,6 +178,7 @@ def test_it_ends_with_what_the_session_stands_on(house, base, radiologist, fate)
                 row = tx.session.query(BrowserSession).filter_by(user_id=radiologist.user_id).one()
                 row.seen_at = tx.now - timedelta(minutes=house.settings.session_idle_minutes)
             else:
+                users.row_of(tx, radiologist.user_id).password_hash = passwords.hashed("beş büyük sarı fil")
                 users.demand_change(tx, radiologist.user_id)
         assert next(heard)[0] == "end"
 
@@ -238,7 +240,7 @@ def test_nobody_listens_too_often(house, base, radiologist, monkeypatch):
     monkeypatch.setattr(events, "MOST", 1)
     cookie, _ = session_of(house, radiologist)
     with (
-        httpx.Client(base_url=base, headers={"Cookie": f"tetkik={cookie}"}, timeout=10) as client,
+        httpx.Client(base_url=base, headers={"Cookie": f"tetkik={cookie}"}, timeout=PATIENCE) as client,
         client.stream("GET", ADDRESS) as first,
     ):
         lines = first.iter_lines()  # once it is gone, the connection is closed
@@ -247,4 +249,4 @@ def test_nobody_listens_too_often(house, base, radiologist, monkeypatch):
 
 
 def test_who_is_not_signed_in_hears_nothing(base):
-    assert httpx.get(base + ADDRESS).status_code == 401
+    assert httpx.get(base + ADDRESS, timeout=PATIENCE).status_code == 401

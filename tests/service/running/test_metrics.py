@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import insert
@@ -86,15 +85,10 @@ def work(house, case_id):
         tx.audit(Action.SIGN_IN_FAILED)
 
 
-@pytest.fixture
-def house(tmp_path):
-    return made_house(tmp_path)
-
-
 def test_the_figures_of_the_house(house):
     case_id = made_case(house.records, made_user(house.records, Role.RECEPTION))
     work(house, case_id)
-    with served(house) as client:
+    with served(house, anew=True) as client:
         sign_in(client, house, Role.ADMINISTRATOR)
         found = read(client)
         text = client.get("/metrics").text
@@ -113,7 +107,7 @@ def test_the_figures_of_the_house(house):
 
 def test_pages_are_measured_by_their_template(house):
     case_id = made_case(house.records, made_user(house.records, Role.RECEPTION))
-    with served(house) as client:
+    with served(house, anew=True) as client:
         sign_in(client, house, Role.ADMINISTRATOR, Role.RADIOLOGIST)
         client.get(f"/api/v1/cases/{case_id}/claim")
         client.get("/worklist?department=Dahiliye")
@@ -128,7 +122,7 @@ def test_pages_are_measured_by_their_template(house):
 
 
 def test_not_for_everybody(house):
-    with served(house) as client:
+    with served(house, anew=True) as client:
         assert client.get("/metrics").status_code in (303, 401)
         sign_in(client, house, Role.RADIOLOGIST)
         assert client.get("/metrics").status_code == 403
@@ -147,14 +141,14 @@ def test_for_a_program_on_this_machine_where_the_setting_says_so(tmp_path):
 def test_two_applications_measure_apart(tmp_path):
     for name in "ab":
         house = made_house(tmp_path / name)
-        with served(house) as client:
+        with served(house, anew=True) as client:
             sign_in(client, house, Role.ADMINISTRATOR)
             read(client)
 
 
 def test_health_in_detail(house):
     work(house, made_case(house.records, made_user(house.records, Role.RECEPTION)))
-    with served(house) as client:
+    with served(house, anew=True) as client:
         sign_in(client, house, Role.RADIOLOGIST)
         assert client.get("/api/v1/status").status_code == 403
         sign_in(client, house, Role.ADMINISTRATOR)

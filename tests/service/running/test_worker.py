@@ -9,16 +9,19 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image as Picture
 from sqlalchemy import func, select
 
 from tests.documents import sample
+from tests.patience import PATIENCE
 from tests.records.kit import made_case, made_user
 from tests.records.pictured import film, radiograph, result
 from tests.records.reports_kit import made_image, made_report, sign
 from tests.report.model_server import model_server
+from tests.service.browser import serving
 from tests.service.kit import made_house, opened_session, served, sign_in
 from tetkik.errors import Conflict, InputError
 from tetkik.language import Language
@@ -36,16 +39,7 @@ from tetkik.service.steps.uploads import Upload
 from tetkik.settings import settings
 from tetkik.values import SYSTEM, BasisKind, CaseState, JobState, Judgement, Priority, Role, RunState
 from tetkik.workflow import casework, reports
-from tetkik.workflow.casework import Stage, give_up_or_rest, priority_of, read_case_image
-
-pytestmark = pytest.mark.usefixtures("same_decoders")
-
-
-@pytest.fixture
-def house(tmp_path):
-    made = made_house(tmp_path)
-    yield made
-    made.records.close()
+from tetkik.workflow.casework import Stage, give_up_or_rest, read_case_image
 
 
 @pytest.fixture
@@ -296,25 +290,6 @@ def test_an_unexpected_fault_is_told_by_its_kind_alone(house, machine, technicia
         assert "ZeroDivisionError" in str(waiting.fault.values) and "Gülçin" not in str(waiting.fault.values)
 
 
-@pytest.mark.parametrize(
-    ("positive", "priority"),
-    [
-        ((), None),
-        (("Normal",), None),
-        (("Mass",), Priority.URGENT),
-        (("Mass", "Pneumothorax"), Priority.CRITICAL),
-    ],
-)
-def test_what_was_found_says_how_urgent_it_is(positive, priority):
-    template = result().findings[0]
-    findings = tuple(
-        replace(template, label=label, positive=label in positive)
-        for label in ("Mass", "Pneumothorax", "Normal")
-    )
-    assert priority_of(result(findings=findings)) is priority
-    assert priority_of(None) is None
-
-
 def test_the_thread_reads_what_is_uploaded_and_tells_how_far_it_is(tmp_path):
     house = made_house(tmp_path)
     with served(house, work=True) as client:
@@ -342,16 +317,20 @@ def test_the_thread_reads_what_is_uploaded_and_tells_how_far_it_is(tmp_path):
 @pytest.mark.parametrize(("role", "hears"), [(Role.RADIOLOGIST, True), (Role.CLINICIAN, False)])
 def test_what_a_language_model_writes_is_heard_while_it_writes(tmp_path, monkeypatch, role, hears):
     house = made_house(tmp_path)
-    with model_server() as (url, _), served(house, work=True) as client:
+    sender, reader = (opened_session(house, made_user(house.records, one)) for one in (Role.TECHNICIAN, role))
+    with model_server(["held"]) as (url, heard):
         monkeypatch.setenv("TETKIK_LLM_URL", url)
-        settings.cache_clear()
-        sign_in(client, house, role)
-        reader = client.cookies["tetkik"]  # before the upload: the model does not wait for whoever listens
-        sign_in(client, house, Role.TECHNICIAN)
-        image_id = client.post("/api/v1/images", content=film(3, side=512)).json()["image"]["id"]
-        client.cookies.set("tetkik", reader)
-        with client.stream("GET", f"/api/v1/images/{image_id}/stream") as stream:
-            lines = list(stream.iter_lines())
+        settings.cache_clear()  # before the worker begins: it reads them too
+        with serving(house, work=True) as address, httpx.Client(base_url=address, timeout=PATIENCE) as client:
+            headers = {"Cookie": f"tetkik={sender[0]}", "X-CSRF-Token": sender[1]}
+            sent = client.post("/api/v1/images", content=film(3, side=512), headers=headers)
+            image_id, lines = sent.json()["image"]["id"], []
+            headers = {"Cookie": f"tetkik={reader[0]}"}
+            with client.stream("GET", f"/api/v1/images/{image_id}/stream", headers=headers) as stream:
+                for line in stream.iter_lines():
+                    lines.append(line)
+                    if line.startswith(('data: {"text"', 'data: {"stage": "writing"')):
+                        heard.go.set()  # no model waits for whoever listens; this one does
         written = [json.loads(line[6:])["text"] for line in lines if line.startswith('data: {"text"')]
     with house.records.read() as tx:
         draft = drafts.draft_of(tx, report_of(tx, image_id)).draft
@@ -372,7 +351,7 @@ def test_a_locked_screen_hears_nothing_more_of_the_work(house, machine, technici
         course = _course(house.records, actor, machine, image.id, Language.EN, words=True)
         return [event async for event in course]
 
-    assert asyncio.run(asyncio.wait_for(heard(), 5)) == ["event: end\ndata: {}\n\n"]
+    assert asyncio.run(asyncio.wait_for(heard(), PATIENCE)) == ["event: end\ndata: {}\n\n"]
 
 
 def test_the_thread_outlives_a_fault_and_ends_with_the_house(tmp_path, monkeypatch):
@@ -391,10 +370,9 @@ def test_the_thread_outlives_a_fault_and_ends_with_the_house(tmp_path, monkeypat
     with served(house, work=True) as client:
         sign_in(client, house, Role.TECHNICIAN)
         image_id = client.post("/api/v1/images", content=film(3, side=512)).json()["image"]["id"]
-        for _ in range(600):
-            work = client.get(f"/api/v1/images/{image_id}").json()["work"]
-            if work["state"] == "done":
-                break
+        until = time.monotonic() + PATIENCE
+        while (work := client.get(f"/api/v1/images/{image_id}").json()["work"])["state"] != "done":
+            assert time.monotonic() < until
             time.sleep(0.05)
     assert (work["state"], work["attempts"]) == ("done", 3)
     assert "gone" not in json.dumps(work)

@@ -47,6 +47,15 @@ def test_the_tokenizers_lowering_is_that_of_tetkik(text):
     assert Tokenizer.from_str(safe).normalizer.normalize_str(text) == turkish.lower(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [("göğsüm ağrıyor", 0), ("göğsüm ağrıyordu", 0.5), ("göğsüm xyz", 0.5), ("xyz", 1), ("", 0)],
+)
+def test_words_that_the_vocabulary_does_not_hold_whole_are_told(text, share):
+    reader = TextReader.from_json(tokenizer(["göğsüm", "ağrıyor", "##du"], strip_accents=False), 32, 0)
+    assert reader.broken([text]).tolist() == [share]
+
+
 def test_what_does_no_harm_is_left_alone():
     for specification in (
         tokenizer(["Göğsüm"], lowercase=False, strip_accents=False),

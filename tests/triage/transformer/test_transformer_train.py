@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tetkik.bundle import sha256_of
+from tetkik.bundle import ComplaintReference, read_reference, sha256_of
 from tetkik.errors import DataError, OutputError, TrainingError, UsageError
 from tetkik.training.checkpoint import WorkFolder
 from tetkik.training.interrupt import Stopped
 from tetkik.triage.data import Complaints
+from tetkik.triage.predict import load_triage
+from tetkik.triage.transformer.prepare import prepare
 from tetkik.triage.transformer.train import train_transformer
 
 
@@ -43,6 +45,21 @@ def test_the_bundle_holds_what_it_promises(bundle):
     assert figures["accuracy"].n == 24 and figures["accuracy"].low is not None
     assert 0 < manifest.thresholds["abstain"] <= 1
     assert not manifest.preprocessing["cased"] or manifest.preprocessing["tokenizer_changed_for_turkish"]
+
+
+def test_the_reference_is_of_rows_that_no_weight_was_fitted_on(bundle, complaints, options):
+    reference = read_reference(bundle)
+    assert isinstance(reference, ComplaintReference) and reference.split.startswith("validation, 10%")
+    assert (reference.complaints, reference.data) == (24, "invented")
+    held = prepare(complaints, options.seed)
+    texts = [complaints.texts[row] for row in held.split.validation]
+    scores = load_triage(bundle).scores(texts)
+    for place, label in enumerate(bundle.manifest.labels):
+        one = reference.labels[label]
+        assert one.positive == sum(scores.argmax(axis=1) == place)
+        assert one.present == sum(held.truth[held.split.validation] == place)
+    assert reference.unknown is not None and reference.unknown.total == 24 - reference.refused
+    assert "## Reference for drift" in (bundle.path / "README.md").read_text("utf-8")
 
 
 def test_nothing_of_the_machine_gets_into_the_bundle(bundle, options):

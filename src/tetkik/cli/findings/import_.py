@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from tetkik.bundle import Bundle, bundle_id
+from tetkik.bundle import Bundle
 from tetkik.cli.console import note, out, progress, t, writing
 from tetkik.cli.tables import in_language
-from tetkik.errors import MissingExtra, UsageError
+from tetkik.cli.targets import check_target
+from tetkik.errors import MissingExtra
 from tetkik.values import FINDING_LABELS
 
 
@@ -77,22 +78,6 @@ def import_checkpoint(
     with progress(t("import")) as report, writing(folder):
         bundle = import_model(checkpoint, folder, options, in_language(report))
     _show(bundle)
-
-
-def check_target(folder: Path, name: str | None) -> None:
-    """Refuse an impossible output before the work, not after.
-
-    Raises:
-        UsageError: a file's ending, or a name that no model can have.
-    """
-    if folder.suffix in {".zip", ".csv", ".onnx"}:
-        raise UsageError("--out {path} must be a folder; leave the ending out.", path=folder)
-    if name is not None and name != bundle_id(name):
-        raise UsageError(
-            "--id {name} is no name for a model; use letters without accents, digits, dots and dashes, at "
-            "most 100.",
-            name=name,
-        )
 
 
 def _show(bundle: Bundle) -> None:

@@ -10,9 +10,9 @@ import typer
 
 from tetkik.bundle import Task, resolve
 from tetkik.cli.console import note, out, progress, t, writing
-from tetkik.cli.findings.import_ import check_target
 from tetkik.cli.findings.inputs import image_files
 from tetkik.cli.tables import in_language
+from tetkik.cli.targets import check_target
 
 
 def quantize(

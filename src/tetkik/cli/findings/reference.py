@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from tetkik.bundle import REFERENCE_IMAGES, Reference, Task, resolve
+from tetkik.bundle import REFERENCE_IMAGES, ImageReference, Task, refuse_itself, resolve, with_reference
 from tetkik.cli.console import note, out, progress, t, writing
 from tetkik.cli.findings.evaluate import Images, Known, Workers, read_images
-from tetkik.cli.findings.import_ import check_target
 from tetkik.cli.findings.inputs import image_files
 from tetkik.cli.tables import figure, in_language, table
+from tetkik.cli.targets import check_target
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def reference(
 ) -> None:
     """A copy of the model with the reference that its drift is told by; the model itself stays as it is."""
     from tetkik.findings.predict import load_findings
-    from tetkik.findings.reference import make_reference, refuse_itself, with_reference
+    from tetkik.findings.reference import make_reference
 
     check_target(folder, name)
     bundle = resolve(model, Task.FINDINGS)
@@ -94,7 +94,7 @@ def _given(data: Path | None, images: Path | None, log: Path | None, known: list
     return ReferenceImages.unlabelled(tuple(Path(file) for file in found))
 
 
-def _show(found: Reference) -> None:
+def _show(found: ImageReference) -> None:
     out.print(Text(t("{n} images", n=found.images), style="bold"))
     if found.unreadable:
         note("Images that cannot be read: {count}; they count nowhere.", count=found.unreadable)
@@ -104,7 +104,7 @@ def _show(found: Reference) -> None:
         note("No image was suitable, so no score could be described.")
 
 
-def _scores(found: Reference) -> Table:
+def _scores(found: ImageReference) -> Table:
     made = table(t("label"), "n", t("prevalence"), t("score, median"), t("above the threshold"))
     for label, one in found.labels.items():
         total = one.scores.total

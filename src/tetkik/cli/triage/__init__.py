@@ -11,6 +11,7 @@ from tetkik.cli.triage.compare import compare
 from tetkik.cli.triage.evaluate import evaluate
 from tetkik.cli.triage.export_feedback import export_feedback
 from tetkik.cli.triage.predict import predict
+from tetkik.cli.triage.reference import reference
 from tetkik.cli.triage.train import train
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -18,6 +19,7 @@ app.command("predict", help=t("Complaints in, departments and urgency out."))(pr
 app.command("train", help=t("Train a model on a table of complaints."))(train)
 app.command("evaluate", help=t("Judge a model on a labelled table."))(evaluate)
 app.command("compare", help=t("Two models on one table, with McNemar's test."))(compare)
+app.command("reference", help=t("Give a model the reference that its drift is told by."))(reference)
 app.command("collect", help=t("Crawl a question-and-answer site, with permission."))(collect)
 app.command("clean", help=t("Files of any kind into one clean table."))(clean)
 app.command("export-feedback", help=t("What people at the desk decided, for retraining."))(export_feedback)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tetkik.bundle import bundle_id
+from tetkik.bundle import REFERENCE_COMPLAINTS, bundle_id
 from tetkik.cli.console import note, out, progress, t, warn, writing
 from tetkik.cli.tables import in_language
+from tetkik.cli.targets import check_target
 from tetkik.cli.triage.evaluate import say_left_out
-from tetkik.errors import UsageError
 from tetkik.training.precision import Precision
 from tetkik.triage.transformer.options import DEFAULT_BASE, Imbalance, TransformerOptions
 from tetkik.values import DEPARTMENTS, ProgressCallback
@@ -20,6 +20,7 @@ from tetkik.values import DEPARTMENTS, ProgressCallback
 if TYPE_CHECKING:
     from tetkik.bundle import Bundle
     from tetkik.triage.data import Complaints
+    from tetkik.triage.linear.train import LinearOptions
 
 
 class Kind(StrEnum):
@@ -51,6 +52,14 @@ def train(
     data_name: Annotated[
         str, typer.Option("--data-name", help=t("What the card calls the data."))
     ] = "training table",
+    reference: Annotated[
+        int,
+        typer.Option(
+            "--reference",
+            min=0,
+            help=t("Most held-out complaints that the reference for drift is taken from; 0 for none."),
+        ),
+    ] = REFERENCE_COMPLAINTS,
     resume: Annotated[
         bool, typer.Option("--resume", help=t("Go on with an interrupted training of the same data."))
     ] = False,
@@ -109,9 +118,7 @@ def train(
     """A bundle with its card; nothing is written where the training does not end well."""
     from tetkik.triage.data import read_complaints
 
-    if folder.suffix in {".zip", ".csv"}:
-        raise UsageError("--out {path} must be a folder; leave the ending out.", path=folder)
-    _check_id(name)
+    check_target(folder, name)
     complaints = read_complaints(data, labels=None if all_labels else DEPARTMENTS)
     say_left_out(complaints.left_out)
     with progress(t("train")) as report, writing(folder):
@@ -119,7 +126,18 @@ def train(
         if kind is Kind.LINEAR:
             if tune:
                 note("The linear model always chooses its settings itself; --tune is for transformers.")
-            bundle = _linear(complaints, folder, name, licence, data_name, resume, assess, deduplicate, tell)
+            from tetkik.triage.linear.train import LinearOptions
+
+            linear = LinearOptions(
+                id=name or bundle_id(folder.resolve().name) or "triage-linear",
+                assess=assess,
+                deduplicate=deduplicate,
+                resume=resume,
+                licence=licence,
+                data_name=data_name,
+                reference=reference,
+            )
+            bundle = _linear(complaints, folder, linear, tell)
         else:
             from tetkik.triage.transformer.train import train_transformer
 
@@ -141,47 +159,20 @@ def train(
                 tune=tune,
                 threads=threads,
                 keep_fp32=keep_fp32,
+                reference=reference,
             )
             bundle = train_transformer(complaints, folder, options, tell)
     _show(bundle)
 
 
-def _linear(
-    complaints: Complaints,
-    folder: Path,
-    name: str | None,
-    licence: str,
-    data_name: str,
-    resume: bool,
-    assess: bool,
-    deduplicate: bool,
-    tell: ProgressCallback,
-) -> Bundle:
-    from tetkik.triage.linear.train import LinearOptions, train_linear
+def _linear(complaints: Complaints, folder: Path, options: LinearOptions, tell: ProgressCallback) -> Bundle:
+    from tetkik.triage.linear.train import train_linear
 
-    options = LinearOptions(
-        id=name or bundle_id(folder.resolve().name) or "triage-linear",
-        assess=assess,
-        deduplicate=deduplicate,
-        resume=resume,
-        licence=licence,
-        data_name=data_name,
-    )
     try:
         return train_linear(complaints, folder, options, tell)
     except KeyboardInterrupt:
         warn("Stopped; run the same command with --resume to go on where it ended.")
         raise typer.Exit(130) from None
-
-
-def _check_id(name: str | None) -> None:
-    """Before the training, not after."""
-    if name is not None and name != bundle_id(name):
-        raise UsageError(
-            "--id {name} is no name for a model; use letters without accents, digits, dots and dashes, at "
-            "most 100.",
-            name=name,
-        )
 
 
 def _show(bundle: Bundle) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 from torch import nn
 
 from tetkik.bundle import (
+    ImageReference,
     Manifest,
     Metric,
-    Reference,
     Task,
     bundle_id,
     open_bundle,
@@ -92,7 +92,7 @@ def write_bundle(material: Material, outcome: Outcome, out: Path, progress: Prog
 
 def _reference(
     stage: Path, material: Material, outcome: Outcome, progress: ProgressCallback
-) -> Reference | None:
+) -> ImageReference | None:
     """How scores and images are spread on rows that the scoring network had not learned.
 
     Without folds these are the calibration rows: the weights were fitted on others, the epoch was chosen on

@@ -45,7 +45,7 @@ def admit(tx: Transaction, admission: Admission) -> str:
     """
     return cases.open_case(
         tx,
-        admission.patient_id or _new(tx, admission),
+        admission.patient_id or registered(tx, admission.person, unknown=admission.unknown),
         complaint=admission.complaint,
         department=admission.department,
         question=admission.question,
@@ -53,9 +53,21 @@ def admit(tx: Transaction, admission: Admission) -> str:
     )
 
 
-def _new(tx: Transaction, admission: Admission) -> str:
-    person = patients.checked(admission.person or Person())
-    if not person.known and not admission.unknown:
+def registered(tx: Transaction, person: Person | None, *, unknown: bool = False) -> str:
+    """A record for somebody who has none; gives its id.
+
+    Args:
+        tx: the transaction.
+        person: who it is; None where nothing is known.
+        unknown: whether it is said that nobody knows who it is.
+
+    Raises:
+        InputError: neither name nor number, nor the word that the patient is unknown; or a number or date
+            that cannot be.
+        Conflict: a patient with the same number is known already.
+    """
+    person = patients.checked(person or Person())
+    if not person.known and not unknown:
         raise InputError("Give the patient's name or a number, or say that the patient is unknown.")
     if patients.known_as(tx, person):
         raise Conflict(

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from tetkik.records.database import Transaction
+from tetkik.records.reports.withdrawals import Withdrawn, now_of_reports
 from tetkik.records.schema import Image, Job, Report, ReportVersion, Study, User
 from tetkik.values import JobState, ReportState
 
@@ -37,11 +38,12 @@ class ReportLine:
 
     Attributes:
         id: of the report.
-        state: draft, final or amended.
+        state: draft, final, amended or withdrawn.
         version: of the last signed one; 0 before the first.
         signed_at: when that was signed; None before.
         updated_at: of the draft.
         updated_by: who changed it last; None for the program itself.
+        withdrawn: who took it back, when and why; None where it stands.
     """
 
     id: str
@@ -50,6 +52,7 @@ class ReportLine:
     signed_at: datetime | None
     updated_at: datetime
     updated_by: str | None
+    withdrawn: Withdrawn | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +118,9 @@ def _reports(tx: Transaction, case_id: str) -> tuple[ReportLine, ...]:
         .outerjoin(User, User.id == Report.updated_by)
         .where(Report.case_id == case_id)
         .order_by(Report.id)
-    )
+    ).all()
+    back = now_of_reports(tx, [report.id for report, *_ in rows])
     return tuple(
-        ReportLine(report.id, report.state, report.version, at, report.updated_at, name)
+        ReportLine(report.id, report.state, report.version, at, report.updated_at, name, back.get(report.id))
         for report, at, name in rows
     )

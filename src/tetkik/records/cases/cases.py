@@ -8,8 +8,9 @@ from datetime import datetime
 from sqlalchemy import select
 
 from tetkik.errors import Conflict, InputError, NotFound
-from tetkik.records.cases import complaints, patients
+from tetkik.records.cases import complaints, moves, patients
 from tetkik.records.cases.complaints import ComplaintView, Triaged
+from tetkik.records.cases.moves import CaseMoves
 from tetkik.records.cases.patient_links import survivor_of
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
@@ -18,7 +19,8 @@ from tetkik.records.people.visibility import see, sight_of
 from tetkik.records.schema import Case, Image, Note, Report
 from tetkik.records.trail.chain import Action
 from tetkik.records.worklist import marks
-from tetkik.values import CaseState, Priority, UrgencyLevel
+from tetkik.records.worklist import priority as priorities
+from tetkik.values import CaseState, Priority, ReportState, UrgencyLevel
 
 _PLACE = "cases.question"
 LONGEST_QUESTION = 2000
@@ -38,6 +40,7 @@ class CaseView:
             for it.
         state: where it is on its way.
         priority: of the worklist.
+        priority_chosen: whether a person chose it; else it follows triage and the findings.
         urgency: of triage; None without a complaint.
         department: that a person chose; None where nobody has yet.
         restricted: whether it opens only with a reason.
@@ -47,6 +50,7 @@ class CaseView:
         question: the clinical question of the referrer; empty without one.
         complaint: what the patient said, with the model's answer; None without one.
         by_glass: whether it is open only because the glass was broken.
+        moves: where it went, where it came from, had it been opened for the wrong patient.
     """
 
     id: str
@@ -56,6 +60,7 @@ class CaseView:
     registered_as: Person | None
     state: CaseState
     priority: Priority
+    priority_chosen: bool
     urgency: UrgencyLevel | None
     department: str | None
     restricted: bool
@@ -65,6 +70,7 @@ class CaseView:
     question: str = field(repr=False)
     complaint: ComplaintView | None
     by_glass: bool
+    moves: CaseMoves
 
 
 def open_case(
@@ -73,7 +79,7 @@ def open_case(
     *,
     complaint: Triaged | None = None,
     department: str | None = None,
-    priority: Priority = Priority.ROUTINE,
+    priority: Priority | None = None,
     question: str = "",
     restricted: bool = False,
 ) -> str:
@@ -82,9 +88,9 @@ def open_case(
     Args:
         tx: the transaction.
         patient_id: whose; where another record stands for this one, the case is opened for that.
-        complaint: what the patient says, with the model's answer; its urgency raises the priority.
+        complaint: what the patient says, with the model's answer; its urgency says how soon the case is read.
         department: that a person chose; None where nobody has yet.
-        priority: before any model has seen an image.
+        priority: that a person chose; None lets it follow triage and the findings.
         question: the clinical question of the referrer.
         restricted: whether it opens only with a reason.
 
@@ -95,16 +101,15 @@ def open_case(
     case_id = new_id()
     patient_id = survivor_of(tx, patient_id)
     urgency = complaint.result.urgency.level if complaint is not None else None
-    if urgency is not None:
-        priority = min(priority, Priority.of_urgency(urgency))
     patients.refuse_erased(tx, patient_id)
     tx.session.add(
         Case(
             id=case_id,
-            number=_next_number(tx),
+            number=next_number(tx),
             patient_id=patient_id,
             state=CaseState.WAITING,
-            priority=priority,
+            priority=priorities.at_the_desk(urgency, priority),
+            priority_chosen=priority,
             urgency=urgency,
             department=department,
             restricted=restricted,
@@ -112,7 +117,7 @@ def open_case(
             created_at=tx.now,
             created_by=tx.actor.user_id,
             updated_at=tx.now,
-            question=_sealed(tx, patient_id, case_id, question),
+            question=sealed_question(tx, patient_id, case_id, question),
         )
     )
     tx.session.flush()
@@ -141,7 +146,7 @@ def case_of(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
     sight = sight_of(tx, row)
     if audit:
         tx.audit(Action.CASE_OPENED, case_id=case_id, patient_id=row.patient_id, by_glass=sight.by_glass)
-    question, survivor = row.question, survivor_of(tx, row.patient_id)
+    survivor = survivor_of(tx, row.patient_id)
     return CaseView(
         row.id,
         row.number,
@@ -150,15 +155,17 @@ def case_of(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
         patients.as_registered(tx, row.patient_id) if survivor != row.patient_id else None,
         row.state,
         Priority(row.priority),
+        row.priority_chosen is not None,
         row.urgency,
         row.department,
         row.restricted,
         row.waiting_since,
         row.created_at,
         row.updated_at,
-        tx.open(row.patient_id, _PLACE, row.id, question).decode() if question is not None else "",
+        question_of(tx, row),
         complaints.complaint_of(tx, case_id),
         sight.by_glass,
+        moves.of(tx, case_id),
     )
 
 
@@ -168,8 +175,9 @@ def change_department(tx: Transaction, case_id: str, department: str) -> None:
     Raises:
         NotFound: no such case.
         Forbidden: a case that the actor may not open.
+        Moved: it goes on as another one.
     """
-    row = see(tx, case_id)
+    row = _seen(tx, case_id)
     before, row.department = row.department, department
     marks.refresh(tx, case_id)
     complaints.choose(tx, case_id, department)
@@ -184,8 +192,9 @@ def change_person(tx: Transaction, case_id: str, person: Person) -> None:
         NotFound: no such case, or its patient was erased.
         Forbidden: a case that the actor may not open.
         InputError: a number or a date that cannot be.
+        Moved: it goes on as another one.
     """
-    row = see(tx, case_id)
+    row = _seen(tx, case_id)
     patients.change(tx, row.patient_id, person, case_id=case_id)
     _touch(tx, row)
 
@@ -197,9 +206,10 @@ def change_question(tx: Transaction, case_id: str, question: str) -> None:
         NotFound: no such case.
         Forbidden: a case that the actor may not open.
         InputError: too long.
+        Moved: it goes on as another one.
     """
-    row = see(tx, case_id)
-    row.question = _sealed(tx, row.patient_id, case_id, question)
+    row = _seen(tx, case_id)
+    row.question = sealed_question(tx, row.patient_id, case_id, question)
     tx.audit(Action.CASE_CHANGED, case_id=case_id, patient_id=row.patient_id, field="question")
     _touch(tx, row)
 
@@ -210,8 +220,9 @@ def restrict(tx: Transaction, case_id: str, restricted: bool = True) -> None:
     Raises:
         NotFound: no such case.
         Forbidden: a case that the actor may not open.
+        Moved: it goes on as another one.
     """
-    row = see(tx, case_id)
+    row = _seen(tx, case_id)
     row.restricted = restricted
     tx.audit(
         Action.CASE_CHANGED,
@@ -229,9 +240,9 @@ def close(tx: Transaction, case_id: str) -> None:
     Raises:
         NotFound: no such case.
         Forbidden: a case that the actor may not open.
-        Conflict: it is closed already.
+        Conflict: it is closed already, or goes on as another one.
     """
-    row = see(tx, case_id)
+    row = _seen(tx, case_id)
     if row.state is CaseState.CLOSED:
         raise Conflict("The case is closed already.")
     tx.audit(Action.CASE_CLOSED, case_id=case_id, patient_id=row.patient_id, state=row.state.value)
@@ -245,15 +256,16 @@ def reopen(tx: Transaction, case_id: str) -> CaseState:
     Raises:
         NotFound: no such case.
         Forbidden: a case that the actor may not open.
-        Conflict: it is not closed.
+        Conflict: it is not closed, or goes on as another one.
     """
-    row = see(tx, case_id)
+    row = _seen(tx, case_id)
     if row.state is not CaseState.CLOSED:
         raise Conflict("The case is open already.")
     row.state = _state_of_work(tx, case_id)
     tx.audit(
         Action.CASE_CHANGED, case_id=case_id, patient_id=row.patient_id, field="state", state=row.state.value
     )
+    priorities.follow(tx, case_id)  # findings may have been judged meanwhile
     _touch(tx, row)
     return row.state
 
@@ -263,34 +275,21 @@ def set_state(tx: Transaction, case_id: str, state: CaseState) -> None:
 
     Raises:
         NotFound: no such case.
-        Conflict: the case is closed; it must be taken up again first.
+        Conflict: the case is closed, and must be taken up again first; or it goes on as another one.
     """
     row = _row(tx, case_id)
     if row.state is state:
         return
-    if row.state is CaseState.CLOSED:
-        raise Conflict("The case is closed; take it up again first.")
+    if row.state.ended:
+        moves.refuse_ended(tx, row)
     row.state = state
     _touch(tx, row)
 
 
-def raise_priority(tx: Transaction, case_id: str, priority: Priority) -> None:
-    """Let a case be read earlier; one that is as urgent already, or more, stays.
-
-    Raises:
-        NotFound: no such case.
-    """
-    row = _row(tx, case_id)
-    if priority < row.priority:
-        row.priority = priority
-        tx.audit(
-            Action.CASE_CHANGED,
-            case_id=case_id,
-            patient_id=row.patient_id,
-            field="priority",
-            priority=int(priority),
-        )
-        _touch(tx, row)
+def _seen(tx: Transaction, case_id: str) -> Case:
+    row = see(tx, case_id)
+    moves.refuse_moved(tx, case_id)
+    return row
 
 
 def _row(tx: Transaction, case_id: str) -> Case:
@@ -315,7 +314,12 @@ def _note_choice(tx: Transaction, case_id: str, patient_id: str, before: str | N
     )
 
 
-def _sealed(tx: Transaction, patient_id: str, case_id: str, question: str) -> bytes | None:
+def sealed_question(tx: Transaction, patient_id: str, case_id: str, question: str) -> bytes | None:
+    """A clinical question as its row keeps it; None for none.
+
+    Raises:
+        InputError: too long.
+    """
     question = question.strip()
     if len(question) > LONGEST_QUESTION:
         raise InputError(
@@ -324,16 +328,23 @@ def _sealed(tx: Transaction, patient_id: str, case_id: str, question: str) -> by
     return tx.seal(patient_id, _PLACE, case_id, question.encode()) if question else None
 
 
+def question_of(tx: Transaction, row: Case) -> str:
+    """The clinical question of a case; empty without one."""
+    sealed = row.question
+    return tx.open(row.patient_id, _PLACE, row.id, sealed).decode() if sealed is not None else ""
+
+
 def _state_of_work(tx: Transaction, case_id: str) -> CaseState:
     """Where a case stands by what it has."""
-    versions = tx.session.scalars(select(Report.version).where(Report.case_id == case_id)).all()
-    if versions:
-        return CaseState.SIGNED if all(versions) else CaseState.TO_READ
+    states = tx.session.scalars(select(Report.state).where(Report.case_id == case_id)).all()
+    if states:
+        signed = all(state in (ReportState.FINAL, ReportState.AMENDED) for state in states)
+        return CaseState.SIGNED if signed else CaseState.TO_READ
     image = tx.session.scalar(select(Image.id).where(Image.case_id == case_id).limit(1))
     return CaseState.PROCESSING if image is not None else CaseState.WAITING
 
 
-def _next_number(tx: Transaction) -> str:
+def next_number(tx: Transaction) -> str:
     """The next running number of the year, such as `2026-000123`."""
     year = tx.now.year
     key = f"case number {year}"

@@ -23,6 +23,7 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.people.visibility import visible
+from tetkik.records.reports.withdrawals import Withdrawn, now_of_cases
 from tetkik.records.schema import Case, Patient, PatientLink, ReportVersion
 from tetkik.records.trail.chain import Action
 from tetkik.turkish import fold
@@ -65,6 +66,7 @@ class CaseOfRecord:
         department: that a person chose.
         created_at: when it was opened.
         signed: how many signed versions of reports it has.
+        withdrawn: who took a report of it back, when and why, where it was not signed anew since; else None.
     """
 
     id: str
@@ -73,6 +75,7 @@ class CaseOfRecord:
     department: str | None
     created_at: datetime
     signed: int
+    withdrawn: Withdrawn | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,18 +205,19 @@ def _records(tx: Transaction, patient_id: str) -> tuple[Record, ...]:
 
 def _record(tx: Transaction, patient_id: str) -> Record:
     row, of = tx.session.get_one(Patient, patient_id), tx.session.get(PatientLink, patient_id)
+    theirs = (Case.patient_id == patient_id, Case.state != CaseState.MOVED)
     signed = select(func.count()).where(ReportVersion.case_id == Case.id).correlate(Case).scalar_subquery()
     shown = tx.session.execute(
-        select(Case, signed)
-        .where(Case.patient_id == patient_id, visible(tx))
-        .order_by(Case.id.desc())
-        .limit(MOST_CASES)
-    )
+        select(Case, signed).where(*theirs, visible(tx)).order_by(Case.id.desc()).limit(MOST_CASES)
+    ).all()
+    back = now_of_cases(tx, [case.id for case, _ in shown])
     cases = tuple(
-        CaseOfRecord(case.id, case.number, case.state, case.department, case.created_at, count)
+        CaseOfRecord(
+            case.id, case.number, case.state, case.department, case.created_at, count, back.get(case.id)
+        )
         for case, count in shown
     )
-    count = tx.session.scalar(select(func.count()).select_from(Case).where(Case.patient_id == patient_id))
+    count = tx.session.scalar(select(func.count()).select_from(Case).where(*theirs))
     return Record(
         patient_id,
         patients.as_registered(tx, patient_id),

@@ -9,19 +9,36 @@ from typing import Any
 
 from sqlalchemy import select
 
+from tetkik.records.cases import tallies
 from tetkik.records.database import Transaction
-from tetkik.records.ids import new_id
-from tetkik.records.schema import Complaint
+from tetkik.records.ids import new_id, new_id_like
+from tetkik.records.schema import Case, Complaint
 from tetkik.records.trail.chain import Action
 from tetkik.values import (
     DepartmentScore,
     Evidence,
+    MeasuredComplaint,
     RedFlag,
     Span,
     TriageResult,
     Urgency,
     UrgencyLevel,
 )
+
+_CARRIED = (
+    "bundle",
+    "bundle_sha256",
+    "urgency",
+    "department_model",
+    "probability",
+    "abstained",
+    "department_chosen",
+    "chosen_by",
+    "chosen_at",
+    "created_at",
+    "created_by",
+)
+"""What a complaint says beside its sealed words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +48,12 @@ class Triaged:
     Attributes:
         result: the answer, with the text.
         bundle_sha256: of the manifest of the model's bundle, which holds the hash of every file of it.
+        measured: what the complaint is like, for telling drift; None counts it nowhere.
     """
 
     result: TriageResult = field(repr=False)
     bundle_sha256: str
+    measured: MeasuredComplaint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +117,7 @@ def keep(tx: Transaction, case_id: str, patient_id: str, triaged: Triaged, depar
             created_by=tx.actor.user_id,
         )
     )
+    tallies.count(tx, triaged.bundle_sha256, result, triaged.measured)
     tx.audit(
         Action.COMPLAINT_TRIAGED,
         case_id=case_id,
@@ -134,6 +154,38 @@ def choose(tx: Transaction, case_id: str, department: str) -> None:
     row = row_of(tx, case_id)
     if row is not None:
         row.department_chosen, row.chosen_by, row.chosen_at = department, tx.actor.user_id, tx.now
+
+
+def carry(tx: Transaction, case_id: str, other: Case) -> None:
+    """Let what was said in a case have been said in another patient's; nothing of it stays in the first.
+
+    Who took it down, what they chose and when stay; so does the answer that they saw.
+
+    Args:
+        tx: a `write` transaction.
+        case_id: where it was said by mistake.
+        other: the case that it belongs to.
+    """
+    rows = tx.session.scalars(select(Complaint).where(Complaint.case_id == case_id).order_by(Complaint.id))
+    for row in rows.all():
+        fresh_id = new_id_like(row.id)
+        words = {
+            column: _sealed_anew(tx, row, column, other.patient_id, fresh_id) for column in ("text", "answer")
+        }
+        same = {column: getattr(row, column) for column in _CARRIED}
+        tx.session.add(Complaint(id=fresh_id, case_id=other.id, patient_id=other.patient_id, **words, **same))
+        tx.session.delete(row)
+    tx.session.flush()
+
+
+def _sealed_anew(
+    tx: Transaction, row: Complaint, column: str, patient_id: str, complaint_id: str
+) -> bytes | None:
+    sealed = getattr(row, column)
+    if sealed is None:
+        return None
+    place = f"complaints.{column}"
+    return tx.seal(patient_id, place, complaint_id, tx.open(row.patient_id, place, row.id, sealed))
 
 
 def row_of(tx: Transaction, case_id: str) -> Complaint | None:

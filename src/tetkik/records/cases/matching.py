@@ -10,11 +10,12 @@ from enum import StrEnum
 from sqlalchemy import select
 
 from tetkik.privacy.numbers import is_tckn
-from tetkik.records.cases import patients
+from tetkik.records.cases import moves, patients
 from tetkik.records.cases.patient_links import records_of
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
-from tetkik.records.images.studies import case_of_study
+from tetkik.records.images import carrying
+from tetkik.records.images.studies import case_of_study, study_among
 from tetkik.records.schema import Case, Image
 from tetkik.turkish import fold
 from tetkik.values import CaseState, Identity
@@ -131,12 +132,26 @@ def home_of(tx: Transaction, identity: Identity, sha256: str) -> Home:
         _case_of_file(tx, records, sha256),
         case_of_study(tx, records, identity.study_uid) if identity.study_uid else None,
     ):
-        if case_id is not None and tx.session.get_one(Case, case_id).state is not CaseState.CLOSED:
+        if case_id is not None and not tx.session.get_one(Case, case_id).state.ended:
             return _home_in(tx, case_id)
+    gone_on = _case_gone_on(tx, records, identity, sha256)
+    if gone_on is not None:
+        return _home_in(tx, gone_on)
     waiting = tx.session.scalars(
         select(Case.id).where(Case.patient_id.in_(records), Case.state == CaseState.WAITING).limit(2)
     ).all()
     return _home_in(tx, waiting[0]) if len(waiting) == 1 else Home(meant[0])
+
+
+def _case_gone_on(tx: Transaction, records: Sequence[str], identity: Identity, sha256: str) -> str | None:
+    """Another patient's case that was opened for these records by mistake and has the file or its study.
+
+    Sent once more, the image names the wrong patient again: whoever sends it is told of the difference.
+    """
+    strangers = moves.gone_on(tx, records)
+    return carrying.same_file(tx, strangers, sha256) or (
+        study_among(tx, strangers, identity.study_uid) if identity.study_uid else None
+    )
 
 
 def _home_in(tx: Transaction, case_id: str) -> Home:

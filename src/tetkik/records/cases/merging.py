@@ -23,6 +23,8 @@ from tetkik.records.schema import Case, Patient, PatientLink
 from tetkik.records.trail.chain import Action
 from tetkik.values import CaseState, LinkReason, SplitReason
 
+_ENDED = tuple(state for state in CaseState if state.ended)
+
 
 def link(tx: Transaction, replaced: str, survivor: str, reason: LinkReason, seen: str) -> None:
     """Let one record stand for another; both keep what they say, their cases and their keys.
@@ -100,7 +102,7 @@ def unlink(tx: Transaction, replaced: str, reason: SplitReason) -> str:
 def _announce(tx: Transaction, *patient_ids: str) -> None:
     """Let open pages show whose the cases are now: those that are still worked on."""
     wanted = select(Case.id).where(
-        Case.patient_id.in_(all_records_of(tx, patient_ids)), Case.state != CaseState.CLOSED
+        Case.patient_id.in_(all_records_of(tx, patient_ids)), Case.state.not_in(_ENDED)
     )
     for case_id in tx.session.scalars(wanted):
         tx.announce("case", case_id)

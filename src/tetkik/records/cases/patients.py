@@ -18,7 +18,7 @@ from tetkik.records.ids import is_id, new_id
 from tetkik.records.schema import Case, Patient, PatientIndex
 from tetkik.records.trail.chain import Action
 from tetkik.turkish import fold
-from tetkik.values import Sex
+from tetkik.values import CaseState, Sex
 
 LONGEST_NAME = 120
 LONGEST_NUMBER = 64
@@ -249,7 +249,7 @@ def _matches(tx: Transaction, survivors: Sequence[str]) -> list[Match]:
         record: (count, last)
         for record, count, last in tx.session.execute(
             select(Case.patient_id, func.count(), func.max(Case.created_at))
-            .where(Case.patient_id.in_(records))
+            .where(Case.patient_id.in_(records), Case.state != CaseState.MOVED)
             .group_by(Case.patient_id)
         )
     }

@@ -1,4 +1,4 @@
-"""Whether a model still sees and says what it did: its scores and its inputs, then and now.
+"""Whether a model of findings still sees and says what it did: its scores and its inputs, then and now.
 
 Then is what the bundle's own reference tells of the data that it was made from; where it has none, or where
 that is asked for, the first runs of the bundle in this house.
@@ -8,57 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import case, func, select
 
-from tetkik.bundle import Manifest, Reference
+from tetkik.bundle import ImageReference, Manifest
 from tetkik.records.database import Transaction
+from tetkik.records.drift import RECENT, REFERENCE, Drift, Ran
 from tetkik.records.schema import Image, Run, Score, Study
-from tetkik.statistics import Movement, Observation, compare, describe
+from tetkik.statistics import Observation, compare, describe
 from tetkik.values import Capability, RunState
 
-REFERENCE = 500
-"""The first runs of a bundle, held to be as they should."""
-RECENT = timedelta(days=28)
 _MOST = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """A bundle that answered here.
-
-    Attributes:
-        bundle: its name, as its results quote it.
-        sha256: of its manifest.
-        runs: how many.
-        first: when it first answered.
-        last: when it last did.
-    """
-
-    bundle: str
-    sha256: str
-    runs: int
-    first: datetime
-    last: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """A model then and now.
-
-    Attributes:
-        before: then.
-        on_card: whether that is the bundle's own; else it is the first runs here. None of either where
-            `before` is None.
-        images: how many there are now.
-        moved: how far the latest lie from then; None where there is nothing to compare with.
-    """
-
-    before: Reference | None
-    on_card: bool
-    images: int
-    moved: Movement | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +35,19 @@ class _Run:
     modality: str | None
 
 
-def ran(tx: Transaction, capability: Capability) -> tuple[Ran, ...]:
-    """The bundles that answered here, the latest first."""
+def ran(tx: Transaction) -> tuple[Ran, ...]:
+    """The bundles of findings that answered here, the latest first."""
     rows = tx.session.execute(
         select(
             Run.bundle, Run.bundle_sha256, func.count(), func.min(Run.finished_at), func.max(Run.finished_at)
         )
-        .where(Run.capability == capability)
+        .where(Run.capability == Capability.FINDINGS)
         .group_by(Run.bundle, Run.bundle_sha256)
     )
     return tuple(sorted((Ran(*row) for row in rows), key=lambda one: one.last, reverse=True))
 
 
-def drift(tx: Transaction, bundle: Ran, reference: Reference | None = None) -> Drift:
+def drift(tx: Transaction, bundle: Ran, reference: ImageReference | None = None) -> Drift:
     """Hold the latest runs of a bundle against its reference, or against its first runs here.
 
     Args:
@@ -120,9 +81,9 @@ def card_share(manifest: Manifest, label: str) -> float | None:
     return (sick.value * sick.n + (1 - healthy.value) * healthy.n) / (sick.n + healthy.n)
 
 
-def _reference(bundle: Ran, first: Sequence[Observation]) -> Reference:
+def _reference(bundle: Ran, first: Sequence[Observation]) -> ImageReference:
     spread = describe(first)
-    return Reference(
+    return ImageReference(
         data=bundle.bundle,
         split="the first runs here",
         images=len(first),

@@ -17,10 +17,12 @@ from typing import IO, TYPE_CHECKING
 from sqlalchemy import select
 
 from tetkik.errors import InputError, NotFound
+from tetkik.records.cases.moves import refuse_ended
 from tetkik.records.database import Transaction
 from tetkik.records.files import StoredFile
 from tetkik.records.ids import is_id, new_id
 from tetkik.records.images.studies import study_for
+from tetkik.records.keeping.emptying import GONE
 from tetkik.records.people.visibility import see as see_case
 from tetkik.records.reports.packing import from_bytes, to_bytes
 from tetkik.records.schema import Case, Image
@@ -167,12 +169,16 @@ def add_image(
     Raises:
         NotFound: no such case.
         Forbidden: a case that the actor may not open.
+        Conflict: it is closed, or was moved.
     """
     case = see_case(tx, case_id)
+    # Whoever moves or closes the case meanwhile comes before or after.
+    tx.session.refresh(case, with_for_update=True)
     known = tx.session.scalar(select(Image).where(Image.case_id == case_id, Image.file == file.name))
     if known is not None:
         return Added(_value(known), fresh=False)
-    row = _row(tx, case, file, described)
+    refuse_ended(tx, case)
+    row = row_for(tx, case, file, described, new_id())
     tx.session.add(row)
     tx.session.flush()
     tx.audit(
@@ -201,8 +207,16 @@ def is_there(tx: Transaction, case_id: str, patient_id: str, sha256: str) -> boo
     return tx.session.scalar(select(Image.id).where(Image.case_id == case_id, Image.file == name)) is not None
 
 
-def _row(tx: Transaction, case: Case, file: StoredFile, described: Described) -> Image:
-    image_id = new_id()
+def row_for(tx: Transaction, case: Case, file: StoredFile, described: Described, image_id: str) -> Image:
+    """The row of an image in a case, and its study where there is none yet; the caller adds it.
+
+    Args:
+        tx: the transaction.
+        case: that it is put into.
+        file: from `store`, for the patient of that case.
+        described: what is kept of it.
+        image_id: of the row.
+    """
     kept = _Kept(replace(described, name=described.name[:_LONGEST_NAME]), file.sha256)
     spacing = described.spacing
     return Image(
@@ -261,8 +275,9 @@ def check_frame(image: StoredImage, frame: int | None) -> None:
 
 
 def of_case(tx: Transaction, case_id: str) -> tuple[StoredImage, ...]:
-    """The images of a case, in the order in which they came."""
-    rows = tx.session.scalars(select(Image).where(Image.case_id == case_id).order_by(Image.id))
+    """The images of a case, in the order in which they came; what was emptied is none."""
+    there = select(Image).where(Image.case_id == case_id, Image.file.not_like(f"{GONE}%"))
+    rows = tx.session.scalars(there.order_by(Image.id))
     return tuple(_value(row) for row in rows)
 
 

@@ -19,10 +19,10 @@ from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
 from tetkik.records.images.images import StoredImage
 from tetkik.records.reports.packing import from_bytes, to_bytes
-from tetkik.records.schema import Image, Run, Score
+from tetkik.records.schema import Image, Report, Run, Score
 from tetkik.records.trail.chain import Action
-from tetkik.records.worklist import marks
-from tetkik.values import Capability, FindingsResult, Flaw, Route, RunState
+from tetkik.records.worklist import marks, priority
+from tetkik.values import Capability, FindingsResult, Flaw, ReportState, Route, RunState
 
 _PLACE = "runs.answer"
 _LOOKED_BACK = 20
@@ -123,6 +123,7 @@ def add_run(tx: Transaction, image: StoredImage, answer: Answer) -> str:
     if result is not None:
         tx.session.add_all(_scores(run_id, result))
     marks.refresh(tx, image.case_id)
+    priority.follow(tx, image.case_id)
     action = Action.MODEL_FAILED if result is None else Action.MODEL_RAN
     tx.audit(
         action,
@@ -197,10 +198,16 @@ def earlier(tx: Transaction, image: StoredImage) -> tuple[ModelRun, ...]:
 
     Cases of every record of the patient count: those of one that was joined with this one, too.
 
-    Refused and failed runs are left out: they say nothing to compare with.
+    Refused and failed runs are left out: they say nothing to compare with. So are images whose report is
+    withdrawn: perhaps they are not this patient's.
     """
     newer = aliased(Run)
     later = select(newer.id).where(newer.image_id == Run.image_id, newer.id > Run.id).exists()
+    withdrawn = (
+        select(Report.id)
+        .where(Report.image_id == Run.image_id, Report.state == ReportState.WITHDRAWN)
+        .exists()
+    )
     rows = tx.session.scalars(
         select(Run)
         .join(Image, Image.id == Run.image_id)
@@ -210,6 +217,7 @@ def earlier(tx: Transaction, image: StoredImage) -> tuple[ModelRun, ...]:
             Run.state == RunState.DONE,
             Image.id < image.id,
             ~later,
+            ~withdrawn,
         )
         .order_by(Image.id.desc())
         .limit(_LOOKED_BACK)

@@ -70,3 +70,13 @@ def case_of_study(tx: Transaction, patient_ids: Sequence[str], study_uid: str) -
         .order_by(Study.id.desc())
         .limit(1)
     )
+
+
+def study_among(tx: Transaction, case_ids: Sequence[str], study_uid: str) -> str | None:
+    """The newest of these cases that holds a study, whoever's they are."""
+    return tx.session.scalar(
+        select(Study.case_id)
+        .where(Study.case_id.in_(case_ids), Study.uid_digest == tx.vault.digest("study", study_uid))
+        .order_by(Study.id.desc())
+        .limit(1)
+    )

@@ -6,7 +6,7 @@ of every run, and what radiologists said of findings: the figures of the models,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, select, update
@@ -19,12 +19,14 @@ from tetkik.records.schema import (
     CaseMark,
     Claim,
     Complaint,
+    FindingReview,
     IdempotentRequest,
     Image,
     Job,
     Report,
     ReportVersion,
     Run,
+    Score,
     Study,
 )
 from tetkik.values import CaseState
@@ -69,7 +71,7 @@ def empty(tx: Transaction, patient_id: str, case_ids: Sequence[str], kept: Kept)
         Names of stored files that nothing refers to any more, to be removed once the transaction is through.
     """
     tx.session.flush()
-    before = _files(tx, patient_id)
+    before = files_of(tx, patient_id)
     _empty_words(tx, case_ids)
     _empty_images(tx, case_ids, kept)
     tx.session.execute(delete(IdempotentRequest).where(IdempotentRequest.patient_id == patient_id))
@@ -79,7 +81,53 @@ def empty(tx: Transaction, patient_id: str, case_ids: Sequence[str], kept: Kept)
         .values(question=None, state=CaseState.CLOSED, restricted=True, emptied_at=tx.now, updated_at=tx.now)
     )
     tx.session.expire_all()
-    return before - _files(tx, patient_id)
+    return before - files_of(tx, patient_id)
+
+
+def leave(tx: Transaction, patient_id: str, case_id: str) -> set[str]:
+    """Take everything out of a case that goes on as another patient's, its figures included.
+
+    They are made anew there, and nothing is counted twice. What was signed and withdrawn stays as it was
+    signed, with its pictures, as the law wants it; so do the reasons of those who broke the glass.
+
+    Args:
+        tx: the transaction.
+        patient_id: whose case.
+        case_id: which.
+
+    Returns:
+        Names of stored files that nothing refers to any more, to be removed once the transaction is through.
+    """
+    tx.session.flush()
+    before = files_of(tx, patient_id)
+    signed = frozenset(tx.session.scalars(select(ReportVersion.id).where(ReportVersion.case_id == case_id)))
+    reports = select(Report.id).where(Report.case_id == case_id)
+    runs = select(Run.id).where(Run.case_id == case_id)
+    _empty_images(tx, [case_id], Kept(versions=signed))
+    for statement in (
+        update(Image).where(Image.case_id == case_id).values(created_by=None),
+        update(Report)
+        .where(Report.case_id == case_id)
+        .values(machine=None, draft=None, amending=None, run_id=None),
+        delete(FindingReview).where(FindingReview.report_id.in_(reports)),
+        delete(Score).where(Score.run_id.in_(runs)),
+        delete(Run).where(Run.case_id == case_id),
+        delete(Complaint).where(Complaint.case_id == case_id),
+        delete(Claim).where(Claim.case_id == case_id),
+        delete(CaseMark).where(CaseMark.case_id == case_id),
+        delete(Job).where(Job.case_id == case_id),
+    ):
+        tx.session.execute(statement)
+    tx.session.expire_all()
+    return before - files_of(tx, patient_id)
+
+
+def named(tx: Transaction, names: Collection[str]) -> set[str]:
+    """Those of these stored files that a row refers to."""
+    found: set[str] = set()
+    for table in (Image, Blob):
+        found.update(tx.session.scalars(select(table.file).where(table.file.in_(names))))
+    return found
 
 
 def _empty_words(tx: Transaction, case_ids: Sequence[str]) -> None:
@@ -109,7 +157,8 @@ def _empty_images(tx: Transaction, case_ids: Sequence[str], kept: Kept) -> None:
     )
 
 
-def _files(tx: Transaction, patient_id: str) -> set[str]:
+def files_of(tx: Transaction, patient_id: str) -> set[str]:
+    """Names of the stored files of a patient's images and of what was made of them."""
     found: set[str] = set()
     for table in (Image, Blob):
         found.update(tx.session.scalars(select(table.file).where(table.patient_id == patient_id)))

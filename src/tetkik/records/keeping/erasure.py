@@ -23,7 +23,15 @@ from tetkik.records.database import Records, Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.keeping import ledger
 from tetkik.records.keeping.emptying import Kept, empty, kept_by_law
-from tetkik.records.schema import AuditRow, Case, Patient, PatientIndex, ReportVersion, SignatureRow
+from tetkik.records.schema import (
+    AuditRow,
+    Case,
+    Patient,
+    PatientIndex,
+    ReportVersion,
+    SignatureRow,
+    WithdrawalRow,
+)
 from tetkik.records.trail.chain import Action
 from tetkik.values import SYSTEM, Actor
 
@@ -292,6 +300,7 @@ def _erase_all(tx: Transaction, patient: Patient, until: datetime | None) -> set
         patient.erase_after = min(until, tx.now - timedelta(seconds=1))
     tx.session.flush()
     versions = select(ReportVersion.id).where(ReportVersion.patient_id == patient_id)
+    tx.session.execute(delete(WithdrawalRow).where(WithdrawalRow.version_id.in_(versions)))
     tx.session.execute(delete(SignatureRow).where(SignatureRow.version_id.in_(versions)))
     tx.session.execute(delete(ReportVersion).where(ReportVersion.patient_id == patient_id))
     files = empty(tx, patient_id, _cases(tx, patient_id), Kept())

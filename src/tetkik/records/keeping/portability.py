@@ -24,11 +24,12 @@ from tetkik.records.images import images
 from tetkik.records.images.images import StoredImage
 from tetkik.records.keeping.emptying import GONE
 from tetkik.records.reports import drafts, versions
+from tetkik.records.reports.identity import said_name
 from tetkik.records.reports.versions import SignedVersion
 from tetkik.records.schema import Case, Complaint, Image, Report, Run, Score, User
 from tetkik.records.trail.chain import Action
 from tetkik.records.trail.events import AuditFilter, in_order
-from tetkik.values import SYSTEM, Actor, Draft, Measurement
+from tetkik.values import SYSTEM, Actor, CaseState, Draft, Measurement, Withdrawal
 
 _README = (
     Sentence("Everything that this house holds of you, as you asked for it."),
@@ -92,11 +93,13 @@ def _case(
     tx: Transaction, archive: zipfile.ZipFile, row: Case, bundles: list[dict[str, Any]]
 ) -> dict[str, Any]:
     question = row.question
+    # One that was opened by mistake for this patient says no more than that.
+    department = row.department if row.state is not CaseState.MOVED else None
     return {
         "number": row.number,
         "opened": row.created_at.isoformat(),
         "state": row.state.value,
-        "department": row.department,
+        "department": department,
         "urgency": row.urgency.value if row.urgency else None,
         "question": tx.open(row.patient_id, "cases.question", row.id, question).decode()
         if question
@@ -191,7 +194,8 @@ def _report(
         _put(archive, name, to_pdf(version.document))
         bundles.append(json.loads(to_fhir(version.document)))
         told.append(_version(version, name))
-    return {"signed": True, "versions": told}
+    standing = infos[-1].withdrawn is None
+    return {"signed": standing, "versions": told} | ({} if standing else {"withdrawn": True})
 
 
 def _version(version: SignedVersion, name: str) -> dict[str, Any]:
@@ -202,8 +206,21 @@ def _version(version: SignedVersion, name: str) -> dict[str, Any]:
         "signed_by": version.info.signed_by,
         "verification": version.info.verification,
         "reason": version.reason,
+        "withdrawn": _withdrawn(version.document.withdrawal),
         "text": _words(version.document.draft),
         "measurements": _measured(version.document.measurements),
+    }
+
+
+def _withdrawn(said: Withdrawal | None) -> dict[str, str] | None:
+    """Who took a version back, when and why; its documents say so, too."""
+    if said is None:
+        return None
+    return {
+        "at": said.signature.signed_at.isoformat(),
+        "by": said_name(said.signature.title, said.signature.name),
+        "why": said.why.value,
+        "words": said.words,
     }
 
 

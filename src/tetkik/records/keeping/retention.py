@@ -159,7 +159,7 @@ def _empty_case(records: Records, case_id: str, actor: Actor) -> bool:
         others = tx.session.scalar(
             select(func.count())
             .select_from(Case)
-            .where(Case.patient_id.in_(of_patient), Case.emptied_at.is_(None))
+            .where(Case.patient_id.in_(of_patient), Case.emptied_at.is_(None), Case.state != CaseState.MOVED)
         )
         signed = tx.session.scalar(
             select(func.count()).select_from(ReportVersion).where(ReportVersion.patient_id.in_(of_patient))

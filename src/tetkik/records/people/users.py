@@ -159,10 +159,12 @@ def set_password(
 
     Raises:
         NotFound: no such user.
-        InputError: a weak password.
+        InputError: a weak password, or the present one where another is asked for.
     """
     user = row_of(tx, user_id)
     passwords.refuse_weak(password, (user.login, user.name, house))
+    if user.must_change and passwords.matches(password, user.password_hash):
+        raise InputError("This is the present password, and another one is asked for; choose a new one.")
     first = user.last_login_at is None
     user.password_hash = passwords.hashed(password)
     user.password_at = tx.now
@@ -215,12 +217,16 @@ def _end(tx: Transaction, user_id: str, *, keys: bool, keep: str | None = None) 
 
 
 def demand_change(tx: Transaction, user_id: str) -> None:
-    """Let the person choose a new password at the next sign-in.
+    """Let the person choose a new password before anything else: at the next request, or the next sign-in.
 
     Raises:
         NotFound: no such user.
+        Conflict: there is no password to change.
     """
-    row_of(tx, user_id).must_change = True
+    user = row_of(tx, user_id)
+    if user.password_hash is None:
+        raise Conflict("This account has no password, so none can be changed; make a link for a first one.")
+    user.must_change = True
     tx.audit(Action.USER_CHANGED, object_id=user_id, what="must_change")
 
 

@@ -17,7 +17,7 @@ from tetkik.language import Language
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.people import visibility
-from tetkik.records.reports import reviews
+from tetkik.records.reports import later, reviews
 from tetkik.records.reports.checking import checked
 from tetkik.records.reports.editing import Choice, Edited, decided, merged
 from tetkik.records.reports.material import (
@@ -144,6 +144,14 @@ def report_of_image(tx: Transaction, image_id: str) -> str | None:
     return tx.session.scalar(select(Report.id).where(Report.image_id == image_id))
 
 
+def hold(tx: Transaction, image_id: str) -> None:
+    """Let nobody else change the report about an image before the transaction ends.
+
+    Everybody holds the report first and the case after it: a judged finding moves the case in the worklist.
+    """
+    tx.session.scalar(select(Report.id).where(Report.image_id == image_id).with_for_update())
+
+
 def reports_of_case(tx: Transaction, case_id: str) -> tuple[str, ...]:
     """The reports of a case, in the order in which they were begun."""
     return tuple(tx.session.scalars(select(Report.id).where(Report.case_id == case_id).order_by(Report.id)))
@@ -218,6 +226,8 @@ def judge(
 ) -> WorkingDraft:
     """Accept, reject or add a finding; the marks follow, and the sentences where that is asked for.
 
+    So do the marks of later drafts of the patient that compare with this image.
+
     Args:
         tx: the transaction.
         report_id: which report.
@@ -235,7 +245,9 @@ def judge(
     draft = working.draft
     if sentences_follow and judgement is Judgement.REJECTED:
         draft = _without(draft, label)
-    return keep(tx, row, material, replace(working, draft=draft))
+    after = keep(tx, row, material, replace(working, draft=draft))
+    later.recheck(tx, row.id)
+    return after
 
 
 def keep(

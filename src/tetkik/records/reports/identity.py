@@ -42,6 +42,11 @@ def _others(former: Iterable[str], now: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for one in former if one and one != now))
 
 
+def said_name(*parts: str) -> str:
+    """Title and name as they are read."""
+    return " ".join(part for part in parts if part)
+
+
 def dicom_name(name: str) -> str:
     """A name as people write it, as DICOM does: the last word is taken for the family's (PS3.5, 6.2.1)."""
     words = name.replace("^", " ").replace("=", " ").split()

@@ -11,6 +11,7 @@ can be said in either language years later.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import types
 from collections.abc import Mapping
@@ -56,6 +57,11 @@ def from_bytes(kind: type[_T], content: bytes) -> _T:
         raise RecordsError(
             "What is stored is not what this version can read; restore it from a backup."
         ) from None
+
+
+def digest_of(content: bytes) -> str:
+    """SHA-256 of a value's JSON, hexadecimal: what a signature signs."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def pack(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Drafts after two records were taken apart: what was compared with a stranger's image is said no longer."""
+"""Drafts after records were taken apart, or a report was withdrawn: no comparison with a stranger's image."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tetkik.records.schema import Report
 
 
 def forget_strangers(tx: Transaction, patient_ids: Sequence[str]) -> None:
-    """Check the drafts of these records again, without an earlier image that is not their patient's.
+    """Check the drafts of these records again, without an earlier image that is not to be compared with.
 
     Their sentences stay, and those that say how it was before are marked: nobody signs them unseen.
 
     Args:
-        tx: a `write` transaction, after the link was undone.
+        tx: a `write` transaction, after the link was undone or the report withdrawn.
         patient_ids: of every record of both.
     """
     wanted = select(Report).where(Report.patient_id.in_(patient_ids), Report.machine.is_not(None))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from tetkik.errors import Conflict
 from tetkik.records.database import Transaction
 from tetkik.records.reports import reviews
-from tetkik.records.reports.checking import as_seen
+from tetkik.records.reports.checking import as_seen, checked
 from tetkik.records.reports.identity import identity_for
 from tetkik.records.reports.material import Working, keep_material, keep_working
 from tetkik.records.reports.working import WorkingDraft, draft_from, for_change, grown, noted
@@ -66,7 +66,10 @@ def rewrite(tx: Transaction, report_id: str, revision: int, draft: Draft) -> Wor
         replace(basis, probability=None) if basis.key in made_up else basis for basis in draft.evidence
     )
     draft = replace(draft, evidence=evidence)
-    keep_material(tx, row, replace(material, draft=draft))
+    material = replace(material, draft=draft)
+    # The earlier image may have been judged anew while the draft was written.
+    draft = checked(material, draft, judged, before.measurements)
+    keep_material(tx, row, material)
     row.language, row.writer = draft.language, draft.writer
     keep_working(tx, row, Working(draft, measurements=before.measurements))
     grown(tx, row)

@@ -12,9 +12,12 @@ from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
 from tetkik.records.people import visibility
-from tetkik.records.reports.versions import said_name
+from tetkik.records.reports import withdrawals
+from tetkik.records.reports.identity import said_name
+from tetkik.records.reports.withdrawals import Withdrawn
 from tetkik.records.reports.working import number_of
-from tetkik.records.schema import Case, Report, ReportVersion, Run, SignatureRow
+from tetkik.records.schema import Case, Report, ReportVersion, Run, SignatureRow, WithdrawalRow
+from tetkik.turkish import alphabetical
 from tetkik.values import ReportState, RunState
 
 
@@ -27,12 +30,13 @@ class ListedReport:
         case_id: of its case.
         number: as people call it, such as `2026-000123-1`.
         department: of the case.
-        state: signed, or amended.
+        state: signed, amended or withdrawn.
         version: of the last one.
         signed_at: when that was signed.
         signed_by: who, with title.
         corrected: whether a person changed the machine's draft before.
         amending: whether it is being amended right now.
+        withdrawn: who took it back, when and why; None where it stands.
         restricted: whether the case opens only with a reason.
         person: whose it is; None where the actor may not know or the patient was erased.
     """
@@ -47,6 +51,7 @@ class ListedReport:
     signed_by: str
     corrected: bool
     amending: bool
+    withdrawn: Withdrawn | None
     restricted: bool
     person: Person | None = field(repr=False)
 
@@ -57,7 +62,7 @@ class Wanted:
 
     Attributes:
         department: of the case.
-        state: signed once, or amended.
+        state: signed once, amended, or withdrawn.
         own: whether only those that the actor signed.
         since: signed at this moment or later.
         until: signed before this moment.
@@ -82,6 +87,7 @@ def list_reports(
         after: signature time and id of the last one that was seen; None begins at the newest.
     """
     rows = tx.session.execute(_query(tx, wanted, after).limit(limit)).all()
+    back = withdrawals.now_of_reports(tx, [report.id for report, *_ in rows])
     return tuple(
         ListedReport(
             report_id=report.id,
@@ -93,7 +99,8 @@ def list_reports(
             signed_at=signature.signed_at,
             signed_by=said_name(signature.title, signature.name),
             corrected=version.corrected,
-            amending=report.draft is not None,
+            amending=report.amending is not None,
+            withdrawn=back.get(report.id),
             restricted=case.restricted,
             person=_person(tx, case),
         )
@@ -112,22 +119,23 @@ def report_verified(tx: Transaction, code: str) -> tuple[str, int] | None:
 def first_of_a_draft() -> ColumnElement[bool]:
     """A condition on `ReportVersion`: the first signature of a report that a model's draft began.
 
-    A report that was written by hand had nothing to correct.
+    A report that was written by hand had nothing to correct. One that was withdrawn does not count; the next
+    signature does, for that began with the model's draft again.
     """
     answered = select(Report.id).join(Run, Run.id == Report.run_id).where(Run.state == RunState.DONE)
-    return and_(ReportVersion.number == 1, ReportVersion.report_id.in_(answered))
+    begun = or_(ReportVersion.number == 1, ReportVersion.replaces.in_(select(WithdrawalRow.version_id)))
+    return and_(begun, ReportVersion.report_id.in_(answered), ~withdrawals.taken_back())
 
 
 def departments(tx: Transaction) -> tuple[str, ...]:
-    """The departments that have signed reports which the actor may see."""
+    """The departments that have signed reports which the actor may see, in the order of the alphabet."""
     query = (
         select(Case.department)
         .join(Report, Report.case_id == Case.id)
         .where(Report.version > 0, Case.department.is_not(None), visibility.visible(tx))
         .distinct()
-        .order_by(Case.department)
     )
-    return tuple(name for name in tx.session.scalars(query) if name is not None)
+    return tuple(sorted((name for name in tx.session.scalars(query) if name is not None), key=alphabetical))
 
 
 def _query(

@@ -14,7 +14,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.reports.material import Material, Verdict
 from tetkik.records.schema import FindingReview, Report
 from tetkik.records.trail.chain import Action
-from tetkik.records.worklist import marks
+from tetkik.records.worklist import marks, priority
 from tetkik.values import FINDING_LABELS, Finding, Judgement
 
 
@@ -52,6 +52,7 @@ def keep(tx: Transaction, row: Report, material: Material, label: str, judgement
         review.user_id, review.at = tx.actor.user_id or "", tx.now
         tx.session.add(review)
     marks.refresh(tx, row.case_id)
+    priority.follow(tx, row.case_id)
     tx.audit(
         Action.FINDING_REVIEWED,
         case_id=row.case_id,

@@ -17,7 +17,7 @@ from sqlalchemy import delete, func, select
 from tetkik.errors import Conflict, Forbidden, InputError
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
-from tetkik.records.reports import packing, reviews
+from tetkik.records.reports import packing, reviews, withdrawals
 from tetkik.records.reports.identity import identity_for
 from tetkik.records.reports.material import (
     Material,
@@ -30,7 +30,8 @@ from tetkik.records.reports.material import (
     pictures_kept,
     working_of,
 )
-from tetkik.records.reports.versions import PLACE, REASON, Sealed, digest_of, version_of
+from tetkik.records.reports.packing import digest_of
+from tetkik.records.reports.versions import PLACE, REASON, Sealed, version_of
 from tetkik.records.reports.working import EditConflict, WorkingDraft, draft_from, noted, reason_of, row_of
 from tetkik.records.schema import Case, Claim, Job, Report, ReportVersion, SignatureRow, User
 from tetkik.records.trail.chain import Action
@@ -104,7 +105,7 @@ def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital:
         EditConflict: somebody saved after the person had read it.
         Conflict: signed already, marks without a decision, an exercise, or nothing written.
     """
-    _require(tx, proof)
+    prove(tx, proof, Permission.REPORT_SIGN)
     row = row_of(tx, report_id, lock=True)
     current = draft_from(tx, row)
     if row.revision != revision:
@@ -170,7 +171,7 @@ def begin_amendment(tx: Transaction, report_id: str, reason: str) -> WorkingDraf
         InputError: no reason, or one too long.
         Conflict: not signed yet, or being amended already.
     """
-    _may_sign(tx)
+    may(tx, Permission.REPORT_SIGN)
     row = row_of(tx, report_id, lock=True)
     reason = one_line(reason)
     if not reason or len(reason) > LONGEST_REASON:
@@ -198,11 +199,13 @@ def drop_amendment(tx: Transaction, report_id: str, revision: int) -> None:
         Conflict: nothing is being amended.
         EditConflict: somebody saved in between.
     """
-    _may_sign(tx)
+    may(tx, Permission.REPORT_SIGN)
     row = row_of(tx, report_id, lock=True)
     current = draft_from(tx, row)
     if not row.version:
         raise Conflict("This report was never signed, so there is no amendment to give up.")
+    if row.state is ReportState.WITHDRAWN:
+        raise Conflict("This report was withdrawn, so its draft is no amendment; sign it, or change it.")
     if row.revision != revision:
         raise EditConflict(current)
     keep_working(tx, row, None)
@@ -258,17 +261,27 @@ def document_of(
     return replace(document, image=picture_of(tx, row, "draft", "image"), heatmap=heatmap)
 
 
-def _require(tx: Transaction, proof: Proof) -> None:
-    _may_sign(tx)
+def prove(tx: Transaction, proof: Proof, permission: Permission) -> None:
+    """Hold that the actor may do this, and has just proved to be themselves.
+
+    Raises:
+        Forbidden: the actor may not, or the proof is another person's or too old.
+    """
+    may(tx, permission)
     if proof.user_id != tx.actor.user_id or proof.method not in _METHODS:
         raise Forbidden("The proof is not of the person who is signed in; sign in as the one who signs.")
     if not -_FRESH <= tx.now - proof.at <= _FRESH:
         raise Forbidden("The proof is too old; give the password or the passkey again.")
 
 
-def _may_sign(tx: Transaction) -> None:
-    if tx.actor.user_id is None or not tx.actor.may(Permission.REPORT_SIGN):
-        raise Forbidden("Your role does not allow this ({permission}).", permission=Permission.REPORT_SIGN)
+def may(tx: Transaction, permission: Permission) -> None:
+    """Hold that the actor is a person who may do this.
+
+    Raises:
+        Forbidden: they may not.
+    """
+    if tx.actor.user_id is None or not tx.actor.may(permission):
+        raise Forbidden("Your role does not allow this ({permission}).", permission=permission)
 
 
 def _refuse_unready(draft: Draft) -> None:
@@ -303,7 +316,9 @@ def _sealed(
         Picture(what, file, len(contents[what]), hashlib.sha256(contents[what]).hexdigest())
         for what, file in pictures_kept(tx, row, version_id).items()
     )
-    return Sealed(document, pictures, working.decisions, reviews.reviews_of(tx, row.id))
+    last = _last_version(tx, row)
+    follows = withdrawals.digest_after(tx, last) if last is not None else None
+    return Sealed(document, pictures, working.decisions, reviews.reviews_of(tx, row.id), follows)
 
 
 def _document(
@@ -354,8 +369,8 @@ def _last_version(tx: Transaction, row: Report) -> str | None:
 
 
 def _close_case(tx: Transaction, case_id: str) -> None:
-    """A case is signed when every report of it is and no image still waits for a model."""
-    unsigned = select(func.count()).where(Report.case_id == case_id, Report.version == 0)
+    """A case is signed when every report of it stands signed and no image still waits for a model."""
+    unsigned = select(func.count()).where(Report.case_id == case_id, ~withdrawals.standing())
     waiting = select(func.count()).where(
         Job.case_id == case_id, Job.state.in_((JobState.QUEUED, JobState.RUNNING))
     )

@@ -7,22 +7,24 @@ version that was altered is not shown as if it were the signed one.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import select
 
-from tetkik.errors import NotFound, RecordsError
+from tetkik.errors import Forbidden, NotFound, RecordsError
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.people import visibility
-from tetkik.records.reports import packing
+from tetkik.records.reports import packing, withdrawals
+from tetkik.records.reports.identity import said_name
 from tetkik.records.reports.material import MarkDecision, Picture, Verdict, checked_picture
+from tetkik.records.reports.packing import digest_of
+from tetkik.records.reports.withdrawals import Withdrawn
 from tetkik.records.reports.working import number_of, row_of
 from tetkik.records.schema import Case, Report, ReportVersion, SignatureRow
 from tetkik.records.trail.chain import Action
-from tetkik.values import Method, ReportDocument
+from tetkik.values import Method, Permission, ReportDocument, Withdrawal
 
 PLACE = "report_versions.document"
 REASON = "report_versions.reason"
@@ -37,12 +39,14 @@ class Sealed:
         pictures: where they lie, and their hashes.
         decisions: about marks, with who and when.
         verdicts: about findings, with who and when.
+        follows: digest of the withdrawal that this version comes after; None after another version.
     """
 
     document: ReportDocument
     pictures: tuple[Picture, ...] = ()
     decisions: tuple[MarkDecision, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    follows: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class VersionInfo:
         verification: code of the document.
         corrected: whether a person changed the machine's draft before.
         is_last: whether no later one amends it.
+        withdrawn: who took it back, when and why; None where nobody did.
+        follows: the withdrawal that it comes after; None of the first, and of an amendment.
     """
 
     id: str
@@ -70,6 +76,8 @@ class VersionInfo:
     verification: str
     corrected: bool
     is_last: bool
+    withdrawn: Withdrawn | None
+    follows: Withdrawn | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +90,13 @@ class SignedVersion:
         patient_id: of its patient.
         image_id: that it is about.
         report_number: as people call the report, such as `2026-000123-1`.
-        document: with its pictures, where they were asked for.
+        document: with its pictures, where they were asked for, and with its withdrawal.
         pictures: which it has: `image`, `heatmap`.
         method: how the signer proved to be that person.
         reason: why it amends the one before; None for the first.
         decisions: about marks.
         verdicts: about findings.
+        in_writing: whether a draft of the report is open: an amendment, or anew after a withdrawal.
         by_glass: whether the actor sees it only because they broke the glass.
     """
 
@@ -102,12 +111,21 @@ class SignedVersion:
     reason: str | None = field(repr=False)
     decisions: tuple[MarkDecision, ...] = field(repr=False)
     verdicts: tuple[Verdict, ...]
+    in_writing: bool
     by_glass: bool
 
 
-def digest_of(content: bytes) -> str:
-    """SHA-256 of a document's JSON, hexadecimal: what a signature signs."""
-    return hashlib.sha256(content).hexdigest()
+@dataclass(frozen=True, slots=True)
+class Original:
+    """The bytes that were signed.
+
+    Attributes:
+        content: JSON.
+        digest: SHA-256 of it, hexadecimal, as the signature has it.
+    """
+
+    content: bytes = field(repr=False)
+    digest: str
 
 
 def versions_of(tx: Transaction, report_id: str) -> tuple[VersionInfo, ...]:
@@ -125,7 +143,8 @@ def versions_of(tx: Transaction, report_id: str) -> tuple[VersionInfo, ...]:
         .order_by(ReportVersion.number)
     ).all()
     numbers = {version.id: version.number for version, _ in found}
-    return tuple(_info(row, version, signature, numbers) for version, signature in found)
+    back = withdrawals.of_report(tx, report_id)
+    return tuple(_info(row, version, signature, numbers, back) for version, signature in found)
 
 
 def version_of(
@@ -145,21 +164,15 @@ def version_of(
         RecordsError: what is stored is not what was signed.
     """
     row = row_of(tx, report_id)
-    found = tx.session.execute(
-        select(ReportVersion, SignatureRow)
-        .join(SignatureRow, SignatureRow.version_id == ReportVersion.id)
-        .where(ReportVersion.report_id == report_id, ReportVersion.number == (number or row.version))
-    ).one_or_none()
-    if found is None:
-        raise NotFound("This report has no such signed version; look at the list of its versions.")
-    version, signature = found
+    version, signature = _rows_of(tx, report_id, number or row.version)
     sealed = _unsealed(tx, version, signature)
-    document = sealed.document
+    back = withdrawals.of_report(tx, report_id)
+    document = replace(sealed.document, withdrawal=_withdrawal(tx, version, back))
     if pictures:
         parts = {item.what: checked_picture(tx, version.patient_id, item) for item in sealed.pictures}
         document = replace(document, image=parts.get("image"), heatmap=parts.get("heatmap"))
     return SignedVersion(
-        info=_info(row, version, signature, _numbers(tx, version)),
+        info=_info(row, version, signature, _numbers(tx, version), back),
         case_id=version.case_id,
         patient_id=version.patient_id,
         image_id=row.image_id,
@@ -170,6 +183,7 @@ def version_of(
         reason=_reason(tx, version),
         decisions=sealed.decisions,
         verdicts=sealed.verdicts,
+        in_writing=row.draft is not None,
         by_glass=visibility.sight_of(tx, tx.session.get_one(Case, row.case_id)).by_glass,
     )
 
@@ -188,6 +202,34 @@ def open_version(tx: Transaction, report_id: str, number: int | None = None) -> 
     return found
 
 
+def as_signed(tx: Transaction, report_id: str, number: int) -> Original:
+    """The bytes of a version as they were signed, with an entry in the audit trail that the actor has them.
+
+    An auditor has them of every case, for whoever verifies a signature needs what was signed.
+
+    Raises:
+        Forbidden: the actor may not have them.
+        NotFound: no such version, or the patient was erased.
+        RecordsError: what is stored is not what was signed.
+    """
+    needed = Permission.REPORT_ORIGINAL
+    if not tx.actor.may(needed):
+        raise Forbidden("Your role does not allow this ({permission}).", permission=needed)
+    if not (tx.actor.may(Permission.AUDIT_READ) and is_id(report_id)):
+        row_of(tx, report_id)
+    version, signature = _rows_of(tx, report_id, number)
+    content = _content(tx, version, signature)
+    tx.audit(
+        Action.DOCUMENT_EXPORTED,
+        case_id=version.case_id,
+        patient_id=version.patient_id,
+        object_id=report_id,
+        format="signed",
+        version=number,
+    )
+    return Original(content, signature.digest)
+
+
 def is_whole(tx: Transaction, version: ReportVersion, signature: SignatureRow) -> bool:
     """Whether a version reads back as it was signed; for the verification of everything that is kept."""
     try:
@@ -197,11 +239,38 @@ def is_whole(tx: Transaction, version: ReportVersion, signature: SignatureRow) -
     return True
 
 
-def _unsealed(tx: Transaction, version: ReportVersion, signature: SignatureRow) -> Sealed:
+def _rows_of(tx: Transaction, report_id: str, number: int) -> tuple[ReportVersion, SignatureRow]:
+    found = tx.session.execute(
+        select(ReportVersion, SignatureRow)
+        .join(SignatureRow, SignatureRow.version_id == ReportVersion.id)
+        .where(ReportVersion.report_id == report_id, ReportVersion.number == number)
+    ).one_or_none()
+    if found is None:
+        raise NotFound("This report has no such signed version; look at the list of its versions.")
+    return found[0], found[1]
+
+
+def _withdrawal(tx: Transaction, version: ReportVersion, back: tuple[Withdrawn, ...]) -> Withdrawal | None:
+    """What was said when this version was taken back, with the words."""
+    taken = withdrawals.of_version(back, version.number)
+    if taken is None:
+        return None
+    last, _ = _rows_of(tx, version.report_id, taken.number)
+    said = withdrawals.statement_of(tx, last.id)
+    assert said is not None
+    return said.withdrawal
+
+
+def _content(tx: Transaction, version: ReportVersion, signature: SignatureRow) -> bytes:
+    """The bytes that were signed."""
     content = tx.open(version.patient_id, PLACE, version.id, version.document)
     if digest_of(content) != signature.digest:
         raise _altered()
-    sealed = packing.from_bytes(Sealed, content)
+    return content
+
+
+def _unsealed(tx: Transaction, version: ReportVersion, signature: SignatureRow) -> Sealed:
+    sealed = packing.from_bytes(Sealed, _content(tx, version, signature))
     document = sealed.document
     signed = document.signature
     said = (document.verification, document.id, document.version)
@@ -209,6 +278,9 @@ def _unsealed(tx: Transaction, version: ReportVersion, signature: SignatureRow) 
         raise _altered()
     signer = (signed.name, signed.title, signed.registration, signed.signed_at)
     if signer != (signature.name, signature.title, signature.registration, signature.signed_at):
+        raise _altered()
+    before = withdrawals.digest_after(tx, version.replaces) if version.replaces is not None else None
+    if sealed.follows != before:
         raise _altered()
     return sealed
 
@@ -233,7 +305,11 @@ def _reason(tx: Transaction, version: ReportVersion) -> str | None:
 
 
 def _info(
-    row: Report, version: ReportVersion, signature: SignatureRow, numbers: dict[str, int]
+    row: Report,
+    version: ReportVersion,
+    signature: SignatureRow,
+    numbers: dict[str, int],
+    back: tuple[Withdrawn, ...],
 ) -> VersionInfo:
     return VersionInfo(
         id=version.id,
@@ -245,6 +321,8 @@ def _info(
         verification=version.verification,
         corrected=version.corrected,
         is_last=version.number == row.version,
+        withdrawn=withdrawals.of_version(back, version.number),
+        follows=next((item for item in back if item.number == version.number - 1), None),
     )
 
 
@@ -258,8 +336,3 @@ def case_of(tx: Transaction, report_id: str) -> str:
     if row is None:
         raise NotFound("There is no such report; look for it in the list of reports.")
     return row.case_id
-
-
-def said_name(*parts: str) -> str:
-    """Title and name as they are read."""
-    return " ".join(part for part in parts if part)

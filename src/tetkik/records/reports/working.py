@@ -8,12 +8,14 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from tetkik.errors import Conflict, NotFound
+from tetkik.records.cases.moves import refuse_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.people import visibility
-from tetkik.records.reports import reviews
+from tetkik.records.reports import reviews, withdrawals
 from tetkik.records.reports.checking import written_by_machine
 from tetkik.records.reports.material import MarkDecision, Material, Verdict, Working, material_of, working_of
+from tetkik.records.reports.withdrawals import Withdrawn
 from tetkik.records.schema import Case, Report, User
 from tetkik.records.trail.chain import Action
 from tetkik.values import Draft, FindingsResult, Measurement, ReportState
@@ -32,7 +34,7 @@ class WorkingDraft:
         image_id: that it is about.
         run_id: of the model; None without one.
         number: as people call the report, such as `2026-000123-1`.
-        state: of the report: a draft, or signed and being amended.
+        state: of the report: a draft, or signed and being amended, or withdrawn and written anew.
         version: of the last signed one; 0 before the first.
         revision: grows with each save.
         draft: its sentences with their marks.
@@ -42,6 +44,7 @@ class WorkingDraft:
         measurements: that people made in the image, in the order in which they were made.
         result: what the model found; None without one.
         amending: why it is being amended; None where it is not.
+        withdrawn: who took the last signed version back, when and why; None where nobody did.
         updated_at: when it was last saved.
         updated_by: the name of whoever saved; None for the machine.
     """
@@ -62,6 +65,7 @@ class WorkingDraft:
     measurements: tuple[Measurement, ...] = field(repr=False)
     result: FindingsResult | None = field(repr=False)
     amending: str | None = field(repr=False)
+    withdrawn: Withdrawn | None
     updated_at: datetime
     updated_by: str | None
 
@@ -94,10 +98,14 @@ def row_of(tx: Transaction, report_id: str, *, lock: bool = False) -> Report:
     Raises:
         NotFound: no such report.
         Forbidden: of a case that the actor may not open.
+        Moved: the case goes on as another one, and its drafts were dropped.
     """
     row = tx.session.get(Report, report_id, with_for_update=lock or None) if is_id(report_id) else None
     if row is None:
         raise NotFound("There is no such report; look for it in the list of reports.")
+    if row.draft is None and not row.version:
+        # Before anything else: who wrote here may not see the case any more, and has to learn where it went.
+        refuse_moved(tx, row.case_id)
     visibility.see(tx, row.case_id)
     return row
 
@@ -107,9 +115,11 @@ def draft_from(tx: Transaction, row: Report) -> WorkingDraft:
 
     Raises:
         Conflict: the report is signed and nobody is amending it.
+        Moved: the case goes on as another one, and its drafts were dropped.
     """
     working = working_of(tx, row)
     if working is None:
+        refuse_moved(tx, row.case_id)
         raise Conflict("This report is signed, and a signed report does not change; amend it instead.")
     material = material_of(tx, row)
     author = tx.session.get(User, row.updated_by) if row.updated_by is not None else None
@@ -130,6 +140,7 @@ def draft_from(tx: Transaction, row: Report) -> WorkingDraft:
         measurements=working.measurements,
         result=material.result,
         amending=reason_of(tx, row),
+        withdrawn=withdrawals.now_of_reports(tx, [row.id]).get(row.id),
         updated_at=row.updated_at,
         updated_by=author.name if author is not None else None,
     )

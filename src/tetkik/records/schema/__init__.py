@@ -1,9 +1,9 @@
 """The tables. Nothing outside `records` sees a row: its functions give values."""
 
 from tetkik.records.schema.base import Base
-from tetkik.records.schema.cases import Blob, Case, CaseMark, Claim, Complaint, Image, Study
+from tetkik.records.schema.cases import Blob, Case, CaseMark, CaseMove, Claim, Complaint, Image, Study
 from tetkik.records.schema.keys import RingKey
-from tetkik.records.schema.models import Job, Run, Score
+from tetkik.records.schema.models import Job, Run, Score, TriageTally
 from tetkik.records.schema.patients import Patient, PatientIndex, PatientLink
 from tetkik.records.schema.people import (
     ApiToken,
@@ -14,7 +14,14 @@ from tetkik.records.schema.people import (
     Passkey,
     User,
 )
-from tetkik.records.schema.reports import FindingReview, Report, ReportTemplate, ReportVersion, SignatureRow
+from tetkik.records.schema.reports import (
+    FindingReview,
+    Report,
+    ReportTemplate,
+    ReportVersion,
+    SignatureRow,
+    WithdrawalRow,
+)
 from tetkik.records.schema.trail import AuditHead, AuditRow, Event, IdempotentRequest, Note
 
 __all__ = [
@@ -27,6 +34,7 @@ __all__ = [
     "BrowserSession",
     "Case",
     "CaseMark",
+    "CaseMove",
     "Claim",
     "Complaint",
     "Event",
@@ -49,5 +57,7 @@ __all__ = [
     "Score",
     "SignatureRow",
     "Study",
+    "TriageTally",
     "User",
+    "WithdrawalRow",
 ]

@@ -16,7 +16,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tetkik.records.schema.base import Base, Moment, words
-from tetkik.values import CaseState, UrgencyLevel
+from tetkik.values import CaseState, MoveReason, UrgencyLevel
 
 
 class Case(Base):
@@ -30,7 +30,9 @@ class Case(Base):
     patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), index=True)
     state: Mapped[CaseState] = mapped_column(words(CaseState))
     priority: Mapped[int] = mapped_column(SmallInteger)
-    """`values.Priority`: the smallest is read first."""
+    """`values.Priority`: the smallest is read first. `records.worklist.priority` alone writes it."""
+    priority_chosen: Mapped[int | None] = mapped_column(SmallInteger)
+    """The one that a person chose, whatever is found; None lets it follow the findings and triage."""
     urgency: Mapped[UrgencyLevel | None] = mapped_column(words(UrgencyLevel))
     """Of triage; None without a complaint."""
     department: Mapped[str | None] = mapped_column(String(60))
@@ -79,6 +81,20 @@ class CaseMark(Base):
         ),
         Index("ix_case_marks_worklist", "mark", "state", "priority", "waiting_since", "case_id"),
     )
+
+
+class CaseMove(Base):
+    """That a case was opened for the wrong patient, and as which other one it goes on: ids alone."""
+
+    __tablename__ = "case_moves"
+
+    case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), primary_key=True)
+    """The case of the wrong patient; it is moved once."""
+    moved_to: Mapped[str] = mapped_column(ForeignKey("cases.id"), unique=True)
+    """The case of the right one; it may have been moved itself since."""
+    reason: Mapped[MoveReason] = mapped_column(words(MoveReason))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
 
 
 class Complaint(Base):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String
+from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tetkik.records.schema.base import Base, Moment, words
@@ -51,6 +51,23 @@ class Score(Base):
     probability: Mapped[float | None]
     threshold: Mapped[float]
     positive: Mapped[bool]
+
+
+class TriageTally(Base):
+    """A week's complaints as one model saw them: how many fell into each bin of each figure, and no more.
+
+    It refers to no case and no patient, and keeps no two figures of one complaint together. So nobody is
+    found in it, what becomes of a case later leaves it as it is, and erasure has nothing to take out.
+    """
+
+    __tablename__ = "triage_tallies"
+
+    bundle_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    week: Mapped[datetime] = mapped_column(Moment, primary_key=True)
+    """Its Monday, 0:00 UTC: no moment that would lead to a case."""
+    bundle: Mapped[str] = mapped_column(String(120))
+    counts: Mapped[str] = mapped_column(Text)
+    """JSON: of `statistics.Tally`."""
 
 
 class Job(Base):

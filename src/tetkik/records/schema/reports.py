@@ -1,4 +1,7 @@
-"""Drafts, signed versions, signatures, and what people corrected. Versions and signatures never change."""
+"""Drafts, signed versions, signatures, and what people corrected.
+
+Versions, signatures and withdrawals never change.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tetkik.records.schema.base import Base, Moment, words
-from tetkik.values import Judgement, Method, ReportState
+from tetkik.values import Judgement, Method, ReportState, WithdrawalReason
 
 
 class Report(Base):
@@ -77,6 +80,25 @@ class SignatureRow(Base):
     digest: Mapped[str] = mapped_column(String(64))
     """SHA-256 of the document's JSON as signed."""
     signed_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class WithdrawalRow(Base):
+    """That a report was withdrawn, with all its versions up to this one; a link of the chain like them."""
+
+    __tablename__ = "withdrawals"
+
+    version_id: Mapped[str] = mapped_column(ForeignKey("report_versions.id"), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    why: Mapped[WithdrawalReason] = mapped_column(words(WithdrawalReason))
+    name: Mapped[str] = mapped_column(String(120))
+    title: Mapped[str] = mapped_column(String(60))
+    registration: Mapped[str] = mapped_column(String(40))
+    method: Mapped[Method] = mapped_column(words(Method))
+    statement: Mapped[bytes] = mapped_column(LargeBinary)
+    """Sealed JSON: what is withdrawn, by the digest of its signature, and why, in words, too."""
+    digest: Mapped[str] = mapped_column(String(64))
+    """SHA-256 of the statement's JSON."""
+    withdrawn_at: Mapped[datetime] = mapped_column(Moment)
 
 
 class FindingReview(Base):

@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
 from tetkik.errors import RecordsError
 from tetkik.language import Sentence
 from tetkik.records.database import Transaction
 from tetkik.records.keeping.emptying import GONE
+from tetkik.records.reports import withdrawals
 from tetkik.records.reports.versions import is_whole
-from tetkik.records.schema import Blob, Image, Patient, ReportVersion, SignatureRow
+from tetkik.records.schema import (
+    Blob,
+    Image,
+    Patient,
+    Report,
+    ReportVersion,
+    SignatureRow,
+    WithdrawalRow,
+)
+from tetkik.values import ReportState
 
 _MOST_FAULTS = 50
 
@@ -23,7 +33,7 @@ class Stored:
 
     Attributes:
         files: how many files were looked at.
-        signatures: how many signed versions.
+        signatures: how many signed versions and withdrawals.
         faults: sentences that name images and reports by their ids, at most 50.
     """
 
@@ -54,6 +64,15 @@ def verify_stored(tx: Transaction, *, contents: bool = True) -> Stored:
         if not fits:
             faults.append(
                 Sentence("The signature of the report {id} does not fit its document.", {"id": version_id})
+            )
+    for version_id, fits in _withdrawn(tx):
+        signatures += 1
+        if not fits:
+            faults.append(
+                Sentence(
+                    "The withdrawal of the report {id} is missing, or does not fit what was signed.",
+                    {"id": version_id},
+                )
             )
     return Stored(files, signatures, tuple(faults[:_MOST_FAULTS]))
 
@@ -90,3 +109,17 @@ def _signed(tx: Transaction) -> Iterator[tuple[str, bool]]:
     )
     for version, signature in tx.session.execute(query.execution_options(yield_per=100)):
         yield version.id, signature is not None and is_whole(tx, version, signature)
+
+
+def _withdrawn(tx: Transaction) -> Iterator[tuple[str, bool]]:
+    """Every withdrawal, and every version whose report says that it is withdrawn."""
+    said = and_(Report.state == ReportState.WITHDRAWN, Report.version == ReportVersion.number)
+    query = (
+        select(ReportVersion.id)
+        .join(Report, Report.id == ReportVersion.report_id)
+        .outerjoin(WithdrawalRow, WithdrawalRow.version_id == ReportVersion.id)
+        .where(or_(WithdrawalRow.version_id.is_not(None), said))
+        .order_by(ReportVersion.id)
+    )
+    for version_id in tx.session.scalars(query).all():
+        yield version_id, withdrawals.is_whole(tx, version_id)

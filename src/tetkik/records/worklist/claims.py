@@ -13,12 +13,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select
 
 from tetkik.errors import Conflict, NotFound
+from tetkik.records.cases.moves import refuse_ended
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.people.visibility import visible
 from tetkik.records.schema import Case, Claim, User
 from tetkik.records.trail.chain import Action
-from tetkik.values import CaseState
 
 LASTS = timedelta(minutes=20)
 """A claim without a sign of life is free after this."""
@@ -51,11 +51,11 @@ def claim(tx: Transaction, case_id: str, *, take_over: bool = False) -> Reader:
 
     Raises:
         NotFound: no such case, or none that the actor sees in the worklist.
-        Conflict: it is closed, or somebody else is reading it.
+        Conflict: it is closed, goes on as another one, or somebody else is reading it.
     """
     case = _listed(tx, case_id)
-    if case.state is CaseState.CLOSED:
-        raise Conflict("The case is closed; take it up again first.")
+    if case.state.ended:
+        refuse_ended(tx, case)
     assert tx.actor.user_id is not None
     row = tx.session.get(Claim, case_id, with_for_update=True)
     former = row.user_id if row is not None and row.expires_at > tx.now else None

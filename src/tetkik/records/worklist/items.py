@@ -14,6 +14,7 @@ from tetkik.records.cases import patients
 from tetkik.records.cases.patient_links import survivors_of
 from tetkik.records.database import Transaction
 from tetkik.records.people.visibility import sight_of
+from tetkik.records.reports.withdrawals import Withdrawn, now_of_cases
 from tetkik.records.schema import Case, CaseMark, Complaint, Job, Patient, Report
 from tetkik.records.worklist import marks
 from tetkik.records.worklist.claims import Reader, readers_of
@@ -75,6 +76,7 @@ class WorklistItem:
         created_at: when the case was opened.
         reader: who is reading it; None where nobody is.
         report: how far the report is; None before any draft.
+        withdrawn: who took a report back, when and why, where it was not signed anew since; else None.
         job: where the newest work of a model is; None where there was none.
         fault: of that work.
     """
@@ -101,6 +103,7 @@ class WorklistItem:
     created_at: datetime
     reader: Reader | None
     report: ReportState | None
+    withdrawn: Withdrawn | None
     job: JobState | None
     fault: Sentence | None
 
@@ -144,11 +147,12 @@ class _Known:
         self._reports = {
             row.case_id: row
             for row in tx.session.execute(
-                select(Report.case_id, Report.version, Report.amending.is_not(None).label("amending"))
+                select(Report.case_id, Report.state, Report.amending.is_not(None).label("amending"))
                 .where(Report.case_id.in_(case_ids))
                 .order_by(Report.id)
             )
         }
+        self._withdrawn = now_of_cases(tx, case_ids)
         self._jobs = {
             row.case_id: row
             for row in tx.session.execute(
@@ -185,7 +189,8 @@ class _Known:
             row.waiting_since,
             row.created_at,
             self._readers.get(row.id),
-            _state_of(report.version, amending=report.amending) if report else None,
+            (ReportState.DRAFT if report.amending else report.state) if report else None,
+            self._withdrawn.get(row.id),
             job.state if job else None,
             Sentence(*json.loads(job.fault)) if job and job.fault else None,
         )
@@ -242,9 +247,3 @@ class _Known:
             ]
             for case_id, found in self._found.items()
         }
-
-
-def _state_of(version: int, *, amending: bool) -> ReportState:
-    if version == 0 or amending:
-        return ReportState.DRAFT
-    return ReportState.FINAL if version == 1 else ReportState.AMENDED

@@ -75,11 +75,18 @@ class Newest:
     state: RunState
 
 
-def newest_runs(tx: Transaction, case_ids: Sequence[str]) -> tuple[Newest, ...]:
-    """The newest run of findings over each image of these cases, failed and refused ones included."""
+def newest_runs(tx: Transaction, case_ids: Sequence[str], *, answered: bool = False) -> tuple[Newest, ...]:
+    """The newest run of findings over each image of these cases, refused ones included.
+
+    Args:
+        tx: the transaction.
+        case_ids: of the cases.
+        answered: whether failed ones are left out, so that the answer of before counts.
+    """
+    states = [state for state in RunState if not (answered and state is RunState.FAILED)]
     rows = tx.session.execute(
         select(Run.id, Run.case_id, Run.image_id, Run.state)
-        .where(Run.case_id.in_(case_ids), Run.capability == Capability.FINDINGS)
+        .where(Run.case_id.in_(case_ids), Run.capability == Capability.FINDINGS, Run.state.in_(states))
         .order_by(Run.id)
     )
     newest = {row.image_id: Newest(row.id, row.case_id, row.image_id, row.state) for row in rows}

@@ -9,10 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from tetkik.records.cases.case_list import CaseLine
 from tetkik.records.cases.cases import LONGEST_QUESTION, CaseView
+from tetkik.records.cases.moves import OtherCase
 from tetkik.records.cases.patients import LONGEST_NAME, LONGEST_NUMBER, Person
 from tetkik.service.api.triage import TriageShape
 from tetkik.service.steps.desk import LONGEST_TEXT
-from tetkik.values import CaseState, Sex, UrgencyLevel
+from tetkik.service.steps.worklist import PriorityChoice
+from tetkik.values import CaseState, MoveReason, Sex, UrgencyLevel
 
 Department = Annotated[str, Field(min_length=1, max_length=60, description="One of the model's departments.")]
 ID_PATTERN = r"^[0-9a-hjkmnp-tv-z]{26}$"
@@ -97,6 +99,7 @@ class CaseChange(BaseModel):
         department: that a person chose.
         question: the clinical question.
         restricted: whether the case opens only with a reason.
+        priority: that a person chose, whatever is found; `as_found` lets it follow triage and the findings.
         closed: True puts the case away, False takes it up again.
     """
 
@@ -106,6 +109,7 @@ class CaseChange(BaseModel):
     department: Department | None = None
     question: str | None = Field(None, max_length=LONGEST_QUESTION, repr=False)
     restricted: bool | None = None
+    priority: PriorityChoice | None = None
     closed: bool | None = None
 
 
@@ -142,6 +146,29 @@ class CaseSummary(BaseModel):
         return cls(**_shared(line))
 
 
+class OtherCaseShape(BaseModel):
+    """The case at the other end of a move.
+
+    Attributes:
+        case_id: of the case.
+        number: what people call it.
+        reason: why it was moved.
+        moved_at: when.
+    """
+
+    case_id: str
+    number: str
+    reason: MoveReason
+    moved_at: datetime
+
+    @classmethod
+    def of(cls, other: OtherCase | None) -> OtherCaseShape | None:
+        """The shape of such a case; None of none."""
+        if other is None:
+            return None
+        return cls(case_id=other.id, number=other.number, reason=other.reason, moved_at=other.moved_at)
+
+
 class CaseShape(CaseSummary):
     """A case with its patient.
 
@@ -153,6 +180,9 @@ class CaseShape(CaseSummary):
         question: the clinical question.
         triage: the complaint with the model's answer; None without one.
         by_glass: whether it is open only because the glass was broken.
+        priority_chosen: whether a person chose the priority; else it follows triage and the findings.
+        moved_to: the case as which it goes on, had it been opened for the wrong patient.
+        moved_from: the case of the wrong patient that it was.
     """
 
     patient_id: str
@@ -161,6 +191,9 @@ class CaseShape(CaseSummary):
     question: str
     triage: TriageShape | None
     by_glass: bool
+    priority_chosen: bool
+    moved_to: OtherCaseShape | None
+    moved_from: OtherCaseShape | None
 
     @classmethod
     def of_case(cls, case: CaseView) -> CaseShape:
@@ -171,8 +204,11 @@ class CaseShape(CaseSummary):
             patient=PersonShape.of(case.person),
             registered_as=PersonShape.of(case.registered_as) if case.registered_as else None,
             question=case.question,
+            priority_chosen=case.priority_chosen,
             triage=TriageShape.of(case.complaint.result) if case.complaint else None,
             by_glass=case.by_glass,
+            moved_to=OtherCaseShape.of(case.moves.to),
+            moved_from=OtherCaseShape.of(case.moves.origin),
         )
 
 

@@ -14,6 +14,7 @@ from tetkik.records.cases import admission, case_list, cases
 from tetkik.records.cases.admission import Admission
 from tetkik.records.database import Transaction
 from tetkik.records.trail.chain import Action
+from tetkik.records.worklist import priority
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.case_shapes import CaseChange, CaseShape, CaseSummary, NewCase
 from tetkik.service.house import InHouse
@@ -27,8 +28,8 @@ router = APIRouter(prefix="/cases", tags=["cases"])
 Reader = Annotated[Actor, allowed(Permission.CASE_READ)]
 CaseId = Annotated[str, Path(max_length=26, description="Of the case.")]
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-_CHANGED = "The case has changed since you looked; load it again and repeat."
-_NEEDED = "This change needs the header If-Match with the ETag of the case; load the case and send it along."
+CHANGED = "The case has changed since you looked; load it again and repeat."
+NEEDED = "This change needs the header If-Match with the ETag of the case; load the case and send it along."
 
 
 @router.post("", status_code=201, response_model=CaseShape)
@@ -89,7 +90,7 @@ def read_case(
 ) -> Response:
     """A case with its patient; the trail notes that it was opened."""
     with house.records.write(actor) as tx:
-        shown = _answered(cases.case_of(tx, case_id))
+        shown = answered(cases.case_of(tx, case_id))
     if if_none_match is not None and if_none_match == shown.headers["etag"]:
         return Response(status_code=304, headers={"ETag": shown.headers["etag"]})
     return shown
@@ -114,14 +115,14 @@ def change_case(
 ) -> Response:
     """Correct a case; either everything is changed or nothing."""
     if if_match is None:
-        raise HTTPException(428, _NEEDED)
+        raise HTTPException(428, NEEDED)
     chosen = desk.chosen_department(change.department, house.settings)
     with house.records.write(actor) as tx:
-        if _answered(cases.case_of(tx, case_id, audit=False)).headers["etag"] != if_match:
-            raise HTTPException(412, _CHANGED)
+        if answered(cases.case_of(tx, case_id, audit=False)).headers["etag"] != if_match:
+            raise HTTPException(412, CHANGED)
         _apply(tx, case_id, change, chosen)
         tx.session.flush()
-        return _answered(cases.case_of(tx, case_id, audit=False))
+        return answered(cases.case_of(tx, case_id, audit=False))
 
 
 def _apply(tx: Transaction, case_id: str, change: CaseChange, department: str | None) -> None:
@@ -133,13 +134,16 @@ def _apply(tx: Transaction, case_id: str, change: CaseChange, department: str | 
         cases.change_question(tx, case_id, change.question)
     if change.restricted is not None:
         cases.restrict(tx, case_id, change.restricted)
+    if change.priority is not None:
+        priority.choose(tx, case_id, change.priority.priority)
     if change.closed is True:
         cases.close(tx, case_id)
     elif change.closed is False:
         cases.reopen(tx, case_id)
 
 
-def _answered(case: cases.CaseView) -> Response:
+def answered(case: cases.CaseView) -> Response:
+    """A case with its ETag."""
     body = CaseShape.of_case(case).model_dump_json().encode()
     headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"', "Cache-Control": "no-store"}
     return Response(body, headers=headers, media_type="application/json")

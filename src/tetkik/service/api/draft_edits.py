@@ -42,6 +42,11 @@ def _revision(
 ) -> int:
     if if_match is None:
         raise HTTPException(428, _NEEDED)
+    return number_in(if_match)
+
+
+def number_in(if_match: str) -> int:
+    """The number that an ETag names; -1, which nothing has, for anything else."""
     number = if_match.strip().removeprefix("W/").strip('"')
     return int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else -1
 

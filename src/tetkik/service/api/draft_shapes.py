@@ -12,6 +12,7 @@ from tetkik.records.reports.editing import LONGEST, MOST, Choice
 from tetkik.records.reports.material import MarkDecision
 from tetkik.records.reports.working import WorkingDraft
 from tetkik.service.api.measurement_shapes import MeasurementShape
+from tetkik.service.api.withdrawal_shapes import WithdrawnShape
 from tetkik.values import (
     BasisKind,
     Certainty,
@@ -141,6 +142,7 @@ class DraftShape(BaseModel):
         revision: grows with each save; the value of the ETag.
         version: of the last signed one; 0 before the first.
         amending: why a signed report is being amended; None where it is not.
+        withdrawn: who took the last signed version back, when and why; None where nobody did.
         language: of the sentences.
         writer: `composer`, `person`, or the name of the language model.
         model: the bundle that found the findings.
@@ -163,6 +165,7 @@ class DraftShape(BaseModel):
     revision: int
     version: int
     amending: str | None
+    withdrawn: WithdrawnShape | None
     language: Language
     writer: str
     model: str | None
@@ -193,6 +196,7 @@ class DraftShape(BaseModel):
             revision=found.revision,
             version=found.version,
             amending=found.amending,
+            withdrawn=WithdrawnShape.of_any(found.withdrawn),
             language=draft.language,
             writer=draft.writer,
             model=draft.model,

@@ -9,11 +9,18 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from tetkik.bundle import Bundle, Manifest, available
-from tetkik.records.images.drift import Drift, Ran, card_share, ran
+from tetkik.records.drift import Drift, Ran
+from tetkik.records.images.drift import card_share
 from tetkik.records.reports.agreement import Count, LabelAgreement, agreement, corrected_drafts, weeks_until
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import House, InHouse
-from tetkik.service.steps.models import Against, bundle_of, drift_of, manifest_that_ran
+from tetkik.service.steps.models import (
+    Against,
+    bundle_of,
+    drift_of,
+    manifest_that_ran,
+    models_that_ran,
+)
 from tetkik.statistics import InputMoved, LabelMoved, Shift, Stability
 from tetkik.values import Actor, Capability, Permission
 
@@ -135,10 +142,10 @@ class DriftOfLabel(BaseModel):
     """The scores of a label then and now.
 
     Attributes:
-        label: as the model spells it.
-        moved: how far; None with fewer than 50 images on a side.
-        positive_before: above the threshold, then.
-        positive_now: above the threshold, now.
+        label: as the model spells it: a finding, or a department.
+        moved: how far; None with fewer than 50 images or complaints on a side.
+        positive_before: above the threshold, then; of a department, complaints of which it was the first.
+        positive_now: the same, now.
         prevalence: share known to have it, then; None where nothing is known.
         positive_card: share above the threshold in the card's evaluation.
     """
@@ -152,12 +159,14 @@ class DriftOfLabel(BaseModel):
 
 
 class DriftOfInput(BaseModel):
-    """One figure of the images then and now.
+    """One figure of the images, or of the complaints, then and now.
 
     Attributes:
-        route: that the images take, chest or brain_mri; an empty name for none.
-        figure: brightness, contrast, side, or a share: refused, without_spacing, modality:DX, flaw:rotated.
-        moved: how far; None with fewer than 50 images on a side.
+        route: that the images take, chest or brain_mri; an empty name for none, and for complaints.
+        figure: of images brightness, contrast, side, or a share: refused, without_spacing, modality:DX,
+            flaw:rotated; of complaints words, unknown, or a share: plain, refused; of answers to them
+            probability, or a share: abstained, urgency:kirmizi.
+        moved: how far; None with fewer than 50 on a side.
         before: of all then, for a share.
         now: of all now, for a share.
     """
@@ -170,33 +179,37 @@ class DriftOfInput(BaseModel):
 
 
 class DriftOfModel(BaseModel):
-    """A bundle's last four weeks against its card, or against its first images here.
+    """A bundle's last four weeks against its card, or against its first images or complaints here.
 
     Attributes:
+        task: findings or triage.
         bundle: its name.
         sha256: of its manifest.
         against: card or first; None where there is nothing to compare with.
         data: name of the data then.
         split: the part of it.
-        images_before: how many there were.
-        images_now: how many there are.
-        scores: the worst that is said of a score; None with too few images.
-        inputs: the worst that is said of an input; None with too few images.
+        n_before: how many images or complaints there were.
+        n_now: how many there are.
+        scores: the worst that is said of a score or an answer; None with too few.
+        inputs: the worst that is said of an input; None with too few.
         labels: those that moved furthest first.
         figures: of the inputs, by route.
+        answers: what triage says beside its departments; none of findings.
     """
 
+    task: Capability
     bundle: str
     sha256: str
     against: Against | None
     data: str | None
     split: str | None
-    images_before: int
-    images_now: int
+    n_before: int
+    n_now: int
     scores: Stability | None
     inputs: Stability | None
     labels: list[DriftOfLabel]
     figures: list[DriftOfInput]
+    answers: list[DriftOfInput]
 
 
 @router.get("")
@@ -220,11 +233,10 @@ def model_agreement(house: InHouse, actor: Engineer) -> Agreement:
 
 @router.get("/drift")
 def model_drift(house: InHouse, actor: Engineer, against: Against = Against.CARD) -> list[DriftOfModel]:
-    """Whether the models that ran here drift: against their cards, or against their first runs here."""
+    """Whether the models that ran here drift: against their cards, or against what they did first here."""
     with house.records.read(actor) as tx:
         return [
-            _drift(one, drift_of(tx, one, against), manifest_that_ran(one))
-            for one in ran(tx, Capability.FINDINGS)
+            _drift(one, drift_of(tx, one, against), manifest_that_ran(one)) for one in models_that_ran(tx)
         ]
 
 
@@ -273,17 +285,19 @@ def _agreement(one: LabelAgreement) -> AgreementOfLabel:
 def _drift(one: Ran, found: Drift, manifest: Manifest | None) -> DriftOfModel:
     before, moved = found.before, found.moved
     return DriftOfModel(
+        task=one.capability,
         bundle=one.bundle,
         sha256=one.sha256,
         against=None if before is None else Against.CARD if found.on_card else Against.FIRST,
         data=before.data if before else None,
         split=before.split if before else None,
-        images_before=before.images if before else 0,
-        images_now=found.images,
+        n_before=before.total if before else 0,
+        n_now=found.now,
         scores=moved.scores if moved else None,
-        inputs=moved.images if moved else None,
+        inputs=moved.seen if moved else None,
         labels=[_label(label, manifest) for label in moved.labels] if moved else [],
         figures=[_input(figure) for figure in moved.inputs] if moved else [],
+        answers=[_input(figure) for figure in moved.answers] if moved else [],
     )
 
 

@@ -14,6 +14,7 @@ from tetkik.records.cases.comparing import Agreement, Compared, Record, Trait
 from tetkik.records.database import Transaction
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.case_shapes import ID_PATTERN, PersonShape
+from tetkik.service.api.withdrawal_shapes import WithdrawnShape
 from tetkik.service.house import InHouse
 from tetkik.service.http.once import OnlyOnce
 from tetkik.values import Actor, CaseState, LinkReason, Permission, SplitReason
@@ -33,6 +34,7 @@ class RecordCase(BaseModel):
         department: that a person chose.
         created_at: when it was opened.
         signed: how many signed versions of reports it has.
+        withdrawn: who took a report of it back, when and why, where it was not signed anew since; else None.
     """
 
     id: str
@@ -41,6 +43,7 @@ class RecordCase(BaseModel):
     department: str | None
     created_at: datetime
     signed: int
+    withdrawn: WithdrawnShape | None
 
 
 class RecordShape(BaseModel):
@@ -84,6 +87,7 @@ class RecordShape(BaseModel):
                     department=case.department,
                     created_at=case.created_at,
                     signed=case.signed,
+                    withdrawn=WithdrawnShape.of_any(case.withdrawn),
                 )
                 for case in record.cases
             ],

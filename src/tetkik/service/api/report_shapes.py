@@ -14,6 +14,7 @@ from tetkik.records.reports.signing import LONGEST_REASON, Signed
 from tetkik.records.reports.versions import SignedVersion, VersionInfo
 from tetkik.service.access.again import Proof
 from tetkik.service.api.measurement_shapes import MeasurementShape
+from tetkik.service.api.withdrawal_shapes import WithdrawnShape
 from tetkik.values import Judgement, Method, ReportState, Section, label_name
 
 
@@ -25,12 +26,13 @@ class ReportListed(BaseModel):
         case_id: of its case.
         number: as people call it.
         department: of the case.
-        state: `final`, or `amended`.
+        state: `final`, `amended` or `withdrawn`.
         version: of the last one.
         signed_at: when that was signed.
         signed_by: who, with title.
         corrected: whether a person changed the machine's draft before.
         amending: whether it is being amended right now.
+        withdrawn: who took it back, when and why; None where it stands.
         restricted: whether the case opens only with a reason.
         patient: name; None where you may not know it, or the patient was erased.
     """
@@ -45,6 +47,7 @@ class ReportListed(BaseModel):
     signed_by: str
     corrected: bool
     amending: bool
+    withdrawn: WithdrawnShape | None
     restricted: bool
     patient: str | None
 
@@ -62,6 +65,7 @@ class ReportListed(BaseModel):
             signed_by=found.signed_by,
             corrected=found.corrected,
             amending=found.amending,
+            withdrawn=WithdrawnShape.of_any(found.withdrawn),
             restricted=found.restricted,
             patient=found.person.name if found.person is not None else None,
         )
@@ -78,6 +82,8 @@ class VersionListed(BaseModel):
         verification: code of the document.
         corrected: whether a person changed the machine's draft before.
         is_last: whether no later one amends it.
+        withdrawn: who took it back, when and why; None where nobody did.
+        follows: the withdrawal of the version before it; None of the first, and of an amendment.
     """
 
     number: int
@@ -87,6 +93,8 @@ class VersionListed(BaseModel):
     verification: str
     corrected: bool
     is_last: bool
+    withdrawn: WithdrawnShape | None
+    follows: WithdrawnShape | None
 
     @classmethod
     def of(cls, found: VersionInfo) -> VersionListed:
@@ -99,6 +107,8 @@ class VersionListed(BaseModel):
             verification=found.verification,
             corrected=found.corrected,
             is_last=found.is_last,
+            withdrawn=WithdrawnShape.of_any(found.withdrawn),
+            follows=WithdrawnShape.of_any(found.follows),
         )
 
 
@@ -125,7 +135,8 @@ class VersionShape(VersionListed):
         case_id: of its case.
         image_id: that it is about.
         report_number: as people call the report.
-        state: `final`, or `amended`.
+        state: `final`, `amended` or `withdrawn`.
+        withdrawal_words: what was said beside the reason of the withdrawal; None where it stands.
         language: of its sentences.
         method: how the signer proved to be that person.
         reason: why it amends the one before; None for the first.
@@ -143,6 +154,7 @@ class VersionShape(VersionListed):
     image_id: str
     report_number: str
     state: ReportState
+    withdrawal_words: str | None
     language: Language
     method: Method
     reason: str | None
@@ -165,7 +177,8 @@ class VersionShape(VersionListed):
             case_id=found.case_id,
             image_id=found.image_id,
             report_number=found.report_number,
-            state=document.state,
+            state=document.standing,
+            withdrawal_words=document.withdrawal.words if document.withdrawal is not None else None,
             language=document.draft.language,
             method=found.method,
             reason=found.reason,
@@ -313,11 +326,13 @@ class Verified(BaseModel):
     Attributes:
         known: whether a signed version of this house has it.
         is_last: whether that version is the last of its report: an older one was amended since.
+        withdrawn: whether it was withdrawn: it stands no longer, even where it is the last.
         report_id: of the report, where you may open it; None otherwise.
         number: of the version; None where it is not known.
     """
 
     known: bool
     is_last: bool | None = None
+    withdrawn: bool | None = None
     report_id: str | None = None
     number: int | None = None

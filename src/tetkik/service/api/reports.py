@@ -1,21 +1,22 @@
-"""Signed reports: list, read, compare, sign, amend."""
+"""Signed reports: list, read, compare, sign, amend, withdraw."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.responses import Response
+from starlette.exceptions import HTTPException
 
 from tetkik.errors import Forbidden, InputError
 from tetkik.records.database import Transaction
-from tetkik.records.reports import reports, signing, versions
+from tetkik.records.reports import reports, signing, versions, withdrawing
 from tetkik.records.reports.reports import ListedReport, Wanted
 from tetkik.records.trail.chain import Action
 from tetkik.service.access.again import verify_again
 from tetkik.service.access.guard import allowed
-from tetkik.service.api.draft_edits import DraftRoute, Revision, hospital_of
+from tetkik.service.api.draft_edits import DraftRoute, Revision, hospital_of, number_in
 from tetkik.service.api.draft_shapes import DraftShape
 from tetkik.service.api.report_shapes import (
     AmendmentSent,
@@ -28,6 +29,7 @@ from tetkik.service.api.report_shapes import (
     VersionListed,
     VersionShape,
 )
+from tetkik.service.api.withdrawal_shapes import WithdrawalSent, WithdrawnShape
 from tetkik.service.house import InHouse
 from tetkik.service.http.once import OnlyOnce
 from tetkik.service.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
@@ -38,6 +40,13 @@ router = APIRouter(prefix="/reports", tags=["reports"], route_class=DraftRoute)
 Reader = Annotated[Actor, allowed(Permission.REPORT_READ)]
 Signer = Annotated[Actor, allowed(Permission.REPORT_SIGN)]
 ReportId = Annotated[str, Path(max_length=26, description="Of the report.")]
+_NEEDED = (
+    "This change needs the header If-Match with the ETag of the report; load the report and send it along."
+)
+_MATCHED: dict[int | str, dict[str, Any]] = {
+    412: {"description": "A later version was signed first."},
+    428: {"description": "The header If-Match is missing."},
+}
 Number = Annotated[int, Path(ge=1, lt=2**31, description="Of the version, from 1.")]
 
 
@@ -46,7 +55,7 @@ def listed(
     house: InHouse,
     actor: Reader,
     department: Annotated[str | None, Query(max_length=60, description="Of the case.")] = None,
-    state: Annotated[ReportState | None, Query(description="`final` or `amended`.")] = None,
+    state: Annotated[ReportState | None, Query(description="`final`, `amended` or `withdrawn`.")] = None,
     own: Annotated[bool, Query(description="Only those that you signed.")] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -99,15 +108,25 @@ def verify(house: InHouse, actor: Reader, sent: CodeSent) -> Verified:
             known = versions.versions_of(tx, report_id)
         except Forbidden:
             return Verified(known=True)
-        is_last = number == known[-1].number
-        return Verified(known=True, is_last=is_last, report_id=report_id, number=number)
+        (meant,) = (item for item in known if item.number == number)
+        return Verified(
+            known=True,
+            is_last=meant.is_last,
+            withdrawn=meant.withdrawn is not None,
+            report_id=report_id,
+            number=number,
+        )
 
 
 @router.get("/{report_id}")
-def read(request: Request, house: InHouse, actor: Reader, report_id: ReportId) -> VersionShape:
-    """The last signed version."""
+def read(
+    request: Request, response: Response, house: InHouse, actor: Reader, report_id: ReportId
+) -> VersionShape:
+    """The last signed version; its number is the ETag, for whoever withdraws it."""
     with house.records.write(actor) as tx:
-        return VersionShape.whole(versions.open_version(tx, report_id), language_of(request))
+        found = versions.open_version(tx, report_id)
+    response.headers["ETag"] = f'"{found.info.number}"'
+    return VersionShape.whole(found, language_of(request))
 
 
 @router.get("/{report_id}/versions")
@@ -177,3 +196,34 @@ def give_up(house: InHouse, actor: Signer, report_id: ReportId, revision: Revisi
     """Give the amendment under way up; the signed version stays as it is."""
     with house.records.write(actor) as tx:
         signing.drop_amendment(tx, report_id, revision)
+
+
+@router.post("/{report_id}/withdraw", status_code=201, response_model=WithdrawnShape, responses=_MATCHED)
+def withdraw(
+    request: Request,
+    house: InHouse,
+    actor: Annotated[Actor, allowed(Permission.REPORT_WITHDRAW)],
+    report_id: ReportId,
+    sent: WithdrawalSent,
+    once: OnlyOnce,
+    if_match: Annotated[
+        str | None, Header(max_length=80, description="ETag of the report: the number of its last version.")
+    ] = None,
+) -> Response:
+    """Withdraw a report that was issued in error, with the password or a passkey again.
+
+    Its versions stay as they were signed, and stand no longer; the case is to be read again.
+    """
+    if if_match is None:
+        raise HTTPException(428, _NEEDED)
+    method = verify_again(request, actor, sent.proof)
+    proof = signing.Proof(actor.user_id or "", method, datetime.now(UTC))
+
+    def work(tx: Transaction) -> WithdrawnShape:
+        done = withdrawing.withdraw(tx, report_id, number_in(if_match), sent.why, sent.words, proof)
+        return WithdrawnShape.of(done)
+
+    try:
+        return once.run(house.records, actor, work)
+    except withdrawing.AnotherVersion as error:
+        raise HTTPException(412, error.template) from None

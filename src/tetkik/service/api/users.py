@@ -63,6 +63,7 @@ class UserView(UserProfile):
         login: folded.
         disabled: whether the account is closed.
         paused: whether signing in pauses after failures.
+        must_change: whether the password has to be changed before anything else opens.
         created_at: when the account was made.
         last_login_at: None before the first.
         keys_held: whether passkeys or tokens came back with a backup and wait for their confirmation.
@@ -72,6 +73,7 @@ class UserView(UserProfile):
     login: str
     disabled: bool
     paused: bool
+    must_change: bool
     created_at: datetime
     last_login_at: datetime | None
     keys_held: bool
@@ -172,6 +174,12 @@ def unlock_user(house: InHouse, actor: Administrator, user_id: UserId) -> UserVi
     return _changed(house, actor, user_id, lambda tx: users.unlock(tx, user_id))
 
 
+@router.post("/{user_id}/demand-change")
+def demand_change(house: InHouse, actor: Administrator, user_id: UserId) -> UserView:
+    """Ask for a new password: whoever signs in, or is signed in, chooses one before anything else opens."""
+    return _changed(house, actor, user_id, lambda tx: users.demand_change(tx, user_id))
+
+
 @router.post("/{user_id}/reset", status_code=201, response_model=Link)
 def reset_user(
     request: Request,
@@ -226,6 +234,7 @@ def _view(member: Member) -> UserView:
         departments=list(profile.departments),
         disabled=member.disabled_at is not None,
         paused=member.locked_until is not None,
+        must_change=member.must_change,
         created_at=member.created_at,
         last_login_at=member.last_login_at,
         keys_held=member.keys_held,

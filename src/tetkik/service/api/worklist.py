@@ -13,6 +13,7 @@ from tetkik.records.worklist import claims, worklist
 from tetkik.records.worklist.claims import Reader
 from tetkik.records.worklist.items import WorklistItem
 from tetkik.service.access.guard import allowed
+from tetkik.service.api.withdrawal_shapes import WithdrawnShape
 from tetkik.service.house import InHouse
 from tetkik.service.http.paging import Cursor, Limit, Page
 from tetkik.service.steps.worklist import PriorityWord, WorklistQuery, cursor_of, place_of
@@ -88,6 +89,7 @@ class WorklistCase(BaseModel):
         waiting_since: for the order.
         reader: who is reading it.
         report: how far the report is.
+        withdrawn: who took a report back, when and why, where it was not signed anew since; else None.
         job: where the newest work of a model is.
     """
 
@@ -110,6 +112,7 @@ class WorklistCase(BaseModel):
     waiting_since: datetime
     reader: CaseReader | None
     report: ReportState | None
+    withdrawn: WithdrawnShape | None
     job: JobState | None
 
     @classmethod
@@ -135,6 +138,7 @@ class WorklistCase(BaseModel):
             waiting_since=item.waiting_since,
             reader=CaseReader.of(item.reader) if item.reader else None,
             report=item.report,
+            withdrawn=WithdrawnShape.of_any(item.withdrawn),
             job=item.job,
         )
 

@@ -34,10 +34,17 @@ Editor = Annotated[Actor, allowed(Permission.CASE_EDIT)]
 
 @router.get("/cases/{case_id}")
 def case_page(
-    request: Request, house: InHouse, actor: Reader, case_id: str, opened: str | None = None
+    request: Request,
+    house: InHouse,
+    actor: Reader,
+    case_id: str,
+    opened: str | None = None,
+    moved: str | None = None,
 ) -> HTMLResponse:
     """A case, for whoever may open it; for others the way to break the glass."""
-    return _shown(request, house, actor, case_id, just_opened=opened is not None)
+    return _shown(
+        request, house, actor, case_id, just_opened=opened is not None, just_moved=moved is not None
+    )
 
 
 def _shown(
@@ -47,6 +54,7 @@ def _shown(
     case_id: str,
     *,
     just_opened: bool = False,
+    just_moved: bool = False,
     typed: TypedPerson | None = None,
     error: TetkikError | None = None,
 ) -> HTMLResponse:
@@ -69,6 +77,8 @@ def _shown(
         just_opened=just_opened,
         until=until,
         typed=typed or TypedPerson.of(case.person),
+        movable=actor.may(Permission.CASE_MOVE) and not case.state.ended,
+        just_moved=just_moved,
         fault=error.in_language(language_of(request)) if error is not None else None,
     )
 

@@ -5,6 +5,7 @@ Nothing here tells whose image or report it was: figures, labels and bundles alo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Annotated
@@ -14,14 +15,22 @@ from fastapi.responses import HTMLResponse
 
 from tetkik.bundle import available
 from tetkik.language import Language
-from tetkik.records.images.drift import REFERENCE, Ran, card_share, ran
+from tetkik.records.drift import REFERENCE, Ran
+from tetkik.records.images.drift import card_share, ran
 from tetkik.records.reports.agreement import Count, agreement, corrected_drafts, queue, weeks_until
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import House, InHouse
 from tetkik.service.showing.charts import Bar, bars, line
 from tetkik.service.showing.markdown import rendered
 from tetkik.service.showing.rendering import language_of, render
-from tetkik.service.steps.models import Against, bundle_of, drift_of, manifest_that_ran, reference_of
+from tetkik.service.steps.models import (
+    Against,
+    bundle_of,
+    drift_of,
+    manifest_that_ran,
+    models_that_ran,
+    reference_of,
+)
 from tetkik.statistics import FEWEST, InputMoved, Movement, Shift, Stability
 from tetkik.statistics.observations import REFUSED
 from tetkik.values import Actor, Capability, Permission, label_name
@@ -102,7 +111,7 @@ def overview(request: Request, house: InHouse, actor: Engineer) -> HTMLResponse:
         weeks = weeks_until(tx.now)
         corrected = corrected_drafts(tx, weeks)
         reviewed = agreement(tx, weeks)
-        answered = ran(tx, Capability.FINDINGS)
+        answered = ran(tx)
         waiting = queue(tx)
     return render(
         request,
@@ -141,20 +150,27 @@ def drift_page(
     bundle: str | None = None,
     against: Against = Against.CARD,
 ) -> HTMLResponse:
-    """Whether a model's scores and inputs are still those of its card, or those that it began with here."""
+    """Whether a model's scores and inputs are still those of its card, or those that it began with here.
+
+    Of findings and of triage; the first of findings where none is chosen.
+    """
     with house.records.read(actor) as tx:
-        answered = ran(tx, Capability.FINDINGS)
+        answered = models_that_ran(tx)
         chosen = next((one for one in answered if one.sha256 == bundle), answered[0] if answered else None)
         found = drift_of(tx, chosen, against) if chosen else None
+    of_complaints = chosen is not None and chosen.capability is Capability.TRIAGE
     return render(
         request,
         "engineer/drift.html.jinja",
+        of_complaints=of_complaints,
         answered=answered,
         chosen=chosen,
         carried=reference_of(chosen) is not None if chosen else False,
         drift=found,
         labels=_label_rows(found.moved, chosen, language_of(request)) if found and chosen else (),
-        routes=_routes(found.moved) if found else (),
+        routes=_routes(found.moved) if found and not of_complaints else (),
+        inputs=_rows(found.moved.inputs) if found and found.moved and of_complaints else (),
+        answers=_rows(found.moved.answers) if found and found.moved else (),
         reference=REFERENCE,
         fewest=FEWEST,
     )
@@ -209,6 +225,11 @@ def _routes(moved: Movement | None) -> list[RouteRows]:
             )
         )
     return sorted(found, key=lambda one: -one.images)
+
+
+def _rows(moved: Iterable[InputMoved]) -> list[InputRow]:
+    """Figures that there are enough of for a verdict."""
+    return [_input_row(one) for one in moved if one.shift]
 
 
 def _input_row(one: InputMoved) -> InputRow:

@@ -9,9 +9,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from tetkik.errors import Conflict, Forbidden
-from tetkik.records.cases import cases
+from tetkik.records.cases import cases, moves
 from tetkik.records.database import Transaction
 from tetkik.records.images import images, jobs
+from tetkik.records.people.visibility import see
 from tetkik.records.reports import drafts, templates
 from tetkik.records.reports.templates import HouseTemplate
 from tetkik.records.worklist import claims, events, worklist
@@ -41,9 +42,13 @@ def next_case(house: InHouse, actor: Claims, after: str = "") -> RedirectRespons
 @router.get("/{case_id}")
 def reading(
     request: Request, house: InHouse, actor: Reads, case_id: str, image: str | None = None
-) -> HTMLResponse:
+) -> Response:
     """The whole view; whoever opens a case that nobody reads is its reader."""
     taken = _claimed(house, actor, case_id)
+    with house.records.read(actor) as tx:
+        gone = moves.of(tx, see(tx, case_id).id).to is not None
+    if gone:  # opened for the wrong patient: the case's own page says as which it goes on
+        return RedirectResponse(f"/cases/{case_id}", 303)
     with house.records.write(actor) as tx:
         seq = events.newest(tx)
         desk = desk_of(tx, case_id, image)

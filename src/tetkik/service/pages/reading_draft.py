@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, Field
 
 from tetkik.language import Language
+from tetkik.records.cases.moves import Moved
 from tetkik.records.database import Transaction
 from tetkik.records.images import pictures
 from tetkik.records.reports import drafts, templates
@@ -22,7 +24,7 @@ from tetkik.service.api.draft_shapes import RedraftSent
 from tetkik.service.api.redrafting import fresh_draft
 from tetkik.service.house import InHouse, house_of
 from tetkik.service.showing.rendering import language_of, render
-from tetkik.service.steps.reading import draft_lines, shown_working
+from tetkik.service.steps.reading import shown_working
 from tetkik.values import Actor, Decision, DraftSentence, Fault, Judgement, Permission, Section
 
 
@@ -33,6 +35,18 @@ class PanelRoute(DraftRoute):
         """Both texts."""
         return _conflict(request, conflict)
 
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler of every draft; where the case was moved, the page keeps what was written."""
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except Moved as moved:
+                return _moved(request, moved)
+
+        return handle
+
 
 def _conflict(request: Request, error: EditConflict) -> HTMLResponse:
     return render(
@@ -40,9 +54,17 @@ def _conflict(request: Request, error: EditConflict) -> HTMLResponse:
         "reading/conflict.html.jinja",
         status=409,
         sentence=error.in_language(language_of(request)),
-        current=error.current,
-        lines=draft_lines(error.current),
-        Section=Section,
+        **shown_working(error.current, (), language_of(request)),
+    )
+
+
+def _moved(request: Request, error: Moved) -> HTMLResponse:
+    return render(
+        request,
+        "reading/moved.html.jinja",
+        status=409,
+        sentence=error.in_language(language_of(request)),
+        to=error.to,
     )
 
 

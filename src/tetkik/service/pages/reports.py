@@ -23,12 +23,13 @@ from tetkik.service.http.problems import status_of
 from tetkik.service.showing.rendering import language_of, render
 from tetkik.service.steps import documents
 from tetkik.service.steps.measurements import measurement_lines
-from tetkik.values import Actor, Permission, ReportState, Section
+from tetkik.values import Actor, Permission, ReportState, Section, WithdrawalReason
 
 router = APIRouter(prefix="/reports")
 Reader = Annotated[Actor, allowed(Permission.REPORT_READ)]
 Signer = Annotated[Actor, allowed(Permission.REPORT_SIGN)]
 _PAGE = 40
+_LISTED = (ReportState.FINAL, ReportState.AMENDED, ReportState.WITHDRAWN)
 
 
 @router.get("")
@@ -46,7 +47,7 @@ def listed(
     since = _day(day)
     wanted = Wanted(
         department=department or None,
-        state=ReportState(state) if state in (ReportState.FINAL, ReportState.AMENDED) else None,
+        state=ReportState(state) if state in _LISTED else None,
         own=own and actor.may(Permission.REPORT_SIGN),
         since=since,
         until=since + timedelta(days=1) if since else None,
@@ -194,5 +195,6 @@ def _reading(
         judged=judged_words(found.document),
         known=known,
         under_way=under_way,
+        reasons=tuple(WithdrawalReason),
         error=error.in_language(language_of(request)) if error else None,
     )

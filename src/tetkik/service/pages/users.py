@@ -19,6 +19,7 @@ from tetkik.service.house import House, InHouse
 from tetkik.service.http.problems import status_of
 from tetkik.service.pages.sign_in import Text
 from tetkik.service.showing.rendering import language_of, render
+from tetkik.turkish import alphabetical
 from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, Actor, Permission, Role
 
 router = APIRouter(prefix="/admin/users")
@@ -52,7 +53,7 @@ def _list(
         members=members,
         held=held,
         roles=tuple(Role),
-        departments=DEPARTMENTS,
+        departments=sorted(DEPARTMENTS, key=alphabetical),
         every=EVERY_DEPARTMENT,
         error=error.in_language(language_of(request)) if error else None,
         link=link,
@@ -119,7 +120,7 @@ def _one(
         held=held,
         ended=ended,
         roles=tuple(Role),
-        departments=DEPARTMENTS,
+        departments=sorted(DEPARTMENTS, key=alphabetical),
         every=EVERY_DEPARTMENT,
         error=error.in_language(language_of(request)) if error else None,
         link=link,
@@ -159,6 +160,12 @@ def enable(request: Request, house: InHouse, actor: Administrator, user_id: str)
 def unlock(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
     """End the pause after failed sign-ins."""
     return _done(request, house, actor, user_id, lambda tx: users.unlock(tx, user_id))
+
+
+@router.post("/{user_id}/demand-change")
+def demand_change(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
+    """Ask for a new password; nothing else opens before it is chosen."""
+    return _done(request, house, actor, user_id, lambda tx: users.demand_change(tx, user_id))
 
 
 @router.post("/{user_id}/reset")

@@ -18,6 +18,7 @@ from tetkik.service.house import House, InHouse
 from tetkik.service.http.paging import Cursor
 from tetkik.service.showing.rendering import language_of, render
 from tetkik.service.steps.worklist import PriorityWord, WorklistQuery, cursor_of, place_of
+from tetkik.turkish import alphabetical
 from tetkik.values import (
     DEPARTMENTS,
     FINDING_LABELS,
@@ -128,7 +129,8 @@ def _list(
     following = cursor_of(found.next)
     language = language_of(request)
     labels = [label for label in FINDING_LABELS if label not in NORMAL_LABELS]
-    named = sorted((label_name(label, language), label) for label in labels)
+    names = {label: label_name(label, language) for label in labels}
+    named = sorted(names.items(), key=lambda one: alphabetical(one[1]))
     return _shared(request, actor, found.items) | {
         "query": query,
         "chosen": chosen,
@@ -138,9 +140,9 @@ def _list(
         "states": _STATES,
         "priorities": _PRIORITIES,
         "scopes": _SCOPES if actor.may(Permission.CLAIM) else {},
-        "departments": DEPARTMENTS,
+        "departments": sorted(DEPARTMENTS, key=alphabetical),
         "modalities": _MODALITIES,
-        "labels": [(label, name) for name, label in named],
+        "labels": named,
         "cursor": cursor,
         "more": urlencode([*query.pairs(), ("cursor", following)]) if following else None,
     }

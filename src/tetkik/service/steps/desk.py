@@ -15,6 +15,7 @@ from tetkik.service.showing.highlights import Piece, pieces
 from tetkik.settings import Settings
 from tetkik.triage.clinics import Clinic, clinic_of
 from tetkik.triage.questions import Answer, Question, best_question, questions
+from tetkik.turkish import alphabetical
 from tetkik.values import DepartmentScore, TriageResult
 
 LONGEST_TEXT = 200_000
@@ -58,8 +59,11 @@ def ask(text: str, settings: Settings, language: Language) -> TriageResult:
     return _answered(text, settings, language).result
 
 
-def _answered(text: str, settings: Settings, language: Language) -> workflow.Answered:
-    return workflow.answered(text.replace("\r\n", "\n"), settings.triage_model, language)
+def _answered(
+    text: str, settings: Settings, language: Language, *, measure: bool = False
+) -> workflow.Answered:
+    plain = text.replace("\r\n", "\n")
+    return workflow.answered(plain, settings.triage_model, language, measure=measure)
 
 
 def ask_live(text: str, settings: Settings, language: Language, asked: Sequence[str] = ()) -> LiveAnswer:
@@ -103,13 +107,13 @@ def triaged(text: str, settings: Settings, language: Language) -> Triaged:
         settings: of the house, which name the model.
         language: of reasons and rules.
     """
-    said = _answered(text, settings, language)
-    return Triaged(said.result, said.sha256)
+    said = _answered(text, settings, language, measure=True)
+    return Triaged(said.result, said.sha256, said.measured)
 
 
 def departments(settings: Settings) -> tuple[str, ...]:
-    """The departments that can be chosen: those of the model."""
-    return workflow.departments(settings.triage_model)
+    """The departments that can be chosen: those of the model, in the order of the alphabet."""
+    return tuple(sorted(workflow.departments(settings.triage_model), key=alphabetical))
 
 
 def chosen_department(name: str | None, settings: Settings) -> str | None:

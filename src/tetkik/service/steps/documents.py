@@ -13,9 +13,10 @@ from tetkik.documents.capture import to_capture
 from tetkik.documents.fhir import to_fhir
 from tetkik.documents.hl7 import to_hl7
 from tetkik.documents.pdf import to_pdf
+from tetkik.documents.rejection import to_rejection
 from tetkik.documents.sr import to_sr
 from tetkik.documents.text import to_text
-from tetkik.errors import NotFound
+from tetkik.errors import Conflict, NotFound
 from tetkik.records.reports import versions
 from tetkik.records.trail.chain import Action
 from tetkik.service.house import House
@@ -32,6 +33,8 @@ class Format(StrEnum):
     """DICOM structured report, TID 1500."""
     CAPTURE = "capture"
     """The heatmap as a DICOM Secondary Capture image."""
+    REJECTION = "rejection"
+    """Of a withdrawn report in the place of both: the rejection note for archives, IHE IOCM."""
     HL7 = "hl7"
     """HL7 v2.5.1, ORU^R01."""
     TEXT = "text"
@@ -55,12 +58,17 @@ def _capture(document: ReportDocument) -> bytes | None:
     return to_capture(document) if document.heatmap is not None else None
 
 
+def _rejection(document: ReportDocument) -> bytes | None:
+    return to_rejection(document) if document.withdrawal is not None else None
+
+
 KINDS = MappingProxyType(
     {
         Format.PDF: _Kind("application/pdf", "pdf", to_pdf, inline=True),
         Format.FHIR: _Kind("application/fhir+json", "fhir.json", to_fhir),
         Format.SR: _Kind("application/dicom", "sr.dcm", to_sr),
         Format.CAPTURE: _Kind("application/dicom", "heatmap.dcm", _capture),
+        Format.REJECTION: _Kind("application/dicom", "rejection.dcm", _rejection),
         Format.HL7: _Kind("x-application/hl7-v2+er7; charset=utf-8", "hl7", to_hl7),
         Format.TEXT: _Kind("text/plain; charset=utf-8", "txt", to_text),
         Format.IMAGE: _Kind("image/png", "png", lambda document: document.image, inline=True),
@@ -81,10 +89,12 @@ def answer(house: House, actor: Actor, report_id: str, number: int | None, form:
 
     Raises:
         NotFound: no such version, or it has no such picture.
+        Conflict: a DICOM object of a withdrawn version, or a rejection note of one that stands.
     """
     kind = KINDS[form]
     with house.records.write(actor) as tx:
         found = versions.version_of(tx, report_id, number)
+        _refuse(form, found.document)
         whose = {"case_id": found.case_id, "patient_id": found.patient_id}
         if form not in (Format.IMAGE, Format.HEATMAP):
             version = found.info.number
@@ -98,3 +108,14 @@ def answer(house: House, actor: Actor, report_id: str, number: int | None, form:
     place = "inline" if kind.inline else "attachment"
     headers = {"Content-Disposition": f'{place}; filename="{name}"', "Cache-Control": "no-store"}
     return Response(content, headers=headers, media_type=kind.media)
+
+
+def _refuse(form: Format, document: ReportDocument) -> None:
+    """An archive that takes a withdrawn object beside its rejection would show it again."""
+    if document.withdrawal is not None and form in (Format.SR, Format.CAPTURE):
+        raise Conflict(
+            "This version was withdrawn, so its DICOM objects are given out no longer; take the rejection "
+            "note for the archive instead."
+        )
+    if document.withdrawal is None and form is Format.REJECTION:
+        raise Conflict("This version stands, so there is no rejection note; take its structured report.")

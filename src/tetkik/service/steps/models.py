@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from tetkik.bundle import Bundle, Manifest, Reference, available, read_reference, sha256_of
+from tetkik.bundle import (
+    AnyReference,
+    Bundle,
+    ComplaintReference,
+    ImageReference,
+    Manifest,
+    available,
+    read_reference,
+    sha256_of,
+)
 from tetkik.bundle.store import MANIFEST
 from tetkik.errors import NotFound
+from tetkik.records.cases import tallies
 from tetkik.records.database import Transaction
-from tetkik.records.images.drift import Drift, Ran, drift
+from tetkik.records.drift import Drift, Ran
+from tetkik.records.images import drift as images
+from tetkik.values import Capability
 
 
 class Against(StrEnum):
-    """What the runs of now are held against."""
+    """What the images or complaints of now are held against."""
 
     CARD = "card"
-    """The reference of the bundle; the first runs where it has none."""
+    """The reference of the bundle; the first ones here where it has none."""
     FIRST = "first"
-    """The first runs here."""
+    """The first ones here."""
 
 
 def bundle_of(model_id: str) -> Bundle:
@@ -32,12 +44,17 @@ def bundle_of(model_id: str) -> Bundle:
     raise NotFound("There is no model of this name here; the models' page lists those there are.")
 
 
+def models_that_ran(tx: Transaction) -> tuple[Ran, ...]:
+    """The bundles that answered here: those of findings, then those of triage, of each the latest first."""
+    return (*images.ran(tx), *tallies.ran(tx))
+
+
 def manifest_that_ran(ran: Ran) -> Manifest | None:
     """The manifest of a bundle by its name and version; None where it is no longer here."""
     return next((one.manifest for one in available() if one.manifest.name == ran.bundle), None)
 
 
-def reference_of(ran: Ran) -> Reference | None:
+def reference_of(ran: Ran) -> AnyReference | None:
     """The reference of the very bundle that ran; None where it has none, or is no longer here.
 
     A name and a version are not enough: another network of the same name has other scores.
@@ -52,9 +69,12 @@ def reference_of(ran: Ran) -> Reference | None:
 
 
 def drift_of(tx: Transaction, ran: Ran, against: Against) -> Drift:
-    """Hold what a bundle saw and said lately against its card, or against its first runs here.
+    """Hold what a bundle saw and said lately against its card, or against what it did first here.
 
     Raises:
         BundleCorrupt: its reference is damaged.
     """
-    return drift(tx, ran, reference_of(ran) if against is Against.CARD else None)
+    reference = reference_of(ran) if against is Against.CARD else None
+    if ran.capability is Capability.TRIAGE:
+        return tallies.drift(tx, ran, reference if isinstance(reference, ComplaintReference) else None)
+    return images.drift(tx, ran, reference if isinstance(reference, ImageReference) else None)

@@ -189,7 +189,8 @@ def _chosen(tx: Transaction, found: tuple[StoredImage, ...], image_id: str | Non
         raise NotFound("There is no such image; look at its case.")
     for image in found:
         report_id = drafts.report_of_image(tx, image.id)
-        if report_id is None or not versions.versions_of(tx, report_id):
+        signed = versions.versions_of(tx, report_id) if report_id is not None else ()
+        if not signed or signed[-1].withdrawn is not None:
             return image
     return found[0] if found else None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from io import BytesIO
 
 from tetkik.errors import Conflict, Forbidden, InputError
-from tetkik.records.cases import cases, matching, patients
+from tetkik.records.cases import cases, matching, moves, patients
 from tetkik.records.cases.matching import Difference, Home
 from tetkik.records.database import Transaction
 from tetkik.records.images import images, jobs, pictures, quota
@@ -99,12 +99,14 @@ class Upload:
             OtherPatient: it says that it is of another patient, and nobody has said that they are sure.
             NotFound: no such case.
             Forbidden: a case that the actor may not open.
+            Moved: the case goes on as another one.
             TooManyRequests: it goes beyond what the actor may upload in a day.
             ScannerSilent: the malware scanner does not answer.
         """
         with self._house.records.read(self._actor) as tx:
             if self._case_id is not None:
                 see(tx, self._case_id)  # before anything is made of the file
+                moves.refuse_moved(tx, self._case_id)
         # The name goes into an error that the sender sees, and no further.
         name = self._file.name or "image"
         if scanner := self._house.settings.upload_scanner:

@@ -33,6 +33,21 @@ class PriorityWord(StrEnum):
         return Priority[self.name]
 
 
+class PriorityChoice(StrEnum):
+    """What a person says of how soon a case is read."""
+
+    CRITICAL = "critical"
+    URGENT = "urgent"
+    ROUTINE = "routine"
+    AS_FOUND = "as_found"
+    """As triage and the findings that stand ask."""
+
+    @property
+    def priority(self) -> Priority | None:
+        """The one that was chosen; None lets it follow."""
+        return None if self is PriorityChoice.AS_FOUND else Priority[self.name]
+
+
 _EARLIEST, _LATEST = date(1990, 1, 1), date(2200, 1, 1)
 
 

@@ -291,6 +291,14 @@ class Featuriser:
         ngrams.score(texts, self.tables, weights, out, weights.shape[1])
         return out
 
+    def unknown(self, texts: Sequence[bytes]) -> NDArray[np.float64]:
+        """The share of a prepared text's words whose first 5 letters are no feature, (texts,), float64."""
+        return np.array([self._unknown(text.split()) for text in texts], np.float64)
+
+    def _unknown(self, words: Sequence[bytes]) -> float:
+        buckets = [_bucket(_fnv(_SEEDS[_PREFIX5], word[:5])) for word in words]
+        return float(np.mean([self.words.index(bucket) < 0 for bucket in buckets])) if words else 0.0
+
     def _rows_in_numpy(self, texts: Sequence[bytes]) -> Rows:
         columns: list[NDArray[np.int32]] = []
         values: list[NDArray[np.float32]] = []

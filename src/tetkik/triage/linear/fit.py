@@ -153,6 +153,27 @@ class Fitted:
     probabilities: NDArray[np.float64]
 
 
+def unknown_words(corpus: Corpus, fitted: Fitted) -> NDArray[np.float64]:
+    """The share of each held-out row's words that the rows which it was held out from do not know.
+
+    Args:
+        corpus: what `fitted` was fitted on.
+        fitted: its model.
+
+    Returns:
+        (held-out rows,), float64.
+    """
+    held = corpus.only(fitted.held_out)
+    if len(held) < len(corpus):
+        return fitted.featuriser.unknown(held.texts)
+    shares = np.zeros(len(held))
+    for fold in set(held.folds.tolist()):
+        rows, others = np.flatnonzero(held.folds == fold), held.only(np.flatnonzero(held.folds != fold))
+        known = learn_features(others.texts, others.groups, fitted.featuriser.lexicon)
+        shares[rows] = known.unknown(held.only(rows).texts)
+    return shares
+
+
 class _Part:
     """The rows that one set of classifiers is trained on, made ready when first needed."""
 

@@ -100,6 +100,10 @@ class LinearModel:
         found /= found.sum(axis=1, keepdims=True)
         return found
 
+    def unknown(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """The share of each text's words whose first 5 letters are no feature, (texts,), float64."""
+        return self.featuriser.unknown([prepare(text) for text in texts])
+
     def evidence(self, text: str, label: int) -> tuple[Evidence, ...]:
         """The words of `text` that speak for a label, strongest first, at most 8.
 

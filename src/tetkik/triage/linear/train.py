@@ -13,15 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.bundle import (
+    REFERENCE_COMPLAINTS,
     Bundle,
     CardSection,
     Manifest,
     Metric,
     Task,
     open_bundle,
+    reference_section,
     render_card,
     staged_folder,
     write_manifest,
+    write_reference,
 )
 from tetkik.errors import DataError, MissingExtra
 from tetkik.triage.calibration import softmax
@@ -29,9 +32,19 @@ from tetkik.triage.card import library_versions, measured
 from tetkik.triage.children import log_odds
 from tetkik.triage.data import Complaints, fingerprint, folds
 from tetkik.triage.duplicates import duplicate_groups
-from tetkik.triage.linear.fit import HOLDOUT_FROM, Corpus, Fitted, Remember, fit
+from tetkik.triage.linear.fit import (
+    HOLDOUT_FROM,
+    INNER_FOLDS,
+    Corpus,
+    Fitted,
+    Remember,
+    fit,
+    unknown_words,
+)
 from tetkik.triage.linear.learn import MIN_GROUPS
 from tetkik.triage.linear.model import LinearModel
+from tetkik.triage.predict import Triage
+from tetkik.triage.reference import OutOfFold, ReferenceComplaints, make_reference
 from tetkik.values import DEPARTMENTS, ProgressCallback
 
 OUTER_FOLDS = 5
@@ -51,6 +64,7 @@ class LinearOptions:
         resume: go on with what an interrupted training of the same data left beside `out`.
         licence: licence of the weights, for the card.
         data_name: what the card calls the data.
+        reference: most held-out complaints that the reference for drift is taken from; 0 writes none.
     """
 
     id: str = "triage-linear"
@@ -60,6 +74,7 @@ class LinearOptions:
     resume: bool = False
     licence: str = "unknown"
     data_name: str = "training table"
+    reference: int = REFERENCE_COMPLAINTS
 
 
 def train_linear(
@@ -81,11 +96,8 @@ def train_linear(
         MissingExtra: SciPy is not installed.
         OutputError: `out` is taken.
     """
-    _need_scipy()
-    groups = duplicate_groups(complaints.texts, near=options.deduplicate)
-    labels = _labels(complaints, groups)
-    truth = np.array([labels.index(label) for label in complaints.labels], dtype=np.int64)
-    corpus = Corpus.of(complaints.texts, truth, groups, labels)
+    corpus = _corpus(complaints, options.deduplicate)
+    truth, groups = corpus.truth, corpus.groups
     work = out.parent / f".{out.name}.training"
     with staged_folder(out) as stage:
         remember = _memory(work, fingerprint(complaints), options.resume)
@@ -113,14 +125,18 @@ def train_linear(
         manifest = _manifest(fitted, corpus, complaints, options).model_copy(update={"metrics": metrics})
         model = LinearModel(manifest, fitted.featuriser, fitted.weights)
         model.save(stage)
+        sections = _sections(fitted, corpus, split)
+        if options.reference:
+            others = _held_out(complaints, corpus, fitted).some(options.reference)
+            reference = make_reference(Triage(model), others, options.data_name, progress)
+            write_reference(stage, reference)
+            sections.append(reference_section(reference))
         summary = (
             "Names the hospital department for a complaint in free Turkish text, with a calibrated "
             "probability for each. A linear model over hashed n-grams and a lexicon of medical terms, "
             "without a GPU."
         )
-        (stage / "README.md").write_text(
-            render_card(manifest, summary, _sections(fitted, corpus, split)), encoding="utf-8"
-        )
+        (stage / "README.md").write_text(render_card(manifest, summary, sections), encoding="utf-8")
         write_manifest(stage, manifest)
     shutil.rmtree(work, ignore_errors=True)
     return open_bundle(out)
@@ -159,6 +175,41 @@ def nested_probabilities(
         if done is not None:
             done[0] += 1
     return probabilities
+
+
+def out_of_fold(complaints: Complaints, tick: Callable[[int, int], None]) -> ReferenceComplaints:
+    """Train again on the same complaints, for what models say of them that had not learned them.
+
+    Args:
+        complaints: that a model was trained on, near duplicates looked for.
+        tick: told (pieces done, pieces in all).
+
+    Raises:
+        DataError: one label only, or labels with too few distinct complaints.
+        MissingExtra: SciPy is not installed.
+    """
+    corpus = _corpus(complaints, deduplicate=True)
+    return _held_out(complaints, corpus, fit(corpus, tick=tick))
+
+
+def _held_out(complaints: Complaints, corpus: Corpus, fitted: Fitted) -> ReferenceComplaints:
+    rows = complaints.only(fitted.held_out)
+    split = (
+        f"out of fold, {INNER_FOLDS} folds by duplicate group, each complaint answered by models of the same "
+        "recipe that had not learned it"
+        if len(rows) == len(corpus)
+        else "the tenth, held out by duplicate group, that chose mix, prior shift and temperature"
+    )
+    others = OutOfFold(fitted.probabilities, unknown_words(corpus, fitted))
+    return ReferenceComplaints(rows.texts, rows.labels, split, others)
+
+
+def _corpus(complaints: Complaints, deduplicate: bool) -> Corpus:
+    _need_scipy()
+    groups = duplicate_groups(complaints.texts, near=deduplicate)
+    labels = _labels(complaints, groups)
+    truth = np.array([labels.index(label) for label in complaints.labels], dtype=np.int64)
+    return Corpus.of(complaints.texts, truth, groups, labels)
 
 
 def _labels(complaints: Complaints, groups: NDArray[np.int64]) -> tuple[str, ...]:

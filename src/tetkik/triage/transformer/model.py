@@ -79,6 +79,10 @@ class OnnxNetwork:
         """Token numbers of each text."""
         return self._reader.read(texts)
 
+    def broken(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """See `TextReader.broken`."""
+        return self._reader.broken(texts)
+
 
 def _corrupt(folder: Path, network: Path, error: Exception) -> BundleCorrupt:
     return BundleCorrupt(
@@ -150,6 +154,10 @@ class OnnxTransformer:
         if not texts:
             return np.zeros((0, len(self._manifest.labels)), dtype=np.float32)
         return softmax(self._network.logits(texts), self._temperature).astype(np.float32)
+
+    def unknown(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """The share of each text's words that are no piece of the vocabulary whole, (texts,), float64."""
+        return self._network.broken(texts)
 
     def evidence(self, text: str, label: int) -> tuple[Evidence, ...]:
         """The stretches whose absence lowers the label's log-odds, strongest first; the weight in nats.

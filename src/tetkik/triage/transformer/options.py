@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from tetkik.bundle import REFERENCE_COMPLAINTS
 from tetkik.training.limits import check_least, check_rate
 from tetkik.training.precision import Precision
 
@@ -53,6 +54,7 @@ class TransformerOptions:
         threads: CPU threads of each process; 0 leaves torch's own choice.
         checkpoint_steps: steps between checkpoints inside an epoch.
         keep_fp32: whether the bundle also gets the exported fp32 network (a small one always does).
+        reference: most complaints that the reference for drift is taken from; 0 writes none.
     """
 
     base: str = DEFAULT_BASE
@@ -73,6 +75,7 @@ class TransformerOptions:
     threads: int = 0
     checkpoint_steps: int = 500
     keep_fp32: bool = False
+    reference: int = REFERENCE_COMPLAINTS
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "imbalance", Imbalance(self.imbalance))
@@ -86,11 +89,12 @@ class TransformerOptions:
             "tune": 0,
             "threads": 0,
             "checkpoint_steps": 1,
+            "reference": 0,
         }
         check_least(self, least)
         check_rate(self.learning_rate)
 
     def as_json(self) -> dict[str, Any]:
         """Every setting that can change the result, by name."""
-        same_result = {"resume", "threads", "checkpoint_steps", "keep_fp32"}
+        same_result = {"resume", "threads", "checkpoint_steps", "keep_fp32", "reference"}
         return {name: value for name, value in asdict(self).items() if name not in same_result}

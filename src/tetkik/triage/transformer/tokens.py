@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,12 @@ class TextReader:
         """The token numbers of each text, special tokens included, (tokens,), int64."""
         return [np.array(row.ids, dtype=np.int64) for row in self.tokenizer.encode_batch(list(texts))]
 
+    def broken(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """The share of each text's words that are no piece of the vocabulary whole, (texts,), float64."""
+        unknown = getattr(self.tokenizer.model, "unk_token", None)
+        rows = self.tokenizer.encode_batch(list(texts))
+        return np.array([_broken(row.word_ids, row.tokens, unknown) for row in rows], np.float64)
+
     def batch(self, rows: Sequence[Ints]) -> tuple[Ints, Ints]:
         """Rows filled up to the longest.
 
@@ -63,6 +70,19 @@ class TextReader:
             `input_ids` and `attention_mask`, each (rows, longest), int64.
         """
         return padded(rows, self.pad_id)
+
+
+def _broken(words: Sequence[int | None], pieces: Sequence[str], unknown: str | None) -> float:
+    """The share of words of several pieces, or of one that stands for any unknown word.
+
+    Args:
+        words: the number of each piece's word; None is a special token.
+        pieces: what they are.
+        unknown: the piece that stands for what the vocabulary cannot spell.
+    """
+    counts = Counter(word for word in words if word is not None)
+    lost = {word for word, piece in zip(words, pieces, strict=True) if piece == unknown}
+    return sum(n > 1 or word in lost for word, n in counts.items()) / len(counts) if counts else 0.0
 
 
 def padded(rows: Sequence[Ints], pad_id: int) -> tuple[Ints, Ints]:

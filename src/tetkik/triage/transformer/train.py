@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from tetkik.bundle import (
     Bundle,
+    ComplaintReference,
     Manifest,
     Task,
     bundle_id,
     open_bundle,
+    reference_section,
     render_card,
     staged_folder,
     write_manifest,
+    write_reference,
 )
 from tetkik.errors import MissingExtra, as_fault_of
 from tetkik.language import translate
@@ -25,6 +28,8 @@ from tetkik.training.output import check_target, public_name, silence
 from tetkik.training.precision import accelerator_for
 from tetkik.triage.card import library_versions, measured
 from tetkik.triage.data import Complaints
+from tetkik.triage.predict import load_triage
+from tetkik.triage.reference import ReferenceComplaints, make_reference
 from tetkik.triage.transformer.options import TransformerOptions
 from tetkik.triage.transformer.prepare import Prepared, identity, prepare
 from tetkik.values import ProgressCallback
@@ -203,9 +208,27 @@ def _write(
             "Names the hospital department for a complaint in free Turkish text, with a calibrated "
             "probability for each."
         )
+        write_manifest(stage, manifest)
+        reference = _reference(prepared, stage, options)
+        if reference is not None:
+            write_reference(stage, reference)
+            sections.append(reference_section(reference))
         (stage / "README.md").write_text(render_card(manifest, summary, sections), encoding="utf-8")
         write_manifest(stage, manifest)
         progress("export", 4, 4)
+
+
+def _reference(prepared: Prepared, stage: Path, options: TransformerOptions) -> ComplaintReference | None:
+    """How answers and complaints are spread on validation: no weight was fitted on those rows.
+
+    The test rows stay for the figures alone.
+    """
+    if not options.reference:
+        return None
+    rows = prepared.complaints.only(prepared.split.validation)
+    split = "validation, 10% by label and duplicate group; epoch and temperature were chosen on it"
+    held = ReferenceComplaints(rows.texts, rows.labels, split).some(options.reference, options.seed)
+    return make_reference(load_triage(open_bundle(stage, Task.TRIAGE)), held, options.data_name)
 
 
 @dataclass(frozen=True, slots=True)

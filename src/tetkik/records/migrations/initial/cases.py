@@ -15,6 +15,7 @@ def create() -> None:
         sa.Column("patient_id", sa.String(length=26), nullable=False),
         sa.Column("state", sa.String(length=32), nullable=False),
         sa.Column("priority", sa.SmallInteger(), nullable=False),
+        sa.Column("priority_chosen", sa.SmallInteger(), nullable=True),
         sa.Column("urgency", sa.String(length=32), nullable=True),
         sa.Column("department", sa.String(length=60), nullable=True),
         sa.Column("restricted", sa.Boolean(), nullable=False),
@@ -62,6 +63,19 @@ def create() -> None:
         "case_marks",
         ["mark", "state", "priority", "waiting_since", "case_id"],
         unique=False,
+    )
+    op.create_table(
+        "case_moves",
+        sa.Column("case_id", sa.String(length=26), nullable=False),
+        sa.Column("moved_to", sa.String(length=26), nullable=False),
+        sa.Column("reason", sa.String(length=32), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.String(length=26), nullable=True),
+        sa.ForeignKeyConstraint(["case_id"], ["cases.id"], name=op.f("fk_case_moves_case_id")),
+        sa.ForeignKeyConstraint(["created_by"], ["users.id"], name=op.f("fk_case_moves_created_by")),
+        sa.ForeignKeyConstraint(["moved_to"], ["cases.id"], name=op.f("fk_case_moves_moved_to")),
+        sa.PrimaryKeyConstraint("case_id", name=op.f("pk_case_moves")),
+        sa.UniqueConstraint("moved_to", name=op.f("uq_case_moves_moved_to")),
     )
     op.create_table(
         "claims",
@@ -192,5 +206,6 @@ def drop() -> None:
     op.drop_table("studies")
     op.drop_table("complaints")
     op.drop_table("claims")
+    op.drop_table("case_moves")
     op.drop_table("case_marks")
     op.drop_table("cases")

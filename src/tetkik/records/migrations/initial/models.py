@@ -70,10 +70,19 @@ def create() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_scores_run_id")),
         sa.PrimaryKeyConstraint("run_id", "label", name=op.f("pk_scores")),
     )
+    op.create_table(
+        "triage_tallies",
+        sa.Column("bundle_sha256", sa.String(length=64), nullable=False),
+        sa.Column("week", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("bundle", sa.String(length=120), nullable=False),
+        sa.Column("counts", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("bundle_sha256", "week", name=op.f("pk_triage_tallies")),
+    )
 
 
 def drop() -> None:
     """Remove them."""
+    op.drop_table("triage_tallies")
     op.drop_table("scores")
     op.drop_table("runs")
     op.drop_table("jobs")

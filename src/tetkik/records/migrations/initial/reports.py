@@ -1,4 +1,7 @@
-"""Drafts, signed versions, signatures, and what people corrected. Versions and signatures never change."""
+"""Drafts, signed versions, signatures, and what people corrected.
+
+Versions, signatures and withdrawals never change.
+"""
 
 from __future__ import annotations
 
@@ -105,10 +108,30 @@ def create() -> None:
         sa.PrimaryKeyConstraint("version_id", name=op.f("pk_signatures")),
     )
     op.create_index(op.f("ix_signatures_user_id"), "signatures", ["user_id"], unique=False)
+    op.create_table(
+        "withdrawals",
+        sa.Column("version_id", sa.String(length=26), nullable=False),
+        sa.Column("user_id", sa.String(length=26), nullable=False),
+        sa.Column("why", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("title", sa.String(length=60), nullable=False),
+        sa.Column("registration", sa.String(length=40), nullable=False),
+        sa.Column("method", sa.String(length=32), nullable=False),
+        sa.Column("statement", sa.LargeBinary(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_withdrawals_user_id")),
+        sa.ForeignKeyConstraint(
+            ["version_id"], ["report_versions.id"], name=op.f("fk_withdrawals_version_id")
+        ),
+        sa.PrimaryKeyConstraint("version_id", name=op.f("pk_withdrawals")),
+    )
+    op.create_index(op.f("ix_withdrawals_user_id"), "withdrawals", ["user_id"], unique=False)
 
 
 def drop() -> None:
     """Remove them."""
+    op.drop_table("withdrawals")
     op.drop_table("signatures")
     op.drop_table("report_versions")
     op.drop_table("finding_reviews")

@@ -1,8 +1,9 @@
 """What never changes, held by the database itself and not by the program alone.
 
 - `audit`: rows are never removed, and changed only by erasure, which empties `content` and `salt`.
-- `report_versions`, `signatures`: never changed. They are removed only where the patient's key has already
-  been destroyed: without it nobody can read them, so nothing is lost that was not erased on purpose.
+- `report_versions`, `signatures`, `withdrawals`: never changed. They are removed only where the patient's key
+  has already been destroyed: without it nobody can read them, so nothing is lost that was not erased on
+  purpose.
 - `patients.key`: not destroyed while a signed report is kept by law, that is before `erase_after`.
 
 There is no flag that switches the rules off: the end of legal retention goes the guarded way, destroying the
@@ -23,7 +24,9 @@ _EMPTIED = " AND ".join(
     [f"NEW.{name} IS NOT DISTINCT FROM OLD.{name}" for name in _COLUMNS]
     + ["NEW.content IS NULL", "NEW.salt IS NULL"]
 )
+_TAKEN_BACK = "a withdrawal of a report is never changed"
 _HAS_KEY = "NOT EXISTS (SELECT 1 FROM patients WHERE id = {} AND key IS NULL)"
+_OF_VERSION = _HAS_KEY.format("(SELECT patient_id FROM report_versions WHERE id = OLD.version_id)")
 _DESTROYED_EARLY = (
     "OLD.key IS NOT NULL AND NEW.key IS NULL AND (NEW.erase_after IS NULL OR NEW.erase_after > {now}) "
     "AND EXISTS (SELECT 1 FROM report_versions WHERE patient_id = OLD.id)"
@@ -57,15 +60,17 @@ _RULES = (
     _Rule("report_versions", "UPDATE", "1 = 1", _KEPT),
     _Rule("report_versions", "DELETE", _HAS_KEY.format("OLD.patient_id"), _KEPT),
     _Rule("signatures", "UPDATE", "1 = 1", _KEPT),
-    _Rule(
-        "signatures",
-        "DELETE",
-        _HAS_KEY.format("(SELECT patient_id FROM report_versions WHERE id = OLD.version_id)"),
-        _KEPT,
-    ),
+    _Rule("signatures", "DELETE", _OF_VERSION, _KEPT),
+    _Rule("withdrawals", "UPDATE", "1 = 1", _TAKEN_BACK),
+    _Rule("withdrawals", "DELETE", _OF_VERSION, _TAKEN_BACK),
     _Rule("patients", "UPDATE", _DESTROYED_EARLY, _HELD),
 )
-_NOT_EMPTIED = {"audit": _APPENDED, "report_versions": _KEPT, "signatures": _KEPT}
+_NOT_EMPTIED = {
+    "audit": _APPENDED,
+    "report_versions": _KEPT,
+    "signatures": _KEPT,
+    "withdrawals": _TAKEN_BACK,
+}
 """Tables that PostgreSQL's TRUNCATE, which fires no trigger of a row, is refused for."""
 
 

@@ -63,13 +63,13 @@ function adoptPart(old, fresh) {
   if (again instanceof HTMLInputElement) again.value = field.value;
 }
 
-/** @param {Element} room @param {Document} page @param {Sent[]} sent */
+/** @param {Element} room @param {Document} page @param {Sent[] | null} sent */
 function adoptDraft(room, page, sent) {
   const [old, fresh] = [room.querySelector('[data-draft]'), page.querySelector('[data-draft]')];
   if (!(old instanceof HTMLElement) || !(fresh instanceof HTMLElement)) return;
   const lines = linesOf(fresh);
-  const same = sent.length === lines.length && sent.every(({ line }) => line.isConnected);
-  if (sent.length && same) {
+  // A line that came or went while the answer was on its way is saved after this.
+  if (sent && sent.length === lines.length) {
     sent.forEach((one, place) => adoptLine(one, lines[place]));
     old.dataset.revision = fresh.dataset.revision;
     for (const part of ['header', '.measurements', 'footer']) {
@@ -90,9 +90,10 @@ function adoptDraft(room, page, sent) {
 /**
  * @param {Element} room
  * @param {Document} page
- * @param {Sent[]} [sent] where only what belongs to each line is to change; otherwise the whole draft is new
+ * @param {Sent[] | null} [sent] the lines as they were sent, where only what belongs to each is to change;
+ *   otherwise the whole draft is new
  */
-export function adopt(room, page, sent = []) {
+export function adopt(room, page, sent = null) {
   keepingFocus(room, () => {
     adoptFindings(room, page);
     adoptDraft(room, page, sent);

@@ -4,6 +4,7 @@
  */
 
 import { adopt } from './adopt.js';
+import { fill } from './conflict.js';
 import { added, fieldOf, gone, grown, linesOf, moved, typed, written } from './lines.js';
 import { agreed, send, tell } from './requests.js';
 import { Writing } from './writing.js';
@@ -17,6 +18,8 @@ export class Editor {
     this.room = room;
     this.dirty = false;
     this.conflict = false;
+    /** @type {import('./conflict.js').Judging | null} a finding that was judged and is not kept yet */
+    this.judging = null;
     this.writing = new Writing(room);
     /** @type {Promise<unknown>} */
     this.queue = Promise.resolve();
@@ -67,7 +70,10 @@ export class Editor {
   /** Save now, if there is anything to save. @returns {Promise<boolean>} whether all is saved */
   save() {
     clearTimeout(this.timer);
-    return this.#next(() => this.#put([]));
+    return this.#next(() => {
+      if (!this.conflict) this.judging = null;
+      return this.#put([]);
+    });
   }
 
   /** One thing after the other. @param {() => Promise<boolean>} work */
@@ -82,9 +88,7 @@ export class Editor {
     if (this.conflict) return false;
     if (!this.dirty && !decisions.length) return true;
     this.dirty = false;
-    const sent = linesOf(this.panel)
-      .filter((line) => fieldOf(line).value.trim())
-      .map((line) => ({ line, text: fieldOf(line).value }));
+    const sent = this.#lines();
     const sentences = sent.map(({ line }) => written(line));
     const answer = await send('PUT', this.address, { revision: this.revision, sentences, decisions });
     if (answer.status === 200) {
@@ -114,16 +118,19 @@ export class Editor {
   ask(path, body) {
     return this.#next(async () => {
       this.refusal = 0;
-      if (!(await this.#put([]))) return false;
+      if (this.conflict) return false;
+      this.judging = path === 'findings' ? /** @type {import('./conflict.js').Judging} */ (body) : null;
+      do {
+        if (!(await this.#put([]))) return false;
+      } while (this.dirty); // somebody went on writing meanwhile
+      const same = path === 'findings' || path.startsWith('measurements'); // the sentences stay
+      const sent = same ? this.#lines() : null;
       const answer = await send('POST', `${this.address}/${path}`, { revision: this.revision, ...body });
       this.refusal = answer.status;
       if (answer.status !== 200) return this.#refusedOnce(answer);
       this.away = false;
-      const same = path === 'findings' || path.startsWith('measurements'); // the sentences stay
-      const sent = linesOf(this.panel)
-        .map((line) => ({ line, text: fieldOf(line).value }))
-        .filter(({ text }) => text.trim());
-      adopt(this.room, answer.page, same ? sent : []);
+      this.judging = null;
+      adopt(this.room, answer.page, sent);
       return true;
     });
   }
@@ -136,45 +143,106 @@ export class Editor {
     return true;
   }
 
+  /** The earlier image was judged anew: what is said against the lines follows, and what is typed stays. */
+  compared() {
+    return this.#next(async () => {
+      if (this.writing.active || !(await this.#put([]))) return false;
+      const sent = this.#lines();
+      const answer = await send('GET', this.address);
+      const fresh = answer.page.querySelector('[data-draft]');
+      // Another revision is somebody's text: who saves is told of it. What was typed meanwhile is saved soon.
+      if (Number(fresh?.getAttribute('data-revision')) !== this.revision || this.dirty) return false;
+      adopt(this.room, answer.page, sent);
+      tell(this.room.dataset.compared ?? '', 'warning');
+      return true;
+    });
+  }
+
+  /** The lines that say something, as they stand. */
+  #lines() {
+    return linesOf(this.panel)
+      .map((line) => ({ line, text: fieldOf(line).value }))
+      .filter(({ text }) => text.trim());
+  }
+
   /** @param {import('./requests.js').Answer} answer */
   #refused(answer) {
     if (answer.status === 401) tell(this.room.dataset.ended ?? '', 'warning');
+    else if (answer.status === 409 && answer.page.querySelector('[data-moved]')) this.#showMoved(answer.page);
     else if (answer.status === 409 && answer.page.querySelector('[data-current]')) this.#show(answer.page);
     else tell(answer.sentence || document.body.dataset.failed || '', 'error');
     return false;
   }
 
-  /** Both texts, side by side. @param {Document} page */
+  /** The case was moved: where it went is told, and nothing that was written goes with the page. */
+  async moved() {
+    if (!this.gone) this.#refused(await send('GET', this.address));
+  }
+
+  /** Where the case went, with the words as they stand here. @param {Document} page */
+  #showMoved(page) {
+    if (this.gone) return;
+    this.gone = true;
+    this.conflict = true; // nothing more is sent from here
+    clearTimeout(this.timer);
+    const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('conflict'));
+    dialog.close();
+    dialog.replaceChildren(...page.body.childNodes);
+    const texts = linesOf(this.panel)
+      .map((line) => fieldOf(line).value)
+      .filter((text) => text.trim());
+    for (const part of dialog.querySelectorAll('[data-mine]')) /** @type {HTMLElement} */ (part).hidden = !texts.length;
+    const mine = /** @type {HTMLElement} */ (dialog.querySelector('[data-mine-text]'));
+    mine.lang = this.panel.querySelector('textarea')?.closest('[lang]')?.getAttribute('lang') ?? '';
+    mine.append(...texts.map((text) => Object.assign(document.createElement('p'), { textContent: text })));
+    for (const field of this.panel.querySelectorAll('textarea')) field.readOnly = true;
+    this.dirty ||= Boolean(this.panel.querySelector('.chip.person')); // asked before the page goes, too
+    dialog.showModal();
+  }
+
+  /** What is there now and what one has here, side by side. @param {Document} page */
   #show(page) {
     this.conflict = true;
     const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('conflict'));
     dialog.replaceChildren(...page.body.childNodes);
-    const mine = dialog.querySelector('[data-mine-text]');
-    const texts = linesOf(this.panel).map((line) => fieldOf(line).value);
-    mine?.append(...texts.map((text) => Object.assign(document.createElement('p'), { textContent: text })));
-    const [one, other] = [...dialog.querySelectorAll('.versus section')].map((side) => [...side.querySelectorAll('p')]);
-    for (const [side, against] of [[one, other], [other, one]]) {
-      const said = new Set(against.map((paragraph) => paragraph.textContent));
-      for (const paragraph of side) paragraph.classList.toggle('differs', !said.has(paragraph.textContent));
-    }
+    fill(dialog, this.room, this.panel, this.dirty, this.judging);
     dialog.showModal();
   }
 
   /** @param {MouseEvent} event */
   async #settle(event) {
+    const copy = /** @type {HTMLElement} */ (event.target).closest('[data-copy-mine]');
+    if (copy instanceof HTMLElement) await this.#copied(copy.dataset.copyMine ?? '');
     const button = /** @type {HTMLElement} */ (event.target).closest('[data-take]');
     if (!(button instanceof HTMLElement)) return;
     const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('conflict'));
     const current = /** @type {HTMLElement} */ (dialog.querySelector('[data-current]')).dataset.current;
     dialog.close();
     this.conflict = false;
-    if (button.dataset.take === 'mine') {
+    const { dirty: wrote, judging } = this;
+    const mine = button.dataset.take === 'mine';
+    this.judging = null;
+    if (!wrote && !mine) this.room.dispatchEvent(new Event('dropped')); // what was measured and not kept
+    if (wrote && mine) {
       this.panel.dataset.revision = current;
-      this.dirty = true;
       await this.save();
     } else {
       this.dirty = false;
       await this.reload();
+    }
+    if (mine && judging) await this.ask('findings', judging);
+  }
+
+  /** Let the words be pasted elsewhere; where the browser does not copy, they are marked. @param {string} said */
+  async #copied(said) {
+    const words = /** @type {HTMLElement} */ (document.querySelector('#conflict [data-mine-text]'));
+    const text = [...words.children].map((part) => part.textContent).join('\n');
+    try {
+      await navigator.clipboard.writeText(text);
+      this.dirty = false;
+      tell(said);
+    } catch {
+      getSelection()?.selectAllChildren(words); // without TLS there is no clipboard: Ctrl+C copies what is marked
     }
   }
 

@@ -45,6 +45,8 @@ export class Measurements {
       this.show();
       if (this.waiting.size) this.#soon(0);
     });
+    room.addEventListener('pending', (event) => this.#tell(/** @type {CustomEvent} */ (event).detail));
+    room.addEventListener('dropped', () => this.waiting.clear());
     room.addEventListener('focusin', ({ target }) => {
       if (target instanceof HTMLTextAreaElement) this.field = target;
     });
@@ -129,6 +131,16 @@ export class Measurements {
     if (!this.waiting.has(mark)) this.waiting.set(mark, how);
     if (!conflict) this.#soon(AGAIN); // after a conflict, once it is settled
     return false;
+  }
+
+  /** What the server does not know yet, by its id or a number. @param {Map<string, string>} pending */
+  #tell(pending) {
+    const words = JSON.parse(this.viewer.dataset.words ?? '{}');
+    for (const mark of [...(this.sending ? [this.sending] : []), ...this.waiting.keys()]) {
+      const row = this.room.querySelector(`[data-measurement="${CSS.escape(mark.id ?? '')}"] [data-named]`);
+      const usual = row instanceof HTMLInputElement ? row.placeholder : words[mark.kind];
+      pending.set(mark.id ?? `new ${pending.size}`, mark.label || usual || '');
+    }
   }
 
   /** @param {HTMLInputElement} field */

@@ -96,12 +96,21 @@ const mine = 'mine' in room.dataset;
 const awaited = Boolean(room.querySelector('[data-awaited]'));
 
 if (mine) setInterval(stillReading, RENEW);
-if (mine || awaited) {
+/** The case goes on as another patient's: nobody writes here any more. */
+function moved() {
+  room.dispatchEvent(new CustomEvent('taken'));
+  if (editor) editor.moved();
+  else location.reload();
+}
+
+if (mine || awaited || editor) {
   hear({
     after: room.dataset.seq,
     told: ({ kind, case_id: about }) => {
       const here = about === caseId;
+      if (here && kind === 'moved') moved();
       if (mine && here && kind === 'claim.taken') stillReading();
+      if (editor && here && kind === 'draft.compared') editor.compared();
       if (awaited && (kind === undefined || (here && kind === 'job'))) look();
     },
   });

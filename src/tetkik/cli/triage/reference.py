@@ -1,0 +1,91 @@
+"""`tetkik triage reference`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from tetkik.bundle import (
+    REFERENCE_COMPLAINTS,
+    ComplaintReference,
+    Task,
+    refuse_itself,
+    resolve,
+    with_reference,
+)
+from tetkik.cli.console import out, progress, t, writing
+from tetkik.cli.tables import figure, in_language, table
+from tetkik.cli.targets import check_target
+from tetkik.cli.triage.evaluate import say_left_out
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def reference(
+    data: Annotated[
+        Path, typer.Argument(help=t("A CSV file with the columns text and label."), metavar="DATA.csv")
+    ],
+    *,
+    model: Annotated[
+        str,
+        typer.Option("--model", help=t("A built-in or imported id, a path, or a Hugging Face id.")),
+    ],
+    folder: Annotated[Path, typer.Option("--out", help=t("The folder of the bundle to write."))],
+    data_name: Annotated[
+        str | None, typer.Option("--data-name", help=t("What the card calls the data; else the file."))
+    ] = None,
+    split: Annotated[
+        str,
+        typer.Option("--split", help=t("Which part of the data these complaints are, for the card.")),
+    ] = "all complaints given",
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help=t("Most complaints that are read, drawn by chance."))
+    ] = REFERENCE_COMPLAINTS,
+    name: Annotated[
+        str | None, typer.Option("--id", help=t("Name of the new model; without it the old one."))
+    ] = None,
+) -> None:
+    """A copy of the model with the reference that its drift is told by; the model itself stays as it is.
+
+    Of complaints that the model learned, models are asked that are trained here without them.
+    """
+    from tetkik.triage.data import read_complaints
+    from tetkik.triage.predict import load_triage
+    from tetkik.triage.reference import make_reference, unlearned
+
+    check_target(folder, name)
+    bundle = resolve(model, Task.TRIAGE)
+    refuse_itself(bundle, folder)
+    complaints = read_complaints(data, labels=bundle.manifest.labels)
+    say_left_out(complaints.left_out)
+    with progress(t("reference")) as report, writing(folder):
+        tell = in_language(report)
+        given = unlearned(bundle, complaints, split, lambda done, total: tell("train", done, total))
+        found = make_reference(load_triage(bundle), given.some(limit), data_name or data.stem, tell)
+        written = with_reference(bundle, found, folder, name)
+    _show(found)
+    out.print(t("The model is in {path}.", path=written.path), soft_wrap=True)
+
+
+def _show(found: ComplaintReference) -> None:
+    out.print(Text(t("{n} complaints", n=found.complaints), style="bold"))
+    out.print(t("Not read by a model: {n}. No department named: {m}.", n=found.refused, m=found.abstained))
+    out.print(_departments(found))
+
+
+def _departments(found: ComplaintReference) -> Table:
+    made = table(t("department"), "n", t("prevalence"), t("probability, median"), t("first"))
+    for label, one in found.labels.items():
+        total = one.scores.total
+        made.add_row(
+            Text(label),
+            str(total),
+            figure(one.prevalence),
+            figure(one.scores.quantile(0.5)),
+            f"{one.positive / total:.3f}",
+        )
+    return made

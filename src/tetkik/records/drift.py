@@ -1,0 +1,53 @@
+"""What is told of any model's drift: which bundle, what it is held against, how far it moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tetkik.bundle import AnyReference
+from tetkik.statistics import Movement
+from tetkik.values import Capability
+
+REFERENCE = 500
+"""The first images or complaints of a bundle, held to be as they should."""
+RECENT = timedelta(days=28)
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A bundle that answered here.
+
+    Attributes:
+        bundle: its name, as its results quote it.
+        sha256: of its manifest.
+        runs: how many.
+        first: when it first answered.
+        last: when it last did.
+        capability: what it answers.
+    """
+
+    bundle: str
+    sha256: str
+    runs: int
+    first: datetime
+    last: datetime
+    capability: Capability = Capability.FINDINGS
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A model then and now.
+
+    Attributes:
+        before: then.
+        on_card: whether that is the bundle's own; else it is the first images or complaints here. None of
+            either where `before` is None.
+        now: how many images or complaints there are now.
+        moved: how far the latest lie from then; None where there is nothing to compare with.
+    """
+
+    before: AnyReference | None
+    on_card: bool
+    now: int
+    moved: Movement | None

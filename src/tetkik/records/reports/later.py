@@ -1,0 +1,90 @@
+"""What is judged of an image reaches the later drafts that compare with it: their marks, never their words.
+
+The revision of such a draft stays, for nobody has written in it: whoever writes there is not refused, and
+what they save next is checked against the same facts. A draft with open marks is not signed, so nobody signs
+a comparison that does not hold any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from sqlalchemy import select
+
+from tetkik.records.cases.patient_links import records_of
+from tetkik.records.database import Transaction
+from tetkik.records.images import runs
+from tetkik.records.reports import reviews
+from tetkik.records.reports.checking import as_seen, checked
+from tetkik.records.reports.material import keep_material, keep_working, material_of, working_of
+from tetkik.records.schema import Report
+from tetkik.records.trail.chain import Action
+from tetkik.values import FindingsResult, RunState
+
+COMPARED = "draft.compared"
+"""The event that tells the open pages of a draft that its comparison was checked again."""
+
+
+def recheck(tx: Transaction, report_id: str) -> None:
+    """Check the drafts again that compare with the image of a report, after its findings were judged.
+
+    Args:
+        tx: the transaction.
+        report_id: of the report whose findings were judged.
+    """
+    row = tx.session.get_one(Report, report_id)
+    judged = reviews.judged(tx, row.id)
+    for later in _unsigned_after(tx, row):
+        material, working = material_of(tx, later), working_of(tx, later)
+        said = _compared_with(tx, row.image_id, material.prior)
+        if said is None or working is None:
+            continue
+        prior = as_seen(said, judged)
+        if prior == material.prior:
+            continue
+        material = replace(material, prior=prior)
+        keep_material(tx, later, material)
+        draft = checked(material, working.draft, reviews.judged(tx, later.id), working.measurements)
+        if draft == working.draft:
+            continue
+        keep_working(tx, later, replace(working, draft=draft))
+        tx.session.flush()
+        tx.audit(
+            Action.DRAFT_CHANGED,
+            case_id=later.case_id,
+            patient_id=later.patient_id,
+            object_id=later.id,
+            revision=later.revision,
+            open_marks=draft.open_marks,
+            why="prior",
+        )
+        tx.announce(COMPARED, later.case_id)
+
+
+def _unsigned_after(tx: Transaction, row: Report) -> Iterator[Report]:
+    """Drafts about later images of the same patient, held in the order in which the images came."""
+    wanted = (
+        select(Report)
+        .where(
+            Report.patient_id.in_(records_of(tx, row.patient_id)),
+            Report.image_id > row.image_id,
+            Report.draft.is_not(None),
+        )
+        .order_by(Report.image_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    yield from tx.session.scalars(wanted).all()
+
+
+def _compared_with(tx: Transaction, image_id: str, prior: FindingsResult | None) -> FindingsResult | None:
+    """What the model had said of an image, where it is the one that a draft compares with."""
+    if prior is None:
+        return None
+    for run in runs.of_image(tx, image_id):
+        if run.state is RunState.DONE:
+            said = runs.result_of(tx, run.id)
+            if (said.sha256, said.model) == (prior.sha256, prior.model):
+                return said
+    return None

@@ -1,0 +1,177 @@
+"""A signed report is withdrawn: it was issued in error, it stands no longer, and nothing of it is changed.
+
+The act is signed like the report, with the password or a passkey again. It takes the report back with all its
+versions, which stay as they were signed, and the case back to the worklist with a fresh draft: the machine's,
+without anything that was decided or judged on the way, for whatever led to the error may have led to that.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, select
+
+from tetkik.errors import Conflict, InputError
+from tetkik.language import Language
+from tetkik.records.cases.patient_links import records_of
+from tetkik.records.database import Transaction
+from tetkik.records.reports import packing
+from tetkik.records.reports.identity import said_name
+from tetkik.records.reports.material import Working, keep_working, material_of
+from tetkik.records.reports.parting import forget_strangers
+from tetkik.records.reports.signing import Proof, prove
+from tetkik.records.reports.withdrawals import PLACE, Statement, Withdrawn, standing
+from tetkik.records.reports.working import grown, noted, row_of
+from tetkik.records.schema import (
+    Case,
+    FindingReview,
+    Report,
+    ReportVersion,
+    SignatureRow,
+    User,
+    WithdrawalRow,
+)
+from tetkik.records.trail.chain import Action
+from tetkik.records.worklist import marks, priority
+from tetkik.report.facts import one_line
+from tetkik.values import (
+    CaseState,
+    Draft,
+    Permission,
+    ReportState,
+    Signature,
+    Withdrawal,
+    WithdrawalReason,
+)
+
+LONGEST_WORDS = 1000
+"""Characters of what is said of a withdrawal beside the reason from the list."""
+
+
+class AnotherVersion(Conflict):
+    """The report has another last version than the one that was to be withdrawn."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Another version of this report was signed meanwhile; read that one, and withdraw it if it is "
+            "wrong, too."
+        )
+
+
+def has_standing_report(tx: Transaction, case_id: str) -> bool:
+    """Whether a case has a signed report that is not withdrawn."""
+    found = select(Report.id).where(Report.case_id == case_id, standing()).limit(1)
+    return tx.session.scalar(found) is not None
+
+
+def withdraw(
+    tx: Transaction, report_id: str, number: int, why: WithdrawalReason, words: str, proof: Proof
+) -> Withdrawn:
+    """Withdraw a signed report with all its versions; an amendment under way is given up.
+
+    Args:
+        tx: the transaction.
+        report_id: which report.
+        number: of the last version, as the person read it.
+        why: from the short list.
+        words: more about it, that readers of the report will see; needed where the list does not say it.
+        proof: that it is they who withdraw.
+
+    Raises:
+        Forbidden: the actor may not withdraw, or the proof is another person's or too old.
+        AnotherVersion: a later one was signed meanwhile.
+        Conflict: never signed, or withdrawn already.
+        InputError: no words where they are needed, or too many.
+    """
+    prove(tx, proof, Permission.REPORT_WITHDRAW)
+    words = _said(why, words)
+    row = row_of(tx, report_id, lock=True)
+    _refuse(row, number)
+    version, signature = _last(tx, row)
+    given_up = row.amending is not None
+    user = tx.session.get_one(User, tx.actor.user_id)
+    who = Signature(user.name, user.title, user.registration, signed_at=tx.now.astimezone())
+    _add(tx, version, signature, Withdrawal(why, words, who), proof)
+    row.state, row.amending = ReportState.WITHDRAWN, None
+    case = tx.session.get_one(Case, row.case_id, with_for_update=True)
+    tx.session.execute(delete(FindingReview).where(FindingReview.report_id == row.id))
+    if case.emptied_at is None:  # of an erased patient nothing is written anew
+        _begin_anew(tx, row)
+        case.state, case.updated_at = CaseState.TO_READ, tx.now
+    grown(tx, row)
+    tx.session.flush()
+    if case.emptied_at is None:
+        marks.refresh(tx, case.id)
+        priority.follow(tx, case.id)
+        forget_strangers(tx, records_of(tx, row.patient_id))
+    noted(
+        tx,
+        row,
+        Action.REPORT_WITHDRAWN,
+        event="report",
+        version=number,
+        why=why,
+        method=proof.method,
+        verification=version.verification,
+        given_up=given_up or None,
+    )
+    tx.announce("case", case.id)
+    return Withdrawn(number, why, said_name(who.title, who.name), who.signed_at)
+
+
+def _said(why: WithdrawalReason, words: str) -> str:
+    words = one_line(words)
+    if len(words) > LONGEST_WORDS:
+        raise InputError(
+            "What is said of a withdrawal has at most {longest} characters; shorten it.",
+            longest=LONGEST_WORDS,
+        )
+    if why is WithdrawalReason.OTHER and not words:
+        raise InputError("A withdrawal for another reason needs words; say what is wrong with the report.")
+    return words
+
+
+def _refuse(row: Report, number: int) -> None:
+    if not row.version:
+        raise Conflict("This report was never signed, so there is nothing to withdraw; change its draft.")
+    if row.version != number:
+        raise AnotherVersion
+    if row.state is ReportState.WITHDRAWN:
+        raise Conflict("This report is withdrawn already; load the page again.")
+
+
+def _last(tx: Transaction, row: Report) -> tuple[ReportVersion, SignatureRow]:
+    version, signature = tx.session.execute(
+        select(ReportVersion, SignatureRow)
+        .join(SignatureRow, SignatureRow.version_id == ReportVersion.id)
+        .where(ReportVersion.report_id == row.id, ReportVersion.number == row.version)
+    ).one()
+    return version, signature
+
+
+def _add(
+    tx: Transaction, version: ReportVersion, signature: SignatureRow, said: Withdrawal, proof: Proof
+) -> None:
+    """The statement, sealed, under the name of the version that it takes back."""
+    statement = Statement(
+        version.report_id, version.number, version.verification, signature.digest, said, proof.method
+    )
+    content, who = packing.to_bytes(statement), said.signature
+    tx.session.add(
+        WithdrawalRow(
+            version_id=version.id,
+            user_id=proof.user_id,
+            why=said.why,
+            name=who.name,
+            title=who.title,
+            registration=who.registration,
+            method=proof.method,
+            statement=tx.seal(version.patient_id, PLACE, version.id, content),
+            digest=packing.digest_of(content),
+            withdrawn_at=who.signed_at,
+        )
+    )
+
+
+def _begin_anew(tx: Transaction, row: Report) -> None:
+    """A draft to go on with: as the machine wrote it, or empty."""
+    draft = material_of(tx, row).draft or Draft(Language(row.language), (), writer="person")
+    keep_working(tx, row, Working(draft))

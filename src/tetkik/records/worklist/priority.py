@@ -1,0 +1,87 @@
+"""How soon a case is read: by the findings that stand and by triage, a person's own word before both.
+
+Whoever keeps the answer of a model, judges a finding, or takes a case up again calls `follow` in the same
+transaction; nothing else writes the column.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import select, update
+
+from tetkik.records.cases.moves import refuse_ended
+from tetkik.records.database import Transaction
+from tetkik.records.people.visibility import see
+from tetkik.records.schema import Case, Job
+from tetkik.records.trail.chain import Action
+from tetkik.records.worklist import marks
+from tetkik.values import JobState, Priority, UrgencyLevel
+
+
+def at_the_desk(urgency: UrgencyLevel | None, chosen: Priority | None) -> Priority:
+    """The priority of a case before any model has seen an image.
+
+    Args:
+        urgency: of triage; None without a complaint.
+        chosen: by a person; None where nobody did.
+    """
+    if chosen is not None:
+        return chosen
+    return Priority.of_urgency(urgency) if urgency is not None else Priority.ROUTINE
+
+
+def follow(tx: Transaction, case_id: str) -> None:
+    """Let the priority of a case say what stands: it falls again with a finding that was rejected.
+
+    A finding counts while nobody has rejected it, and one that the radiologist added counts, too. An attempt
+    that failed leaves standing what the model had said before. An ended case stays as it is.
+    """
+    # Two who judge findings of two images count what the other has just said.
+    tx.session.flush()
+    wanted = (
+        select(Case).where(Case.id == case_id).with_for_update().execution_options(populate_existing=True)
+    )
+    row = tx.session.scalars(wanted).one()
+    due = Priority(row.priority_chosen) if row.priority_chosen is not None else _found(tx, row)
+    if not row.state.ended and due != row.priority:
+        _set(tx, row, due, "followed")
+
+
+def choose(tx: Transaction, case_id: str, chosen: Priority | None) -> None:
+    """Say oneself how soon a case is read; that holds whatever is found. None lets it follow the findings.
+
+    Raises:
+        NotFound: no such case.
+        Forbidden: a case that the actor may not open.
+        Conflict: it has ended.
+    """
+    row = see(tx, case_id)
+    refuse_ended(tx, row)
+    tx.session.flush()
+    waiting = update(Job).where(Job.case_id == case_id, Job.state == JobState.QUEUED)
+    due = chosen if chosen is not None else _found(tx, row)
+    tx.session.execute(waiting.values(priority=due))
+    row.priority_chosen = chosen
+    _set(tx, row, due, "chosen" if chosen is not None else "followed")
+
+
+def _set(tx: Transaction, row: Case, due: Priority, what: str) -> None:
+    before, row.priority = row.priority, due
+    row.updated_at = tx.now
+    tx.session.flush()
+    tx.audit(
+        Action.CASE_CHANGED,
+        case_id=row.id,
+        patient_id=row.patient_id,
+        field="priority",
+        what=what,
+        priority=int(due),
+        before=before,
+    )
+    tx.announce("case", row.id)
+
+
+def _found(tx: Transaction, row: Case) -> Priority:
+    """What triage and the findings that stand ask for."""
+    runs = marks.newest_runs(tx, [row.id], answered=True)
+    labels = {label for found in marks.found_in(tx, runs).values() for label in found.labels}
+    return min(at_the_desk(row.urgency, None), Priority.of_findings(labels))

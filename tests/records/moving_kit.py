@@ -1,0 +1,76 @@
+"""A case that was opened for the wrong patient, and its way to the right one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.documents import sample
+from tests.records.desk import made_triaged
+from tests.records.kit import made_case
+from tests.records.pictured import put, result
+from tetkik.records.cases import moving, patients
+from tetkik.records.cases.moving import Done
+from tetkik.records.cases.patients import Person
+from tetkik.records.database import Records
+from tetkik.records.images import jobs, pictures, runs
+from tetkik.records.images.pictures import PictureKind
+from tetkik.records.reports import drafts
+from tetkik.records.schema import Case
+from tetkik.values import (
+    Actor,
+    MoveReason,
+    Priority,
+    Sex,
+)
+
+ALI = Person("Ali VELİ", "10000000078", "H-7", "19900101", Sex.MALE)
+GULCIN = Person("Gülçin ŞAHİN", "10000000146", "H-1", "19700101", Sex.FEMALE)
+QUESTION = "Pnömotoraks var mı?"
+
+
+def patient_of(records: Records, case_id: str) -> str:
+    with records.read() as tx:
+        return tx.session.get_one(Case, case_id).patient_id
+
+
+def made_patient(records: Records, actor: Actor, person: Person = GULCIN) -> str:
+    with records.write(actor) as tx:
+        return patients.create(tx, person)
+
+
+def moved(
+    records: Records,
+    actor: Actor,
+    case_id: str,
+    patient_id: str,
+    reason: MoveReason = MoveReason.CHOSEN_WRONGLY,
+    *,
+    sure: bool = True,
+) -> Done:
+    with records.read(actor) as tx:
+        moving.prepare(tx, case_id, patient_id)
+    with records.write(actor) as tx:
+        seen = moving.looked_at(tx, case_id, patient_id).seen
+    with records.write(actor) as tx:
+        done = moving.move(tx, case_id, patient_id, reason, seen, sure=sure)
+    moving.forget(records, done)
+    return done
+
+
+def opened(records: Records, actor: Actor, person: Person = ALI, films: int = 2) -> str:
+    """A case with everything that the desk and the technician give, read by a model."""
+    said = {"complaint": made_triaged(), "department": "Üroloji", "question": QUESTION}
+    case_id = made_case(records, actor, person, **said)
+    for seed in range(1, films + 1):
+        image = put(records, actor, case_id, seed).image
+        with records.write(actor) as tx:
+            shown = pictures.store_picture(tx, image, sample.picture(shade=seed))
+            pictures.keep(tx, image, PictureKind.PREVIEW, {"": shown})
+            heat = pictures.store_picture(tx, image, sample.picture(shade=100 + seed))
+            pictures.keep(tx, image, PictureKind.HEAT, {"Effusion": heat})
+            found = result(flaws=(), sha256=f"{seed:064d}")
+            run = runs.add_run(tx, image, runs.Answer("m 1.0", "0" * 64, tx.now, found))
+            document = replace(sample.document(), result=found)
+            drafts.write_machine_draft(tx, case_id, image.id, run, document)
+            jobs.add(tx, jobs.JobKind.READ_IMAGE, image, Priority.ROUTINE)
+    return case_id
