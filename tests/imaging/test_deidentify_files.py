@@ -281,6 +281,12 @@ def test_a_folder_that_cannot_be_listed_is_said_and_the_others_are_done(folder, 
     assert done["path"] == str(within / "a.dcm") and len(list((tmp_path / "out").iterdir())) == 1
 
 
+def test_an_empty_name_is_not_the_folder_at_hand(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder)
+    done = CliRunner().invoke(app, ["deidentify", "", "--out", str(tmp_path / "out")])
+    assert done.exit_code == 2 and not (tmp_path / "out").exists()
+
+
 def test_the_command_keeps_the_key_apart(folder, tmp_path):
     result = run(folder, "--out", tmp_path / "out", "--key", tmp_path / "out" / "key")
     assert result.exit_code == 2 and not (tmp_path / "out").exists()

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from tetkik import __version__, bundle
 from tetkik.bundle import Task
 from tetkik.bundle.store import builtin_folder
@@ -356,7 +358,8 @@ def _settings_in_force() -> tuple[SettingInForce, ...]:
         if f"TETKIK_{name.upper()}" in in_environment:
             origin = "environment"
         else:
-            origin = "file" if name in in_file else "default"
+            # A secret may lie in a file of its own (tetkik/credentials.py); none has a default.
+            origin = "file" if name in in_file or isinstance(value, SecretStr) else "default"
         plain = value if isinstance(value, int) or value is None else _without_password(str(value))
         found.append(SettingInForce(name, plain, origin))
     return tuple(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tetkik.cli.console import note, out, progress, show_error, t, warn
+from tetkik.cli.options import AsJsonLines
 from tetkik.errors import InputError, TetkikError, UsageError, file_fault
 from tetkik.settings import settings
 
@@ -28,7 +29,7 @@ class _BurnedIn(StrEnum):
 
 def deidentify(
     sources: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(help=t("DICOM files, or folders of them."), metavar="FILE_OR_FOLDER..."),
     ],
     out_folder: Annotated[
@@ -55,7 +56,7 @@ def deidentify(
     burned_in: Annotated[
         _BurnedIn, typer.Option(help=t("What to do with an image that seems to have text in its pixels."))
     ] = _BurnedIn.REFUSE,
-    as_json: Annotated[bool, typer.Option("--json", help=t("Print one JSON object a line."))] = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """Take what identifies out of DICOM files (PS3.15, annex E)."""
     from tetkik.imaging.deidentify import BurnedIn, Options, deidentify_files, new_secret, secret_of
@@ -119,7 +120,7 @@ def _show_failure(file: Path, error: TetkikError, as_json: bool) -> None:
 _Faults = list[tuple[Path, TetkikError]]
 
 
-def _files(sources: Iterable[Path]) -> tuple[list[Path], int, _Faults]:
+def _files(sources: Sequence[str]) -> tuple[list[Path], int, _Faults]:
     """Every file named, and every DICOM file in the folders named; how many others lay there.
 
     Folders within that cannot be listed come with their faults, so that none is missed unsaid.
@@ -127,7 +128,9 @@ def _files(sources: Iterable[Path]) -> tuple[list[Path], int, _Faults]:
     files: list[Path] = []
     left_out = 0
     unlisted: list[OSError] = []
-    for source in sources:
+    if "" in sources:  # as a path it would be the folder at hand
+        raise UsageError("The name of a file or folder is empty; check the variable that it comes from.")
+    for source in map(Path, sources):
         if not source.is_dir():
             files.append(source)
             continue

@@ -11,6 +11,7 @@ import typer
 from rich.text import Text
 
 from tetkik.cli.console import language, note, out, progress, t, writing
+from tetkik.cli.options import AsJson, Model, Pictures
 from tetkik.cli.tables import brackets, figure, in_language, show_parts, table
 from tetkik.errors import UsageError
 
@@ -70,10 +71,7 @@ def evaluate(
             metavar="KIND:PATH",
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", help=t("A built-in or imported id, a path, or a Hugging Face id.")),
-    ] = None,
+    model: Model = None,
     predictions: Annotated[
         Path | None,
         typer.Option(
@@ -82,10 +80,8 @@ def evaluate(
             metavar="FILE.jsonl",
         ),
     ] = None,
-    folder: Annotated[
-        Path | None, typer.Option("--out", help=t("A folder for the pictures, metrics.json and report.html."))
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
+    folder: Pictures = None,
+    as_json: AsJson = False,
     task: Annotated[
         str | None,
         typer.Option(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tetkik.cli.console import err, note, out, print_json_line, shown, t
+from tetkik.cli.options import AsJsonObject, PriorFindings, ReportLanguage
 from tetkik.cli.report.answer import show_draft
 from tetkik.errors import UsageError
 from tetkik.language import Language
@@ -35,22 +36,12 @@ def draft(
         ),
     ] = None,
     history: Annotated[str, typer.Option("--history", help=t("The clinical question."), metavar="TEXT")] = "",
-    prior: Annotated[
-        Path | None,
-        typer.Option(
-            "--prior", help=t("The findings of an earlier image of the same patient."), metavar="F.json"
-        ),
-    ] = None,
+    prior: PriorFindings = None,
     caption: Annotated[
         str,
         typer.Option("--caption", help=t("The words of a captioner; they add no finding."), metavar="TEXT"),
     ] = "",
-    spoken: Annotated[
-        Language | None,
-        typer.Option(
-            "--language", help=t("Language of the report: tr or en. Default: the setting report_language.")
-        ),
-    ] = None,
+    spoken: ReportLanguage = None,
     llm: Annotated[
         str | None,
         typer.Option(
@@ -76,7 +67,7 @@ def draft(
     folder: Annotated[
         Path | None, typer.Option("--out", help=t("The folder for the documents."), metavar="DIR")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=t("Print one JSON object."))] = False,
+    as_json: AsJsonObject = False,
 ) -> None:
     """A draft with its evidence; nothing is final before a radiologist signs."""
     from tetkik.report.findings_file import read_findings
