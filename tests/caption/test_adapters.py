@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.caption.tiny import SENTENCES, tiny_blip2
-from tetkik.caption.adapters import add_adapter, linear_layers, make_trainable, trainable_parameters
+from tetkik.caption.adapters import add_adapter, make_trainable, trainable_parameters
 from tetkik.caption.families import open_base
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.network import Cut
@@ -79,7 +79,6 @@ def test_a_target_that_no_layer_has_is_told_what_there_is(bases: dict[str, str])
     with pytest.raises(UsageError, match="called qkv; choose from: fc1, fc2, k_proj, lm_head"):
         add_adapter(network, AdapterOptions(targets=("q_proj", "qkv")))
     assert network.model is network.core
-    assert "language_model.model.decoder.layers.0.fc1" in linear_layers(network)
 
 
 @pytest.mark.parametrize(

@@ -82,11 +82,6 @@ def trainable_parameters(network: CaptionNetwork) -> tuple[int, int]:
     return sum(size for learns, size in sizes if learns), sum(size for _, size in sizes)
 
 
-def linear_layers(network: CaptionNetwork) -> tuple[str, ...]:
-    """Full names of the linear layers that an adapter can stand beside, quantised ones too."""
-    return tuple(name for name, _ in _linear(as_staged(network).core))
-
-
 def _linear(core: nn.Module) -> list[tuple[str, Any]]:
     from torch import nn
 

@@ -138,10 +138,6 @@ class OperatingPoints:
             for label in order
         )
 
-    def withheld(self, route: Route | None) -> bool:
-        """Whether nothing of `route` was taught."""
-        return not any(route is None or route_of(label) is route for label in self.points)
-
 
 def screen(findings: Sequence[Finding], route: Route | None) -> float | None:
     """Probability that anything is abnormal, rounded; None where it cannot be told.

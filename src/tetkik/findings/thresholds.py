@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from tetkik.statistics import Bools, Floats, Interval, ratio, wilson_interval
+from tetkik.statistics import Bools, Floats, ratio
 
 DIGITS = 6
 """Decimals of a threshold, as of the scores that it is compared with."""
@@ -70,11 +70,6 @@ class Decisions:
             return None
         missed = self.false_positive + self.false_negative
         return 2 * self.true_positive / (2 * self.true_positive + missed)
-
-    @property
-    def sensitivity_interval(self) -> Interval | None:
-        """Wilson's 95% interval of the sensitivity."""
-        return wilson_interval(self.true_positive, self.true_positive + self.false_negative)
 
 
 def _share(part: int, whole: int) -> float | None:
