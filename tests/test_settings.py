@@ -144,6 +144,15 @@ def test_every_secret_is_read_from_a_file_of_its_own(file, tmp_path, monkeypatch
         assert secret_value not in repr(settings()) and secret_value not in settings().model_dump_json()
 
 
+def test_a_folder_of_secrets_that_cannot_be_looked_into_is_said(file, tmp_path, monkeypatch):
+    file.write_text("")
+    folder = put(tmp_path / "secrets")
+    (folder / "tetkik-llm-key").symlink_to("tetkik-llm-key")
+    monkeypatch.setenv("TETKIK_SECRETS_DIR", str(folder))
+    with pytest.raises(SettingError, match="tetkik-llm-key of the secret setting llm_key cannot be read"):
+        settings()
+
+
 def test_what_names_a_secret_first_holds(file, tmp_path, monkeypatch):
     file.write_text('llm_key = "of the file"\n')
     folder = put(

@@ -30,9 +30,9 @@ class SecretFiles(PydanticBaseSettingsSource):
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: D102
         if SecretStr in (field.annotation, *get_args(field.annotation)):
             for folder in self._folders():
-                file = folder / credential_of(field_name)
-                if file.exists():
-                    return _secret_in(file, field_name), field_name, False
+                secret = _secret_in(folder / credential_of(field_name), field_name)
+                if secret is not None:
+                    return secret, field_name, False
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
@@ -47,8 +47,8 @@ class SecretFiles(PydanticBaseSettingsSource):
         return [Path(folder) for folder in given if folder]
 
 
-def _secret_in(file: Path, name: str) -> str:
-    """The one line of a file; nothing of it is in an error.
+def _secret_in(file: Path, name: str) -> str | None:
+    """The one line of a file, None where there is no such file; nothing of it is in an error.
 
     Raises:
         SettingError: it cannot be read, or is not one line of text.
@@ -56,6 +56,8 @@ def _secret_in(file: Path, name: str) -> str:
     try:
         with file.open("rb") as opened:
             content = opened.read(_LONGEST_SECRET + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except OSError as error:
         raise SettingError(
             "The file {file} of the secret setting {name} cannot be read ({fault}); correct its permissions.",

@@ -89,6 +89,14 @@ def test_settings_with_their_origin(tmp_path, monkeypatch):
     assert report()["offline"] is True
 
 
+def test_a_secret_from_a_file_of_its_own_has_no_other_origin(tmp_path, monkeypatch):
+    (tmp_path / "tetkik-llm-key").write_text("very secret\n")
+    monkeypatch.setenv("TETKIK_SECRETS_DIR", str(tmp_path))
+    settings.cache_clear()
+    assert report()["settings"]["llm_key"] == {"value": "**********", "origin": "file"}
+    assert report()["settings"]["oidc_client_secret"] == {"value": None, "origin": "default"}
+
+
 def test_a_misspelt_variable_is_pointed_out(monkeypatch):
     monkeypatch.setenv("TETKIK_OFLINE", "false")
     assert "TETKIK_OFLINE is not a setting of Tetkik" in run()[2]

@@ -26,6 +26,7 @@ from tetkik.records.images.pictures import PictureKind
 from tetkik.records.images.runs import Answer
 from tetkik.records.reports import drafts, later, reviews
 from tetkik.records.reports.checking import as_seen
+from tetkik.records.reports.holding import hold_about
 from tetkik.records.reports.identity import identity_for
 from tetkik.settings import settings
 from tetkik.values import (
@@ -236,7 +237,7 @@ def _keep(
     with records.write(SYSTEM) as tx:
         jobs.finish(tx, work)
         image = images.get(tx, work.image_id)
-        drafts.hold(tx, image.id)
+        hold_about(tx, image.id)
         run_id = runs.add_run(tx, image, answer)
         pictures.keep(tx, image, PictureKind.HEAT, heats)
         drafts.write_machine_draft(

@@ -25,7 +25,15 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.images import drift, images, jobs, pictures, quota, runs
 from tetkik.records.images.pictures import PictureKind
 from tetkik.records.keeping.erasure import Ground, erase
-from tetkik.records.reports import agreement, drafts, findings_feedback, redrafting, versions, withdrawing
+from tetkik.records.reports import (
+    agreement,
+    drafts,
+    findings_feedback,
+    redrafting,
+    signing,
+    versions,
+    withdrawing,
+)
 from tetkik.records.schema import AuditRow, Case, Claim, Image, Job
 from tetkik.records.trail.chain import Action
 from tetkik.records.trail.stored import verify_stored
@@ -211,6 +219,39 @@ def test_a_signed_report_stands_in_the_way_until_it_is_withdrawn(both_records, d
         assert verify_stored(tx).faults == ()
         with pytest.raises(Moved):
             drafts.draft_of(tx, report.id)
+
+
+def test_a_withdrawn_report_is_not_amended_in_the_case_that_was_left(records, reader):
+    report = made_report(records, person=ALI)
+    gulcin = made_patient(records, reader)
+    with records.write(reader) as tx:
+        sign(tx, report.id, reader)
+        withdrawing.withdraw(tx, report.id, 1, WithdrawalReason.WRONG_PATIENT, "", proof_of(reader))
+    moved(records, reader, report.case_id, gulcin)
+    with pytest.raises(Moved), records.write(reader) as tx:
+        signing.begin_amendment(tx, report.id, "Sağ yerine sol")
+    with records.read(reader) as tx, pytest.raises(Moved):
+        drafts.write_by_hand(tx, report.image_id, Language.TR)
+
+
+def test_a_draft_that_was_begun_since_somebody_looked_is_not_dropped_unseen(records, reader):
+    report, gulcin = made_report(records, person=ALI), made_patient(records, reader)
+    with records.write(reader) as tx:
+        looked = moving.looked_at(tx, report.case_id, gulcin)
+        drafts.judge(tx, report.id, 1, "Effusion", Judgement.REJECTED)
+    with records.write(reader) as tx, pytest.raises(Conflict, match="changed since you looked"):
+        moving.move(tx, report.case_id, gulcin, MoveReason.CHOSEN_WRONGLY, looked.seen, sure=True)
+
+
+def test_nobody_is_found_whose_cases_are_another_departments(records, reader):
+    case_id = made_case(records, reader, ALI, department="Üroloji")
+    made_case(records, reader, GULCIN, department="Kardiyoloji")
+    both = made_user(records, Role.CLINICIAN, Role.ADMINISTRATOR, departments=("Üroloji",))
+    with records.write(both) as tx:
+        assert moving.candidates(tx, case_id, GULCIN.name) == ()
+    with records.write(reader) as tx:
+        assert [one.person.name for one in moving.candidates(tx, case_id, GULCIN.name)] == [GULCIN.name]
+        assert moving.candidates(tx, case_id, ALI.name) == ()
 
 
 def test_it_goes_back_the_same_way(records, reader):

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 
 from tests.records.kit import made_user
 from tests.records.reports_kit import made_report, proof_of, sign, signed_report
-from tetkik.errors import Conflict, Forbidden, InputError, RecordsError
+from tetkik.errors import Conflict, Forbidden, InputError, NotFound, RecordsError
 from tetkik.language import Language
 from tetkik.records.cases import casefile, cases, comparing
 from tetkik.records.cases.patients import Person
@@ -370,7 +370,11 @@ def test_nothing_is_written_anew_of_an_erased_patient(records, reader):
     erase(records, patient_id, Ground.REQUEST, years=10)
     with records.write(reader) as tx:
         break_glass(tx, made.case_id, "Geri çekilecek rapor.")
+    with records.write(reader) as tx, pytest.raises(NotFound, match="erased"):
+        signing.begin_amendment(tx, made.id, "Sağ yerine sol")
     taken_back(records, reader, made.id)
+    with records.write(reader) as tx, pytest.raises(NotFound, match="erased"):
+        signing.begin_amendment(tx, made.id, "Sağ yerine sol")
     with records.read(reader) as tx:
         assert tx.session.get_one(Case, made.case_id).state is CaseState.CLOSED
         assert not versions.version_of(tx, made.id, pictures=False).in_writing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import select
 
 from tests.records.desk import made_triaged
 from tests.records.kit import made_case, made_user
@@ -11,6 +12,7 @@ from tests.service.kit import made_house, served, sign_in
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.ids import new_id
+from tetkik.records.schema import IdempotentRequest
 from tetkik.values import Role
 
 API = "/api/v1"
@@ -102,3 +104,23 @@ def test_an_image_for_a_case_that_was_moved_is_refused_with_its_new_number(clien
     made = client.post(f"{API}/cases/{case}/move", json=body, headers=headers).json()
     sent = client.post(f"{API}/images", params={"case_id": case}, content=film(2))
     assert sent.status_code == 409 and made["number"] in sent.json()["detail"]
+
+
+def test_an_answer_of_before_the_move_is_not_given_again(client, house):
+    """Nothing is made twice either: whoever asks once more is told."""
+    asked = {"json": {"patient": {"name": "Ali VELİ"}, "question": "Sağda gölge?"}}
+    asked["headers"] = {"Idempotency-Key": new_id()}
+    case = client.post(f"{API}/cases", **asked).json()["id"]
+    other = client.post(f"{API}/cases", json={"patient": {"name": "Gülçin ŞAHİN"}}, headers=asked["headers"])
+    assert other.status_code == 409
+    with house.records.write(made_user(house.records, Role.RECEPTION)) as tx:
+        gulcin = patients.create(tx, Person("Gülçin ŞAHİN"))
+    body, headers, _ = looked_at(client, case, gulcin)
+    assert client.post(f"{API}/cases/{case}/move", json=body, headers=headers).status_code == 201
+    again = client.post(f"{API}/cases", **asked)
+    assert (again.status_code, "gölge" in again.text) == (409, False)
+    moved = client.post(f"{API}/cases/{case}/move", json=body, headers=headers)
+    assert (moved.status_code, moved.headers["idempotency-replayed"]) == (201, "true")
+    with house.records.read() as tx:
+        kept = {row.key: row.body for row in tx.session.scalars(select(IdempotentRequest))}
+    assert kept[asked["headers"]["Idempotency-Key"]] == b""

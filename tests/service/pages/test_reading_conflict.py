@@ -44,6 +44,9 @@ def test_who_comes_second_sees_what_was_measured_and_judged_meanwhile(page, room
     expect(mine.locator("[data-part=measured] p:visible")).to_have_text("yok")
     expect(mine.locator("[data-part=judged] p:visible")).to_have_text("yok")
     expect(mine.locator("[data-part=text] .differs")).to_have_text("Benim cümlem.")
+    for side in (now, mine):  # below the sentences that are the same
+        expect(side.locator("[data-part=text] .differs").first).to_be_in_viewport()
+        expect(side.get_by_role("heading", level=3)).to_be_in_viewport()
     page.evaluate(AXE.read_text("utf-8"))
     assert page.evaluate("axe.run(document.querySelector('#conflict'))")["violations"] == []
     dialog.get_by_role("button", name="Yerine benimkini kaydet").click()

@@ -44,6 +44,8 @@ def test_each_page_that_says_it(served_house, width, theme):
             expect(page.get_by_text("Dr. Gül Işık").first).to_be_visible()
             assert overflow(page) == 0, path
             assert axe(page) == [], path
+        # The worklist says as well what is to be done.
+        expect(page.locator(".case .state").first).to_contain_text("okunacak")
         assert watch.complaints == []
 
 

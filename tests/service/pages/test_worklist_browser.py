@@ -83,6 +83,19 @@ def test_by_keyboard_and_live(house, browser):
         assert watch.complaints == []
 
 
+def test_a_search_on_a_page_of_its_own(house, browser):
+    case_id = put(house, "Hasta 01")
+    with serving(house) as address, opened(browser, address) as context:
+        signed_in(context, house, Role.RADIOLOGIST)
+        page, watch = context.new_page(), Watch()
+        watch.over(page)
+        page.goto("/search")
+        page.locator("#words").fill("hasta 01")
+        page.locator("#words").press("Enter")
+        page.wait_for_function("id => document.activeElement.id === `open-${id}`", arg=case_id)
+        assert watch.complaints == []
+
+
 def test_a_key_works_the_moment_a_row_is_there(house, browser):
     case_id = put(house, "Hasta 01")
     with serving(house) as address, opened(browser, address) as context:

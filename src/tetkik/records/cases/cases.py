@@ -8,13 +8,14 @@ from datetime import datetime
 from sqlalchemy import select
 
 from tetkik.errors import Conflict, InputError, NotFound
-from tetkik.records.cases import complaints, moves, patients
+from tetkik.records.cases import complaints, moves, patient_links, patients
 from tetkik.records.cases.complaints import ComplaintView, Triaged
 from tetkik.records.cases.moves import CaseMoves
 from tetkik.records.cases.patient_links import survivor_of
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
+from tetkik.records.images import jobs
 from tetkik.records.people.visibility import see, sight_of
 from tetkik.records.schema import Case, Image, Note, Report
 from tetkik.records.trail.chain import Action
@@ -169,6 +170,22 @@ def case_of(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
     )
 
 
+def hold(tx: Transaction, case_id: str) -> None:
+    """Let nobody else change a case or its patient until the transaction is through.
+
+    For whoever compares the case with what a person had before their eyes, and then changes it.
+
+    Raises:
+        NotFound: no such case.
+        Forbidden: a case that the actor may not open.
+    """
+    row = see(tx, case_id)
+    patient_links.hold(tx, row.patient_id)
+    jobs.hold(tx, case_id)
+    tx.session.flush()
+    tx.session.refresh(row, with_for_update={"key_share": True})
+
+
 def change_department(tx: Transaction, case_id: str, department: str) -> None:
     """Choose the department, beside the one that the model named.
 
@@ -194,6 +211,7 @@ def change_person(tx: Transaction, case_id: str, person: Person) -> None:
         InputError: a number or a date that cannot be.
         Moved: it goes on as another one.
     """
+    patient_links.hold(tx, see(tx, case_id).patient_id)  # before the case, as whoever moves it does
     row = _seen(tx, case_id)
     patients.change(tx, row.patient_id, person, case_id=case_id)
     _touch(tx, row)
@@ -288,6 +306,9 @@ def set_state(tx: Transaction, case_id: str, state: CaseState) -> None:
 
 def _seen(tx: Transaction, case_id: str) -> Case:
     row = see(tx, case_id)
+    # As it is now: whoever moves, closes or changes the case meanwhile comes before or after.
+    tx.session.flush()
+    tx.session.refresh(row, with_for_update={"key_share": True})
     moves.refuse_moved(tx, case_id)
     return row
 

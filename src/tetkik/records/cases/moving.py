@@ -24,11 +24,11 @@ from dataclasses import dataclass, field, fields
 from sqlalchemy import func, select
 
 from tetkik.errors import Conflict, Forbidden
-from tetkik.records.cases import admission, cases, comparing, complaints, matching, moves
+from tetkik.records.cases import admission, cases, comparing, complaints, matching, moves, patients
 from tetkik.records.cases.comparing import Compared, Record
 from tetkik.records.cases.matching import Difference
 from tetkik.records.cases.patient_links import hold, records_of, survivor_of
-from tetkik.records.cases.patients import Person
+from tetkik.records.cases.patients import Match, Person
 from tetkik.records.database import Records, Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images import carrying, images, jobs
@@ -37,9 +37,10 @@ from tetkik.records.images.jobs import JobKind
 from tetkik.records.keeping import emptying
 from tetkik.records.keeping.erasure import forget_pages
 from tetkik.records.people.visibility import see, visible
+from tetkik.records.reports.holding import hold_reports
 from tetkik.records.reports.parting import forget_strangers
 from tetkik.records.reports.withdrawing import has_standing_report
-from tetkik.records.schema import Case, CaseMove, Claim, Job, Report
+from tetkik.records.schema import Case, CaseMove, Claim, Patient, Report
 from tetkik.records.trail.chain import Action
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.claims import Reader
@@ -76,6 +77,7 @@ class Done:
         number: what people call it.
         former: the case of the wrong one.
         reason: why it was moved.
+        left: the wrong patient.
         files: names of stored files that nothing refers to any more, for `forget`.
     """
 
@@ -83,6 +85,7 @@ class Done:
     number: str
     former: str
     reason: MoveReason
+    left: str
     files: frozenset[str] = field(repr=False)
 
 
@@ -135,6 +138,24 @@ def refuse_unmovable(tx: Transaction, case_id: str) -> None:
         Conflict: it is closed, was moved, or has a signed report that stands.
     """
     _movable(tx, case_id)
+
+
+def candidates(tx: Transaction, case_id: str, words: str) -> tuple[Match, ...]:
+    """Patients by name or number to whom the actor may move a case; the trail notes the search.
+
+    Args:
+        tx: a `write` transaction.
+        case_id: that was opened for the wrong patient.
+        words: as for `patients.search`.
+
+    Raises:
+        NotFound: no such case.
+        Forbidden: one that the actor may not open.
+        Conflict: as in `looked_at`.
+    """
+    here = survivor_of(tx, _movable(tx, case_id).patient_id)
+    found = patients.search(tx, words)
+    return tuple(one for one in found if one.id != here and _sees_all(tx, records_of(tx, one.id)))
 
 
 def prepare(tx: Transaction, case_id: str, patient_id: str) -> None:
@@ -201,7 +222,7 @@ def move(
     forget_strangers(tx, records_of(tx, row.patient_id))
     tx.announce("moved", case_id)
     tx.announce("case", other.id)
-    return Done(other.id, other.number, case_id, reason, frozenset(files))
+    return Done(other.id, other.number, case_id, reason, row.patient_id, frozenset(files))
 
 
 def forget(records: Records, done: Done) -> None:
@@ -211,6 +232,7 @@ def forget(records: Records, done: Done) -> None:
     first patient at this very moment comes before or after.
     """
     with records.write(SYSTEM) as tx:
+        tx.session.execute(select(Patient.id).where(Patient.id == done.left).with_for_update()).all()
         for name in done.files - emptying.named(tx, done.files):
             tx.files.remove(name)
     forget_pages(records)
@@ -235,33 +257,41 @@ def _looked(tx: Transaction, row: Case, patient_id: str) -> Looked:
         for image in found
         for one in matching.differences_of(tx, patient_id, images.described(tx, image).identity)
     }
-    written = select(Report.id).where(
+    wanted = select(Report.id).where(
         Report.case_id == row.id, Report.draft.is_not(None), Report.updated_by.is_not(None)
     )
-    shown = json.dumps([people.seen, row.id, people.other[0].id, [image.id for image in found]])
+    written = tx.session.scalar(wanted.limit(1)) is not None
+    shown = json.dumps([people.seen, row.id, people.other[0].id, [image.id for image in found], written])
     return Looked(
         people,
         tuple(differs),
         len(found),
         claims.reader_of(tx, row.id),
-        tx.session.scalar(written.limit(1)) is not None,
+        written,
         tx.vault.digest("moved", hashlib.sha256(shown.encode()).hexdigest()).hex(),
     )
 
 
+def _sees_all(tx: Transaction, patient_ids: Sequence[str]) -> bool:
+    theirs = select(func.count()).select_from(Case).where(Case.patient_id.in_(patient_ids))
+    return tx.session.scalar(theirs) == tx.session.scalar(theirs.where(visible(tx)))
+
+
 def _refuse_unseen(tx: Transaction, side: Sequence[Record]) -> None:
     """Whoever moves a case sees every case of the one whom it goes to."""
-    theirs = select(func.count()).select_from(Case).where(Case.patient_id.in_([one.id for one in side]))
-    if tx.session.scalar(theirs) != tx.session.scalar(theirs.where(visible(tx))):
+    if not _sees_all(tx, [one.id for one in side]):
         raise Forbidden("The other patient has cases that are not open to you; let reception move this one.")
 
 
 def _hold_work(tx: Transaction, case_id: str) -> None:
-    """Let nobody else write in the case: jobs, then reports, then the case, as everybody locks them."""
-    for table in (Job, Report):
-        wanted = select(table.id).where(table.case_id == case_id).order_by(table.id)
-        tx.session.execute(wanted.with_for_update()).all()
-    tx.session.refresh(tx.session.get_one(Case, case_id), with_for_update=True)
+    """Let nobody else write in the case: jobs, then reports, then the case, as everybody locks them.
+
+    The reports of the first patient's other cases, too: those that had been compared are checked again.
+    """
+    row = tx.session.get_one(Case, case_id)
+    jobs.hold(tx, case_id)
+    hold_reports(tx, records_of(tx, row.patient_id))
+    tx.session.refresh(row, with_for_update=True)
 
 
 def _opened(tx: Transaction, row: Case, patient_id: str, found: Sequence[StoredImage]) -> Case:

@@ -56,7 +56,8 @@ def hold(tx: Transaction, *patient_ids: str) -> None:
 
     Records are joined at the roots of their trees alone, and whoever changes a tree holds its root first:
     that lock is enough. Roots are locked in the order of their ids, so that two who lock the same wait in
-    turn.
+    turn. Rows that refer to a patient may be added meanwhile: whoever signs holds the report first, and the
+    two would wait for each other.
 
     Args:
         tx: a `write` transaction.
@@ -65,7 +66,7 @@ def hold(tx: Transaction, *patient_ids: str) -> None:
     while True:
         roots = set(survivors_of(tx, patient_ids).values())
         wanted = select(Patient.id).where(Patient.id.in_(roots)).order_by(Patient.id)
-        tx.session.execute(wanted.with_for_update()).all()
+        tx.session.execute(wanted.with_for_update(key_share=True)).all()
         if set(survivors_of(tx, patient_ids).values()) == roots:
             return
 

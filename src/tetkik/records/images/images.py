@@ -25,7 +25,7 @@ from tetkik.records.images.studies import study_for
 from tetkik.records.keeping.emptying import GONE
 from tetkik.records.people.visibility import see as see_case
 from tetkik.records.reports.packing import from_bytes, to_bytes
-from tetkik.records.schema import Case, Image
+from tetkik.records.schema import Case, Image, Patient
 from tetkik.records.trail.chain import Action
 from tetkik.values import FileFormat, Identity, ImageTags, SpacingPlane, View, middle_frame
 
@@ -146,6 +146,9 @@ def store(tx: Transaction, patient_id: str, content: IO[bytes]) -> StoredFile:
         NotFound: the patient was erased.
         OSError: the disk is full or gone.
     """
+    # Whoever forgets the files that nothing names (`moving.forget`) comes before, or finds the row.
+    wanted = select(Patient.id).where(Patient.id == patient_id)
+    tx.session.execute(wanted.with_for_update(read=True, key_share=True)).all()
     return tx.files.put(tx.key(patient_id), patient_id, content)
 
 

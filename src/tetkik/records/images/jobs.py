@@ -20,10 +20,11 @@ from sqlalchemy import or_, select
 
 from tetkik.errors import Conflict
 from tetkik.language import Sentence
+from tetkik.records.cases.moves import refuse_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images.images import StoredImage, check_frame
-from tetkik.records.schema import Job
+from tetkik.records.schema import Case, Job
 from tetkik.values import JobState, Priority
 
 ATTEMPTS = 3
@@ -101,8 +102,12 @@ def add(
 
     Raises:
         InputError: the image has no such frame.
+        Moved: its case goes on as another one.
     """
     check_frame(image, frame)
+    # Whoever moves the case meanwhile comes before or after.
+    tx.session.execute(select(Case.id).where(Case.id == image.case_id).with_for_update(key_share=True)).all()
+    refuse_moved(tx, image.case_id)
     waiting = tx.session.scalar(
         select(Job).where(Job.image_id == image.id, Job.kind == kind, Job.state == JobState.QUEUED)
     )
@@ -167,6 +172,12 @@ def renew(tx: Transaction, work: Work, lease: timedelta = LEASE) -> None:
         Conflict: somebody else has it by now.
     """
     _held(tx, work).lease_until = tx.now + lease
+
+
+def hold(tx: Transaction, case_id: str) -> None:
+    """Let nobody else change the work of a case until the transaction ends; reports and case come after."""
+    wanted = select(Job.id).where(Job.case_id == case_id).order_by(Job.id)
+    tx.session.execute(wanted.with_for_update()).all()
 
 
 def finish(tx: Transaction, work: Work) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select, update
 
 from tetkik.records.database import Transaction
+from tetkik.records.keeping import answers
 from tetkik.records.schema import (
     Blob,
     BrokenGlass,
@@ -102,6 +103,8 @@ def leave(tx: Transaction, patient_id: str, case_id: str) -> set[str]:
     before = files_of(tx, patient_id)
     signed = frozenset(tx.session.scalars(select(ReportVersion.id).where(ReportVersion.case_id == case_id)))
     reports = select(Report.id).where(Report.case_id == case_id)
+    of_case = select(Image.id).where(Image.case_id == case_id)
+    answers.forget(tx, patient_id, {case_id, *tx.session.scalars(reports), *tx.session.scalars(of_case)})
     runs = select(Run.id).where(Run.case_id == case_id)
     _empty_images(tx, [case_id], Kept(versions=signed))
     for statement in (

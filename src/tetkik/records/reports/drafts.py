@@ -14,12 +14,14 @@ from sqlalchemy import select
 
 from tetkik.errors import Conflict
 from tetkik.language import Language
+from tetkik.records.cases.moves import refuse_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.people import visibility
 from tetkik.records.reports import later, reviews
 from tetkik.records.reports.checking import checked
 from tetkik.records.reports.editing import Choice, Edited, decided, merged
+from tetkik.records.reports.holding import hold_with
 from tetkik.records.reports.material import (
     Material,
     Working,
@@ -121,11 +123,15 @@ def write_by_hand(
     Raises:
         NotFound: no such image.
         Forbidden: of a case that the actor may not open.
+        Moved: the case goes on as another one.
         Conflict: it has a report already.
     """
     found = tx.session.get(Image, image_id)
-    visibility.see(tx, found.case_id if found is not None else "")
+    case = visibility.see(tx, found.case_id if found is not None else "")
     assert found is not None
+    tx.session.flush()
+    tx.session.refresh(case, with_for_update={"key_share": True})  # nobody moves it meanwhile
+    refuse_moved(tx, found.case_id)
     if report_of_image(tx, image_id) is not None:
         raise Conflict("This image has a report already; go on with that one.")
     draft = Draft(language, (), writer="person")
@@ -142,14 +148,6 @@ def write_by_hand(
 def report_of_image(tx: Transaction, image_id: str) -> str | None:
     """The report about an image; None where there is none yet."""
     return tx.session.scalar(select(Report.id).where(Report.image_id == image_id))
-
-
-def hold(tx: Transaction, image_id: str) -> None:
-    """Let nobody else change the report about an image before the transaction ends.
-
-    Everybody holds the report first and the case after it: a judged finding moves the case in the worklist.
-    """
-    tx.session.scalar(select(Report.id).where(Report.image_id == image_id).with_for_update())
 
 
 def reports_of_case(tx: Transaction, case_id: str) -> tuple[str, ...]:
@@ -240,6 +238,7 @@ def judge(
         EditConflict: somebody else saved in between; nothing was written.
         InputError: no such finding, or a judgement that does not fit what the model said.
     """
+    hold_with(tx, report_id)  # later drafts are checked again once the case is held
     row, working, material = for_change(tx, report_id, revision)
     reviews.keep(tx, row, material, label, judgement)
     draft = working.draft

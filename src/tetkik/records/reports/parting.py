@@ -24,7 +24,7 @@ def forget_strangers(tx: Transaction, patient_ids: Sequence[str]) -> None:
         patient_ids: of every record of both.
     """
     wanted = select(Report).where(Report.patient_id.in_(patient_ids), Report.machine.is_not(None))
-    for row in tx.session.scalars(wanted.order_by(Report.id).with_for_update()).all():
+    for row in tx.session.scalars(wanted.order_by(Report.image_id).with_for_update()).all():
         material, working = material_of(tx, row), working_of(tx, row)
         if material.prior is None:
             continue

@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, select
 
 from tetkik.errors import Conflict, Forbidden, InputError
+from tetkik.records.cases import patients
+from tetkik.records.cases.moves import refuse_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.reports import packing, reviews, withdrawals
@@ -169,6 +171,8 @@ def begin_amendment(tx: Transaction, report_id: str, reason: str) -> WorkingDraf
     Raises:
         Forbidden: the actor may not sign.
         InputError: no reason, or one too long.
+        Moved: it was withdrawn, and its case goes on as another one.
+        NotFound: the patient was erased; what the law keeps stays as it is.
         Conflict: not signed yet, or being amended already.
     """
     may(tx, Permission.REPORT_SIGN)
@@ -179,6 +183,8 @@ def begin_amendment(tx: Transaction, report_id: str, reason: str) -> WorkingDraf
             "An amendment needs a reason of at most {longest} characters; say what changes and why.",
             longest=LONGEST_REASON,
         )
+    refuse_moved(tx, row.case_id)
+    patients.refuse_erased(tx, row.patient_id)
     if not row.version or row.draft is not None:
         raise Conflict("This report is being written already; go on with the draft at hand.")
     signed = version_of(tx, report_id, pictures=False)

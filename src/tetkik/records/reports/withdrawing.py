@@ -14,6 +14,7 @@ from tetkik.language import Language
 from tetkik.records.cases.patient_links import records_of
 from tetkik.records.database import Transaction
 from tetkik.records.reports import packing
+from tetkik.records.reports.holding import hold_with
 from tetkik.records.reports.identity import said_name
 from tetkik.records.reports.material import Working, keep_working, material_of
 from tetkik.records.reports.parting import forget_strangers
@@ -83,6 +84,7 @@ def withdraw(
     """
     prove(tx, proof, Permission.REPORT_WITHDRAW)
     words = _said(why, words)
+    hold_with(tx, report_id)  # later drafts are checked again once the case is held
     row = row_of(tx, report_id, lock=True)
     _refuse(row, number)
     version, signature = _last(tx, row)

@@ -100,7 +100,12 @@ def row_of(tx: Transaction, report_id: str, *, lock: bool = False) -> Report:
         Forbidden: of a case that the actor may not open.
         Moved: the case goes on as another one, and its drafts were dropped.
     """
-    row = tx.session.get(Report, report_id, with_for_update=lock or None) if is_id(report_id) else None
+    row = None
+    if lock:
+        tx.session.flush()
+    if is_id(report_id):
+        # Locked, it is as it is now, and not as this transaction may have read it before.
+        row = tx.session.get(Report, report_id, with_for_update=lock or None, populate_existing=lock)
     if row is None:
         raise NotFound("There is no such report; look for it in the list of reports.")
     if row.draft is None and not row.version:

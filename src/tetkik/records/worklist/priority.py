@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 
 from tetkik.records.cases.moves import refuse_ended
 from tetkik.records.database import Transaction
+from tetkik.records.images import jobs
 from tetkik.records.people.visibility import see
 from tetkik.records.schema import Case, Job
 from tetkik.records.trail.chain import Action
@@ -55,8 +56,11 @@ def choose(tx: Transaction, case_id: str, chosen: Priority | None) -> None:
         Conflict: it has ended.
     """
     row = see(tx, case_id)
-    refuse_ended(tx, row)
     tx.session.flush()
+    jobs.hold(tx, case_id)
+    # As it is now: whoever moves it, or judges what was found, comes before or after.
+    tx.session.refresh(row, with_for_update={"key_share": True})
+    refuse_ended(tx, row)
     waiting = update(Job).where(Job.case_id == case_id, Job.state == JobState.QUEUED)
     due = chosen if chosen is not None else _found(tx, row)
     tx.session.execute(waiting.values(priority=due))

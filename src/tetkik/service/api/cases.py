@@ -118,6 +118,7 @@ def change_case(
         raise HTTPException(428, NEEDED)
     chosen = desk.chosen_department(change.department, house.settings)
     with house.records.write(actor) as tx:
+        cases.hold(tx, case_id)
         if answered(cases.case_of(tx, case_id, audit=False)).headers["etag"] != if_match:
             raise HTTPException(412, CHANGED)
         _apply(tx, case_id, change, chosen)

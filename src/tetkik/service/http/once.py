@@ -19,11 +19,11 @@ from sqlalchemy import delete
 
 from tetkik.errors import Conflict
 from tetkik.records.database import Records, Transaction
+from tetkik.records.keeping import answers
 from tetkik.records.schema import IdempotentRequest
 from tetkik.values import Actor
 
 _KEPT = timedelta(days=1)
-_PLACE = "idempotent_requests.body"
 _M = TypeVar("_M", bound=BaseModel)
 
 
@@ -66,7 +66,7 @@ class Once:
                         request=_kept_digest(tx, self.digest),
                         patient_id=tx.about,
                         status=status,
-                        body=_sealed(tx, f"{actor.user_id}:{self.key}", body),
+                        body=answers.sealed(tx, actor.user_id or "", self.key, body),
                         at=tx.now,
                     )
                 )
@@ -81,20 +81,12 @@ class Once:
             return None
         if row.request != _kept_digest(tx, self.digest):
             raise Conflict("This Idempotency-Key was used for another request; take a new one.")
-        return _response(_opened(tx, row), row.status, replayed=True)
-
-
-def _sealed(tx: Transaction, name: str, body: bytes) -> bytes:
-    if tx.about is not None:
-        return tx.seal(tx.about, _PLACE, name, body)
-    return tx.vault.seal(body, f"{_PLACE}:{name}")
-
-
-def _opened(tx: Transaction, row: IdempotentRequest) -> bytes:
-    name = f"{row.user_id}:{row.key}"
-    if row.patient_id is not None:
-        return tx.open(row.patient_id, _PLACE, name, row.body)
-    return tx.vault.open(row.body, f"{_PLACE}:{name}")
+        if row.body == answers.FORGOTTEN:
+            raise Conflict(
+                "What this request made belongs to another case by now; take a new Idempotency-Key to make "
+                "it once more."
+            )
+        return _response(answers.opened(tx, row), row.status, replayed=True)
 
 
 def _kept_digest(tx: Transaction, digest: bytes) -> bytes:

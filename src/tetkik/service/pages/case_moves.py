@@ -74,7 +74,7 @@ def _choice(
         moving.refuse_unmovable(tx, case_id)
         found: tuple[Match, ...] = ()
         if words and patients.worth_searching(words):
-            found = tuple(match for match in patients.search(tx, words) if match.id != case.patient_id)
+            found = moving.candidates(tx, case_id, words)
     return render(
         request,
         "cases/move_to.html.jinja",

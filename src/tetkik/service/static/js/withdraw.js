@@ -31,7 +31,10 @@ async function withdraw(proof) {
 function refuse(sentence) {
   refused.textContent = sentence;
   refused.hidden = false;
-  password.focus();
+  const why = /** @type {HTMLSelectElement} */ (form.elements.namedItem('why'));
+  const words = /** @type {HTMLTextAreaElement} */ (form.elements.namedItem('words'));
+  const unsaid = why.value === 'other' && !words.value.trim();
+  (unsaid ? words : password).focus();
 }
 
 form.addEventListener('submit', (event) => {

@@ -167,6 +167,7 @@ document.addEventListener("visibilitychange", () => {
 // ---- how long each waits ---------------------------------------------------------------------------------
 
 function tick() {
+  if (!words) return; // a search on a page of its own: the server's words stand
   for (const element of document.querySelectorAll("time[data-waiting]")) {
     const minutes = Math.max(0, Math.floor((Date.now() - new Date(element.dateTime)) / 60000));
     const [d, h, m] = [Math.floor(minutes / 1440), Math.floor(minutes / 60) % 24, minutes % 60];

@@ -76,3 +76,15 @@ export function fill(dialog, room, panel, wrote, judging) {
     choice.hidden = (choice.dataset.when === 'wrote') !== wrote;
   }
 }
+
+/**
+ * Bring the first sentence that differs into sight on each side; what is not open does not scroll.
+ * @param {HTMLElement} dialog that is open
+ */
+export function reveal(dialog) {
+  for (const side of dialog.querySelectorAll('.versus > section')) {
+    const first = side.querySelector('[data-part="text"] .differs');
+    const below = (first?.getBoundingClientRect().bottom ?? 0) - side.getBoundingClientRect().bottom;
+    if (below > 0) side.scrollTop += below + 12;
+  }
+}

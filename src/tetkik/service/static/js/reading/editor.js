@@ -4,7 +4,7 @@
  */
 
 import { adopt } from './adopt.js';
-import { fill } from './conflict.js';
+import { fill, reveal } from './conflict.js';
 import { added, fieldOf, gone, grown, linesOf, moved, typed, written } from './lines.js';
 import { agreed, send, tell } from './requests.js';
 import { Writing } from './writing.js';
@@ -207,6 +207,7 @@ export class Editor {
     dialog.replaceChildren(...page.body.childNodes);
     fill(dialog, this.room, this.panel, this.dirty, this.judging);
     dialog.showModal();
+    reveal(dialog);
   }
 
   /** @param {MouseEvent} event */
