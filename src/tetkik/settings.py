@@ -208,7 +208,8 @@ class Settings(BaseSettings):
     retention_closed_days: int = Field(
         default=0,
         ge=0,
-        description="Days after which closed cases without a signed report are emptied; 0 keeps them.",
+        description="Days after which closed cases without a signed report are emptied, and patients who "
+        "have no case any more erased; 0 keeps them.",
     )
     lock_minutes: int = Field(
         default=10,

@@ -18,7 +18,7 @@ def retention() -> None:
         t(
             "Erased: {patients} patients and {cases} closed cases; forgotten: {sessions} sessions, {files} "
             "stray files.",
-            patients=done.erased + done.erased_again,
+            patients=done.erased + done.erased_again + done.left,
             cases=done.cases,
             sessions=done.sessions,
             files=done.files,

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from tests.records.kit import made_case, made_records, made_user
 from tests.records.whole import OTHER, SCAN, made_whole
 from tetkik.errors import Conflict, Forbidden, InputError, NotFound
-from tetkik.records.cases import cases, patients
+from tetkik.records.cases import cases, comparing, merging, patients
 from tetkik.records.database import Records
 from tetkik.records.images import images
 from tetkik.records.keeping import ledger
@@ -40,7 +40,7 @@ from tetkik.records.schema import (
 from tetkik.records.trail.chain import Action
 from tetkik.records.trail.stored import verify_stored
 from tetkik.records.trail.verify import verify
-from tetkik.values import CaseState, Method, Role
+from tetkik.values import CaseState, LinkReason, Method, Role
 
 
 def count(records, table):
@@ -328,6 +328,34 @@ def test_closed_cases_without_a_report_go_after_their_time(both_records):
         assert patients.person_of(tx, young.patient_id).name == "Ad 2"
         assert versions.version_of(tx, signed.report_id)
     assert apply(both_records, Terms(20, closed_days=90)).cases == 0
+    assert whole(both_records)
+
+
+def test_who_has_no_case_any_more_goes_after_the_same_time(both_records):
+    """The only case was moved to the right patient, or none was ever opened."""
+    made = {}
+    actor = made_user(both_records, Role.RECEPTION)
+    with both_records.write(actor) as tx:
+        for n, name in enumerate(("moved", "fresh", "never", "waits", "joined", "other")):
+            made[name] = patients.create(tx, patients.Person(name, "", f"H-{n}"))
+        before = tx.now - timedelta(days=100)
+        for name, state, at in (
+            ("moved", CaseState.MOVED, before),
+            ("fresh", CaseState.MOVED, tx.now),
+            ("waits", CaseState.WAITING, before),
+            ("other", CaseState.WAITING, before),
+        ):
+            case = tx.session.get_one(Case, cases.open_case(tx, made[name]))
+            case.state, case.updated_at = state, at
+        tx.session.execute(update(Patient).values(created_at=before))
+        seen = comparing.compared(tx, made["joined"], made["other"]).seen
+        merging.link(tx, made["joined"], made["other"], LinkReason.REGISTERED_TWICE, seen)
+    assert apply(both_records, Terms(20)).left == 0
+    assert apply(both_records, Terms(20, closed_days=90)).left == 2
+    with both_records.read() as tx:
+        gone = {name for name, one in made.items() if tx.session.get_one(Patient, one).key is None}
+    assert gone == {"moved", "never"}
+    assert apply(both_records, Terms(20, closed_days=90)).left == 0
     assert whole(both_records)
 
 

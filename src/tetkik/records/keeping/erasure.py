@@ -33,7 +33,7 @@ from tetkik.records.schema import (
     WithdrawalRow,
 )
 from tetkik.records.trail.chain import Action
-from tetkik.values import SYSTEM, Actor
+from tetkik.values import SYSTEM, Actor, CaseState
 
 KEPT_INDEX = "kept-"
 """Before the kind of an index entry: found for the sake of the law alone, by nobody's daily search."""
@@ -155,6 +155,44 @@ def erase_record(
         part(tx, (patient_id,))
         _note(records, tx, erased, ground)
     return _removed(records, patient_id, erased)
+
+
+def erase_left(records: Records, patient_id: str, before: datetime, *, actor: Actor = SYSTEM) -> bool:
+    """Erase a patient of whom nothing is kept any more but who they are; gives whether that was so.
+
+    It is so where no report was signed and every case, in any of their records, was emptied, or went on as
+    another patient's before that moment; and where there never was a case, and they are known since then.
+
+    Args:
+        records: of the house.
+        patient_id: whom, by any of their records.
+        before: that moment.
+        actor: who does it.
+    """
+    with records.write(actor) as tx:
+        hold(tx, patient_id)
+        going = records_of(tx, patient_id)
+        if _is_kept(tx, going, before):
+            return False
+        erased = tuple(_erase_record(tx, one, 0) for one in _erasable(tx, going, 0))
+        part(tx, going)
+        _note(records, tx, erased, Ground.RETENTION)
+    _removed(records, patient_id, erased)
+    return True
+
+
+def _is_kept(tx: Transaction, going: Sequence[str], before: datetime) -> bool:
+    signed = select(ReportVersion.id).where(ReportVersion.patient_id.in_(going)).limit(1)
+    cases = tx.session.scalars(select(Case).where(Case.patient_id.in_(going))).all()
+    full = [case for case in cases if case.emptied_at is None]
+    since = [case.updated_at for case in full]
+    if not cases:
+        since = list(tx.session.scalars(select(Patient.created_at).where(Patient.id.in_(going))))
+    return (
+        tx.session.scalar(signed) is not None
+        or any(case.state is not CaseState.MOVED for case in full)
+        or any(moment >= before for moment in since)
+    )
 
 
 def erase_again(records: Records, patient_ids: Iterable[str], *, years: int, actor: Actor = SYSTEM) -> int:

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Select, delete, func, select
+from sqlalchemy import Connection, Select, delete, select
 
-from tetkik.records.cases.patient_links import records_of
 from tetkik.records.database import Records, Transaction
 from tetkik.records.keeping import ledger
 from tetkik.records.keeping.emptying import Kept, empty
-from tetkik.records.keeping.erasure import Ground, erase, erase_again, erase_record, forget_pages
+from tetkik.records.keeping.erasure import Ground, erase_again, erase_left, erase_record, forget_pages
 from tetkik.records.schema import (
     Blob,
     BrowserSession,
@@ -57,6 +56,7 @@ class Applied:
         erased: patients whose erasure was due.
         erased_again: patients whom a restored backup had brought back.
         cases: closed cases without a report.
+        left: patients of whom no case is kept: those cases were emptied or moved, or never opened.
         sessions: of browsers that were over.
         passing: events, answers to repeated requests, links that nobody used.
         files: stored files that no row named.
@@ -65,6 +65,7 @@ class Applied:
     erased: int
     erased_again: int
     cases: int
+    left: int
     sessions: int
     passing: int
     files: int
@@ -85,9 +86,14 @@ def apply(records: Records, terms: Terms, *, actor: Actor = SYSTEM) -> Applied:
         erase_record(records, patient_id, Ground.RETENTION, years=0, actor=actor)
         erased += 1
     cases = sum(1 for case_id in _closed(records, terms) if _empty_case(records, case_id, actor))
+    left = sum(
+        1
+        for patient_id, before in _left(records, terms)
+        if erase_left(records, patient_id, before, actor=actor)
+    )
     with records.write(actor) as tx:
         sessions, passing = _forget_passing(tx)
-    done = Applied(erased, again, cases, sessions, passing, sweep(records))
+    done = Applied(erased, again, cases, left, sessions, passing, sweep(records))
     with records.write(actor) as tx:
         _note(tx)
         tx.audit(Action.RETENTION_APPLIED, **asdict(done))
@@ -146,8 +152,22 @@ def _closed_before(moment: datetime) -> Select[str]:
     )
 
 
+def _left(records: Records, terms: Terms) -> Iterator[tuple[str, datetime]]:
+    """Patients who may have no case any more, and the moment before which their last one has to lie."""
+    if not terms.closed_days:
+        return
+    kept = select(Case.patient_id).where(Case.emptied_at.is_(None), Case.state != CaseState.MOVED)
+    with records.read() as tx:
+        before = tx.now - timedelta(days=terms.closed_days)
+        wanted = select(Patient.id).where(
+            Patient.key.is_not(None), Patient.erase_after.is_(None), Patient.id.not_in(kept)
+        )
+        found: list[str] = list(tx.session.scalars(wanted))
+    yield from ((patient_id, before) for patient_id in found)
+
+
 def _empty_case(records: Records, case_id: str, actor: Actor) -> bool:
-    """Empty a case; a patient who has no other one in any record, and no signed report, is erased."""
+    """Empty a case that is closed still."""
     with records.write(actor) as tx:
         case = tx.session.scalar(select(Case).where(Case.id == case_id).with_for_update())
         if case is None or case.state is not CaseState.CLOSED or case.emptied_at is not None:
@@ -155,19 +175,8 @@ def _empty_case(records: Records, case_id: str, actor: Actor) -> bool:
         patient_id = case.patient_id
         files = empty(tx, patient_id, [case_id], Kept())
         tx.audit(Action.RETENTION_APPLIED, case_id=case_id, patient_id=patient_id, files=len(files))
-        of_patient = records_of(tx, patient_id)
-        others = tx.session.scalar(
-            select(func.count())
-            .select_from(Case)
-            .where(Case.patient_id.in_(of_patient), Case.emptied_at.is_(None), Case.state != CaseState.MOVED)
-        )
-        signed = tx.session.scalar(
-            select(func.count()).select_from(ReportVersion).where(ReportVersion.patient_id.in_(of_patient))
-        )
     for name in files:
         records.files.remove(name)
-    if not others and not signed:
-        erase(records, patient_id, Ground.RETENTION, years=0, actor=actor)
     return True
 
 
