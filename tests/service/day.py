@@ -153,6 +153,7 @@ class Day:
             page.goto("/upload")
             self._shot(page, "07-yukleme")
             page.get_by_role("link", name=re.compile(PATIENT)).click()
+            page.wait_for_url("**/upload?case=*")  # the page before takes files, too, and is about to go
             page.locator("#files").set_input_files(film)
             expect(page.locator(".file .state")).to_have_text("model okudu")
             self._shot(page, "08-yuklendi")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import zip_longest
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -11,13 +12,12 @@ from rich.text import Text
 
 from tetkik.cli.checkup import Checkup, Model, examine
 from tetkik.cli.console import language, out, t, warn
-from tetkik.cli.options import AsJson
 
 _GOOD, _ABSENT, _BAD = Text("✓", "green"), Text("–", "dim"), Text("✗", "red")
 
 
 def doctor(
-    as_json: AsJson = False,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
 ) -> None:
     """Look at everything, change nothing; status 1 where something that ships with Tetkik cannot be used."""
     checkup = examine()

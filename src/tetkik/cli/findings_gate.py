@@ -10,7 +10,6 @@ import typer
 
 from tetkik.bundle import Metric, bundle_id
 from tetkik.cli.console import out, progress, t, writing
-from tetkik.cli.options import BundleFolder, BundleName, DataName, Licence
 from tetkik.errors import DataError, MissingExtra
 
 if TYPE_CHECKING:
@@ -30,12 +29,14 @@ def train_gate(
     others: Annotated[
         Path, typer.Option("--others", help=t("A folder of images that are no chest radiograph."))
     ],
-    folder: BundleFolder,
+    folder: Annotated[Path, typer.Option("--out", help=t("The folder of the bundle to write."))],
     images: Annotated[
         Path | None,
         typer.Option("--images", help=t("The folder of the table's images; without it the table's own.")),
     ] = None,
-    name: BundleName = None,
+    name: Annotated[
+        str | None, typer.Option("--id", help=t("Name of the model; without it the folder's name."))
+    ] = None,
     steps: Annotated[
         int, typer.Option("--steps", min=1, help=t("Batches of 64 images to learn from."))
     ] = 1200,
@@ -50,8 +51,12 @@ def train_gate(
         Path | None,
         typer.Option("--figures", help=t("What `benchmarks/imaging_gate.py --json` wrote, for the card.")),
     ] = None,
-    licence: Licence = "unknown",
-    data_name: DataName = "training images",
+    licence: Annotated[
+        str, typer.Option("--licence", help=t("Licence of the weights, for the card."))
+    ] = "unknown",
+    data_name: Annotated[
+        str, typer.Option("--data-name", help=t("What the card calls the data."))
+    ] = "training images",
 ) -> None:
     """A bundle with its card; nothing is written where the training does not end well."""
     from tetkik.findings.data import read_labels

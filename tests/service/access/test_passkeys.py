@@ -145,7 +145,7 @@ def test_a_stranger_before_the_authenticator_is_refused(page):
     session.send("WebAuthn.setUserVerified", {"authenticatorId": id_, "isUserVerified": False})
     page.evaluate(REFUSED)
     page.click("[data-passkey=sign-in]")
-    page.wait_for_function("window.refused === 'NotAllowedError'")
+    page.wait_for_function("() => window.refused === 'NotAllowedError'")
     assert page.url.endswith("/login")
 
 

@@ -167,7 +167,7 @@ def test_the_wheel_keeps_what_lies_under_it(page, address):
     before = place(page, INSIDE)
     page.mouse.move(*before)
     page.mouse.wheel(0, -400)
-    page.wait_for_function("viewer.active.display.fits === false")  # nobody waits for a wheel by itself
+    page.wait_for_function("() => viewer.active.display.fits === false")  # nobody waits for a wheel by itself
     assert place(page, INSIDE) == pytest.approx(before, abs=0.01)
     page.keyboard.press("0")
     assert page.evaluate("viewer.active.display.fits") is True

@@ -310,10 +310,10 @@ def test_all_tabs_of_a_browser_hear_by_one_stream(browser, room):
     with reading(browser, room) as page:
         page.context.on("request", lambda request: streams.append(request.url))
         page.goto(f"/read/{room.case_id}")
-        page.wait_for_function("navigator.locks.query().then((all) => all.held.length === 1)")
+        page.wait_for_function("() => navigator.locks.query().then((all) => all.held.length === 1)")
         second = page.context.new_page()
         second.goto("/worklist")
-        second.wait_for_function("navigator.locks.query().then((all) => all.pending.length === 1)")
+        second.wait_for_function("() => navigator.locks.query().then((all) => all.pending.length === 1)")
         (stream,) = (url for url in streams if "/api/v1/events" in url)
         assert re.search(r"/events\?after=\d+$", stream)
         # What happens is told by the tab that listens, and each takes what is for it.

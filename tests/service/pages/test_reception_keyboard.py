@@ -37,7 +37,7 @@ def answered(page: Page, end: str) -> Iterator[None]:
 
     with page.expect_response(is_it):
         yield
-    page.wait_for_function("!document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling')")
+    page.wait_for_function("() => !document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling')")
 
 
 def test_a_visit_from_the_first_key_to_the_slip(house, browser):

@@ -27,7 +27,6 @@ from tetkik.cli.caption.options import (
     decoding_of,
 )
 from tetkik.cli.console import language, note, out, progress, t, writing
-from tetkik.cli.options import AsJson
 from tetkik.cli.tables import brackets, figure, in_language, show_parts, table
 from tetkik.errors import UsageError
 
@@ -73,7 +72,7 @@ def evaluate(
             "--out", help=t("A folder for metrics.json, captions.csv, the pictures and report.html.")
         ),
     ] = None,
-    as_json: AsJson = False,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
     leave_out_seen: Annotated[
         bool,
         typer.Option(

@@ -24,7 +24,6 @@ from tetkik.cli.caption.options import (
 )
 from tetkik.cli.console import err, language, note, out, print_json_line, progress, show_error, shown, t
 from tetkik.cli.findings.inputs import answered
-from tetkik.cli.options import AsJsonLines, ImageList, Images
 from tetkik.errors import TetkikError, UsageError
 from tetkik.values import DISCLAIMER
 
@@ -33,12 +32,18 @@ if TYPE_CHECKING:
 
 
 def predict(
-    images: Images = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(help=t("Images, folders of them, or quoted patterns."), metavar="IMAGE"),
+    ] = None,
     *,
-    source: ImageList = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--input", help=t("A text file with one path a line, or -."), metavar="FILE"),
+    ] = None,
     model: Model = None,
     base: Base = None,
-    as_json: AsJsonLines = False,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print one JSON object a line."))] = False,
     beams: Beams = None,
     sample: Sample = False,
     temperature: Temperature = None,

@@ -11,7 +11,6 @@ from rich.text import Text
 
 from tetkik.caption.sources.source import SourceKind
 from tetkik.cli.console import note, out, progress, shown, t, warn, writing
-from tetkik.cli.options import AsJsonFigures
 from tetkik.cli.tables import in_language, table
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def prepare(
     shard_mb: Annotated[
         int, typer.Option("--shard-mb", help=t("MiB of pixels in one shard; it bounds the memory."), min=1)
     ] = 64,
-    as_json: AsJsonFigures = False,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print the figures as one JSON object."))] = False,
 ) -> None:
     """Images and captions, checked, cleaned, resized and tokenised once for a model."""
     from tetkik.caption.prepare import PrepareOptions

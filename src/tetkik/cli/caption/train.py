@@ -21,20 +21,9 @@ from tetkik.caption.training.options import (
     StopBy,
 )
 from tetkik.cli.console import err, language, out, progress, shown, t, writing
-from tetkik.cli.options import (
-    Accumulation,
-    BundleName,
-    Epochs,
-    Licence,
-    NumberFormat,
-    Patience,
-    PlanOnly,
-    Resume,
-    Threads,
-    Trials,
-)
 from tetkik.cli.tables import brackets, in_language, table
 from tetkik.errors import UsageError
+from tetkik.training.precision import Precision
 
 if TYPE_CHECKING:
     from tetkik.bundle import Bundle
@@ -62,8 +51,12 @@ def train(
             "--revision", help=t("Commit of the base on the hub; without it the one the hub names now.")
         ),
     ] = None,
-    name: BundleName = None,
-    licence: Licence = _USUAL.licence,
+    name: Annotated[
+        str | None, typer.Option("--id", help=t("Name of the model; without it the folder's name."))
+    ] = None,
+    licence: Annotated[
+        str, typer.Option("--licence", help=t("Licence of the weights, for the card."))
+    ] = _USUAL.licence,
     data_name: Annotated[
         str | None,
         typer.Option("--data-name", help=t("What the card calls the data; without it the source's name.")),
@@ -118,11 +111,15 @@ def train(
     max_tokens: Annotated[
         int, typer.Option("--max-tokens", min=4, help=t("A caption is cut after so many tokens."))
     ] = _USUAL.max_tokens,
-    epochs: Epochs = _USUAL.epochs,
+    epochs: Annotated[
+        int, typer.Option("--epochs", min=1, help=t("Most passes over the data."))
+    ] = _USUAL.epochs,
     batch_size: Annotated[
         int, typer.Option("--batch-size", min=1, help=t("Captions in one step, over all processes."))
     ] = _USUAL.batch_size,
-    accumulation: Accumulation = _USUAL.accumulation,
+    accumulation: Annotated[
+        int, typer.Option("--accumulation", min=1, help=t("Parts of a step, to save memory."))
+    ] = _USUAL.accumulation,
     checkpointing: Annotated[
         bool,
         typer.Option(
@@ -158,8 +155,12 @@ def train(
             "--judged", min=1, help=t("Validation images to caption, in each epoch and at the end.")
         ),
     ] = _USUAL.judged,
-    patience: Patience = _USUAL.patience,
-    precision: NumberFormat = _USUAL.precision,
+    patience: Annotated[
+        int, typer.Option("--patience", min=1, help=t("Epochs without a gain before it stops."))
+    ] = _USUAL.patience,
+    precision: Annotated[
+        Precision, typer.Option("--precision", help=t("Numbers to train in."))
+    ] = _USUAL.precision,
     feature_cache: Annotated[
         bool,
         typer.Option(
@@ -171,7 +172,9 @@ def train(
         Path | None,
         typer.Option("--cache", help=t("A folder to keep the image features for the next time.")),
     ] = None,
-    tune: Trials = _USUAL.tune,
+    tune: Annotated[
+        int, typer.Option("--tune", min=0, help=t("How many settings to try first, on validation."))
+    ] = _USUAL.tune,
     merge: Annotated[
         bool, typer.Option("--merge", help=t("Write whole weights, so that the model needs no base."))
     ] = _USUAL.merge,
@@ -179,19 +182,25 @@ def train(
         int,
         typer.Option("--seed", min=0, help=t("Of first weights, order of images and dropout.")),
     ] = _USUAL.seed,
-    threads: Threads = _USUAL.threads,
+    threads: Annotated[
+        int, typer.Option("--threads", min=0, help=t("CPU threads; 0 leaves torch's choice."))
+    ] = _USUAL.threads,
     checkpoint_steps: Annotated[
         int,
         typer.Option("--checkpoint-steps", min=1, help=t("Steps between checkpoints within an epoch.")),
     ] = _USUAL.checkpoint_steps,
-    resume: Resume = _USUAL.resume,
+    resume: Annotated[
+        bool, typer.Option("--resume", help=t("Go on with an interrupted training of the same data."))
+    ] = _USUAL.resume,
     test: Annotated[
         bool,
         typer.Option(
             "--test", help=t("Then judge the finished model on the test split, as `caption evaluate` does.")
         ),
     ] = False,
-    plan: PlanOnly = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help=t("Only say how much memory the training would need."))
+    ] = False,
     card: Annotated[
         str | None,
         typer.Option("--card", help=t("With --plan: the card to plan for, such as t4; without it this one.")),

@@ -12,7 +12,6 @@ from rich.text import Text
 
 from tetkik.cli.console import language, out, progress, t
 from tetkik.cli.findings.evaluate import Known, Labels, NoGate, Replicates, Seed, Workers, names, read_images
-from tetkik.cli.options import AsJson
 from tetkik.cli.tables import brackets, figure, in_language, say, table
 from tetkik.errors import UsageError
 
@@ -44,7 +43,7 @@ def compare(
             metavar="DIR",
         ),
     ] = None,
-    as_json: AsJson = False,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
     labels: Labels = None,
     known: Known = None,
     no_gate: NoGate = False,

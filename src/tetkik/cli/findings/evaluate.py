@@ -11,7 +11,6 @@ import typer
 from rich.text import Text
 
 from tetkik.cli.console import language, note, out, progress, t, writing
-from tetkik.cli.options import AsJson, Model, Pictures
 from tetkik.cli.tables import brackets, figure, in_language, show_parts, table
 from tetkik.errors import UsageError
 
@@ -71,7 +70,10 @@ def evaluate(
             metavar="KIND:PATH",
         ),
     ] = None,
-    model: Model = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help=t("A built-in or imported id, a path, or a Hugging Face id.")),
+    ] = None,
     predictions: Annotated[
         Path | None,
         typer.Option(
@@ -80,8 +82,10 @@ def evaluate(
             metavar="FILE.jsonl",
         ),
     ] = None,
-    folder: Pictures = None,
-    as_json: AsJson = False,
+    folder: Annotated[
+        Path | None, typer.Option("--out", help=t("A folder for the pictures, metrics.json and report.html."))
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
     task: Annotated[
         str | None,
         typer.Option(

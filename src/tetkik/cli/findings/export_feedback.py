@@ -12,7 +12,6 @@ from rich.table import Table
 
 from tetkik.cli.console import note, out, show_error, shown, t
 from tetkik.cli.opened import opened_records
-from tetkik.cli.options import AsJsonFigures, FromDay, ToDay
 from tetkik.errors import UsageError, as_fault_of
 from tetkik.values import SYSTEM, Judgement
 
@@ -30,9 +29,13 @@ def export_feedback(
     images: Annotated[
         bool, typer.Option("--images", help=t("Write the images, too, without what identifies."))
     ] = False,
-    since: FromDay = None,
-    until: ToDay = None,
-    as_json: AsJsonFigures = False,
+    since: Annotated[
+        str | None, typer.Option("--from", help=t("From this day on: 2026-11-21."), metavar="DAY")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", help=t("Up to this day, it included."), metavar="DAY")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print the figures as one JSON object."))] = False,
 ) -> None:
     """What radiologists said of findings, as a table for `tetkik findings train`, without identity."""
     start, end = _day(since), _day(until)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tetkik.bundle import Bundle
 from tetkik.cli.console import note, out, progress, t, writing
-from tetkik.cli.options import BundleFolder, BundleName, Licence
 from tetkik.cli.tables import in_language
 from tetkik.cli.targets import check_target
 from tetkik.errors import MissingExtra
@@ -34,7 +34,7 @@ def import_checkpoint(
         ),
     ],
     *,
-    folder: BundleFolder,
+    folder: Annotated[Path, typer.Option("--out", help=t("The folder of the bundle to write."))],
     labels: Annotated[
         str | None,
         typer.Option(
@@ -53,8 +53,12 @@ def import_checkpoint(
         int | None,
         typer.Option("--size", help=t("Side of the input in pixels; without it the model's own, or 224.")),
     ] = None,
-    name: BundleName = None,
-    licence: Licence = "unknown",
+    name: Annotated[
+        str | None, typer.Option("--id", help=t("Name of the model; without it the folder's name."))
+    ] = None,
+    licence: Annotated[
+        str, typer.Option("--licence", help=t("Licence of the weights, for the card."))
+    ] = "unknown",
 ) -> None:
     """A bundle that was not evaluated; its card says so."""
     check_target(folder, name)

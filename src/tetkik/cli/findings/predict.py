@@ -10,7 +10,6 @@ import typer
 
 from tetkik.cli.console import err, note, out, print_json_line, progress, show_error, t
 from tetkik.cli.findings.inputs import answered
-from tetkik.cli.options import AsJsonLines, ImageList, Images, Model
 from tetkik.errors import TetkikError, UsageError
 from tetkik.settings import settings
 from tetkik.values import DISCLAIMER
@@ -21,17 +20,26 @@ if TYPE_CHECKING:
 
 
 def predict(
-    images: Images = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(help=t("Images, folders of them, or quoted patterns."), metavar="IMAGE"),
+    ] = None,
     *,
-    source: ImageList = None,
-    model: Model = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--input", help=t("A text file with one path a line, or -."), metavar="FILE"),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help=t("A built-in or imported id, a path, or a Hugging Face id.")),
+    ] = None,
     heatmaps: Annotated[
         Path | None,
         typer.Option(
             "--heatmaps", help=t("The folder for pictures of where the model looked."), metavar="DIR"
         ),
     ] = None,
-    as_json: AsJsonLines = False,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print one JSON object a line."))] = False,
     no_gate: Annotated[
         bool,
         typer.Option("--no-gate", help=t("Read every image, suitable or not; for evaluation only.")),

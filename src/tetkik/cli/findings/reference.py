@@ -12,7 +12,6 @@ from tetkik.bundle import REFERENCE_IMAGES, ImageReference, Task, refuse_itself,
 from tetkik.cli.console import note, out, progress, t, writing
 from tetkik.cli.findings.evaluate import Images, Known, Workers, read_images
 from tetkik.cli.findings.inputs import image_files
-from tetkik.cli.options import BundleFolder
 from tetkik.cli.tables import figure, in_language, table
 from tetkik.cli.targets import check_target
 from tetkik.errors import UsageError
@@ -32,7 +31,7 @@ def reference(
         str,
         typer.Option("--model", help=t("A built-in or imported id, a path, or a Hugging Face id.")),
     ],
-    folder: BundleFolder,
+    folder: Annotated[Path, typer.Option("--out", help=t("The folder of the bundle to write."))],
     images: Images = None,
     log: Annotated[
         Path | None,

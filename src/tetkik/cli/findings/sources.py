@@ -11,7 +11,6 @@ import typer
 from rich.text import Text
 
 from tetkik.cli.console import note, out, progress, shown, t, writing
-from tetkik.cli.options import AsJson
 from tetkik.cli.tables import brackets, figure, in_language, table
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def sources(
         Path | None,
         typer.Option("--out", help=t("A folder for sources.json and the tables as CSV."), metavar="DIR"),
     ] = None,
-    as_json: AsJson = False,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
 ) -> None:
     """Counts, prevalence by source, overlap, and findings that stand together."""
     from tetkik.drawing import write_files

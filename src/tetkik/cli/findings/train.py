@@ -9,20 +9,6 @@ import typer
 
 from tetkik.bundle import REFERENCE_IMAGES, bundle_id
 from tetkik.cli.console import note, out, progress, t, warn, writing
-from tetkik.cli.options import (
-    Accumulation,
-    BundleFolder,
-    BundleName,
-    DataName,
-    Epochs,
-    Licence,
-    NumberFormat,
-    Patience,
-    PlanOnly,
-    Resume,
-    Threads,
-    Trials,
-)
 from tetkik.cli.tables import in_language
 from tetkik.errors import UsageError
 from tetkik.findings.thresholds import Rule
@@ -53,7 +39,7 @@ def train(
         typer.Argument(help=t("A CSV file with the columns file and labels."), metavar="LABELS.csv"),
     ] = None,
     *,
-    folder: BundleFolder,
+    folder: Annotated[Path, typer.Option("--out", help=t("The folder of the bundle to write."))],
     images: Annotated[
         Path | None, typer.Option("--images", help=t("The folder to which the table's files are relative."))
     ] = None,
@@ -76,9 +62,15 @@ def train(
     all_labels: Annotated[
         bool, typer.Option("--all-labels", help=t("Learn every label of the data, not only the 22 shared."))
     ] = False,
-    name: BundleName = None,
-    licence: Licence = "unknown",
-    data_name: DataName = "training images",
+    name: Annotated[
+        str | None, typer.Option("--id", help=t("Name of the model; without it the folder's name."))
+    ] = None,
+    licence: Annotated[
+        str, typer.Option("--licence", help=t("Licence of the weights, for the card."))
+    ] = "unknown",
+    data_name: Annotated[
+        str, typer.Option("--data-name", help=t("What the card calls the data."))
+    ] = "training images",
     network: Annotated[
         str,
         typer.Option(
@@ -101,7 +93,7 @@ def train(
         bool,
         typer.Option("--stretch", help=t("Make the 1st and 99th percentile of each image black and white.")),
     ] = False,
-    epochs: Epochs = 30,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help=t("Most passes over the data."))] = 30,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help=t("Images in one step."))] = 32,
     learning_rate: Annotated[
         float, typer.Option("--learning-rate", min=0, help=t("Highest learning rate of AdamW."))
@@ -117,15 +109,21 @@ def train(
     ema: Annotated[
         float, typer.Option("--ema", help=t("Decay of a moving average of the weights; 0 keeps none."))
     ] = 0.0,
-    patience: Patience = 5,
+    patience: Annotated[
+        int, typer.Option("--patience", min=1, help=t("Epochs without a gain before it stops."))
+    ] = 5,
     augment: Annotated[
         bool, typer.Option("--augment/--no-augment", help=t("Turn, scale, shift and shade training images."))
     ] = True,
     flip: Annotated[
         bool, typer.Option("--flip", help=t("Mirror half of the training images; the heart has a side."))
     ] = False,
-    precision: NumberFormat = Precision.AUTO,
-    accumulation: Accumulation = 1,
+    precision: Annotated[
+        Precision, typer.Option("--precision", help=t("Numbers to train in."))
+    ] = Precision.AUTO,
+    accumulation: Annotated[
+        int, typer.Option("--accumulation", min=1, help=t("Parts of a step, to save memory."))
+    ] = 1,
     freeze: Annotated[
         int,
         typer.Option(
@@ -180,11 +178,15 @@ def train(
         list[str] | None,
         typer.Option("--report-source", help=t("A source on whose rows alone figures are stated too.")),
     ] = None,
-    tune: Trials = 0,
+    tune: Annotated[
+        int, typer.Option("--tune", min=0, help=t("How many settings to try first, on validation."))
+    ] = 0,
     seed: Annotated[
         int, typer.Option("--seed", min=0, help=t("Of the split, the weights and the order of images."))
     ] = 0,
-    threads: Threads = 0,
+    threads: Annotated[
+        int, typer.Option("--threads", min=0, help=t("CPU threads; 0 leaves torch's choice."))
+    ] = 0,
     cache: Annotated[
         Path | None, typer.Option("--cache", help=t("A folder to keep the decoded images for the next time."))
     ] = None,
@@ -208,8 +210,12 @@ def train(
             help=t("Most held-out images that the reference for drift is taken from; 0 for none."),
         ),
     ] = REFERENCE_IMAGES,
-    resume: Resume = False,
-    plan: PlanOnly = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help=t("Go on with an interrupted training of the same data."))
+    ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help=t("Only say how much memory the training would need."))
+    ] = False,
 ) -> None:
     """A bundle with its card; nothing is written where the training does not end well."""
     if folder.suffix in {".zip", ".csv"}:

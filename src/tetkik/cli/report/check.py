@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 
 from tetkik.cli.console import out, print_json_line, t
-from tetkik.cli.options import AsJsonObject, PriorFindings
 from tetkik.cli.report.answer import show_sentences
 from tetkik.errors import InputError, UsageError
 from tetkik.language import Language
@@ -37,14 +36,19 @@ def check(
             "--findings", help=t("What was found, as `findings predict --json` prints it."), metavar="F.json"
         ),
     ],
-    prior: PriorFindings = None,
+    prior: Annotated[
+        Path | None,
+        typer.Option(
+            "--prior", help=t("The findings of an earlier image of the same patient."), metavar="F.json"
+        ),
+    ] = None,
     spoken: Annotated[
         Language | None,
         typer.Option(
             "--language", help=t("Language of the text. Default: that of each sentence, as far as it shows.")
         ),
     ] = None,
-    as_json: AsJsonObject = False,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print one JSON object."))] = False,
 ) -> None:
     """Sentences that the findings do not bear out are marked; the exit status is then 1."""
     from tetkik.report.facts import facts_of

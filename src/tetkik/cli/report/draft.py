@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tetkik.cli.console import err, note, out, print_json_line, shown, t
-from tetkik.cli.options import AsJsonObject, PriorFindings, ReportLanguage
 from tetkik.cli.report.answer import show_draft
 from tetkik.errors import UsageError
 from tetkik.language import Language
@@ -36,12 +35,22 @@ def draft(
         ),
     ] = None,
     history: Annotated[str, typer.Option("--history", help=t("The clinical question."), metavar="TEXT")] = "",
-    prior: PriorFindings = None,
+    prior: Annotated[
+        Path | None,
+        typer.Option(
+            "--prior", help=t("The findings of an earlier image of the same patient."), metavar="F.json"
+        ),
+    ] = None,
     caption: Annotated[
         str,
         typer.Option("--caption", help=t("The words of a captioner; they add no finding."), metavar="TEXT"),
     ] = "",
-    spoken: ReportLanguage = None,
+    spoken: Annotated[
+        Language | None,
+        typer.Option(
+            "--language", help=t("Language of the report: tr or en. Default: the setting report_language.")
+        ),
+    ] = None,
     llm: Annotated[
         str | None,
         typer.Option(
@@ -67,7 +76,7 @@ def draft(
     folder: Annotated[
         Path | None, typer.Option("--out", help=t("The folder for the documents."), metavar="DIR")
     ] = None,
-    as_json: AsJsonObject = False,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print one JSON object."))] = False,
 ) -> None:
     """A draft with its evidence; nothing is final before a radiologist signs."""
     from tetkik.report.findings_file import read_findings

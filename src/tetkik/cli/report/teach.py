@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from tetkik.cli.console import print_json_line, t
-from tetkik.cli.options import AsJsonObject, ReportLanguage
 from tetkik.cli.report.answer import show_draft
+from tetkik.language import Language
 from tetkik.settings import settings
 
 
@@ -18,8 +18,13 @@ def teach(
         typer.Argument(help=t("Findings, such as Effusion or Effusion:left."), metavar="LABEL[:SIDE]"),
     ] = None,
     *,
-    spoken: ReportLanguage = None,
-    as_json: AsJsonObject = False,
+    spoken: Annotated[
+        Language | None,
+        typer.Option(
+            "--language", help=t("Language of the report: tr or en. Default: the setting report_language.")
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print one JSON object."))] = False,
 ) -> None:
     """The report that Tetkik would draft for an invented image with just these findings."""
     from tetkik.report.teaching import example_report, parse_example

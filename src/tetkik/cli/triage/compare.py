@@ -9,7 +9,6 @@ import typer
 from rich.text import Text
 
 from tetkik.cli.console import language, out, progress, t
-from tetkik.cli.options import AsJson
 from tetkik.cli.tables import brackets, figure, in_language, say, table
 from tetkik.cli.triage.evaluate import Data, Replicates, Seed, say_left_out
 
@@ -22,7 +21,7 @@ def compare(
     second: Annotated[str, typer.Argument(help=t("The other model."), metavar="B")],
     data: Data,
     *,
-    as_json: AsJson = False,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
     bootstrap: Replicates = 1000,
     seed: Seed = 0,
 ) -> None:

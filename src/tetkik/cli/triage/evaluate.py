@@ -11,7 +11,6 @@ import typer
 from rich.text import Text
 
 from tetkik.cli.console import language, note, out, progress, t, warn, writing
-from tetkik.cli.options import AsJson, Model, Pictures
 from tetkik.cli.tables import brackets, figure, in_language, show_parts, table
 from tetkik.settings import settings
 
@@ -34,9 +33,14 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help=t("Of the bootstrap and
 def evaluate(
     data: Data,
     *,
-    model: Model = None,
-    folder: Pictures = None,
-    as_json: AsJson = False,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help=t("A built-in or imported id, a path, or a Hugging Face id.")),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", help=t("A folder for the pictures, metrics.json and report.html."))
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
     bootstrap: Replicates = 1000,
     seed: Seed = 0,
     robustness: Annotated[

@@ -12,7 +12,6 @@ from rich.table import Table
 from tetkik.cli.console import note, out, shown, t, writing
 from tetkik.cli.days import moment_of
 from tetkik.cli.opened import opened_records
-from tetkik.cli.options import AsJsonFigures, FromDay, ToDay
 
 if TYPE_CHECKING:
     from tetkik.records.cases.triage_feedback import Feedback
@@ -21,9 +20,13 @@ if TYPE_CHECKING:
 def export_feedback(
     *,
     target: Annotated[Path, typer.Option("--out", help=t("The table to write (CSV)."))],
-    since: FromDay = None,
-    until: ToDay = None,
-    as_json: AsJsonFigures = False,
+    since: Annotated[
+        str | None, typer.Option("--from", help=t("From this day on: 2026-11-21."), metavar="DAY")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", help=t("Up to this day, it included."), metavar="DAY")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print the figures as one JSON object."))] = False,
 ) -> None:
     """What people at the desk decided, as a table for `tetkik triage train`, without identity."""
     start, end = moment_of(since), moment_of(until, end=True)

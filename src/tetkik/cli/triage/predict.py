@@ -12,7 +12,6 @@ from typing import Annotated, BinaryIO
 import typer
 
 from tetkik.cli.console import note, out, show_error, t
-from tetkik.cli.options import AsJsonLines, Model
 from tetkik.cli.triage.answer import show_answer
 from tetkik.errors import DataError, InputError, TetkikError, UsageError
 from tetkik.settings import settings
@@ -31,8 +30,11 @@ def predict(
             metavar="FILE",
         ),
     ] = None,
-    model: Model = None,
-    as_json: AsJsonLines = False,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help=t("A built-in or imported id, a path, or a Hugging Face id.")),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=t("Print one JSON object a line."))] = False,
 ) -> None:
     """One answer for each complaint, in order; a bad row costs that row alone."""
     from tetkik.triage.predict import load_triage

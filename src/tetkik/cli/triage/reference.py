@@ -17,7 +17,6 @@ from tetkik.bundle import (
     with_reference,
 )
 from tetkik.cli.console import out, progress, t, writing
-from tetkik.cli.options import BundleFolder
 from tetkik.cli.tables import figure, in_language, table
 from tetkik.cli.targets import check_target
 from tetkik.cli.triage.evaluate import say_left_out
@@ -35,7 +34,7 @@ def reference(
         str,
         typer.Option("--model", help=t("A built-in or imported id, a path, or a Hugging Face id.")),
     ],
-    folder: BundleFolder,
+    folder: Annotated[Path, typer.Option("--out", help=t("The folder of the bundle to write."))],
     data_name: Annotated[
         str | None, typer.Option("--data-name", help=t("What the card calls the data; else the file."))
     ] = None,

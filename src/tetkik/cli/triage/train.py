@@ -10,7 +10,6 @@ import typer
 
 from tetkik.bundle import REFERENCE_COMPLAINTS, bundle_id
 from tetkik.cli.console import note, out, progress, t, warn, writing
-from tetkik.cli.options import BundleFolder, BundleName, DataName, Licence, Resume
 from tetkik.cli.tables import in_language
 from tetkik.cli.targets import check_target
 from tetkik.cli.triage.evaluate import say_left_out
@@ -36,17 +35,23 @@ def train(
         Path, typer.Argument(help=t("A CSV file with the columns text and label."), metavar="DATA.csv")
     ],
     *,
-    folder: BundleFolder,
+    folder: Annotated[Path, typer.Option("--out", help=t("The folder of the bundle to write."))],
     kind: Annotated[
         Kind, typer.Option("--kind", help=t("A light linear model, or a transformer."))
     ] = Kind.LINEAR,
-    name: BundleName = None,
+    name: Annotated[
+        str | None, typer.Option("--id", help=t("Name of the model; without it the folder's name."))
+    ] = None,
     all_labels: Annotated[
         bool,
         typer.Option("--all-labels", help=t("Learn every label of the table, not only the 15 departments.")),
     ] = False,
-    licence: Licence = "unknown",
-    data_name: DataName = "training table",
+    licence: Annotated[
+        str, typer.Option("--licence", help=t("Licence of the weights, for the card."))
+    ] = "unknown",
+    data_name: Annotated[
+        str, typer.Option("--data-name", help=t("What the card calls the data."))
+    ] = "training table",
     reference: Annotated[
         int,
         typer.Option(
@@ -55,7 +60,9 @@ def train(
             help=t("Most held-out complaints that the reference for drift is taken from; 0 for none."),
         ),
     ] = REFERENCE_COMPLAINTS,
-    resume: Resume = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help=t("Go on with an interrupted training of the same data."))
+    ] = False,
     assess: Annotated[
         bool,
         typer.Option(
