@@ -106,6 +106,7 @@ class Day:
             expect(page.locator("h1")).to_have_text("Sistem")
             self._shot(page, "02-sistem")
             page.goto("/admin/users")
+            last = ""
             for role, (login, name, word) in PEOPLE.items():
                 page.get_by_role("button", name="Birini davet et").click()
                 invite = page.locator("dialog#invite")
@@ -118,7 +119,9 @@ class Day:
                 if role is Role.CLINICIAN:
                     invite.get_by_label("Bütün bölümler", exact=True).check()
                 invite.locator("button[type=submit]").click()
-                self.links[role] = page.locator("#link").inner_text().strip()
+                link = page.locator("#link")  # of this one, not of whom was invited before
+                expect(link).not_to_have_text(last)
+                self.links[role] = last = link.inner_text().strip()
             self._shot(page, "03-kullanicilar")
             expect(page.locator("tbody tr")).to_have_count(len(PEOPLE) + 1)
 
