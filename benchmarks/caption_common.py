@@ -207,15 +207,16 @@ def tetkik(job: Job) -> Result:
     """Ours: prepared once, features once, then only what comes after them."""
     import torch
 
-    from tetkik.caption.prepare import PrepareOptions, prepare
-    from tetkik.caption.prepared import open_prepared
-    from tetkik.caption.sources import open_source
-    from tetkik.caption.training.loop import CaptionLearner
-    from tetkik.caption.training.making import new_network
-    from tetkik.caption.training.material import make_lesson
-    from tetkik.caption.training.options import AdapterOptions, CaptionTraining
-    from tetkik.caption.training.validation import loss_per_token
-    from tetkik.training.precision import accelerator_for
+    from tetkik.caption.options import AdapterOptions
+    from tetkik.lab.caption.prepare import PrepareOptions, prepare
+    from tetkik.lab.caption.prepared import open_prepared
+    from tetkik.lab.caption.sources import open_source
+    from tetkik.lab.caption.training.loop import CaptionLearner
+    from tetkik.lab.caption.training.making import new_network
+    from tetkik.lab.caption.training.material import make_lesson
+    from tetkik.lab.caption.training.options import CaptionTraining
+    from tetkik.lab.caption.training.validation import loss_per_token
+    from tetkik.lab.engine.precision import accelerator_for
 
     folder = Path(job.folder)
     base, store = str(folder / "base"), folder / f"features-{time.time_ns()}"

@@ -32,14 +32,15 @@ from tetkik.caption.adapters import make_trainable
 from tetkik.caption.families.blip2 import Blip2Network
 from tetkik.caption.families.whereabouts import Whereabouts
 from tetkik.caption.images import ImageSpec
-from tetkik.caption.training.cards import CARDS, GIB
-from tetkik.caption.training.lesson import Lesson, Taught
-from tetkik.caption.training.loop import CaptionLearner
-from tetkik.caption.training.options import DEFAULT_BASE, CaptionTraining, Quantisation
-from tetkik.caption.training.plan import CONTEXT, plan_training
-from tetkik.caption.training.plan_network import Lengths, config_of, planned_network
-from tetkik.caption.training.plan_step import step_bytes
-from tetkik.training.precision import Precision, accelerator_for
+from tetkik.caption.options import Quantisation
+from tetkik.lab.caption.training.cards import CARDS, GIB
+from tetkik.lab.caption.training.lesson import Lesson, Taught
+from tetkik.lab.caption.training.loop import CaptionLearner
+from tetkik.lab.caption.training.options import DEFAULT_BASE, CaptionTraining
+from tetkik.lab.caption.training.plan import CONTEXT, plan_training
+from tetkik.lab.caption.training.plan_network import Lengths, config_of, planned_network
+from tetkik.lab.caption.training.plan_step import step_bytes
+from tetkik.lab.engine.precision import Precision, accelerator_for
 
 CAP = CARDS["t4"].memory - CONTEXT
 WARM = 16

@@ -34,11 +34,11 @@ from pycocoevalcap.rouge.rouge import Rouge  # noqa: E402
 from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer  # noqa: E402
 from rouge_score.rouge_scorer import RougeScorer  # noqa: E402
 
-from tetkik.caption.metrics import words  # noqa: E402
-from tetkik.caption.metrics.bleu import bleu_counts, bleu_of  # noqa: E402
-from tetkik.caption.metrics.cider import cider_rows  # noqa: E402
-from tetkik.caption.metrics.corpus import Corpus, read_corpus  # noqa: E402
-from tetkik.caption.metrics.rouge import coco_rouge_l, rouge_f  # noqa: E402
+from tetkik.lab.caption.metrics import words  # noqa: E402
+from tetkik.lab.caption.metrics.bleu import bleu_counts, bleu_of  # noqa: E402
+from tetkik.lab.caption.metrics.cider import cider_rows  # noqa: E402
+from tetkik.lab.caption.metrics.corpus import Corpus, read_corpus  # noqa: E402
+from tetkik.lab.caption.metrics.rouge import coco_rouge_l, rouge_f  # noqa: E402
 
 ROUNDS = 3
 

@@ -23,16 +23,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.findings.agreement import Rate, judge_text_labels
-from tetkik.findings.data import LabelledImages, folds, read_source
-from tetkik.findings.duplicates import duplicate_groups, thumbnails
-from tetkik.findings.sources import Reading
-from tetkik.findings.sources.adapter import the_file
-from tetkik.findings.sources.adjudicated import read_adjudicated
-from tetkik.findings.sources.boxes import read_nih_boxes
-from tetkik.findings.sources.nih import nih_truth
-from tetkik.findings.sources.table import read_table
-from tetkik.findings.summary import summarise
+from tetkik.lab.findings.agreement import Rate, judge_text_labels
+from tetkik.lab.findings.data import LabelledImages, folds, read_source
+from tetkik.lab.findings.duplicates import duplicate_groups, thumbnails
+from tetkik.lab.findings.sources import Reading
+from tetkik.lab.findings.sources.adapter import the_file
+from tetkik.lab.findings.sources.adjudicated import read_adjudicated
+from tetkik.lab.findings.sources.boxes import read_nih_boxes
+from tetkik.lab.findings.sources.nih import nih_truth
+from tetkik.lab.findings.sources.table import read_table
+from tetkik.lab.findings.summary import summarise
 from tetkik.values import NIH_LABELS
 
 PUBLISHED = {

@@ -81,10 +81,10 @@ def features(files: tuple[str, ...], data: Path, backbone: Path) -> tuple[Floats
     import torch
 
     from tetkik.findings.networks import build, preprocessing_of
-    from tetkik.findings.networks.pooled import GridPooled
-    from tetkik.findings.training.ridge import stages_of
     from tetkik.imaging.prepare import prepare
     from tetkik.imaging.read import read_image
+    from tetkik.lab.findings.pooled import GridPooled
+    from tetkik.lab.findings.training.ridge import stages_of
     from tetkik.networks.network import Network
 
     network = build("mobilenet_v2", ("any",), weights=backbone).eval()
@@ -202,7 +202,7 @@ def covid(data: Path, backbone: Path) -> None:
 
 
 def _ridge(learn: Floats, truth: Floats, judge: Floats) -> Floats:
-    from tetkik.findings.training.ridge import solve
+    from tetkik.lab.findings.training.ridge import solve
 
     mean, deviation = learn.mean(axis=0), learn.std(axis=0) + 1e-6
     learn, judge = (learn - mean) / deviation, (judge - mean) / deviation

@@ -105,9 +105,9 @@ def build(model: Any, images: Images, folder: Path) -> tuple[dict[str, Runner], 
     """The runners by name, each from images to (images, labels) probabilities, and their files' sizes."""
     import torch
 
-    from tetkik.findings.export import to_onnx
     from tetkik.findings.onnx_model import OpenVinoSession, OrtSession
-    from tetkik.findings.quantize import to_int8
+    from tetkik.lab.findings.export import to_onnx
+    from tetkik.lab.findings.quantize import to_int8
 
     fp32 = to_onnx(model, folder / "fp32.onnx", size=224, maps=False).file
     int8 = to_int8(fp32, images, folder / "int8.onnx").file

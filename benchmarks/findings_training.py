@@ -23,12 +23,12 @@ import numpy as np
 import torch
 
 from tetkik.findings.networks import build, preprocessing_of
-from tetkik.findings.training.lesson import Lesson
-from tetkik.findings.training.loop import Learner
-from tetkik.findings.training.options import TrainingOptions
-from tetkik.findings.training.soft_targets import last_layer
-from tetkik.findings.training.squares import KeptSquares
-from tetkik.training.precision import Precision, accelerator_for
+from tetkik.lab.engine.precision import Precision, accelerator_for
+from tetkik.lab.findings.training.lesson import Lesson
+from tetkik.lab.findings.training.loop import Learner
+from tetkik.lab.findings.training.options import TrainingOptions
+from tetkik.lab.findings.training.soft_targets import last_layer
+from tetkik.lab.findings.training.squares import KeptSquares
 from tetkik.values import FINDING_LABELS
 
 TYPES = {Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}

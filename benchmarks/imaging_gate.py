@@ -30,20 +30,12 @@ from PIL import Image  # noqa: E402
 
 import imaging_gate_scenes as scenes  # noqa: E402
 from tetkik.cli.findings_gate import films_of  # noqa: E402
-from tetkik.findings.data import read_labels  # noqa: E402
 from tetkik.imaging.gate import judge  # noqa: E402
 from tetkik.imaging.gate.classifier import Classifier, load_classifier  # noqa: E402
-from tetkik.imaging.gate.examples import (  # noqa: E402
-    BRAIN,
-    CHEST,
-    NOT_CHEST,
-    OTHER,
-    Collection,
-    Examples,
-    gather,
-)
-from tetkik.imaging.gate.others import read_others  # noqa: E402
 from tetkik.imaging.read import read_image  # noqa: E402
+from tetkik.lab.findings.data import read_labels  # noqa: E402
+from tetkik.lab.gate.examples import BRAIN, CHEST, NOT_CHEST, OTHER, Collection, Examples, gather  # noqa: E402
+from tetkik.lab.gate.others import read_others  # noqa: E402
 from tetkik.statistics import share_interval  # noqa: E402
 from tetkik.values import FileFormat, Flaw, Radiograph, Route, Verdict  # noqa: E402
 
@@ -230,7 +222,7 @@ def ask_drawn(run: Run, classifier: Classifier) -> Iterator[Answer]:
 
 def work(run: Run, examples: Examples, collection: Collection) -> list[Answer]:
     """Train without what the run leaves out, then ask."""
-    from tetkik.imaging.gate.train import GateOptions, train_gate
+    from tetkik.lab.gate.train import GateOptions, train_gate
 
     with TemporaryDirectory() as folder:
         out = Path(folder) / "gate"

@@ -99,7 +99,7 @@ def complaints(path: Path | None) -> list[str]:
     """The complaints that are typed."""
     if path is None:
         return built_in()
-    from tetkik.triage.data import read_complaints
+    from tetkik.lab.triage.data import read_complaints
 
     return [text for text in read_complaints(path).texts if text.strip()]
 

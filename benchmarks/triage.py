@@ -2,9 +2,9 @@
 
     python benchmarks/triage.py --data complaints.csv
 
-Five folds by duplicate group (`tetkik.triage.data.folds`). For each fold the yardstick is fitted on the other
-four; so is the light model, with every setting, its calibration and its threshold chosen inside those four.
-What is scored is what `triage predict` answers. Intervals: bootstrap of duplicate groups, paired.
+Five folds by duplicate group (`tetkik.lab.triage.data.folds`). For each fold the yardstick is fitted on the
+other four; so is the light model, with every setting, its calibration and its threshold chosen inside those
+four. What is scored is what `triage predict` answers. Intervals: bootstrap of duplicate groups, paired.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.bundle import Manifest, Task
+from tetkik.lab.triage.data import folds, read_complaints
+from tetkik.lab.triage.duplicates import duplicate_groups
+from tetkik.lab.triage.linear.fit import Corpus, fit
+from tetkik.lab.triage.metrics import decision_columns, decision_figures, predicted_labels, rank_of_truth
+from tetkik.lab.triage.robustness import without_turkish_letters
 from tetkik.statistics import ClusterBootstrap, percentile_interval
 from tetkik.triage.calibration import ece, multiclass_brier_skill
-from tetkik.triage.data import folds, read_complaints
-from tetkik.triage.duplicates import duplicate_groups
-from tetkik.triage.linear.fit import Corpus, fit
 from tetkik.triage.linear.model import LinearModel
-from tetkik.triage.metrics import decision_columns, decision_figures, predicted_labels, rank_of_truth
 from tetkik.triage.predict import Triage
-from tetkik.triage.robustness import without_turkish_letters
 from tetkik.values import DEPARTMENTS
 from yardstick import yardstick
 

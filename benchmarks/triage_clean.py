@@ -23,8 +23,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tetkik.triage.clean import Options, clean_files, departments
-from tetkik.triage.data import read_complaints
+from tetkik.lab.triage.clean import Options, clean_files, departments
+from tetkik.lab.triage.data import read_complaints
 
 _MARKS = (
     "{text}<br>Telefonum 0532 123 45 67",

@@ -33,12 +33,13 @@ from drift_tables import (
     print_same_source_head,
 )
 from tetkik.bundle import ComplaintReference, Task, read_reference, resolve
+from tetkik.lab.triage.data import Complaints, read_columns, read_complaints
+from tetkik.lab.triage.linear.train import unlearned
+from tetkik.lab.triage.reference import ReferenceComplaints, observe
 from tetkik.records.cases import tallies
 from tetkik.records.database import Records
 from tetkik.statistics import Movement, SeenComplaint, Tally, compare_complaints, described
-from tetkik.triage.data import Complaints, read_columns, read_complaints
 from tetkik.triage.predict import Triage, load_triage
-from tetkik.triage.reference import ReferenceComplaints, observe, unlearned
 from tetkik.values import SYSTEM
 
 MODEL = "triage-linear-tr"

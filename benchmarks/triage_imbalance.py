@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik import turkish
-from tetkik.training.precision import accelerator_for
+from tetkik.lab.engine.precision import accelerator_for
+from tetkik.lab.triage.data import read_complaints
+from tetkik.lab.triage.metrics import decision_columns, decision_figures, predicted_labels, rank_of_truth
+from tetkik.lab.triage.transformer import train
+from tetkik.lab.triage.transformer.options import Imbalance, TransformerOptions
+from tetkik.lab.triage.transformer.plan import figures_of
+from tetkik.lab.triage.transformer.prepare import prepare
 from tetkik.triage.calibration import ece, fit_temperature, softmax
-from tetkik.triage.data import read_complaints
-from tetkik.triage.metrics import decision_columns, decision_figures, predicted_labels, rank_of_truth
-from tetkik.triage.transformer import train
-from tetkik.triage.transformer.options import Imbalance, TransformerOptions
-from tetkik.triage.transformer.plan import figures_of
-from tetkik.triage.transformer.prepare import prepare
 from tetkik.values import DEPARTMENTS
 
 _RARE = 5
@@ -125,7 +125,7 @@ class Linear:
         import torch
         from scipy.optimize import minimize
 
-        from tetkik.triage.transformer.losses import make_loss
+        from tetkik.lab.triage.transformer.losses import make_loss
 
         rows, labels = self._prepared.split.training, len(self._prepared.labels)
         truth = torch.from_numpy(self._prepared.truth[rows])
@@ -152,7 +152,7 @@ def encoder_logits(prepared: Any, options: TransformerOptions) -> NDArray[np.flo
     """Logits of every validation and test row from a fine-tuned encoder; the other rows stay 0."""
     import torch
 
-    from tetkik.training.checkpoint import WorkFolder
+    from tetkik.lab.engine.checkpoint import WorkFolder
     from tetkik.triage.transformer.tokens import padded
 
     logits = np.zeros((len(prepared.truth), len(prepared.labels)), dtype=np.float32)

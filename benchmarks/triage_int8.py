@@ -72,7 +72,7 @@ def build(model: Any, folder: Path) -> tuple[dict[str, Runner], dict[str, int]]:
     """The runners by name, each from (1, tokens) int64 to (1, labels) logits, and their files' sizes."""
     import torch
 
-    from tetkik.triage.transformer.export import export_fp32, quantise
+    from tetkik.lab.triage.transformer.export import export_fp32, quantise
     from tetkik.triage.transformer.model import OnnxNetwork
     from tetkik.triage.transformer.tokens import TextReader
 

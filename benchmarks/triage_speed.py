@@ -22,7 +22,7 @@ from pathlib import Path
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 
-from tetkik.triage.data import read_complaints  # noqa: E402 - after the threads
+from tetkik.lab.triage.data import read_complaints  # noqa: E402 - after the threads
 from tetkik.triage.predict import load_triage  # noqa: E402
 from tetkik.values import DEPARTMENTS  # noqa: E402
 from yardstick import yardstick  # noqa: E402

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tetkik.triage.data import Complaints, read_complaints
+from tetkik.lab.triage.data import Complaints, read_complaints
 from tetkik.values import DEPARTMENTS
 
 
@@ -33,7 +33,7 @@ def train(side: str, data: Path, rows: int) -> None:
     complaints = resampled(data, rows)
     start = time.perf_counter()
     if side == "tetkik":
-        from tetkik.triage.linear.train import LinearOptions, train_linear
+        from tetkik.lab.triage.linear.train import LinearOptions, train_linear
 
         with tempfile.TemporaryDirectory() as folder:
             options = LinearOptions(assess=False, deduplicate=False)

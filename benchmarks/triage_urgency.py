@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.errors import DataError
-from tetkik.triage.data import read_columns
+from tetkik.lab.triage.data import read_columns
 from tetkik.triage.urgency import assess
 from tetkik.values import UrgencyLevel
 

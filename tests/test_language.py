@@ -10,8 +10,8 @@ import pytest
 from tests.templates import constants, fields, templates, twins
 from tetkik.cli import checkup, speech
 from tetkik.cli.triage import answer
+from tetkik.lab.triage.clean.rows import Reason, Repair
 from tetkik.language import Language, translate
-from tetkik.triage.clean.rows import Reason, Repair
 from tetkik.triage.readable import Unreadable
 from tetkik.values import DISCLAIMER
 

@@ -10,7 +10,7 @@ from tetkik.caption.adapters import add_adapter, make_trainable, trainable_param
 from tetkik.caption.families import open_base
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.network import Cut
-from tetkik.caption.training.options import AdapterOptions, Learning, Quantisation
+from tetkik.caption.options import AdapterOptions, Learning, Quantisation
 from tetkik.errors import UsageError
 
 ADAPTER, FULL = Learning.ADAPTER, Learning.FULL

@@ -18,7 +18,7 @@ from tests.caption.tiny import SENTENCES, tiny_blip2
 from tetkik.caption.adapters import add_adapter, make_trainable
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.network import CaptionBatch, Cut, DecodingOptions
-from tetkik.caption.training.options import AdapterOptions, Learning
+from tetkik.caption.options import AdapterOptions, Learning
 from tetkik.errors import UsageError
 
 QUERIES = 4

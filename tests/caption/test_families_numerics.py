@@ -13,7 +13,7 @@ from tests.caption.network_kit import batch_of, learned, mean, opened, pixels, s
 from tests.caption.tiny import tiny_blip2
 from tetkik.caption.adapters import add_adapter
 from tetkik.caption.families import numerics
-from tetkik.caption.training.options import AdapterOptions
+from tetkik.caption.options import AdapterOptions
 
 
 @pytest.fixture(scope="module")

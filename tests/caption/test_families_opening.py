@@ -19,7 +19,7 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 from tests.caption.tiny import SENTENCES, tiny_blip2, tiny_paligemma
 from tetkik.caption.families import image_spec_of, open_base, registry, tokenizer_of
 from tetkik.caption.network import DecodingOptions
-from tetkik.caption.training.options import Quantisation
+from tetkik.caption.options import Quantisation
 from tetkik.errors import BundleCorrupt, BundleNotFound, MissingExtra, UsageError
 from tetkik.settings import settings
 

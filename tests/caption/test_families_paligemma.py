@@ -10,7 +10,7 @@ from tetkik.caption.adapters import add_adapter, trainable_parameters
 from tetkik.caption.families import open_base
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.network import CaptionBatch, Cut, DecodingOptions
-from tetkik.caption.training.options import AdapterOptions, Quantisation
+from tetkik.caption.options import AdapterOptions, Quantisation
 from tetkik.errors import UsageError
 
 PATCHES = 16

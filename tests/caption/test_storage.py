@@ -19,8 +19,8 @@ from tetkik.caption.families import open_base
 from tetkik.caption.families.quiet import quiet_peft
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.network import DecodingOptions, Generated
+from tetkik.caption.options import AdapterOptions, Learning, Quantisation
 from tetkik.caption.storage import load_captioner, preprocessing_of, write_network
-from tetkik.caption.training.options import AdapterOptions, Learning, Quantisation
 from tetkik.errors import BundleCorrupt, BundleMismatch, UsageError
 from tetkik.language import Language
 from tetkik.settings import settings

@@ -24,10 +24,10 @@ from tetkik.bundle import bundle_id, open_bundle, write_manifest
 from tetkik.cli.app import app
 from tetkik.cli.console import shown
 from tetkik.errors import BundleCorrupt, DataError
+from tetkik.lab.triage.data import read_columns, read_complaints
+from tetkik.lab.triage.linear.train import LinearOptions, train_linear
 from tetkik.settings import settings
-from tetkik.triage.data import read_columns, read_complaints
 from tetkik.triage.linear.model import LinearModel
-from tetkik.triage.linear.train import LinearOptions, train_linear
 
 PROGRAM = (sys.executable, "-m", "tetkik")
 HEADER = b"text,label\n"

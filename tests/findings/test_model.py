@@ -15,13 +15,13 @@ from tests.findings.small_classifiers import SHARED, write_classifier
 from tests.findings.small_network import SIZE, small_network
 from tetkik.bundle import Manifest, Task, open_bundle, write_manifest
 from tetkik.errors import BundleCorrupt, BundleMismatch, BundleNotFound, MissingExtra
-from tetkik.findings.export import to_onnx
 from tetkik.findings.model import load_model
 from tetkik.findings.networks import build
 from tetkik.findings.onnx_model import OnnxFindings, OpenVinoSession, OrtSession, open_session
 from tetkik.findings.operating import OperatingPoints
 from tetkik.findings.torch_model import TorchFindings
 from tetkik.imaging.prepare import Preprocessing
+from tetkik.lab.findings.export import to_onnx
 from tetkik.settings import FindingsProvider, settings
 
 IMAGES = np.random.default_rng(0).standard_normal((5, 3, SIZE, SIZE)).astype(np.float32)

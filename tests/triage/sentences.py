@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from tetkik.triage.data import Complaints
+from tetkik.lab.triage.data import Complaints
 
 _PARTS = {
     "Dermatoloji": (

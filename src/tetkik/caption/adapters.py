@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tetkik.caption.families.opening import require
 from tetkik.caption.families.quiet import quiet_peft
-from tetkik.caption.training.options import AdapterOptions, Learning, Quantisation
+from tetkik.caption.options import AdapterOptions, Learning, Quantisation
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, Task, resolve
 from tetkik.caption.network import CaptionNetwork, DecodingOptions, Generated
+from tetkik.caption.options import Quantisation
 from tetkik.caption.pictures import open_picture
-from tetkik.caption.training.options import Quantisation
 from tetkik.errors import BundleCorrupt, BundleNotFound, InputError, MissingExtra, TetkikError, UsageError
 from tetkik.imaging.limits import read_file
 from tetkik.language import Language, Sentence

@@ -19,7 +19,7 @@ from tetkik.caption.families.quiet import quiet_peft
 from tetkik.caption.families.whereabouts import Whereabouts, find_base, is_path
 from tetkik.caption.families.words import TOKENIZER
 from tetkik.caption.images import ImageSpec
-from tetkik.caption.training.options import Quantisation
+from tetkik.caption.options import Quantisation
 from tetkik.errors import BundleCorrupt, BundleMismatch, UsageError
 from tetkik.language import Sentence
 from tetkik.networks.huggingface import quiet_transformers

@@ -13,8 +13,8 @@ from tetkik.cli.console import out, progress, t, writing
 from tetkik.errors import DataError, MissingExtra
 
 if TYPE_CHECKING:
-    from tetkik.findings.data import LabelledImages
-    from tetkik.imaging.gate.examples import Collection
+    from tetkik.lab.findings.data import LabelledImages
+    from tetkik.lab.gate.examples import Collection
 
 
 def train_gate(
@@ -59,15 +59,15 @@ def train_gate(
     ] = "training images",
 ) -> None:
     """A bundle with its card; nothing is written where the training does not end well."""
-    from tetkik.findings.data import read_labels
     from tetkik.imaging.gate.classifier import BUILT_IN
-    from tetkik.imaging.gate.examples import gather
-    from tetkik.imaging.gate.others import read_others
+    from tetkik.lab.findings.data import read_labels
+    from tetkik.lab.gate.examples import gather
+    from tetkik.lab.gate.others import read_others
 
     try:
-        from tetkik.imaging.gate.learn import Schedule
-        from tetkik.imaging.gate.train import GateOptions
-        from tetkik.imaging.gate.train import train_gate as train
+        from tetkik.lab.gate.learn import Schedule
+        from tetkik.lab.gate.train import GateOptions
+        from tetkik.lab.gate.train import train_gate as train
     except ImportError as error:
         raise MissingExtra(
             "Training a network needs the package {name}; `pip install 'tetkik[torch]'`.", name=error.name
@@ -89,7 +89,7 @@ def train_gate(
 
 def films_of(images: LabelledImages) -> Collection:
     """A table of findings as the gate's kinds: a brain slice where a brain label is, else a chest."""
-    from tetkik.imaging.gate.examples import BRAIN, CHEST, Collection
+    from tetkik.lab.gate.examples import BRAIN, CHEST, Collection
     from tetkik.values import BRAIN_LABELS
 
     columns = [place for place, label in enumerate(images.labels) if label in BRAIN_LABELS]

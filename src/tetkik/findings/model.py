@@ -1,56 +1,18 @@
-"""What every model of findings can do, and the loading of whichever kind a bundle holds."""
+"""The loading of a model of findings, whichever kind its bundle holds."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tetkik.bundle import Bundle, Manifest, Task, resolve
-from tetkik.errors import BundleCorrupt, BundleMismatch, MissingExtra
+from tetkik.bundle import Bundle, Task, resolve
+from tetkik.errors import BundleMismatch, MissingExtra
 from tetkik.findings.hub import model_folder
-from tetkik.imaging.prepare import Preprocessing
+from tetkik.findings.interface import FindingsModel
 from tetkik.networks.huggingface import looks_like_hub_id, user_path
 
 if TYPE_CHECKING:
     from tetkik.findings.torch_model import TorchFindings
-
-
-class FindingsModel(Protocol):
-    """A multi-label image classifier."""
-
-    @property
-    def manifest(self) -> Manifest:
-        """What the bundle says of itself; `labels` is in the order of the columns below."""
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """What an image must go through first."""
-
-    def scores(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The network's sigmoids.
-
-        Args:
-            batch: (images, channels, size, size), float32, from `tetkik.imaging.prepare`.
-
-        Returns:
-            (images, labels), float32, 0 to 1.
-        """
-
-    def scores_and_maps(
-        self, batch: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """The sigmoids, and the class activation maps where the network has exact ones.
-
-        Args:
-            batch: as for `scores`.
-
-        Returns:
-            (images, labels) float32, and (images, labels, h, w) float32 or None: the mean of a label's map
-            plus a constant of the label is its logit.
-        """
 
 
 def load_model(model: str | Bundle) -> FindingsModel:
@@ -76,22 +38,6 @@ def load_model(model: str | Bundle) -> FindingsModel:
         return OnnxFindings.load(model)
     model.file("model.safetensors")
     return _torch().load(model)
-
-
-def preprocessing_of(bundle: Bundle) -> Preprocessing:
-    """What a bundle's manifest says must be done to an image.
-
-    Raises:
-        BundleCorrupt: it cannot be read.
-    """
-    try:
-        return Preprocessing.from_json(bundle.manifest.preprocessing)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise BundleCorrupt(
-            "The preprocessing in the manifest of {path} cannot be read ({fault}); train or import it again.",
-            path=bundle.path,
-            fault=error,
-        ) from None
 
 
 def _refuse_checkpoint(model: str) -> None:

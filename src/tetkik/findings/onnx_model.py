@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, Manifest
 from tetkik.errors import BundleCorrupt
-from tetkik.findings.model import preprocessing_of
+from tetkik.findings.interface import preprocessing_of
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.settings import FindingsProvider, settings
 

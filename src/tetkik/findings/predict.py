@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle
 from tetkik.errors import BundleCorrupt, BundleError, TetkikError
+from tetkik.findings.interface import FindingsModel
 from tetkik.findings.look import Look, Wish, look, look_at
-from tetkik.findings.model import FindingsModel, load_model
+from tetkik.findings.model import load_model
 from tetkik.findings.operating import OperatingPoints, screen
 from tetkik.findings.pipeline import looks
 from tetkik.imaging.prepare import normalise

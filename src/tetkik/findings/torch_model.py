@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tetkik.bundle import Bundle, Manifest, Task, bundle_id
 from tetkik.errors import BundleMismatch
 from tetkik.findings.imported import UNCALIBRATED, default_thresholds
-from tetkik.findings.model import preprocessing_of
+from tetkik.findings.interface import preprocessing_of
 from tetkik.findings.networks import FAMILIES
 from tetkik.findings.networks.huggingface import HuggingFaceNetwork, label_names, open_classifier
 from tetkik.findings.networks.processor import read_preprocessing

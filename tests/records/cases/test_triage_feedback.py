@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from tests.records.desk import made_triaged
 from tests.records.kit import made_user
+from tetkik.lab.triage.data import read_complaints
 from tetkik.privacy import Personal
 from tetkik.records.cases import triage_performance
 from tetkik.records.cases.admission import Admission, admit
@@ -20,7 +21,6 @@ from tetkik.records.cases.triage_feedback import COLUMNS, Feedback, FeedbackRow,
 from tetkik.records.cases.triage_performance import Agreement
 from tetkik.records.schema import AuditRow, Complaint
 from tetkik.statistics import wilson_interval
-from tetkik.triage.data import read_complaints
 from tetkik.values import Role, UrgencyLevel
 
 

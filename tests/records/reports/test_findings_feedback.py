@@ -17,8 +17,8 @@ from tests.documents import sample
 from tests.records.kit import made_records, made_user
 from tests.records.reports_kit import made_report
 from tetkik.cli.app import app
-from tetkik.findings.data import read_labels
 from tetkik.imaging.phantom import write_phantom
+from tetkik.lab.findings.data import read_labels
 from tetkik.records.images import images
 from tetkik.records.reports import drafts
 from tetkik.records.reports.findings_feedback import judged_images, write_feedback

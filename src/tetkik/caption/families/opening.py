@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tetkik.caption.families.registry import family_of, model_class
 from tetkik.caption.families.whereabouts import Whereabouts, find_base
 from tetkik.caption.images import ImageSpec
-from tetkik.caption.training.options import Quantisation
+from tetkik.caption.options import Quantisation
 from tetkik.errors import BundleCorrupt, MissingExtra
 from tetkik.networks.huggingface import quiet_transformers, read_config
 

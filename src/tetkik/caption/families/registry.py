@@ -15,7 +15,7 @@ FAMILIES = {
     "paligemma": "tetkik.caption.families.paligemma:PaliGemmaNetwork",
 }
 """Where the class of each is; imported when it is needed, since each imports torch."""
-VISION_TOWERS = {"mobilenet_v2": "tetkik.caption.small.vision:SmallBlip2"}
+VISION_TOWERS = {"mobilenet_v2": "tetkik.caption.families.small_blip2:SmallBlip2"}
 """Models of transformers with another vision tower, by `tetkik_vision` in their configuration."""
 
 

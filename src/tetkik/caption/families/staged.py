@@ -21,13 +21,12 @@ from tetkik.caption.families.numerics import IGNORED, token_losses
 from tetkik.caption.families.words import CaptionTokenizer
 from tetkik.caption.images import ImageSpec
 from tetkik.caption.network import CaptionBatch, Cut, DecodingOptions, Generated
-from tetkik.caption.training.options import Quantisation
+from tetkik.caption.options import Quantisation
 from tetkik.networks.huggingface import quiet_transformers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tetkik.caption.families.learner import Learner
     from tetkik.caption.families.whereabouts import Whereabouts
 
 
@@ -257,11 +256,9 @@ class StagedNetwork(ABC):
                         getattr(part, name)({"use_reentrant": False})
                         break
 
-    def trainable(self) -> Learner:
+    def trainable(self) -> TrainableModel:
         """The module that learns: from the features at the cut to the loss."""
-        from tetkik.caption.families.learner import Learner
-
-        return Learner(self)
+        return TrainableModel(self)
 
     def encode(self, captions: Sequence[str]) -> list[NDArray[np.int32]]:
         """Token numbers of each caption, without prompt and special tokens."""
@@ -357,3 +354,33 @@ def _learns(part: nn.Module | nn.Parameter) -> bool:
     if isinstance(part, nn.Parameter):
         return part.requires_grad
     return any(weight.requires_grad for weight in part.parameters())
+
+
+class TrainableModel(nn.Module):
+    """What is wrapped for several GPUs: everything after the cut.
+
+    Called with features at the cut, (n, tokens, width), and a `CaptionBatch`'s parts on the same device, it
+    gives the sum of the cross-entropy over the tokens to learn, a float32 scalar.
+    """
+
+    def __init__(self, network: StagedNetwork) -> None:
+        super().__init__()
+        # Not a module, so that the frozen part before the cut is not among the weights here.
+        self.network = network
+        for name, part in network.learning_parts().items():
+            if isinstance(part, nn.Parameter):
+                self.register_parameter(name.replace(".", "_"), part)
+            else:
+                self.add_module(name.replace(".", "_"), part)
+        self.add_module("language_model", network.language_model)
+        head = network.head_outside_language()
+        if head is not None:
+            self.add_module("head", head)
+
+    def forward(
+        self, features: Tensor, ids: Tensor, mask: Tensor, targets: Tensor, smoothing: float = 0.0
+    ) -> Tensor:
+        """The sum of the cross-entropy, as the class says."""
+        network = self.network
+        hidden = network.hidden(network.to_language(features), ids, mask, targets)
+        return token_losses(hidden, network.logits, targets[targets != IGNORED], smoothing).sum()

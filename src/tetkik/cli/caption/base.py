@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tetkik.caption.small.options import SmallBase
 from tetkik.cli.console import note, out, progress, t, warn, writing
 from tetkik.cli.tables import in_language
+from tetkik.lab.caption.small.options import SmallBase
 
 if TYPE_CHECKING:
-    from tetkik.caption.small.base import WrittenBase
+    from tetkik.lab.caption.small.base import WrittenBase
 
 _USUAL = SmallBase()
 _LEAST, _MOST = 10_000_000, 20_000_000
@@ -65,11 +65,11 @@ def base(
     ] = 0,
 ) -> None:
     """A BLIP-2 of 10 to 20 million weights, for `caption train --base BASE --learning full`."""
-    from tetkik.caption.data import Split
     from tetkik.caption.families.opening import require
-    from tetkik.caption.prepared import open_prepared
-    from tetkik.caption.small.base import write_base
-    from tetkik.caption.small.texts import read_texts, without_held_out
+    from tetkik.lab.caption.data import Split
+    from tetkik.lab.caption.prepared import open_prepared
+    from tetkik.lab.caption.small.base import write_base
+    from tetkik.lab.caption.small.texts import read_texts, without_held_out
 
     options = SmallBase(
         width=width,
@@ -104,7 +104,7 @@ def base(
 
 
 def _threads(count: int) -> AbstractContextManager[None]:
-    from tetkik.caption.small.language import with_threads
+    from tetkik.lab.caption.small.language import with_threads
 
     return with_threads(count)
 

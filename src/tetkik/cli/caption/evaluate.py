@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from tetkik.caption.baselines import Nearness
-from tetkik.caption.data import Split
 from tetkik.cli.caption.options import (
     DECODING,
     Base,
@@ -29,12 +27,14 @@ from tetkik.cli.caption.options import (
 from tetkik.cli.console import language, note, out, progress, t, writing
 from tetkik.cli.tables import brackets, figure, in_language, show_parts, table
 from tetkik.errors import UsageError
+from tetkik.lab.caption.baselines import Nearness
+from tetkik.lab.caption.data import Split
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tetkik.caption.figures import CaptionEvaluation, System
-    from tetkik.caption.metrics import BertScoreOptions
+    from tetkik.lab.caption.figures import CaptionEvaluation, System
+    from tetkik.lab.caption.metrics import BertScoreOptions
 
 BertModel = Annotated[
     str | None,
@@ -109,11 +109,11 @@ def evaluate(
     seed: Annotated[int, typer.Option("--seed", min=0, help=t("Of the bootstrap and of every draw."))] = 0,
 ) -> None:
     """Figures with intervals beside two baselines, what they say, and with --out a page of images."""
-    from tetkik.caption.evaluate import EvaluationOptions, check_rows, evaluate_captions
     from tetkik.caption.predict import captioner_bundle, load_caption
-    from tetkik.caption.prepared import open_prepared
-    from tetkik.caption.reading import write_evaluation
     from tetkik.drawing import PAGE, check_target
+    from tetkik.lab.caption.evaluate import EvaluationOptions, check_rows, evaluate_captions
+    from tetkik.lab.caption.prepared import open_prepared
+    from tetkik.lab.caption.reading import write_evaluation
 
     options = EvaluationOptions(
         split=split,
@@ -156,7 +156,7 @@ def evaluate(
 
 
 def _bertscore(model: str | None, layer: int | None, idf: bool) -> BertScoreOptions | None:
-    from tetkik.caption.metrics import BertScoreOptions
+    from tetkik.lab.caption.metrics import BertScoreOptions
 
     if model is None:
         if layer is not None or idf:
@@ -177,8 +177,8 @@ def _show(evaluation: CaptionEvaluation) -> None:
 
 
 def _metrics(evaluation: CaptionEvaluation) -> Table:
-    from tetkik.caption.metrics import METRICS
-    from tetkik.caption.reading import METRIC_NAMES
+    from tetkik.lab.caption.metrics import METRICS
+    from tetkik.lab.caption.reading import METRIC_NAMES
 
     made = table(t("metric"), t("model"), t("95%"), *(_short(system) for system in evaluation.systems[1:]))
     for name in METRICS:
@@ -190,8 +190,8 @@ def _metrics(evaluation: CaptionEvaluation) -> Table:
 
 
 def _differences(evaluation: CaptionEvaluation) -> Table | None:
-    from tetkik.caption.metrics import METRICS
-    from tetkik.caption.reading import METRIC_NAMES
+    from tetkik.lab.caption.metrics import METRICS
+    from tetkik.lab.caption.reading import METRIC_NAMES
 
     baselines = evaluation.systems[1:]
     if not baselines:
@@ -209,7 +209,7 @@ def _differences(evaluation: CaptionEvaluation) -> Table | None:
 
 
 def _short(system: System) -> str:
-    from tetkik.caption.figures import CONSTANT, MODEL
+    from tetkik.lab.caption.figures import CONSTANT, MODEL
 
     return (
         t("model") if system.name == MODEL else t("one for all") if system.name == CONSTANT else t("nearest")

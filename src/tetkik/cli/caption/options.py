@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tetkik.caption.network import DecodingOptions
-from tetkik.caption.training.options import Quantisation
+from tetkik.caption.options import Quantisation
 from tetkik.cli.console import t
 from tetkik.errors import UsageError
 

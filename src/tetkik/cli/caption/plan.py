@@ -10,7 +10,7 @@ from tetkik.cli.console import note, out, t, warn
 from tetkik.cli.tables import say, table
 
 if TYPE_CHECKING:
-    from tetkik.caption.training.plan import Plan, Setting
+    from tetkik.lab.caption.training.plan import Plan, Setting
 
 _GB = 1e9
 _MIB, _GIB = 2**20, 2**30
@@ -18,7 +18,7 @@ _MIB, _GIB = 2**20, 2**30
 
 def show_plan(plan: Plan) -> None:
     """What the card must hold, what the disk must hold, what to set, and the hours with their reasoning."""
-    from tetkik.caption.training.plan import CONTEXT
+    from tetkik.lab.caption.training.plan import CONTEXT
 
     setting = plan.setting
     _say_for_what(plan)
@@ -122,7 +122,7 @@ def _flags(setting: Setting) -> str:
 
 
 def _say_hours(plan: Plan) -> None:
-    from tetkik.caption.training.plan_time import REACHED, REACHED_MEMORY
+    from tetkik.lab.caption.training.plan_time import REACHED, REACHED_MEMORY
 
     hours, card = plan.hours, plan.card
     assert hours is not None and card.flops is not None and card.bandwidth is not None

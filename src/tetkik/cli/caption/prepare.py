@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from tetkik.caption.sources.source import SourceKind
 from tetkik.cli.console import note, out, progress, shown, t, warn, writing
 from tetkik.cli.tables import in_language, table
+from tetkik.lab.caption.sources.source import SourceKind
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tetkik.caption.report import PrepareReport
+    from tetkik.lab.caption.report import PrepareReport
 
 _MIB = 1 << 20
 _GIB = 1 << 30
@@ -89,9 +89,9 @@ def prepare(
     as_json: Annotated[bool, typer.Option("--json", help=t("Print the figures as one JSON object."))] = False,
 ) -> None:
     """Images and captions, checked, cleaned, resized and tokenised once for a model."""
-    from tetkik.caption.prepare import PrepareOptions
-    from tetkik.caption.prepare import prepare as run
-    from tetkik.caption.sources import open_source, set_aside
+    from tetkik.lab.caption.prepare import PrepareOptions
+    from tetkik.lab.caption.prepare import prepare as run
+    from tetkik.lab.caption.sources import open_source, set_aside
 
     options = PrepareOptions(
         base=base,

@@ -9,25 +9,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tetkik.bundle import bundle_id
-from tetkik.caption.data import Split
-from tetkik.caption.training.options import (
-    DEFAULT_BASE,
-    AdapterOptions,
-    CaptionTraining,
-    Learning,
-    OptimizerKind,
-    Quantisation,
-    ScheduleKind,
-    StopBy,
-)
+from tetkik.caption.options import AdapterOptions, Learning, Quantisation
 from tetkik.cli.console import err, language, out, progress, shown, t, writing
 from tetkik.cli.tables import brackets, in_language, table
 from tetkik.errors import UsageError
-from tetkik.training.precision import Precision
+from tetkik.lab.caption.data import Split
+from tetkik.lab.caption.training.options import (
+    DEFAULT_BASE,
+    CaptionTraining,
+    OptimizerKind,
+    ScheduleKind,
+    StopBy,
+)
+from tetkik.lab.engine.precision import Precision
 
 if TYPE_CHECKING:
     from tetkik.bundle import Bundle
-    from tetkik.caption.prepared import Prepared
+    from tetkik.lab.caption.prepared import Prepared
     from tetkik.language import Sentence
 
 _USUAL, _ADAPTER = CaptionTraining(), AdapterOptions()
@@ -207,7 +205,7 @@ def train(
     ] = None,
 ) -> None:
     """A bundle with its card; nothing is written where the training does not end well."""
-    from tetkik.caption.prepared import open_prepared
+    from tetkik.lab.caption.prepared import open_prepared
 
     data = None if prepared is None else open_prepared(prepared)
     options = CaptionTraining(
@@ -245,8 +243,8 @@ def train(
         checkpoint_steps=checkpoint_steps,
     )
     if plan:
-        from tetkik.caption.training.plan import plan_training
         from tetkik.cli.caption.plan import show_plan
+        from tetkik.lab.caption.training.plan import plan_training
 
         show_plan(plan_training(options, data, card))
         return
@@ -256,7 +254,7 @@ def train(
         raise UsageError("There is nothing to train on; name the folder that `tetkik caption prepare` wrote.")
     target_folder = _checked(folder, name)
     judged_folder = _test_folder(data, target_folder) if test else None
-    from tetkik.caption.train import train_caption
+    from tetkik.lab.caption.train import train_caption
 
     with progress(t("train"), speed=True) as report, writing(target_folder):
         bundle = train_caption(data, target_folder, options, in_language(report), _tell)
@@ -310,7 +308,7 @@ def _tell(sentence: Sentence) -> None:
 
 
 def _show(bundle: Bundle, folder: Path) -> None:
-    from tetkik.caption.training.log import log_folder
+    from tetkik.lab.caption.training.log import log_folder
     from tetkik.statistics import Interval
 
     if bundle.manifest.metrics:

@@ -18,9 +18,9 @@ from tetkik.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tetkik.findings.comparison import ComparedSet, Comparison
-    from tetkik.findings.data import LabelledImages
-    from tetkik.findings.predictions import Predictions
+    from tetkik.lab.findings.comparison import ComparedSet, Comparison
+    from tetkik.lab.findings.data import LabelledImages
+    from tetkik.lab.findings.predictions import Predictions
 
 _ANSWERS = {".jsonl", ".json"}
 _Answerer = Callable[["LabelledImages"], "Predictions"]
@@ -52,8 +52,8 @@ def compare(
     workers: Workers = None,
 ) -> None:
     """Paired differences of AUROC, set by set and pooled, and whether they are more than chance."""
-    from tetkik.findings.comparison import LabelledSet
-    from tetkik.findings.comparison import compare as judge
+    from tetkik.lab.findings.comparison import LabelledSet
+    from tetkik.lab.findings.comparison import compare as judge
 
     folders: list[Path | None] = [*images] if images else [None]
     if len(folders) == 1:
@@ -82,7 +82,7 @@ def _set_names(tables: list[Path]) -> list[str]:
 
 def _answerer(model: str, workers: int | None, *, gate: bool) -> _Answerer:
     """What gives a model's answers to a set: a file of them, or the model itself, loaded once."""
-    from tetkik.findings.predictions import predict_all, read_predictions
+    from tetkik.lab.findings.predictions import predict_all, read_predictions
 
     if Path(model).suffix in _ANSWERS:
         answers = read_predictions(Path(model))

@@ -17,9 +17,9 @@ from tetkik.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tetkik.findings.data import LabelledImages
-    from tetkik.findings.figures import Evaluation
-    from tetkik.findings.predictions import Predictions
+    from tetkik.lab.findings.data import LabelledImages
+    from tetkik.lab.findings.figures import Evaluation
+    from tetkik.lab.findings.predictions import Predictions
 
 Images = Annotated[
     Path | None,
@@ -101,9 +101,9 @@ def evaluate(
 ) -> None:
     """Figures with intervals, what they say in words, and with --out pictures and a page."""
     from tetkik.drawing import PAGE, check_target
-    from tetkik.findings.evaluate import evaluate as judge
-    from tetkik.findings.evaluation_page import write_evaluation
-    from tetkik.findings.predictions import predict_all, read_predictions
+    from tetkik.lab.findings.evaluate import evaluate as judge
+    from tetkik.lab.findings.evaluation_page import write_evaluation
+    from tetkik.lab.findings.predictions import predict_all, read_predictions
 
     if predictions is not None and (model is not None or no_gate):
         raise UsageError("--predictions takes the place of a model; leave out --model and --no-gate.")
@@ -151,8 +151,8 @@ def read_images(
         UsageError: neither is given, or both.
         DataError: nothing can be used.
     """
-    from tetkik.findings.data import read_labels, read_sources
-    from tetkik.findings.sources import Reading, parse_rule
+    from tetkik.lab.findings.data import read_labels, read_sources
+    from tetkik.lab.findings.sources import Reading, parse_rule
 
     if (data is None) == (not sources):
         raise UsageError("Give a table of labels, or data sets with --source, one of the two.")
@@ -168,7 +168,7 @@ def read_images(
 
 def names(given: str | None) -> tuple[str, ...]:
     """Labels separated by commas; a set's name stands for its labels."""
-    from tetkik.findings.evaluate import LABEL_SETS
+    from tetkik.lab.findings.evaluate import LABEL_SETS
 
     parts = [part.strip() for part in (given or "").split(",") if part.strip()]
     return tuple(dict.fromkeys(label for part in parts for label in LABEL_SETS.get(part, (part,))))
@@ -185,7 +185,7 @@ def _show(evaluation: Evaluation) -> None:
 
 
 def _headline(evaluation: Evaluation) -> Table:
-    from tetkik.findings.reading import ROUTES
+    from tetkik.lab.findings.reading import ROUTES
     from tetkik.values import Route
 
     made = table(t("figure"), t("value"), t("95%"))

@@ -63,7 +63,7 @@ def import_checkpoint(
     """A bundle that was not evaluated; its card says so."""
     check_target(folder, name)
     try:
-        from tetkik.findings.import_checkpoint import ImportOptions, import_model, read_label_list
+        from tetkik.lab.findings.import_checkpoint import ImportOptions, import_model, read_label_list
     except ImportError as error:
         raise MissingExtra(
             "Importing a network needs the package {name}; `pip install 'tetkik[torch]'`.", name=error.name

@@ -31,7 +31,7 @@ def quantize(
     ] = None,
 ) -> None:
     """The same model in int8: smaller, and faster where the processor multiplies int8 well."""
-    from tetkik.findings.quantize import quantise_bundle
+    from tetkik.lab.findings.quantize import quantise_bundle
 
     check_target(folder, name)
     bundle = resolve(model, Task.FINDINGS)

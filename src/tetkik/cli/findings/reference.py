@@ -19,7 +19,7 @@ from tetkik.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tetkik.findings.reference import ReferenceImages
+    from tetkik.lab.findings.reference import ReferenceImages
 
 
 def reference(
@@ -60,7 +60,7 @@ def reference(
 ) -> None:
     """A copy of the model with the reference that its drift is told by; the model itself stays as it is."""
     from tetkik.findings.predict import load_findings
-    from tetkik.findings.reference import make_reference
+    from tetkik.lab.findings.reference import make_reference
 
     check_target(folder, name)
     bundle = resolve(model, Task.FINDINGS)
@@ -79,7 +79,7 @@ def reference(
 
 def _given(data: Path | None, images: Path | None, log: Path | None, known: list[str]) -> ReferenceImages:
     """The images of a table, a log or a folder."""
-    from tetkik.findings.reference import ReferenceImages, read_log
+    from tetkik.lab.findings.reference import ReferenceImages, read_log
 
     if log is not None:
         if data is not None or images is None:

@@ -16,9 +16,9 @@ from tetkik.cli.tables import brackets, figure, in_language, table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tetkik.findings.agreement import Agreement, Rate
-    from tetkik.findings.data import LabelledImages
-    from tetkik.findings.summary import SourceCount, Summary
+    from tetkik.lab.findings.agreement import Agreement, Rate
+    from tetkik.lab.findings.data import LabelledImages
+    from tetkik.lab.findings.summary import SourceCount, Summary
 
 _COLUMNS = 4
 """Sources that fit beside one another; more are in the files and the JSON."""
@@ -72,11 +72,11 @@ def sources(
 ) -> None:
     """Counts, prevalence by source, overlap, and findings that stand together."""
     from tetkik.drawing import write_files
-    from tetkik.findings.agreement import judge_text_labels
-    from tetkik.findings.data import read_sources
-    from tetkik.findings.sources import Reading, parse_rule
-    from tetkik.findings.sources.adjudicated import read_adjudicated
-    from tetkik.findings.summary import summarise, summary_files
+    from tetkik.lab.findings.agreement import judge_text_labels
+    from tetkik.lab.findings.data import read_sources
+    from tetkik.lab.findings.sources import Reading, parse_rule
+    from tetkik.lab.findings.sources.adjudicated import read_adjudicated
+    from tetkik.lab.findings.summary import summarise, summary_files
 
     rules = tuple(parse_rule(rule) for rule in known or ())
     images = read_sources(specs, Reading(check_files=files, keep_others=others, known=rules))
@@ -96,7 +96,7 @@ def sources(
 
 
 def _joined(images: LabelledImages) -> LabelledImages:
-    from tetkik.findings.duplicates import duplicate_groups, thumbnails
+    from tetkik.lab.findings.duplicates import duplicate_groups, thumbnails
 
     with progress(t("duplicates")) as report:
         squares, readable = thumbnails(images.files, progress=in_language(report))

@@ -11,8 +11,9 @@ from tetkik.bundle import REFERENCE_IMAGES, bundle_id
 from tetkik.cli.console import note, out, progress, t, warn, writing
 from tetkik.cli.tables import in_language
 from tetkik.errors import UsageError
-from tetkik.findings.thresholds import Rule
-from tetkik.findings.training.options import (
+from tetkik.lab.engine.precision import Precision
+from tetkik.lab.findings.thresholds import Rule
+from tetkik.lab.findings.training.options import (
     IMAGENET,
     NO_AUGMENTATION,
     REFERENCE_NETWORK,
@@ -23,11 +24,10 @@ from tetkik.findings.training.options import (
     TeacherUse,
     TrainingOptions,
 )
-from tetkik.training.precision import Precision
 
 if TYPE_CHECKING:
     from tetkik.bundle import Bundle
-    from tetkik.findings.data import LabelledImages
+    from tetkik.lab.findings.data import LabelledImages
 
 _GIB = 1 << 30
 _SMALL_CARD = 8 * _GIB
@@ -266,7 +266,7 @@ def train(
         return
     data = _data(table, images, source or [], known or [], keep_others=all_labels)
     _say_what_is_there(data, options)
-    from tetkik.findings.train import train_findings
+    from tetkik.lab.findings.train import train_findings
 
     with progress(t("train")) as report, writing(folder):
         bundle = train_findings(data, folder, options, in_language(report))
@@ -285,9 +285,9 @@ def _data(
     table: Path | None, images: Path | None, sources: list[str], known: list[str], *, keep_others: bool
 ) -> LabelledImages:
     """The table and the sources as one."""
-    from tetkik.findings.data import join
-    from tetkik.findings.sources import Reading, SourceSpec, parse_spec
-    from tetkik.findings.sources.known import parse_rule
+    from tetkik.lab.findings.data import join
+    from tetkik.lab.findings.sources import Reading, SourceSpec, parse_spec
+    from tetkik.lab.findings.sources.known import parse_rule
 
     specs = [parse_spec(spec) for spec in sources]
     if table is not None:
@@ -302,7 +302,7 @@ def _data(
 
 def _say_what_is_there(data: LabelledImages, options: TrainingOptions) -> None:
     """How many images, what was left out, and which labels will not be assessed."""
-    from tetkik.findings.training.teaching import count_known
+    from tetkik.lab.findings.training.teaching import count_known
 
     note("{count} images in {groups} groups.", count=len(data), groups=len(set(data.group.tolist())))
     for reason, count in data.left_out.items():
@@ -324,7 +324,7 @@ def _say_what_is_there(data: LabelledImages, options: TrainingOptions) -> None:
 
 
 def _show_plan(options: TrainingOptions) -> None:
-    from tetkik.findings.train import plan_training
+    from tetkik.lab.findings.train import plan_training
     from tetkik.values import FINDING_LABELS
 
     plan = plan_training(FINDING_LABELS, options)
@@ -354,7 +354,7 @@ def _check_id(name: str | None) -> None:
 
 
 def _show(bundle: Bundle, folder: Path) -> None:
-    from tetkik.findings.training.log import log_folder
+    from tetkik.lab.findings.training.log import log_folder
 
     manifest = bundle.manifest
     for metric in manifest.metrics:

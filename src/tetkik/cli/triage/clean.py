@@ -13,7 +13,7 @@ from tetkik.cli.console import language, out, progress, show_error, shown, t, wr
 from tetkik.settings import settings
 
 if TYPE_CHECKING:
-    from tetkik.triage.clean import Summary
+    from tetkik.lab.triage.clean import Summary
 
 
 def clean(
@@ -57,7 +57,7 @@ def clean(
     as_json: Annotated[bool, typer.Option("--json", help=t("Print the figures as one JSON object."))] = False,
 ) -> None:
     """One table of unique, masked complaints, and a report of everything that was done to get it."""
-    from tetkik.triage import clean as cleaning
+    from tetkik.lab.triage import clean as cleaning
 
     options = cleaning.Options(
         departments=cleaning.departments(departments, sub_specialities=sub_specialities),

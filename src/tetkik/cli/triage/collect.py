@@ -10,7 +10,7 @@ import typer
 from tetkik.cli.console import err, note, out, progress, t, warn
 
 if TYPE_CHECKING:
-    from tetkik.triage.collect import CrawlSummary
+    from tetkik.lab.triage.collect import CrawlSummary
 
 _SHOWN_FAILURES = 5
 
@@ -45,7 +45,7 @@ def collect(
     ] = None,
 ) -> None:
     """One line a question into `complaints.jsonl`; what was done in `summary.json`."""
-    from tetkik.triage import collect as collecting
+    from tetkik.lab.triage import collect as collecting
 
     description = collecting.load_site(site, base_url=base_url)
     with progress(description.id) as tell:

@@ -13,7 +13,7 @@ from tetkik.cli.tables import brackets, figure, in_language, say, table
 from tetkik.cli.triage.evaluate import Data, Replicates, Seed, say_left_out
 
 if TYPE_CHECKING:
-    from tetkik.triage.comparison import Comparison
+    from tetkik.lab.triage.comparison import Comparison
 
 
 def compare(
@@ -26,8 +26,8 @@ def compare(
     seed: Seed = 0,
 ) -> None:
     """Who is right where, and whether the difference is more than chance."""
-    from tetkik.triage.comparison import compare as judge
-    from tetkik.triage.data import read_complaints
+    from tetkik.lab.triage.comparison import compare as judge
+    from tetkik.lab.triage.data import read_complaints
     from tetkik.triage.predict import load_triage
 
     complaints = read_complaints(data)

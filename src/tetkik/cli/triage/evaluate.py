@@ -17,9 +17,9 @@ from tetkik.settings import settings
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tetkik.triage.data import Complaints
-    from tetkik.triage.evaluate import Scorer
-    from tetkik.triage.figures import Evaluation
+    from tetkik.lab.triage.data import Complaints
+    from tetkik.lab.triage.evaluate import Scorer
+    from tetkik.lab.triage.figures import Evaluation
 
 Data = Annotated[
     Path, typer.Argument(help=t("A CSV file with the columns text and label."), metavar="DATA.csv")
@@ -52,9 +52,9 @@ def evaluate(
 ) -> None:
     """Figures with intervals, what they say in words, and with --out pictures and a page."""
     from tetkik.drawing import PAGE, check_target
-    from tetkik.triage.data import read_complaints
-    from tetkik.triage.evaluate import evaluate as judge
-    from tetkik.triage.evaluation_page import write_evaluation
+    from tetkik.lab.triage.data import read_complaints
+    from tetkik.lab.triage.evaluate import evaluate as judge
+    from tetkik.lab.triage.evaluation_page import write_evaluation
     from tetkik.triage.predict import load_triage
 
     if folder is not None:
@@ -83,8 +83,8 @@ def evaluate(
 
 
 def _warn_of_training_rows(scorer: Scorer, complaints: Complaints) -> None:
-    from tetkik.triage.data import fingerprint
-    from tetkik.triage.evaluate import known_rows
+    from tetkik.lab.triage.data import fingerprint
+    from tetkik.lab.triage.evaluate import known_rows
 
     rows, _ = known_rows(complaints, scorer.labels)
     if scorer.trained_on == fingerprint(complaints.only(rows)):

@@ -140,7 +140,7 @@ def _from_json(line: str, number: int, name: str) -> str | TetkikError:
 
 
 def _csv(path: Path) -> Iterator[str | TetkikError]:
-    from tetkik.triage.data import each_row
+    from tetkik.lab.triage.data import each_row
 
     try:
         for row in each_row(path, ("text",)):

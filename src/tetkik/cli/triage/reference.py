@@ -53,9 +53,10 @@ def reference(
 
     Of complaints that the model learned, models are asked that are trained here without them.
     """
-    from tetkik.triage.data import read_complaints
+    from tetkik.lab.triage.data import read_complaints
+    from tetkik.lab.triage.linear.train import unlearned
+    from tetkik.lab.triage.reference import make_reference
     from tetkik.triage.predict import load_triage
-    from tetkik.triage.reference import make_reference, unlearned
 
     check_target(folder, name)
     bundle = resolve(model, Task.TRIAGE)

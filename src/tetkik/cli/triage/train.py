@@ -13,14 +13,14 @@ from tetkik.cli.console import note, out, progress, t, warn, writing
 from tetkik.cli.tables import in_language
 from tetkik.cli.targets import check_target
 from tetkik.cli.triage.evaluate import say_left_out
-from tetkik.training.precision import Precision
-from tetkik.triage.transformer.options import DEFAULT_BASE, Imbalance, TransformerOptions
+from tetkik.lab.engine.precision import Precision
+from tetkik.lab.triage.transformer.options import DEFAULT_BASE, Imbalance, TransformerOptions
 from tetkik.values import DEPARTMENTS, ProgressCallback
 
 if TYPE_CHECKING:
     from tetkik.bundle import Bundle
-    from tetkik.triage.data import Complaints
-    from tetkik.triage.linear.train import LinearOptions
+    from tetkik.lab.triage.data import Complaints
+    from tetkik.lab.triage.linear.train import LinearOptions
 
 
 class Kind(StrEnum):
@@ -116,7 +116,7 @@ def train(
     ] = False,
 ) -> None:
     """A bundle with its card; nothing is written where the training does not end well."""
-    from tetkik.triage.data import read_complaints
+    from tetkik.lab.triage.data import read_complaints
 
     check_target(folder, name)
     complaints = read_complaints(data, labels=None if all_labels else DEPARTMENTS)
@@ -126,7 +126,7 @@ def train(
         if kind is Kind.LINEAR:
             if tune:
                 note("The linear model always chooses its settings itself; --tune is for transformers.")
-            from tetkik.triage.linear.train import LinearOptions
+            from tetkik.lab.triage.linear.train import LinearOptions
 
             linear = LinearOptions(
                 id=name or bundle_id(folder.resolve().name) or "triage-linear",
@@ -139,7 +139,7 @@ def train(
             )
             bundle = _linear(complaints, folder, linear, tell)
         else:
-            from tetkik.triage.transformer.train import train_transformer
+            from tetkik.lab.triage.transformer.train import train_transformer
 
             options = TransformerOptions(
                 base=base or DEFAULT_BASE,
@@ -166,7 +166,7 @@ def train(
 
 
 def _linear(complaints: Complaints, folder: Path, options: LinearOptions, tell: ProgressCallback) -> Bundle:
-    from tetkik.triage.linear.train import train_linear
+    from tetkik.lab.triage.linear.train import train_linear
 
     try:
         return train_linear(complaints, folder, options, tell)

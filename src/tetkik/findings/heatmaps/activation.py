@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.findings.heatmaps.method import Method, scaled
-from tetkik.findings.model import FindingsModel
+from tetkik.findings.interface import FindingsModel
 from tetkik.imaging.prepare import normalise
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tetkik.findings.heatmaps.activation import ActivationMaps, gives_maps
 from tetkik.findings.heatmaps.method import Heatmaps
 from tetkik.findings.heatmaps.occlusion import Occlusion
-from tetkik.findings.model import FindingsModel
+from tetkik.findings.interface import FindingsModel
 
 
 def heatmaps_for(model: FindingsModel) -> Heatmaps:

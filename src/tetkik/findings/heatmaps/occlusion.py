@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from tetkik.findings.heatmaps.method import Method, scaled
-from tetkik.findings.model import FindingsModel
+from tetkik.findings.interface import FindingsModel
 from tetkik.imaging.prepare import normalise
 
 _BATCH = 16

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tetkik.findings.sources.names import shared_label
+from tetkik.findings.label_names import shared_label
 
 
 def to_shared(names: Sequence[str]) -> tuple[str, ...]:

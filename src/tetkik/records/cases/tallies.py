@@ -21,8 +21,7 @@ from tetkik.bundle import ComplaintReference
 from tetkik.records.database import Transaction
 from tetkik.records.drift import RECENT, REFERENCE, Drift, Ran
 from tetkik.records.schema import TriageTally
-from tetkik.statistics import Tally, compare_complaints, described
-from tetkik.triage.reference import seen_complaint
+from tetkik.statistics import SeenComplaint, Tally, compare_complaints, described
 from tetkik.values import Capability, MeasuredComplaint, TriageResult
 
 
@@ -46,7 +45,7 @@ def count(tx: Transaction, sha256: str, result: TriageResult, measured: Measured
         row = TriageTally(bundle_sha256=sha256, week=key[1], bundle=result.model, counts="{}")
         tx.session.add(row)
     tally = _tally(row)
-    tally.add(seen_complaint(measured, result))
+    tally.add(_counted(measured, result))
     row.counts = packed(tally)
     tx.session.flush()
 
@@ -131,3 +130,14 @@ def _week(moment: datetime) -> datetime:
     """The Monday of a moment, 0:00 UTC."""
     day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
     return day - timedelta(days=day.weekday())
+
+
+def _counted(measured: MeasuredComplaint, result: TriageResult) -> SeenComplaint:
+    return SeenComplaint(
+        measured.words,
+        measured.plain,
+        measured.unknown,
+        {one.name: one.probability for one in result.departments},
+        result.urgency.level.value,
+        result.abstain,
+    )

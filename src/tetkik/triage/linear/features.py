@@ -39,6 +39,8 @@ BLOCKS = 4
 TERM_SCALE = math.sqrt(0.5)
 DEPARTMENT_SCALE = 0.16
 BIAS = 3.0
+LANES = 16
+"""Columns of a weight matrix come in blocks of as many, which the C code takes at a time."""
 _CHAR, _PREFIX5, _PREFIX4, _PAIR = 1, 2, 3, 4
 _OFFSET, _PRIME, _MASK = 2166136261, 16777619, 0xFFFFFFFF
 _MAX_PREFIX, _MAX_DEPTH = 24, 8
@@ -402,3 +404,8 @@ def _covered(found: list[Hit], i: int) -> bool:
             if longer or (j > i and other.first == hit.first):
                 return True
     return False
+
+
+def stride_of(classes: int) -> int:
+    """Columns of a weight matrix for that many classes: the next multiple of 16."""
+    return -(-classes // LANES) * LANES

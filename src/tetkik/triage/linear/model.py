@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, Manifest
 from tetkik.errors import BundleCorrupt
-from tetkik.triage.linear.features import Featuriser, Vocabulary, prepare, words_of
+from tetkik.triage.linear.features import Featuriser, Vocabulary, prepare, stride_of, words_of
 from tetkik.triage.linear.lexicon import Lexicon
-from tetkik.triage.linear.solver import stride_of
 from tetkik.values import Evidence, Span
 
 WEIGHTS = "model.npz"

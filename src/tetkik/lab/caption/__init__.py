@@ -1,0 +1,1 @@
+"""Data sets, training, planning and evaluation of captioners."""

@@ -1,0 +1,119 @@
+"""What a captioner must beat: one caption for all images, and the caption of the nearest training image.
+
+Both are taken from the training split alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.lab.caption.metrics.quick import quick_scores
+from tetkik.lab.caption.metrics.words import treebank_words
+from tetkik.statistics import Ints
+from tetkik.values import ProgressCallback
+
+Embeddings = NDArray[np.float32]
+_SIDE = 16
+_CHUNK = 256
+
+
+class Nearness(StrEnum):
+    """By what the most similar training image is found."""
+
+    FEATURES = "features"
+    """The model's own frozen features of the image, their mean over its tokens."""
+    PIXELS = "pixels"
+    """Grey values of 16 x 16 pixels, without their mean."""
+    NONE = "none"
+    """No baselines at all."""
+
+
+def constant_caption(
+    captions: Sequence[str],
+    *,
+    tried: int = 150,
+    against: int = 300,
+    seed: int = 0,
+    progress: ProgressCallback = lambda *_: None,
+) -> str:
+    """The training caption that says most of the others: a medoid by CIDEr and ROUGE-L.
+
+    Args:
+        captions: of the training split, at least one.
+        tried: distinct captions of middling length that are tried, drawn at random.
+        against: captions that each is judged against, drawn at random.
+        seed: of both draws.
+        progress: told how far it is.
+
+    Returns:
+        The one with the greatest sum of CIDEr and ROUGE-L, each over the greatest of those tried.
+    """
+    random = np.random.default_rng(seed)
+    distinct = sorted(set(captions))
+    lengths = np.array([len(treebank_words(caption)) for caption in distinct])
+    # A very long or a very short caption is never the medoid: not worth trying.
+    low, high = np.percentile(lengths, 20, method="lower"), np.percentile(lengths, 80, method="higher")
+    usual = np.flatnonzero((lengths >= low) & (lengths <= high))
+    chosen: list[str] = [distinct[at] for at in random.permutation(usual)[:tried].tolist()]
+    judges = [captions[at] for at in random.permutation(len(captions))[:against].tolist()]
+    figures = []
+    for done, caption in enumerate(chosen):
+        progress("constant caption", done, len(chosen))
+        scores = quick_scores([caption] * len(judges), judges)
+        figures.append((scores["cider"], scores["rouge_l"]))
+    table = np.array(figures)
+    best = table.max(axis=0)
+    best_at = int(np.argmax((table / np.where(best > 0, best, 1)).sum(axis=1)))
+    return chosen[best_at]
+
+
+def pixel_embeddings(squares: NDArray[np.uint8]) -> Embeddings:
+    """Pictures by their coarse grey values, (n, 256), float32.
+
+    Args:
+        squares: (n, size, size, 3), uint8, of 16 pixels or more.
+    """
+    grey = squares.astype(np.float32).mean(axis=3)
+    edges = np.linspace(0, grey.shape[1], _SIDE + 1).astype(int)[:-1]
+    small = np.add.reduceat(np.add.reduceat(grey, edges, axis=1), edges, axis=2).reshape(len(grey), -1)
+    centred: Embeddings = small - small.mean(axis=1, keepdims=True)
+    return centred
+
+
+def embed(
+    batches: Iterable[NDArray[np.uint8]],
+    total: int,
+    embedding: Callable[[NDArray[np.uint8]], Embeddings],
+    step: str,
+    progress: ProgressCallback = lambda *_: None,
+) -> Embeddings:
+    """The embedding of every picture, (total, width), float32, of unit length.
+
+    Args:
+        batches: (n, size, size, 3), uint8, one after the other.
+        total: pictures in all of them.
+        embedding: of one batch, (n, width).
+        step: what `progress` is told it is.
+        progress: told how far it is.
+    """
+    parts, done = [], 0
+    for squares in batches:
+        values = embedding(squares).astype(np.float32)
+        norm = np.linalg.norm(values, axis=1, keepdims=True)
+        parts.append(values / np.where(norm > 0, norm, 1))
+        done += len(values)
+        progress(step, done, total)
+    return np.concatenate(parts)
+
+
+def nearest(queries: Embeddings, store: Embeddings) -> Ints:
+    """For each of `queries` the row of `store` with the greatest cosine, (n,), int64; both of unit length."""
+    found = [
+        np.argmax(queries[start : start + _CHUNK] @ store.T, axis=1)
+        for start in range(0, len(queries), _CHUNK)
+    ]
+    return np.concatenate(found).astype(np.int64)

@@ -1,0 +1,187 @@
+"""The same picture in two splits, and the same words: what lets a model be judged on what it learned.
+
+An exact copy has the same decoded pixels (64 bits of BLAKE2b over them), however the file was packed. Other
+pictures are compared by their difference hash (64 bits: is a pixel brighter than its left neighbour, on a
+9 x 8 grid; Krawetz, "Kind of Like That", 2013) and by the correlation of their thumbnails of 32 x 32 grey
+pixels. At most 4 bits apart and 0.995 or more is a near copy: compressed or scaled again. At most 6 bits and
+0.98 is alike: slices of one examination that follow one another, also where they stand under two case
+numbers, but now and then two films of different people. What is alike is listed and kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.lab.caption.data import Split
+
+SIDE = 32
+NEAR = 0.995
+ALIKE = 0.98
+_NEAR_BITS = 4
+_ALIKE_BITS = 6
+_FLAT = 2.0
+"""Standard deviation of grey values below which a thumbnail is too flat to be compared."""
+_ONES = np.array([bin(value).count("1") for value in range(1 << 16)], np.uint8)
+
+Bytes = NDArray[np.uint8]
+
+
+class Likeness(StrEnum):
+    """In what two rows of different splits are alike."""
+
+    SAME = "same picture"
+    NEAR = "nearly the same picture"
+    ALIKE = "much alike, perhaps of one patient"
+    CAPTION = "same caption"
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """Two rows of different splits that are alike; the first is in the later split."""
+
+    likeness: Likeness
+    id: str
+    split: Split
+    other: str
+    other_split: Split
+
+
+def picture_print(rgb: Bytes) -> int:
+    """64 bits of the decoded picture; grey is the same whether it was stored in one channel or in three.
+
+    Args:
+        rgb: (rows, columns, 3), uint8.
+    """
+    pixels = rgb[..., 0] if is_grey(rgb) else rgb
+    digest = hashlib.blake2b(f"{pixels.shape}".encode(), digest_size=8)
+    digest.update(np.ascontiguousarray(pixels).data)
+    return int.from_bytes(digest.digest(), "little")
+
+
+def is_grey(rgb: Bytes) -> bool:
+    """Whether the three channels, (rows, columns, 3), are equal everywhere."""
+    first = rgb[..., 0]
+    return bool(np.array_equal(first, rgb[..., 1]) and np.array_equal(first, rgb[..., 2]))
+
+
+def difference_hash(thumbnail: Bytes) -> int:
+    """64 bits of a thumbnail, (32, 32), uint8."""
+    rows = thumbnail.astype(np.float32).reshape(8, 4, SIDE).mean(axis=1)
+    # Nine columns out of 32: the mean of what lies between nine pairs of evenly spaced edges.
+    edges = np.linspace(0, SIDE, 10).round().astype(int)
+    columns = np.stack([rows[:, a:b].mean(axis=1) for a, b in pairwise(edges)], axis=1)
+    bits = (columns[:, 1:] > columns[:, :-1]).reshape(-1)
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+class Seen:
+    """What later splits hold, against which the rows of an earlier one are compared.
+
+    Args:
+        near: also compare thumbnails; each row of a later split then takes a kilobyte.
+    """
+
+    def __init__(self, *, near: bool = True) -> None:
+        self._near = near
+        self._pictures: dict[int, tuple[str, Split]] = {}
+        self._captions: dict[int, tuple[str, Split]] = {}
+        self._groups: dict[str, set[Split]] = {}
+        self._names: list[tuple[str, Split]] = []
+        self._hashes = _Rows(np.uint64, ())
+        self._thumbnails = _Rows(np.uint8, (SIDE, SIDE))
+
+    def add(self, id_: str, split: Split, picture: int, hashed: int, thumbnail: Bytes, caption: int) -> None:
+        """Take note of a row that was kept; it is found only from other splits."""
+        self._pictures.setdefault(picture, (id_, split))
+        if caption:
+            self._captions.setdefault(caption, (id_, split))
+        if self._near and thumbnail.std() >= _FLAT:
+            self._names.append((id_, split))
+            self._hashes.append(np.uint64(hashed))
+            self._thumbnails.append(thumbnail)
+
+    def add_group(self, group: str | None, split: Split) -> None:
+        """Take note of the case or article of a row."""
+        if group is not None:
+            self._groups.setdefault(group, set()).add(split)
+
+    def crossing_groups(self) -> int:
+        """Cases or articles that are in more than one split."""
+        return sum(len(splits) > 1 for splits in self._groups.values())
+
+    def same_picture(self, split: Split, picture: int) -> tuple[str, Split] | None:
+        """The row of another split with exactly this picture."""
+        return _other(self._pictures.get(picture), split)
+
+    def same_caption(self, split: Split, caption: int) -> tuple[str, Split] | None:
+        """The row of another split with the same words; a short caption has no twin."""
+        return _other(self._captions.get(caption), split) if caption else None
+
+    def near_picture(
+        self, split: Split, hashed: int, thumbnail: Bytes
+    ) -> tuple[Likeness, tuple[str, Split]] | None:
+        """The row of another split whose picture is nearest to this one: `NEAR` or `ALIKE`."""
+        if not self._near or not len(self._names) or thumbnail.std() < _FLAT:
+            return None
+        apart = self._hashes.values ^ np.uint64(hashed)
+        distance = _ONES[apart.view(np.uint16)].reshape(-1, 4).sum(axis=1)
+        close = np.flatnonzero(distance <= _ALIKE_BITS)
+        candidates = [place for place in close if self._names[place][1] != split]
+        if not candidates:
+            return None
+        likeness = correlations(self._thumbnails.values[candidates], thumbnail)
+        best = int(likeness.argmax())
+        if likeness[best] < ALIKE:
+            return None
+        place = candidates[best]
+        is_near = likeness[best] >= NEAR and distance[place] <= _NEAR_BITS
+        return Likeness.NEAR if is_near else Likeness.ALIKE, self._names[place]
+
+
+def correlations(thumbnails: Bytes, one: Bytes) -> NDArray[np.float64]:
+    """How alike each of (n, 32, 32), uint8, is to one (32, 32): correlation, (n,), -1 to 1."""
+    left = thumbnails.reshape(len(thumbnails), -1).astype(np.float64)
+    right = one.reshape(-1).astype(np.float64)
+    left -= left.mean(axis=1, keepdims=True)
+    right -= right.mean()
+    scale = np.sqrt((left * left).sum(axis=1) * (right * right).sum())
+    found: NDArray[np.float64] = np.divide(left @ right, scale, out=np.zeros(len(left)), where=scale > 0)
+    return found
+
+
+def crossing(twins: Iterable[Twin]) -> dict[Likeness, int]:
+    """How many twins there are of each kind."""
+    counts = dict.fromkeys(Likeness, 0)
+    for twin in twins:
+        counts[twin.likeness] += 1
+    return counts
+
+
+def _other(found: tuple[str, Split] | None, split: Split) -> tuple[str, Split] | None:
+    return found if found is not None and found[1] != split else None
+
+
+class _Rows:
+    """An array that grows."""
+
+    def __init__(self, dtype: type, shape: tuple[int, ...]) -> None:
+        self._room: NDArray[Any] = np.zeros((64, *shape), dtype)
+        self._count = 0
+
+    def append(self, row: object) -> None:
+        if self._count == len(self._room):
+            self._room = np.concatenate([self._room, np.zeros_like(self._room)])
+        self._room[self._count] = row
+        self._count += 1
+
+    @property
+    def values(self) -> NDArray[Any]:
+        return self._room[: self._count]

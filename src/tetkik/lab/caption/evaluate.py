@@ -1,0 +1,369 @@
+"""Judging a captioner on one split of a prepared folder.
+
+The split that is asked for is opened and no other, but for the training split where baselines are wanted:
+these are taken from it alone. Rows that the model saw in its training or validation are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.caption.network import DecodingOptions, Generated
+from tetkik.errors import DataError, UsageError
+from tetkik.lab.caption.baselines import (
+    Embeddings,
+    Nearness,
+    constant_caption,
+    embed,
+    nearest,
+    pixel_embeddings,
+)
+from tetkik.lab.caption.data import Split
+from tetkik.lab.caption.figures import (
+    CONSTANT,
+    MODEL,
+    NEAREST,
+    CaptionEvaluation,
+    Example,
+    ExampleKind,
+    Figure,
+    Provenance,
+    System,
+)
+from tetkik.lab.caption.leaks import refuse_seen, seen_rows
+from tetkik.lab.caption.metrics import (
+    BertScoreOptions,
+    CaptionScores,
+    Concepts,
+    Wanted,
+    concept_dictionary,
+    replicates,
+    score_systems,
+)
+from tetkik.lab.caption.metrics.bertscore import check_bertscore
+from tetkik.lab.caption.metrics.concepts import concept_f1_rows
+from tetkik.lab.caption.reading.words import read
+from tetkik.language import Sentence
+from tetkik.statistics import ClusterBootstrap, Floats, Ints, percentile_interval
+from tetkik.values import ProgressCallback
+
+if TYPE_CHECKING:
+    from tetkik.bundle import Bundle
+    from tetkik.caption.network import CaptionNetwork
+    from tetkik.lab.caption.prepared import Part, Prepared
+
+_EXAMPLES = 6
+"""Images of each kind on the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationOptions:
+    """How a captioner is judged.
+
+    Attributes:
+        split: on which part of the data.
+        decoding: how words are chosen.
+        batch_size: images at once.
+        limit: judge so many rows, drawn at random; None for all.
+        leave_out_seen: leave out rows that the model saw, instead of refusing the split.
+        baselines: how the nearest training image is found; `none` for no baselines.
+        meteor: compute METEOR, where Java is.
+        bertscore: compute BERTScore; None does not.
+        bootstrap: draws for the intervals; 0 for none.
+        seed: of the bootstrap and of what is drawn at random.
+    """
+
+    split: Split = Split.TEST
+    decoding: DecodingOptions = field(default_factory=DecodingOptions)
+    batch_size: int = 8
+    limit: int | None = None
+    leave_out_seen: bool = False
+    baselines: Nearness = Nearness.FEATURES
+    meteor: bool = True
+    bertscore: BertScoreOptions | None = None
+    bootstrap: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """The rows that are judged, and which of the split they are."""
+
+    part: Part
+    rows: Ints
+    provenance: Provenance
+
+    def of(self, values: Sequence[str]) -> tuple[str, ...]:
+        return tuple(values[row] for row in self.rows.tolist())
+
+    @property
+    def groups(self) -> Ints:
+        """(n,): which belong together; a row of an unknown group is one of its own."""
+        numbers: dict[object, int] = {}
+        names: list[object] = [self.part.groups[row] or row for row in self.rows.tolist()]
+        return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
+
+    def squares(self, batch: int) -> Iterator[NDArray[np.uint8]]:
+        for start in range(0, len(self.rows), batch):
+            yield self.part.squares(self.rows[start : start + batch])
+
+
+def evaluate_captions(
+    prepared: Prepared,
+    network: CaptionNetwork,
+    bundle: Bundle,
+    options: EvaluationOptions | None = None,
+    progress: ProgressCallback = lambda *_: None,
+) -> CaptionEvaluation:
+    """Judge the captioner `network`, loaded from `bundle`.
+
+    Raises:
+        DataError: the split has no rows, was prepared for other images, or the model has seen rows of it.
+        InputError: the model of BERTScore cannot be had.
+    """
+    options = options or EvaluationOptions()
+    if prepared.image != network.image:
+        raise DataError(
+            "{folder} was prepared for images of another kind than {model} takes; prepare it again with "
+            "--base of that model.",
+            folder=prepared.folder,
+            model=bundle.manifest.id,
+        )
+    judged = _chosen(prepared, bundle, options)
+    made = _made(network, judged, options, progress)
+    captions = {MODEL: tuple(one.text for one in made)}
+    training = prepared.part(Split.TRAIN) if _needs_training(options) else None
+    if training is not None and len(training):
+        captions |= _baselines(network, judged, training, options, progress)
+    references = judged.of(judged.part.captions)
+    wanted, concepts = _wanted(prepared, judged, training, options)
+    judgements = score_systems(list(captions.values()), [[text] for text in references], wanted, progress)
+    scores = dict(zip(captions, judgements, strict=True))
+    groups = judged.groups
+    draws = ClusterBootstrap(groups, options.bootstrap, options.seed)
+    evaluation = CaptionEvaluation(
+        model=bundle.manifest.name,
+        data=prepared.source,
+        provenance=judged.provenance,
+        ids=judged.of(judged.part.ids),
+        references=references,
+        confidence=np.array([np.nan if one.confidence is None else one.confidence for one in made]),
+        groups=len(np.unique(groups)),
+        systems=systems_of(captions, scores, draws),
+        ceiling=_ceiling(references, concepts),
+        examples=_examples(judged, scores[MODEL], options.seed),
+        without=_without(scores[MODEL], draws, CONSTANT in captions, options, training),
+        decoding=options.decoding,
+        replicates=options.bootstrap if draws.possible else 0,
+        seed=options.seed,
+    )
+    return replace(evaluation, reading=read(evaluation))
+
+
+def check_rows(prepared: Prepared, bundle: Bundle, options: EvaluationOptions) -> None:
+    """Refuse what cannot be judged, before the weights of `bundle` are read.
+
+    Raises:
+        DataError: the split has no rows, or the model has seen rows of it.
+        InputError: the model of BERTScore cannot be had.
+    """
+    _chosen(prepared, bundle, options)
+    if options.bertscore is not None:
+        check_bertscore(options.bertscore)
+
+
+def _chosen(prepared: Prepared, bundle: Bundle, options: EvaluationOptions) -> _Rows:
+    """The rows to judge, after the check for what the model has seen."""
+    part = prepared.part(options.split)
+    if not len(part):
+        raise DataError(
+            "{folder} has no {split} rows; choose another --split, or prepare it with such rows.",
+            folder=prepared.folder,
+            split=options.split.value,
+        )
+    rows, left_out = np.arange(len(part)), 0
+    # Training and validation rows are seen by their nature, and the reading of the figures says so.
+    seen = seen_rows(part, bundle) if options.split is Split.TEST else None
+    if seen is not None:
+        if not options.leave_out_seen:
+            refuse_seen(seen, bundle.manifest.id, options.split.value)
+        rows = np.flatnonzero(~seen.either)
+        left_out = len(part) - len(rows)
+        if not len(rows):
+            raise DataError(
+                "{model} has seen all {count} {split} rows in its training or validation; judge it on "
+                "others.",
+                model=bundle.manifest.id,
+                count=len(part),
+                split=options.split.value,
+            )
+    limit = options.limit if options.limit is not None and options.limit < len(rows) else None
+    if limit is not None:
+        rows = np.sort(np.random.default_rng(options.seed).permutation(rows)[:limit])
+    return _Rows(part, rows, Provenance(options.split, len(part), left_out, seen is not None, limit))
+
+
+def _made(
+    network: CaptionNetwork, judged: _Rows, options: EvaluationOptions, progress: ProgressCallback
+) -> list[Generated]:
+    """A caption for each row."""
+    import torch
+
+    found: list[Generated] = []
+    for squares in judged.squares(options.batch_size):
+        # Another seed for each batch, or the first images of all batches would share their luck.
+        decoding = replace(options.decoding, seed=options.decoding.seed + len(found))
+        try:
+            with torch.inference_mode():
+                pixels = torch.from_numpy(network.image.normalised(squares))
+                found += network.generate(network.frozen_features(pixels), decoding)
+        except torch.cuda.OutOfMemoryError:
+            raise UsageError(
+                "{count} images at once are too many for the memory of this GPU; use a smaller "
+                "--batch-size, or fewer --beams.",
+                count=len(squares),
+            ) from None
+        progress("captions", len(found), len(judged.rows))
+    return found
+
+
+def _needs_training(options: EvaluationOptions) -> bool:
+    """Whether the training split is opened: for baselines and for the names of its concepts."""
+    return options.baselines is not Nearness.NONE and options.split is not Split.TRAIN
+
+
+def _baselines(
+    network: CaptionNetwork,
+    judged: _Rows,
+    training: Part,
+    options: EvaluationOptions,
+    progress: ProgressCallback,
+) -> dict[str, tuple[str, ...]]:
+    constant = constant_caption(training.captions, seed=options.seed, progress=progress)
+
+    def embedding(squares: NDArray[np.uint8]) -> Embeddings:
+        if options.baselines is Nearness.PIXELS:
+            return pixel_embeddings(squares)
+        return _features(network, squares)
+
+    size, step = options.batch_size, "nearest images"
+    store = embed((squares for _, squares in training.stream(size)), len(training), embedding, step, progress)
+    queries = embed(judged.squares(size), len(judged.rows), embedding, step, progress)
+    found = nearest(queries, store)
+    return {
+        CONSTANT: (constant,) * len(judged.rows),
+        NEAREST: tuple(training.captions[row] for row in found.tolist()),
+    }
+
+
+def _features(network: CaptionNetwork, squares: NDArray[np.uint8]) -> Embeddings:
+    """What the model's vision tower sees, the mean over its tokens, (n, width).
+
+    Not what lies behind it: a trained Q-Former would lend the baseline what the training taught it.
+    """
+    import torch
+
+    with torch.inference_mode():
+        features = network.vision_features(torch.from_numpy(network.image.normalised(squares)))
+        means: Embeddings = features.float().flatten(2).mean(dim=1).cpu().numpy()
+    return means
+
+
+def _wanted(
+    prepared: Prepared, judged: _Rows, training: Part | None, options: EvaluationOptions
+) -> tuple[Wanted, Concepts | None]:
+    of_rows = tuple(judged.part.concepts[row] for row in judged.rows.tolist())
+    concepts, reason = None, Sentence("No row of this split has a concept.")
+    if any(of_rows):
+        if training is None:
+            reason = Sentence("Its dictionary is made of the training split, which was not opened.")
+        else:
+            every = {concept for row in training.concepts for concept in row}
+            dictionary = concept_dictionary(every, prepared.concept_names())
+            reason = Sentence("The data does not say what its concepts are called.")
+            if dictionary.concepts:
+                concepts = Concepts(of_rows, dictionary)
+    return Wanted(options.meteor, options.bertscore, concepts, reason), concepts
+
+
+def _ceiling(references: Sequence[str], concepts: Concepts | None) -> float | None:
+    """Concept F1 of the true captions; None where no row has a concept that could be found."""
+    if concepts is None:
+        return None
+    rows = concept_f1_rows(references, concepts.of_rows, concepts.dictionary)
+    return None if np.isnan(rows).all() else float(np.nanmean(rows))
+
+
+def systems_of(
+    captions: Mapping[str, tuple[str, ...]], scores: Mapping[str, CaptionScores], draws: ClusterBootstrap
+) -> tuple[System, ...]:
+    """Each system with intervals, a baseline with its paired difference to the model."""
+    systems: list[System] = []
+    drawn_of_model: dict[str, Floats] = {}
+    for name, said in captions.items():
+        measures = scores[name].measures
+        drawn = replicates(measures, draws) if draws.possible else [None] * len(measures)
+        figures: dict[str, Figure] = {}
+        for measure, values in zip(measures, drawn, strict=True):
+            if np.isnan(measure.value):
+                continue
+            ci = None if values is None else percentile_interval(values)
+            figure = Figure(measure.value, ci)
+            if systems and measure.name in systems[0].figures:
+                apart = systems[0].figures[measure.name].value - measure.value
+                pairs = None if values is None else drawn_of_model[measure.name] - values
+                figure = Figure(
+                    measure.value, ci, apart, None if pairs is None else percentile_interval(pairs)
+                )
+            elif values is not None:
+                drawn_of_model[measure.name] = values
+            figures[measure.name] = figure
+        systems.append(System(name, said, scores[name], figures))
+    return tuple(systems)
+
+
+def _examples(judged: _Rows, scores: CaptionScores, seed: int) -> tuple[Example, ...]:
+    """The best, the worst and some random rows, by CIDEr and then by ROUGE-L; none stands twice."""
+    cider, rouge = (measure.rows for name in ("cider", "rouge_l") if (measure := scores.measure(name)))
+    ranked = np.lexsort((rouge, cider))
+    count = min(_EXAMPLES, len(ranked) // 3 or 1)
+    rest = np.random.default_rng(seed).permutation(ranked[count:-count])[:count]
+    chosen = {
+        ExampleKind.BEST: ranked[::-1][:count],
+        ExampleKind.WORST: ranked[:count] if len(ranked) > 1 else ranked[:0],
+        ExampleKind.RANDOM: rest,
+    }
+    return tuple(
+        Example(kind, row, square)
+        for kind, rows in chosen.items()
+        if len(rows)
+        for row, square in zip(rows.tolist(), judged.part.squares(judged.rows[rows]), strict=True)
+    )
+
+
+def _without(
+    scores: CaptionScores,
+    draws: ClusterBootstrap,
+    baselines: bool,
+    options: EvaluationOptions,
+    training: Part | None,
+) -> dict[str, Sentence]:
+    without = dict(scores.without)
+    for measure in scores.measures:
+        if np.isnan(measure.value):
+            without[measure.name] = Sentence("No row has a concept whose name is known.")
+    if not draws.possible:
+        without["ci"] = Sentence("An interval needs two cases or more, and a bootstrap.")
+    if not baselines:
+        if options.baselines is Nearness.NONE:
+            without["baselines"] = Sentence("They were not asked for.")
+        elif training is None:
+            without["baselines"] = Sentence("On training rows they would know the answers.")
+        else:
+            without["baselines"] = Sentence("There are no training rows to take them from.")
+    return without

@@ -1,0 +1,192 @@
+"""What an evaluation of a captioner comes to: figures with intervals, for the model and for its baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.caption.network import DecodingOptions
+from tetkik.lab.caption.data import Split
+from tetkik.lab.caption.metrics import METRICS, CaptionScores
+from tetkik.language import Language, Sentence
+from tetkik.statistics import Floats, Interval
+
+MODEL = "model"
+CONSTANT = "constant"
+NEAREST = "nearest"
+SYSTEM_NAMES: Mapping[str, Sentence] = {
+    MODEL: Sentence("the model"),
+    CONSTANT: Sentence("one caption for all"),
+    NEAREST: Sentence("caption of the nearest training image"),
+}
+
+
+class ExampleKind(StrEnum):
+    """Why an image stands on the page."""
+
+    BEST = "best"
+    WORST = "worst"
+    RANDOM = "random"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One metric of one system.
+
+    Attributes:
+        value: over all rows.
+        ci: 95% interval; None where it cannot be told.
+        over: the model's value less this system's; None for the model itself.
+        over_ci: its 95% interval, from the same draws of groups for both.
+    """
+
+    value: float
+    ci: Interval | None
+    over: float | None = None
+    over_ci: Interval | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "value": self.value,
+            "ci": self.ci and self.ci.as_json(),
+            "model_minus_this": self.over,
+            "model_minus_this_ci": self.over_ci and self.over_ci.as_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class System:
+    """The model or a baseline.
+
+    Attributes:
+        name: `model`, `constant` or `nearest`.
+        captions: (n,) what it says.
+        scores: how that does.
+        figures: each metric that could be computed.
+    """
+
+    name: str
+    captions: tuple[str, ...]
+    scores: CaptionScores
+    figures: Mapping[str, Figure]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """An image of the page.
+
+    Attributes:
+        kind: why it is there.
+        row: which of the evaluated rows.
+        square: (size, size, 3), uint8.
+    """
+
+    kind: ExampleKind
+    row: int
+    square: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Which rows were judged.
+
+    Attributes:
+        split: of the data.
+        total: rows of it.
+        left_out: rows that the model had seen and that were left out.
+        checked: whether the bundle tells what it had seen.
+        limit: rows that were drawn at random; None for all.
+    """
+
+    split: Split
+    total: int
+    left_out: int
+    checked: bool
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CaptionEvaluation:
+    """A captioner judged.
+
+    Attributes:
+        model: id and version of the bundle.
+        data: name of the data set.
+        provenance: which rows.
+        ids: (n,) names of the rows.
+        references: (n,) true captions.
+        confidence: (n,) of the model in its words, NaN where not known.
+        groups: how many cases or articles the rows come from.
+        systems: the model first, then the baselines.
+        ceiling: concept F1 of the true captions themselves; None where there is none.
+        examples: images of the page.
+        without: figures that could not be computed, with the reason.
+        decoding: how words were chosen.
+        replicates: of the bootstrap.
+        seed: of the bootstrap and of what was drawn at random.
+        reading: all of it in words.
+    """
+
+    model: str
+    data: str
+    provenance: Provenance
+    ids: tuple[str, ...]
+    references: tuple[str, ...]
+    confidence: Floats
+    groups: int
+    systems: tuple[System, ...]
+    ceiling: float | None
+    examples: tuple[Example, ...]
+    without: Mapping[str, Sentence]
+    decoding: DecodingOptions
+    replicates: int
+    seed: int
+    reading: tuple[Sentence, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.references)
+
+    @property
+    def judged(self) -> System:
+        """The model."""
+        return self.systems[0]
+
+    def as_json(self, language: Language = Language.EN) -> dict[str, Any]:
+        """What `caption evaluate --json` prints and `metrics.json` holds."""
+        figures = self.judged.figures
+        return {
+            "model": self.model,
+            "data": self.data,
+            "split": self.provenance.split.value,
+            "n": len(self),
+            "groups": self.groups,
+            **{name: figures[name].value if name in figures else None for name in METRICS},
+            "ci": {name: figure.ci and figure.ci.as_json() for name, figure in figures.items()},
+            "concept_f1_of_true_captions": self.ceiling,
+            "captions": self.judged.scores.candidates.as_json(),
+            "true_captions": self.judged.scores.references.as_json(),
+            "baselines": {
+                system.name: {
+                    **({"caption": system.captions[0]} if system.name == CONSTANT else {}),
+                    **{name: figure.as_json() for name, figure in system.figures.items()},
+                }
+                for system in self.systems[1:]
+            },
+            "rows": {
+                "in_split": self.provenance.total,
+                "seen_and_left_out": self.provenance.left_out,
+                "checked_for_seen": self.provenance.checked,
+                "drawn": self.provenance.limit,
+            },
+            "decoding": asdict(self.decoding),
+            "bootstrap": self.replicates,
+            "seed": self.seed,
+            "reading": [sentence.in_language(language) for sentence in self.reading],
+            "not_computed": {name: why.in_language(language) for name, why in self.without.items()},
+        }

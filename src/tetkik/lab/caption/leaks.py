@@ -1,0 +1,92 @@
+"""Whether a model has seen the rows that it is judged on: in training, or when its epoch was chosen.
+
+A bundle keeps 64 bits of every picture and of every caption that the training saw (`seen.npy`), of training
+and of validation rows alike; a hash tells nothing of the image. A test row that is among them would be
+recalled, not described.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.errors import BundleCorrupt, DataError
+from tetkik.statistics import Bools
+
+if TYPE_CHECKING:
+    from tetkik.bundle import Bundle
+    from tetkik.lab.caption.prepared import Part
+
+SEEN = "seen.npy"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """Which rows a model has seen.
+
+    Attributes:
+        pictures: (rows,): the picture.
+        captions: (rows,): the caption, of eight words or more.
+    """
+
+    pictures: Bools
+    captions: Bools
+
+    @property
+    def either(self) -> Bools:
+        """(rows,): picture or caption."""
+        either: Bools = self.pictures | self.captions
+        return either
+
+
+def seen_rows(part: Part, bundle: Bundle) -> Seen | None:
+    """Which rows of `part` the training of `bundle` saw; None where the bundle does not tell.
+
+    Raises:
+        BundleCorrupt: its list cannot be read.
+    """
+    if SEEN not in bundle.manifest.files:
+        return None
+    seen = _read(bundle)
+    captions = part.caption_prints
+    # 0 stands for a caption too short to tell.
+    return Seen(np.isin(part.prints, seen), np.isin(captions, seen) & (captions != 0))
+
+
+def refuse_seen(seen: Seen, model: str, split: str) -> None:
+    """Refuse a split of which the model has seen any row.
+
+    Raises:
+        DataError: it has; says of how many rows.
+    """
+    count = int(seen.either.sum())
+    if count:
+        raise DataError(
+            "{model} has seen {count} of the {total} {split} rows in its training or validation (the picture "
+            "of {pictures}, the caption of {captions}), so figures on them would be recall; leave them out "
+            "with --leave-out-seen, or prepare the data again and train anew.",
+            model=model,
+            count=count,
+            total=len(seen.either),
+            split=split,
+            pictures=int(seen.pictures.sum()),
+            captions=int(seen.captions.sum()),
+        )
+
+
+def _read(bundle: Bundle) -> NDArray[np.uint64]:
+    path = bundle.file(SEEN)
+    try:
+        seen = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError):
+        seen = None
+    if not isinstance(seen, np.ndarray) or seen.dtype != np.uint64 or seen.ndim != 1:
+        raise BundleCorrupt(
+            "{path} has a file {name} that cannot be read; train the model again.",
+            path=bundle.path,
+            name=SEEN,
+        )
+    return seen

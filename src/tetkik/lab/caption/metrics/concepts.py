@@ -1,0 +1,80 @@
+"""Which concepts a caption names: those whose name stands in its text, word for word.
+
+A dictionary is no reader: it knows no synonym and no negation, so true captions do not reach 1 either. Their
+own figure stands beside a model's as the ceiling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tetkik.lab.caption.metrics.words import rouge_words
+from tetkik.statistics import Floats
+
+_LONGEST = 8
+"""Words of a name; longer ones are sentences."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptDictionary:
+    """Names of concepts, in words.
+
+    Attributes:
+        concepts: by the words of a name, the concepts that it may mean.
+    """
+
+    concepts: Mapping[tuple[str, ...], frozenset[str]]
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Every concept that can be found."""
+        return frozenset().union(*self.concepts.values())
+
+    def found_in(self, text: str) -> frozenset[str]:
+        """The concepts whose name stands in `text`."""
+        words = rouge_words(text)
+        found: set[str] = set()
+        for start in range(len(words)):
+            for length in range(1, min(_LONGEST, len(words) - start) + 1):
+                found |= self.concepts.get(tuple(words[start : start + length]), frozenset())
+        return frozenset(found)
+
+
+def concept_dictionary(concepts: Iterable[str], names: Mapping[str, str]) -> ConceptDictionary:
+    """A dictionary of `concepts`, such as those of the training rows.
+
+    Args:
+        concepts: UMLS CUIs or the source's own tags; a tag is its own name.
+        names: what they are called.
+    """
+    found: dict[tuple[str, ...], set[str]] = {}
+    for concept in sorted(set(concepts)):
+        words = tuple(rouge_words(names.get(concept, "" if _is_cui(concept) else concept)))
+        if 0 < len(words) <= _LONGEST:
+            found.setdefault(words, set()).add(concept)
+    return ConceptDictionary({words: frozenset(meant) for words, meant in found.items()})
+
+
+def concept_f1_rows(
+    captions: Sequence[str], concepts: Sequence[Sequence[str]], dictionary: ConceptDictionary
+) -> Floats:
+    """F1 of the concepts found in each caption against those of its row that the dictionary knows.
+
+    Returns:
+        (n,), float64; NaN where the row has none that could be found.
+    """
+    known = dictionary.known
+    scores = np.full(len(captions), np.nan)
+    for row, (caption, of_row) in enumerate(zip(captions, concepts, strict=True)):
+        true = known.intersection(of_row)
+        if true:
+            found = dictionary.found_in(caption)
+            scores[row] = 2 * len(true & found) / (len(true) + len(found))
+    return scores
+
+
+def _is_cui(concept: str) -> bool:
+    return len(concept) == 8 and concept[0] == "C" and concept[1:].isdigit()

@@ -1,0 +1,209 @@
+"""Every metric of captions over one set of rows, each with what a bootstrap needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from tetkik.lab.caption.metrics.bertscore import BertScoreOptions, bertscore_rows
+from tetkik.lab.caption.metrics.bleu import ORDERS, bleu_counts, bleu_of
+from tetkik.lab.caption.metrics.cider import cider_rows
+from tetkik.lab.caption.metrics.concepts import ConceptDictionary, concept_f1_rows
+from tetkik.lab.caption.metrics.corpus import Corpus, read_corpus
+from tetkik.lab.caption.metrics.measure import Measure, mean_measure
+from tetkik.lab.caption.metrics.meteor import meteor_counts, meteor_of
+from tetkik.lab.caption.metrics.rouge import coco_rouge_l, rouge_f
+from tetkik.lab.caption.metrics.wording import Wording, wording
+from tetkik.language import Sentence
+from tetkik.statistics import Floats
+from tetkik.values import ProgressCallback
+
+METRICS = (
+    "bleu1",
+    "bleu2",
+    "bleu3",
+    "bleu4",
+    "rouge_l",
+    "rouge1",
+    "rouge_l_f",
+    "meteor",
+    "cider",
+    "bertscore",
+    "concept_f1",
+)
+"""Names of all metrics, in the order of tables.
+
+`rouge_l` is pycocoevalcap's; `rouge1` and `rouge_l_f` are rouge-score's F-measures.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Concepts:
+    """What concept F1 needs.
+
+    Attributes:
+        of_rows: the concepts of each row.
+        dictionary: their names, from the training split.
+    """
+
+    of_rows: tuple[tuple[str, ...], ...]
+    dictionary: ConceptDictionary
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which of the slower metrics are computed.
+
+    Attributes:
+        meteor: whether it is; it starts a Java program.
+        bertscore: how; None for none.
+        concepts: for concept F1; None for none.
+        no_concepts: why there are none.
+    """
+
+    meteor: bool = True
+    bertscore: BertScoreOptions | None = None
+    concepts: Concepts | None = None
+    no_concepts: Sentence = Sentence("The data has no concepts.")  # noqa: RUF009 - it is frozen
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CaptionScores:
+    """Captions judged.
+
+    Attributes:
+        measures: each metric that could be computed, in the order of `METRICS`.
+        without: why there are no others, by name.
+        candidates: how the captions are worded.
+        references: how the true ones are.
+    """
+
+    measures: tuple[Measure, ...]
+    without: Mapping[str, Sentence]
+    candidates: Wording
+    references: Wording
+
+    def measure(self, name: str) -> Measure | None:
+        """The metric of that name; None where it could not be computed."""
+        return next((measure for measure in self.measures if measure.name == name), None)
+
+    def value(self, name: str) -> float | None:
+        """Over all rows; None where it could not be computed."""
+        measure = self.measure(name)
+        return None if measure is None else measure.value
+
+    def as_json(self) -> dict[str, Any]:
+        """Each metric by its name, null where it could not be computed."""
+        return {name: self.value(name) for name in METRICS}
+
+
+def score_captions(
+    candidates: Sequence[str],
+    references: Sequence[Sequence[str]],
+    wanted: Wanted | None = None,
+    progress: ProgressCallback = lambda *_: None,
+) -> CaptionScores:
+    """Judge `candidates`, (n,), each against its `references`.
+
+    Raises:
+        UsageError: nothing is given, the numbers differ, or a candidate has no reference.
+        InputError: the model of BERTScore cannot be had.
+    """
+    (scores,) = score_systems([candidates], references, wanted, progress)
+    return scores
+
+
+def score_systems(
+    systems: Sequence[Sequence[str]],
+    references: Sequence[Sequence[str]],
+    wanted: Wanted | None = None,
+    progress: ProgressCallback = lambda *_: None,
+) -> list[CaptionScores]:
+    """Judge the candidates of several systems, (n,) each, against the same `references`.
+
+    METEOR's program and the model of BERTScore are started once for all.
+
+    Raises:
+        UsageError: nothing is given, the numbers differ, or a candidate has no reference.
+        InputError: the model of BERTScore cannot be had.
+    """
+    wanted = wanted or Wanted()
+    corpora = [read_corpus(candidates, references) for candidates in systems]
+    found = [_counted(corpus) for corpus in corpora]
+    for candidates, measures in zip(systems, found, strict=True):
+        names = ("rouge1", "rouge_l_f")
+        measures += [
+            mean_measure(name, rows)
+            for name, rows in zip(names, rouge_f(candidates, references), strict=True)
+        ]
+    without: dict[str, Sentence] = {}
+    slow = {
+        "meteor": _meteor(corpora, wanted, progress),
+        "bertscore": _bertscore(systems, references, wanted, progress),
+        "concept_f1": _concept_f1(systems, wanted),
+    }
+    for name, result in slow.items():
+        if isinstance(result, Sentence):
+            without[name] = result
+        else:
+            for measures, measure in zip(found, result, strict=True):
+                measures.append(measure)
+    return [
+        CaptionScores(
+            tuple(sorted(measures, key=lambda measure: METRICS.index(measure.name))),
+            without,
+            wording(corpus.candidates),
+            wording(corpus.references),
+        )
+        for corpus, measures in zip(corpora, found, strict=True)
+    ]
+
+
+def _counted(corpus: Corpus) -> list[Measure]:
+    grams = corpus.counted()
+    bleu = bleu_counts(corpus, grams)
+    return [
+        *(Measure(f"bleu{order + 1}", bleu, partial(_bleu, order=order)) for order in range(ORDERS)),
+        mean_measure("rouge_l", coco_rouge_l(corpus)),
+        mean_measure("cider", cider_rows(corpus, grams)),
+    ]
+
+
+def _bleu(sums: Floats, order: int) -> Floats:
+    one: Floats = bleu_of(sums)[..., order]
+    return one
+
+
+def _meteor(
+    corpora: Sequence[Corpus], wanted: Wanted, progress: ProgressCallback
+) -> list[Measure] | Sentence:
+    if not wanted.meteor:
+        return Sentence("It was not asked for.")
+    progress("METEOR", 0, 1)
+    counts = meteor_counts(corpora)
+    progress("METEOR", 1, 1)
+    if isinstance(counts, Sentence):
+        return counts
+    return [Measure("meteor", of_one, meteor_of) for of_one in counts]
+
+
+def _bertscore(
+    systems: Sequence[Sequence[str]],
+    references: Sequence[Sequence[str]],
+    wanted: Wanted,
+    progress: ProgressCallback,
+) -> list[Measure] | Sentence:
+    if wanted.bertscore is None:
+        return Sentence("No model for it was named; give one with --bertscore-model.")
+    found = bertscore_rows(systems, references, wanted.bertscore, progress)
+    return [mean_measure("bertscore", rows) for rows in found]
+
+
+def _concept_f1(systems: Sequence[Sequence[str]], wanted: Wanted) -> list[Measure] | Sentence:
+    concepts = wanted.concepts
+    if concepts is None:
+        return wanted.no_concepts
+    rows = [concept_f1_rows(candidates, concepts.of_rows, concepts.dictionary) for candidates in systems]
+    return [mean_measure("concept_f1", of_one) for of_one in rows]

@@ -1,0 +1,139 @@
+"""An evaluation as files: `metrics.json`, `captions.csv`, the pictures, and one page with all of it."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.drawing import Picture, check_target, page_environment, write_page
+from tetkik.lab.caption.figures import NEAREST, SYSTEM_NAMES, CaptionEvaluation, ExampleKind
+from tetkik.lab.caption.metrics import METRICS
+from tetkik.lab.caption.reading.plots import pictures
+from tetkik.lab.caption.reading.words import METRIC_NAMES
+from tetkik.language import Language, Sentence
+
+if TYPE_CHECKING:
+    from tetkik.lab.caption.figures import Example
+
+_QUALITY = 82
+_KINDS = {
+    ExampleKind.BEST: Sentence("Best"),
+    ExampleKind.WORST: Sentence("Worst"),
+    ExampleKind.RANDOM: Sentence("Drawn at random"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What the page shows of one image.
+
+    Attributes:
+        id: of the row.
+        jpeg: the picture, base64.
+        true: its caption.
+        made: what the model says.
+        near: what the nearest training image has; None without baselines.
+        figures: name and value of metrics of this row.
+    """
+
+    id: str
+    jpeg: str
+    true: str
+    made: str
+    near: str | None
+    figures: tuple[tuple[str, float], ...]
+
+
+def write_evaluation(evaluation: CaptionEvaluation, folder: Path, language: Language) -> tuple[Path, ...]:
+    """Write everything about `evaluation` into `folder`: all of it, or nothing.
+
+    An earlier evaluation in the folder is replaced; other files there are left alone.
+
+    Returns:
+        The files, sorted.
+
+    Raises:
+        MissingExtra: matplotlib or jinja2 is not installed.
+        OutputError: `folder` is a file.
+    """
+    check_target(folder)
+    drawn = pictures(evaluation, language)
+    page = render_page(evaluation, drawn, language)
+    table = ("captions.csv", captions_csv(evaluation))
+    return write_page(folder, page, drawn, evaluation.as_json(language), table)
+
+
+def captions_csv(evaluation: CaptionEvaluation) -> str:
+    """Row by row: id, the true caption, the model's and its confidence, the neighbour's, each metric."""
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    near = next((system.captions for system in evaluation.systems if system.name == NEAREST), None)
+    measures = evaluation.judged.scores.measures
+    head = ["id", "true_caption", "caption", "confidence", *(["nearest_caption"] if near else [])]
+    writer.writerow([*head, *(measure.name for measure in measures)])
+    values = [measure.rows for measure in measures]
+    for row, name in enumerate(evaluation.ids):
+        writer.writerow(
+            [
+                name,
+                evaluation.references[row],
+                evaluation.judged.captions[row],
+                _decimals(float(evaluation.confidence[row])),
+                *([near[row]] if near else []),
+                *(_decimals(float(rows[row])) for rows in values),
+            ]
+        )
+    return lines.getvalue()
+
+
+def render_page(evaluation: CaptionEvaluation, drawn: tuple[Picture, ...], language: Language) -> str:
+    """One HTML page that needs nothing beside it: figures, their reading, images. Needs jinja2 and Pillow."""
+    environment = page_environment("tetkik.lab.caption.reading", language, drawn)
+    return environment.get_template("evaluation.html.jinja").render(
+        evaluation=evaluation,
+        reading=[sentence.in_language(language) for sentence in evaluation.reading],
+        metrics=[
+            (METRIC_NAMES[name], name)
+            for name in METRICS
+            if any(name in system.figures for system in evaluation.systems)
+        ],
+        systems=[(SYSTEM_NAMES[system.name], system) for system in evaluation.systems],
+        sections=[
+            (title, [_card(evaluation, example) for example in evaluation.examples if example.kind is kind])
+            for kind, title in _KINDS.items()
+        ],
+    )
+
+
+def _card(evaluation: CaptionEvaluation, example: Example) -> Card:
+    near = next((system for system in evaluation.systems if system.name == NEAREST), None)
+    measures = ((name, evaluation.judged.scores.measure(name)) for name in ("cider", "rouge_l"))
+    return Card(
+        id=evaluation.ids[example.row],
+        jpeg=base64.b64encode(_jpeg(example.square)).decode("ascii"),
+        true=evaluation.references[example.row],
+        made=evaluation.judged.captions[example.row],
+        near=near.captions[example.row] if near else None,
+        figures=tuple(
+            (METRIC_NAMES[name], float(measure.rows[example.row])) for name, measure in measures if measure
+        ),
+    )
+
+
+def _jpeg(square: NDArray[np.uint8]) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(square).save(buffer, format="JPEG", quality=_QUALITY)
+    return buffer.getvalue()
+
+
+def _decimals(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.6f}"

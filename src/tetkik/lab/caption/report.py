@@ -1,0 +1,144 @@
+"""What a preparation did: counts beside the published ones, and the lists of what was left out."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tetkik.lab.caption.data import LeftOut, Reason, Split
+from tetkik.lab.caption.duplicates import Likeness, Twin
+from tetkik.lab.caption.splitting import Tally
+
+LEFT_OUT = "left_out.csv"
+DUPLICATES = "duplicates.csv"
+LEAVES = {Likeness.SAME: Reason.COPY, Likeness.NEAR: Reason.COPY, Likeness.CAPTION: Reason.SAID}
+"""What makes a row leave the earlier split, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitReport:
+    """One split.
+
+    Attributes:
+        split: its name.
+        kept: rows that were written.
+        published: images that were published for it; None where nobody did.
+        published_rgb: the same of those stored in RGB mode.
+        tally: what was met.
+    """
+
+    split: Split
+    kept: int
+    published: int | None
+    published_rgb: int | None
+    tally: Tally
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareReport:
+    """All of it.
+
+    Attributes:
+        out: the prepared folder.
+        source: name of the data set.
+        reference: where the published counts stand; None where there are none.
+        splits: those that the source has, train first.
+        left_out: rows, by reason.
+        twins: rows that are alike another of a later split, by what is alike.
+        removed: whether copies were left out of the earlier split.
+        crossing_groups: cases or articles that are in more than one split.
+        words: of each caption that was kept.
+        tokens: the same in tokens; empty without a base.
+        cut: captions longer than the most tokens.
+        bytes: of the prepared folder.
+    """
+
+    out: Path
+    source: str
+    reference: str | None
+    splits: tuple[SplitReport, ...]
+    left_out: Mapping[Reason, int]
+    twins: Mapping[Likeness, int]
+    removed: bool
+    crossing_groups: int
+    words: tuple[int, ...]
+    tokens: tuple[int, ...]
+    cut: int
+    bytes: int
+
+    @property
+    def kept(self) -> int:
+        """Rows that were written."""
+        return sum(split.kept for split in self.splits)
+
+    @property
+    def median_words(self) -> float:
+        """Of a caption."""
+        return float(median(self.words)) if self.words else 0.0
+
+    @property
+    def median_tokens(self) -> float | None:
+        """Of a caption; None without a base."""
+        return float(median(self.tokens)) if self.tokens else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "splits": {
+                part.split.value: {
+                    "listed": part.tally.listed,
+                    "published": part.published,
+                    "stored_as_rgb": part.tally.rgb,
+                    "published_rgb": part.published_rgb,
+                    "stored_as_rgb_and_grey": part.tally.rgb_grey,
+                    "in_colour": part.tally.colour,
+                    "left_out": {reason.name.lower(): count for reason, count in part.tally.left_out.items()},
+                    "kept": part.kept,
+                }
+                for part in self.splits
+            },
+            "reference": self.reference,
+            "left_out": {reason.name.lower(): count for reason, count in self.left_out.items()},
+            "alike": {likeness.name.lower(): count for likeness, count in self.twins.items()},
+            "copies_left_out": self.removed,
+            "crossing_groups": self.crossing_groups,
+            "median_words": self.median_words,
+            "median_tokens": self.median_tokens,
+            "cut_captions": self.cut,
+            "bytes": self.bytes,
+        }
+
+
+def write_lists(folder: Path, left_out: Iterable[LeftOut], twins: Iterable[Twin], *, removed: bool) -> None:
+    """Write `left_out.csv` and `duplicates.csv`.
+
+    Args:
+        folder: of both.
+        left_out: rows that could not be used.
+        twins: rows of different splits that are alike.
+        removed: whether the row of the earlier split was left out for it.
+    """
+    with (folder / LEFT_OUT).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("id", "split", "file", "reason", "detail"))
+        writer.writerows(
+            (item.id, item.split, item.file, item.reason.name.lower(), item.detail) for item in left_out
+        )
+    with (folder / DUPLICATES).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("alike", "kept", "kept_split", "other", "other_split", "other_left_out"))
+        for twin in twins:
+            writer.writerow(
+                (
+                    twin.likeness.name.lower(),
+                    twin.id,
+                    twin.split.value,
+                    twin.other,
+                    twin.other_split.value,
+                    "yes" if removed and twin.likeness in LEAVES else "no",
+                )
+            )

@@ -1,0 +1,258 @@
+"""A Hugging Face dataset of captioned images: Parquet files, or a folder written by `save_to_disk`.
+
+`eltorio/ROCOv2-radiology`, for one: `data/train-00000-of-00027.parquet` and so on, with the columns `image`
+(a structure of `bytes` and `path`), `image_id`, `caption` and `cui`. Rows are read one batch at a time, so
+that a file of half a gigabyte is never in memory as a whole.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tetkik.errors import DataError, MissingExtra, UsageError
+from tetkik.lab.caption.concepts import concepts_of, joined
+from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split
+from tetkik.lab.caption.sources.files import FileBytes, HeldBytes, NoBytes, Reader, safe_name
+from tetkik.lab.caption.sources.rocov2 import Origin, names_in, origins_in
+from tetkik.lab.caption.sources.source import ROCOV2_PUBLISHED, RowStream, Source, SourceKind, split_of
+from tetkik.settings import settings
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_BATCH = 32
+_IMAGE = ("image", "img", "picture")
+_CAPTION = ("caption", "captions", "text")
+_ID = ("image_id", "id", "name", "file_name")
+_CONCEPTS = ("cui", "cuis", "concepts")
+_GROUP = ("pmcid", "pmc_id", "case", "group")
+_LICENCE = ("license", "licence")
+
+
+def is_hub_id(text: str) -> bool:
+    """Whether it reads like `owner/name`."""
+    return _HUB_ID.fullmatch(text) is not None
+
+
+def is_dataset(folder: Path) -> bool:
+    """Whether the folder holds Parquet files that name their split, or was written by `save_to_disk`."""
+    return bool(_files(folder))
+
+
+def open_huggingface(folder: Path) -> Source:
+    """The source in `folder`.
+
+    Raises:
+        DataError: no file of a split is there, one is damaged, or a column is missing.
+        MissingExtra: pyarrow is not installed.
+    """
+    files = _files(folder)
+    if not files:
+        raise DataError(
+            "{path} has no Parquet or Arrow file whose name tells its split; give the folder of a Hugging "
+            "Face dataset, with train-*.parquet for one.",
+            path=folder,
+        )
+    _arrow(folder)
+    origins = origins_in(folder)
+    counts = {split: sum(_count(path) for path in paths) for split, paths in files.items()}
+
+    def rows(split: Split) -> RowStream:
+        for path in files.get(split, ()):
+            columns: _Columns | None = None
+            for batch in _batches(path):
+                columns = columns or _Columns.among(path, batch.schema.names)
+                for row in batch.select(list(columns.used())).to_pylist():
+                    yield _row(row, columns, split, folder, origins)
+
+    first = next(rows(next(iter(files))), None)
+    is_rocov2 = first is not None and first.id.startswith("ROCOv2")
+    return Source(
+        name="ROCOv2" if is_rocov2 else folder.name,
+        kind=SourceKind.HUGGINGFACE,
+        splits=tuple(split for split in Split if split in files),
+        rows=rows,
+        counts=counts,
+        published=ROCOV2_PUBLISHED if is_rocov2 else None,
+        concept_names=names_in(folder),
+    )
+
+
+def from_hub(name: str) -> Path:
+    """The folder in which the hub's own client keeps that dataset, downloaded where need be.
+
+    Raises:
+        UsageError: the setting `offline` is on, or the hub does not give it.
+        MissingExtra: the client is not installed.
+    """
+    if settings().offline:
+        raise UsageError(
+            "{name} is not a folder here, and the setting offline forbids to fetch it from the hub; set "
+            "TETKIK_OFFLINE=false, or give a folder.",
+            name=name,
+        )
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    except ImportError:
+        raise MissingExtra(
+            "Fetching {name} needs huggingface-hub, which is not installed; run "
+            "`pip install 'tetkik[caption]'`.",
+            name=name,
+        ) from None
+    try:
+        patterns = ["*.parquet", "*.csv"]
+        return Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
+        raise UsageError(
+            "{name} could not be had from the hub ({fault}); check the name and the network, or give a "
+            "folder.",
+            name=name,
+            fault=type(error).__name__,
+        ) from None
+
+
+def _files(folder: Path) -> dict[Split, list[Path]]:
+    """The files of each split, by name."""
+    found: dict[Split, list[Path]] = {}
+    for path in sorted((*folder.rglob("*.parquet"), *folder.rglob("*.arrow"))):
+        split = _split_of_file(path, folder)
+        if split is not None and not path.name.startswith("cache-"):
+            found.setdefault(split, []).append(path)
+    return {split: found[split] for split in Split if split in found}
+
+
+def _split_of_file(path: Path, folder: Path) -> Split | None:
+    """By its own name (`train-00000-of-00027`), the folder it is in, or the state of `save_to_disk`."""
+    inner = path.relative_to(folder)
+    for part in (path.stem, *reversed(inner.parts[:-1])):
+        split = split_of(re.split(r"[-_.]", part)[0])
+        if split is not None:
+            return split
+    state = path.parent / "state.json"
+    if path.suffix == ".arrow" and state.is_file():
+        try:
+            said = json.loads(state.read_text("utf-8")).get("_split")
+        except (ValueError, AttributeError):
+            return None
+        # A dataset that was saved by itself and says nothing is for training, as a row of a table is.
+        return split_of(str(said)) if said is not None else Split.TRAIN
+    return None
+
+
+def _arrow(path: Path) -> Any:
+    try:
+        import pyarrow
+    except ImportError:
+        raise MissingExtra(
+            "Reading {path} needs pyarrow, which is not installed; run `pip install 'tetkik[caption]'`.",
+            path=path,
+        ) from None
+    return pyarrow
+
+
+def _damaged(path: Path) -> DataError:
+    return DataError("{path} is damaged or cut short; fetch it again.", path=path)
+
+
+def _count(path: Path) -> int:
+    """Rows of a Parquet file by its footer; of an Arrow file by its batches, which are not decoded."""
+    pa = _arrow(path)
+    try:
+        if path.suffix == ".parquet":
+            from pyarrow import parquet
+
+            with parquet.ParquetFile(path) as file:
+                return int(file.metadata.num_rows)
+        return sum(batch.num_rows for batch in _batches(path))
+    except (pa.ArrowException, OSError):
+        raise _damaged(path) from None
+
+
+def _batches(path: Path) -> Iterator[Any]:
+    pa = _arrow(path)
+    try:
+        if path.suffix == ".parquet":
+            from pyarrow import parquet
+
+            with parquet.ParquetFile(path) as file:
+                yield from file.iter_batches(batch_size=_BATCH)
+            return
+        with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
+            for batch in stream:
+                for start in range(0, batch.num_rows, _BATCH):
+                    yield batch.slice(start, _BATCH)
+    except (pa.ArrowException, OSError):
+        raise _damaged(path) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Which column holds what."""
+
+    image: str
+    caption: str
+    id: str | None
+    concepts: str | None
+    group: str | None
+    licence: str | None
+
+    @classmethod
+    def among(cls, path: Path, names: Iterable[str]) -> _Columns:
+        lower = {name.lower(): name for name in names}
+
+        def found(aliases: tuple[str, ...]) -> str | None:
+            return next((lower[alias] for alias in aliases if alias in lower), None)
+
+        image, caption = found(_IMAGE), found(_CAPTION)
+        if image is None or caption is None:
+            raise DataError(
+                "{path} has no column {column} (its columns are: {names}); rename the one that holds it.",
+                path=path,
+                column="image" if image is None else "caption",
+                names=", ".join(lower.values())[:200],
+            )
+        return cls(image, caption, found(_ID), found(_CONCEPTS), found(_GROUP), found(_LICENCE))
+
+    def used(self) -> Iterator[str]:
+        names = (self.image, self.caption, self.id, self.concepts, self.group, self.licence)
+        yield from (name for name in names if name is not None)
+
+
+def _row(
+    row: Mapping[str, Any], columns: _Columns, split: Split, folder: Path, origins: Mapping[str, Origin]
+) -> CaptionRow | LeftOut:
+    def text(column: str | None) -> str:
+        value = row[column] if column is not None else None
+        return "" if value is None else str(value).strip()
+
+    image = row[columns.image]
+    held, path = (image.get("bytes"), image.get("path")) if isinstance(image, Mapping) else (image, None)
+    file = str(path or "")
+    name = text(columns.id) or Path(file).stem
+    reader: Reader | None = None
+    if isinstance(held, bytes):
+        reader = HeldBytes(held)
+    elif not file:
+        reader = NoBytes(name)
+    elif (inside := safe_name(file)) is not None:
+        reader = FileBytes(folder / inside)
+    if reader is None:
+        return LeftOut(name, split, file, Reason.UNSAFE_NAME)
+    concepts = row[columns.concepts] if columns.concepts is not None else None
+    origin = origins.get(name, Origin(None, None))
+    return CaptionRow(
+        id=name,
+        caption=text(columns.caption),
+        split=split,
+        read=reader,
+        file=Path(file).name or name,
+        group=text(columns.group) or origin.article,
+        concepts=joined(map(str, concepts))
+        if isinstance(concepts, list)
+        else concepts_of(str(concepts or "")),
+        licence=text(columns.licence) or origin.licence,
+    )

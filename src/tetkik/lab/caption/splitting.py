@@ -1,0 +1,185 @@
+"""One split is written: its rows, its columns and its shards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.lab.caption.data import CaptionRow, Reason
+from tetkik.lab.caption.decoding import Decoded
+from tetkik.lab.caption.prepared import COLUMNS, ROWS
+from tetkik.lab.caption.shards import ShardFile, ShardWriter, write_tensors
+from tetkik.lab.caption.text import caption_print, clean_caption, word_count
+
+if TYPE_CHECKING:
+    from tetkik.caption.families.words import CaptionTokenizer
+
+_TOKENISED = 1024
+"""Captions that are tokenised together."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was met in a split, kept or not.
+
+    Attributes:
+        listed: rows of the source.
+        rgb: files stored in RGB mode.
+        rgb_grey: of these, pictures that are grey to the eye.
+        colour: pictures that are not grey to the eye, however they are stored.
+        left_out: rows, by reason.
+    """
+
+    listed: int = 0
+    rgb: int = 0
+    rgb_grey: int = 0
+    colour: int = 0
+    left_out: Counter[Reason] = field(default_factory=Counter)
+
+    def look(self, picture: Decoded) -> None:
+        """Count a picture."""
+        self.rgb += picture.mode == "RGB"
+        self.rgb_grey += picture.mode == "RGB" and picture.grey
+        self.colour += not picture.grey
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row as `rows.jsonl` keeps it, and the 64 bits of its words."""
+
+    caption: str
+    print: int
+    content: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SplitFiles:
+    """A split that was written.
+
+    Attributes:
+        rows: how many.
+        shards: their files.
+        others: `rows.jsonl` and `columns.safetensors`.
+        words: of each caption.
+        token_counts: of each caption, before it was cut; empty without a tokenizer.
+        cut: captions that were cut.
+        licences: rows of each.
+    """
+
+    rows: int
+    shards: tuple[ShardFile, ...]
+    others: tuple[ShardFile, ...]
+    words: Sequence[int]
+    token_counts: Sequence[int]
+    cut: int
+    licences: Counter[str]
+
+
+class SplitWriter:
+    """Writes a split row by row; used as a context, so that its file is closed whatever happens.
+
+    Args:
+        folder: made here.
+        size: side of a square.
+        limit: bytes of pixels in a shard.
+    """
+
+    def __init__(self, folder: Path, size: int, limit: int) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self._shards = ShardWriter(folder, size, limit)
+        self._rows = (folder / ROWS).open("w", encoding="utf-8", newline="\n")
+        self._captions: list[str] = []
+        self._prints: list[int] = []
+        self._caption_prints: list[int] = []
+        self._licences: Counter[str] = Counter()
+
+    def __enter__(self) -> SplitWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._rows.close()
+
+    def line(self, row: CaptionRow) -> Line:
+        """The row with its caption cleaned; as the source has it too, where that is another."""
+        caption = clean_caption(row.caption)
+        content: dict[str, Any] = {"id": row.id, "file": row.file, "caption": caption}
+        if caption != row.caption:
+            content["source_caption"] = row.caption
+        content |= {"group": row.group, "concepts": row.concepts, "licence": row.licence}
+        return Line(caption, caption_print(caption), content)
+
+    def add(self, line: Line, picture: Decoded) -> None:
+        """One row.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        self._shards.add(picture.square)
+        content = {**line.content, "mode": picture.mode}
+        # A surrogate that stands alone cannot be written; JSON has a way to say it.
+        text = json.dumps(content, ensure_ascii=False)
+        self._rows.write((text if _encodes(text) else json.dumps(content)) + "\n")
+        self._captions.append(line.caption)
+        self._prints.append(picture.print)
+        self._caption_prints.append(line.print)
+        self._licences[line.content["licence"] or "unknown"] += 1
+
+    def finish(self, tokenizer: CaptionTokenizer | None, max_tokens: int) -> SplitFiles:
+        """Write the last shard and the columns.
+
+        Args:
+            tokenizer: of the base; None for no tokens.
+            max_tokens: a caption is cut after so many.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        self._shards.close()
+        self._rows.close()
+        columns: dict[str, NDArray[Any]] = {
+            "prints": np.array(self._prints, np.uint64),
+            "caption_prints": np.array(self._caption_prints, np.uint64),
+        }
+        counts: list[int] = []
+        if tokenizer is not None:
+            parts: list[NDArray[np.int32]] = []
+            for start in range(0, len(self._captions), _TOKENISED):
+                parts += tokenizer.encode(self._captions[start : start + _TOKENISED])
+            counts = [len(part) for part in parts]
+            parts = [part[:max_tokens].astype(np.int32) for part in parts]
+            columns["tokens"] = np.concatenate([np.zeros(0, np.int32), *parts])
+            columns["token_ends"] = np.cumsum([len(part) for part in parts], dtype=np.int64)
+        count = len(self._captions)
+        size, digest = write_tensors(self._folder / COLUMNS, columns)
+        rows = self._folder / ROWS
+        with rows.open("rb") as content:
+            rows_digest = hashlib.file_digest(content, "sha256").hexdigest()
+        return SplitFiles(
+            rows=count,
+            shards=tuple(self._shards.files),
+            others=(
+                ShardFile(ROWS, count, rows.stat().st_size, rows_digest),
+                ShardFile(COLUMNS, count, size, digest),
+            ),
+            words=tuple(map(word_count, self._captions)),
+            token_counts=tuple(counts),
+            cut=sum(length > max_tokens for length in counts),
+            licences=self._licences,
+        )
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

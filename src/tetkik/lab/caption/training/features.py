@@ -1,0 +1,326 @@
+"""Frozen features: computed once for each image and kept on disk, or computed again each time.
+
+FOLDER/features-0123456789abcdef/    one frozen part, one cut, one set of numbers
+  key.json                           what the name is the hash of
+  train-1a2b3c4d/                    the images of one split, by the digest of the prepared folder
+    block-00000.npy                  (rows, tokens, width), of rows 0 to N-1, written whole or not at all
+
+A block is made in memory and then written, so memory is bounded, several processes can share the work, and
+what was made before an interruption is found again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tetkik.caption.adapters import as_staged
+from tetkik.caption.images import ImageSpec
+from tetkik.caption.network import CaptionNetwork, Cut
+from tetkik.errors import OutputError, TrainingError
+from tetkik.lab.caption.training.batches import Rows, fetched
+from tetkik.lab.caption.training.guard import large_features, spoiled_features
+from tetkik.lab.engine.checkpoint import room_on_disk
+from tetkik.lab.engine.precision import Precision
+from tetkik.values import ProgressCallback
+
+GB = 1e9
+_BLOCK_BYTES = 64 << 20
+_SPARE = 256 << 20
+"""Bytes of the disk that stay free for checkpoints."""
+
+
+class Squares(Protocol):
+    """The pictures of one split, as a prepared folder gives them."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """A name for each row."""
+
+    def __len__(self) -> int: ...
+
+    def squares(self, rows: Rows) -> NDArray[np.uint8]:
+        """(rows, size, size, 3), uint8."""
+
+
+class Features(Protocol):
+    """Where the features of rows come from."""
+
+    def fetch(self, rows: Rows) -> Tensor:
+        """What lies on the disk of these rows, on the CPU; called in a thread."""
+
+    def at_cut(self, network: CaptionNetwork, fetched: Tensor, device: torch.device) -> Tensor:
+        """What the part of the network that learns is given, on the device."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFeatures:
+    """Pixels, through the frozen part each time."""
+
+    part: Squares
+    image: ImageSpec
+
+    def fetch(self, rows: Rows) -> Tensor:
+        """(rows, 3, size, size), float32."""
+        return torch.from_numpy(self.image.normalised(self.part.squares(rows)))
+
+    def at_cut(self, network: CaptionNetwork, fetched: Tensor, device: torch.device) -> Tensor:
+        """The frozen part's output, or the pixels themselves where all of it learns."""
+        return network.frozen_features(fetched.to(device, non_blocking=True))
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureCache:
+    """Features on disk, memory-mapped.
+
+    Attributes:
+        blocks: (rows, tokens, width) each.
+        block_rows: rows of each but the last.
+    """
+
+    blocks: tuple[NDArray[Any], ...]
+    block_rows: int
+
+    def fetch(self, rows: Rows) -> Tensor:
+        """(rows, tokens, width), as it is on disk."""
+        return torch.from_numpy(
+            np.stack([self.blocks[row // self.block_rows][row % self.block_rows] for row in rows.tolist()])
+        )
+
+    def at_cut(self, network: CaptionNetwork, fetched: Tensor, device: torch.device) -> Tensor:
+        """The same, on the device."""
+        return fetched.to(device, non_blocking=True)
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturePlan:
+    """Where the features of one split go.
+
+    Attributes:
+        folder: of the blocks.
+        rows: of the split.
+        shape: (tokens, width).
+        dtype: numbers on disk: float16 or float32.
+    """
+
+    folder: Path
+    rows: int
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+
+    @property
+    def row_bytes(self) -> int:
+        """Of one image."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def block_rows(self) -> int:
+        """Rows of a block."""
+        return max(1, _BLOCK_BYTES // self.row_bytes)
+
+    @property
+    def bytes(self) -> int:
+        """Of all rows."""
+        return self.rows * self.row_bytes
+
+    def starts(self) -> range:
+        """The first row of each block."""
+        return range(0, self.rows, self.block_rows)
+
+    def file(self, start: int) -> Path:
+        """Of the block that begins with row `start`."""
+        return self.folder / f"block-{start // self.block_rows:05d}.npy"
+
+    def block(self, start: int) -> NDArray[Any] | None:
+        """A block that is there, memory-mapped; None where it is missing or damaged."""
+        try:
+            found: NDArray[Any] = np.load(self.file(start), mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError):
+            return None
+        rows = min(self.block_rows, self.rows - start)
+        return found if found.shape == (rows, *self.shape) and found.dtype == self.dtype else None
+
+    def missing(self) -> list[int]:
+        """The first rows of the blocks that have to be made."""
+        return [start for start in self.starts() if self.block(start) is None]
+
+    def open(self) -> FeatureCache:
+        """The features, when all blocks are there.
+
+        Raises:
+            OutputError: a block has gone.
+        """
+        blocks = [self.block(start) for start in self.starts()]
+        if any(block is None for block in blocks):
+            raise OutputError(
+                "Features that were computed are no longer in {folder}; run the same command again.",
+                folder=self.folder,
+            )
+        return FeatureCache(tuple(block for block in blocks if block is not None), self.block_rows)
+
+
+def features_key(network: CaptionNetwork, dtype: np.dtype[Any]) -> dict[str, Any]:
+    """What features depend on besides the images: two runs with the same key may share them."""
+    return {
+        "weights": frozen_print(network),
+        "family": network.family,
+        "cut": network.cut.value,
+        "shape": list(network.feature_shape()),
+        "image": network.image.as_json(),
+        "dtype": dtype.name,
+    }
+
+
+def feature_plan(store: Path, key: dict[str, Any], split: str, digest: str, rows: int) -> FeaturePlan:
+    """Where the features of a split of a prepared folder go.
+
+    Args:
+        store: folder of all features.
+        key: of `features_key`.
+        split: its name.
+        digest: of the prepared folder.
+        rows: of the split.
+    """
+    text = json.dumps(key, sort_keys=True)
+    name = hashlib.sha256(text.encode()).hexdigest()[:16]
+    shape = (int(key["shape"][0]), int(key["shape"][1]))
+    return FeaturePlan(
+        store / f"features-{name}" / f"{split}-{digest[:8]}", rows, shape, np.dtype(key["dtype"])
+    )
+
+
+def check_room(plans: Sequence[FeaturePlan], cut: Cut) -> float:
+    """GB (1e9 bytes) that are still to be written.
+
+    Raises:
+        OutputError: the disk has no room for them.
+    """
+    needed = sum(
+        min(plan.block_rows, plan.rows - start) * plan.row_bytes for plan in plans for start in plan.missing()
+    )
+    folder = next(path for path in (plans[0].folder, *plans[0].folder.parents) if path.is_dir())
+    free = shutil.disk_usage(folder).free
+    if not needed or needed + _SPARE <= free:
+        return needed / GB
+    if cut is Cut.VISION:
+        raise OutputError(
+            "The image features need {needed:.1f} GB and {folder} has {free:.1f} GB free; name another disk "
+            "with --cache, leave the Q-Former frozen, whose features are much smaller, or add "
+            "--no-feature-cache.",
+            needed=needed / GB,
+            folder=folder,
+            free=free / GB,
+        )
+    raise OutputError(
+        "The image features need {needed:.1f} GB and {folder} has {free:.1f} GB free; name another disk with "
+        "--cache, or add --no-feature-cache.",
+        needed=needed / GB,
+        folder=folder,
+        free=free / GB,
+    )
+
+
+def write_features(
+    accelerator: Any,
+    network: CaptionNetwork,
+    part: Squares,
+    plan: FeaturePlan,
+    *,
+    batch: int,
+    precision: Precision,
+    progress: ProgressCallback,
+) -> None:
+    """Make the blocks that are missing, each process its share, and wait for those of the others.
+
+    Args:
+        accelerator: an `accelerate.Accelerator`.
+        network: with its frozen part.
+        part: the pictures.
+        plan: where they go.
+        batch: images at once through the frozen part.
+        precision: that the network computes in.
+        progress: told how many images are done.
+
+    Raises:
+        TrainingError: features that are no numbers, with the ids of the images.
+        OutputError: the disk is full.
+    """
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    starts = plan.missing()
+    # Every process must have seen what is missing before any of them makes it.
+    accelerator.wait_for_everyone()
+    mine = starts[accelerator.process_index :: accelerator.num_processes]
+    world = accelerator.num_processes
+    rows = [np.arange(start, min(start + plan.block_rows, plan.rows)) for start in mine]
+    parts = [block[place : place + batch] for block in rows for place in range(0, len(block), batch)]
+    source = LiveFeatures(part, network.image)
+    stream = fetched(source.fetch, parts)
+    total, done = sum(len(block) for block in rows) * world, 0
+    for start, block in zip(mine, rows, strict=True):
+        values = np.empty((len(block), *plan.shape), plan.dtype)
+        filled = 0
+        while filled < len(block):
+            which, pixels = next(stream)
+            found = source.at_cut(network, pixels, accelerator.device).float().cpu().numpy()
+            _check(found, which, part.ids, partial(spoiled_features, precision=precision))
+            with np.errstate(over="ignore"):
+                kept = found.astype(plan.dtype)
+            _check(kept, which, part.ids, large_features)
+            values[filled : filled + len(which)] = kept
+            filled += len(which)
+            done += len(which)
+            progress("image features", min(done * world, total), total)
+        _write_block(plan, start, values)
+    accelerator.wait_for_everyone()
+
+
+def _check(
+    values: NDArray[Any], rows: Rows, ids: Sequence[str], fault: Callable[[Sequence[str]], TrainingError]
+) -> None:
+    sound = np.isfinite(values).all(axis=(1, 2))
+    if not sound.all():
+        raise fault([ids[row] for row in rows[~sound].tolist()])
+
+
+def _write_block(plan: FeaturePlan, start: int, values: NDArray[Any]) -> None:
+    file = plan.file(start)
+    # Two trainings may share the cache: each has a name of its own until the block is whole.
+    partial = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        with room_on_disk(plan.folder), partial.open("wb") as stream:
+            np.save(stream, values, allow_pickle=False)
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def frozen_print(network: CaptionNetwork) -> str:
+    """SHA-256 over the weights that an image's features come from: those of the stages up to the cut.
+
+    A revision that changes the language model alone leaves the features as they are.
+    """
+    staged, digest = as_staged(network), hashlib.sha256()
+    for stage in staged.stages():
+        for name in stage.parts:
+            part = staged.part(name)
+            tensors = part.state_dict() if isinstance(part, torch.nn.Module) else {"": part}
+            for key, tensor in sorted(tensors.items()):
+                digest.update(f"{name}.{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
+                plain = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+                digest.update(plain.cpu().numpy().data)
+        if stage.cut is network.cut:
+            break
+    return digest.hexdigest()

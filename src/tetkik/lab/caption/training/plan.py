@@ -1,0 +1,273 @@
+"""`tetkik caption train --plan`: what a training needs and how long it takes, told before it begins.
+
+The network is built from its sizes alone and a step is played through on tensors without content, so a card
+can be planned for that is not there and a base that was not downloaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tetkik.caption.network import Cut
+from tetkik.caption.options import Learning, Quantisation
+from tetkik.lab.caption.data import Split
+from tetkik.lab.caption.training.cards import GIB, Card, card_of
+from tetkik.lab.caption.training.options import CaptionTraining
+from tetkik.lab.caption.training.plan_network import config_of, depth_of, planned_network, with_depth
+from tetkik.lab.caption.training.plan_step import PassBytes, StepBytes, pass_bytes, step_bytes
+from tetkik.lab.caption.training.plan_time import Hours, hours_of
+from tetkik.lab.engine.precision import Precision
+
+if TYPE_CHECKING:
+    from tetkik.lab.caption.prepared import Prepared
+
+ROCOV2_ROWS, ROCOV2_VALID = 59_958, 9_904
+"""Training and validation rows of ROCOv2 (Rückert et al., 2024), which is planned for without a folder."""
+_USUAL_TOKENS = 32
+"""Of a caption of 20 words, the mean of radiology captions in ROCO."""
+_TOKENS_A_WORD = 1.5
+CONTEXT = GIB // 2
+"""What CUDA and its libraries take outside of tensors: 0.3 to 0.5 GiB on cards in use."""
+_LOST = 0.05
+"""Share of the working bytes that the allocator loses in gaps."""
+_FEW, _MANY = 2, 4
+"""Layers of a deep language model that are played through."""
+_NUMBERS = {Precision.FP16: torch.float16, Precision.BF16: torch.bfloat16, Precision.FP32: None}
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The data planned for.
+
+    Attributes:
+        train: rows.
+        valid: rows.
+        longest: tokens of the longest caption after the cut, its end included.
+        mean: tokens of a caption.
+        known: whether a prepared folder says so, or ROCOv2's published figures.
+    """
+
+    train: int
+    valid: int
+    longest: int
+    mean: int
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A way to train that was tried.
+
+    Attributes:
+        options: the settings.
+        captions: in one part of a step.
+        step: its bytes.
+        lost: bytes that the allocator loses.
+        before: bytes of the frozen part before the cut and of its activations, which are on the card with
+            the language model while the features are made; without a cache they are there in every step.
+    """
+
+    options: CaptionTraining
+    captions: int
+    step: StepBytes
+    lost: int
+    before: int = 0
+
+    @property
+    def total(self) -> int:
+        """Bytes of the card that a step needs."""
+        standing = 0 if self.options.cache_features else self.before
+        return self.step.peak + CONTEXT + self.lost + standing
+
+    @property
+    def first(self) -> int:
+        """Bytes of the card before the first step, when the features are made."""
+        return sum(self.step.frozen.values()) + self.step.learned + self.before + CONTEXT
+
+    @property
+    def most(self) -> int:
+        """The more of both."""
+        return max(self.total, self.first)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a training needs.
+
+    Attributes:
+        card: planned for.
+        rows: the data.
+        precision: to compute in.
+        setting: the largest part of a step that fits; where nothing fits, one caption.
+        fits: whether it does.
+        nearest: another setting that would fit, where this one does not; None where none was found.
+        images: the pass of the frozen part over the images; None where all of it learns.
+        disk: bytes of the feature cache.
+        row_disk: of one image.
+        hours: of the training on one card and on two; None where the card's speed is not known.
+    """
+
+    card: Card
+    rows: Rows
+    precision: Precision
+    setting: Setting
+    fits: bool
+    nearest: Setting | None
+    images: PassBytes | None
+    disk: int
+    row_disk: int
+    hours: Hours | None
+
+
+def plan_training(options: CaptionTraining, prepared: Prepared | None, card: str | None) -> Plan:
+    """Plan a training for a card; nothing is trained and no weights are read.
+
+    Args:
+        options: the settings; `batch_size` is kept, `accumulation` is raised until a part of a step fits.
+        prepared: the data; None plans for ROCOv2.
+        card: its name or size; None takes the one of this computer, or a T4.
+
+    Raises:
+        UsageError: an unknown card, or settings that do not fit the base.
+        BundleError: the base has no configuration that can be read.
+        MissingExtra: torch or its companions are not installed.
+    """
+    chosen = this_card() if card is None and torch.cuda.is_available() else card_of(card)
+    config = config_of(options.base, options.revision)
+    options = replace(options, precision=_precision(options, chosen))
+    rows = _rows(options, prepared)
+    images, row_disk = _images(options, config)
+    before = 0 if images is None else images.frozen + images.working
+    planner = _Planner(config, chosen, rows.longest, before)
+    setting = planner.largest(options)
+    fits = planner.fits(setting)
+    nearest = None if fits else planner.nearest(options)
+    hours = None
+    if chosen.flops is not None:
+        short = planner.step(setting.options, setting.captions, rows.mean)
+        hours = hours_of(
+            chosen, setting.options, short.flops, setting.captions, short.frozen, images, rows.train
+        )
+    disk = row_disk * (rows.train + rows.valid)
+    return Plan(chosen, rows, options.precision, setting, fits, nearest, images, disk, row_disk, hours)
+
+
+def this_card() -> Card:
+    """The GPU of this computer."""
+    told = torch.cuda.get_device_properties(0)
+    return Card(
+        told.name, int(told.total_memory), bf16=torch.cuda.is_bf16_supported(including_emulation=False)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    config: Any
+    card: Card
+    tokens: int
+    before: int = 0
+
+    def step(self, options: CaptionTraining, captions: int, tokens: int) -> StepBytes:
+        """One part of a step, played through.
+
+        The layers of a language model are alike, so of a deep one a few are played through, and a few more;
+        the rest adds as much as these did.
+        """
+        depth = depth_of(self.config)
+        if depth <= _MANY:
+            return self._played(self.config, options, captions, tokens)
+        few, more = (
+            self._played(with_depth(self.config, layers), options, captions, tokens)
+            for layers in (_FEW, _MANY)
+        )
+        return few.deeper(more, (depth - _FEW) / (_MANY - _FEW))
+
+    def _played(self, config: Any, options: CaptionTraining, captions: int, tokens: int) -> StepBytes:
+        number = _NUMBERS[options.precision]
+        network = planned_network(options, config, number or torch.float32)
+        return step_bytes(network, options, captions=captions, tokens=tokens, number=number, gpu=True)
+
+    def tried(self, options: CaptionTraining, captions: int) -> Setting:
+        """That many captions at once."""
+        parts = -(-options.batch_size // captions)
+        options = replace(options, accumulation=max(parts, options.accumulation))
+        step = self.step(options, captions, self.tokens)
+        return Setting(options, captions, step, int(_LOST * step.working), self.before)
+
+    def fits(self, setting: Setting) -> bool:
+        """Whether the card holds it."""
+        return setting.most <= self.card.memory
+
+    def largest(self, options: CaptionTraining) -> Setting:
+        """The largest part of a step that fits: the whole, a half, a quarter, …; else one caption.
+
+        What a part takes grows evenly with its captions, so two are enough to guess, and the guess is tried.
+        """
+        one = self.tried(options, 1)
+        most = max(1, options.batch_size // options.accumulation)
+        if most == 1 or not self.fits(one):
+            return one
+        two = self.tried(options, 2)
+        each = max(1, two.total - one.total)
+        captions = most
+        while captions > 1 and one.total + (captions - 1) * each > self.card.memory:
+            captions //= 2
+        while captions > 2:
+            setting = self.tried(options, captions)
+            if self.fits(setting):
+                return setting
+            captions //= 2
+        return two if captions == 2 and self.fits(two) else one
+
+    def nearest(self, options: CaptionTraining) -> Setting | None:
+        """The first change of settings with which one caption fits, tried in the order of what it costs."""
+        if options.learning is Learning.FULL:
+            ways: list[dict[str, Any]] = [{"checkpointing": True}]
+        else:
+            ways = [
+                {"checkpointing": True},
+                {"quantisation": Quantisation.INT8},
+                {"quantisation": Quantisation.NF4},
+                {"quantisation": Quantisation.NF4, "checkpointing": True},
+            ]
+        for way in ways:
+            changed = replace(options, **way)
+            if changed != options and self.fits(self.tried(changed, 1)):
+                return self.largest(changed)
+        return None
+
+
+def _precision(options: CaptionTraining, card: Card) -> Precision:
+    if options.precision is not Precision.AUTO:
+        return options.precision
+    return Precision.BF16 if card.bf16 else Precision.FP16
+
+
+def _rows(options: CaptionTraining, prepared: Prepared | None) -> Rows:
+    if prepared is None:
+        longest = options.max_tokens + 1
+        return Rows(ROCOV2_ROWS, ROCOV2_VALID, longest, min(_USUAL_TOKENS, longest), known=False)
+    train, valid = prepared.part(Split.TRAIN), prepared.part(Split.VALID)
+    tokens = train.tokens(prepared.fingerprint) if prepared.fingerprint else None
+    if tokens is None:
+        lengths = [round(_TOKENS_A_WORD * len(caption.split())) for caption in train.captions]
+    else:
+        lengths = [len(row) for row in tokens]
+    lengths = [min(length, options.max_tokens) + 1 for length in lengths] or [options.max_tokens + 1]
+    mean = round(sum(lengths) / len(lengths))
+    return Rows(len(train), len(valid), max(lengths), mean, known=True)
+
+
+def _images(options: CaptionTraining, config: Any) -> tuple[PassBytes | None, int]:
+    """The pass over the images, and the bytes on disk of one; no bytes where none is cached."""
+    number = _NUMBERS[options.precision]
+    network = planned_network(options, config, number or torch.float32)
+    if network.cut is Cut.NOTHING:
+        return None, 0
+    tokens, width = network.feature_shape()
+    size = 4 if options.precision is Precision.FP32 else 2
+    row = tokens * width * size if options.cache_features else 0
+    return pass_bytes(network, images=8, number=number, gpu=True), row

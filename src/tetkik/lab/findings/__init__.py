@@ -1,0 +1,1 @@
+"""Labelled sources, training, evaluation, comparison, quantisation and import for findings."""

@@ -1,0 +1,169 @@
+"""How far labels taken from reports agree with radiologists who looked at the images again.
+
+Both are 1 or 0 for the same images. Intervals draw whole patients (percentile bootstrap), since films of one
+patient go wrong together. Kappa is Cohen's (1960): the agreement beyond what chance would give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.errors import DataError
+from tetkik.lab.findings.sources.adjudicated import Adjudicated
+from tetkik.lab.findings.sources.rows import PRESENT, UNKNOWN, Truth
+from tetkik.lab.findings.sources.twins import GOOGLE, Meaning
+from tetkik.lab.findings.splits import key_hashes
+from tetkik.statistics import ClusterBootstrap, Interval, percentile_interval, ratio
+from tetkik.values import FINDING_LABELS
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A figure with its 95% interval; None where it has no meaning (nothing to divide by)."""
+
+    value: float | None
+    interval: Interval | None
+
+    def as_json(self) -> dict[str, Any]:
+        """`value` and `ci`."""
+        return {"value": self.value, "ci": self.interval.as_json() if self.interval else None}
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """One label judged against a reference.
+
+    Attributes:
+        label: whose.
+        n: images with both labels known.
+        patients: how many people these are.
+        true_positive, false_positive, false_negative, true_negative: images.
+        prevalence: share present by the reference.
+        labelled: share present by the label that is judged.
+        sensitivity, specificity, ppv, npv, kappa: the label against the reference.
+    """
+
+    label: str
+    n: int
+    patients: int
+    true_positive: int
+    false_positive: int
+    false_negative: int
+    true_negative: int
+    prevalence: Rate
+    labelled: Rate
+    sensitivity: Rate
+    specificity: Rate
+    ppv: Rate
+    npv: Rate
+    kappa: Rate
+
+    def as_json(self) -> dict[str, Any]:
+        """Counts and figures by their names."""
+        counts = ("n", "patients", "true_positive", "false_positive", "false_negative", "true_negative")
+        rates = ("prevalence", "labelled", "sensitivity", "specificity", "ppv", "npv", "kappa")
+        return {
+            "label": self.label,
+            **{name: getattr(self, name) for name in counts},
+            **{name: getattr(self, name).as_json() for name in rates},
+        }
+
+
+def agreement(
+    label: str,
+    judged: Truth,
+    reference: Truth,
+    patients: Sequence[str],
+    *,
+    replicates: int = 2000,
+    seed: int = 0,
+) -> Agreement:
+    """Judge labels against a reference; images where either is unknown are left out.
+
+    Args:
+        label: its name.
+        judged: (n,), 1 / 0 / -1.
+        reference: (n,), 1 / 0 / -1.
+        patients: (n,), who each image is of.
+        replicates: of the bootstrap.
+        seed: of the bootstrap.
+
+    Raises:
+        DataError: no image has both.
+    """
+    both = (judged != UNKNOWN) & (reference != UNKNOWN)
+    if not both.any():
+        raise DataError("No image has {label} in both tables; give tables of the same images.", label=label)
+    test, truth = judged[both] == PRESENT, reference[both] == PRESENT
+    person = key_hashes(patients)[both]
+    cells = np.stack([test & truth, test & ~truth, ~test & truth, ~test & ~truth], axis=1).astype(np.float64)
+    draws = ClusterBootstrap(person, replicates, seed)
+    drawn = draws.sums(cells) if draws.possible else None
+    whole = cells.sum(axis=0)
+    figures = _figures(whole[None])
+    replicated = _figures(drawn) if drawn is not None else {}
+    rates = {
+        name: Rate(
+            None if np.isnan(value[0]) else float(value[0]),
+            percentile_interval(replicated[name]) if name in replicated else None,
+        )
+        for name, value in figures.items()
+    }
+    tp, fp, fn, tn = (int(count) for count in whole)
+    return Agreement(
+        label=label,
+        n=int(both.sum()),
+        patients=len(np.unique(person)),
+        true_positive=tp,
+        false_positive=fp,
+        false_negative=fn,
+        true_negative=tn,
+        **rates,
+    )
+
+
+def _figures(cells: Floats) -> dict[str, Floats]:
+    """Every rate of (draws, 4) counts: true positive, false positive, false negative, true negative."""
+    tp, fp, fn, tn = cells.T
+    n = cells.sum(axis=1)
+    observed = ratio(tp + tn, n)
+    chance = ratio((tp + fp) * (tp + fn) + (fn + tn) * (fp + tn), n * n)
+    return {
+        "prevalence": ratio(tp + fn, n),
+        "labelled": ratio(tp + fp, n),
+        "sensitivity": ratio(tp, tp + fn),
+        "specificity": ratio(tn, tn + fp),
+        "ppv": ratio(tp, tp + fp),
+        "npv": ratio(tn, tn + fn),
+        "kappa": ratio(observed - chance, 1 - chance),
+    }
+
+
+def judge_text_labels(table: Adjudicated, *, replicates: int = 2000, seed: int = 0) -> tuple[Agreement, ...]:
+    """NIH's text-derived labels against the adjudicated ones, for those that have a twin.
+
+    A reference that is wider than one shared label (nodule or mass) is compared with either of them.
+    """
+    found = []
+    for place, twin in enumerate(GOOGLE):
+        if twin.meaning is Meaning.NONE:
+            continue
+        columns = table.text[:, [FINDING_LABELS.index(label) for label in twin.ours]]
+        found.append(
+            agreement(
+                " or ".join(twin.ours),
+                columns.max(axis=1),
+                table.truth[:, place],
+                table.patients,
+                replicates=replicates,
+                seed=seed,
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,340 @@
+"""Two models on the same images, across several labelled sets: where they differ, and more than by chance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tetkik.errors import DataError
+from tetkik.lab.findings.evaluate import judge
+from tetkik.lab.findings.figures import Judged, interval_json
+from tetkik.lab.findings.predictions import Predictions
+from tetkik.lab.findings.reading import LabelName, listed
+from tetkik.lab.findings.summaries import LEAST_KIND
+from tetkik.language import Language, Sentence
+from tetkik.statistics import (
+    ClusterBootstrap,
+    Floats,
+    Interval,
+    PairedAreas,
+    auroc_replicates,
+    holm,
+    paired_areas,
+    percentile_interval,
+    ratio,
+)
+
+if TYPE_CHECKING:
+    from tetkik.lab.findings.data import LabelledImages
+
+_LEVEL = 0.05
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledSet:
+    """A labelled set with the answers of two models."""
+
+    name: str
+    images: LabelledImages
+    first: Predictions
+    second: Predictions
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedLabel:
+    """One label in one set, or pooled.
+
+    Attributes:
+        label: its name.
+        n, n_positive: images that both scored and in which it is known, and those that have it.
+        areas: both AUROCs with their difference (second minus first).
+        p_adjusted: Holm's, over the labels of the set.
+    """
+
+    label: str
+    n: int
+    n_positive: int
+    areas: PairedAreas
+    p_adjusted: float
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it."""
+        return {
+            "n": self.n,
+            "n_positive": self.n_positive,
+            "a": self.areas.first,
+            "b": self.areas.second,
+            "difference": self.areas.difference,
+            "ci": interval_json(self.areas.interval),
+            "p": self.areas.p,
+            "p_holm": self.p_adjusted,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedSet:
+    """Two models on one set, or pooled over all.
+
+    Attributes:
+        name: of the set.
+        n, groups: images that both scored, and how many groups of patients and copies they are.
+        first, second, difference: mean AUROC over `labels`; second minus first.
+        ci: 95% interval of the difference, from paired draws of whole groups.
+        labels: those that both can be judged on.
+    """
+
+    name: str
+    n: int
+    groups: int
+    first: float
+    second: float
+    difference: float
+    ci: Interval | None
+    labels: tuple[ComparedLabel, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it."""
+        return {
+            "n": self.n,
+            "groups": self.groups,
+            "a": self.first,
+            "b": self.second,
+            "difference": self.difference,
+            "ci": interval_json(self.ci),
+            "per_label": {label.label: label.as_json() for label in self.labels},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two models across sets.
+
+    Attributes:
+        first, second: their names.
+        sets: each by itself.
+        pooled: over all of them; None for a single set.
+        conclusion: in words.
+    """
+
+    first: str
+    second: str
+    sets: tuple[ComparedSet, ...]
+    pooled: ComparedSet | None
+    conclusion: tuple[Sentence, ...]
+
+    def as_json(self, language: Language = Language.EN) -> dict[str, Any]:
+        """One object; sentences in `language`."""
+        return {
+            "a": self.first,
+            "b": self.second,
+            "sets": {part.name: part.as_json() for part in self.sets},
+            "pooled": self.pooled.as_json() if self.pooled else None,
+            "conclusion": [sentence.in_language(language) for sentence in self.conclusion],
+        }
+
+
+def compare(
+    sets: Sequence[LabelledSet], *, labels: Sequence[str] = (), bootstrap: int = 1000, seed: int = 0
+) -> Comparison:
+    """Compare two models on the images that both scored, label by label and in the mean, set by set.
+
+    The test of a label is DeLong's for paired areas, with Obuchowski's variance where patients or copies
+    repeat; a label needs five images of each kind in a set. Pooled, images are compared only within their
+    set: a pooled difference is the mean of the sets' differences, a label's weighted by its pairs as Mantel
+    and Haenszel do, the mean's by images.
+
+    Args:
+        sets: each with the answers of both models.
+        labels: compare these alone; empty for all.
+        bootstrap: replicates for the intervals of the means; 0 for none.
+        seed: of the bootstrap.
+
+    Raises:
+        DataError: a set has no label that both models can be judged on.
+    """
+    names = sets[0].first.model, sets[0].second.model
+    if names[0] == names[1]:
+        names = f"A ({names[0]})", f"B ({names[1]})"
+    compared, replicates = [], []
+    for number, part in enumerate(sets):
+        found, differences = _compared(part, labels, bootstrap, seed + number)
+        compared.append(found)
+        replicates.append(differences)
+    pooled = _pooled(compared, replicates) if len(compared) > 1 else None
+    conclusion = _conclusion(names, pooled or compared[0])
+    return Comparison(*names, tuple(compared), pooled, conclusion)
+
+
+def _compared(
+    part: LabelledSet, labels: Sequence[str], bootstrap: int, seed: int
+) -> tuple[ComparedSet, Floats | None]:
+    """One set, and the replicates of its mean difference."""
+    one, other = _on_the_same_rows(part, labels)
+    found: dict[int, PairedAreas] = {}
+    for column in range(len(one.labels)):
+        use = one.usable[:, column] & other.usable[:, column]
+        positive = one.truth[use, column] == 1
+        if min(positive.sum(), (~positive).sum()) < LEAST_KIND:
+            continue
+        areas = paired_areas(one.scores[use, column], other.scores[use, column], positive, one.groups[use])
+        if areas is not None:
+            found[column] = areas
+    if not found:
+        raise DataError(
+            "In {name} there is no label that both models can be judged on; give {least} images or more with "
+            "and without a label that both assess.",
+            name=part.name,
+            least=LEAST_KIND,
+        )
+    columns = list(found)
+    both = one.usable & other.usable
+    truth = np.where(both, one.truth, -1)[:, columns].astype(np.int64)
+    draws = ClusterBootstrap(one.groups, bootstrap, seed)
+    differences = None
+    if draws.possible:
+        differences = _mean(auroc_replicates(other.scores[:, columns], truth, draws)) - _mean(
+            auroc_replicates(one.scores[:, columns], truth, draws)
+        )
+    adjusted = holm([areas.p for areas in found.values()])
+    first, second = (
+        float(np.mean([getattr(areas, side) for areas in found.values()])) for side in ("first", "second")
+    )
+    return ComparedSet(
+        name=part.name,
+        n=len(one),
+        groups=len(np.unique(one.groups)),
+        first=first,
+        second=second,
+        difference=second - first,
+        ci=None if differences is None else percentile_interval(differences),
+        labels=tuple(
+            ComparedLabel(
+                one.labels[column],
+                int((truth[:, at] >= 0).sum()),
+                int((truth[:, at] == 1).sum()),
+                found[column],
+                adjusted[at],
+            )
+            for at, column in enumerate(columns)
+        ),
+    ), differences
+
+
+def _on_the_same_rows(part: LabelledSet, labels: Sequence[str]) -> tuple[Judged, Judged]:
+    """Both models' answers to the images that both scored, with the same columns."""
+    images = part.images
+    for answers in (part.first, part.second):
+        row = answers.rows_of(images.files)
+        images = images.only((row >= 0) & ~answers.refused[row] & ~answers.failed[row])
+    if not len(images):
+        raise DataError("In {name} there is no image that both models scored.", name=part.name)
+    shared = [label for label in part.first.labels if label in part.second.labels]
+    wanted = [label for label in shared if not labels or label in labels]
+    if not wanted:
+        raise DataError(
+            "In {name} the two models assess no label in common; compare models of the same findings.",
+            name=part.name,
+        )
+    return judge(part.first, images, wanted)[0], judge(part.second, images, wanted)[0]
+
+
+def _mean(replicates: Floats) -> Floats:
+    """(replicates,): the mean over the labels that a draw has."""
+    there = ~np.isnan(replicates)
+    return ratio(np.where(there, replicates, 0.0).sum(axis=1), there.sum(axis=1).astype(np.float64))
+
+
+def _pooled(sets: Sequence[ComparedSet], replicates: Sequence[Floats | None]) -> ComparedSet:
+    weight = np.array([part.n for part in sets], dtype=np.float64)
+    weight /= weight.sum()
+    drawn = [item for item in replicates if item is not None]
+    whole = np.stack(drawn, axis=1) @ weight if len(drawn) == len(sets) else None
+    names = dict.fromkeys(label.label for part in sets for label in part.labels)
+    pooled = [
+        _pooled_label([label for part in sets for label in part.labels if label.label == name])
+        for name in names
+    ]
+    adjusted = holm([areas.p for _, _, areas in pooled])
+    return ComparedSet(
+        name="pooled",
+        n=sum(part.n for part in sets),
+        groups=sum(part.groups for part in sets),
+        first=float(weight @ [part.first for part in sets]),
+        second=float(weight @ [part.second for part in sets]),
+        difference=float(weight @ [part.difference for part in sets]),
+        ci=None if whole is None else percentile_interval(whole),
+        labels=tuple(
+            ComparedLabel(name, n, n_positive, areas, p)
+            for name, (n, n_positive, areas), p in zip(names, pooled, adjusted, strict=True)
+        ),
+    )
+
+
+def _pooled_label(parts: Sequence[ComparedLabel]) -> tuple[int, int, PairedAreas]:
+    pairs = np.array([part.n_positive * (part.n - part.n_positive) / part.n for part in parts])
+    weight = pairs / pairs.sum()
+    areas = PairedAreas(
+        first=float(weight @ [part.areas.first for part in parts]),
+        second=float(weight @ [part.areas.second for part in parts]),
+        difference=float(weight @ [part.areas.difference for part in parts]),
+        error=math.sqrt(float(weight**2 @ [part.areas.error**2 for part in parts])),
+    )
+    return sum(part.n for part in parts), sum(part.n_positive for part in parts), areas
+
+
+def _conclusion(names: tuple[str, str], whole: ComparedSet) -> tuple[Sentence, ...]:
+    return (_of_the_mean(names, whole), *_of_the_labels(names, whole))
+
+
+def _of_the_mean(names: tuple[str, str], whole: ComparedSet) -> Sentence:
+    values: dict[str, object] = {"difference": whole.difference, "n": whole.n, "labels": len(whole.labels)}
+    if whole.ci is None:
+        return Sentence(
+            "The mean AUROC over {labels} labels differs by {difference:+.3f} (B minus A) on {n} images; how "
+            "far chance reaches cannot be told.",
+            values,
+        )
+    values |= {"low": whole.ci.low, "high": whole.ci.high}
+    if whole.ci.low <= 0 <= whole.ci.high:
+        return Sentence(
+            "No difference is shown: the mean AUROC over {labels} labels differs by {difference:+.3f} (B "
+            "minus A; 95% interval {low:+.3f} to {high:+.3f}) on {n} images.",
+            values,
+        )
+    values["better"] = names[1] if whole.difference > 0 else names[0]
+    return Sentence(
+        "{better} is better: the mean AUROC over {labels} labels differs by {difference:+.3f} (B minus A; "
+        "95% interval {low:+.3f} to {high:+.3f}) on {n} images.",
+        values,
+    )
+
+
+def _of_the_labels(names: tuple[str, str], whole: ComparedSet) -> list[Sentence]:
+    sentences = []
+    for name, sign in ((names[1], 1), (names[0], -1)):
+        clear = [
+            label for label in whole.labels if label.p_adjusted < _LEVEL and label.areas.difference * sign > 0
+        ]
+        if clear:
+            items = (
+                Sentence(
+                    "{label} ({difference:+.3f})",
+                    {"label": LabelName(label.label), "difference": label.areas.difference},
+                )
+                for label in clear
+            )
+            sentences.append(
+                Sentence(
+                    "{better} is better at: {items} (p below 0.05 after Holm's adjustment).",
+                    {"better": name, "items": listed(items, ", ")},
+                )
+            )
+    if not sentences:
+        sentences.append(
+            Sentence("For no single label is the difference more than chance (Holm's adjustment).")
+        )
+    return sentences

@@ -1,0 +1,268 @@
+"""What findings learn from: images with 1, 0 or unknown for each label, and who belongs together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.errors import DataError, UsageError
+from tetkik.lab.findings.sources import KnownRule, Reading, Rows, SourceSpec, parse_spec, read_rows
+from tetkik.lab.findings.sources.rows import UNKNOWN, LeftOut, Truth
+from tetkik.lab.findings.splits import SHARES, Groups, Parts, Split, component_ids, folds, key_hashes, split
+from tetkik.values import FINDING_LABELS, Sex, View
+
+__all__ = [
+    "SHARES",
+    "LabelledImages",
+    "Parts",
+    "Split",
+    "folds",
+    "join",
+    "read_labels",
+    "read_source",
+    "read_sources",
+    "split",
+]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledImages:
+    """Images and what is known of each, row by row.
+
+    Attributes:
+        files: where the images lie.
+        labels: the columns of `truth`: the 22 shared labels, then any others that were kept.
+        truth: (n, labels), int8: 1 present, 0 absent, -1 unknown. Unknown is never absent.
+        patient: who it is, unique over all sources; None where unknown.
+        group: (n,), int64: number of the connected component of patient and duplicate group, 0 or more. It
+            depends on names, not on the order of rows or the machine.
+        source: what the row counts as when figures are given by source.
+        view, sex, age: None where unknown; age in years.
+        weight: (n,), float32: how often the row is drawn in training, against 1.
+        names: the image's name within its source.
+        image: the public data set's name of the image, the same in every source that holds it; None where
+            it has none.
+        official: the official part of each row, None where there is none.
+        left_out: how many rows are not here, by reason.
+        other_labels: how often a label that is not among the columns was marked present.
+    """
+
+    files: tuple[Path, ...]
+    labels: tuple[str, ...]
+    truth: Truth
+    patient: tuple[str | None, ...]
+    group: Groups
+    source: tuple[str, ...]
+    view: tuple[View | None, ...]
+    sex: tuple[Sex | None, ...]
+    age: tuple[float | None, ...]
+    weight: NDArray[np.float32]
+    names: tuple[str, ...]
+    image: tuple[str | None, ...]
+    official: tuple[Split | None, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    other_labels: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        rows = len(self.files)
+        columns = (self.patient, self.group, self.source, self.view, self.sex, self.age, self.weight)
+        if {len(column) for column in (*columns, self.names, self.image, self.official)} != {rows}:
+            raise ValueError("columns differ in length")
+        if self.truth.shape != (rows, len(self.labels)) or self.truth.dtype != np.int8:
+            raise ValueError(f"truth must be int8 ({rows}, {len(self.labels)}), not {self.truth.shape}")
+        for column in (self.truth, self.group, self.weight):
+            column.setflags(write=False)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def only(self, rows: Sequence[int] | NDArray[np.int64] | NDArray[np.bool_]) -> LabelledImages:
+        """These rows, in this order; a boolean array (n,) chooses as well."""
+        chosen = np.asarray(rows)
+        index = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64)
+        places = index.tolist()
+        return replace(
+            self,
+            files=tuple(self.files[row] for row in places),
+            truth=self.truth[index],
+            patient=tuple(self.patient[row] for row in places),
+            group=self.group[index],
+            source=tuple(self.source[row] for row in places),
+            view=tuple(self.view[row] for row in places),
+            sex=tuple(self.sex[row] for row in places),
+            age=tuple(self.age[row] for row in places),
+            weight=self.weight[index],
+            names=tuple(self.names[row] for row in places),
+            image=tuple(self.image[row] for row in places),
+            official=tuple(self.official[row] for row in places),
+        )
+
+    def grouped(self, copies: NDArray[np.int64]) -> LabelledImages:
+        """The same rows, those of one group of `copies` ((n,), int64) joined as well."""
+        joined = component_ids(np.stack([self.group, _named_by_smallest(copies, self.group)], axis=1))
+        return replace(self, group=joined)
+
+    def column(self, label: str) -> Truth:
+        """(n,), int8: the truth of one label.
+
+        Raises:
+            ValueError: there is no such column.
+        """
+        return self.truth[:, self.labels.index(label)]
+
+
+def _named_by_smallest(copies: NDArray[np.int64], group: Groups) -> Groups:
+    """For each row the smallest component number in its group of copies: a number in the same space."""
+    _, place = np.unique(copies, return_inverse=True)
+    smallest = np.full(int(place.max(initial=-1)) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(smallest, place, group)
+    return smallest[place]
+
+
+def read_labels(
+    table: Path,
+    images: Path | None = None,
+    *,
+    known: Sequence[KnownRule] = (),
+    keep_others: bool = False,
+    check_files: bool = True,
+) -> LabelledImages:
+    """Read a table of the user's own.
+
+    Args:
+        table: CSV; a column `file`, and `labels` (`Mass;Nodule`) or one column a label (1 / 0 / -1 / blank);
+            optionally patient_id, group, view, sex, age, source, split, original, known.
+        images: the folder to which `file` is relative; None is the table's own.
+        known: rules of what rows know, beside those of `NAME.known.toml` (see `sources.known`).
+        keep_others: whether labels beyond the shared 22 become columns as well.
+        check_files: whether a row's image must exist.
+
+    Raises:
+        DataError: the table cannot be used, or no row is left.
+    """
+    options = {} if images is None else {"images": str(images)}
+    how = Reading(check_files=check_files, keep_others=keep_others, known=tuple(known))
+    return join([SourceSpec("csv", table, options)], how)
+
+
+def read_source(spec: str, how: Reading | None = None) -> LabelledImages:
+    """Read one source, named as `KIND:PATH[?OPTION=VALUE&...][=WEIGHT]` (see `sources.spec`).
+
+    Raises:
+        UsageError: the spec is wrong.
+        DataError: its tables cannot be used, or no row is left.
+    """
+    return join([parse_spec(spec)], how)
+
+
+def read_sources(specs: Iterable[str], how: Reading | None = None) -> LabelledImages:
+    """Read several sources as one; patients and images that are in more than one become one component.
+
+    Raises:
+        UsageError: a spec is wrong.
+        DataError: tables cannot be used, or no row is left.
+    """
+    return join([parse_spec(spec) for spec in specs], how)
+
+
+def join(specs: Sequence[SourceSpec], how: Reading | None = None) -> LabelledImages:
+    """Read and join sources that are already parsed.
+
+    Raises:
+        UsageError: one is named twice.
+        DataError: tables cannot be used, or no row is left.
+    """
+    paths = [spec.path.resolve() for spec in specs]
+    parts: list[Rows] = []
+    for spec in specs:
+        if paths.count(spec.path.resolve()) > 1:
+            raise UsageError("{path} is named twice as a source; name it once.", path=spec.path)
+        rows = read_rows(spec, how)
+        if not len(rows.files):
+            raise DataError(
+                "{path} gives no usable row (first of all: {reason}); check the path, the images and the "
+                "labels.",
+                path=spec.path,
+                reason=LeftOut(max(rows.left_out, key=rows.left_out.__getitem__, default=LeftOut.NO_ROW)),
+            )
+        parts.append(rows)
+    if not parts:
+        raise DataError("There is no source to read; name one.")
+    labels = (
+        *FINDING_LABELS,
+        *sorted({label for rows in parts for label in rows.labels} - set(FINDING_LABELS)),
+    )
+    origins = _distinct([rows.origin for rows in parts])
+    keys = np.concatenate([_keys(rows, origin) for rows, origin in zip(parts, origins, strict=True)])
+    weight = [
+        np.full(len(rows.files), spec.weight, np.float32) for rows, spec in zip(parts, specs, strict=True)
+    ]
+    left_out: Counter[str] = Counter()
+    others: Counter[str] = Counter()
+    for rows in parts:
+        left_out.update(rows.left_out)
+        others.update(rows.other_labels)
+    return LabelledImages(
+        files=tuple(chain.from_iterable(rows.files for rows in parts)),
+        labels=labels,
+        truth=np.concatenate([_columns(rows, labels) for rows in parts]),
+        patient=tuple(chain.from_iterable(map(_patients, parts, origins))),
+        group=component_ids(keys),
+        source=tuple(chain.from_iterable(rows.source for rows in parts)),
+        view=tuple(chain.from_iterable(rows.view for rows in parts)),
+        sex=tuple(chain.from_iterable(rows.sex for rows in parts)),
+        age=tuple(chain.from_iterable(rows.age for rows in parts)),
+        weight=np.concatenate(weight),
+        names=tuple(chain.from_iterable(rows.names for rows in parts)),
+        image=tuple(chain.from_iterable(rows.image for rows in parts)),
+        official=tuple(chain.from_iterable(rows.split for rows in parts)),
+        left_out=dict(left_out),
+        other_labels={name: count for name, count in others.items() if name not in labels},
+    )
+
+
+def _distinct(origins: Sequence[str]) -> list[str]:
+    """Each origin, the second of one name as `name#2` and so on."""
+    seen: Counter[str] = Counter()
+    names = []
+    for origin in origins:
+        seen[origin] += 1
+        names.append(origin if seen[origin] == 1 else f"{origin}#{seen[origin]}")
+    return names
+
+
+def _keys(rows: Rows, origin: str) -> Groups:
+    """(rows, 4), int64: what each row may have in common with another, hashed; -1 where it has not."""
+    itself = key_hashes(
+        f"image {image}" if image else f"row {origin}:{name}"
+        for image, name in zip(rows.image, rows.names, strict=True)
+    )
+    copies = key_hashes(copy and f"copy {origin}:{copy}" for copy in rows.duplicate)
+    patients = (
+        key_hashes(name and f"patient {name}" for name in who)
+        for who in (_patients(rows, origin), rows.public_patient)
+    )
+    return np.stack([itself, copies, *patients], axis=1)
+
+
+def _patients(rows: Rows, origin: str) -> list[str | None]:
+    """Who each row is of, unique over all sources."""
+    return [
+        public if own is None else f"{origin}:{own}"
+        for own, public in zip(rows.patient, rows.public_patient, strict=True)
+    ]
+
+
+def _columns(rows: Rows, labels: tuple[str, ...]) -> Truth:
+    """The truth of one source in the columns of all; what it does not have is unknown."""
+    if rows.labels == labels:
+        return rows.truth
+    truth = np.full((len(rows.files), len(labels)), UNKNOWN)
+    truth[:, [labels.index(label) for label in rows.labels]] = rows.truth
+    return truth

@@ -1,0 +1,219 @@
+"""A network of findings as ONNX: scores and class activation maps from one graph, held against torch."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from tetkik.errors import TrainingError
+from tetkik.lab.findings.quiet import quiet_exporter
+
+LARGEST_FP32_DIFFERENCE = 1e-4
+"""A score may differ by this much between torch and ONNX: rounding, not a different network."""
+LARGEST_HALF_DIFFERENCE = 2e-2
+"""The same where the weights are stored in half precision."""
+OPSET = 18
+_IR_VERSION = 10
+"""What the oldest ONNX Runtime that Tetkik allows (1.18) can read."""
+_PROTOBUF_LIMIT = 1_900_000_000
+_HALF_LARGEST = 65504.0
+
+
+class Exportable(Protocol):
+    """What a network needs for an export; `tetkik.findings.networks.Network` has it all."""
+
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        """Logits (images, labels)."""
+
+    def has_maps(self, image: torch.Tensor) -> bool:
+        """Whether `logits_and_maps` can be used."""
+
+    def logits_and_maps(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits (images, labels) and maps (images, labels, h, w)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        file: the ONNX file.
+        difference: largest difference of a score from torch, on random images.
+        images: how many images were compared.
+        maps: whether the graph gives class activation maps too.
+    """
+
+    file: Path
+    difference: float
+    images: int
+    maps: bool
+
+
+class _Mean(nn.Module):
+    """Scores (and maps) of the mean logit of several networks that take the same input."""
+
+    def __init__(self, members: Sequence[nn.Module], *, maps: bool) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.maps = maps
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        if not self.maps:
+            return self._mean([member(image) for member in self.members]).sigmoid()
+        both = [cast("Exportable", member).logits_and_maps(image) for member in self.members]
+        logits, maps = (self._mean([pair[part] for pair in both]) for part in (0, 1))
+        return logits.sigmoid(), maps
+
+    @staticmethod
+    def _mean(values: Sequence[torch.Tensor]) -> torch.Tensor:
+        return values[0] if len(values) == 1 else torch.stack(list(values)).mean(dim=0)
+
+
+def to_onnx(
+    members: nn.Module | Sequence[nn.Module],
+    file: Path,
+    *,
+    size: int,
+    channels: int = 3,
+    half: bool = False,
+    maps: bool = True,
+) -> Exported:
+    """Write one network, or the mean logit of several, as ONNX with a free number of images.
+
+    Input `image` (images, channels, size, size) float32. Outputs `scores` (images, labels) float32, the
+    sigmoids; and `maps` (images, labels, h, w) float32 where every member has them in one size: the mean of a
+    label's map plus its bias is its logit.
+
+    Args:
+        members: the networks; they are left as they are.
+        file: the file to write.
+        size: side of the input in pixels.
+        channels: of the input.
+        half: whether kernels and matrices are stored as fp16, in half the bytes. They are made fp32 when the
+            file is loaded, so that it is as fast as the other.
+        maps: False leaves the maps out.
+
+    Raises:
+        TrainingError: torch cannot export this network, or the export differs by more than rounding.
+    """
+    networks = [
+        copy.deepcopy(member).cpu().float().eval()
+        for member in ([members] if isinstance(members, nn.Module) else members)
+    ]
+    sample = torch.randn((2, channels, size, size), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        graph = _Mean(networks, maps=maps and _maps_agree(networks, sample)).eval()
+    _write(graph, sample, file)
+    if half:
+        _store_half(file)
+    limit = LARGEST_HALF_DIFFERENCE if half else LARGEST_FP32_DIFFERENCE
+    exported = _compare(graph, file, channels, size)
+    if not exported.difference <= limit:
+        raise TrainingError(
+            "The exported network differs from the trained one by {difference:.1e} in a score; "
+            "choose another network.",
+            difference=exported.difference,
+        )
+    return exported
+
+
+def _maps_agree(networks: Sequence[nn.Module], sample: torch.Tensor) -> bool:
+    """Whether every member has maps, and all of them in one size."""
+    shapes = set()
+    for network in networks:
+        if not (hasattr(network, "has_maps") and cast("Exportable", network).has_maps(sample)):
+            return False
+        shapes.add(cast("Exportable", network).logits_and_maps(sample)[1].shape)
+    return len(shapes) == 1
+
+
+def _write(graph: _Mean, sample: torch.Tensor, file: Path) -> None:
+    large = sum(p.numel() * p.element_size() for p in graph.parameters()) > _PROTOBUF_LIMIT
+    try:
+        with quiet_exporter(), torch.no_grad():
+            program = torch.onnx.export(
+                graph,
+                (sample,),
+                dynamo=True,
+                verbose=False,
+                opset_version=OPSET,
+                input_names=["image"],
+                output_names=["scores", "maps"] if graph.maps else ["scores"],
+                dynamic_shapes={"image": {0: torch.export.Dim.DYNAMIC}},
+            )
+    # Dozens of exceptions of torch, none of which tells the user more than its name.
+    except Exception as error:
+        raise TrainingError(
+            "This network cannot be exported to ONNX ({fault}); choose another one, such as densenet121.",
+            fault=type(error).__name__,
+        ) from None
+    if program is None:
+        raise TypeError("torch.onnx.export returned nothing")
+    program.save(str(file), external_data=large)
+    _tidy(file)
+
+
+def _tidy(file: Path) -> None:
+    """Take out torch's notes on where each node came from: they name folders of the machine."""
+    import onnx
+
+    model = onnx.load(file, load_external_data=False)
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    # Shapes that torch noted contradict those that ONNX infers, and the quantiser stops at that.
+    del graph.value_info[:]
+    model.ir_version = min(model.ir_version, _IR_VERSION)
+    file.write_bytes(model.SerializeToString())
+
+
+def _store_half(file: Path) -> None:
+    """Store kernels and matrices as fp16, each with a cast that the runtime folds away when it loads."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load(file)
+    graph = model.graph
+    casts = []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        # Vectors (biases, batch norm) are small, and their range is wide.
+        if values.dtype != np.float32 or values.ndim < 2 or np.abs(values).max(initial=0) > _HALF_LARGEST:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    file.write_bytes(model.SerializeToString())
+
+
+def _compare(graph: _Mean, file: Path, channels: int, size: int) -> Exported:
+    """Hold the file against torch on batches of one, two and three images of noise."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session: Any = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    random = np.random.default_rng(0)
+    largest, images = 0.0, 0
+    for count in (1, 2, 3):
+        batch = random.standard_normal((count, channels, size, size)).astype(np.float32)
+        with torch.inference_mode():
+            answer = graph(torch.from_numpy(batch))
+        expected: NDArray[np.float32] = (answer[0] if graph.maps else answer).numpy()
+        found: NDArray[np.float32] = session.run(["scores"], {"image": batch})[0]
+        # A NaN anywhere makes the largest difference NaN, which no limit lets pass.
+        largest = float(np.maximum(largest, np.abs(expected - found).max()))
+        images += count
+    return Exported(file, largest, images, graph.maps)

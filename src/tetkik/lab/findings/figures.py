@@ -1,0 +1,371 @@
+"""What an evaluation of findings found: frozen values, and their JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.lab.findings.metrics import CoOccurrence
+from tetkik.lab.findings.predictions import OperatedAt
+from tetkik.language import Language, Sentence
+from tetkik.statistics import Bools, Floats, Interval, Ints
+from tetkik.values import Sex, View
+
+
+class Method(StrEnum):
+    """Where an interval comes from."""
+
+    DELONG = "delong"
+    """Each row is a group of its own: DeLong's variance, on the logit scale."""
+    BOOTSTRAP = "bootstrap"
+    """Patients or copies repeat: the middle 95% of draws of whole groups."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """Images with their true labels and what a model answered: those that it scored.
+
+    Attributes:
+        labels: of the data and of the model: the shared ones in their order, then others.
+        truth: (images, labels), int8: 1 present, 0 absent, -1 unknown.
+        scores: (images, labels), float64, the network's sigmoids as `predict --json` prints them; NaN where a
+            label was not assessed.
+        probabilities: (images, labels), calibrated; NaN where there is none.
+        positive: (images, labels), int8: 1, 0, or -1 where not assessed.
+        screen: (images,); NaN where it cannot be told.
+        operated_at: the threshold of each label that was assessed.
+        groups: (images,), int64, component of patient and duplicates.
+        source: (images,), where each comes from.
+        view: (images,); None where unknown.
+        sex: (images,); None where unknown.
+        age: (images,), years; None where unknown.
+        sha256: (images,), of each file.
+    """
+
+    labels: tuple[str, ...]
+    truth: NDArray[np.int8]
+    scores: Floats
+    probabilities: Floats
+    positive: NDArray[np.int8]
+    screen: Floats
+    operated_at: Mapping[str, OperatedAt]
+    groups: Ints
+    source: tuple[str, ...]
+    view: tuple[View | None, ...]
+    sex: tuple[Sex | None, ...]
+    age: tuple[float | None, ...]
+    sha256: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    @property
+    def usable(self) -> Bools:
+        """(images, labels): whether the truth is known and there is a score."""
+        usable: Bools = (self.truth >= 0) & ~np.isnan(self.scores)
+        return usable
+
+    @property
+    def decided(self) -> NDArray[np.bool_]:
+        """(images, labels): whether the model calls it present."""
+        called: NDArray[np.bool_] = self.positive == 1
+        return called
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFigures:
+    """The figures of one label; None where one cannot be computed.
+
+    Attributes:
+        label: its name.
+        n: images in which it is known and scored.
+        n_positive: those in which it is present.
+        auroc, ci, method: area under the ROC curve, its 95% interval and where that comes from.
+        auroc_within_source: only pairs of the same source count.
+        source_shortcut: the AUROC of knowing nothing but the source.
+        average_precision: to be read beside the prevalence, which guessing reaches.
+        f1_at_half: calling it present from a score of 0.5.
+        operated_at: the model's threshold; the following are at it.
+        f1, sensitivity, specificity: and the intervals of the last two.
+        sensitivity_at: by specificity.
+        specificity_at: by sensitivity.
+        ece, brier_skill: of the calibrated probability.
+    """
+
+    label: str
+    n: int
+    n_positive: int
+    auroc: float | None = None
+    ci: Interval | None = None
+    method: Method | None = None
+    auroc_within_source: float | None = None
+    source_shortcut: float | None = None
+    average_precision: float | None = None
+    f1_at_half: float | None = None
+    operated_at: OperatedAt | None = None
+    f1: float | None = None
+    sensitivity: float | None = None
+    sensitivity_ci: Interval | None = None
+    specificity: float | None = None
+    specificity_ci: Interval | None = None
+    sensitivity_at: tuple[tuple[float, float | None], ...] = ()
+    specificity_at: tuple[tuple[float, float | None], ...] = ()
+    ece: float | None = None
+    brier_skill: float | None = None
+
+    @property
+    def prevalence(self) -> float | None:
+        """Share of the known images in which it is present."""
+        return self.n_positive / self.n if self.n else None
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract's keys first."""
+        return {
+            "auroc": self.auroc,
+            "ci": interval_json(self.ci),
+            "average_precision": self.average_precision,
+            "f1_at_0.5": self.f1_at_half,
+            "f1_at_threshold": self.f1,
+            "n_positive": self.n_positive,
+            "n": self.n,
+            "prevalence": self.prevalence,
+            "ci_method": self.method,
+            "auroc_within_source": self.auroc_within_source,
+            "source_shortcut": self.source_shortcut,
+            "threshold": self.operated_at.threshold if self.operated_at else None,
+            "threshold_on": self.operated_at.on if self.operated_at else None,
+            "sensitivity": self.sensitivity,
+            "sensitivity_ci": interval_json(self.sensitivity_ci),
+            "specificity": self.specificity,
+            "specificity_ci": interval_json(self.specificity_ci),
+            "sensitivity_at_specificity": {f"{at:.2f}": value for at, value in self.sensitivity_at},
+            "specificity_at_sensitivity": {f"{at:.2f}": value for at, value in self.specificity_at},
+            "ece": self.ece,
+            "brier_skill": self.brier_skill,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The figures on a part of the images, or of the labels; None with a reason where it is too small.
+
+    Attributes:
+        dimension, id: its place in the JSON.
+        title: for people.
+        n: images.
+        mean_auroc, ci: the mean over the labels in `aurocs`.
+        aurocs: by label, those that have enough rows of both kinds in the part.
+        reason: why there is no figure.
+    """
+
+    dimension: str
+    id: str
+    title: Sentence
+    n: int
+    mean_auroc: float | None = None
+    ci: Interval | None = None
+    aurocs: Mapping[str, float] | None = None
+    reason: Sentence | None = None
+
+    def as_json(self, language: Language) -> dict[str, Any]:
+        """`n`, `mean_auroc`, `ci`, `per_label`, and the reason for a null."""
+        return {
+            "n": self.n,
+            "mean_auroc": self.mean_auroc,
+            "ci": interval_json(self.ci),
+            "per_label": dict(self.aurocs or {}),
+            "reason": self.reason.in_language(language) if self.reason else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """Whether anything is abnormal, on one route.
+
+    Attributes:
+        route: of the images.
+        n, n_abnormal: images that say whether anything is, and how many are.
+        by: `screen` (the calibrated probability) or `highest_score` of any finding, where there is none.
+        auroc, ci: of that.
+        sensitivity_at: by specificity.
+        specificity_at: by sensitivity.
+    """
+
+    route: str
+    n: int
+    n_abnormal: int
+    by: str
+    auroc: float | None
+    ci: Interval | None
+    sensitivity_at: tuple[tuple[float, float | None], ...] = ()
+    specificity_at: tuple[tuple[float, float | None], ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it."""
+        return {
+            "n": self.n,
+            "n_abnormal": self.n_abnormal,
+            "by": self.by,
+            "auroc": self.auroc,
+            "ci": interval_json(self.ci),
+            "sensitivity_at_specificity": {f"{at:.2f}": value for at, value in self.sensitivity_at},
+            "specificity_at_sensitivity": {f"{at:.2f}": value for at, value in self.specificity_at},
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TaskFigures:
+    """How often the right one of several labels comes first, where exactly one is true.
+
+    Attributes:
+        labels: of the task.
+        n: images with exactly one of them.
+        accuracy, ci: share in which the right label has the highest value.
+        balanced_accuracy: mean over the labels of the share of their images that are right.
+        mean_auroc: each label against the others of the task.
+        confusion: counts, (labels, labels): a row a true label, a column the one put first.
+    """
+
+    labels: tuple[str, ...]
+    n: int
+    accuracy: float | None
+    ci: Interval | None
+    balanced_accuracy: float | None
+    mean_auroc: float | None
+    confusion: Ints
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it."""
+        return {
+            "labels": list(self.labels),
+            "n": self.n,
+            "accuracy": self.accuracy,
+            "ci": interval_json(self.ci),
+            "balanced_accuracy": self.balanced_accuracy,
+            "mean_auroc": self.mean_auroc,
+            "confusion": self.confusion.tolist(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Unscored:
+    """Images of the table that are in no figure.
+
+    Attributes:
+        refused: by the quality gate's gravest finding.
+        failed: files that could not be read.
+        not_predicted: files without an answer.
+        gated: whether the gate judged the images at all.
+    """
+
+    refused: Mapping[str, int]
+    failed: int
+    not_predicted: int
+    gated: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it."""
+        return {
+            "refused": {"n": sum(self.refused.values()), "by_flaw": dict(self.refused)},
+            "failed": self.failed,
+            "not_predicted": self.not_predicted,
+            "gated": self.gated,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Everything that was found about one model on one labelled set.
+
+    Attributes:
+        model: the model's name.
+        judged: the images, with what the model answered.
+        mean_auroc, mean_auroc_ci: over the labels that have one.
+        mean_average_precision, mean_ece, mean_brier_skill: over the labels that have one.
+        per_label: every label of the data and of the model.
+        slices: by view, source, sex, age, and labels by prevalence.
+        screening: for each route in the data.
+        task: where one was named.
+        together: true findings that stand together, and `called_together` those that the model calls.
+        unscored: images in no figure.
+        left_out: rows of the file that could not be used, by reason.
+        not_computed: why a figure is null, by its path in the JSON.
+        replicates, seed: of the bootstrap.
+        reading: what the figures say, in sentences.
+    """
+
+    model: str
+    judged: Judged
+    mean_auroc: float | None
+    mean_auroc_ci: Interval | None
+    mean_average_precision: float | None
+    mean_ece: float | None
+    mean_brier_skill: float | None
+    per_label: Mapping[str, LabelFigures]
+    slices: tuple[Slice, ...]
+    screening: tuple[Screening, ...]
+    task: TaskFigures | None
+    together: CoOccurrence
+    called_together: CoOccurrence
+    unscored: Unscored
+    left_out: Mapping[str, int]
+    not_computed: Mapping[str, Sentence]
+    replicates: int
+    seed: int
+    reading: tuple[Sentence, ...] = ()
+
+    @property
+    def measured(self) -> tuple[LabelFigures, ...]:
+        """The labels that have an AUROC."""
+        return tuple(figures for figures in self.per_label.values() if figures.auroc is not None)
+
+    @property
+    def groups(self) -> int:
+        """How many groups of patients and copies the scored images are."""
+        return len(np.unique(self.judged.groups))
+
+    def as_json(self, language: Language = Language.EN) -> dict[str, Any]:
+        """The contract's keys first, then the additions; sentences in `language`."""
+        slices: dict[str, dict[str, Any]] = {}
+        for part in self.slices:
+            slices.setdefault(part.dimension, {})[part.id] = part.as_json(language)
+        return {
+            "model": self.model,
+            "n": len(self.judged),
+            "mean_auroc": self.mean_auroc,
+            "mean_average_precision": self.mean_average_precision,
+            "per_label": {label: figures.as_json() for label, figures in self.per_label.items()},
+            "mean_auroc_ci": interval_json(self.mean_auroc_ci),
+            "mean_auroc_labels": [figures.label for figures in self.measured],
+            "mean_ece": self.mean_ece,
+            "mean_brier_skill": self.mean_brier_skill,
+            "slices": slices,
+            "screening": {part.route: part.as_json() for part in self.screening},
+            "task": self.task.as_json() if self.task else None,
+            "co_occurrence": {
+                "labels": list(self.together.labels),
+                "observed": self.together.observed.tolist(),
+                "expected": np.round(self.together.expected, 3).tolist(),
+                "predicted": self.called_together.observed.tolist(),
+                "predicted_expected": np.round(self.called_together.expected, 3).tolist(),
+            },
+            "unscored": self.unscored.as_json(),
+            "left_out": dict(self.left_out),
+            "not_computed": {name: why.in_language(language) for name, why in self.not_computed.items()},
+            "bootstrap": {
+                "replicates": self.replicates,
+                "seed": self.seed,
+                "groups": self.groups,
+            },
+            "reading": [sentence.in_language(language) for sentence in self.reading],
+        }
+
+
+def interval_json(interval: Interval | None) -> list[float] | None:
+    """`[low, high]`, or null."""
+    return interval.as_json() if interval else None

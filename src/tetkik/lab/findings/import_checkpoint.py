@@ -1,0 +1,353 @@
+"""`tetkik findings import`: a checkpoint or a model of transformers becomes a bundle."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tetkik.bundle import (
+    Bundle,
+    CardSection,
+    Manifest,
+    Task,
+    bundle_id,
+    open_bundle,
+    render_card,
+    sha256_of,
+    staged_folder,
+    write_manifest,
+)
+from tetkik.errors import InputError, UsageError
+from tetkik.findings.hub import model_folder
+from tetkik.findings.imported import DEFAULT_THRESHOLD, UNCALIBRATED, default_thresholds
+from tetkik.findings.networks import FAMILIES, Network
+from tetkik.findings.networks.huggingface import (
+    MULTI_LABEL,
+    HuggingFaceNetwork,
+    label_names,
+    open_classifier,
+)
+from tetkik.findings.networks.labels import to_shared
+from tetkik.findings.networks.processor import read_preprocessing
+from tetkik.imaging.prepare import Preprocessing
+from tetkik.lab.findings.export import Exported, to_onnx
+from tetkik.networks.huggingface import looks_like_hub_id, quiet_transformers, user_path
+from tetkik.networks.state import Tensors, family_of, fill, read_tensors, to_our_keys
+from tetkik.values import FINDING_LABELS, NIH_LABELS, ProgressCallback
+
+_LIBRARIES = ("torch", "transformers", "safetensors", "onnx", "onnxruntime", "numpy")
+_CHECKPOINTS = ("*.safetensors", "*.pth", "*.pt", "*.bin")
+_SETS = {"nih": NIH_LABELS, "all": FINDING_LABELS}
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """How a model from elsewhere is taken in.
+
+    Attributes:
+        labels: of its outputs, in order; None takes those that the model names itself.
+        exclusive: whether its labels exclude one another (softmax); None takes the model's word.
+        size: side of its input; None takes the model's own, or 224.
+        id: name of the bundle; None takes the folder's.
+        licence: licence of the weights, for the card.
+    """
+
+    labels: tuple[str, ...] | None = None
+    exclusive: bool | None = None
+    size: int | None = None
+    id: str | None = None
+    licence: str = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A network read from elsewhere, with what is known of it.
+
+    Attributes:
+        name: what the user called it.
+        kind: its family, or `huggingface`.
+        network: in evaluation mode.
+        labels: of its outputs, in order.
+        preprocessing: what it wants to be done to an image.
+        digest: SHA-256 of the checkpoint; None for a model of transformers.
+    """
+
+    name: str
+    kind: str
+    network: Network | HuggingFaceNetwork
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    digest: str | None
+
+
+def read_label_list(text: str) -> tuple[str, ...]:
+    """Labels from a file (one a line, comma-separated, or a JSON list), a comma list, or `nih` or `all`.
+
+    Names that mean a shared label become it.
+
+    Raises:
+        UsageError: empty, or a label stands twice.
+    """
+    if text in _SETS:
+        return _SETS[text]
+    path = user_path(text)
+    if _is_file(path):
+        text = _read_text(path)
+    elif "," not in text and path.suffix in {".txt", ".json", ".csv"}:
+        raise InputError("There is no file {file}; check the path.", file=path)
+    names = [name.strip() for name in _split(text) if name.strip()]
+    if not names or not all(name.isprintable() for name in names):
+        raise UsageError(
+            "--labels {labels} names no labels; give a comma list, or a file with one a line.", labels=path
+        )
+    labels = to_shared(names)
+    if len(set(labels)) < len(labels):
+        twice = next(label for label in labels if labels.count(label) > 1)
+        raise UsageError("--labels names {label} twice; each output needs a label of its own.", label=twice)
+    return labels
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a list of labels is longer than any name of a file
+        return False
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError("{file} is not text in UTF-8; save it as UTF-8.", file=path) from None
+
+
+def _split(text: str) -> list[str]:
+    if text.lstrip().startswith("["):
+        try:
+            values = json.loads(text)
+        except ValueError:
+            values = None
+        if isinstance(values, list):
+            return [str(value) for value in values]
+    return re.split(r"[,;\n]", text)
+
+
+def import_model(source: str, folder: Path, options: ImportOptions, progress: ProgressCallback) -> Bundle:
+    """Write the model `source` as a bundle, with ONNX and torch weights.
+
+    Its scores are not calibrated: every label gets the threshold 0.4 on the score, and scores of 0.3 to 0.5
+    count as uncertain. Nothing is evaluated, and the card says so.
+
+    Args:
+        source: a checkpoint file in torchvision's layout of one of our networks (or MONAI's DenseNet121), a
+            folder that transformers wrote, or a Hugging Face id of either.
+        folder: of the bundle to write.
+        options: how it is read.
+        progress: told of the steps.
+
+    Raises:
+        InputError: the checkpoint cannot be read or does not fit.
+        BundleError: the model of transformers cannot be read.
+        UsageError: the labels do not fit.
+        TrainingError: the network cannot be exported.
+        OutputError: `folder` holds something else.
+    """
+    progress("reading", 0, 3)
+    found = open_source(source, options)
+    progress("exporting", 1, 3)
+    with staged_folder(folder) as stage:
+        exported = _write_weights(found, stage)
+        manifest = _manifest(found, exported, folder, options)
+        (stage / "README.md").write_text(_card(manifest, found), encoding="utf-8")
+        write_manifest(stage, manifest)
+    progress("checking", 2, 3)
+    bundle = open_bundle(folder, Task.FINDINGS)
+    progress("checking", 3, 3)
+    return bundle
+
+
+def open_source(source: str, options: ImportOptions) -> Source:
+    """Read a network from a checkpoint, a folder or the hub; nothing is written.
+
+    Raises:
+        InputError, BundleError, UsageError: as `import_model`.
+    """
+    path = user_path(source)
+    if path.is_file():
+        return _from_checkpoint(source, path, options)
+    if not path.is_dir() and not looks_like_hub_id(source):
+        raise InputError("There is no file {file}; check the path.", file=source)
+    path = model_folder(source)
+    if (path / "manifest.json").is_file():
+        raise UsageError(
+            "{source} is a bundle already; `tetkik models import {source}` takes it in.", source=source
+        )
+    if (path / "config.json").is_file():
+        return _from_transformers(source, path, options)
+    checkpoints = sorted(file for pattern in _CHECKPOINTS for file in path.glob(pattern))
+    if len(checkpoints) != 1:
+        raise InputError(
+            "{folder} holds {count} checkpoints and no config.json; name the one file that is meant.",
+            folder=source,
+            count=len(checkpoints),
+        )
+    return _from_checkpoint(source, checkpoints[0], options)
+
+
+def _from_checkpoint(name: str, file: Path, options: ImportOptions) -> Source:
+    with _naming(file, name):
+        tensors = read_tensors(file)
+        family = family_of(tensors)
+        tensors = to_our_keys(file, tensors, family)
+        outputs = _outputs(file, tensors, family)
+        labels = options.labels
+        if labels is None:
+            if outputs != len(FINDING_LABELS):
+                raise UsageError(
+                    "{file} has {found} outputs and does not name them; name their labels in order with "
+                    "--labels.",
+                    file=file,
+                    found=outputs,
+                )
+            labels = FINDING_LABELS
+        _check_count(file, outputs, labels)
+        network = FAMILIES[family].make(outputs, 0.0)
+        fill(network, file, tensors, family, head=True)
+    preprocessing = _sized(FAMILIES[family].preprocessing, options.size)
+    return Source(name, family, network.eval(), labels, preprocessing, sha256_of(file))
+
+
+@contextmanager
+def _naming(file: Path, name: str) -> Iterator[None]:
+    """Let an error name what the user named, not a file deep in the hub's cache."""
+    try:
+        yield
+    except (InputError, UsageError) as error:
+        values = {key: name if value == file else value for key, value in error.values.items()}
+        raise type(error)(error.template, **values) from None
+
+
+def _outputs(file: Path, tensors: Tensors, family: str) -> int:
+    head = tensors.get("classifier.weight")
+    if head is None or head.ndim != 2:
+        raise InputError(
+            "{file} has no single linear classifier of a {family}; give a checkpoint whose head is one "
+            "linear layer.",
+            file=file,
+            family=family,
+        )
+    return int(head.shape[0])
+
+
+def _check_count(source: object, outputs: int, labels: Sequence[str]) -> None:
+    if outputs != len(labels):
+        raise UsageError(
+            "{source} has {found} outputs and {named} labels were given; name as many labels as it has "
+            "outputs, in "
+            "their order.",
+            source=source,
+            found=outputs,
+            named=len(labels),
+        )
+
+
+def _sized(preprocessing: Preprocessing, size: int | None) -> Preprocessing:
+    if size is None:
+        return preprocessing
+    try:
+        return Preprocessing.from_json({**preprocessing.as_json(), "size": size})
+    except ValueError:
+        raise UsageError("--size {size} cannot be used; give a number from 16 to 4096.", size=size) from None
+
+
+def _from_transformers(name: str, folder: Path, options: ImportOptions) -> Source:
+    network = open_classifier(str(folder), exclusive=options.exclusive)
+    config = network.model.config
+    labels = options.labels or label_names(config)
+    _check_count(name, config.num_labels, labels)
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: number for number, label in enumerate(labels)}
+    config.problem_type = "single_label_classification" if network.exclusive else MULTI_LABEL
+    return Source(
+        name, "huggingface", network, labels, _sized(read_preprocessing(folder), options.size), None
+    )
+
+
+def _write_weights(found: Source, stage: Path) -> Exported:
+    from safetensors.torch import save_file
+
+    exported = to_onnx(
+        found.network,
+        stage / "model.onnx",
+        size=found.preprocessing.size,
+        channels=found.preprocessing.channels,
+    )
+    if isinstance(found.network, HuggingFaceNetwork):
+        with quiet_transformers():
+            found.network.model.save_pretrained(stage)
+    else:
+        save_file(
+            {key: value.contiguous() for key, value in found.network.state_dict().items()},
+            stage / "model.safetensors",
+        )
+    return exported
+
+
+def _manifest(found: Source, exported: Exported, folder: Path, options: ImportOptions) -> Manifest:
+    return Manifest(
+        id=options.id or bundle_id(folder.resolve().name) or "findings-imported",
+        version="1.0",
+        task=Task.FINDINGS,
+        kind=found.kind,
+        labels=found.labels,
+        preprocessing=found.preprocessing.as_json(),
+        thresholds=default_thresholds(found.labels),
+        calibration=dict(UNCALIBRATED),
+        training={
+            "imported_from": Path(found.name).name if Path(found.name).exists() else found.name,
+            "sha256_of_checkpoint": found.digest,
+            "largest_score_difference_onnx_torch": exported.difference,
+        },
+        libraries={name: importlib.metadata.version(name) for name in _LIBRARIES},
+        licence=options.licence,
+        created=datetime.now(UTC).date().isoformat(),
+    )
+
+
+def _card(manifest: Manifest, found: Source) -> str:
+    origin = manifest.training["imported_from"]
+    low, high = manifest.calibration["band"]
+    sections = [
+        CardSection(
+            "Not evaluated",
+            f"This model was imported from `{origin}`; neither its training nor its quality is known here. "
+            "Evaluate it on your own labelled images (`tetkik findings evaluate`) before you trust it. No "
+            "finding "
+            "can be ruled out by it.",
+        ),
+        CardSection(
+            "Thresholds",
+            f"Every label has the threshold {DEFAULT_THRESHOLD} on the network's sigmoid, which is no "
+            f"probability: "
+            f"nothing was calibrated. Scores from {low} to {high} count as uncertain.",
+        ),
+        CardSection(
+            "Exports",
+            f"On random images the largest difference of a score between torch and `model.onnx` is "
+            f"{manifest.training['largest_score_difference_onnx_torch']:.1e}.",
+        ),
+    ]
+    own = [label for label in found.labels if label not in FINDING_LABELS]
+    if own:
+        sections.append(
+            CardSection("Own labels", "Not among the 22 shared labels, and kept: " + ", ".join(own) + ".")
+        )
+    count = len(found.labels)
+    summary = f"A {found.kind} network that gives {count} findings of an image, imported from `{origin}`."
+    return render_card(manifest, summary, sections)

@@ -1,0 +1,220 @@
+"""The pictures of an evaluation of findings, as PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tetkik.drawing import (
+    GREY,
+    MAIN,
+    PALE,
+    Bar,
+    Curve,
+    Picture,
+    bar_chart,
+    curve_chart,
+    diverging,
+    matrix_chart,
+    png,
+    shades,
+    styled,
+    wrapped,
+)
+from tetkik.lab.findings.figures import Evaluation, LabelFigures
+from tetkik.lab.findings.metrics import LEAST_EXPECTED, CoOccurrence
+from tetkik.language import Language, translate
+from tetkik.statistics import Bools, Floats, precision_recall_curve, reliability, roc_curve
+from tetkik.values.naming import label_name
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_BINS = 10
+_ACROSS = 4
+"""Reliability curves in a row."""
+_SHADE = 0.6
+"""A power under 1 keeps a few errors visible beside hundreds of hits."""
+_MOST = 3.0
+"""Powers of two at which the colours of the co-occurrence end."""
+
+
+def pictures(evaluation: Evaluation, language: Language) -> tuple[Picture, ...]:
+    """Every picture that the evaluation allows. Needs matplotlib.
+
+    Args:
+        evaluation: what was found.
+        language: of titles and axes.
+    """
+    wanted: list[tuple[str, str, Callable[[Evaluation, Language], Figure]]] = []
+    if evaluation.measured:
+        wanted += [
+            ("auroc.png", "AUROC of each finding", _bars),
+            ("roc.png", "ROC curves", _roc),
+            ("precision_recall.png", "Precision-recall curves", _precision_recall),
+        ]
+    if any(figures.ece is not None for figures in evaluation.measured):
+        wanted.append(("reliability.png", "Reliability of the probabilities", _reliability))
+    if len(evaluation.together.labels) > 1:
+        wanted += [
+            ("co_occurrence.png", "Findings that stand together, truth", _true_pairs),
+            ("co_occurrence_called.png", "Findings that are called together, model", _called_pairs),
+        ]
+    if evaluation.task is not None and evaluation.task.n:
+        wanted.append(("task.png", "Confusion matrix of the task", _task))
+    with styled():
+        return tuple(Picture(name, title, png(draw(evaluation, language))) for name, title, draw in wanted)
+
+
+def _ranked(evaluation: Evaluation) -> list[LabelFigures]:
+    return sorted(evaluation.measured, key=lambda figures: -(figures.auroc or 0.0))
+
+
+def _rows(evaluation: Evaluation, label: str) -> tuple[Floats, Floats, Bools]:
+    """Scores, probabilities and truth of one label, where they are known."""
+    judged = evaluation.judged
+    column = judged.labels.index(label)
+    use = judged.usable[:, column]
+    return judged.scores[use, column], judged.probabilities[use, column], judged.truth[use, column] == 1
+
+
+def _bars(evaluation: Evaluation, language: Language) -> Figure:
+    mean = evaluation.mean_auroc or 0.0
+    return bar_chart(
+        [
+            Bar(f"{label_name(item.label, language)} ({item.n_positive})", item.auroc or 0.0, item.ci)
+            for item in reversed(_ranked(evaluation))
+        ],
+        title=translate("AUROC of each finding", language),
+        axis=translate("AUROC with its 95% interval (in brackets: images with the finding)", language),
+        mean=(mean, translate("mean {value:.3f}", language, value=mean)),
+        chance=0.5,
+    )
+
+
+def _roc(evaluation: Evaluation, language: Language) -> Figure:
+    curves = []
+    for item in _ranked(evaluation):
+        scores, _, positive = _rows(evaluation, item.label)
+        curves.append(
+            Curve(f"{item.auroc:.3f}  {label_name(item.label, language)}", *roc_curve(scores, positive))
+        )
+    return curve_chart(
+        curves,
+        title=translate("ROC curves", language),
+        x=translate("share of images without the finding that are called (1 - specificity)", language),
+        y=translate("share of images with the finding that are called (sensitivity)", language),
+        legend="AUROC",
+        diagonal=True,
+    )
+
+
+def _precision_recall(evaluation: Evaluation, language: Language) -> Figure:
+    curves = []
+    for item in sorted(evaluation.measured, key=lambda item: -(item.average_precision or 0.0)):
+        scores, _, positive = _rows(evaluation, item.label)
+        recall, precision = precision_recall_curve(scores, positive)
+        name = f"{item.average_precision:.3f} / {item.prevalence:.3f}  {label_name(item.label, language)}"
+        curves.append(Curve(name, np.append(0.0, recall), np.append(precision[:1], precision)))
+    return curve_chart(
+        curves,
+        title=translate("Precision-recall curves", language),
+        x=translate("share of images with the finding that are called (sensitivity)", language),
+        y=translate("share of called images that have it (precision)", language),
+        legend=translate("average precision / prevalence", language),
+    )
+
+
+def _reliability(evaluation: Evaluation, language: Language) -> Figure:
+    from matplotlib.figure import Figure
+
+    shown = [item for item in _ranked(evaluation) if item.ece is not None]
+    across = min(_ACROSS, len(shown))
+    down = -(-len(shown) // across)
+    figure = Figure(figsize=(2.5 * across + 0.6, 2.75 * down + 0.8), layout="constrained")
+    grid = figure.subplots(down, across, squeeze=False)
+    for place, plot in enumerate(grid.ravel()):
+        if place >= len(shown):
+            plot.set_axis_off()
+            continue
+        item = shown[place]
+        _, probabilities, positive = _rows(evaluation, item.label)
+        there = ~np.isnan(probabilities)
+        bins = reliability(probabilities[there], positive[there], _BINS)
+        claimed = np.array([part.claimed for part in bins])
+        happened = np.array([part.happened for part in bins])
+        # A rare finding lives in one corner: each picture has its own scale, the same on both sides.
+        end = min(1.0, 1.12 * max(float(claimed.max()), float(happened.max()), 0.02))
+        plot.plot([0, end], [0, end], color=GREY, linewidth=1, linestyle="--")
+        plot.vlines(
+            claimed, np.minimum(claimed, happened), np.maximum(claimed, happened), color=PALE, linewidth=4
+        )
+        plot.plot(claimed, happened, "o-", color=MAIN, linewidth=1.4, markersize=4, clip_on=False)
+        plot.set(xlim=(0, end), ylim=(0, end))
+        plot.set_box_aspect(1)
+        plot.tick_params(labelsize=8)
+        plot.locator_params(nbins=4)
+        title = f"{label_name(item.label, language)}\nECE {item.ece:.3f}"
+        plot.set_title(title, fontsize=9.5, pad=6)
+    figure.supxlabel(translate("probability that the model gives", language), fontsize=10)
+    figure.supylabel(translate("share that has the finding", language), fontsize=10)
+    return figure
+
+
+def _true_pairs(evaluation: Evaluation, language: Language) -> Figure:
+    title = translate("Findings that stand together, truth", language)
+    return _pairs(evaluation.together, title, language)
+
+
+def _called_pairs(evaluation: Evaluation, language: Language) -> Figure:
+    title = translate("Findings that are called together, model", language)
+    return _pairs(evaluation.called_together, title, language)
+
+
+def _pairs(pairs: CoOccurrence, title: str, language: Language) -> Figure:
+    names = [wrapped(label_name(label, language)) for label in pairs.labels]
+    # With fewer expected, finding none says nothing.
+    ratio = np.where(pairs.expected >= LEAST_EXPECTED, pairs.ratio, np.nan)
+    axis = translate(
+        "times as often as chance would have it (empty: fewer than three expected); diagonal: images",
+        language,
+    )
+    with np.errstate(divide="ignore"):
+        shade = np.clip(np.log2(ratio) / (2 * _MOST) + 0.5, 0, 1)
+    return matrix_chart(
+        shade,
+        _ratios(ratio, np.diag(pairs.observed).tolist()),
+        title=title,
+        rows=names,
+        columns=names,
+        x=axis,
+        y="",
+        colours=diverging(),
+    )
+
+
+def _ratios(ratio: Floats, counts: Sequence[int]) -> list[list[str]]:
+    texts = [["" if np.isnan(value) else f"{value:.1f}" for value in row] for row in ratio.tolist()]
+    for place, count in enumerate(counts):
+        texts[place][place] = str(count)
+    return texts
+
+
+def _task(evaluation: Evaluation, language: Language) -> Figure:
+    task = evaluation.task
+    assert task is not None
+    counts = task.confusion.astype(np.float64)
+    support = task.confusion.sum(axis=1).tolist()
+    names = [label_name(label, language) for label in task.labels]
+    return matrix_chart(
+        (counts / max(counts.max(), 1.0)) ** _SHADE,
+        [[str(count) if count else "" for count in row] for row in task.confusion.tolist()],
+        title=translate("Confusion matrix of the task", language),
+        rows=[f"{wrapped(name)} ({n})" for name, n in zip(names, support, strict=True)],
+        columns=[wrapped(name) for name in names],
+        x=translate("label that the model puts first", language),
+        y=translate("true label (images)", language),
+        colours=shades(),
+    )

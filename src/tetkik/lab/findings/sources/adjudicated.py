@@ -1,0 +1,66 @@
+"""NIH images read again by radiologists: the adjudicated labels that Google released in 2019.
+
+Majkowska et al., "Chest Radiograph Interpretation with Deep Learning Models", Radiology 2020: three
+radiologists an image, their differences talked out. The table carries NIH's own text-derived labels beside
+them, so that the two can be compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tetkik.errors import DataError
+from tetkik.lab.findings.sources.nih import nih_truth
+from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, Truth
+from tetkik.lab.findings.sources.table import read_table
+from tetkik.lab.findings.sources.twins import GOOGLE
+
+ADJUDICATED_LABELS = tuple(twin.theirs for twin in GOOGLE)
+_VALUES = {"YES": PRESENT, "NO": ABSENT}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Adjudicated:
+    """Images with both kinds of label.
+
+    Attributes:
+        images: NIH's names.
+        patients: NIH's numbers.
+        truth: (n, 4), int8, 1 / 0: the radiologists' labels, in the order of `ADJUDICATED_LABELS`.
+        text: (n, 22), int8, 1 / 0 / -1: NIH's labels from the report, as the shared labels.
+        part: `val` or `test` of the release.
+    """
+
+    images: tuple[str, ...]
+    patients: tuple[str, ...]
+    truth: Truth
+    text: Truth
+    part: tuple[str, ...]
+
+
+def read_adjudicated(path: Path) -> Adjudicated:
+    """Read `google2019_nih-chest-xray-labels.csv`.
+
+    Raises:
+        DataError: another table, or a label that is neither YES nor NO.
+    """
+    table = read_table(path, need=("Image Index", "Finding Labels", "Patient ID", *ADJUDICATED_LABELS))
+    truth = np.empty((table.rows, len(ADJUDICATED_LABELS)), np.int8)
+    for place, name in enumerate(ADJUDICATED_LABELS):
+        for row, cell in enumerate(table[name]):
+            if cell not in _VALUES:
+                raise DataError(
+                    "{path} has a label {column} that is neither YES nor NO; fetch the table again.",
+                    path=path,
+                    column=name,
+                )
+            truth[row, place] = _VALUES[cell]
+    text, faults = nih_truth(table["Finding Labels"])
+    if any(faults):
+        raise DataError("{path} has labels that NIH does not have; fetch the table again.", path=path)
+    return Adjudicated(
+        tuple(table["Image Index"]), tuple(table["Patient ID"]), truth, text, tuple(table.get("Set Id"))
+    )

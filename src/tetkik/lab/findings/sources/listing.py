@@ -1,0 +1,180 @@
+"""A hospital's own table: a column of labels (`Mass;Nodule`), or one column a label (1 / 0 / -1 / blank)."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tetkik.errors import DataError
+from tetkik.findings.label_names import age_years, public_image, sex_named, shared_label, view_named
+from tetkik.lab.findings.sources.adapter import Adapter, Reading
+from tetkik.lab.findings.sources.draft import Draft
+from tetkik.lab.findings.sources.files import ImageFolder, inside
+from tetkik.lab.findings.sources.known import KnownRule, known_labels, read_rules
+from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
+from tetkik.lab.findings.sources.spec import SourceSpec
+from tetkik.lab.findings.sources.table import Table, read_table
+from tetkik.lab.findings.sources.twins import own_name
+from tetkik.lab.findings.sources.uncertain import UNCERTAIN_OPTIONS, codes, is_code, uncertain_policy
+from tetkik.lab.findings.splits import Split
+from tetkik.values import FINDING_LABELS
+
+FILE_COLUMNS = ("file", "path", "image", "filename", "image_path", "Image Index", "Path")
+LABEL_COLUMNS = ("labels", "label", "Finding Labels", "findings")
+PATIENT_COLUMNS = ("patient_id", "patient", "PatientID", "Patient ID", "subject_id")
+DUPLICATE_COLUMNS = ("group", "duplicate_group")
+OTHER_COLUMNS = ("view", "sex", "age", "source", "split", "original", "known", "licence", "license")
+_SPLITS = {
+    "train": Split.TRAIN,
+    "training": Split.TRAIN,
+    "val": Split.VALIDATION,
+    "valid": Split.VALIDATION,
+    "validate": Split.VALIDATION,
+    "validation": Split.VALIDATION,
+    "calibration": Split.CALIBRATION,
+    "test": Split.TEST,
+    "testing": Split.TEST,
+}
+RULES_ENDING = ".known.toml"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Marks:
+    """What a table says of labels: (rows, labels) int8, and how often it names a label beyond the 22."""
+
+    labels: tuple[str, ...]
+    truth: Truth
+    others: Counter[str]
+    faults: list[LeftOut | None]
+
+
+def split_named(name: str) -> Split | None:
+    """A part by any of its usual names."""
+    return _SPLITS.get(name.strip().lower())
+
+
+def read_listing(spec: SourceSpec, how: Reading) -> Rows:
+    """Read a table of the user's own.
+
+    Raises:
+        DataError: not a table, or without a column of files or of labels.
+    """
+    table = read_table(spec.path)
+    file_column = table.first_of(FILE_COLUMNS)
+    if file_column is None:
+        raise DataError(
+            "{path} has no column of image files; call it {columns}.",
+            path=spec.path,
+            columns=" | ".join(FILE_COLUMNS[:4]),
+        )
+    known = known_labels(table, (*_rules(spec), *how.known))
+    label_column = table.first_of(LABEL_COLUMNS)
+    if label_column is not None:
+        marks = _listed(table[label_column], known, keep_others=how.keep_others)
+    else:
+        marks = _wide(table, known, spec.options, keep_others=how.keep_others)
+    return _placed(spec, table, file_column, marks, how)
+
+
+ADAPTER = Adapter("csv", read_listing, {"images": (), "known": (), **UNCERTAIN_OPTIONS})
+
+
+def _rules(spec: SourceSpec) -> tuple[KnownRule, ...]:
+    named = spec.options.get("known")
+    beside = spec.path.with_name(spec.path.name.partition(".")[0] + RULES_ENDING)
+    if named is not None:
+        return read_rules(Path(named))
+    return read_rules(beside) if beside.is_file() else ()
+
+
+def _listed(cells: Sequence[str], known: Sequence[frozenset[str]], *, keep_others: bool) -> _Marks:
+    """Labels from a column that names what is present."""
+    said = {cell: [name.strip() for name in re.split(r"[;|]", cell) if name.strip()] for cell in set(cells)}
+    others = Counter(own_name(name) for cell in cells for name in said[cell] if not shared_label(name))
+    labels = (*FINDING_LABELS, *sorted(others)) if keep_others else FINDING_LABELS
+    place = {label: index for index, label in enumerate(labels)}
+    # Thousands of rows share a few hundred combinations: each is worked out once.
+    kinds: dict[tuple[str, frozenset[str]], int] = {}
+    of_row = [kinds.setdefault(pair, len(kinds)) for pair in zip(cells, known, strict=True)]
+    patterns = np.full((len(kinds), len(labels)), UNKNOWN)
+    for row, (cell, knows) in enumerate(kinds):
+        patterns[row, [place[label] for label in knows]] = ABSENT
+        patterns[row, [place[name] for name in map(own_name, said[cell]) if name in place]] = PRESENT
+    return _Marks(labels, patterns[np.array(of_row, np.int64)], others, [None] * len(cells))
+
+
+def _wide(
+    table: Table, known: Sequence[frozenset[str]], options: Mapping[str, str], *, keep_others: bool
+) -> _Marks:
+    """Labels from one column each, of 1 / 0 / -1 / blank."""
+    reserved = {*FILE_COLUMNS, *PATIENT_COLUMNS, *DUPLICATE_COLUMNS, *OTHER_COLUMNS}
+    free = [name for name in table.columns if name not in reserved]
+    shared = [name for name in free if shared_label(name)]
+    if not shared:
+        raise DataError(
+            "{path} has neither a column of labels nor one a shared label (its columns are: {names}); call "
+            "the column labels, or name columns after the labels.",
+            path=table.path,
+            names=", ".join(table.columns)[:200],
+        )
+    if len({shared_label(name) for name in shared}) < len(shared):
+        raise DataError(
+            "{path} has two columns for one label (its columns are: {names}); remove one.",
+            path=table.path,
+            names=", ".join(table.columns)[:200],
+        )
+    beyond = [name for name in free if name not in shared and all(map(is_code, table[name]))]
+    policy = uncertain_policy(options, (*shared, *beyond))
+    labels = (*FINDING_LABELS, *map(own_name, beyond)) if keep_others else FINDING_LABELS
+    place = {label: index for index, label in enumerate(labels)}
+    truth = np.full((table.rows, len(labels)), UNKNOWN)
+    for row, knows in enumerate(known):
+        truth[row, [place[label] for label in knows]] = ABSENT
+    wrong = np.zeros(table.rows, bool)
+    others: Counter[str] = Counter()
+    for name in (*shared, *beyond):
+        raw, odd = codes(table[name])
+        wrong |= odd
+        column = policy.settle(name, raw)
+        if name in beyond:
+            others[own_name(name)] += int((column == PRESENT).sum())
+        if own_name(name) in place:
+            at = place[own_name(name)]
+            # A blank is what the row's rules make of it; an uncertain label is not known whatever they say.
+            truth[:, at] = np.where(raw == UNKNOWN, truth[:, at], column)
+    faults: list[LeftOut | None] = [LeftOut.BAD_CELL if odd else None for odd in wrong.tolist()]
+    return _Marks(labels, truth, others, faults)
+
+
+def _placed(spec: SourceSpec, table: Table, file_column: str, marks: _Marks, how: Reading) -> Rows:
+    """The rows with everything that the table says of them."""
+    origin = spec.path.name.partition(".")[0]
+    folder = ImageFolder(Path(spec.options.get("images", spec.path.parent)), check=how.check_files)
+    patients = table.get(table.first_of(PATIENT_COLUMNS) or "")
+    copies = table.get(table.first_of(DUPLICATE_COLUMNS) or "")
+    originals = table.get("original") if "original" in table.columns else table[file_column]
+    public = [public_image(name) for name in originals]
+    return Draft(
+        origin=origin,
+        names=[inside(name) if name else "" for name in table[file_column]],
+        labels=marks.labels,
+        truth=marks.truth,
+        find=folder.find,
+        faults=marks.faults,
+        patient=[cell or None for cell in patients],
+        duplicate=[cell or None for cell in copies],
+        image=[image for image, _ in public],
+        public_patient=[patient for _, patient in public],
+        source=[cell or origin for cell in table.get("source")],
+        view=[view_named(cell) for cell in table.get("view")],
+        sex=[sex_named(cell) for cell in table.get("sex")],
+        age=[age_years(cell) for cell in table.get("age")],
+        split=[split_named(cell) for cell in table.get("split")],
+        left_out=table.left_out(),
+        other_labels=marks.others,
+    ).rows()

@@ -1,0 +1,244 @@
+"""What a training says of itself in the model card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.bundle import CardSection, Manifest
+from tetkik.lab.findings.metrics import source_shortcut
+from tetkik.lab.findings.training.options import RANDOM, TeacherUse, TrainingOptions
+from tetkik.lab.findings.training.progress import Epoch
+from tetkik.lab.findings.training.teaching import Known
+from tetkik.lab.findings.training.tune import Trial, trials_table
+from tetkik.values import BRAIN_LABELS, NIH_LABELS
+
+LIBRARIES = ("torch", "transformers", "accelerate", "onnx", "onnxruntime", "numpy", "pillow")
+
+_PAPERS = {
+    "nih": "Wang et al., ChestX-ray8, CVPR 2017 (112,120 images, 30,805 patients; labels from reports).",
+    "chexnet": "Rajpurkar et al., CheXNet, arXiv 1711.05225, 2017 (a DenseNet121 of the 14 NIH findings).",
+    "chexpert": "Irvin et al., CheXpert, AAAI 2019 (224,316 images of 65,240 patients).",
+    "mimic": "Johnson et al., MIMIC-CXR, Scientific Data 6 (2019) 317 (377,110 images of 65,379 patients).",
+    "vindr": "Nguyen et al., VinDr-CXR, Scientific Data 9 (2022) 429 (18,000 images read by radiologists).",
+    "covid": "Cohen et al., COVID-19 image data collection, arXiv 2003.11597, 2020.",
+    "densenet121": "Huang et al., Densely connected convolutional networks, CVPR 2017.",
+    "mobilenet_v2": "Sandler et al., MobileNetV2, CVPR 2018.",
+    "resnet18": "He et al., Deep residual learning for image recognition, CVPR 2016.",
+    "imagenet": "Russakovsky et al., ImageNet large scale visual recognition challenge, IJCV 115 (2015) 211.",
+    "focal": "Lin et al., Focal loss for dense object detection, ICCV 2017.",
+    "asymmetric": "Ridnik et al., Asymmetric loss for multi-label classification, ICCV 2021.",
+    "adamw": "Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019.",
+    "distil": "Hinton et al., Distilling the knowledge in a neural network, arXiv 1503.02531, 2015.",
+    "platt": "Platt, Probabilistic outputs for support vector machines, 1999 (calibration).",
+    "ridge": "Hoerl and Kennard, Ridge regression, Technometrics 12 (1970) 55.",
+    "zech": "Zech et al., PLOS Medicine 15 (2018) e1002683 (networks that recognise the hospital).",
+}
+_SOURCE_HINTS = {
+    "nih": ("nih", "chexnet", "chestx-ray"),
+    "chexpert": ("chexpert",),
+    "mimic": ("mimic",),
+    "vindr": ("vindr",),
+    "covid": ("covid",),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Taught:
+    """The rows that a model was taught and judged on.
+
+    Attributes:
+        labels: names of the columns.
+        truth: (rows, labels): 1, 0, -1 unknown.
+        source: of each row.
+        groups: (rows,), component of each.
+        known: what is known about each label.
+        left_out: rows left out, by reason.
+        teacher_rows: rows that a teacher was asked about; 0 without one.
+    """
+
+    labels: tuple[str, ...]
+    truth: NDArray[np.int8]
+    source: tuple[str, ...]
+    groups: NDArray[np.int64]
+    known: tuple[Known, ...]
+    left_out: dict[str, int]
+    teacher_rows: int = 0
+
+
+def summary(manifest: Manifest) -> str:
+    """What the model does, in one paragraph."""
+    chest = [label for label in manifest.thresholds if label not in BRAIN_LABELS]
+    brain = [label for label in manifest.thresholds if label in BRAIN_LABELS]
+    parts = []
+    if chest:
+        parts.append(f"{len(chest)} findings on a frontal chest radiograph")
+    if brain:
+        parts.append(f"{len(brain)} kinds of slice on brain MRI")
+    silent = len(manifest.labels) - len(manifest.thresholds)
+    rest = f' It says "not assessed" of its other {silent} labels, for want of data.' if silent else ""
+    return (
+        f"Gives a calibrated probability for {' and '.join(parts)}.{rest} Research and demonstration only: "
+        "the licence of the images may forbid other uses."
+    )
+
+
+def card_sections(
+    manifest: Manifest,
+    taught: Taught,
+    options: TrainingOptions,
+    epochs: Sequence[Epoch],
+    trials: Sequence[Trial],
+    *,
+    parameters: int,
+    megabytes: float,
+    difference: float,
+) -> list[CardSection]:
+    """The sections that only the training knows.
+
+    Args:
+        manifest: of the bundle.
+        taught: the rows.
+        options: the settings.
+        epochs: the log.
+        trials: what `--tune` tried.
+        parameters: weights of the network.
+        megabytes: of `model.onnx`.
+        difference: largest difference of a score between torch and ONNX.
+    """
+    sections = [
+        CardSection("Size", _size(manifest, options, parameters, megabytes, difference)),
+        CardSection("Data", _sources(taught)),
+        CardSection("Labels and what is known of them", _labels(manifest, taught, options)),
+        CardSection("What it is for, and what not", _purpose(manifest, taught)),
+        CardSection("Epochs", _epochs(options, epochs)),
+        CardSection("Citations", _citations(taught, options)),
+    ]
+    if trials:
+        sections.insert(5, CardSection("Settings tried", trials_table(trials)))
+    return sections
+
+
+def _size(
+    manifest: Manifest, options: TrainingOptions, parameters: int, megabytes: float, difference: float
+) -> str:
+    size = manifest.preprocessing["size"]
+    members = f", the mean of {options.members} networks" if options.members > 1 else ""
+    return (
+        f"`{manifest.kind}`{members}: {parameters / 1e6:.2f} million weights, `model.onnx` "
+        f"{megabytes:.1f} MB, input {size} x {size}. The largest difference of a score between torch and "
+        f"ONNX is {difference:.1e}."
+        + (
+            " A further member of equal weight is ridge regression on the means over a 3 x 3 grid of the "
+            "later stages of the same network as it was before this training."
+            if options.ridge
+            else ""
+        )
+    )
+
+
+def _sources(taught: Taught) -> str:
+    names = sorted(set(taught.source))
+    source = np.array(taught.source, dtype=object)
+    rows = ["| source | images | patients or groups | labels known there |", "|---|---|---|---|"]
+    for name in names:
+        mine = source == name
+        known = [
+            label for column, label in enumerate(taught.labels) if (taught.truth[mine, column] >= 0).any()
+        ]
+        listed = ", ".join(known) if len(known) <= 6 else f"{len(known)} labels"
+        rows.append(f"| {name} | {int(mine.sum())} | {len(np.unique(taught.groups[mine]))} | {listed} |")
+    total = f"| all | {len(source)} | {len(np.unique(taught.groups))} | |"
+    text = "\n".join([*rows, total])
+    if taught.left_out:
+        reasons = ", ".join(
+            f"{reason}: {count}" for reason, count in sorted(taught.left_out.items()) if count
+        )
+        text += f"\n\nLeft out: {reasons or 'none'}."
+    if taught.teacher_rows:
+        text += f"\n\nA teacher's probabilities were learned for {taught.teacher_rows} of these images."
+    return text + "\n\nUnknown is never read as absent: an unknown label has no part in the loss."
+
+
+def _labels(manifest: Manifest, taught: Taught, options: TrainingOptions) -> str:
+    rows = [
+        "| label | present | absent | groups | assessed | AUROC of knowing the source alone |",
+        "|---|---|---|---|---|---|",
+    ]
+    unheard = [item.label for item in taught.known if not item.present and not item.absent]
+    for column, item in enumerate(taught.known):
+        if item.label in unheard:
+            continue
+        use = taught.truth[:, column] >= 0
+        source = [name for name, keep in zip(taught.source, use, strict=True) if keep]
+        shortcut = source_shortcut(taught.truth[use, column] == 1, source, taught.groups[use])
+        rows.append(
+            f"| {item.label} | {item.present} | {item.absent} | {item.present_groups} / {item.absent_groups} "
+            f"| {'yes' if item.label in manifest.thresholds else 'no'} | "
+            f"{'' if shortcut is None else f'{shortcut:.3f}'} |"
+        )
+    return (
+        f"A label is assessed where at least {options.min_positives} groups are known to have it and as many "
+        "known not to, and its scores tell the two apart. Groups join patients and duplicates.\n\n"
+        + "\n".join(rows)
+        + (f"\n\nNothing is known of: {', '.join(unheard)}." if unheard else "")
+    )
+
+
+def _purpose(manifest: Manifest, taught: Taught) -> str:
+    lines = [
+        "- For research, teaching and demonstration, as a second reader whose answer a radiologist checks.",
+        "- Not for a diagnosis, not for a decision without a person, not for children unless they are in the "
+        "data, not for lateral views.",
+    ]
+    if any(label in NIH_LABELS for label in manifest.thresholds):
+        lines.append(
+            "- The chest findings follow labels mined from reports (where the source is NIH or CheXpert), "
+            "which radiologists contradict in part; the figures are agreement with those labels."
+        )
+    lines += [
+        f"- {item.label}: {item.alone} of its {item.present} positives come from sources without a single "
+        "negative. Its figures may measure the source, not the disease; do not use it to screen."
+        for item in taught.known
+        if item.shortcut and item.label in manifest.thresholds
+    ]
+    if any(label in manifest.thresholds for label in BRAIN_LABELS):
+        lines.append(
+            "- Brain MRI: single slices without patient numbers, so slices of one patient may stand on both "
+            "sides of a split; the figures are optimistic."
+        )
+    return "\n".join(lines)
+
+
+def _epochs(options: TrainingOptions, epochs: Sequence[Epoch]) -> str:
+    runs = list(dict.fromkeys(row.run for row in epochs))
+    shown = [row for row in epochs if row.run == runs[-1]]
+    rows = ["| epoch | training loss | validation loss | mean AUROC on validation |", "|---|---|---|---|"]
+    for row in shown:
+        loss = "" if row.validation_loss is None else f"{row.validation_loss:.4f}"
+        area = "" if row.mean_auroc is None else f"{row.mean_auroc:.4f}"
+        rows.append(f"| {row.epoch} | {row.training_loss:.4f} | {loss} | {area} |")
+    others = (
+        f"\n\n{len(runs)} networks were trained ({options.folds} folds, {options.members} a fold, and the "
+        "final one on all rows, whose epochs these are)."
+        if options.folds
+        else ""
+    )
+    return "\n".join(rows) + others
+
+
+def _citations(taught: Taught, options: TrainingOptions) -> str:
+    names = " ".join(set(taught.source)).lower()
+    keys = [key for key, hints in _SOURCE_HINTS.items() if any(hint in names for hint in hints)]
+    keys += [key for key in ("densenet121", "mobilenet_v2", "resnet18") if options.network.startswith(key)]
+    keys += ["imagenet"] if options.weights != RANDOM else []
+    keys += ["adamw", "platt", "zech"]
+    keys += ["ridge"] if options.ridge else []
+    keys += [options.loss.value] if options.loss.value in _PAPERS else []
+    if options.teacher is not None:
+        keys.append("chexnet")
+        keys += ["distil"] if options.teacher.use is TeacherUse.DISTIL else []
+    return "\n".join(f"- {_PAPERS[key]}" for key in dict.fromkeys(keys))

@@ -1,0 +1,1 @@
+"""Collecting, cleaning, training and evaluation for triage."""

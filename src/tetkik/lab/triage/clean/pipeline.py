@@ -1,0 +1,356 @@
+"""Files in, one clean table out: read, make plain, mask, match labels, find duplicates, judge labels, report.
+
+Only one row is in hand while reading; what stays in memory is the masked text of the rows kept. Every row
+read is either in the clean table or in `rejected.csv` with its reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.errors import NO_ROOM, InputError, TetkikError, UsageError, file_fault
+from tetkik.lab.triage.clean.aliases import Departments, is_no_label, tidy
+from tetkik.lab.triage.clean.read import read_rows
+from tetkik.lab.triage.clean.report import check_report, write_report
+from tetkik.lab.triage.clean.rows import Columns, RawRow, Reason, Repair
+from tetkik.lab.triage.clean.summary import (
+    Conflict,
+    FileCount,
+    LabelCount,
+    RowRef,
+    Summary,
+    SuspectRow,
+    by_count,
+)
+from tetkik.lab.triage.clean.tables import Table, Tables, tables
+from tetkik.lab.triage.clean.text import has_words, plain
+from tetkik.lab.triage.data import canonical
+from tetkik.lab.triage.duplicates import duplicate_groups, similarity
+from tetkik.language import Language
+from tetkik.privacy import Personal, mask
+from tetkik.values import ProgressCallback
+
+_TELL_EVERY = 10_000
+_LONGEST_RAW = 50
+"""A raw text of this many times the longest complaint is not even cleaned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to clean.
+
+    Attributes:
+        departments: the labels to bring the table to.
+        columns: where the complaint and its department stand.
+        keep_duplicates: keep rows that repeat an earlier one with the same label.
+        keep_other_labels: keep rows with a label of no department, under that label.
+        suspects: look for wrong labels.
+        near: similarity at which two texts are near duplicates, in (0, 1].
+        max_chars: a longer text is left out.
+    """
+
+    departments: Departments
+    columns: Columns = field(default_factory=Columns)
+    keep_duplicates: bool = False
+    keep_other_labels: bool = False
+    suspects: bool = True
+    near: float = 0.8
+    max_chars: int = 20_000
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Counts that grow while reading."""
+
+    read: int = 0
+    rejected: Counter[Reason] = field(default_factory=Counter)
+    repairs: Counter[Repair] = field(default_factory=Counter)
+    masked: Counter[Personal] = field(default_factory=Counter)
+    masked_rows: int = 0
+    adverts: int = 0
+    by_label: Counter[str] = field(default_factory=Counter)
+    spellings: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    others: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row(RowRef):
+    """A row that may be kept, with the input it belongs to."""
+
+    file: int
+
+
+def clean_files(
+    paths: Sequence[Path],
+    out: Path,
+    report: Path,
+    options: Options,
+    *,
+    language: Language = Language.EN,
+    progress: ProgressCallback = lambda step, done, total: None,
+) -> Summary:
+    """Clean `paths` into the table `out`, with a report.
+
+    Writes `out` (`text`, `label`, `group`, `source`, `row`) and, in the folder `report`, `report.html`,
+    `rejected.csv`, `adverts.csv`, `conflicts.csv` and `suspects.csv`. Files appear only when they are whole.
+
+    Args:
+        paths: CSV, JSON lines, XLSX or Parquet.
+        out: the clean table, CSV in UTF-8.
+        report: the folder for the rest.
+        options: how to clean.
+        language: of the report.
+        progress: told of each step.
+
+    Returns:
+        The figures. A file that could not be read is in `files` with its failure; the others are cleaned.
+
+    Raises:
+        TetkikError: no file could be read, no row is left, or `out` is one of the inputs.
+    """
+    _check_targets(paths, out, report)
+    check_report()
+    with tables(out, report) as written:
+        tally = _Tally()
+        rows, files = _read_all(paths, options, tally, written, progress)
+        rows = _without_copies(rows, options, tally, written)
+        if not tally.read:
+            raise InputError(
+                "{path} has no rows below its header; give files with complaints.",
+                path=", ".join(map(str, paths))[:200],
+            )
+        if not rows:
+            raise InputError(
+                "None of the {count} rows is left after cleaning (most often: {reason}); check the columns "
+                "and labels.",
+                count=tally.read,
+                reason=next(iter(by_count(tally.rejected))),
+            )
+        progress("near duplicates", 0, 1)
+        texts = [row.text for row in rows]
+        groups = _numbered(duplicate_groups(texts, threshold=options.near))
+        progress("near duplicates", 1, 1)
+        conflicts = _conflicts(rows, groups)
+        suspects, judged, agreement = _suspects(rows, texts, groups, options, progress)
+        for row, group in zip(rows, groups.tolist(), strict=True):
+            written.clean.write(row.text, row.label, group, row.source, row.number)
+        _write_findings(written.conflicts, written.suspects, conflicts, suspects)
+        sizes = np.bincount(groups)
+        summary = Summary(
+            out=out,
+            report=report,
+            files=_file_counts(files, rows),
+            read=tally.read,
+            kept=len(rows),
+            rejected=by_count(tally.rejected),
+            repairs=by_count(tally.repairs),
+            masked=by_count(tally.masked),
+            masked_rows=tally.masked_rows,
+            adverts=tally.adverts,
+            labels=_label_counts(tally, rows, options),
+            other_labels=tuple(by_count(tally.others).items()),
+            groups=int((sizes > 0).sum()),
+            in_groups=int(sizes[sizes > 1].sum()),
+            conflicts=conflicts,
+            suspects=suspects,
+            judged=judged,
+            agreement=agreement,
+            words=np.array([len(text.split()) for text in texts], np.int64),
+        )
+        progress("report", 0, 1)
+        write_report(summary, written.stage / "report.html", language)
+        progress("report", 1, 1)
+    return summary
+
+
+def _check_targets(paths: Sequence[Path], out: Path, report: Path) -> None:
+    """Fail before the long work where writing would fail after it, or would destroy an input."""
+    if out.is_dir():
+        raise UsageError("{path} is a folder; name a file for the clean table.", path=out)
+    if report.exists() and not report.is_dir():
+        raise UsageError("{path} is a file; name a folder for the report.", path=report)
+    if out.exists() and any(path.exists() and path.samefile(out) for path in paths):
+        raise UsageError("{path} is an input as well; write the clean table elsewhere.", path=out)
+
+
+def _read_all(
+    paths: Sequence[Path], options: Options, tally: _Tally, written: Tables, progress: ProgressCallback
+) -> tuple[list[_Row], list[FileCount]]:
+    rows: list[_Row] = []
+    files: list[FileCount] = []
+    for number, path in enumerate(paths):
+        before = tally.read
+        failure: TetkikError | None = None
+        try:
+            for raw in read_rows(
+                path, options.columns, lambda cell: options.departments.match(cell) is not None
+            ):
+                tally.read += 1
+                row = _kept(raw, number, options, tally, written)
+                if row is not None:
+                    rows.append(row)
+                if tally.read % _TELL_EVERY == 0:
+                    progress("reading", tally.read, None)
+        except InputError as error:
+            failure = error
+        except OSError as error:
+            if error.errno in NO_ROOM:  # for the tables, not of the input
+                raise
+            error.filename = error.filename or str(path)
+            failure = file_fault(error)
+        files.append(FileCount(str(path), tally.read - before, 0, failure))
+    progress("reading", tally.read, tally.read)
+    failures: list[TetkikError] = [file.failure for file in files if file.failure is not None]
+    if len(failures) == len(files):
+        raise failures[0]
+    return rows, files
+
+
+def _kept(raw: RawRow, file: int, options: Options, tally: _Tally, written: Tables) -> _Row | None:
+    """The row made plain and masked, or None once it is written down as rejected."""
+    label = tidy(raw.label)
+    department = options.departments.match(label)
+    if department is not None:
+        tally.by_label[department] += 1
+        tally.spellings[department][label] += 1
+    reason, text = raw.fault, ""
+    tally.repairs.update(raw.repairs)
+    if len(raw.text) > _LONGEST_RAW * options.max_chars:
+        reason = Reason.TOO_LONG
+    else:
+        made = plain(raw.text)
+        found = mask(made.text)
+        text = found.text
+        tally.repairs.update(made.repairs)
+        tally.masked.update(found.counts)
+        tally.masked_rows += bool(found.counts)
+        tally.adverts += len(made.adverts)
+        for advert in made.adverts:
+            written.adverts.write(raw.source, raw.number, mask(advert).text)
+        reason = reason or _text_fault(raw.text, text, bool(made.adverts), options)
+    if reason is None and department is None:
+        if is_no_label(label):
+            reason = Reason.NO_LABEL
+        else:
+            tally.others[label[:200]] += 1
+            if options.keep_other_labels:
+                tally.by_label[label] += 1
+                return _Row(raw.source, raw.number, label, text, file)
+            reason = Reason.OTHER_LABEL
+    if reason is not None:
+        tally.rejected[reason] += 1
+        written.rejected.write(raw.source, raw.number, reason.value, label[:200], text[: options.max_chars])
+        return None
+    assert department is not None
+    return _Row(raw.source, raw.number, department, text, file)
+
+
+def _text_fault(raw: str, text: str, advertised: bool, options: Options) -> Reason | None:
+    if len(text) > options.max_chars:
+        return Reason.TOO_LONG
+    if has_words(text):
+        return None
+    if advertised:
+        return Reason.ADVERT
+    return Reason.NO_WORDS if raw.strip() else Reason.EMPTY
+
+
+def _without_copies(rows: list[_Row], options: Options, tally: _Tally, written: Tables) -> list[_Row]:
+    """The rows without those that repeat an earlier text under the same label."""
+    if options.keep_duplicates:
+        return rows
+    seen: set[bytes] = set()  # digests: the texts themselves would double the memory
+    kept: list[_Row] = []
+    for row in rows:
+        same = hashlib.blake2b(f"{row.label}\0{canonical(row.text)}".encode(), digest_size=16).digest()
+        if same in seen:
+            tally.rejected[Reason.DUPLICATE] += 1
+            written.rejected.write(row.source, row.number, Reason.DUPLICATE.value, row.label, row.text)
+        else:
+            seen.add(same)
+            kept.append(row)
+    return kept
+
+
+def _numbered(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Groups numbered from 1 in the order in which they come up."""
+    return (np.unique(groups, return_inverse=True)[1] + 1).astype(np.int64)
+
+
+def _conflicts(rows: Sequence[_Row], groups: NDArray[np.int64]) -> tuple[Conflict, ...]:
+    """Each row of a group against the first row of every other label in it: nothing quadratic."""
+    members: defaultdict[int, list[int]] = defaultdict(list)
+    for index, group in enumerate(groups.tolist()):
+        members[group].append(index)
+    found: list[Conflict] = []
+    for group, indices in members.items():
+        first: dict[str, int] = {}
+        for index in indices:
+            for label, other in first.items():
+                if label != rows[index].label:
+                    alike = similarity(rows[other].text, rows[index].text)
+                    found.append(Conflict(group, alike, rows[other], rows[index]))
+            first.setdefault(rows[index].label, index)
+    return tuple(sorted(found, key=lambda pair: (-pair.similarity, pair.group)))
+
+
+def _suspects(
+    rows: Sequence[_Row],
+    texts: list[str],
+    groups: NDArray[np.int64],
+    options: Options,
+    progress: ProgressCallback,
+) -> tuple[tuple[SuspectRow, ...], int | None, float]:
+    if not options.suspects:
+        return (), None, 0.0
+    from tetkik.lab.triage.clean.suspects import find_suspects
+
+    found = find_suspects(texts, [row.label for row in rows], groups, progress)
+    listed = tuple(
+        SuspectRow(rows[item.row], int(groups[item.row]), item.suggested, item.own, item.other)
+        for item in found.suspects
+    )
+    return listed, found.judged, found.agreement
+
+
+def _write_findings(
+    pairs: Table, wrong: Table, conflicts: Iterable[Conflict], suspects: Iterable[SuspectRow]
+) -> None:
+    for pair in conflicts:
+        left, right = pair.left, pair.right
+        pairs.write(
+            pair.group, f"{pair.similarity:.3f}",
+            left.label, left.text, left.source, left.number,
+            right.label, right.text, right.source, right.number,
+        )  # fmt: skip
+    for item in suspects:
+        row = item.row
+        wrong.write(
+            row.label, item.suggested, f"{item.own:.4f}", f"{item.other:.4f}", item.group,
+            row.text, row.source, row.number,
+        )  # fmt: skip
+
+
+def _file_counts(files: Sequence[FileCount], rows: Sequence[_Row]) -> tuple[FileCount, ...]:
+    kept = Counter(row.file for row in rows)
+    return tuple(FileCount(f.path, f.read, kept[number], f.failure) for number, f in enumerate(files))
+
+
+def _label_counts(tally: _Tally, rows: Sequence[_Row], options: Options) -> tuple[LabelCount, ...]:
+    kept = Counter(row.label for row in rows)
+    names = [
+        *options.departments.names,
+        *(name for name in by_count(kept) if name not in options.departments.names),
+    ]
+    counts = [
+        LabelCount(name, tally.by_label[name], kept[name], tuple(by_count(tally.spellings[name]).items()))
+        for name in names
+    ]
+    return tuple(sorted(counts, key=lambda count: -count.kept))

@@ -1,0 +1,186 @@
+"""The pictures of the cleaning's report, as SVG, each for a light and for a dark page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tetkik.lab.triage.clean.summary import Summary
+from tetkik.language import Language, translate
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture: its title (an English template), and a data URI for each kind of page."""
+
+    title: str
+    light: str
+    dark: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Palette:
+    ink: str
+    quiet: str
+    pale: str
+    main: str
+    page: str
+
+
+_LIGHT = _Palette("#22303c", "#8a949e", "#d9dee3", "#1f6f8b", "#ffffff")
+_DARK = _Palette("#dfe5ea", "#8a96a1", "#35424d", "#5fb3cf", "#151b20")
+
+
+def pictures(summary: Summary, language: Language) -> tuple[Picture, ...]:
+    """Every picture that the summary allows. Needs matplotlib."""
+    wanted: list[tuple[str, Callable[[Summary, _Palette, Language], Figure]]] = [
+        ("Rows by department, before and after", _labels),
+        ("Length of the complaints kept", _lengths),
+    ]
+    if summary.suspects:
+        wanted.append(("Suspected labels: given and suggested", _suspects))
+    return tuple(
+        Picture(title, *(_uri(draw, summary, palette, language) for palette in (_LIGHT, _DARK)))
+        for title, draw in wanted
+    )
+
+
+def _uri(
+    draw: Callable[[Summary, _Palette, Language], Figure],
+    summary: Summary,
+    palette: _Palette,
+    language: Language,
+) -> str:
+    with _drawing(palette):
+        figure = draw(summary, palette, language)
+        file = io.BytesIO()
+        # Neither date nor random identifiers: the same table gives the same page.
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+
+
+@contextmanager
+def _drawing(palette: _Palette) -> Iterator[None]:
+    import matplotlib as mpl
+
+    style: Any = {
+        "font.family": "DejaVu Sans",  # comes with matplotlib and has ğ, ş, ı, İ
+        "font.size": 10,
+        "svg.fonttype": "path",
+        "svg.hashsalt": "tetkik",
+        "text.color": palette.ink,
+        "axes.labelcolor": palette.ink,
+        "axes.edgecolor": palette.quiet,
+        "axes.facecolor": "none",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "xtick.color": palette.ink,
+        "ytick.color": palette.ink,
+        "legend.frameon": False,
+    }
+    with mpl.rc_context():
+        mpl.rcdefaults()  # a user's matplotlibrc must not change the pictures
+        mpl.rcParams.update(style)
+        yield
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _labels(summary: Summary, palette: _Palette, language: Language) -> Figure:
+    shown = [label for label in summary.labels if label.read or label.kept][:40][::-1]
+    figure, axes = _figure(9, 0.9 + 0.34 * len(shown))
+    places = np.arange(len(shown))
+    axes.barh(
+        places, [label.read for label in shown], 0.66, color=palette.pale, label=translate("read", language)
+    )
+    axes.barh(
+        places, [label.kept for label in shown], 0.66, color=palette.main, label=translate("kept", language)
+    )
+    most = max((label.read for label in shown), default=1)
+    for place, label in zip(places, shown, strict=True):
+        counts = number(label.kept, language)
+        if label.kept != label.read:
+            counts += " / " + number(label.read, language)
+        end = max(label.read, label.kept) + most * 0.01
+        axes.text(end, place, counts, va="center", fontsize=9)
+    axes.set_yticks(places, [label.name[:40] for label in shown])
+    axes.set_xlim(0, most * 1.16)
+    axes.set_ylim(-0.6, len(shown) - 0.4)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xticks([])
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
+    return figure
+
+
+def _lengths(summary: Summary, palette: _Palette, language: Language) -> Figure:
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes = _figure(9, 2.8)
+    last = max(20, int(np.percentile(summary.words, 99)))
+    axes.hist(np.minimum(summary.words, last), bins=min(60, last), range=(0, last), color=palette.main)
+    median = int(np.median(summary.words))
+    axes.axvline(median, color=palette.ink, linewidth=1, linestyle=(0, (4, 3)))
+    axes.annotate(
+        translate("median {count} words", language, count=median),
+        (median, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(6, 0),
+        textcoords="offset points",
+        va="top",
+        fontsize=9,
+    )
+    axes.set_xlabel(translate("words (the last bar: {count} and more)", language, count=last))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_yticks([])
+    axes.margins(y=0.16)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlim(0, last)
+    return figure
+
+
+def _suspects(summary: Summary, palette: _Palette, language: Language) -> Figure:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    pairs = Counter((item.row.label, item.suggested) for item in summary.suspects)
+    present = {name for pair in pairs for name in pair}
+    names = [label.name for label in summary.labels if label.name in present][:25]
+    counts = np.array([[pairs[given, suggested] for suggested in names] for given in names])
+    figure, axes = _figure(min(9, 3 + 0.6 * len(names)), 1.6 + 0.36 * len(names))
+    shades = LinearSegmentedColormap.from_list("shades", [palette.page, palette.main])
+    axes.imshow(np.sqrt(counts), cmap=shades, aspect="auto")
+    dark = counts > 0.4 * max(1, counts.max())
+    for row, column in zip(*np.nonzero(counts), strict=True):
+        colour = palette.page if dark[row, column] else palette.ink
+        axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=8, color=colour)
+    short = [name if len(name) <= 22 else name[:21] + "…" for name in names]
+    axes.set_xticks(range(len(names)), short, rotation=40, ha="right", rotation_mode="anchor", fontsize=8.5)
+    axes.set_yticks(range(len(names)), short, fontsize=8.5)
+    axes.set_xlabel(translate("suggested", language))
+    axes.set_ylabel(translate("given", language))
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return figure
+
+
+def number(value: int, language: Language) -> str:
+    """An integer with its thousands set apart: `12.345` in Turkish, `12,345` in English."""
+    grouped = f"{value:,}"
+    return grouped.replace(",", ".") if language is Language.TR else grouped

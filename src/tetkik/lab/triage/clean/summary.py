@@ -1,0 +1,158 @@
+"""What the cleaning of a table did, in numbers and a few examples: the material of the report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.errors import TetkikError
+from tetkik.lab.triage.clean.rows import Reason, Repair
+from tetkik.privacy import Personal
+
+
+@dataclass(frozen=True, slots=True)
+class FileCount:
+    """One input: how many rows it had, how many went into the clean table, and why it failed, if it did."""
+
+    path: str
+    read: int
+    kept: int
+    failure: TetkikError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCount:
+    """One department: its rows before and after, and the spellings it came under."""
+
+    name: str
+    read: int
+    kept: int
+    spellings: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RowRef:
+    """A row of the clean table for showing: its place in the inputs, its label and its masked text."""
+
+    source: str
+    number: int
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two rows of one duplicate group with different labels; `similarity` 1 for equal texts."""
+
+    group: int
+    similarity: float
+    left: RowRef
+    right: RowRef
+
+
+@dataclass(frozen=True, slots=True)
+class SuspectRow:
+    """A row whose label is probably wrong, with the label suggested and both probabilities."""
+
+    row: RowRef
+    group: int
+    suggested: str
+    own: float
+    other: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Everything the report shows.
+
+    Attributes:
+        out: the clean table.
+        report: the folder of the report.
+        files: the inputs, in order.
+        read: rows read from all of them.
+        kept: rows in the clean table.
+        rejected: rows left out, by reason; `read` is `kept` and these together.
+        repairs: rows mended, by what was done.
+        masked: personal data replaced, by kind, one for each place.
+        masked_rows: rows with at least one.
+        adverts: advert sentences taken out.
+        labels: the departments, most rows first.
+        other_labels: labels of no department, with their rows, most first.
+        groups: duplicate groups in the clean table, single rows included.
+        in_groups: rows of the clean table that share their group with another.
+        conflicts: pairs across labels.
+        suspects: probable label errors, least probable label first.
+        judged: rows whose label was judged; None where that was not asked for.
+        agreement: share of judged rows whose most probable label is their own.
+        words: words of each text of the clean table, (kept,), int64.
+    """
+
+    out: Path
+    report: Path
+    files: tuple[FileCount, ...]
+    read: int
+    kept: int
+    rejected: Mapping[Reason, int]
+    repairs: Mapping[Repair, int]
+    masked: Mapping[Personal, int]
+    masked_rows: int
+    adverts: int
+    labels: tuple[LabelCount, ...]
+    other_labels: tuple[tuple[str, int], ...]
+    groups: int
+    in_groups: int
+    conflicts: tuple[Conflict, ...]
+    suspects: tuple[SuspectRow, ...]
+    judged: int | None
+    agreement: float
+    words: NDArray[np.int64]
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures, without any text, as one JSON object."""
+        return {
+            "out": str(self.out),
+            "report": str(self.report / "report.html"),
+            "read": self.read,
+            "kept": self.kept,
+            "rejected": {reason.value: count for reason, count in self.rejected.items()},
+            "repairs": {repair.value: count for repair, count in self.repairs.items()},
+            "masked": {kind.value: count for kind, count in self.masked.items()},
+            "masked_rows": self.masked_rows,
+            "adverts": self.adverts,
+            "labels": [
+                {
+                    "name": label.name,
+                    "read": label.read,
+                    "kept": label.kept,
+                    "spellings": dict(label.spellings),
+                }
+                for label in self.labels
+            ],
+            "other_labels": dict(self.other_labels),
+            "groups": self.groups,
+            "rows_in_groups": self.in_groups,
+            "conflicts": len(self.conflicts),
+            "suspects": len(self.suspects) if self.judged is not None else None,
+            "judged": self.judged,
+            "agreement": round(self.agreement, 4) if self.judged else None,
+            "files": [
+                {
+                    "path": file.path,
+                    "read": file.read,
+                    "kept": file.kept,
+                    "error": None if file.failure is None else str(file.failure),
+                }
+                for file in self.files
+            ],
+        }
+
+
+def by_count(counts: Counter[Any]) -> dict[Any, int]:
+    """The counts, largest first, ties by name."""
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], str(item[0]))))

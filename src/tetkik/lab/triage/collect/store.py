@@ -1,0 +1,284 @@
+"""The crawl's folder: rows and a ledger of pages, each line on the disk before the next step is taken.
+
+`complaints.jsonl` holds one question a line, `ledger.jsonl` what became of each list page. A page enters the
+ledger only after its rows; killed in between, the page is read again and its rows are known by their id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from tetkik.errors import DataError, UsageError
+from tetkik.lab.triage.collect.site import Site
+from tetkik.lab.triage.collect.summary import Failure
+from tetkik.lab.triage.data import canonical
+
+
+class Outcome(StrEnum):
+    """What became of a list page."""
+
+    DONE = "done"
+    """Read, with all its questions; the section goes on."""
+    LAST = "last"
+    """Read; the section ends here."""
+    FAILED = "failed"
+    """Not read; tried again by the next run."""
+    FORBIDDEN = "forbidden"
+    """robots.txt does not allow it; asked of robots.txt again by the next run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One question, as a line of `complaints.jsonl`.
+
+    Attributes:
+        text: the question.
+        label: the section's label.
+        url: the question's own address, or that of the list page it stands on.
+        page: number of the list page.
+        collected: date, ISO 8601.
+        id: of the label, the question's own address if it has one, and the text in its canonical form; the
+            same when the question has moved to another list page.
+    """
+
+    text: str
+    label: str
+    url: str
+    page: int
+    collected: str
+    id: str
+
+    @classmethod
+    def of(
+        cls, *, text: str, label: str, own_url: str | None, list_url: str, page: int, collected: str
+    ) -> Row:
+        """A row with its id."""
+        key = "\n".join((label, own_url or "", canonical(text)))
+        number = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        return cls(text, label, own_url or list_url, page, collected, number)
+
+
+@dataclass(frozen=True, slots=True)
+class PageRecord:
+    """One list page, as a line of the ledger.
+
+    Attributes:
+        section: its name in the address.
+        number: of the page, from the site's first.
+        url: its address.
+        outcome: what became of it.
+        next_url: the next page, where the site is described by such a link.
+        mark: a hash of its questions, by which a page that comes again is known.
+        skipped: items without a text or a link on the site.
+        reason: why it failed.
+    """
+
+    section: str
+    number: int
+    url: str
+    outcome: Outcome
+    next_url: str | None = None
+    mark: str = ""
+    skipped: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LostQuestion:
+    """A question's own page that could not be read, as a line of the ledger."""
+
+    section: str
+    number: int
+    url: str
+    reason: str
+
+
+class Journal:
+    """A file of JSON objects, one a line, that only grows and survives a kill at any moment."""
+
+    def __init__(self, path: Path) -> None:
+        # Health data: for its owner alone. Unbuffered, so that what has failed is not written later.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+        self._file = os.fdopen(descriptor, "r+b", buffering=0)
+        self._path = path
+
+    def lock(self) -> bool:
+        """Keep other processes out for as long as this one lives; False where another is in."""
+        try:
+            import fcntl
+        except ImportError:  # Windows, where two crawls in one folder are the user's to avoid
+            return True
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def read(self) -> list[dict[str, Any]]:
+        """Every object; a last line that a kill has cut is taken off the file.
+
+        Raises:
+            DataError: a line before the last is not a JSON object.
+        """
+        self._file.seek(0)
+        content = self._file.read()
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) != len(content):
+            self._file.truncate(len(whole))
+            os.fsync(self._file.fileno())
+        objects = []
+        for number, line in enumerate(whole.split(b"\n")[:-1], start=1):
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                entry = None
+            if not isinstance(entry, dict):
+                raise DataError(
+                    "{path} is damaged at line {line}; take that line out, or collect into another folder.",
+                    path=self._path,
+                    line=number,
+                )
+            objects.append(entry)
+        return objects
+
+    def append(self, entries: Iterable[dict[str, Any]]) -> None:
+        """Write the objects; on return they are on the disk, on an error none is in the file."""
+        lines = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+        left = memoryview(lines.encode("utf-8", "replace"))  # a lone surrogate of a broken page has no UTF-8
+        end = self._file.seek(0, os.SEEK_END)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._file.truncate(end)
+            error.filename = str(self._path)
+            raise
+
+    def close(self) -> None:
+        """Close the file, and with it the lock."""
+        self._file.close()
+
+
+class Store:
+    """The folder of a crawl: what is known, and the writing of what is new.
+
+    Attributes:
+        pages: the last record of each list page, by section and number.
+        lost: questions whose own page could not be read, by section and address.
+        rows_per_label: rows in the folder.
+
+    Args:
+        folder: made where it is missing.
+        site: the folder holds rows of one site only.
+
+    Raises:
+        UsageError: the folder holds a crawl of another site, or another crawl is writing to it.
+        DataError: a damaged file.
+    """
+
+    def __init__(self, folder: Path, site: Site) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.pages: dict[tuple[str, int], PageRecord] = {}
+        self.lost: dict[tuple[str, str], LostQuestion] = {}
+        self.rows_per_label: Counter[str] = Counter()
+        self._site = site
+        self._ids: set[str] = set()
+        self._urls: set[tuple[str, str]] = set()
+        self._complaints = Journal(folder / "complaints.jsonl")
+        self._ledger = Journal(folder / "ledger.jsonl")
+        path = folder / "complaints.jsonl"
+        try:
+            if not self._ledger.lock():
+                raise UsageError(
+                    "Another crawl is writing to {folder}; wait for it, or name another.", folder=folder
+                )
+            for entry in self._complaints.read():
+                self._know(Row(**entry))
+            path = folder / "ledger.jsonl"
+            self._read_ledger(folder, self._ledger.read())
+        except (TypeError, KeyError, ValueError):
+            self.close()
+            raise DataError(
+                "{path} was not written by `tetkik triage collect`; collect into another folder.", path=path
+            ) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _read_ledger(self, folder: Path, entries: list[dict[str, Any]]) -> None:
+        host = self._site.base_url.rstrip("/")
+        if not entries:
+            self._ledger.append([{"kind": "crawl", "site": self._site.id, "base_url": host}])
+        elif (entries[0].get("site"), entries[0].get("base_url")) != (self._site.id, host):
+            raise UsageError(
+                "{folder} holds a crawl of {other}; collect {site} into another folder.",
+                folder=folder,
+                other=entries[0].get("base_url"),
+                site=host,
+            )
+        for entry in entries[1:]:
+            kind = entry.pop("kind", "")
+            if kind == "page":
+                page = PageRecord(**{**entry, "outcome": Outcome(entry["outcome"])})
+                self.pages[page.section, page.number] = page
+            elif kind == "lost" and not self.has(entry["section"], entry["url"]):
+                self.lost[entry["section"], entry["url"]] = LostQuestion(**entry)
+
+    def _know(self, row: Row) -> None:
+        self._ids.add(row.id)
+        self._urls.add((row.label, row.url))
+        self.rows_per_label[row.label] += 1
+
+    def has(self, section: str, url: str) -> bool:
+        """Whether the question of this address is in the folder under the section's label."""
+        return (self._site.sections.get(section, ""), url) in self._urls
+
+    def add(self, rows: Iterable[Row]) -> int:
+        """Write the rows that are new; how many they were."""
+        new = list({row.id: row for row in rows if row.id not in self._ids}.values())
+        if new:
+            self._complaints.append(asdict(row) for row in new)
+        for row in new:
+            self._know(row)
+        return len(new)
+
+    def found(self, section: str, url: str) -> None:
+        """The question of this address is no longer lost."""
+        self.lost.pop((section, url), None)
+
+    def record(self, page: PageRecord) -> None:
+        """Write what became of a list page."""
+        self._ledger.append([{"kind": "page", **asdict(page)}])
+        self.pages[page.section, page.number] = page
+
+    def lose(self, question: LostQuestion) -> None:
+        """Write that a question's own page could not be read."""
+        self._ledger.append([{"kind": "lost", **asdict(question)}])
+        self.lost[question.section, question.url] = question
+
+    def failures(self) -> tuple[Failure, ...]:
+        """What could not be read, in the order of sections and pages."""
+        every: list[PageRecord | LostQuestion] = [
+            page for page in self.pages.values() if page.outcome in (Outcome.FAILED, Outcome.FORBIDDEN)
+        ]
+        every += self.lost.values()
+        labels = self._site.sections
+        order = {section: place for place, section in enumerate(labels)}
+        every.sort(key=lambda one: (order.get(one.section, len(order)), one.number))
+        return tuple(
+            Failure(labels.get(one.section, one.section), one.number, one.url, one.reason) for one in every
+        )
+
+    def close(self) -> None:
+        """Close the files."""
+        self._complaints.close()
+        self._ledger.close()

@@ -1,0 +1,244 @@
+"""Two models on the same complaints: who is right where, and whether the difference is more than chance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tetkik.errors import BundleMismatch
+from tetkik.lab.triage.data import Complaints
+from tetkik.lab.triage.duplicates import duplicate_groups
+from tetkik.lab.triage.evaluate import SCORING, Scorer, judge, known_rows, stepped
+from tetkik.lab.triage.metrics import DecisionFigures
+from tetkik.lab.triage.summaries import decisions, interval_of, paired_interval
+from tetkik.language import Language, Sentence
+from tetkik.statistics import ClusterBootstrap, Interval, Ints
+from tetkik.values import ProgressCallback
+
+_LEVEL = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class McNemar:
+    """McNemar's test on pairs of decisions.
+
+    Attributes:
+        b: complaints that the first model has right and the second wrong.
+        c: complaints that the second model has right and the first wrong.
+        p: the exact two-sided binomial p-value.
+        mid_p: the mid-p value (Fagerland, Lydersen and Laake, BMC Medical Research Methodology 13 (2013) 91),
+            which holds its level nearly as well and finds more.
+    """
+
+    b: int
+    c: int
+    p: float
+    mid_p: float
+
+
+def mcnemar(b: int, c: int) -> McNemar:
+    """The test for `b` and `c` discordant pairs; without any, both p-values are 1."""
+    count, least = b + c, min(b, c)
+    tail = math.fsum(_binomial(count, k) for k in range(least + 1))
+    return McNemar(b, c, min(1.0, 2 * tail), min(1.0, 2 * tail - _binomial(count, least)))
+
+
+def _binomial(count: int, k: int) -> float:
+    """The chance of k heads in `count` throws of a fair coin."""
+    logarithm = math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1)
+    return math.exp(logarithm - count * math.log(2))
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one of the two models reaches."""
+
+    model: str
+    accuracy: float
+    macro_f1: float
+    unreadable: int
+    ci: Mapping[str, Interval | None]
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it."""
+        return {
+            "model": self.model,
+            "accuracy": self.accuracy,
+            "macro_f1": self.macro_f1,
+            "unreadable": self.unreadable,
+            "ci": {name: interval.as_json() if interval else None for name, interval in self.ci.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two models on the same rows.
+
+    Attributes:
+        n: complaints that both were judged on.
+        first, second: what each reaches.
+        mcnemar: the test on their decisions.
+        both_right, both_wrong: the concordant pairs.
+        accuracy_difference, macro_f1_difference: second minus first.
+        ci: 95% intervals of the differences, by name, from paired draws of duplicate groups.
+        not_evaluated: rows by label that one of the two was never taught; they are in no figure.
+        conclusion: in words.
+    """
+
+    n: int
+    first: Side
+    second: Side
+    mcnemar: McNemar
+    both_right: int
+    both_wrong: int
+    accuracy_difference: float
+    macro_f1_difference: float
+    ci: Mapping[str, Interval | None]
+    not_evaluated: Mapping[str, int]
+    left_out: Mapping[str, int]
+    conclusion: tuple[Sentence, ...] = ()
+
+    def as_json(self, language: Language = Language.EN) -> dict[str, Any]:
+        """One object; sentences in `language`."""
+        return {
+            "n": self.n,
+            "a": self.first.as_json(),
+            "b": self.second.as_json(),
+            "both_right": self.both_right,
+            "both_wrong": self.both_wrong,
+            "only_a_right": self.mcnemar.b,
+            "only_b_right": self.mcnemar.c,
+            "mcnemar": {"p": self.mcnemar.p, "mid_p": self.mcnemar.mid_p},
+            "accuracy_difference": self.accuracy_difference,
+            "macro_f1_difference": self.macro_f1_difference,
+            "ci": {name: interval.as_json() if interval else None for name, interval in self.ci.items()},
+            "not_evaluated": dict(self.not_evaluated),
+            "left_out": dict(self.left_out),
+            "conclusion": [sentence.in_language(language) for sentence in self.conclusion],
+        }
+
+
+def compare(
+    first: Scorer,
+    second: Scorer,
+    complaints: Complaints,
+    *,
+    groups: Ints | None = None,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    progress: ProgressCallback | None = None,
+) -> Comparison:
+    """Judge two models on the complaints whose label both know.
+
+    McNemar's test takes each complaint as independent; the intervals of the differences draw whole duplicate
+    groups, so where the two disagree the data has many duplicates and the intervals are to be believed.
+
+    Args:
+        first: one model.
+        second: the other; differences are second minus first.
+        complaints: texts with their departments.
+        groups: (complaints,), the duplicate group of each; None has them found.
+        bootstrap: replicates; 0 for no intervals.
+        seed: of the bootstrap.
+        progress: told how far it is.
+
+    Raises:
+        BundleMismatch: the models have no label in common.
+        DataError: no row has a label that both models know.
+    """
+    common = [label for label in first.labels if label in second.labels]
+    if not common:
+        raise BundleMismatch(
+            "{first} and {second} have no label in common; compare models of the same departments.",
+            first=first.name,
+            second=second.name,
+        )
+    rows, unknown = known_rows(complaints, common)
+    kept = complaints.only(rows)
+    found = duplicate_groups(kept.texts) if groups is None else groups[rows]
+    names = (first.name, second.name)
+    if first.name == second.name:
+        names = (f"A ({first.name})", f"B ({second.name})")
+    counter = stepped(progress, SCORING, 2 * len(kept))
+    draws = ClusterBootstrap(found, bootstrap, seed)
+    one, other = (judge(scorer, kept, found, counter) for scorer in (first, second))
+    (one_figures, one_replicates), (other_figures, other_replicates) = (
+        decisions(judged, draws) for judged in (one, other)
+    )
+    comparison = Comparison(
+        n=len(kept),
+        first=_side(names[0], one.unreadable, one_figures, one_replicates),
+        second=_side(names[1], other.unreadable, other_figures, other_replicates),
+        mcnemar=mcnemar(int((one.correct & ~other.correct).sum()), int((~one.correct & other.correct).sum())),
+        both_right=int((one.correct & other.correct).sum()),
+        both_wrong=int((~one.correct & ~other.correct).sum()),
+        accuracy_difference=float(other_figures.accuracy - one_figures.accuracy),
+        macro_f1_difference=float(other_figures.macro_f1 - one_figures.macro_f1),
+        ci={
+            f"{name}_difference": paired_interval(one_replicates, other_replicates, name)
+            for name in ("accuracy", "macro_f1")
+        },
+        not_evaluated=unknown,
+        left_out=complaints.left_out,
+    )
+    same = bool(np.array_equal(one.probabilities, other.probabilities, equal_nan=True))
+    return replace(comparison, conclusion=(_conclusion(comparison, same), _macro_conclusion(comparison)))
+
+
+def _side(model: str, unreadable: int, figures: DecisionFigures, replicates: DecisionFigures | None) -> Side:
+    ci = {name: interval_of(replicates, name) for name in ("accuracy", "macro_f1")}
+    return Side(model, float(figures.accuracy), float(figures.macro_f1), unreadable, ci)
+
+
+def _conclusion(comparison: Comparison, same: bool) -> Sentence:
+    test = comparison.mcnemar
+    if same:
+        return Sentence("The two answer exactly alike on these complaints.")
+    values = {
+        "first": comparison.first.model,
+        "second": comparison.second.model,
+        "b": test.b,
+        "c": test.c,
+        "p": f"p = {test.p:.3f}" if test.p >= 0.001 else "p < 0.001",
+    }
+    if test.p >= _LEVEL:
+        return Sentence(
+            "No difference in accuracy is shown: only {first} is right on {b} complaints, only {second} on "
+            "{c} (exact McNemar {p}).",
+            values,
+        )
+    better, worse = ("first", "second") if test.b > test.c else ("second", "first")
+    return Sentence(
+        "{better} is right more often than {worse}: alone right on {more} complaints against {fewer} "
+        "(exact McNemar {p}).",
+        {
+            "better": values[better],
+            "worse": values[worse],
+            "more": max(test.b, test.c),
+            "fewer": min(test.b, test.c),
+            "p": values["p"],
+        },
+    )
+
+
+def _macro_conclusion(comparison: Comparison) -> Sentence:
+    interval = comparison.ci["macro_f1_difference"]
+    values = {"difference": comparison.macro_f1_difference}
+    if interval is None:
+        return Sentence("Macro-F1 differs by {difference:+.3f} (second minus first).", values)
+    values |= {"low": interval.low, "high": interval.high}
+    if interval.low <= 0 <= interval.high:
+        return Sentence(
+            "Macro-F1 differs by {difference:+.3f} (second minus first; 95% interval {low:+.3f} to "
+            "{high:+.3f}), which may be chance.",
+            values,
+        )
+    return Sentence(
+        "Macro-F1 differs by {difference:+.3f} (second minus first; 95% interval {low:+.3f} to "
+        "{high:+.3f}), which is more than chance.",
+        values,
+    )

@@ -1,0 +1,233 @@
+"""Judging a triage model on a labelled table.
+
+Everything is computed from the probabilities as `predict --json` prints them, so that anyone can have the
+same figures from its output.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.errors import DataError
+from tetkik.lab.triage import reading
+from tetkik.lab.triage.data import Complaints
+from tetkik.lab.triage.duplicates import duplicate_groups
+from tetkik.lab.triage.figures import Evaluation, Judged, Spoiled
+from tetkik.lab.triage.metrics import DecisionFigures
+from tetkik.lab.triage.robustness import PERTURBATIONS
+from tetkik.lab.triage.summaries import (
+    abstention,
+    coverage_figures,
+    decisions,
+    interval_of,
+    label_figures,
+    paired_interval,
+    probability_figures,
+    slice_figures,
+)
+from tetkik.language import Sentence
+from tetkik.statistics import ClusterBootstrap, Floats, Interval, Ints
+from tetkik.values import ProgressCallback
+
+__all__ = ["SCORING", "SPOILING", "Evaluation", "Scorer", "evaluate", "judge", "known_rows", "stepped"]
+
+SCORING = "complaints scored"
+SPOILING = "spoiled complaints scored"
+"""The steps that `evaluate` reports as it goes."""
+
+_BATCH = 512
+_BOOTSTRAPPED = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "top3_accuracy")
+
+
+class Scorer(Protocol):
+    """What is judged: texts in, the department probabilities that `predict --json` prints out."""
+
+    @property
+    def name(self) -> str:
+        """Id and version of the model."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The departments, in the order of the columns."""
+
+    @property
+    def abstain_threshold(self) -> float | None:
+        """The probability under which the model names no department; None where it has no such threshold."""
+
+    @property
+    def trained_on(self) -> str | None:
+        """`data.fingerprint` of the rows that it was trained on; None where it is not known."""
+
+    def scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """(texts, labels), rounded to 6 decimals; a row of NaN for a text that cannot be read."""
+
+
+def evaluate(
+    scorer: Scorer,
+    complaints: Complaints,
+    *,
+    groups: Ints | None = None,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    robustness: bool = True,
+    progress: ProgressCallback | None = None,
+) -> Evaluation:
+    """Judge `scorer` on `complaints`.
+
+    A text without an answer counts as wrong in every figure of decisions, and is left out of those of
+    probabilities (ECE, Brier skill, AUROC). A label that the model was never taught is in no figure; a label
+    of the model that the data lacks is left out of the macro means.
+
+    Args:
+        scorer: the model.
+        complaints: texts with their departments.
+        groups: (complaints,), the duplicate group of each; None has them found.
+        bootstrap: replicates of the bootstrap of groups; 0 for no intervals.
+        seed: of the bootstrap and of the typing errors.
+        robustness: whether to score the spoiled texts too (six times the work).
+        progress: told how far it is.
+
+    Raises:
+        DataError: no row has a label of the model.
+    """
+    rows, unknown = known_rows(complaints, scorer.labels)
+    kept = complaints.only(rows)
+    found = duplicate_groups(kept.texts) if groups is None else groups[rows]
+    judged = judge(scorer, kept, found, stepped(progress, SCORING, len(kept)))
+    draws = ClusterBootstrap(judged.groups, bootstrap, seed)
+    figures, replicates = decisions(judged, draws)
+    per_label, without_label = label_figures(judged, figures, replicates)
+    ece_value, brier_value, without_probability = probability_figures(judged)
+    evaluation = Evaluation(
+        model=scorer.name,
+        judged=judged,
+        accuracy=float(figures.accuracy),
+        macro_f1=float(figures.macro_f1),
+        macro_precision=float(figures.macro_precision),
+        macro_recall=float(figures.macro_recall),
+        top3_accuracy=float(figures.top3_accuracy),
+        ece=ece_value,
+        brier_skill=brier_value,
+        ci={name: interval_of(replicates, name) for name in _BOOTSTRAPPED},
+        per_label=per_label,
+        coverage=coverage_figures(judged),
+        abstain=abstention(judged, scorer.abstain_threshold),
+        robustness=_robustness(scorer, kept, judged, draws, progress) if robustness else (),
+        slices=tuple(slice_figures(judged, kept.texts, draws)),
+        not_evaluated=unknown,
+        left_out=complaints.left_out,
+        not_computed=_not_computed(scorer.abstain_threshold, replicates, robustness)
+        | without_label
+        | without_probability,
+        replicates=draws.replicates,
+        seed=seed,
+    )
+    return replace(evaluation, reading=reading.read(evaluation))
+
+
+def known_rows(complaints: Complaints, labels: Sequence[str]) -> tuple[Ints, dict[str, int]]:
+    """The rows whose label is among `labels`, and how many others there are by label, most first.
+
+    Raises:
+        DataError: there is no such row.
+    """
+    known = {unicodedata.normalize("NFC", label) for label in labels}
+    rows = np.array([row for row, label in enumerate(complaints.labels) if label in known], dtype=np.int64)
+    if not len(rows):
+        raise DataError(
+            "No row has a label of the model, which knows: {labels}; check the label column.",
+            labels=", ".join(labels),
+        )
+    others = Counter(label for label in complaints.labels if label not in known)
+    return rows, dict(sorted(others.items(), key=lambda item: (-item[1], item[0])))
+
+
+def judge(scorer: Scorer, complaints: Complaints, groups: Ints, count: Callable[[int], None]) -> Judged:
+    """Score `complaints`, every label of which the model must know.
+
+    Args:
+        scorer: the model.
+        complaints: texts with their departments.
+        groups: (complaints,), the duplicate group of each.
+        count: told the number of texts after each batch.
+    """
+    place = {unicodedata.normalize("NFC", label): index for index, label in enumerate(scorer.labels)}
+    truth = np.array([place[label] for label in complaints.labels], dtype=np.int64)
+    return Judged(scorer.labels, truth, _scores(scorer, complaints.texts, count), groups)
+
+
+def _scores(scorer: Scorer, texts: Sequence[str], count: Callable[[int], None]) -> Floats:
+    parts = []
+    for start in range(0, len(texts), _BATCH):
+        batch = texts[start : start + _BATCH]
+        scores = np.asarray(scorer.scores(batch), dtype=np.float64)
+        if scores.shape != (len(batch), len(scorer.labels)):
+            raise ValueError(f"{len(batch)} texts and {len(scorer.labels)} labels, but scores {scores.shape}")
+        parts.append(scores)
+        count(len(batch))
+    return np.concatenate(parts)
+
+
+def stepped(progress: ProgressCallback | None, step: str, total: int) -> Callable[[int], None]:
+    """A counter of texts, which reports them as one step of `progress`."""
+    done = 0
+
+    def count(more: int) -> None:
+        nonlocal done
+        done += more
+        if progress is not None:
+            progress(step, done, total)
+
+    return count
+
+
+def _robustness(
+    scorer: Scorer,
+    complaints: Complaints,
+    clean: Judged,
+    draws: ClusterBootstrap,
+    progress: ProgressCallback | None,
+) -> tuple[Spoiled, ...]:
+    count = stepped(progress, SPOILING, len(PERTURBATIONS) * len(complaints))
+    before, before_replicates = decisions(clean, draws)
+    found = []
+    for perturbation in PERTURBATIONS:
+        texts = tuple(perturbation.apply(text, draws.seed) for text in complaints.texts)
+        judged = replace(clean, probabilities=_scores(scorer, texts, count))
+        after, after_replicates = decisions(judged, draws)
+        ci: dict[str, Interval | None] = {}
+        for name in ("accuracy", "macro_f1"):
+            ci[name] = interval_of(after_replicates, name)
+            ci[f"{name}_change"] = paired_interval(before_replicates, after_replicates, name)
+        found.append(
+            Spoiled(
+                id=perturbation.id,
+                title=Sentence(perturbation.title),
+                accuracy=float(after.accuracy),
+                macro_f1=float(after.macro_f1),
+                accuracy_change=float(after.accuracy - before.accuracy),
+                macro_f1_change=float(after.macro_f1 - before.macro_f1),
+                ci=ci,
+            )
+        )
+    return tuple(found)
+
+
+def _not_computed(
+    threshold: float | None, replicates: DecisionFigures | None, robustness: bool
+) -> dict[str, Sentence]:
+    without = {}
+    if replicates is None:
+        without["ci"] = Sentence("An interval needs two groups of complaints or more, and a bootstrap.")
+    if threshold is None:
+        without["abstain"] = Sentence("The model has no threshold of its own.")
+    if not robustness:
+        without["robustness"] = Sentence("It was not asked for.")
+    return without

@@ -1,0 +1,291 @@
+"""What an evaluation found: frozen values, and their JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.lab.triage.metrics import (
+    NO_ANSWER,
+    confusion,
+    decision_columns,
+    predicted_labels,
+    rank_of_truth,
+    unanswered,
+)
+from tetkik.language import Language, Sentence
+from tetkik.statistics import Floats, Interval, Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Complaints with their true label and what a model answered.
+
+    Attributes:
+        labels: the model's labels, in the order of the columns.
+        truth: (rows,), int64, index of the true label.
+        probabilities: (rows, labels), float64, as `predict --json` prints them; NaN for an unreadable text.
+        groups: (rows,), int64, the duplicate group of each row.
+    """
+
+    labels: tuple[str, ...]
+    truth: Ints
+    probabilities: Floats
+    groups: Ints
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    @property
+    def predicted(self) -> Ints:
+        """(rows,): index of the chosen label, NO_ANSWER where the text was unreadable."""
+        return predicted_labels(self.probabilities)
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """(rows,): whether the first label is the true one; an unreadable text counts as wrong."""
+        right: NDArray[np.bool_] = self.predicted == self.truth
+        return right
+
+    @property
+    def answered(self) -> NDArray[np.bool_]:
+        """(rows,): whether there is an answer at all."""
+        return ~unanswered(self.probabilities)
+
+    @property
+    def confidence(self) -> Floats:
+        """(rows,): the probability of the chosen label; 0 for an unreadable text."""
+        best: Floats = np.nan_to_num(self.probabilities, nan=0.0).max(axis=1)
+        return best
+
+    @property
+    def columns(self) -> Floats:
+        """What `metrics.decision_figures` takes, row by row."""
+        in_top3 = rank_of_truth(self.probabilities, self.truth) <= 3
+        return decision_columns(self.truth, self.predicted, len(self.labels), in_top3)
+
+    @property
+    def confusion(self) -> Ints:
+        """Counts, (labels, labels): a row a true label, a column an answered one."""
+        return confusion(self.truth, self.predicted, len(self.labels))
+
+    @property
+    def support(self) -> Ints:
+        """(labels,): rows of each true label."""
+        return np.bincount(self.truth, minlength=len(self.labels)).astype(np.int64)
+
+    @property
+    def unreadable(self) -> int:
+        """Rows without an answer."""
+        return int((self.predicted == NO_ANSWER).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFigures:
+    """The figures of one label that is present in the data; None where one cannot be computed."""
+
+    label: str
+    support: int
+    precision: float | None
+    recall: float
+    f1: float
+    auroc: float | None
+    ci: Mapping[str, Interval | None]
+
+    def as_json(self) -> dict[str, Any]:
+        """The contract's object for a label."""
+        return {
+            "precision": self.precision,
+            "recall": self.recall,
+            "f1": self.f1,
+            "support": self.support,
+            "auroc": self.auroc,
+            "ci": _intervals(self.ci),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CoveragePoint:
+    """Accuracy where only the most confident share of complaints is answered."""
+
+    coverage: float
+    n: int
+    accuracy: float
+    least_confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Accuracy against coverage: chosen points, and the area under the whole curve (its mean)."""
+
+    points: tuple[CoveragePoint, ...]
+    area: float
+
+    def as_json(self) -> dict[str, Any]:
+        """`points` and `area`."""
+        points = [
+            {
+                "coverage": point.coverage,
+                "n": point.n,
+                "accuracy": point.accuracy,
+                "least_confidence": point.least_confidence,
+            }
+            for point in self.points
+        ]
+        return {"points": points, "area": self.area}
+
+
+@dataclass(frozen=True, slots=True)
+class Abstention:
+    """What the model's own threshold does: the share it answers, and the accuracy there."""
+
+    threshold: float
+    coverage: float
+    n: int
+    accuracy: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        """`threshold`, `coverage`, `n`, `accuracy`."""
+        return {
+            "threshold": self.threshold,
+            "coverage": self.coverage,
+            "n": self.n,
+            "accuracy": self.accuracy,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Spoiled:
+    """The figures on spoiled texts, and the changes from the clean ones (negative is worse)."""
+
+    id: str
+    title: Sentence
+    accuracy: float
+    macro_f1: float
+    accuracy_change: float
+    macro_f1_change: float
+    ci: Mapping[str, Interval | None]
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it but the title."""
+        return {
+            "accuracy": self.accuracy,
+            "macro_f1": self.macro_f1,
+            "accuracy_change": self.accuracy_change,
+            "macro_f1_change": self.macro_f1_change,
+            "ci": _intervals(self.ci),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The figures on a part of the complaints; None with a reason where the part is too small."""
+
+    dimension: str
+    id: str
+    title: Sentence
+    n: int
+    accuracy: float | None = None
+    macro_f1: float | None = None
+    ci: Interval | None = None
+    reason: Sentence | None = None
+
+    def as_json(self, language: Language) -> dict[str, Any]:
+        """`n`, `accuracy`, `macro_f1`, `ci` of the accuracy, and the reason for a null."""
+        return {
+            "n": self.n,
+            "accuracy": self.accuracy,
+            "macro_f1": self.macro_f1,
+            "ci": self.ci.as_json() if self.ci else None,
+            "reason": self.reason.in_language(language) if self.reason else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Everything that was found about one model on one table.
+
+    Attributes:
+        model: the model's name.
+        judged: the rows, with what the model answered.
+        accuracy, macro_f1, macro_precision, macro_recall, top3_accuracy: see `metrics.DecisionFigures`.
+        ece: expected calibration error, 15 bins of equal mass, over answered rows.
+        brier_skill: against always answering the frequencies of the labels in the data; answered rows.
+        ci: 95% intervals by figure, from a bootstrap of duplicate groups.
+        per_label: the figures of each label of the model; None where the data has none of it.
+        coverage: accuracy against coverage.
+        abstain: what the model's own threshold does; None where it has none.
+        robustness: on spoiled texts; empty where it was not asked for.
+        slices: by length, by age, by words that tell a sex.
+        not_evaluated: rows by label that the model was never taught; they are in no figure.
+        left_out: rows of the file that could not be used, by reason.
+        not_computed: why a figure is null, by its path in the JSON.
+        replicates, seed: of the bootstrap.
+        reading: what the figures say, in sentences.
+    """
+
+    model: str
+    judged: Judged
+    accuracy: float
+    macro_f1: float
+    macro_precision: float
+    macro_recall: float
+    top3_accuracy: float
+    ece: float | None
+    brier_skill: float | None
+    ci: Mapping[str, Interval | None]
+    per_label: Mapping[str, LabelFigures | None]
+    coverage: Coverage
+    abstain: Abstention | None
+    robustness: tuple[Spoiled, ...]
+    slices: tuple[Slice, ...]
+    not_evaluated: Mapping[str, int]
+    left_out: Mapping[str, int]
+    not_computed: Mapping[str, Sentence]
+    replicates: int
+    seed: int
+    reading: tuple[Sentence, ...] = ()
+
+    def as_json(self, language: Language = Language.EN) -> dict[str, Any]:
+        """The contract's keys first, then the additions; sentences in `language`."""
+        slices: dict[str, dict[str, Any]] = {}
+        for part in self.slices:
+            slices.setdefault(part.dimension, {})[part.id] = part.as_json(language)
+        return {
+            "model": self.model,
+            "n": len(self.judged),
+            "accuracy": self.accuracy,
+            "macro_f1": self.macro_f1,
+            "macro_precision": self.macro_precision,
+            "macro_recall": self.macro_recall,
+            "top3_accuracy": self.top3_accuracy,
+            "ece": self.ece,
+            "brier_skill": self.brier_skill,
+            "per_label": {
+                label: figures.as_json() if figures else None for label, figures in self.per_label.items()
+            },
+            "confusion": {"labels": list(self.judged.labels), "counts": self.judged.confusion.tolist()},
+            "ci": _intervals(self.ci),
+            "coverage": self.coverage.as_json(),
+            "abstain": self.abstain.as_json() if self.abstain else None,
+            "robustness": {spoiled.id: spoiled.as_json() for spoiled in self.robustness},
+            "slices": slices,
+            "unreadable": self.judged.unreadable,
+            "not_evaluated": dict(self.not_evaluated),
+            "left_out": dict(self.left_out),
+            "not_computed": {name: why.in_language(language) for name, why in self.not_computed.items()},
+            "bootstrap": {
+                "replicates": self.replicates,
+                "seed": self.seed,
+                "groups": len(np.unique(self.judged.groups)),
+            },
+            "reading": [sentence.in_language(language) for sentence in self.reading],
+        }
+
+
+def _intervals(ci: Mapping[str, Interval | None]) -> dict[str, list[float] | None]:
+    return {name: interval.as_json() if interval else None for name, interval in ci.items()}

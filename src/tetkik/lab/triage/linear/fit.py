@@ -1,0 +1,365 @@
+"""Fitting the linear model: choose by cross-validation, calibrate on what was not seen, fit on everything.
+
+Two classifiers are fitted on the same features: multinomial logistic regression, which calibrates well, and a
+squared-hinge machine with labels weighted by their rarity, which is the more accurate. Their scores are
+added (softmax forgets a row's constant, so the sum is one matrix), the labels' log frequencies are taken off
+in part (logit adjustment: Menon et al., ICLR 2021), and a temperature makes the sum a probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from itertools import count, product
+from threading import Event
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.lab.triage.data import folds
+from tetkik.lab.triage.linear.learn import learn_features
+from tetkik.lab.triage.linear.solver import Loss, solve
+from tetkik.lab.triage.metrics import confusion
+from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
+from tetkik.triage.children import log_odds
+from tetkik.triage.linear.features import Featuriser, Rows, prepare, stride_of
+from tetkik.triage.linear.lexicon import Lexicon, builtin
+
+INNER_FOLDS = 8
+"""Many, so that the temperature is fitted on models of nearly as many rows as the last one."""
+HOLDOUT_FROM = 20_000
+"""From this many rows on, one tenth is held out to choose and calibrate on, instead of cross-validation."""
+_CHUNK = 20_000
+_RARITY = 0.4
+"""The hinge machine weights a label by (rows / its rows) to this power."""
+
+Remember = Callable[[str, Callable[[], NDArray[np.float32]]], NDArray[np.float32]]
+"""Gives the array of that name, from disk where an interrupted training left it, else by calling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The settings that are chosen on held-out rows.
+
+    Attributes:
+        softmax: regularisation of the logistic regression.
+        hinge: regularisation of the squared-hinge machine.
+        mix: how many times the machine's score counts beside the regression's.
+        prior: the share of the labels' log frequencies that is taken off.
+    """
+
+    softmax: float = 1.0
+    hinge: float = 2.0
+    mix: float = 2.0
+    prior: float = 0.25
+
+    def as_json(self) -> dict[str, float]:
+        """For the manifest."""
+        return asdict(self)
+
+
+SOFTMAX = (0.5, 1.0)
+HINGE = (2.0, 4.0)
+MIX = (0.0, 1.0, 2.0, 3.0)
+PRIOR = (0.0, 0.15, 0.3)
+DEFAULT = Choice()
+Member = tuple[Loss, float]
+"""A classifier: its loss and its regularisation."""
+Scores = dict[Member, NDArray[np.float32]]
+"""What classifiers say of rows that they had not seen: (rows, labels) each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Texts ready to learn from.
+
+    Attributes:
+        texts: prepared (`features.prepare`).
+        truth: (texts,), int64, index of the label.
+        groups: (texts,), int64, duplicate group.
+        folds: (texts,), int64, inner fold by group.
+        labels: the departments.
+    """
+
+    texts: tuple[bytes, ...]
+    truth: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    folds: NDArray[np.int64]
+    labels: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        texts: Sequence[str],
+        truth: NDArray[np.int64],
+        groups: NDArray[np.int64],
+        labels: tuple[str, ...],
+    ) -> Corpus:
+        """Prepare texts and deal them out into inner folds."""
+        inner = folds(texts, groups, 10 if len(texts) >= HOLDOUT_FROM else INNER_FOLDS)
+        return cls(tuple(prepare(text) for text in texts), truth, groups, inner, labels)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def only(self, rows: NDArray[np.int64]) -> Corpus:
+        """These rows."""
+        return Corpus(
+            tuple(self.texts[i] for i in rows),
+            self.truth[rows],
+            self.groups[rows],
+            self.folds[rows],
+            self.labels,
+        )
+
+    @property
+    def log_frequency(self) -> NDArray[np.float64]:
+        """(labels,): the log of each label's share, with one row added to each."""
+        count = np.bincount(self.truth, minlength=len(self.labels)) + 1.0
+        frequency: NDArray[np.float64] = np.log(count / count.sum())
+        return frequency
+
+    def costs(self, rarity: float) -> NDArray[np.float32]:
+        """(labels,), float32: the weight of a row by its label, with mean 1 over rows."""
+        count = np.maximum(np.bincount(self.truth, minlength=len(self.labels)), 1).astype(np.float64)
+        weight = (len(self) / count) ** rarity
+        costs: NDArray[np.float32] = (weight / weight[self.truth].mean()).astype(np.float32)
+        return costs
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A fitted model and how it did on rows that it had not seen.
+
+    Attributes:
+        featuriser: text to row.
+        weights: (columns, stride), float32, prior shift and temperature in them.
+        choice: the settings chosen.
+        temperature: what the scores were divided by.
+        abstain: the top probability under which to abstain.
+        held_out: (rows,), the rows that chose and calibrated.
+        probabilities: (held-out rows, labels), float64, of models that had not seen those rows, with what
+            `children` makes of them.
+    """
+
+    featuriser: Featuriser
+    weights: NDArray[np.float32]
+    choice: Choice
+    temperature: float
+    abstain: float
+    held_out: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+
+
+def unknown_words(corpus: Corpus, fitted: Fitted) -> NDArray[np.float64]:
+    """The share of each held-out row's words that the rows which it was held out from do not know.
+
+    Args:
+        corpus: what `fitted` was fitted on.
+        fitted: its model.
+
+    Returns:
+        (held-out rows,), float64.
+    """
+    held = corpus.only(fitted.held_out)
+    if len(held) < len(corpus):
+        return fitted.featuriser.unknown(held.texts)
+    shares = np.zeros(len(held))
+    for fold in set(held.folds.tolist()):
+        rows, others = np.flatnonzero(held.folds == fold), held.only(np.flatnonzero(held.folds != fold))
+        known = learn_features(others.texts, others.groups, fitted.featuriser.lexicon)
+        shares[rows] = known.unknown(held.only(rows).texts)
+    return shares
+
+
+class _Part:
+    """The rows that one set of classifiers is trained on, made ready when first needed."""
+
+    def __init__(self, corpus: Corpus, lexicon: Lexicon) -> None:
+        self._corpus = corpus
+        self._lexicon = lexicon
+
+    @cached_property
+    def featuriser(self) -> Featuriser:
+        return learn_features(self._corpus.texts, self._corpus.groups, self._lexicon)
+
+    @cached_property
+    def _chunks(self) -> list[slice]:
+        return [slice(start, start + _CHUNK) for start in range(0, len(self._corpus), _CHUNK)]
+
+    @cached_property
+    def _rows(self) -> list[Rows]:
+        return [self.featuriser.rows(self._corpus.texts[chunk]) for chunk in self._chunks]
+
+    def prepare(self) -> None:
+        """Make the rows ready now, before several threads ask for them."""
+        _ = self._rows
+
+    def weights(
+        self, member: Member, tick: Callable[[int], None] = lambda passes: None
+    ) -> NDArray[np.float32]:
+        """Train one classifier: (columns, stride), float32. `tick` is told the passes done."""
+        loss, regularisation = member
+        return solve(
+            self._rows,
+            [self._corpus.truth[chunk].astype(np.int32) for chunk in self._chunks],
+            columns=self.featuriser.columns,
+            costs=self._corpus.costs(_RARITY if loss is Loss.SQUARED_HINGE else 0.0),
+            regularisation=regularisation,
+            loss=loss,
+            tick=tick,
+        )
+
+    def scores(self, others: Corpus, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The scores of other rows: (rows, labels), float32."""
+        return self.featuriser.scores(list(others.texts), weights)[:, : len(others.labels)]
+
+
+def fit(
+    corpus: Corpus,
+    *,
+    lexicon: Lexicon | None = None,
+    remember: Remember = lambda name, compute: compute(),
+    tick: Callable[[int, int], None] = lambda done, total: None,
+) -> Fitted:
+    """Choose, calibrate and fit.
+
+    Args:
+        corpus: what to learn from; from 20,000 rows on a tenth of it is only chosen and calibrated on.
+        lexicon: the terms; None takes the built-in ones.
+        remember: keeps finished pieces across an interruption.
+        tick: told (pieces done, pieces in all).
+    """
+    lexicon = lexicon or builtin()
+    if len(corpus) >= HOLDOUT_FROM:
+        return _fit_holding_out(corpus, lexicon, tick)
+    return _fit_cross_validating(corpus, lexicon, remember, tick)
+
+
+def _fit_holding_out(corpus: Corpus, lexicon: Lexicon, tick: Callable[[int, int], None]) -> Fitted:
+    held = np.flatnonzero(corpus.folds == 0)
+    others = corpus.only(held)
+    part = _Part(corpus.only(np.flatnonzero(corpus.folds != 0)), lexicon)
+    weights = _train_side_by_side(part, _members(DEFAULT))
+    tick(1, 1)
+    scores = {member: part.scores(others, found) for member, found in weights.items()}
+    calibrated = _calibrate(others, scores, corpus.log_frequency)
+    return _assemble(part.featuriser, weights, calibrated, corpus.log_frequency, held)
+
+
+def _train_side_by_side(part: _Part, members: Sequence[Member]) -> dict[Member, NDArray[np.float32]]:
+    """Train each in a thread of its own; what ends one (Ctrl-C, say) ends all at their next pass."""
+    part.prepare()
+    stop = Event()
+
+    def go_on(passes: int) -> None:
+        if stop.is_set():
+            raise CancelledError
+
+    with ThreadPoolExecutor(len(members)) as pool:
+        futures = [pool.submit(part.weights, member, go_on) for member in members]
+        try:
+            return {member: future.result() for member, future in zip(members, futures, strict=True)}
+        except BaseException:
+            stop.set()
+            raise
+
+
+def _fit_cross_validating(
+    corpus: Corpus, lexicon: Lexicon, remember: Remember, tick: Callable[[int, int], None]
+) -> Fitted:
+    members: list[Member] = [(Loss.SOFTMAX, value) for value in SOFTMAX]
+    members += [(Loss.SQUARED_HINGE, value) for value in HINGE]
+    inner = sorted(set(corpus.folds.tolist()))
+    total = len(members) * len(inner) + 2
+    scores = {member: np.zeros((len(corpus), len(corpus.labels)), np.float32) for member in members}
+    steps = count(1)
+    for fold in inner:
+        held = np.flatnonzero(corpus.folds == fold)
+        others, part = corpus.only(held), _Part(corpus.only(np.flatnonzero(corpus.folds != fold)), lexicon)
+        for member in members:
+            name = f"fold{fold}-{member[0].name.lower()}-{member[1]}"
+            scores[member][held] = remember(name, partial(_train_and_score, part, member, others))
+            tick(next(steps), total)
+    calibrated = _calibrate(corpus, scores, corpus.log_frequency)
+    whole = _Part(corpus, lexicon)
+    weights: dict[Member, NDArray[np.float32]] = {}
+    for member in _members(calibrated.choice):
+        weights[member] = whole.weights(member)
+        tick(next(steps), total)
+    return _assemble(whole.featuriser, weights, calibrated, corpus.log_frequency, np.arange(len(corpus)))
+
+
+def _train_and_score(part: _Part, member: Member, others: Corpus) -> NDArray[np.float32]:
+    return part.scores(others, part.weights(member))
+
+
+def _members(choice: Choice) -> tuple[Member, Member]:
+    return (Loss.SOFTMAX, choice.softmax), (Loss.SQUARED_HINGE, choice.hinge)
+
+
+@dataclass(frozen=True, slots=True)
+class _Calibrated:
+    choice: Choice
+    temperature: float
+    probabilities: NDArray[np.float64]
+
+
+def _calibrate(corpus: Corpus, scores: Scores, log_frequency: NDArray[np.float64]) -> _Calibrated:
+    """Choose the settings, and the temperature of what will be shown, on scores of unseen rows.
+
+    Best is the highest accuracy + macro-F1 - log-loss at the best temperature: the first two are what the
+    model is used for, and the third, which every row moves a little, keeps the choice from following noise.
+    """
+    truth = corpus.truth
+    offset = log_odds([text.decode("ascii") for text in corpus.texts], corpus.labels)
+
+    def calibrated(choice: Choice) -> _Calibrated:
+        regression, machine = (scores[member].astype(np.float64) for member in _members(choice))
+        logits = regression + choice.mix * machine - choice.prior * log_frequency
+        temperature = fit_temperature(logits, truth, offset)
+        return _Calibrated(choice, temperature, softmax(logits / temperature + offset))
+
+    def worth(found: _Calibrated) -> float:
+        probabilities = found.probabilities
+        log_loss = -np.log(np.maximum(probabilities[np.arange(len(truth)), truth], 1e-12)).mean()
+        counts = confusion(truth, probabilities.argmax(axis=1), len(corpus.labels))
+        return _accuracy_and_f1(counts) - float(log_loss)
+
+    regressions = [value for loss, value in scores if loss is Loss.SOFTMAX]
+    machines = [value for loss, value in scores if loss is Loss.SQUARED_HINGE]
+    return max(
+        (calibrated(Choice(*values)) for values in product(regressions, machines, MIX, PRIOR)), key=worth
+    )
+
+
+def _accuracy_and_f1(counts: NDArray[np.int64]) -> float:
+    right, true, chosen = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    f1 = 2 * right / np.maximum(true + chosen, 1)
+    return float(right.sum() / counts.sum() + f1[true > 0].mean())
+
+
+def _assemble(
+    featuriser: Featuriser,
+    weights: dict[Member, NDArray[np.float32]],
+    calibrated: _Calibrated,
+    log_frequency: NDArray[np.float64],
+    held_out: NDArray[np.int64],
+) -> Fitted:
+    choice = calibrated.choice
+    regression, machine = (weights[member] for member in _members(choice))
+    mixed = (regression + choice.mix * machine).astype(np.float32)
+    shift = np.zeros(stride_of(len(log_frequency)))
+    shift[: len(log_frequency)] = choice.prior * log_frequency
+    mixed[-1] -= (shift / featuriser.bias).astype(np.float32)
+    return Fitted(
+        featuriser,
+        (mixed / calibrated.temperature).astype(np.float32),
+        choice,
+        calibrated.temperature,
+        abstain_threshold(calibrated.probabilities.max(axis=1)),
+        held_out,
+        calibrated.probabilities,
+    )

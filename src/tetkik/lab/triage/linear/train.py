@@ -1,0 +1,363 @@
+"""`triage train --kind linear`: from a table of complaints to a bundle."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.bundle import (
+    REFERENCE_COMPLAINTS,
+    Bundle,
+    CardSection,
+    Manifest,
+    Metric,
+    Task,
+    open_bundle,
+    reference_section,
+    render_card,
+    staged_folder,
+    write_manifest,
+    write_reference,
+)
+from tetkik.errors import DataError, MissingExtra
+from tetkik.lab.triage.card import library_versions, measured
+from tetkik.lab.triage.data import Complaints, fingerprint, folds
+from tetkik.lab.triage.duplicates import duplicate_groups
+from tetkik.lab.triage.linear.fit import (
+    HOLDOUT_FROM,
+    INNER_FOLDS,
+    Corpus,
+    Fitted,
+    Remember,
+    fit,
+    unknown_words,
+)
+from tetkik.lab.triage.linear.learn import MIN_GROUPS
+from tetkik.lab.triage.reference import OutOfFold, ReferenceComplaints, make_reference
+from tetkik.triage.calibration import softmax
+from tetkik.triage.children import log_odds
+from tetkik.triage.linear.model import LinearModel
+from tetkik.triage.predict import Triage
+from tetkik.values import DEPARTMENTS, ProgressCallback
+
+OUTER_FOLDS = 5
+LEAST_GROUPS = 10
+"""A label needs that many distinct complaints: fewer leave some fold without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinearOptions:
+    """Settings of one training.
+
+    Attributes:
+        id: name of the model.
+        version: its version.
+        assess: whether to measure the figures of the card by nested cross-validation (five more trainings).
+        deduplicate: whether to look for near duplicates; off, every row is a group of its own.
+        resume: go on with what an interrupted training of the same data left beside `out`.
+        licence: licence of the weights, for the card.
+        data_name: what the card calls the data.
+        reference: most held-out complaints that the reference for drift is taken from; 0 writes none.
+    """
+
+    id: str = "triage-linear"
+    version: str = "1.0"
+    assess: bool = True
+    deduplicate: bool = True
+    resume: bool = False
+    licence: str = "unknown"
+    data_name: str = "training table"
+    reference: int = REFERENCE_COMPLAINTS
+
+
+def train_linear(
+    complaints: Complaints, out: Path, options: LinearOptions, progress: ProgressCallback
+) -> Bundle:
+    """Train, measure and write the bundle `out`.
+
+    An interrupted training leaves its finished pieces in `.NAME.training` beside `out`; `options.resume` uses
+    them, and the result is the same as without the interruption.
+
+    Args:
+        complaints: texts with labels.
+        out: the folder to write.
+        options: the settings.
+        progress: told how far it is.
+
+    Raises:
+        DataError: one label only, or labels with too few distinct complaints.
+        MissingExtra: SciPy is not installed.
+        OutputError: `out` is taken.
+    """
+    corpus = _corpus(complaints, options.deduplicate)
+    truth, groups = corpus.truth, corpus.groups
+    work = out.parent / f".{out.name}.training"
+    with staged_folder(out) as stage:
+        remember = _memory(work, fingerprint(complaints), options.resume)
+        outer = folds(complaints.texts, groups, OUTER_FOLDS)
+        large = len(corpus) >= HOLDOUT_FROM
+        rounds = 1 + (OUTER_FOLDS if options.assess and not large else 0)
+        done = [0]
+
+        def tick(piece: int, pieces: int) -> None:
+            progress("train", done[0] * pieces + piece, rounds * pieces)
+
+        metrics: tuple[Metric, ...] = ()
+        split = ""
+        if options.assess and not large:
+            probabilities = nested_probabilities(corpus, outer, remember, tick, done)
+            split = f"nested {OUTER_FOLDS}-fold cross-validation by duplicate group"
+            metrics = measured(probabilities, truth, groups, split=split, data=options.data_name)
+        fitted = fit(corpus, remember=_prefixed(remember, "all"), tick=tick)
+        if large:
+            held = fitted.held_out
+            split = "the tenth that chose mix, prior shift and temperature (a little optimistic)"
+            metrics = measured(
+                fitted.probabilities, truth[held], groups[held], split=split, data=options.data_name
+            )
+        manifest = _manifest(fitted, corpus, complaints, options).model_copy(update={"metrics": metrics})
+        model = LinearModel(manifest, fitted.featuriser, fitted.weights)
+        model.save(stage)
+        sections = _sections(fitted, corpus, split)
+        if options.reference:
+            others = _held_out(complaints, corpus, fitted).some(options.reference)
+            reference = make_reference(Triage(model), others, options.data_name, progress)
+            write_reference(stage, reference)
+            sections.append(reference_section(reference))
+        summary = (
+            "Names the hospital department for a complaint in free Turkish text, with a calibrated "
+            "probability for each. A linear model over hashed n-grams and a lexicon of medical terms, "
+            "without a GPU."
+        )
+        (stage / "README.md").write_text(render_card(manifest, summary, sections), encoding="utf-8")
+        write_manifest(stage, manifest)
+    shutil.rmtree(work, ignore_errors=True)
+    return open_bundle(out)
+
+
+def nested_probabilities(
+    corpus: Corpus,
+    outer: NDArray[np.int64],
+    remember: Remember = lambda name, compute: compute(),
+    tick: Callable[[int, int], None] = lambda done, total: None,
+    done: list[int] | None = None,
+) -> NDArray[np.float64]:
+    """Probabilities for each row from a model that was chosen, calibrated and fitted without the row's fold.
+
+    Args:
+        corpus: all rows.
+        outer: (rows,), the fold of each.
+        remember: keeps finished pieces.
+        tick: told (pieces done, pieces in all) of the current fold.
+        done: its first element counts the finished folds.
+
+    Returns:
+        (rows, labels), float64.
+    """
+    probabilities = np.zeros((len(corpus), len(corpus.labels)))
+    for fold in range(int(outer.max()) + 1):
+        held = np.flatnonzero(outer == fold)
+        fitted = fit(
+            corpus.only(np.flatnonzero(outer != fold)),
+            remember=_prefixed(remember, f"outer{fold}"),
+            tick=tick,
+        )
+        scores = fitted.featuriser.scores([corpus.texts[i] for i in held], fitted.weights)
+        offset = log_odds([corpus.texts[i].decode("ascii") for i in held], corpus.labels)
+        probabilities[held] = softmax(scores[:, : len(corpus.labels)] + offset)
+        if done is not None:
+            done[0] += 1
+    return probabilities
+
+
+def out_of_fold(complaints: Complaints, tick: Callable[[int, int], None]) -> ReferenceComplaints:
+    """Train again on the same complaints, for what models say of them that had not learned them.
+
+    Args:
+        complaints: that a model was trained on, near duplicates looked for.
+        tick: told (pieces done, pieces in all).
+
+    Raises:
+        DataError: one label only, or labels with too few distinct complaints.
+        MissingExtra: SciPy is not installed.
+    """
+    corpus = _corpus(complaints, deduplicate=True)
+    return _held_out(complaints, corpus, fit(corpus, tick=tick))
+
+
+def unlearned(
+    bundle: Bundle, complaints: Complaints, split: str, tick: Callable[[int, int], None]
+) -> ReferenceComplaints:
+    """Complaints of which the model has an honest opinion.
+
+    Of those that it learned itself, which its manifest's digest tells, models of the same recipe are asked
+    that were trained without them.
+
+    Args:
+        bundle: the model.
+        complaints: of its departments.
+        split: which part of the data they are, where the model did not learn them.
+        tick: told (pieces done, pieces in all) where models are trained.
+
+    Raises:
+        DataError: it learned them, and is of a kind that takes too long to train again.
+        MissingExtra: models are to be trained, and SciPy is not installed.
+    """
+    if fingerprint(complaints) != bundle.manifest.training.get("data_sha256"):
+        return ReferenceComplaints(complaints.texts, complaints.labels, split)
+    if bundle.manifest.kind != "linear":
+        raise DataError(
+            "The model learned these very complaints, and of them it is too sure; give others, which it has "
+            "not seen."
+        )
+    return out_of_fold(complaints, tick)
+
+
+def _held_out(complaints: Complaints, corpus: Corpus, fitted: Fitted) -> ReferenceComplaints:
+    rows = complaints.only(fitted.held_out)
+    split = (
+        f"out of fold, {INNER_FOLDS} folds by duplicate group, each complaint answered by models of the same "
+        "recipe that had not learned it"
+        if len(rows) == len(corpus)
+        else "the tenth, held out by duplicate group, that chose mix, prior shift and temperature"
+    )
+    others = OutOfFold(fitted.probabilities, unknown_words(corpus, fitted))
+    return ReferenceComplaints(rows.texts, rows.labels, split, others)
+
+
+def _corpus(complaints: Complaints, deduplicate: bool) -> Corpus:
+    _need_scipy()
+    groups = duplicate_groups(complaints.texts, near=deduplicate)
+    labels = _labels(complaints, groups)
+    truth = np.array([labels.index(label) for label in complaints.labels], dtype=np.int64)
+    return Corpus.of(complaints.texts, truth, groups, labels)
+
+
+def _labels(complaints: Complaints, groups: NDArray[np.int64]) -> tuple[str, ...]:
+    distinct: dict[str, set[int]] = {}
+    for label, group in zip(complaints.labels, groups.tolist(), strict=True):
+        distinct.setdefault(label, set()).add(group)
+    if len(distinct) < 2:
+        raise DataError(
+            "The data have one department only ({label}), and a model needs two to tell apart; add others.",
+            label=next(iter(distinct)),
+        )
+    rare = sorted(label for label, of_label in distinct.items() if len(of_label) < LEAST_GROUPS)
+    if rare:
+        raise DataError(
+            "These departments have fewer than {least} distinct complaints: {rare}; add some, merge them "
+            "into others with `triage clean --departments`, or leave their rows out.",
+            least=LEAST_GROUPS,
+            rare=", ".join(rare)[:300],
+        )
+    return tuple(
+        [name for name in DEPARTMENTS if name in distinct] + sorted(set(distinct) - set(DEPARTMENTS))
+    )
+
+
+def _need_scipy() -> None:
+    try:
+        import scipy  # noqa: F401
+    except ImportError:
+        raise MissingExtra("Training needs SciPy; `pip install 'tetkik[train]'`.") from None
+
+
+def _memory(work: Path, identity: str, resume: bool) -> Remember:
+    note = work / "data.json"
+    same = note.is_file() and json.loads(note.read_text("utf-8")).get("sha256") == identity
+    if not (resume and same):
+        shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps({"sha256": identity}), encoding="utf-8")
+
+    def remember(name: str, compute: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+        file = work / f"{name}.npy"
+        if file.is_file():
+            stored: NDArray[np.float32] = np.load(file, allow_pickle=False)
+            return stored
+        found = compute()
+        partial = work / f"{name}.partial.npy"
+        try:
+            np.save(partial, found)
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
+        return found
+
+    return remember
+
+
+def _prefixed(remember: Remember, prefix: str) -> Remember:
+    return lambda name, compute: remember(f"{prefix}-{name}", compute)
+
+
+def _manifest(fitted: Fitted, corpus: Corpus, complaints: Complaints, options: LinearOptions) -> Manifest:
+    counts = np.bincount(corpus.truth, minlength=len(corpus.labels))
+    return Manifest(
+        id=options.id,
+        version=options.version,
+        task=Task.TRIAGE,
+        kind="linear",
+        labels=corpus.labels,
+        preprocessing={
+            "text": "folded to ASCII lower case by the Turkish rule",
+            "features": {
+                "characters": len(fitted.featuriser.characters.buckets),
+                "words": len(fitted.featuriser.words.buckets),
+                "terms": int((fitted.featuriser.term_idf > 0).sum()),
+            },
+            "least_groups_of_a_feature": MIN_GROUPS,
+        },
+        thresholds={"abstain": round(fitted.abstain, 6)},
+        calibration={"method": "temperature", "temperature": fitted.temperature},
+        training={
+            **fitted.choice.as_json(),
+            "rows": len(corpus),
+            "groups": len(np.unique(corpus.groups)),
+            "rows_by_label": dict(zip(corpus.labels, counts.tolist(), strict=True)),
+            "rows_left_out": complaints.left_out,
+            "data_sha256": fingerprint(complaints),
+        },
+        libraries=library_versions(("numpy", "scipy")),
+        licence=options.licence,
+        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
+    )
+
+
+def _sections(fitted: Fitted, corpus: Corpus, split: str) -> list[CardSection]:
+    counts = np.bincount(corpus.truth, minlength=len(corpus.labels))
+    rows = "\n".join(f"| {label} | {count} |" for label, count in zip(corpus.labels, counts, strict=True))
+    return [
+        CardSection(
+            "Data",
+            f"{len(corpus)} complaints in {len(np.unique(corpus.groups))} groups of duplicates, each with "
+            "the department that answered it, which is not the proven right one.\n\n"
+            f"| label | rows |\n|---|---|\n{rows}",
+        ),
+        CardSection(
+            "How it was judged",
+            f"Figures above: {split or 'none were measured'}."
+            + (
+                " Every setting and the temperature were chosen inside the training part of each fold. What "
+                "kinds of features there are was decided before; where that was done looking at the same "
+                "data, expect a little optimism."
+                if split.startswith("nested")
+                else ""
+            ),
+        ),
+        CardSection(
+            "Limits",
+            "Questions typed on a web site are not what is said at a desk. Departments with few rows are "
+            f"weak. Below a probability of {fitted.abstain:.2f} none is named and a question is asked "
+            "instead. Urgency does not come from this model but from rules. No word of a complaint can be "
+            "read out of the weights: n-grams are stored as 22-bit hashes, and only where "
+            f"{MIN_GROUPS} groups of duplicates had them.",
+        ),
+    ]

@@ -1,0 +1,188 @@
+"""The pictures of an evaluation, as PNG: calm, with Turkish letters, readable at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tetkik.drawing import (
+    ACCENT,
+    GREY,
+    MAIN,
+    PALE,
+    Bar,
+    Curve,
+    Picture,
+    axes,
+    bar_chart,
+    curve_chart,
+    matrix_chart,
+    png,
+    shades,
+    styled,
+    wrapped,
+)
+from tetkik.lab.triage.figures import Evaluation
+from tetkik.lab.triage.metrics import accuracy_by_coverage
+from tetkik.language import Language, translate
+from tetkik.statistics import Floats, reliability, roc_curve
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SHADE = 0.6
+"""A power under 1 keeps a few errors visible beside hundreds of hits."""
+
+
+def pictures(evaluation: Evaluation, language: Language) -> tuple[Picture, ...]:
+    """Every picture that the evaluation allows; ROC and calibration need readable texts. Needs matplotlib.
+
+    Args:
+        evaluation: what was found.
+        language: of titles and axes.
+    """
+    wanted: list[tuple[str, str, Callable[[Evaluation, Language], Figure]]] = [
+        ("confusion.png", "Confusion matrix, complaints", _confusion_counts),
+        ("confusion_normalised.png", "Confusion matrix, share of each department (%)", _confusion_shares),
+        ("per_label.png", "F1 of each department", _per_label),
+    ]
+    if evaluation.judged.answered.any():
+        wanted.append(("calibration.png", "Calibration", _calibration))
+    wanted.append(("coverage.png", "Accuracy against coverage", _coverage))
+    if any(figures and figures.auroc is not None for figures in evaluation.per_label.values()):
+        wanted.append(("roc.png", "ROC curves, one department against the rest", _roc))
+    with styled():
+        return tuple(Picture(name, title, png(draw(evaluation, language))) for name, title, draw in wanted)
+
+
+def _confusion_counts(evaluation: Evaluation, language: Language) -> Figure:
+    counts = evaluation.judged.confusion.astype(np.float64)
+    shade = (counts / max(counts.max(), 1.0)) ** _SHADE
+    return _matrix(evaluation, language, "Confusion matrix, complaints", counts, shade)
+
+
+def _confusion_shares(evaluation: Evaluation, language: Language) -> Figure:
+    counts = evaluation.judged.confusion.astype(np.float64)
+    # Of all complaints of the department, answered or not: the diagonal is its recall.
+    shares = 100 * counts / np.maximum(evaluation.judged.support[:, None], 1)
+    title = "Confusion matrix, share of each department (%)"
+    return _matrix(evaluation, language, title, shares, (shares / 100) ** _SHADE)
+
+
+def _matrix(evaluation: Evaluation, language: Language, title: str, values: Floats, shade: Floats) -> Figure:
+    labels, support = evaluation.judged.labels, evaluation.judged.support.tolist()
+    return matrix_chart(
+        shade,
+        [[f"{value:.0f}" if value >= 0.5 else "" for value in row] for row in values.tolist()],
+        title=translate(title, language),
+        rows=[f"{wrapped(label)} ({n})" for label, n in zip(labels, support, strict=True)],
+        columns=[wrapped(label) for label in labels],
+        x=translate("department named by the model", language),
+        y=translate("true department (complaints)", language),
+        colours=shades(),
+    )
+
+
+def _per_label(evaluation: Evaluation, language: Language) -> Figure:
+    present = [figures for figures in evaluation.per_label.values() if figures]
+    present.sort(key=lambda figures: figures.f1)
+    return bar_chart(
+        [Bar(f"{item.label} ({item.support})", item.f1, item.ci["f1"]) for item in present],
+        title=translate("F1 of each department", language),
+        axis=translate("F1, with its 95% interval (in brackets: complaints)", language),
+        mean=(
+            evaluation.macro_f1,
+            translate("macro-F1 {value:.2f}", language, value=evaluation.macro_f1),
+        ),
+    )
+
+
+def _calibration(evaluation: Evaluation, language: Language) -> Figure:
+    from matplotlib.figure import Figure
+
+    answered = evaluation.judged.answered
+    confidence = evaluation.judged.confidence[answered]
+    correct = evaluation.judged.correct[answered]
+    parts = reliability(confidence, correct)
+    claimed = np.array([part.claimed for part in parts])
+    right = np.array([part.happened for part in parts])
+    figure = Figure(figsize=(6, 7.6))
+    # The upper axes are a square of 5 inches: the diagonal is at 45 degrees and both have one scale.
+    above = figure.add_axes((0.12, 0.3, 5 / 6, 5 / 7.6))
+    below = figure.add_axes((0.12, 0.08, 5 / 6, 0.17), sharex=above)
+    above.tick_params(labelbottom=False)
+    above.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
+    above.vlines(claimed, np.minimum(claimed, right), np.maximum(claimed, right), color=PALE, linewidth=5)
+    above.plot(claimed, right, "o-", color=MAIN, linewidth=1.6, markersize=6, clip_on=False)
+    above.text(0.04, 0.95, translate("too cautious", language), color=GREY, fontsize=9, va="top")
+    above.text(0.96, 0.05, translate("too sure", language), color=GREY, fontsize=9, ha="right")
+    above.set(xlim=(0, 1), ylim=(0, 1))
+    above.set_ylabel(translate("share that is right", language))
+    ece = "" if evaluation.ece is None else f" · ECE {evaluation.ece:.3f}"
+    above.set_title(translate("Calibration", language) + ece)
+    below.hist(confidence, bins=np.linspace(0, 1, 21).tolist(), color=PALE, edgecolor="white")
+    below.set_xlabel(translate("probability of the first department", language))
+    below.set_ylabel(translate("complaints", language))
+    return figure
+
+
+def _coverage(evaluation: Evaluation, language: Language) -> Figure:
+    judged = evaluation.judged
+    curve = accuracy_by_coverage(judged.confidence, judged.correct)
+    share = np.arange(1, len(curve) + 1) / len(curve)
+    # The first few complaints alone say nothing and would set the scale.
+    shown = share >= min(0.05, share[-1])
+    figure, plot = axes(7, 4.6)
+    plot.plot(share[shown], curve[shown], color=MAIN, linewidth=2)
+    for point in evaluation.coverage.points:
+        if point.coverage in {1.0, 0.8, 0.5}:
+            plot.plot([point.coverage], [point.accuracy], "o", color=MAIN, markersize=6)
+            plot.annotate(
+                f"{point.accuracy:.3f}",
+                (point.coverage, point.accuracy),
+                xytext=(7, 5) if point.coverage < 1 else (-8, -4),
+                textcoords="offset points",
+                ha="left" if point.coverage < 1 else "right",
+                va="bottom" if point.coverage < 1 else "top",
+                fontsize=9,
+            )
+    if evaluation.abstain and evaluation.abstain.accuracy is not None:
+        own = translate(
+            "the model's own threshold ({value:.2f})", language, value=evaluation.abstain.threshold
+        )
+        place = (evaluation.abstain.coverage, evaluation.abstain.accuracy)
+        plot.plot(*place, "D", color=ACCENT, markersize=7, label=own)
+        plot.legend(loc="lower left")
+    low = min(float(curve[shown].min()), evaluation.accuracy)
+    plot.set(xlim=(0, 1.02), ylim=(max(0.0, low - 0.08), 1.01))
+    plot.grid(axis="y", color=PALE, linewidth=0.7)
+    plot.set_axisbelow(True)
+    plot.set_title(translate("Accuracy against coverage", language))
+    plot.set_xlabel(translate("share of complaints answered, the surest first", language))
+    plot.set_ylabel(translate("accuracy", language))
+    return figure
+
+
+def _roc(evaluation: Evaluation, language: Language) -> Figure:
+    judged = evaluation.judged
+    answered = judged.answered
+    known = [
+        (index, figures)
+        for index, figures in enumerate(evaluation.per_label.values())
+        if figures and figures.auroc is not None
+    ]
+    known.sort(key=lambda item: -(item[1].auroc or 0.0))
+    curves = []
+    for index, figures in known:
+        rates = roc_curve(judged.probabilities[answered, index], judged.truth[answered] == index)
+        curves.append(Curve(f"{figures.auroc:.3f}  {figures.label}", *rates))
+    return curve_chart(
+        curves,
+        title=translate("ROC curves, one department against the rest", language),
+        x=translate("share of other complaints wrongly taken in", language),
+        y=translate("share of its complaints found", language),
+        legend="AUROC",
+        diagonal=True,
+    )

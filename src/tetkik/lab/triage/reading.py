@@ -1,0 +1,254 @@
+"""An evaluation in words: what a person should take from the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tetkik.lab.triage.figures import Evaluation, LabelFigures
+from tetkik.language import Sentence
+from tetkik.statistics import Interval
+
+NEIGHBOURS: tuple[tuple[str, str], ...] = (
+    ("Kardiyoloji", "Göğüs Hastalıkları"),
+    ("Kardiyoloji", "Dahiliye"),
+    ("Dahiliye", "Genel Cerrahi"),
+    ("Dahiliye", "Göğüs Hastalıkları"),
+    ("Dahiliye", "Üroloji"),
+    ("Genel Cerrahi", "Üroloji"),
+    ("Genel Cerrahi", "Kadın Hastalıkları ve Doğum"),
+    ("Üroloji", "Kadın Hastalıkları ve Doğum"),
+    ("Üroloji", "Dermatoloji"),
+    ("Nöroloji", "Psikiyatri"),
+    ("Nöroloji", "Beyin ve Sinir Cerrahisi"),
+    ("Nöroloji", "Kulak Burun Boğaz"),
+    ("Nöroloji", "Göz Hastalıkları"),
+    ("Beyin ve Sinir Cerrahisi", "Ortopedi"),
+    ("Beyin ve Sinir Cerrahisi", "Fizik Tedavi ve Rehabilitasyon"),
+    ("Ortopedi", "Fizik Tedavi ve Rehabilitasyon"),
+    ("Kulak Burun Boğaz", "Göğüs Hastalıkları"),
+    ("Pediatri", "Kulak Burun Boğaz"),
+    ("Pediatri", "Dermatoloji"),
+    ("Pediatri", "Göğüs Hastalıkları"),
+)
+"""Departments that see the same part of the body or the same people, so that telling them apart is worth
+saying."""
+
+_WELL_APART = 0.05
+"""Neighbours are told apart well where at most this share of their complaints crosses over."""
+_ENOUGH = 20
+"""Complaints of each of two neighbours before anything is said of them."""
+_PAIR_LEAST = 3
+"""Crossings before a pair is called confused."""
+_GOOD_ECE = 0.05
+
+
+def read(evaluation: Evaluation) -> tuple[Sentence, ...]:
+    """What the figures say, most important first."""
+    return (
+        _overall(evaluation),
+        *_weakest(evaluation),
+        *_confused(evaluation),
+        *_neighbours(evaluation),
+        *_calibration(evaluation),
+        *_coverage(evaluation),
+        *_robustness(evaluation),
+        *_slices(evaluation),
+        *_missing(evaluation),
+    )
+
+
+def _overall(evaluation: Evaluation) -> Sentence:
+    values = {
+        "n": len(evaluation.judged),
+        "accuracy": 100 * evaluation.accuracy,
+        "top3": 100 * evaluation.top3_accuracy,
+        "f1": evaluation.macro_f1,
+    }
+    interval = evaluation.ci["accuracy"]
+    if interval is None:
+        return Sentence(
+            "Of {n} complaints {accuracy:.1f}% get the right department first and {top3:.1f}% among the "
+            "first three; macro-F1 is {f1:.3f}. These are too few to say how far chance reaches.",
+            values,
+        )
+    return Sentence(
+        "Of {n} complaints {accuracy:.1f}% get the right department first (95% interval {low:.1f} to "
+        "{high:.1f}) and {top3:.1f}% among the first three; macro-F1 is {f1:.3f}.",
+        {**values, "low": 100 * interval.low, "high": 100 * interval.high},
+    )
+
+
+def _weakest(evaluation: Evaluation) -> Iterator[Sentence]:
+    present = [figures for figures in evaluation.per_label.values() if figures]
+    weakest = sorted(present, key=lambda figures: figures.f1)[: min(3, len(present) // 2)]
+    if weakest:
+        yield Sentence("Weakest departments: {items}.", {"items": "; ".join(map(_named_f1, weakest))})
+
+
+def _named_f1(figures: LabelFigures) -> str:
+    return f"{figures.label} (F1 {figures.f1:.2f}{_bracket(figures.ci['f1'])}, n {figures.support})"
+
+
+def _bracket(interval: Interval | None) -> str:
+    return f" [{interval.low:.2f}, {interval.high:.2f}]" if interval else ""
+
+
+def _confused(evaluation: Evaluation) -> Iterator[Sentence]:
+    counts, support = evaluation.judged.confusion, evaluation.judged.support
+    crossed = np.triu(counts + counts.T, 1)
+    for flat in np.argsort(-crossed, axis=None, kind="stable")[:3].tolist():
+        one, other = divmod(flat, len(crossed))
+        if crossed[one, other] < _PAIR_LEAST:
+            return
+        yield Sentence(
+            "Often confused: {first} → {second} {forth} of {first_n} ({forth_share:.0f}%), "
+            "{second} → {first} {back} of {second_n} ({back_share:.0f}%).",
+            {
+                "first": evaluation.judged.labels[one],
+                "second": evaluation.judged.labels[other],
+                "forth": int(counts[one, other]),
+                "back": int(counts[other, one]),
+                "first_n": int(support[one]),
+                "second_n": int(support[other]),
+                "forth_share": 100 * counts[one, other] / max(support[one], 1),
+                "back_share": 100 * counts[other, one] / max(support[other], 1),
+            },
+        )
+
+
+def _neighbours(evaluation: Evaluation) -> Iterator[Sentence]:
+    counts, support = evaluation.judged.confusion, evaluation.judged.support
+    place = {label: index for index, label in enumerate(evaluation.judged.labels)}
+    items = []
+    looked_at = False
+    for first, second in NEIGHBOURS:
+        if first not in place or second not in place:
+            continue
+        one, other = place[first], place[second]
+        if min(support[one], support[other]) < _ENOUGH:
+            continue
+        looked_at = True
+        crossed, both = int(counts[one, other] + counts[other, one]), int(support[one] + support[other])
+        if crossed <= _WELL_APART * both:
+            items.append((crossed / both, f"{first} / {second} ({crossed}/{both})"))
+    if items:
+        yield Sentence(
+            "Neighbours told apart well (crossed over / complaints of both): {items}.",
+            {"items": "; ".join(item for _, item in sorted(items)[:5])},
+        )
+    elif looked_at:
+        yield Sentence(
+            "No two neighbouring departments are told apart well: more than {share:.0f}% cross over in "
+            "each pair.",
+            {"share": 100 * _WELL_APART},
+        )
+
+
+def _calibration(evaluation: Evaluation) -> Iterator[Sentence]:
+    if evaluation.ece is None:
+        return
+    answered = evaluation.judged.answered
+    claimed = 100 * float(evaluation.judged.confidence[answered].mean())
+    right = 100 * float(evaluation.judged.correct[answered].mean())
+    values = {"claimed": claimed, "right": right, "ece": evaluation.ece}
+    if evaluation.ece <= _GOOD_ECE:
+        yield Sentence(
+            "Its probabilities can be taken at their word: {claimed:.1f}% claimed on average, "
+            "{right:.1f}% right (ECE {ece:.3f}).",
+            values,
+        )
+    elif claimed > right + 2:
+        yield Sentence(
+            "It is too sure of itself: {claimed:.1f}% claimed on average, {right:.1f}% right "
+            "(ECE {ece:.3f}).",
+            values,
+        )
+    elif claimed < right - 2:
+        yield Sentence(
+            "It is less sure than it might be: {claimed:.1f}% claimed on average, {right:.1f}% right "
+            "(ECE {ece:.3f}).",
+            values,
+        )
+    else:
+        yield Sentence(
+            "Its probabilities are right on average ({claimed:.1f}% claimed, {right:.1f}% right) but off in "
+            "places (ECE {ece:.3f}); see the calibration curve.",
+            values,
+        )
+
+
+def _coverage(evaluation: Evaluation) -> Iterator[Sentence]:
+    four_fifths = next(point for point in evaluation.coverage.points if point.coverage == 0.8)
+    if four_fifths.n < len(evaluation.judged):
+        yield Sentence(
+            "With the least certain fifth left to a person, {part:.1f}% of the rest are right instead of "
+            "{whole:.1f}%.",
+            {"part": 100 * four_fifths.accuracy, "whole": 100 * evaluation.accuracy},
+        )
+    abstain = evaluation.abstain
+    if abstain and abstain.accuracy is not None:
+        yield Sentence(
+            "At its own threshold ({threshold:.2f}) it answers {coverage:.1f}% of complaints, {right:.1f}% "
+            "of these rightly.",
+            {
+                "threshold": abstain.threshold,
+                "coverage": 100 * abstain.coverage,
+                "right": 100 * abstain.accuracy,
+            },
+        )
+
+
+def _robustness(evaluation: Evaluation) -> Iterator[Sentence]:
+    if not evaluation.robustness:
+        return
+    # Cutting a text takes away what it says; the other spoilings only change how it is spelled.
+    spelled = [spoiled for spoiled in evaluation.robustness if not spoiled.id.startswith("first_")]
+    worst = min(spelled, key=lambda spoiled: spoiled.accuracy_change)
+    fall = -100 * worst.accuracy_change
+    if fall < 1:
+        yield Sentence("How a text is spelled matters little: no spoiling costs one point of accuracy.")
+    else:
+        yield Sentence(
+            "Of the changes in spelling this one costs most: {spoiling} ({fall:.1f} points of accuracy).",
+            {"spoiling": worst.title, "fall": fall},
+        )
+    short = next(spoiled for spoiled in evaluation.robustness if spoiled.id == "first_sentence")
+    yield Sentence(
+        "With the first sentence only, {accuracy:.1f}% are right ({change:+.1f} points).",
+        {"accuracy": 100 * short.accuracy, "change": 100 * short.accuracy_change},
+    )
+
+
+def _slices(evaluation: Evaluation) -> Iterator[Sentence]:
+    clear = [
+        part
+        for part in evaluation.slices
+        if part.accuracy is not None and part.ci is not None and part.ci.high < evaluation.accuracy
+    ]
+    for part in sorted(clear, key=lambda part: part.accuracy or 0.0)[:2]:
+        yield Sentence(
+            "Clearly below the whole: {part} (accuracy {accuracy:.2f}{interval}, n {n}).",
+            {"part": part.title, "accuracy": part.accuracy, "interval": _bracket(part.ci), "n": part.n},
+        )
+
+
+def _missing(evaluation: Evaluation) -> Iterator[Sentence]:
+    if unreadable := evaluation.judged.unreadable:
+        yield Sentence(
+            "Texts that could not be read as complaints: {count}; they count as wrong, and are left out of "
+            "ECE, Brier skill and AUROC.",
+            {"count": unreadable},
+        )
+    if evaluation.not_evaluated:
+        yield Sentence(
+            "Rows in no figure, because the model was never taught their label: {labels}.",
+            {"labels": ", ".join(f"{label} ({n})" for label, n in evaluation.not_evaluated.items())},
+        )
+    absent = [label for label, figures in evaluation.per_label.items() if figures is None]
+    if absent:
+        yield Sentence(
+            "The data has no complaint of: {labels}; the macro means are over the other departments.",
+            {"labels": ", ".join(absent)},
+        )

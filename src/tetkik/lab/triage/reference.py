@@ -1,0 +1,130 @@
+"""The reference of a bundle: its answers and complaints on data that it did not learn, for telling drift."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.bundle import ComplaintReference
+from tetkik.settings import settings
+from tetkik.statistics import SeenComplaint, Tally, described
+from tetkik.triage.predict import Triage
+from tetkik.triage.urgency import assess
+from tetkik.values import ProgressCallback
+
+STEP = "reference"
+"""What progress is told of."""
+_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutOfFold:
+    """What models say of complaints that they had not learned.
+
+    Attributes:
+        probabilities: (complaints, labels), float64, with what `children` makes of them.
+        unknown: (complaints,), float64, share of words that the model's vocabulary does not hold.
+    """
+
+    probabilities: NDArray[np.float64]
+    unknown: NDArray[np.float64]
+
+    def only(self, rows: NDArray[np.int64]) -> OutOfFold:
+        """These complaints."""
+        return OutOfFold(self.probabilities[rows], self.unknown[rows])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReferenceComplaints:
+    """Complaints to take a reference from.
+
+    Attributes:
+        texts: as they came.
+        departments: that each went to.
+        split: which part of the data they are, and which model scored them, for the card.
+        others: what models say that had not learned them; None takes the model's own answers.
+    """
+
+    texts: tuple[str, ...]
+    departments: tuple[str, ...]
+    split: str
+    others: OutOfFold | None = None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def some(self, most: int, seed: int = 0) -> ReferenceComplaints:
+        """At most `most` of them, drawn by chance."""
+        if len(self) <= most:
+            return self
+        rows = np.sort(np.random.default_rng(seed).choice(len(self), most, replace=False))
+        return replace(
+            self,
+            texts=tuple(self.texts[row] for row in rows.tolist()),
+            departments=tuple(self.departments[row] for row in rows.tolist()),
+            split=f"{self.split}; {most} of {len(self)} drawn by chance",
+            others=self.others.only(rows) if self.others else None,
+        )
+
+
+def observe(
+    triage: Triage, given: ReferenceComplaints, progress: ProgressCallback | None = None
+) -> list[SeenComplaint]:
+    """What would have been counted of complaints, had they been said at a desk.
+
+    Args:
+        triage: the model with everything around it.
+        given: the complaints.
+        progress: told how far it is.
+    """
+    found: list[SeenComplaint] = []
+    for start in range(0, len(given), _BATCH):
+        texts = given.texts[start : start + _BATCH]
+        scores = triage.scores(texts)
+        for row, (text, score) in enumerate(zip(texts, scores, strict=True), start):
+            found.append(_seen(triage, given, row, text, score))
+        if progress is not None:
+            progress(STEP, len(found), len(given))
+    return found
+
+
+def _seen(
+    triage: Triage, given: ReferenceComplaints, row: int, text: str, score: NDArray[np.float64]
+) -> SeenComplaint:
+    measured, others = triage.measure(text), given.others
+    read = not np.isnan(score).any()
+    if read and others is not None:
+        score, measured = others.probabilities[row], replace(measured, unknown=float(others.unknown[row]))
+    threshold = triage.abstain_threshold
+    return SeenComplaint(
+        measured.words,
+        measured.plain,
+        measured.unknown,
+        dict(zip(triage.labels, score.tolist(), strict=True)) if read else {},
+        assess(text[: settings().max_text_chars], language=triage.language).level.value,
+        read and threshold is not None and float(score.max()) < threshold,
+        given.departments[row],
+    )
+
+
+def make_reference(
+    triage: Triage,
+    given: ReferenceComplaints,
+    data: str,
+    progress: ProgressCallback | None = None,
+) -> ComplaintReference:
+    """How a model's answers and its complaints are spread.
+
+    Args:
+        triage: the model with everything around it.
+        given: the complaints, one at least; a text that no model reads counts as refused.
+        data: name of the data.
+        progress: told how far it is.
+    """
+    tally = Tally()
+    for seen in observe(triage, given, progress):
+        tally.add(seen)
+    return described(tally, data=data, split=given.split, created=datetime.now(UTC).date().isoformat())

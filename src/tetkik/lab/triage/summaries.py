@@ -1,0 +1,152 @@
+"""What an evaluation is made of: figures from judged rows, each with its interval or the reason for none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from tetkik.lab.triage.figures import Abstention, Coverage, CoveragePoint, Judged, LabelFigures, Slice
+from tetkik.lab.triage.metrics import DecisionFigures, accuracy_by_coverage, decision_figures
+from tetkik.lab.triage.slices import SMALLEST, parts
+from tetkik.language import Sentence
+from tetkik.statistics import ClusterBootstrap, Floats, Interval, auroc, auroc_interval, percentile_interval
+from tetkik.triage.calibration import ece, multiclass_brier_skill
+
+COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
+"""The shares of complaints at which accuracy is told."""
+
+
+def decisions(judged: Judged, draws: ClusterBootstrap) -> tuple[DecisionFigures, DecisionFigures | None]:
+    """The figures of decisions, and their replicates where there is anything to draw."""
+    columns = judged.columns
+    replicates = decision_figures(draws.sums(columns)) if draws.possible else None
+    return decision_figures(columns.sum(axis=0)), replicates
+
+
+def interval_of(replicates: DecisionFigures | None, name: str, label: int | None = None) -> Interval | None:
+    """The 95% interval of the figure `name` (of one label, for figures by label)."""
+    if replicates is None:
+        return None
+    values: Floats = getattr(replicates, name)
+    return percentile_interval(values if label is None else values[:, label])
+
+
+def label_figures(
+    judged: Judged, figures: DecisionFigures, replicates: DecisionFigures | None
+) -> tuple[dict[str, LabelFigures | None], dict[str, Sentence]]:
+    """The figures of each label, None for one that the data lacks; and why something is missing."""
+    found: dict[str, LabelFigures | None] = {}
+    without: dict[str, Sentence] = {}
+    answered = judged.answered
+    truth, probabilities, groups = (
+        judged.truth[answered],
+        judged.probabilities[answered],
+        judged.groups[answered],
+    )
+    for index, label in enumerate(judged.labels):
+        support = int(judged.support[index])
+        if not support:
+            found[label] = None
+            without[f"per_label.{label}"] = Sentence("The data has no complaint with this label.")
+            continue
+        positive, scores = truth == index, probabilities[:, index]
+        area = auroc(scores, positive) if len(truth) else None
+        area_interval = auroc_interval(scores, positive, groups) if area is not None else None
+        if np.isnan(figures.precision[index]):
+            without[f"per_label.{label}.precision"] = Sentence(
+                "The model never chose this label; in the macro mean its precision counts as 0."
+            )
+        if area is None:
+            without[f"per_label.{label}.auroc"] = Sentence(
+                "It needs readable complaints with this label and with another."
+            )
+        elif area_interval is None:
+            without[f"per_label.{label}.ci.auroc"] = Sentence(
+                "It needs two groups of each kind and an area other than 0 and 1."
+            )
+        ci = {name: interval_of(replicates, name, index) for name in ("precision", "recall", "f1")}
+        for name in (name for name, interval in ci.items() if replicates is not None and interval is None):
+            without[f"per_label.{label}.ci.{name}"] = Sentence(
+                "There are too few complaints: more than one replicate in twenty gives no figure."
+            )
+        found[label] = LabelFigures(
+            label=label,
+            support=support,
+            precision=_number(figures.precision[index]),
+            recall=float(figures.recall[index]),
+            f1=float(figures.f1[index]),
+            auroc=area,
+            ci={**ci, "auroc": area_interval},
+        )
+    return found, without
+
+
+def _number(value: np.float64) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def probability_figures(judged: Judged) -> tuple[float | None, float | None, dict[str, Sentence]]:
+    """Calibration error and Brier skill over answered rows; and why one is missing."""
+    answered = judged.answered
+    if not answered.any():
+        nothing = Sentence("No text could be read as a complaint.")
+        return None, None, {"ece": nothing, "brier_skill": nothing}
+    probabilities, truth = judged.probabilities[answered], judged.truth[answered]
+    if len(np.unique(truth)) < 2:
+        reason = Sentence("All complaints have one label, so there is no reference to be better than.")
+        return ece(probabilities, truth), None, {"brier_skill": reason}
+    return ece(probabilities, truth), multiclass_brier_skill(probabilities, truth), {}
+
+
+def coverage_figures(judged: Judged) -> Coverage:
+    """Accuracy where only the most confident share is answered; an unreadable text is the least confident."""
+    confidence = np.sort(judged.confidence)[::-1]
+    curve = accuracy_by_coverage(judged.confidence, judged.correct)
+    points = []
+    for coverage in COVERAGES:
+        n = max(1, round(coverage * len(judged)))
+        points.append(CoveragePoint(coverage, n, float(curve[n - 1]), float(confidence[n - 1])))
+    return Coverage(tuple(points), float(curve.mean()))
+
+
+def abstention(judged: Judged, threshold: float | None) -> Abstention | None:
+    """What the model's own threshold does; None without one."""
+    if threshold is None:
+        return None
+    kept = judged.answered & (judged.confidence >= threshold)
+    n = int(kept.sum())
+    return Abstention(threshold, n / len(judged), n, float(judged.correct[kept].mean()) if n else None)
+
+
+def paired_interval(
+    before: DecisionFigures | None, after: DecisionFigures | None, name: str
+) -> Interval | None:
+    """95% interval of the change in the figure `name`, from replicates of the same draws."""
+    if before is None or after is None:
+        return None
+    return percentile_interval(getattr(after, name) - getattr(before, name))
+
+
+def slice_figures(judged: Judged, texts: Sequence[str], draws: ClusterBootstrap) -> Iterator[Slice]:
+    """The figures of every part of the complaints."""
+    columns = judged.columns
+    for part in parts(texts):
+        n = int(part.rows.sum())
+        if n < SMALLEST:
+            reason = Sentence("Fewer than {least} complaints.", {"least": SMALLEST})
+            yield Slice(part.dimension, part.id, part.title, n, reason=reason)
+            continue
+        inside = columns[part.rows]
+        figures = decision_figures(inside.sum(axis=0))
+        own_draws = ClusterBootstrap(judged.groups[part.rows], draws.replicates, draws.seed)
+        replicates = decision_figures(own_draws.sums(inside)) if own_draws.possible else None
+        yield Slice(
+            part.dimension,
+            part.id,
+            part.title,
+            n,
+            accuracy=float(figures.accuracy),
+            macro_f1=float(figures.macro_f1),
+            ci=interval_of(replicates, "accuracy"),
+        )

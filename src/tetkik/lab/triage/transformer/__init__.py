@@ -1,0 +1,1 @@
+"""Fine-tuning of a transformer for triage, and its export."""

@@ -1,0 +1,100 @@
+"""The settings of one training of an encoder."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from tetkik.bundle import REFERENCE_COMPLAINTS
+from tetkik.lab.engine.limits import check_least, check_rate
+from tetkik.lab.engine.precision import Precision
+
+BIOBERTURK = "hazal/BioBERTurkcased-con-trM"
+"""BERTurk trained on with Turkish biomedical text (Türkmen et al., J Healthc Inform Res 7, 2023, 433)."""
+BERTURK = "dbmdz/bert-base-turkish-cased"
+"""BERTurk, general Turkish text; `dbmdz/bert-base-turkish-uncased` works too."""
+DEFAULT_BASE = BIOBERTURK
+
+
+class Imbalance(StrEnum):
+    """What is done about departments with few complaints."""
+
+    NONE = "none"
+    """Nothing: plain cross-entropy."""
+    WEIGHTS = "weights"
+    """Each row weighs the inverse of its label's frequency."""
+    LOGIT_ADJUSTMENT = "logit_adjustment"
+    """The log of the label's frequency is added to its logit while training (Menon et al., 2021)."""
+    FOCAL = "focal"
+    """Rows that are already right weigh less (Lin et al., 2017)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransformerOptions:
+    """How an encoder is fine-tuned.
+
+    Attributes:
+        base: a Hugging Face id or the path of a folder in its layout.
+        id: name of the model; None takes the folder's.
+        licence: licence of the weights, for the card.
+        data_name: what the card calls the data.
+        epochs: most passes over the training rows.
+        batch_size: rows in one step of the optimiser, over all processes and all parts: the result does not
+            depend on how many GPUs share the work.
+        learning_rate: highest rate of AdamW; it rises over the first tenth of the steps and falls to 0.
+        max_length: tokens read of a complaint; the rest is cut off.
+        imbalance: what is done about labels with few rows.
+        patience: epochs without a better macro-F1 on validation before training stops.
+        seed: of the split, the head's first weights, the order of rows and dropout.
+        precision: numbers in which the network is trained.
+        accumulation: parts in which each process runs its share of a step, to save memory.
+        resume: go on with the unfinished training of the same output.
+        tune: settings to try first, on validation; 0 tries none.
+        threads: CPU threads of each process; 0 leaves torch's own choice.
+        checkpoint_steps: steps between checkpoints inside an epoch.
+        keep_fp32: whether the bundle also gets the exported fp32 network (a small one always does).
+        reference: most complaints that the reference for drift is taken from; 0 writes none.
+    """
+
+    base: str = DEFAULT_BASE
+    id: str | None = None
+    licence: str = "unknown"
+    data_name: str = "training table"
+    epochs: int = 5
+    batch_size: int = 32
+    learning_rate: float = 3e-5
+    max_length: int = 256
+    imbalance: Imbalance = Imbalance.WEIGHTS
+    patience: int = 2
+    seed: int = 0
+    precision: Precision = Precision.AUTO
+    accumulation: int = 1
+    resume: bool = False
+    tune: int = 0
+    threads: int = 0
+    checkpoint_steps: int = 500
+    keep_fp32: bool = False
+    reference: int = REFERENCE_COMPLAINTS
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "imbalance", Imbalance(self.imbalance))
+        object.__setattr__(self, "precision", Precision(self.precision))
+        least = {
+            "epochs": 1,
+            "batch_size": 1,
+            "max_length": 8,
+            "patience": 1,
+            "accumulation": 1,
+            "tune": 0,
+            "threads": 0,
+            "checkpoint_steps": 1,
+            "reference": 0,
+        }
+        check_least(self, least)
+        check_rate(self.learning_rate)
+
+    def as_json(self) -> dict[str, Any]:
+        """Every setting that can change the result, by name."""
+        same_result = {"resume", "threads", "checkpoint_steps", "keep_fp32", "reference"}
+        return {name: value for name, value in asdict(self).items() if name not in same_result}

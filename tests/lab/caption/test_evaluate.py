@@ -1,0 +1,242 @@
+"""A captioner is judged on the test split and no other; what it has seen is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from tests.caption.tiny import tiny_blip2
+from tests.lab.caption.train_kit import quick_options, silent
+from tetkik.bundle import Task, open_bundle, read_manifest, write_manifest
+from tetkik.caption.network import DecodingOptions
+from tetkik.caption.storage import load_captioner
+from tetkik.cli.app import app
+from tetkik.errors import DataError
+from tetkik.lab.caption.baselines import Nearness
+from tetkik.lab.caption.data import Split
+from tetkik.lab.caption.evaluate import EvaluationOptions, evaluate_captions
+from tetkik.lab.caption.figures import ExampleKind
+from tetkik.lab.caption.leaks import seen_rows
+from tetkik.lab.caption.metrics import METRICS, quick_scores
+from tetkik.lab.caption.prepare import PrepareOptions, prepare
+from tetkik.lab.caption.prepared import open_prepared
+from tetkik.lab.caption.sources import open_source
+from tetkik.lab.caption.train import train_caption
+
+pytestmark = pytest.mark.filterwarnings("ignore:Trainer.tokenizer:DeprecationWarning")
+
+ORGANS = ("chest", "kidney", "thyroid", "jaw")
+SIZE = 28
+TEST_ROWS = 8
+LEAKED = 3
+CALM = EvaluationOptions(
+    decoding=DecodingOptions(beams=1, max_tokens=12), meteor=False, bootstrap=50, batch_size=5
+)
+
+
+def caption_of(number: int) -> str:
+    organ = ORGANS[number % len(ORGANS)]
+    return f"Image number {number} of this set shows the {organ} and nothing else of note."
+
+
+def draw(folder: Path, *, leaky: bool) -> Path:
+    """Pictures with captions of their own; `leaky` puts test captions under validation pictures as well."""
+    random = np.random.default_rng(0)
+    folder.mkdir()
+    splits = ["train"] * 16 + ["valid"] * 6 + ["test"] * TEST_ROWS
+    rows = []
+    for number, split in enumerate(splits):
+        texture = random.integers(0, 256, (SIZE, SIZE), dtype=np.uint8)
+        Image.fromarray(texture).save(folder / f"{number}.png")
+        said = caption_of(number + 6) if leaky and 16 + 6 - LEAKED <= number < 22 else caption_of(number)
+        concepts = ORGANS[number % len(ORGANS)]
+        rows.append([f"row-{number:02d}", f"{number}.png", said, split, f"case-{number // 2}", concepts])
+    table = folder / "captions.csv"
+    with table.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["id", "file", "caption", "split", "case", "concepts"], *rows])
+    return table
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory):
+    """A base, two prepared folders (clean, leaky), and a model that was trained on each."""
+    folder = tmp_path_factory.mktemp("room")
+    base = tiny_blip2(folder / "base")
+    for name in ("clean", "leaky"):
+        source = open_source(draw(folder / f"{name}-pictures", leaky=name == "leaky"))
+        options = PrepareOptions(base=str(base), workers=1, keep_duplicates=True)
+        prepare(source, folder / name, options, silent)
+        settings = quick_options(base, epochs=1, judged=2)
+        train_caption(open_prepared(folder / name), folder / f"{name}-model", settings, silent)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def network(room):
+    return load_captioner(open_bundle(room / "clean-model", Task.CAPTION), base=str(room / "base"))
+
+
+def evaluated(room, network, **changes):
+    bundle = open_bundle(room / "clean-model", Task.CAPTION)
+    return evaluate_captions(open_prepared(room / "clean"), network, bundle, replace(CALM, **changes))
+
+
+def test_every_test_row_is_judged(room, network):
+    evaluation = evaluated(room, network)
+    part = open_prepared(room / "clean").part(Split.TEST)
+    assert (evaluation.ids, evaluation.references) == (part.ids, part.captions)
+    assert (len(evaluation), evaluation.groups, evaluation.provenance.checked) == (TEST_ROWS, 4, True)
+    model, constant, near = evaluation.systems
+    assert quick_scores(model.captions, part.captions)["cider"] == pytest.approx(model.figures["cider"].value)
+    training = open_prepared(room / "clean").part(Split.TRAIN)
+    assert set(constant.captions) < set(training.captions) and len(set(constant.captions)) == 1
+    assert set(near.captions) <= set(training.captions)
+    for system in (constant, near):
+        figure = system.figures["rouge_l"]
+        assert figure.over == pytest.approx(model.figures["rouge_l"].value - figure.value)
+        assert figure.over_ci is not None and figure.over_ci.low <= figure.over <= figure.over_ci.high
+    assert evaluation.ceiling == 1.0
+    assert {example.kind for example in evaluation.examples} == set(ExampleKind)
+    rows = [example.row for example in evaluation.examples]
+    assert len(set(rows)) == len(rows)
+    for example in evaluation.examples:
+        np.testing.assert_array_equal(example.square, part.squares(np.array([example.row]))[0])
+
+
+def test_captions_do_not_depend_on_the_batch(room, network):
+    one, all_ = (evaluated(room, network, batch_size=size, baselines=Nearness.NONE) for size in (1, 8))
+    assert one.judged.captions == all_.judged.captions
+
+
+def test_the_test_split_is_read_and_no_other(room, network, tmp_path):
+    alone = tmp_path / "alone"
+    shutil.copytree(room / "clean", alone)
+    for split in ("train", "valid"):
+        shutil.rmtree(alone / split)
+    bundle = open_bundle(room / "clean-model", Task.CAPTION)
+    options = replace(CALM, baselines=Nearness.NONE)
+    evaluation = evaluate_captions(open_prepared(alone), network, bundle, options)
+    assert evaluation.judged.captions == evaluated(room, network).judged.captions
+    assert "not asked for" in evaluation.without["baselines"].template
+    # With baselines the training split is needed, the validation split never.
+    shutil.copytree(room / "clean" / "train", alone / "train")
+    assert len(evaluate_captions(open_prepared(alone), network, bundle, CALM).systems) == 3
+
+
+def test_test_captions_in_validation_are_refused(room, network):
+    bundle = open_bundle(room / "leaky-model", Task.CAPTION)
+    prepared = open_prepared(room / "leaky")
+    seen = seen_rows(prepared.part(Split.TEST), bundle)
+    assert seen is not None and (seen.captions.sum(), seen.pictures.sum()) == (LEAKED, 0)
+    with pytest.raises(
+        DataError, match=rf"has seen {LEAKED} of the {TEST_ROWS} test rows .*--leave-out-seen"
+    ):
+        evaluate_captions(prepared, network, bundle, CALM)
+    evaluation = evaluate_captions(prepared, network, bundle, replace(CALM, leave_out_seen=True))
+    assert (len(evaluation), evaluation.provenance.left_out) == (TEST_ROWS - LEAKED, LEAKED)
+    assert not set(evaluation.references) & set(prepared.part(Split.VALID).captions)
+    assert any("left out because" in sentence.template for sentence in evaluation.reading)
+
+
+def test_training_and_validation_rows_are_known_again(room):
+    bundle = open_bundle(room / "clean-model", Task.CAPTION)
+    prepared = open_prepared(room / "clean")
+    for split, known in ((Split.TRAIN, True), (Split.VALID, True), (Split.TEST, False)):
+        seen = seen_rows(prepared.part(split), bundle)
+        assert seen is not None
+        assert (seen.pictures == known).all() and (seen.captions == known).all()
+
+
+def test_validation_says_that_it_was_used_for_choosing(room, network):
+    evaluation = evaluated(room, network, split=Split.VALID)
+    assert "validation rows" in evaluation.reading[0].template
+    assert evaluation.as_json()["split"] == "valid"
+    training = evaluated(room, network, split=Split.TRAIN)
+    assert "training rows" in training.reading[0].template and len(training.systems) == 1
+
+
+def test_a_bundle_that_does_not_tell_is_warned_of(room, network, tmp_path):
+    shutil.copytree(room / "clean-model", tmp_path / "model")
+    (tmp_path / "model" / "seen.npy").unlink()
+    write_manifest(tmp_path / "model", read_manifest(tmp_path / "model"))
+    bundle = open_bundle(tmp_path / "model", Task.CAPTION)
+    evaluation = evaluate_captions(open_prepared(room / "clean"), network, bundle, CALM)
+    assert "could not be checked" in evaluation.reading[0].template
+    assert evaluation.as_json()["rows"]["checked_for_seen"] is False
+
+
+def test_a_drawn_part(room, network):
+    evaluation = evaluated(room, network, limit=5, baselines=Nearness.PIXELS)
+    assert len(evaluation) == 5 and evaluation.provenance.limit == 5
+    assert evaluation.ids == evaluated(room, network, limit=5, baselines=Nearness.NONE).ids
+    assert evaluation.ids != evaluated(room, network, limit=5, seed=1, baselines=Nearness.NONE).ids
+
+
+def test_images_of_another_kind_are_refused(room, network, tmp_path):
+    source = open_source(room / "clean-pictures" / "captions.csv")
+    prepare(source, tmp_path / "large", PrepareOptions(workers=1), silent)
+    bundle = open_bundle(room / "clean-model", Task.CAPTION)
+    with pytest.raises(DataError, match="images of another kind"):
+        evaluate_captions(open_prepared(tmp_path / "large"), network, bundle, CALM)
+
+
+# The command.
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, ["caption", "evaluate", *map(str, arguments)])
+    assert "Traceback" not in result.output
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_the_command_prints_the_keys_of_the_contract(room):
+    model = ("--model", room / "clean-model", "--base", room / "base")
+    quick = ("--no-meteor", "--beams", "1", "--max-tokens", "8", "--bootstrap", "20", "--json")
+    status, said, _ = run(room / "clean", "--split", "test", *model, *quick)
+    assert status == 0
+    answer = json.loads(said)
+    assert (answer["n"], answer["split"]) == (TEST_ROWS, "test")
+    assert set(METRICS) <= set(answer)
+    for name in ("meteor", "bertscore"):
+        assert answer[name] is None and answer["not_computed"][name].endswith(".")
+    for name in ("bleu1", "bleu4", "rouge_l", "cider"):
+        assert 0 <= answer[name] <= 10
+    assert set(answer["baselines"]) == {"constant", "nearest"}
+    assert 0 < answer["captions"]["distinct"] <= 1
+
+
+def test_the_command_prints_a_table_and_writes_a_page(room, tmp_path):
+    quick = ("--no-meteor", "--beams", "1", "--max-tokens", "8", "--bootstrap", "20", "--baselines", "pixels")
+    model = ("--model", room / "clean-model", "--base", room / "base", "--out", tmp_path / "out")
+    status, said, warned = run(room / "clean", *model, *quick)
+    assert status == 0 and "begin with report.html" in warned
+    assert (tmp_path / "out" / "report.html").is_file()
+    for word in ("CIDEr", "ROUGE-L", "one for all", "nearest", "distinct", f"On {TEST_ROWS} images"):
+        assert word in said
+
+
+def test_the_command_refuses_in_one_sentence(room, tmp_path):
+    clean, leaky = (
+        ("--model", room / f"{name}-model", "--base", room / "base") for name in ("clean", "leaky")
+    )
+    for arguments, status, fault in (
+        ([room / "leaky", *leaky], 1, "--leave-out-seen"),
+        ([room / "clean"], 2, "--model"),
+        ([tmp_path, *leaky], 1, "is not a prepared folder"),
+        ([room / "clean", *leaky, "--sample", "--beams", "3"], 2, "choose one of the two"),
+        ([room / "clean", *leaky, "--top-p", "0.5"], 2, "add --sample"),
+        ([room / "clean", *leaky, "--bertscore-layer", "3"], 2, "need --bertscore-model"),
+        ([room / "clean", *clean, "--bertscore-model", tmp_path], 1, "cannot be had"),
+        ([room / "clean", *clean, "--out", room / "clean" / "prepared.json"], 1, "is a file"),
+    ):
+        found, said, warned = run(*arguments)
+        assert (found, said) == (status, "") and fault in warned, warned
+        assert len(warned.splitlines()) == 1

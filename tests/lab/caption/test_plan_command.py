@@ -1,0 +1,137 @@
+"""`tetkik caption train --plan`: it says what to set, what it takes, and what else would fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.caption.tiny import tiny_blip2
+from tetkik.caption.options import Quantisation
+from tetkik.cli.caption.plan import show_plan
+from tetkik.lab.caption.training.cards import CARDS, GIB, Card
+from tetkik.lab.caption.training.options import CaptionTraining
+from tetkik.lab.caption.training.plan import CONTEXT, ROCOV2_ROWS, Plan, _Planner, plan_training
+from tetkik.lab.caption.training.plan_time import REACHED, hours_of
+from tetkik.lab.engine.precision import Precision
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tiny_blip2(tmp_path_factory.mktemp("base")))
+
+
+@pytest.fixture(scope="module")
+def roomy(base: str) -> Plan:
+    return plan_training(CaptionTraining(base=base, max_tokens=20), None, "t4")
+
+
+def small_card(monkeypatch: pytest.MonkeyPatch, memory: int) -> str:
+    monkeypatch.setitem(CARDS, "small", Card("small", memory, 65e12, 320e9))
+    return "small"
+
+
+def test_a_step_that_fits_stays_whole(roomy):
+    assert roomy.fits and roomy.nearest is None
+    assert roomy.setting.captions == 16 and roomy.setting.options.accumulation == 1
+    assert roomy.precision is Precision.FP16  # a T4 has no bf16
+    assert roomy.rows.train == ROCOV2_ROWS and not roomy.rows.known
+
+
+def test_the_cache_is_that_of_the_cut(roomy, base):
+    assert roomy.row_disk == 4 * 32 * 2  # 4 queries, width of the language model, fp16
+    assert roomy.disk == roomy.row_disk * (roomy.rows.train + roomy.rows.valid)
+    without = plan_training(CaptionTraining(base=base, max_tokens=20, cache_features=False), None, "t4")
+    assert without.disk == 0 and without.hours is not None and roomy.hours is not None
+    assert without.setting.total > roomy.setting.total  # the vision tower stays on the card
+    assert without.hours.compute > roomy.hours.compute and without.hours.images == 0
+
+
+def test_a_step_is_parted_until_it_fits(roomy, base, monkeypatch):
+    whole = roomy.setting.total
+    card = small_card(monkeypatch, CONTEXT + (whole - CONTEXT) * 2 // 3)
+    plan = plan_training(CaptionTraining(base=base, max_tokens=20), None, card)
+    assert plan.fits
+    assert plan.setting.captions == 8 and plan.setting.options.accumulation == 2
+    assert plan.setting.options.batch_size == 16
+    assert plan.setting.total <= plan.card.memory
+
+
+def test_what_does_not_fit_names_what_would(base, monkeypatch, capsys):
+    options = CaptionTraining(base=base, max_tokens=110, batch_size=1)
+    most = plan_training(options, None, "t4").setting.most
+    least = plan_training(replace(options, checkpointing=True), None, "t4").setting.most
+    assert least < most
+    card = small_card(monkeypatch, (least + most) // 2)
+    plan = plan_training(options, None, card)
+    assert not plan.fits
+    assert plan.nearest is not None and plan.nearest.options.checkpointing
+    show_plan(plan)
+    said = capsys.readouterr()
+    assert "--checkpointing" in said.out and "does not fit" in said.err
+
+
+def test_the_first_pass_must_fit_too(base, monkeypatch):
+    options = CaptionTraining(base=base, max_tokens=4, batch_size=1)
+    setting = plan_training(options, None, "t4").setting
+    setting = replace(setting, before=setting.before + setting.total)
+    assert setting.most == setting.first > setting.total
+    planner = _Planner(None, Card("small", setting.total, None, None), 4)
+    assert not planner.fits(setting)
+
+
+def test_a_hopeless_card_gets_no_setting(base, monkeypatch, capsys):
+    plan = plan_training(CaptionTraining(base=base, max_tokens=20), None, small_card(monkeypatch, CONTEXT))
+    assert not plan.fits and plan.nearest is None
+    show_plan(plan)
+    assert "smaller base" in capsys.readouterr().err
+
+
+def test_everything_is_shown_and_adds_up(roomy, capsys):
+    show_plan(roomy)
+    said = capsys.readouterr()
+    rows = [line.rsplit(maxsplit=1) for line in said.out.splitlines() if line.strip()]
+    sizes = {
+        words.strip(): float(size) for words, size in (row for row in rows if len(row) == 2) if _number(size)
+    }
+    total = sizes.pop("all")
+    card = list(sizes.items())[: list(sizes).index("CUDA and its libraries") + 1]
+    parts = sum(size for words, size in card if not words.startswith("of these"))
+    assert parts == pytest.approx(total, abs=0.02)
+    assert total == pytest.approx(roomy.setting.total / GIB, abs=0.01)
+    assert "--batch-size 16 --accumulation 1" in said.out
+    assert "2 × t4" in said.out and "assumed" in said.out
+
+
+def _number(word: str) -> bool:
+    return word.replace(".", "").isdigit()
+
+
+def test_hours_follow_from_operations(roomy):
+    hours = roomy.hours
+    assert hours is not None
+    assert hours.compute == pytest.approx(ROCOV2_ROWS * hours.caption_flops / (65e12 * REACHED * 3600))
+    assert hours.moved == 0 == hours.unpacking  # nothing is quantised
+    assert hours.epoch(2) == pytest.approx(hours.epoch(1) / 2)
+    assert hours.all(1) == pytest.approx(hours.images + hours.epochs * hours.epoch(1))
+
+
+def test_quantised_weights_cost_time_by_the_part():
+    options = CaptionTraining(quantisation=Quantisation.NF4)
+    few = hours_of(CARDS["t4"], options, 1e12, 4, {"nf4": 10**9, "float16": 10**9}, None, 1000)
+    many = hours_of(CARDS["t4"], options, 4e12, 16, {"nf4": 10**9, "float16": 10**9}, None, 1000)
+    assert few.compute == pytest.approx(many.compute)
+    assert few.moved == pytest.approx(4 * many.moved)
+    assert few.moved == pytest.approx(2 * (1 + 2 * 4) * 1e9 * 1000 / 4)
+
+
+def test_the_command_plans_without_data(base, tmp_path: Path, capsys):
+    from tetkik.cli.caption.train import train
+
+    train(None, base=base, plan=True, card="l4", max_tokens=20, target=None)
+    said = capsys.readouterr()
+    assert "It fits" in said.out and "bf16" in said.err
+    assert not list(tmp_path.iterdir())

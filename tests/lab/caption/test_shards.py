@@ -1,0 +1,189 @@
+"""Shards and prepared folders: written, read back, and refused where they are not as they were written."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tetkik.caption.images import ImageSpec
+from tetkik.errors import DataError
+from tetkik.lab.caption.data import Split
+from tetkik.lab.caption.prepared import open_prepared
+from tetkik.lab.caption.shards import Shards, ShardWriter, map_tensors, write_tensors
+
+SIZE = 6
+
+
+def square(seed, colour):
+    pixels = np.random.default_rng(seed).integers(0, 256, (SIZE, SIZE, 3) if colour else (SIZE, SIZE))
+    return pixels.astype(np.uint8)
+
+
+def full(pixels):
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+
+
+@settings(max_examples=25, deadline=None)
+@given(kinds=st.lists(st.booleans(), min_size=1, max_size=20), limit=st.integers(1, 600), data=st.data())
+def test_any_mixture_comes_back_in_any_order(tmp_path_factory, kinds, limit, data):
+    folder = tmp_path_factory.mktemp("shards")
+    squares = [square(place, colour) for place, colour in enumerate(kinds)]
+    writer = ShardWriter(folder, SIZE, limit)
+    for pixels in squares:
+        writer.add(pixels)
+    writer.close()
+    shards = Shards(folder, writer.files, SIZE)
+    assert len(shards) == len(squares)
+    rows = data.draw(st.lists(st.integers(0, len(squares) - 1), max_size=30))
+    found = shards.squares(np.array(rows, np.int64))
+    assert found.shape == (len(rows), SIZE, SIZE, 3)
+    assert all(np.array_equal(found[place], full(squares[row])) for place, row in enumerate(rows))
+    for row in (-1, len(squares)):
+        with pytest.raises(IndexError):
+            shards.squares(np.array([row]))
+
+
+def test_grey_takes_a_third_of_the_room(tmp_path):
+    sizes = []
+    for colour in (False, True):
+        folder = tmp_path / str(colour)
+        folder.mkdir()
+        writer = ShardWriter(folder, 64, 1 << 30)
+        for _ in range(8):
+            writer.add(np.zeros((64, 64, 3) if colour else (64, 64), np.uint8))
+        writer.close()
+        sizes.append(writer.files[0].bytes)
+    assert sizes[1] > 2.9 * sizes[0]
+
+
+def test_a_shard_is_what_the_package_safetensors_reads(tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    tensors: dict[str, NDArray[Any]] = {
+        "b": np.arange(7, dtype=np.uint8),
+        "a": np.arange(6, dtype=np.int64).reshape(2, 3),
+        "none": np.zeros((0, 3, 3), np.uint8),
+        "c": np.array([1 << 63], np.uint64),
+        "d": np.array([-5], np.int32),
+    }
+    size, digest = write_tensors(tmp_path / "ours", tensors)
+    assert size == (tmp_path / "ours").stat().st_size
+    assert len(digest) == 64
+    read = load_file(tmp_path / "ours")
+    save_file(tensors, tmp_path / "theirs")
+    for found in (read, map_tensors(tmp_path / "ours"), map_tensors(tmp_path / "theirs")):
+        assert found.keys() == tensors.keys()
+        for name, tensor in tensors.items():
+            assert found[name].dtype == tensor.dtype
+            assert np.array_equal(found[name], tensor)
+
+
+def cut(data):
+    return data[:-1]
+
+
+def longer(data):
+    return data + b"\0"
+
+
+def bad_header(data):
+    return data[:8] + b"x" + data[9:]
+
+
+def huge_header(data):
+    return (1 << 60).to_bytes(8, "little") + data[8:]
+
+
+@pytest.mark.parametrize("spoil", [cut, longer, bad_header, huge_header])
+def test_a_shard_that_was_altered_is_one_sentence(tmp_path, spoil):
+    writer = ShardWriter(tmp_path, SIZE, 1 << 20)
+    writer.add(square(1, False))
+    writer.close()
+    path = tmp_path / writer.files[0].name
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(DataError, match="cut short or altered"):
+        Shards(tmp_path, writer.files, SIZE)
+
+
+@settings(max_examples=60, deadline=None)
+@given(header=st.recursive(
+    st.none() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["dtype", "shape", "data_offsets", "grey", "place"]), inner, max_size=4
+    ),
+    max_leaves=10,
+))  # fmt: skip
+def test_any_header_is_read_or_refused(tmp_path_factory, header):
+    path = tmp_path_factory.mktemp("header") / "x.safetensors"
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(32))
+    with suppress(DataError):
+        assert isinstance(map_tensors(path), dict)
+
+
+def test_offsets_outside_of_the_file_are_refused(tmp_path):
+    for offsets, shape in (([0, 99], [99]), ([-4, 0], [4]), ([4, 0], [-4]), ([0, 8], [-2, -4])):
+        header = {"grey": {"dtype": "U8", "shape": shape, "data_offsets": offsets}}
+        text = json.dumps(header).encode()
+        (tmp_path / "x").write_bytes(len(text).to_bytes(8, "little") + text + bytes(8))
+        with pytest.raises(DataError):
+            map_tensors(tmp_path / "x")
+
+
+def test_places_that_point_nowhere_are_refused(tmp_path):
+    writer = ShardWriter(tmp_path, SIZE, 1 << 20)
+    writer.add(square(1, False))
+    writer.close()
+    path = tmp_path / writer.files[0].name
+    for place in (1, -1):
+        tensors = {"grey": square(1, False)[None], "colour": np.zeros((0, SIZE, SIZE, 3), np.uint8)}
+        write_tensors(path, {**tensors, "place": np.array([place], np.int32)})
+        with pytest.raises(DataError):
+            Shards(tmp_path, writer.files, SIZE)
+
+
+def test_what_is_no_prepared_folder_is_one_sentence(tmp_path):
+    with pytest.raises(DataError, match="not a prepared folder"):
+        open_prepared(tmp_path)
+    for content in ("", "[]", "{}", '{"format_version": 1}', '{"format_version": "x"}', "[" * 100_000):
+        (tmp_path / "prepared.json").write_text(content)
+        with pytest.raises(DataError, match="cut short or altered"):
+            open_prepared(tmp_path)
+    (tmp_path / "prepared.json").write_text('{"format_version": 99}')
+    with pytest.raises(DataError, match="newer Tetkik"):
+        open_prepared(tmp_path)
+
+
+def test_a_shard_outside_of_the_folder_is_refused(tmp_path):
+    file = {"name": "../x", "rows": 1, "bytes": 1, "sha256": ""}
+    story = {
+        "format_version": 1, "source": {"name": "x"}, "image": ImageSpec().as_json(), "base": None,
+        "tokenizer": None, "max_tokens": None, "splits": {"train": {"shards": [file], "files": []}},
+    }  # fmt: skip
+    (tmp_path / "prepared.json").write_text(json.dumps(story))
+    with pytest.raises(DataError, match="cut short or altered"):
+        open_prepared(tmp_path)
+    story["splits"] = {}
+    (tmp_path / "prepared.json").write_text(json.dumps(story))
+    part = open_prepared(tmp_path).part(Split.TEST)
+    assert (len(part), part.ids, part.captions, list(part.stream(4))) == (0, (), (), [])
+    assert part.squares(np.zeros(0, np.int64)).shape == (0, 224, 224, 3)
+    assert part.prints.dtype == part.caption_prints.dtype == np.uint64
+
+
+def test_normalised_is_the_definition_to_the_last_bit():
+    spec = ImageSpec(size=9)
+    squares = np.random.default_rng(0).integers(0, 256, (5, 9, 9, 3), dtype=np.uint8)
+    mean, std = np.array(spec.mean, np.float32), np.array(spec.std, np.float32)
+    expected = ((squares.astype(np.float32) / np.float32(255) - mean) / std).transpose(0, 3, 1, 2)
+    found = spec.normalised(squares)
+    assert found.dtype == np.dtype(np.float32)
+    assert found.flags.c_contiguous
+    assert np.array_equal(found, expected)

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tetkik.errors import DataError
+from tetkik.imaging.prepare import Preprocessing
+from tetkik.lab.findings.thresholds import Rule
+from tetkik.lab.findings.training.judgement import (
+    Judged,
+    Reading,
+    cross_read,
+    metrics_of,
+    read,
+    source_metrics,
+)
+from tetkik.lab.findings.training.teaching import count_known, lesson_truth, refuse_nothing_to_learn
+
+CPU = torch.device("cpu")
+SMALL = Preprocessing(size=32)
+
+
+def silent(step, done, total):
+    pass
+
+
+# What can be taught
+
+
+def known_of(columns, source=None, groups=None):
+    truth = np.array(columns, np.int8).T
+    rows = len(truth)
+    labels = ["Mass", "Edema", "Nodule"][: truth.shape[1]]
+    return count_known(truth, labels, np.arange(rows) if groups is None else groups, source or ["a"] * rows)
+
+
+@pytest.mark.parametrize(
+    ("column", "reason"),
+    [
+        ([-1, -1, -1, -1], "Nothing is known"),
+        ([1, 1, -1, 1], "only ever known to be present or only ever absent"),
+        ([0, 0, -1, 0], "only ever known to be present or only ever absent"),
+        ([1, 0, 0, 0], "best is Mass: 1 and 3"),
+    ],
+)
+def test_data_that_teach_nothing_are_refused_with_the_reason(column, reason):
+    with pytest.raises(DataError, match=reason):
+        refuse_nothing_to_learn(known_of([column]), 2)
+
+
+def test_a_label_known_one_way_is_not_taught_and_the_others_are():
+    columns = [[1, 0, 1, 0], [1, 1, -1, 1]]
+    known = known_of(columns)
+    refuse_nothing_to_learn(known, 2)
+    truth = lesson_truth(np.array(columns, np.int8).T, known)
+    assert truth[:, 0].tolist() == columns[0] and (truth[:, 1] == -1).all()
+
+
+def test_patients_are_counted_not_images():
+    known = known_of([[1, 1, 1, 0, 0]], groups=np.array([5, 5, 5, 6, 7]))
+    assert (known[0].present, known[0].present_groups) == (3, 1)
+    assert not known[0].assessed(2) and known[0].assessed(1)
+
+
+def test_a_label_whose_positives_stand_alone_in_their_source_is_a_shortcut():
+    column = [1, 1, 1, 0, 0, 1]
+    assert known_of([column], source=["covid", "covid", "covid", "nih", "nih", "nih"])[0].shortcut
+    assert not known_of([column], source=["nih"] * 6)[0].shortcut
+
+
+# Calibration, thresholds, figures
+
+
+def judged_example(seed=0, rows=400):
+    random = np.random.default_rng(seed)
+    truth = np.stack([random.random(rows) < 0.3, random.random(rows) < 0.4, random.random(rows) < 0.5], 1)
+    known = np.where(random.random(truth.shape) < 0.1, -1, truth).astype(np.int8)
+    logit = random.normal(size=truth.shape) + 1.5 * truth * np.array([1, 1, 0])
+    scores = 1 / (1 + np.exp(-3 * logit))
+    return scores, known, np.arange(rows) // 2
+
+
+def test_the_rows_that_are_reported_choose_nothing():
+    scores, truth, groups = judged_example()
+    fold, labels = (groups % 4).astype(np.int64), ("Mass", "Edema", "Nodule")
+    probability, called = cross_read(scores, truth, fold, labels, labels[:2], Rule.YOUDEN)
+    mine = fold == 2
+    reading = Reading.fitted(scores[~mine], truth[~mine], labels, labels[:2], Rule.YOUDEN)
+    own_probability, own_called = read(scores[mine], labels, reading)
+    np.testing.assert_array_equal(probability[mine], own_probability)
+    np.testing.assert_array_equal(called[mine], own_called)
+    turned = np.where(mine[:, None], np.where(truth < 0, -1, 1 - truth), truth).astype(np.int8)
+    again, _ = cross_read(scores, turned, fold, labels, labels[:2], Rule.YOUDEN)
+    np.testing.assert_array_equal(again[mine], probability[mine])
+
+
+def test_a_label_of_which_too_little_is_known_or_whose_scores_mislead_gets_no_threshold():
+    scores, truth, _ = judged_example()
+    scores[:, 1] = 1 - scores[:, 1]
+    reading = Reading.fitted(scores, truth, ("Mass", "Edema", "Nodule"), ("Mass", "Edema"), Rule.YOUDEN)
+    assert set(reading.thresholds) == set(reading.calibration) == {"Mass"}
+
+
+def example_judged():
+    scores, truth, groups = judged_example()
+    labels = ("Mass", "Edema", "Nodule")
+    probability, called = cross_read(scores, truth, groups % 4, labels, labels[:2], Rule.YOUDEN)
+    source = tuple("ab"[row % 2] for row in range(len(scores)))
+    return Judged(labels, np.arange(len(scores)), scores, truth, groups, source, probability, called)
+
+
+def test_figures_are_those_of_the_rows_that_know():
+    judged = example_judged()
+    found = {metric.name: metric for metric in metrics_of(judged, "invented", "out of fold")}
+    use = judged.truth[:, 0] >= 0
+    hit = (judged.called[use, 0] == 1) & (judged.truth[use, 0] == 1)
+    assert found["sensitivity:Mass"].value == pytest.approx(hit.sum() / (judged.truth[:, 0] == 1).sum())
+    assert found["sensitivity:Mass"].n == (judged.truth[:, 0] == 1).sum()
+    assert found["auroc:Mass"].n == use.sum() and found["auroc:Mass"].value > 0.75
+    assert "auroc:Nodule" in found and "sensitivity:Nodule" not in found
+    areas = [found[f"auroc:{label}"].value for label in ("Mass", "Edema")]
+    assert found["mean_auroc"].value == pytest.approx(np.mean(areas))
+    low, high = found["mean_auroc"].low, found["mean_auroc"].high
+    assert low is not None and high is not None and low < found["mean_auroc"].value < high
+    assert found["mean_ece"].value < 0.1 and found["mean_brier_skill"].value > 0.1
+    assert "mean_auroc_nih" not in found
+
+
+def test_the_bound_of_a_sensitivity_counts_patients_not_images():
+    judged = example_judged()
+    once = {item.name: item for item in metrics_of(judged, "d", "s")}["sensitivity:Mass"]
+    twice = judged.only(np.repeat(np.arange(len(judged.rows)), 2))
+    doubled = {item.name: item for item in metrics_of(twice, "d", "s")}["sensitivity:Mass"]
+    assert doubled.n == 2 * once.n and doubled.low == once.low
+
+
+def test_figures_of_one_source_are_named_so():
+    judged = example_judged()
+    found = source_metrics(judged, "b", "invented", "out of fold")
+    assert {metric.name for metric in found} >= {"mean_auroc@b", "auroc:Mass@b"}
+    assert not any("sensitivity" in metric.name for metric in found)
+    pooled = {metric.name: metric.n for metric in metrics_of(judged, "invented", "out of fold")}
+    assert all(metric.n < pooled[metric.name.removesuffix("@b")] for metric in found)
