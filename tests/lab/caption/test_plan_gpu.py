@@ -14,7 +14,7 @@ from tetkik.caption.options import Quantisation
 from tetkik.lab.caption.training.options import CaptionTraining
 from tetkik.lab.caption.training.plan_network import config_of
 
-sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
 import caption_common
 import caption_gpu
 import caption_material

@@ -36,7 +36,7 @@ from tetkik.lab.caption.training.log import log_folder
 from tetkik.lab.caption.training.options import StopBy
 from tetkik.language import Language, Sentence
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TIMELESS = ("epoch", "learning_rate", "training_loss", "validation_loss", "cider", "rouge_l")
 
 

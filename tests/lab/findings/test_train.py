@@ -176,7 +176,7 @@ def test_unknown_labels_and_unreadable_images_cost_themselves_alone(folder, imag
 
 
 def start_kit(folder: Path, out: Path, kill_at: int, **more: str) -> subprocess.Popen[bytes]:
-    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    paths = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1", **more}
     command = [sys.executable, str(KIT), str(folder), str(out), str(kill_at)]
     return subprocess.Popen(command, env=environment)

@@ -169,7 +169,7 @@ def _templates() -> set[str]:
     """Every English template of this part of the program, found in its source."""
     source = Path(tetkik.__file__).parent
     names = ["comparison", "evaluate", "evaluation_page", "plots", "reading", "slices", "summaries"]
-    files = [source / "triage" / f"{name}.py" for name in names]
+    files = [source / "lab" / "triage" / f"{name}.py" for name in names]
     files += [source / "cli" / "triage" / f"{name}.py" for name in ("evaluate", "compare")]
     calls = {"Sentence", "t", "translate", "note", "DataError", "OutputError", "MissingExtra"}
     found = {SCORING, SPOILING, *DIMENSIONS.values(), *(item.title for item in PERTURBATIONS)}
@@ -182,7 +182,7 @@ def _templates() -> set[str]:
                 and isinstance(node.args[0], ast.Constant)
             ):
                 found.add(str(node.args[0].value))
-    page = (source / "triage" / "evaluation.html.jinja").read_text("utf-8")
+    page = (source / "lab" / "triage" / "evaluation.html.jinja").read_text("utf-8")
     return found | set(re.findall(r'\bt\("([^"]+)"', page))
 
 

@@ -49,7 +49,7 @@ class Lengths:
 
 @cache
 def _published() -> dict[str, Any]:
-    text = resources.files("tetkik").joinpath("caption/training/plan_shapes.toml").read_text("utf-8")
+    text = resources.files("tetkik").joinpath("lab/caption/training/plan_shapes.toml").read_text("utf-8")
     return {base: shapes for shapes in tomllib.loads(text).values() for base in shapes["bases"]}
 
 
