@@ -24,8 +24,10 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from tests.phantom import make_phantom, write_phantom
 from tetkik.bundle import Task, resolve
-from tetkik.imaging.phantom import make_phantom, write_phantom
 from tetkik.settings import settings
 
 JPEG_2000 = "1.2.840.10008.1.2.4.90"

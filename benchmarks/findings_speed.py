@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 IMAGES = 48
 BATCHES = (1, 16)
@@ -60,7 +63,7 @@ def main() -> None:
 
 def squares(folder: Path | None) -> Images:
     """Images as the network takes them: (images, 3, 224, 224)."""
-    from tetkik.imaging.phantom import draw_phantom
+    from tests.phantom import draw_phantom
     from tetkik.imaging.prepare import Preprocessing, prepare
     from tetkik.imaging.read import read_image
     from tetkik.values import FileFormat, Radiograph

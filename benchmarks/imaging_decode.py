@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -49,9 +50,11 @@ from pydicom.uid import (  # noqa: E402
     RLELossless,
 )
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from tests.phantom import draw_phantom  # noqa: E402
 from tetkik.imaging.codestream import parse_codestream  # noqa: E402
 from tetkik.imaging.decoders import decode  # noqa: E402
-from tetkik.imaging.phantom import draw_phantom  # noqa: E402
 from tetkik.imaging.prepare import Preprocessing, prepare  # noqa: E402
 from tetkik.imaging.read import read_image  # noqa: E402
 

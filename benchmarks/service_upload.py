@@ -28,11 +28,11 @@ from pydicom.uid import UID
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from tests.phantom import write_phantom
 from tests.records.kit import made_records, made_user
 from tests.service.chaos import ServedHouse
 from tests.service.kit import made_house, opened_session
 from tetkik import workflow
-from tetkik.imaging.phantom import write_phantom
 from tetkik.values import Role
 
 _WARM = 3

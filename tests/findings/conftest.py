@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tetkik.imaging.phantom import write_phantom
+from tests.phantom import write_phantom
 from tetkik.values import Route
 
 

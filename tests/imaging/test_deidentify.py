@@ -14,10 +14,10 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
+from tests.phantom import write_phantom
 from tetkik.errors import InputError
 from tetkik.imaging.deidentify import Options, Secret, deidentify_bytes
 from tetkik.imaging.deidentify.profile import Action, basic_profile
-from tetkik.imaging.phantom import write_phantom
 
 SECRET = Secret(b"0123456789abcdef")
 WORD, NAME, NUMBER = "ZQXWORD", "ŞAHİNOĞLU", "QX7781234"

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom.encaps import encapsulate, generate_frames
 from typer.testing import CliRunner
 
+from tests.phantom import draw_phantom, write_phantom
 from tetkik.cli.app import app
 from tetkik.errors import InputError, OutputError, TetkikError
 from tetkik.imaging.burned_in import burned_in_text
@@ -29,7 +30,6 @@ from tetkik.imaging.deidentify import (
     secret_of,
 )
 from tetkik.imaging.deidentify.pixels import clean_codestream
-from tetkik.imaging.phantom import draw_phantom, write_phantom
 from tetkik.values import FileFormat, Radiograph
 
 SECRET = Secret(b"0123456789abcdef")

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.phantom import draw_phantom
 from tetkik.bundle import Task, resolve
 from tetkik.bundle.store import staged_folder, write_manifest
 from tetkik.errors import BundleCorrupt, BundleMismatch
 from tetkik.imaging.gate import judge
 from tetkik.imaging.gate.classifier import BUILT_IN, OUTPUTS, Classifier, load_classifier
 from tetkik.imaging.gate.rules import LEAST_SIDE, exposure_flaws, is_page
-from tetkik.imaging.phantom import draw_phantom
 from tetkik.language import Language
 from tetkik.values import FileFormat, Flaw, Identity, ImageTags, Radiograph, Route, Verdict, View
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tetkik.imaging.phantom import draw_phantom
+from tests.phantom import draw_phantom
 from tetkik.imaging.photo import straighten
 from tetkik.language import Language
 

@@ -14,8 +14,8 @@ import pytest
 from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from tests.imaging.files import LOSSLESS, as_bytes, dataset, picture
+from tests.phantom import write_phantom
 from tetkik.errors import InputError
-from tetkik.imaging.phantom import write_phantom
 from tetkik.imaging.prepare import Preprocessing, prepare
 from tetkik.imaging.quiet import quiet_libraries
 from tetkik.imaging.read import read_bytes, read_image

@@ -8,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from tetkik.imaging.phantom import write_phantom
+from tests.phantom import write_phantom
 from tetkik.imaging.read import read_bytes
 from tetkik.records.database import Records
 from tetkik.records.images import images

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from tests.phantom import write_phantom
 from tests.report.model_server import model_server
 from tetkik.cli import demo as demonstration
 from tetkik.cli.app import app
 from tetkik.errors import InputError
-from tetkik.imaging.phantom import write_phantom
 from tetkik.language import Language
 from tetkik.report.llm import open_model
 from tetkik.settings import settings

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.phantom import write_phantom
 from tests.service.browser import Watch, opened
-from tetkik.imaging.phantom import write_phantom
 from tetkik.values import Role
 
 PASSWORD = "dört sakin sözcük yeter"

@@ -12,10 +12,10 @@ from pathlib import Path
 from playwright._impl._api_structures import SetCookieParam
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.phantom import write_phantom
 from tests.records.kit import made_user
 from tests.service.browser import opened, serving
 from tests.service.kit import made_house
-from tetkik.imaging.phantom import write_phantom
 from tetkik.imaging.read import read_image
 from tetkik.records.cases import cases, patients
 from tetkik.records.cases.complaints import Triaged

@@ -10,8 +10,8 @@ from itertools import product
 from pathlib import Path
 
 import tetkik.service
+from tests.phantom import write_phantom
 from tests.records.kit import made_case, made_user
-from tetkik.imaging.phantom import write_phantom
 from tetkik.language import Language
 from tetkik.records.cases import cases, comparing, merging, patients, tallies
 from tetkik.records.cases.patients import Person

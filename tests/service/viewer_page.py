@@ -17,8 +17,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from tests.phantom import BITS, draw_phantom
 from tests.service.browser import PATIENT
-from tetkik.imaging.phantom import BITS, draw_phantom
 from tetkik.language import Language, translate
 from tetkik.service.access.armour import Headers
 from tetkik.service.showing.rendering import environment

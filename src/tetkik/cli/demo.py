@@ -29,7 +29,6 @@ EXAMPLES = (
 PHANTOM = "phantom.dcm"
 REPORT = "report"
 """The folder of the documents: they name the patient, as they must; nothing beside it does."""
-_SEED, _SIGNS = 10, ("Consolidation", "Pneumonia")
 
 
 def demo(
@@ -103,18 +102,18 @@ def _radiograph(image: Path | None, history: str, folder: Path) -> tuple[Reporte
 
 
 def _drawn(folder: Path) -> Path:
-    """A radiograph of nobody, drawn into the folder."""
-    from tetkik.imaging.phantom import write_phantom
+    """The example radiograph, copied into the folder."""
+    from tetkik.imaging.examples import CHEST_SIGNS, example_chest
     from tetkik.values.naming import label_name
 
     path = folder / PHANTOM
     with writing(path):
-        write_phantom(path, _SEED, _SIGNS)
+        path.write_bytes(example_chest())
     out.print(
         t(
             "A synthetic radiograph, drawn by Tetkik: no patient. It shows {signs}, and is one of the few "
             "drawings in which the model, which learned from films, sees something.",
-            signs=", ".join(label_name(sign, language()) for sign in _SIGNS),
+            signs=", ".join(label_name(sign, language()) for sign in CHEST_SIGNS),
         ),
         style="dim",
     )

@@ -11,11 +11,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from tests.findings.bundles import make_findings_bundle
+from tests.phantom import write_phantom
 from tetkik.bundle import ImageReference, Task, open_bundle, read_reference, resolve
 from tetkik.cli.app import app
 from tetkik.errors import DataError
 from tetkik.findings.predict import load_findings
-from tetkik.imaging.phantom import write_phantom
 from tetkik.lab.findings.reference import ReferenceImages, make_reference, read_log
 
 CHEST = 3

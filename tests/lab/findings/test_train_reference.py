@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from tests.lab.findings.train_kit import draw, quick_options, silent, tiny_family
+from tests.phantom import make_phantom
 from tetkik.bundle import ImageReference, read_reference
 from tetkik.findings.networks import registry
-from tetkik.imaging.phantom import make_phantom
 from tetkik.lab.findings.data import read_labels
 from tetkik.lab.findings.train import train_findings
 

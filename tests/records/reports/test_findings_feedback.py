@@ -14,10 +14,10 @@ from sqlalchemy import select, text
 from typer.testing import CliRunner
 
 from tests.documents import sample
+from tests.phantom import write_phantom
 from tests.records.kit import made_records, made_user
 from tests.records.reports_kit import made_report
 from tetkik.cli.app import app
-from tetkik.imaging.phantom import write_phantom
 from tetkik.lab.findings.data import read_labels
 from tetkik.records.images import images
 from tetkik.records.reports import drafts

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.phantom import write_phantom
 from tests.records.kit import made_user
 from tests.service.browser import serving
 from tests.service.kit import made_house
-from tetkik.imaging.phantom import write_phantom
 from tetkik.records.people import tokens
 from tetkik.values import Permission, Role
 

@@ -4,8 +4,8 @@ They say that they are synthetic wherever a name can stand. `draw_phantom` gives
 the region of each sign, `write_phantom` a DICOM file.
 """
 
-from tetkik.imaging.phantom.draw import BITS, Options, Phantom, draw_phantom, make_phantom
-from tetkik.imaging.phantom.file import write_phantom
-from tetkik.imaging.phantom.signs import CHEST_SIGNS
+from tests.phantom.draw import BITS, Options, Phantom, draw_phantom, make_phantom
+from tests.phantom.file import write_phantom
+from tests.phantom.signs import CHEST_SIGNS
 
 __all__ = ["BITS", "CHEST_SIGNS", "Options", "Phantom", "draw_phantom", "make_phantom", "write_phantom"]

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tetkik.imaging.phantom.build import LEFT, RIGHT
-from tetkik.imaging.phantom.canvas import Field, Mask, hump, spline, tube
-from tetkik.imaging.phantom.chest import Chest
+from tests.phantom.build import LEFT, RIGHT
+from tests.phantom.canvas import Field, Mask, hump, spline, tube
+from tests.phantom.chest import Chest
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tetkik.imaging.phantom.canvas import Points
+from tests.phantom.canvas import Points
 from tetkik.values import Sex, View
 
 RIGHT, LEFT = -1, 1

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.imaging.phantom.canvas import Canvas, Field, Mask, Points, hump, spline, tube
+from tests.phantom.canvas import Canvas, Field, Mask, Points, hump, spline, tube
 
 
 def _outline(wide: float, long: float) -> Points:

@@ -9,12 +9,11 @@ from typing import TypedDict, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.errors import UsageError
-from tetkik.imaging.phantom.brain import draw_brain
-from tetkik.imaging.phantom.build import build
-from tetkik.imaging.phantom.canvas import Canvas, Field, Mask, Points, blur_pixels, spline, zoom
-from tetkik.imaging.phantom.chest import draw_chest
-from tetkik.imaging.phantom.signs import CHEST_SIGNS, draw_sign
+from tests.phantom.brain import draw_brain
+from tests.phantom.build import build
+from tests.phantom.canvas import Canvas, Field, Mask, Points, blur_pixels, spline, zoom
+from tests.phantom.chest import draw_chest
+from tests.phantom.signs import CHEST_SIGNS, draw_sign
 from tetkik.values import BRAIN_LABELS, Route, Sex, View
 
 BITS = 12
@@ -76,7 +75,7 @@ def make_phantom(seed: int = 0, signs: Iterable[str] = (), **options: Unpack[Opt
         options: as in `Options`.
 
     Raises:
-        UsageError: a sign that the kind cannot show, or an impossible size.
+        ValueError: a sign that the kind cannot show, or an impossible size.
     """
     kind, wanted = Route(options.get("kind", Route.CHEST)), tuple(signs)
     rows, columns = options.get("rows", 1024), options.get("columns", 1024)
@@ -84,18 +83,9 @@ def make_phantom(seed: int = 0, signs: Iterable[str] = (), **options: Unpack[Opt
     known = CHEST_SIGNS if kind is Route.CHEST else BRAIN_LABELS
     for sign in wanted:
         if sign not in known:
-            raise UsageError(
-                "The phantom of kind {kind} cannot show {sign}; it shows {known}.",
-                kind=kind.value,
-                sign=sign,
-                known=", ".join(known),
-            )
+            raise ValueError(f"a {kind.value} phantom cannot show {sign}")
     if not (32 <= rows <= 8192 and 32 <= columns <= 8192):
-        raise UsageError(
-            "A phantom cannot have {rows} x {columns} pixels; each side must be 32 to 8192.",
-            rows=rows,
-            columns=columns,
-        )
+        raise ValueError(f"a phantom cannot have {rows} x {columns} pixels")
     # Three streams: a sign must not change the patient, and neither may change the noise.
     rng, of_signs, of_noise = (np.random.default_rng([seed, stream]) for stream in (1, 2, 3))
     if sex is None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
 
-from tetkik.errors import UsageError
-from tetkik.imaging.phantom import CHEST_SIGNS, draw_phantom, make_phantom, write_phantom
+from tests.phantom import CHEST_SIGNS, draw_phantom, make_phantom, write_phantom
+from tetkik.imaging.examples import CHEST_SIGNS as SHIPPED_SIGNS
+from tetkik.imaging.examples import example_chest
 from tetkik.values import BRAIN_LABELS, FINDING_LABELS, Route, Sex, View
 
 SIZE: dict[str, Any] = {"rows": 192, "columns": 192}
@@ -121,7 +123,7 @@ def test_women_have_breasts_and_markers_can_be_left_out():
     ],
 )
 def test_what_cannot_be_drawn_is_said(arguments):
-    with pytest.raises(UsageError):
+    with pytest.raises(ValueError):
         make_phantom(**arguments)
 
 
@@ -178,6 +180,18 @@ def test_the_same_arguments_give_the_same_file(tmp_path):
     ],
 )
 def test_a_file_that_cannot_be_is_said_and_not_begun(tmp_path, arguments):
-    with pytest.raises(UsageError):
+    with pytest.raises((ValueError, NotImplementedError)):
         write_phantom(tmp_path / "phantom.dcm", rows=64, columns=64, **arguments)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_shipped_example_is_what_the_generator_draws(tmp_path):
+    shipped = pydicom.dcmread(BytesIO(example_chest()))
+    write_phantom(
+        tmp_path / "drawn.dcm", 10, SHIPPED_SIGNS, transfer_syntax=shipped.file_meta.TransferSyntaxUID
+    )
+    drawn = pydicom.dcmread(tmp_path / "drawn.dcm")
+    assert np.allclose(shipped.pixel_array, drawn.pixel_array, atol=2)
+    for dataset in (shipped, drawn):
+        del dataset.PixelData, dataset.LossyImageCompressionRatio
+    assert shipped == drawn

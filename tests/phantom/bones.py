@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tetkik.imaging.phantom.build import LEFT, RIGHT, Build, mirrored
-from tetkik.imaging.phantom.canvas import Canvas, Field, bone, hump, spline, tube
+from tests.phantom.build import LEFT, RIGHT, Build, mirrored
+from tests.phantom.canvas import Canvas, Field, bone, hump, spline, tube
 from tetkik.values import View
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tetkik.imaging.phantom.bones import ribs, shoulders, spine
-from tetkik.imaging.phantom.build import LEFT, RIGHT, Build, mirrored
-from tetkik.imaging.phantom.canvas import Canvas, Field, Mask, Points, hump, spline, tube
+from tests.phantom.bones import ribs, shoulders, spine
+from tests.phantom.build import LEFT, RIGHT, Build, mirrored
+from tests.phantom.canvas import Canvas, Field, Mask, Points, hump, spline, tube
 
 _SOFT, _AIR = 1.30, 0.84
 
