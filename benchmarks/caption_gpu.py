@@ -29,9 +29,9 @@ from torch import Tensor, nn
 from caption_common import Job, Result, trained_by_recipe
 from caption_material import SIZES, sentence, write_base, write_data
 from tetkik.caption.adapters import make_trainable
+from tetkik.caption.families.base_location import BaseLocation
 from tetkik.caption.families.blip2 import Blip2Network
-from tetkik.caption.families.whereabouts import Whereabouts
-from tetkik.caption.images import ImageSpec
+from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.options import Quantisation
 from tetkik.lab.caption.training.cards import CARDS, GIB
 from tetkik.lab.caption.training.lesson import Lesson, Taught
@@ -157,7 +157,7 @@ def random_network(options: CaptionTraining, config: Any, device: torch.device) 
     Blip2Network.settle(core)
     core.requires_grad_(False)
     spec = ImageSpec(size=config.vision_config.image_size)
-    where = Whereabouts(Path(), options.base, None, options.base)
+    where = BaseLocation(Path(), options.base, None, options.base)
     network = Blip2Network(core, Lengths(), spec, where, options.quantisation)  # type: ignore[arg-type]
     make_trainable(network, options.learning, options.adapter)
     return network

@@ -30,7 +30,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402 - after the threads
 from PIL import Image  # noqa: E402
 
-from tetkik.caption.images import ImageSpec  # noqa: E402
+from tetkik.caption.image_spec import ImageSpec  # noqa: E402
 from tetkik.lab.caption.data import Split  # noqa: E402
 from tetkik.lab.caption.prepare import PrepareOptions, prepare  # noqa: E402
 from tetkik.lab.caption.prepared import Part, open_prepared  # noqa: E402

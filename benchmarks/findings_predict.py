@@ -59,12 +59,13 @@ THREADS = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from tetkik.findings.look import Wish, look_at
+from tetkik.findings.preprocess import PreprocessRequest, preprocess_file
 from tetkik.findings.predict import load_findings
 findings = load_findings(sys.argv[2])
-wish = Wish(findings.model.preprocessing, True, findings.points.ages)
+request = PreprocessRequest(findings.model.preprocessing, True, findings.points.ages)
 with ThreadPoolExecutor(4) as pool:
-    for path, seen in pool.map(lambda path: (path, look_at(path, wish)), sorted(Path(sys.argv[1]).iterdir())):
+    files = sorted(Path(sys.argv[1]).iterdir())
+    for path, seen in pool.map(lambda path: (path, preprocess_file(path, request)), files):
         print(findings._answers([(str(path), seen)])[0].as_json())
 """
 

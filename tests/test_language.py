@@ -8,11 +8,11 @@ from collections import Counter
 import pytest
 
 from tests.templates import constants, fields, templates, twins
-from tetkik.cli import checkup, speech
+from tetkik.cli import system_report, translation
 from tetkik.cli.triage import answer
 from tetkik.lab.triage.clean.rows import Reason, Repair
 from tetkik.language import Language, translate
-from tetkik.triage.readable import Unreadable
+from tetkik.triage.text_quality import Unreadable
 from tetkik.values import DISCLAIMER
 
 
@@ -29,9 +29,9 @@ def test_every_template_has_a_turkish_twin():
         [member.value for member in Reason],
         [member.value for member in Repair],
         answer._LEVEL.values(),
-        checkup.PURPOSES.values(),
-        speech._HELP_WORDS,
-        [template for _, template in speech._FAULTS],
+        system_report.PURPOSES.values(),
+        translation._HELP_WORDS,
+        [template for _, template in translation._FAULTS],
         ["environment", "file", "default", DISCLAIMER["en"]],
     ],
     ids=["unreadable", "reason", "repair", "level", "purposes", "help words", "faults", "other"],

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 
 from tests.caption.tiny import SENTENCES
-from tetkik.caption.families import open_base
+from tetkik.caption.families import load_base
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.network import CaptionBatch
 
 
 def opened(base: Path, **more: Any) -> StagedNetwork:
-    return open_base(str(base), **more)
+    return load_base(str(base), **more)
 
 
 def pixels(number: int = 3, seed: int = 1) -> torch.Tensor:

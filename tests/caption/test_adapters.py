@@ -7,7 +7,7 @@ import torch
 
 from tests.caption.tiny import SENTENCES, tiny_blip2
 from tetkik.caption.adapters import add_adapter, make_trainable, trainable_parameters
-from tetkik.caption.families import open_base
+from tetkik.caption.families import load_base
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.network import Cut
 from tetkik.caption.options import AdapterOptions, Learning, Quantisation
@@ -52,7 +52,7 @@ def losses(network: StagedNetwork, steps: int = 10) -> list[float]:
     ("language", "ends", "number"), [("opt", {"q_proj", "v_proj"}, 4), ("t5", {"q", "v"}, 12)]
 )
 def test_the_family_has_its_own_targets(bases: dict[str, str], language: str, ends: set[str], number: int):
-    network = open_base(bases[language])
+    network = load_base(bases[language])
     make_trainable(network, ADAPTER, AdapterOptions())
     assert {name.rpartition(".")[2] for name in names_of(network)} == ends
     assert all(name.startswith("language_model.") for name in names_of(network))
@@ -61,21 +61,21 @@ def test_the_family_has_its_own_targets(bases: dict[str, str], language: str, en
 
 
 def test_targets_may_be_named(bases: dict[str, str]):
-    network = open_base(bases["opt"])
+    network = load_base(bases["opt"])
     add_adapter(network, AdapterOptions(targets=("fc1", "language_model.model.decoder.layers.1.fc2")))
     layers = "language_model.model.decoder.layers"
     assert names_of(network) == {f"{layers}.0.fc1", f"{layers}.1.fc1", f"{layers}.1.fc2"}
 
 
 def test_a_full_name_may_be_outside_the_language_model(bases: dict[str, str]):
-    network = open_base(bases["opt"])
+    network = load_base(bases["opt"])
     add_adapter(network, AdapterOptions(targets=("vision_model.encoder.layers.1.self_attn.qkv",)))
     assert names_of(network) == {"vision_model.encoder.layers.1.self_attn.qkv"}
     assert network.cut is Cut.NOTHING
 
 
 def test_a_target_that_no_layer_has_is_told_what_there_is(bases: dict[str, str]):
-    network = open_base(bases["opt"])
+    network = load_base(bases["opt"])
     with pytest.raises(UsageError, match="called qkv; choose from: fc1, fc2, k_proj, lm_head"):
         add_adapter(network, AdapterOptions(targets=("q_proj", "qkv")))
     assert network.model is network.core
@@ -91,7 +91,7 @@ def test_a_target_that_no_layer_has_is_told_what_there_is(bases: dict[str, str])
     ],
 )
 def test_the_cut_moves_before_what_learns(bases: dict[str, str], options: AdapterOptions, cut: Cut):
-    network = open_base(bases["opt"])
+    network = load_base(bases["opt"])
     add_adapter(network, options)
     assert network.cut is cut
     assert network.frozen_features(PIXELS).shape[1:] == network.feature_shape()
@@ -103,7 +103,7 @@ def test_the_cut_moves_before_what_learns(bases: dict[str, str], options: Adapte
 
 
 def test_only_the_attention_of_the_q_former_gets_an_adapter(bases: dict[str, str]):
-    network = open_base(bases["opt"])
+    network = load_base(bases["opt"])
     add_adapter(network, AdapterOptions(qformer=True))
     bridge = {name for name in names_of(network) if name.startswith("qformer.")}
     # Two layers with self-attention, of which one also looks at the image.
@@ -124,7 +124,7 @@ def test_only_the_attention_of_the_q_former_gets_an_adapter(bases: dict[str, str
 def test_every_kind_learns_beside_every_kind_of_weights(
     bases: dict[str, str], quantisation: Quantisation, options: AdapterOptions
 ):
-    network = open_base(bases["opt"], quantisation=quantisation)
+    network = load_base(bases["opt"], quantisation=quantisation)
     frozen = {
         name: weight.detach().clone()
         for name, weight in network.core.named_parameters()
@@ -144,14 +144,14 @@ def test_every_kind_learns_beside_every_kind_of_weights(
 def test_the_scale_of_rslora_grows_with_the_root_of_the_rank(bases: dict[str, str]):
     scales = []
     for rslora in (False, True):
-        network = open_base(bases["opt"])
+        network = load_base(bases["opt"])
         add_adapter(network, AdapterOptions(rank=4, alpha=8, rslora=rslora))
         scales.append(network.core.language_model.model.decoder.layers[0].self_attn.q_proj.scaling["default"])
     assert scales == [2.0, 4.0]
 
 
 def test_a_fresh_adapter_changes_nothing(bases: dict[str, str]):
-    network = open_base(bases["opt"])
+    network = load_base(bases["opt"])
     batch, features = network.batch(network.encode(SENTENCES[:3])), network.frozen_features(PIXELS)
     before = network.trainable()(features, batch.ids, batch.mask, batch.targets)
     add_adapter(network, AdapterOptions())
@@ -163,7 +163,7 @@ def test_weights_are_counted_as_they_were_before_packing(bases: dict[str, str]):
     """4 bits pack two numbers in a byte; the count is of numbers."""
     counts = []
     for quantisation in Quantisation:
-        network = open_base(bases["opt"], quantisation=quantisation)
+        network = load_base(bases["opt"], quantisation=quantisation)
         add_adapter(network, AdapterOptions(rank=4))
         counts.append(trainable_parameters(network))
     assert counts[0] == counts[1] == counts[2]
@@ -172,7 +172,7 @@ def test_weights_are_counted_as_they_were_before_packing(bases: dict[str, str]):
 
 
 def test_all_weights_after_the_vision_tower_may_learn(bases: dict[str, str]):
-    network = open_base(bases["opt"], dtype=torch.bfloat16)
+    network = load_base(bases["opt"], dtype=torch.bfloat16)
     make_trainable(network, FULL, AdapterOptions())
     assert network.cut is Cut.VISION
     assert network.model is network.core
@@ -186,6 +186,6 @@ def test_all_weights_after_the_vision_tower_may_learn(bases: dict[str, str]):
 
 
 def test_quantised_weights_do_not_learn(bases: dict[str, str]):
-    network = open_base(bases["opt"], quantisation=Quantisation.NF4)
+    network = load_base(bases["opt"], quantisation=Quantisation.NF4)
     with pytest.raises(UsageError, match="Quantised weights cannot learn"):
         make_trainable(network, FULL, AdapterOptions())

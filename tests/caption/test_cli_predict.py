@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tetkik.bundle import Task
-from tetkik.cli import checkup
+from tetkik.cli import system_report
 from tetkik.cli.app import app
 from tetkik.errors import BundleNotFound
 from tetkik.settings import settings
@@ -93,7 +93,7 @@ def test_a_caption_bundle_is_a_bundle(make_bundle, own_settings, tmp_path):
 
 @pytest.fixture
 def doctor(monkeypatch):
-    monkeypatch.setattr(checkup, "_device", lambda: checkup.Device(4, torch=False))
+    monkeypatch.setattr(system_report, "_device", lambda: system_report.Device(4, torch=False))
 
     def ask() -> tuple[int, str]:
         result = CliRunner().invoke(app, ["doctor"])
@@ -139,7 +139,7 @@ def test_doctor_looks_for_java(doctor, monkeypatch, java, said):
 
 
 def test_doctor_says_how_much_memory_a_card_has(monkeypatch):
-    card = checkup.Device(4, torch=True, cuda=("A card",), cuda_bytes=(15 << 30,))
-    monkeypatch.setattr(checkup, "_device", lambda: card)
+    card = system_report.Device(4, torch=True, cuda=("A card",), cuda_bytes=(15 << 30,))
+    monkeypatch.setattr(system_report, "_device", lambda: card)
     said = CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "100"}).stdout
     assert "A card, 15.0 GiB" in said

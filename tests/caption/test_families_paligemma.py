@@ -7,7 +7,7 @@ import torch
 
 from tests.caption.tiny import SENTENCES, tiny_paligemma
 from tetkik.caption.adapters import add_adapter, trainable_parameters
-from tetkik.caption.families import open_base
+from tetkik.caption.families import load_base
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.network import CaptionBatch, Cut, DecodingOptions
 from tetkik.caption.options import AdapterOptions, Quantisation
@@ -23,7 +23,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def network(base: str) -> StagedNetwork:
-    return open_base(base)
+    return load_base(base)
 
 
 PIXELS = torch.randn(3, 3, 28, 28, generator=torch.Generator().manual_seed(1))
@@ -87,7 +87,7 @@ def test_captions_are_those_of_transformers(network: StagedNetwork, beams: int):
 
 @pytest.mark.parametrize("quantisation", list(Quantisation))
 def test_it_learns_with_an_adapter(base: str, quantisation: Quantisation):
-    network = open_base(base, quantisation=quantisation)
+    network = load_base(base, quantisation=quantisation)
     add_adapter(network, AdapterOptions(rank=4, dropout=0.0, projection=True))
     # Gemma's alone: SigLIP has layers of the same names.
     names = [name for name, weight in network.model.named_parameters() if weight.requires_grad]

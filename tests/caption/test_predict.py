@@ -11,9 +11,9 @@ from PIL import Image
 
 from tests.caption.tiny import tiny_blip2
 from tests.imaging.files import as_bytes, dataset, picture
-from tetkik.caption.families import open_base
+from tetkik.caption.colour_images import open_picture
+from tetkik.caption.families import load_base
 from tetkik.caption.network import DecodingOptions, Generated
-from tetkik.caption.pictures import open_picture
 from tetkik.caption.predict import Captioner
 from tetkik.errors import BundleCorrupt, InputError, TetkikError
 from tetkik.language import Language
@@ -27,7 +27,7 @@ DRAWN = DecodingOptions(beams=1, sample=True, temperature=2.0, max_tokens=6, see
 @pytest.fixture(scope="module")
 def captioner(tmp_path_factory):
     folder = tiny_blip2(tmp_path_factory.mktemp("base") / "tiny")
-    return Captioner(open_base(str(folder)), "tiny 1.0", Language.EN)
+    return Captioner(load_base(str(folder)), "tiny 1.0", Language.EN)
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,7 @@ def test_one_image_too_many_is_one_sentence(captioner, films, monkeypatch):
 
 @pytest.mark.parametrize("place", ["query_tokens", "language_model.model.decoder.final_layer_norm.weight"])
 def test_damaged_weights_are_no_captions(tmp_path, films, place):
-    network = open_base(str(tiny_blip2(tmp_path / "tiny")))
+    network = load_base(str(tiny_blip2(tmp_path / "tiny")))
     weight = dict(network.core.named_parameters())[place]
     with torch.no_grad():
         weight.fill_(float("nan"))

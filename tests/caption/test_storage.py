@@ -15,8 +15,8 @@ from transformers import AutoProcessor, Blip2ForConditionalGeneration, PaliGemma
 from tests.caption.tiny import SENTENCES, tiny_blip2, tiny_paligemma
 from tetkik.bundle import Bundle, Manifest, Task, open_bundle, write_manifest
 from tetkik.caption.adapters import make_trainable
-from tetkik.caption.families import open_base
-from tetkik.caption.families.quiet import quiet_peft
+from tetkik.caption.families import load_base
+from tetkik.caption.families.peft_warnings import suppress_peft_warnings
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.network import DecodingOptions, Generated
 from tetkik.caption.options import AdapterOptions, Learning, Quantisation
@@ -46,7 +46,7 @@ def trained(
     base: str, learning: Learning = Learning.ADAPTER, options: AdapterOptions | None = None, **more: Any
 ) -> StagedNetwork:
     """A few steps on three captions."""
-    network = open_base(base, **more)
+    network = load_base(base, **more)
     torch.manual_seed(0)
     make_trainable(network, learning, options or AdapterOptions())
     module = network.trainable()
@@ -99,7 +99,7 @@ def test_reloaded_it_says_the_same(bases: dict[str, str], family: str, merge: bo
     options = AdapterOptions(projection=True) if family == "paligemma" else ALL_PARTS
     network = trained(bases[family], options=options)
     network.prompt = "The picture shows"
-    assert told(network) != pytest.approx(told(open_base(bases[family])), rel=1e-3)
+    assert told(network) != pytest.approx(told(load_base(bases[family])), rel=1e-3)
     bundle = bundled(network, tmp_path / "bundle", merge=merge)
     again = load_captioner(bundle, base=None if merge else bases[family])
     assert again.prompt == "The picture shows"
@@ -126,7 +126,7 @@ def test_peft_opens_an_adapter(bases: dict[str, str], tmp_path: Path):
     assert {"adapter_config.json", "adapter_model.safetensors", "tokenizer.json"} < set(bundle.manifest.files)
     assert "model.safetensors" not in bundle.manifest.files
     plain = Blip2ForConditionalGeneration.from_pretrained(bases["opt"])
-    with quiet_peft():
+    with suppress_peft_warnings():
         model = PeftModel.from_pretrained(plain, bundle.path)
     names = dict(model.named_parameters())
     for name, weight in network.model.named_parameters():

@@ -18,19 +18,19 @@ from PIL import Image
 from tests.findings.bundles import PREPROCESSING, make_findings_bundle
 from tests.patience import PATIENCE
 from tetkik.errors import InputError, TetkikError, UsageError
-from tetkik.findings.look import Look, Wish, look_at
-from tetkik.findings.pipeline import BATCH, looks
+from tetkik.findings.pipeline import BATCH, preprocess_many
 from tetkik.findings.predict import load_findings
-from tetkik.findings.worker import Worker
-from tetkik.imaging import apart
+from tetkik.findings.preprocess import PreparedImage, PreprocessRequest, preprocess_file
+from tetkik.findings.preprocess_worker import PreprocessWorker
+from tetkik.imaging import subprocess_worker
 
-WISH = Wish(PREPROCESSING, gate=False)
+WISH = PreprocessRequest(PREPROCESSING, gate=False)
 # What a child of a test finds before all else: a reader that some file names make fail as no file should.
 TRAPS = """
 import sys
 class Trap:
     def find_spec(self, name, path=None, target=None):
-        if name != "tetkik.findings.look":
+        if name != "tetkik.findings.preprocess":
             return None
         sys.meta_path.remove(self)
         import os, time
@@ -104,36 +104,36 @@ def test_no_file_and_one_file(findings, images):
 def test_a_decoder_that_crashes_costs_its_file_alone(traps, images, tmp_path):
     crash = shutil.copy(images[0], tmp_path / "crash.png")
     order = [images[0], crash, images[1], crash, images[2]]
-    seen = [item for batch in looks(order, WISH, 2) for _, item in batch]
+    seen = [item for batch in preprocess_many(order, WISH, 2) for _, item in batch]
     assert [isinstance(item, TetkikError) for item in seen] == [False, True, False, True, False]
     assert "crash.png made its decoder crash" in str(seen[1])
 
 
 def test_a_process_that_was_ended_by_others_is_tried_again(traps, images, tmp_path):
     once = shutil.copy(images[0], tmp_path / "once.png")
-    ((_, seen),) = next(looks([once], WISH, 1))
-    assert isinstance(seen, Look) and seen.sha256 == look_at(images[0], WISH).sha256
+    ((_, seen),) = next(preprocess_many([once], WISH, 1))
+    assert isinstance(seen, PreparedImage) and seen.sha256 == preprocess_file(images[0], WISH).sha256
 
 
 def test_a_decoder_that_hangs_is_given_up(traps, images, tmp_path):
     hang = shutil.copy(images[0], tmp_path / "hang.png")
-    reader = Worker(WISH, seconds=4.0)
+    reader = PreprocessWorker(WISH, seconds=4.0)
     try:
-        error = reader.look_at(hang)
+        error = reader.preprocess_file(hang)
         assert isinstance(error, InputError)
         assert "hang.png was given up after 4 seconds" in str(error)
         reader._seconds = PATIENCE  # the next one is sound, however slow this machine is
-        assert not isinstance(reader.look_at(images[0]), TetkikError)
+        assert not isinstance(reader.preprocess_file(images[0]), TetkikError)
     finally:
         reader.close()
 
 
 def test_an_error_comes_back_whole(tmp_path):
-    reader = Worker(WISH)
+    reader = PreprocessWorker(WISH)
     try:
-        there = reader.look_at(tmp_path / "none.png")
+        there = reader.preprocess_file(tmp_path / "none.png")
         with pytest.raises(InputError) as here:
-            look_at(tmp_path / "none.png", WISH)
+            preprocess_file(tmp_path / "none.png", WISH)
         assert isinstance(there, TetkikError)
         assert (type(there), str(there)) == (here.type, str(here.value))
         assert there.values == here.value.values
@@ -145,15 +145,15 @@ def test_whatever_goes_wrong_in_reading_is_the_files_fault(monkeypatch, images):
     def read_image(path):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("tetkik.findings.look.read_image", read_image)
+    monkeypatch.setattr("tetkik.findings.preprocess.read_image", read_image)
     with pytest.raises(InputError, match=r"00\.png could not be read \(ZeroDivisionError\)"):
-        look_at(images[0], WISH)
+        preprocess_file(images[0], WISH)
 
 
 def test_a_process_that_cannot_start_is_one_sentence(monkeypatch, images):
-    monkeypatch.setattr(apart, "_START", "raise SystemExit(1)")
+    monkeypatch.setattr(subprocess_worker, "_START", "raise SystemExit(1)")
     with pytest.raises(UsageError, match="could not be started"):
-        list(looks(images, WISH, 2))
+        list(preprocess_many(images, WISH, 2))
 
 
 def test_only_so_many_files_are_taken_ahead(images):
@@ -165,7 +165,7 @@ def test_only_so_many_files_are_taken_ahead(images):
             taken += 1
             yield images[number % len(images)]
 
-    stream = looks(endless(), WISH, 1)
+    stream = preprocess_many(endless(), WISH, 1)
     got = sum(len(batch) for batch in islice(stream, 5))
     time.sleep(0.3)
     assert taken <= got + BATCH + 4
@@ -181,12 +181,12 @@ def test_leaving_early_ends_the_processes(images, monkeypatch):
         return started[-1]
 
     monkeypatch.setattr(subprocess, "Popen", noted)
-    stream = looks(images * 20, WISH, 2)
+    stream = preprocess_many(images * 20, WISH, 2)
     next(stream)
     stream.close()
     assert started
     assert all(process.poll() is not None for process in started)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("look", "feed"))]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("preprocess", "feed"))]
 
 
 def test_answers_come_while_more_is_awaited(images):
@@ -197,7 +197,7 @@ def test_answers_come_while_more_is_awaited(images):
         more.wait(PATIENCE)
         yield images[1]
 
-    stream = looks(paths(), WISH, 1)
+    stream = preprocess_many(paths(), WISH, 1)
     assert [path for path, _ in next(stream)] == [str(images[0])]
     more.set()
     assert [path for path, _ in next(stream)] == [str(images[1])]
@@ -209,7 +209,7 @@ def test_a_fault_in_taking_the_files_is_raised(images):
         yield images[0]
         raise PermissionError(13, "Permission denied", "list.txt")
 
-    stream = looks(paths(), WISH, 1)
+    stream = preprocess_many(paths(), WISH, 1)
     assert len(next(stream)) == 1
     with pytest.raises(PermissionError):
         next(stream)
@@ -220,15 +220,16 @@ def test_modules_in_the_working_folder_are_not_run(tmp_path, images, monkeypatch
         (tmp_path / f"{name}.py").write_text("raise SystemExit('taken in')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", *sys.path])
-    assert [len(batch) for batch in looks(images[:1], WISH, 1)] == [1]
+    assert [len(batch) for batch in preprocess_many(images[:1], WISH, 1)] == [1]
 
 
 def test_a_child_ends_with_its_parent(images):
     code = (
         "import sys, os\n"
-        "from tetkik.findings.worker import Worker\nfrom tetkik.findings.look import Wish\n"
+        "from tetkik.findings.preprocess_worker import PreprocessWorker as Worker\n"
+        "from tetkik.findings.preprocess import PreprocessRequest as Request\n"
         "from tetkik.imaging.prepare import Preprocessing\n"
-        f"w = Worker(Wish(Preprocessing(64), gate=False)); w.look_at({str(images[0])!r})\n"
+        f"w = Worker(Request(Preprocessing(64), gate=False)); w.preprocess_file({str(images[0])!r})\n"
         "print(w._process.pid, flush=True); os._exit(1)\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -79,8 +79,8 @@ def test_a_mirrored_film_is_not_told_from_one_that_is_not():
 
 def test_the_network_sees_a_mirrored_film_as_its_twin():
     classifier = Classifier(resolve(BUILT_IN, Task.GATE))
-    left = classifier.impression(image(np.rot90(FILM)))
-    right = classifier.impression(image(np.rot90(FILM)[:, ::-1]))
+    left = classifier.predict(image(np.rot90(FILM)))
+    right = classifier.predict(image(np.rot90(FILM)[:, ::-1]))
     assert left.routes == pytest.approx(right.routes, abs=1e-4)
     assert left.turned == pytest.approx(right.turned[::-1], abs=1e-4)
     assert left.turned[0] > 0.5

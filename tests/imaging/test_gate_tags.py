@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tetkik.imaging.gate.tags import Machine, Part, claims_of
+from tetkik.imaging.gate.tags import ModalityGroup, Part, read_tag_claims
 from tetkik.values import FileFormat, ImageTags, Radiograph, View
 
 CR, CT, SC = (
@@ -18,7 +18,7 @@ CR, CT, SC = (
 
 
 def told(view=None, **tags):
-    return claims_of(
+    return read_tag_claims(
         Radiograph(
             pixels=np.zeros((4, 4), np.uint8),
             white=255,
@@ -33,20 +33,20 @@ def told(view=None, **tags):
 @pytest.mark.parametrize(
     ("modality", "sop_class", "machine"),
     [
-        ("CR", None, Machine.PROJECTION),
-        ("DX", CR, Machine.PROJECTION),
-        ("RG", None, Machine.PROJECTION),
-        (" cr ", None, Machine.PROJECTION),
-        ("MR", None, Machine.MAGNETIC),
-        (None, CR, Machine.PROJECTION),
-        (None, CT, Machine.OTHER),
-        ("CR", CT, Machine.OTHER),
-        ("CR", SC, Machine.PROJECTION),
-        ("OT", SC, Machine.UNKNOWN),
-        (None, None, Machine.UNKNOWN),
-        ("US", None, Machine.OTHER),
-        ("MG", None, Machine.OTHER),
-        ("SEG", None, Machine.OTHER),
+        ("CR", None, ModalityGroup.PROJECTION),
+        ("DX", CR, ModalityGroup.PROJECTION),
+        ("RG", None, ModalityGroup.PROJECTION),
+        (" cr ", None, ModalityGroup.PROJECTION),
+        ("MR", None, ModalityGroup.MAGNETIC),
+        (None, CR, ModalityGroup.PROJECTION),
+        (None, CT, ModalityGroup.OTHER),
+        ("CR", CT, ModalityGroup.OTHER),
+        ("CR", SC, ModalityGroup.PROJECTION),
+        ("OT", SC, ModalityGroup.UNKNOWN),
+        (None, None, ModalityGroup.UNKNOWN),
+        ("US", None, ModalityGroup.OTHER),
+        ("MG", None, ModalityGroup.OTHER),
+        ("SEG", None, ModalityGroup.OTHER),
     ],
 )
 def test_modality_and_sop_class_name_the_machine(modality, sop_class, machine):
@@ -104,4 +104,4 @@ def test_view_and_description_tell_the_side(view, description, lateral, mixed):
 @given(st.text(max_size=64), st.text(max_size=64), st.text(max_size=200))
 def test_no_tag_is_too_odd(modality, body_part, description):
     said = told(modality=modality, body_part=body_part, description=description)
-    assert said.machine in Machine and said.part in Part
+    assert said.modality_group in ModalityGroup and said.part in Part

@@ -27,7 +27,6 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from tests.imaging.apart import Outcome, read_apart
 from tests.imaging.files import (
     LOSSLESS,
     as_bytes,
@@ -38,6 +37,7 @@ from tests.imaging.files import (
     picture,
     with_codestream,
 )
+from tests.imaging.isolated import Outcome, read_isolated
 from tetkik.errors import InputError
 from tetkik.imaging import limits
 from tetkik.imaging.codestream import CodestreamError, parse_codestream
@@ -84,7 +84,7 @@ def plain() -> bytes:
 
 
 def apart(data: bytes, **limits: int) -> Outcome:
-    return read_apart([data], **limits)[0]
+    return read_isolated([data], **limits)[0]
 
 
 def refused(data: bytes, words: str, **limits: int) -> None:
@@ -95,7 +95,7 @@ def refused(data: bytes, words: str, **limits: int) -> None:
 
 
 def test_the_sound_files_are_sound():
-    assert [outcome.said for outcome in read_apart(list(sound().values()))] == [""] * len(sound())
+    assert [outcome.said for outcome in read_isolated(list(sound().values()))] == [""] * len(sound())
 
 
 # Bombs
@@ -345,7 +345,7 @@ def test_every_file_cut_short(name):
     """Cut anywhere before its last bytes it is refused; nothing is filled up."""
     data = sound()[name]
     places = sorted({0, 1, 4, 131, 132, *np.linspace(8, len(data) - 40, 25, dtype=int).tolist()})
-    outcomes = read_apart([data[:place] for place in places])
+    outcomes = read_isolated([data[:place] for place in places])
     for place, outcome in zip(places, outcomes, strict=True):
         assert outcome.said, f"{name} was read after {place} of {len(data)} bytes"
 
@@ -402,7 +402,7 @@ def mutant(seed: int) -> bytes:
 
 def test_mutants_are_read_or_refused():
     """Every outcome but an image or a sentence ends the process, and so fails here."""
-    outcomes = read_apart([mutant(seed) for seed in range(MUTANTS)])
+    outcomes = read_isolated([mutant(seed) for seed in range(MUTANTS)])
     assert max(outcome.seconds for outcome in outcomes) < 10
     assert all(outcome.said == "" or "FILE" in outcome.said for outcome in outcomes)
     assert max(outcome.memory for outcome in outcomes) < 500 * MEGABYTE

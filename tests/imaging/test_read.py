@@ -16,8 +16,8 @@ from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRBigEndian, ImplicitVRL
 from tests.imaging.files import LOSSLESS, as_bytes, dataset, picture
 from tests.phantom import write_phantom
 from tetkik.errors import InputError
+from tetkik.imaging.library_warnings import suppress_library_warnings
 from tetkik.imaging.prepare import Preprocessing, prepare
-from tetkik.imaging.quiet import quiet_libraries
 from tetkik.imaging.read import read_bytes, read_image
 from tetkik.language import Language
 from tetkik.settings import settings
@@ -204,10 +204,10 @@ def test_the_filters_are_as_they_were():
 
     def read() -> None:
         for _ in range(50):
-            with quiet_libraries():
+            with suppress_library_warnings():
                 pass
         inside.wait()
-        with quiet_libraries():
+        with suppress_library_warnings():
             inside.wait()
 
     threads = [threading.Thread(target=read) for _ in range(4)]
@@ -220,7 +220,7 @@ def test_the_filters_are_as_they_were():
 
 
 def test_only_the_libraries_are_silenced():
-    with quiet_libraries(), pytest.warns(UserWarning, match="ours"):
+    with suppress_library_warnings(), pytest.warns(UserWarning, match="ours"):
         warnings.warn("ours", UserWarning, stacklevel=1)
 
 

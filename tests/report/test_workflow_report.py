@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from tests.phantom import write_phantom
 from tests.report.model_server import model_server
-from tetkik.cli import demo as demonstration
 from tetkik.cli.app import app
 from tetkik.errors import InputError
+from tetkik.imaging.examples import example_chest
 from tetkik.language import Language
 from tetkik.report.llm import open_model
 from tetkik.settings import settings
@@ -33,8 +33,7 @@ def ill(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import pydicom
 
     path = tmp_path_factory.mktemp("films") / "AYSE_YILMAZ.dcm"
-    write_phantom(path, demonstration._SEED, demonstration._SIGNS)
-    dataset = pydicom.dcmread(path)
+    dataset = pydicom.dcmread(BytesIO(example_chest()))
     dataset.PatientName, dataset.PatientID = "YILMAZ^AYSE", "10000000146"
     dataset.save_as(path)
     return path
@@ -72,9 +71,9 @@ def test_an_image_becomes_a_draft_with_everything_its_documents_need(ill):
     assert document.identity.patient_name == "YILMAZ^AYSE"
     assert document.id not in {document.identity.patient_id, document.identity.accession}
     assert document.image is not None and document.heatmap is not None
-    with Image.open(io.BytesIO(document.image)) as picture:
+    with Image.open(BytesIO(document.image)) as picture:
         assert (picture.mode, picture.format, max(picture.size)) == ("L", "PNG", 1024)
-    with Image.open(io.BytesIO(document.heatmap)) as picture:
+    with Image.open(BytesIO(document.heatmap)) as picture:
         assert picture.format == "PNG" and picture.mode != "L"
     assert reported.pictures == {}
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tetkik.imaging.readers import Readers
+from tetkik.imaging.reader_pool import ReaderPool
 from tetkik.service.running import machine
 
 
-class Lasting(Readers):
+class Lasting(ReaderPool):
     """As the house has them, but they stay when it closes."""
 
     def close(self) -> None:
@@ -26,6 +26,6 @@ def lasting_decoders() -> Iterator[None]:
     """One pool for each process of tests, which every house that it serves reads with."""
     found = Lasting()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(machine, "Readers", lambda: found)
+        patch.setattr(machine, "ReaderPool", lambda: found)
         yield
     found.end()

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from tetkik.errors import SettingError
 from tetkik.language import Language
-from tetkik.triage.children import ADULT_ONLY
+from tetkik.triage.age_adjustment import ADULT_ONLY
 from tetkik.triage.clinics import clinic_of, load_clinics
 from tetkik.triage.predict import Triage, load_triage
 from tetkik.triage.questions import best_question, questions
-from tetkik.triage.readable import Unreadable, why_unreadable
+from tetkik.triage.text_quality import Unreadable, unreadable_reason
 from tetkik.values import DEPARTMENTS, UrgencyLevel
 
 CLEAR = {
@@ -80,7 +80,7 @@ def test_the_answer_is_the_same_without_turkish_letters(triage: Triage) -> None:
 def test_what_cannot_be_read_gets_an_answer_and_no_department(
     triage: Triage, text: str, why: Unreadable
 ) -> None:
-    assert why_unreadable(text, most_characters=20_000) is why
+    assert unreadable_reason(text, most_characters=20_000) is why
     result = triage.predict(text)
     assert result.departments == ()
     assert result.abstain
@@ -90,7 +90,7 @@ def test_what_cannot_be_read_gets_an_answer_and_no_department(
 
 @pytest.mark.parametrize("text", ["sivilce", "basim agriyo", "Göz", "karnm ağryor cok", "doctor karnım"])
 def test_short_complaints_are_read(text: str) -> None:
-    assert why_unreadable(text, most_characters=20_000) is None
+    assert unreadable_reason(text, most_characters=20_000) is None
 
 
 def test_a_child_goes_to_pediatrics_and_is_told_so(triage: Triage) -> None:

@@ -8,8 +8,8 @@ from tetkik.bundle.card import (
     render_card,
     with_section,
 )
-from tetkik.bundle.kept import Kept, Shelf
 from tetkik.bundle.manifest import FORMAT_VERSION, Manifest, Metric, Task, bundle_id
+from tetkik.bundle.model_cache import CachedModel, ModelCache
 from tetkik.bundle.reference import (
     REFERENCE,
     REFERENCE_COMPLAINTS,
@@ -24,7 +24,7 @@ from tetkik.bundle.reference import (
     read_reference,
     write_reference,
 )
-from tetkik.bundle.referring import refuse_itself, with_reference
+from tetkik.bundle.reference_copy import refuse_same_folder, with_reference
 from tetkik.bundle.store import (
     Bundle,
     available,
@@ -44,17 +44,17 @@ __all__ = [
     "REFERENCE_IMAGES",
     "AnyReference",
     "Bundle",
+    "CachedModel",
     "CardSection",
     "ComplaintReference",
     "Histogram",
     "ImageReference",
     "InputReference",
-    "Kept",
     "LabelReference",
     "Manifest",
     "Metric",
+    "ModelCache",
     "Reference",
-    "Shelf",
     "Task",
     "available",
     "bundle_folders",
@@ -66,7 +66,7 @@ __all__ = [
     "read_manifest",
     "read_reference",
     "reference_section",
-    "refuse_itself",
+    "refuse_same_folder",
     "render_card",
     "resolve",
     "sha256_of",

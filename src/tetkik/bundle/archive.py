@@ -17,7 +17,7 @@ from tetkik.bundle.store import (
     refuse_code,
     staged_folder,
 )
-from tetkik.bundle.zips import UNREADABLE, ZIP, is_bomb, is_folder, is_link
+from tetkik.bundle.zip_safety import UNREADABLE, ZIP, is_bomb, is_folder, is_link
 from tetkik.errors import BundleCorrupt, BundleError, BundleNotFound, OutputError, as_fault_of
 
 _FILE_LIMIT = 2_000

@@ -30,7 +30,6 @@ def render_card(manifest: Manifest, summary: str, sections: Sequence[CardSection
 
     Args:
         manifest: what the bundle says of itself; metrics and settings come from it.
-        summary: one paragraph, what the model does.
         sections: what only the training knows (data, limits, the per-epoch table, citations), in order.
     """
     head = {

@@ -86,7 +86,6 @@ def staged_folder(target: Path, replaces: Callable[[Path], bool] | None = None) 
     Nothing half-written is left behind, whatever ends the block (a full disk, Ctrl-C).
 
     Args:
-        target: the folder.
         replaces: whether a folder is an earlier one of the kind, which may be replaced; None takes
             `is_bundle`.
 
@@ -128,7 +127,6 @@ def open_bundle(path: Path, task: Task | None = None) -> Bundle:
     """Open the bundle in the folder `path` and verify every hash.
 
     Args:
-        path: the folder.
         task: the task that it must be for; None takes any.
 
     Raises:

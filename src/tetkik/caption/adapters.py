@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from tetkik.caption.families.opening import require
-from tetkik.caption.families.quiet import quiet_peft
+from tetkik.caption.families.loading import require
+from tetkik.caption.families.peft_warnings import suppress_peft_warnings
 from tetkik.caption.options import AdapterOptions, Learning, Quantisation
 from tetkik.errors import UsageError
 
@@ -23,9 +23,8 @@ def make_trainable(network: CaptionNetwork, learning: Learning, options: Adapter
     """Let the weights of `network` learn that `learning` names; the rest stays frozen and without dropout.
 
     Args:
-        network: frozen, as `open_base` gives it.
+        network: frozen, as `load_base` gives it.
         learning: adapters, or all weights after the vision tower.
-        options: of the adapters.
 
     Raises:
         UsageError: a target that no layer has, or quantised weights that were to learn.
@@ -65,7 +64,7 @@ def add_adapter(network: CaptionNetwork, options: AdapterOptions) -> None:
         bias="none",
     )
     still(staged.core)
-    with quiet_peft():
+    with suppress_peft_warnings():
         staged.model = peft.get_peft_model(staged.core, config)
     # The base's public name, never a path of this computer; its hub revision where it has one.
     config.base_model_name_or_path, config.revision = staged.base, staged.revision

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tetkik.caption.images import ImageSpec
+from tetkik.caption.image_spec import ImageSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,14 +56,11 @@ class DecodingOptions:
     Attributes:
         beams: of beam search; 1 is greedy.
         sample: draw tokens instead of searching; `beams` must then be 1.
-        temperature: of the draw.
         top_p: the smallest set of tokens with this probability is drawn from.
         max_tokens: most tokens of a caption.
-        min_tokens: fewest.
         length_penalty: above 0 favours longer captions in beam search.
         no_repeat: no run of so many tokens comes twice; 0 allows it.
         repetition_penalty: above 1 makes words that were said less likely.
-        seed: of the draw.
     """
 
     beams: int = 5

@@ -32,9 +32,7 @@ class AdapterOptions:
     """Low-rank adapters.
 
     Attributes:
-        rank: of the two matrices.
         alpha: the update is scaled by alpha / rank, with `rslora` by alpha / sqrt(rank).
-        dropout: on the adapter's input.
         targets: names of the linear layers that get one; empty takes the family's own (the query and value
             projections of its language model).
         qformer: also in the attention of the Q-Former, where there is one.

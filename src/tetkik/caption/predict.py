@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, Task, resolve
+from tetkik.caption.colour_images import open_picture
 from tetkik.caption.network import CaptionNetwork, DecodingOptions, Generated
 from tetkik.caption.options import Quantisation
-from tetkik.caption.pictures import open_picture
 from tetkik.errors import BundleCorrupt, BundleNotFound, InputError, MissingExtra, TetkikError, UsageError
 from tetkik.imaging.limits import read_file
 from tetkik.language import Language, Sentence
@@ -42,7 +42,6 @@ class Captioner:
     """A captioner with everything around it.
 
     Attributes:
-        network: the image-text model.
         name: id and version of its bundle.
         language: of notes; a caption is in the language that the model was taught, which is English.
     """

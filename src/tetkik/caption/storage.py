@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from tetkik.bundle import Bundle
 from tetkik.caption.adapters import as_staged
-from tetkik.caption.families.opening import open_found, require
-from tetkik.caption.families.quiet import quiet_peft
-from tetkik.caption.families.whereabouts import Whereabouts, find_base, is_path
-from tetkik.caption.families.words import TOKENIZER
-from tetkik.caption.images import ImageSpec
+from tetkik.caption.families.base_location import BaseLocation, find_base, is_path
+from tetkik.caption.families.loading import load_located, require
+from tetkik.caption.families.peft_warnings import suppress_peft_warnings
+from tetkik.caption.families.tokenizer import TOKENIZER
+from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.options import Quantisation
 from tetkik.errors import BundleCorrupt, BundleMismatch, UsageError
 from tetkik.language import Sentence
@@ -87,7 +87,6 @@ def load_captioner(
     """The captioner in `bundle`, frozen, in evaluation mode.
 
     Args:
-        bundle: for captions.
         base: what its adapter was trained on, as a folder or a hub id; None takes the setting `caption_base`,
             then what the bundle names. Not for a whole model, which stands alone.
         quantisation: of the frozen weights; None takes that of the training, and none where there is no GPU.
@@ -110,12 +109,12 @@ def load_captioner(
     image = ImageSpec.from_json(bundle.manifest.preprocessing)
     if ADAPTER in bundle.manifest.files:
         found = _base_of(bundle, base)
-        network = open_found(found, quantisation, target, numbers, image)
+        network = load_located(found, quantisation, target, numbers, image)
         _check_base(bundle, network)
         _take_adapter(bundle, network)
     else:
-        found = Whereabouts(bundle.path, bundle.manifest.id, None, str(bundle.path))
-        network = open_found(found, quantisation, target, numbers, image)
+        found = BaseLocation(bundle.path, bundle.manifest.id, None, str(bundle.path))
+        network = load_located(found, quantisation, target, numbers, image)
     network.prompt = str(bundle.manifest.preprocessing.get("prompt", network.default_prompt))
     return network
 
@@ -147,7 +146,7 @@ def _whole(network: StagedNetwork) -> Any:
         return network.core
     numbers = network.embeddings.weight.dtype
     # Quantised as it was in training, so that the merged weights are those the adapter learned beside.
-    fresh = open_found(network.found, network.quantisation, "cpu", numbers, network.image)
+    fresh = load_located(network.found, network.quantisation, "cpu", numbers, network.image)
     if network.quantisation is not Quantisation.NONE:
         fresh.core = _dequantised(fresh.core, numbers)
     if not network.adapted:
@@ -158,7 +157,7 @@ def _whole(network: StagedNetwork) -> Any:
         return fresh.core
     from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
-    with quiet_peft():
+    with suppress_peft_warnings():
         # A copy: it is told where its base lies.
         model = get_peft_model(fresh.core, copy.deepcopy(network.model.peft_config["default"]))
         set_peft_model_state_dict(
@@ -257,7 +256,7 @@ def _write_processor(network: StagedNetwork, folder: Path) -> None:
 # Reading.
 
 
-def _base_of(bundle: Bundle, base: str | None) -> Whereabouts:
+def _base_of(bundle: Bundle, base: str | None) -> BaseLocation:
     """Where the base of an adapter lies."""
     told = bundle.manifest.training
     named, revision = told.get("base"), told.get("revision")
@@ -288,7 +287,7 @@ def _take_adapter(bundle: Bundle, network: StagedNetwork) -> None:
 
     # A wrong `peft_type` and the like come as KeyError or TypeError.
     try:
-        with quiet_peft():
+        with suppress_peft_warnings():
             network.model = PeftModel.from_pretrained(
                 network.core, bundle.path, torch_device=str(network.device)
             )
@@ -312,7 +311,7 @@ def _take_adapter(bundle: Bundle, network: StagedNetwork) -> None:
     network.model.requires_grad_(False).eval()
 
 
-def _other_base(bundle: Bundle, found: Whereabouts) -> BundleMismatch:
+def _other_base(bundle: Bundle, found: BaseLocation) -> BundleMismatch:
     return BundleMismatch(
         "The captioner {model} is an adapter to {wanted}, and {base} is another model; give the base it was "
         "trained on.",

@@ -26,7 +26,7 @@ from tetkik.cli import (
     users,
 )
 from tetkik.cli.console import out, t
-from tetkik.cli.speech import Root, speaking
+from tetkik.cli.translation import Root, translated
 from tetkik.values import DISCLAIMER
 
 app = typer.Typer(
@@ -59,7 +59,7 @@ app.command("restore", help=t("A backup given back to an empty house."))(backup.
 app.add_typer(keys.app, name="keys", help=t("The master key: which it is, and replacing it."))
 app.command("retention", help=t("Do now what is due: the service does it once a day."))(retention.retention)
 app.add_typer(privacy.app, name="privacy", help=t("A patient's own data: export, erase."))
-speaking(app)
+translated(app)
 
 
 def _print_version(wanted: bool) -> None:

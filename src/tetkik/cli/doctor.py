@@ -10,8 +10,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from tetkik.cli.checkup import Checkup, Model, examine
 from tetkik.cli.console import language, out, t, warn
+from tetkik.cli.system_report import Model, SystemReport, inspect_system
 
 _GOOD, _ABSENT, _BAD = Text("✓", "green"), Text("–", "dim"), Text("✗", "red")
 
@@ -20,27 +20,27 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
 ) -> None:
     """Look at everything, change nothing; status 1 where something that ships with Tetkik cannot be used."""
-    checkup = examine()
+    system = inspect_system()
     if as_json:
-        typer.echo(json.dumps(checkup.as_json(), ensure_ascii=False))
+        typer.echo(json.dumps(system.as_json(), ensure_ascii=False))
     else:
-        _show(checkup)
-    if not checkup.sound:
+        _show(system)
+    if not system.sound:
         raise typer.Exit(1)
 
 
-def _show(checkup: Checkup) -> None:
-    out.print(f"Tetkik {checkup.tetkik}", style="bold", end="")
-    out.print(f" · Python {checkup.python} · {checkup.platform}", style="dim", soft_wrap=True)
-    _section(t("Parts"), _parts(checkup))
-    _section(t("Models"), _models(checkup))
-    _section(t("Reports"), _reports(checkup))
-    _section(t("Device"), _device(checkup))
-    _section(t("Settings"), _settings(checkup))
+def _show(system: SystemReport) -> None:
+    out.print(f"Tetkik {system.tetkik}", style="bold", end="")
+    out.print(f" · Python {system.python} · {system.platform}", style="dim", soft_wrap=True)
+    _section(t("Parts"), _parts(system))
+    _section(t("Models"), _models(system))
+    _section(t("Reports"), _reports(system))
+    _section(t("Device"), _device(system))
+    _section(t("Settings"), _settings(system))
     out.print()
-    for name in checkup.unusable:
+    for name in system.unusable:
         warn("The built-in model {name} cannot be used; install Tetkik again.", name=name)
-    for name in checkup.unknown_variables:
+    for name in system.unknown_variables:
         warn("{name} is not a setting of Tetkik and has no effect; check its spelling.", name=name)
 
 
@@ -58,9 +58,9 @@ def _grid() -> Table:
     return grid
 
 
-def _parts(checkup: Checkup) -> Table:
+def _parts(system: SystemReport) -> Table:
     grid = _grid()
-    if checkup.ngrams:
+    if system.ngrams:
         grid.add_row(_GOOD, "n-grams", t("compiled: the light model counts its n-grams in C"))
     else:
         grid.add_row(
@@ -71,8 +71,8 @@ def _parts(checkup: Checkup) -> Table:
                 "install Tetkik again where there is a C compiler"
             ),
         )
-    grid.add_row(*_codecs(checkup))
-    for extra in checkup.extras:
+    grid.add_row(*_codecs(system))
+    for extra in system.extras:
         if extra.missing:
             lacking = t(
                 "{purpose}; missing: {names} (pip install 'tetkik[{extra}]')",
@@ -83,16 +83,16 @@ def _parts(checkup: Checkup) -> Table:
             grid.add_row(_ABSENT, extra.name, lacking)
         else:
             grid.add_row(_GOOD, extra.name, t(extra.purpose))
-    if checkup.java is not None:
+    if system.java is not None:
         grid.add_row(_GOOD, "METEOR", t("Java is there: captions are judged by METEOR too"))
     else:
         grid.add_row(_ABSENT, "METEOR", t("there is no Java: captions are judged without METEOR"))
     return grid
 
 
-def _codecs(checkup: Checkup) -> tuple[Text, str, str]:
-    readable = ", ".join(t(name) for name, there in checkup.codecs.items() if there)
-    if lacking := ", ".join(t(name) for name, there in checkup.codecs.items() if not there):
+def _codecs(system: SystemReport) -> tuple[Text, str, str]:
+    readable = ", ".join(t(name) for name, there in system.codecs.items() if there)
+    if lacking := ", ".join(t(name) for name, there in system.codecs.items() if not there):
         sentence = t(
             "reads {names}; cannot read {lacking}: install Tetkik again", names=readable, lacking=lacking
         )
@@ -100,21 +100,21 @@ def _codecs(checkup: Checkup) -> tuple[Text, str, str]:
     return _GOOD, "DICOM", t("reads {names}", names=readable)
 
 
-def _models(checkup: Checkup) -> Table:
+def _models(system: SystemReport) -> Table:
     grid = _grid()
-    for model in checkup.models:
+    for model in system.models:
         if model.fault is None:
             grid.add_row(
                 _GOOD, model.id, t("{task}, {kind}: every hash matches", task=model.task, kind=model.kind)
             )
         else:
             grid.add_row(_BAD, model.id, _fault(model))
-    grid.add_row(*_captioner(checkup))
+    grid.add_row(*_captioner(system))
     return grid
 
 
-def _captioner(checkup: Checkup) -> tuple[Text, str, str]:
-    model = checkup.captioner
+def _captioner(system: SystemReport) -> tuple[Text, str, str]:
+    model = system.captioner
     if model is None:
         sentence = t("none is set: a report does without captions; `tetkik caption train` makes one")
         return _ABSENT, "caption", sentence
@@ -129,8 +129,8 @@ def _fault(model: Model) -> str:
     return model.fault.in_language(language()) if model.fault else ""
 
 
-def _reports(checkup: Checkup) -> Table:
-    grid, found = _grid(), checkup.reports
+def _reports(system: SystemReport) -> Table:
+    grid, found = _grid(), system.reports
     if found.language_model is None:
         sentence = t("no language model is set: the built-in composer writes the drafts")
         grid.add_row(_ABSENT, t("language model"), sentence)
@@ -160,31 +160,31 @@ def _reports(checkup: Checkup) -> Table:
     return grid
 
 
-def _device(checkup: Checkup) -> Table:
+def _device(system: SystemReport) -> Table:
     grid = _grid()
-    grid.add_row(_GOOD, "CPU", t("cores: {count}", count=checkup.device.cores))
-    if checkup.device.torch_fault is not None:
+    grid.add_row(_GOOD, "CPU", t("cores: {count}", count=system.device.cores))
+    if system.device.torch_fault is not None:
         fault = t(
             "torch is installed but cannot be loaded ({fault}); install it again",
-            fault=checkup.device.torch_fault,
+            fault=system.device.torch_fault,
         )
         grid.add_row(_BAD, "CUDA", fault)
-    elif not checkup.device.torch:
+    elif not system.device.torch:
         grid.add_row(_ABSENT, "CUDA", t("not looked for: torch is not installed, and only training needs it"))
-    elif not checkup.device.cuda:
+    elif not system.device.cuda:
         grid.add_row(_ABSENT, "CUDA", t("none: training runs on the CPU"))
-    for name, size in zip_longest(checkup.device.cuda, checkup.device.cuda_bytes):
+    for name, size in zip_longest(system.device.cuda, system.device.cuda_bytes):
         grid.add_row(_GOOD, "CUDA", name if size is None else f"{name}, {size / 2**30:.1f} GiB")
     return grid
 
 
-def _settings(checkup: Checkup) -> Table:
+def _settings(system: SystemReport) -> Table:
     grid = _grid()
-    for setting in checkup.settings:
+    for setting in system.settings:
         value = str(setting.value).lower() if isinstance(setting.value, bool) else str(setting.value)
         grid.add_row(
             "", setting.name, "–" if setting.value in {None, ""} else value, Text(t(setting.origin), "dim")
         )
-    there = t("there") if checkup.config_file.is_file() else t("not there, and not needed")
-    grid.add_row("", t("file"), str(checkup.config_file), Text(there, "dim"))
+    there = t("there") if system.config_file.is_file() else t("not there, and not needed")
+    grid.add_row("", t("file"), str(system.config_file), Text(there, "dim"))
     return grid

@@ -52,7 +52,6 @@ class OpenVinoSession:
     """A graph on OpenVINO, with the threads of the settings.
 
     Args:
-        file: the ONNX file.
         bf16: whether it may compute in bf16, where the processor has instructions for it (AVX-512 BF16, AMX);
             elsewhere it computes in fp32. Scores then differ in the third decimal.
     """

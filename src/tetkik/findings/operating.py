@@ -33,8 +33,6 @@ def platt(score: ArrayLike, slope: float, intercept: float) -> NDArray[np.float6
 
     Args:
         score: the network's sigmoids, 0 to 1, of any shape.
-        slope: of the logit.
-        intercept: added to it.
     """
     clipped = np.clip(np.asarray(score, np.float64), _EDGE, 1 - _EDGE)
     logit = slope * (np.log(clipped) - np.log1p(-clipped)) + intercept
@@ -49,9 +47,6 @@ class OperatingPoint:
     """How one label's score is read.
 
     Attributes:
-        label: its name.
-        threshold: what makes it positive.
-        on: what the threshold is compared with.
         platt: slope and intercept of the calibration; None where there is none.
         band: between these two an imported model is not to be trusted; None for a calibrated one.
         rules_out: whether a negative answer is proven reliable.
@@ -107,7 +102,6 @@ class OperatingPoints:
         """Read a manifest.
 
         Args:
-            manifest: of a bundle of findings.
             rules_out_bound: what the lower 95% bound of a label's sensitivity must reach.
 
         Raises:

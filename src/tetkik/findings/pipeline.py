@@ -1,4 +1,4 @@
-"""Many files at once: looked at by several processes, answered in order, in bounded memory."""
+"""Many files at once: prepared by several processes, answered in order, in bounded memory."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from queue import LifoQueue, SimpleQueue
 from threading import Semaphore, Thread
 
 from tetkik.errors import TetkikError
-from tetkik.findings.look import Look, Wish, look_at
-from tetkik.findings.worker import Worker
+from tetkik.findings.preprocess import PreparedImage, PreprocessRequest, preprocess_file
+from tetkik.findings.preprocess_worker import PreprocessWorker
 
 BATCH = 16
 """Most images in one run of the network."""
 _AHEAD = 2
-"""Files that are asked for beyond those being looked at, for each process, so that none waits."""
+"""Files that are asked for beyond those being read, for each process, so that none waits."""
 
-Looked = tuple[str, Look | TetkikError]
-"""A file, as it was named, and what was seen of it."""
+Preprocessed = tuple[str, PreparedImage | TetkikError]
+"""A path and its image, or the error of reading it."""
 
 
 def usable_cores() -> int:
@@ -31,15 +31,14 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def looks(
-    paths: Iterable[Path | str], wish: Wish, workers: int | None = None
-) -> Generator[list[Looked], None, None]:
-    """Look at files, in order, and hand on as many as are ready, at most `BATCH` at a time.
+def preprocess_many(
+    paths: Iterable[Path | str], request: PreprocessRequest, workers: int | None = None
+) -> Generator[list[Preprocessed], None, None]:
+    """Preprocess files, in order, and hand on as many as are ready, at most `BATCH` at a time.
 
     Args:
         paths: the files; taken as they are needed.
-        wish: what each look is to bring back.
-        workers: processes; 0 looks in this process; None takes one for each core, and none for a single file.
+        workers: processes; 0 works in this process; None takes one for each core, and 0 for a single file.
     """
     remaining = iter(paths)
     if workers is None:
@@ -48,33 +47,35 @@ def looks(
         remaining = chain(first, remaining)
     if workers == 0:
         for path in remaining:
-            yield [_here(path, wish)]
+            yield [_here(path, request)]
     else:
-        yield from _in_processes(remaining, wish, workers)
+        yield from _in_processes(remaining, request, workers)
 
 
-def _here(path: Path | str, wish: Wish) -> Looked:
+def _here(path: Path | str, request: PreprocessRequest) -> Preprocessed:
     try:
-        return str(path), look_at(path, wish)
+        return str(path), preprocess_file(path, request)
     except TetkikError as error:
         return str(path), error
 
 
-def _in_processes(paths: Iterable[Path | str], wish: Wish, count: int) -> Iterator[list[Looked]]:
-    everyone = [Worker(wish) for _ in range(count)]
+def _in_processes(
+    paths: Iterable[Path | str], request: PreprocessRequest, count: int
+) -> Iterator[list[Preprocessed]]:
+    everyone = [PreprocessWorker(request) for _ in range(count)]
     # The one that was busy last goes first: a process is started only when all those before it are busy.
-    idle: LifoQueue[Worker] = LifoQueue()
+    idle: LifoQueue[PreprocessWorker] = LifoQueue()
     for worker in everyone:
         idle.put(worker)
 
-    def ask(path: Path | str) -> Looked:
+    def ask(path: Path | str) -> Preprocessed:
         worker = idle.get()
         try:
-            return str(path), worker.look_at(path)
+            return str(path), worker.preprocess_file(path)
         finally:
             idle.put(worker)
 
-    pool = ThreadPoolExecutor(count, thread_name_prefix="look")
+    pool = ThreadPoolExecutor(count, thread_name_prefix="preprocess")
     feed = _Feed(paths, lambda path: pool.submit(ask, path), count * _AHEAD + BATCH)
     try:
         yield from feed.in_order()
@@ -91,24 +92,23 @@ class _Feed:
 
     Args:
         paths: the files; whatever fails in taking them is raised where the answers are taken.
-        submit: gives one to the pool.
         most: files under way or waiting to be taken.
     """
 
     def __init__(
-        self, paths: Iterable[Path | str], submit: Callable[[Path | str], Future[Looked]], most: int
+        self, paths: Iterable[Path | str], submit: Callable[[Path | str], Future[Preprocessed]], most: int
     ) -> None:
         self._paths = paths
         self._submit = submit
         self._room = Semaphore(most)
-        self._queue: SimpleQueue[Future[Looked] | BaseException | None] = SimpleQueue()
+        self._queue: SimpleQueue[Future[Preprocessed] | BaseException | None] = SimpleQueue()
         self._stopped = False
         # A daemon: it may wait for a standard input that never ends.
         Thread(target=self._run, name="feed", daemon=True).start()
 
-    def in_order(self) -> Iterator[list[Looked]]:
+    def in_order(self) -> Iterator[list[Preprocessed]]:
         """The answers, in the order of the files, as many at a time as are ready."""
-        ahead: deque[Future[Looked] | BaseException | None] = deque()
+        ahead: deque[Future[Preprocessed] | BaseException | None] = deque()
         while True:
             if not ahead:
                 ahead.append(self._queue.get())
@@ -121,7 +121,7 @@ class _Feed:
                 return
             yield [item for item in batch if item is not None]
 
-    def _taken(self, item: Future[Looked] | BaseException | None) -> Looked | None:
+    def _taken(self, item: Future[Preprocessed] | BaseException | None) -> Preprocessed | None:
         if isinstance(item, BaseException):
             raise item
         if item is None:

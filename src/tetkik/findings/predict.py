@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from tetkik.bundle import Bundle
 from tetkik.errors import BundleCorrupt, BundleError, TetkikError
 from tetkik.findings.interface import FindingsModel
-from tetkik.findings.look import Look, Wish, look, look_at
 from tetkik.findings.model import load_model
 from tetkik.findings.operating import OperatingPoints, screen
-from tetkik.findings.pipeline import looks
+from tetkik.findings.pipeline import preprocess_many
+from tetkik.findings.preprocess import PreparedImage, PreprocessRequest, preprocess, preprocess_file
 from tetkik.imaging.prepare import normalise
 from tetkik.imaging.read import one_file
 from tetkik.language import Language, Sentence
@@ -34,7 +34,7 @@ class Study:
     """An answer and the image that it was given to, as far as it is needed to explain the answer."""
 
     result: FindingsResult
-    look: Look
+    prepared: PreparedImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,6 @@ class Findings:
     """A model with everything around it.
 
     Attributes:
-        model: the network.
-        language: of reasons and notes.
         gate: whether images are judged before they are read; off for evaluation only.
         points: how each label's score is read; from the model's manifest.
     """
@@ -78,28 +76,25 @@ class Findings:
         """The answer to one file, with what is needed to explain it.
 
         Args:
-            path: the file.
             picture: the longer side of the picture that is kept, in pixels.
 
         Raises:
             InputError: the file cannot be read as an image.
         """
-        seen = look_at(path, self._wish(picture))
+        seen = preprocess_file(path, self._request(picture))
         return Study(self._answers([(str(path), seen)])[0], seen)
 
     def study_image(self, image: Radiograph, path: str = "", picture: int = 0) -> Study:
         """The answer to an image that has been read, with what is needed to explain it.
 
         Args:
-            image: the image.
-            path: what the answer calls it.
             picture: the longer side of the picture that is kept, in pixels.
 
         Raises:
             InputError: its pixels make a step fail.
         """
         with one_file(path):
-            seen = look(image, self._wish(picture))
+            seen = preprocess(image, self._request(picture))
         return Study(self._answers([(path, seen)])[0], seen)
 
     def predict_many(
@@ -118,17 +113,18 @@ class Findings:
         self, paths: Iterable[Path | str], workers: int | None = None, picture: int = 0
     ) -> Iterator[Study | TetkikError]:
         """As `predict_many`, with what is needed to explain each answer."""
-        for batch in looks(paths, self._wish(picture), workers):
-            results = iter(self._answers([(path, seen) for path, seen in batch if isinstance(seen, Look)]))
+        for batch in preprocess_many(paths, self._request(picture), workers):
+            prepared = [(path, seen) for path, seen in batch if isinstance(seen, PreparedImage)]
+            results = iter(self._answers(prepared))
             for _, seen in batch:
                 if isinstance(seen, BundleError):  # the gate's own network: no file is at fault
                     raise seen
-                yield Study(next(results), seen) if isinstance(seen, Look) else seen
+                yield Study(next(results), seen) if isinstance(seen, PreparedImage) else seen
 
-    def _wish(self, picture: int) -> Wish:
-        return Wish(self.model.preprocessing, self.gate, self.points.ages, picture)
+    def _request(self, picture: int) -> PreprocessRequest:
+        return PreprocessRequest(self.model.preprocessing, self.gate, self.points.ages, picture)
 
-    def _answers(self, seen: Sequence[tuple[str, Look]]) -> list[FindingsResult]:
+    def _answers(self, seen: Sequence[tuple[str, PreparedImage]]) -> list[FindingsResult]:
         squares = [item.square for _, item in seen if item.square is not None]
         rows = iter(self._scores(squares))
         return [self._answer(path, item, None if item.square is None else next(rows)) for path, item in seen]
@@ -145,7 +141,7 @@ class Findings:
         numbers: list[list[float]] = scores.astype(np.float64).tolist()
         return numbers
 
-    def _answer(self, path: str, item: Look, scores: list[float] | None) -> FindingsResult:
+    def _answer(self, path: str, item: PreparedImage, scores: list[float] | None) -> FindingsResult:
         """`scores` is None where the image was refused."""
         route, reasons, notes = item.verdict.route, item.verdict.reasons, list(item.notes)
         findings: tuple[Finding, ...] = ()

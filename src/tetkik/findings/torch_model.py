@@ -70,7 +70,6 @@ class TorchFindings:
         """From a folder that transformers wrote; its labels by name, uncalibrated, at the default threshold.
 
         Args:
-            name: what the user called it.
             folder: where it lies.
 
         Raises:

@@ -63,11 +63,9 @@ class Codestream:
     """The header of a codestream.
 
     Attributes:
-        codec: how it is compressed.
         rows: of the image, in pixels.
         columns: of the image, in pixels.
         samples: a pixel: 1 or 3 (4 in a JPEG in CMYK).
-        bits: a sample.
         signed: whether samples are signed (JPEG 2000 alone says so).
         component_ids: JPEG alone; `RGB` says that there is no colour transform.
         adobe_transform: the colour transform that an Adobe marker states.

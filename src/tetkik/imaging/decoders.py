@@ -26,8 +26,6 @@ def decode(data: bytes, stream: Codestream, *, is_rgb: bool) -> Samples:
     """The samples of one frame.
 
     Args:
-        data: the codestream.
-        stream: its header.
         is_rgb: whether the file says that the components are RGB; a colour transform that the codestream
             itself states wins.
 

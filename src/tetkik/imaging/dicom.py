@@ -59,9 +59,6 @@ def read_dicom(data: bytes, sha256: str, file: str, frame: int | None = None) ->
     """The radiograph in `data`.
 
     Args:
-        data: the whole file.
-        sha256: of it.
-        file: its name, for errors.
         frame: which of several, counted from 1; None takes the middle one.
 
     Raises:

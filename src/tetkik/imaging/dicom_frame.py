@@ -36,10 +36,7 @@ class PixelLayout:
         samples: a pixel: 1 or 3.
         allocated: bits of a sample: 1, 8 or 16.
         words: where the stored value is in them.
-        photometric: Photometric Interpretation.
         planar: whether colours lie in planes (uncompressed alone).
-        frames: how many.
-        syntax: transfer syntax.
     """
 
     rows: int

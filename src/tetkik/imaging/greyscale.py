@@ -39,7 +39,6 @@ class Words:
 
     Attributes:
         size: bits of a word of the array: 8 or 16.
-        bits: of the stored value.
         high: the place of its most significant bit.
         signed: two's complement.
     """
@@ -68,7 +67,6 @@ class Grey:
     """How the words of one frame become shades.
 
     Attributes:
-        words: how a word holds a stored value.
         modality: stored value to modality value, such as Hounsfield units.
         interest: modality value to 0 to 1; None where the file has neither window nor VOI table.
         inverted: whether the lowest value is white (MONOCHROME1).
@@ -203,7 +201,6 @@ def _table(item: Dataset, negative: bool, big_endian: bool) -> _Table | None:
     """LUT Descriptor (0028,3002) and LUT Data (0028,3006); None where they do not fit each other.
 
     Args:
-        item: of the sequence.
         negative: whether the values that go in may be negative: the first of them is written in 16 bits with
             or without a sign.
         big_endian: whether the file is.

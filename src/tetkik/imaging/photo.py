@@ -34,7 +34,6 @@ class Straightened:
 
     Attributes:
         pixels: (rows, columns), uint8, larger is brighter; less than diagnostic quality.
-        note: what was done, for the reader.
         corners: (4, 2), column and row of the film in the photograph: top left, top right, bottom right,
             bottom left; None where it was not found.
     """

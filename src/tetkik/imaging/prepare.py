@@ -36,7 +36,6 @@ class Preprocessing:
         size: side of the square in pixels.
         mean: subtracted from each channel, of values in 0 to 1.
         std: each channel is divided by it after that.
-        fit: how an oblong image becomes a square.
         stretch: the two percentiles of the resized image that become 0 and 1; None keeps the file's range.
     """
 

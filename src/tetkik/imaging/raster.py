@@ -44,10 +44,6 @@ def read_raster(
     """The radiograph in `data`.
 
     Args:
-        data: the whole file.
-        kind: its format.
-        sha256: of it.
-        file: its name, for errors.
         frame: the page of a TIFF, counted from 1; None takes the first.
 
     Raises:
@@ -78,8 +74,6 @@ class Decoded:
 
     Attributes:
         pixels: grey as (rows, columns), uint8 or uint16; colour as (rows, columns, 3), uint8.
-        white: the value of white.
-        notes: what is to be said.
         has_camera: whether the file names one.
         mode: Pillow's name of how the file stores its pixels, such as `RGB`, `L`, `P` or `I;16`.
     """
@@ -104,9 +98,6 @@ def decode_raster(data: bytes, kind: FileFormat, file: str, frame: int | None = 
     black.
 
     Args:
-        data: the whole file.
-        kind: its format.
-        file: its name, for errors.
         frame: the page of a TIFF, counted from 1; None takes the first.
 
     Raises:

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tetkik.errors import InputError, TetkikError, file_fault
+from tetkik.imaging.library_warnings import suppress_library_warnings
 from tetkik.imaging.limits import check_bytes, read_file
-from tetkik.imaging.quiet import quiet_libraries
 from tetkik.values import Radiograph
 
 
@@ -20,7 +20,6 @@ def read_image(path: Path | str, *, frame: int | None = None) -> Radiograph:
     """The image in the file at `path`: DICOM, PNG, JPEG or TIFF.
 
     Args:
-        path: of the file.
         frame: which of several frames or pages, counted from 1; None takes the middle frame of a DICOM file
             and the first page of a TIFF.
 
@@ -35,8 +34,6 @@ def read_bytes(data: bytes, name: str, *, frame: int | None = None) -> Radiograp
     """The image in `data`, the content of a file.
 
     Args:
-        data: all of it.
-        name: what an error calls it.
         frame: as for `read_image`.
 
     Raises:
@@ -51,7 +48,7 @@ def read_bytes(data: bytes, name: str, *, frame: int | None = None) -> Radiograp
 
     sha256 = hashlib.sha256(data).hexdigest()
     try:
-        with quiet_libraries():
+        with suppress_library_warnings():
             if (kind := raster_format(data)) is not None:
                 image = read_raster(data, kind, sha256, name, frame)
             elif is_dicom(data):
@@ -71,9 +68,6 @@ def read_bytes(data: bytes, name: str, *, frame: int | None = None) -> Radiograp
 @contextmanager
 def one_file(name: str) -> Iterator[None]:
     """Whatever a hostile or broken file makes a decoder do in this block, it costs that file alone.
-
-    Args:
-        name: what an error calls it.
 
     Raises:
         InputError: in the place of every other error.

@@ -100,9 +100,7 @@ class FrameTags:
     """The tags of one frame: of the file itself, else of the functional groups (PS3.3 C.7.6.16).
 
     Attributes:
-        dataset: the whole file.
         frame: counted from 0.
-        big_endian: how the file was written.
     """
 
     dataset: Dataset
@@ -134,7 +132,6 @@ class Spacing:
 
     Attributes:
         millimetres: between (rows, columns).
-        plane: at which that holds.
     """
 
     millimetres: tuple[float, float]

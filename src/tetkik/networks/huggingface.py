@@ -47,7 +47,6 @@ def from_hub(model: str, patterns: Sequence[str], revision: str | None = None) -
 
     Args:
         model: its id, `owner/model`.
-        patterns: names of the files that are wanted.
         revision: commit, tag or branch; None takes what the hub names now.
 
     Raises:

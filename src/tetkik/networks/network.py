@@ -17,7 +17,6 @@ class Network(nn.Module):
     Attributes:
         features: (images, channels, rows, columns) to the last feature map (images, c, h, w), after its
             activation. Nothing in it works in place, so that a hook on any layer sees what the layer gave.
-        classifier: the linear layer over the c means.
         dropout: before the classifier, in training only.
     """
 

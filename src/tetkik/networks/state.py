@@ -208,7 +208,6 @@ def fill(network: Network, file: Path, tensors: Tensors, family: str, *, head: b
         network: of the family `family`; changed in place.
         file: where the tensors are from, for messages.
         tensors: from `to_our_keys`.
-        family: name of the network.
         head: whether the classifier must fit too; otherwise it is taken where it has this network's shape,
             and left as it is where not.
 

@@ -19,7 +19,6 @@ class Clinic:
     """A clinic of the appointment system.
 
     Attributes:
-        name: as it is booked.
         first: the clinics of which one has to refer; empty where it is booked directly.
     """
 
@@ -38,7 +37,6 @@ class Clinics:
     """A list of clinics.
 
     Attributes:
-        clinics: by name.
         departments: for each department of a model its clinic, and the one for children where it has one.
     """
 

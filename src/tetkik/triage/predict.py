@@ -17,12 +17,12 @@ from tetkik import turkish
 from tetkik.bundle import Bundle
 from tetkik.language import Language, translate
 from tetkik.settings import settings
-from tetkik.triage.children import PEDIATRICS, heed_age
+from tetkik.triage.age_adjustment import PEDIATRICS, adjust_for_age
+from tetkik.triage.age_and_duration import is_child, read_age
 from tetkik.triage.clinics import clinic_of
 from tetkik.triage.model import TriageModel, load_model
-from tetkik.triage.persons import is_child, read_age
 from tetkik.triage.questions import best_question
-from tetkik.triage.readable import Unreadable, why_unreadable
+from tetkik.triage.text_quality import Unreadable, unreadable_reason
 from tetkik.triage.urgency import assess
 from tetkik.values import DepartmentScore, MeasuredComplaint, TriageResult
 
@@ -32,12 +32,7 @@ _DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class Triage:
-    """A model with everything around it.
-
-    Attributes:
-        model: the classifier.
-        language: of reasons, questions and referral rules.
-    """
+    """A model with everything around it."""
 
     model: TriageModel
     language: Language = Language.TR
@@ -83,7 +78,7 @@ class Triage:
 
     def measure(self, text: str) -> MeasuredComplaint:
         """What one complaint is like; apart from `predict`, for what is typed is not measured until kept."""
-        unread = why_unreadable(text, most_characters=settings().max_text_chars) is not None
+        unread = unreadable_reason(text, most_characters=settings().max_text_chars) is not None
         return MeasuredComplaint(
             words=len(text.split()),
             plain=not turkish.has_own_letter(text),
@@ -96,7 +91,7 @@ class Triage:
         if readable:
             scores[readable] = self.model.probabilities([readings[number].text for number in readable])
             for number in readable:
-                heed_age(scores[number], self.labels, child=readings[number].child)
+                adjust_for_age(scores[number], self.labels, child=readings[number].child)
         return np.round(scores, _DIGITS, out=scores)
 
     def _answer(self, reading: _Reading, row: NDArray[np.float64]) -> TriageResult:
@@ -148,7 +143,7 @@ class _Reading:
 
 
 def _read(text: str) -> _Reading:
-    unreadable = why_unreadable(text, most_characters=settings().max_text_chars)
+    unreadable = unreadable_reason(text, most_characters=settings().max_text_chars)
     return _Reading(text, unreadable, unreadable is None and is_child(turkish.fold(text)))
 
 

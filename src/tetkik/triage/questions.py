@@ -72,7 +72,6 @@ def best_question(
     """The question with the greatest mutual information between its answer and the department.
 
     Args:
-        labels: departments.
         probabilities: (labels,), what is believed before the answer.
         leave_out: ids of questions that the complaint answers already.
     """

@@ -328,7 +328,7 @@ def preview_of(image: Radiograph) -> bytes:
     """The image as a small 8-bit PNG, for lists."""
     from PIL import Image
 
-    from tetkik.findings.look import picture_of
+    from tetkik.findings.preprocess import picture_of
 
     return _png(Image.fromarray(picture_of(image, _PREVIEW)))
 

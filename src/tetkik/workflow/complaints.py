@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tetkik.bundle import Shelf
+from tetkik.bundle import ModelCache
 from tetkik.language import Language
 from tetkik.settings import settings
 from tetkik.triage.predict import Triage, load_triage
 from tetkik.values import MeasuredComplaint, TriageResult
 
-_MODELS: Shelf[Triage] = Shelf(load_triage)
+_MODELS: ModelCache[Triage] = ModelCache(load_triage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def answered(
     Raises:
         BundleError: no such model, damaged, or not for triage.
     """
-    kept = _MODELS.take(model or settings().triage_model)
+    kept = _MODELS.get(model or settings().triage_model)
     loaded = kept.model if language is None else replace(kept.model, language=language)
     measured = loaded.measure(complaint) if measure else None
     return Answered(loaded.predict(complaint), kept.sha256, measured)
@@ -70,4 +70,4 @@ def departments(model: str | None = None) -> tuple[str, ...]:
     Raises:
         BundleError: no such model, damaged, or not for triage.
     """
-    return _MODELS.take(model or settings().triage_model).model.labels
+    return _MODELS.get(model or settings().triage_model).model.labels

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tetkik.bundle import Kept, Shelf
+from tetkik.bundle import CachedModel, ModelCache
 from tetkik.language import Language
 from tetkik.settings import settings
 from tetkik.values import CaptionResult, FindingsResult
@@ -43,10 +43,10 @@ def _load_findings(model: str) -> FindingsInUse:
     return FindingsInUse(load_findings(model))
 
 
-_FINDINGS: Shelf[FindingsInUse] = Shelf(_load_findings)
+_FINDINGS: ModelCache[FindingsInUse] = ModelCache(_load_findings)
 
 
-def findings_in_use(model: str | None = None) -> Kept[FindingsInUse]:
+def findings_in_use(model: str | None = None) -> CachedModel[FindingsInUse]:
     """A model of findings as it is on the disk now, loaded once and kept; whoever has it goes on with it.
 
     Args:
@@ -55,7 +55,7 @@ def findings_in_use(model: str | None = None) -> Kept[FindingsInUse]:
     Raises:
         BundleError: no such model, damaged, or not for findings.
     """
-    return _FINDINGS.take(model or settings().findings_model)
+    return _FINDINGS.get(model or settings().findings_model)
 
 
 def read_radiograph(path: Path | str, model: str | None = None) -> FindingsResult:
@@ -108,7 +108,7 @@ def _load_caption(model: str) -> Captioner:
     return load_caption(model)
 
 
-_CAPTIONERS: Shelf[Captioner] = Shelf(_load_caption)
+_CAPTIONERS: ModelCache[Captioner] = ModelCache(_load_caption)
 
 
 def caption_image(path: Path | str, model: str | None = None) -> CaptionResult | None:
@@ -130,4 +130,4 @@ def caption_image(path: Path | str, model: str | None = None) -> CaptionResult |
         MissingExtra: the packages of the extra `caption` are not installed.
     """
     chosen = model or settings().caption_model
-    return _CAPTIONERS.take(chosen).model.predict(path) if chosen else None
+    return _CAPTIONERS.get(chosen).model.predict(path) if chosen else None

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from tests.caption.tiny import tiny_blip2
 from tests.imaging.files import as_bytes, dataset, picture
 from tetkik.bundle import Task, open_bundle
-from tetkik.caption.pictures import open_picture
+from tetkik.caption.colour_images import open_picture
 from tetkik.cli.app import app
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.prepared import open_prepared

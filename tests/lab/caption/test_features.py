@@ -12,7 +12,7 @@ import torch
 from tests.caption.tiny import tiny_blip2
 from tests.lab.caption.train_kit import silent
 from tetkik.caption.adapters import make_trainable
-from tetkik.caption.families import open_base
+from tetkik.caption.families import load_base
 from tetkik.caption.network import Cut
 from tetkik.caption.options import AdapterOptions, Learning
 from tetkik.errors import OutputError, TrainingError
@@ -65,7 +65,7 @@ def base(tmp_path_factory):
 
 @pytest.fixture
 def network(base):
-    return open_base(str(base))
+    return load_base(str(base))
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_processes_share_the_work_and_find_what_one_finds(network, small_blocks,
 
 
 def test_features_of_another_vision_tower_are_others_and_those_of_another_language_model_are_not(base):
-    first, second, third = (open_base(str(base)) for _ in range(3))
+    first, second, third = (load_base(str(base)) for _ in range(3))
     with torch.no_grad():
         next(second.language_model.parameters()).add_(1)
         third.core.vision_model.post_layernorm.bias[0] += 1e-3
@@ -160,14 +160,14 @@ def test_features_of_another_vision_tower_are_others_and_those_of_another_langua
 
 
 def test_the_cut_and_the_numbers_are_part_of_the_key(base, tmp_path):
-    plain, bridged = open_base(str(base)), open_base(str(base))
+    plain, bridged = load_base(str(base)), load_base(str(base))
     make_trainable(plain, Learning.ADAPTER, AdapterOptions(rank=2))
     make_trainable(bridged, Learning.ADAPTER, AdapterOptions(rank=2, qformer=True))
     assert (plain.cut, bridged.cut) == (Cut.PROJECTION, Cut.VISION)
     keys = [features_key(plain, F32), features_key(bridged, F32), features_key(plain, np.dtype(np.float16))]
     folders = {feature_plan(tmp_path, key, "train", "0" * 64, 1).folder.parent.name for key in keys}
     assert len(folders) == 3
-    again = features_key(open_base(str(base)), F32)
+    again = features_key(load_base(str(base)), F32)
     assert again["weights"] == keys[0]["weights"], "an adapter on the words changes no image"
 
 

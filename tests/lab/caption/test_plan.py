@@ -11,7 +11,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from tests.caption.tiny import tiny_blip2, tiny_paligemma
-from tetkik.caption.images import ImageSpec
+from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.options import AdapterOptions, Learning, Quantisation
 from tetkik.errors import UsageError
 from tetkik.lab.caption.training.cards import CARDS, GIB, card_of

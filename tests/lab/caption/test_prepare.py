@@ -25,7 +25,7 @@ from tests.lab.caption.layouts import (
     write_saved,
     write_table,
 )
-from tetkik.caption.images import ImageSpec
+from tetkik.caption.image_spec import ImageSpec
 from tetkik.errors import DataError, OutputError, UsageError
 from tetkik.lab.caption.data import CaptionRow, Reason, Split
 from tetkik.lab.caption.decoding import Failed, decode

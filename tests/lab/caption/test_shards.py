@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tetkik.caption.images import ImageSpec
+from tetkik.caption.image_spec import ImageSpec
 from tetkik.errors import DataError
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.prepared import open_prepared

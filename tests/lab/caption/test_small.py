@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from tests.caption.tiny import SENTENCES
 from tests.lab.caption.train_kit import draw, make_prepared, quick_options, silent
 from tetkik.bundle import Task
-from tetkik.caption.families import image_spec_of, open_base, tokenizer_of
+from tetkik.caption.families import image_spec_of, load_base, tokenizer_of
 from tetkik.caption.families.small_blip2 import WIDTH, MobileNetTower, SmallBlip2, _to_one, read_backbone
-from tetkik.caption.images import ImageSpec
+from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.network import Cut, DecodingOptions
 from tetkik.caption.options import Learning
 from tetkik.caption.storage import load_captioner
@@ -78,13 +78,13 @@ def test_the_usual_sizes_give_10_to_20_million_weights(tmp_path, backbone, with_
         progress=silent,
     )
     assert 10_000_000 <= written.weights <= 20_000_000
-    network = open_base(str(tmp_path / "base"))
+    network = load_base(str(tmp_path / "base"))
     assert sum(weight.numel() for weight in network.model.parameters()) == written.weights
     assert isinstance(network.model, SmallBlip2) is with_backbone
 
 
 def test_a_base_is_opened_as_it_was_written(tiny_base, backbone):
-    network = open_base(str(tiny_base))
+    network = load_base(str(tiny_base))
     kept = read_backbone(backbone)
     assert kept.keys() == network.model.vision_model.state_dict().keys()
     for name, weight in network.model.vision_model.state_dict().items():
@@ -98,7 +98,7 @@ def test_a_base_is_opened_as_it_was_written(tiny_base, backbone):
 
 
 def test_generation_is_that_of_transformers(tiny_base):
-    network = open_base(str(tiny_base))
+    network = load_base(str(tiny_base))
     pixels = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     said = network.generate(network.frozen_features(pixels), DecodingOptions(beams=2, max_tokens=6))
     own = network.model.generate(pixel_values=pixels, num_beams=2, max_new_tokens=6, do_sample=False)
@@ -152,7 +152,7 @@ def test_it_learns_and_says_something(tmp_path, tiny_base, prepared):
     )
     bundle = train_caption(open_prepared(prepared), tmp_path / "model", options, silent)
     assert bundle.manifest.task is Task.CAPTION
-    before, network = open_base(str(tiny_base)), load_captioner(bundle)
+    before, network = load_base(str(tiny_base)), load_captioner(bundle)
     assert isinstance(network.model, SmallBlip2)
     same = [
         torch.equal(a, b) for a, b in zip(before.model.parameters(), network.model.parameters(), strict=True)
@@ -173,7 +173,7 @@ def test_with_full_learning_the_vision_tower_is_cached(tiny_base):
     from tetkik.caption.adapters import make_trainable
     from tetkik.caption.options import AdapterOptions
 
-    network = open_base(str(tiny_base))
+    network = load_base(str(tiny_base))
     make_trainable(network, Learning.FULL, AdapterOptions())
     assert network.cut is Cut.VISION
     assert network.feature_shape() == (1, WIDTH)
@@ -326,7 +326,7 @@ def test_the_command(tmp_path, backbone, prepared):
     assert "A BLIP-2 of 2.3 million weights, 2.2 million of them in the vision tower" in result.stdout
     assert "1 texts are captions of the validation or the test split" in result.stderr
     assert "has read 1 texts" in result.stderr
-    assert open_base(str(tmp_path / "base")).feature_shape() == (2, 16)
+    assert load_base(str(tmp_path / "base")).feature_shape() == (2, 16)
 
 
 def test_the_command_says_what_is_wrong_in_one_sentence(tmp_path):

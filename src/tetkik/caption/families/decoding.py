@@ -16,7 +16,6 @@ def generation_config(options: DecodingOptions, special: Mapping[str, int | None
     """`GenerationConfig` for `options`.
 
     Args:
-        options: as the user set them.
         special: `pad_token_id`, `eos_token_id`, and what else the language model starts and ends with.
 
     Raises:

@@ -15,7 +15,7 @@ from torch.nn import functional
 from transformers import Blip2Config, Blip2ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from tetkik.caption.images import ImageSpec
+from tetkik.caption.image_spec import ImageSpec
 from tetkik.networks.mobilenet import CHANNELS, mobilenet_v2
 from tetkik.networks.state import fill, read_tensors, to_our_keys
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from tetkik.caption.families.decoding import drawing, generation_config, until_end
 from tetkik.caption.families.numerics import IGNORED, token_losses
-from tetkik.caption.families.words import CaptionTokenizer
-from tetkik.caption.images import ImageSpec
+from tetkik.caption.families.tokenizer import CaptionTokenizer
+from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.network import CaptionBatch, Cut, DecodingOptions, Generated
 from tetkik.caption.options import Quantisation
 from tetkik.networks.huggingface import quiet_transformers
@@ -27,7 +27,7 @@ from tetkik.networks.huggingface import quiet_transformers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tetkik.caption.families.whereabouts import Whereabouts
+    from tetkik.caption.families.base_location import BaseLocation
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,6 @@ class Stage:
     """A step from the image towards the language model.
 
     Attributes:
-        cut: what its output is called.
         parts: names of its modules and weights in the model.
         run: from the output of the stage before, or from the pixels.
         shape: of its output for one image: (tokens, width).
@@ -64,7 +63,6 @@ class StagedNetwork(ABC):
             `PeftModel` around it.
         found: where its base came from.
         prompt: words before the caption; may be set before anything is encoded.
-        quantisation: of its frozen language model.
     """
 
     family: ClassVar[str]
@@ -88,7 +86,7 @@ class StagedNetwork(ABC):
         core: Any,
         tokenizer: CaptionTokenizer,
         image: ImageSpec,
-        found: Whereabouts,
+        found: BaseLocation,
         quantisation: Quantisation = Quantisation.NONE,
     ) -> None:
         self.core = core

@@ -65,7 +65,7 @@ def base(
     ] = 0,
 ) -> None:
     """A BLIP-2 of 10 to 20 million weights, for `caption train --base BASE --learning full`."""
-    from tetkik.caption.families.opening import require
+    from tetkik.caption.families.loading import require
     from tetkik.lab.caption.data import Split
     from tetkik.lab.caption.prepared import open_prepared
     from tetkik.lab.caption.small.base import write_base

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from tetkik.cli.console import note, out, show_error, shown, t
-from tetkik.cli.opened import opened_records
+from tetkik.cli.records import records_of_settings
 from tetkik.errors import UsageError, as_fault_of
 from tetkik.values import SYSTEM, Judgement
 
@@ -39,7 +39,7 @@ def export_feedback(
 ) -> None:
     """What radiologists said of findings, as a table for `tetkik findings train`, without identity."""
     start, end = _day(since), _day(until)
-    with opened_records() as records:
+    with records_of_settings() as records:
         from tetkik.records.reports.findings_feedback import judged_images, write_feedback
 
         # The files are written before the transaction ends: what nobody could keep was not exported.

@@ -10,8 +10,8 @@ import typer
 
 from tetkik.bundle import Bundle
 from tetkik.cli.console import note, out, progress, t, writing
+from tetkik.cli.output_folder import check_output_folder
 from tetkik.cli.tables import in_language
-from tetkik.cli.targets import check_target
 from tetkik.errors import MissingExtra
 from tetkik.values import FINDING_LABELS
 
@@ -61,7 +61,7 @@ def import_checkpoint(
     ] = "unknown",
 ) -> None:
     """A bundle that was not evaluated; its card says so."""
-    check_target(folder, name)
+    check_output_folder(folder, name)
     try:
         from tetkik.lab.findings.import_checkpoint import ImportOptions, import_model, read_label_list
     except ImportError as error:

@@ -29,7 +29,6 @@ def answered(
 
     Args:
         named: as for `image_files`.
-        source: the same.
         answer: gives an answer for each of the files, in order; it may read ahead.
     """
     order: deque[str | TetkikError] = deque()

@@ -11,8 +11,8 @@ import typer
 from tetkik.bundle import Task, resolve
 from tetkik.cli.console import note, out, progress, t, writing
 from tetkik.cli.findings.inputs import image_files
+from tetkik.cli.output_folder import check_output_folder
 from tetkik.cli.tables import in_language
-from tetkik.cli.targets import check_target
 
 
 def quantize(
@@ -33,7 +33,7 @@ def quantize(
     """The same model in int8: smaller, and faster where the processor multiplies int8 well."""
     from tetkik.lab.findings.quantize import quantise_bundle
 
-    check_target(folder, name)
+    check_output_folder(folder, name)
     bundle = resolve(model, Task.FINDINGS)
     found = (file for file in image_files([str(images)], None) if isinstance(file, str))
     files = [Path(file) for file in islice(found, limit)]

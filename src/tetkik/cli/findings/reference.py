@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from tetkik.bundle import REFERENCE_IMAGES, ImageReference, Task, refuse_itself, resolve, with_reference
+from tetkik.bundle import REFERENCE_IMAGES, ImageReference, Task, refuse_same_folder, resolve, with_reference
 from tetkik.cli.console import note, out, progress, t, writing
 from tetkik.cli.findings.evaluate import Images, Known, Workers, read_images
 from tetkik.cli.findings.inputs import image_files
+from tetkik.cli.output_folder import check_output_folder
 from tetkik.cli.tables import figure, in_language, table
-from tetkik.cli.targets import check_target
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ def reference(
     from tetkik.findings.predict import load_findings
     from tetkik.lab.findings.reference import make_reference
 
-    check_target(folder, name)
+    check_output_folder(folder, name)
     bundle = resolve(model, Task.FINDINGS)
-    refuse_itself(bundle, folder)
+    refuse_same_folder(bundle, folder)
     given = _given(data, images, log, known or [])
     taken = given.some(limit)
     called = data_name or (data or images or Path()).resolve().name

@@ -284,7 +284,6 @@ def _augmentation(augment: bool, flip: bool) -> Augmentation:
 def _data(
     table: Path | None, images: Path | None, sources: list[str], known: list[str], *, keep_others: bool
 ) -> LabelledImages:
-    """The table and the sources as one."""
     from tetkik.lab.findings.data import join
     from tetkik.lab.findings.sources import Reading, SourceSpec, parse_spec
     from tetkik.lab.findings.sources.known import parse_rule

@@ -10,8 +10,8 @@ import typer
 from rich.table import Table
 
 from tetkik.cli.console import note, out, shown, t, writing
-from tetkik.cli.days import moment_of
-from tetkik.cli.opened import opened_records
+from tetkik.cli.dates import parse_day
+from tetkik.cli.records import records_of_settings
 
 if TYPE_CHECKING:
     from tetkik.records.cases.triage_feedback import Feedback
@@ -29,8 +29,8 @@ def export_feedback(
     as_json: Annotated[bool, typer.Option("--json", help=t("Print the figures as one JSON object."))] = False,
 ) -> None:
     """What people at the desk decided, as a table for `tetkik triage train`, without identity."""
-    start, end = moment_of(since), moment_of(until, end=True)
-    with opened_records() as records:
+    start, end = parse_day(since), parse_day(until, end=True)
+    with records_of_settings() as records:
         from tetkik.records.cases.triage_feedback import export
         from tetkik.values import SYSTEM
 

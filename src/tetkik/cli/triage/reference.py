@@ -12,13 +12,13 @@ from tetkik.bundle import (
     REFERENCE_COMPLAINTS,
     ComplaintReference,
     Task,
-    refuse_itself,
+    refuse_same_folder,
     resolve,
     with_reference,
 )
 from tetkik.cli.console import out, progress, t, writing
+from tetkik.cli.output_folder import check_output_folder
 from tetkik.cli.tables import figure, in_language, table
-from tetkik.cli.targets import check_target
 from tetkik.cli.triage.evaluate import say_left_out
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ def reference(
     from tetkik.lab.triage.reference import make_reference
     from tetkik.triage.predict import load_triage
 
-    check_target(folder, name)
+    check_output_folder(folder, name)
     bundle = resolve(model, Task.TRIAGE)
-    refuse_itself(bundle, folder)
+    refuse_same_folder(bundle, folder)
     complaints = read_complaints(data, labels=bundle.manifest.labels)
     say_left_out(complaints.left_out)
     with progress(t("reference")) as report, writing(folder):

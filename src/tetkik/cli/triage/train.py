@@ -10,8 +10,8 @@ import typer
 
 from tetkik.bundle import REFERENCE_COMPLAINTS, bundle_id
 from tetkik.cli.console import note, out, progress, t, warn, writing
+from tetkik.cli.output_folder import check_output_folder
 from tetkik.cli.tables import in_language
-from tetkik.cli.targets import check_target
 from tetkik.cli.triage.evaluate import say_left_out
 from tetkik.lab.engine.precision import Precision
 from tetkik.lab.triage.transformer.options import DEFAULT_BASE, Imbalance, TransformerOptions
@@ -118,7 +118,7 @@ def train(
     """A bundle with its card; nothing is written where the training does not end well."""
     from tetkik.lab.triage.data import read_complaints
 
-    check_target(folder, name)
+    check_output_folder(folder, name)
     complaints = read_complaints(data, labels=None if all_labels else DEPARTMENTS)
     say_left_out(complaints.left_out)
     with progress(t("train")) as report, writing(folder):

@@ -30,7 +30,6 @@ class GradCam:
 
     Args:
         network: (images, channels, size, size) to logits (images, labels), in evaluation mode.
-        preprocessing: what its images go through.
     """
 
     method = Method.GRAD_CAM

@@ -36,7 +36,6 @@ class Heatmaps(Protocol):
 
         Args:
             square: (size, size), float32, 0 to 1, from `tetkik.imaging.prepare.to_square`.
-            labels: columns of the network's output.
 
         Returns:
             (labels, h, w), float32, over the whole square, coarser than it or not; each 0 to 1 with its
@@ -57,9 +56,6 @@ def onto_image(heat: NDArray[np.float32], rows: int, columns: int, fit: Fit) -> 
 
     Args:
         heat: (h, w), float32, 0 to 1, over the whole square.
-        rows: height of the image.
-        columns: width of the image.
-        fit: how the image became the square.
 
     Returns:
         (rows, columns), float32, 0 to 1; 0 where the network did not see the image.

@@ -23,7 +23,6 @@ class Occlusion:
     is used, because the score itself hardly moves near 0 and 1. One pass over the patches serves every label.
 
     Args:
-        model: any network of findings.
         patches: patches along one side of the square; each covers two steps.
     """
 

@@ -41,10 +41,7 @@ class Legend:
     """What stands under the picture. Nothing here says whose image it is.
 
     Attributes:
-        finding: what the map is about.
-        method: how the map was made.
         model: id and version.
-        language: of every word.
         blurred: whether the image was blurred because there is text in it.
     """
 
@@ -98,7 +95,6 @@ def draw(picture: NDArray[np.uint8], heat: NDArray[np.float32], legend: Legend) 
     Args:
         picture: (rows, columns), uint8, as it should be looked at.
         heat: (rows, columns), float32, 0 to 1.
-        legend: what stands under it.
 
     Returns:
         RGB.

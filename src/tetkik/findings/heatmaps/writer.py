@@ -29,7 +29,6 @@ class Heat:
     """Where the network looked for one finding.
 
     Attributes:
-        finding: which.
         picture: (rows, columns), uint8, the image as it should be looked at.
         values: (rows, columns), float32, 0 to 1, over the picture.
         blurred: whether the picture was blurred because there is text in it.
@@ -46,8 +45,6 @@ class HeatmapWriter:
     """Writes a picture for each finding of an answer that a reader will want to see.
 
     Attributes:
-        findings: the model with everything around it.
-        heatmaps: how its heatmaps are made.
         folder: where the pictures go.
     """
 
@@ -78,7 +75,6 @@ class HeatmapWriter:
         """Draw heat that has been found.
 
         Args:
-            sha256: of the image's file.
             heats: of `heats_of`.
 
         Returns:
@@ -103,15 +99,9 @@ class HeatmapWriter:
 
 
 def heats_of(findings: Findings, heatmaps: Heatmaps, study: Study) -> tuple[Heat, ...]:
-    """The heat of each finding of an answer that a reader will want to see.
-
-    Args:
-        findings: the model with everything around it.
-        heatmaps: how its heatmaps are made.
-        study: with a picture.
-    """
+    """The heat of each finding of an answer that a reader will want to see."""
     shown = worth_showing(study.result)
-    picture, square = study.look.picture, study.look.square
+    picture, square = study.prepared.picture, study.prepared.square
     if not shown or picture is None or square is None:
         return ()
     hidden = Flaw.BURNED_IN_TEXT in study.result.flaws

@@ -103,7 +103,6 @@ def open_classifier(name: str, *, exclusive: bool | None = None) -> HuggingFaceN
     Weights are read from safetensors, or by torch's restricted unpickler; no code of the model's own runs.
 
     Args:
-        name: what the user called it.
         exclusive: whether its labels exclude one another; None reads it from its configuration, as
             `is_exclusive` says.
 
@@ -168,7 +167,6 @@ def check_configuration(name: str, folder: Path) -> Any:
     """The configuration of the image classifier in `folder`.
 
     Args:
-        name: what the user called it, for messages.
         folder: where it lies.
 
     Raises:

@@ -32,7 +32,6 @@ class Family:
 
     Attributes:
         make: (labels, dropout) to a network with random weights.
-        preprocessing: what its ImageNet weights were trained with.
         published: the file of its ImageNet weights at torchvision's address; its name ends in the first
             digits of its SHA-256, which torch checks. None where torchvision has none of this layout.
         dropout: before the classifier, where none is named.

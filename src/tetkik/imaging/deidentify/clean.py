@@ -13,10 +13,10 @@ from pydicom.tag import Tag
 
 from tetkik import __version__
 from tetkik.imaging.deidentify.dates import shifted
+from tetkik.imaging.deidentify.identifiers import TEXT, PatientIdentifiers
 from tetkik.imaging.deidentify.options import Options
 from tetkik.imaging.deidentify.profile import Action, Profile
-from tetkik.imaging.deidentify.secret import Secret
-from tetkik.imaging.deidentify.traces import TEXT, Traces
+from tetkik.imaging.deidentify.pseudonyms import Secret
 
 _STANDARD_ROOT = "1.2.840.10008."
 _PATIENT_ID = Tag("PatientID")
@@ -59,7 +59,7 @@ class Cleaner:
     profile: Profile
     options: Options
     secret: Secret
-    traces: Traces
+    traces: PatientIdentifiers
     patient: str
     """The original Patient ID, or what stands for it where there is none."""
 

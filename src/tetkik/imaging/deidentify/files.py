@@ -12,14 +12,14 @@ from pydicom.uid import UID
 from tetkik.errors import InputError, OutputError, TetkikError, as_fault_of, file_fault
 from tetkik.imaging.burned_in import burned_in_text
 from tetkik.imaging.deidentify.clean import OWN_WORDS, Cleaner
+from tetkik.imaging.deidentify.identifiers import identifiers_in
 from tetkik.imaging.deidentify.options import BurnedIn, Deidentified, Options
 from tetkik.imaging.deidentify.pixels import clean_pixels
 from tetkik.imaging.deidentify.profile import basic_profile
-from tetkik.imaging.deidentify.secret import Secret
-from tetkik.imaging.deidentify.traces import traces_of
+from tetkik.imaging.deidentify.pseudonyms import Secret
 from tetkik.imaging.dicom import is_dicom, parse_dicom
+from tetkik.imaging.library_warnings import suppress_library_warnings
 from tetkik.imaging.limits import cut_short, damaged, read_file
-from tetkik.imaging.quiet import quiet_libraries
 from tetkik.imaging.read import read_bytes
 from tetkik.language import Sentence
 
@@ -44,8 +44,6 @@ def deidentify_bytes(
     """A DICOM file without what identifies.
 
     Args:
-        data: the whole file.
-        name: what an error calls it.
         secret: decides every new UID, Patient ID and date.
         options: what to keep; the basic profile alone unless told.
 
@@ -58,7 +56,7 @@ def deidentify_bytes(
     options = options or Options()
     if not is_dicom(data):
         raise InputError("{file} is not a DICOM file; leave it out.", file=name)
-    with quiet_libraries():
+    with suppress_library_warnings():
         dataset, syntax = parse_dicom(data, name)
         try:
             _refuse_others(dataset, name)
@@ -162,7 +160,7 @@ def _look_for_text(dataset: Dataset, data: bytes, name: str, options: Options) -
 def _rewritten(
     dataset: Dataset, syntax: UID, name: str, secret: Secret, options: Options
 ) -> tuple[bytes, str]:
-    traces = traces_of(dataset)
+    traces = identifiers_in(dataset)
     patient = str(dataset.get("PatientID") or "").strip() or str(dataset.get("StudyInstanceUID") or "")
     cleaner = Cleaner(basic_profile(), options, secret, traces, patient)
     clean_pixels(dataset, syntax, name)

@@ -36,7 +36,6 @@ class Profile:
 
     Attributes:
         edition: of the standard.
-        actions: by tag.
         characteristics: tags that the Retain Patient Characteristics Option keeps.
     """
 

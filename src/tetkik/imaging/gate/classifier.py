@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.bundle import Bundle, Shelf, Task, open_bundle, resolve
+from tetkik.bundle import Bundle, ModelCache, Task, open_bundle, resolve
 from tetkik.errors import BundleCorrupt
 from tetkik.imaging.prepare import Preprocessing, prepare
 from tetkik.values import Radiograph, Route
@@ -34,14 +34,13 @@ _MIRRORED = [0, 1, 2, 3, 6, 5, 4, 7, 8]
 
 
 @dataclass(frozen=True, slots=True)
-class Impression:
+class GatePrediction:
     """What the network makes of an image; every figure is a probability.
 
     Attributes:
         routes: of each route; what is missing to 1 is the probability of neither.
         turned: of lying on the left side (turned by 90 degrees counter-clockwise), upside down, and on the
             right side, mirrored or not; what is missing to 1 is that of being upright.
-        inverted: of black and white being exchanged.
         cropped: of a large part of the chest being cut off.
     """
 
@@ -61,8 +60,6 @@ class Limits:
         tagged: the same where the tags name that route.
         sure: from here on the route is not called doubtful, and overrules a tag that contradicts it.
         turned: of not being upright.
-        inverted: of being inverted.
-        cropped: of being cropped.
     """
 
     accept: float = 0.8
@@ -97,12 +94,12 @@ class Classifier:
         except Exception as error:
             raise _no_gate(bundle, error) from None
 
-    def impression(self, image: Radiograph) -> Impression:
+    def predict(self, image: Radiograph) -> GatePrediction:
         """What the network makes of an image."""
         square = prepare(image, self.preprocessing)
         both = self.logits(np.stack([square, square[..., ::-1]]))
         # The mean with the mirrored image, in which left and right turns change places, is steadier.
-        return impression_of((both[0] + both[1][_MIRRORED]) / 2)
+        return prediction_from_logits((both[0] + both[1][_MIRRORED]) / 2)
 
     def logits(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n, 1, size, size) to (n, 9)."""
@@ -120,12 +117,12 @@ def _session(graph: bytes) -> Any:
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def impression_of(logits: NDArray[np.float32]) -> Impression:
+def prediction_from_logits(logits: NDArray[np.float32]) -> GatePrediction:
     """The nine logits of one image as probabilities."""
     chest, brain, _ = _softmax(logits[:3])
     _, left, over, right = _softmax(logits[3:7])
     inverted, cropped = 1 / (1 + np.exp(-logits[7:].astype(np.float64)))
-    return Impression(
+    return GatePrediction(
         routes={Route.CHEST: float(chest), Route.BRAIN_MRI: float(brain)},
         turned=(float(left), float(over), float(right)),
         inverted=float(inverted),
@@ -148,12 +145,12 @@ def load_classifier(path: Path) -> Classifier:
     return Classifier(open_bundle(path, Task.GATE))
 
 
-_SHELF = Shelf(lambda name: Classifier(resolve(name, Task.GATE)))
+_MODELS = ModelCache(lambda name: Classifier(resolve(name, Task.GATE)))
 
 
 def built_in() -> Classifier:
     """The classifier that comes with Tetkik."""
-    return _SHELF.take(BUILT_IN).model
+    return _MODELS.get(BUILT_IN).model
 
 
 def _no_gate(bundle: Bundle, error: Exception) -> BundleCorrupt:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tetkik.imaging.burned_in import burned_in_text
-from tetkik.imaging.gate.classifier import Classifier, Impression, Limits, built_in
+from tetkik.imaging.gate.classifier import Classifier, GatePrediction, Limits, built_in
 from tetkik.imaging.gate.rules import exposure_flaws, is_page, size_flaws
-from tetkik.imaging.gate.tags import Claims, Machine, Part, claims_of
+from tetkik.imaging.gate.tags import ModalityGroup, Part, TagClaims, read_tag_claims
 from tetkik.language import Sentence
 from tetkik.values import Flaw, Radiograph, Reason, Route, Verdict
 
 COLOURFUL = 0.1
 """From here on (`Radiograph.colour`) a picture is taken for one in colour, not for a tinted film."""
 _PARTS = {Route.CHEST: Part.CHEST, Route.BRAIN_MRI: Part.HEAD}
-_MACHINES = {
-    Machine.PROJECTION: (Route.CHEST,),
-    Machine.MAGNETIC: (Route.BRAIN_MRI,),
-    Machine.UNKNOWN: (Route.CHEST, Route.BRAIN_MRI),
+_ROUTES = {
+    ModalityGroup.PROJECTION: (Route.CHEST,),
+    ModalityGroup.MAGNETIC: (Route.BRAIN_MRI,),
+    ModalityGroup.UNKNOWN: (Route.CHEST, Route.BRAIN_MRI),
 }
 _TURNED = (
     "The film is turned by 90° to the left; turn it upright and send it again.",
@@ -38,21 +38,20 @@ def judge(
     on the right is rare, but exists), nor can the orientation of a brain slice.
 
     Args:
-        image: the image, as it was read.
         ages: least and greatest age in years that the model of findings was trained on; None asks nothing.
         classifier: the network; None is the one that comes with Tetkik.
 
     Returns:
         The route and the reasons, gravest first. Without a route only size and exposure are said besides.
     """
-    said = claims_of(image)
-    if said.machine is Machine.OTHER:
-        return Verdict(None, (_refusal(_BY_MACHINE, modality=said.modality),))
-    if said.lateral and said.part is Part.CHEST and said.machine is not Machine.MAGNETIC:
+    said = read_tag_claims(image)
+    if said.modality_group is ModalityGroup.OTHER:
+        return Verdict(None, (_refusal(_WRONG_MODALITY, modality=said.modality),))
+    if said.lateral and said.part is Part.CHEST and said.modality_group is not ModalityGroup.MAGNETIC:
         # The network was taught frontal films alone: what it would say of this one means nothing.
         return Verdict(Route.CHEST, (_LATERAL, *size_flaws(image)))
     classifier = classifier or built_in()
-    seen = classifier.impression(image)
+    seen = classifier.predict(image)
     route, doubt = _route(image, said, seen, classifier.limits)
     reasons = list(size_flaws(image))
     reasons += exposure_flaws(image, route or Route.CHEST)
@@ -70,10 +69,10 @@ _GRAVITY = {flaw: place for place, flaw in enumerate(Flaw)}
 
 
 def _route(
-    image: Radiograph, said: Claims, seen: Impression, limits: Limits
+    image: Radiograph, said: TagClaims, seen: GatePrediction, limits: Limits
 ) -> tuple[Route | None, tuple[Reason, ...]]:
     """The route, with a doubt or, where there is none, the refusal."""
-    possible = _MACHINES[said.machine]
+    possible = _ROUTES[said.modality_group]
     route = max(possible, key=lambda name: seen.routes[name])
     chance = seen.routes[route]
     named = said.part is _PARTS[route]
@@ -93,7 +92,7 @@ def _route(
     return route, ()
 
 
-_BY_MACHINE = (
+_WRONG_MODALITY = (
     "The file says that it is of the kind {modality}, and only chest radiographs and slices of a brain MRI "
     "can be read."
 )
@@ -103,7 +102,7 @@ _DOUBTS = {
 }
 
 
-def _why_not(said: Claims, named: bool) -> str:
+def _why_not(said: TagClaims, named: bool) -> str:
     if named or said.part is Part.UNKNOWN:
         return (
             "The picture looks like neither a frontal chest radiograph nor a slice of a brain MRI; check "
@@ -123,7 +122,7 @@ def _doubt(template: str) -> Reason:
     return Reason(Flaw.DOUBTFUL, Sentence(template))
 
 
-def _pose_flaws(route: Route, said: Claims, seen: Impression, limits: Limits) -> Iterator[Reason]:
+def _pose_flaws(route: Route, said: TagClaims, seen: GatePrediction, limits: Limits) -> Iterator[Reason]:
     """How the image was taken, stored or cut. A brain slice may be shown from any side: no pose is wrong."""
     if seen.inverted >= limits.inverted:
         yield Reason(

@@ -17,7 +17,7 @@ from tetkik import turkish
 from tetkik.values import Radiograph, View
 
 
-class Machine(Enum):
+class ModalityGroup(Enum):
     """What made the image."""
 
     PROJECTION = auto()
@@ -41,18 +41,16 @@ class Part(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
+class TagClaims:
     """What the tags say, taken together.
 
     Attributes:
-        machine: what made the image.
         modality: the code that says so, for the reason given; empty where there is none.
-        part: which part of the body.
         lateral: whether it is a side view.
         mixed_views: whether view and description disagree on that.
     """
 
-    machine: Machine
+    modality_group: ModalityGroup
     modality: str
     part: Part
     lateral: bool
@@ -61,7 +59,7 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class _Vocabulary:
-    machines: dict[str, Machine]
+    modality_groups: dict[str, ModalityGroup]
     sop_classes: dict[str, str]
     parts: dict[Part, _Words]
     frontal: _Words
@@ -85,19 +83,19 @@ class _Words:
         return any(token in self.whole or token.startswith(self.beginnings) for token in tokens)
 
 
-def claims_of(image: Radiograph) -> Claims:
+def read_tag_claims(image: Radiograph) -> TagClaims:
     """What the tags of `image` say; everything unknown for a raster file."""
     words, tags = _vocabulary(), image.tags
     modality = (tags.modality or words.sop_classes.get(tags.sop_class or "", "")).strip().upper()
     by_class = words.sop_classes.get(tags.sop_class or "", "")
-    machine = _machine(modality)
-    if _machine(by_class) is Machine.OTHER:
+    modality_group = _modality_group(modality)
+    if _modality_group(by_class) is ModalityGroup.OTHER:
         # A CT cannot be stored as anything else by mistake, whatever was typed into the modality.
-        machine, modality = Machine.OTHER, by_class
+        modality_group, modality = ModalityGroup.OTHER, by_class
     described = turkish.fold(tags.description or "").split()
     lateral = words.lateral.any_in(described) and not words.frontal.any_in(described)
-    return Claims(
-        machine=machine,
+    return TagClaims(
+        modality_group=modality_group,
         modality=modality,
         part=_part(turkish.fold(tags.body_part or "").split(), described),
         lateral=image.view is View.LATERAL or (lateral and image.view is None),
@@ -105,10 +103,10 @@ def claims_of(image: Radiograph) -> Claims:
     )
 
 
-def _machine(modality: str) -> Machine:
+def _modality_group(modality: str) -> ModalityGroup:
     if not modality:
-        return Machine.UNKNOWN
-    return _vocabulary().machines.get(modality, Machine.OTHER)
+        return ModalityGroup.UNKNOWN
+    return _vocabulary().modality_groups.get(modality, ModalityGroup.OTHER)
 
 
 def _part(body_part: list[str], described: list[str]) -> Part:
@@ -124,9 +122,9 @@ def _named(tokens: list[str]) -> set[Part]:
 @cache
 def _vocabulary() -> _Vocabulary:
     table = tomllib.loads(resources.files(__package__).joinpath("words.toml").read_text("utf-8"))
-    kinds = {"projection": Machine.PROJECTION, "magnetic": Machine.MAGNETIC, "unknown": Machine.UNKNOWN}
+    groups = (ModalityGroup.PROJECTION, ModalityGroup.MAGNETIC, ModalityGroup.UNKNOWN)
     return _Vocabulary(
-        machines={code: kinds[kind] for kind, codes in table["modality"].items() for code in codes},
+        modality_groups={code: group for group in groups for code in table["modality"][group.name.lower()]},
         sop_classes=table["sop_class"],
         parts={
             part: _Words.of(table["part"][part.name.lower()]) for part in (Part.CHEST, Part.HEAD, Part.OTHER)

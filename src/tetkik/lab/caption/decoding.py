@@ -19,7 +19,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.caption.images import ImageSpec
+from tetkik.caption.image_spec import ImageSpec
 from tetkik.errors import TetkikError
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason
 from tetkik.lab.caption.duplicates import SIDE, difference_hash, is_grey, picture_print
@@ -71,7 +71,7 @@ def decode(row: CaptionRow, spec: ImageSpec) -> Outcome:
     """The picture of one row."""
     from PIL import Image
 
-    from tetkik.caption.pictures import open_picture
+    from tetkik.caption.colour_images import open_picture
 
     try:
         picture = open_picture(row.read(), row.file)

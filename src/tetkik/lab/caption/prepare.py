@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from tetkik._version import __version__
 from tetkik.bundle import staged_folder
-from tetkik.caption.images import ImageSpec
+from tetkik.caption.image_spec import ImageSpec
 from tetkik.errors import DataError, OutputError, UsageError
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split
 from tetkik.lab.caption.decoding import Decoded, Failed, decoded, workers_for
@@ -30,7 +30,7 @@ from tetkik.lab.caption.splitting import SplitFiles, SplitWriter, Tally
 from tetkik.lab.engine.output import public_name
 
 if TYPE_CHECKING:
-    from tetkik.caption.families.words import CaptionTokenizer
+    from tetkik.caption.families.tokenizer import CaptionTokenizer
     from tetkik.values import ProgressCallback
 
 _ORDER = (Split.TEST, Split.VALID, Split.TRAIN)

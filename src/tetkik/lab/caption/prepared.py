@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.caption.images import ImageSpec
+from tetkik.caption.image_spec import ImageSpec
 from tetkik.errors import DataError
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.shards import ShardFile, Shards, check_file, damaged, map_tensors

@@ -17,7 +17,7 @@ from tetkik.language import Sentence
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
-    from tetkik.caption.images import ImageSpec
+    from tetkik.caption.image_spec import ImageSpec
     from tetkik.caption.network import CaptionNetwork
     from tetkik.lab.caption.prepared import Prepared
     from tetkik.lab.caption.training.figures import Judged

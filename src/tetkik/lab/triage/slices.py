@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tetkik import turkish
 from tetkik.language import Sentence
-from tetkik.triage.persons import read_age
+from tetkik.triage.age_and_duration import read_age
 
 SMALLEST = 30
 """A part of fewer rows gets no figure: its interval would be wider than any difference worth knowing."""

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from tetkik.imaging.readers import Readers
+from tetkik.imaging.reader_pool import ReaderPool
 from tetkik.records.database import Records
 from tetkik.records.images import images
 from tetkik.records.images.images import StoredImage
@@ -36,7 +36,7 @@ class Machine:
         self.bell = threading.Event()
         """Rung when there is new work."""
         self._records = records
-        self._readers = Readers()
+        self._readers = ReaderPool()
         self._lock = threading.Lock()
         self._looks: OrderedDict[tuple[str, str, str], float] = OrderedDict()
         self._at_hand: OrderedDict[tuple[str, int], Radiograph] = OrderedDict()

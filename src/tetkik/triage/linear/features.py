@@ -284,7 +284,6 @@ class Featuriser:
         """`rows(texts).times(weights)`, in one go.
 
         Args:
-            texts: prepared texts.
             weights: (columns, stride), float32, stride a multiple of 16.
         """
         if ngrams is None:
@@ -318,7 +317,6 @@ class Featuriser:
         """What each byte of a prepared text adds to the sum of gain * value over its row, the constant apart.
 
         Args:
-            text: a prepared text.
             gain: (columns,), float32.
 
         Returns:

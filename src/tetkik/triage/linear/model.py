@@ -29,7 +29,6 @@ class LinearModel:
 
     Attributes:
         manifest: labels in the order of the columns, calibration, thresholds.
-        featuriser: text to row.
         weights: (columns, stride), float32; temperature and prior shift are already in them.
     """
 

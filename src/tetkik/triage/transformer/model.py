@@ -29,7 +29,6 @@ class OnnxNetwork:
     Args:
         folder: where the files are, for messages.
         network: the ONNX file with inputs `input_ids` and `attention_mask` and the output `logits`.
-        reader: the tokenizer.
 
     Raises:
         MissingExtra: ONNX Runtime is not installed.

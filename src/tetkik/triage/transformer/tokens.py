@@ -77,7 +77,6 @@ def _broken(words: Sequence[int | None], pieces: Sequence[str], unknown: str | N
 
     Args:
         words: the number of each piece's word; None is a special token.
-        pieces: what they are.
         unknown: the piece that stands for what the vocabulary cannot spell.
     """
     counts = Counter(word for word in words if word is not None)

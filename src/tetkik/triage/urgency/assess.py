@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tetkik.language import Language
-from tetkik.triage.urgency.rulefile import load_rules
+from tetkik.triage.urgency.rule_file import load_rules
 from tetkik.triage.urgency.rules import Rule, RuleSet
 from tetkik.triage.urgency.symptoms import Occurrence, Reading
 from tetkik.values import RedFlag, Span, Urgency, UrgencyLevel
@@ -14,11 +14,6 @@ _WHOLE_SPAN = 12
 
 def assess(text: str, rules: RuleSet | None = None, language: Language = Language.TR) -> Urgency:
     """How soon the writer of a complaint should be seen.
-
-    Args:
-        text: the complaint, as it came.
-        rules: other rules than those of the settings.
-        language: of the reasons.
 
     Returns:
         The level and the rules that fired, worst first, each with its place in `text`.

@@ -50,16 +50,13 @@ class Text:
     """A complaint, read.
 
     Attributes:
-        original: as it came.
         folded: by `tetkik.turkish.fold`.
         words: the folded words.
         starts: where each word begins in `folded`.
         places: the index in `original` of each folded character.
-        forms: the grammar of each word.
         comma: whether a comma (or a dash, a slash) stands before each word.
         sentence: the number of the sentence of each word.
         clause: the number of the clause of each word.
-        clauses: the clauses.
     """
 
     original: str

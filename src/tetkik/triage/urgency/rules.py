@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from tetkik.triage.urgency.currency import is_current
 from tetkik.triage.urgency.symptoms import Occurrence, Reading, Recogniser, word_at
+from tetkik.triage.urgency.temporality import is_current
 from tetkik.values import UrgencyLevel
 
 WINDOW = 24
@@ -30,8 +30,6 @@ class Rule:
         all: one of each group must be present: `["gogus_agrisi", "terleme|kola_ceneye"]`.
         none: none of these may be present near them.
         reason: a sentence for the person at the desk, in Turkish.
-        source: the triage scale or guideline it follows.
-        reason_en: the same sentence in English.
         example: a complaint that fires it (a test holds every built-in rule to its own).
         min_age: years, for patients whose age is told.
         max_age: years; a patient whose age is not told does not count.
@@ -133,7 +131,6 @@ class RuleSet:
 
     Attributes:
         rules: in order of severity, then of the file.
-        recogniser: finds their symptoms.
     """
 
     rules: tuple[Rule, ...]

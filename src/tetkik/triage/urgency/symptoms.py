@@ -17,11 +17,11 @@ from importlib import resources
 from typing import Any
 
 from tetkik.errors import DataError
-from tetkik.triage import persons
-from tetkik.triage.persons import Duration, Person, Tense
+from tetkik.triage import age_and_duration
+from tetkik.triage.age_and_duration import Duration, Person, Tense
 from tetkik.triage.urgency.clauses import Status, Text, read
 from tetkik.triage.urgency.grammar import denies_itself, lacks
-from tetkik.triage.urgency.words import Memberships, WordIndex
+from tetkik.triage.urgency.word_classes import Memberships, WordIndex
 
 _GAP = 3
 _BACKWARD_GAP = 2
@@ -44,9 +44,6 @@ class Reading:
     """A complaint with the symptoms found in it, and what is said of the patient.
 
     Attributes:
-        text: its words and clauses.
-        found: every occurrence, whatever is said of it.
-        present: the occurrences that count, by symptom.
         person: the patient's age where told, whether a child, whether pregnant.
         durations: the times told, in order.
         recent: where words tell of now ("bugün"): indexes of words.
@@ -160,7 +157,7 @@ class Recogniser:
         read_text = read(text)
         memberships = [self._index.classes_of(word) for word in read_text.words]
         folded = read_text.folded
-        durations = persons.read_durations(folded)
+        durations = age_and_duration.read_durations(folded)
         found = self._find(read_text, memberships, _long_ago(read_text, durations))
         present: dict[str, list[Occurrence]] = {}
         for occurrence in found:
@@ -170,7 +167,7 @@ class Recogniser:
             text=read_text,
             found=found,
             present={symptom: tuple(items) for symptom, items in present.items()},
-            person=persons.read_person(folded),
+            person=age_and_duration.read_person(folded),
             durations=durations,
             recent=tuple(o.first for o in found if o.symptom in self._recent),
             history=tuple(o.first for o in found if o.symptom in self._told),

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tetkik.bundle import staged_folder
-from tetkik.caption.families.opening import require
-from tetkik.caption.images import ImageSpec
+from tetkik.caption.families.loading import require
+from tetkik.caption.image_spec import ImageSpec
 from tetkik.errors import DataError
 from tetkik.lab.caption.small.options import SmallBase
 from tetkik.lab.caption.small.tokenizer import END, IMAGE, PAD, train_tokenizer

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tetkik.caption.adapters import as_staged
-from tetkik.caption.images import ImageSpec
+from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.network import CaptionNetwork, Cut
 from tetkik.errors import OutputError, TrainingError
 from tetkik.lab.caption.training.batches import Rows, fetched

@@ -15,7 +15,7 @@ from tetkik.lab.caption.training.batches import Rows
 from tetkik.lab.caption.training.features import Features
 
 if TYPE_CHECKING:
-    from tetkik.caption.images import ImageSpec
+    from tetkik.caption.image_spec import ImageSpec
     from tetkik.lab.caption.prepared import Part, Prepared
 
 SPLITS = (Split.TRAIN, Split.VALID)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tetkik.caption.adapters import make_trainable
-from tetkik.caption.families import open_base
+from tetkik.caption.families import load_base
 from tetkik.caption.network import CaptionNetwork
 from tetkik.caption.options import Learning, Quantisation
 from tetkik.lab.caption.training.options import CaptionTraining
@@ -17,7 +17,7 @@ from tetkik.lab.caption.training.validation import TYPES
 from tetkik.lab.caption.training.weights import load_learned
 
 if TYPE_CHECKING:
-    from tetkik.caption.images import ImageSpec
+    from tetkik.caption.image_spec import ImageSpec
 
 
 def new_network(options: CaptionTraining, image: ImageSpec, device: torch.device) -> CaptionNetwork:
@@ -35,7 +35,7 @@ def new_network(options: CaptionTraining, image: ImageSpec, device: torch.device
         UsageError: settings that do not fit it.
     """
     full = options.learning is Learning.FULL
-    network = open_base(
+    network = load_base(
         options.base,
         revision=options.revision,
         quantisation=options.quantisation,

@@ -22,8 +22,8 @@ from tetkik.lab.triage.data import folds
 from tetkik.lab.triage.linear.learn import learn_features
 from tetkik.lab.triage.linear.solver import Loss, solve
 from tetkik.lab.triage.metrics import confusion
+from tetkik.triage.age_adjustment import log_odds
 from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
-from tetkik.triage.children import log_odds
 from tetkik.triage.linear.features import Featuriser, Rows, prepare, stride_of
 from tetkik.triage.linear.lexicon import Lexicon, builtin
 

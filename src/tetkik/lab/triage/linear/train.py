@@ -41,8 +41,8 @@ from tetkik.lab.triage.linear.fit import (
 )
 from tetkik.lab.triage.linear.learn import MIN_GROUPS
 from tetkik.lab.triage.reference import OutOfFold, ReferenceComplaints, make_reference
+from tetkik.triage.age_adjustment import log_odds
 from tetkik.triage.calibration import softmax
-from tetkik.triage.children import log_odds
 from tetkik.triage.linear.model import LinearModel
 from tetkik.triage.predict import Triage
 from tetkik.values import DEPARTMENTS, ProgressCallback

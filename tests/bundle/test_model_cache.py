@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tetkik.bundle import Shelf, kept, resolve, sha256_of, staged_folder, write_manifest
+from tetkik.bundle import ModelCache, model_cache, resolve, sha256_of, staged_folder, write_manifest
 from tetkik.bundle.manifest import Manifest, Task
 from tetkik.errors import BundleCorrupt, BundleNotFound
 
@@ -50,22 +50,22 @@ def folder(tmp_path):
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
-    monkeypatch.setattr(kept, "_PAUSE", 0.0)
+    monkeypatch.setattr(model_cache, "_PAUSE", 0.0)
 
 
 def test_it_is_loaded_once_and_names_its_bundle(folder):
-    shelf = Shelf(Loaded)
-    first = shelf.take(str(folder))
-    assert shelf.take(str(folder)) is first
+    cache = ModelCache(Loaded)
+    first = cache.get(str(folder))
+    assert cache.get(str(folder)) is first
     assert first.sha256 == sha256_of(folder / "manifest.json")
 
 
 def test_a_new_bundle_under_the_name_is_taken_next_and_the_old_one_leaves_the_memory(folder):
-    shelf = Shelf(Loaded)
-    running = shelf.take(str(folder))
+    cache = ModelCache(Loaded)
+    running = cache.get(str(folder))
     old = weakref.ref(running.model)
     put(folder, "2.0")
-    fresh = shelf.take(str(folder))
+    fresh = cache.get(str(folder))
     assert (fresh.model.version, fresh.model.words) == ("2.0", "of 2.0")
     assert fresh.sha256 == sha256_of(folder / "manifest.json") != running.sha256
     assert running.model.words == "of 1.0"
@@ -84,7 +84,7 @@ def test_an_import_in_the_middle_of_loading_mixes_no_two_bundles(folder):
             loaded.words = (folder / "words.txt").read_text("utf-8")  # a file that is read late
         return loaded
 
-    taken = Shelf(load).take(str(folder))
+    taken = ModelCache(load).get(str(folder))
     assert (taken.model.version, taken.model.words) == ("3.0", "of 3.0")
     assert taken.sha256 == sha256_of(folder / "manifest.json")
 
@@ -99,31 +99,31 @@ def test_the_moment_between_two_renamings_is_waited_for(folder):
             aside.rename(folder)
             raise
 
-    shelf = Shelf(load)
-    shelf.take(str(folder))
+    cache = ModelCache(load)
+    cache.get(str(folder))
     put(folder, "2.0")
     folder.rename(aside)
-    assert shelf.take(str(folder)).model.version == "2.0"
+    assert cache.get(str(folder)).model.version == "2.0"
 
 
 def test_a_model_that_was_taken_away_is_not_given_any_more(folder):
-    shelf = Shelf(Loaded)
-    old = weakref.ref(shelf.take(str(folder)).model)
+    cache = ModelCache(Loaded)
+    old = weakref.ref(cache.get(str(folder)).model)
     shutil.rmtree(folder)
     with pytest.raises(BundleNotFound):
-        shelf.take(str(folder))
+        cache.get(str(folder))
     gc.collect()
     assert old() is None
     put(folder, "2.0")
-    assert shelf.take(str(folder)).model.version == "2.0"
+    assert cache.get(str(folder)).model.version == "2.0"
 
 
 def test_one_that_was_altered_is_refused(folder):
-    shelf = Shelf(Loaded)
-    shelf.take(str(folder))
+    cache = ModelCache(Loaded)
+    cache.get(str(folder))
     (folder / "words.txt").write_text("of nobody", "utf-8")
     with pytest.raises(BundleCorrupt, match="SHA-256"):
-        shelf.take(str(folder))
+        cache.get(str(folder))
 
 
 def test_one_that_never_stands_still_is_told_of(folder):
@@ -133,7 +133,7 @@ def test_one_that_never_stands_still_is_told_of(folder):
         return loaded
 
     with pytest.raises(BundleCorrupt, match="changes while it is being loaded"):
-        Shelf(load).take(str(folder))
+        ModelCache(load).get(str(folder))
 
 
 def test_many_at_once_load_it_once(folder):
@@ -143,11 +143,11 @@ def test_many_at_once_load_it_once(folder):
         count.append(name)
         return Loaded(name)
 
-    shelf = Shelf(load)
+    cache = ModelCache(load)
 
     def take(_: int) -> object:
         together.wait()
-        return shelf.take(str(folder))
+        return cache.get(str(folder))
 
     with ThreadPoolExecutor(8) as pool:
         taken = set(pool.map(take, range(8)))

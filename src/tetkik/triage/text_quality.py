@@ -55,11 +55,12 @@ def _words() -> _Words:
     )
 
 
-def why_unreadable(text: str, *, most_characters: int, lexicon: Lexicon | None = None) -> Unreadable | None:
+def unreadable_reason(
+    text: str, *, most_characters: int, lexicon: Lexicon | None = None
+) -> Unreadable | None:
     """The reason why `text` cannot be read as a complaint, or None where it can.
 
     Args:
-        text: what was typed.
         most_characters: a longer text is not read.
         lexicon: medical terms count as Turkish words; None takes the built-in ones.
     """

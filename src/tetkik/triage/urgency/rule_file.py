@@ -61,7 +61,6 @@ def parse_rules(table: Mapping[str, Any], path: Path) -> RuleSet:
 
     Args:
         table: the TOML, read: `rule` [tables], and where wanted `words` and `symptoms`.
-        path: the file, for the errors.
 
     Raises:
         DataError: no rule, a key or a value that cannot be, an unknown symptom or level, or an id twice.

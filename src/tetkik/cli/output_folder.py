@@ -8,7 +8,7 @@ from tetkik.bundle import bundle_id
 from tetkik.errors import UsageError
 
 
-def check_target(folder: Path, name: str | None) -> None:
+def check_output_folder(folder: Path, name: str | None) -> None:
     """Refuse an impossible output before the work, not after.
 
     Raises:

@@ -11,7 +11,7 @@ from tetkik.bundle.store import Bundle, open_bundle, staged_folder, write_manife
 from tetkik.errors import UsageError
 
 
-def refuse_itself(bundle: Bundle, folder: Path) -> None:
+def refuse_same_folder(bundle: Bundle, folder: Path) -> None:
     """A bundle is never changed in its place: runs quote the hash of its manifest.
 
     Raises:
@@ -27,16 +27,13 @@ def with_reference(bundle: Bundle, reference: AnyReference, folder: Path, name: 
     """Write a copy of a bundle that has this reference; one that it had goes.
 
     Args:
-        bundle: of findings or triage.
-        reference: of its scores and inputs.
-        folder: of the new bundle.
         name: its id; None keeps the old one.
 
     Raises:
         UsageError: `folder` is the bundle itself.
         OutputError: `folder` holds something else.
     """
-    refuse_itself(bundle, folder)
+    refuse_same_folder(bundle, folder)
     manifest = bundle.manifest if name is None else bundle.manifest.model_copy(update={"id": name})
     with staged_folder(folder) as stage:
         for file in bundle.manifest.files:

@@ -17,7 +17,7 @@ from transformers.models.blip.image_processing_pil_blip import BlipImageProcesso
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from tests.caption.tiny import SENTENCES, tiny_blip2, tiny_paligemma
-from tetkik.caption.families import image_spec_of, open_base, registry, tokenizer_of
+from tetkik.caption.families import image_spec_of, load_base, registry, tokenizer_of
 from tetkik.caption.network import DecodingOptions
 from tetkik.caption.options import Quantisation
 from tetkik.errors import BundleCorrupt, BundleNotFound, MissingExtra, UsageError
@@ -42,7 +42,7 @@ def changed(file: Path, **values: Any) -> None:
 
 
 def test_a_folder_gives_a_frozen_network(base: Path):
-    network = open_base(str(base))
+    network = load_base(str(base))
     assert (network.family, network.base, network.revision) == ("blip2", "opt", None)
     assert not any(weight.requires_grad for weight in network.core.parameters())
     assert not network.core.training
@@ -58,9 +58,9 @@ def test_a_hub_id_is_pinned_to_its_commit(base: Path, tmp_path: Path, monkeypatc
     shutil.copytree(base, place / "snapshots" / COMMIT)
     (place / "refs").mkdir()
     (place / "refs" / "main").write_text(COMMIT)
-    network = open_base("owner/captioner")
+    network = load_base("owner/captioner")
     assert (network.base, network.revision) == ("owner/captioner", COMMIT)
-    assert open_base("owner/captioner", revision=COMMIT).revision == COMMIT
+    assert load_base("owner/captioner", revision=COMMIT).revision == COMMIT
     assert image_spec_of("owner/captioner", "main").size == 28
 
 
@@ -71,47 +71,47 @@ def test_nothing_is_fetched_while_offline(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     assert settings().offline
     with pytest.raises(BundleNotFound, match="owner/none could not be had from the hub"):
-        open_base("owner/none")
+        load_base("owner/none")
     assert not list(tmp_path.glob("models--*/snapshots/*"))
 
 
 def test_a_folder_has_no_revisions(base: Path):
     with pytest.raises(UsageError, match="has no revisions"):
-        open_base(str(base), revision="main")
+        load_base(str(base), revision="main")
 
 
 @pytest.mark.parametrize("name", ["./none", "none"])
 def test_a_base_that_is_not_there(name: str):
     with pytest.raises(BundleNotFound, match="There is no base model at"):
-        open_base(name)
+        load_base(name)
 
 
 def test_pickled_weights_are_refused_with_the_remedy(own: Path):
     (own / "model.safetensors").rename(own / "pytorch_model.bin")
     with pytest.raises(BundleCorrupt, match="save_pretrained of transformers writes safetensors"):
-        open_base(str(own))
+        load_base(str(own))
 
 
 def test_a_folder_without_configuration_is_refused(own: Path):
     (own / "config.json").unlink()
     with pytest.raises(BundleCorrupt, match=r"no config\.json"):
-        open_base(str(own))
+        load_base(str(own))
     (own / "config.json").write_text("{")
     with pytest.raises(BundleCorrupt, match=r"no readable config\.json"):
-        open_base(str(own))
+        load_base(str(own))
 
 
 def test_an_unknown_family_is_told_the_known_ones(own: Path):
     changed(own / "config.json", model_type="kosmos-2")
     with pytest.raises(UsageError, match=r"type kosmos-2.*: blip-2, paligemma"):
-        open_base(str(own))
+        load_base(str(own))
 
 
 def test_damaged_weights_are_refused(own: Path):
     file = own / "model.safetensors"
     file.write_bytes(file.read_bytes()[:4000])
     with pytest.raises(BundleCorrupt, match="cannot be loaded as Blip2ForConditionalGeneration"):
-        open_base(str(own))
+        load_base(str(own))
 
 
 def test_missing_weights_are_named(own: Path):
@@ -121,7 +121,7 @@ def test_missing_weights_are_named(own: Path):
     del weights["language_projection.weight"]
     save_file(weights, own / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(BundleCorrupt, match=r"such as language_projection\.weight"):
-        open_base(str(own))
+        load_base(str(own))
 
 
 def test_a_base_without_tokenizer_is_refused(own: Path):
@@ -136,24 +136,24 @@ def test_a_missing_package_is_named(base: Path, monkeypatch: pytest.MonkeyPatch)
         importlib.util, "find_spec", lambda name, *more: None if name == "bitsandbytes" else find(name, *more)
     )
     with pytest.raises(MissingExtra, match=r"bitsandbytes; `pip install 'tetkik\[caption\]'`"):
-        open_base(str(base), quantisation=Quantisation.NF4)
+        load_base(str(base), quantisation=Quantisation.NF4)
 
 
 def test_a_transformers_that_is_too_old_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = tiny_paligemma(tmp_path / "paligemma")
     monkeypatch.setattr("transformers.__version__", "4.57.6")
     with pytest.raises(MissingExtra, match=r"needs transformers 5 or later, and 4\.57\.6 is installed"):
-        open_base(str(folder))
+        load_base(str(folder))
 
 
 def test_another_vision_tower_is_looked_up(own: Path, monkeypatch: pytest.MonkeyPatch):
     changed(own / "config.json", tetkik_vision="tower")
     with pytest.raises(UsageError, match="called tower"):
-        open_base(str(own))
+        load_base(str(own))
     monkeypatch.setitem(registry.VISION_TOWERS, "tower", f"{__name__}:OtherBlip2")
     usual = registry._imported
     monkeypatch.setattr(registry, "_imported", lambda place: OtherBlip2 if "Other" in place else usual(place))
-    assert isinstance(open_base(str(own)).core, OtherBlip2)
+    assert isinstance(load_base(str(own)).core, OtherBlip2)
 
 
 class OtherBlip2(Blip2ForConditionalGeneration):  # type: ignore[misc]
@@ -167,13 +167,13 @@ class OtherBlip2(Blip2ForConditionalGeneration):  # type: ignore[misc]
 @pytest.mark.parametrize(("quantisation", "layer"), [("nf4", "Linear4bit"), ("int8", "Linear8bitLt")])
 def test_only_the_language_model_is_quantised(tmp_path: Path, language: str, quantisation: str, layer: str):
     folder = tiny_blip2(tmp_path / language, language)
-    network = open_base(str(folder), quantisation=Quantisation(quantisation))
+    network = load_base(str(folder), quantisation=Quantisation(quantisation))
     kinds = {name: type(part).__name__ for name, part in network.core.named_modules()}
     quantised = {name for name, kind in kinds.items() if kind == layer}
     assert quantised
     assert all(name.startswith("language_model.") for name in quantised)
     assert not any(name.endswith(("lm_head", ".wo")) for name in quantised)
-    plain = open_base(str(folder))
+    plain = load_base(str(folder))
     whole = {name for name, part in plain.core.named_modules() if isinstance(part, torch.nn.Linear)}
     left = {name for name in whole - quantised if name.startswith("language_model.")}
     assert {name.rpartition(".")[2] for name in left} <= {"lm_head", "wo"}

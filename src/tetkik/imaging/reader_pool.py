@@ -5,8 +5,8 @@ from __future__ import annotations
 from queue import LifoQueue
 
 from tetkik.errors import TetkikError
-from tetkik.imaging.apart import SECONDS, Apart
 from tetkik.imaging.read import one_file, read_bytes
+from tetkik.imaging.subprocess_worker import SECONDS, SubprocessWorker
 from tetkik.values import Radiograph
 
 
@@ -21,18 +21,17 @@ def read_one(request: tuple[bytes, str, int | None]) -> Radiograph:
         return read_bytes(content, name, frame=frame)
 
 
-class Readers:
+class ReaderPool:
     """A few processes that read images; for any number of threads. Each starts when it is first needed.
 
     Args:
-        count: of processes.
         seconds: longest time for one file.
     """
 
     def __init__(self, count: int = 2, seconds: float = SECONDS) -> None:
-        self._everyone = [Apart(read_one, seconds) for _ in range(count)]
+        self._everyone = [SubprocessWorker(read_one, seconds) for _ in range(count)]
         # The one that was busy last goes first: a process is started only when all those before it are busy.
-        self._idle: LifoQueue[Apart[Radiograph]] = LifoQueue()
+        self._idle: LifoQueue[SubprocessWorker[Radiograph]] = LifoQueue()
         for reader in self._everyone:
             self._idle.put(reader)
 
@@ -40,12 +39,10 @@ class Readers:
         """The image in a file's content; waits where every process is busy.
 
         Args:
-            content: of the file.
-            name: what an error calls it.
             frame: which of several, as for `read_image`; no other is decoded.
 
         Raises:
-            Closed: the processes were ended meanwhile.
+            WorkerClosed: the processes were ended meanwhile.
             InputError: it cannot be read as an image.
         """
         reader = self._idle.get()

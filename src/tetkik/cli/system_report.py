@@ -139,7 +139,7 @@ class SettingInForce:
 
 
 @dataclass(frozen=True, slots=True)
-class Checkup:
+class SystemReport:
     """Everything that `tetkik doctor` says."""
 
     tetkik: str
@@ -196,14 +196,14 @@ class Checkup:
         }
 
 
-def examine() -> Checkup:
+def inspect_system() -> SystemReport:
     """Look at everything.
 
     Raises:
         SettingError: a setting has an impossible value.
     """
     models = _models()
-    return Checkup(
+    return SystemReport(
         tetkik=__version__,
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",

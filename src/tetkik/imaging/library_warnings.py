@@ -24,7 +24,7 @@ def _is_grave(record: logging.LogRecord) -> bool:
 
 
 @contextmanager
-def quiet_libraries() -> Iterator[None]:
+def suppress_library_warnings() -> Iterator[None]:
     """Silence the warnings and the logs of the imaging libraries, and of nothing else.
 
     `warnings.catch_warnings` saves and restores one list for the whole process, so that threads which enter

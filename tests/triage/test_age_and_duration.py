@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tetkik.triage.persons import Tense, is_child, is_pregnant, read_age, read_ages, read_durations
+from tetkik.triage.age_and_duration import Tense, is_child, is_pregnant, read_age, read_ages, read_durations
 from tetkik.turkish import fold
 
 

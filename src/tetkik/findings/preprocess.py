@@ -1,4 +1,4 @@
-"""One look at a file: read, judged and prepared, and only what prediction needs of it kept."""
+"""A file is read, judged by the quality gate and resized; only what prediction needs is kept."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _SAMPLE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What a look is to bring back.
+class PreprocessRequest:
+    """What to prepare of an image.
 
     Attributes:
         preprocessing: of the network that the image is for.
         gate: whether the quality gate judges it; where not, nothing is refused.
         ages: youngest and oldest patient that the network was trained on, in years, where that is known.
-        picture: the longer side of a picture to look at, in pixels; 0 for none.
+        picture: the longer side of a picture for display, in pixels; 0 for none.
     """
 
     preprocessing: Preprocessing
@@ -36,18 +36,15 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Look:
-    """What is left of an image when it has been looked at: small, however large the file was.
+class PreparedImage:
+    """What prediction needs of an image: small, however large the file was.
 
     Attributes:
         verdict: of the quality gate; without a route and a reason where it did not judge.
         square: (size, size), float32, 0 to 1, as `tetkik.imaging.prepare.to_square` gives it; None where the
             image is refused.
-        sha256: of the file.
-        notes: what was done to the image.
         degraded: whether it is a photograph of a film or the like.
-        picture: (rows, columns), uint8, the image as it should be looked at, where it was wished for.
-        measured: what was counted of the image.
+        picture: (rows, columns), uint8, the image for display, where it was requested.
     """
 
     verdict: Verdict
@@ -59,17 +56,17 @@ class Look:
     measured: Measured | None = None
 
 
-def look(image: Radiograph, wish: Wish) -> Look:
+def preprocess(image: Radiograph, request: PreprocessRequest) -> PreparedImage:
     """Judge an image and prepare it."""
-    verdict = judge(image, wish.ages) if wish.gate else Verdict(None)
-    read = verdict.suitable or not wish.gate
-    return Look(
+    verdict = judge(image, request.ages) if request.gate else Verdict(None)
+    read = verdict.suitable or not request.gate
+    return PreparedImage(
         verdict=verdict,
-        square=to_square(image, wish.preprocessing) if read else None,
+        square=to_square(image, request.preprocessing) if read else None,
         sha256=image.sha256,
         notes=image.notes,
         degraded=image.degraded,
-        picture=picture_of(image, wish.picture) if read and wish.picture else None,
+        picture=picture_of(image, request.picture) if read and request.picture else None,
         measured=measured(image),
     )
 
@@ -88,14 +85,14 @@ def measured(image: Radiograph) -> Measured:
     )
 
 
-def look_at(path: Path | str, wish: Wish) -> Look:
+def preprocess_file(path: Path | str, request: PreprocessRequest) -> PreparedImage:
     """Read a file, judge and prepare it.
 
     Raises:
         InputError: the file cannot be read as an image.
     """
     with one_file(str(path)):
-        return look(read_image(path), wish)
+        return preprocess(read_image(path), request)
 
 
 def picture_of(image: Radiograph, side: int) -> NDArray[np.uint8]:

@@ -27,11 +27,10 @@ _Mark = tuple[tuple[str, int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Kept(Generic[T]):
+class CachedModel(Generic[T]):
     """A loaded model and which one it is.
 
     Attributes:
-        model: as it was loaded.
         sha256: of the manifest that it was loaded with, which holds the hash of every file; empty for a model
             without one, whose id says which it is.
     """
@@ -40,7 +39,7 @@ class Kept(Generic[T]):
     sha256: str
 
 
-class Shelf(Generic[T]):
+class ModelCache(Generic[T]):
     """The models of one kind that are loaded in this process, by the name that they are asked for.
 
     Taking one costs a look at the dates and sizes of its files. A model of the hub stays as it was loaded.
@@ -52,9 +51,9 @@ class Shelf(Generic[T]):
     def __init__(self, load: Callable[[str], T]) -> None:
         self._load = load
         self._lock = threading.RLock()
-        self._held: dict[str, tuple[_Mark, Kept[T]]] = {}
+        self._held: dict[str, tuple[_Mark, CachedModel[T]]] = {}
 
-    def take(self, name: str) -> Kept[T]:
+    def get(self, name: str) -> CachedModel[T]:
         """The model of this name as it is on the disk now.
 
         Args:
@@ -69,14 +68,14 @@ class Shelf(Generic[T]):
         with self._lock:
             return self._loaded(name)
 
-    def _loaded(self, name: str) -> Kept[T]:
+    def _loaded(self, name: str) -> CachedModel[T]:
         for left in reversed(range(_TRIES)):
             mark = _mark(name)
             held = self._held.get(name)
             if held is not None and held[0] == mark:
                 return held[1]  # another thread was faster
             try:
-                kept = Kept(self._load(name), _sha256(name))
+                kept = CachedModel(self._load(name), _sha256(name))
             # Whatever half a bundle makes a library raise: it is raised again once the bundle stands still.
             except Exception:
                 if not left or (held is None and mark == _mark(name)):

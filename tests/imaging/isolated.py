@@ -81,7 +81,7 @@ def _server() -> subprocess.Popen[bytes]:
     return server
 
 
-def read_apart(files: Sequence[bytes], **settings: int) -> list[Outcome]:
+def read_isolated(files: Sequence[bytes], **settings: int) -> list[Outcome]:
     """Read every one of `files` in one process, which has 30 seconds of processor time for them.
 
     Args:

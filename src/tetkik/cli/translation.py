@@ -53,7 +53,7 @@ _FAULTS = (
 )
 
 
-def in_the_users_words(help_page: str) -> str:
+def translate_help(help_page: str) -> str:
     """`help_page` with Typer's own words in the user's language; an unknown word stays as it is."""
     for word in _HELP_WORDS:
         if (said := t(word)) != word:
@@ -76,7 +76,7 @@ class Command(TyperCommand):
 
     def get_help(self, ctx: Any) -> str:
         """The help page."""
-        return in_the_users_words(super().get_help(ctx))
+        return translate_help(super().get_help(ctx))
 
 
 class Group(TyperGroup):
@@ -84,7 +84,7 @@ class Group(TyperGroup):
 
     def get_help(self, ctx: Any) -> str:
         """The help page."""
-        return in_the_users_words(super().get_help(ctx))
+        return translate_help(super().get_help(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that `args` names.
@@ -193,12 +193,12 @@ def _name_of(parameter: Any) -> str:
     return str(parameter.metavar or parameter.name)
 
 
-def speaking(app: typer.Typer) -> typer.Typer:
+def translated(app: typer.Typer) -> typer.Typer:
     """`app` with every command and group of it in the user's language."""
     for command in app.registered_commands:
         command.cls = Command
     for group in app.registered_groups:
         group.cls = Group
         if group.typer_instance is not None:
-            speaking(group.typer_instance)
+            translated(group.typer_instance)
     return app

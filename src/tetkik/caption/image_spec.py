@@ -25,8 +25,6 @@ class ImageSpec:
     Attributes:
         size: side of the square in pixels.
         mean: of each of red, green, blue, in 0 to 1.
-        std: the same.
-        resample: Pillow's number of the filter.
     """
 
     size: int = 224

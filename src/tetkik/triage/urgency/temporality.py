@@ -8,7 +8,7 @@ comes as sarı.
 
 from __future__ import annotations
 
-from tetkik.triage.persons import Tense
+from tetkik.triage.age_and_duration import Tense
 from tetkik.triage.urgency.symptoms import Occurrence, Reading, word_at
 
 LONG = 40

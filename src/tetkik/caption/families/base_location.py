@@ -15,14 +15,13 @@ _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 
 @dataclass(frozen=True, slots=True)
-class Whereabouts:
+class BaseLocation:
     """A base that was found.
 
     Attributes:
         folder: where its files lie.
         name: what a bundle may call it: the hub's id, or the last part of a path.
         revision: commit of the hub's repository, 40 hexadecimal digits; None for a folder.
-        given: what the user called it.
     """
 
     folder: Path
@@ -36,7 +35,7 @@ def is_path(base: str) -> bool:
     return user_path(base).exists() or not looks_like_hub_id(base)
 
 
-def find_base(base: str, revision: str | None = None, *, weights: bool = True) -> Whereabouts:
+def find_base(base: str, revision: str | None = None, *, weights: bool = True) -> BaseLocation:
     """Where `base` lies; from the hub's cache, or with the setting `offline` off from the hub.
 
     Args:
@@ -64,7 +63,7 @@ def find_base(base: str, revision: str | None = None, *, weights: bool = True) -
                 "as Salesforce/blip2-opt-2.7b.",
                 base=base,
             )
-        found = Whereabouts(folder, folder.resolve().name, None, base)
+        found = BaseLocation(folder, folder.resolve().name, None, base)
     if not (found.folder / "config.json").is_file():
         raise BundleCorrupt(
             "{base} has no config.json, so it is no model of transformers; give a folder that "
@@ -81,8 +80,8 @@ def find_base(base: str, revision: str | None = None, *, weights: bool = True) -
     return found
 
 
-def _on_hub(base: str, revision: str | None, weights: bool) -> Whereabouts:
+def _on_hub(base: str, revision: str | None, weights: bool) -> BaseLocation:
     folder = from_hub(base, [*_LIGHT, "*.safetensors"] if weights else _LIGHT, revision)
     # The hub's cache names the folder of a snapshot by its commit.
     commit = folder.name if _COMMIT.match(folder.name) else None
-    return Whereabouts(folder, base, commit, base)
+    return BaseLocation(folder, base, commit, base)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tetkik.errors import InputError
+from tetkik.imaging.library_warnings import suppress_library_warnings
 from tetkik.imaging.limits import check_bytes
-from tetkik.imaging.quiet import quiet_libraries
 from tetkik.imaging.raster import COLOUR_OF_JPEG, decode_raster, raster_format
 from tetkik.imaging.read import read_bytes
 from tetkik.language import Sentence
@@ -43,10 +43,6 @@ def open_picture(data: bytes, file: str) -> Picture:
     A raster file of 8 bits keeps its colours, as Pillow decodes them. One of more bits, and every DICOM file,
     becomes what a screen would show of it (PS3.4 N.2.1), in grey: with its window, or the range that it uses.
 
-    Args:
-        data: the whole file.
-        file: its name, for errors.
-
     Raises:
         InputError: empty, damaged, cut short, above the limits, or of a kind that cannot be read.
     """
@@ -57,7 +53,7 @@ def open_picture(data: bytes, file: str) -> Picture:
         return Picture(_grey(read.pixels, read.white), mode, (*read.notes, *greyed))
     check_bytes(len(data), file)
     try:
-        with quiet_libraries():
+        with suppress_library_warnings():
             decoded = decode_raster(data, kind, file)
     except MemoryError:
         raise InputError(

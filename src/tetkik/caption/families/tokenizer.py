@@ -20,7 +20,6 @@ class CaptionTokenizer:
     """The tokenizer of a language model, for captions.
 
     Attributes:
-        tokenizer: of transformers.
         fingerprint: SHA-256 of its `tokenizer.json`: two with the same one give the same numbers.
     """
 

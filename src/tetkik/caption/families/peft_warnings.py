@@ -10,7 +10,7 @@ from tetkik.networks.huggingface import quiet_transformers
 
 
 @contextmanager
-def quiet_peft() -> Iterator[None]:
+def suppress_peft_warnings() -> Iterator[None]:
     """As `quiet_transformers`, and without the warnings of peft.
 
     It asks models for an attribute that transformers 5 has renamed, and remarks on the name of the base,

@@ -6,21 +6,20 @@ from functools import partial
 from pathlib import Path
 
 from tetkik.errors import TetkikError
-from tetkik.findings.look import Look, Wish, look_at
-from tetkik.imaging.apart import SECONDS, Apart
+from tetkik.findings.preprocess import PreparedImage, PreprocessRequest, preprocess_file
+from tetkik.imaging.subprocess_worker import SECONDS, SubprocessWorker
 
 
-class Worker(Apart[Look]):
+class PreprocessWorker(SubprocessWorker[PreparedImage]):
     """The parent's end of one process; for one thread at a time.
 
     Args:
-        wish: what each look is to bring back.
         seconds: longest time for one file.
     """
 
-    def __init__(self, wish: Wish, seconds: float = SECONDS) -> None:
-        super().__init__(partial(look_at, wish=wish), seconds)
+    def __init__(self, request: PreprocessRequest, seconds: float = SECONDS) -> None:
+        super().__init__(partial(preprocess_file, request=request), seconds)
 
-    def look_at(self, path: Path | str) -> Look | TetkikError:
+    def preprocess_file(self, path: Path | str) -> PreparedImage | TetkikError:
         """Have one file looked at; a process that dies over it is replaced for the next."""
         return self.ask(str(path), str(path))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from tetkik.caption.families.base_location import BaseLocation, find_base
 from tetkik.caption.families.registry import family_of, model_class
-from tetkik.caption.families.whereabouts import Whereabouts, find_base
-from tetkik.caption.images import ImageSpec
+from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.options import Quantisation
 from tetkik.errors import BundleCorrupt, MissingExtra
 from tetkik.networks.huggingface import quiet_transformers, read_config
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from tetkik.caption.families.staged import StagedNetwork
-    from tetkik.caption.families.words import CaptionTokenizer
+    from tetkik.caption.families.tokenizer import CaptionTokenizer
 
 _NEWEST = "preprocessor_config.json", "processor_config.json"
 
@@ -40,13 +40,13 @@ def tokenizer_of(base: str, revision: str | None = None) -> CaptionTokenizer:
         MissingExtra: transformers is not installed.
     """
     require("transformers")
-    from tetkik.caption.families.words import CaptionTokenizer
+    from tetkik.caption.families.tokenizer import CaptionTokenizer
 
     found = find_base(base, revision, weights=False)
     return CaptionTokenizer.open(found.folder, found.given)
 
 
-def open_base(
+def load_base(
     base: str,
     *,
     revision: str | None = None,
@@ -75,21 +75,21 @@ def open_base(
         BundleCorrupt: its weights are not safetensors or do not fit it.
         MissingExtra: transformers or bitsandbytes is not installed.
     """
-    return open_found(find_base(base, revision), quantisation, device, dtype, image)
+    return load_located(find_base(base, revision), quantisation, device, dtype, image)
 
 
-def open_found(
-    found: Whereabouts,
+def load_located(
+    found: BaseLocation,
     quantisation: Quantisation = Quantisation.NONE,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
     image: ImageSpec | None = None,
 ) -> StagedNetwork:
-    """As `open_base`, from where it lies."""
+    """As `load_base`, from where it lies."""
     require("torch", "transformers")
     import torch
 
-    from tetkik.caption.families.words import CaptionTokenizer
+    from tetkik.caption.families.tokenizer import CaptionTokenizer
 
     config = read_config(found.folder)
     family = family_of(found.given, config)
@@ -104,7 +104,7 @@ def open_found(
     return family(core, words, image or spec_in(found), found, quantisation)
 
 
-def spec_in(found: Whereabouts) -> ImageSpec:
+def spec_in(found: BaseLocation) -> ImageSpec:
     """What the vision tower of a base wants to see, from its `preprocessor_config.json`.
 
     Raises:
@@ -144,7 +144,7 @@ def spec_in(found: Whereabouts) -> ImageSpec:
 
 
 def _load(
-    found: Whereabouts,
+    found: BaseLocation,
     family: type[StagedNetwork],
     config: dict[str, Any],
     quantisation: Quantisation,
@@ -190,7 +190,7 @@ def _load(
     return core
 
 
-def _check_version(found: Whereabouts, family: type[StagedNetwork]) -> None:
+def _check_version(found: BaseLocation, family: type[StagedNetwork]) -> None:
     from transformers import __version__
 
     if int(__version__.partition(".")[0]) < family.least:

@@ -12,13 +12,13 @@ import pytest
 
 from tests.records.pictured import film, radiograph
 from tetkik.errors import InputError
-from tetkik.imaging.apart import Apart, Closed
-from tetkik.imaging.readers import Readers
+from tetkik.imaging.reader_pool import ReaderPool
+from tetkik.imaging.subprocess_worker import SubprocessWorker, WorkerClosed
 
 
 @pytest.fixture(scope="module")
 def readers():
-    found = Readers(2)
+    found = ReaderPool(2)
     yield found
     found.close()
 
@@ -58,7 +58,7 @@ def test_many_threads_share_a_few_processes(readers):
 
 
 def test_a_file_over_which_a_process_dies_costs_itself_alone():
-    apart = Apart(os._exit)
+    apart = SubprocessWorker(os._exit)
     try:
         answer = apart.ask(3, "bad.dcm")
         assert isinstance(answer, InputError) and str(answer).startswith("bad.dcm made its decoder crash")
@@ -70,12 +70,12 @@ def test_what_is_closed_over_a_file_starts_no_other_process(tmp_path):
     """As when a service ends while somebody looks at an image: a decoder that nobody knows would stay."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    apart = Apart(Path.read_bytes)
+    apart = SubprocessWorker(Path.read_bytes)
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(apart.ask, pipe, "film.dcm")
         with pipe.open("wb"):  # once the process has begun to read
             apart.close()
-        with pytest.raises(Closed):
+        with pytest.raises(WorkerClosed):
             asked.result()
-    with pytest.raises(Closed):
+    with pytest.raises(WorkerClosed):
         apart.start()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, time
 from tetkik.errors import UsageError
 
 
-def moment_of(text: str | None, *, end: bool = False) -> datetime | None:
+def parse_day(text: str | None, *, end: bool = False) -> datetime | None:
     """The beginning of a day of this machine's zone, or its end; None for none.
 
     Args:

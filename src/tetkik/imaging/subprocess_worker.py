@@ -23,16 +23,16 @@ A = TypeVar("A")
 
 SECONDS = 120.0
 """Longest time for one file; a sound one takes about a second."""
-_START = "from tetkik.imaging.apart import serve; serve()"
+_START = "from tetkik.imaging.subprocess_worker import serve; serve()"
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TETKIK_THREADS")
 """One each: there are as many processes as cores."""
 
 
-class Closed(RuntimeError):
+class WorkerClosed(RuntimeError):
     """What is asked of a process that was ended for good."""
 
 
-class Apart(Generic[A]):
+class SubprocessWorker(Generic[A]):
     """The parent's end of one process; for one thread at a time, and any other may close it.
 
     Args:
@@ -52,12 +52,8 @@ class Apart(Generic[A]):
     def ask(self, request: object, name: str) -> A | TetkikError:
         """Have one request answered; a process that dies over it is replaced for the next.
 
-        Args:
-            request: for the function.
-            name: what an error calls the file.
-
         Raises:
-            Closed: it was closed, before or meanwhile.
+            WorkerClosed: it was closed, before or meanwhile.
             UsageError: the process cannot be started.
         """
         # Twice: the system may have ended the process for a reason that has nothing to do with this file.
@@ -83,7 +79,7 @@ class Apart(Generic[A]):
         """Start the process now, so that the first request need not wait.
 
         Raises:
-            Closed: it was closed.
+            WorkerClosed: it was closed.
             UsageError: it cannot be started.
         """
         self._started()
@@ -91,7 +87,7 @@ class Apart(Generic[A]):
     def _started(self) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._closed:
-                raise Closed
+                raise WorkerClosed
             if self._process is None:
                 self._process = _start(self._function)
             return self._process

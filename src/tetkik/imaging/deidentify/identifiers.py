@@ -31,13 +31,13 @@ _SHORTEST, _SHORTEST_ID, _SURE = 3, 4, 6
 
 
 @dataclass(frozen=True, slots=True)
-class Traces:
+class PatientIdentifiers:
     """The words that name a patient, lower case. They do not show in `repr`."""
 
     words: frozenset[str]
 
     def __repr__(self) -> str:
-        return f"Traces({len(self.words)} words)"
+        return f"PatientIdentifiers({len(self.words)} words)"
 
     def in_text(self, text: str) -> bool:
         """Whether one of them stands in `text`; a short one must be a word of its own."""
@@ -53,7 +53,6 @@ class Traces:
         """Whether one that is long enough to be no accident stands in a file's bytes.
 
         Args:
-            data: the file.
             known: text that stands in every file written here.
         """
         # Pixels can spell a number or one letter over and over.
@@ -69,7 +68,7 @@ class Traces:
         return any(form in lowered for form in forms if len(form) >= _SURE)
 
 
-def traces_of(dataset: Dataset) -> Traces:
+def identifiers_in(dataset: Dataset) -> PatientIdentifiers:
     """The words that name the patient and other persons and places in `dataset`, at any depth."""
     words: set[str] = set()
     for element in _elements(dataset):
@@ -79,7 +78,7 @@ def traces_of(dataset: Dataset) -> Traces:
                 words |= {word for word in re.split(r"[\s^=.,]+", value) if len(word) >= _SHORTEST}
             elif element.keyword in _IDENTIFIERS and len(value.strip()) >= _SHORTEST_ID:
                 words.add(value.strip())
-    return Traces(frozenset(word.casefold() for word in words if re.search(r"\w{3}", word)))
+    return PatientIdentifiers(frozenset(word.casefold() for word in words if re.search(r"\w{3}", word)))
 
 
 def _elements(dataset: Dataset) -> Iterator[DataElement]:
