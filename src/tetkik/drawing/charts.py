@@ -42,10 +42,6 @@ def bar_chart(
     """Horizontal bars from 0 to 1, the first at the bottom.
 
     Args:
-        bars: the values.
-        title: above the chart.
-        axis: below it.
-        mean: a dashed line, and what it is.
         chance: a dotted line at what guessing reaches; 0 for none.
     """
     figure, plot = axes(8, 1.4 + 0.38 * len(bars))
@@ -86,11 +82,6 @@ def curve_chart(
     """Lines in a unit square, with their names beside it.
 
     Args:
-        curves: the lines, in the order of the legend.
-        title: above the chart.
-        x: below it.
-        y: beside it.
-        legend: above the names.
         diagonal: whether to draw the line of chance from (0, 0) to (1, 1).
     """
     figure, plot = axes(9.4, 6)
@@ -125,11 +116,6 @@ def matrix_chart(
     Args:
         shade: (rows, columns), 0 to 1: the place in the colour map; NaN leaves a cell white.
         texts: by row and column; empty for none. The diagonal's are bold.
-        title: above the chart.
-        rows: their names.
-        columns: their names.
-        x: below the chart.
-        y: beside it.
         colours: a colour map of `tetkik.drawing`.
     """
     size = 3.2 + 0.52 * len(columns)

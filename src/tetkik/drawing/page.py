@@ -74,10 +74,7 @@ def write_page(
 
     Args:
         folder: where to; an earlier evaluation there is replaced, other files are left alone.
-        page: the HTML.
-        pictures: that stand in it.
         figures: for `metrics.json`.
-        table: name of the file and its CSV.
 
     Returns:
         The files, sorted.
@@ -96,7 +93,6 @@ def page_environment(package: str, language: Language, pictures: Sequence[Pictur
 
     Args:
         package: with the templates, such as `tetkik.findings`.
-        language: of the sentences.
         pictures: as `pictures` in the page: (name, title, base64).
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined

@@ -41,8 +41,6 @@ class Decoded:
 
     Attributes:
         square: (size, size), uint8, where the three channels are equal; else (size, size, 3).
-        mode: Pillow's name of how the file stores it.
-        grey: whether it is grey to the eye, whatever the file stores.
         print: 64 bits of its decoded pixels.
         hash: 64 bits of a difference hash.
         thumbnail: (32, 32), uint8.
@@ -113,7 +111,6 @@ def decoded(
 
     Args:
         rows: those that are left out already pass through, without a picture.
-        spec: how a square is made.
         workers: processes; 1 decodes in this one.
     """
     if workers <= 1:

@@ -66,16 +66,11 @@ class EvaluationOptions:
     """How a captioner is judged.
 
     Attributes:
-        split: on which part of the data.
-        decoding: how words are chosen.
-        batch_size: images at once.
         limit: judge so many rows, drawn at random; None for all.
         leave_out_seen: leave out rows that the model saw, instead of refusing the split.
         baselines: how the nearest training image is found; `none` for no baselines.
-        meteor: compute METEOR, where Java is.
         bertscore: compute BERTScore; None does not.
         bootstrap: draws for the intervals; 0 for none.
-        seed: of the bootstrap and of what is drawn at random.
     """
 
     split: Split = Split.TEST

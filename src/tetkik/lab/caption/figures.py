@@ -39,7 +39,6 @@ class Figure:
     """One metric of one system.
 
     Attributes:
-        value: over all rows.
         ci: 95% interval; None where it cannot be told.
         over: the model's value less this system's; None for the model itself.
         over_ci: its 95% interval, from the same draws of groups for both.
@@ -51,7 +50,6 @@ class Figure:
     over_ci: Interval | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
         return {
             "value": self.value,
             "ci": self.ci and self.ci.as_json(),
@@ -67,8 +65,6 @@ class System:
     Attributes:
         name: `model`, `constant` or `nearest`.
         captions: (n,) what it says.
-        scores: how that does.
-        figures: each metric that could be computed.
     """
 
     name: str
@@ -82,8 +78,6 @@ class Example:
     """An image of the page.
 
     Attributes:
-        kind: why it is there.
-        row: which of the evaluated rows.
         square: (size, size, 3), uint8.
     """
 
@@ -97,10 +91,6 @@ class Provenance:
     """Which rows were judged.
 
     Attributes:
-        split: of the data.
-        total: rows of it.
-        left_out: rows that the model had seen and that were left out.
-        checked: whether the bundle tells what it had seen.
         limit: rows that were drawn at random; None for all.
     """
 
@@ -116,21 +106,10 @@ class CaptionEvaluation:
     """A captioner judged.
 
     Attributes:
-        model: id and version of the bundle.
-        data: name of the data set.
-        provenance: which rows.
         ids: (n,) names of the rows.
         references: (n,) true captions.
         confidence: (n,) of the model in its words, NaN where not known.
-        groups: how many cases or articles the rows come from.
-        systems: the model first, then the baselines.
         ceiling: concept F1 of the true captions themselves; None where there is none.
-        examples: images of the page.
-        without: figures that could not be computed, with the reason.
-        decoding: how words were chosen.
-        replicates: of the bootstrap.
-        seed: of the bootstrap and of what was drawn at random.
-        reading: all of it in words.
     """
 
     model: str

@@ -49,10 +49,8 @@ class ComparedLabel:
     """One label in one set, or pooled.
 
     Attributes:
-        label: its name.
         n, n_positive: images that both scored and in which it is known, and those that have it.
         areas: both AUROCs with their difference (second minus first).
-        p_adjusted: Holm's, over the labels of the set.
     """
 
     label: str
@@ -62,7 +60,6 @@ class ComparedLabel:
     p_adjusted: float
 
     def as_json(self) -> dict[str, Any]:
-        """All of it."""
         return {
             "n": self.n,
             "n_positive": self.n_positive,
@@ -80,11 +77,9 @@ class ComparedSet:
     """Two models on one set, or pooled over all.
 
     Attributes:
-        name: of the set.
         n, groups: images that both scored, and how many groups of patients and copies they are.
         first, second, difference: mean AUROC over `labels`; second minus first.
         ci: 95% interval of the difference, from paired draws of whole groups.
-        labels: those that both can be judged on.
     """
 
     name: str
@@ -97,7 +92,6 @@ class ComparedSet:
     labels: tuple[ComparedLabel, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """All of it."""
         return {
             "n": self.n,
             "groups": self.groups,
@@ -114,10 +108,7 @@ class Comparison:
     """Two models across sets.
 
     Attributes:
-        first, second: their names.
-        sets: each by itself.
         pooled: over all of them; None for a single set.
-        conclusion: in words.
     """
 
     first: str
@@ -127,7 +118,6 @@ class Comparison:
     conclusion: tuple[Sentence, ...]
 
     def as_json(self, language: Language = Language.EN) -> dict[str, Any]:
-        """One object; sentences in `language`."""
         return {
             "a": self.first,
             "b": self.second,
@@ -148,10 +138,8 @@ def compare(
     and Haenszel do, the mean's by images.
 
     Args:
-        sets: each with the answers of both models.
         labels: compare these alone; empty for all.
         bootstrap: replicates for the intervals of the means; 0 for none.
-        seed: of the bootstrap.
 
     Raises:
         DataError: a set has no label that both models can be judged on.

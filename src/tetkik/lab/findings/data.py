@@ -36,20 +36,16 @@ class LabelledImages:
     """Images and what is known of each, row by row.
 
     Attributes:
-        files: where the images lie.
         labels: the columns of `truth`: the 22 shared labels, then any others that were kept.
         truth: (n, labels), int8: 1 present, 0 absent, -1 unknown. Unknown is never absent.
         patient: who it is, unique over all sources; None where unknown.
         group: (n,), int64: number of the connected component of patient and duplicate group, 0 or more. It
             depends on names, not on the order of rows or the machine.
-        source: what the row counts as when figures are given by source.
         view, sex, age: None where unknown; age in years.
         weight: (n,), float32: how often the row is drawn in training, against 1.
-        names: the image's name within its source.
         image: the public data set's name of the image, the same in every source that holds it; None where
             it has none.
         official: the official part of each row, None where there is none.
-        left_out: how many rows are not here, by reason.
         other_labels: how often a label that is not among the columns was marked present.
     """
 
@@ -141,7 +137,6 @@ def read_labels(
         images: the folder to which `file` is relative; None is the table's own.
         known: rules of what rows know, beside those of `NAME.known.toml` (see `sources.known`).
         keep_others: whether labels beyond the shared 22 become columns as well.
-        check_files: whether a row's image must exist.
 
     Raises:
         DataError: the table cannot be used, or no row is left.

@@ -107,7 +107,6 @@ def similarity(left: Thumbnails, right: Thumbnails) -> NDArray[np.float64]:
 
     Args:
         left: (pairs, pixels), uint8.
-        right: the same.
 
     Returns:
         (pairs,), float64, -1 to 1; 0 where an image is flat.

@@ -51,12 +51,9 @@ def evaluate(
     """Judge answers against labels.
 
     Args:
-        predictions: what the model answered.
-        images: files with their true labels.
         labels: judge these alone; empty for all of the table and the model.
         task: labels of which exactly one is true, for accuracy beside AUROC; empty for none.
         bootstrap: replicates of the bootstrap of groups; 0 for none.
-        seed: of the bootstrap.
 
     Raises:
         DataError: none of the images was scored for a label that the table knows.
@@ -104,8 +101,6 @@ def judge(
     """Put answers and labels together, row by row.
 
     Args:
-        predictions: what the model answered.
-        images: files with their true labels.
         only: these labels alone; empty for all.
 
     Returns:

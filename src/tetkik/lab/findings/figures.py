@@ -38,7 +38,6 @@ class Judged:
         probabilities: (images, labels), calibrated; NaN where there is none.
         positive: (images, labels), int8: 1, 0, or -1 where not assessed.
         screen: (images,); NaN where it cannot be told.
-        operated_at: the threshold of each label that was assessed.
         groups: (images,), int64, component of patient and duplicates.
         source: (images,), where each comes from.
         view: (images,); None where unknown.
@@ -82,19 +81,8 @@ class LabelFigures:
     """The figures of one label; None where one cannot be computed.
 
     Attributes:
-        label: its name.
-        n: images in which it is known and scored.
-        n_positive: those in which it is present.
         auroc, ci, method: area under the ROC curve, its 95% interval and where that comes from.
-        auroc_within_source: only pairs of the same source count.
-        source_shortcut: the AUROC of knowing nothing but the source.
-        average_precision: to be read beside the prevalence, which guessing reaches.
         f1_at_half: calling it present from a score of 0.5.
-        operated_at: the model's threshold; the following are at it.
-        f1, sensitivity, specificity: and the intervals of the last two.
-        sensitivity_at: by specificity.
-        specificity_at: by sensitivity.
-        ece, brier_skill: of the calibrated probability.
     """
 
     label: str
@@ -124,7 +112,6 @@ class LabelFigures:
         return self.n_positive / self.n if self.n else None
 
     def as_json(self) -> dict[str, Any]:
-        """The contract's keys first."""
         return {
             "auroc": self.auroc,
             "ci": interval_json(self.ci),
@@ -155,12 +142,8 @@ class Slice:
     """The figures on a part of the images, or of the labels; None with a reason where it is too small.
 
     Attributes:
-        dimension, id: its place in the JSON.
-        title: for people.
-        n: images.
         mean_auroc, ci: the mean over the labels in `aurocs`.
         aurocs: by label, those that have enough rows of both kinds in the part.
-        reason: why there is no figure.
     """
 
     dimension: str
@@ -188,12 +171,7 @@ class Screening:
     """Whether anything is abnormal, on one route.
 
     Attributes:
-        route: of the images.
-        n, n_abnormal: images that say whether anything is, and how many are.
         by: `screen` (the calibrated probability) or `highest_score` of any finding, where there is none.
-        auroc, ci: of that.
-        sensitivity_at: by specificity.
-        specificity_at: by sensitivity.
     """
 
     route: str
@@ -206,7 +184,6 @@ class Screening:
     specificity_at: tuple[tuple[float, float | None], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """All of it."""
         return {
             "n": self.n,
             "n_abnormal": self.n_abnormal,
@@ -223,11 +200,7 @@ class TaskFigures:
     """How often the right one of several labels comes first, where exactly one is true.
 
     Attributes:
-        labels: of the task.
-        n: images with exactly one of them.
-        accuracy, ci: share in which the right label has the highest value.
         balanced_accuracy: mean over the labels of the share of their images that are right.
-        mean_auroc: each label against the others of the task.
         confusion: counts, (labels, labels): a row a true label, a column the one put first.
     """
 
@@ -240,7 +213,6 @@ class TaskFigures:
     confusion: Ints
 
     def as_json(self) -> dict[str, Any]:
-        """All of it."""
         return {
             "labels": list(self.labels),
             "n": self.n,
@@ -254,14 +226,7 @@ class TaskFigures:
 
 @dataclass(frozen=True, slots=True)
 class Unscored:
-    """Images of the table that are in no figure.
-
-    Attributes:
-        refused: by the quality gate's gravest finding.
-        failed: files that could not be read.
-        not_predicted: files without an answer.
-        gated: whether the gate judged the images at all.
-    """
+    """Images of the table that are in no figure."""
 
     refused: Mapping[str, int]
     failed: int
@@ -269,7 +234,6 @@ class Unscored:
     gated: bool
 
     def as_json(self) -> dict[str, Any]:
-        """All of it."""
         return {
             "refused": {"n": sum(self.refused.values()), "by_flaw": dict(self.refused)},
             "failed": self.failed,
@@ -283,20 +247,7 @@ class Evaluation:
     """Everything that was found about one model on one labelled set.
 
     Attributes:
-        model: the model's name.
-        judged: the images, with what the model answered.
-        mean_auroc, mean_auroc_ci: over the labels that have one.
-        mean_average_precision, mean_ece, mean_brier_skill: over the labels that have one.
-        per_label: every label of the data and of the model.
-        slices: by view, source, sex, age, and labels by prevalence.
-        screening: for each route in the data.
-        task: where one was named.
         together: true findings that stand together, and `called_together` those that the model calls.
-        unscored: images in no figure.
-        left_out: rows of the file that could not be used, by reason.
-        not_computed: why a figure is null, by its path in the JSON.
-        replicates, seed: of the bootstrap.
-        reading: what the figures say, in sentences.
     """
 
     model: str

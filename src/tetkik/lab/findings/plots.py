@@ -42,12 +42,7 @@ _MOST = 3.0
 
 
 def pictures(evaluation: Evaluation, language: Language) -> tuple[Picture, ...]:
-    """Every picture that the evaluation allows. Needs matplotlib.
-
-    Args:
-        evaluation: what was found.
-        language: of titles and axes.
-    """
+    """Every picture that the evaluation allows. Needs matplotlib."""
     wanted: list[tuple[str, str, Callable[[Evaluation, Language], Figure]]] = []
     if evaluation.measured:
         wanted += [

@@ -112,8 +112,6 @@ def folds(groups: Groups, count: int = 5, seed: int = 0) -> Groups:
 
     Args:
         groups: (rows,), int64: component numbers, as in `LabelledImages.group`.
-        count: number of folds.
-        seed: salt; another one gives another division.
 
     Returns:
         (rows,), int64, 0 to count - 1.
@@ -138,7 +136,6 @@ def split(
     Args:
         groups: (rows,), int64: component numbers.
         shares: the share of components in each part, above 0 for training; they add up to 1.
-        seed: salt.
         official: the official part of each row, None where there is none.
     """
     given = np.array([float(shares.get(part, 0.0)) for part in Split])

@@ -29,7 +29,6 @@ class McNemar:
     Attributes:
         b: complaints that the first model has right and the second wrong.
         c: complaints that the second model has right and the first wrong.
-        p: the exact two-sided binomial p-value.
         mid_p: the mid-p value (Fagerland, Lydersen and Laake, BMC Medical Research Methodology 13 (2013) 91),
             which holds its level nearly as well and finds more.
     """
@@ -64,7 +63,6 @@ class Side:
     ci: Mapping[str, Interval | None]
 
     def as_json(self) -> dict[str, Any]:
-        """All of it."""
         return {
             "model": self.model,
             "accuracy": self.accuracy,
@@ -79,14 +77,8 @@ class Comparison:
     """Two models on the same rows.
 
     Attributes:
-        n: complaints that both were judged on.
-        first, second: what each reaches.
-        mcnemar: the test on their decisions.
-        both_right, both_wrong: the concordant pairs.
-        accuracy_difference, macro_f1_difference: second minus first.
         ci: 95% intervals of the differences, by name, from paired draws of duplicate groups.
         not_evaluated: rows by label that one of the two was never taught; they are in no figure.
-        conclusion: in words.
     """
 
     n: int
@@ -103,7 +95,6 @@ class Comparison:
     conclusion: tuple[Sentence, ...] = ()
 
     def as_json(self, language: Language = Language.EN) -> dict[str, Any]:
-        """One object; sentences in `language`."""
         return {
             "n": self.n,
             "a": self.first.as_json(),
@@ -138,13 +129,8 @@ def compare(
     groups, so where the two disagree the data has many duplicates and the intervals are to be believed.
 
     Args:
-        first: one model.
-        second: the other; differences are second minus first.
-        complaints: texts with their departments.
         groups: (complaints,), the duplicate group of each; None has them found.
         bootstrap: replicates; 0 for no intervals.
-        seed: of the bootstrap.
-        progress: told how far it is.
 
     Raises:
         BundleMismatch: the models have no label in common.

@@ -39,9 +39,7 @@ def duplicate_groups(texts: Sequence[str], *, threshold: float = 0.8, near: bool
     group). The same texts give the same partition in any order and on any machine.
 
     Args:
-        texts: the complaints.
         threshold: the Jaccard similarity of word pairs at which two texts are near duplicates, in (0, 1].
-        near: whether to look for near duplicates at all.
 
     Returns:
         (texts,), int64: the smallest index of the text's group.

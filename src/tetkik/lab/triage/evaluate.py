@@ -86,13 +86,9 @@ def evaluate(
     of the model that the data lacks is left out of the macro means.
 
     Args:
-        scorer: the model.
-        complaints: texts with their departments.
         groups: (complaints,), the duplicate group of each; None has them found.
         bootstrap: replicates of the bootstrap of groups; 0 for no intervals.
-        seed: of the bootstrap and of the typing errors.
         robustness: whether to score the spoiled texts too (six times the work).
-        progress: told how far it is.
 
     Raises:
         DataError: no row has a label of the model.
@@ -153,10 +149,7 @@ def judge(scorer: Scorer, complaints: Complaints, groups: Ints, count: Callable[
     """Score `complaints`, every label of which the model must know.
 
     Args:
-        scorer: the model.
-        complaints: texts with their departments.
         groups: (complaints,), the duplicate group of each.
-        count: told the number of texts after each batch.
     """
     place = {unicodedata.normalize("NFC", label): index for index, label in enumerate(scorer.labels)}
     truth = np.array([place[label] for label in complaints.labels], dtype=np.int64)

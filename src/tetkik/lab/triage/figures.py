@@ -26,7 +26,6 @@ class Judged:
     """Complaints with their true label and what a model answered.
 
     Attributes:
-        labels: the model's labels, in the order of the columns.
         truth: (rows,), int64, index of the true label.
         probabilities: (rows, labels), float64, as `predict --json` prints them; NaN for an unreadable text.
         groups: (rows,), int64, the duplicate group of each row.
@@ -97,7 +96,6 @@ class LabelFigures:
     ci: Mapping[str, Interval | None]
 
     def as_json(self) -> dict[str, Any]:
-        """The contract's object for a label."""
         return {
             "precision": self.precision,
             "recall": self.recall,
@@ -126,7 +124,6 @@ class Coverage:
     area: float
 
     def as_json(self) -> dict[str, Any]:
-        """`points` and `area`."""
         points = [
             {
                 "coverage": point.coverage,
@@ -149,7 +146,6 @@ class Abstention:
     accuracy: float | None
 
     def as_json(self) -> dict[str, Any]:
-        """`threshold`, `coverage`, `n`, `accuracy`."""
         return {
             "threshold": self.threshold,
             "coverage": self.coverage,
@@ -171,7 +167,6 @@ class Spoiled:
     ci: Mapping[str, Interval | None]
 
     def as_json(self) -> dict[str, Any]:
-        """All of it but the title."""
         return {
             "accuracy": self.accuracy,
             "macro_f1": self.macro_f1,
@@ -210,22 +205,14 @@ class Evaluation:
     """Everything that was found about one model on one table.
 
     Attributes:
-        model: the model's name.
-        judged: the rows, with what the model answered.
         accuracy, macro_f1, macro_precision, macro_recall, top3_accuracy: see `metrics.DecisionFigures`.
         ece: expected calibration error, 15 bins of equal mass, over answered rows.
         brier_skill: against always answering the frequencies of the labels in the data; answered rows.
         ci: 95% intervals by figure, from a bootstrap of duplicate groups.
         per_label: the figures of each label of the model; None where the data has none of it.
-        coverage: accuracy against coverage.
         abstain: what the model's own threshold does; None where it has none.
         robustness: on spoiled texts; empty where it was not asked for.
-        slices: by length, by age, by words that tell a sex.
         not_evaluated: rows by label that the model was never taught; they are in no figure.
-        left_out: rows of the file that could not be used, by reason.
-        not_computed: why a figure is null, by its path in the JSON.
-        replicates, seed: of the bootstrap.
-        reading: what the figures say, in sentences.
     """
 
     model: str

@@ -37,12 +37,7 @@ _SHADE = 0.6
 
 
 def pictures(evaluation: Evaluation, language: Language) -> tuple[Picture, ...]:
-    """Every picture that the evaluation allows; ROC and calibration need readable texts. Needs matplotlib.
-
-    Args:
-        evaluation: what was found.
-        language: of titles and axes.
-    """
+    """Every picture that the evaluation allows; ROC and calibration need readable texts. Needs matplotlib."""
     wanted: list[tuple[str, str, Callable[[Evaluation, Language], Figure]]] = [
         ("confusion.png", "Confusion matrix, complaints", _confusion_counts),
         ("confusion_normalised.png", "Confusion matrix, share of each department (%)", _confusion_shares),

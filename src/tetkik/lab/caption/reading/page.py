@@ -35,12 +35,8 @@ class Card:
     """What the page shows of one image.
 
     Attributes:
-        id: of the row.
         jpeg: the picture, base64.
-        true: its caption.
-        made: what the model says.
         near: what the nearest training image has; None without baselines.
-        figures: name and value of metrics of this row.
     """
 
     id: str

@@ -31,7 +31,6 @@ class Draft:
     Attributes:
         faults: for each row the reason that the adapter found against it, or None.
         find: the file of a name, None where there is none.
-        left_out: what was left out before there was a row.
 
     The other attributes are those of `Rows`.
     """

@@ -47,13 +47,7 @@ class Options:
     """How to clean.
 
     Attributes:
-        departments: the labels to bring the table to.
-        columns: where the complaint and its department stand.
-        keep_duplicates: keep rows that repeat an earlier one with the same label.
-        keep_other_labels: keep rows with a label of no department, under that label.
-        suspects: look for wrong labels.
         near: similarity at which two texts are near duplicates, in (0, 1].
-        max_chars: a longer text is left out.
     """
 
     departments: Departments
@@ -102,12 +96,7 @@ def clean_files(
     `rejected.csv`, `adverts.csv`, `conflicts.csv` and `suspects.csv`. Files appear only when they are whole.
 
     Args:
-        paths: CSV, JSON lines, XLSX or Parquet.
         out: the clean table, CSV in UTF-8.
-        report: the folder for the rest.
-        options: how to clean.
-        language: of the report.
-        progress: told of each step.
 
     Returns:
         The figures. A file that could not be read is in `files` with its failure; the others are cleaned.
