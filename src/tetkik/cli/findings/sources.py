@@ -96,13 +96,13 @@ def sources(
 
 
 def _joined(images: LabelledImages) -> LabelledImages:
-    from tetkik.lab.findings.duplicates import duplicate_groups, thumbnails
+    from tetkik.lab.engine.duplicate_images import duplicate_images, thumbnails
 
     with progress(t("duplicates")) as report:
         squares, readable = thumbnails(images.files, progress=in_language(report))
     if unreadable := len(readable) - int(readable.sum()):
         note("Images that cannot be read: {count}; they are not compared.", count=unreadable)
-    return images.grouped(duplicate_groups(squares, readable))
+    return images.grouped(duplicate_images(squares, readable))
 
 
 def _show(summary: Summary, agreements: tuple[Agreement, ...]) -> None:

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from tetkik.caption.images import ImageSpec
 from tetkik.errors import TetkikError
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason
-from tetkik.lab.caption.duplicates import SIDE, difference_hash, is_grey, picture_print
+from tetkik.lab.caption.duplicates import is_grey, picture_print
+from tetkik.lab.engine.duplicate_images import SIDE, difference_hashes
 
 Bytes = NDArray[np.uint8]
 _AT_ONCE = 16
@@ -90,7 +91,7 @@ def decode(row: CaptionRow, spec: ImageSpec) -> Outcome:
         mode=picture.mode,
         grey=exactly or _looks_grey(square),
         print=print_,
-        hash=difference_hash(thumbnail),
+        hash=int(difference_hashes(thumbnail[None])[0]),
         thumbnail=thumbnail,
     )
 

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.errors import DataError
+from tetkik.lab.engine.groups import key_hashes
 from tetkik.lab.findings.sources.adjudicated import Adjudicated
 from tetkik.lab.findings.sources.rows import PRESENT, UNKNOWN, Truth
 from tetkik.lab.findings.sources.twins import GOOGLE, Meaning
-from tetkik.lab.findings.splits import key_hashes
 from tetkik.statistics import ClusterBootstrap, Interval, percentile_interval, ratio
 from tetkik.values import FINDING_LABELS
 

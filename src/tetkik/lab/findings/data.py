@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.errors import DataError, UsageError
+from tetkik.lab.engine.groups import component_ids, key_hashes
+from tetkik.lab.engine.splits import SHARES, Parts, Split, folds, split
 from tetkik.lab.findings.sources import KnownRule, Reading, Rows, SourceSpec, parse_spec, read_rows
 from tetkik.lab.findings.sources.rows import UNKNOWN, LeftOut, Truth
-from tetkik.lab.findings.splits import SHARES, Groups, Parts, Split, component_ids, folds, key_hashes, split
+from tetkik.statistics import Ints
 from tetkik.values import FINDING_LABELS, Sex, View
 
 __all__ = [
@@ -53,7 +55,7 @@ class LabelledImages:
     labels: tuple[str, ...]
     truth: Truth
     patient: tuple[str | None, ...]
-    group: Groups
+    group: Ints
     source: tuple[str, ...]
     view: tuple[View | None, ...]
     sex: tuple[Sex | None, ...]
@@ -113,7 +115,7 @@ class LabelledImages:
         return self.truth[:, self.labels.index(label)]
 
 
-def _named_by_smallest(copies: NDArray[np.int64], group: Groups) -> Groups:
+def _named_by_smallest(copies: NDArray[np.int64], group: Ints) -> Ints:
     """For each row the smallest component number in its group of copies: a number in the same space."""
     _, place = np.unique(copies, return_inverse=True)
     smallest = np.full(int(place.max(initial=-1)) + 1, np.iinfo(np.int64).max)
@@ -232,7 +234,7 @@ def _distinct(origins: Sequence[str]) -> list[str]:
     return names
 
 
-def _keys(rows: Rows, origin: str) -> Groups:
+def _keys(rows: Rows, origin: str) -> Ints:
     """(rows, 4), int64: what each row may have in common with another, hashed; -1 where it has not."""
     itself = key_hashes(
         f"image {image}" if image else f"row {origin}:{name}"

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from tetkik.errors import BundleMismatch
+from tetkik.lab.engine.duplicate_texts import duplicate_texts
 from tetkik.lab.triage.data import Complaints
-from tetkik.lab.triage.duplicates import duplicate_groups
 from tetkik.lab.triage.evaluate import SCORING, Scorer, judge, known_rows, stepped
 from tetkik.lab.triage.metrics import DecisionFigures
 from tetkik.lab.triage.summaries import decisions, interval_of, paired_interval
@@ -145,7 +145,7 @@ def compare(
         )
     rows, unknown = known_rows(complaints, common)
     kept = complaints.only(rows)
-    found = duplicate_groups(kept.texts) if groups is None else groups[rows]
+    found = duplicate_texts(kept.texts) if groups is None else groups[rows]
     names = (first.name, second.name)
     if first.name == second.name:
         names = (f"A ({first.name})", f"B ({second.name})")

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik import turkish
 from tetkik.errors import DataError
+from tetkik.lab.engine.duplicate_texts import canonical
 
 if TYPE_CHECKING:
     from _csv import Reader as _Reader
@@ -66,11 +66,6 @@ def fingerprint(complaints: Complaints) -> str:
         for text, label in zip(complaints.texts, complaints.labels, strict=True)
     )
     return hashlib.sha256(b"".join(rows)).hexdigest()
-
-
-def canonical(text: str) -> str:
-    """The form in which two texts count as the same: NFC, Turkish lower case, white space collapsed."""
-    return " ".join(turkish.lower(text).split())
 
 
 def read_complaints(

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.errors import DataError
+from tetkik.lab.engine.duplicate_texts import duplicate_texts
 from tetkik.lab.triage import reading
 from tetkik.lab.triage.data import Complaints
-from tetkik.lab.triage.duplicates import duplicate_groups
 from tetkik.lab.triage.figures import Evaluation, Judged, Spoiled
 from tetkik.lab.triage.metrics import DecisionFigures
 from tetkik.lab.triage.robustness import PERTURBATIONS
@@ -95,7 +95,7 @@ def evaluate(
     """
     rows, unknown = known_rows(complaints, scorer.labels)
     kept = complaints.only(rows)
-    found = duplicate_groups(kept.texts) if groups is None else groups[rows]
+    found = duplicate_texts(kept.texts) if groups is None else groups[rows]
     judged = judge(scorer, kept, found, stepped(progress, SCORING, len(kept)))
     draws = ClusterBootstrap(judged.groups, bootstrap, seed)
     figures, replicates = decisions(judged, draws)

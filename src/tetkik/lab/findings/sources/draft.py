@@ -12,8 +12,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.rows import PRESENT, UNKNOWN, LeftOut, Rows, Truth
-from tetkik.lab.findings.splits import Split
 from tetkik.values import BRAIN_LABELS, FINDING_LABELS, Sex, View
 
 _Cell = TypeVar("_Cell")

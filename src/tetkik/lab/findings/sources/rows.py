@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.lab.findings.splits import Split
+from tetkik.lab.engine.splits import Split
 from tetkik.values import Sex, View
 
 UNKNOWN = np.int8(-1)

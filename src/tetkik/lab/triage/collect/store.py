@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from tetkik.errors import DataError, UsageError
+from tetkik.lab.engine.duplicate_texts import canonical
 from tetkik.lab.triage.collect.site import Site
 from tetkik.lab.triage.collect.summary import Failure
-from tetkik.lab.triage.data import canonical
 
 
 class Outcome(StrEnum):
