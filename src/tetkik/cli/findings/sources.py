@@ -71,7 +71,7 @@ def sources(
     as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
 ) -> None:
     """Counts, prevalence by source, overlap, and findings that stand together."""
-    from tetkik.drawing import write_files
+    from tetkik.documents.files import write_files
     from tetkik.lab.findings.agreement import judge_text_labels
     from tetkik.lab.findings.data import read_sources
     from tetkik.lab.findings.sources import Reading, parse_rule

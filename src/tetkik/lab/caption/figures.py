@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tetkik.caption.network import DecodingOptions
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.metrics import METRICS, CaptionScores
+from tetkik.lab.engine.results import to_json
 from tetkik.language import Language, Sentence
 from tetkik.statistics import Floats, Interval
 
@@ -52,9 +53,9 @@ class Figure:
     def as_json(self) -> dict[str, Any]:
         return {
             "value": self.value,
-            "ci": self.ci and self.ci.as_json(),
+            "ci": to_json(self.ci),
             "model_minus_this": self.over,
-            "model_minus_this_ci": self.over_ci and self.over_ci.as_json(),
+            "model_minus_this_ci": to_json(self.over_ci),
         }
 
 
@@ -122,11 +123,11 @@ class CaptionEvaluation:
     systems: tuple[System, ...]
     ceiling: float | None
     examples: tuple[Example, ...]
-    without: Mapping[str, Sentence]
+    not_computed: Mapping[str, Sentence]
     decoding: DecodingOptions
     replicates: int
     seed: int
-    reading: tuple[Sentence, ...] = field(default=())
+    interpretation: tuple[Sentence, ...] = ()
 
     def __len__(self) -> int:
         return len(self.references)
@@ -146,7 +147,7 @@ class CaptionEvaluation:
             "n": len(self),
             "groups": self.groups,
             **{name: figures[name].value if name in figures else None for name in METRICS},
-            "ci": {name: figure.ci and figure.ci.as_json() for name, figure in figures.items()},
+            "ci": to_json({name: figure.ci for name, figure in figures.items()}),
             "concept_f1_of_true_captions": self.ceiling,
             "captions": self.judged.scores.candidates.as_json(),
             "true_captions": self.judged.scores.references.as_json(),
@@ -166,6 +167,6 @@ class CaptionEvaluation:
             "decoding": asdict(self.decoding),
             "bootstrap": self.replicates,
             "seed": self.seed,
-            "reading": [sentence.in_language(language) for sentence in self.reading],
-            "not_computed": {name: why.in_language(language) for name, why in self.without.items()},
+            "reading": to_json(self.interpretation, language),
+            "not_computed": to_json(self.not_computed, language),
         }

@@ -144,7 +144,10 @@ def difference_hashes(squares: Thumbnails) -> NDArray[np.uint64]:
 
 def bits_apart(left: NDArray[np.uint64], right: NDArray[np.uint64] | np.uint64) -> NDArray[np.int64]:
     """In how many bits hashes differ, (n,)."""
-    return _ONES[(left ^ right).view(np.uint16)].reshape(-1, 4).sum(axis=1, dtype=np.int64)
+    apart: NDArray[np.int64] = (
+        _ONES[(left ^ right).view(np.uint16)].reshape(-1, 4).sum(axis=1, dtype=np.int64)
+    )
+    return apart
 
 
 def _area(size: int, parts: int) -> NDArray[np.float32]:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tetkik.errors import DataError
+from tetkik.lab.engine.results import distinct_names, listed, to_json
 from tetkik.lab.findings.evaluate import judge
-from tetkik.lab.findings.figures import Judged, interval_json
+from tetkik.lab.findings.figures import Judged
+from tetkik.lab.findings.interpretation import LabelName
 from tetkik.lab.findings.predictions import Predictions
-from tetkik.lab.findings.reading import LabelName, listed
 from tetkik.lab.findings.summaries import LEAST_KIND
 from tetkik.language import Language, Sentence
 from tetkik.statistics import (
@@ -66,7 +67,7 @@ class ComparedLabel:
             "a": self.areas.first,
             "b": self.areas.second,
             "difference": self.areas.difference,
-            "ci": interval_json(self.areas.interval),
+            "ci": to_json(self.areas.interval),
             "p": self.areas.p,
             "p_holm": self.p_adjusted,
         }
@@ -98,7 +99,7 @@ class ComparedSet:
             "a": self.first,
             "b": self.second,
             "difference": self.difference,
-            "ci": interval_json(self.ci),
+            "ci": to_json(self.ci),
             "per_label": {label.label: label.as_json() for label in self.labels},
         }
 
@@ -123,7 +124,7 @@ class Comparison:
             "b": self.second,
             "sets": {part.name: part.as_json() for part in self.sets},
             "pooled": self.pooled.as_json() if self.pooled else None,
-            "conclusion": [sentence.in_language(language) for sentence in self.conclusion],
+            "conclusion": to_json(self.conclusion, language),
         }
 
 
@@ -144,9 +145,7 @@ def compare(
     Raises:
         DataError: a set has no label that both models can be judged on.
     """
-    names = sets[0].first.model, sets[0].second.model
-    if names[0] == names[1]:
-        names = f"A ({names[0]})", f"B ({names[1]})"
+    names = distinct_names(sets[0].first.model, sets[0].second.model)
     compared, replicates = [], []
     for number, part in enumerate(sets):
         found, differences = _compared(part, labels, bootstrap, seed + number)

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tetkik.errors import DataError, UsageError
-from tetkik.lab.findings import reading
 from tetkik.lab.findings.figures import Evaluation, Judged, TaskFigures, Unscored
+from tetkik.lab.findings.interpretation import interpret
 from tetkik.lab.findings.metrics import co_occurrence
 from tetkik.lab.findings.predictions import Predictions
-from tetkik.lab.findings.slices import prevalence_figures, slice_figures
+from tetkik.lab.findings.subgroups import prevalence_figures, slice_figures
 from tetkik.lab.findings.summaries import (
     Without,
     label_figures,
@@ -92,7 +92,7 @@ def evaluate(
         replicates=draws.replicates,
         seed=seed,
     )
-    return replace(evaluation, reading=reading.read(evaluation))
+    return replace(evaluation, interpretation=interpret(evaluation))
 
 
 def judge(

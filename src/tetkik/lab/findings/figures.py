@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.lab.engine.results import fields_json, subgroups_json, to_json
 from tetkik.lab.findings.metrics import CoOccurrence
 from tetkik.lab.findings.predictions import OperatedAt
 from tetkik.language import Language, Sentence
@@ -114,7 +115,7 @@ class LabelFigures:
     def as_json(self) -> dict[str, Any]:
         return {
             "auroc": self.auroc,
-            "ci": interval_json(self.ci),
+            "ci": to_json(self.ci),
             "average_precision": self.average_precision,
             "f1_at_0.5": self.f1_at_half,
             "f1_at_threshold": self.f1,
@@ -127,11 +128,10 @@ class LabelFigures:
             "threshold": self.operated_at.threshold if self.operated_at else None,
             "threshold_on": self.operated_at.on if self.operated_at else None,
             "sensitivity": self.sensitivity,
-            "sensitivity_ci": interval_json(self.sensitivity_ci),
+            "sensitivity_ci": to_json(self.sensitivity_ci),
             "specificity": self.specificity,
-            "specificity_ci": interval_json(self.specificity_ci),
-            "sensitivity_at_specificity": {f"{at:.2f}": value for at, value in self.sensitivity_at},
-            "specificity_at_sensitivity": {f"{at:.2f}": value for at, value in self.specificity_at},
+            "specificity_ci": to_json(self.specificity_ci),
+            **operating_points(self),
             "ece": self.ece,
             "brier_skill": self.brier_skill,
         }
@@ -156,14 +156,8 @@ class Slice:
     reason: Sentence | None = None
 
     def as_json(self, language: Language) -> dict[str, Any]:
-        """`n`, `mean_auroc`, `ci`, `per_label`, and the reason for a null."""
-        return {
-            "n": self.n,
-            "mean_auroc": self.mean_auroc,
-            "ci": interval_json(self.ci),
-            "per_label": dict(self.aurocs or {}),
-            "reason": self.reason.in_language(language) if self.reason else None,
-        }
+        bare = fields_json(self, "dimension", "id", "title", "aurocs", language=language)
+        return {**bare, "per_label": dict(self.aurocs or {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,15 +178,7 @@ class Screening:
     specificity_at: tuple[tuple[float, float | None], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            "n": self.n,
-            "n_abnormal": self.n_abnormal,
-            "by": self.by,
-            "auroc": self.auroc,
-            "ci": interval_json(self.ci),
-            "sensitivity_at_specificity": {f"{at:.2f}": value for at, value in self.sensitivity_at},
-            "specificity_at_sensitivity": {f"{at:.2f}": value for at, value in self.specificity_at},
-        }
+        return {**fields_json(self, "route", "sensitivity_at", "specificity_at"), **operating_points(self)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,17 +197,6 @@ class TaskFigures:
     balanced_accuracy: float | None
     mean_auroc: float | None
     confusion: Ints
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "labels": list(self.labels),
-            "n": self.n,
-            "accuracy": self.accuracy,
-            "ci": interval_json(self.ci),
-            "balanced_accuracy": self.balanced_accuracy,
-            "mean_auroc": self.mean_auroc,
-            "confusion": self.confusion.tolist(),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +243,7 @@ class Evaluation:
     not_computed: Mapping[str, Sentence]
     replicates: int
     seed: int
-    reading: tuple[Sentence, ...] = ()
+    interpretation: tuple[Sentence, ...] = ()
 
     @property
     def measured(self) -> tuple[LabelFigures, ...]:
@@ -282,22 +257,19 @@ class Evaluation:
 
     def as_json(self, language: Language = Language.EN) -> dict[str, Any]:
         """The contract's keys first, then the additions; sentences in `language`."""
-        slices: dict[str, dict[str, Any]] = {}
-        for part in self.slices:
-            slices.setdefault(part.dimension, {})[part.id] = part.as_json(language)
         return {
             "model": self.model,
             "n": len(self.judged),
             "mean_auroc": self.mean_auroc,
             "mean_average_precision": self.mean_average_precision,
             "per_label": {label: figures.as_json() for label, figures in self.per_label.items()},
-            "mean_auroc_ci": interval_json(self.mean_auroc_ci),
+            "mean_auroc_ci": to_json(self.mean_auroc_ci),
             "mean_auroc_labels": [figures.label for figures in self.measured],
             "mean_ece": self.mean_ece,
             "mean_brier_skill": self.mean_brier_skill,
-            "slices": slices,
+            "slices": subgroups_json(self.slices, language),
             "screening": {part.route: part.as_json() for part in self.screening},
-            "task": self.task.as_json() if self.task else None,
+            "task": to_json(self.task),
             "co_occurrence": {
                 "labels": list(self.together.labels),
                 "observed": self.together.observed.tolist(),
@@ -307,16 +279,18 @@ class Evaluation:
             },
             "unscored": self.unscored.as_json(),
             "left_out": dict(self.left_out),
-            "not_computed": {name: why.in_language(language) for name, why in self.not_computed.items()},
+            "not_computed": to_json(self.not_computed, language),
             "bootstrap": {
                 "replicates": self.replicates,
                 "seed": self.seed,
                 "groups": self.groups,
             },
-            "reading": [sentence.in_language(language) for sentence in self.reading],
+            "reading": to_json(self.interpretation, language),
         }
 
 
-def interval_json(interval: Interval | None) -> list[float] | None:
-    """`[low, high]`, or null."""
-    return interval.as_json() if interval else None
+def operating_points(figures: LabelFigures | Screening) -> dict[str, dict[str, float | None]]:
+    return {
+        "sensitivity_at_specificity": {f"{at:.2f}": value for at, value in figures.sensitivity_at},
+        "specificity_at_sensitivity": {f"{at:.2f}": value for at, value in figures.specificity_at},
+    }

@@ -11,6 +11,7 @@ import numpy as np
 
 from tetkik.errors import BundleMismatch
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
+from tetkik.lab.engine.results import distinct_names, to_json
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.evaluate import SCORING, Scorer, judge, known_rows, stepped
 from tetkik.lab.triage.metrics import DecisionFigures
@@ -62,15 +63,6 @@ class Side:
     unreadable: int
     ci: Mapping[str, Interval | None]
 
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "model": self.model,
-            "accuracy": self.accuracy,
-            "macro_f1": self.macro_f1,
-            "unreadable": self.unreadable,
-            "ci": {name: interval.as_json() if interval else None for name, interval in self.ci.items()},
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -97,8 +89,8 @@ class Comparison:
     def as_json(self, language: Language = Language.EN) -> dict[str, Any]:
         return {
             "n": self.n,
-            "a": self.first.as_json(),
-            "b": self.second.as_json(),
+            "a": to_json(self.first),
+            "b": to_json(self.second),
             "both_right": self.both_right,
             "both_wrong": self.both_wrong,
             "only_a_right": self.mcnemar.b,
@@ -106,10 +98,10 @@ class Comparison:
             "mcnemar": {"p": self.mcnemar.p, "mid_p": self.mcnemar.mid_p},
             "accuracy_difference": self.accuracy_difference,
             "macro_f1_difference": self.macro_f1_difference,
-            "ci": {name: interval.as_json() if interval else None for name, interval in self.ci.items()},
+            "ci": to_json(self.ci),
             "not_evaluated": dict(self.not_evaluated),
             "left_out": dict(self.left_out),
-            "conclusion": [sentence.in_language(language) for sentence in self.conclusion],
+            "conclusion": to_json(self.conclusion, language),
         }
 
 
@@ -146,9 +138,7 @@ def compare(
     rows, unknown = known_rows(complaints, common)
     kept = complaints.only(rows)
     found = duplicate_texts(kept.texts) if groups is None else groups[rows]
-    names = (first.name, second.name)
-    if first.name == second.name:
-        names = (f"A ({first.name})", f"B ({second.name})")
+    names = distinct_names(first.name, second.name)
     counter = stepped(progress, SCORING, 2 * len(kept))
     draws = ClusterBootstrap(found, bootstrap, seed)
     one, other = (judge(scorer, kept, found, counter) for scorer in (first, second))

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from tetkik.errors import DataError
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
-from tetkik.lab.triage import reading
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.figures import Evaluation, Judged, Spoiled
+from tetkik.lab.triage.interpretation import interpret
 from tetkik.lab.triage.metrics import DecisionFigures
 from tetkik.lab.triage.robustness import PERTURBATIONS
 from tetkik.lab.triage.summaries import (
@@ -125,7 +125,7 @@ def evaluate(
         replicates=draws.replicates,
         seed=seed,
     )
-    return replace(evaluation, reading=reading.read(evaluation))
+    return replace(evaluation, interpretation=interpret(evaluation))
 
 
 def known_rows(complaints: Complaints, labels: Sequence[str]) -> tuple[Ints, dict[str, int]]:

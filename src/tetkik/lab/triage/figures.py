@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.lab.engine.results import fields_json, subgroups_json, to_json
 from tetkik.lab.triage.metrics import (
     NO_ANSWER,
     confusion,
@@ -96,14 +97,7 @@ class LabelFigures:
     ci: Mapping[str, Interval | None]
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            "precision": self.precision,
-            "recall": self.recall,
-            "f1": self.f1,
-            "support": self.support,
-            "auroc": self.auroc,
-            "ci": _intervals(self.ci),
-        }
+        return fields_json(self, "label")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +117,6 @@ class Coverage:
     points: tuple[CoveragePoint, ...]
     area: float
 
-    def as_json(self) -> dict[str, Any]:
-        points = [
-            {
-                "coverage": point.coverage,
-                "n": point.n,
-                "accuracy": point.accuracy,
-                "least_confidence": point.least_confidence,
-            }
-            for point in self.points
-        ]
-        return {"points": points, "area": self.area}
-
 
 @dataclass(frozen=True, slots=True)
 class Abstention:
@@ -144,14 +126,6 @@ class Abstention:
     coverage: float
     n: int
     accuracy: float | None
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "threshold": self.threshold,
-            "coverage": self.coverage,
-            "n": self.n,
-            "accuracy": self.accuracy,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +141,7 @@ class Spoiled:
     ci: Mapping[str, Interval | None]
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            "accuracy": self.accuracy,
-            "macro_f1": self.macro_f1,
-            "accuracy_change": self.accuracy_change,
-            "macro_f1_change": self.macro_f1_change,
-            "ci": _intervals(self.ci),
-        }
+        return fields_json(self, "id", "title")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,14 +158,7 @@ class Slice:
     reason: Sentence | None = None
 
     def as_json(self, language: Language) -> dict[str, Any]:
-        """`n`, `accuracy`, `macro_f1`, `ci` of the accuracy, and the reason for a null."""
-        return {
-            "n": self.n,
-            "accuracy": self.accuracy,
-            "macro_f1": self.macro_f1,
-            "ci": self.ci.as_json() if self.ci else None,
-            "reason": self.reason.in_language(language) if self.reason else None,
-        }
+        return fields_json(self, "dimension", "id", "title", language=language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,13 +196,10 @@ class Evaluation:
     not_computed: Mapping[str, Sentence]
     replicates: int
     seed: int
-    reading: tuple[Sentence, ...] = ()
+    interpretation: tuple[Sentence, ...] = ()
 
     def as_json(self, language: Language = Language.EN) -> dict[str, Any]:
         """The contract's keys first, then the additions; sentences in `language`."""
-        slices: dict[str, dict[str, Any]] = {}
-        for part in self.slices:
-            slices.setdefault(part.dimension, {})[part.id] = part.as_json(language)
         return {
             "model": self.model,
             "n": len(self.judged),
@@ -256,23 +214,19 @@ class Evaluation:
                 label: figures.as_json() if figures else None for label, figures in self.per_label.items()
             },
             "confusion": {"labels": list(self.judged.labels), "counts": self.judged.confusion.tolist()},
-            "ci": _intervals(self.ci),
-            "coverage": self.coverage.as_json(),
-            "abstain": self.abstain.as_json() if self.abstain else None,
+            "ci": to_json(self.ci),
+            "coverage": to_json(self.coverage),
+            "abstain": to_json(self.abstain),
             "robustness": {spoiled.id: spoiled.as_json() for spoiled in self.robustness},
-            "slices": slices,
+            "slices": subgroups_json(self.slices, language),
             "unreadable": self.judged.unreadable,
             "not_evaluated": dict(self.not_evaluated),
             "left_out": dict(self.left_out),
-            "not_computed": {name: why.in_language(language) for name, why in self.not_computed.items()},
+            "not_computed": to_json(self.not_computed, language),
             "bootstrap": {
                 "replicates": self.replicates,
                 "seed": self.seed,
                 "groups": len(np.unique(self.judged.groups)),
             },
-            "reading": [sentence.in_language(language) for sentence in self.reading],
+            "reading": to_json(self.interpretation, language),
         }
-
-
-def _intervals(ci: Mapping[str, Interval | None]) -> dict[str, list[float] | None]:
-    return {name: interval.as_json() if interval else None for name, interval in ci.items()}
