@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.lab.engine.duplicate_images import duplicate_images, thumbnails
 from tetkik.lab.findings.agreement import Rate, judge_text_labels
 from tetkik.lab.findings.data import LabelledImages, folds, read_source
-from tetkik.lab.findings.duplicates import duplicate_groups, thumbnails
 from tetkik.lab.findings.sources import Reading
 from tetkik.lab.findings.sources.adapter import the_file
 from tetkik.lab.findings.sources.adjudicated import read_adjudicated
@@ -170,8 +170,8 @@ def copies(table: Path, rounds: int) -> None:
         group_of = {line["file"]: int(line["group"]) for line in csv.DictReader(file)}
     group = np.array([group_of[name] for name in images.names], np.int64)
     squares, readable = thumbnails(images.files)
-    found = duplicate_groups(squares, readable)
-    taken = seconds(lambda: duplicate_groups(squares, readable), rounds)
+    found = duplicate_images(squares, readable)
+    taken = seconds(lambda: duplicate_images(squares, readable), rounds)
     half = folds(group, 2, HALF_SEED)
     print(f"\n{len(images):,} images, {int((~readable).sum())} unreadable; {taken:.2f} s without decoding\n")
     print("| pairs of copies | n by `group` | n found | precision | recall |\n|---|---|---|---|---|")

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.bundle import Manifest, Task
+from tetkik.lab.engine.duplicate_texts import duplicate_texts
 from tetkik.lab.triage.data import folds, read_complaints
-from tetkik.lab.triage.duplicates import duplicate_groups
 from tetkik.lab.triage.linear.fit import Corpus, fit
 from tetkik.lab.triage.metrics import decision_columns, decision_figures, predicted_labels, rank_of_truth
 from tetkik.lab.triage.robustness import without_turkish_letters
@@ -53,7 +53,7 @@ def main() -> None:
     complaints = read_complaints(arguments.data, labels=DEPARTMENTS)
     texts = list(complaints.texts)
     truth = np.array([DEPARTMENTS.index(label) for label in complaints.labels])
-    groups = duplicate_groups(texts)
+    groups = duplicate_texts(texts)
     fold = folds(texts, groups)
     corpus = Corpus.of(texts, truth, groups, DEPARTMENTS)
     ours, theirs, ours_plain, theirs_plain = (np.zeros((len(texts), len(DEPARTMENTS))) for _ in range(4))

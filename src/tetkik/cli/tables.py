@@ -40,7 +40,7 @@ def table(*titles: str) -> Table:
 
 
 def show_parts(
-    parts: Iterable[Table | None], reading: Iterable[Sentence], not_computed: Mapping[str, Sentence]
+    parts: Iterable[Table | None], interpretation: Iterable[Sentence], not_computed: Mapping[str, Sentence]
 ) -> None:
     """An evaluation under its headline: tables, what they say in sentences, and what was not computed."""
     out.print()
@@ -48,7 +48,7 @@ def show_parts(
         if part is not None:
             out.print(part)
             out.print()
-    say([sentence.in_language(language()) for sentence in reading])
+    say([sentence.in_language(language()) for sentence in interpretation])
     if not_computed:
         out.print()
         for name, why in not_computed.items():

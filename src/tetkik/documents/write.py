@@ -6,11 +6,11 @@ from pathlib import Path
 
 from tetkik.documents.capture import needs_image_capture, to_capture, to_image_capture
 from tetkik.documents.fhir import to_fhir
+from tetkik.documents.files import write_files
 from tetkik.documents.hl7 import to_hl7
 from tetkik.documents.pdf import to_pdf
 from tetkik.documents.sr import to_sr
 from tetkik.documents.text import to_text
-from tetkik.drawing import write_files
 from tetkik.errors import as_fault_of
 from tetkik.values import ReportDocument
 

@@ -19,8 +19,6 @@ class ClusterBootstrap:
 
     Attributes:
         groups: (rows,), int64: the group of each row (a patient, duplicates of a text).
-        replicates: how many draws.
-        seed: of the random generator (PCG64).
     """
 
     groups: Ints

@@ -29,7 +29,6 @@ def reliability(claimed: Figures, happened: Truth, bins: int = 15) -> tuple[Reli
     Args:
         claimed: (rows,), probabilities.
         happened: (rows,), 0 or 1 (or bool).
-        bins: number of bins; with fewer rows each row is a bin.
     """
     if len(claimed) == 0:
         return ()
@@ -46,7 +45,6 @@ def expected_calibration_error(claimed: Figures, happened: Truth, bins: int = 15
     Args:
         claimed: (rows,), probabilities.
         happened: (rows,), 0 or 1 (or bool).
-        bins: number of bins.
 
     Raises:
         ValueError: no rows.

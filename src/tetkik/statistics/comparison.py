@@ -31,13 +31,7 @@ class DeLong:
 
 @dataclass(frozen=True, slots=True)
 class PairedAreas:
-    """Two areas on the same rows.
-
-    Attributes:
-        first, second: the areas.
-        difference: second minus first.
-        error: standard error of the difference.
-    """
+    """Two areas on the same rows."""
 
     first: float
     second: float

@@ -48,12 +48,8 @@ class SeenComplaint:
     """One complaint and what a model said of it, without a word of it.
 
     Attributes:
-        words: how many it has.
-        plain: whether it has no Turkish letter.
         unknown: share of its words that the model's vocabulary does not hold; None where it was not read.
         probabilities: by department; empty where no model reads it.
-        urgency: level that the rules found.
-        abstained: whether it was read and no department was named.
         known: the department that it truly went to; None where that is not known.
     """
 
@@ -82,7 +78,6 @@ class Tally:
         return cls({name: Counter(bins) for name, bins in content.items()})
 
     def as_json(self) -> dict[str, dict[str, int]]:
-        """For keeping."""
         return {name: dict(bins) for name, bins in self.counts.items()}
 
     @property
@@ -142,9 +137,6 @@ def described(tally: Tally, *, data: str, split: str, created: str) -> Complaint
     """A tally, of one complaint at least, as a bundle's reference.
 
     Args:
-        tally: what was counted.
-        data: name of the data.
-        split: the part of it, and which model scored it.
         created: date, ISO 8601.
     """
     words = tally.histogram(WORDS, WORDS)
@@ -169,7 +161,6 @@ def compare_complaints(before: ComplaintReference, now: ComplaintReference | Non
     """How far the complaints of now, and what was said of them, lie from others.
 
     Args:
-        before: the others.
         now: those of now; None where there are none.
     """
     levels = sorted({*before.urgency, *(now.urgency if now else ())})

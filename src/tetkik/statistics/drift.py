@@ -41,8 +41,6 @@ class Shift:
     """How far one sample lies from another, beside how far two samples of one population do.
 
     Attributes:
-        before: values of the earlier sample.
-        now: values of the later one.
         psi: population stability index over ten bins at the deciles of the earlier sample (Siddiqi 2006), or
             over yes and no.
         psi_chance: what 95 of 100 sets of so many comparisons between samples of one population, of these
@@ -51,8 +49,6 @@ class Shift:
         ks: largest gap between the two cumulative distributions at the edges of the bins, 0 to 1; None of a
             share.
         ks_chance: its limit by chance at 95% for one comparison (Smirnov 1948); None of a share.
-        mean_before: of the earlier sample; of a share, the share.
-        mean_now: of the later one.
         bins: share of the earlier and of the later sample in each bin of the index.
     """
 
@@ -95,7 +91,6 @@ def shift(before: Histogram, now: Floats | Histogram, comparisons: int = 1) -> S
     """Compare later values (m,) with earlier ones; None where either has fewer than `FEWEST`.
 
     Args:
-        before: the earlier ones.
         now: the later ones; of a histogram the edges count that both have.
         comparisons: how many are made at once, so that chance is allowed for once in all of them.
     """

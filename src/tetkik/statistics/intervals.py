@@ -23,7 +23,6 @@ class Interval:
     high: float
 
     def as_json(self) -> list[float]:
-        """`[low, high]`."""
         return [self.low, self.high]
 
 

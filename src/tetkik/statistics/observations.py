@@ -30,15 +30,10 @@ class Observation:
 
     Attributes:
         route: that the quality gate found; `""` where it found none.
-        refused: whether it is unsuitable, and the model did not see it.
-        spacing: whether the file says how large a pixel is.
         modality: that the file names; `""` where it names none.
-        flaws: that the gate found.
         brightness: mean of the pixels as a share of white; None where it was not measured.
         contrast: standard deviation of the pixels as a share of white; None where it was not measured.
-        side: the shorter side in pixels.
         scores: by label, the network's sigmoid and whether it is called present.
-        known: by label, whether it is truly present, where that is known.
     """
 
     route: str
@@ -55,12 +50,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Observations as distributions: what an `ImageReference` holds of them.
-
-    Attributes:
-        labels: the scores of each.
-        inputs: the images of each route.
-    """
+    """Observations as distributions: what an `ImageReference` holds of them."""
 
     labels: dict[str, LabelReference]
     inputs: dict[str, InputReference]
@@ -71,10 +61,7 @@ class LabelMoved:
     """The scores of one label, then and now.
 
     Attributes:
-        label: of the model.
         shift: how far they moved; None with too few.
-        positive_before: above the threshold, of all, then.
-        positive_now: the same, now.
         prevalence: share known to have it among the earlier images; None where nothing is known.
     """
 
@@ -94,8 +81,6 @@ class InputMoved:
         name: `brightness`, `contrast`, `side`, or a share: `refused`, `without_spacing`, `modality:DX`,
             `flaw:rotated`; of complaints see `statistics.complaints`.
         shift: how far it moved; None with too few.
-        before: hits of all, then, for a share.
-        now: hits of all, now, for a share.
     """
 
     route: str
@@ -110,7 +95,6 @@ class Movement:
     """Everything that was compared.
 
     Attributes:
-        labels: those that moved furthest first.
         inputs: by route, in the order of `InputMoved.name`.
         answers: what a model says beside its labels; empty for images.
     """

@@ -150,7 +150,6 @@ def logit_interval(area: float, variance: float) -> Interval | None:
 
     Args:
         area: 0 to 1.
-        variance: of the area itself.
     """
     if not 0 < area < 1:
         return None
@@ -165,7 +164,6 @@ def auroc_replicates(scores: Floats, truth: Ints, draws: ClusterBootstrap) -> Fl
     Args:
         scores: (rows, labels); NaN where there is none.
         truth: (rows, labels): 1, 0, or -1 for unknown; an unknown row or one without a score is left out.
-        draws: of the rows' groups.
 
     Returns:
         (replicates, labels), float64; NaN where a draw has rows of one kind only.

@@ -125,7 +125,7 @@ def test_the_test_split_is_read_and_no_other(room, network, tmp_path):
     options = replace(CALM, baselines=Nearness.NONE)
     evaluation = evaluate_captions(open_prepared(alone), network, bundle, options)
     assert evaluation.judged.captions == evaluated(room, network).judged.captions
-    assert "not asked for" in evaluation.without["baselines"].template
+    assert "not asked for" in evaluation.not_computed["baselines"].template
     # With baselines the training split is needed, the validation split never.
     shutil.copytree(room / "clean" / "train", alone / "train")
     assert len(evaluate_captions(open_prepared(alone), network, bundle, CALM).systems) == 3
@@ -143,7 +143,7 @@ def test_test_captions_in_validation_are_refused(room, network):
     evaluation = evaluate_captions(prepared, network, bundle, replace(CALM, leave_out_seen=True))
     assert (len(evaluation), evaluation.provenance.left_out) == (TEST_ROWS - LEAKED, LEAKED)
     assert not set(evaluation.references) & set(prepared.part(Split.VALID).captions)
-    assert any("left out because" in sentence.template for sentence in evaluation.reading)
+    assert any("left out because" in sentence.template for sentence in evaluation.interpretation)
 
 
 def test_training_and_validation_rows_are_known_again(room):
@@ -157,10 +157,10 @@ def test_training_and_validation_rows_are_known_again(room):
 
 def test_validation_says_that_it_was_used_for_choosing(room, network):
     evaluation = evaluated(room, network, split=Split.VALID)
-    assert "validation rows" in evaluation.reading[0].template
+    assert "validation rows" in evaluation.interpretation[0].template
     assert evaluation.as_json()["split"] == "valid"
     training = evaluated(room, network, split=Split.TRAIN)
-    assert "training rows" in training.reading[0].template and len(training.systems) == 1
+    assert "training rows" in training.interpretation[0].template and len(training.systems) == 1
 
 
 def test_a_bundle_that_does_not_tell_is_warned_of(room, network, tmp_path):
@@ -169,7 +169,7 @@ def test_a_bundle_that_does_not_tell_is_warned_of(room, network, tmp_path):
     write_manifest(tmp_path / "model", read_manifest(tmp_path / "model"))
     bundle = open_bundle(tmp_path / "model", Task.CAPTION)
     evaluation = evaluate_captions(open_prepared(room / "clean"), network, bundle, CALM)
-    assert "could not be checked" in evaluation.reading[0].template
+    assert "could not be checked" in evaluation.interpretation[0].template
     assert evaluation.as_json()["rows"]["checked_for_seen"] is False
 
 

@@ -15,12 +15,13 @@ import pytest
 from PIL import Image
 
 from tetkik.caption.network import DecodingOptions
-from tetkik.drawing import PAGE
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.evaluate import systems_of
+from tetkik.lab.caption.evaluation_page import write_evaluation
 from tetkik.lab.caption.figures import CaptionEvaluation, Example, ExampleKind, Provenance
+from tetkik.lab.caption.interpretation import interpret
 from tetkik.lab.caption.metrics import Wanted, score_systems
-from tetkik.lab.caption.reading import read, write_evaluation
+from tetkik.lab.engine.evaluation_page import PAGE
 from tetkik.language import Language, Sentence
 from tetkik.statistics import ClusterBootstrap
 
@@ -56,7 +57,7 @@ def evaluation_of(made, near=None, **changes):
             Example(kind, row, random.integers(0, 256, (32, 32, 3), dtype=np.uint8))
             for row, kind in enumerate(ExampleKind)
         ),
-        "without": {"meteor": Sentence("It was not asked for.")},
+        "not_computed": {"meteor": Sentence("It was not asked for.")},
         "decoding": DecodingOptions(),
         "replicates": 200,
         "seed": 0,
@@ -78,7 +79,7 @@ class Tags(HTMLParser):
 
 
 def said(evaluation):
-    return [sentence.in_language(Language.EN) for sentence in read(evaluation)]
+    return [sentence.in_language(Language.EN) for sentence in interpret(evaluation)]
 
 
 def test_files_are_written_whole(tmp_path):
@@ -105,7 +106,7 @@ def test_files_are_written_whole(tmp_path):
 @pytest.mark.parametrize("language", list(Language))
 def test_the_page_needs_nothing_and_runs_nothing(tmp_path, language):
     evaluation = evaluation_of([HOSTILE, *TRUE[1:]], near=[HOSTILE] * 6)
-    evaluation = replace(evaluation, reading=read(evaluation))
+    evaluation = replace(evaluation, interpretation=interpret(evaluation))
     write_evaluation(evaluation, tmp_path, language)
     page = (tmp_path / PAGE).read_text("utf-8")
     tags = Tags()

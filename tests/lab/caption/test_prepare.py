@@ -216,7 +216,7 @@ def test_a_picture_in_two_splits_stays_in_the_later(tmp_path):
 def test_what_is_only_alike_is_listed_and_kept(tmp_path):
     path = write_table(tmp_path / "table", [("a.png", "One.", "1", "train"), ("b.png", "Two.", "2", "test")])
     picture = np.asarray(drawn(9, size=(240, 240))).astype(np.float32)
-    mixed = picture * 0.86 + np.asarray(drawn(10, size=(240, 240))) * 0.14
+    mixed = picture * 0.88 + np.asarray(drawn(10, size=(240, 240))) * 0.12
     (path.parent / "a.png").write_bytes(encoded(Image.fromarray(picture.astype(np.uint8))))
     (path.parent / "b.png").write_bytes(encoded(Image.fromarray(mixed.astype(np.uint8))))
     report, prepared = run(open_source(path), tmp_path / "out")

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tests.lab.findings.tables import NIH_HEADER, nih_row, touch, write, write_nih
 from tetkik.errors import DataError, UsageError
+from tetkik.lab.engine.groups import component_ids, connected, key_hash
 from tetkik.lab.findings.data import SHARES, Split, folds, read_labels, read_source, read_sources, split
 from tetkik.lab.findings.sources import Reading
-from tetkik.lab.findings.splits import component_ids, connected, key_hash
 from tetkik.lab.findings.summary import summarise, summary_files
 from tetkik.values import FINDING_LABELS
 
@@ -177,7 +177,7 @@ def test_folds_are_the_same_on_every_machine():
     assert groups.tolist() == [2169603229919978416, 1415836540464401996, 0]
     assert folds(groups, 5, seed=3).tolist() == [3, 2, 4]
     code = (
-        "from tetkik.lab.findings.splits import folds; import numpy as np; "
+        "from tetkik.lab.engine.splits import folds; import numpy as np; "
         "print(folds(np.arange(40), 5).tolist())"
     )
     seen = subprocess.run(

@@ -64,7 +64,7 @@ def test_scores_that_know_nothing_come_to_a_half(tmp_path):
     found = evaluate(predicted(tmp_path, answers(scores, LABELS)), labelled(truth, LABELS), bootstrap=100)
     assert found.mean_auroc == pytest.approx(0.5, abs=0.025)
     assert all(figures.auroc == pytest.approx(0.5, abs=0.05) for figures in found.per_label.values())
-    said = " ".join(sentence.in_language(Language.EN) for sentence in found.reading)
+    said = " ".join(sentence.in_language(Language.EN) for sentence in found.interpretation)
     assert "Not shown to be better than guessing" in said
 
 
@@ -157,7 +157,7 @@ def test_refused_unread_and_unanswered_images_are_counted_and_in_no_figure(tmp_p
     assert found.as_json()["n"] == 95
     wanted = reference.roc_auc_score(truth[5:, 0], scores[5:, 0])
     assert found.per_label["Mass"].auroc == pytest.approx(wanted)
-    said = [sentence.in_language(Language.EN) for sentence in found.reading]
+    said = [sentence.in_language(Language.EN) for sentence in found.interpretation]
     assert any("refused them: 3 images (rotated 2, lateral 1)" in sentence for sentence in said)
     assert any("could not be read: 1" in sentence for sentence in said)
     assert any("no answer for them: 1" in sentence for sentence in said)
@@ -168,7 +168,7 @@ def test_figures_without_the_gate_say_so(tmp_path):
     lines = answers(scores, LABELS, gated=False)
     found = evaluate(predicted(tmp_path, lines), labelled(truth, LABELS), bootstrap=0)
     assert not found.unscored.gated
-    assert any("gate was switched off" in s.in_language(Language.EN) for s in found.reading)
+    assert any("gate was switched off" in s.in_language(Language.EN) for s in found.interpretation)
 
 
 def test_parts_by_view_source_sex_age_and_prevalence(tmp_path):
@@ -206,7 +206,11 @@ def test_a_label_that_comes_with_its_source_is_warned_of(tmp_path):
     figures = found.per_label["Mass"]
     assert (figures.auroc, figures.source_shortcut, figures.auroc_within_source) == (1, 1, None)
     assert (found.per_label["Effusion"].source_shortcut or 1) < 0.7
-    said = [sentence.in_language(Language.EN) for sentence in found.reading if "Warning" in sentence.template]
+    said = [
+        sentence.in_language(Language.EN)
+        for sentence in found.interpretation
+        if "Warning" in sentence.template
+    ]
     (warning,) = said
     assert warning.startswith(
         "Warning: Mass comes with its source. Knowing the source alone scores AUROC 1.00"
@@ -269,7 +273,9 @@ def test_findings_called_together_without_belonging_together_are_told(tmp_path):
     made = found.as_json()["co_occurrence"]
     assert made["labels"] == list(labels) and made["observed"][0][1] == 20
     assert made["expected"][0][1] == pytest.approx(16) and made["predicted"][0][1] == both.sum()
-    assert any("more often than they belong together" in sentence.template for sentence in found.reading)
+    assert any(
+        "more often than they belong together" in sentence.template for sentence in found.interpretation
+    )
 
 
 def test_labels_can_be_chosen(tmp_path):

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import tetkik
-from tetkik.drawing import check_target
 from tetkik.errors import MissingExtra, OutputError
+from tetkik.lab.engine.evaluation_page import check_target
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.evaluate import SCORING, SPOILING, evaluate
 from tetkik.lab.triage.evaluation_page import DIMENSIONS, write_evaluation
@@ -160,7 +160,7 @@ def test_a_file_in_the_way_and_a_missing_package_are_said_before_the_work(tmp_pa
     (tmp_path / "dosya").write_text("", "utf-8")
     with pytest.raises(OutputError, match="is a file; choose a folder"):
         check_target(tmp_path / "dosya")
-    monkeypatch.setattr("tetkik.drawing.page.find_spec", lambda name: None)
+    monkeypatch.setattr("tetkik.lab.engine.evaluation_page.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"need matplotlib; `pip install 'tetkik\[train\]'`"):
         check_target(tmp_path)
 
@@ -168,7 +168,7 @@ def test_a_file_in_the_way_and_a_missing_package_are_said_before_the_work(tmp_pa
 def _templates() -> set[str]:
     """Every English template of this part of the program, found in its source."""
     source = Path(tetkik.__file__).parent
-    names = ["comparison", "evaluate", "evaluation_page", "plots", "reading", "slices", "summaries"]
+    names = ["comparison", "evaluate", "evaluation_page", "plots", "interpretation", "subgroups", "summaries"]
     files = [source / "lab" / "triage" / f"{name}.py" for name in names]
     files += [source / "cli" / "triage" / f"{name}.py" for name in ("evaluate", "compare")]
     calls = {"Sentence", "t", "translate", "note", "DataError", "OutputError", "MissingExtra"}
@@ -182,7 +182,11 @@ def _templates() -> set[str]:
                 and isinstance(node.args[0], ast.Constant)
             ):
                 found.add(str(node.args[0].value))
-    page = (source / "lab" / "triage" / "evaluation.html.jinja").read_text("utf-8")
+    pages = (
+        source / "lab" / "triage" / "triage.html.jinja",
+        source / "lab" / "engine" / "evaluation.html.jinja",
+    )
+    page = "".join(file.read_text("utf-8") for file in pages)
     return found | set(re.findall(r'\bt\("([^"]+)"', page))
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tetkik import turkish
+from tetkik.lab.engine.results import SMALLEST
 from tetkik.lab.triage.robustness import (
     KEYBOARD,
     PERTURBATIONS,
@@ -19,7 +20,7 @@ from tetkik.lab.triage.robustness import (
     typing_errors,
     without_turkish_letters,
 )
-from tetkik.lab.triage.slices import SMALLEST, parts
+from tetkik.lab.triage.subgroups import subgroups
 
 TURKISH = st.text("abcçdefgğhıijklmnoöprsştuüvyzABCÇİIŞĞÜÖ 0123456789.,!?\n", max_size=200)
 
@@ -105,7 +106,7 @@ def test_each_row_is_in_one_part_of_each_dimension():
         "penisilin iğnesi oldum",
         "annem ve babam hasta",
     ]
-    found = parts(texts)
+    found = subgroups(texts)
     for dimension in ("length", "age", "sex"):
         rows = np.stack([part.rows for part in found if part.dimension == dimension])
         assert (rows.sum(axis=0) == 1).all()
@@ -117,7 +118,7 @@ def test_each_row_is_in_one_part_of_each_dimension():
 
 
 def test_sex_words_are_found_without_turkish_letters_and_in_capitals():
-    found = {part.id: part.rows.tolist() for part in parts(["GEBELİK TESTİ YAPTIM", "oglumun atesi var"])}
+    found = {part.id: part.rows.tolist() for part in subgroups(["GEBELİK TESTİ YAPTIM", "oglumun atesi var"])}
     assert found["female"] == [True, False]
     assert found["male"] == [False, True]
     assert SMALLEST == 30

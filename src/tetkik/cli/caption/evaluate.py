@@ -110,10 +110,10 @@ def evaluate(
 ) -> None:
     """Figures with intervals beside two baselines, what they say, and with --out a page of images."""
     from tetkik.caption.predict import captioner_bundle, load_caption
-    from tetkik.drawing import PAGE, check_target
     from tetkik.lab.caption.evaluate import EvaluationOptions, check_rows, evaluate_captions
+    from tetkik.lab.caption.evaluation_page import write_evaluation
     from tetkik.lab.caption.prepared import open_prepared
-    from tetkik.lab.caption.reading import write_evaluation
+    from tetkik.lab.engine.evaluation_page import PAGE, check_target
 
     options = EvaluationOptions(
         split=split,
@@ -173,12 +173,12 @@ def _show(evaluation: CaptionEvaluation) -> None:
         Text(t("{n} cases or articles", n=evaluation.groups), style="dim"),
     )
     parts = (_metrics, _differences, _wording)
-    show_parts((part(evaluation) for part in parts), evaluation.reading, evaluation.without)
+    show_parts((part(evaluation) for part in parts), evaluation.interpretation, evaluation.not_computed)
 
 
 def _metrics(evaluation: CaptionEvaluation) -> Table:
+    from tetkik.lab.caption.interpretation import METRIC_NAMES
     from tetkik.lab.caption.metrics import METRICS
-    from tetkik.lab.caption.reading import METRIC_NAMES
 
     made = table(t("metric"), t("model"), t("95%"), *(_short(system) for system in evaluation.systems[1:]))
     for name in METRICS:
@@ -190,8 +190,8 @@ def _metrics(evaluation: CaptionEvaluation) -> Table:
 
 
 def _differences(evaluation: CaptionEvaluation) -> Table | None:
+    from tetkik.lab.caption.interpretation import METRIC_NAMES
     from tetkik.lab.caption.metrics import METRICS
-    from tetkik.lab.caption.reading import METRIC_NAMES
 
     baselines = evaluation.systems[1:]
     if not baselines:

@@ -277,7 +277,7 @@ def train(
 
 def _test_folder(data: Prepared, folder: Path) -> Path:
     """Where the figures on the test split go: a fault is told before the training and not after."""
-    from tetkik.drawing import check_target
+    from tetkik.lab.engine.evaluation_page import check_target
 
     if not data.rows(Split.TEST):
         raise UsageError(

@@ -100,7 +100,7 @@ def evaluate(
     workers: Workers = None,
 ) -> None:
     """Figures with intervals, what they say in words, and with --out pictures and a page."""
-    from tetkik.drawing import PAGE, check_target
+    from tetkik.lab.engine.evaluation_page import PAGE, check_target
     from tetkik.lab.findings.evaluate import evaluate as judge
     from tetkik.lab.findings.evaluation_page import write_evaluation
     from tetkik.lab.findings.predictions import predict_all, read_predictions
@@ -181,11 +181,11 @@ def _show(evaluation: Evaluation) -> None:
         Text(t("{n} patients or groups", n=evaluation.groups), style="dim"),
     )
     parts = (_headline, _labels, _parts)
-    show_parts((part(evaluation) for part in parts), evaluation.reading, evaluation.not_computed)
+    show_parts((part(evaluation) for part in parts), evaluation.interpretation, evaluation.not_computed)
 
 
 def _headline(evaluation: Evaluation) -> Table:
-    from tetkik.lab.findings.reading import ROUTES
+    from tetkik.lab.findings.interpretation import ROUTES
     from tetkik.values import Route
 
     made = table(t("figure"), t("value"), t("95%"))

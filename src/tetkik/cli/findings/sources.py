@@ -71,7 +71,7 @@ def sources(
     as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
 ) -> None:
     """Counts, prevalence by source, overlap, and findings that stand together."""
-    from tetkik.drawing import write_files
+    from tetkik.documents.files import write_files
     from tetkik.lab.findings.agreement import judge_text_labels
     from tetkik.lab.findings.data import read_sources
     from tetkik.lab.findings.sources import Reading, parse_rule
@@ -96,13 +96,13 @@ def sources(
 
 
 def _joined(images: LabelledImages) -> LabelledImages:
-    from tetkik.lab.findings.duplicates import duplicate_groups, thumbnails
+    from tetkik.lab.engine.duplicate_images import duplicate_images, thumbnails
 
     with progress(t("duplicates")) as report:
         squares, readable = thumbnails(images.files, progress=in_language(report))
     if unreadable := len(readable) - int(readable.sum()):
         note("Images that cannot be read: {count}; they are not compared.", count=unreadable)
-    return images.grouped(duplicate_groups(squares, readable))
+    return images.grouped(duplicate_images(squares, readable))
 
 
 def _show(summary: Summary, agreements: tuple[Agreement, ...]) -> None:

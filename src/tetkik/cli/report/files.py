@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tetkik.cli.console import language, out, shown
-from tetkik.drawing import write_files
+from tetkik.documents.files import write_files
 from tetkik.language import Sentence
 from tetkik.report.shareable import shareable
 

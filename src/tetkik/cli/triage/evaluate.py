@@ -51,7 +51,7 @@ def evaluate(
     ] = True,
 ) -> None:
     """Figures with intervals, what they say in words, and with --out pictures and a page."""
-    from tetkik.drawing import PAGE, check_target
+    from tetkik.lab.engine.evaluation_page import PAGE, check_target
     from tetkik.lab.triage.data import read_complaints
     from tetkik.lab.triage.evaluate import evaluate as judge
     from tetkik.lab.triage.evaluation_page import write_evaluation
@@ -102,7 +102,7 @@ def _show(evaluation: Evaluation) -> None:
         Text(evaluation.model, style="bold"), Text(t("{n} complaints", n=len(evaluation.judged)), style="dim")
     )
     parts = (_headline, _departments, _spoiled, _parts)
-    show_parts((part(evaluation) for part in parts), evaluation.reading, evaluation.not_computed)
+    show_parts((part(evaluation) for part in parts), evaluation.interpretation, evaluation.not_computed)
 
 
 def _headline(evaluation: Evaluation) -> Table:

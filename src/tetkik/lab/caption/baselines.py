@@ -43,11 +43,7 @@ def constant_caption(
     """The training caption that says most of the others: a medoid by CIDEr and ROUGE-L.
 
     Args:
-        captions: of the training split, at least one.
         tried: distinct captions of middling length that are tried, drawn at random.
-        against: captions that each is judged against, drawn at random.
-        seed: of both draws.
-        progress: told how far it is.
 
     Returns:
         The one with the greatest sum of CIDEr and ROUGE-L, each over the greatest of those tried.
@@ -95,10 +91,8 @@ def embed(
 
     Args:
         batches: (n, size, size, 3), uint8, one after the other.
-        total: pictures in all of them.
         embedding: of one batch, (n, width).
         step: what `progress` is told it is.
-        progress: told how far it is.
     """
     parts, done = [], 0
     for squares in batches:

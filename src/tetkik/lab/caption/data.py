@@ -35,13 +35,9 @@ class CaptionRow:
 
     Attributes:
         id: its name in the source, such as `ROCOv2_2023_train_000001`.
-        caption: as the source has it.
-        split: as the source has it.
         read: gives the bytes of the image file; OSError where there is none. It can be pickled, so that
             another process may call it.
-        file: name of the image file inside the source, for messages.
         group: what must not cross splits: the case, or the article (PMC id); None where unknown.
-        concepts: UMLS CUIs, or the source's own tags.
         licence: of this row; None where unknown.
     """
 
@@ -60,10 +56,7 @@ class LeftOut:
     """A row that cannot be used.
 
     Attributes:
-        id: its name in the source.
         split: as the source has it; empty where it is not known.
-        file: name of the image file inside the source.
-        reason: why.
         detail: what the reason alone does not say, such as the name of the twin; may be empty.
     """
 

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.errors import TetkikError
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason
-from tetkik.lab.caption.duplicates import SIDE, difference_hash, is_grey, picture_print
+from tetkik.lab.caption.duplicates import is_grey, picture_print
+from tetkik.lab.engine.duplicate_images import SIDE, difference_hashes
 
 Bytes = NDArray[np.uint8]
 _AT_ONCE = 16
@@ -41,8 +42,6 @@ class Decoded:
 
     Attributes:
         square: (size, size), uint8, where the three channels are equal; else (size, size, 3).
-        mode: Pillow's name of how the file stores it.
-        grey: whether it is grey to the eye, whatever the file stores.
         print: 64 bits of its decoded pixels.
         hash: 64 bits of a difference hash.
         thumbnail: (32, 32), uint8.
@@ -92,7 +91,7 @@ def decode(row: CaptionRow, spec: ImageSpec) -> Outcome:
         mode=picture.mode,
         grey=exactly or _looks_grey(square),
         print=print_,
-        hash=difference_hash(thumbnail),
+        hash=int(difference_hashes(thumbnail[None])[0]),
         thumbnail=thumbnail,
     )
 
@@ -113,7 +112,6 @@ def decoded(
 
     Args:
         rows: those that are left out already pass through, without a picture.
-        spec: how a square is made.
         workers: processes; 1 decodes in this one.
     """
     if workers <= 1:

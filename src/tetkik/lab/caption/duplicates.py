@@ -1,11 +1,11 @@
 """The same picture in two splits, and the same words: what lets a model be judged on what it learned.
 
 An exact copy has the same decoded pixels (64 bits of BLAKE2b over them), however the file was packed. Other
-pictures are compared by their difference hash (64 bits: is a pixel brighter than its left neighbour, on a
-9 x 8 grid; Krawetz, "Kind of Like That", 2013) and by the correlation of their thumbnails of 32 x 32 grey
-pixels. At most 4 bits apart and 0.995 or more is a near copy: compressed or scaled again. At most 6 bits and
-0.98 is alike: slices of one examination that follow one another, also where they stand under two case
-numbers, but now and then two films of different people. What is alike is listed and kept.
+pictures are compared by their difference hash and by the correlation of their thumbnails of 32 x 32 grey
+pixels (`engine.duplicate_images`). At most 4 bits apart and 0.995 or more is a near copy: compressed or
+scaled again. At most 6 bits and 0.98 is alike: slices of one examination that follow one another, also where
+they stand under two case numbers, but now and then two films of different people. What is alike is listed
+and kept.
 """
 
 from __future__ import annotations
@@ -14,22 +14,20 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.lab.caption.data import Split
+from tetkik.lab.engine.duplicate_images import SIDE, bits_apart, correlation
 
-SIDE = 32
 NEAR = 0.995
 ALIKE = 0.98
 _NEAR_BITS = 4
 _ALIKE_BITS = 6
 _FLAT = 2.0
 """Standard deviation of grey values below which a thumbnail is too flat to be compared."""
-_ONES = np.array([bin(value).count("1") for value in range(1 << 16)], np.uint8)
 
 Bytes = NDArray[np.uint8]
 
@@ -70,16 +68,6 @@ def is_grey(rgb: Bytes) -> bool:
     """Whether the three channels, (rows, columns, 3), are equal everywhere."""
     first = rgb[..., 0]
     return bool(np.array_equal(first, rgb[..., 1]) and np.array_equal(first, rgb[..., 2]))
-
-
-def difference_hash(thumbnail: Bytes) -> int:
-    """64 bits of a thumbnail, (32, 32), uint8."""
-    rows = thumbnail.astype(np.float32).reshape(8, 4, SIDE).mean(axis=1)
-    # Nine columns out of 32: the mean of what lies between nine pairs of evenly spaced edges.
-    edges = np.linspace(0, SIDE, 10).round().astype(int)
-    columns = np.stack([rows[:, a:b].mean(axis=1) for a, b in pairwise(edges)], axis=1)
-    bits = (columns[:, 1:] > columns[:, :-1]).reshape(-1)
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
 class Seen:
@@ -131,30 +119,19 @@ class Seen:
         """The row of another split whose picture is nearest to this one: `NEAR` or `ALIKE`."""
         if not self._near or not len(self._names) or thumbnail.std() < _FLAT:
             return None
-        apart = self._hashes.values ^ np.uint64(hashed)
-        distance = _ONES[apart.view(np.uint16)].reshape(-1, 4).sum(axis=1)
+        distance = bits_apart(self._hashes.values, np.uint64(hashed))
         close = np.flatnonzero(distance <= _ALIKE_BITS)
         candidates = [place for place in close if self._names[place][1] != split]
         if not candidates:
             return None
-        likeness = correlations(self._thumbnails.values[candidates], thumbnail)
+        others = self._thumbnails.values[candidates].reshape(len(candidates), -1)
+        likeness = correlation(others.astype(np.float32), thumbnail.reshape(1, -1).astype(np.float32))
         best = int(likeness.argmax())
         if likeness[best] < ALIKE:
             return None
         place = candidates[best]
         is_near = likeness[best] >= NEAR and distance[place] <= _NEAR_BITS
         return Likeness.NEAR if is_near else Likeness.ALIKE, self._names[place]
-
-
-def correlations(thumbnails: Bytes, one: Bytes) -> NDArray[np.float64]:
-    """How alike each of (n, 32, 32), uint8, is to one (32, 32): correlation, (n,), -1 to 1."""
-    left = thumbnails.reshape(len(thumbnails), -1).astype(np.float64)
-    right = one.reshape(-1).astype(np.float64)
-    left -= left.mean(axis=1, keepdims=True)
-    right -= right.mean()
-    scale = np.sqrt((left * left).sum(axis=1) * (right * right).sum())
-    found: NDArray[np.float64] = np.divide(left @ right, scale, out=np.zeros(len(left)), where=scale > 0)
-    return found
 
 
 def crossing(twins: Iterable[Twin]) -> dict[Likeness, int]:

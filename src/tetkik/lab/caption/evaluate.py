@@ -35,6 +35,7 @@ from tetkik.lab.caption.figures import (
     Provenance,
     System,
 )
+from tetkik.lab.caption.interpretation import interpret
 from tetkik.lab.caption.leaks import refuse_seen, seen_rows
 from tetkik.lab.caption.metrics import (
     BertScoreOptions,
@@ -47,7 +48,6 @@ from tetkik.lab.caption.metrics import (
 )
 from tetkik.lab.caption.metrics.bertscore import check_bertscore
 from tetkik.lab.caption.metrics.concepts import concept_f1_rows
-from tetkik.lab.caption.reading.words import read
 from tetkik.language import Sentence
 from tetkik.statistics import ClusterBootstrap, Floats, Ints, percentile_interval
 from tetkik.values import ProgressCallback
@@ -66,16 +66,11 @@ class EvaluationOptions:
     """How a captioner is judged.
 
     Attributes:
-        split: on which part of the data.
-        decoding: how words are chosen.
-        batch_size: images at once.
         limit: judge so many rows, drawn at random; None for all.
         leave_out_seen: leave out rows that the model saw, instead of refusing the split.
         baselines: how the nearest training image is found; `none` for no baselines.
-        meteor: compute METEOR, where Java is.
         bertscore: compute BERTScore; None does not.
         bootstrap: draws for the intervals; 0 for none.
-        seed: of the bootstrap and of what is drawn at random.
     """
 
     split: Split = Split.TEST
@@ -157,12 +152,12 @@ def evaluate_captions(
         systems=systems_of(captions, scores, draws),
         ceiling=_ceiling(references, concepts),
         examples=_examples(judged, scores[MODEL], options.seed),
-        without=_without(scores[MODEL], draws, CONSTANT in captions, options, training),
+        not_computed=_not_computed(scores[MODEL], draws, CONSTANT in captions, options, training),
         decoding=options.decoding,
         replicates=options.bootstrap if draws.possible else 0,
         seed=options.seed,
     )
-    return replace(evaluation, reading=read(evaluation))
+    return replace(evaluation, interpretation=interpret(evaluation))
 
 
 def check_rows(prepared: Prepared, bundle: Bundle, options: EvaluationOptions) -> None:
@@ -346,7 +341,7 @@ def _examples(judged: _Rows, scores: CaptionScores, seed: int) -> tuple[Example,
     )
 
 
-def _without(
+def _not_computed(
     scores: CaptionScores,
     draws: ClusterBootstrap,
     baselines: bool,

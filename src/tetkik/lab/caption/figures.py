@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tetkik.caption.network import DecodingOptions
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.metrics import METRICS, CaptionScores
+from tetkik.lab.engine.results import to_json
 from tetkik.language import Language, Sentence
 from tetkik.statistics import Floats, Interval
 
@@ -39,7 +40,6 @@ class Figure:
     """One metric of one system.
 
     Attributes:
-        value: over all rows.
         ci: 95% interval; None where it cannot be told.
         over: the model's value less this system's; None for the model itself.
         over_ci: its 95% interval, from the same draws of groups for both.
@@ -51,12 +51,11 @@ class Figure:
     over_ci: Interval | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
         return {
             "value": self.value,
-            "ci": self.ci and self.ci.as_json(),
+            "ci": to_json(self.ci),
             "model_minus_this": self.over,
-            "model_minus_this_ci": self.over_ci and self.over_ci.as_json(),
+            "model_minus_this_ci": to_json(self.over_ci),
         }
 
 
@@ -67,8 +66,6 @@ class System:
     Attributes:
         name: `model`, `constant` or `nearest`.
         captions: (n,) what it says.
-        scores: how that does.
-        figures: each metric that could be computed.
     """
 
     name: str
@@ -82,8 +79,6 @@ class Example:
     """An image of the page.
 
     Attributes:
-        kind: why it is there.
-        row: which of the evaluated rows.
         square: (size, size, 3), uint8.
     """
 
@@ -97,10 +92,6 @@ class Provenance:
     """Which rows were judged.
 
     Attributes:
-        split: of the data.
-        total: rows of it.
-        left_out: rows that the model had seen and that were left out.
-        checked: whether the bundle tells what it had seen.
         limit: rows that were drawn at random; None for all.
     """
 
@@ -116,21 +107,10 @@ class CaptionEvaluation:
     """A captioner judged.
 
     Attributes:
-        model: id and version of the bundle.
-        data: name of the data set.
-        provenance: which rows.
         ids: (n,) names of the rows.
         references: (n,) true captions.
         confidence: (n,) of the model in its words, NaN where not known.
-        groups: how many cases or articles the rows come from.
-        systems: the model first, then the baselines.
         ceiling: concept F1 of the true captions themselves; None where there is none.
-        examples: images of the page.
-        without: figures that could not be computed, with the reason.
-        decoding: how words were chosen.
-        replicates: of the bootstrap.
-        seed: of the bootstrap and of what was drawn at random.
-        reading: all of it in words.
     """
 
     model: str
@@ -143,11 +123,11 @@ class CaptionEvaluation:
     systems: tuple[System, ...]
     ceiling: float | None
     examples: tuple[Example, ...]
-    without: Mapping[str, Sentence]
+    not_computed: Mapping[str, Sentence]
     decoding: DecodingOptions
     replicates: int
     seed: int
-    reading: tuple[Sentence, ...] = field(default=())
+    interpretation: tuple[Sentence, ...] = ()
 
     def __len__(self) -> int:
         return len(self.references)
@@ -167,7 +147,7 @@ class CaptionEvaluation:
             "n": len(self),
             "groups": self.groups,
             **{name: figures[name].value if name in figures else None for name in METRICS},
-            "ci": {name: figure.ci and figure.ci.as_json() for name, figure in figures.items()},
+            "ci": to_json({name: figure.ci for name, figure in figures.items()}),
             "concept_f1_of_true_captions": self.ceiling,
             "captions": self.judged.scores.candidates.as_json(),
             "true_captions": self.judged.scores.references.as_json(),
@@ -187,6 +167,6 @@ class CaptionEvaluation:
             "decoding": asdict(self.decoding),
             "bootstrap": self.replicates,
             "seed": self.seed,
-            "reading": [sentence.in_language(language) for sentence in self.reading],
-            "not_computed": {name: why.in_language(language) for name, why in self.without.items()},
+            "reading": to_json(self.interpretation, language),
+            "not_computed": to_json(self.not_computed, language),
         }

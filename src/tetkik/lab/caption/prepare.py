@@ -45,13 +45,9 @@ class PrepareOptions:
     Attributes:
         base: the model to prepare for, whose image size and tokenizer are taken: a folder or a hub id; None
             takes BLIP-2's image size and no tokenizer.
-        revision: commit of the hub's repository.
-        rgb_only: leave out files that are not stored in RGB mode.
         keep_duplicates: keep a picture, and a caption, in every split that it is in.
-        max_tokens: captions are cut after so many.
         limit: most rows of each split, the first ones; None takes all.
         workers: processes that decode; 0 takes one a core.
-        shard_mb: MiB of pixels in a shard, which bounds the memory.
     """
 
     base: str | None = None
@@ -77,12 +73,6 @@ class PrepareOptions:
 
 def prepare(source: Source, out: Path, options: PrepareOptions, progress: ProgressCallback) -> PrepareReport:
     """Write the prepared folder of `source` at `out`, whole or not at all.
-
-    Args:
-        source: captioned images.
-        out: the folder; an earlier prepared folder there is replaced.
-        options: how.
-        progress: told how far it is.
 
     Raises:
         DataError: no row can be used, or the source is damaged.

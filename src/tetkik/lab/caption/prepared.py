@@ -52,9 +52,7 @@ class Part:
     """One split. Its captions are read when they are first asked for, its pictures are memory-mapped.
 
     Args:
-        folder: of the split.
         files: in it; the size of each is checked, its content is not read.
-        size: side of a square.
         fingerprint: of the tokenizer that made its tokens; None where there are none.
 
     Raises:
@@ -170,13 +168,8 @@ class Prepared:
     """A prepared folder.
 
     Attributes:
-        folder: it.
-        source: name of the data set.
-        image: how its squares were made, and how they are normalised.
         base: the model it was prepared for, as it was named; None for none.
         fingerprint: SHA-256 of that model's `tokenizer.json`.
-        max_tokens: tokens after which captions were cut.
-        files: of each split that is there.
         story: all that `prepared.json` says.
     """
 

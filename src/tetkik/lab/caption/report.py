@@ -24,11 +24,7 @@ class SplitReport:
     """One split.
 
     Attributes:
-        split: its name.
-        kept: rows that were written.
         published: images that were published for it; None where nobody did.
-        published_rgb: the same of those stored in RGB mode.
-        tally: what was met.
     """
 
     split: Split
@@ -43,18 +39,9 @@ class PrepareReport:
     """All of it.
 
     Attributes:
-        out: the prepared folder.
-        source: name of the data set.
         reference: where the published counts stand; None where there are none.
-        splits: those that the source has, train first.
-        left_out: rows, by reason.
         twins: rows that are alike another of a later split, by what is alike.
-        removed: whether copies were left out of the earlier split.
-        crossing_groups: cases or articles that are in more than one split.
-        words: of each caption that was kept.
         tokens: the same in tokens; empty without a base.
-        cut: captions longer than the most tokens.
-        bytes: of the prepared folder.
     """
 
     out: Path
@@ -86,7 +73,6 @@ class PrepareReport:
         return float(median(self.tokens)) if self.tokens else None
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
         return {
             "splits": {
                 part.split.value: {
@@ -114,14 +100,7 @@ class PrepareReport:
 
 
 def write_lists(folder: Path, left_out: Iterable[LeftOut], twins: Iterable[Twin], *, removed: bool) -> None:
-    """Write `left_out.csv` and `duplicates.csv`.
-
-    Args:
-        folder: of both.
-        left_out: rows that could not be used.
-        twins: rows of different splits that are alike.
-        removed: whether the row of the earlier split was left out for it.
-    """
+    """Write `left_out.csv` and `duplicates.csv`."""
     with (folder / LEFT_OUT).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("id", "split", "file", "reason", "detail"))

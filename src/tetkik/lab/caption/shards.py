@@ -37,7 +37,6 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]]) -> tuple[int,
     """Write a safetensors file.
 
     Args:
-        path: of the file.
         tensors: uint8, int32, int64 or uint64, in any order.
 
     Returns:
@@ -119,8 +118,6 @@ class ShardWriter:
     """Takes squares one at a time and writes a shard whenever enough have come.
 
     Args:
-        folder: of the shards.
-        size: side of a square in pixels.
         limit: bytes of pixels after which a shard is closed; it bounds the memory.
     """
 
@@ -172,9 +169,7 @@ class Shards:
     """The squares of one split, in order, over all its shards.
 
     Args:
-        folder: of the shards.
         files: as they are listed; size and header of each are checked, its content is not read.
-        size: side of a square.
 
     Raises:
         DataError: a shard is missing, cut short, altered, or not of this size.

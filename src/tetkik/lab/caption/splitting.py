@@ -31,11 +31,7 @@ class Tally:
     """What was met in a split, kept or not.
 
     Attributes:
-        listed: rows of the source.
-        rgb: files stored in RGB mode.
-        rgb_grey: of these, pictures that are grey to the eye.
         colour: pictures that are not grey to the eye, however they are stored.
-        left_out: rows, by reason.
     """
 
     listed: int = 0
@@ -65,13 +61,8 @@ class SplitFiles:
     """A split that was written.
 
     Attributes:
-        rows: how many.
-        shards: their files.
         others: `rows.jsonl` and `columns.safetensors`.
-        words: of each caption.
         token_counts: of each caption, before it was cut; empty without a tokenizer.
-        cut: captions that were cut.
-        licences: rows of each.
     """
 
     rows: int
@@ -84,13 +75,7 @@ class SplitFiles:
 
 
 class SplitWriter:
-    """Writes a split row by row; used as a context, so that its file is closed whatever happens.
-
-    Args:
-        folder: made here.
-        size: side of a square.
-        limit: bytes of pixels in a shard.
-    """
+    """Writes a split row by row; used as a context, so that its file is closed whatever happens."""
 
     def __init__(self, folder: Path, size: int, limit: int) -> None:
         folder.mkdir()
@@ -138,7 +123,6 @@ class SplitWriter:
 
         Args:
             tokenizer: of the base; None for no tokens.
-            max_tokens: a caption is cut after so many.
 
         Raises:
             OSError: the disk is full.

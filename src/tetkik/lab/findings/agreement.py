@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.errors import DataError
+from tetkik.lab.engine.groups import key_hashes
 from tetkik.lab.findings.sources.adjudicated import Adjudicated
 from tetkik.lab.findings.sources.rows import PRESENT, UNKNOWN, Truth
 from tetkik.lab.findings.sources.twins import GOOGLE, Meaning
-from tetkik.lab.findings.splits import key_hashes
 from tetkik.statistics import ClusterBootstrap, Interval, percentile_interval, ratio
 from tetkik.values import FINDING_LABELS
 
@@ -32,23 +32,12 @@ class Rate:
     interval: Interval | None
 
     def as_json(self) -> dict[str, Any]:
-        """`value` and `ci`."""
         return {"value": self.value, "ci": self.interval.as_json() if self.interval else None}
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """One label judged against a reference.
-
-    Attributes:
-        label: whose.
-        n: images with both labels known.
-        patients: how many people these are.
-        true_positive, false_positive, false_negative, true_negative: images.
-        prevalence: share present by the reference.
-        labelled: share present by the label that is judged.
-        sensitivity, specificity, ppv, npv, kappa: the label against the reference.
-    """
+    """One label judged against a reference."""
 
     label: str
     n: int
@@ -66,7 +55,6 @@ class Agreement:
     kappa: Rate
 
     def as_json(self) -> dict[str, Any]:
-        """Counts and figures by their names."""
         counts = ("n", "patients", "true_positive", "false_positive", "false_negative", "true_negative")
         rates = ("prevalence", "labelled", "sensitivity", "specificity", "ppv", "npv", "kappa")
         return {
@@ -88,12 +76,9 @@ def agreement(
     """Judge labels against a reference; images where either is unknown are left out.
 
     Args:
-        label: its name.
         judged: (n,), 1 / 0 / -1.
         reference: (n,), 1 / 0 / -1.
         patients: (n,), who each image is of.
-        replicates: of the bootstrap.
-        seed: of the bootstrap.
 
     Raises:
         DataError: no image has both.

@@ -82,7 +82,6 @@ def fit_calibration(scores: Floats, truth: NDArray[np.int8], labels: Sequence[st
     Args:
         scores: (rows, labels); NaN where there is none.
         truth: (rows, labels): 1, 0, or -1 for unknown.
-        labels: names of the columns.
 
     Returns:
         Slope and intercept by label, for a bundle's `calibration["labels"]`.
@@ -101,8 +100,6 @@ def calibrated(scores: Floats, labels: Sequence[str], calibration: Mapping[str, 
 
     Args:
         scores: (rows, labels); NaN stays NaN.
-        labels: names of the columns.
-        calibration: slope and intercept by label.
 
     Returns:
         (rows, labels), float64; NaN for a label without a calibration.

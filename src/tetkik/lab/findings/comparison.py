@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tetkik.errors import DataError
+from tetkik.lab.engine.results import distinct_names, listed, to_json
 from tetkik.lab.findings.evaluate import judge
-from tetkik.lab.findings.figures import Judged, interval_json
+from tetkik.lab.findings.figures import Judged
+from tetkik.lab.findings.interpretation import LabelName
 from tetkik.lab.findings.predictions import Predictions
-from tetkik.lab.findings.reading import LabelName, listed
 from tetkik.lab.findings.summaries import LEAST_KIND
 from tetkik.language import Language, Sentence
 from tetkik.statistics import (
@@ -49,10 +50,8 @@ class ComparedLabel:
     """One label in one set, or pooled.
 
     Attributes:
-        label: its name.
         n, n_positive: images that both scored and in which it is known, and those that have it.
         areas: both AUROCs with their difference (second minus first).
-        p_adjusted: Holm's, over the labels of the set.
     """
 
     label: str
@@ -62,14 +61,13 @@ class ComparedLabel:
     p_adjusted: float
 
     def as_json(self) -> dict[str, Any]:
-        """All of it."""
         return {
             "n": self.n,
             "n_positive": self.n_positive,
             "a": self.areas.first,
             "b": self.areas.second,
             "difference": self.areas.difference,
-            "ci": interval_json(self.areas.interval),
+            "ci": to_json(self.areas.interval),
             "p": self.areas.p,
             "p_holm": self.p_adjusted,
         }
@@ -80,11 +78,9 @@ class ComparedSet:
     """Two models on one set, or pooled over all.
 
     Attributes:
-        name: of the set.
         n, groups: images that both scored, and how many groups of patients and copies they are.
         first, second, difference: mean AUROC over `labels`; second minus first.
         ci: 95% interval of the difference, from paired draws of whole groups.
-        labels: those that both can be judged on.
     """
 
     name: str
@@ -97,14 +93,13 @@ class ComparedSet:
     labels: tuple[ComparedLabel, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """All of it."""
         return {
             "n": self.n,
             "groups": self.groups,
             "a": self.first,
             "b": self.second,
             "difference": self.difference,
-            "ci": interval_json(self.ci),
+            "ci": to_json(self.ci),
             "per_label": {label.label: label.as_json() for label in self.labels},
         }
 
@@ -114,10 +109,7 @@ class Comparison:
     """Two models across sets.
 
     Attributes:
-        first, second: their names.
-        sets: each by itself.
         pooled: over all of them; None for a single set.
-        conclusion: in words.
     """
 
     first: str
@@ -127,13 +119,12 @@ class Comparison:
     conclusion: tuple[Sentence, ...]
 
     def as_json(self, language: Language = Language.EN) -> dict[str, Any]:
-        """One object; sentences in `language`."""
         return {
             "a": self.first,
             "b": self.second,
             "sets": {part.name: part.as_json() for part in self.sets},
             "pooled": self.pooled.as_json() if self.pooled else None,
-            "conclusion": [sentence.in_language(language) for sentence in self.conclusion],
+            "conclusion": to_json(self.conclusion, language),
         }
 
 
@@ -148,17 +139,13 @@ def compare(
     and Haenszel do, the mean's by images.
 
     Args:
-        sets: each with the answers of both models.
         labels: compare these alone; empty for all.
         bootstrap: replicates for the intervals of the means; 0 for none.
-        seed: of the bootstrap.
 
     Raises:
         DataError: a set has no label that both models can be judged on.
     """
-    names = sets[0].first.model, sets[0].second.model
-    if names[0] == names[1]:
-        names = f"A ({names[0]})", f"B ({names[1]})"
+    names = distinct_names(sets[0].first.model, sets[0].second.model)
     compared, replicates = [], []
     for number, part in enumerate(sets):
         found, differences = _compared(part, labels, bootstrap, seed + number)

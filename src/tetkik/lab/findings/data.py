@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.errors import DataError, UsageError
+from tetkik.lab.engine.groups import component_ids, key_hashes
+from tetkik.lab.engine.splits import SHARES, Parts, Split, folds, split
 from tetkik.lab.findings.sources import KnownRule, Reading, Rows, SourceSpec, parse_spec, read_rows
 from tetkik.lab.findings.sources.rows import UNKNOWN, LeftOut, Truth
-from tetkik.lab.findings.splits import SHARES, Groups, Parts, Split, component_ids, folds, key_hashes, split
+from tetkik.statistics import Ints
 from tetkik.values import FINDING_LABELS, Sex, View
 
 __all__ = [
@@ -36,20 +38,16 @@ class LabelledImages:
     """Images and what is known of each, row by row.
 
     Attributes:
-        files: where the images lie.
         labels: the columns of `truth`: the 22 shared labels, then any others that were kept.
         truth: (n, labels), int8: 1 present, 0 absent, -1 unknown. Unknown is never absent.
         patient: who it is, unique over all sources; None where unknown.
         group: (n,), int64: number of the connected component of patient and duplicate group, 0 or more. It
             depends on names, not on the order of rows or the machine.
-        source: what the row counts as when figures are given by source.
         view, sex, age: None where unknown; age in years.
         weight: (n,), float32: how often the row is drawn in training, against 1.
-        names: the image's name within its source.
         image: the public data set's name of the image, the same in every source that holds it; None where
             it has none.
         official: the official part of each row, None where there is none.
-        left_out: how many rows are not here, by reason.
         other_labels: how often a label that is not among the columns was marked present.
     """
 
@@ -57,7 +55,7 @@ class LabelledImages:
     labels: tuple[str, ...]
     truth: Truth
     patient: tuple[str | None, ...]
-    group: Groups
+    group: Ints
     source: tuple[str, ...]
     view: tuple[View | None, ...]
     sex: tuple[Sex | None, ...]
@@ -117,7 +115,7 @@ class LabelledImages:
         return self.truth[:, self.labels.index(label)]
 
 
-def _named_by_smallest(copies: NDArray[np.int64], group: Groups) -> Groups:
+def _named_by_smallest(copies: NDArray[np.int64], group: Ints) -> Ints:
     """For each row the smallest component number in its group of copies: a number in the same space."""
     _, place = np.unique(copies, return_inverse=True)
     smallest = np.full(int(place.max(initial=-1)) + 1, np.iinfo(np.int64).max)
@@ -141,7 +139,6 @@ def read_labels(
         images: the folder to which `file` is relative; None is the table's own.
         known: rules of what rows know, beside those of `NAME.known.toml` (see `sources.known`).
         keep_others: whether labels beyond the shared 22 become columns as well.
-        check_files: whether a row's image must exist.
 
     Raises:
         DataError: the table cannot be used, or no row is left.
@@ -237,7 +234,7 @@ def _distinct(origins: Sequence[str]) -> list[str]:
     return names
 
 
-def _keys(rows: Rows, origin: str) -> Groups:
+def _keys(rows: Rows, origin: str) -> Ints:
     """(rows, 4), int64: what each row may have in common with another, hashed; -1 where it has not."""
     itself = key_hashes(
         f"image {image}" if image else f"row {origin}:{name}"

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tetkik.errors import DataError, UsageError
-from tetkik.lab.findings import reading
 from tetkik.lab.findings.figures import Evaluation, Judged, TaskFigures, Unscored
+from tetkik.lab.findings.interpretation import interpret
 from tetkik.lab.findings.metrics import co_occurrence
 from tetkik.lab.findings.predictions import Predictions
-from tetkik.lab.findings.slices import prevalence_figures, slice_figures
+from tetkik.lab.findings.subgroups import prevalence_figures, slice_figures
 from tetkik.lab.findings.summaries import (
     Without,
     label_figures,
@@ -51,12 +51,9 @@ def evaluate(
     """Judge answers against labels.
 
     Args:
-        predictions: what the model answered.
-        images: files with their true labels.
         labels: judge these alone; empty for all of the table and the model.
         task: labels of which exactly one is true, for accuracy beside AUROC; empty for none.
         bootstrap: replicates of the bootstrap of groups; 0 for none.
-        seed: of the bootstrap.
 
     Raises:
         DataError: none of the images was scored for a label that the table knows.
@@ -95,7 +92,7 @@ def evaluate(
         replicates=draws.replicates,
         seed=seed,
     )
-    return replace(evaluation, reading=reading.read(evaluation))
+    return replace(evaluation, interpretation=interpret(evaluation))
 
 
 def judge(
@@ -104,8 +101,6 @@ def judge(
     """Put answers and labels together, row by row.
 
     Args:
-        predictions: what the model answered.
-        images: files with their true labels.
         only: these labels alone; empty for all.
 
     Returns:

@@ -42,14 +42,7 @@ class Exportable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written.
-
-    Attributes:
-        file: the ONNX file.
-        difference: largest difference of a score from torch, on random images.
-        images: how many images were compared.
-        maps: whether the graph gives class activation maps too.
-    """
+    """What was written."""
 
     file: Path
     difference: float
@@ -93,10 +86,6 @@ def to_onnx(
     label's map plus its bias is its logit.
 
     Args:
-        members: the networks; they are left as they are.
-        file: the file to write.
-        size: side of the input in pixels.
-        channels: of the input.
         half: whether kernels and matrices are stored as fp16, in half the bytes. They are made fp32 when the
             file is loaded, so that it is as fast as the other.
         maps: False leaves the maps out.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.lab.engine.results import fields_json, subgroups_json, to_json
 from tetkik.lab.findings.metrics import CoOccurrence
 from tetkik.lab.findings.predictions import OperatedAt
 from tetkik.language import Language, Sentence
@@ -38,7 +39,6 @@ class Judged:
         probabilities: (images, labels), calibrated; NaN where there is none.
         positive: (images, labels), int8: 1, 0, or -1 where not assessed.
         screen: (images,); NaN where it cannot be told.
-        operated_at: the threshold of each label that was assessed.
         groups: (images,), int64, component of patient and duplicates.
         source: (images,), where each comes from.
         view: (images,); None where unknown.
@@ -82,19 +82,8 @@ class LabelFigures:
     """The figures of one label; None where one cannot be computed.
 
     Attributes:
-        label: its name.
-        n: images in which it is known and scored.
-        n_positive: those in which it is present.
         auroc, ci, method: area under the ROC curve, its 95% interval and where that comes from.
-        auroc_within_source: only pairs of the same source count.
-        source_shortcut: the AUROC of knowing nothing but the source.
-        average_precision: to be read beside the prevalence, which guessing reaches.
         f1_at_half: calling it present from a score of 0.5.
-        operated_at: the model's threshold; the following are at it.
-        f1, sensitivity, specificity: and the intervals of the last two.
-        sensitivity_at: by specificity.
-        specificity_at: by sensitivity.
-        ece, brier_skill: of the calibrated probability.
     """
 
     label: str
@@ -124,10 +113,9 @@ class LabelFigures:
         return self.n_positive / self.n if self.n else None
 
     def as_json(self) -> dict[str, Any]:
-        """The contract's keys first."""
         return {
             "auroc": self.auroc,
-            "ci": interval_json(self.ci),
+            "ci": to_json(self.ci),
             "average_precision": self.average_precision,
             "f1_at_0.5": self.f1_at_half,
             "f1_at_threshold": self.f1,
@@ -140,11 +128,10 @@ class LabelFigures:
             "threshold": self.operated_at.threshold if self.operated_at else None,
             "threshold_on": self.operated_at.on if self.operated_at else None,
             "sensitivity": self.sensitivity,
-            "sensitivity_ci": interval_json(self.sensitivity_ci),
+            "sensitivity_ci": to_json(self.sensitivity_ci),
             "specificity": self.specificity,
-            "specificity_ci": interval_json(self.specificity_ci),
-            "sensitivity_at_specificity": {f"{at:.2f}": value for at, value in self.sensitivity_at},
-            "specificity_at_sensitivity": {f"{at:.2f}": value for at, value in self.specificity_at},
+            "specificity_ci": to_json(self.specificity_ci),
+            **operating_points(self),
             "ece": self.ece,
             "brier_skill": self.brier_skill,
         }
@@ -155,12 +142,8 @@ class Slice:
     """The figures on a part of the images, or of the labels; None with a reason where it is too small.
 
     Attributes:
-        dimension, id: its place in the JSON.
-        title: for people.
-        n: images.
         mean_auroc, ci: the mean over the labels in `aurocs`.
         aurocs: by label, those that have enough rows of both kinds in the part.
-        reason: why there is no figure.
     """
 
     dimension: str
@@ -173,14 +156,8 @@ class Slice:
     reason: Sentence | None = None
 
     def as_json(self, language: Language) -> dict[str, Any]:
-        """`n`, `mean_auroc`, `ci`, `per_label`, and the reason for a null."""
-        return {
-            "n": self.n,
-            "mean_auroc": self.mean_auroc,
-            "ci": interval_json(self.ci),
-            "per_label": dict(self.aurocs or {}),
-            "reason": self.reason.in_language(language) if self.reason else None,
-        }
+        bare = fields_json(self, "dimension", "id", "title", "aurocs", language=language)
+        return {**bare, "per_label": dict(self.aurocs or {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +165,7 @@ class Screening:
     """Whether anything is abnormal, on one route.
 
     Attributes:
-        route: of the images.
-        n, n_abnormal: images that say whether anything is, and how many are.
         by: `screen` (the calibrated probability) or `highest_score` of any finding, where there is none.
-        auroc, ci: of that.
-        sensitivity_at: by specificity.
-        specificity_at: by sensitivity.
     """
 
     route: str
@@ -206,16 +178,7 @@ class Screening:
     specificity_at: tuple[tuple[float, float | None], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """All of it."""
-        return {
-            "n": self.n,
-            "n_abnormal": self.n_abnormal,
-            "by": self.by,
-            "auroc": self.auroc,
-            "ci": interval_json(self.ci),
-            "sensitivity_at_specificity": {f"{at:.2f}": value for at, value in self.sensitivity_at},
-            "specificity_at_sensitivity": {f"{at:.2f}": value for at, value in self.specificity_at},
-        }
+        return {**fields_json(self, "route", "sensitivity_at", "specificity_at"), **operating_points(self)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -223,11 +186,7 @@ class TaskFigures:
     """How often the right one of several labels comes first, where exactly one is true.
 
     Attributes:
-        labels: of the task.
-        n: images with exactly one of them.
-        accuracy, ci: share in which the right label has the highest value.
         balanced_accuracy: mean over the labels of the share of their images that are right.
-        mean_auroc: each label against the others of the task.
         confusion: counts, (labels, labels): a row a true label, a column the one put first.
     """
 
@@ -239,29 +198,10 @@ class TaskFigures:
     mean_auroc: float | None
     confusion: Ints
 
-    def as_json(self) -> dict[str, Any]:
-        """All of it."""
-        return {
-            "labels": list(self.labels),
-            "n": self.n,
-            "accuracy": self.accuracy,
-            "ci": interval_json(self.ci),
-            "balanced_accuracy": self.balanced_accuracy,
-            "mean_auroc": self.mean_auroc,
-            "confusion": self.confusion.tolist(),
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Unscored:
-    """Images of the table that are in no figure.
-
-    Attributes:
-        refused: by the quality gate's gravest finding.
-        failed: files that could not be read.
-        not_predicted: files without an answer.
-        gated: whether the gate judged the images at all.
-    """
+    """Images of the table that are in no figure."""
 
     refused: Mapping[str, int]
     failed: int
@@ -269,7 +209,6 @@ class Unscored:
     gated: bool
 
     def as_json(self) -> dict[str, Any]:
-        """All of it."""
         return {
             "refused": {"n": sum(self.refused.values()), "by_flaw": dict(self.refused)},
             "failed": self.failed,
@@ -283,20 +222,7 @@ class Evaluation:
     """Everything that was found about one model on one labelled set.
 
     Attributes:
-        model: the model's name.
-        judged: the images, with what the model answered.
-        mean_auroc, mean_auroc_ci: over the labels that have one.
-        mean_average_precision, mean_ece, mean_brier_skill: over the labels that have one.
-        per_label: every label of the data and of the model.
-        slices: by view, source, sex, age, and labels by prevalence.
-        screening: for each route in the data.
-        task: where one was named.
         together: true findings that stand together, and `called_together` those that the model calls.
-        unscored: images in no figure.
-        left_out: rows of the file that could not be used, by reason.
-        not_computed: why a figure is null, by its path in the JSON.
-        replicates, seed: of the bootstrap.
-        reading: what the figures say, in sentences.
     """
 
     model: str
@@ -317,7 +243,7 @@ class Evaluation:
     not_computed: Mapping[str, Sentence]
     replicates: int
     seed: int
-    reading: tuple[Sentence, ...] = ()
+    interpretation: tuple[Sentence, ...] = ()
 
     @property
     def measured(self) -> tuple[LabelFigures, ...]:
@@ -331,22 +257,19 @@ class Evaluation:
 
     def as_json(self, language: Language = Language.EN) -> dict[str, Any]:
         """The contract's keys first, then the additions; sentences in `language`."""
-        slices: dict[str, dict[str, Any]] = {}
-        for part in self.slices:
-            slices.setdefault(part.dimension, {})[part.id] = part.as_json(language)
         return {
             "model": self.model,
             "n": len(self.judged),
             "mean_auroc": self.mean_auroc,
             "mean_average_precision": self.mean_average_precision,
             "per_label": {label: figures.as_json() for label, figures in self.per_label.items()},
-            "mean_auroc_ci": interval_json(self.mean_auroc_ci),
+            "mean_auroc_ci": to_json(self.mean_auroc_ci),
             "mean_auroc_labels": [figures.label for figures in self.measured],
             "mean_ece": self.mean_ece,
             "mean_brier_skill": self.mean_brier_skill,
-            "slices": slices,
+            "slices": subgroups_json(self.slices, language),
             "screening": {part.route: part.as_json() for part in self.screening},
-            "task": self.task.as_json() if self.task else None,
+            "task": to_json(self.task),
             "co_occurrence": {
                 "labels": list(self.together.labels),
                 "observed": self.together.observed.tolist(),
@@ -356,16 +279,18 @@ class Evaluation:
             },
             "unscored": self.unscored.as_json(),
             "left_out": dict(self.left_out),
-            "not_computed": {name: why.in_language(language) for name, why in self.not_computed.items()},
+            "not_computed": to_json(self.not_computed, language),
             "bootstrap": {
                 "replicates": self.replicates,
                 "seed": self.seed,
                 "groups": self.groups,
             },
-            "reading": [sentence.in_language(language) for sentence in self.reading],
+            "reading": to_json(self.interpretation, language),
         }
 
 
-def interval_json(interval: Interval | None) -> list[float] | None:
-    """`[low, high]`, or null."""
-    return interval.as_json() if interval else None
+def operating_points(figures: LabelFigures | Screening) -> dict[str, dict[str, float | None]]:
+    return {
+        "sensitivity_at_specificity": {f"{at:.2f}": value for at, value in figures.sensitivity_at},
+        "specificity_at_sensitivity": {f"{at:.2f}": value for at, value in figures.specificity_at},
+    }

@@ -55,7 +55,6 @@ class ImportOptions:
         exclusive: whether its labels exclude one another (softmax); None takes the model's word.
         size: side of its input; None takes the model's own, or 224.
         id: name of the bundle; None takes the folder's.
-        licence: licence of the weights, for the card.
     """
 
     labels: tuple[str, ...] | None = None
@@ -70,11 +69,7 @@ class Source:
     """A network read from elsewhere, with what is known of it.
 
     Attributes:
-        name: what the user called it.
         kind: its family, or `huggingface`.
-        network: in evaluation mode.
-        labels: of its outputs, in order.
-        preprocessing: what it wants to be done to an image.
         digest: SHA-256 of the checkpoint; None for a model of transformers.
     """
 
@@ -147,9 +142,6 @@ def import_model(source: str, folder: Path, options: ImportOptions, progress: Pr
     Args:
         source: a checkpoint file in torchvision's layout of one of our networks (or MONAI's DenseNet121), a
             folder that transformers wrote, or a Hugging Face id of either.
-        folder: of the bundle to write.
-        options: how it is read.
-        progress: told of the steps.
 
     Raises:
         InputError: the checkpoint cannot be read or does not fit.

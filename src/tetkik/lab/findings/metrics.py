@@ -57,7 +57,6 @@ class CoOccurrence:
     """How often two findings stand together, against how often they would by chance.
 
     Attributes:
-        labels: of rows and columns.
         n: (labels, labels), rows in which both are known.
         observed: (labels, labels), rows in which both are present.
         expected: (labels, labels), what independence would give; the diagonal is the count itself.
@@ -83,7 +82,6 @@ def co_occurrence(truth: Truth, labels: Sequence[str]) -> CoOccurrence:
 
     Args:
         truth: (rows, labels): 1, 0, or -1 for unknown.
-        labels: names of the columns.
     """
     known, present = (truth >= 0).astype(np.float64), (truth == 1).astype(np.float64)
     n = known.T @ known
@@ -103,7 +101,6 @@ def abnormal_truth(truth: Truth, labels: Sequence[str]) -> Truth:
 
     Args:
         truth: (rows, labels): 1, 0, or -1 for unknown.
-        labels: names of the columns.
     """
     well = np.array([label in NORMAL_LABELS for label in labels], dtype=bool)
     ill = (truth[:, ~well] == 1).any(axis=1)
@@ -116,7 +113,6 @@ class SingleLabelTask:
     """Rows that have exactly one of several labels, and which of them the model puts first.
 
     Attributes:
-        labels: of the task.
         rows: (n,), numbers of the rows.
         truth: (n,), index of the true label.
         chosen: (n,), index of the label with the highest value, the first of equals.
@@ -148,8 +144,6 @@ def single_label_task(
     Args:
         values: (rows, labels), what is compared; NaN where there is none.
         truth: (rows, labels): 1, 0, or -1 for unknown.
-        labels: names of the columns.
-        task: some of them.
     """
     columns = [list(labels).index(label) for label in task]
     present = truth[:, columns] == 1

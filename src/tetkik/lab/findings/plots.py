@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tetkik.drawing import (
-    GREY,
-    MAIN,
-    PALE,
+from tetkik.lab.engine.charts import (
     Bar,
     Curve,
-    Picture,
     bar_chart,
+    confusion_chart,
     curve_chart,
-    diverging,
     matrix_chart,
-    png,
-    shades,
-    styled,
-    wrapped,
+    plot_reliability,
 )
+from tetkik.lab.engine.evaluation_page import Plot, drawn
+from tetkik.lab.engine.style import Picture, diverging, wrapped
 from tetkik.lab.findings.figures import Evaluation, LabelFigures
 from tetkik.lab.findings.metrics import LEAST_EXPECTED, CoOccurrence
 from tetkik.language import Language, translate
@@ -35,20 +30,13 @@ if TYPE_CHECKING:
 _BINS = 10
 _ACROSS = 4
 """Reliability curves in a row."""
-_SHADE = 0.6
-"""A power under 1 keeps a few errors visible beside hundreds of hits."""
 _MOST = 3.0
 """Powers of two at which the colours of the co-occurrence end."""
 
 
 def pictures(evaluation: Evaluation, language: Language) -> tuple[Picture, ...]:
-    """Every picture that the evaluation allows. Needs matplotlib.
-
-    Args:
-        evaluation: what was found.
-        language: of titles and axes.
-    """
-    wanted: list[tuple[str, str, Callable[[Evaluation, Language], Figure]]] = []
+    """Every picture that the evaluation allows. Needs matplotlib."""
+    wanted: list[Plot[Evaluation]] = []
     if evaluation.measured:
         wanted += [
             ("auroc.png", "AUROC of each finding", _bars),
@@ -64,8 +52,7 @@ def pictures(evaluation: Evaluation, language: Language) -> tuple[Picture, ...]:
         ]
     if evaluation.task is not None and evaluation.task.n:
         wanted.append(("task.png", "Confusion matrix of the task", _task))
-    with styled():
-        return tuple(Picture(name, title, png(draw(evaluation, language))) for name, title, draw in wanted)
+    return drawn(evaluation, wanted, language)
 
 
 def _ranked(evaluation: Evaluation) -> list[LabelFigures]:
@@ -143,16 +130,7 @@ def _reliability(evaluation: Evaluation, language: Language) -> Figure:
         _, probabilities, positive = _rows(evaluation, item.label)
         there = ~np.isnan(probabilities)
         bins = reliability(probabilities[there], positive[there], _BINS)
-        claimed = np.array([part.claimed for part in bins])
-        happened = np.array([part.happened for part in bins])
-        # A rare finding lives in one corner: each picture has its own scale, the same on both sides.
-        end = min(1.0, 1.12 * max(float(claimed.max()), float(happened.max()), 0.02))
-        plot.plot([0, end], [0, end], color=GREY, linewidth=1, linestyle="--")
-        plot.vlines(
-            claimed, np.minimum(claimed, happened), np.maximum(claimed, happened), color=PALE, linewidth=4
-        )
-        plot.plot(claimed, happened, "o-", color=MAIN, linewidth=1.4, markersize=4, clip_on=False)
-        plot.set(xlim=(0, end), ylim=(0, end))
+        plot_reliability(plot, bins, to_end=False, width=4)
         plot.set_box_aspect(1)
         plot.tick_params(labelsize=8)
         plot.locator_params(nbins=4)
@@ -206,15 +184,12 @@ def _task(evaluation: Evaluation, language: Language) -> Figure:
     task = evaluation.task
     assert task is not None
     counts = task.confusion.astype(np.float64)
-    support = task.confusion.sum(axis=1).tolist()
-    names = [label_name(label, language) for label in task.labels]
-    return matrix_chart(
-        (counts / max(counts.max(), 1.0)) ** _SHADE,
-        [[str(count) if count else "" for count in row] for row in task.confusion.tolist()],
+    return confusion_chart(
+        counts,
+        task.confusion.sum(axis=1).tolist(),
+        [label_name(label, language) for label in task.labels],
         title=translate("Confusion matrix of the task", language),
-        rows=[f"{wrapped(name)} ({n})" for name, n in zip(names, support, strict=True)],
-        columns=[wrapped(name) for name in names],
         x=translate("label that the model puts first", language),
         y=translate("true label (images)", language),
-        colours=shades(),
+        most=max(counts.max(), 1.0),
     )

@@ -47,8 +47,6 @@ class GridPooled(nn.Module):
     """Logits linear in the grid means of several stages; its maps are exact.
 
     Attributes:
-        features: the stages of another network, used as they are.
-        stages: which of them are pooled.
         weights: for each, (labels, channels, GRID, GRID).
         bias: (labels,).
     """

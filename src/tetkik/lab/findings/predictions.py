@@ -41,18 +41,15 @@ class Predictions:
     """The answers of one model.
 
     Attributes:
-        model: its id and version.
         paths: (images,), each file as it was named.
         labels: those assessed in one image at least: the shared ones in their order, then others.
         scores: (images, labels), float64, the network's sigmoids; NaN where a label was not assessed.
         probabilities: (images, labels), calibrated; NaN where there is none.
         positive: (images, labels), int8: 1, 0, or -1 where not assessed.
         screen: (images,), probability that anything is abnormal; NaN where it cannot be told.
-        operated_at: by label.
         flaws: (images,), what the quality gate found in each.
         refused: (images,), whether the gate let the model not see it.
         failed: (images,), whether the file could not be read.
-        gated: whether the gate judged the images at all.
         sha256: (images,), of each file; empty where it could not be read.
     """
 
@@ -100,14 +97,7 @@ def predict_all(
     workers: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> Predictions:
-    """Have every file answered.
-
-    Args:
-        findings: the model.
-        files: the images.
-        workers: processes that read files.
-        progress: told how far it is.
-    """
+    """Have every file answered."""
 
     def answers() -> Iterator[Mapping[str, Any]]:
         for number, (file, answer) in enumerate(

@@ -57,9 +57,6 @@ class Quantised:
     Attributes:
         file: the int8 ONNX file.
         difference: largest difference of a score from the fp32 network, on images not calibrated on.
-        mean_difference: mean of the absolute differences there.
-        calibrated: images that the ranges were taken from.
-        compared: images that the difference was measured on.
     """
 
     file: Path
@@ -79,7 +76,6 @@ def to_int8(source: Path, images: NDArray[np.float32], target: Path) -> Quantise
     Args:
         source: fp32 ONNX with the input `image` and the output `scores`.
         images: (images, channels, size, size), float32, of the kind that the network will see.
-        target: the file to write.
 
     Raises:
         MissingExtra: the package onnx is not installed.
@@ -185,8 +181,6 @@ def quantise_bundle(
         bundle: with `model.onnx`.
         files: images of the kind that it will see; a hundred are plenty. Those that cannot be read are left
             out.
-        folder: of the bundle to write.
-        progress: told of the images.
         name: id of the bundle; None takes that of `bundle` with `-int8`.
 
     Raises:

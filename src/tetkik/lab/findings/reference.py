@@ -36,8 +36,6 @@ class ReferenceImages:
     """Images to take a reference from.
 
     Attributes:
-        files: where they lie.
-        labels: columns of the next two.
         truth: (n, labels), int8: 1 present, 0 absent, -1 unknown.
         scores: (n, labels), sigmoids of networks that had not learned the image; None takes the model's own.
     """
@@ -73,7 +71,6 @@ def read_log(folder: Path, images: Path) -> ReferenceImages:
 
     Args:
         folder: what `findings train` left beside its bundle, with `scores.csv`.
-        images: the folder that its names start from.
 
     Raises:
         DataError: it is something else.
@@ -114,12 +111,7 @@ def make_reference(
     An image that the gate refuses counts among the inputs; it has no score, for a house would get none.
 
     Args:
-        findings: the model, with its gate.
-        images: that it did not learn.
-        data: name of the data set.
-        split: the part of it, in words.
         workers: processes that read; None takes one for each core, and none for a few images.
-        progress: told how far it is.
 
     Raises:
         DataError: not one image can be read.

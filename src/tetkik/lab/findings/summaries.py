@@ -223,7 +223,6 @@ def task_figures(judged: Judged, task: Sequence[str]) -> TaskFigures:
     """Accuracy where exactly one label of `task` is true; calibrated values are compared where all have them.
 
     Args:
-        judged: the images.
         task: labels of `judged`.
     """
     columns = [judged.labels.index(label) for label in task]

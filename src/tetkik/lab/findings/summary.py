@@ -35,7 +35,6 @@ class LabelCount:
         return self.present / (self.present + self.absent) if self.absent else None
 
     def as_json(self) -> dict[str, Any]:
-        """Counts and prevalence."""
         return {**asdict(self), "prevalence": self.prevalence}
 
 
@@ -44,16 +43,8 @@ class SourceCount:
     """One source.
 
     Attributes:
-        source: its name.
-        images: rows.
         patients: people named; `unnamed` images name nobody.
-        groups: connected components of patient and duplicate group.
-        weight: sum of the weights of its rows as a share of all.
-        views: images by view.
-        sexes: images by sex.
         age: years, (5th percentile, median, 95th); None where no age is known.
-        official: images by official part.
-        labels: what it says of each label of which it knows anything.
     """
 
     source: str
@@ -69,7 +60,6 @@ class SourceCount:
     labels: tuple[LabelCount, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Every figure by its name."""
         return {**asdict(self), "labels": [count.as_json() for count in self.labels]}
 
 
@@ -78,10 +68,7 @@ class Overlap:
     """What two sources have in common.
 
     Attributes:
-        first, second: the sources.
         groups: connected components with images of both: the same people or pictures.
-        images: public images that are in both by name.
-        first_rows, second_rows: images of each that lie in those components.
     """
 
     first: str
@@ -97,12 +84,8 @@ class Summary:
     """A set of labelled images in figures.
 
     Attributes:
-        images: rows.
-        groups: connected components.
         sources: in order of first appearance; `whole` is all of them as one.
-        overlaps: pairs of sources with anything in common, largest first.
         together: findings that stand together, over the labels of something wrong that are present at all.
-        left_out: rows that are not here, by reason.
         other_labels: labels that are not among the columns, and how often they were marked present.
     """
 
@@ -116,7 +99,6 @@ class Summary:
     other_labels: Mapping[str, int]
 
     def as_json(self) -> dict[str, Any]:
-        """Every figure by its name; co-occurrence as a list of pairs."""
         return {
             "images": self.images,
             "groups": self.groups,
@@ -129,11 +111,7 @@ class Summary:
         }
 
     def pairs(self, least: float = 0.0) -> tuple[Pair, ...]:
-        """Pairs of labels with rows that know both, most above chance first.
-
-        Args:
-            least: leave out pairs of which chance alone would give fewer.
-        """
+        """Pairs of labels with rows that know both, most above chance first."""
         names, ratio = self.together.labels, self.together.ratio
         found = [
             Pair(
@@ -155,10 +133,6 @@ class Pair:
     """Two labels.
 
     Attributes:
-        first, second: the labels.
-        n: images in which both are known.
-        observed: images in which both are present.
-        expected: what independence would give.
         ratio: observed over expected; None where one of the two is never present.
     """
 

@@ -27,11 +27,7 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What a threshold does to known rows.
-
-    Attributes:
-        true_positive, false_negative, true_negative, false_positive: counts.
-    """
+    """What a threshold does to known rows."""
 
     true_positive: int
     false_negative: int
@@ -87,7 +83,6 @@ def choose_threshold(
     Args:
         values: (rows,), scores or probabilities, 0 to 1: whatever the threshold will be compared with.
         positive: (rows,).
-        rule: what is best.
         target: the least sensitivity for `Rule.SENSITIVITY`.
 
     Returns:

@@ -28,8 +28,6 @@ def measured(
         probabilities: (rows, labels), calibrated.
         truth: (rows,), index of the true label.
         groups: (rows,), duplicate group of each row.
-        split: how the rows were chosen.
-        data: name of the data.
     """
     in_top3 = rank_of_truth(probabilities, truth) <= 3
     columns = decision_columns(truth, predicted_labels(probabilities), probabilities.shape[1], in_top3)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from tetkik.errors import BundleMismatch
+from tetkik.lab.engine.duplicate_texts import duplicate_texts
+from tetkik.lab.engine.results import distinct_names, to_json
 from tetkik.lab.triage.data import Complaints
-from tetkik.lab.triage.duplicates import duplicate_groups
 from tetkik.lab.triage.evaluate import SCORING, Scorer, judge, known_rows, stepped
 from tetkik.lab.triage.metrics import DecisionFigures
 from tetkik.lab.triage.summaries import decisions, interval_of, paired_interval
@@ -29,7 +30,6 @@ class McNemar:
     Attributes:
         b: complaints that the first model has right and the second wrong.
         c: complaints that the second model has right and the first wrong.
-        p: the exact two-sided binomial p-value.
         mid_p: the mid-p value (Fagerland, Lydersen and Laake, BMC Medical Research Methodology 13 (2013) 91),
             which holds its level nearly as well and finds more.
     """
@@ -63,30 +63,14 @@ class Side:
     unreadable: int
     ci: Mapping[str, Interval | None]
 
-    def as_json(self) -> dict[str, Any]:
-        """All of it."""
-        return {
-            "model": self.model,
-            "accuracy": self.accuracy,
-            "macro_f1": self.macro_f1,
-            "unreadable": self.unreadable,
-            "ci": {name: interval.as_json() if interval else None for name, interval in self.ci.items()},
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """Two models on the same rows.
 
     Attributes:
-        n: complaints that both were judged on.
-        first, second: what each reaches.
-        mcnemar: the test on their decisions.
-        both_right, both_wrong: the concordant pairs.
-        accuracy_difference, macro_f1_difference: second minus first.
         ci: 95% intervals of the differences, by name, from paired draws of duplicate groups.
         not_evaluated: rows by label that one of the two was never taught; they are in no figure.
-        conclusion: in words.
     """
 
     n: int
@@ -103,11 +87,10 @@ class Comparison:
     conclusion: tuple[Sentence, ...] = ()
 
     def as_json(self, language: Language = Language.EN) -> dict[str, Any]:
-        """One object; sentences in `language`."""
         return {
             "n": self.n,
-            "a": self.first.as_json(),
-            "b": self.second.as_json(),
+            "a": to_json(self.first),
+            "b": to_json(self.second),
             "both_right": self.both_right,
             "both_wrong": self.both_wrong,
             "only_a_right": self.mcnemar.b,
@@ -115,10 +98,10 @@ class Comparison:
             "mcnemar": {"p": self.mcnemar.p, "mid_p": self.mcnemar.mid_p},
             "accuracy_difference": self.accuracy_difference,
             "macro_f1_difference": self.macro_f1_difference,
-            "ci": {name: interval.as_json() if interval else None for name, interval in self.ci.items()},
+            "ci": to_json(self.ci),
             "not_evaluated": dict(self.not_evaluated),
             "left_out": dict(self.left_out),
-            "conclusion": [sentence.in_language(language) for sentence in self.conclusion],
+            "conclusion": to_json(self.conclusion, language),
         }
 
 
@@ -138,13 +121,8 @@ def compare(
     groups, so where the two disagree the data has many duplicates and the intervals are to be believed.
 
     Args:
-        first: one model.
-        second: the other; differences are second minus first.
-        complaints: texts with their departments.
         groups: (complaints,), the duplicate group of each; None has them found.
         bootstrap: replicates; 0 for no intervals.
-        seed: of the bootstrap.
-        progress: told how far it is.
 
     Raises:
         BundleMismatch: the models have no label in common.
@@ -159,10 +137,8 @@ def compare(
         )
     rows, unknown = known_rows(complaints, common)
     kept = complaints.only(rows)
-    found = duplicate_groups(kept.texts) if groups is None else groups[rows]
-    names = (first.name, second.name)
-    if first.name == second.name:
-        names = (f"A ({first.name})", f"B ({second.name})")
+    found = duplicate_texts(kept.texts) if groups is None else groups[rows]
+    names = distinct_names(first.name, second.name)
     counter = stepped(progress, SCORING, 2 * len(kept))
     draws = ClusterBootstrap(found, bootstrap, seed)
     one, other = (judge(scorer, kept, found, counter) for scorer in (first, second))

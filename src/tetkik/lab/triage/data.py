@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik import turkish
 from tetkik.errors import DataError
+from tetkik.lab.engine.duplicate_texts import canonical
 
 if TYPE_CHECKING:
     from _csv import Reader as _Reader
@@ -39,13 +39,7 @@ _MOST_LINES = 200
 
 @dataclass(frozen=True, slots=True)
 class Complaints:
-    """Texts with their labels, row by row.
-
-    Attributes:
-        texts: the complaints as they came.
-        labels: the department of each.
-        left_out: how many rows of the file are not here, by reason.
-    """
+    """Texts with their labels, row by row."""
 
     texts: tuple[str, ...]
     labels: tuple[str, ...]
@@ -74,11 +68,6 @@ def fingerprint(complaints: Complaints) -> str:
     return hashlib.sha256(b"".join(rows)).hexdigest()
 
 
-def canonical(text: str) -> str:
-    """The form in which two texts count as the same: NFC, Turkish lower case, white space collapsed."""
-    return " ".join(turkish.lower(text).split())
-
-
 def read_complaints(
     path: Path,
     *,
@@ -89,10 +78,7 @@ def read_complaints(
     """Read a labelled table (CSV, UTF-8 with or without BOM, comma or semicolon or tab).
 
     Args:
-        path: the file.
         labels: keep rows with these labels only; the others are counted in `left_out`. None keeps all.
-        text_column: name of the column with the complaint.
-        label_column: name of the column with the department.
 
     Raises:
         DataError: not UTF-8, a column is missing, or no row is left.
@@ -250,9 +236,7 @@ def folds(texts: Iterable[str], groups: NDArray[np.int64], count: int = 5) -> ND
     A group's fold is `int(sha256(t), 16) % count`, with t its smallest canonical text (UTF-8).
 
     Args:
-        texts: the complaints.
         groups: the duplicate group of each, (texts,), int64.
-        count: number of folds.
 
     Returns:
         (texts,), int64, 0 to count - 1.

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.errors import DataError
-from tetkik.lab.triage import reading
+from tetkik.lab.engine.duplicate_texts import duplicate_texts
 from tetkik.lab.triage.data import Complaints
-from tetkik.lab.triage.duplicates import duplicate_groups
 from tetkik.lab.triage.figures import Evaluation, Judged, Spoiled
+from tetkik.lab.triage.interpretation import interpret
 from tetkik.lab.triage.metrics import DecisionFigures
 from tetkik.lab.triage.robustness import PERTURBATIONS
 from tetkik.lab.triage.summaries import (
@@ -86,20 +86,16 @@ def evaluate(
     of the model that the data lacks is left out of the macro means.
 
     Args:
-        scorer: the model.
-        complaints: texts with their departments.
         groups: (complaints,), the duplicate group of each; None has them found.
         bootstrap: replicates of the bootstrap of groups; 0 for no intervals.
-        seed: of the bootstrap and of the typing errors.
         robustness: whether to score the spoiled texts too (six times the work).
-        progress: told how far it is.
 
     Raises:
         DataError: no row has a label of the model.
     """
     rows, unknown = known_rows(complaints, scorer.labels)
     kept = complaints.only(rows)
-    found = duplicate_groups(kept.texts) if groups is None else groups[rows]
+    found = duplicate_texts(kept.texts) if groups is None else groups[rows]
     judged = judge(scorer, kept, found, stepped(progress, SCORING, len(kept)))
     draws = ClusterBootstrap(judged.groups, bootstrap, seed)
     figures, replicates = decisions(judged, draws)
@@ -129,7 +125,7 @@ def evaluate(
         replicates=draws.replicates,
         seed=seed,
     )
-    return replace(evaluation, reading=reading.read(evaluation))
+    return replace(evaluation, interpretation=interpret(evaluation))
 
 
 def known_rows(complaints: Complaints, labels: Sequence[str]) -> tuple[Ints, dict[str, int]]:
@@ -153,10 +149,7 @@ def judge(scorer: Scorer, complaints: Complaints, groups: Ints, count: Callable[
     """Score `complaints`, every label of which the model must know.
 
     Args:
-        scorer: the model.
-        complaints: texts with their departments.
         groups: (complaints,), the duplicate group of each.
-        count: told the number of texts after each batch.
     """
     place = {unicodedata.normalize("NFC", label): index for index, label in enumerate(scorer.labels)}
     truth = np.array([place[label] for label in complaints.labels], dtype=np.int64)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.lab.engine.results import fields_json, subgroups_json, to_json
 from tetkik.lab.triage.metrics import (
     NO_ANSWER,
     confusion,
@@ -26,7 +27,6 @@ class Judged:
     """Complaints with their true label and what a model answered.
 
     Attributes:
-        labels: the model's labels, in the order of the columns.
         truth: (rows,), int64, index of the true label.
         probabilities: (rows, labels), float64, as `predict --json` prints them; NaN for an unreadable text.
         groups: (rows,), int64, the duplicate group of each row.
@@ -97,15 +97,7 @@ class LabelFigures:
     ci: Mapping[str, Interval | None]
 
     def as_json(self) -> dict[str, Any]:
-        """The contract's object for a label."""
-        return {
-            "precision": self.precision,
-            "recall": self.recall,
-            "f1": self.f1,
-            "support": self.support,
-            "auroc": self.auroc,
-            "ci": _intervals(self.ci),
-        }
+        return fields_json(self, "label")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +117,6 @@ class Coverage:
     points: tuple[CoveragePoint, ...]
     area: float
 
-    def as_json(self) -> dict[str, Any]:
-        """`points` and `area`."""
-        points = [
-            {
-                "coverage": point.coverage,
-                "n": point.n,
-                "accuracy": point.accuracy,
-                "least_confidence": point.least_confidence,
-            }
-            for point in self.points
-        ]
-        return {"points": points, "area": self.area}
-
 
 @dataclass(frozen=True, slots=True)
 class Abstention:
@@ -147,15 +126,6 @@ class Abstention:
     coverage: float
     n: int
     accuracy: float | None
-
-    def as_json(self) -> dict[str, Any]:
-        """`threshold`, `coverage`, `n`, `accuracy`."""
-        return {
-            "threshold": self.threshold,
-            "coverage": self.coverage,
-            "n": self.n,
-            "accuracy": self.accuracy,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +141,7 @@ class Spoiled:
     ci: Mapping[str, Interval | None]
 
     def as_json(self) -> dict[str, Any]:
-        """All of it but the title."""
-        return {
-            "accuracy": self.accuracy,
-            "macro_f1": self.macro_f1,
-            "accuracy_change": self.accuracy_change,
-            "macro_f1_change": self.macro_f1_change,
-            "ci": _intervals(self.ci),
-        }
+        return fields_json(self, "id", "title")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,14 +158,7 @@ class Slice:
     reason: Sentence | None = None
 
     def as_json(self, language: Language) -> dict[str, Any]:
-        """`n`, `accuracy`, `macro_f1`, `ci` of the accuracy, and the reason for a null."""
-        return {
-            "n": self.n,
-            "accuracy": self.accuracy,
-            "macro_f1": self.macro_f1,
-            "ci": self.ci.as_json() if self.ci else None,
-            "reason": self.reason.in_language(language) if self.reason else None,
-        }
+        return fields_json(self, "dimension", "id", "title", language=language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,22 +166,14 @@ class Evaluation:
     """Everything that was found about one model on one table.
 
     Attributes:
-        model: the model's name.
-        judged: the rows, with what the model answered.
         accuracy, macro_f1, macro_precision, macro_recall, top3_accuracy: see `metrics.DecisionFigures`.
         ece: expected calibration error, 15 bins of equal mass, over answered rows.
         brier_skill: against always answering the frequencies of the labels in the data; answered rows.
         ci: 95% intervals by figure, from a bootstrap of duplicate groups.
         per_label: the figures of each label of the model; None where the data has none of it.
-        coverage: accuracy against coverage.
         abstain: what the model's own threshold does; None where it has none.
         robustness: on spoiled texts; empty where it was not asked for.
-        slices: by length, by age, by words that tell a sex.
         not_evaluated: rows by label that the model was never taught; they are in no figure.
-        left_out: rows of the file that could not be used, by reason.
-        not_computed: why a figure is null, by its path in the JSON.
-        replicates, seed: of the bootstrap.
-        reading: what the figures say, in sentences.
     """
 
     model: str
@@ -248,13 +196,10 @@ class Evaluation:
     not_computed: Mapping[str, Sentence]
     replicates: int
     seed: int
-    reading: tuple[Sentence, ...] = ()
+    interpretation: tuple[Sentence, ...] = ()
 
     def as_json(self, language: Language = Language.EN) -> dict[str, Any]:
         """The contract's keys first, then the additions; sentences in `language`."""
-        slices: dict[str, dict[str, Any]] = {}
-        for part in self.slices:
-            slices.setdefault(part.dimension, {})[part.id] = part.as_json(language)
         return {
             "model": self.model,
             "n": len(self.judged),
@@ -269,23 +214,19 @@ class Evaluation:
                 label: figures.as_json() if figures else None for label, figures in self.per_label.items()
             },
             "confusion": {"labels": list(self.judged.labels), "counts": self.judged.confusion.tolist()},
-            "ci": _intervals(self.ci),
-            "coverage": self.coverage.as_json(),
-            "abstain": self.abstain.as_json() if self.abstain else None,
+            "ci": to_json(self.ci),
+            "coverage": to_json(self.coverage),
+            "abstain": to_json(self.abstain),
             "robustness": {spoiled.id: spoiled.as_json() for spoiled in self.robustness},
-            "slices": slices,
+            "slices": subgroups_json(self.slices, language),
             "unreadable": self.judged.unreadable,
             "not_evaluated": dict(self.not_evaluated),
             "left_out": dict(self.left_out),
-            "not_computed": {name: why.in_language(language) for name, why in self.not_computed.items()},
+            "not_computed": to_json(self.not_computed, language),
             "bootstrap": {
                 "replicates": self.replicates,
                 "seed": self.seed,
                 "groups": len(np.unique(self.judged.groups)),
             },
-            "reading": [sentence.in_language(language) for sentence in self.reading],
+            "reading": to_json(self.interpretation, language),
         }
-
-
-def _intervals(ci: Mapping[str, Interval | None]) -> dict[str, list[float] | None]:
-    return {name: interval.as_json() if interval else None for name, interval in ci.items()}

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tetkik.drawing import (
-    ACCENT,
-    GREY,
-    MAIN,
-    PALE,
-    Bar,
-    Curve,
-    Picture,
-    axes,
-    bar_chart,
-    curve_chart,
-    matrix_chart,
-    png,
-    shades,
-    styled,
-    wrapped,
-)
+from tetkik.lab.engine.charts import Bar, Curve, bar_chart, confusion_chart, curve_chart, plot_reliability
+from tetkik.lab.engine.evaluation_page import Plot, drawn
+from tetkik.lab.engine.style import ACCENT, GREY, MAIN, PALE, Picture, axes
 from tetkik.lab.triage.figures import Evaluation
 from tetkik.lab.triage.metrics import accuracy_by_coverage
 from tetkik.language import Language, translate
@@ -32,18 +17,10 @@ from tetkik.statistics import Floats, reliability, roc_curve
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SHADE = 0.6
-"""A power under 1 keeps a few errors visible beside hundreds of hits."""
-
 
 def pictures(evaluation: Evaluation, language: Language) -> tuple[Picture, ...]:
-    """Every picture that the evaluation allows; ROC and calibration need readable texts. Needs matplotlib.
-
-    Args:
-        evaluation: what was found.
-        language: of titles and axes.
-    """
-    wanted: list[tuple[str, str, Callable[[Evaluation, Language], Figure]]] = [
+    """Every picture that the evaluation allows; ROC and calibration need readable texts. Needs matplotlib."""
+    wanted: list[Plot[Evaluation]] = [
         ("confusion.png", "Confusion matrix, complaints", _confusion_counts),
         ("confusion_normalised.png", "Confusion matrix, share of each department (%)", _confusion_shares),
         ("per_label.png", "F1 of each department", _per_label),
@@ -53,14 +30,12 @@ def pictures(evaluation: Evaluation, language: Language) -> tuple[Picture, ...]:
     wanted.append(("coverage.png", "Accuracy against coverage", _coverage))
     if any(figures and figures.auroc is not None for figures in evaluation.per_label.values()):
         wanted.append(("roc.png", "ROC curves, one department against the rest", _roc))
-    with styled():
-        return tuple(Picture(name, title, png(draw(evaluation, language))) for name, title, draw in wanted)
+    return drawn(evaluation, wanted, language)
 
 
 def _confusion_counts(evaluation: Evaluation, language: Language) -> Figure:
     counts = evaluation.judged.confusion.astype(np.float64)
-    shade = (counts / max(counts.max(), 1.0)) ** _SHADE
-    return _matrix(evaluation, language, "Confusion matrix, complaints", counts, shade)
+    return _confusion(evaluation, language, "Confusion matrix, complaints", counts, max(counts.max(), 1.0))
 
 
 def _confusion_shares(evaluation: Evaluation, language: Language) -> Figure:
@@ -68,20 +43,18 @@ def _confusion_shares(evaluation: Evaluation, language: Language) -> Figure:
     # Of all complaints of the department, answered or not: the diagonal is its recall.
     shares = 100 * counts / np.maximum(evaluation.judged.support[:, None], 1)
     title = "Confusion matrix, share of each department (%)"
-    return _matrix(evaluation, language, title, shares, (shares / 100) ** _SHADE)
+    return _confusion(evaluation, language, title, shares, 100)
 
 
-def _matrix(evaluation: Evaluation, language: Language, title: str, values: Floats, shade: Floats) -> Figure:
-    labels, support = evaluation.judged.labels, evaluation.judged.support.tolist()
-    return matrix_chart(
-        shade,
-        [[f"{value:.0f}" if value >= 0.5 else "" for value in row] for row in values.tolist()],
+def _confusion(evaluation: Evaluation, language: Language, title: str, values: Floats, most: float) -> Figure:
+    return confusion_chart(
+        values,
+        evaluation.judged.support.tolist(),
+        evaluation.judged.labels,
         title=translate(title, language),
-        rows=[f"{wrapped(label)} ({n})" for label, n in zip(labels, support, strict=True)],
-        columns=[wrapped(label) for label in labels],
         x=translate("department named by the model", language),
         y=translate("true department (complaints)", language),
-        colours=shades(),
+        most=most,
     )
 
 
@@ -105,20 +78,14 @@ def _calibration(evaluation: Evaluation, language: Language) -> Figure:
     answered = evaluation.judged.answered
     confidence = evaluation.judged.confidence[answered]
     correct = evaluation.judged.correct[answered]
-    parts = reliability(confidence, correct)
-    claimed = np.array([part.claimed for part in parts])
-    right = np.array([part.happened for part in parts])
     figure = Figure(figsize=(6, 7.6))
     # The upper axes are a square of 5 inches: the diagonal is at 45 degrees and both have one scale.
     above = figure.add_axes((0.12, 0.3, 5 / 6, 5 / 7.6))
     below = figure.add_axes((0.12, 0.08, 5 / 6, 0.17), sharex=above)
     above.tick_params(labelbottom=False)
-    above.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
-    above.vlines(claimed, np.minimum(claimed, right), np.maximum(claimed, right), color=PALE, linewidth=5)
-    above.plot(claimed, right, "o-", color=MAIN, linewidth=1.6, markersize=6, clip_on=False)
+    plot_reliability(above, reliability(confidence, correct), to_end=True)
     above.text(0.04, 0.95, translate("too cautious", language), color=GREY, fontsize=9, va="top")
     above.text(0.96, 0.05, translate("too sure", language), color=GREY, fontsize=9, ha="right")
-    above.set(xlim=(0, 1), ylim=(0, 1))
     above.set_ylabel(translate("share that is right", language))
     ece = "" if evaluation.ece is None else f" · ECE {evaluation.ece:.3f}"
     above.set_title(translate("Calibration", language) + ece)

@@ -42,8 +42,6 @@ class ReferenceComplaints:
     """Complaints to take a reference from.
 
     Attributes:
-        texts: as they came.
-        departments: that each went to.
         split: which part of the data they are, and which model scored them, for the card.
         others: what models say that had not learned them; None takes the model's own answers.
     """
@@ -73,13 +71,7 @@ class ReferenceComplaints:
 def observe(
     triage: Triage, given: ReferenceComplaints, progress: ProgressCallback | None = None
 ) -> list[SeenComplaint]:
-    """What would have been counted of complaints, had they been said at a desk.
-
-    Args:
-        triage: the model with everything around it.
-        given: the complaints.
-        progress: told how far it is.
-    """
+    """What would have been counted of complaints, had they been said at a desk."""
     found: list[SeenComplaint] = []
     for start in range(0, len(given), _BATCH):
         texts = given.texts[start : start + _BATCH]
@@ -119,10 +111,7 @@ def make_reference(
     """How a model's answers and its complaints are spread.
 
     Args:
-        triage: the model with everything around it.
         given: the complaints, one at least; a text that no model reads counts as refused.
-        data: name of the data.
-        progress: told how far it is.
     """
     tally = Tally()
     for seen in observe(triage, given, progress):

@@ -86,8 +86,6 @@ def typing_errors(text: str, seed: int, share: float = TYPING_ERROR_SHARE) -> st
     letter typed twice. Words of one letter and numbers are left alone.
 
     Args:
-        text: the complaint.
-        seed: with the text decides which words and which errors.
         share: of the words, 0 to 1.
     """
     words = [match.span() for match in _WORD.finditer(text) if len(match[0]) > 1 and match[0].isalpha()]

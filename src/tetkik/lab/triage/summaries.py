@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from tetkik.lab.engine.results import SMALLEST
 from tetkik.lab.triage.figures import Abstention, Coverage, CoveragePoint, Judged, LabelFigures, Slice
 from tetkik.lab.triage.metrics import DecisionFigures, accuracy_by_coverage, decision_figures
-from tetkik.lab.triage.slices import SMALLEST, parts
+from tetkik.lab.triage.subgroups import subgroups
 from tetkik.language import Sentence
 from tetkik.statistics import ClusterBootstrap, Floats, Interval, auroc, auroc_interval, percentile_interval
 from tetkik.triage.calibration import ece, multiclass_brier_skill
@@ -131,7 +132,7 @@ def paired_interval(
 def slice_figures(judged: Judged, texts: Sequence[str], draws: ClusterBootstrap) -> Iterator[Slice]:
     """The figures of every part of the complaints."""
     columns = judged.columns
-    for part in parts(texts):
+    for part in subgroups(texts):
         n = int(part.rows.sum())
         if n < SMALLEST:
             reason = Sentence("Fewer than {least} complaints.", {"least": SMALLEST})

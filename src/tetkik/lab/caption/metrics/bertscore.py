@@ -48,11 +48,9 @@ class BertScoreOptions:
     """How BERTScore is computed.
 
     Attributes:
-        model: a Hugging Face id or a folder in its layout.
         layer: whose output is compared, 1 to the number of layers; None takes the authors' choice for the
             model, or its last.
         idf: weigh word pieces by how rare they are among the references.
-        batch: texts at once.
     """
 
     model: str
@@ -80,8 +78,6 @@ def bertscore_rows(
     Args:
         systems: (n,) candidates of each system.
         references: (n,) of all systems.
-        options: the model and its layer.
-        progress: told how far it is.
 
     Returns:
         (n,), float64, of each system.

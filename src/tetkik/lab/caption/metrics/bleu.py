@@ -19,7 +19,6 @@ def bleu_counts(corpus: Corpus, grams: Sequence[tuple[Grams, Grams]]) -> Floats:
     """What BLEU is computed from, which adds up over rows.
 
     Args:
-        corpus: candidates and references.
         grams: `corpus.counted()`.
 
     Returns:

@@ -22,7 +22,6 @@ def cider_rows(corpus: Corpus, grams: Sequence[tuple[Grams, Grams]]) -> Floats:
     """CIDEr of each row, (n,), float64, 0 to 10; the corpus' is their mean.
 
     Args:
-        corpus: candidates and references.
         grams: `corpus.counted()`.
     """
     rows, references = len(corpus), len(corpus.owner)

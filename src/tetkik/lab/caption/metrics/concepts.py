@@ -20,11 +20,7 @@ _LONGEST = 8
 
 @dataclass(frozen=True, slots=True)
 class ConceptDictionary:
-    """Names of concepts, in words.
-
-    Attributes:
-        concepts: by the words of a name, the concepts that it may mean.
-    """
+    """Names of concepts, in words."""
 
     concepts: Mapping[tuple[str, ...], frozenset[str]]
 
@@ -44,12 +40,7 @@ class ConceptDictionary:
 
 
 def concept_dictionary(concepts: Iterable[str], names: Mapping[str, str]) -> ConceptDictionary:
-    """A dictionary of `concepts`, such as those of the training rows.
-
-    Args:
-        concepts: UMLS CUIs or the source's own tags; a tag is its own name.
-        names: what they are called.
-    """
+    """A dictionary of `concepts`, such as those of the training rows."""
     found: dict[tuple[str, ...], set[str]] = {}
     for concept in sorted(set(concepts)):
         words = tuple(rouge_words(names.get(concept, "" if _is_cui(concept) else concept)))

@@ -18,7 +18,6 @@ class Grams:
         text: (entries,), int64: in which text.
         gram: (entries,), int64: which n-gram, 0 to `kinds` - 1.
         count: (entries,), float64: how often.
-        kinds: how many n-grams there are.
     """
 
     text: Ints

@@ -41,12 +41,7 @@ METRICS = (
 
 @dataclass(frozen=True, slots=True)
 class Concepts:
-    """What concept F1 needs.
-
-    Attributes:
-        of_rows: the concepts of each row.
-        dictionary: their names, from the training split.
-    """
+    """What concept F1 needs."""
 
     of_rows: tuple[tuple[str, ...], ...]
     dictionary: ConceptDictionary
@@ -57,10 +52,8 @@ class Wanted:
     """Which of the slower metrics are computed.
 
     Attributes:
-        meteor: whether it is; it starts a Java program.
         bertscore: how; None for none.
         concepts: for concept F1; None for none.
-        no_concepts: why there are none.
     """
 
     meteor: bool = True
@@ -75,9 +68,6 @@ class CaptionScores:
 
     Attributes:
         measures: each metric that could be computed, in the order of `METRICS`.
-        without: why there are no others, by name.
-        candidates: how the captions are worded.
-        references: how the true ones are.
     """
 
     measures: tuple[Measure, ...]

@@ -20,11 +20,6 @@ class Wording:
         distinct: share of captions that are the only ones of their words or the first of them: distinct
             captions over captions. A collapsed captioner says the same of every image.
         distinct_1: distinct words over words (Li et al., NAACL 2016).
-        distinct_2: distinct pairs of neighbouring words over such pairs.
-        median: of the lengths in words.
-        quartiles: the first and the third.
-        longest: the greatest length.
-        empty: share of captions without a word.
         lengths: (n,), int64: words of each caption.
     """
 
@@ -38,7 +33,6 @@ class Wording:
     lengths: Ints
 
     def as_json(self) -> dict[str, Any]:
-        """The figures, without the length of each caption."""
         return {name: value for name, value in asdict(self).items() if name != "lengths"}
 
 

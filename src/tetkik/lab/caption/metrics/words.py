@@ -127,7 +127,6 @@ def treebank_words(text: str, following: str = "") -> list[str]:
     """The words of `text` as pycocoevalcap's `PTBTokenizer` gives them: lower case, no punctuation.
 
     Args:
-        text: a caption.
         following: the first word of the next line. It seldom matters, but the program looks at it: the last
             letter of "segment V." keeps its period, and loses it before a line that begins with "The".
     """

@@ -132,7 +132,6 @@ class ImageFinder:
 
     Args:
         folders: searched in this order; those that do not exist are passed over.
-        archives: searched after them.
     """
 
     def __init__(self, folders: Iterable[Path], archives: Iterable[Path] = ()) -> None:

@@ -31,9 +31,7 @@ class Published:
     """Counts that were published for a data set.
 
     Attributes:
-        images: by split.
         rgb: of them stored in RGB mode, by split; empty where nobody has published them.
-        reference: where they stand.
     """
 
     images: Mapping[Split, int]
@@ -53,14 +51,9 @@ class Source:
     """Captioned images in some layout.
 
     Attributes:
-        name: what reports call it.
-        kind: its layout.
-        splits: those that it has.
         rows: the rows of a split, in the source's order and one at a time, with those it cannot give.
-        counts: rows of each split where it is known before they are read.
         published: counts to check against; None where there are none.
         concept_names: what each concept is called; empty where the source does not say.
-        unplaced: rows that belong to no split.
         set_aside: share of the training groups that was made its test split; None for none.
     """
 

@@ -16,13 +16,7 @@ _LONGEST_LINE = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table that was read.
-
-    Attributes:
-        path: of its file.
-        columns: their names as they stand, without spaces around them.
-        rows: as many cells each as there are columns.
-    """
+    """A table that was read."""
 
     path: Path
     columns: tuple[str, ...]

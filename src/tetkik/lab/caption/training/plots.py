@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tetkik.drawing import ACCENT, GREY, INK, MAIN, png, styled
 from tetkik.lab.caption.training.progress import Epoch
+from tetkik.lab.engine.style import ACCENT, GREY, INK, MAIN, png, styled
 from tetkik.language import Language, translate
 
 if TYPE_CHECKING:

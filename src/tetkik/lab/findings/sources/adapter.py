@@ -19,7 +19,6 @@ class Reading:
     Attributes:
         check_files: whether a row's image must exist; False reads tables that came without images.
         keep_others: whether labels beyond the shared 22 become columns as well.
-        known: rules of what rows know, for tables that list positives.
     """
 
     check_files: bool = True
@@ -32,9 +31,7 @@ class Adapter:
     """One kind of data set.
 
     Attributes:
-        kind: its name in a spec.
         options: what a spec may say, with the values allowed; () allows any.
-        read: the reader.
     """
 
     kind: str

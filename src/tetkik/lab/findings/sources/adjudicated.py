@@ -27,8 +27,6 @@ class Adjudicated:
     """Images with both kinds of label.
 
     Attributes:
-        images: NIH's names.
-        patients: NIH's numbers.
         truth: (n, 4), int8, 1 / 0: the radiologists' labels, in the order of `ADJUDICATED_LABELS`.
         text: (n, 22), int8, 1 / 0 / -1: NIH's labels from the report, as the shared labels.
         part: `val` or `test` of the release.

@@ -19,7 +19,6 @@ class Box:
         image: the image's name in its data set, as `LabelledImages.image` without the prefix.
         label: the shared label, or the data set's own name where there is none.
         left, top, width, height: pixels of the original image; left and top from 0.
-        reader: who drew it, where several did.
     """
 
     image: str

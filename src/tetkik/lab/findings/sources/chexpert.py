@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tetkik.errors import DataError
 from tetkik.findings.label_names import age_years, public_image, sex_named, view_named
+from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.adapter import Adapter, Reading
 from tetkik.lab.findings.sources.draft import Draft
 from tetkik.lab.findings.sources.files import ImageFolder, inside
@@ -25,7 +26,6 @@ from tetkik.lab.findings.sources.spec import SourceSpec
 from tetkik.lab.findings.sources.table import Table, read_table
 from tetkik.lab.findings.sources.twins import CHEXPERT, Translated, translate_labels
 from tetkik.lab.findings.sources.uncertain import UNCERTAIN_OPTIONS, codes, uncertain_policy
-from tetkik.lab.findings.splits import Split
 from tetkik.values import View
 
 OBSERVATIONS = tuple(twin.theirs for twin in CHEXPERT)

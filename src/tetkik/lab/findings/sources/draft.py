@@ -12,8 +12,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.rows import PRESENT, UNKNOWN, LeftOut, Rows, Truth
-from tetkik.lab.findings.splits import Split
 from tetkik.values import BRAIN_LABELS, FINDING_LABELS, Sex, View
 
 _Cell = TypeVar("_Cell")
@@ -31,7 +31,6 @@ class Draft:
     Attributes:
         faults: for each row the reason that the adapter found against it, or None.
         find: the file of a name, None where there is none.
-        left_out: what was left out before there was a row.
 
     The other attributes are those of `Rows`.
     """

@@ -35,7 +35,6 @@ class ImageFolder:
     """The files under one folder; each folder within is listed once, when first asked for.
 
     Args:
-        root: the folder to which names are relative.
         check: whether a file must exist; False believes every name, for a table without its images.
     """
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from tetkik.errors import DataError
 from tetkik.findings.label_names import public_image, shared_label
+from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.adapter import Adapter, Reading
 from tetkik.lab.findings.sources.draft import Draft
 from tetkik.lab.findings.sources.files import IMAGE_SUFFIXES, files_in
@@ -17,7 +18,6 @@ from tetkik.lab.findings.sources.listing import split_named
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
 from tetkik.lab.findings.sources.spec import SourceSpec
 from tetkik.lab.findings.sources.twins import own_name
-from tetkik.lab.findings.splits import Split
 from tetkik.values import FINDING_LABELS
 
 _PNEUMONIAS = frozenset({"Pneumonia", "Viral_Pneumonia", "COVID-19", "Tuberculosis"})

@@ -12,6 +12,7 @@ import numpy as np
 
 from tetkik.errors import DataError
 from tetkik.findings.label_names import age_years, public_image, sex_named, shared_label, view_named
+from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.adapter import Adapter, Reading
 from tetkik.lab.findings.sources.draft import Draft
 from tetkik.lab.findings.sources.files import ImageFolder, inside
@@ -21,7 +22,6 @@ from tetkik.lab.findings.sources.spec import SourceSpec
 from tetkik.lab.findings.sources.table import Table, read_table
 from tetkik.lab.findings.sources.twins import own_name
 from tetkik.lab.findings.sources.uncertain import UNCERTAIN_OPTIONS, codes, is_code, uncertain_policy
-from tetkik.lab.findings.splits import Split
 from tetkik.values import FINDING_LABELS
 
 FILE_COLUMNS = ("file", "path", "image", "filename", "image_path", "Image Index", "Path")

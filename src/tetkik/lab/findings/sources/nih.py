@@ -12,13 +12,13 @@ import numpy as np
 
 from tetkik.errors import DataError
 from tetkik.findings.label_names import age_years, public_image, sex_named, shared_label, view_named
+from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.adapter import Adapter, Reading, the_file
 from tetkik.lab.findings.sources.draft import Draft
 from tetkik.lab.findings.sources.files import by_name, inside
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
 from tetkik.lab.findings.sources.spec import SourceSpec
 from tetkik.lab.findings.sources.table import read_table
-from tetkik.lab.findings.splits import Split
 from tetkik.values import FINDING_LABELS, NIH_LABELS
 
 _IMAGE, _LABELS = "Image Index", "Finding Labels"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.lab.findings.splits import Split
+from tetkik.lab.engine.splits import Split
 from tetkik.values import Sex, View
 
 UNKNOWN = np.int8(-1)
@@ -46,7 +46,6 @@ class Rows:
 
     Attributes:
         origin: name of the data set, in which patients and images are unique.
-        files: where the image lies.
         names: the image's name within the data set, the same on every machine.
         labels: names of the columns of `truth`.
         truth: (rows, labels), int8: 1 present, 0 absent, -1 unknown.
@@ -55,10 +54,8 @@ class Rows:
         image: the public data set's name of the image (`nih:00000075_000.png`), by which it is known again in
             another source; None where it has none.
         public_patient: number in a public data set (`nih:75`), the same wherever its images are; else None.
-        source: what the row counts as when figures are given by source.
         view, sex, age: None where unknown; age in years.
         split: the official part, None where there is none.
-        left_out: how many rows are not here, by reason.
         other_labels: how often a label without a twin among the columns was marked present.
     """
 

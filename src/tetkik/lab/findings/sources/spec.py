@@ -27,9 +27,6 @@ class SourceSpec:
     """A data set to read.
 
     Attributes:
-        kind: which adapter reads it.
-        path: a folder or a table.
-        options: as written, in order.
         weight: how often a row of it is drawn, against 1; above 0.
     """
 
@@ -43,7 +40,6 @@ def parse_spec(text: str, kinds: Mapping[str, Mapping[str, tuple[str, ...]]]) ->
     """Read one source as a user writes it.
 
     Args:
-        text: in the form above.
         kinds: for each kind its options and the values that each may have; no values means any. An option
             that ends in a dot stands for all that begin so.
 

@@ -35,10 +35,7 @@ class Table:
     """The sound rows of a table, column by column.
 
     Attributes:
-        path: the file.
         columns: the asked columns (all where none were asked), each a list of cells without outer blanks.
-        rows: how many rows.
-        broken: how many rows were left out.
     """
 
     path: Path
@@ -68,8 +65,6 @@ def read_table(path: Path, *, need: Sequence[str] = (), wanted: Sequence[str] | 
     The delimiter (comma, semicolon, tab, bar) is the header's most frequent; lines end in LF, CRLF or CR.
 
     Args:
-        path: the file.
-        need: columns without which the table is useless.
         wanted: columns to keep, where there; None keeps all.
 
     Raises:

@@ -118,7 +118,6 @@ class Translated:
     Attributes:
         labels: the 22 shared labels, then the others where they are kept.
         truth: (rows, labels), int8: 1 / 0 / -1 (unknown).
-        others: how often a label without a twin of its own was present.
     """
 
     labels: tuple[str, ...]
@@ -133,8 +132,6 @@ def translate_labels(
 
     Args:
         theirs: (rows,) of 1 / 0 / -1 (unknown) by their name.
-        twins: what each name means.
-        rows: number of rows.
         keep_others: whether a label that is not the same as one of ours gets a column of its own.
     """
     meaning = {folded(twin.theirs): twin for twin in twins}

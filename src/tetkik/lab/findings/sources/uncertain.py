@@ -54,7 +54,6 @@ def uncertain_policy(options: Mapping[str, str], labels: Iterable[str]) -> Uncer
     """The policy that a spec asks for.
 
     Args:
-        options: of the spec.
         labels: those of the table, so that a misspelt label is not passed over.
 
     Raises:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tetkik.errors import DataError
 from tetkik.findings.label_names import folded
+from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.adapter import Adapter, Reading
 from tetkik.lab.findings.sources.draft import Draft
 from tetkik.lab.findings.sources.files import by_name, inside
@@ -24,7 +25,6 @@ from tetkik.lab.findings.sources.spec import SourceSpec
 from tetkik.lab.findings.sources.table import Table, read_table
 from tetkik.lab.findings.sources.twins import VINDR, Translated, translate_labels
 from tetkik.lab.findings.sources.uncertain import codes
-from tetkik.lab.findings.splits import Split
 
 _PARTS = {"train": Split.TRAIN, "test": Split.TEST}
 _VOTES = ("majority", "any", "unanimous")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tetkik.findings.networks import preprocessing_of
 from tetkik.imaging.prepare import Preprocessing
-from tetkik.lab.findings.splits import Parts, folds, split
+from tetkik.lab.engine.splits import Parts, folds, split
 from tetkik.lab.findings.training.options import TrainingOptions
 from tetkik.lab.findings.training.ridge import StageMeans
 from tetkik.lab.findings.training.runs import Course

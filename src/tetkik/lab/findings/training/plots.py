@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tetkik.drawing import ACCENT, GREY, INK, MAIN, png, styled
+from tetkik.lab.engine.style import ACCENT, GREY, INK, MAIN, png, styled
 from tetkik.lab.findings.training.progress import Epoch
 from tetkik.language import Language, translate
 

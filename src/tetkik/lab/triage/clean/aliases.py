@@ -28,12 +28,7 @@ _NOTHING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Departments:
-    """The departments a table is brought to.
-
-    Attributes:
-        names: the departments, in order.
-        spellings: the folded spelling of every alias, and its department.
-    """
+    """The departments a table is brought to."""
 
     names: tuple[str, ...]
     spellings: Mapping[str, str]
@@ -62,7 +57,6 @@ def departments(path: Path | None = None, *, sub_specialities: bool = False) -> 
 
     Args:
         path: TOML with `[[department]]` tables: `name`, `aliases`, `sub_specialities`. None takes the 15.
-        sub_specialities: whether sub-specialities count as their department.
 
     Raises:
         DataError: the file is not such a list, or gives one alias to two departments.

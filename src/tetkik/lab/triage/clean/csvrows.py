@@ -68,7 +68,6 @@ def csv_rows(path: Path, columns: Columns, is_label: Callable[[str], bool]) -> I
 
     Args:
         path: the file: delimiter `,` `;` `|` or tab, any encoding of `decode.lines`.
-        columns: the names to look for in its header.
         is_label: whether a cell is the name of a department; labels seen in sound rows count as well.
 
     Raises:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.errors import NO_ROOM, InputError, TetkikError, UsageError, file_fault
+from tetkik.lab.engine.duplicate_texts import canonical, duplicate_texts, text_similarity
 from tetkik.lab.triage.clean.aliases import Departments, is_no_label, tidy
 from tetkik.lab.triage.clean.read import read_rows
 from tetkik.lab.triage.clean.report import check_report, write_report
@@ -31,8 +32,6 @@ from tetkik.lab.triage.clean.summary import (
 )
 from tetkik.lab.triage.clean.tables import Table, Tables, tables
 from tetkik.lab.triage.clean.text import has_words, plain
-from tetkik.lab.triage.data import canonical
-from tetkik.lab.triage.duplicates import duplicate_groups, similarity
 from tetkik.language import Language
 from tetkik.privacy import Personal, mask
 from tetkik.values import ProgressCallback
@@ -47,13 +46,7 @@ class Options:
     """How to clean.
 
     Attributes:
-        departments: the labels to bring the table to.
-        columns: where the complaint and its department stand.
-        keep_duplicates: keep rows that repeat an earlier one with the same label.
-        keep_other_labels: keep rows with a label of no department, under that label.
-        suspects: look for wrong labels.
         near: similarity at which two texts are near duplicates, in (0, 1].
-        max_chars: a longer text is left out.
     """
 
     departments: Departments
@@ -102,12 +95,7 @@ def clean_files(
     `rejected.csv`, `adverts.csv`, `conflicts.csv` and `suspects.csv`. Files appear only when they are whole.
 
     Args:
-        paths: CSV, JSON lines, XLSX or Parquet.
         out: the clean table, CSV in UTF-8.
-        report: the folder for the rest.
-        options: how to clean.
-        language: of the report.
-        progress: told of each step.
 
     Returns:
         The figures. A file that could not be read is in `files` with its failure; the others are cleaned.
@@ -135,7 +123,7 @@ def clean_files(
             )
         progress("near duplicates", 0, 1)
         texts = [row.text for row in rows]
-        groups = _numbered(duplicate_groups(texts, threshold=options.near))
+        groups = _numbered(duplicate_texts(texts, threshold=options.near))
         progress("near duplicates", 1, 1)
         conflicts = _conflicts(rows, groups)
         suspects, judged, agreement = _suspects(rows, texts, groups, options, progress)
@@ -295,7 +283,7 @@ def _conflicts(rows: Sequence[_Row], groups: NDArray[np.int64]) -> tuple[Conflic
         for index in indices:
             for label, other in first.items():
                 if label != rows[index].label:
-                    alike = similarity(rows[other].text, rows[index].text)
+                    alike = text_similarity(rows[other].text, rows[index].text)
                     found.append(Conflict(group, alike, rows[other], rows[index]))
             first.setdefault(rows[index].label, index)
     return tuple(sorted(found, key=lambda pair: (-pair.similarity, pair.group)))

@@ -33,7 +33,6 @@ def read_rows(path: Path, columns: Columns, is_label: Callable[[str], bool]) -> 
 
     Args:
         path: CSV, JSON lines (or one JSON list), XLSX, or Parquet; its content decides, not its name.
-        columns: where the complaint and the department stand.
         is_label: whether a cell names a department; it helps with CSV whose quotes are broken.
 
     Raises:

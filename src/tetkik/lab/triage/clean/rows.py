@@ -57,10 +57,7 @@ class RawRow:
     Attributes:
         source: the file (for a workbook with its sheet, `file.xlsx#Sheet`).
         number: its place there: the line of a text file, the row of a sheet or a Parquet file, from 1.
-        text: the complaint, as it stands in the file.
-        label: the department, as it stands in the file.
         fault: why it cannot be used, where reading it already showed that.
-        repairs: what had to be mended to read it.
     """
 
     source: str

@@ -72,22 +72,8 @@ class Summary:
     """Everything the report shows.
 
     Attributes:
-        out: the clean table.
-        report: the folder of the report.
-        files: the inputs, in order.
-        read: rows read from all of them.
-        kept: rows in the clean table.
         rejected: rows left out, by reason; `read` is `kept` and these together.
-        repairs: rows mended, by what was done.
-        masked: personal data replaced, by kind, one for each place.
-        masked_rows: rows with at least one.
-        adverts: advert sentences taken out.
-        labels: the departments, most rows first.
-        other_labels: labels of no department, with their rows, most first.
-        groups: duplicate groups in the clean table, single rows included.
         in_groups: rows of the clean table that share their group with another.
-        conflicts: pairs across labels.
-        suspects: probable label errors, least probable label first.
         judged: rows whose label was judged; None where that was not asked for.
         agreement: share of judged rows whose most probable label is their own.
         words: words of each text of the clean table, (kept,), int64.
@@ -114,7 +100,6 @@ class Summary:
     words: NDArray[np.int64]
 
     def as_json(self) -> dict[str, Any]:
-        """The figures, without any text, as one JSON object."""
         return {
             "out": str(self.out),
             "report": str(self.report / "report.html"),

@@ -32,15 +32,7 @@ _UPDATES = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A row whose label is probably wrong.
-
-    Attributes:
-        row: its index.
-        label: the label it has.
-        suggested: the most probable label.
-        own: probability of the label it has.
-        other: probability of the suggested one.
-    """
+    """A row whose label is probably wrong."""
 
     row: int
     label: str
@@ -54,7 +46,6 @@ class Suspicion:
     """What the search for label errors found.
 
     Attributes:
-        suspects: least probable label first.
         judged: how many rows were judged; 0 where there were too few.
         agreement: the share of judged rows whose most probable label is their own.
     """
@@ -70,10 +61,7 @@ def find_suspects(
     """The rows that confident learning takes for label errors.
 
     Args:
-        texts: the complaints.
-        labels: the department of each.
         groups: the duplicate group of each, (texts,), int64.
-        progress: told after each fold.
 
     Raises:
         MissingExtra: cleanlab or scikit-learn is not installed.

@@ -42,13 +42,7 @@ _SENTENCE = re.compile(r"(?:[^.!?\n]|[.!?]+(?=\w))+[.!?]*\n?|[.!?\n]+")
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """A text made plain.
-
-    Attributes:
-        text: what is left, with single spaces.
-        repairs: what was mended or taken out.
-        adverts: the sentences taken out as adverts, as they stood.
-    """
+    """A text made plain."""
 
     text: str
     repairs: frozenset[Repair]
@@ -70,12 +64,7 @@ def plain(text: str) -> Plain:
 
 
 def readable(text: str, repairs: set[Repair] | None = None) -> str:
-    """Wrongly decoded letters restored, NFC, invisible and control characters out.
-
-    Args:
-        text: any string, lone surrogates included.
-        repairs: gets what was done.
-    """
+    """Wrongly decoded letters restored, NFC, invisible and control characters out."""
     done: set[Repair] = set() if repairs is None else repairs
     if text.isascii() and not _INVISIBLE.search(text):
         return text

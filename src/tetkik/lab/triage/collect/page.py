@@ -40,7 +40,6 @@ class Question:
 
     Attributes:
         url: the address of its own page, without a fragment; None where it has none.
-        text: its text on the list page.
     """
 
     url: str | None
@@ -52,8 +51,6 @@ class ListPage:
     """What a list page gave.
 
     Attributes:
-        questions: in the page's order.
-        skipped: items without a text, or whose link leaves the site.
         next_url: the address of the next page, where the site is described by such a link.
     """
 
@@ -68,10 +65,6 @@ def decode(body: bytes, content_type: str = "") -> str:
     What is well-formed UTF-8 is UTF-8, whatever is declared. A Latin page of a Turkish site is Windows-1254,
     the superset of ISO-8859-9 that the Encoding Standard reads under both names; so is what declares nothing,
     or something that does not fit. Never fails.
-
-    Args:
-        body: the bytes as they came.
-        content_type: the HTTP header.
     """
     mark, bom = read_bom(body)
     if mark and bom:
@@ -99,14 +92,7 @@ def _mostly_utf8(body: bytes) -> bool:
 
 
 def read_list(body: bytes, url: str, content_type: str, site: Site) -> ListPage:
-    """The questions of a list page.
-
-    Args:
-        body: the page's bytes.
-        url: where it came from.
-        content_type: the HTTP header.
-        site: says where the questions stand.
-    """
+    """The questions of a list page."""
     source = decode(body, content_type)
     page, base = Selector(text=source), get_base_url(source, url)
     questions: list[Question] = []

@@ -39,12 +39,9 @@ def collect(
     one at once; nothing written is lost either way.
 
     Args:
-        site: what is crawled.
-        folder: made where it is missing.
         contact: an e-mail or web address for the site's owner, sent in the user agent.
         permission: the user's word that the site's owner allows the crawl and the law the use.
         limit: at most so many list pages in this run, taken in turn from the sections.
-        progress: told of list pages and questions.
 
     Returns:
         What was done, as in `summary.json`.

@@ -45,7 +45,6 @@ class Questions(_Strict):
     """Where the questions stand.
 
     Attributes:
-        item: selects each question on a list page.
         link: selects, inside an item, the address of the question's own page.
         follow: whether the text is read on the question's own page instead of on the list page.
         text: selects the text, inside the item or (with `follow`) on the question's own page, where the first
@@ -69,11 +68,6 @@ class Pace(_Strict):
 
     Attributes:
         delay: seconds between two requests, at least; slower where the site is slow or its robots.txt asks.
-        timeout: seconds for one answer.
-        retries: how often a request is repeated after a passing fault.
-        retry_wait: seconds before the first repetition, doubled each time.
-        max_bytes: an answer larger than this is not read.
-        give_up_after: so many failures in a row end the run.
     """
 
     delay: float = Field(default=2.0, ge=0, le=600)
@@ -88,14 +82,8 @@ class Site(_Strict):
     """A question-and-answer site whose sections are departments.
 
     Attributes:
-        id: a short name.
-        base_url: scheme, host and port; nothing else is ever asked.
         list_url: path and query of a list page, with `{section}` and `{page}`.
-        first_page: the number of the first page of a section.
-        max_pages: no section is followed further than this.
         next_page: selects the link to the next page; without it pages are counted up to an empty one.
-        questions: where the questions stand.
-        pace: how gently the site is asked.
         sections: the name of a section in the address, and the label of its questions.
     """
 
@@ -175,7 +163,6 @@ def load_site(name: str, *, base_url: str | None = None) -> Site:
     """The description of a site.
 
     Args:
-        name: a built-in id, or the path of a TOML file.
         base_url: asked instead of the description's own host, such as a mirror on one's own machine.
 
     Raises:

@@ -38,13 +38,7 @@ class QuestionSpider(scrapy.Spider):  # type: ignore[misc]
     lost, and only then the next one is asked for.
 
     Attributes:
-        site: what is crawled.
-        pages_fetched: list pages read so far.
-        rows_added: rows written so far.
-        limited: whether the limit kept a page from being asked.
         robots_fault: why robots.txt could not be read; empty where it could.
-        reason: why the crawl ended, in Scrapy's words.
-        fault: what stopped the crawl from inside, such as a full disk.
     """
 
     name = "questions"

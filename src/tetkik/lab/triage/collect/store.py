@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from tetkik.errors import DataError, UsageError
+from tetkik.lab.engine.duplicate_texts import canonical
 from tetkik.lab.triage.collect.site import Site
 from tetkik.lab.triage.collect.summary import Failure
-from tetkik.lab.triage.data import canonical
 
 
 class Outcome(StrEnum):
@@ -40,10 +40,7 @@ class Row:
     """One question, as a line of `complaints.jsonl`.
 
     Attributes:
-        text: the question.
-        label: the section's label.
         url: the question's own address, or that of the list page it stands on.
-        page: number of the list page.
         collected: date, ISO 8601.
         id: of the label, the question's own address if it has one, and the text in its canonical form; the
             same when the question has moved to another list page.
@@ -71,14 +68,7 @@ class PageRecord:
     """One list page, as a line of the ledger.
 
     Attributes:
-        section: its name in the address.
-        number: of the page, from the site's first.
-        url: its address.
-        outcome: what became of it.
-        next_url: the next page, where the site is described by such a link.
         mark: a hash of its questions, by which a page that comes again is known.
-        skipped: items without a text or a link on the site.
-        reason: why it failed.
     """
 
     section: str
@@ -172,13 +162,7 @@ class Store:
     """The folder of a crawl: what is known, and the writing of what is new.
 
     Attributes:
-        pages: the last record of each list page, by section and number.
         lost: questions whose own page could not be read, by section and address.
-        rows_per_label: rows in the folder.
-
-    Args:
-        folder: made where it is missing.
-        site: the folder holds rows of one site only.
 
     Raises:
         UsageError: the folder holds a crawl of another site, or another crawl is writing to it.

@@ -27,9 +27,7 @@ class Failure:
     """A page that could not be read; the next run tries it again.
 
     Attributes:
-        label: the section's label.
         page: the number of the list page, or of the list page that leads to the question.
-        url: the address that failed.
         reason: such as `HTTP 500` or `forbidden by robots.txt`; never words of the page.
     """
 
@@ -44,17 +42,10 @@ class CrawlSummary:
     """What a run did, and how the folder stands after it.
 
     Attributes:
-        site: id of the description.
         started: UTC, ISO 8601.
         ended: UTC, ISO 8601.
-        ending: why the run ended.
-        pages_fetched: list pages read in this run.
         pages_done: list pages of the folder that are read with all their questions.
-        rows_added: questions written in this run.
-        rows: questions in the folder.
-        rows_per_label: the same, by label, most first.
         skipped: items of the list pages without a text or a link on the site.
-        failures: what could not be read.
     """
 
     site: str
@@ -70,7 +61,6 @@ class CrawlSummary:
     failures: tuple[Failure, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """The object of `summary.json`."""
         return {
             "site": self.site,
             "started": self.started,

@@ -27,9 +27,9 @@ from tetkik.bundle import (
     write_reference,
 )
 from tetkik.errors import DataError, MissingExtra
+from tetkik.lab.engine.duplicate_texts import duplicate_texts
 from tetkik.lab.triage.card import library_versions, measured
 from tetkik.lab.triage.data import Complaints, fingerprint, folds
-from tetkik.lab.triage.duplicates import duplicate_groups
 from tetkik.lab.triage.linear.fit import (
     HOLDOUT_FROM,
     INNER_FOLDS,
@@ -234,7 +234,7 @@ def _held_out(complaints: Complaints, corpus: Corpus, fitted: Fitted) -> Referen
 
 def _corpus(complaints: Complaints, deduplicate: bool) -> Corpus:
     _need_scipy()
-    groups = duplicate_groups(complaints.texts, near=deduplicate)
+    groups = duplicate_texts(complaints.texts, near=deduplicate)
     labels = _labels(complaints, groups)
     truth = np.array([labels.index(label) for label in complaints.labels], dtype=np.int64)
     return Corpus.of(complaints.texts, truth, groups, labels)

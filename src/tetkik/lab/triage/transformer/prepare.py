@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tetkik.errors import DataError
+from tetkik.lab.engine.duplicate_texts import duplicate_texts
 from tetkik.lab.triage.data import Complaints
-from tetkik.lab.triage.duplicates import duplicate_groups
 from tetkik.lab.triage.transformer.options import TransformerOptions
 from tetkik.lab.triage.transformer.split import PARTS, Split, stratified_split
 from tetkik.statistics import Ints
@@ -61,7 +61,7 @@ def prepare(complaints: Complaints, seed: int) -> Prepared:
         raise DataError(
             "{count} rows have no label; give each a department or leave those rows out.", count=bad
         )
-    groups = duplicate_groups(complaints.texts)
+    groups = duplicate_texts(complaints.texts)
     split = stratified_split(complaints.labels, groups, seed=seed)
     found = set(complaints.labels)
     known = [label for label in DEPARTMENTS if label in found]

@@ -49,7 +49,7 @@ class Picture:
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """The house style for what is drawn within the block."""
+    """One style for what is drawn within the block."""
     import matplotlib as mpl
 
     with mpl.rc_context():

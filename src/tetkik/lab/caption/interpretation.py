@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tetkik.lab.caption.data import Split
-from tetkik.lab.caption.figures import SYSTEM_NAMES, CaptionEvaluation, Figure, System
+from tetkik.lab.caption.figures import SYSTEM_NAMES, CaptionEvaluation, System
+from tetkik.lab.engine.results import bracket
 from tetkik.language import Sentence
 
 COLLAPSED = 0.2
@@ -29,7 +30,7 @@ METRIC_NAMES = {
 }
 
 
-def read(evaluation: CaptionEvaluation) -> tuple[Sentence, ...]:
+def interpret(evaluation: CaptionEvaluation) -> tuple[Sentence, ...]:
     """What the figures say, warnings first."""
     return (
         *_rows(evaluation),
@@ -94,15 +95,11 @@ def _headline(evaluation: CaptionEvaluation) -> Iterator[Sentence]:
             "n": len(evaluation),
             "groups": evaluation.groups,
             "cider": figures["cider"].value,
-            "cider_ci": _bracket(figures["cider"]),
+            "cider_ci": bracket(figures["cider"].ci, "{:.3f}"),
             "rouge": figures["rouge_l"].value,
-            "rouge_ci": _bracket(figures["rouge_l"]),
+            "rouge_ci": bracket(figures["rouge_l"].ci, "{:.3f}"),
         },
     )
-
-
-def _bracket(figure: Figure) -> str:
-    return f" [{figure.ci.low:.3f}, {figure.ci.high:.3f}]" if figure.ci else ""
 
 
 def _baselines(evaluation: CaptionEvaluation) -> Iterator[Sentence]:

@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tetkik.drawing.style import ACCENT, GREY, INK, MAIN, axes, series_colour
-from tetkik.statistics import Floats, Interval
+from tetkik.lab.engine.style import ACCENT, GREY, INK, MAIN, PALE, axes, series_colour, shades, wrapped
+from tetkik.statistics import Floats, Interval, ReliabilityBin
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_SHADE = 0.6
+"""A power under 1 keeps a few errors visible beside hundreds of hits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +46,6 @@ def bar_chart(
     """Horizontal bars from 0 to 1, the first at the bottom.
 
     Args:
-        bars: the values.
-        title: above the chart.
-        axis: below it.
-        mean: a dashed line, and what it is.
         chance: a dotted line at what guessing reaches; 0 for none.
     """
     figure, plot = axes(8, 1.4 + 0.38 * len(bars))
@@ -86,11 +86,6 @@ def curve_chart(
     """Lines in a unit square, with their names beside it.
 
     Args:
-        curves: the lines, in the order of the legend.
-        title: above the chart.
-        x: below it.
-        y: beside it.
-        legend: above the names.
         diagonal: whether to draw the line of chance from (0, 0) to (1, 1).
     """
     figure, plot = axes(9.4, 6)
@@ -109,6 +104,40 @@ def curve_chart(
     return figure
 
 
+def confusion_chart(
+    values: Floats, support: Sequence[int], names: Sequence[str], *, title: str, x: str, y: str, most: float
+) -> Figure:
+    """A confusion matrix; a row is a true label, with its support in brackets, a column the label given.
+
+    Args:
+        values: (labels, labels): counts, or shares in percent.
+        most: the value of the darkest shade.
+    """
+    return matrix_chart(
+        (values / most) ** _SHADE,
+        [[f"{value:.0f}" if value >= 0.5 else "" for value in row] for row in values.tolist()],
+        title=title,
+        rows=[f"{wrapped(name)} ({n})" for name, n in zip(names, support, strict=True)],
+        columns=[wrapped(name) for name in names],
+        x=x,
+        y=y,
+        colours=shades(),
+    )
+
+
+def plot_reliability(plot: Axes, bins: Sequence[ReliabilityBin], *, to_end: bool, width: float = 5) -> None:
+    """The reliability curve with the diagonal; `to_end` scales both axes to 1, else to what there is."""
+    claimed = np.array([part.claimed for part in bins])
+    happened = np.array([part.happened for part in bins])
+    # A rare label lives in one corner: the scale ends where it does, the same on both sides.
+    end = 1.0 if to_end else min(1.0, 1.12 * max(float(claimed.max()), float(happened.max()), 0.02))
+    plot.plot([0, end], [0, end], color=GREY, linewidth=1, linestyle="--")
+    low, high = np.minimum(claimed, happened), np.maximum(claimed, happened)
+    plot.vlines(claimed, low, high, color=PALE, linewidth=width)
+    plot.plot(claimed, happened, "o-", color=MAIN, linewidth=1.5, markersize=width, clip_on=False)
+    plot.set(xlim=(0, end), ylim=(0, end))
+
+
 def matrix_chart(
     shade: Floats,
     texts: Sequence[Sequence[str]],
@@ -125,12 +154,7 @@ def matrix_chart(
     Args:
         shade: (rows, columns), 0 to 1: the place in the colour map; NaN leaves a cell white.
         texts: by row and column; empty for none. The diagonal's are bold.
-        title: above the chart.
-        rows: their names.
-        columns: their names.
-        x: below the chart.
-        y: beside it.
-        colours: a colour map of `tetkik.drawing`.
+        colours: a colour map of `tetkik.lab.engine.style`.
     """
     size = 3.2 + 0.52 * len(columns)
     figure, plot = axes(size, size * 0.92)

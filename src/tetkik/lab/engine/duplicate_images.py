@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tetkik.errors import TetkikError
 from tetkik.imaging.prepare import Preprocessing, to_square
 from tetkik.imaging.read import read_image
-from tetkik.lab.findings.splits import connected
+from tetkik.lab.engine.groups import connected
 from tetkik.values import ProgressCallback
 
 SIDE = 32
@@ -35,7 +35,7 @@ _NEIGHBOURS = 4096
 """In one band an image meets this many of those with the same bits: it bounds the work where thousands of
 images are nearly black."""
 _CHUNK = 1 << 12
-_ONES = np.array([bin(value).count("1") for value in range(256)], np.uint8)
+_ONES = np.array([value.bit_count() for value in range(1 << 16)], np.uint8)
 
 Thumbnails = NDArray[np.uint8]
 
@@ -67,7 +67,7 @@ def _thumbnail(file: Path) -> Thumbnails | None:
     return np.rint(to_square(image, Preprocessing(size=SIDE)) * 255).astype(np.uint8)
 
 
-def duplicate_groups(
+def duplicate_images(
     squares: Thumbnails, readable: NDArray[np.bool_] | None = None, *, threshold: float = THRESHOLD
 ) -> NDArray[np.int64]:
     """The group of images that show the same picture; being a copy is passed on.
@@ -90,11 +90,11 @@ def duplicate_groups(
     distinct, first, place = np.unique(
         squares[rows].reshape(len(rows), -1), axis=0, return_index=True, return_inverse=True
     )
-    left, right = _candidates(_hashes(distinct.reshape(-1, SIDE, SIDE)))
+    left, right = _candidates(difference_hashes(distinct.reshape(-1, SIDE, SIDE)))
     alike = np.zeros(len(left), bool)
     for start in range(0, len(left), _CHUNK):
         block = slice(start, start + _CHUNK)
-        alike[block] = similarity(distinct[left[block]], distinct[right[block]]) >= threshold
+        alike[block] = image_similarity(distinct[left[block]], distinct[right[block]]) >= threshold
     of_distinct = connected(len(distinct), left[alike], right[alike])
     smallest = np.full(len(distinct), len(squares), np.int64)
     np.minimum.at(smallest, of_distinct, rows[first])
@@ -102,21 +102,21 @@ def duplicate_groups(
     return groups
 
 
-def similarity(left: Thumbnails, right: Thumbnails) -> NDArray[np.float64]:
+def image_similarity(left: Thumbnails, right: Thumbnails) -> NDArray[np.float64]:
     """How alike thumbnails are, pair by pair: the larger correlation of their grey values and of the ranks.
 
     Args:
         left: (pairs, pixels), uint8.
-        right: the same.
 
     Returns:
         (pairs,), float64, -1 to 1; 0 where an image is flat.
     """
-    grey = _correlation(left.astype(np.float32), right.astype(np.float32))
-    return np.maximum(grey, _correlation(_ranks(left), _ranks(right)))
+    grey = correlation(left.astype(np.float32), right.astype(np.float32))
+    return np.maximum(grey, correlation(_ranks(left), _ranks(right)))
 
 
-def _correlation(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float64]:
+def correlation(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Of images (n, pixels) with others, or with one (1, pixels): (n,), -1 to 1; 0 where an image is flat."""
     a, b = (part - part.mean(axis=1, keepdims=True) for part in (left, right))
     spread = np.sqrt((a * a).sum(axis=1, dtype=np.float64) * (b * b).sum(axis=1, dtype=np.float64))
     product = (a * b).sum(axis=1, dtype=np.float64)
@@ -133,13 +133,21 @@ def _ranks(flat: Thumbnails) -> NDArray[np.float32]:
     return of_pixel.astype(np.float32)
 
 
-def _hashes(squares: Thumbnails) -> NDArray[np.uint64]:
-    """Difference hashes, (n,), uint64."""
+def difference_hashes(squares: Thumbnails) -> NDArray[np.uint64]:
+    """Difference hashes of thumbnails (n, 32, 32): (n,), uint64."""
     rows, columns = _area(SIDE, 8), _area(SIDE, 9)
     grid = np.einsum("ri,nij,cj->nrc", rows, squares.astype(np.float32), columns, optimize=True)
     bits = (grid[:, :, 1:] > grid[:, :, :-1]).reshape(len(squares), 64)
     packed: NDArray[np.uint64] = np.packbits(bits, axis=1).view(np.uint64).ravel()
     return packed
+
+
+def bits_apart(left: NDArray[np.uint64], right: NDArray[np.uint64] | np.uint64) -> NDArray[np.int64]:
+    """In how many bits hashes differ, (n,)."""
+    apart: NDArray[np.int64] = (
+        _ONES[(left ^ right).view(np.uint16)].reshape(-1, 4).sum(axis=1, dtype=np.int64)
+    )
+    return apart
 
 
 def _area(size: int, parts: int) -> NDArray[np.float32]:
@@ -163,8 +171,7 @@ def _candidates(hashes: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[
             same = np.flatnonzero(key[distance:] == key[:-distance])
             if not same.size:
                 break
-            differing = (ordered[same] ^ ordered[same + distance]).view(np.uint8).reshape(-1, 8)
-            near = same[_ONES[differing].sum(axis=1) <= _BITS]
+            near = same[bits_apart(ordered[same], ordered[same + distance]) <= _BITS]
             one, other = order[near], order[near + distance]
             pairs.append(np.minimum(one, other) * count + np.maximum(one, other))
     left, right = np.divmod(np.unique(np.concatenate(pairs)), max(count, 1))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 
+from tetkik.lab.engine.results import bracket, listed
 from tetkik.lab.findings.figures import Evaluation, LabelFigures, Slice
 from tetkik.lab.findings.metrics import LEAST_EXPECTED
 from tetkik.language import Language, Sentence
-from tetkik.statistics import Interval
 from tetkik.values import Flaw, Route
 from tetkik.values.naming import label_name
 
@@ -48,23 +48,7 @@ class LabelName(Sentence):
         return label_name(self.template, language)
 
 
-@dataclass(frozen=True, slots=True)
-class Listed(Sentence):
-    """Several sentences in a row, each said in the same language; the template stands between them."""
-
-    parts: tuple[Sentence, ...] = ()
-
-    def in_language(self, language: Language) -> str:
-        """All of them."""
-        return self.template.join(part.in_language(language) for part in self.parts)
-
-
-def listed(parts: Iterable[Sentence], between: str = "; ") -> Listed:
-    """`parts` one after the other."""
-    return Listed(between, parts=tuple(parts))
-
-
-def read(evaluation: Evaluation) -> tuple[Sentence, ...]:
+def interpret(evaluation: Evaluation) -> tuple[Sentence, ...]:
     """What the figures say, most important first."""
     return (
         *_overall(evaluation),
@@ -120,15 +104,11 @@ def _named(figures: LabelFigures) -> Sentence:
         {
             "label": LabelName(figures.label),
             "auroc": figures.auroc,
-            "interval": _bracket(figures.ci),
+            "interval": bracket(figures.ci),
             "positive": figures.n_positive,
             "n": figures.n,
         },
     )
-
-
-def _bracket(interval: Interval | None) -> str:
-    return f" [{interval.low:.2f}, {interval.high:.2f}]" if interval else ""
 
 
 def _shortcuts(evaluation: Evaluation) -> Iterator[Sentence]:
@@ -161,7 +141,7 @@ def _screening(evaluation: Evaluation) -> Iterator[Sentence]:
             {
                 "route": ROUTES[Route(part.route)],
                 "auroc": part.auroc,
-                "interval": _bracket(part.ci),
+                "interval": bracket(part.ci),
                 "specificity": 100 * specificity,
                 "sensitivity": 100 * (sensitivity or 0.0),
                 "abnormal": part.n_abnormal,
@@ -251,7 +231,7 @@ def _slices(evaluation: Evaluation) -> Iterator[Sentence]:
             {
                 "part": part.title,
                 "mean": part.mean_auroc,
-                "interval": _bracket(part.ci),
+                "interval": bracket(part.ci),
                 "whole": whole,
                 "n": part.n,
             },

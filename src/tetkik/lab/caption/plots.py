@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tetkik.drawing import ACCENT, GREY, MAIN, Picture, axes, png, styled
 from tetkik.lab.caption.figures import MODEL, NEAREST, CaptionEvaluation
+from tetkik.lab.engine.style import ACCENT, GREY, MAIN, Picture, axes, png, styled
 from tetkik.language import Language, translate
 
 LENGTHS = "lengths.png"

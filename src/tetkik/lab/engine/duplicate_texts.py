@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik import turkish
-from tetkik.lab.triage.data import canonical
+from tetkik.lab.engine.groups import connected, mixed_bits
 
 _HASHES = 125
 _RECALL = 0.9999
@@ -31,17 +31,20 @@ _SHORTEST = 4
 _CHUNK = 20_000
 
 
-def duplicate_groups(texts: Sequence[str], *, threshold: float = 0.8, near: bool = True) -> NDArray[np.int64]:
+def canonical(text: str) -> str:
+    """The form in which two texts count as the same: NFC, Turkish lower case, white space collapsed."""
+    return " ".join(turkish.lower(text).split())
+
+
+def duplicate_texts(texts: Sequence[str], *, threshold: float = 0.8, near: bool = True) -> NDArray[np.int64]:
     """The duplicate group of each text.
 
-    Exact duplicates are equal by `tetkik.lab.triage.data.canonical`. Near duplicates are equal once folded to
+    Exact duplicates are equal by `canonical`. Near duplicates are equal once folded to
     ASCII words, or reach `threshold`; being a duplicate is passed on (a~b and b~c puts all three in one
     group). The same texts give the same partition in any order and on any machine.
 
     Args:
-        texts: the complaints.
         threshold: the Jaccard similarity of word pairs at which two texts are near duplicates, in (0, 1].
-        near: whether to look for near duplicates at all.
 
     Returns:
         (texts,), int64: the smallest index of the text's group.
@@ -62,8 +65,8 @@ def duplicate_groups(texts: Sequence[str], *, threshold: float = 0.8, near: bool
     return first[inverse].astype(np.int64)
 
 
-def similarity(left: str, right: str) -> float:
-    """The similarity by which near duplicates are told: 1 for texts with the same words in the same order."""
+def text_similarity(left: str, right: str) -> float:
+    """Similarity of word pairs: 1 for texts with the same words in the same order."""
     a, b = (" ".join(turkish.fold(text).split()) for text in (left, right))
     return _jaccard(a, b)
 
@@ -75,6 +78,7 @@ def _near_groups(distinct: list[str], threshold: float) -> NDArray[np.int64]:
     texts = [text for text, wanted in zip(distinct, long_enough.tolist(), strict=True) if wanted]
     signatures = _signatures(texts)
     parents = np.arange(len(texts), dtype=np.int64)
+    joined: set[tuple[int, int]] = set()
     rejected: set[tuple[int, int]] = set()
     rows = _band_rows(threshold)
     for band in range(0, _HASHES - rows + 1, rows):
@@ -85,14 +89,14 @@ def _near_groups(distinct: list[str], threshold: float) -> NDArray[np.int64]:
                 break
             left, right = order[same], order[same + distance]
             apart = parents[left] != parents[right]
-            likely = _likely(signatures, left[apart], right[apart], threshold - _SLACK)
-            alike = {
-                pair: _jaccard(texts[pair[0]], texts[pair[1]]) >= threshold
-                for pair in likely
-                if pair not in rejected
-            }
-            rejected.update(pair for pair, true in alike.items() if not true)
-            _join(parents, [pair for pair, true in alike.items() if true])
+            for pair in _likely(signatures, left[apart], right[apart], threshold - _SLACK):
+                if pair not in rejected:
+                    alike = _jaccard(texts[pair[0]], texts[pair[1]]) >= threshold
+                    (joined if alike else rejected).add(pair)
+            if joined:
+                pairs = np.array(list(joined), np.int64)
+                parents = connected(len(texts), *parents[pairs].T)[parents]
+                joined.clear()
     groups[long_enough] = groups[long_enough][parents]
     return groups
 
@@ -112,19 +116,12 @@ def _signatures(texts: list[str]) -> NDArray[np.uint32]:
             words += ids
             lengths.append(len(ids) + 1)
         line = np.array([*words, 0], np.uint64)
-        shingles = _mixed(line[:-1] << np.uint64(32) | line[1:])
+        shingles = mixed_bits(line[:-1] << np.uint64(32) | line[1:])
         starts = np.cumsum([0, *lengths[:-1]])
         for column, (factor, mask) in enumerate(zip(factors, masks, strict=True)):
             hashed = ((shingles ^ mask) * factor >> np.uint64(32)).astype(np.uint32)
             signatures[start : start + _CHUNK, column] = np.minimum.reduceat(hashed, starts)
     return signatures
-
-
-def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Every bit spread over all 64 (the finaliser of SplitMix64, Steele et al. 2014)."""
-    values = (values ^ values >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ values >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    return values ^ values >> np.uint64(31)
 
 
 def _band_rows(threshold: float) -> int:
@@ -137,7 +134,7 @@ def _buckets(band: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.ui
     """The texts in order of their band's hash (alphabetical within one), and that hash, sorted."""
     keys = np.zeros(len(band), np.uint64)
     for column in band.T:
-        keys = _mixed(keys + column)
+        keys = mixed_bits(keys + column)
     order = np.argsort(keys, kind="stable")
     return order, keys[order]
 
@@ -158,15 +155,3 @@ def _jaccard(left: str, right: str) -> float:
     """The exact Jaccard similarity of the sets of word pairs of two folded texts."""
     a, b = (set(pairwise(["", *text.split(" "), ""])) for text in (left, right))
     return len(a & b) / len(a | b)
-
-
-def _join(parents: NDArray[np.int64], pairs: list[tuple[int, int]]) -> None:
-    """Unite the groups of each pair, in place; afterwards every entry points at its group's smallest."""
-    for left, right in pairs:
-        while parents[left] != left:
-            left = int(parents[left])  # noqa: PLW2901
-        while parents[right] != right:
-            right = int(parents[right])  # noqa: PLW2901
-        parents[max(left, right)] = min(left, right)
-    while pairs and not np.array_equal(above := parents[parents], parents):
-        parents[:] = above

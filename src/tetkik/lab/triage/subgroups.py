@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tetkik import turkish
+from tetkik.lab.engine.results import Subgroup
 from tetkik.language import Sentence
 from tetkik.triage.age_and_duration import read_age
-
-SMALLEST = 30
-"""A part of fewer rows gets no figure: its interval would be wider than any difference worth knowing."""
 
 FEMALE_WORDS: tuple[str, ...] = (
     # the body and its events
@@ -49,17 +45,7 @@ def _any_of(words: Sequence[str]) -> re.Pattern[str]:
 _FEMALE, _MALE = _any_of(FEMALE_WORDS), _any_of(MALE_WORDS)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part of the rows: its dimension and id in the JSON, its title, and which rows."""
-
-    dimension: str
-    id: str
-    title: Sentence
-    rows: NDArray[np.bool_]
-
-
-def parts(texts: Sequence[str]) -> tuple[Part, ...]:
+def subgroups(texts: Sequence[str]) -> tuple[Subgroup, ...]:
     """Every part of `texts`: by words (4), by told age (4), by words that tell a sex (4).
 
     Within a dimension each row is in exactly one part.
@@ -68,33 +54,33 @@ def parts(texts: Sequence[str]) -> tuple[Part, ...]:
     return (*_by_length(texts), *_by_age(folded), *_by_sex(folded))
 
 
-def _by_length(texts: Sequence[str]) -> tuple[Part, ...]:
+def _by_length(texts: Sequence[str]) -> tuple[Subgroup, ...]:
     words = np.array([len(text.split()) for text in texts])
     return (
-        Part("length", "under_20", Sentence("under 20 words"), words < 20),
-        Part("length", "20_to_49", Sentence("20 to 49 words"), (words >= 20) & (words < 50)),
-        Part("length", "50_to_99", Sentence("50 to 99 words"), (words >= 50) & (words < 100)),
-        Part("length", "100_or_more", Sentence("100 words or more"), words >= 100),
+        Subgroup("length", "under_20", Sentence("under 20 words"), words < 20),
+        Subgroup("length", "20_to_49", Sentence("20 to 49 words"), (words >= 20) & (words < 50)),
+        Subgroup("length", "50_to_99", Sentence("50 to 99 words"), (words >= 50) & (words < 100)),
+        Subgroup("length", "100_or_more", Sentence("100 words or more"), words >= 100),
     )
 
 
-def _by_age(folded: Sequence[str]) -> tuple[Part, ...]:
+def _by_age(folded: Sequence[str]) -> tuple[Subgroup, ...]:
     ages = [read_age(text) for text in folded]
     years = np.array([np.nan if age is None else age.years for age in ages])
     return (
-        Part("age", "child", Sentence("age told, under 18"), years < 18),
-        Part("age", "adult", Sentence("age told, 18 to 64"), (years >= 18) & (years < 65)),
-        Part("age", "old", Sentence("age told, 65 or more"), years >= 65),
-        Part("age", "not_told", Sentence("no age told"), np.isnan(years)),
+        Subgroup("age", "child", Sentence("age told, under 18"), years < 18),
+        Subgroup("age", "adult", Sentence("age told, 18 to 64"), (years >= 18) & (years < 65)),
+        Subgroup("age", "old", Sentence("age told, 65 or more"), years >= 65),
+        Subgroup("age", "not_told", Sentence("no age told"), np.isnan(years)),
     )
 
 
-def _by_sex(folded: Sequence[str]) -> tuple[Part, ...]:
+def _by_sex(folded: Sequence[str]) -> tuple[Subgroup, ...]:
     female = np.array([bool(_FEMALE.search(text)) for text in folded])
     male = np.array([bool(_MALE.search(text)) for text in folded])
     return (
-        Part("sex", "female", Sentence("words of a woman or girl"), female & ~male),
-        Part("sex", "male", Sentence("words of a man or boy"), male & ~female),
-        Part("sex", "both", Sentence("words of both sexes"), female & male),
-        Part("sex", "neither", Sentence("no word tells a sex"), ~female & ~male),
+        Subgroup("sex", "female", Sentence("words of a woman or girl"), female & ~male),
+        Subgroup("sex", "male", Sentence("words of a man or boy"), male & ~female),
+        Subgroup("sex", "both", Sentence("words of both sexes"), female & male),
+        Subgroup("sex", "neither", Sentence("no word tells a sex"), ~female & ~male),
     )

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tetkik.lab.engine.results import bracket
 from tetkik.lab.triage.figures import Evaluation, LabelFigures
 from tetkik.language import Sentence
-from tetkik.statistics import Interval
 
 NEIGHBOURS: tuple[tuple[str, str], ...] = (
     ("Kardiyoloji", "Göğüs Hastalıkları"),
@@ -44,7 +44,7 @@ _PAIR_LEAST = 3
 _GOOD_ECE = 0.05
 
 
-def read(evaluation: Evaluation) -> tuple[Sentence, ...]:
+def interpret(evaluation: Evaluation) -> tuple[Sentence, ...]:
     """What the figures say, most important first."""
     return (
         _overall(evaluation),
@@ -88,11 +88,7 @@ def _weakest(evaluation: Evaluation) -> Iterator[Sentence]:
 
 
 def _named_f1(figures: LabelFigures) -> str:
-    return f"{figures.label} (F1 {figures.f1:.2f}{_bracket(figures.ci['f1'])}, n {figures.support})"
-
-
-def _bracket(interval: Interval | None) -> str:
-    return f" [{interval.low:.2f}, {interval.high:.2f}]" if interval else ""
+    return f"{figures.label} (F1 {figures.f1:.2f}{bracket(figures.ci['f1'])}, n {figures.support})"
 
 
 def _confused(evaluation: Evaluation) -> Iterator[Sentence]:
@@ -230,7 +226,7 @@ def _slices(evaluation: Evaluation) -> Iterator[Sentence]:
     for part in sorted(clear, key=lambda part: part.accuracy or 0.0)[:2]:
         yield Sentence(
             "Clearly below the whole: {part} (accuracy {accuracy:.2f}{interval}, n {n}).",
-            {"part": part.title, "accuracy": part.accuracy, "interval": _bracket(part.ci), "n": part.n},
+            {"part": part.title, "accuracy": part.accuracy, "interval": bracket(part.ci), "n": part.n},
         )
 
 

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from tetkik.lab.engine.results import SMALLEST, Subgroup
 from tetkik.lab.findings.figures import Judged, LabelFigures, Slice
 from tetkik.lab.findings.summaries import LEAST_KIND, mean_interval, mean_of
 from tetkik.language import Sentence
 from tetkik.statistics import Bools, ClusterBootstrap, Floats, auroc, auroc_replicates
 from tetkik.values import Sex, View
 
-SMALLEST = 30
-"""A part of fewer images gets no figure."""
 DIMENSIONS = {"view": "View", "source": "Source", "sex": "Sex", "age": "Age", "prevalence": "Prevalence"}
 """The title of each dimension."""
 
 _RARE, _COMMON = 0.02, 0.10
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Part:
-    """A part of the images: its dimension and id in the JSON, its title, and which rows."""
-
-    dimension: str
-    id: str
-    title: Sentence
-    rows: Bools
-
-
-def parts(judged: Judged) -> Iterator[Part]:
+def subgroups(judged: Judged) -> Iterator[Subgroup]:
     """Every part; in a dimension each image is in exactly one. One that divides nothing is left out."""
     for found in (_by_view(judged), _by_source(judged), _by_sex(judged), _by_age(judged)):
         there = [part for part in found if part.rows.any()]
@@ -39,46 +28,48 @@ def parts(judged: Judged) -> Iterator[Part]:
             yield from there
 
 
-def _by_view(judged: Judged) -> list[Part]:
+def _by_view(judged: Judged) -> list[Subgroup]:
     view = np.array([item or "" for item in judged.view])
     return [
-        Part("view", "PA", Sentence("PA"), view == View.PA),
-        Part("view", "AP", Sentence("AP"), view == View.AP),
-        Part("view", "other", Sentence("another view"), (view != "") & (view != View.PA) & (view != View.AP)),
-        Part("view", "unknown", Sentence("view not known"), view == ""),
+        Subgroup("view", "PA", Sentence("PA"), view == View.PA),
+        Subgroup("view", "AP", Sentence("AP"), view == View.AP),
+        Subgroup(
+            "view", "other", Sentence("another view"), (view != "") & (view != View.PA) & (view != View.AP)
+        ),
+        Subgroup("view", "unknown", Sentence("view not known"), view == ""),
     ]
 
 
-def _by_source(judged: Judged) -> list[Part]:
+def _by_source(judged: Judged) -> list[Subgroup]:
     source = np.array(judged.source)
     names = sorted(set(judged.source))
-    return [Part("source", name, Sentence("{name}", {"name": name}), source == name) for name in names]
+    return [Subgroup("source", name, Sentence("{name}", {"name": name}), source == name) for name in names]
 
 
-def _by_sex(judged: Judged) -> list[Part]:
+def _by_sex(judged: Judged) -> list[Subgroup]:
     sex = np.array([item or "" for item in judged.sex])
     return [
-        Part("sex", "F", Sentence("women and girls"), sex == Sex.FEMALE),
-        Part("sex", "M", Sentence("men and boys"), sex == Sex.MALE),
-        Part("sex", "O", Sentence("another sex"), sex == Sex.OTHER),
-        Part("sex", "unknown", Sentence("sex not known"), sex == ""),
+        Subgroup("sex", "F", Sentence("women and girls"), sex == Sex.FEMALE),
+        Subgroup("sex", "M", Sentence("men and boys"), sex == Sex.MALE),
+        Subgroup("sex", "O", Sentence("another sex"), sex == Sex.OTHER),
+        Subgroup("sex", "unknown", Sentence("sex not known"), sex == ""),
     ]
 
 
-def _by_age(judged: Judged) -> list[Part]:
+def _by_age(judged: Judged) -> list[Subgroup]:
     age = np.array([np.nan if item is None else item for item in judged.age], dtype=np.float64)
     return [
-        Part("age", "under_18", Sentence("under 18 years"), age < 18),
-        Part("age", "18_to_39", Sentence("18 to 39 years"), (age >= 18) & (age < 40)),
-        Part("age", "40_to_64", Sentence("40 to 64 years"), (age >= 40) & (age < 65)),
-        Part("age", "65_or_more", Sentence("65 years or more"), age >= 65),
-        Part("age", "unknown", Sentence("age not known"), np.isnan(age)),
+        Subgroup("age", "under_18", Sentence("under 18 years"), age < 18),
+        Subgroup("age", "18_to_39", Sentence("18 to 39 years"), (age >= 18) & (age < 40)),
+        Subgroup("age", "40_to_64", Sentence("40 to 64 years"), (age >= 40) & (age < 65)),
+        Subgroup("age", "65_or_more", Sentence("65 years or more"), age >= 65),
+        Subgroup("age", "unknown", Sentence("age not known"), np.isnan(age)),
     ]
 
 
 def slice_figures(judged: Judged, draws: ClusterBootstrap) -> Iterator[Slice]:
     """The mean AUROC of every part of the images, over the labels with enough rows of both kinds there."""
-    for part in parts(judged):
+    for part in subgroups(judged):
         bare = Slice(part.dimension, part.id, part.title, int(part.rows.sum()))
         if bare.n < SMALLEST:
             yield replace(bare, reason=Sentence("Fewer than {least} images.", {"least": SMALLEST}))

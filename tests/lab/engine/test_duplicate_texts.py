@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tetkik.lab.triage.duplicates import duplicate_groups
+from tetkik.lab.engine.duplicate_texts import duplicate_texts
 
 WORDS = (  # noqa: SIM905
     "başım dizim karnım gözüm ağrıyor yanıyor şişti kaşınıyor üç gündür sabahları geceleri çok biraz "
@@ -30,25 +30,25 @@ def _partition(texts: list[str], groups: np.ndarray) -> set[frozenset[str]]:
 
 def test_exact_duplicates_ignore_case_space_and_normal_form() -> None:
     texts = ["DİZİM  ŞİŞTİ", "dizim şişti", "dizim s\u0327is\u0327ti", "dizim çok şişti"]
-    assert duplicate_groups(texts, near=False).tolist() == [0, 0, 0, 3]
+    assert duplicate_texts(texts, near=False).tolist() == [0, 0, 0, 3]
 
 
 def test_turkish_capitals_are_not_mixed_up() -> None:
-    assert duplicate_groups(["KIRIK", "kırık", "kirik"], near=False).tolist() == [0, 0, 2]
+    assert duplicate_texts(["KIRIK", "kırık", "kirik"], near=False).tolist() == [0, 0, 2]
 
 
 def test_text_without_turkish_letters_is_a_near_duplicate() -> None:
     texts = ["Dizim şişti, ağrıyor!", "dizim sisti agriyor", "gözüm şişti"]
-    assert duplicate_groups(texts).tolist() == [0, 0, 2]
-    assert duplicate_groups(texts, near=False).tolist() == [0, 1, 2]
+    assert duplicate_texts(texts).tolist() == [0, 0, 2]
+    assert duplicate_texts(texts, near=False).tolist() == [0, 1, 2]
 
 
 def test_one_word_changed_in_a_long_text_joins_and_in_a_short_one_does_not() -> None:
     long = _text(random.Random(1), 40).split()
     changed = [*long[:20], "bambaşka", *long[21:]]
-    assert duplicate_groups([" ".join(long), " ".join(changed)]).tolist() == [0, 0]
-    assert duplicate_groups(["başım çok ağrıyor", "dişim çok ağrıyor"]).tolist() == [0, 1]
-    assert duplicate_groups(
+    assert duplicate_texts([" ".join(long), " ".join(changed)]).tolist() == [0, 0]
+    assert duplicate_texts(["başım çok ağrıyor", "dişim çok ağrıyor"]).tolist() == [0, 1]
+    assert duplicate_texts(
         ["başım çok ağrıyor ne yapmalıyım acaba", "dişim çok ağrıyor ne yapmalıyım acaba"]
     ).tolist() == [0, 1]
 
@@ -56,24 +56,24 @@ def test_one_word_changed_in_a_long_text_joins_and_in_a_short_one_does_not() -> 
 def test_being_a_duplicate_is_passed_on() -> None:
     words = [f"kelime{i}" for i in range(60)]
     chain = [" ".join([*(f"yeni{j}" for j in range(step)), *words[step:]]) for step in range(0, 25, 4)]
-    assert set(duplicate_groups(chain).tolist()) == {0}
-    assert duplicate_groups([chain[0], chain[-1]]).tolist() == [0, 1]
+    assert set(duplicate_texts(chain).tolist()) == {0}
+    assert duplicate_texts([chain[0], chain[-1]]).tolist() == [0, 1]
 
 
 def test_texts_without_words_stay_apart() -> None:
-    assert duplicate_groups(["", "...", "!!!", "...", " "]).tolist() == [0, 1, 2, 1, 0]
+    assert duplicate_texts(["", "...", "!!!", "...", " "]).tolist() == [0, 1, 2, 1, 0]
 
 
 def test_no_text_and_one_text() -> None:
-    assert duplicate_groups([]).tolist() == []
-    assert duplicate_groups(["dizim ağrıyor ve çok şişti"]).tolist() == [0]
-    assert duplicate_groups([]).dtype == np.int64
+    assert duplicate_texts([]).tolist() == []
+    assert duplicate_texts(["dizim ağrıyor ve çok şişti"]).tolist() == [0]
+    assert duplicate_texts([]).dtype == np.int64
 
 
 @pytest.mark.parametrize("threshold", [0, 1.5, -1])
 def test_an_impossible_threshold_is_refused(threshold: float) -> None:
     with pytest.raises(ValueError, match="threshold"):
-        duplicate_groups(["a"], threshold=threshold)
+        duplicate_texts(["a"], threshold=threshold)
 
 
 def _brute_force(texts: list[str], threshold: float) -> list[int]:
@@ -97,7 +97,7 @@ def test_equal_to_comparing_every_pair(threshold: float) -> None:
             words[rng.randrange(len(words))] = rng.choice(WORDS)
         texts.append(" ".join(words))
     folded = [t.translate(str.maketrans("çğıöşü", "cgiosu")) for t in texts]
-    assert duplicate_groups(texts, threshold=threshold).tolist() == _brute_force(folded, threshold)
+    assert duplicate_texts(texts, threshold=threshold).tolist() == _brute_force(folded, threshold)
 
 
 @settings(max_examples=25, deadline=None)
@@ -107,12 +107,12 @@ def test_the_order_of_rows_does_not_matter(seed: int, data: st.DataObject) -> No
     texts = [_text(rng, rng.choice([2, 5, 25])) for _ in range(15)]
     texts += [" ".join([*text.split()[:-1], "son"]) for text in texts]
     shuffled = data.draw(st.permutations(texts))
-    groups = duplicate_groups(texts)
-    assert _partition(texts, groups) == _partition(shuffled, duplicate_groups(shuffled))
+    groups = duplicate_texts(texts)
+    assert _partition(texts, groups) == _partition(shuffled, duplicate_texts(shuffled))
     assert all(groups[group] == group and group <= row for row, group in enumerate(groups.tolist()))
 
 
 def test_thousands_of_texts_from_one_form_letter_stay_bounded() -> None:
     letter = _text(random.Random(3), 40)
     texts = [f"{letter} dosya {number}" for number in range(3000)]
-    assert set(duplicate_groups(texts).tolist()) == {0}
+    assert set(duplicate_texts(texts).tolist()) == {0}

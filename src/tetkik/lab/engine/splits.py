@@ -2,20 +2,20 @@
 
 Two rows of one patient, two copies of one image, and everything that such pairs join, must fall on the same
 side, or a figure measures memory. A component is known by a number that does not depend on the order of the
-rows or the machine (`component_ids`), and its side is a hash of that number and a seed.
+rows or the machine (`groups.component_ids`), and its side is a hash of that number and a seed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
-Groups = NDArray[np.int64]
+from tetkik.lab.engine.groups import key_hash, mixed_bits
+from tetkik.statistics import Floats, Ints
 
 
 class Split(StrEnum):
@@ -44,76 +44,22 @@ class Parts:
     of their component.
     """
 
-    train: Groups
-    validation: Groups
-    calibration: Groups
-    test: Groups
+    train: Ints
+    validation: Ints
+    calibration: Ints
+    test: Ints
     moved: int = 0
 
-    def __getitem__(self, part: Split) -> Groups:
-        rows: Groups = getattr(self, part.value)
+    def __getitem__(self, part: Split) -> Ints:
+        rows: Ints = getattr(self, part.value)
         return rows
 
 
-def key_hash(key: str) -> int:
-    """63 bits of a key, the same on every machine (BLAKE2b)."""
-    return int(key_hashes([key])[0])
-
-
-def key_hashes(keys: Iterable[str | None]) -> Groups:
-    """`key_hash` of each, -1 for None; equal keys are hashed once."""
-    kinds: dict[str | None, int] = {}
-    of_row = [kinds.setdefault(key, len(kinds)) for key in keys]
-    digests = b"".join(blake2b((key or "").encode("utf-8"), digest_size=8).digest() for key in kinds)
-    hashed = (np.frombuffer(digests, ">u8") >> np.uint64(1)).astype(np.int64)
-    if None in kinds:
-        hashed[kinds[None]] = -1
-    return hashed[of_row] if of_row else hashed
-
-
-def component_ids(keys: Groups) -> Groups:
-    """The connected component of each row, by a number that the order of the rows does not change.
-
-    Args:
-        keys: (rows, kinds of key), int64: rows with a number in common, in whatever column, belong together;
-            -1 belongs to nobody. Each row has at least one.
-
-    Returns:
-        (rows,), int64: the smallest number in the component.
-    """
-    last = np.iinfo(np.int64).max
-    ids: Groups = np.where(keys >= 0, keys, last).min(axis=1, initial=last)
-    row, column = np.nonzero(keys >= 0)
-    _, place = np.unique(keys[row, column], return_inverse=True)
-    while True:
-        smallest = np.full(int(place.max(initial=-1)) + 1, last)
-        np.minimum.at(smallest, place, ids[row])
-        lower = ids.copy()
-        np.minimum.at(lower, row, smallest[place])
-        if np.array_equal(lower, ids):
-            return ids
-        ids = lower
-
-
-def connected(count: int, left: Groups, right: Groups) -> Groups:
-    """The smallest of the numbers 0 to count - 1 that the pairs (left, right) connect each number with."""
-    ids = np.arange(count, dtype=np.int64)
-    while True:
-        before = ids.copy()
-        smaller = np.minimum(ids[left], ids[right])
-        np.minimum.at(ids, left, smaller)
-        np.minimum.at(ids, right, smaller)
-        if np.array_equal(ids, before):
-            return ids
-
-
-def folds(groups: Groups, count: int = 5, seed: int = 0) -> Groups:
+def folds(groups: Ints, count: int = 5, seed: int = 0) -> Ints:
     """The fold of each row: whole components, the same on any machine and in any order of rows.
 
     Args:
         groups: (rows,), int64: component numbers, as in `LabelledImages.group`.
-        count: number of folds.
-        seed: salt; another one gives another division.
 
     Returns:
         (rows,), int64, 0 to count - 1.
@@ -124,7 +70,7 @@ def folds(groups: Groups, count: int = 5, seed: int = 0) -> Groups:
 
 
 def split(
-    groups: Groups,
+    groups: Ints,
     shares: Mapping[Split, float] = SHARES,
     seed: int = 0,
     official: Sequence[Split | None] | None = None,
@@ -138,7 +84,6 @@ def split(
     Args:
         groups: (rows,), int64: component numbers.
         shares: the share of components in each part, above 0 for training; they add up to 1.
-        seed: salt.
         official: the official part of each row, None where there is none.
     """
     given = np.array([float(shares.get(part, 0.0)) for part in Split])
@@ -162,18 +107,12 @@ def split(
     return Parts(train, validation, calibration, test, moved)
 
 
-def _drawn(draw: NDArray[np.float64], shares: NDArray[np.float64]) -> Groups:
+def _drawn(draw: Floats, shares: Floats) -> Ints:
     """The part on which each draw (0 to 1) falls."""
     ends = np.cumsum(shares)
     ends[np.flatnonzero(shares)[-1] :] = np.inf  # rounding must not leave a crumb to a part without a share
     return np.searchsorted(ends, draw, side="right").astype(np.int64)
 
 
-def _mixed(groups: Groups, seed: int) -> NDArray[np.uint64]:
-    """Every bit of number and seed spread over 64 (the finaliser of SplitMix64, Steele et al. 2014)."""
-    salt = np.uint64(key_hash(f"seed {seed}"))
-    values = groups.astype(np.uint64) ^ salt
-    values = (values ^ values >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ values >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    mixed: NDArray[np.uint64] = values ^ values >> np.uint64(31)
-    return mixed
+def _mixed(groups: Ints, seed: int) -> NDArray[np.uint64]:
+    return mixed_bits(groups.astype(np.uint64) ^ np.uint64(key_hash(f"seed {seed}")))

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.lab.findings.tables import draw
-from tetkik.lab.findings.duplicates import SIDE, duplicate_groups, similarity, thumbnails
+from tetkik.lab.engine.duplicate_images import SIDE, duplicate_images, image_similarity, thumbnails
 
 
 def changed(path, image, name, **options):
@@ -31,7 +31,7 @@ def test_copies_are_found_and_others_left_alone(tmp_path):
     ]
     squares, readable = thumbnails([*files, *copies], workers=2)
     assert readable.all()
-    groups = duplicate_groups(squares, readable)
+    groups = duplicate_images(squares, readable)
     assert groups.tolist() == [*range(12), *[0] * len(copies)]
 
 
@@ -43,7 +43,7 @@ def test_a_file_that_cannot_be_read_stays_alone(tmp_path):
     told = []
     squares, readable = thumbnails([*bad, good], progress=lambda *step: told.append(step))
     assert readable.tolist() == [False, False, True]
-    assert duplicate_groups(squares, readable).tolist() == [0, 1, 2]
+    assert duplicate_images(squares, readable).tolist() == [0, 1, 2]
     assert told[-1] == ("thumbnails", 3, 3)
 
 
@@ -53,10 +53,10 @@ def test_the_order_of_images_does_not_matter():
     squares = np.concatenate(
         [base, np.clip(base[:10].astype(int) + random.integers(-2, 3, (10, SIDE, SIDE)), 0, 255)]
     ).astype(np.uint8)
-    groups = duplicate_groups(squares)
+    groups = duplicate_images(squares)
     assert groups.tolist() == [*range(30), *range(10)]
     order = random.permutation(40)
-    shuffled = duplicate_groups(squares[order])
+    shuffled = duplicate_images(squares[order])
     for one in range(40):
         same = groups[order] == groups[order][one]
         assert np.array_equal(shuffled == shuffled[one], same)
@@ -67,15 +67,15 @@ def test_similarity_by_value_and_by_rank():
     left = picture.astype(np.uint8)
     darker = (255 * (left / 255.0) ** 3).astype(np.uint8)
     flat = np.full_like(left, 9)
-    assert similarity(left, left)[0] == pytest.approx(1)
-    assert similarity(left, darker)[0] > 0.97
-    assert similarity(left, 255 - left)[0] < -0.99
-    assert similarity(left, flat)[0] == 0
+    assert image_similarity(left, left)[0] == pytest.approx(1)
+    assert image_similarity(left, darker)[0] > 0.97
+    assert image_similarity(left, 255 - left)[0] < -0.99
+    assert image_similarity(left, flat)[0] == 0
 
 
 def test_thousands_of_identical_images_are_one():
     squares = np.zeros((5000, SIDE, SIDE), np.uint8)
-    assert set(duplicate_groups(squares).tolist()) == {0}
-    assert duplicate_groups(squares[:0]).tolist() == []
+    assert set(duplicate_images(squares).tolist()) == {0}
+    assert duplicate_images(squares[:0]).tolist() == []
     with pytest.raises(ValueError, match="threshold"):
-        duplicate_groups(squares, threshold=0)
+        duplicate_images(squares, threshold=0)

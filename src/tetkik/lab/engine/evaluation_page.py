@@ -1,28 +1,51 @@
-"""A page with its pictures within it, and files that are written all together or not at all."""
+"""An evaluation as files: `metrics.json`, the pictures, one table, and one page with all of it."""
 
 from __future__ import annotations
 
 import base64
+import csv
+import io
 import json
+import math
 import os
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from tetkik.drawing.style import Picture
+from tetkik.documents.files import write_files
 from tetkik.errors import MissingExtra, OutputError
-from tetkik.language import Language, translate
+from tetkik.lab.engine.style import Picture, png, styled
+from tetkik.language import Language, Sentence, translate
 from tetkik.statistics import Interval
 from tetkik.values import DISCLAIMER
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from matplotlib.figure import Figure
 
 PAGE = "report.html"
+
+
+class Evaluation(Protocol):
+    """What `evaluation.html.jinja` shows of every capability; its JSON is `metrics.json`."""
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def interpretation(self) -> tuple[Sentence, ...]: ...
+
+    @property
+    def not_computed(self) -> Mapping[str, Sentence]: ...
+
+    def as_json(self, language: Language = ...) -> dict[str, Any]: ...
+
+
+EvaluationT = TypeVar("EvaluationT", bound=Evaluation)
+Plot = tuple[str, str, Callable[[EvaluationT, Language], "Figure"]]
+"""File name, title (an English template), and what draws it."""
 
 
 def check_target(folder: Path) -> None:
@@ -44,49 +67,56 @@ def check_target(folder: Path) -> None:
             )
 
 
-def write_files(contents: Mapping[str, bytes], folder: Path) -> tuple[Path, ...]:
-    """Write `contents`, by file name, into `folder`: all of it, or nothing.
-
-    Files of these names are replaced; others there are left alone.
-
-    Returns:
-        The files, sorted.
-    """
-    new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    stage = Path(mkdtemp(prefix=".evaluation.", dir=folder))
-    try:
-        for name, content in contents.items():
-            (stage / name).write_bytes(content)
-        for name in contents:
-            os.replace(stage / name, folder / name)  # noqa: PTH105 - the name says that it is atomic
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-        if new and not any(folder.iterdir()):
-            folder.rmdir()
-    return tuple(sorted(folder / name for name in contents))
+def drawn(
+    evaluation: EvaluationT, plots: Iterable[Plot[EvaluationT]], language: Language
+) -> tuple[Picture, ...]:
+    """Every plot as PNG. Needs matplotlib."""
+    with styled():
+        return tuple(Picture(name, title, png(draw(evaluation, language))) for name, title, draw in plots)
 
 
-def write_page(
-    folder: Path, page: str, pictures: Sequence[Picture], figures: Mapping[str, Any], table: tuple[str, str]
+def write_evaluation(
+    evaluation: Evaluation,
+    folder: Path,
+    language: Language,
+    *,
+    template: str,
+    pictures: Sequence[Picture],
+    table: tuple[str, str],
+    **values: object,
 ) -> tuple[Path, ...]:
-    """Write an evaluation into `folder`: `report.html`, its pictures, `metrics.json` and one table.
+    """Write `report.html`, its pictures, `metrics.json` and one table into `folder`: all of it, or nothing.
+
+    An earlier evaluation in the folder is replaced; other files there are left alone.
 
     Args:
-        folder: where to; an earlier evaluation there is replaced, other files are left alone.
-        page: the HTML.
-        pictures: that stand in it.
-        figures: for `metrics.json`.
+        template: `CAPABILITY/NAME.html.jinja` in the lab, which extends `evaluation.html.jinja`.
         table: name of the file and its CSV.
+        values: for the template, beside `evaluation`.
 
     Returns:
         The files, sorted.
     """
-    name, rows = table
+    package, _, name = template.partition("/")
+    environment = page_environment(f"tetkik.lab.{package}", language, pictures)
+    page = environment.get_template(name).render(evaluation=evaluation, **values)
     contents = {picture.name: picture.png for picture in pictures}
-    text = json.dumps(figures, ensure_ascii=False, indent=2, allow_nan=False)
-    contents |= {"metrics.json": (text + "\n").encode("utf-8"), name: rows.encode("utf-8")}
-    return write_files(contents | {PAGE: page.encode("utf-8")}, folder)
+    figures = json.dumps(evaluation.as_json(language), ensure_ascii=False, indent=2, allow_nan=False)
+    texts = {"metrics.json": figures + "\n", table[0]: table[1], PAGE: page}
+    return write_files(contents | {name: text.encode("utf-8") for name, text in texts.items()}, folder)
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return lines.getvalue()
+
+
+def decimals(value: float) -> str:
+    """Six decimals, as `predict --json` has them; empty for NaN."""
+    return "" if math.isnan(value) else f"{value:.6f}"
 
 
 def page_environment(package: str, language: Language, pictures: Sequence[Picture] = ()) -> Environment:
@@ -95,15 +125,14 @@ def page_environment(package: str, language: Language, pictures: Sequence[Pictur
     A page that it renders needs nothing beside it.
 
     Args:
-        package: with the templates, such as `tetkik.findings`.
-        language: of the sentences.
+        package: with the templates, such as `tetkik.lab.findings`.
         pictures: as `pictures` in the page: (name, title, base64).
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     # A label comes from a user's table and may hold anything: everything is escaped.
     environment = Environment(
-        loader=FileSystemLoader([str(resources.files(name)) for name in (package, "tetkik.drawing")]),
+        loader=FileSystemLoader([str(resources.files(name)) for name in (package, "tetkik.lab.engine")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

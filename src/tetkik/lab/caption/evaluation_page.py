@@ -1,9 +1,8 @@
-"""An evaluation as files: `metrics.json`, `captions.csv`, the pictures, and one page with all of it."""
+"""The page, pictures and captions of an evaluation of a captioner."""
 
 from __future__ import annotations
 
 import base64
-import csv
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.drawing import Picture, check_target, page_environment, write_page
 from tetkik.lab.caption.figures import NEAREST, SYSTEM_NAMES, CaptionEvaluation, ExampleKind
+from tetkik.lab.caption.interpretation import METRIC_NAMES
 from tetkik.lab.caption.metrics import METRICS
-from tetkik.lab.caption.reading.plots import pictures
-from tetkik.lab.caption.reading.words import METRIC_NAMES
+from tetkik.lab.caption.plots import pictures
+from tetkik.lab.engine import evaluation_page as engine
+from tetkik.lab.engine.evaluation_page import check_target
 from tetkik.language import Language, Sentence
 
 if TYPE_CHECKING:
@@ -35,12 +35,8 @@ class Card:
     """What the page shows of one image.
 
     Attributes:
-        id: of the row.
         jpeg: the picture, base64.
-        true: its caption.
-        made: what the model says.
         near: what the nearest training image has; None without baselines.
-        figures: name and value of metrics of this row.
     """
 
     id: str
@@ -52,9 +48,7 @@ class Card:
 
 
 def write_evaluation(evaluation: CaptionEvaluation, folder: Path, language: Language) -> tuple[Path, ...]:
-    """Write everything about `evaluation` into `folder`: all of it, or nothing.
-
-    An earlier evaluation in the folder is replaced; other files there are left alone.
+    """Write everything about `evaluation` into `folder`. Needs Pillow.
 
     Returns:
         The files, sorted.
@@ -64,41 +58,13 @@ def write_evaluation(evaluation: CaptionEvaluation, folder: Path, language: Lang
         OutputError: `folder` is a file.
     """
     check_target(folder)
-    drawn = pictures(evaluation, language)
-    page = render_page(evaluation, drawn, language)
-    table = ("captions.csv", captions_csv(evaluation))
-    return write_page(folder, page, drawn, evaluation.as_json(language), table)
-
-
-def captions_csv(evaluation: CaptionEvaluation) -> str:
-    """Row by row: id, the true caption, the model's and its confidence, the neighbour's, each metric."""
-    lines = io.StringIO()
-    writer = csv.writer(lines, lineterminator="\n")
-    near = next((system.captions for system in evaluation.systems if system.name == NEAREST), None)
-    measures = evaluation.judged.scores.measures
-    head = ["id", "true_caption", "caption", "confidence", *(["nearest_caption"] if near else [])]
-    writer.writerow([*head, *(measure.name for measure in measures)])
-    values = [measure.rows for measure in measures]
-    for row, name in enumerate(evaluation.ids):
-        writer.writerow(
-            [
-                name,
-                evaluation.references[row],
-                evaluation.judged.captions[row],
-                _decimals(float(evaluation.confidence[row])),
-                *([near[row]] if near else []),
-                *(_decimals(float(rows[row])) for rows in values),
-            ]
-        )
-    return lines.getvalue()
-
-
-def render_page(evaluation: CaptionEvaluation, drawn: tuple[Picture, ...], language: Language) -> str:
-    """One HTML page that needs nothing beside it: figures, their reading, images. Needs jinja2 and Pillow."""
-    environment = page_environment("tetkik.lab.caption.reading", language, drawn)
-    return environment.get_template("evaluation.html.jinja").render(
-        evaluation=evaluation,
-        reading=[sentence.in_language(language) for sentence in evaluation.reading],
+    return engine.write_evaluation(
+        evaluation,
+        folder,
+        language,
+        template="caption/caption.html.jinja",
+        pictures=pictures(evaluation, language),
+        table=("captions.csv", captions_csv(evaluation)),
         metrics=[
             (METRIC_NAMES[name], name)
             for name in METRICS
@@ -110,6 +76,25 @@ def render_page(evaluation: CaptionEvaluation, drawn: tuple[Picture, ...], langu
             for kind, title in _KINDS.items()
         ],
     )
+
+
+def captions_csv(evaluation: CaptionEvaluation) -> str:
+    """Row by row: id, the true caption, the model's and its confidence, the neighbour's, each metric."""
+    near = next((system.captions for system in evaluation.systems if system.name == NEAREST), None)
+    measures = evaluation.judged.scores.measures
+    head = ["id", "true_caption", "caption", "confidence", *(["nearest_caption"] if near else [])]
+    rows = [
+        [
+            name,
+            evaluation.references[row],
+            evaluation.judged.captions[row],
+            engine.decimals(float(evaluation.confidence[row])),
+            *([near[row]] if near else []),
+            *(engine.decimals(float(measure.rows[row])) for measure in measures),
+        ]
+        for row, name in enumerate(evaluation.ids)
+    ]
+    return engine.csv_text([*head, *(measure.name for measure in measures)], rows)
 
 
 def _card(evaluation: CaptionEvaluation, example: Example) -> Card:
@@ -133,7 +118,3 @@ def _jpeg(square: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(square).save(buffer, format="JPEG", quality=_QUALITY)
     return buffer.getvalue()
-
-
-def _decimals(value: float) -> str:
-    return "" if np.isnan(value) else f"{value:.6f}"
