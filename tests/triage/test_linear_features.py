@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from tests.programs import why_skipped
 from tests.triage.sentences import invented
 from tetkik.triage.linear import compiled, features, learn, lexicon, solver
 from tetkik.triage.linear.features import Featuriser, Rows, Vocabulary, prepare, words_of
 from tetkik.triage.linear.learn import document_frequency, learn_features
 from tetkik.triage.linear.lexicon import builtin, stems_of
 
-pytestmark = pytest.mark.skipif(compiled.ngrams is None, reason="the C half was not built")
+pytestmark = pytest.mark.skipif(compiled.ngrams is None, reason=why_skipped("cc"))
 
 
 @pytest.fixture(scope="module")

@@ -114,6 +114,7 @@ def test_the_export_is_one_line_an_entry_and_an_entry_itself(day, tmp_path):
     assert "Gülçin" not in text and "Ali" not in text
 
 
+@pytest.mark.program("node", "npm")
 def test_every_action_is_fhir_that_a_validator_accepts(tmp_path):
     records = made_records(tmp_path)
     reader = made_user(records, Role.RADIOLOGIST, Role.CLINICIAN)
