@@ -29,7 +29,21 @@ from tests.programs import (  # noqa: E402
 from tetkik.bundle import Bundle, Manifest, Task, open_bundle, write_manifest  # noqa: E402
 from tetkik.settings import settings  # noqa: E402
 
+_DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.program("postgresql")))
 _PROGRAMS_OF_FIXTURES = {"browser": ("chromium",), "issuer": ("node", "npm"), "postgres": ("postgresql",)}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`.ci/run` runs what takes records on PostgreSQL too."""
+    parser.addoption("--both-databases", action="store_true", help="run every test of the records on both")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Records are on SQLite, and on PostgreSQL too where a test is marked `both_databases`."""
+    if "make_url" in metafunc.fixturenames:
+        marked = metafunc.definition.get_closest_marker("both_databases") is not None
+        both = marked or metafunc.config.getoption("both_databases")
+        metafunc.parametrize("make_url", _DATABASES if both else _DATABASES[:1], indirect=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
