@@ -7,6 +7,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import hypothesis
@@ -71,10 +72,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(f"To run them: apt-get install {' '.join(packages_of(skipped))}")
 
 
-@pytest.fixture(autouse=True)
-def own_settings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of models of this test alone; settings are read afresh before and after."""
+@pytest.fixture(scope="session")
+def settings_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of its own for each test; `mktemp` would look through all that there are, each time."""
     folder = tmp_path_factory.mktemp("settings")
+    return (folder / str(number) for number in count())
+
+
+@pytest.fixture(autouse=True)
+def own_settings(settings_folders: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of models of this test alone; settings are read afresh before and after."""
+    folder = next(settings_folders)
+    folder.mkdir()
     monkeypatch.setenv("TETKIK_MODELS_DIR", str(folder / "models"))
     monkeypatch.setenv("TETKIK_PASSAGES_DIR", str(folder / "passages"))
     monkeypatch.setenv("TETKIK_LANGUAGE", "en")
