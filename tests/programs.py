@@ -92,4 +92,5 @@ def packages_of(names: Iterable[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    print(*packages_of(name for name in PROGRAMS if find_program(name) is None), sep="\n")  # noqa: T201
+    for package in packages_of(name for name in PROGRAMS if find_program(name) is None):
+        print(package)  # noqa: T201
