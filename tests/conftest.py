@@ -1,11 +1,13 @@
-"""What every test stands on: no setting of this machine, English messages, an empty folder for models."""
+"""For every test: no setting of this machine, English messages, an empty folder for models, markers."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import hypothesis
@@ -18,14 +20,70 @@ for _name in [name for name in os.environ if name.startswith("TETKIK_")]:
 os.environ["TETKIK_LANGUAGE"] = "en"
 os.environ["TETKIK_ALLOW_ROOT"] = "true"  # the tests run in containers, too
 
+from tests.programs import (  # noqa: E402
+    PROGRAMS,
+    find_program,
+    missing_programs,
+    packages_of,
+    why_skipped,
+)
 from tetkik.bundle import Bundle, Manifest, Task, open_bundle, write_manifest  # noqa: E402
 from tetkik.settings import settings  # noqa: E402
 
+_DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.program("postgresql")))
+_PROGRAMS_OF_FIXTURES = {"browser": ("chromium",), "issuer": ("node", "npm"), "postgres": ("postgresql",)}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`.ci/run` runs what takes records on PostgreSQL too."""
+    parser.addoption("--both-databases", action="store_true", help="run every test of the records on both")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Records are on SQLite, and on PostgreSQL too where a test is marked `both_databases`."""
+    if "make_url" in metafunc.fixturenames:
+        marked = metafunc.definition.get_closest_marker("both_databases") is not None
+        both = marked or metafunc.config.getoption("both_databases")
+        metafunc.parametrize("make_url", _DATABASES if both else _DATABASES[:1], indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a program or trains a model; skip what needs a program that is missing."""
+    for item in items:
+        for fixture in _PROGRAMS_OF_FIXTURES.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.program(*_PROGRAMS_OF_FIXTURES[fixture]))
+        needed = dict.fromkeys(name for mark in item.iter_markers("program") for name in mark.args)
+        for name in needed:
+            item.add_marker(PROGRAMS[name].marker)
+        if missing := [name for name in needed if find_program(name) is None]:
+            item.add_marker(pytest.mark.skip(reason=why_skipped(*missing)))
+        if "train" in item.path.stem or "transformer" in item.path.parts:
+            item.add_marker("train")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell which programs are missing, how many tests each one skipped, and how to install them all."""
+    reasons = [str(report.longrepr) for report in terminalreporter.getreports("skipped")]
+    skipped = Counter(name for reason in reasons for name in missing_programs(reason))
+    if skipped:
+        terminalreporter.section("missing programs", yellow=True)
+        for name, count in sorted(skipped.items()):
+            terminalreporter.line(f"{name}: {count} tests skipped")
+        terminalreporter.line(f"To run them: apt-get install {' '.join(packages_of(skipped))}")
+
+
+@pytest.fixture(scope="session")
+def settings_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of its own for each test; `mktemp` would look through all that there are, each time."""
+    folder = tmp_path_factory.mktemp("settings")
+    return (folder / str(number) for number in count())
+
 
 @pytest.fixture(autouse=True)
-def own_settings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def own_settings(settings_folders: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder of models of this test alone; settings are read afresh before and after."""
-    folder = tmp_path_factory.mktemp("settings")
+    folder = next(settings_folders)
+    folder.mkdir()
     monkeypatch.setenv("TETKIK_MODELS_DIR", str(folder / "models"))
     monkeypatch.setenv("TETKIK_PASSAGES_DIR", str(folder / "passages"))
     monkeypatch.setenv("TETKIK_LANGUAGE", "en")

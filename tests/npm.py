@@ -1,4 +1,4 @@
-"""Programs of Node.js that tests speak to: their packages are fetched by lock file, once."""
+"""The npm packages of programs that tests run with Node.js, fetched once by their lock files."""
 
 from __future__ import annotations
 
@@ -11,13 +11,7 @@ from tempfile import mkdtemp
 import pytest
 from platformdirs import user_cache_path
 
-
-def program(name: str, package: str) -> str:
-    """The path of a program; the test fails with one sentence where it is missing."""
-    found = shutil.which(name)
-    if found is None:
-        pytest.fail(f"{name} is missing: install the package {package} (`apt-get install {package}`).")
-    return found
+from tests.programs import program
 
 
 def modules(source: Path) -> Path:
@@ -31,7 +25,7 @@ def modules(source: Path) -> Path:
         try:
             for name in ("package.json", lock.name):
                 shutil.copy(source / name, stage / name)
-            command = [program("npm", "npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+            command = [program("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
             if subprocess.run(command, cwd=stage, capture_output=True, check=False, timeout=300).returncode:
                 pytest.fail(
                     f"npm could not fetch {source.name}: run `npm ci` in {source} to see why, and the "

@@ -11,6 +11,8 @@ import pytest
 from setuptools import Distribution, Extension
 from setuptools.errors import CompileError
 
+needs_compiler = pytest.mark.program("cc")
+
 ROOT = Path(__file__).parents[1]
 MODULE = """
 #include <Python.h>
@@ -48,16 +50,19 @@ def source(folder, text):
     return str(file)
 
 
+@needs_compiler
 def test_a_copy_beyond_its_place_is_caught(tmp_path):
     guards = built(tmp_path, OVERFLOWS).read_bytes()
     assert b"__stack_chk_fail" in guards and b"__strcpy_chk" in guards
 
 
+@needs_compiler
 def test_a_text_of_elsewhere_is_no_format(tmp_path):
     with pytest.raises(CompileError):
         built(tmp_path, PRINTS)
 
 
+@needs_compiler
 def test_the_features_are_built_so(tmp_path):
     work = [sys.executable, "setup.py", "build_ext", "-b", str(tmp_path / "out"), "-t", str(tmp_path / "tmp")]
     subprocess.run(work, cwd=ROOT, capture_output=True, check=True)
@@ -68,6 +73,7 @@ def test_the_features_are_built_so(tmp_path):
     assert Path(loaded.stdout.strip()).name == library.name
 
 
+@needs_compiler
 def test_an_option_that_the_compiler_does_not_know_is_left_out(tmp_path):
     command = builder(tmp_path, "")
     command.run()  # makes the compiler ready

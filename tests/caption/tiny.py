@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from bitsandbytes.nn import modules as quantised
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     Blip2Config,
@@ -16,6 +17,8 @@ from transformers import (
 
 # Matrices this small are done before a second thread has woken; on a busy computer many wait for each other.
 torch.set_num_threads(1)
+# On a processor with AVX-512 BF16 bitsandbytes packs weights in blocks, which layers this small do not fill.
+quantised.has_avx512bf16 = lambda: False
 
 SENTENCES = (
     "Chest radiograph shows a small left pleural effusion.",

@@ -8,15 +8,16 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.npm import modules, program
+from tests.npm import modules
 from tests.patience import PATIENCE
+from tests.programs import program
 
 VALIDATOR = Path(__file__).parent / "fhir_validator"
 
 
-def said(name: str, package: str, file: Path, *options: str) -> tuple[int, str]:
+def said(name: str, file: Path, *options: str) -> tuple[int, str]:
     """What a checker of DICOM files says of one: its exit status and both of its outputs."""
-    command = [program(name, package), *options, str(file)]
+    command = [program(name), *options, str(file)]
     result = subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE)
     return result.returncode, (result.stdout + result.stderr).decode("utf-8", "replace")
 
@@ -24,7 +25,7 @@ def said(name: str, package: str, file: Path, *options: str) -> tuple[int, str]:
 def validated(resources: list[Any]) -> list[dict[str, Any]]:
     """What the npm package `fhir` says of each resource: `valid` and `messages`."""
     result = subprocess.run(
-        [program("node", "nodejs"), VALIDATOR / "validate.js"],
+        [program("node"), VALIDATOR / "validate.js"],
         input=json.dumps(resources).encode(),
         capture_output=True,
         check=True,

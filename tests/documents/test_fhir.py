@@ -175,6 +175,7 @@ def test_the_same_report_gives_the_same_bytes():
 
 
 @pytest.mark.parametrize("state", ReportState)
+@pytest.mark.program("node", "npm")
 def test_the_validator_of_npm_finds_no_error(state: ReportState):
     reports = (
         document(state),
@@ -186,6 +187,7 @@ def test_the_validator_of_npm_finds_no_error(state: ReportState):
         assert answer["valid"] and not faults
 
 
+@pytest.mark.program("node", "npm")
 def test_the_validator_of_npm_would_have_found_a_wrong_code_and_a_wrong_key():
     def with_fault(kind: str, key: str, value: str) -> Any:
         content = json.loads(to_fhir(document()))

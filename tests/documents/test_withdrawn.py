@@ -84,6 +84,7 @@ def test_the_text_begins_with_it():
     assert WITHDRAWN not in to_text(document(ReportState.FINAL)).decode()
 
 
+@pytest.mark.program("node", "npm")
 def test_everything_in_fhir_is_entered_in_error():
     report = withdrawn(judgements=(JudgedFinding("Effusion", Judgement.ACCEPTED),))
     bundle, before = (json.loads(to_fhir(item)) for item in (report, replace(report, withdrawal=None)))
@@ -118,6 +119,7 @@ def test_hl7_says_that_the_original_was_wrong():
     assert first.startswith(f"{WITHDRAWN}: {SAID}") and "\\T\\ imzalandı" in first
 
 
+@pytest.mark.program("dsrdump", "dciodvfy")
 def test_the_archive_gets_a_rejection_note_of_the_report_and_its_heatmap(tmp_path):
     heat = picture("RGB", (200, 80, 40))
     report = withdrawn(image=picture(), heatmap=heat, heatmap_label="Effusion")
@@ -145,8 +147,8 @@ def test_the_archive_gets_a_rejection_note_of_the_report_and_its_heatmap(tmp_pat
     assert to_rejection(report) == to_rejection(report)
     file = tmp_path / "note.dcm"
     file.write_bytes(to_rejection(report))
-    assert "Error" not in said("dciodvfy", "dicom3tools", file)[1]
-    status, told = said("dsrdump", "dcmtk", file, "+Pl", "+U8")
+    assert "Error" not in said("dciodvfy", file)[1]
+    status, told = said("dsrdump", file, "+Pl", "+U8")
     assert status == 0 and "Rejected for Patient Safety Reasons" in told
 
 

@@ -1,4 +1,4 @@
-"""Fixtures of records on both databases: a test that takes `both_records` runs twice."""
+"""Records on SQLite, and on PostgreSQL too for what is marked `both_databases` (see `tests/conftest.py`)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def postgres() -> Iterator[Cluster]:
     cluster.stop()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.program("postgresql"))])
 def make_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeUrl]:
     """A maker of addresses of fresh databases of one kind; `empty=True` leaves the tables out."""
     made: list[str] = []
@@ -46,7 +46,7 @@ def make_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeUrl
 
 @pytest.fixture
 def both_records(make_url: MakeUrl, tmp_path: Path) -> Iterator[Records]:
-    """Fresh records, once on SQLite and once on PostgreSQL."""
+    """Fresh records, on one database or on each of both in turn."""
     opened = made_records(tmp_path, make_url())
     yield opened
     opened.close()

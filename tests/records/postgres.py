@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import create_engine
 
 from tests.patience import PATIENCE
+from tests.programs import program
 from tetkik.records.migrate import upgrade
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Cluster:
     """A server that runs until `stop`."""
 
     def __init__(self) -> None:
-        self._bin = _programs()
+        self._bin = Path(program("postgresql")).parent
         self._folder = Path(tempfile.mkdtemp(prefix="tpg-", dir="/tmp"))
         self._count = count(1)
         self.spare: list[str] = []
@@ -174,13 +175,3 @@ def _state(connection: Connection[Any]) -> list[Any]:
     found = connection.execute(_STATE).fetchall()
     stands = connection.execute("SELECT to_regclass('alembic_version') IS NOT NULL").fetchone()
     return found + (connection.execute(_STEP).fetchall() if stands == (True,) else [])
-
-
-def _programs() -> Path:
-    """The folder of the newest server installed (Debian keeps it outside the path)."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    if found:
-        return found[-1].parent
-    named = shutil.which("initdb")
-    assert named, "these tests need PostgreSQL's server programs: apt-get install postgresql"
-    return Path(named).parent

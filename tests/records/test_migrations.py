@@ -21,6 +21,8 @@ from tetkik.records.migrate import NEWEST, downgrade, upgrade, version_of
 from tetkik.records.schema import AuditRow, Base, Patient
 from tetkik.values import Role
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_the_newest_step_is_the_last_of_the_scripts():
     config = Config()

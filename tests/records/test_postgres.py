@@ -10,6 +10,8 @@ from tests.records.kit import made_case, made_records, made_user
 from tetkik.records.schema import AuditRow, Base, Case
 from tetkik.values import Role
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_a_database_is_fresh_each_time(both_records, make_url):
     made_case(both_records, made_user(both_records, Role.RECEPTION))

@@ -101,6 +101,7 @@ def test_the_database_has_no_key_in_the_clear(tmp_path):
     assert all(key not in stored and key.hex().encode() not in stored for key in keys.values())
 
 
+@pytest.mark.both_databases
 def test_a_database_that_lost_its_ring_is_not_taken_for_a_new_one(both_records):
     with both_records.write(made_user(both_records, Role.RECEPTION)) as tx:
         patients.create(tx, Person("Ali"))

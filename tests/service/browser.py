@@ -26,13 +26,13 @@ from playwright.sync_api import (
 from starlette.types import ASGIApp
 
 from tests.patience import PATIENCE
+from tests.programs import program
 from tests.records.kit import made_user
 from tests.service.kit import opened_session
 from tetkik.service.app import create_app
 from tetkik.service.house import House
 from tetkik.values import Actor, Role
 
-CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ("--no-sandbox", "--disable-gpu")
 """There is no GPU, and emulating one takes more of the processor than the pages do."""
 AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
@@ -105,10 +105,10 @@ def at_a_port(app: ASGIApp) -> Iterator[str]:
 
 @contextmanager
 def chromium(*arguments: str) -> Iterator[Browser]:
-    """The system's Chromium, without a window; with arguments of its own, or those of most tests."""
+    """The Chromium of this machine, without a window; with arguments of its own, or those of most tests."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=list(arguments or ARGUMENTS), timeout=PATIENT
+            executable_path=program("chromium"), args=list(arguments or ARGUMENTS), timeout=PATIENT
         )
         try:
             yield browser

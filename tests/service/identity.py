@@ -12,8 +12,9 @@ from urllib.parse import urljoin
 
 import httpx
 
-from tests.npm import modules, program
+from tests.npm import modules
 from tests.patience import PATIENCE
+from tests.programs import program
 
 FOLDER = Path(__file__).parent / "identity_provider"
 REDIRECT = "http://testserver/login/oidc/callback"
@@ -30,7 +31,7 @@ def provider(*, in_token: bool = False) -> Iterator[str]:
         "IN_TOKEN": "yes" if in_token else "no",
     }
     process = subprocess.Popen(
-        [program("node", "nodejs"), FOLDER / "provider.mjs"],
+        [program("node"), FOLDER / "provider.mjs"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

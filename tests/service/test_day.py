@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
+import pytest
+
 from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.service.browser import chromium
@@ -69,6 +71,7 @@ def _answers(link: str) -> bool:
         return False
 
 
+@pytest.mark.program("chromium")
 def test_the_day(tmp_path):
     shots = os.environ.get("DAY_SHOTS")
     if shots:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from tests.programs import why_skipped
 from tests.triage.sentences import invented
 from tetkik.lab.triage.linear import learn, solver
 from tetkik.lab.triage.linear.learn import document_frequency, learn_features
@@ -19,7 +20,7 @@ from tetkik.triage.linear import compiled, features, lexicon
 from tetkik.triage.linear.features import Featuriser, Rows, Vocabulary, prepare, words_of
 from tetkik.triage.linear.lexicon import builtin, stems_of
 
-pytestmark = pytest.mark.skipif(compiled.ngrams is None, reason="the C half was not built")
+pytestmark = pytest.mark.skipif(compiled.ngrams is None, reason=why_skipped("cc"))
 
 
 @pytest.fixture(scope="module")

@@ -184,7 +184,7 @@ def test_whole_weights_say_the_same_without_the_base(work):
     whole = lines(tetkik("caption", "predict", *work.images, "--model", work.whole, *USE))
     assert [answer["caption"] for answer in whole] == [answer["caption"] for answer in adapter]
     assert [answer["confidence"] for answer in whole] == pytest.approx(
-        [answer["confidence"] for answer in adapter], rel=1e-3
+        [answer["confidence"] for answer in adapter], rel=5e-3
     )
 
 

@@ -129,6 +129,7 @@ def test_names_are_tidied(records, reception):
     assert seen(records, reception, case_id).person == Person("Ăli VELİ", "10000000146")
 
 
+@pytest.mark.both_databases
 def test_a_known_number_is_not_a_second_patient(both_records):
     records, reception = both_records, made_user(both_records, Role.RECEPTION)
     first = admitted(records, reception, person=Person("Ali", tckn="10000000146", number="H-7"))

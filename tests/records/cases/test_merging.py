@@ -261,6 +261,7 @@ def test_what_differs_is_told_and_who_says_more_is_offered_to_stand_for_both(bot
     assert [case.id for case in found.one[0].cases] == [one] and found.one[0].count == 1
 
 
+@pytest.mark.both_databases
 def test_those_who_look_alike_are_offered_and_those_who_cannot_be_are_not(both_records, desk):
     gulcin = patient_of(both_records, made_case(both_records, desk, GULCIN))
     twin = made_case(both_records, desk, Person("GULCIN SAHIN"))
@@ -322,6 +323,7 @@ def test_the_names_of_both_records_leave_a_complaint():
     assert "Gülçin" not in clean and "Demir" not in clean
 
 
+@pytest.mark.both_databases
 def test_two_who_join_crosswise_close_no_circle(both_records, desk):
     ids = [patient_of(both_records, made_case(both_records, desk, Person("Ali KAYA"))) for _ in range(3)]
     with both_records.write(desk) as tx:

@@ -127,6 +127,7 @@ def _exported(records: Records, patient_id: str) -> dict[str, bytes]:
     return {name: archive.read(name) for name in archive.namelist()}
 
 
+@pytest.mark.both_databases
 def test_what_fails_on_the_way_leaves_everything_as_it_was(both_records, desk, monkeypatch):
     case_id = opened(both_records, desk)
     gulcin = made_patient(both_records, desk)

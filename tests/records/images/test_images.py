@@ -69,6 +69,7 @@ def test_what_a_decoder_reads_by_its_path_has_no_name_that_outlives_the_process(
     assert not path.parent.exists()
 
 
+@pytest.mark.both_databases
 def test_the_same_file_twice_in_a_case_is_one_image(both_records, technician, case):
     first, again = (put(both_records, technician, case, 3) for _ in range(2))
     assert again.image == first.image and not again.fresh

@@ -14,6 +14,8 @@ from tetkik.records.images import jobs
 from tetkik.records.images.jobs import ATTEMPTS, LEASE, STARTS, JobKind
 from tetkik.values import SYSTEM, JobState, Priority, Role
 
+pytestmark = pytest.mark.both_databases
+
 WHY = Sentence("The program failed over this image ({fault}); read it without a model.", {"fault": "OSError"})
 
 

@@ -14,6 +14,7 @@ from tetkik.records.images.quota import Quota
 from tetkik.values import Role
 
 
+@pytest.mark.both_databases
 def test_what_is_kept_counts_for_its_sender_for_a_day(both_records):
     desk = made_user(both_records, Role.RECEPTION)
     sender, other = (made_user(both_records, Role.TECHNICIAN) for _ in range(2))

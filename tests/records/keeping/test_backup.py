@@ -26,6 +26,8 @@ from tetkik.records.trail.stored import verify_stored
 from tetkik.records.trail.verify import verify
 from tetkik.values import FileFormat, Role
 
+pytestmark = pytest.mark.both_databases
+
 _OWN = {"notes", "notices", "audit", "audit_head"}
 """What making and restoring a backup adds to itself."""
 

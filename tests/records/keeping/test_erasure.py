@@ -42,6 +42,8 @@ from tetkik.records.trail.stored import verify_stored
 from tetkik.records.trail.verify import verify
 from tetkik.values import CaseState, LinkReason, Method, Role
 
+pytestmark = pytest.mark.both_databases
+
 
 def count(records, table):
     with records.read() as tx:

@@ -32,6 +32,8 @@ from tetkik.records.trail.verify import verify
 from tetkik.records.vault import Ring, fingerprint
 from tetkik.values import Role
 
+pytestmark = pytest.mark.both_databases
+
 _CHANGED = {"keyring", "patients", "audit", "audit_head"}
 
 

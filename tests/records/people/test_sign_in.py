@@ -110,6 +110,7 @@ def test_after_failures_even_the_right_password_waits(records, clock: Clock):
     sign_in.by_password(records, "irem", GOOD, PEER)
 
 
+@pytest.mark.both_databases
 def test_an_attempt_is_counted_before_the_password_is_looked_at(records, monkeypatch):
     counted = []
 
@@ -214,6 +215,7 @@ def test_a_new_password_ends_the_other_sessions(records):
     sign_in.by_password(records, "irem", "beş büyük sarı fil", PEER)
 
 
+@pytest.mark.both_databases
 def test_many_attempts_at_once_gain_nothing(records):
     """Ten guesses at the same moment: five are looked at, whichever they are."""
     guesses = [f"yanlış {number}" for number in range(10)]

@@ -36,6 +36,7 @@ def test_what_is_no_login_is_refused(typed):
         folded_login(typed)
 
 
+@pytest.mark.both_databases
 def test_a_login_is_taken_once(records):
     with records.write(SYSTEM) as tx:
         users.create(tx, "irem.isik", RADIOLOGIST)
@@ -70,6 +71,7 @@ def test_a_change_is_kept_and_noted(records):
 
 
 @pytest.mark.parametrize("way", ["disable", "roles"])
+@pytest.mark.both_databases
 def test_somebody_always_administers(records, way):
     first = made_user(records, Role.ADMINISTRATOR)
     other = Profile("Ayşe", frozenset({Role.AUDITOR}))
@@ -95,6 +97,7 @@ def test_a_closed_account_keeps_no_session(records):
             sessions.resume(records, cookie, address=None, request_id=None)
 
 
+@pytest.mark.both_databases
 def test_the_first_start_makes_one_administrator(records):
     with records.write(SYSTEM) as tx:
         old = invites.first_start(tx) or ""
@@ -175,6 +178,7 @@ def test_users_come_by_login_a_page_at_a_time(records):
     assert [member.login for member in (*first, *rest)] == ["ayse", "mehmet", "zeynep"]
 
 
+@pytest.mark.both_databases
 def test_two_who_remove_each_other_come_one_after_the_other(records):
     """At any moment somebody administers: the second one waits, and then is the last."""
     pair = [made_user(records, Role.ADMINISTRATOR) for _ in range(2)]

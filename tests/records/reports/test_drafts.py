@@ -107,6 +107,7 @@ def test_who_saves_second_is_told_and_nothing_is_overwritten(both_records, radio
         assert [item.text for item in drafts.draft_of(tx, made.id).draft.sentences] == ["Birinci."]
 
 
+@pytest.mark.both_databases
 def test_of_many_who_save_at_the_same_moment_one_wins(both_records):
     people = [made_user(both_records, Role.RADIOLOGIST, name=f"Dr. {number}") for number in range(6)]
     made = made_report(both_records)
@@ -226,6 +227,7 @@ def test_the_marks_follow_a_judgement(both_records, radiologist):
     assert {mark.fault for mark in sentence.marks} >= {Fault.DENIES_FOUND}
 
 
+@pytest.mark.both_databases
 def test_the_worklist_and_its_filter_follow_a_judgement(both_records, radiologist):
     made = made_report(both_records)
 

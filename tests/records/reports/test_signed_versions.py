@@ -27,6 +27,8 @@ from tetkik.values import (
     Role,
 )
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.mark.parametrize("table", [ReportVersion, SignatureRow])
 def test_the_database_itself_refuses_a_change(both_records, radiologist, table):

@@ -172,6 +172,7 @@ def test_a_signed_report_is_signed_and_edited_no_more(records, reader):
             again(tx)
 
 
+@pytest.mark.both_databases
 def test_of_two_who_sign_at_the_same_moment_one_does(both_records):
     people = [made_user(both_records, Role.RADIOLOGIST, name=f"Dr. {number}") for number in range(4)]
     made = made_report(both_records)
@@ -199,6 +200,7 @@ STEPS = ("keep_pictures", "_add_signature", "keep_working", "_close_case", "dige
 
 
 @pytest.mark.parametrize("step", STEPS)
+@pytest.mark.both_databases
 def test_a_fault_in_the_middle_leaves_a_whole_draft(both_records, radiologist, monkeypatch, step):
     made = made_report(both_records)
 

@@ -289,6 +289,7 @@ def test_a_closed_case_is_taken_up_again_and_ends_only_when_signed_anew(records,
         assert cases.reopen(tx, made.case_id) is CaseState.TO_READ
 
 
+@pytest.mark.both_databases
 def test_nobody_changes_or_removes_a_withdrawal(both_records, radiologist):
     made = signed_report(both_records, radiologist)
     taken_back(both_records, radiologist, made.id)

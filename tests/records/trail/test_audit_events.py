@@ -37,6 +37,7 @@ def seqs(records, limit=50, before=None, **wanted):
         return [event.seq for event in newest(tx, AuditFilter(**wanted), limit=limit, before=before)]
 
 
+@pytest.mark.both_databases
 def test_the_newest_come_first_page_by_page(day):
     records, *_ = day
     assert seqs(records, limit=3) == [5, 4, 3]
@@ -46,6 +47,7 @@ def test_the_newest_come_first_page_by_page(day):
         assert [event.seq for event in in_order(tx, AuditFilter())] == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.both_databases
 def test_filters(day):
     records, desk, _, first, second = day
     assert seqs(records, user_id=desk.user_id) == [2, 1]
@@ -114,6 +116,7 @@ def test_the_export_is_one_line_an_entry_and_an_entry_itself(day, tmp_path):
     assert "Gülçin" not in text and "Ali" not in text
 
 
+@pytest.mark.program("node", "npm")
 def test_every_action_is_fhir_that_a_validator_accepts(tmp_path):
     records = made_records(tmp_path)
     reader = made_user(records, Role.RADIOLOGIST, Role.CLINICIAN)

@@ -14,6 +14,8 @@ from tetkik.records.trail.chain import Action, digest_of
 from tetkik.records.trail.verify import Anchor, verify
 from tetkik.values import Role
 
+pytestmark = pytest.mark.both_databases
+
 _LONG = 12
 
 

@@ -16,6 +16,8 @@ from tetkik.records.worklist import claims
 from tetkik.records.worklist.claims import LASTS
 from tetkik.values import CaseState, Role
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def house(both_records):

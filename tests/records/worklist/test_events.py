@@ -13,6 +13,8 @@ from tetkik.records.schema import Case, Event
 from tetkik.records.worklist import events
 from tetkik.values import SYSTEM, Role
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def records(both_records):

@@ -159,6 +159,7 @@ def test_a_closed_case_stays_as_it_is_until_it_is_taken_up_again(records):
     assert priority_in(records, report.case_id) is Priority.ROUTINE
 
 
+@pytest.mark.both_databases
 def test_two_who_judge_two_images_at_once_leave_what_stands(both_records, radiologist):
     first = made_report(both_records, result=found("Pneumothorax"))
     second = made_report(both_records, result=found("Pneumothorax"), case_id=first.case_id)

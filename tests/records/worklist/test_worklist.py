@@ -27,6 +27,8 @@ from tetkik.values import (
     UrgencyLevel,
 )
 
+pytestmark = pytest.mark.both_databases
+
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 

@@ -74,6 +74,7 @@ def test_a_person_of_a_group_with_a_role_signs_on(application, tmp_path, issuer)
         assert (user.oidc_issuer, user.oidc_subject, user.password_hash) == (issuer, "irem", None)
 
 
+@pytest.mark.program("node", "npm")
 def test_claims_within_the_id_token_will_do(application, tmp_path):
     with provider(in_token=True) as issuer:
         client = moved(application, house_with(tmp_path, issuer))

@@ -46,6 +46,7 @@ def surroundings(tmp_path_factory):
         yield os.environ | {"TETKIK_URL": address, "TETKIK_TOKEN": secret}
 
 
+@pytest.mark.program("curl")
 def test_curl(surroundings):
     ran = subprocess.run(
         ["bash", "-c", example("curl")], env=surroundings, capture_output=True, text=True, check=False

@@ -13,6 +13,8 @@ from tetkik.language import Language
 from tetkik.records.reports import drafts, signing, templates
 from tetkik.values import DraftSentence, Role, Section
 
+pytestmark = pytest.mark.program("chromium")
+
 
 @pytest.fixture(scope="module")
 def served_reports(tmp_path_factory):

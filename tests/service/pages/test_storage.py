@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.service.browser import chromium, opened, serving, signed_in
 from tests.service.kit import made_house
 from tests.service.rounds import Rounds
@@ -14,6 +16,7 @@ CARD = "cornerstone3D.renderingCapabilities"
 """What the viewer's library notes of the graphics card, once it has drawn."""
 
 
+@pytest.mark.program("chromium")
 def test_the_browser_keeps_nothing_of_a_patient(tmp_path):
     rounds = Rounds(made_house(tmp_path))
     with serving(rounds.house) as address, chromium() as browser, opened(browser, address) as context:

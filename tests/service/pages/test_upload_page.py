@@ -18,6 +18,8 @@ from tests.service.zips import directory, zipped
 from tetkik.records.images import images
 from tetkik.values import Role
 
+pytestmark = pytest.mark.program("chromium")
+
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):

@@ -15,6 +15,8 @@ from tetkik.records.reports import versions, withdrawing
 from tetkik.records.schema import User
 from tetkik.values import Role, WithdrawalReason
 
+pytestmark = pytest.mark.program("chromium")
+
 PASSWORD = "doğru at pili zımba"
 
 

@@ -91,6 +91,7 @@ def noise() -> bytes:
     return packed.getvalue()
 
 
+@pytest.mark.both_databases
 def test_everything_that_a_model_says_is_kept(both_houses):
     house, machine = both_houses, Machine(both_houses.records)
     technician = made_user(house.records, Role.TECHNICIAN)
@@ -225,6 +226,7 @@ def test_an_older_film_that_comes_late_is_compared_with_nothing(house, technicia
         assert (casework._prior(tx, image, result()) is not None) is compared
 
 
+@pytest.mark.both_databases
 def test_a_lost_lease_keeps_nothing(both_houses):
     house, machine = both_houses, Machine(both_houses.records)
     technician = made_user(house.records, Role.TECHNICIAN)

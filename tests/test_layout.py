@@ -1,10 +1,8 @@
-"""The rules of the house: imports run downwards, imports are light, files stay short."""
+"""The rules of the layout: imports run downwards, imports are light, files stay short."""
 
 from __future__ import annotations
 
 import ast
-import importlib.util
-import pkgutil
 import re
 import subprocess
 import sys
@@ -12,10 +10,15 @@ from pathlib import Path
 
 import pytest
 
-import tetkik
+from tests.programs import find_program
 
 ROOT = Path(__file__).parent.parent
 LONGEST = 450
+BUILT = re.compile(
+    r"(^|/)(\.(?!ci/|github/|gitignore|pre-commit)|build/|dist/|node_modules/|__pycache__/|[^/]+\.egg-info/)"
+    r"|\.(so|py[cod])$"
+)
+"""What git ignores."""
 HEAVY = (
     "PIL",
     "accelerate",
@@ -62,17 +65,14 @@ HEAVY = (
 
 def tracked(*endings: str) -> list[Path]:
     """The project's own files: those that git tracks, or would if they were added."""
-    listing = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if listing.returncode:
-        names = [path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*") if ".venv" not in path.parts]
-    else:
+    git = find_program("git")
+    if git is not None and (ROOT / ".git").exists():
+        command = [git, "ls-files", "--cached", "--others", "--exclude-standard"]
+        listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         names = listing.stdout.splitlines()
+    else:  # an archive of the source
+        paths = [path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*")]
+        names = [name for name in paths if not BUILT.search(name)]
     return [ROOT / name for name in names if name.endswith(endings or "") and (ROOT / name).is_file()]
 
 
@@ -98,24 +98,29 @@ def test_imports_are_light(statement):
     assert set(result.stdout.split()).isdisjoint(HEAVY)
 
 
-def modules() -> list[str]:
-    found = pkgutil.walk_packages(tetkik.__path__, "tetkik.")
-    return [item.name for item in found if not item.name.endswith(("._ngrams", ".__main__"))]
+def test_all_is_sorted_and_complete():
+    faults = {
+        str(path.relative_to(ROOT)): fault
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        if (fault := _fault_of_all(path))
+    }
+    assert not faults
 
 
-@pytest.mark.parametrize("name", modules())
-def test_all_is_sorted_and_complete(name):
-    source = importlib.util.find_spec(name)
-    assert source is not None and source.origin is not None
-    tree = ast.parse(Path(source.origin).read_text("utf-8"))
+def _fault_of_all(path: Path) -> str | None:
+    tree = ast.parse(path.read_text("utf-8"))
     listed = _listed(tree)
     if listed is None:
-        return
-    assert listed == sorted(listed, key=_kind_and_name)
-    assert len(listed) == len(set(listed))
-    assert set(listed) <= _bound(tree), "names that the module does not have"
-    if source.origin.endswith("__init__.py"):
-        assert set(listed) >= _reexported(tree), "re-exported but not listed"
+        return None
+    if listed != sorted(listed, key=_kind_and_name):
+        return "not sorted"
+    if len(listed) != len(set(listed)):
+        return "a name is listed twice"
+    if not set(listed) <= _bound(tree):
+        return "names that the module does not have"
+    if path.name == "__init__.py" and not set(listed) >= _reexported(tree):
+        return "re-exported but not listed"
+    return None
 
 
 def _kind_and_name(name: str) -> tuple[int, str]:
