@@ -6,7 +6,7 @@ The reports have the columns uid, findings, impression and labels (names separat
 the development half when the SHA-256 of its words is even; the rules were written with that half in view and
 never with the other. The labels follow tags that people gave the reports, not the sentences, so some of what
 counts as an error here is none: `report_labeler_judged.toml` holds the verdict on every disagreement of the
-development half, each one read. The yardstick is what is usually written first: a pattern for each label, and
+development half, each one read. The baseline is what is usually written first: a pattern for each label, and
 a denial anywhere before it in the sentence.
 
 The Turkish sentences and their answers were written before any Turkish rule. Rows with an odd number were in
@@ -202,7 +202,7 @@ def print_judged(reports: Sequence[Report]) -> None:
 
 
 def print_speed(name: str, texts: Sequence[str], language: Language | None) -> None:
-    """Median time over rounds, per 15 sentences, against the yardstick in turns."""
+    """Median time over rounds, per 15 sentences, against the baseline in turns."""
     sentences = sum(len(read_report(text, language)) for text in texts)
     ours, plain = [], []
     for _ in range(_ROUNDS):

@@ -1,8 +1,8 @@
-"""How good the light model is, against the yardstick on the same rows and folds.
+"""How good the light model is, against the baseline on the same rows and folds.
 
     python benchmarks/triage.py --data complaints.csv
 
-Five folds by duplicate group (`tetkik.triage.data.folds`). For each fold the yardstick is fitted on the other
+Five folds by duplicate group (`tetkik.triage.data.folds`). For each fold the baseline is fitted on the other
 four; so is the light model, with every setting, its calibration and its threshold chosen inside those four.
 What is scored is what `triage predict` answers. Intervals: bootstrap of duplicate groups, paired.
 """
@@ -27,7 +27,7 @@ from tetkik.triage.metrics import decision_columns, decision_figures, predicted_
 from tetkik.triage.predict import Triage
 from tetkik.triage.robustness import without_turkish_letters
 from tetkik.values import DEPARTMENTS
-from yardstick import yardstick
+from baseline import baseline
 
 Floats = NDArray[np.float64]
 FIGURES = (("accuracy", "accuracy"), ("macro_f1", "macro-F1"), ("top3_accuracy", "top-3 accuracy"))
@@ -72,7 +72,7 @@ def main() -> None:
             created="",
         )
         triage = Triage(LinearModel(manifest, fitted.featuriser, fitted.weights))
-        pipeline = yardstick().fit([texts[i] for i in train], truth[train])
+        pipeline = baseline().fit([texts[i] for i in train], truth[train])
         for source, mine, other in ((texts, ours, theirs), (plain, ours_plain, theirs_plain)):
             asked = [source[i] for i in test]
             mine[test] = triage.scores(asked)
@@ -95,7 +95,7 @@ def report(
     mine, other = (decision_figures(side.sum(axis=0)) for side in columns)
     sampled = [decision_figures(draws.sums(side)) for side in columns]
     print(f"\nn = {len(truth)}, duplicate groups {len(np.unique(groups))}, unreadable {unread}\n")
-    print("| figure | tetkik | 95% | yardstick | difference | 95% |\n|---|---|---|---|---|---|")
+    print("| figure | tetkik | 95% | baseline | difference | 95% |\n|---|---|---|---|---|---|")
     for name, title in FIGURES:
         a, b = float(getattr(mine, name)), float(getattr(other, name))
         own = percentile_interval(getattr(sampled[0], name))
@@ -121,7 +121,7 @@ def report(
         f"| accuracy at 80% coverage | {kept:.4f} | "
         f"| {at_coverage(theirs, margin[:, -1] - margin[:, -2], truth):.4f} | | |"
     )
-    print("\n| department | n | F1 tetkik | F1 yardstick |\n|---|---|---|---|")
+    print("\n| department | n | F1 tetkik | F1 baseline |\n|---|---|---|---|")
     for index in np.argsort(-np.bincount(truth)):
         n = int((truth == index).sum())
         print(f"| {DEPARTMENTS[index]} | {n} | {mine.f1[index]:.3f} | {other.f1[index]:.3f} |")

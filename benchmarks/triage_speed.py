@@ -1,9 +1,9 @@
-"""Speed of prediction on one core, against the yardstick, in one run.
+"""Speed of prediction on one core, against the baseline, in one run.
 
     python benchmarks/triage_speed.py --data complaints.csv [--rows 2000]
 
 Both sides are asked about the same complaints; each figure is the median over rounds in which the two take
-turns. The yardstick gives a decision, Tetkik calibrated probabilities. "In full" is everything that `triage
+turns. The baseline gives a decision, Tetkik calibrated probabilities. "In full" is everything that `triage
 predict` answers: urgency, abstention, evidence, clinic.
 """
 
@@ -25,7 +25,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 from tetkik.triage.data import read_complaints  # noqa: E402 - after the threads
 from tetkik.triage.predict import load_triage  # noqa: E402
 from tetkik.values import DEPARTMENTS  # noqa: E402
-from yardstick import yardstick  # noqa: E402
+from baseline import baseline  # noqa: E402
 
 ROUNDS = 7
 SINGLES = 600
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2000)
     arguments = parser.parse_args()
     complaints = read_complaints(arguments.data, labels=DEPARTMENTS)
-    pipeline = yardstick().fit(complaints.texts, complaints.labels)
+    pipeline = baseline().fit(complaints.texts, complaints.labels)
     triage = load_triage()
     texts = list(complaints.texts[: arguments.rows])
     batch: list[tuple[float, float]] = []
@@ -79,7 +79,7 @@ def main() -> None:
         )
         for _ in range(ROUNDS)
     ]
-    print("| figure | tetkik | yardstick | times as fast |")
+    print("| figure | tetkik | baseline | times as fast |")
     print("|---|---|---|---|")
     for title, pairs, count in (
         ("batch, a text", batch, len(texts)),

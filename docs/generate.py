@@ -24,6 +24,7 @@ for name in [name for name in os.environ if name.startswith("TETKIK_")]:
 os.environ["TETKIK_LANGUAGE"] = "en"
 
 import typer  # noqa: E402
+from figure_tables import pages as figure_pages  # noqa: E402
 from pydantic import BaseModel  # noqa: E402
 from pydantic.fields import FieldInfo  # noqa: E402
 from pydantic_core import PydanticUndefined  # noqa: E402
@@ -273,13 +274,16 @@ def _page(parts: list[str]) -> str:
     return "\n\n".join([NOTICE, *parts]) + "\n"
 
 
-PAGES = {
-    "cli.md": cli_page,
-    "settings.md": settings_page,
-    "bundle.md": bundle_page,
-    "errors.md": errors_page,
-    "report.md": report_page,
-}
+def pages() -> dict[Path, str]:
+    """Every file that is written from the code or from docs/figures.json, as it should read."""
+    return {
+        FOLDER / "cli.md": cli_page(),
+        FOLDER / "settings.md": settings_page(),
+        FOLDER / "bundle.md": bundle_page(),
+        FOLDER / "errors.md": errors_page(),
+        FOLDER / "report.md": report_page(),
+        **figure_pages(table),
+    }
 
 
 def main() -> int:
@@ -290,18 +294,16 @@ def main() -> int:
     )
     check = parser.parse_args().check
     stale = []
-    for name, page in PAGES.items():
-        file = FOLDER / name
-        text = page()
+    for file, text in pages().items():
         if not file.is_file() or file.read_text("utf-8") != text:
-            stale.append(name)
+            stale.append(file.name)
             if not check:
-                FOLDER.mkdir(exist_ok=True)
+                file.parent.mkdir(exist_ok=True)
                 file.write_text(text, encoding="utf-8")
     if stale and check:
         print(f"Out of date: {', '.join(stale)}; run `python docs/generate.py`.", file=sys.stderr)
         return 1
-    print(f"{'Up to date' if not stale else 'Written'}: {', '.join(stale or PAGES)}.")
+    print(f"Written: {', '.join(stale)}." if stale else "Up to date.")
     return 0
 
 
