@@ -1,4 +1,4 @@
-"""The tables of docs/figures.json as Markdown: those of docs/benchmarks.md, and the short one of the README."""
+"""The tables of docs/figures.json as Markdown: those of docs/benchmarks.md, and the README's short one."""
 
 from __future__ import annotations
 
