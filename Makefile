@@ -3,7 +3,7 @@
 #   make demo         the main job, end to end, on built-in examples
 #   make test         every check: style, types, imports between rooms, tests
 #   make lint         the checks without the tests
-#   make docs         the reference pages, from the code
+#   make docs         the reference pages, from the code, and all pages as a site: build/site/index.html
 #   make day          the reading room's whole day in a browser, from the wheel in an empty environment
 #   make sbom         what an installation is made of, as CycloneDX: sbom.cdx.json
 #   make viewer web   the assets of others that browsers get, fetched and built again (needs npm)
@@ -58,6 +58,8 @@ lint: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The site: build/site/index.html"
 
 day: $(VENV)/.dev
 	$(BIN)/python tests/service/installed.py

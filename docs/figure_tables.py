@@ -68,14 +68,18 @@ def _readme(table: Table, content: dict[str, Any], language: str) -> str:
     for entry in content["readme"]:
         values = figures[entry["figure"]]
         reached = _MISSED.sub(lambda cell: f"**{_short(cell[1])}**", values[entry["value"]])
-        cells = (_short(reached), values.get("95% interval", "").replace(" to ", "–"), values.get("n", ""))
+        cells = (
+            _short(reached),
+            values.get("95% interval", "").replace(" to ", "–"),
+            _short(values.get("n", "")),
+        )
         rows.append((entry[language], *(_localised(cell, language) for cell in cells)))
     return table(_README[language], rows)
 
 
 def _short(cell: str) -> str:
-    """A cell without what stands in brackets behind its figure, and `1,445 reports` as `1,445`."""
-    return re.sub(r"^([\d,]+) [a-z]+$", r"\1", cell.partition(" (")[0]) if "ms" not in cell else cell
+    """A cell without what stands in brackets behind its figure and without what is counted."""
+    return re.sub(r" reports$", "", cell.partition(" (")[0])
 
 
 def _localised(cell: str, language: str) -> str:
