@@ -23,11 +23,13 @@ for name in [name for name in os.environ if name.startswith("TETKIK_")]:
     del os.environ[name]
 os.environ["TETKIK_LANGUAGE"] = "en"
 
+import architecture_page as architecture  # noqa: E402
 import typer  # noqa: E402
 from figure_tables import pages as figure_pages  # noqa: E402
 from pydantic import BaseModel  # noqa: E402
 from pydantic.fields import FieldInfo  # noqa: E402
 from pydantic_core import PydanticUndefined  # noqa: E402
+from python_api import reference as python_api  # noqa: E402
 from report_words import parts as words_of_a_report  # noqa: E402
 
 from tetkik import errors  # noqa: E402
@@ -45,7 +47,8 @@ from tetkik.bundle import (  # noqa: E402
 from tetkik.cli.app import app  # noqa: E402
 from tetkik.settings import Settings  # noqa: E402
 
-FOLDER = Path(__file__).parent / "reference"
+PLACE = Path(__file__).parent
+FOLDER = PLACE / "reference"
 NOTICE = "<!-- Written by docs/generate.py from the code; change the code instead. -->"
 
 
@@ -274,6 +277,36 @@ def _page(parts: list[str]) -> str:
     return "\n\n".join([NOTICE, *parts]) + "\n"
 
 
+def architecture_pages() -> dict[Path, str]:
+    """The page of the architecture with its drawing."""
+    layers = architecture.layers()
+    packages = [name for layer in layers for name in layer]
+    page = PLACE / "architecture.md"
+    text = _between(
+        page.read_text("utf-8"),
+        "layers",
+        table(("package", "holds"), architecture.rows_of_packages(packages)),
+    )
+    for way in ("complaint", "dicom", "draft"):
+        steps = [(str(number), *step) for number, step in enumerate(architecture.steps(way), 1)]
+        text = _between(text, f"way: {way}", table(("", "step", "module"), steps))
+    drawing = architecture.drawing(layers, architecture.imports(packages))
+    return {page: text, PLACE / "assets" / "architecture.svg": drawing}
+
+
+def python_page() -> dict[Path, str]:
+    """The page of the Python API, its reference from docstrings."""
+    page = PLACE / "python-api.md"
+    return {page: _between(page.read_text("utf-8"), "api", python_api())}
+
+
+def _between(text: str, mark: str, content: str) -> str:
+    """`text` with `content` between `<!-- mark -->` and the mark that closes it."""
+    start, end = f"<!-- {mark} -->\n", f"<!-- /{mark.partition(':')[0]} -->"
+    before, _, rest = text.partition(start)
+    return f"{before}{start}{content}\n{end}{rest.partition(end)[2]}"
+
+
 def pages() -> dict[Path, str]:
     """Every file that is written from the code or from docs/figures.json, as it should read."""
     return {
@@ -282,6 +315,8 @@ def pages() -> dict[Path, str]:
         FOLDER / "bundle.md": bundle_page(),
         FOLDER / "errors.md": errors_page(),
         FOLDER / "report.md": report_page(),
+        **architecture_pages(),
+        **python_page(),
         **figure_pages(table),
     }
 

@@ -157,6 +157,23 @@ def test_the_python_of_a_report_runs(demo, tmp_path):
     assert (tmp_path / "report" / "report.pdf").is_file()
 
 
+@pytest.mark.parametrize("number", range(5))
+def test_the_python_of_the_api_page_runs(number, demo, tmp_path):
+    code = blocks(ROOT / "docs" / "python-api.md", "python")[number]
+    if "demo/" in code:
+        shutil.copytree(demo, tmp_path / "demo")
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, encoding="utf-8", check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
+    assert len([line for line in code.splitlines() if line]) <= 10
+
+
+def test_every_python_block_of_the_api_page_is_run():
+    assert len(blocks(ROOT / "docs" / "python-api.md", "python")) == 5
+
+
 def test_the_python_example_runs(tmp_path):
     (code,) = blocks(ROOT / "docs" / "how-to" / "predict.md", "python")
     result = subprocess.run(

@@ -50,8 +50,8 @@ def site(tmp_path_factory):
 def test_every_page_is_in_the_site(site):
     for page in (ROOT / "docs").rglob("*.md"):
         assert (site / page.relative_to(ROOT / "docs")).with_suffix(".html").is_file(), page
-    for page in ("turkce", "changes", "contributing", "reporting"):
-        assert (site / f"{page}.html").is_file()
+    for name in ("turkce", "changes", "contributing", "reporting"):
+        assert (site / f"{name}.html").is_file()
 
 
 def test_pages_fetch_nothing_from_elsewhere(site):
