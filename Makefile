@@ -4,7 +4,7 @@
 #   make check        style, types, imports, and the tests of what was changed: about two minutes
 #   make test         the same with every test; what needs a program that is missing is skipped and listed
 #   make lint         style, types and imports alone
-#   make docs         the reference pages, from the code
+#   make docs         the reference pages, from the code, and all pages as a site: build/site/index.html
 #   make day          the reading room's whole day in a browser, from the wheel in an empty environment
 #   make sbom         what an installation is made of, as CycloneDX: sbom.cdx.json
 #   make viewer web   the assets of others that browsers get, fetched and built again (needs npm)
@@ -63,6 +63,8 @@ lint: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The site: build/site/index.html"
 
 day: $(VENV)/.dev
 	$(BIN)/python tests/service/installed.py

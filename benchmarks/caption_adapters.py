@@ -18,6 +18,7 @@ from pathlib import Path
 
 from caption_common import MEGA, MIB, Job, run
 from caption_material import SIZES, write_base, write_data
+from figures import record
 
 WAYS: dict[str, dict[str, object]] = {
     "LoRA": {},
@@ -30,6 +31,18 @@ WAYS: dict[str, dict[str, object]] = {
     "LoRA and projection": {"adapter": ("projection",)},
     "all weights after the vision tower": {"learning": "full"},
 }
+ROWS = {
+    "LoRA": "lora",
+    "rsLoRA": "rslora",
+    "DoRA": "dora",
+    "LoRA, int8": "lora-int8",
+    "QLoRA, nf4": "qlora",
+    "LoRA, checkpoints": "lora-checkpointing",
+    "LoRA and Q-Former": "lora-q-former",
+    "LoRA and projection": "lora-projection",
+    "all weights after the vision tower": "all-weights",
+}
+"""The rows in docs/figures.json."""
 
 
 def main() -> None:
@@ -75,6 +88,12 @@ def main() -> None:
                 f"| {done.once:.1f} | {done.beyond / MIB:.0f} | {done.loss:.3f} |",
                 flush=True,
             )
+            cells = {
+                "million weights that learn": f"{done.learned / MEGA:.3f}",
+                "seconds": f"{done.epochs:.1f}",
+            }
+            cells |= {"MiB": f"{done.beyond / MIB:.0f}", "validation loss": f"{done.loss:.3f}"}
+            record(f"caption-adapters/{ROWS[name]}", cells)
 
 
 if __name__ == "__main__":

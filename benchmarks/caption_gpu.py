@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from caption_common import Job, Result, trained_by_recipe
 from caption_material import SIZES, sentence, write_base, write_data
+from figures import judged, record
 from tetkik.caption.adapters import make_trainable
 from tetkik.caption.families.base_location import BaseLocation
 from tetkik.caption.families.blip2 import Blip2Network
@@ -368,6 +369,15 @@ def main() -> None:
         assert plan.hours is not None
         hours = (plan.hours.epoch(2), plan.hours.images / 2)
         print("\n".join(report(run, sides, hours)))
+        mine, other = sides["tetkik"], sides["recipe"]
+        if isinstance(mine, Result):
+            peak = judged(f"{mine.memory / 1e9:.2f} GB", met=mine.memory < 15e9)
+            record("caption-training/gpu-memory", {"reached": f"{peak} ({torch.cuda.get_device_name()})"})
+            if isinstance(other, Result):
+                faster = (other.once + other.epochs) / (mine.once + mine.epochs)
+                share = mine.memory / other.memory
+                cells = judged(f"{faster:.1f}", met=faster >= 3), judged(f"{share:.2f}", met=share <= 0.5)
+                record("caption-training/gpu-recipe", {"reached": "; ".join(cells)})
 
 
 if __name__ == "__main__":

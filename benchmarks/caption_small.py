@@ -20,6 +20,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from figures import interval, record
+from figures import judged as with_goal
+
 RECIPE = (
     *("--learning", "full", "--epochs", "4", "--batch-size", "16", "--learning-rate", "5e-4"),
     *("--weight-decay", "0.05", "--max-tokens", "64", "--precision", "fp32"),
@@ -29,6 +32,8 @@ DECODING = ("--beams", "1", "--no-repeat", "3", "--max-tokens", "50")
 METRICS = {"cider": "CIDEr", "rouge_l": "ROUGE-L", "bleu1": "BLEU-1", "meteor": "METEOR"}
 JUDGED = ("cider", "rouge_l")
 SYSTEMS = {"model": "small BLIP-2", "constant": "one caption for all", "nearest": "nearest image's caption"}
+
+ROWS = {"constant": "constant", "nearest": "neighbour"}
 
 
 def run(step: str, *arguments: object) -> str:
@@ -113,6 +118,21 @@ def verdict(answer: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def keep(answer: Mapping[str, Any]) -> None:
+    """Record CIDEr and ROUGE-L of every system, and how far the model is ahead of each baseline."""
+    own: dict[str, str] = {}
+    for metric, column in (("cider", "CIDEr"), ("rouge_l", "ROUGE-L")):
+        own |= {column: f"{answer[metric]:.3f}", f"{column}, 95% by case": interval(*answer["ci"][metric])}
+        for name, row in ROWS.items():
+            figure = answer["baselines"][name][metric]
+            record(f"caption-quality/{row}", {column: f"{figure['value']:.3f}"})
+            ahead = figure["model_minus_this"]
+            cells = {column: with_goal(f"{ahead:+.3f}", met=ahead > 0)}
+            cells[f"{column}, 95% by case"] = interval(*figure["model_minus_this_ci"])
+            record(f"caption-quality/model-minus-{row}", cells)
+    record("caption-quality/model", own)
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -128,6 +148,8 @@ def main() -> None:
     print(table(answer, systems(answer)))
     print()
     print("\n".join(verdict(answer)))
+    if arguments.split == "test":
+        keep(answer)
 
 
 if __name__ == "__main__":

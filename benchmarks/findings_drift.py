@@ -41,6 +41,9 @@ DRAWS = 200
 SIZES = (100, 250, 500)
 FEW, LEAST = 60, 100
 INVERTED = "inverted"
+SAME, OTHER = "findings-drift-same-source", "findings-drift-other-sources"
+ROWS = {"armiro", "generalblockchain", "dilara-benli", "ml-workgroup", "muhammedtalo"}
+"""Sources with a row of their own in docs/figures.json."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,7 @@ def same_source(held: HeldOut) -> None:
     print_same_source_head()
     folds = [held.moved(held.fold == fold) for fold in np.unique(held.fold)]
     sizes = np.bincount(held.fold)
-    print_rates(f"a fold of {sizes.min()} to {sizes.max()} images against the others", folds)
+    print_rates(f"a fold of {sizes.min()} to {sizes.max()} images against the others", folds, f"{SAME}/fold")
     draw = np.random.default_rng(0)
     groups = np.unique(held.group)
     for size in SIZES:
@@ -173,17 +176,20 @@ def same_source(held: HeldOut) -> None:
             order = draw.permutation(groups)
             counts = np.cumsum([int((held.group == group).sum()) for group in order])
             pages.append(held.moved(np.isin(held.group, order[: int(np.searchsorted(counts, size)) + 1])))
-        print_rates(f"{size} images by component, drawn by chance", pages)
+        print_rates(f"{size} images by component, drawn by chance", pages, f"{SAME}/{size}")
 
 
 def other_source(reference: ImageReference, seen: Sequence[Seen], learned: frozenset[str]) -> None:
     """What the page says of other sources, of exchanged black and white, and of one projection alone."""
     print_other_source_head()
     for source in sorted({one.source for one in seen} - {INVERTED}):
-        _said(reference, source, [one for one in seen if one.source == source and one.file not in learned])
+        row = source.partition("/")[0].lower()
+        chosen = [one for one in seen if one.source == source and one.file not in learned]
+        _said(reference, source, chosen, row if row in ROWS else "")
     own = [one for one in seen if one.file in learned and one.observation.route == "chest"]
-    _said(reference, "the very images that the shipped network learned", own)
-    _said(reference, "black and white exchanged", [one for one in seen if one.source == INVERTED])
+    _said(reference, "the very images that the shipped network learned", own, "learned")
+    exchanged = [one for one in seen if one.source == INVERTED]
+    _said(reference, "black and white exchanged", exchanged, "inverted")
 
 
 def few(reference: ImageReference, seen: Sequence[Seen], learned: frozenset[str]) -> None:
@@ -206,13 +212,15 @@ def projections(held: HeldOut, views: Sequence[str]) -> None:
     for view in ("AP", "PA"):
         now = np.array([one == view for one in views])
         moved = held.moved(now)
-        print_moved(f"{view} alone against the others, same source", int(now.sum()), 0, moved)
+        row = f"{OTHER}/{view.lower()}"
+        print_moved(f"{view} alone against the others, same source", int(now.sum()), 0, moved, row)
 
 
-def _said(reference: ImageReference, name: str, chosen: Sequence[Seen]) -> None:
+def _said(reference: ImageReference, name: str, chosen: Sequence[Seen], row: str) -> None:
     if chosen:
         now = [one.observation for one in chosen]
-        print_moved(name, len(now), sum(one.refused for one in now), compare(reference, now))
+        refused = sum(one.refused for one in now)
+        print_moved(name, len(now), refused, compare(reference, now), row and f"{OTHER}/{row}")
 
 
 def main() -> int:

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from figures import record
 from tetkik.bundle import Bundle, Task, open_bundle, resolve, write_manifest
 from tetkik.findings.heatmaps import Heatmaps, Method, Occlusion, heatmaps_for, onto_image
 from tetkik.findings.interface import FindingsModel
@@ -164,6 +165,11 @@ def boxes_table(mapper: Mapper, rows: Sequence[Row]) -> None:
         ("the hottest point lies in the box", columns[:, 3]),
     ):
         print(f"| {title} | {by_patient(values.tolist(), patients)} |")
+    centre = by_patient(columns[:, 2].tolist(), patients).partition(" ")[0]
+    share = by_patient(columns[:, 0].tolist(), patients)
+    cells = {"reached": f"{share}; a Gaussian in the middle of the image has {centre}"}
+    cells["chance"] = f"{columns[:, 1].mean():.3f} (the box itself)"
+    record("heatmaps/in-box", {**cells, "n": f"{files} images, {len(found)} boxes"})
 
 
 def blurred_where(image: Radiograph, mask: NDArray[np.bool_]) -> Radiograph:
@@ -207,7 +213,9 @@ def blanking_table(mapper: Mapper, rows: Sequence[Row], most: int) -> None:
     print(f"| hottest tenth blurred | {by_patient(hits, patients)} |")
     print(f"| as much elsewhere, same shape | {by_patient(misses, patients)} |")
     print(f"| difference, paired | {by_patient(difference.tolist(), patients)} |")
-    print(f"| hottest falls further | {by_patient((difference > 0).astype(float).tolist(), patients)} |")
+    further = by_patient((difference > 0).astype(float).tolist(), patients)
+    print(f"| hottest falls further | {further} |")
+    record("heatmaps/blurring", {"reached": further, "n": f"{len(hits)}"})
 
 
 def _moved(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_] | None:
@@ -266,6 +274,7 @@ def random_table(mapper: Mapper, bundle: Bundle, rows: Sequence[Row], most: int,
     print("| rank correlation with the maps of shuffled weights | mean [95%] |")
     print("|---|---|")
     print(f"| as it is | {by_patient(values, patients)} |")
+    record("heatmaps/shuffled", {"reached": f"{by_patient(values, patients)} rank correlation"})
     print(f"| without its sign | {by_patient(np.abs(values).tolist(), patients)} |")
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from figures import record
 from tetkik.lab.engine.duplicate_images import duplicate_images, thumbnails
 from tetkik.lab.findings.agreement import Rate, judge_text_labels
 from tetkik.lab.findings.data import LabelledImages, folds, read_source
@@ -63,6 +64,12 @@ COMBINATIONS = {
 }
 """Images with exactly these labels, as descriptions of the release list them."""
 NOT_SAME = "NOT THE SAME"
+ROWS = {
+    "Pneumothorax": "pneumothorax",
+    "Nodule or Mass": "nodule-or-mass",
+    "Mass or Nodule": "nodule-or-mass",
+}
+"""The rows in docs/figures.json."""
 HALF_SEED = 7
 """The salt by which components were halved while the threshold for copies was chosen; the half 0 was seen."""
 
@@ -120,6 +127,11 @@ def noise(path: Path) -> None:
     for item in judge_text_labels(table):
         rates = (item.prevalence, item.labelled, item.sensitivity, item.specificity, item.ppv, item.kappa)
         print(f"| {item.label} | {item.n:,} | {item.patients:,} | {' | '.join(map(shown, rates))} |")
+        row = ROWS.get(item.label)
+        if row and item.kappa.value is not None:
+            columns = ("sensitivity", "positive predictive value", "kappa")
+            values = (shown(item.sensitivity)[:5], shown(item.ppv)[:5], f"{item.kappa.value:.2f}")
+            record(f"report-labels/{row}", dict(zip(columns, values, strict=True)))
 
 
 def shown(rate: Rate) -> str:

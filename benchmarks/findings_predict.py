@@ -26,6 +26,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from figures import judged, record
 from tests.phantom import make_phantom, write_phantom
 from tetkik.bundle import Task, resolve
 from tetkik.settings import settings
@@ -187,6 +188,10 @@ def main() -> None:
         print(f"| {title} | {seconds:.1f} | {count / seconds:.1f} | {processor:.1f} | {memory:.0f} |")
     faster = statistics.median(theirs.seconds / ours.seconds for ours, theirs in pairs)
     print(f"\n`findings predict` is {faster:.2f} times as fast as the loop.")
+    cell = judged(f"{faster:.1f}", met=faster >= 2.5)
+    record("findings-speed/predict", {"reached": f"{cell} ({arguments.files} files)"})
+    memory = statistics.median(ours.memory for ours, _ in pairs)
+    record("findings-speed/predict-memory", {"reached": f"{memory:.0f} MB against {few.memory:.0f}"})
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from figures import interval as interval_text
+from figures import judged, record
 from findings_embedded import UNSELECTED
 from tetkik.statistics import (
     ClusterBootstrap,
@@ -145,10 +147,14 @@ def mean_area(
     )
 
 
-def show(name: str, value: float, interval: Interval | None, n: int, reach: str) -> None:
-    """One row of the table."""
-    between = f"{interval.low:.3f} to {interval.high:.3f}" if interval else "–"
+def show(row: str, name: str, value: float, interval: Interval | None, n: int, reach: str) -> None:
+    """One row of the table, recorded as the figure `row`."""
+    between = interval_text(interval.low, interval.high) if interval else "–"
     print(f"| {name} | {value:.3f} | {between} | {n} | {reach} |")
+    met = {"ece": value <= 0.04, "brier-skill": value > 0, "auroc-unselected": value >= 0.72}
+    met |= dict.fromkeys(("glioma", "meningioma", "pituitary", "no-tumor"), value >= 0.98)
+    cells = {"reached": judged(f"{value:.3f}", met=met.get(row, True)), "n": f"{n:,}"}
+    record(f"findings-quality/{row}", {**cells, **({"95% interval": between} if interval else {})})
 
 
 def calibration(log: Log) -> None:
@@ -161,8 +167,9 @@ def calibration(log: Log) -> None:
         eces.append(expected_calibration_error(claimed, happened))
         skills.append(brier_skill(claimed, happened))
     n = len(log.files)
-    show(f"ECE, mean over {len(assessed)} assessed labels", float(np.mean(eces)), None, n, "0.04 at most")
-    show("Brier skill, mean over the same", float(np.mean(skills)), None, n, "above 0")
+    title = f"ECE, mean over {len(assessed)} assessed labels"
+    show("ece", title, float(np.mean(eces)), None, n, "0.04 at most")
+    show("brier-skill", "Brier skill, mean over the same", float(np.mean(skills)), None, n, "above 0")
     behind = [label for label, skill in zip(assessed, skills, strict=True) if skill <= 0]
     print(f"\nLabels with a Brier skill of 0 or less: {', '.join(behind) or 'none'}.")
 
@@ -186,7 +193,9 @@ def covid(data: Path, backbone: Path) -> None:
     print("\n| COVID-19 against normal | learned with the source | source left out | n (COVID-19, normal) |")
     print("|---|---|---|---|")
     area = auroc(whole, truth == 1)
-    print(f"| all sources pooled | {area:.3f} | – | {int(truth.sum())}, {int((1 - truth).sum())} |")
+    counts = f"{int(truth.sum())}, {int((1 - truth).sum())}"
+    print(f"| all sources pooled | {area:.3f} | – | {counts} |")
+    record("covid-19/pooled", {"learned with the source": f"{area:.3f}", "n (COVID-19, normal)": counts})
     for name in sorted(set(source.tolist())):
         judge = source == name
         if min(truth[judge].sum(), (1 - truth[judge]).sum()) < 8:
@@ -199,6 +208,8 @@ def covid(data: Path, backbone: Path) -> None:
         within = f" ({between.low:.3f} to {between.high:.3f})" if between else ""
         counts = f"{int(truth[judge].sum())}, {int((1 - truth[judge]).sum())}"
         print(f"| {name} | {known:.3f} | {unseen:.3f}{within} | {counts} |")
+        cells = {"learned with the source": f"{known:.3f}", "source left out": f"{unseen:.3f}{within}"}
+        record(f"covid-19/{name.partition('/')[0].lower()}", {**cells, "n (COVID-19, normal)": counts})
 
 
 def _ridge(learn: Floats, truth: Floats, judge: Floats) -> Floats:
@@ -224,13 +235,16 @@ def main(data: Path, backbone: Path, folder: Path) -> None:
     scores["linear probe on the frozen backbone"] = probe(log, last, nih)
     scores["CheXNet's stored answers"] = teacher
     print("| figure, out of fold | value | 95% interval | n | asked |\n|---|---|---|---|---|")
-    for name, values in scores.items():
-        asked = "0.72" if values is log.score else "–"
+    sides = ("", "-probe", "-chexnet")
+    for side, (name, values) in zip(sides, scores.items(), strict=True):
+        asked, title = "0.72" if values is log.score else "–", "mean AUROC, 14 labels, unselected images"
         area, between = mean_area(log, values, unselected, NIH_LABELS)
-        show(f"mean AUROC, 14 labels, unselected images: {name}", area, between, int(unselected.sum()), asked)
-    for name, values in list(scores.items())[:2]:
+        n = int(unselected.sum())
+        show(f"auroc-unselected{side}", f"{title}: {name}", area, between, n, asked)
+    for side, (name, values) in list(zip(sides, scores.items(), strict=True))[:2]:
         area, between = mean_area(log, values, nih, NIH_LABELS)
         show(
+            f"auroc-all{side}",
             f"the same, all NIH images (Pneumonia and Normal selected): {name}",
             area,
             between,
@@ -242,7 +256,8 @@ def main(data: Path, backbone: Path, folder: Path) -> None:
         positive = log.truth[label][use] == 1
         area = auroc(log.score[label][use], positive) or float("nan")
         between = auroc_interval(log.score[label][use], positive, log.group[use])
-        show(f"AUROC {label} (slices, no patient ids: optimistic)", area, between, int(use.sum()), "0.98")
+        row, title = label.lower().replace("_", "-"), f"AUROC {label} (slices, no patient ids: optimistic)"
+        show(row, title, area, between, int(use.sum()), "0.98")
     calibration(log)
     print("\n| label, unselected images | recipe | probe | CheXNet | positive of n |\n|---|---|---|---|---|")
     for label in NIH_LABELS:
@@ -250,6 +265,11 @@ def main(data: Path, backbone: Path, folder: Path) -> None:
         areas = [auroc(values[label][unselected], positive) or float("nan") for values in scores.values()]
         cells = " | ".join(f"{area:.3f}" for area in areas)
         print(f"| {label} | {cells} | {int(positive.sum())} of {len(positive)} |")
+        named = zip(("recipe", "probe", "CheXNet"), areas, strict=True)
+        record(
+            f"findings-by-label/{label.lower().replace('_', '-')}",
+            {"positive of 377": f"{int(positive.sum())}", **{side: f"{area:.3f}" for side, area in named}},
+        )
     covid(data, backbone)
 
 

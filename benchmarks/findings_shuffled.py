@@ -16,6 +16,7 @@ import onnx
 import onnxruntime
 from onnx import numpy_helper
 
+from figures import record
 from findings_embedded import UNSELECTED, rows_of
 from tetkik.bundle import Task, resolve
 from tetkik.imaging.prepare import Preprocessing, prepare
@@ -60,6 +61,8 @@ def main(data: Path, name: str, shuffles: int) -> None:
     for column, label in enumerate(NIH_LABELS):
         part = areas[:, column]
         print(f"| {label} | {part.mean():.3f} | {part.min():.3f} | {part.max():.3f} |")
+    cells = {"reached": f"{areas.mean():.3f}", "n": f"{len(rows)}"}
+    record("findings-quality/shuffled", cells)
     print(
         f"| mean of the labels | {areas.mean():.3f} | {areas.mean(1).min():.3f} | {areas.mean(1).max():.3f} |"
     )

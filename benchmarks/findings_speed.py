@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from figures import judged, record
 
 IMAGES = 48
 BATCHES = (1, 16)
@@ -154,11 +155,22 @@ def report(runners: dict[str, Runner], sizes: dict[str, int], images: Images, se
                 f"| {name} | {np.median(taken) * 1e3:.0f} ms | {min(taken) * 1e3:.0f} ms | {ratio:.2f} "
                 f"| {difference:.1e} | {sizes[name] / 1e6:.0f} MB |"
             )
+        ratios = {name: float(np.median(np.array(times[first]) / np.array(times[name]))) for name in times}
+        record_ratios(size, ratios)
         print()
     spread = answers[first].std()
     print(f"Differences over {len(images)} images; the probabilities' standard deviation is {spread:.2f}.")
     if not has_bf16():
         print("This processor has no bf16 instructions: OpenVINO would compute in fp32, so bf16 has no row.")
+
+
+def record_ratios(size: int, ratios: dict[str, float]) -> None:
+    """Record how many times as fast as torch fp32 is, and the best of int8 and bf16."""
+    if size in {1, 16}:
+        fp32 = ratios["ONNX Runtime fp32"]
+        best = max(ratio for name, ratio in ratios.items() if "int8" in name or "bf16" in name)
+        record("densenet-cpu/fp32", {f"batch {size}": judged(f"{fp32:.2f}", met=fp32 >= 2.2)})
+        record("densenet-cpu/int8-bf16", {f"batch {size}": judged(f"{best:.1f}", met=best >= 3)})
 
 
 def measure(runners: dict[str, Runner], images: Images, size: int, seconds: float) -> dict[str, list[float]]:

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from figures import judged, record
 from tetkik.findings.networks import build, preprocessing_of
 from tetkik.lab.engine.precision import Precision, accelerator_for
 from tetkik.lab.findings.training.lesson import Lesson
@@ -144,6 +145,9 @@ def main() -> None:
                 f"| {loop / limit:.0%} |",
                 flush=True,
             )
+            if device.type == "cuda" and network == "densenet121":
+                share = judged(f"{loop / limit:.0%}", met=loop / limit >= 0.85)
+                record("findings-speed/gpu-training", {"reached": f"{share} ({name}, {network})"})
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from pathlib import Path
 
 import numpy as np
 
+from figures import judged, record
 from report_planted import CHEST, FAULTS, plant, random_facts, result_of
 from tetkik.language import Language
 from tetkik.report.composer import compose
@@ -177,14 +178,17 @@ def foreign(reports: Sequence[Report], rng: random.Random) -> None:
     print("| real reports | asked | reached | 95% interval | n |\n|---|---|---|---|---|")
     different = len({text for text, _ in plain})
     name = f"foreign assertions caught ({different} different sentences, by plain words)"
-    _row(name, "95%", caught(reports, plain, rng), len(reports))
+    hits = caught(reports, plain, rng)
+    _row(name, "95%", hits, len(reports), "foreign-caught", met=hits >= 0.95 * len(reports))
     _row(
         "foreign assertions caught (as the labeler reads them)", "", caught(reports, read, rng), len(reports)
     )
-    _row("own sentences marked for one of the 13 labels", "at most 3%", sum(marked.values()), own)
+    every = sum(marked.values())
+    title = "own sentences marked for one of the 13 labels"
+    _row(title, "at most 3%", every, own, "own-marked", met=every <= 0.03 * own)
     _row("of these, said outright", "", marked["outright"], own)
     _row("of these, only left open", "", marked["left open"], own)
-    _row("own sentences with any mark", "", any_mark, own)
+    _row("own sentences with any mark", "", any_mark, own, "own-any-mark")
     print()
 
 
@@ -205,10 +209,13 @@ _NOT_ABOUT_LABELS = {"measurement", "comparison", "foreign", "side"}
 """The findings of these reports come from labels, which hold no numbers, sides or earlier images."""
 
 
-def _row(name: str, asked: str, count: int, total: int) -> None:
+def _row(name: str, asked: str, count: int, total: int, row: str = "", *, met: bool = True) -> None:
     interval = wilson_interval(count, total)
     bounds = "" if interval is None else f"{interval.low:.1%} to {interval.high:.1%}"
     print(f"| {name} | {asked} | {count / max(1, total):.1%} | {bounds} | {total} |")
+    if row:
+        cells = {"reached": judged(f"{count / max(1, total):.1%}", met=met), "95% interval": bounds}
+        record(f"report-check/{row}", {**cells, "n": f"{total:,}"})
 
 
 # ---- planted faults
@@ -242,8 +249,8 @@ def planted(drafts: int, rng: random.Random) -> None:
         _row(kind, "98%", sum(hits), len(hits))
         _row(f"{kind}, and called by its name", "", sum(named[kind]), len(hits))
     every = [hit for hits in caught.values() for hit in hits]
-    _row("all", "98%", sum(every), len(every))
-    _row("good sentences marked", "at most 2%", marked, good)
+    _row("all", "98%", sum(every), len(every), "planted-caught", met=sum(every) >= 0.98 * len(every))
+    _row("good sentences marked", "at most 2%", marked, good, "good-marked", met=marked <= 0.02 * good)
     print(f"\nChecking 15 sentences: {np.median(times) * 1e3:.1f} ms (median; asked 10 ms)")
 
 

@@ -32,6 +32,7 @@ from drift_tables import (
     print_rates,
     print_same_source_head,
 )
+from figures import record
 from tetkik.bundle import ComplaintReference, Task, read_reference, resolve
 from tetkik.lab.triage.data import Complaints, read_columns, read_complaints
 from tetkik.lab.triage.linear.train import unlearned
@@ -47,6 +48,19 @@ DRAWS = 200
 SIZES = (100, 200, 500)
 FEW = 60
 PARTS = 8
+MOVED = "triage-drift-other-sources"
+ROWS = {
+    "Kadın Hastalıkları ve Doğum alone": "kadin-hastaliklari",
+    "Dahiliye alone": "dahiliye",
+    "Pediatri alone": "pediatri",
+    "Üroloji alone": "uroloji",
+    "at most 20 words": "short",
+    "without Turkish letters": "ascii",
+    "other specialities": "other-specialities",
+    "invented, one line each": "invented",
+    "English": "english",
+}
+"""The rows in docs/figures.json."""
 ENGLISH = 300
 SHORT = 20
 COSTED = 400
@@ -96,11 +110,16 @@ def same_source(seen: Sequence[SeenComplaint]) -> None:
     everything, draw = _counted(seen), np.random.default_rng(0)
     order = draw.permutation(len(seen))
     parts = [_against_others(everything, seen, part.tolist()) for part in np.array_split(order, PARTS)]
-    print_rates(f"one of {PARTS} parts, {len(seen) // PARTS} complaints, against the others", parts)
+    print_rates(
+        f"one of {PARTS} parts, {len(seen) // PARTS} complaints, against the others",
+        parts,
+        "triage-drift-same-source/one-of-8",
+    )
     for size in SIZES:
         drawn = (draw.choice(len(seen), size, replace=False).tolist() for _ in range(DRAWS))
         pages = [_against_others(everything, seen, rows) for rows in drawn]
-        print_rates(f"{size} complaints drawn by chance, against the others", pages)
+        row = f"triage-drift-same-source/{size}"
+        print_rates(f"{size} complaints drawn by chance, against the others", pages, row)
 
 
 def _against_others(everything: Tally, seen: Sequence[SeenComplaint], rows: Iterable[int]) -> Movement:
@@ -149,6 +168,8 @@ def cost(triage: Triage, texts: Sequence[str]) -> None:
     for name, seconds in (("measuring", measuring), ("counting", counting)):
         half, most = (1000 * np.percentile(seconds, (50, 95))).tolist()
         print(f"| {name} | {half:.1f} ms | {most:.1f} ms | {len(seconds)} |")
+        cells = {"median": f"{half:.1f} ms", "p95": f"{most:.1f} ms", "n": f"{len(seconds)}"}
+        record(f"triage-drift-cost/{'measure' if name == 'measuring' else 'count'}", cells)
 
 
 def main() -> int:
@@ -171,11 +192,12 @@ def main() -> int:
     assert isinstance(reference, ComplaintReference)
     print_other_source_head()
     itself = answered(triage, complaints.texts)
-    print_moved("the very complaints that it learned", len(itself), 0, page_of(reference, itself))
+    moved = page_of(reference, itself)
+    print_moved("the very complaints that it learned", len(itself), 0, moved, f"{MOVED}/learned")
     others = kinds(options, seen, complaints, triage)
     for name, chosen in others.items():
         refused = sum(not one.probabilities for one in chosen)
-        print_moved(name, len(chosen), refused, page_of(reference, chosen))
+        print_moved(name, len(chosen), refused, page_of(reference, chosen), f"{MOVED}/{ROWS[name]}")
     print_few_head(f"{FEW} complaints of")
     draw = np.random.default_rng(0)
     for name, chosen in others.items():

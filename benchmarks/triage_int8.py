@@ -25,6 +25,8 @@ from typing import Any
 
 import numpy as np
 
+from figures import judged, record
+
 LABELS = 15
 TEXTS = 16
 
@@ -125,12 +127,19 @@ def report(runners: dict[str, Runner], sizes: dict[str, int], ids: np.ndarray, r
     print("| runner | median | fastest | times as fast | largest probability difference | size |")
     print("|---|---|---|---|---|---|")
     for name, seconds in times.items():
-        ratio = np.median(times[first]) / np.median(seconds)
+        ratio = float(np.median(times[first]) / np.median(seconds))
         difference = np.abs(answers[name] - answers[first]).max()
         print(
             f"| {name} | {np.median(seconds) * 1e3:.1f} ms | {min(seconds) * 1e3:.1f} ms | {ratio:.2f} "
             f"| {difference:.1e} | {sizes[name] / 1e6:.0f} MB |"
         )
+        kind = name.removeprefix("ONNX ")
+        if kind in {"fp32", "int8"}:
+            record(
+                f"bert-int8/{kind}-speed",
+                {"reached": judged(f"{ratio:.1f}", met=kind == "fp32" or ratio >= 5)},
+            )
+            record(f"bert-int8/{kind}-difference", {"reached": f"{difference:.2g}"})
     confidence = answers[first].max(axis=1).mean()
     print(f"\nDifferences over {len(ids)} texts; the mean top probability in torch is {confidence:.2f}.")
 

@@ -1,4 +1,4 @@
-"""Time and memory of training the light model on many rows, against the yardstick.
+"""Time and memory of training the light model on many rows, against the baseline.
 
     python benchmarks/triage_training.py --data complaints.csv [--rows 172000 300000]
 
@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from figures import judged, record
 from tetkik.lab.triage.data import Complaints, read_complaints
 from tetkik.values import DEPARTMENTS
 
@@ -39,9 +40,9 @@ def train(side: str, data: Path, rows: int) -> None:
             options = LinearOptions(assess=False, deduplicate=False)
             train_linear(complaints, Path(folder) / "model", options, lambda step, done, total: None)
     else:
-        from yardstick import yardstick
+        from baseline import baseline
 
-        yardstick().fit(complaints.texts, complaints.labels)
+        baseline().fit(complaints.texts, complaints.labels)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{seconds:.1f} {peak:.0f}")
@@ -52,16 +53,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--rows", type=int, nargs="+", default=[172_000, 300_000])
-    parser.add_argument("--side", choices=["tetkik", "yardstick"])
+    parser.add_argument("--side", choices=["tetkik", "baseline"])
     arguments = parser.parse_args()
     if arguments.side:
         train(arguments.side, arguments.data, arguments.rows[0])
         return
-    print("| rows | tetkik s | yardstick s | time | tetkik MB | yardstick MB | memory |")
+    print("| rows | tetkik s | baseline s | time | tetkik MB | baseline MB | memory |")
     print("|---|---|---|---|---|---|---|", flush=True)
     for rows in arguments.rows:
         figures = []
-        for side in ("tetkik", "yardstick"):
+        for side in ("tetkik", "baseline"):
             command = [
                 sys.executable,
                 __file__,
@@ -80,6 +81,19 @@ def main() -> None:
             f"| {our_peak:,.0f} | {their_peak:,.0f} | {our_peak / their_peak:.2f} |",
             flush=True,
         )
+        if rows in {172_000, 300_000}:
+            for row, one, other, most in (
+                ("time", f"{ours:,.0f} s", f"{theirs:,.0f} s", (ours / theirs, 1 / 3)),
+                (
+                    "memory",
+                    f"{our_peak / 1e3:.1f} GB",
+                    f"{their_peak / 1e3:.1f} GB",
+                    (our_peak / their_peak, 0.5),
+                ),
+            ):
+                ratio = judged(f"{most[0]:.2f}", met=most[0] <= most[1])
+                cells = {"Tetkik": one, "baseline": other, "ratio": ratio}
+                record(f"light-model-training/{row}-{rows // 1000}k", cells)
 
 
 if __name__ == "__main__":

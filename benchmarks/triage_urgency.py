@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from figures import interval, judged, record
 from tetkik.errors import DataError
 from tetkik.lab.triage.data import read_columns
 from tetkik.triage.urgency import assess
@@ -45,7 +46,9 @@ def main() -> None:
         seconds.append(time.perf_counter() - start)
         said.append(_LEVELS.index(level))
     report(truth, np.array(said))
-    print(f"median time for one text: {statistics.median(seconds) * 1e3:.3f} ms")
+    median = statistics.median(seconds) * 1e3
+    print(f"median time for one text: {median:.3f} ms")
+    record("urgency/time", {"reached": f"{median:.1f} ms"})
 
 
 def half_of(text: str) -> str:
@@ -69,9 +72,13 @@ def report(truth: NDArray[np.int64], said: NDArray[np.int64]) -> None:
     found, red = int(((truth == 0) & (said == 0)).sum()), int((truth == 0).sum())
     low, high = wilson(found, red)
     print(f"kirmizi recall {found}/{red} = {found / max(red, 1):.3f} [{low:.3f}, {high:.3f}] (Wilson, 95%)")
+    cells = {"reached": judged(f"{found / max(red, 1):.3f} ({found} of {red})", met=found >= 0.95 * red)}
+    record("urgency/kirmizi-recall", {**cells, "95% interval": interval(low, high), "n": f"{red}"})
     wrong, green = int(((truth == 2) & (said == 0)).sum()), int((truth == 2).sum())
     low, high = wilson(wrong, green)
     print(f"yesil called kirmizi {wrong}/{green} = {wrong / max(green, 1):.3f} [{low:.3f}, {high:.3f}]")
+    cells = {"reached": judged(f"{wrong / max(green, 1):.3f} ({wrong} of {green})", met=wrong <= 0.1 * green)}
+    record("urgency/yesil-as-kirmizi", {**cells, "95% interval": interval(low, high), "n": f"{green}"})
     for level, score in zip(_LEVELS, f1_scores(truth, said), strict=True):
         print(f"F1 {level.value} {score:.3f}")
     draw = np.random.default_rng(0)
@@ -80,7 +87,10 @@ def report(truth: NDArray[np.int64], said: NDArray[np.int64]) -> None:
         picked = draw.integers(0, len(truth), len(truth))
         samples.append(float(np.mean(f1_scores(truth[picked], said[picked]))))
     low, high = np.quantile(samples, [0.025, 0.975])
-    print(f"macro-F1 {np.mean(f1_scores(truth, said)):.3f} [{low:.3f}, {high:.3f}] (bootstrap, 95%)")
+    macro = float(np.mean(f1_scores(truth, said)))
+    print(f"macro-F1 {macro:.3f} [{low:.3f}, {high:.3f}] (bootstrap, 95%)")
+    cells = {"reached": judged(f"{macro:.3f}", met=macro >= 0.75), "95% interval": interval(low, high)}
+    record("urgency/macro-f1", {**cells, "n": f"{len(truth)}"})
 
 
 def f1_scores(truth: NDArray[np.int64], said: NDArray[np.int64]) -> list[float]:

@@ -28,6 +28,7 @@ from fastapi.testclient import TestClient
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from figures import judged, record
 from tests.records.kit import made_records
 from tests.records.postgres import Cluster
 from tests.service.kit import made_house, opened_session
@@ -127,7 +128,12 @@ def measure(database: str, sizes: list[int], repeat: int) -> None:
         print(f"p95 of {sizes[1]:,} | p95 against | \n| --- | --- | --- | --- | --- | --- |")
         for page in PAGES:
             _row(page, small.milliseconds[page], large.milliseconds[page])
-        _row("all of them", *(list(chain(*house.milliseconds.values())) for house in (small, large)))
+        every = [list(chain(*served.milliseconds.values())) for served in (small, large)]
+        _row("all of them", *every)
+        single = [p95(large.milliseconds[page]) / p95(small.milliseconds[page]) for page in PAGES]
+        ratio = p95(every[1]) / p95(every[0])
+        cell = f"{judged(f'{ratio:.2f}', met=ratio <= ASKED)}; {min(single):.2f} to {max(single):.2f}"
+        record(f"reading-room/worklist-{database}", {"reached": cell, "n": f"{len(every[0])}; {repeat} each"})
     finally:
         for served in houses:
             served.close()

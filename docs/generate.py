@@ -23,10 +23,13 @@ for name in [name for name in os.environ if name.startswith("TETKIK_")]:
     del os.environ[name]
 os.environ["TETKIK_LANGUAGE"] = "en"
 
+import architecture_page as architecture  # noqa: E402
 import typer  # noqa: E402
+from figure_tables import pages as figure_pages  # noqa: E402
 from pydantic import BaseModel  # noqa: E402
 from pydantic.fields import FieldInfo  # noqa: E402
 from pydantic_core import PydanticUndefined  # noqa: E402
+from python_api import reference as python_api  # noqa: E402
 from report_words import parts as words_of_a_report  # noqa: E402
 
 from tetkik import errors  # noqa: E402
@@ -44,7 +47,8 @@ from tetkik.bundle import (  # noqa: E402
 from tetkik.cli.app import app  # noqa: E402
 from tetkik.settings import Settings  # noqa: E402
 
-FOLDER = Path(__file__).parent / "reference"
+PLACE = Path(__file__).parent
+FOLDER = PLACE / "reference"
 NOTICE = "<!-- Written by docs/generate.py from the code; change the code instead. -->"
 
 
@@ -273,13 +277,48 @@ def _page(parts: list[str]) -> str:
     return "\n\n".join([NOTICE, *parts]) + "\n"
 
 
-PAGES = {
-    "cli.md": cli_page,
-    "settings.md": settings_page,
-    "bundle.md": bundle_page,
-    "errors.md": errors_page,
-    "report.md": report_page,
-}
+def architecture_pages() -> dict[Path, str]:
+    """The page of the architecture with its drawing."""
+    layers = architecture.layers()
+    packages = [name for layer in layers for name in layer]
+    page = PLACE / "architecture.md"
+    text = _between(
+        page.read_text("utf-8"),
+        "layers",
+        table(("package", "holds"), architecture.rows_of_packages(packages)),
+    )
+    for way in ("complaint", "dicom", "draft"):
+        steps = [(str(number), *step) for number, step in enumerate(architecture.steps(way), 1)]
+        text = _between(text, f"way: {way}", table(("", "step", "module"), steps))
+    drawing = architecture.drawing(layers, architecture.imports(packages))
+    return {page: text, PLACE / "assets" / "architecture.svg": drawing}
+
+
+def python_page() -> dict[Path, str]:
+    """The page of the Python API, its reference from docstrings."""
+    page = PLACE / "python-api.md"
+    return {page: _between(page.read_text("utf-8"), "api", python_api())}
+
+
+def _between(text: str, mark: str, content: str) -> str:
+    """`text` with `content` between `<!-- mark -->` and the mark that closes it."""
+    start, end = f"<!-- {mark} -->\n", f"<!-- /{mark.partition(':')[0]} -->"
+    before, _, rest = text.partition(start)
+    return f"{before}{start}{content}\n{end}{rest.partition(end)[2]}"
+
+
+def pages() -> dict[Path, str]:
+    """Every file that is written from the code or from docs/figures.json, as it should read."""
+    return {
+        FOLDER / "cli.md": cli_page(),
+        FOLDER / "settings.md": settings_page(),
+        FOLDER / "bundle.md": bundle_page(),
+        FOLDER / "errors.md": errors_page(),
+        FOLDER / "report.md": report_page(),
+        **architecture_pages(),
+        **python_page(),
+        **figure_pages(table),
+    }
 
 
 def main() -> int:
@@ -290,18 +329,16 @@ def main() -> int:
     )
     check = parser.parse_args().check
     stale = []
-    for name, page in PAGES.items():
-        file = FOLDER / name
-        text = page()
+    for file, text in pages().items():
         if not file.is_file() or file.read_text("utf-8") != text:
-            stale.append(name)
+            stale.append(file.name)
             if not check:
-                FOLDER.mkdir(exist_ok=True)
+                file.parent.mkdir(exist_ok=True)
                 file.write_text(text, encoding="utf-8")
     if stale and check:
         print(f"Out of date: {', '.join(stale)}; run `python docs/generate.py`.", file=sys.stderr)
         return 1
-    print(f"{'Up to date' if not stale else 'Written'}: {', '.join(stale or PAGES)}.")
+    print(f"Written: {', '.join(stale)}." if stale else "Up to date.")
     return 0
 
 

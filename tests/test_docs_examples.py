@@ -1,4 +1,4 @@
-"""The documents keep their word: blocks fenced as `bash` run, shown answers are true, links lead somewhere.
+"""The documents are true: blocks fenced as `bash` run, shown answers are those given, links have a target.
 
 Blocks fenced as `sh` need data, a network or an installation, and are not run.
 """
@@ -89,12 +89,12 @@ def test_an_example_runs(block, demo, tmp_path):
 
 
 def test_there_are_examples_to_run():
-    assert {"README.md", "README.tr.md", "docs/how-to/predict.md"} <= {
+    assert {"README.md", "README.tr.md", "docs/answers.md", "docs/yanitlar.md", "docs/how-to/predict.md"} <= {
         named.rpartition("-")[0] for example in EXAMPLES for named in str(example.id).split()
     }
 
 
-@pytest.mark.parametrize(("page", "language"), [("README.md", "en"), ("README.tr.md", "tr")])
+@pytest.mark.parametrize(("page", "language"), [("docs/answers.md", "en"), ("docs/yanitlar.md", "tr")])
 def test_the_answer_shown_is_the_answer_given(page, language, tmp_path):
     shown = json.loads(text_of(ROOT / page).split("<!-- example -->")[1].split("```")[1].removeprefix("json"))
     result = run(f'tetkik triage predict "{shown["text"]}" --json', tmp_path, language)
@@ -115,7 +115,7 @@ def test_the_answer_shown_is_the_answer_given(page, language, tmp_path):
         assert 0 <= item["start"] < item["end"] <= len(shown["text"])
 
 
-@pytest.mark.parametrize(("page", "language"), [("README.md", "en"), ("README.tr.md", "tr")])
+@pytest.mark.parametrize(("page", "language"), [("docs/answers.md", "en"), ("docs/yanitlar.md", "tr")])
 def test_the_findings_shown_are_the_findings_given(page, language, demo):
     example = text_of(ROOT / page).split("<!-- findings example -->")[1].split("```")[1]
     shown = json.loads(example.removeprefix("json"))
@@ -135,7 +135,7 @@ def test_the_findings_shown_are_the_findings_given(page, language, demo):
             assert finding[figure] == pytest.approx(theirs[figure], abs=0.1)
 
 
-@pytest.mark.parametrize(("page", "language"), [("README.md", "en"), ("README.tr.md", "tr")])
+@pytest.mark.parametrize(("page", "language"), [("docs/answers.md", "en"), ("docs/yanitlar.md", "tr")])
 def test_the_draft_shown_is_the_draft_given(page, language, demo):
     shown = text_of(ROOT / page).split("<!-- draft example -->")[1].split("```")[1].splitlines()
     command = f"tetkik report draft demo/phantom.dcm --history x --language {language}"
@@ -155,6 +155,23 @@ def test_the_python_of_a_report_runs(demo, tmp_path):
     )
     assert (result.returncode, result.stdout) == (0, "0\n"), result.stderr
     assert (tmp_path / "report" / "report.pdf").is_file()
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_the_python_of_the_api_page_runs(number, demo, tmp_path):
+    code = blocks(ROOT / "docs" / "python-api.md", "python")[number]
+    if "demo/" in code:
+        shutil.copytree(demo, tmp_path / "demo")
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, encoding="utf-8", check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
+    assert len([line for line in code.splitlines() if line]) <= 10
+
+
+def test_every_python_block_of_the_api_page_is_run():
+    assert len(blocks(ROOT / "docs" / "python-api.md", "python")) == 5
 
 
 def test_the_python_example_runs(tmp_path):
@@ -245,6 +262,11 @@ def test_every_scenario_names_tests_that_exist():
         assert f"def {found['test']}(" in (ROOT / file).read_text("utf-8"), found[0]
         named += 1
     assert named >= page.count("\n### ")
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.tr.md"])
+def test_the_readme_is_short(page):
+    assert len(text_of(ROOT / page).split()) <= 1200
 
 
 def test_the_pictures_of_the_readme_stand_alone():

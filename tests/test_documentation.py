@@ -1,10 +1,12 @@
-"""The reference pages are those that the code would write, and name everything there is."""
+"""Generated pages are those that the code would write, and name everything there is."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 import typer
 
+import tetkik
 from tetkik import errors
 from tetkik.bundle import Manifest, Metric, Task
 from tetkik.cli.app import app
@@ -19,6 +22,8 @@ from tetkik.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
+SOURCE = ROOT / "src" / "tetkik"
+WAYS = tomllib.loads((ROOT / "docs" / "ways.toml").read_text("utf-8"))
 
 
 def page(name: str) -> str:
@@ -76,3 +81,27 @@ def test_every_key_of_a_bundle_is_documented():
 def test_every_error_is_documented():
     for name in errors.__all__:
         assert f"| `{name}` |" in page("errors.md")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_step_through_the_code_names_a_module_that_exists(way):
+    for step in WAYS[way]:
+        named = step["module"] if isinstance(step["module"], list) else [step["module"]]
+        assert any((SOURCE / path).is_file() for path in named), step
+
+
+def test_paths_named_on_the_architecture_page_exist():
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    for path in re.findall(r"`((?:src|docs|tests|benchmarks)/[\w./-]*)`", text):
+        assert (ROOT / path).exists(), path
+
+
+def test_no_import_runs_upwards_in_the_drawing():
+    assert 'class="dot up"' not in (ROOT / "docs" / "assets" / "architecture.svg").read_text("utf-8")
+
+
+def test_every_public_name_is_documented():
+    reference = (ROOT / "docs" / "python-api.md").read_text("utf-8").partition("## Reference")[2]
+    for name in tetkik.__all__:
+        if name != "__version__":
+            assert f"### tetkik.{name}\n" in reference

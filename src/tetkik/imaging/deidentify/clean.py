@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
-from tetkik import __version__
+from tetkik._version import __version__
 from tetkik.imaging.deidentify.dates import shifted
 from tetkik.imaging.deidentify.identifiers import TEXT, PatientIdentifiers
 from tetkik.imaging.deidentify.options import Options

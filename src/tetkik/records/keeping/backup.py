@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
-from tetkik import __version__
+from tetkik._version import __version__
 from tetkik.records.database import Records
 from tetkik.records.keeping import ledger
 from tetkik.records.keeping.archive import ArchiveWriter, Header

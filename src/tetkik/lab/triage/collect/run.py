@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tetkik import __version__
+from tetkik._version import __version__
 from tetkik.errors import MissingExtra, PermissionNeeded, UsageError
 from tetkik.lab.triage.collect.site import Site
 from tetkik.lab.triage.collect.summary import CrawlSummary, Ending

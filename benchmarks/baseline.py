@@ -13,7 +13,7 @@ def lower(text: str) -> str:
     return text.replace("I", "ı").replace("İ", "i").lower()
 
 
-def yardstick() -> Any:
+def baseline() -> Any:
     """An unfitted scikit-learn pipeline."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_pipeline, make_union
