@@ -25,7 +25,7 @@ from tests.records.postgres import Cluster
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
-from tetkik.records.keeping.rotation import rotate
+from tetkik.records.lifecycle.key_rotation import rotate
 from tetkik.values import Actor
 from worklist_house import fill
 

@@ -33,7 +33,7 @@ from drift_tables import (
     print_same_source_head,
 )
 from tetkik.bundle import ComplaintReference, Task, read_reference, resolve
-from tetkik.records.cases import tallies
+from tetkik.records.cases import complaint_drift
 from tetkik.records.database import Records
 from tetkik.statistics import Movement, SeenComplaint, Tally, compare_complaints, described
 from tetkik.triage.data import Complaints, read_columns, read_complaints
@@ -140,7 +140,7 @@ def cost(triage: Triage, texts: Sequence[str]) -> None:
             measuring.append(time.perf_counter() - begin)
             with records.write(SYSTEM) as tx:
                 begin = time.perf_counter()
-                tallies.count(tx, "0" * 64, answer, measured)
+                complaint_drift.count(tx, "0" * 64, answer, measured)
                 counting.append(time.perf_counter() - begin)
         records.close()
     print("\n| what it costs | median | p95 | n |")

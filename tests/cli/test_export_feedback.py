@@ -13,7 +13,7 @@ from tests.records.kit import made_user
 from tetkik.cli.app import app
 from tetkik.records.cases.admission import Admission, admit
 from tetkik.records.cases.patients import Person
-from tetkik.records.opening import open_records
+from tetkik.records.connect import open_records
 from tetkik.records.schema import AuditRow
 from tetkik.settings import settings
 from tetkik.triage.data import read_complaints

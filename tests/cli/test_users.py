@@ -9,7 +9,7 @@ from sqlalchemy import select
 from typer.testing import CliRunner
 
 from tetkik.cli.app import app
-from tetkik.records.opening import open_records
+from tetkik.records.connect import open_records
 from tetkik.records.people import after_restore, invites, passkeys, users
 from tetkik.records.schema import AuditRow
 from tetkik.settings import Settings, settings

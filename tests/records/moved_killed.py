@@ -21,15 +21,16 @@ from tests.documents.sample import picture
 from tests.records.desk import made_triaged
 from tests.records.kit import made_case, made_user
 from tests.records.reports_kit import made_image
-from tetkik.records.cases import cases, moving, patients
+from tetkik.records.cases import cases, patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
 from tetkik.records.images import images
-from tetkik.records.keeping import retention
+from tetkik.records.lifecycle import retention
+from tetkik.records.lifecycle.integrity import verify_stored
 from tetkik.records.schema import Blob, Case, CaseMove, Complaint, Image, Job
-from tetkik.records.trail.stored import verify_stored
 from tetkik.records.trail.verify import verify
 from tetkik.values import Actor, CaseState, MoveReason, Role
+from tetkik.workflow import case_transfer
 
 _OWN = ("moving.py", "carrying.py", "emptying.py", "files.py", "complaints.py", "database.py")
 _FILMS = tuple(picture(shade=shade) for shade in (90, 120))
@@ -58,12 +59,12 @@ class _Killer:
 
 def _move(records: Records, actor: Actor, case_id: str, patient_id: str) -> None:
     with records.read(actor) as tx:
-        moving.prepare(tx, case_id, patient_id)
+        case_transfer.prepare(tx, case_id, patient_id)
     with records.write(actor) as tx:
-        seen = moving.looked_at(tx, case_id, patient_id).seen
+        seen = case_transfer.looked_at(tx, case_id, patient_id).seen
     with records.write(actor) as tx:
-        done = moving.move(tx, case_id, patient_id, MoveReason.MOVED_WRONGLY, seen, sure=True)
-    moving.forget(records, done)
+        done = case_transfer.move(tx, case_id, patient_id, MoveReason.MOVED_WRONGLY, seen, sure=True)
+    case_transfer.forget(records, done)
 
 
 def _killed(url: str, folder: Path, n: int, actor: Actor, case_id: str, patient_id: str) -> bool:

@@ -7,23 +7,23 @@ from io import BytesIO
 
 import pytest
 
+from tests.records.cases.test_priority import found
 from tests.records.contest import Other
 from tests.records.kit import made_records, made_user
 from tests.records.moving_kit import ALI, made_patient, opened, patient_of
 from tests.records.pictured import film, radiograph
 from tests.records.reports_kit import made_report, proof_of, sign
-from tests.records.worklist.test_priority import found
 from tetkik.errors import Conflict
 from tetkik.language import Language
-from tetkik.records.cases import cases, moving
-from tetkik.records.cases.moves import Moved
+from tetkik.records.cases import cases, priority
+from tetkik.records.cases.transfers import Moved
 from tetkik.records.images import images, jobs
 from tetkik.records.images.images import Described
 from tetkik.records.reports import drafts, signing, withdrawing
 from tetkik.records.reports.working import row_of
 from tetkik.records.schema import Case, Report
-from tetkik.records.worklist import priority
 from tetkik.values import Actor, CaseState, Judgement, MoveReason, Priority, Role, WithdrawalReason
+from tetkik.workflow import case_transfer
 
 
 @pytest.fixture
@@ -43,11 +43,11 @@ def desk(records) -> Actor:
 def test_who_signs_and_who_moves_do_not_wait_for_each_other(records, desk):
     report, gulcin = made_report(records, person=ALI), made_patient(records, desk)
     with records.write(desk) as tx:
-        seen = moving.looked_at(tx, report.case_id, gulcin).seen
+        seen = case_transfer.looked_at(tx, report.case_id, gulcin).seen
 
     def move():
         with records.write(desk) as tx:
-            moving.move(tx, report.case_id, gulcin, MoveReason.CHOSEN_WRONGLY, seen, sure=True)
+            case_transfer.move(tx, report.case_id, gulcin, MoveReason.CHOSEN_WRONGLY, seen, sure=True)
 
     with records.write(desk) as tx:
         row_of(tx, report.id, lock=True)
@@ -131,14 +131,14 @@ def _image(tx, case_id):
 def test_what_is_changed_while_a_case_is_moved_is_not_left_behind(records, desk, change):
     case_id, gulcin = opened(records, desk, films=1), made_patient(records, desk)
     with records.write(desk) as tx:
-        seen = moving.looked_at(tx, case_id, gulcin).seen
+        seen = case_transfer.looked_at(tx, case_id, gulcin).seen
 
     def changed():
         with records.write(desk) as tx:
             change(tx, case_id)
 
     with records.write(desk) as tx:
-        moving.move(tx, case_id, gulcin, MoveReason.CHOSEN_WRONGLY, seen, sure=True)
+        case_transfer.move(tx, case_id, gulcin, MoveReason.CHOSEN_WRONGLY, seen, sure=True)
         tx.session.flush()
         other = Other(records, changed)
         other.waits()
@@ -151,14 +151,14 @@ def test_what_is_changed_while_a_case_is_moved_is_not_left_behind(records, desk,
 def test_of_two_who_move_a_case_one_is_told(records, desk):
     case_id, gulcin = opened(records, desk, films=1), made_patient(records, desk)
     with records.write(desk) as tx:
-        seen = moving.looked_at(tx, case_id, gulcin).seen
+        seen = case_transfer.looked_at(tx, case_id, gulcin).seen
 
     def move():
         with records.write(desk) as tx:
-            return moving.move(tx, case_id, gulcin, MoveReason.ALIKE, seen, sure=True)
+            return case_transfer.move(tx, case_id, gulcin, MoveReason.ALIKE, seen, sure=True)
 
     with records.write(desk) as tx:
-        moving.move(tx, case_id, gulcin, MoveReason.CHOSEN_WRONGLY, seen, sure=True)
+        case_transfer.move(tx, case_id, gulcin, MoveReason.CHOSEN_WRONGLY, seen, sure=True)
         other = Other(records, move)
         other.waits()
     assert isinstance(other.fails(), Moved)
@@ -187,12 +187,12 @@ def test_a_file_sent_while_it_is_forgotten_stays(records, desk):
     case_id, gulcin = opened(records, desk, films=1), made_patient(records, desk)
     ali = patient_of(records, case_id)
     with records.write(desk) as tx:
-        own, seen = cases.open_case(tx, ali), moving.looked_at(tx, case_id, gulcin).seen
+        own, seen = cases.open_case(tx, ali), case_transfer.looked_at(tx, case_id, gulcin).seen
     with records.write(desk) as tx:
-        done = moving.move(tx, case_id, gulcin, MoveReason.CHOSEN_WRONGLY, seen, sure=True)
+        done = case_transfer.move(tx, case_id, gulcin, MoveReason.CHOSEN_WRONGLY, seen, sure=True)
     with records.write(desk) as tx:
         file = images.store(tx, ali, BytesIO(film(1)))
-        other = Other(records, lambda: moving.forget(records, done))
+        other = Other(records, lambda: case_transfer.forget(records, done))
         other.waits()
         image = images.add_image(tx, own, file, Described.of(radiograph(1), "film.dcm")).image
     assert other.fails() is None

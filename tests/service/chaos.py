@@ -32,10 +32,10 @@ from tests.records.pictured import film
 from tests.service.kit import made_house, opened_session
 from tetkik.records.database import Records
 from tetkik.records.images import images
-from tetkik.records.keeping import retention
+from tetkik.records.lifecycle import retention
+from tetkik.records.lifecycle.integrity import verify_stored
 from tetkik.records.people import passwords
 from tetkik.records.schema import Blob, Image, Job, Report, ReportVersion, Run, SignatureRow, User
-from tetkik.records.trail.stored import verify_stored
 from tetkik.records.trail.verify import verify
 from tetkik.values import JobState, Role
 

@@ -13,7 +13,7 @@ import tetkik.service
 from tests.records.kit import made_case, made_user
 from tetkik.imaging.phantom import write_phantom
 from tetkik.language import Language
-from tetkik.records.cases import cases, comparing, merging, patients, tallies
+from tetkik.records.cases import cases, complaint_drift, patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.images import jobs
 from tetkik.records.people import invites
@@ -26,6 +26,7 @@ from tetkik.service.steps.desk import triaged
 from tetkik.service.steps.uploads import Upload
 from tetkik.statistics import FEWEST
 from tetkik.values import SYSTEM, Hospital, LinkReason, Method, Role, Sex
+from tetkik.workflow import patient_comparison, patient_merge
 from tetkik.workflow.casework import read_case_image
 
 NO_PAGES = (".pdf", ".csv", "/{form}", "/worklist/more", "/ready", "/login/oidc", "/oidc/callback")
@@ -106,7 +107,7 @@ class Rounds:
         self.triage_model = answer.bundle_sha256
         with self.records.write(SYSTEM) as tx:
             for _ in range(FEWEST):
-                tallies.count(tx, answer.bundle_sha256, answer.result, answer.measured)
+                complaint_drift.count(tx, answer.bundle_sha256, answer.result, answer.measured)
 
     def _register_twice(self) -> None:
         """Two records more of the first patient: one is joined with hers, one only looks alike."""
@@ -114,8 +115,8 @@ class Rounds:
             self.patient = cases.case_of(tx, self.waiting).patient_id
             unknown = patients.create(tx, Person("Bilinmeyen 17", number="B-17"))
             self.double = patients.create(tx, Person("Gulcin SAHIN", number="H-9", sex=Sex.FEMALE))
-            seen = comparing.compared(tx, unknown, self.patient).seen
-            merging.link(tx, unknown, self.patient, LinkReason.IDENTIFIED, seen)
+            seen = patient_comparison.compared(tx, unknown, self.patient).seen
+            patient_merge.link(tx, unknown, self.patient, LinkReason.IDENTIFIED, seen)
 
     def addresses(self, path: str) -> list[str]:
         """What the address of a route becomes: one for each thing that it may name.

@@ -26,7 +26,7 @@ def opened_records(*, new: bool = False) -> Iterator[Records]:
         SettingError: no records there, a database that cannot be opened, or a master key that does not fit.
     """
     need_extra()
-    from tetkik.records.opening import open_records
+    from tetkik.records.connect import open_records
 
     chosen = settings()
     # A server's database tells by itself; a folder with a typing error would be a new and empty house.

@@ -22,7 +22,7 @@ from tetkik.settings import settings
 
 if TYPE_CHECKING:
     from tetkik.records.database import Records
-    from tetkik.records.keeping.privacy import Subject
+    from tetkik.records.lifecycle.data_subjects import Subject
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -42,7 +42,7 @@ def export(target: Annotated[Path, typer.Option("--out", help=t("The zip file to
     """For the patient's right to their data."""
     with opened_records() as records:
         subject = _subject(records)
-        from tetkik.records.keeping.portability import export_patient
+        from tetkik.records.lifecycle.patient_export import export_patient
 
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
@@ -71,8 +71,8 @@ def erase(
         subject = _subject(records)
         if not yes:
             _confirm(subject)
-        from tetkik.records.keeping.erasure import Ground
-        from tetkik.records.keeping.erasure import erase as erase_patient
+        from tetkik.records.lifecycle.erasure import Ground
+        from tetkik.records.lifecycle.erasure import erase as erase_patient
 
         done = erase_patient(
             records,
@@ -101,7 +101,7 @@ def _subject(records: Records) -> Subject:
         number = typer.prompt(t("TCKN or hospital number"), hide_input=True)
     else:
         number = sys.stdin.readline()
-    from tetkik.records.keeping.privacy import find
+    from tetkik.records.lifecycle.data_subjects import find
     from tetkik.values import SYSTEM
 
     with records.write(SYSTEM) as tx:

@@ -11,7 +11,7 @@ def retention() -> None:
     """Erasures whose day has come, closed cases without a report, what passes within a day."""
     chosen = settings()
     with opened_records() as records:
-        from tetkik.records.keeping.retention import Terms, apply
+        from tetkik.records.lifecycle.retention import Terms, apply
 
         done = apply(records, Terms(chosen.retention_years, chosen.retention_closed_days))
     out.print(

@@ -42,7 +42,7 @@ def serve(
     chosen = settings_to_serve(settings(), host, port)
     import uvicorn
 
-    from tetkik.records.opening import open_records
+    from tetkik.records.connect import open_records
     from tetkik.service.app import create_app
     from tetkik.service.house import House
     from tetkik.service.running.logging import configure

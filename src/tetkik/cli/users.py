@@ -38,7 +38,7 @@ _Every = Annotated[
 @contextmanager
 def _transaction() -> Iterator[Transaction]:
     need_extra()
-    from tetkik.records.opening import open_records
+    from tetkik.records.connect import open_records
 
     records = open_records()
     try:

@@ -19,14 +19,14 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, Prog
 from sqlalchemy.orm import Session
 
 from tetkik.errors import Conflict, NotFound, RecordsError, SettingError
+from tetkik.records.announcements import News, publish
+from tetkik.records.audit_chain import Action, Entry, append
 from tetkik.records.files import FileStore
-from tetkik.records.keys import hold_keys
-from tetkik.records.master import MasterKey
+from tetkik.records.keyring import hold_keys
+from tetkik.records.master_key import MasterKey
 from tetkik.records.migrate import upgrade
 from tetkik.records.schema import Patient, RingKey
-from tetkik.records.trail.chain import Action, Entry, append
 from tetkik.records.vault import Key, Vault
-from tetkik.records.worklist.news import News, publish
 from tetkik.settings import Cipher
 from tetkik.values import SYSTEM, Actor
 

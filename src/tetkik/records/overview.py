@@ -8,9 +8,9 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.schema import AuditHead, AuditRow, Case, Image, Report, ReportVersion, User
-from tetkik.records.trail.chain import Action
 from tetkik.values import CaseState, Role
 
 

@@ -4,7 +4,7 @@ What says something about a patient is sealed under that patient's key, with the
 associated data, so that a sealed value cannot be moved to another row. The patient's key lies in the database
 wrapped by the ring; destroying it erases the patient, wherever copies of the rows lie. The ring lies in the
 database as well, each of its keys wrapped by the master key. The master key itself lies outside and in no
-backup, and can be replaced without touching what was sealed (`keeping/rotation`).
+backup, and can be replaced without touching what was sealed (`lifecycle.key_rotation`).
 
 A sealed value begins with a byte that tells its cipher: 1 is AES-256-GCM (NIST SP 800-38D), 2 is
 ChaCha20-Poly1305 (RFC 8439). The settings choose what seals; either is opened.

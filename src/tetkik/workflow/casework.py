@@ -19,10 +19,10 @@ from tetkik.language import Sentence
 from tetkik.records.cases import cases
 from tetkik.records.database import Records, Transaction
 from tetkik.records.files import StoredFile
-from tetkik.records.images import images, jobs, pictures, runs
+from tetkik.records.images import derived_images, images, jobs, runs
+from tetkik.records.images.derived_images import PictureKind
 from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import Work
-from tetkik.records.images.pictures import PictureKind
 from tetkik.records.images.runs import Answer
 from tetkik.records.reports import drafts, later, reviews
 from tetkik.records.reports.checking import as_seen
@@ -226,7 +226,7 @@ def _stored_heats(records: Records, image: StoredImage, seen: Seen) -> dict[str,
 
     with records.read() as tx:
         return {
-            heat.finding.label: pictures.store_picture(tx, image, _png(veil(heat.values, _VEIL)))
+            heat.finding.label: derived_images.store_picture(tx, image, _png(veil(heat.values, _VEIL)))
             for heat in seen.heats
         }
 
@@ -239,7 +239,7 @@ def _keep(
         image = images.get(tx, work.image_id)
         hold_about(tx, image.id)
         run_id = runs.add_run(tx, image, answer)
-        pictures.keep(tx, image, PictureKind.HEAT, heats)
+        derived_images.keep(tx, image, PictureKind.HEAT, heats)
         drafts.write_machine_draft(
             tx,
             image.case_id,

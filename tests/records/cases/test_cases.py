@@ -12,10 +12,10 @@ from tests.records.kit import made_case, made_records, made_user
 from tetkik.errors import Conflict, Forbidden, InputError, NotFound
 from tetkik.records.cases import case_list, cases, patients
 from tetkik.records.cases.admission import Admission, admit
-from tetkik.records.cases.casefile import file_of
 from tetkik.records.cases.patients import Person
 from tetkik.records.ids import new_id
 from tetkik.records.schema import AuditRow, Case, Complaint, Event, Image, Job, Report, ReportVersion, Study
+from tetkik.records.worklist.case_contents import file_of
 from tetkik.values import CaseState, JobState, Priority, ReportState, Role, Sex, UrgencyLevel
 
 

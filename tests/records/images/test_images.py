@@ -14,9 +14,9 @@ from tetkik.errors import Forbidden, NotFound, RecordsError
 from tetkik.imaging.read import read_image
 from tetkik.records.cases import cases
 from tetkik.records.cases.patients import Person
-from tetkik.records.images import images, pictures, runs
+from tetkik.records.images import derived_images, images, runs
+from tetkik.records.images.derived_images import PictureKind
 from tetkik.records.images.images import Described
-from tetkik.records.images.pictures import PictureKind
 from tetkik.records.images.runs import Answer
 from tetkik.records.people.visibility import see as see_case
 from tetkik.records.schema import AuditRow, Blob, Image, Run, Score, Study
@@ -130,17 +130,19 @@ def test_pictures_are_replaced_as_a_whole(both_records, technician, case):
     image = put(both_records, technician, case).image
     for names in (("Mass", "Effusion"), ("Effusion",)):
         with both_records.write(technician) as tx:
-            kept = {name: pictures.store_picture(tx, image, name.encode()) for name in names}
-            pictures.keep(tx, image, PictureKind.HEAT, kept)
-            pictures.keep(tx, image, PictureKind.PREVIEW, {"": pictures.store_picture(tx, image, b"small")})
+            kept = {name: derived_images.store_picture(tx, image, name.encode()) for name in names}
+            derived_images.keep(tx, image, PictureKind.HEAT, kept)
+            derived_images.keep(
+                tx, image, PictureKind.PREVIEW, {"": derived_images.store_picture(tx, image, b"small")}
+            )
         with both_records.read() as tx:
-            assert pictures.labels(tx, image.id) == tuple(sorted(names))
+            assert derived_images.labels(tx, image.id) == tuple(sorted(names))
             for name in names:
-                assert pictures.picture(tx, image, PictureKind.HEAT, name) == name.encode()
-            assert pictures.picture(tx, image, PictureKind.PREVIEW) == b"small"
+                assert derived_images.picture(tx, image, PictureKind.HEAT, name) == name.encode()
+            assert derived_images.picture(tx, image, PictureKind.PREVIEW) == b"small"
             assert tx.session.scalar(select(func.count()).select_from(Blob)) == len(names) + 1
             with pytest.raises(NotFound):
-                pictures.picture(tx, image, PictureKind.HEAT, "Hernia")
+                derived_images.picture(tx, image, PictureKind.HEAT, "Hernia")
 
 
 def test_an_answer_comes_back_exactly_and_every_score_stands_in_a_row(both_records, technician, case):

@@ -12,13 +12,13 @@ from tests.records.clock import Clock
 from tests.records.kit import id_of, made_case, made_records, made_user
 from tetkik.errors import InputError, NotFound, NotSignedIn
 from tetkik.records.database import Records
-from tetkik.records.keeping import ledger, retention
-from tetkik.records.keeping.backup import make_backup
-from tetkik.records.keeping.erasure import Ground, erase
-from tetkik.records.keeping.restore import restore
-from tetkik.records.keeping.retention import Terms
+from tetkik.records.lifecycle import erasure_log, retention
+from tetkik.records.lifecycle.backup import make_backup
+from tetkik.records.lifecycle.erasure import Ground, erase
+from tetkik.records.lifecycle.restore import restore
+from tetkik.records.lifecycle.retention import Terms
 from tetkik.records.people import after_restore, invites, notices, passkeys, sessions, tokens, users
-from tetkik.records.people.endings import Ended
+from tetkik.records.people.deactivation import Ended
 from tetkik.records.people.passwords import LONGEST, Strength, strength
 from tetkik.records.people.sign_in import Peer
 from tetkik.records.people.users import Profile
@@ -276,12 +276,12 @@ def test_a_restore_that_is_killed_after_its_rows_leaves_nothing_open(tmp_path, r
     make_backup(records, tmp_path / "backup")
     erase(records, patient_id, Ground.REQUEST, years=20)
     back = empty_like(records, tmp_path / "empty")
-    ledger.add(back.folder, ledger.content(records.folder))
+    erasure_log.add(back.folder, erasure_log.content(records.folder))
 
     def killed(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tetkik.records.keeping.restore.upgrade", killed)  # the first step after the rows
+    monkeypatch.setattr("tetkik.records.lifecycle.restore.upgrade", killed)  # the first step after the rows
     with pytest.raises(KeyboardInterrupt):
         restore(back, tmp_path / "backup")
     back.close()

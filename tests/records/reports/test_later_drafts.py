@@ -17,7 +17,7 @@ from tetkik.records.images import images, runs
 from tetkik.records.reports import drafts, redrafting, signing
 from tetkik.records.reports.checking import as_seen
 from tetkik.records.schema import AuditRow
-from tetkik.records.worklist import claims, events
+from tetkik.records.worklist import case_events, claims
 from tetkik.values import SYSTEM, DraftSentence, Judgement, ReportInput, Role, Section
 
 REJECTED = Judgement.REJECTED
@@ -68,14 +68,14 @@ def test_a_rejected_finding_marks_the_later_comparison_and_a_restored_one_frees_
     before = draft(both_records, later)
     assert not before.draft.open_marks
     with both_records.read() as tx:
-        seq = events.newest(tx)
+        seq = case_events.newest(tx)
     judge(both_records, radiologist, earlier.id, REJECTED)
     after = draft(both_records, later)
     assert after.draft.open_marks
     assert [one.text for one in after.draft.sentences] == [one.text for one in before.draft.sentences]
     assert (after.revision, after.updated_by) == (before.revision, None)
     with both_records.read() as tx:
-        heard = [(one.kind, one.case_id) for one in events.after(tx, seq).events]
+        heard = [(one.kind, one.case_id) for one in case_events.after(tx, seq).events]
         assert ("draft.compared", before.case_id) in heard
         assert "draft.compared" not in [kind for kind, case_id in heard if case_id != before.case_id]
         assert tx.session.query(AuditRow).filter_by(action="draft.changed").count() == 2

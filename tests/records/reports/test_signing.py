@@ -35,7 +35,7 @@ from tetkik.documents.text import to_text
 from tetkik.errors import Conflict, Forbidden, InputError
 from tetkik.language import Language
 from tetkik.records.cases.patients import Person
-from tetkik.records.figures import figures
+from tetkik.records.metrics import figures
 from tetkik.records.reports import drafts, signing, versions
 from tetkik.records.reports.comparison import Change, compared
 from tetkik.records.reports.working import EditConflict

@@ -17,15 +17,16 @@ from tests.records.kit import made_user
 from tests.records.reports_kit import made_report, proof_of, sign, signed_report
 from tetkik.errors import Conflict, Forbidden, InputError, NotFound, RecordsError
 from tetkik.language import Language
-from tetkik.records.cases import casefile, cases, comparing
+from tetkik.records.cases import cases
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
-from tetkik.records.figures import figures
 from tetkik.records.images import images, runs
-from tetkik.records.keeping import portability
-from tetkik.records.keeping.backup import make_backup
-from tetkik.records.keeping.erasure import Ground, erase
-from tetkik.records.keeping.restore import restore
+from tetkik.records.lifecycle import patient_export
+from tetkik.records.lifecycle.backup import make_backup
+from tetkik.records.lifecycle.erasure import Ground, erase
+from tetkik.records.lifecycle.integrity import verify_stored
+from tetkik.records.lifecycle.restore import restore
+from tetkik.records.metrics import figures
 from tetkik.records.people.breakglass import break_glass
 from tetkik.records.reports import drafts, reports, signing, versions, withdrawals, withdrawing
 from tetkik.records.reports.agreement import agreement, weeks_until
@@ -42,9 +43,8 @@ from tetkik.records.schema import (
     SignatureRow,
     WithdrawalRow,
 )
-from tetkik.records.trail.stored import verify_stored
 from tetkik.records.trail.verify import verify
-from tetkik.records.worklist import search
+from tetkik.records.worklist import case_contents, search
 from tetkik.values import (
     SYSTEM,
     Actor,
@@ -58,6 +58,7 @@ from tetkik.values import (
     Section,
     WithdrawalReason,
 )
+from tetkik.workflow import patient_comparison
 
 WHY = WithdrawalReason.WRONG_PATIENT
 WORDS = "Gülçin Hanım'ın değil, yandaki hastanın grafisi."
@@ -229,12 +230,12 @@ def test_lists_tell_by_whom_when_and_why(records, reader, withdrawn):
         (listed,) = reports.list_reports(tx, Wanted(state=ReportState.WITHDRAWN), limit=9)
         assert (listed.withdrawn, listed.amending, listed.state) == (said, False, ReportState.WITHDRAWN)
         assert reports.list_reports(tx, Wanted(state=ReportState.FINAL), limit=9) == ()
-        (line,) = casefile.file_of(tx, withdrawn.case_id).reports
+        (line,) = case_contents.file_of(tx, withdrawn.case_id).reports
         assert (line.withdrawn, line.state) == (said, ReportState.WITHDRAWN)
     with records.write(reader) as tx:
         (item,) = search.search(tx, "Gülçin ŞAHİN")
         assert (item.withdrawn, item.report, item.state) == (said, ReportState.WITHDRAWN, CaseState.TO_READ)
-        (record,) = comparing.records(tx, tx.session.get_one(Case, withdrawn.case_id).patient_id)
+        (record,) = patient_comparison.records(tx, tx.session.get_one(Case, withdrawn.case_id).patient_id)
         assert record.cases[0].withdrawn == said
         sign(tx, withdrawn.id, reader)
     with records.write(reader) as tx:
@@ -327,7 +328,7 @@ def test_the_patient_is_told_and_the_law_keeps_it(records, reader, withdrawn):
     with records.read() as tx:
         patient_id = tx.session.get_one(Case, withdrawn.case_id).patient_id
     target = BytesIO()
-    portability.export_patient(records, patient_id, target, language=Language.TR)
+    patient_export.export_patient(records, patient_id, target, language=Language.TR)
     with zipfile.ZipFile(target) as archive:
         told = json.loads(archive.read("patient.json"))
         statuses = {

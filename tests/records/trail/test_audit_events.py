@@ -11,12 +11,20 @@ from sqlalchemy import update
 
 from tests.documents.programs import validated
 from tests.records.kit import made_case, made_records, made_user
+from tetkik.records.audit_chain import Action
 from tetkik.records.ids import new_id
 from tetkik.records.schema import AuditRow, BrokenGlass, Case
-from tetkik.records.trail.chain import Action
-from tetkik.records.trail.events import AuditFilter, broken_glass, in_order, length, newest, people, story
-from tetkik.records.trail.export import export_trail
-from tetkik.records.trail.fhir import to_audit_event
+from tetkik.records.trail.audit_events import (
+    AuditFilter,
+    broken_glass,
+    in_order,
+    length,
+    newest,
+    people,
+    story,
+)
+from tetkik.records.trail.audit_export import export_trail
+from tetkik.records.trail.fhir_audit_events import to_audit_event
 from tetkik.values import SYSTEM, Role
 
 

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import delete, insert, select, text, update
 
 from tests.records.kit import made_case, made_user
+from tetkik.records.audit_chain import Action, digest_of
 from tetkik.records.migrations.initial.triggers import _RULES
 from tetkik.records.schema import AuditHead, AuditRow
-from tetkik.records.trail.chain import Action, digest_of
 from tetkik.records.trail.verify import Anchor, verify
 from tetkik.values import Role
 

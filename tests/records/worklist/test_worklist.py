@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import insert, text
 
 from tests.records.kit import made_case, made_user
-from tetkik.records.cases import cases
+from tetkik.records.cases import cases, filter_index
 from tetkik.records.cases.patients import Person
 from tetkik.records.schema import Case, CaseMark, Complaint, Image, Job, Patient, Report, Run, Score, Study
-from tetkik.records.worklist import claims, marks, worklist
+from tetkik.records.worklist import claims, worklist
 from tetkik.records.worklist.worklist import OPEN, Filter, Scope
 from tetkik.values import (
     DEPARTMENTS,
@@ -87,7 +87,7 @@ def read(records, case_id, scores=(), *, modality="DX", state=RunState.DONE):
             Score(run_id=run, label=label, score=p, probability=p, threshold=0.5, positive=p >= 0.5)
             for label, p in scores
         )
-        marks.refresh(tx, case_id)
+        filter_index.refresh(tx, case_id)
         return image, run
 
 
@@ -340,7 +340,7 @@ def many(records, actor, count):
         said = [
             {"case_id": row["id"], "mark": mark} | {key: row[key] for key in keys}
             for row in rows
-            for mark in marks.marks_of(["Mass"], ["DX"], str(row["department"]))
+            for mark in filter_index.marks_of(["Mass"], ["DX"], str(row["department"]))
         ]
         tx.session.execute(insert(CaseMark), said)
         tx.session.flush()

@@ -18,9 +18,9 @@ from tests.service.http.clamd import EICAR, clamd
 from tests.service.kit import count, made_house, opened_session, served, sign_in
 from tests.service.zips import zipped
 from tetkik.records.cases import cases
-from tetkik.records.cases.matching import person_in
 from tetkik.records.images import jobs
-from tetkik.records.keeping.erasure import Ground, erase
+from tetkik.records.images.patient_matching import person_in
+from tetkik.records.lifecycle.erasure import Ground, erase
 from tetkik.records.schema import AuditRow, Case, Image, Job, Patient
 from tetkik.values import JobState, Role
 

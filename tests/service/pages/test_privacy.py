@@ -14,10 +14,10 @@ from tests.patience import PATIENCE
 from tests.service.kit import sign_in
 from tests.service.moving import moved
 from tetkik.errors import RecordsError
-from tetkik.records.keeping.erasure import Ground, erase
-from tetkik.records.keeping.retention import is_due
+from tetkik.records.audit_chain import Action
+from tetkik.records.lifecycle.erasure import Ground, erase
+from tetkik.records.lifecycle.retention import is_due
 from tetkik.records.schema import AuditRow, Case, IdempotentRequest, Patient, ReportVersion
-from tetkik.records.trail.chain import Action
 from tetkik.service.running.upkeep import Upkeep
 from tetkik.values import Role
 

@@ -7,10 +7,11 @@ from playwright.sync_api import expect
 from tests.records.kit import made_user
 from tests.service.browser import axe
 from tests.service.reading_room import fields, reading
-from tetkik.records.cases import cases, moving, patients
-from tetkik.records.cases.moving import Done
+from tetkik.records.cases import cases, patients
 from tetkik.records.cases.patients import Person
 from tetkik.values import MoveReason, Role
+from tetkik.workflow import case_transfer
+from tetkik.workflow.case_transfer import Done
 
 WORDS = "Henüz kaydedilmemiş bir cümle."
 
@@ -19,10 +20,10 @@ def moved(room) -> Done:
     desk = made_user(room.house.records, Role.RECEPTION, name="Ayşe Kaya")
     with room.house.records.write(desk) as tx:
         right = patients.create(tx, Person("Ayşe DEMİR", number="A-1"))
-        seen = moving.looked_at(tx, room.case_id, right).seen
+        seen = case_transfer.looked_at(tx, room.case_id, right).seen
     with room.house.records.write(desk) as tx:
-        done = moving.move(tx, room.case_id, right, MoveReason.ALIKE, seen, sure=True)
-    moving.forget(room.house.records, done)
+        done = case_transfer.move(tx, room.case_id, right, MoveReason.ALIKE, seen, sure=True)
+    case_transfer.forget(room.house.records, done)
     return done
 
 

@@ -15,8 +15,8 @@ from tests.records.kit import made_case, made_records, made_user
 from tests.service.browser import serving
 from tests.service.kit import made_house, opened_session
 from tetkik.records.people import passwords, tokens, users
-from tetkik.records.people.endings import end_sessions
-from tetkik.records.people.standing import standings
+from tetkik.records.people.access_state import standings
+from tetkik.records.people.deactivation import end_sessions
 from tetkik.records.people.users import Profile
 from tetkik.records.schema import ApiToken, BrowserSession, Event
 from tetkik.service.running import events

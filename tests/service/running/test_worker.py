@@ -26,9 +26,9 @@ from tests.service.kit import made_house, opened_session, served, sign_in
 from tetkik.errors import Conflict, InputError
 from tetkik.language import Language
 from tetkik.records.cases import cases
-from tetkik.records.images import images, jobs, pictures, runs
+from tetkik.records.images import derived_images, images, jobs, runs
+from tetkik.records.images.derived_images import PictureKind
 from tetkik.records.images.jobs import JobKind
-from tetkik.records.images.pictures import PictureKind
 from tetkik.records.people import sessions
 from tetkik.records.reports import drafts, versions
 from tetkik.records.schema import AuditRow, Blob, Report, Run
@@ -108,8 +108,8 @@ def test_everything_that_a_model_says_is_kept(both_houses):
         draft = drafts.draft_of(tx, report)
         assert draft.draft.sentences and draft.draft.model == said.model
         assert cases.case_of(tx, image.case_id, audit=False).state is CaseState.TO_READ
-        (label,) = pictures.labels(tx, image.id)
-        with Picture.open(io.BytesIO(pictures.picture(tx, image, PictureKind.HEAT, label))) as heat:
+        (label,) = derived_images.labels(tx, image.id)
+        with Picture.open(io.BytesIO(derived_images.picture(tx, image, PictureKind.HEAT, label))) as heat:
             assert heat.mode == "RGBA" and heat.size == (256, 256)
         done = jobs.of_image(tx, image.id)
         assert done is not None and done.state is JobState.DONE
@@ -126,7 +126,7 @@ def test_a_refused_image_is_an_answer_with_its_reasons(house, machine, technicia
         assert run is not None and run.state is RunState.REFUSED and run.flaws
         said = runs.result_of(tx, run.id)
         text = {one.text for one in drafts.draft_of(tx, report_of(tx, image.id)).draft.sentences}
-        assert said.reasons and said.reasons[0] in text and pictures.labels(tx, image.id) == ()
+        assert said.reasons and said.reasons[0] in text and derived_images.labels(tx, image.id) == ()
         assert cases.case_of(tx, case, audit=False).state is CaseState.TO_READ
 
 

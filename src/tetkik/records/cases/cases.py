@@ -8,19 +8,17 @@ from datetime import datetime
 from sqlalchemy import select
 
 from tetkik.errors import Conflict, InputError, NotFound
-from tetkik.records.cases import complaints, moves, patient_links, patients
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases import complaints, filter_index, patient_links, patients, transfers
+from tetkik.records.cases import priority as priorities
 from tetkik.records.cases.complaints import ComplaintView, Triaged
-from tetkik.records.cases.moves import CaseMoves
 from tetkik.records.cases.patient_links import survivor_of
 from tetkik.records.cases.patients import Person
+from tetkik.records.cases.transfers import CaseMoves
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
-from tetkik.records.images import jobs
 from tetkik.records.people.visibility import see, sight_of
 from tetkik.records.schema import Case, Image, Note, Report
-from tetkik.records.trail.chain import Action
-from tetkik.records.worklist import marks
-from tetkik.records.worklist import priority as priorities
 from tetkik.values import CaseState, Priority, ReportState, UrgencyLevel
 
 _PLACE = "cases.question"
@@ -166,24 +164,8 @@ def case_of(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
         question_of(tx, row),
         complaints.complaint_of(tx, case_id),
         sight.by_glass,
-        moves.of(tx, case_id),
+        transfers.of(tx, case_id),
     )
-
-
-def hold(tx: Transaction, case_id: str) -> None:
-    """Let nobody else change a case or its patient until the transaction is through.
-
-    For whoever compares the case with what a person had before their eyes, and then changes it.
-
-    Raises:
-        NotFound: no such case.
-        Forbidden: a case that the actor may not open.
-    """
-    row = see(tx, case_id)
-    patient_links.hold(tx, row.patient_id)
-    jobs.hold(tx, case_id)
-    tx.session.flush()
-    tx.session.refresh(row, with_for_update={"key_share": True})
 
 
 def change_department(tx: Transaction, case_id: str, department: str) -> None:
@@ -196,7 +178,7 @@ def change_department(tx: Transaction, case_id: str, department: str) -> None:
     """
     row = _seen(tx, case_id)
     before, row.department = row.department, department
-    marks.refresh(tx, case_id)
+    filter_index.refresh(tx, case_id)
     complaints.choose(tx, case_id, department)
     _note_choice(tx, case_id, row.patient_id, before, department)
     _touch(tx, row)
@@ -283,7 +265,7 @@ def reopen(tx: Transaction, case_id: str) -> CaseState:
     tx.audit(
         Action.CASE_CHANGED, case_id=case_id, patient_id=row.patient_id, field="state", state=row.state.value
     )
-    priorities.follow(tx, case_id)  # findings may have been judged meanwhile
+    priorities.update_worklist(tx, case_id)  # findings may have been judged meanwhile
     _touch(tx, row)
     return row.state
 
@@ -299,7 +281,7 @@ def set_state(tx: Transaction, case_id: str, state: CaseState) -> None:
     if row.state is state:
         return
     if row.state.ended:
-        moves.refuse_ended(tx, row)
+        transfers.refuse_ended(tx, row)
     row.state = state
     _touch(tx, row)
 
@@ -309,7 +291,7 @@ def _seen(tx: Transaction, case_id: str) -> Case:
     # As it is now: whoever moves, closes or changes the case meanwhile comes before or after.
     tx.session.flush()
     tx.session.refresh(row, with_for_update={"key_share": True})
-    moves.refuse_moved(tx, case_id)
+    transfers.refuse_moved(tx, case_id)
     return row
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy import select
 
-from tetkik.records.cases import tallies
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases import complaint_drift
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id, new_id_like
 from tetkik.records.schema import Case, Complaint
-from tetkik.records.trail.chain import Action
 from tetkik.values import (
     DepartmentScore,
     Evidence,
@@ -117,7 +117,7 @@ def keep(tx: Transaction, case_id: str, patient_id: str, triaged: Triaged, depar
             created_by=tx.actor.user_id,
         )
     )
-    tallies.count(tx, triaged.bundle_sha256, result, triaged.measured)
+    complaint_drift.count(tx, triaged.bundle_sha256, result, triaged.measured)
     tx.audit(
         Action.COMPLAINT_TRIAGED,
         case_id=case_id,

@@ -12,11 +12,11 @@ from sqlalchemy import delete, func, select
 
 from tetkik.errors import InputError, NotFound
 from tetkik.privacy.numbers import is_tckn
+from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patient_links import all_records_of, records_of, survivor_of, survivors_of
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
 from tetkik.records.schema import Case, Patient, PatientIndex
-from tetkik.records.trail.chain import Action
 from tetkik.turkish import fold
 from tetkik.values import CaseState, Sex
 

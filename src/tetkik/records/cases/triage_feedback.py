@@ -17,11 +17,11 @@ from datetime import datetime
 from sqlalchemy import select
 
 from tetkik.privacy import Personal, mask
+from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
 from tetkik.records.schema import Case, Complaint
-from tetkik.records.trail.chain import Action
 from tetkik.turkish import fold_with_places
 from tetkik.values import UrgencyLevel
 

@@ -17,22 +17,23 @@ from typing import IO, TYPE_CHECKING
 from sqlalchemy import select
 
 from tetkik.errors import InputError, NotFound
-from tetkik.records.cases.moves import refuse_ended
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases.transfers import refuse_ended
 from tetkik.records.database import Transaction
 from tetkik.records.files import StoredFile
 from tetkik.records.ids import is_id, new_id
 from tetkik.records.images.studies import study_for
-from tetkik.records.keeping.emptying import GONE
 from tetkik.records.people.visibility import see as see_case
-from tetkik.records.reports.packing import from_bytes, to_bytes
 from tetkik.records.schema import Case, Image, Patient
-from tetkik.records.trail.chain import Action
+from tetkik.records.serialization import from_bytes, to_bytes
 from tetkik.values import FileFormat, Identity, ImageTags, SpacingPlane, View, middle_frame
 
 if TYPE_CHECKING:
     from tetkik.values import Radiograph
 
 _PLACE = "images.tags"
+ERASED_FILE = "-"
+"""Before the id of an image in place of its file's name: the file was erased."""
 _LONGEST_NAME = 200
 
 
@@ -146,7 +147,7 @@ def store(tx: Transaction, patient_id: str, content: IO[bytes]) -> StoredFile:
         NotFound: the patient was erased.
         OSError: the disk is full or gone.
     """
-    # Whoever forgets the files that nothing names (`moving.forget`) comes before, or finds the row.
+    # Whoever forgets the files that nothing names (`case_transfer.forget`) comes before, or finds the row.
     wanted = select(Patient.id).where(Patient.id == patient_id)
     tx.session.execute(wanted.with_for_update(read=True, key_share=True)).all()
     return tx.files.put(tx.key(patient_id), patient_id, content)
@@ -279,7 +280,7 @@ def check_frame(image: StoredImage, frame: int | None) -> None:
 
 def of_case(tx: Transaction, case_id: str) -> tuple[StoredImage, ...]:
     """The images of a case, in the order in which they came; what was emptied is none."""
-    there = select(Image).where(Image.case_id == case_id, Image.file.not_like(f"{GONE}%"))
+    there = select(Image).where(Image.case_id == case_id, Image.file.not_like(f"{ERASED_FILE}%"))
     rows = tx.session.scalars(there.order_by(Image.id))
     return tuple(_value(row) for row in rows)
 

@@ -20,7 +20,7 @@ from sqlalchemy import or_, select
 
 from tetkik.errors import Conflict
 from tetkik.language import Sentence
-from tetkik.records.cases.moves import refuse_moved
+from tetkik.records.cases.transfers import refuse_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images.images import StoredImage, check_frame
@@ -172,12 +172,6 @@ def renew(tx: Transaction, work: Work, lease: timedelta = LEASE) -> None:
         Conflict: somebody else has it by now.
     """
     _held(tx, work).lease_until = tx.now + lease
-
-
-def hold(tx: Transaction, case_id: str) -> None:
-    """Let nobody else change the work of a case until the transaction ends; reports and case come after."""
-    wanted = select(Job.id).where(Job.case_id == case_id).order_by(Job.id)
-    tx.session.execute(wanted.with_for_update()).all()
 
 
 def finish(tx: Transaction, work: Work) -> None:

@@ -14,14 +14,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import aliased
 
 from tetkik.errors import NotFound
+from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patient_links import records_of
+from tetkik.records.cases.priority import update_worklist
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
 from tetkik.records.images.images import StoredImage
-from tetkik.records.reports.packing import from_bytes, to_bytes
 from tetkik.records.schema import Image, Report, Run, Score
-from tetkik.records.trail.chain import Action
-from tetkik.records.worklist import marks, priority
+from tetkik.records.serialization import from_bytes, to_bytes
 from tetkik.values import Capability, FindingsResult, Flaw, ReportState, Route, RunState
 
 _PLACE = "runs.answer"
@@ -122,8 +122,7 @@ def add_run(tx: Transaction, image: StoredImage, answer: Answer) -> str:
     tx.session.flush()
     if result is not None:
         tx.session.add_all(_scores(run_id, result))
-    marks.refresh(tx, image.case_id)
-    priority.follow(tx, image.case_id)
+    update_worklist(tx, image.case_id)
     action = Action.MODEL_FAILED if result is None else Action.MODEL_RAN
     tx.audit(
         action,

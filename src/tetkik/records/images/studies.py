@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
+from tetkik.records.cases import filter_index
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.schema import Study
-from tetkik.records.worklist import marks
 from tetkik.values import Identity, ImageTags
 
 _PLACE = "studies.tags"
@@ -58,7 +58,7 @@ def study_for(tx: Transaction, case_id: str, patient_id: str, identity: Identity
         )
     )
     tx.session.flush()
-    marks.refresh(tx, case_id)
+    filter_index.refresh(tx, case_id)
     return study_id
 
 

@@ -13,10 +13,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, select, update
 
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.people import notices, users
 from tetkik.records.schema import ApiToken, BrowserSession, Invite, Passkey, User
-from tetkik.records.trail.chain import Action
 from tetkik.values import AccountChange
 
 

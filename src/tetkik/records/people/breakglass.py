@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 
 from tetkik.errors import Forbidden, InputError, NotFound
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
 from tetkik.records.people.visibility import sight_of
 from tetkik.records.schema import BrokenGlass, Case
-from tetkik.records.trail.chain import Action
 
 LASTS = timedelta(hours=1)
 SHORTEST = 10

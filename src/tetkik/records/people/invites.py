@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select
 
 from tetkik.errors import NotFound
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.people import users
-from tetkik.records.people.endings import end_links
+from tetkik.records.people.deactivation import end_links
 from tetkik.records.people.users import Profile, roles_of
 from tetkik.records.schema import Invite, User
-from tetkik.records.trail.chain import Action
 from tetkik.values import Role
 
 VALID = timedelta(hours=24)

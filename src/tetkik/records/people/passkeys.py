@@ -8,11 +8,11 @@ from datetime import datetime
 from sqlalchemy import select
 
 from tetkik.errors import Conflict, InputError, NotFound
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
 from tetkik.records.people import notices
 from tetkik.records.schema import Passkey
-from tetkik.records.trail.chain import Action
 from tetkik.values import AccountChange
 
 

@@ -14,10 +14,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select, update
 
 from tetkik.errors import NotFound, NotSignedIn
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
 from tetkik.records.people.users import departments_of, roles_of
 from tetkik.records.schema import BrowserSession, User
-from tetkik.records.trail.chain import Action
 from tetkik.values import Actor, Method, permissions_of
 
 ABSOLUTE = timedelta(hours=12)

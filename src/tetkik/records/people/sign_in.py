@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from tetkik.errors import Forbidden, InputError, NotSignedIn
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
 from tetkik.records.people import notices, passwords, sessions
 from tetkik.records.people.users import departments_of, folded_login, roles_of, row_of
 from tetkik.records.schema import User
-from tetkik.records.trail.chain import Action
 from tetkik.values import Actor, Method, permissions_of
 
 FREE_FAILURES = 5

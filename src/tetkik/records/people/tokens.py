@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from tetkik.errors import Forbidden, InputError, NotFound, NotSignedIn
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
 from tetkik.records.ids import is_id, new_id
 from tetkik.records.people import notices
 from tetkik.records.people.sign_in import Peer
 from tetkik.records.people.users import departments_of, roles_of
 from tetkik.records.schema import ApiToken, User
-from tetkik.records.trail.chain import Action
 from tetkik.values import AccountChange, Actor, Method, Permission, permissions_of
 
 PREFIX = "tetkik_"

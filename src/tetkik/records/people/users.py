@@ -10,12 +10,12 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from tetkik.errors import Conflict, InputError, NotFound
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
 from tetkik.records.people import notices, passwords
-from tetkik.records.people.endings import Ended, end_keys, end_links, end_sessions
+from tetkik.records.people.deactivation import Ended, end_keys, end_links, end_sessions
 from tetkik.records.schema import ApiToken, Passkey, User
-from tetkik.records.trail.chain import Action
 from tetkik.turkish import fold
 from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, AccountChange, Role
 

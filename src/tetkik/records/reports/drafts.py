@@ -14,7 +14,8 @@ from sqlalchemy import select
 
 from tetkik.errors import Conflict
 from tetkik.language import Language
-from tetkik.records.cases.moves import refuse_moved
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases.transfers import refuse_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.people import visibility
@@ -31,7 +32,6 @@ from tetkik.records.reports.material import (
 )
 from tetkik.records.reports.working import WorkingDraft, draft_from, for_change, grown, noted, row_of
 from tetkik.records.schema import Image, Report
-from tetkik.records.trail.chain import Action
 from tetkik.values import (
     Draft,
     DraftSentence,

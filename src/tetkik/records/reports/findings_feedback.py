@@ -18,11 +18,11 @@ from pathlib import Path
 from sqlalchemy import select
 
 from tetkik.errors import InputError, NotFound
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.images import images
 from tetkik.records.images.images import StoredImage
 from tetkik.records.schema import Case, FindingReview, Image, Patient, Report, Run
-from tetkik.records.trail.chain import Action
 from tetkik.values import FINDING_LABELS, FileFormat, Judgement
 
 _PSEUDONYM = 16

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from sqlalchemy import select
 
+from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patient_links import records_of
 from tetkik.records.database import Transaction
 from tetkik.records.images import runs
@@ -19,7 +20,6 @@ from tetkik.records.reports import reviews
 from tetkik.records.reports.checking import as_seen, checked
 from tetkik.records.reports.material import keep_material, keep_working, material_of, working_of
 from tetkik.records.schema import Report
-from tetkik.records.trail.chain import Action
 from tetkik.values import FindingsResult, RunState
 
 COMPARED = "draft.compared"

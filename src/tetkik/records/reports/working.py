@@ -8,7 +8,8 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from tetkik.errors import Conflict, NotFound
-from tetkik.records.cases.moves import refuse_moved
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases.transfers import refuse_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.people import visibility
@@ -17,7 +18,6 @@ from tetkik.records.reports.checking import written_by_machine
 from tetkik.records.reports.material import MarkDecision, Material, Verdict, Working, material_of, working_of
 from tetkik.records.reports.withdrawals import Withdrawn
 from tetkik.records.schema import Case, Report, User
-from tetkik.records.trail.chain import Action
 from tetkik.values import Draft, FindingsResult, Measurement, ReportState
 
 _MACHINE = "Tetkik"

@@ -30,7 +30,7 @@ class Case(Base):
     patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), index=True)
     state: Mapped[CaseState] = mapped_column(words(CaseState))
     priority: Mapped[int] = mapped_column(SmallInteger)
-    """`values.Priority`: the smallest is read first. `records.worklist.priority` alone writes it."""
+    """`values.Priority`: the smallest is read first. `records.cases.priority` alone writes it."""
     priority_chosen: Mapped[int | None] = mapped_column(SmallInteger)
     """The one that a person chose, whatever is found; None lets it follow the findings and triage."""
     urgency: Mapped[UrgencyLevel | None] = mapped_column(words(UrgencyLevel))
@@ -67,7 +67,7 @@ class CaseMark(Base):
 
     case_id: Mapped[str] = mapped_column(String(26), primary_key=True)
     mark: Mapped[str] = mapped_column(String(200), primary_key=True)
-    """`finding:Effusion`, `finding:Effusion|modality:DX|department:Kardiyoloji`: see `records.marks`."""
+    """`finding:Effusion`, `finding:Effusion|modality:DX|department:Kardiyoloji`: see `cases.filter_index`."""
     state: Mapped[CaseState] = mapped_column(words(CaseState))
     priority: Mapped[int] = mapped_column(SmallInteger)
     waiting_since: Mapped[datetime] = mapped_column(Moment)

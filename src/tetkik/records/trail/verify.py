@@ -16,9 +16,9 @@ from sqlalchemy import Row, func, select
 
 from tetkik.errors import InputError
 from tetkik.language import Sentence
+from tetkik.records.audit_chain import START, Action, Columns, chain_of, digest_of, head_seal
 from tetkik.records.database import Transaction
 from tetkik.records.schema import AuditHead, AuditRow
-from tetkik.records.trail.chain import START, Action, Columns, chain_of, digest_of, head_seal
 
 _BATCH = 5_000
 _MOST_FAULTS = 50

@@ -13,12 +13,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select
 
 from tetkik.errors import Conflict, NotFound
-from tetkik.records.cases.moves import refuse_ended
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases.transfers import refuse_ended
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.people.visibility import visible
 from tetkik.records.schema import Case, Claim, User
-from tetkik.records.trail.chain import Action
 
 LASTS = timedelta(minutes=20)
 """A claim without a sign of life is free after this."""

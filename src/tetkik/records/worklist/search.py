@@ -9,12 +9,12 @@ import re
 
 from sqlalchemy import or_, select
 
+from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
 from tetkik.records.database import Transaction
 from tetkik.records.people.visibility import visible
 from tetkik.records.schema import Case, Study
-from tetkik.records.trail.chain import Action
-from tetkik.records.worklist.items import WorklistItem, items_of
+from tetkik.records.worklist.worklist_items import WorklistItem, items_of
 
 MOST = 50
 """Cases that a search shows; whoever sees so many says more."""

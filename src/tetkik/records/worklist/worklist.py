@@ -15,12 +15,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Subquery, func, literal, select, tuple_, union_all
 
+from tetkik.records.cases import filter_index
 from tetkik.records.database import Transaction
 from tetkik.records.people.visibility import visible
 from tetkik.records.schema import Case, CaseMark, Claim
 from tetkik.records.schema.base import Moment
-from tetkik.records.worklist import claims, marks
-from tetkik.records.worklist.items import WorklistItem, items_of
+from tetkik.records.worklist import claims
+from tetkik.records.worklist.worklist_items import WorklistItem, items_of
 from tetkik.values import CaseState, Priority
 
 OPEN = (CaseState.TO_READ, CaseState.PROCESSING, CaseState.WAITING)
@@ -232,7 +233,7 @@ def _mark(chosen: Filter) -> str | None:
     """The mark that a filter asks for; None where it asks for none."""
     if not (chosen.label or chosen.modality):
         return None
-    return marks.mark_of(chosen.label, chosen.modality, chosen.department)
+    return filter_index.mark_of(chosen.label, chosen.modality, chosen.department)
 
 
 def _claimed_places(tx: Transaction, chosen: Filter, after: Place | None) -> list[Place]:

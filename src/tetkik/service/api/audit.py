@@ -9,9 +9,9 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from tetkik.errors import InputError
-from tetkik.records.trail import events as audit_events
-from tetkik.records.trail.chain import Action
-from tetkik.records.trail.events import AuditEvent, AuditFilter
+from tetkik.records.audit_chain import Action
+from tetkik.records.trail import audit_events
+from tetkik.records.trail.audit_events import AuditEvent, AuditFilter
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import InHouse
 from tetkik.service.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor

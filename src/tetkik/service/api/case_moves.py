@@ -9,10 +9,9 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.exceptions import HTTPException
 
-from tetkik.records.cases import cases, moving
-from tetkik.records.cases.matching import Trait
-from tetkik.records.cases.moving import Looked
+from tetkik.records.cases import cases
 from tetkik.records.database import Transaction
+from tetkik.records.images.patient_matching import Trait
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.case_shapes import ID_PATTERN
 from tetkik.service.api.cases import CHANGED, NEEDED, CaseId, answered
@@ -22,6 +21,8 @@ from tetkik.service.http.once import OnlyOnce
 from tetkik.service.running.machine import InMachine
 from tetkik.service.steps.moving import Move
 from tetkik.values import Actor, MoveReason, Permission
+from tetkik.workflow import case_transfer
+from tetkik.workflow.case_transfer import Looked
 
 router = APIRouter(prefix="/cases", tags=["cases"])
 Mover = Annotated[Actor, allowed(Permission.CASE_MOVE)]
@@ -127,7 +128,7 @@ def compare_for_move(
 ) -> Response:
     """The two people side by side, to be looked at before the case is moved; the ETag is of the case."""
     with house.records.write(actor) as tx:
-        shown = MoveComparison.of(moving.looked_at(tx, case_id, patient_id))
+        shown = MoveComparison.of(case_transfer.looked_at(tx, case_id, patient_id))
         etag = answered(cases.case_of(tx, case_id, audit=False)).headers["etag"]
     headers = {"ETag": etag, "Cache-Control": "no-store"}
     return Response(shown.model_dump_json(), headers=headers, media_type="application/json")

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from tetkik.records.cases.case_list import CaseLine
 from tetkik.records.cases.cases import LONGEST_QUESTION, CaseView
-from tetkik.records.cases.moves import OtherCase
 from tetkik.records.cases.patients import LONGEST_NAME, LONGEST_NUMBER, Person
+from tetkik.records.cases.transfers import OtherCase
 from tetkik.service.api.triage import TriageShape
 from tetkik.service.steps.desk import LONGEST_TEXT
 from tetkik.service.steps.worklist import PriorityChoice

@@ -10,11 +10,11 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from tetkik.errors import Forbidden
-from tetkik.records.cases import admission, case_list, cases
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases import admission, case_list, cases, priority
 from tetkik.records.cases.admission import Admission
+from tetkik.records.cases.locks import lock_case
 from tetkik.records.database import Transaction
-from tetkik.records.trail.chain import Action
-from tetkik.records.worklist import priority
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.case_shapes import CaseChange, CaseShape, CaseSummary, NewCase
 from tetkik.service.house import InHouse
@@ -118,7 +118,7 @@ def change_case(
         raise HTTPException(428, NEEDED)
     chosen = desk.chosen_department(change.department, house.settings)
     with house.records.write(actor) as tx:
-        cases.hold(tx, case_id)
+        lock_case(tx, case_id)
         if answered(cases.case_of(tx, case_id, audit=False)).headers["etag"] != if_match:
             raise HTTPException(412, CHANGED)
         _apply(tx, case_id, change, chosen)

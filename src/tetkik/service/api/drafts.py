@@ -8,10 +8,10 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
 from tetkik.documents.pdf import to_pdf
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.images import images
 from tetkik.records.reports import drafts, signing, templates
-from tetkik.records.trail.chain import Action
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.draft_edits import EDITS, DraftRoute, Revision, answered, hospital_of
 from tetkik.service.api.draft_shapes import (

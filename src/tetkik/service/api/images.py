@@ -11,12 +11,12 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from tetkik.language import Sentence
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
-from tetkik.records.images import images, pictures, runs
+from tetkik.records.images import derived_images, images, runs
+from tetkik.records.images.derived_images import PictureKind
 from tetkik.records.images.images import StoredImage
-from tetkik.records.images.pictures import PictureKind
 from tetkik.records.people.visibility import see as see_case
-from tetkik.records.trail.chain import Action
 from tetkik.service.access.bodies import takes_files
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.image_shapes import DifferenceShape, FindingsShape, ImageShape, UploadShape
@@ -319,7 +319,7 @@ def _opened(house: House, machine: Machine, actor: Actor, image_id: str, what: s
 
 def _picture(house: House, image: StoredImage, kind: PictureKind, label: str, known: str | None) -> Response:
     with house.records.read() as tx:
-        png = pictures.picture(tx, image, kind, label)
+        png = derived_images.picture(tx, image, kind, label)
     tag = f'"{hashlib.sha256(png).hexdigest()[:32]}"'
     headers = {"ETag": tag, **_KEPT}
     if known == tag:

@@ -10,10 +10,10 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from tetkik.errors import Forbidden, NotSignedIn
+from tetkik.records.audit_chain import Action
 from tetkik.records.people import sessions, sign_in
 from tetkik.records.people.sessions import Resumed
 from tetkik.records.people.users import row_of
-from tetkik.records.trail.chain import Action
 from tetkik.service.access import passkeys
 from tetkik.service.access.again import Proof, verify_for_account
 from tetkik.service.access.gate import gate_of, take

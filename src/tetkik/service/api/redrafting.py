@@ -24,7 +24,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.reports.redrafting import ground_of, rewrite
 from tetkik.records.reports.working import EditConflict, WorkingDraft
 from tetkik.records.worklist import claims
-from tetkik.records.worklist.events import still_there
+from tetkik.records.worklist.case_events import still_there
 from tetkik.report.llm import LanguageModel, open_model
 from tetkik.service.api.draft_shapes import DraftShape, RedraftSent
 from tetkik.service.house import House

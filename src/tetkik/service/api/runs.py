@@ -15,12 +15,12 @@ from starlette.concurrency import run_in_threadpool
 from tetkik.bundle import Task, available
 from tetkik.errors import InputError
 from tetkik.language import Language
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
 from tetkik.records.images import images, jobs, runs
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.people.visibility import see as see_case
-from tetkik.records.trail.chain import Action
-from tetkik.records.worklist.events import still_there
+from tetkik.records.worklist.case_events import still_there
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.image_shapes import FindingsShape, RunShape, WorkShape
 from tetkik.service.house import InHouse

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from tetkik import __version__
-from tetkik.records.figures import figures
+from tetkik.records.metrics import figures
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import InHouse
 from tetkik.service.running.events import hub_of

@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel
 
-from tetkik.records.trail.chain import Action
+from tetkik.records.audit_chain import Action
 from tetkik.records.worklist import claims, worklist
 from tetkik.records.worklist.claims import Reader
-from tetkik.records.worklist.items import WorklistItem
+from tetkik.records.worklist.worklist_items import WorklistItem
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.withdrawal_shapes import WithdrawnShape
 from tetkik.service.house import InHouse

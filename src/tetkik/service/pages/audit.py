@@ -16,11 +16,11 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 
 from tetkik.errors import NotFound
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records
-from tetkik.records.trail import events as audit_events
-from tetkik.records.trail.chain import Action
-from tetkik.records.trail.events import AuditFilter
-from tetkik.records.trail.fhir import to_line
+from tetkik.records.trail import audit_events
+from tetkik.records.trail.audit_events import AuditFilter
+from tetkik.records.trail.fhir_audit_events import to_line
 from tetkik.records.trail.verify import verify
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import InHouse

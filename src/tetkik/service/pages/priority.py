@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse
 
-from tetkik.records.worklist import priority
+from tetkik.records.cases import priority
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import InHouse
 from tetkik.service.steps.worklist import PriorityChoice

@@ -11,10 +11,10 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 
 from tetkik.errors import InputError, TetkikError
-from tetkik.records.keeping import erasure, privacy
-from tetkik.records.keeping.erasure import Erasure, Ground
-from tetkik.records.keeping.portability import export_patient
-from tetkik.records.keeping.privacy import Subject
+from tetkik.records.lifecycle import data_subjects, erasure
+from tetkik.records.lifecycle.data_subjects import Subject
+from tetkik.records.lifecycle.erasure import Erasure, Ground
+from tetkik.records.lifecycle.patient_export import export_patient
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import House, InHouse
 from tetkik.service.http.problems import status_of
@@ -42,7 +42,7 @@ def find(
 ) -> HTMLResponse:
     """Whom a number belongs to."""
     with house.records.write(actor) as tx:
-        found = privacy.find(tx, number.strip()) if number.strip() else ()
+        found = data_subjects.find(tx, number.strip()) if number.strip() else ()
     return _page(request, house, actor, found=found, looked=True)
 
 
@@ -106,7 +106,7 @@ def _page(
     error: TetkikError | None = None,
 ) -> HTMLResponse:
     with house.records.read(actor) as tx:
-        waiting = privacy.postponed(tx)
+        waiting = data_subjects.postponed(tx)
     return render(
         request,
         "admin/privacy.html.jinja",

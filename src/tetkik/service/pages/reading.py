@@ -9,13 +9,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from tetkik.errors import Conflict, Forbidden
-from tetkik.records.cases import cases, moves
+from tetkik.records.cases import cases, transfers
 from tetkik.records.database import Transaction
 from tetkik.records.images import images, jobs
 from tetkik.records.people.visibility import see
 from tetkik.records.reports import drafts, templates
 from tetkik.records.reports.templates import HouseTemplate
-from tetkik.records.worklist import claims, events, worklist
+from tetkik.records.worklist import case_events, claims, worklist
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import House, InHouse
 from tetkik.service.showing.rendering import language_of, render
@@ -46,11 +46,11 @@ def reading(
     """The whole view; whoever opens a case that nobody reads is its reader."""
     taken = _claimed(house, actor, case_id)
     with house.records.read(actor) as tx:
-        gone = moves.of(tx, see(tx, case_id).id).to is not None
+        gone = transfers.of(tx, see(tx, case_id).id).to is not None
     if gone:  # opened for the wrong patient: the case's own page says as which it goes on
         return RedirectResponse(f"/cases/{case_id}", 303)
     with house.records.write(actor) as tx:
-        seq = events.newest(tx)
+        seq = case_events.newest(tx)
         desk = desk_of(tx, case_id, image)
         texts = templates.all_templates(tx)
     return _page(request, house, desk, taken, texts, seq)

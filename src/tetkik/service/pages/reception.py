@@ -12,12 +12,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel
 
 from tetkik.errors import Conflict, InputError, TetkikError
+from tetkik.records.audit_chain import Action
 from tetkik.records.cases import admission, patients
 from tetkik.records.cases.admission import Admission
 from tetkik.records.cases.patients import Match, Person
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
-from tetkik.records.trail.chain import Action
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import House, InHouse
 from tetkik.service.http.forms import TypedPerson, sex_of

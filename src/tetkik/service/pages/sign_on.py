@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from tetkik.errors import Forbidden, NotFound, NotSignedIn, TetkikError
+from tetkik.records.audit_chain import Action
 from tetkik.records.people import sign_in, sso
-from tetkik.records.trail.chain import Action
 from tetkik.service.access import oidc
 from tetkik.service.access.gate import gate_of, take
 from tetkik.service.access.guard import public

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from tetkik.errors import Forbidden, NotFound
+from tetkik.records.audit_chain import Action
 from tetkik.records.cases import case_list, cases
 from tetkik.records.cases.cases import CaseView
 from tetkik.records.database import Transaction
 from tetkik.records.images import images, jobs
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.people.visibility import see
-from tetkik.records.trail.chain import Action
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import InHouse
 from tetkik.service.pages.cases import locked

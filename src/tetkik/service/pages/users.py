@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from tetkik.errors import TetkikError
 from tetkik.records.database import Transaction
 from tetkik.records.people import after_restore, invites, users
-from tetkik.records.people.endings import Ended
+from tetkik.records.people.deactivation import Ended
 from tetkik.records.people.users import Member, Profile
 from tetkik.service.access.guard import allowed
 from tetkik.service.access.passkeys import origin_of

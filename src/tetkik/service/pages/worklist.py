@@ -9,10 +9,10 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse
 
 from tetkik.language import Sentence
-from tetkik.records.trail.chain import Action
-from tetkik.records.worklist import events, search, worklist
-from tetkik.records.worklist.items import WorklistItem
+from tetkik.records.audit_chain import Action
+from tetkik.records.worklist import case_events, search, worklist
 from tetkik.records.worklist.worklist import COUNTED, Scope
+from tetkik.records.worklist.worklist_items import WorklistItem
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import House, InHouse
 from tetkik.service.http.paging import Cursor
@@ -123,7 +123,7 @@ def _list(
     chosen = query.chosen()
     with house.records.read(actor) as tx:
         # Before the list: what happens in between is heard once more rather than never.
-        seq = events.newest(tx)
+        seq = case_events.newest(tx)
         found = worklist.listing(tx, chosen, after=place_of(cursor), limit=limit)
         counts = worklist.counts(tx, chosen)
     following = cursor_of(found.next)

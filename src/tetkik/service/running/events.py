@@ -23,9 +23,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from tetkik.errors import RecordsError, TooManyRequests
-from tetkik.records.people.standing import Standing, standings
-from tetkik.records.worklist import claims, events
-from tetkik.records.worklist.events import Hearing
+from tetkik.records.people.access_state import Standing, standings
+from tetkik.records.worklist import case_events, claims
+from tetkik.records.worklist.case_events import Hearing
 from tetkik.service.house import House
 from tetkik.values import SYSTEM, Actor
 
@@ -182,7 +182,7 @@ class Hub:
     def _newest(self) -> int | None:
         try:
             with self._house.records.read() as tx:
-                return events.newest(tx)
+                return case_events.newest(tx)
         except SQLAlchemyError as error:
             # The database may be away for a moment; whoever listens waits for it.
             _log.warning("events.unreadable", kind=type(error).__name__)
@@ -194,7 +194,7 @@ class Hub:
         self._tidied = time.monotonic()
         try:
             with self._house.records.write(SYSTEM) as tx:
-                events.prune(tx)
+                case_events.prune(tx)
                 claims.forget_old(tx)
         except RecordsError:
             _log.warning("events.not_pruned")
@@ -246,10 +246,10 @@ async def stream(hub: Hub, house: House, actor: Actor, seq: int | None) -> Async
 def _now(house: House) -> int:
     """The number of the last event so far."""
     with house.records.read() as tx:
-        return events.newest(tx)
+        return case_events.newest(tx)
 
 
 def _hear(house: House, actor: Actor, upto: int) -> Hearing:
     """What there is to hear."""
     with house.records.read(actor) as tx:
-        return events.after(tx, upto)
+        return case_events.after(tx, upto)

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tetkik import __version__
-from tetkik.records.figures import Figures, figures
+from tetkik.records.metrics import Figures, figures
 from tetkik.service.access.guard import Guard, check_routes
 from tetkik.service.house import House, InHouse, house_of
 from tetkik.values import SYSTEM, Actor, Permission

@@ -7,7 +7,7 @@ import threading
 import structlog
 
 from tetkik.errors import TetkikError
-from tetkik.records.keeping import retention
+from tetkik.records.lifecycle import retention
 from tetkik.service.house import House
 from tetkik.settings import Settings
 

@@ -16,7 +16,7 @@ from tetkik.bundle import (
 )
 from tetkik.bundle.store import MANIFEST
 from tetkik.errors import NotFound
-from tetkik.records.cases import tallies
+from tetkik.records.cases import complaint_drift
 from tetkik.records.database import Transaction
 from tetkik.records.drift import Drift, Ran
 from tetkik.records.images import drift as images
@@ -46,7 +46,7 @@ def bundle_of(model_id: str) -> Bundle:
 
 def models_that_ran(tx: Transaction) -> tuple[Ran, ...]:
     """The bundles that answered here: those of findings, then those of triage, of each the latest first."""
-    return (*images.ran(tx), *tallies.ran(tx))
+    return (*images.ran(tx), *complaint_drift.ran(tx))
 
 
 def manifest_that_ran(ran: Ran) -> Manifest | None:
@@ -76,5 +76,7 @@ def drift_of(tx: Transaction, ran: Ran, against: Against) -> Drift:
     """
     reference = reference_of(ran) if against is Against.CARD else None
     if ran.capability is Capability.TRIAGE:
-        return tallies.drift(tx, ran, reference if isinstance(reference, ComplaintReference) else None)
+        return complaint_drift.drift(
+            tx, ran, reference if isinstance(reference, ComplaintReference) else None
+        )
     return images.drift(tx, ran, reference if isinstance(reference, ImageReference) else None)

@@ -12,7 +12,7 @@ from tetkik.language import Language
 from tetkik.records.cases import cases
 from tetkik.records.cases.cases import CaseView
 from tetkik.records.database import Transaction
-from tetkik.records.images import images, jobs, pictures, runs
+from tetkik.records.images import derived_images, images, jobs, runs
 from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import Work
 from tetkik.records.images.runs import ModelRun
@@ -177,7 +177,7 @@ def desk_of(tx: Transaction, case_id: str, image_id: str | None = None) -> Desk:
         signed=_signed(tx, report_id) if working is None else None,
         report_id=report_id,
         reader=claims.reader_of(tx, case_id),
-        heat=pictures.labels(tx, image.id),
+        heat=derived_images.labels(tx, image.id),
     )
 
 

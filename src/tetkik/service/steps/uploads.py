@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from io import BytesIO
 
 from tetkik.errors import Conflict, Forbidden, InputError
-from tetkik.records.cases import cases, matching, moves, patients
-from tetkik.records.cases.matching import Difference, Home
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases import cases, patients, transfers
 from tetkik.records.database import Transaction
-from tetkik.records.images import images, jobs, pictures, quota
+from tetkik.records.images import derived_images, images, jobs, patient_matching, quota
+from tetkik.records.images.derived_images import PictureKind
 from tetkik.records.images.images import Added, Described, StoredImage
 from tetkik.records.images.jobs import JobKind
-from tetkik.records.images.pictures import PictureKind
+from tetkik.records.images.patient_matching import Difference, Home
 from tetkik.records.images.quota import Quota
 from tetkik.records.people.visibility import see
-from tetkik.records.trail.chain import Action
 from tetkik.service.house import House
 from tetkik.service.http.received import Received
 from tetkik.service.http.scanner import scan
@@ -106,7 +106,7 @@ class Upload:
         with self._house.records.read(self._actor) as tx:
             if self._case_id is not None:
                 see(tx, self._case_id)  # before anything is made of the file
-                moves.refuse_moved(tx, self._case_id)
+                transfers.refuse_moved(tx, self._case_id)
         # The name goes into an error that the sender sees, and no further.
         name = self._file.name or "image"
         if scanner := self._house.settings.upload_scanner:
@@ -168,7 +168,7 @@ class Upload:
 
     def _compare(self, tx: Transaction, patient_id: str) -> tuple[Difference, ...]:
         assert self._image is not None
-        differs = matching.differences_of(tx, patient_id, self._image.identity)
+        differs = patient_matching.differences_of(tx, patient_id, self._image.identity)
         if differs and not self._sure:
             raise OtherPatient(differs)
         return differs
@@ -178,13 +178,13 @@ class Upload:
             return Home(see(tx, self._case_id).patient_id, self._case_id)
         assert self._image is not None
         identity = self._image.identity
-        filed = matching.person_in(identity)
+        filed = patient_matching.person_in(identity)
         if not (filed.number or filed.tckn):
             raise InputError(
                 "{file} does not say whose image it is; choose the case first.",
                 file=self._file.name or "image",
             )
-        return matching.home_of(tx, identity, self.sha256)
+        return patient_matching.home_of(tx, identity, self.sha256)
 
     def _open(self, tx: Transaction, home: Home) -> str:
         assert self._image is not None
@@ -192,13 +192,13 @@ class Upload:
             raise Forbidden(
                 "Your role does not allow this ({permission}).", permission=Permission.CASE_CREATE
             )
-        patient_id = home.patient_id or patients.create(tx, matching.person_in(self._image.identity))
+        patient_id = home.patient_id or patients.create(tx, patient_matching.person_in(self._image.identity))
         return cases.open_case(tx, patient_id)
 
     def _let_wait(self, tx: Transaction, image: StoredImage) -> None:
         case = see(tx, image.case_id)
-        preview = pictures.store_picture(tx, image, self._preview)
-        pictures.keep(tx, image, PictureKind.PREVIEW, {"": preview})
+        preview = derived_images.store_picture(tx, image, self._preview)
+        derived_images.keep(tx, image, PictureKind.PREVIEW, {"": preview})
         jobs.add(tx, JobKind.READ_IMAGE, image, Priority(case.priority))
         if case.state is not CaseState.TO_READ:
             cases.set_state(tx, case.id, CaseState.PROCESSING)
