@@ -54,7 +54,7 @@ def serve(folder: Path, port: int, ready: Connection) -> None:
     with records.write(SYSTEM) as tx:
         user_id = users.create(tx, "desk", Profile("Desk", roles=frozenset({Role.RECEPTION})))
         tx.session.flush()
-        cookie = sessions.begin(tx, user_id, Method.PASSWORD)
+        cookie = sessions.begin_session(tx, user_id, Method.PASSWORD)
         tx.session.flush()
         csrf = tx.session.scalars(select(BrowserSession.csrf)).one()
     ready.send((cookie, csrf))

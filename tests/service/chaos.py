@@ -355,7 +355,10 @@ def _looked_through(records: Records, courses: list[Course]) -> list[str]:
     faults = []
     with records.read() as tx:
         for course in courses:
-            if course.image_id and images.content(tx, images.get(tx, course.image_id)) != course.content:
+            if (
+                course.image_id
+                and images.read_content(tx, images.load_image(tx, course.image_id)) != course.content
+            ):
                 faults.append(f"the image {course.image_id} is not the one that was sent")
         counts: dict[str, int] = {
             table.__tablename__: tx.session.scalar(select(func.count()).select_from(table)) or 0
@@ -385,7 +388,7 @@ def _orphans(records: Records, named: set[str]) -> list[str]:
     left = [store.path(name) for name in store.names()] + list(store.temporary.iterdir())
     for path in left:
         os.utime(path, (0, 0))
-    retention.sweep(records)
+    retention.remove_orphaned_files(records)
     there = set(store.names())
     found = [] if there == named else [f"{len(there - named)} files too many, {len(named - there)} missing"]
     return found + [f"left in {path.parent.name}" for path in store.temporary.iterdir()]

@@ -89,7 +89,7 @@ class Rounds:
         with self.records.write(self.technician) as tx:
             upload.keep(tx)
         with self.records.write(SYSTEM) as tx:
-            work = jobs.take(tx, "rounds")
+            work = jobs.take_job(tx, "rounds")
         assert work is not None
         read_case_image(self.records, work, machine.pixels)
 
@@ -107,15 +107,15 @@ class Rounds:
         self.triage_model = answer.bundle_sha256
         with self.records.write(SYSTEM) as tx:
             for _ in range(FEWEST):
-                complaint_drift.count(tx, answer.bundle_sha256, answer.result, answer.measured)
+                complaint_drift.count_complaint(tx, answer.bundle_sha256, answer.result, answer.measured)
 
     def _register_twice(self) -> None:
         """Two records more of the first patient: one is joined with hers, one only looks alike."""
         with self.records.write(self.desk) as tx:
-            self.patient = cases.case_of(tx, self.waiting).patient_id
+            self.patient = cases.load_case(tx, self.waiting).patient_id
             unknown = patients.create(tx, Person("Bilinmeyen 17", number="B-17"))
             self.double = patients.create(tx, Person("Gulcin SAHIN", number="H-9", sex=Sex.FEMALE))
-            seen = patient_comparison.compared(tx, unknown, self.patient).seen
+            seen = patient_comparison.compare_patients(tx, unknown, self.patient).seen
             patient_merge.link(tx, unknown, self.patient, LinkReason.IDENTIFIED, seen)
 
     def addresses(self, path: str) -> list[str]:

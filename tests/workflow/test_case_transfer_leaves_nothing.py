@@ -19,10 +19,10 @@ from tetkik.errors import RecordsError, TetkikError
 from tetkik.records.cases import cases
 from tetkik.records.database import Records
 from tetkik.records.images import images
-from tetkik.records.lifecycle.erasure import Ground, erase
+from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.lifecycle.integrity import verify_stored
 from tetkik.records.lifecycle.patient_export import export_patient
-from tetkik.records.lifecycle.retention import Terms, apply, sweep
+from tetkik.records.lifecycle.retention import RetentionTerms, apply_retention, remove_orphaned_files
 from tetkik.records.schema import Base, Blob, Case, Image, Patient
 from tetkik.records.trail.verify import verify
 from tetkik.values import (
@@ -81,7 +81,7 @@ def test_a_file_that_another_case_of_the_wrong_patient_has_stays_there(records, 
     image = put(records, reader, other, 1).image
     moved(records, reader, case_id, gulcin)
     with records.read(reader) as tx:
-        assert images.content(tx, image) == film(1)
+        assert images.read_content(tx, image) == film(1)
         assert verify_stored(tx).faults == ()
 
 
@@ -97,13 +97,13 @@ def test_either_patient_is_erased_and_exported_without_the_other(records, reader
     everything = b"".join(told.values()).decode()
     assert "Gülçin" not in everything and TEXT not in everything and gulcin not in everything
     assert "Ali" not in _exported(records, gulcin)["patient.json"].decode()
-    erase(records, ali, Ground.REQUEST, years=20)
+    erase(records, ali, ErasureReason.REQUEST, years=20)
     with records.read(reader) as tx:
-        assert cases.case_of(tx, done.case_id, audit=False).complaint is not None
-        (image,) = images.of_case(tx, done.case_id)
-        assert images.content(tx, image) == film(1)
+        assert cases.load_case(tx, done.case_id, audit=False).complaint is not None
+        (image,) = images.list_images(tx, done.case_id)
+        assert images.read_content(tx, image) == film(1)
         assert verify(tx).whole and verify_stored(tx).faults == ()
-    erase(records, gulcin, Ground.REQUEST, years=20)
+    erase(records, gulcin, ErasureReason.REQUEST, years=20)
     assert set(records.files.names()) == set()
 
 
@@ -114,11 +114,11 @@ def test_the_right_one_is_erased_and_the_wrong_one_is_as_before(records, reader)
         own = cases.open_case(tx, ali, question="Kendi sorusu")
     image = put(records, reader, own, 1).image
     moved(records, reader, case_id, gulcin)
-    erase(records, gulcin, Ground.REQUEST, years=20)
+    erase(records, gulcin, ErasureReason.REQUEST, years=20)
     with records.read(reader) as tx:
-        assert cases.case_of(tx, own, audit=False).question == "Kendi sorusu"
-        assert images.content(tx, image) == film(1)
-        assert cases.case_of(tx, case_id, audit=False).state is CaseState.MOVED
+        assert cases.load_case(tx, own, audit=False).question == "Kendi sorusu"
+        assert images.read_content(tx, image) == film(1)
+        assert cases.load_case(tx, case_id, audit=False).state is CaseState.MOVED
 
 
 def _exported(records: Records, patient_id: str) -> dict[str, bytes]:
@@ -133,18 +133,18 @@ def test_what_fails_on_the_way_leaves_everything_as_it_was(both_records, desk, m
     gulcin = made_patient(both_records, desk)
     before, files = _rows(both_records), set(both_records.files.names())
     with both_records.write(desk) as tx:
-        seen = case_transfer.looked_at(tx, case_id, gulcin).seen
+        seen = case_transfer.preview_transfer(tx, case_id, gulcin).seen
 
     class Stopped(TetkikError):
         """Something fails as the last thing."""
 
     with pytest.raises(Stopped), both_records.write(desk) as tx:
-        case_transfer.move(tx, case_id, gulcin, MoveReason.ALIKE, seen, sure=True)
+        case_transfer.transfer_case(tx, case_id, gulcin, MoveReason.ALIKE, seen, sure=True)
         raise Stopped("No.")
     assert _rows(both_records) == before
     assert files < set(both_records.files.names()), "sealed anew, and named by nobody: for the sweep"
     monkeypatch.setattr("tetkik.records.lifecycle.retention._YOUNG", -60)
-    assert sweep(both_records) > 0
+    assert remove_orphaned_files(both_records) > 0
     assert set(both_records.files.names()) == files
 
 
@@ -167,11 +167,11 @@ def test_retention_lets_a_patient_go_whose_only_case_was_anothers(records, reade
         cases.close(tx, own)
         tx.session.flush()
         tx.session.get_one(Case, own).updated_at = tx.now.replace(year=2020)
-    apply(records, Terms(20, closed_days=30))
+    apply_retention(records, RetentionTerms(20, closed_days=30))
     with records.write(reader) as tx:  # the move is young: somebody may still take it back
         assert tx.session.get_one(Patient, ali).key is not None
         tx.session.get_one(Case, case_id).updated_at = tx.now.replace(year=2020)
-    apply(records, Terms(20, closed_days=30))
+    apply_retention(records, RetentionTerms(20, closed_days=30))
     with records.read() as tx:
         assert tx.session.get_one(Patient, ali).key is None
         assert tx.session.get_one(Patient, gulcin).key is not None

@@ -25,13 +25,13 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.cases.triage_feedback import without_identity
 from tetkik.records.database import Records
 from tetkik.records.images import images, patient_matching, runs
-from tetkik.records.lifecycle.erasure import Ground, erase_record
+from tetkik.records.lifecycle.erasure import ErasureReason, erase_record
 from tetkik.records.reports import drafts, redrafting, signing
 from tetkik.records.reports.identity import identity_for
 from tetkik.records.schema import AuditRow, Base, Case, PatientLink
 from tetkik.records.trail.verify import verify
 from tetkik.records.worklist import search
-from tetkik.records.worklist.worklist_items import items_of
+from tetkik.records.worklist.worklist_items import load_items
 from tetkik.values import SYSTEM, Actor, Identity, LinkReason, ReportInput, Role, Sex, SplitReason
 from tetkik.workflow import patient_comparison, patient_merge
 from tetkik.workflow.patient_comparison import Agreement, Trait
@@ -52,7 +52,7 @@ def patient_of(records: Records, case_id: str) -> str:
 
 def joined(records: Records, actor: Actor, replaced: str, survivor: str) -> None:
     with records.write(actor) as tx:
-        seen = patient_comparison.compared(tx, replaced, survivor).seen
+        seen = patient_comparison.compare_patients(tx, replaced, survivor).seen
         patient_merge.link(tx, replaced, survivor, LinkReason.IDENTIFIED, seen)
 
 
@@ -77,17 +77,17 @@ def test_one_person_is_shown_and_found_by_what_either_record_says(both_records, 
     first, second, unknown, gulcin = two(both_records, desk)
     joined(both_records, desk, unknown, gulcin)
     with both_records.write(desk) as tx:
-        shown = cases.case_of(tx, first)
+        shown = cases.load_case(tx, first)
         assert (shown.patient_id, shown.person, shown.registered_as) == (gulcin, GULCIN, UNKNOWN)
-        other = cases.case_of(tx, second)
+        other = cases.load_case(tx, second)
         assert (other.person, other.registered_as) == (GULCIN, None)
         for words in ("Bilinmeyen", "B-17", "gülç", "H-1", "10000000146"):
-            assert {item.case_id for item in search.search(tx, words)} == {first, second}, words
+            assert {item.case_id for item in search.search_cases(tx, words)} == {first, second}, words
             (match,) = patients.search(tx, words)
             assert (match.id, match.person, match.visits, match.also) == (gulcin, GULCIN, 2, (UNKNOWN,))
-        named = {item.case_id: (item.name, item.registered_as) for item in items_of(tx, [first, second])}
+        named = {item.case_id: (item.name, item.registered_as) for item in load_items(tx, [first, second])}
         assert named == {first: (GULCIN.name, UNKNOWN.name), second: (GULCIN.name, "")}
-        assert patients.known_as(tx, UNKNOWN) == (gulcin,)
+        assert patients.find_by_number(tx, UNKNOWN) == (gulcin,)
 
 
 def test_a_new_case_goes_to_the_record_that_stands_for_both(both_records, desk):
@@ -106,8 +106,8 @@ def test_a_correction_corrects_the_surviving_record_alone(both_records, desk):
     with both_records.write(desk) as tx:
         cases.change_person(tx, first, Person("Gülçin ŞAHİN KAYA", GULCIN.tckn, "H-1"))
     with both_records.read() as tx:
-        assert patients.as_registered(tx, unknown) == UNKNOWN
-        assert patients.as_registered(tx, gulcin).name == "Gülçin ŞAHİN KAYA"
+        assert patients.load_registered_person(tx, unknown) == UNKNOWN
+        assert patients.load_registered_person(tx, gulcin).name == "Gülçin ŞAHİN KAYA"
 
 
 def test_undoing_gives_back_exactly_what_was(both_records, desk):
@@ -119,7 +119,7 @@ def test_undoing_gives_back_exactly_what_was(both_records, desk):
         assert patient_merge.unlink(tx, unknown, SplitReason.OTHER_PERSON) == gulcin
     assert rows(both_records) == before
     with both_records.write(desk) as tx:
-        shown = cases.case_of(tx, first)
+        shown = cases.load_case(tx, first)
         assert (shown.patient_id, shown.person, shown.registered_as) == (unknown, UNKNOWN, None)
         assert [match.id for match in patients.search(tx, "B-17")] == [unknown]
         with pytest.raises(Conflict, match="No other record"):
@@ -135,9 +135,11 @@ def test_what_was_compared_with_a_strangers_image_is_not_signed_unseen(both_reco
     found = replace(sample.RESULT, sha256="cd" * 32)
     reported = workflow.report_findings(found, ReportInput(), prior=sample.RESULT, language=Language.TR)
     with both_records.write(SYSTEM) as tx:
-        (before,) = runs.earlier(tx, images.get(tx, image_id))
-        run = runs.add_run(tx, images.get(tx, image_id), runs.Answer("m 1", "ab" * 32, tx.now, found))
-        prior = runs.result_of(tx, before.id)
+        (before,) = runs.list_earlier_runs(tx, images.load_image(tx, image_id))
+        run = runs.add_run(
+            tx, images.load_image(tx, image_id), runs.ModelAnswer("m 1", "ab" * 32, tx.now, found)
+        )
+        prior = runs.load_result(tx, before.id)
         report = drafts.write_machine_draft(tx, case, image_id, run, reported.document, prior=prior)
         own = drafts.draft_of(tx, made.id)
         assert drafts.draft_of(tx, report).draft.open_marks == 0
@@ -181,7 +183,7 @@ def test_a_chain_leads_to_the_one_that_survives_and_opens_link_by_link(both_reco
         joined(both_records, desk, replaced, survivor)
     with both_records.write(desk) as tx:
         assert patient_links.records_of(tx, ids[0]) == (ids[3], *sorted(ids[:3]))
-        assert patients.person_of(tx, ids[0]) == people[3]
+        assert patients.load_person(tx, ids[0]) == people[3]
         assert tx.session.scalar(select(func.count()).select_from(PatientLink)) == 3
         patient_merge.unlink(tx, ids[1], SplitReason.OTHER_PERSON)
         assert patient_links.records_of(tx, ids[0]) == (ids[1], ids[0])
@@ -193,7 +195,7 @@ def test_no_circle_no_second_survivor_and_nobody_with_themselves(both_records, d
     third = patient_of(both_records, made_case(both_records, desk, Person("Gulcin SAHIN")))
     joined(both_records, desk, unknown, gulcin)
     with both_records.write(desk) as tx:
-        seen = patient_comparison.compared(tx, unknown, third).seen
+        seen = patient_comparison.compare_patients(tx, unknown, third).seen
         for replaced, survivor in ((unknown, third), (third, unknown)):
             with pytest.raises(Conflict, match="stands for one of the two"):
                 patient_merge.link(tx, replaced, survivor, LinkReason.REGISTERED_TWICE, seen)
@@ -201,14 +203,14 @@ def test_no_circle_no_second_survivor_and_nobody_with_themselves(both_records, d
             with pytest.raises(Conflict, match="one patient already"):
                 patient_merge.link(tx, replaced, survivor, LinkReason.REGISTERED_TWICE, seen)
         with pytest.raises(NotFound):
-            patient_comparison.compared(tx, third, "0" * 26)
+            patient_comparison.compare_patients(tx, third, "0" * 26)
 
 
 def test_only_what_was_looked_at_can_be_joined(both_records, desk):
     first, _, unknown, gulcin = two(both_records, desk)
     with both_records.write(desk) as tx:
-        seen = patient_comparison.compared(tx, gulcin, unknown).seen
-        assert seen == patient_comparison.compared(tx, unknown, gulcin).seen
+        seen = patient_comparison.compare_patients(tx, gulcin, unknown).seen
+        assert seen == patient_comparison.compare_patients(tx, unknown, gulcin).seen
     with both_records.write(desk) as tx:
         cases.change_person(tx, first, Person("BILINMEYEN 17", number="B-17", sex=Sex.FEMALE))
     for shown in (seen, ""):
@@ -220,7 +222,7 @@ def test_two_identity_numbers_are_two_people(both_records, desk):
     one = patient_of(both_records, made_case(both_records, desk, GULCIN))
     other = patient_of(both_records, made_case(both_records, desk, Person("Gülçin ŞAHİN", "10000000078")))
     with both_records.write(desk) as tx:
-        found = patient_comparison.compared(tx, one, other)
+        found = patient_comparison.compare_patients(tx, one, other)
         assert found.obstacle
         with pytest.raises(Conflict, match="two people"):
             patient_merge.link(tx, one, other, LinkReason.REGISTERED_TWICE, found.seen)
@@ -231,7 +233,7 @@ def test_an_identity_number_of_a_replaced_record_is_not_forgotten(both_records, 
     joined(both_records, desk, gulcin, unknown)  # the record without a number stands for both
     other = patient_of(both_records, made_case(both_records, desk, Person("Gülçin ŞAHİN", "10000000078")))
     with both_records.write(desk) as tx:
-        found = patient_comparison.compared(tx, other, unknown)
+        found = patient_comparison.compare_patients(tx, other, unknown)
         assert found.obstacle
         with pytest.raises(Conflict, match="two people"):
             patient_merge.link(tx, other, unknown, LinkReason.REGISTERED_TWICE, found.seen)
@@ -240,8 +242,8 @@ def test_an_identity_number_of_a_replaced_record_is_not_forgotten(both_records, 
 def test_the_erased_are_joined_with_nobody(both_records, desk):
     _, _, unknown, gulcin = two(both_records, desk)
     with both_records.write(desk) as tx:
-        seen = patient_comparison.compared(tx, unknown, gulcin).seen
-    erase_record(both_records, gulcin, Ground.REQUEST, years=20)
+        seen = patient_comparison.compare_patients(tx, unknown, gulcin).seen
+    erase_record(both_records, gulcin, ErasureReason.REQUEST, years=20)
     with both_records.write(desk) as tx, pytest.raises(NotFound, match="erased"):
         patient_merge.link(tx, unknown, gulcin, LinkReason.IDENTIFIED, seen)
 
@@ -250,7 +252,7 @@ def test_what_differs_is_told_and_who_says_more_is_offered_to_stand_for_both(bot
     one = made_case(both_records, desk, Person("GULCIN SAHIN", number="H-9", birth_date="19700102"))
     other = made_case(both_records, desk, GULCIN)
     with both_records.write(desk) as tx:
-        found = patient_comparison.compared(
+        found = patient_comparison.compare_patients(
             tx, patient_of(both_records, one), patient_of(both_records, other)
         )
     assert dict(found.traits) == {
@@ -272,7 +274,7 @@ def test_those_who_look_alike_are_offered_and_those_who_cannot_be_are_not(both_r
     made_case(both_records, desk, Person("Gülçin ŞAHİN", "10000000078"))
     made_case(both_records, desk, Person("Gülçin KAYA"))
     with both_records.read(desk) as tx:
-        offered = {match.id for match in patient_comparison.alike(tx, gulcin)}
+        offered = {match.id for match in patient_comparison.find_possible_duplicates(tx, gulcin)}
     assert offered == {patient_of(both_records, twin), patient_of(both_records, same_number)}
 
 
@@ -281,12 +283,12 @@ def test_earlier_images_of_both_records_are_beside_the_new_one(both_records, des
     old, new = put(both_records, desk, first, 1).image, put(both_records, desk, second, 2).image
     with both_records.write(desk) as tx:
         for image in (old, new):
-            runs.add_run(tx, image, runs.Answer("m 1.0", "0" * 64, tx.now, result(flaws=())))
-        assert runs.earlier(tx, new) == ()
+            runs.add_run(tx, image, runs.ModelAnswer("m 1.0", "0" * 64, tx.now, result(flaws=())))
+        assert runs.list_earlier_runs(tx, new) == ()
     joined(both_records, desk, gulcin, unknown)
     with both_records.read(desk) as tx:
-        assert [run.image_id for run in runs.earlier(tx, new)] == [old.id]
-        assert images.content(tx, old) and images.content(tx, new)
+        assert [run.image_id for run in runs.list_earlier_runs(tx, new)] == [old.id]
+        assert images.read_content(tx, old) and images.read_content(tx, new)
 
 
 def test_an_image_finds_the_case_by_the_number_of_either_record(both_records, desk):
@@ -296,9 +298,11 @@ def test_an_image_finds_the_case_by_the_number_of_either_record(both_records, de
     joined(both_records, desk, unknown, gulcin)
     with both_records.read() as tx:
         for identity in (Identity("H-1", "SAHIN^GULCIN"), Identity("B-17", "17^BILINMEYEN")):
-            assert patient_matching.home_of(tx, identity, "0" * 64) == patient_matching.Home(unknown, first)
-            assert patient_matching.differences_of(tx, gulcin, identity) == ()
-        assert patient_matching.differences_of(tx, gulcin, Identity("H-2", "YILMAZ^AYSE"))
+            assert patient_matching.find_destination(tx, identity, "0" * 64) == patient_matching.Destination(
+                unknown, first
+            )
+            assert patient_matching.compare_with_patient(tx, gulcin, identity) == ()
+        assert patient_matching.compare_with_patient(tx, gulcin, Identity("H-2", "YILMAZ^AYSE"))
 
 
 def test_a_record_that_says_nothing_lets_no_strangers_image_in(both_records, desk):
@@ -307,8 +311,8 @@ def test_a_record_that_says_nothing_lets_no_strangers_image_in(both_records, des
     joined(both_records, desk, nobody, gulcin)
     with both_records.read() as tx:
         for stranger in (Identity(None, "YILMAZ^AYSE"), Identity("H-7", "YILMAZ^AYSE")):
-            assert patient_matching.differences_of(tx, gulcin, stranger)
-        assert patient_matching.differences_of(tx, gulcin, Identity("B-18", "YILMAZ^AYSE")) == ()
+            assert patient_matching.compare_with_patient(tx, gulcin, stranger)
+        assert patient_matching.compare_with_patient(tx, gulcin, Identity("B-18", "YILMAZ^AYSE")) == ()
 
 
 def test_documents_carry_the_surviving_identity_with_the_other_as_a_former_one(both_records, desk):
@@ -329,9 +333,10 @@ def test_two_who_join_crosswise_close_no_circle(both_records, desk):
     ids = [patient_of(both_records, made_case(both_records, desk, Person("Ali KAYA"))) for _ in range(3)]
     with both_records.write(desk) as tx:
         seen = {
-            pair: patient_comparison.compared(tx, *pair).seen for pair in ((ids[0], ids[1]), (ids[1], ids[2]))
+            pair: patient_comparison.compare_patients(tx, *pair).seen
+            for pair in ((ids[0], ids[1]), (ids[1], ids[2]))
         }
-        seen[(ids[2], ids[0])] = patient_comparison.compared(tx, ids[2], ids[0]).seen
+        seen[(ids[2], ids[0])] = patient_comparison.compare_patients(tx, ids[2], ids[0]).seen
     start, faults = threading.Barrier(3), []
 
     def join(pair: tuple[str, str]) -> None:

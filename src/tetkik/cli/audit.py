@@ -86,13 +86,13 @@ def list_entries(
 ) -> None:
     """A table; nothing in it names a patient."""
     with opened_records() as records:
-        from tetkik.records.trail.audit_events import AuditFilter, newest
+        from tetkik.records.trail.audit_events import AuditFilter, load_newest
 
         wanted = AuditFilter(
             case=case, action=_action(action), since=_day(since), until=_day(until, end=True)
         )
         with records.read() as tx:
-            events = newest(tx, wanted, limit=limit)
+            events = load_newest(tx, wanted, limit=limit)
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("#", justify="right")
     for title in (t("when"), t("what"), t("who"), t("case"), t("from where")):

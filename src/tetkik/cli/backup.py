@@ -73,9 +73,9 @@ def restore(
     """Give a backup back to an empty house: the data_dir and database_url of the settings."""
     need_extra()
     from tetkik.records.connect import master_key
-    from tetkik.records.lifecycle.erasure_log import add
+    from tetkik.records.lifecycle.erasure_log import merge_log
     from tetkik.records.lifecycle.restore import require_key
-    from tetkik.records.lifecycle.restore import restore as give_back
+    from tetkik.records.lifecycle.restore import restore_backup as give_back
 
     chosen = settings()
     require_key(source, master_key(chosen))
@@ -84,12 +84,12 @@ def restore(
         from tetkik.records.people import after_restore
 
         if ledger is not None:
-            add(records.folder, ledger.read_bytes())
+            merge_log(records.folder, ledger.read_bytes())
         with progress("tetkik restore") as bar:
             told = give_back(records, source, progress=in_language(bar))
         again = erase_again(records, told.erased, years=chosen.retention_years)
         with records.read() as tx:
-            held = after_restore.held(tx)
+            held = after_restore.count_suspended(tx)
     out.print(
         t(
             "{rows} rows and {files} files are back, as of {moment}.",

@@ -31,10 +31,10 @@ def show(
         out.print(_told(file), soft_wrap=True)
         return
     with opened_records() as records:
-        from tetkik.records.keyring import kept_since
+        from tetkik.records.keyring import master_key_since
 
         with records.engine.connect() as connection:
-            since = kept_since(connection)
+            since = master_key_since(connection)
         out.print(
             t(
                 "{fingerprint}: the master key of this house, from {place}, since {moment}.",
@@ -61,7 +61,7 @@ def rotate(
 ) -> None:
     """The present key stays beside the next, for the backups of its time."""
     with opened_records() as records:
-        from tetkik.records.lifecycle.key_rotation import rotate as replace
+        from tetkik.records.lifecycle.key_rotation import rotate_master_key as replace
 
         given = _next_key(to) if to is not None else None
         with progress("tetkik keys") as bar:

@@ -19,7 +19,7 @@ from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, SYSTEM, Role
 
 if TYPE_CHECKING:
     from tetkik.records.database import Transaction
-    from tetkik.records.people.after_restore import Held
+    from tetkik.records.people.after_restore import SuspendedKeys
     from tetkik.records.people.users import Member
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -77,7 +77,7 @@ def list_users(
     with _transaction() as tx:
         from tetkik.records.people import users
 
-        members = users.everybody(tx)
+        members = users.list_users(tx)
     if as_json:
         for member in members:
             out.print_json(json.dumps(_entry(member)), indent=None)
@@ -95,7 +95,7 @@ def roles(login: _Login, role: _Roles, department: _Departments = None, every: _
 
         from tetkik.records.people import users
 
-        member = users.by_login(tx, login)
+        member = users.find_user(tx, login)
         departments = _chosen(department, every) or member.profile.departments
         profile = replace(member.profile, roles=frozenset(role), departments=departments)
         users.change(tx, member.id, profile)
@@ -108,7 +108,7 @@ def disable(login: _Login) -> None:
     with _transaction() as tx:
         from tetkik.records.people import users
 
-        member = users.by_login(tx, login)
+        member = users.find_user(tx, login)
         users.disable(tx, member.id)
     _print_done(member)
 
@@ -119,7 +119,7 @@ def enable(login: _Login) -> None:
     with _transaction() as tx:
         from tetkik.records.people import users
 
-        member = users.by_login(tx, login)
+        member = users.find_user(tx, login)
         users.enable(tx, member.id)
     _print_done(member)
 
@@ -136,8 +136,8 @@ def reset(
     with _transaction() as tx:
         from tetkik.records.people import invites, users
 
-        member = users.by_login(tx, login)
-        ended = users.reset(tx, member.id, keys=not keep)
+        member = users.find_user(tx, login)
+        ended = users.reset_access(tx, member.id, keys=not keep)
         token = invites.invite(tx, member.id)
     _print_link(token)
     note(
@@ -158,12 +158,14 @@ def confirm(
     """What was lost or revoked after the backup must not be confirmed: reset that user instead."""
     if bool(login) == everybody:
         raise UsageError("Name the users whose passkeys and tokens are confirmed, or give --all.")
-    done: list[tuple[Member, Held]] = []
+    done: list[tuple[Member, SuspendedKeys]] = []
     with _transaction() as tx:
         from tetkik.records.people import after_restore, users
 
-        members = users.everybody(tx) if everybody else [users.by_login(tx, one) for one in login or ()]
-        done += [(member, after_restore.confirm(tx, member.id)) for member in members if member.keys_held]
+        members = users.list_users(tx) if everybody else [users.find_user(tx, one) for one in login or ()]
+        done += [
+            (member, after_restore.confirm_keys(tx, member.id)) for member in members if member.keys_held
+        ]
     for member, held in done:
         out.print(
             t(
@@ -184,7 +186,7 @@ def unlock(login: _Login) -> None:
     with _transaction() as tx:
         from tetkik.records.people import users
 
-        member = users.by_login(tx, login)
+        member = users.find_user(tx, login)
         users.unlock(tx, member.id)
     _print_done(member)
 
@@ -195,8 +197,8 @@ def demand_change(login: _Login) -> None:
     with _transaction() as tx:
         from tetkik.records.people import users
 
-        member = users.by_login(tx, login)
-        users.demand_change(tx, member.id)
+        member = users.find_user(tx, login)
+        users.require_password_change(tx, member.id)
     _print_done(member)
 
 

@@ -21,7 +21,7 @@ _LOCK = 0x7E7C18
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class Announcement:
     """Something that happened.
 
     Attributes:
@@ -33,7 +33,7 @@ class News:
     case_id: str | None
 
 
-def publish(session: Session, at: datetime, news: Sequence[News]) -> None:
+def publish(session: Session, at: datetime, news: Sequence[Announcement]) -> None:
     """Write news for the open pages, once each, as the last thing in a transaction.
 
     Args:

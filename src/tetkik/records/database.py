@@ -19,10 +19,10 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, Prog
 from sqlalchemy.orm import Session
 
 from tetkik.errors import Conflict, NotFound, RecordsError, SettingError
-from tetkik.records.announcements import News, publish
+from tetkik.records.announcements import Announcement, publish
 from tetkik.records.audit_chain import Action, Entry, append
 from tetkik.records.files import FileStore
-from tetkik.records.keyring import hold_keys
+from tetkik.records.keyring import open_keyring
 from tetkik.records.master_key import MasterKey
 from tetkik.records.migrate import upgrade
 from tetkik.records.schema import Patient, RingKey
@@ -53,7 +53,7 @@ class Transaction:
         self.vault = vault
         self.files = files
         self.entries: list[Entry] = []
-        self.news: list[News] = []
+        self.news: list[Announcement] = []
         self._keys: dict[str, Key] = {}
 
     def key(self, patient_id: str) -> Key:
@@ -140,7 +140,7 @@ class Transaction:
 
     def announce(self, kind: str, case_id: str | None = None) -> None:
         """Tell the open pages that something happened, once the transaction is through."""
-        self.news.append(News(kind, case_id))
+        self.news.append(Announcement(kind, case_id))
 
 
 class Records:
@@ -169,7 +169,7 @@ class Records:
         try:
             upgrade(self.engine)
             self.master = master or MasterKey(folder / "keys" / "master.key")
-            self.vault = hold_keys(self.engine, self.master, cipher)
+            self.vault = open_keyring(self.engine, self.master, cipher)
         except (OperationalError, ProgrammingError) as error:
             self.engine.dispose()
             raise SettingError(

@@ -15,7 +15,7 @@ RECENT = timedelta(days=28)
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class BundleUsage:
     """A bundle that answered here.
 
     Attributes:

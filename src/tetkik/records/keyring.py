@@ -12,13 +12,13 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from tetkik.errors import RecordsError
 from tetkik.records.master_key import MasterKey
-from tetkik.records.migrate import alone
+from tetkik.records.migrate import lock_schema
 from tetkik.records.schema import Patient, RingKey
-from tetkik.records.vault import Held, Ring, Vault, fingerprint
+from tetkik.records.vault import KeyRing, Vault, VaultKeys, fingerprint
 from tetkik.settings import Cipher
 
 
-def hold_keys(engine: Engine, source: MasterKey, cipher: Cipher) -> Vault:
+def open_keyring(engine: Engine, source: MasterKey, cipher: Cipher) -> Vault:
     """The keys of this database; a new database gets a ring, and a master key where none lies.
 
     A replacement of the master key that was killed after its commit is brought to its end.
@@ -33,25 +33,25 @@ def hold_keys(engine: Engine, source: MasterKey, cipher: Cipher) -> Vault:
         RecordsError: the database has patients and no ring.
     """
 
-    def load(connection: Connection) -> Held:
+    def load(connection: Connection) -> VaultKeys:
         rows = connection.execute(select(RingKey.__table__)).all()  # one statement, and so one moment
         if not rows:
             raise _lost()
         master = source.fitting(rows[0].master)
         wrapped = {row.purpose: row.wrapped for row in rows}
-        return Held.of(master, Ring.opened(rows[0].version, wrapped, master))
+        return VaultKeys.of(master, KeyRing.opened(rows[0].version, wrapped, master))
 
     with engine.connect() as connection:
         known = fingerprint_of(connection)
         if known is not None and not source.staged(known):
             return Vault(load(connection), load, cipher)
     with engine.execution_options(tetkik_writes=True).begin() as connection:
-        alone(connection)  # two that start together shall not make two keys
+        lock_schema(connection)  # two that start together shall not make two keys
         known = fingerprint_of(connection)
         if known is None:
             if connection.scalar(select(Patient.id).limit(1)) is not None:
                 raise _lost()
-            connection.execute(insert(RingKey), _rows(Ring.fresh(), source.first(), cipher))
+            connection.execute(insert(RingKey), _rows(KeyRing.fresh(), source.first(), cipher))
         else:
             # A folder of keys that cannot be written is no reason not to open: the right key was found.
             with suppress(OSError):
@@ -59,13 +59,13 @@ def hold_keys(engine: Engine, source: MasterKey, cipher: Cipher) -> Vault:
         return Vault(load(connection), load, cipher)
 
 
-def replace_keys(connection: Connection, ring: Ring, master: bytes, cipher: Cipher) -> None:
+def replace_keyring(connection: Connection, ring: KeyRing, master: bytes, cipher: Cipher) -> None:
     """Keep another ring under another master key, in place of those that are there."""
     for row in _rows(ring, master, cipher):
         connection.execute(update(RingKey).where(RingKey.purpose == row["purpose"]).values(row))
 
 
-def forget_keys(connection: Connection) -> None:
+def delete_keyring(connection: Connection) -> None:
     """Remove the ring, to read another in its place within the same transaction."""
     connection.execute(delete(RingKey))
 
@@ -75,13 +75,13 @@ def fingerprint_of(connection: Connection) -> str | None:
     return connection.scalar(select(RingKey.master).limit(1))
 
 
-def kept_since(connection: Connection) -> datetime:
+def master_key_since(connection: Connection) -> datetime:
     """When the present master key became the house's own."""
     found: datetime = connection.execute(select(RingKey.made_at).limit(1)).scalar_one()
     return found
 
 
-def _rows(ring: Ring, master: bytes, cipher: Cipher) -> list[dict[str, object]]:
+def _rows(ring: KeyRing, master: bytes, cipher: Cipher) -> list[dict[str, object]]:
     told = {"version": ring.version, "master": fingerprint(master), "made_at": datetime.now(UTC)}
     return [
         {"purpose": purpose, "wrapped": wrapped, **told}

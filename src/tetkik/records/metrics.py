@@ -20,7 +20,7 @@ _MOST_RUNS = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Queue:
+class QueueMetrics:
     """The work that waits for a model.
 
     Attributes:
@@ -37,7 +37,7 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
-class Inference:
+class InferenceMetrics:
     """How long a model took, over the runs that ended in the last hour, 2,000 of them at most.
 
     Attributes:
@@ -56,7 +56,7 @@ class Inference:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class RecordsMetrics:
     """The house at one moment.
 
     Attributes:
@@ -71,8 +71,8 @@ class Figures:
         sessions: open browsers.
     """
 
-    queue: Queue
-    inference: tuple[Inference, ...]
+    queue: QueueMetrics
+    inference: tuple[InferenceMetrics, ...]
     cases: dict[CaseState, int]
     claims: int
     reports_signed: int
@@ -87,7 +87,7 @@ class Figures:
         return self.drafts_corrected / self.drafts_signed if self.drafts_signed else None
 
 
-def figures(tx: Transaction) -> Figures:
+def collect_metrics(tx: Transaction) -> RecordsMetrics:
     """Count everything; some milliseconds in a large house."""
     states = select(Case.state, func.count()).group_by(Case.state)
     cases = dict.fromkeys(CaseState, 0)
@@ -99,7 +99,7 @@ def figures(tx: Transaction) -> Figures:
     def count(table: type, *conditions: object) -> int:
         return tx.session.scalar(select(func.count()).select_from(table).where(*conditions)) or 0  # type: ignore[arg-type]
 
-    return Figures(
+    return RecordsMetrics(
         _queue(tx),
         _inference(tx),
         cases,
@@ -112,7 +112,7 @@ def figures(tx: Transaction) -> Figures:
     )
 
 
-def _queue(tx: Transaction) -> Queue:
+def _queue(tx: Transaction) -> QueueMetrics:
     open_states = (JobState.QUEUED, JobState.RUNNING, JobState.FAILED)
     rows = tx.session.execute(
         select(Job.state, func.count(), func.min(Job.created_at))
@@ -122,7 +122,7 @@ def _queue(tx: Transaction) -> Queue:
     found: dict[JobState, tuple[int, datetime]] = {state: (many, oldest) for state, many, oldest in rows}
     oldest = found[JobState.QUEUED][1] if JobState.QUEUED in found else tx.now
     many = {state: found[state][0] if state in found else 0 for state in open_states}
-    return Queue(
+    return QueueMetrics(
         many[JobState.QUEUED],
         many[JobState.RUNNING],
         many[JobState.FAILED],
@@ -130,7 +130,7 @@ def _queue(tx: Transaction) -> Queue:
     )
 
 
-def _inference(tx: Transaction) -> tuple[Inference, ...]:
+def _inference(tx: Transaction) -> tuple[InferenceMetrics, ...]:
     rows = tx.session.execute(
         select(Run.capability, Run.state, Run.started_at, Run.finished_at)
         .where(Run.finished_at > tx.now - RECENT)
@@ -143,7 +143,9 @@ def _inference(tx: Transaction) -> tuple[Inference, ...]:
         seconds.setdefault(capability, []).append((finished - started).total_seconds())
         failed[capability] += state is RunState.FAILED
     return tuple(
-        Inference(capability, len(took), failed[capability], sorted(took)[len(took) // 2], _p95(sorted(took)))
+        InferenceMetrics(
+            capability, len(took), failed[capability], sorted(took)[len(took) // 2], _p95(sorted(took))
+        )
         for capability, took in sorted(seconds.items())
     )
 

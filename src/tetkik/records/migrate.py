@@ -33,7 +33,7 @@ def upgrade(engine: Engine, to: str = NEWEST) -> None:
         if version_of(connection) == to:
             return
     with engine.execution_options(tetkik_writes=True).begin() as connection:
-        alone(connection)
+        lock_schema(connection)
         before = version_of(connection)
         if before == to:  # another process did it while this one waited
             return
@@ -62,7 +62,7 @@ def downgrade(engine: Engine, to: str = "base") -> None:
         command.downgrade(_config(connection), to)
 
 
-def alone(connection: Connection) -> None:
+def lock_schema(connection: Connection) -> None:
     """Wait until no other process is starting; the lock goes with the transaction.
 
     SQLite needs none: its writing transactions follow one another.

@@ -90,7 +90,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Ring:
+class KeyRing:
     """The keys of a house: random, each for one purpose, kept in the database under the master key.
 
     Attributes:
@@ -102,12 +102,12 @@ class Ring:
     keys: Mapping[str, bytes] = field(repr=False)
 
     @classmethod
-    def fresh(cls) -> Ring:
+    def fresh(cls) -> KeyRing:
         """The ring of a new house."""
         return cls(1, {purpose: secrets.token_bytes(KEY_BYTES) for purpose in PURPOSES})
 
     @classmethod
-    def opened(cls, version: int, wrapped: Mapping[str, bytes], master: bytes) -> Ring:
+    def opened(cls, version: int, wrapped: Mapping[str, bytes], master: bytes) -> KeyRing:
         """The ring that `wrapped` gave.
 
         Raises:
@@ -123,7 +123,7 @@ class Ring:
         key = _over_ring(master, cipher)
         return {name: key.seal(self.keys[name], _place(name, self.version)) for name in PURPOSES}
 
-    def next(self) -> Ring:
+    def next(self) -> KeyRing:
         """The same with a fresh key for patients' keys; the others cannot change under what hangs on them."""
         return replace(
             self, version=self.version + 1, keys={**self.keys, "wrap": secrets.token_bytes(KEY_BYTES)}
@@ -131,7 +131,7 @@ class Ring:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class VaultKeys:
     """What a process holds of a house's keys.
 
     Attributes:
@@ -142,10 +142,10 @@ class Held:
 
     fingerprint: str
     backup: bytes = field(repr=False)
-    ring: Ring = field(repr=False)
+    ring: KeyRing = field(repr=False)
 
     @classmethod
-    def of(cls, master: bytes, ring: Ring) -> Held:
+    def of(cls, master: bytes, ring: KeyRing) -> VaultKeys:
         """From the master key, which need not be held any longer."""
         return cls(fingerprint(master), _child(master, "backup"), ring)
 
@@ -159,14 +159,14 @@ class Vault:
         cipher: what seals from now on.
     """
 
-    def __init__(self, held: Held, load: Callable[[Connection], Held], cipher: Cipher) -> None:
+    def __init__(self, held: VaultKeys, load: Callable[[Connection], VaultKeys], cipher: Cipher) -> None:
         self._load = load
         self.cipher = cipher
         self._held = held
         self._wrapping = {held.ring.version: Key(held.ring.keys["wrap"], cipher)}
 
     @property
-    def held(self) -> Held:
+    def held(self) -> VaultKeys:
         """The keys as this process has them."""
         return self._held
 
@@ -196,7 +196,7 @@ class Vault:
         """A fresh key for a patient, wrapped: what the database keeps."""
         return self.wrap(patient_id, secrets.token_bytes(KEY_BYTES), self._held.ring)
 
-    def wrap(self, patient_id: str, secret: bytes, ring: Ring) -> bytes:
+    def wrap(self, patient_id: str, secret: bytes, ring: KeyRing) -> bytes:
         """A patient's key as the database keeps it under a ring: the ring's version, then the sealed key."""
         key = Key(ring.keys["wrap"], self.cipher)
         return _VERSION.pack(ring.version) + key.seal(secret, f"patients.key:{patient_id}:{ring.version}")

@@ -27,7 +27,7 @@ from tetkik.errors import Conflict, Forbidden
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import admission, cases, complaints, patients, transfers
 from tetkik.records.cases.locks import lock_jobs
-from tetkik.records.cases.patient_links import hold, records_of, survivor_of
+from tetkik.records.cases.patient_links import lock_links, records_of, survivor_of
 from tetkik.records.cases.patients import Match, Person
 from tetkik.records.database import Records, Transaction
 from tetkik.records.ids import new_id
@@ -36,8 +36,8 @@ from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.images.patient_matching import Difference
 from tetkik.records.lifecycle import case_erasure
-from tetkik.records.lifecycle.erasure import forget_pages
-from tetkik.records.people.visibility import see, visible
+from tetkik.records.lifecycle.erasure import truncate_sqlite_log
+from tetkik.records.people.visibility import load_visible_case, visible_cases
 from tetkik.records.reports.holding import hold_reports
 from tetkik.records.reports.parting import forget_strangers
 from tetkik.records.reports.withdrawing import has_standing_report
@@ -46,11 +46,11 @@ from tetkik.records.worklist import claims
 from tetkik.records.worklist.claims import Reader
 from tetkik.values import SYSTEM, CaseState, MoveReason, Permission, Priority
 from tetkik.workflow import patient_comparison
-from tetkik.workflow.patient_comparison import Compared, Record
+from tetkik.workflow.patient_comparison import PatientComparison, PatientRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class TransferPreview:
     """What a person looks at before a case is moved.
 
     Attributes:
@@ -62,7 +62,7 @@ class Looked:
         seen: names what was shown, so that what is moved is what was seen and nothing else.
     """
 
-    people: Compared
+    people: PatientComparison
     differs: tuple[Difference, ...]
     images: int
     reader: Reader | None
@@ -71,7 +71,7 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class CompletedTransfer:
     """What a move came to.
 
     Attributes:
@@ -91,7 +91,7 @@ class Done:
     files: frozenset[str] = field(repr=False)
 
 
-def looked_at(tx: Transaction, case_id: str, patient_id: str) -> Looked:
+def preview_transfer(tx: Transaction, case_id: str, patient_id: str) -> TransferPreview:
     """The two people side by side, and what goes along; the trail notes the look at both.
 
     Args:
@@ -110,7 +110,7 @@ def looked_at(tx: Transaction, case_id: str, patient_id: str) -> Looked:
     return found
 
 
-def register(tx: Transaction, case_id: str, person: Person) -> str:
+def register_recipient(tx: Transaction, case_id: str, person: Person) -> str:
     """A record for the right patient where the house has none yet; gives its id.
 
     Args:
@@ -125,13 +125,13 @@ def register(tx: Transaction, case_id: str, person: Person) -> str:
         Conflict: as in `looked_at`; or a patient with the same number is known already.
     """
     _movable(tx, case_id)
-    patient_id = admission.registered(tx, person)
+    patient_id = admission.register_patient(tx, person)
     written = ",".join(item.name for item in fields(Person) if getattr(person, item.name))
     tx.audit(Action.PATIENT_CHANGED, patient_id=patient_id, fields=written)
     return patient_id
 
 
-def refuse_unmovable(tx: Transaction, case_id: str) -> None:
+def require_transferable(tx: Transaction, case_id: str) -> None:
     """Say what stands in the way of moving a case, before anybody looks for the right patient.
 
     Raises:
@@ -142,7 +142,7 @@ def refuse_unmovable(tx: Transaction, case_id: str) -> None:
     _movable(tx, case_id)
 
 
-def candidates(tx: Transaction, case_id: str, words: str) -> tuple[Match, ...]:
+def search_recipients(tx: Transaction, case_id: str, words: str) -> tuple[Match, ...]:
     """Patients by name or number to whom the actor may move a case; the trail notes the search.
 
     Args:
@@ -160,7 +160,7 @@ def candidates(tx: Transaction, case_id: str, words: str) -> tuple[Match, ...]:
     return tuple(one for one in found if one.id != here and _sees_all(tx, records_of(tx, one.id)))
 
 
-def prepare(tx: Transaction, case_id: str, patient_id: str) -> None:
+def prepare_images(tx: Transaction, case_id: str, patient_id: str) -> None:
     """Bring the images to the disk under the right patient's key, before the transaction others wait for.
 
     Raises:
@@ -171,13 +171,13 @@ def prepare(tx: Transaction, case_id: str, patient_id: str) -> None:
         OSError: the disk is full or gone.
     """
     _looked(tx, _movable(tx, case_id), patient_id)
-    for image in images.of_case(tx, case_id):
-        copying.stored_anew(tx, image, survivor_of(tx, patient_id))
+    for image in images.list_images(tx, case_id):
+        copying.reencrypt_file(tx, image, survivor_of(tx, patient_id))
 
 
-def move(
+def transfer_case(
     tx: Transaction, case_id: str, patient_id: str, reason: MoveReason, seen: str, *, sure: bool = False
-) -> Done:
+) -> CompletedTransfer:
     """Let a case go on as one of another patient: all of it, or nothing.
 
     Args:
@@ -195,7 +195,7 @@ def move(
             images name another, and nobody has said that they are sure.
         RecordsError: a file is missing or damaged.
     """
-    hold(tx, see(tx, case_id).patient_id, patient_id)
+    lock_links(tx, load_visible_case(tx, case_id).patient_id, patient_id)
     _hold_work(tx, case_id)
     row = _movable(tx, case_id)
     looked = _looked(tx, row, patient_id)
@@ -208,26 +208,26 @@ def move(
             "The images say that they are of another patient than the one whom they go to; compare the two, "
             "and move the case only if you are sure."
         )
-    found = images.of_case(tx, case_id)
+    found = images.list_images(tx, case_id)
     other = _opened(tx, row, looked.people.other[0].id, found)
-    complaints.carry(tx, case_id, other)
-    _let_wait(tx, found, copying.carried(tx, other, found), Priority(other.priority))
+    complaints.copy_complaint(tx, case_id, other)
+    _let_wait(tx, found, copying.copy_images(tx, other, found), Priority(other.priority))
     tx.session.add(
         CaseMove(
             case_id=case_id, moved_to=other.id, reason=reason, created_at=tx.now, created_by=tx.actor.user_id
         )
     )
     _note(tx, row, other, reason, looked)
-    files = case_erasure.leave(tx, row.patient_id, case_id)
+    files = case_erasure.clear_moved_case(tx, row.patient_id, case_id)
     row.state, row.question, row.urgency, row.updated_at = CaseState.MOVED, None, None, tx.now
     # What the drafts of the first patient's other cases say of the course leant on another's image.
     forget_strangers(tx, records_of(tx, row.patient_id))
     tx.announce("moved", case_id)
     tx.announce("case", other.id)
-    return Done(other.id, other.number, case_id, reason, row.patient_id, frozenset(files))
+    return CompletedTransfer(other.id, other.number, case_id, reason, row.patient_id, frozenset(files))
 
 
-def forget(records: Records, done: Done) -> None:
+def remove_leftover_files(records: Records, done: CompletedTransfer) -> None:
     """Remove what the first patient's key could still open, once the move is through.
 
     Where the machine stops before it, the daily sweep removes the files. Whoever uploads one of them for the
@@ -235,40 +235,42 @@ def forget(records: Records, done: Done) -> None:
     """
     with records.write(SYSTEM) as tx:
         tx.session.execute(select(Patient.id).where(Patient.id == done.left).with_for_update()).all()
-        for name in done.files - case_erasure.named(tx, done.files):
+        for name in done.files - case_erasure.find_referenced_files(tx, done.files):
             tx.files.remove(name)
-    forget_pages(records)
+    truncate_sqlite_log(records)
 
 
 def _movable(tx: Transaction, case_id: str) -> Case:
-    row = see(tx, case_id)
+    row = load_visible_case(tx, case_id)
     if tx.actor.user_id is not None and not tx.actor.may(Permission.CASE_READ):
         raise Forbidden("Your role does not allow this ({permission}).", permission=Permission.CASE_READ)
-    transfers.refuse_ended(tx, row)
+    transfers.require_open(tx, row)
     if has_standing_report(tx, case_id):
         raise Conflict("The case has a signed report that stands; withdraw the report first.")
     return row
 
 
-def _looked(tx: Transaction, row: Case, patient_id: str) -> Looked:
-    people = patient_comparison.compared_silently(tx, row.patient_id, patient_id)
+def _looked(tx: Transaction, row: Case, patient_id: str) -> TransferPreview:
+    people = patient_comparison.compare_unaudited(tx, row.patient_id, patient_id)
     _refuse_unseen(tx, people.other)
-    found = images.of_case(tx, row.id)
+    found = images.list_images(tx, row.id)
     differs = {
         one: None
         for image in found
-        for one in patient_matching.differences_of(tx, patient_id, images.described(tx, image).identity)
+        for one in patient_matching.compare_with_patient(
+            tx, patient_id, images.load_metadata(tx, image).identity
+        )
     }
     wanted = select(Report.id).where(
         Report.case_id == row.id, Report.draft.is_not(None), Report.updated_by.is_not(None)
     )
     written = tx.session.scalar(wanted.limit(1)) is not None
     shown = json.dumps([people.seen, row.id, people.other[0].id, [image.id for image in found], written])
-    return Looked(
+    return TransferPreview(
         people,
         tuple(differs),
         len(found),
-        claims.reader_of(tx, row.id),
+        claims.reader_of_case(tx, row.id),
         written,
         tx.vault.digest("moved", hashlib.sha256(shown.encode()).hexdigest()).hex(),
     )
@@ -276,10 +278,10 @@ def _looked(tx: Transaction, row: Case, patient_id: str) -> Looked:
 
 def _sees_all(tx: Transaction, patient_ids: Sequence[str]) -> bool:
     theirs = select(func.count()).select_from(Case).where(Case.patient_id.in_(patient_ids))
-    return tx.session.scalar(theirs) == tx.session.scalar(theirs.where(visible(tx)))
+    return tx.session.scalar(theirs) == tx.session.scalar(theirs.where(visible_cases(tx)))
 
 
-def _refuse_unseen(tx: Transaction, side: Sequence[Record]) -> None:
+def _refuse_unseen(tx: Transaction, side: Sequence[PatientRecord]) -> None:
     """Whoever moves a case sees every case of the one whom it goes to."""
     if not _sees_all(tx, [one.id for one in side]):
         raise Forbidden("The other patient has cases that are not open to you; let reception move this one.")
@@ -313,7 +315,7 @@ def _opened(tx: Transaction, row: Case, patient_id: str, found: Sequence[StoredI
         created_at=row.created_at,
         created_by=row.created_by,
         updated_at=tx.now,
-        question=cases.sealed_question(tx, patient_id, case_id, cases.question_of(tx, row)),
+        question=cases.seal_question(tx, patient_id, case_id, cases.load_question(tx, row)),
     )
     tx.session.add(other)
     tx.session.flush()
@@ -325,12 +327,12 @@ def _let_wait(
 ) -> None:
     """The usual work on each image, with the model and the frame that were asked for last."""
     for former, image in zip(before, found, strict=True):
-        asked = jobs.of_image(tx, former.id)
+        asked = jobs.newest_job(tx, former.id)
         model, frame = (asked.model, asked.frame) if asked is not None else (None, None)
-        jobs.add(tx, JobKind.READ_IMAGE, image, priority, model, frame)
+        jobs.add_job(tx, JobKind.READ_IMAGE, image, priority, model, frame)
 
 
-def _note(tx: Transaction, row: Case, other: Case, reason: MoveReason, looked: Looked) -> None:
+def _note(tx: Transaction, row: Case, other: Case, reason: MoveReason, looked: TransferPreview) -> None:
     """In the trail of either patient: each entry goes with its own at erasure."""
     confirmed = ",".join(dict.fromkeys(one.trait.value for one in looked.differs)) or None
     for case, end in ((other, {"moved_from": row.number}), (row, {"moved_to": other.number})):

@@ -20,10 +20,10 @@ from tetkik.records.cases import cases
 from tetkik.records.database import Records, Transaction
 from tetkik.records.files import StoredFile
 from tetkik.records.images import derived_images, images, jobs, runs
-from tetkik.records.images.derived_images import PictureKind
+from tetkik.records.images.derived_images import DerivedImageKind
 from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import Work
-from tetkik.records.images.runs import Answer
+from tetkik.records.images.runs import ModelAnswer
 from tetkik.records.reports import drafts, later, reviews
 from tetkik.records.reports.checking import as_seen
 from tetkik.records.reports.holding import hold_about
@@ -120,7 +120,7 @@ def read_case_image(
         reported = _reported(records, asked, seen, prior, picture.result, tell)
     reported = replace(reported, document=replace(reported.document, identity=file_identity))
     tell(Stage.KEEPING, "")
-    answer = Answer(seen.result.model, seen.sha256, started, seen.result, _frame(work, asked.image))
+    answer = ModelAnswer(seen.result.model, seen.sha256, started, seen.result, _frame(work, asked.image))
     _keep(records, work, answer, reported, heats.result())
 
 
@@ -130,10 +130,10 @@ def _frame(work: Work, image: StoredImage) -> int | None:
 
 
 def _asked(tx: Transaction, image_id: str) -> _Asked:
-    image = images.get(tx, image_id)
-    case = cases.case_of(tx, image.case_id, audit=False)
+    image = images.load_image(tx, image_id)
+    case = cases.load_case(tx, image.case_id, audit=False)
     complaint = case.complaint.result.text if case.complaint is not None else ""
-    identity = identity_for(tx, image.patient_id, images.described(tx, image).identity)
+    identity = identity_for(tx, image.patient_id, images.load_metadata(tx, image).identity)
     return _Asked(image, identity, _in_one(case.question, complaint))
 
 
@@ -163,14 +163,14 @@ def _prior(tx: Transaction, image: StoredImage, result: FindingsResult) -> Findi
     """What is known of the patient's last image of the same kind, taken before this one."""
     if not result.suitable:
         return None
-    date = images.described(tx, image).identity.study_date
-    for run in runs.earlier(tx, image):
+    date = images.load_metadata(tx, image).identity.study_date
+    for run in runs.list_earlier_runs(tx, image):
         if run.route is not result.route:
             continue
-        earlier = images.described(tx, images.get(tx, run.image_id)).identity.study_date
+        earlier = images.load_metadata(tx, images.load_image(tx, run.image_id)).identity.study_date
         if date and earlier and earlier > date:
             continue  # an old film that came late
-        said = runs.result_of(tx, run.id)
+        said = runs.load_result(tx, run.id)
         if said.sha256 != result.sha256:
             return _as_read(tx, run.image_id, said)
     return None
@@ -226,20 +226,20 @@ def _stored_heats(records: Records, image: StoredImage, seen: Seen) -> dict[str,
 
     with records.read() as tx:
         return {
-            heat.finding.label: derived_images.store_picture(tx, image, _png(veil(heat.values, _VEIL)))
+            heat.finding.label: derived_images.store_derived_image(tx, image, _png(veil(heat.values, _VEIL)))
             for heat in seen.heats
         }
 
 
 def _keep(
-    records: Records, work: Work, answer: Answer, reported: Reported, heats: Mapping[str, StoredFile]
+    records: Records, work: Work, answer: ModelAnswer, reported: Reported, heats: Mapping[str, StoredFile]
 ) -> None:
     with records.write(SYSTEM) as tx:
-        jobs.finish(tx, work)
-        image = images.get(tx, work.image_id)
+        jobs.finish_job(tx, work)
+        image = images.load_image(tx, work.image_id)
         hold_about(tx, image.id)
         run_id = runs.add_run(tx, image, answer)
-        derived_images.keep(tx, image, PictureKind.HEAT, heats)
+        derived_images.replace_derived_images(tx, image, DerivedImageKind.HEAT, heats)
         drafts.write_machine_draft(
             tx,
             image.case_id,
@@ -258,7 +258,7 @@ def _compare_again(tx: Transaction, image: StoredImage, reported: Reported) -> N
     result = reported.document.result
     if reported.prior is None or result is None or _prior(tx, image, result) == reported.prior:
         return
-    for run in runs.earlier(tx, image):
+    for run in runs.list_earlier_runs(tx, image):
         report_id = drafts.report_of_image(tx, run.image_id)
         if report_id is not None:
             later.recheck(tx, report_id)
@@ -266,7 +266,7 @@ def _compare_again(tx: Transaction, image: StoredImage, reported: Reported) -> N
 
 def _move_on(tx: Transaction, case_id: str) -> None:
     """A case with an answer waits for its radiologist."""
-    case = cases.case_of(tx, case_id, audit=False)
+    case = cases.load_case(tx, case_id, audit=False)
     if case.state in (CaseState.WAITING, CaseState.PROCESSING):
         cases.set_state(tx, case_id, CaseState.TO_READ)
 
@@ -295,7 +295,7 @@ def give_up_or_rest(records: Records, work: Work, fault: BaseException) -> bool:
     )
     with records.write(SYSTEM) as tx:
         # The same file fails in the same way; an erased patient has nothing to read.
-        over = jobs.fail(tx, work, sentence, for_good=isinstance(fault, InputError | NotFound))
+        over = jobs.fail_job(tx, work, sentence, for_good=isinstance(fault, InputError | NotFound))
         if over and not isinstance(fault, NotFound):
             _without_model(tx, work, sentence)
     return over
@@ -303,13 +303,13 @@ def give_up_or_rest(records: Records, work: Work, fault: BaseException) -> bool:
 
 def _without_model(tx: Transaction, work: Work, fault: Sentence) -> None:
     """An empty draft that says why, so that the image does not wait for ever."""
-    image = images.get(tx, work.image_id)
+    image = images.load_image(tx, work.image_id)
     model = work.model or settings().findings_model
-    run_id = runs.add_run(tx, image, Answer(model, _sha256(model), tx.now, None, _frame(work, image)))
+    run_id = runs.add_run(tx, image, ModelAnswer(model, _sha256(model), tx.now, None, _frame(work, image)))
     if drafts.report_of_image(tx, image.id) is None:
         chosen = settings()
         notice = Sentence("No model read this image: {reason}", {"reason": fault})
-        known = images.described(tx, image)
+        known = images.load_metadata(tx, image)
         document = ReportDocument(
             id=image.id,
             draft=Draft(chosen.report_language, (), notices=(notice,)),

@@ -23,7 +23,7 @@ from tetkik.records.cases.patient_links import records_of, survivor_of, survivor
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
-from tetkik.records.people.visibility import visible
+from tetkik.records.people.visibility import visible_cases
 from tetkik.records.reports.withdrawals import Withdrawn, now_of_cases
 from tetkik.records.schema import Case, Patient, PatientLink, ReportVersion
 from tetkik.turkish import fold
@@ -56,7 +56,7 @@ class Agreement(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class CaseOfRecord:
+class RecordCase:
     """A case as a comparison lists it.
 
     Attributes:
@@ -79,7 +79,7 @@ class CaseOfRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class PatientRecord:
     """One record of a patient.
 
     Attributes:
@@ -99,12 +99,12 @@ class Record:
     replaced_by: str | None
     reason: LinkReason | None
     linked_at: datetime | None
-    cases: tuple[CaseOfRecord, ...]
+    cases: tuple[RecordCase, ...]
     count: int
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class PatientComparison:
     """Two patients side by side.
 
     Attributes:
@@ -116,15 +116,15 @@ class Compared:
         seen: names what was shown, so that a link is made of what was seen and of nothing else.
     """
 
-    one: tuple[Record, ...]
-    other: tuple[Record, ...]
+    one: tuple[PatientRecord, ...]
+    other: tuple[PatientRecord, ...]
     traits: tuple[tuple[Trait, Agreement], ...]
     survivor: str
     obstacle: bool
     seen: str = field(repr=False)
 
 
-def records(tx: Transaction, patient_id: str) -> tuple[Record, ...]:
+def load_records(tx: Transaction, patient_id: str) -> tuple[PatientRecord, ...]:
     """Every record of a patient, the surviving one first; the trail notes the look.
 
     Args:
@@ -139,23 +139,23 @@ def records(tx: Transaction, patient_id: str) -> tuple[Record, ...]:
     return found
 
 
-def alike(tx: Transaction, patient_id: str) -> tuple[patients.Match, ...]:
+def find_possible_duplicates(tx: Transaction, patient_id: str) -> tuple[patients.Match, ...]:
     """Other patients who may be the same person: by number or name, and with nothing against it.
 
     Raises:
         NotFound: no such patient, or erased.
     """
-    person = patients.person_of(tx, patient_id)
-    meant = {*patients.known_as(tx, person)}
+    person = patients.load_person(tx, patient_id)
+    meant = {*patients.find_by_number(tx, person)}
     if len(fold(person.name).split()) > 1:
         meant |= set(survivors_of(tx, patients.find(tx, person.name)).values())
     meant.discard(survivor_of(tx, patient_id))
-    found = patients.matches_of(tx, tuple(sorted(meant, reverse=True)[: 2 * patients.MOST_MATCHES]))
+    found = patients.load_matches(tx, tuple(sorted(meant, reverse=True)[: 2 * patients.MOST_MATCHES]))
     possible = [match for match in found if not _contradict(person, match.person)]
     return tuple(possible[:_MOST_ALIKE])
 
 
-def compared(tx: Transaction, one_id: str, other_id: str) -> Compared:
+def compare_patients(tx: Transaction, one_id: str, other_id: str) -> PatientComparison:
     """Two patients side by side; the trail notes the look at both.
 
     Args:
@@ -167,13 +167,13 @@ def compared(tx: Transaction, one_id: str, other_id: str) -> Compared:
         NotFound: no such patient, or erased.
         Conflict: they are one patient already.
     """
-    found = compared_silently(tx, one_id, other_id)
+    found = compare_unaudited(tx, one_id, other_id)
     for side in (found.one, found.other):
         tx.audit(Action.PATIENT_OPENED, patient_id=side[0].id, compared=True)
     return found
 
 
-def compared_silently(tx: Transaction, one_id: str, other_id: str) -> Compared:
+def compare_unaudited(tx: Transaction, one_id: str, other_id: str) -> PatientComparison:
     """`compared`, for the program's own use: nobody looks, and the trail notes nothing.
 
     Raises:
@@ -185,7 +185,7 @@ def compared_silently(tx: Transaction, one_id: str, other_id: str) -> Compared:
         raise Conflict("These two records are one patient already; load the page again.")
     first, second = one[0].person, other[0].person
     best = max(one[0], other[0], key=lambda record: (_weight(record.person), record.id == one[0].id))
-    return Compared(
+    return PatientComparison(
         one,
         other,
         tuple(_traits(first, second)),
@@ -195,32 +195,32 @@ def compared_silently(tx: Transaction, one_id: str, other_id: str) -> Compared:
     )
 
 
-def _records(tx: Transaction, patient_id: str) -> tuple[Record, ...]:
+def _records(tx: Transaction, patient_id: str) -> tuple[PatientRecord, ...]:
     if not is_id(patient_id) or tx.session.get(Patient, patient_id) is None:
         raise NotFound("There is no such patient; look for the number again.")
     survivor = survivor_of(tx, patient_id)
-    patients.refuse_erased(tx, survivor)
+    patients.require_not_erased(tx, survivor)
     return tuple(_record(tx, one) for one in records_of(tx, survivor))
 
 
-def _record(tx: Transaction, patient_id: str) -> Record:
+def _record(tx: Transaction, patient_id: str) -> PatientRecord:
     row, of = tx.session.get_one(Patient, patient_id), tx.session.get(PatientLink, patient_id)
     theirs = (Case.patient_id == patient_id, Case.state != CaseState.MOVED)
     signed = select(func.count()).where(ReportVersion.case_id == Case.id).correlate(Case).scalar_subquery()
     shown = tx.session.execute(
-        select(Case, signed).where(*theirs, visible(tx)).order_by(Case.id.desc()).limit(MOST_CASES)
+        select(Case, signed).where(*theirs, visible_cases(tx)).order_by(Case.id.desc()).limit(MOST_CASES)
     ).all()
     back = now_of_cases(tx, [case.id for case, _ in shown])
     cases = tuple(
-        CaseOfRecord(
+        RecordCase(
             case.id, case.number, case.state, case.department, case.created_at, count, back.get(case.id)
         )
         for case, count in shown
     )
     count = tx.session.scalar(select(func.count()).select_from(Case).where(*theirs))
-    return Record(
+    return PatientRecord(
         patient_id,
-        patients.as_registered(tx, patient_id),
+        patients.load_registered_person(tx, patient_id),
         row.created_at,
         of.survivor_id if of is not None else None,
         of.reason if of is not None else None,
@@ -245,7 +245,7 @@ def _agreement(first: str, second: str) -> Agreement:
     return Agreement.ALIKE if fold(first).split() == fold(second).split() else Agreement.DIFFERENT
 
 
-def _are_two(one: Sequence[Record], other: Sequence[Record]) -> bool:
+def _are_two(one: Sequence[PatientRecord], other: Sequence[PatientRecord]) -> bool:
     """Whether identity numbers say so; the records that the two stand for have a word in it, too."""
     first, second = ({record.person.tckn for record in side} - {""} for side in (one, other))
     return bool(first and second and not first & second)
@@ -265,7 +265,7 @@ def _weight(person: Person) -> tuple[bool, int]:
     return bool(person.tckn), sum(1 for item in said if item)
 
 
-def _seen(tx: Transaction, *sides: tuple[Record, ...]) -> str:
+def _seen(tx: Transaction, *sides: tuple[PatientRecord, ...]) -> str:
     """Keyed, so that nobody can tell from it what the records say; the same whichever side comes first."""
     told = sorted(
         [record.id, record.replaced_by or "", asdict(record.person)] for side in sides for record in side

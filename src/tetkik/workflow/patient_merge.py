@@ -15,13 +15,13 @@ from sqlalchemy import select
 
 from tetkik.errors import Conflict, NotFound
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases.patient_links import all_records_of, hold
+from tetkik.records.cases.patient_links import all_records_of, lock_links
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.reports.parting import forget_strangers
 from tetkik.records.schema import Case, Patient, PatientLink
 from tetkik.values import CaseState, LinkReason, SplitReason
-from tetkik.workflow.patient_comparison import compared_silently
+from tetkik.workflow.patient_comparison import compare_unaudited
 
 _ENDED = tuple(state for state in CaseState if state.ended)
 
@@ -41,8 +41,8 @@ def link(tx: Transaction, replaced: str, survivor: str, reason: LinkReason, seen
         Conflict: they are one already; one of them is not the surviving record of its patient, or has changed
             since the person looked; or two identity numbers say that they are two people.
     """
-    hold(tx, replaced, survivor)
-    before = compared_silently(tx, replaced, survivor)
+    lock_links(tx, replaced, survivor)
+    before = compare_unaudited(tx, replaced, survivor)
     if before.one[0].id != replaced or before.other[0].id != survivor:
         raise Conflict("Another record stands for one of the two already; compare that one instead.")
     if before.seen != seen:
@@ -83,7 +83,7 @@ def unlink(tx: Transaction, replaced: str, reason: SplitReason) -> str:
         NotFound: no such patient.
         Conflict: no other record stands for this one.
     """
-    hold(tx, replaced)
+    lock_links(tx, replaced)
     if not is_id(replaced) or tx.session.get(Patient, replaced) is None:
         raise NotFound("There is no such patient; look for the number again.")
     row = tx.session.get(PatientLink, replaced)

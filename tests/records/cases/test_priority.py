@@ -13,7 +13,7 @@ from tests.records.reports_kit import made_image, made_report
 from tetkik import workflow
 from tetkik.errors import Conflict
 from tetkik.records.cases import cases, priority
-from tetkik.records.cases.complaints import Triaged
+from tetkik.records.cases.complaints import TriagedComplaint
 from tetkik.records.images import images, jobs, runs
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.reports import drafts
@@ -40,7 +40,7 @@ def found(*labels):
 
 def priority_in(records, case_id):
     with records.read() as tx:
-        return cases.case_of(tx, case_id, audit=False).priority
+        return cases.load_case(tx, case_id, audit=False).priority
 
 
 def judged(records, actor, report, label, judgement):
@@ -52,7 +52,7 @@ def judged(records, actor, report, label, judgement):
 
 def heard(records, seq):
     with records.read() as tx:
-        return [one.kind for one in case_events.after(tx, seq).events]
+        return [one.kind for one in case_events.load_events_after(tx, seq).events]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_it_falls_with_a_rejected_finding_and_rises_again_with_it(both_records, 
     report = made_report(both_records, result=found("Pneumothorax", "Effusion"))
     assert priority_in(both_records, report.case_id) is Priority.CRITICAL
     with both_records.read() as tx:
-        seq = case_events.newest(tx)
+        seq = case_events.newest_sequence(tx)
     assert judged(both_records, radiologist, report, "Pneumothorax", REJECTED) is Priority.URGENT
     assert "case" in heard(both_records, seq)
     assert judged(both_records, radiologist, report, "Effusion", REJECTED) is Priority.ROUTINE
@@ -93,7 +93,7 @@ def test_what_the_radiologist_added_counts(both_records, radiologist):
 
 
 def test_it_never_falls_below_what_triage_asks(records):
-    complaint = Triaged(workflow.triage(YELLOW), "0" * 64)
+    complaint = TriagedComplaint(workflow.triage(YELLOW), "0" * 64)
     assert complaint.result.urgency.level is UrgencyLevel.SARI
     report = made_report(records, result=found("Pneumothorax"), complaint=complaint)
     reader = made_user(records, Role.RADIOLOGIST)
@@ -113,8 +113,8 @@ def test_a_second_answer_counts_and_a_failed_one_leaves_the_first(records):
     report = made_report(records, result=found("Pneumothorax"))
     for result, wanted in ((None, Priority.CRITICAL), (found("Mass"), Priority.URGENT)):
         with records.write(SYSTEM) as tx:
-            answer = runs.Answer("findings-test 1.0", "ab" * 32, tx.now, result)
-            runs.add_run(tx, images.get(tx, report.image_id), answer)
+            answer = runs.ModelAnswer("findings-test 1.0", "ab" * 32, tx.now, result)
+            runs.add_run(tx, images.load_image(tx, report.image_id), answer)
         assert priority_in(records, report.case_id) is wanted
 
 
@@ -122,15 +122,15 @@ def test_a_persons_own_word_holds_whatever_is_found(both_records, radiologist):
     desk = made_user(both_records, Role.RECEPTION)
     report = made_report(both_records, result=found("Effusion"))
     with both_records.read() as tx:
-        seq = case_events.newest(tx)
+        seq = case_events.newest_sequence(tx)
     with both_records.write(desk) as tx:
-        priority.choose(tx, report.case_id, Priority.ROUTINE)
+        priority.choose_priority(tx, report.case_id, Priority.ROUTINE)
     assert "case" in heard(both_records, seq)
     assert priority_in(both_records, report.case_id) is Priority.ROUTINE
     assert judged(both_records, radiologist, report, "Pneumothorax", ADDED) is Priority.ROUTINE
     with both_records.write(desk) as tx:
-        priority.choose(tx, report.case_id, None)
-        assert not cases.case_of(tx, report.case_id).priority_chosen
+        priority.choose_priority(tx, report.case_id, None)
+        assert not cases.load_case(tx, report.case_id).priority_chosen
     assert priority_in(both_records, report.case_id) is Priority.CRITICAL
 
 
@@ -139,10 +139,10 @@ def test_what_was_chosen_at_the_desk_holds_and_waiting_work_goes_with_it(records
     case_id = made_case(records, desk, priority=Priority.URGENT)
     image_id = made_image(records, case_id)
     with records.write(SYSTEM) as tx:
-        jobs.add(tx, JobKind.READ_IMAGE, images.get(tx, image_id), Priority.URGENT)
+        jobs.add_job(tx, JobKind.READ_IMAGE, images.load_image(tx, image_id), Priority.URGENT)
     with records.write(desk) as tx:
-        assert cases.case_of(tx, case_id).priority_chosen
-        priority.choose(tx, case_id, Priority.CRITICAL)
+        assert cases.load_case(tx, case_id).priority_chosen
+        priority.choose_priority(tx, case_id, Priority.CRITICAL)
         assert [job.priority for job in tx.session.query(Job)] == [Priority.CRITICAL]
 
 
@@ -152,7 +152,7 @@ def test_a_closed_case_stays_as_it_is_until_it_is_taken_up_again(records):
     with records.write(desk) as tx:
         cases.close(tx, report.case_id)
     with pytest.raises(Conflict), records.write(desk) as tx:
-        priority.choose(tx, report.case_id, Priority.ROUTINE)
+        priority.choose_priority(tx, report.case_id, Priority.ROUTINE)
     assert judged(records, reader, report, "Pneumothorax", REJECTED) is Priority.CRITICAL
     with records.write(desk) as tx:
         cases.reopen(tx, report.case_id)

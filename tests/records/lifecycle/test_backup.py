@@ -14,12 +14,12 @@ from tetkik.errors import InputError, RecordsError, SettingError
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records
 from tetkik.records.images import images
-from tetkik.records.images.images import Described
+from tetkik.records.images.images import ImageMetadata
 from tetkik.records.lifecycle.backup import make_backup
 from tetkik.records.lifecycle.backup_file import read_header
 from tetkik.records.lifecycle.integrity import verify_stored
-from tetkik.records.lifecycle.restore import examine, require_key, restore
-from tetkik.records.lifecycle.table_dump import tables
+from tetkik.records.lifecycle.restore import examine_backup, require_key, restore_backup
+from tetkik.records.lifecycle.table_dump import backup_tables
 from tetkik.records.master_key import MasterKey
 from tetkik.records.overview import last_backup
 from tetkik.records.schema import AuditHead, AuditRow, Case, Event, Image, Patient
@@ -33,8 +33,8 @@ _OWN = {"notes", "notices", "audit", "audit_head"}
 def add_image(records, actor, case_id, content):
     with records.write(actor) as tx:
         patient_id = tx.session.get_one(Case, case_id).patient_id
-        stored = images.store(tx, patient_id, io.BytesIO(content))
-        images.add_image(tx, case_id, stored, Described(FileFormat.PNG, 10, 12, name="Gülçin.png"))
+        stored = images.store_file(tx, patient_id, io.BytesIO(content))
+        images.add_image(tx, case_id, stored, ImageMetadata(FileFormat.PNG, 10, 12, name="Gülçin.png"))
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def rows(records, without=frozenset()):
     with records.engine.connect() as connection:
         return {
             table.name: connection.execute(select(table).order_by(*table.primary_key)).all()
-            for table in tables()
+            for table in backup_tables()
             if table.name not in without
         }
 
@@ -83,7 +83,7 @@ def test_every_row_and_file_comes_back(house, empty, tmp_path):
     manifest = make_backup(house, target)
     assert (manifest.files, manifest.missing) == (2, 0)
     back = empty()
-    told = restore(back, target)
+    told = restore_backup(back, target)
     assert told.files == 2 and told.erased == () and told.rows == sum(len(found) for found in before.values())
     after = rows(back)
     assert {name: found for name, found in after.items() if name not in _OWN} == {
@@ -105,10 +105,10 @@ def test_from_sqlite_into_postgresql_and_back(tmp_path, empty, postgres):
     add_image(first, actor, made_case(first, actor), b"pixels")
     make_backup(first, tmp_path / "one")
     second = empty(postgres.fresh())
-    restore(second, tmp_path / "one")
+    restore_backup(second, tmp_path / "one")
     make_backup(second, tmp_path / "two")
     third = empty(f"sqlite:///{tmp_path / 'third.db'}")
-    restore(third, tmp_path / "two")
+    restore_backup(third, tmp_path / "two")
     assert rows(first, _OWN) == rows(second, _OWN) == rows(third, _OWN)
     assert files(first) == files(third)
     with third.read() as tx:
@@ -135,7 +135,7 @@ def test_it_is_one_moment_while_others_write(house, empty, tmp_path):
         for worker in workers:
             worker.join()
     back = empty()
-    restore(back, tmp_path / "2")
+    restore_backup(back, tmp_path / "2")
     with back.read() as tx:
         assert verify(tx).whole
         assert tx.session.scalar(select(func.count()).select_from(Case)) >= 3
@@ -173,7 +173,7 @@ def test_a_damaged_backup_is_refused_and_writes_nothing(house, empty, tmp_path, 
     back = empty()
     before = rows(back)
     with pytest.raises((RecordsError, InputError), match="backup"):
-        restore(back, target)
+        restore_backup(back, target)
     assert rows(back) == before and files(back) == {}
 
 
@@ -182,14 +182,14 @@ def test_a_cut_at_a_piece_shows(house, tmp_path):
     content = (tmp_path / "backup").read_bytes()
     (tmp_path / "backup").write_bytes(content[: 8 + 4 + 400 + (1 << 20)])
     with pytest.raises(RecordsError, match="cut short"):
-        examine(tmp_path / "backup", house.vault)
+        examine_backup(tmp_path / "backup", house.vault)
 
 
 def test_a_house_that_is_not_empty_is_left_alone(house, tmp_path):
     make_backup(house, tmp_path / "backup")
     before = rows(house)
     with pytest.raises(InputError, match="not empty"):
-        restore(house, tmp_path / "backup")
+        restore_backup(house, tmp_path / "backup")
     assert rows(house) == before
 
 
@@ -205,7 +205,7 @@ def test_another_master_key_is_refused(house, empty, tmp_path):
     require_key(tmp_path / "backup", MasterKey(tmp_path / "keys" / "master.key"))
     (tmp_path / "keys" / "master.key").write_text("00" * 32)
     with pytest.raises(SettingError, match=f"another master key.*{wanted}"):
-        restore(empty(), tmp_path / "backup")
+        restore_backup(empty(), tmp_path / "backup")
 
 
 def test_an_interrupted_backup_leaves_nothing(house, tmp_path):
@@ -231,9 +231,9 @@ def test_an_interrupted_restore_leaves_nothing(house, empty, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        restore(back, tmp_path / "backup", progress=stop)
+        restore_backup(back, tmp_path / "backup", progress=stop)
     assert rows(back) == before and files(back) == {}
-    assert restore(back, tmp_path / "backup").files == 2
+    assert restore_backup(back, tmp_path / "backup").files == 2
 
 
 def test_a_lost_file_is_told(house, tmp_path):

@@ -17,9 +17,9 @@ from tetkik.records.cases import cases, patient_links, patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
 from tetkik.records.lifecycle import data_subjects, erasure_log
-from tetkik.records.lifecycle.erasure import Ground, erase, erase_again
+from tetkik.records.lifecycle.erasure import ErasureReason, erase, erase_again
 from tetkik.records.lifecycle.patient_export import export_patient
-from tetkik.records.lifecycle.retention import Terms, apply
+from tetkik.records.lifecycle.retention import RetentionTerms, apply_retention
 from tetkik.records.reports import drafts, signing, versions
 from tetkik.records.reports.signing import Proof
 from tetkik.records.schema import Case, Patient, PatientLink
@@ -36,7 +36,7 @@ def joined(there: Whole, person: Person = UNKNOWN) -> tuple[str, str]:
     case_id = made_case(there.records, there.reader, person)
     with there.records.write(there.reader) as tx:
         replaced = tx.session.get_one(Case, case_id).patient_id
-        seen = patient_comparison.compared(tx, replaced, there.patient_id).seen
+        seen = patient_comparison.compare_patients(tx, replaced, there.patient_id).seen
         patient_merge.link(tx, replaced, there.patient_id, LinkReason.IDENTIFIED, seen)
     return case_id, replaced
 
@@ -60,7 +60,7 @@ def test_both_records_go_home_in_one_export_whichever_is_asked_for(both_records)
     case_id, replaced = joined(there)
     made_whole(both_records, Person("Ali VELİ", number="H-2"))
     with both_records.write(there.reader) as tx:
-        cases.case_of(tx, case_id)
+        cases.load_case(tx, case_id)
     for asked in (there.patient_id, replaced):
         files = exported(both_records, asked)
         told = json.loads(files["patient.json"])
@@ -77,7 +77,7 @@ def test_a_number_of_either_record_finds_the_whole_person(both_records):
     joined(there)
     for number in ("H-1", "B-17", "10000000146"):
         with both_records.write(there.reader) as tx:
-            (subject,) = data_subjects.find(tx, number)
+            (subject,) = data_subjects.find_subjects(tx, number)
         assert (subject.patient_id, subject.also) == (there.patient_id, (UNKNOWN,))
         assert (subject.cases, subject.reports) == (2, 1)
 
@@ -86,10 +86,12 @@ def test_a_number_of_either_record_finds_the_whole_person(both_records):
 def test_an_erasure_takes_every_record_and_the_law_keeps_each_for_itself(both_records, by):
     there = made_whole(both_records)
     case_id, replaced = joined(there)
-    done = erase(both_records, replaced if by == "replaced" else there.patient_id, Ground.REQUEST, years=20)
+    done = erase(
+        both_records, replaced if by == "replaced" else there.patient_id, ErasureReason.REQUEST, years=20
+    )
     assert not done.complete and done.kept_reports == 1
     assert left(both_records) == {there.patient_id: (True, True), replaced: (False, False)}
-    known = erasure_log.erased(erasure_log.content(both_records.folder), both_records.vault)
+    known = erasure_log.erased_patients(erasure_log.read_log(both_records.folder), both_records.vault)
     assert set(known) == {there.patient_id, replaced}
     with both_records.read() as tx:
         assert tx.session.scalar(select(func.count()).select_from(PatientLink)) == 0
@@ -97,15 +99,15 @@ def test_an_erasure_takes_every_record_and_the_law_keeps_each_for_itself(both_re
         assert patients.find(tx, "Bilinmeyen") == patients.find(tx, "Gülçin") == ()
         assert verify(tx).whole
         with pytest.raises(NotFound):
-            cases.case_of(tx, case_id, audit=False)
+            cases.load_case(tx, case_id, audit=False)
     with pytest.raises(Conflict, match="erased before"):
-        erase(both_records, there.patient_id, Ground.REQUEST, years=20)
+        erase(both_records, there.patient_id, ErasureReason.REQUEST, years=20)
 
 
 def test_without_a_signed_report_nothing_of_either_is_left(both_records):
     there = made_whole(both_records, signed=False)
     joined(there)
-    done = erase(both_records, there.patient_id, Ground.REQUEST, years=20)
+    done = erase(both_records, there.patient_id, ErasureReason.REQUEST, years=20)
     assert done.complete and done.files >= 2
     assert set(left(both_records).values()) == {(False, False)}
 
@@ -118,7 +120,7 @@ def test_whom_a_backup_brings_back_goes_alone(both_records):
     assert left(both_records) == {there.patient_id: (True, False), replaced: (False, False)}
     with both_records.read() as tx:
         assert patient_links.records_of(tx, there.patient_id) == (there.patient_id,)
-        assert patients.person_of(tx, there.patient_id).name == "Gülçin ŞAHİN"
+        assert patients.load_person(tx, there.patient_id).name == "Gülçin ŞAHİN"
 
 
 def test_a_patient_whose_own_cases_are_over_lives_on_in_the_other_record(both_records):
@@ -129,9 +131,9 @@ def test_a_patient_whose_own_cases_are_over_lives_on_in_the_other_record(both_re
     with both_records.engine.begin() as connection:
         long_ago = connection.scalar(select(Case.updated_at)) - timedelta(days=40)
         connection.execute(update(Case).where(Case.id == there.case_id).values(updated_at=long_ago))
-    assert apply(both_records, Terms(20, closed_days=30)).cases == 1
+    assert apply_retention(both_records, RetentionTerms(20, closed_days=30)).cases == 1
     with both_records.write(there.reader) as tx:
-        assert cases.case_of(tx, case_id).person.name == "Gülçin ŞAHİN"
+        assert cases.load_case(tx, case_id).person.name == "Gülçin ŞAHİN"
 
 
 def test_signed_reports_keep_the_identity_that_they_were_signed_with(both_records):
@@ -139,7 +141,7 @@ def test_signed_reports_keep_the_identity_that_they_were_signed_with(both_record
     gulcin = Person("Gülçin ŞAHİN", "10000000146", "H-1")
     with both_records.write(there.reader) as tx:
         survivor = patients.create(tx, gulcin)
-        seen = patient_comparison.compared(tx, there.patient_id, survivor).seen
+        seen = patient_comparison.compare_patients(tx, there.patient_id, survivor).seen
         patient_merge.link(tx, there.patient_id, survivor, LinkReason.IDENTIFIED, seen)
     with both_records.write(there.reader) as tx:
         signing.begin_amendment(tx, there.report_id, "Kimlik belli oldu.")
@@ -165,5 +167,8 @@ def test_an_officer_sees_the_links_in_both_directions(both_records):
     _, replaced = joined(there)
     officer = made_user(both_records, Role.ADMINISTRATOR)
     with both_records.read(officer) as tx:
-        one, other = data_subjects.subject_of(tx, replaced), data_subjects.subject_of(tx, there.patient_id)
+        one, other = (
+            data_subjects.load_subject(tx, replaced),
+            data_subjects.load_subject(tx, there.patient_id),
+        )
     assert one == other

@@ -21,15 +21,15 @@ from tetkik.records.database import Records
 from tetkik.records.images import images
 from tetkik.records.lifecycle.backup import make_backup
 from tetkik.records.lifecycle.backup_file import read_header
-from tetkik.records.lifecycle.erasure import Ground, erase
+from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.lifecycle.integrity import verify_stored
-from tetkik.records.lifecycle.key_rotation import rotate
-from tetkik.records.lifecycle.restore import restore
-from tetkik.records.lifecycle.table_dump import tables
+from tetkik.records.lifecycle.key_rotation import rotate_master_key
+from tetkik.records.lifecycle.restore import restore_backup
+from tetkik.records.lifecycle.table_dump import backup_tables
 from tetkik.records.master_key import MasterKey, kept_as, put, read
 from tetkik.records.schema import AuditRow, Patient, RingKey
 from tetkik.records.trail.verify import verify
-from tetkik.records.vault import Ring, fingerprint
+from tetkik.records.vault import KeyRing, fingerprint
 from tetkik.values import Role
 
 _CHANGED = {"keyring", "patients", "audit", "audit_head"}
@@ -56,7 +56,7 @@ def key_file(records):
 
 def rows(records):
     with records.engine.connect() as connection:
-        return {table.name: connection.execute(select(table)).all() for table in tables()}
+        return {table.name: connection.execute(select(table)).all() for table in backup_tables()}
 
 
 def files(records):
@@ -71,7 +71,7 @@ def told_by(records):
 
 def name_of(records, patient_id):
     with records.read() as tx:
-        return patients.person_of(tx, patient_id).name
+        return patients.load_person(tx, patient_id).name
 
 
 def created(records, name="Ömer IŞIK"):
@@ -82,7 +82,7 @@ def created(records, name="Ömer IŞIK"):
 def test_everything_opens_and_nothing_was_sealed_anew(both_records, reopened):
     there = made_whole(both_records)
     before, contents = rows(both_records), files(both_records)
-    done = rotate(both_records)
+    done = rotate_master_key(both_records)
     assert (done.patients, done.now) == (1, both_records.vault.held.fingerprint)
     after = rows(both_records)
     assert {name for name in before if before[name] != after[name]} == _CHANGED
@@ -92,12 +92,12 @@ def test_everything_opens_and_nothing_was_sealed_anew(both_records, reopened):
     again = reopened()
     with again.read() as tx:
         assert patients.find(tx, "10000000146") == (there.patient_id,)
-        assert images.content(tx, images.get(tx, there.signed_image)) == SCAN
+        assert images.read_content(tx, images.load_image(tx, there.signed_image)) == SCAN
         assert verify(tx).whole and verify_stored(tx).faults == ()
 
 
 def test_it_is_in_the_trail_and_the_files_tell_old_from_new(both_records):
-    done = rotate(both_records)
+    done = rotate_master_key(both_records)
     file = key_file(both_records)
     assert fingerprint(read(file)) == done.now
     assert fingerprint(read(kept_as(file, done.before))) == done.before
@@ -115,11 +115,11 @@ def test_a_process_that_runs_meanwhile_goes_on(both_records, reopened, tmp_path)
     serving, other = both_records, reopened()
     known = created(serving, "Gülçin ŞAHİN")
     for _ in range(2):
-        done = rotate(other)
+        done = rotate_master_key(other)
         assert name_of(serving, known) == "Gülçin ŞAHİN"
-        rotate(other)
+        rotate_master_key(other)
         born = created(serving)
-        done = rotate(other)
+        done = rotate_master_key(other)
         make_backup(serving, tmp_path / "backup")
         with (tmp_path / "backup").open("rb") as file:
             assert read_header(file).key == done.now
@@ -133,14 +133,14 @@ def test_a_transaction_that_began_before_sees_it_through(both_records, reopened)
     known = created(both_records, "Gülçin ŞAHİN")
     other = reopened()
     before = both_records.vault.held.fingerprint
-    replacing = threading.Thread(target=rotate, args=(other,))
+    replacing = threading.Thread(target=rotate_master_key, args=(other,))
     with both_records.read(still=True) as tx:
         assert tx.session.scalar(select(func.count()).select_from(Patient)) == 1  # here its moment begins
         replacing.start()  # on SQLite it waits for this transaction before it cuts the log
         while before in told_by(both_records):
             pass
         assert name_of(both_records, known) == "Gülçin ŞAHİN"
-        assert patients.person_of(tx, known).name == "Gülçin ŞAHİN"
+        assert patients.load_person(tx, known).name == "Gülçin ŞAHİN"
     replacing.join()
 
 
@@ -157,7 +157,7 @@ def test_patients_who_come_meanwhile_are_kept(both_records, reopened):
         worker.start()
     try:
         for _ in range(4):
-            rotate(other)
+            rotate_master_key(other)
     finally:
         stop.set()
         for worker in workers:
@@ -171,14 +171,14 @@ def test_who_was_erased_is_gone_from_older_copies_once_the_old_key_is(both_recor
     with both_records.engine.connect() as connection:  # a copy of the database from before
         stolen = connection.scalar(select(Patient.key).where(Patient.id == gone))
         ring = {row.purpose: row.wrapped for row in connection.execute(select(RingKey.__table__))}
-    erase(both_records, gone, Ground.REQUEST, years=0)
-    file, done = key_file(both_records), rotate(both_records)
+    erase(both_records, gone, ErasureReason.REQUEST, years=0)
+    file, done = key_file(both_records), rotate_master_key(both_records)
     fresh = reopened()
     with pytest.raises(RecordsError):
         fresh.vault.unwrap(gone, stolen)
     with pytest.raises(RecordsError):
-        Ring.opened(1, ring, read(file))
-    Ring.opened(1, ring, read(kept_as(file, done.before)))  # the old key is what has to be destroyed
+        KeyRing.opened(1, ring, read(file))
+    KeyRing.opened(1, ring, read(kept_as(file, done.before)))  # the old key is what has to be destroyed
     with fresh.read() as tx:
         assert tx.session.get_one(Patient, gone).key is None
 
@@ -201,11 +201,11 @@ def test_a_failed_replacement_changes_nothing(both_records, reopened):
 
     event.listen(both_records.engine, "before_cursor_execute", fail)
     with pytest.raises(OSError, match="the disk is gone"):
-        rotate(both_records)
+        rotate_master_key(both_records)
     event.remove(both_records.engine, "before_cursor_execute", fail)
     assert rows(both_records) == before
     assert name_of(both_records, known) == name_of(reopened(), known) == "Ömer IŞIK"
-    assert rotate(both_records).patients == 1
+    assert rotate_master_key(both_records).patients == 1
     assert len(list(key_file(both_records).parent.iterdir())) == 2
 
 
@@ -213,11 +213,11 @@ def test_a_key_of_elsewhere_is_given(both_records, reopened, tmp_path):
     known, file = created(both_records), key_file(both_records)
     served = reopened(MasterKey(file, ours=False))
     with pytest.raises(UsageError, match="--to"):
-        rotate(served)
+        rotate_master_key(served)
     with pytest.raises(InputError, match="present one"):
-        rotate(served, read(file))
+        rotate_master_key(served, read(file))
     key = bytes(range(32))
-    assert rotate(served, key).now == fingerprint(key)
+    assert rotate_master_key(served, key).now == fingerprint(key)
     with pytest.raises(SettingError, match=fingerprint(key)):
         reopened()
     # A process that runs says what is missing until its place gives the next key; then it goes on.
@@ -230,22 +230,22 @@ def test_a_key_of_elsewhere_is_given(both_records, reopened, tmp_path):
 def test_a_backup_of_before_comes_back_with_the_key_of_its_time(both_records, make_url, tmp_path):
     there = made_whole(both_records)
     make_backup(both_records, tmp_path / "backup")
-    done = rotate(both_records)
+    done = rotate_master_key(both_records)
     folder = tmp_path / "again"
     (folder / "keys").mkdir(parents=True)
     file = folder / "keys" / "master.key"
     shutil.copy(key_file(both_records), file)
     back = Records(make_url(), folder)
     with pytest.raises(SettingError, match=done.before):
-        restore(back, tmp_path / "backup")
+        restore_backup(back, tmp_path / "backup")
     back.close()
     folder = tmp_path / "again too"
     (folder / "keys").mkdir(parents=True)
     shutil.copy(kept_as(key_file(both_records), done.before), folder / "keys" / "master.key")
     back = Records(make_url(), folder)
-    restore(back, tmp_path / "backup")
+    restore_backup(back, tmp_path / "backup")
     assert name_of(back, there.patient_id) == "Gülçin ŞAHİN"
-    assert rotate(back).before == done.before
+    assert rotate_master_key(back).before == done.before
     made_case(back, made_user(back, Role.RECEPTION))
     with back.read() as tx:
         assert verify(tx).whole

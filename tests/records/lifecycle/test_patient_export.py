@@ -17,7 +17,7 @@ from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
 from tetkik.records.lifecycle import data_subjects
-from tetkik.records.lifecycle.erasure import Ground, erase
+from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.lifecycle.patient_export import export_patient
 from tetkik.records.schema import AuditRow, Case
 from tetkik.values import Role
@@ -68,13 +68,13 @@ def test_everything_of_the_patient_is_in_it(both_records):
 
 def test_after_an_erasure_what_the_law_keeps_can_still_be_exported(both_records):
     there = made_whole(both_records)
-    erase(both_records, there.patient_id, Ground.REQUEST, years=20)
+    erase(both_records, there.patient_id, ErasureReason.REQUEST, years=20)
     files = exported(both_records, there.patient_id)
     (case,) = json.loads(files["patient.json"])["cases"]
     assert case["complaints"] == [] and len(case["images"]) == 1
     assert [name for name in files if name.endswith(".pdf")]
     erase_all = made_whole(both_records, patients.Person("Ali", "", "H-9"), signed=False)
-    erase(both_records, erase_all.patient_id, Ground.REQUEST, years=20)
+    erase(both_records, erase_all.patient_id, ErasureReason.REQUEST, years=20)
     with pytest.raises(NotFound):
         exported(both_records, erase_all.patient_id)
 
@@ -83,16 +83,16 @@ def test_a_subject_is_found_by_an_exact_number_alone(both_records):
     there = made_whole(both_records)
     with both_records.write(made_user(both_records, Role.ADMINISTRATOR)) as tx:
         for words in ("Gülçin", "ŞAHİN", "1000000014", "", "H-"):
-            assert data_subjects.find(tx, words) == ()
+            assert data_subjects.find_subjects(tx, words) == ()
         for number in ("10000000146", "H-1", "h-1"):
-            (subject,) = data_subjects.find(tx, number)
+            (subject,) = data_subjects.find_subjects(tx, number)
             assert (subject.patient_id, subject.cases, subject.reports) == (there.patient_id, 1, 1)
             assert subject.person.name == "Gülçin ŞAHİN" and subject.erase_after is None
-    done = erase(both_records, there.patient_id, Ground.REQUEST, years=20)
+    done = erase(both_records, there.patient_id, ErasureReason.REQUEST, years=20)
     with both_records.write(made_user(both_records, Role.ADMINISTRATOR)) as tx:
-        (subject,) = data_subjects.find(tx, "10000000146")
+        (subject,) = data_subjects.find_subjects(tx, "10000000146")
         assert subject.erase_after == done.kept_until
-        (waiting,) = data_subjects.postponed(tx)
+        (waiting,) = data_subjects.list_postponed_erasures(tx)
         assert (waiting.patient_id, waiting.erase_after, waiting.reports) == (
             there.patient_id,
             done.kept_until,

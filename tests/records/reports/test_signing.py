@@ -35,7 +35,7 @@ from tetkik.documents.text import to_text
 from tetkik.errors import Conflict, Forbidden, InputError
 from tetkik.language import Language
 from tetkik.records.cases.patients import Person
-from tetkik.records.metrics import figures
+from tetkik.records.metrics import collect_metrics
 from tetkik.records.reports import drafts, signing, versions
 from tetkik.records.reports.comparison import Change, compared
 from tetkik.records.reports.working import EditConflict
@@ -306,7 +306,7 @@ def test_whoever_corrects_a_draft_is_counted(both_records, radiologist):
         found = drafts.draft_of(tx, made.id)
         drafts.save(tx, made.id, 1, found.draft.sentences[:-1])
         assert sign(tx, made.id, radiologist).corrected
-        counted = figures(tx)
+        counted = collect_metrics(tx)
     assert (counted.drafts_corrected, counted.drafts_signed) == (1, 2)
 
 
@@ -317,7 +317,7 @@ def test_a_report_by_hand_had_no_draft_to_correct(records, reader):
         begun = drafts.write_by_hand(tx, image_id, Language.TR)
         drafts.save(tx, begun.report_id, 1, [DraftSentence("Kalp büyük.", Section.FINDINGS)])
         sign(tx, begun.report_id, reader)
-        assert (figures(tx).drafts_signed, figures(tx).reports_signed) == (0, 1)
+        assert (collect_metrics(tx).drafts_signed, collect_metrics(tx).reports_signed) == (0, 1)
 
 
 def test_what_was_judged_stands_so_in_every_document(records, reader):

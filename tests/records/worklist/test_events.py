@@ -27,7 +27,7 @@ def announce(records, *kinds, case_id=None):
 
 def heard(records, actor, seq=0):
     with records.read(actor) as tx:
-        return case_events.after(tx, seq)
+        return case_events.load_events_after(tx, seq)
 
 
 def test_what_a_failed_transaction_announced_is_not_heard(records):
@@ -101,7 +101,7 @@ def test_what_is_removed_is_told(records):
     first = heard(records, SYSTEM).events[0].seq
     with records.write(SYSTEM) as tx:
         tx.session.execute(update(Event).values(at=tx.now - case_events.KEPT - timedelta(minutes=1)))
-        case_events.prune(tx)
+        case_events.delete_old_events(tx)
     with records.read() as tx:
         assert list(tx.session.scalars(select(Event.kind))) == ["kind 2"]
     assert heard(records, SYSTEM, first).missed

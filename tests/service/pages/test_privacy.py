@@ -15,7 +15,7 @@ from tests.service.kit import sign_in
 from tests.service.moving import moved
 from tetkik.errors import RecordsError
 from tetkik.records.audit_chain import Action
-from tetkik.records.lifecycle.erasure import Ground, erase
+from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.lifecycle.retention import is_due
 from tetkik.records.schema import AuditRow, Case, IdempotentRequest, Patient, ReportVersion
 from tetkik.service.running.upkeep import Upkeep
@@ -107,7 +107,7 @@ def test_no_kept_answer_speaks_of_the_erased(client, house):
         patient_id = tx.session.get_one(Case, made["id"]).patient_id
         assert b"Veli" not in tx.session.scalars(select(IdempotentRequest.body)).all()[1]
     copies = _answers(house)
-    erase(house.records, patient_id, Ground.REQUEST, years=20)
+    erase(house.records, patient_id, ErasureReason.REQUEST, years=20)
     assert len(_answers(house)) == 1
     assert client.post("/api/v1/cases", json=body, headers=key).json()["id"] != made["id"]
     again = client.post(

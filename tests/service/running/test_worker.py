@@ -27,7 +27,7 @@ from tetkik.errors import Conflict, InputError
 from tetkik.language import Language
 from tetkik.records.cases import cases
 from tetkik.records.images import derived_images, images, jobs, runs
-from tetkik.records.images.derived_images import PictureKind
+from tetkik.records.images.derived_images import DerivedImageKind
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.people import sessions
 from tetkik.records.reports import drafts, versions
@@ -68,7 +68,7 @@ def upload(house, machine, actor, content, case_id=None):
 
 def take(house):
     with house.records.write(SYSTEM) as tx:
-        return jobs.take(tx, "w")
+        return jobs.take_job(tx, "w")
 
 
 def read(house, machine):
@@ -100,18 +100,20 @@ def test_everything_that_a_model_says_is_kept(both_houses):
     read_case_image(house.records, work, machine.pixels, lambda stage, text: stages.append(stage))
     assert stages == [Stage.READING, Stage.FINDING, Stage.DRAFTING, Stage.KEEPING]
     with house.records.read() as tx:
-        run = runs.latest(tx, image.id)
+        run = runs.load_latest_run(tx, image.id)
         assert run is not None and run.state is RunState.DONE and len(run.bundle_sha256) == 64
-        said = runs.result_of(tx, run.id)
-        assert said.suitable and said.sha256 == images.sha256_of(tx, image) and said.path == image.id
+        said = runs.load_result(tx, run.id)
+        assert said.suitable and said.sha256 == images.load_sha256(tx, image) and said.path == image.id
         report = report_of(tx, image.id)
         draft = drafts.draft_of(tx, report)
         assert draft.draft.sentences and draft.draft.model == said.model
-        assert cases.case_of(tx, image.case_id, audit=False).state is CaseState.TO_READ
-        (label,) = derived_images.labels(tx, image.id)
-        with Picture.open(io.BytesIO(derived_images.picture(tx, image, PictureKind.HEAT, label))) as heat:
+        assert cases.load_case(tx, image.case_id, audit=False).state is CaseState.TO_READ
+        (label,) = derived_images.heatmap_labels(tx, image.id)
+        with Picture.open(
+            io.BytesIO(derived_images.read_derived_image(tx, image, DerivedImageKind.HEAT, label))
+        ) as heat:
             assert heat.mode == "RGBA" and heat.size == (256, 256)
-        done = jobs.of_image(tx, image.id)
+        done = jobs.newest_job(tx, image.id)
         assert done is not None and done.state is JobState.DONE
         actions = set(tx.session.scalars(select(AuditRow.action).where(AuditRow.case_id == image.case_id)))
         assert {"image.uploaded", "model.ran", "draft.written"} <= actions
@@ -122,12 +124,12 @@ def test_a_refused_image_is_an_answer_with_its_reasons(house, machine, technicia
     image = upload(house, machine, technician, noise(), case)
     read(house, machine)
     with house.records.read() as tx:
-        run = runs.latest(tx, image.id)
+        run = runs.load_latest_run(tx, image.id)
         assert run is not None and run.state is RunState.REFUSED and run.flaws
-        said = runs.result_of(tx, run.id)
+        said = runs.load_result(tx, run.id)
         text = {one.text for one in drafts.draft_of(tx, report_of(tx, image.id)).draft.sentences}
-        assert said.reasons and said.reasons[0] in text and derived_images.labels(tx, image.id) == ()
-        assert cases.case_of(tx, case, audit=False).state is CaseState.TO_READ
+        assert said.reasons and said.reasons[0] in text and derived_images.heatmap_labels(tx, image.id) == ()
+        assert cases.load_case(tx, case, audit=False).state is CaseState.TO_READ
 
 
 def test_a_run_once_more_leaves_what_a_person_wrote_and_what_is_signed(house, machine, technician):
@@ -142,7 +144,7 @@ def test_a_run_once_more_leaves_what_a_person_wrote_and_what_is_signed(house, ma
 
     def again():
         with house.records.write(doctor) as tx:
-            jobs.add(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE)
+            jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE)
         read(house, machine)
 
     again()
@@ -152,11 +154,11 @@ def test_a_run_once_more_leaves_what_a_person_wrote_and_what_is_signed(house, ma
         sign(tx, report, doctor)
     with house.records.read() as tx:
         (before,) = versions.versions_of(tx, report)
-        assert cases.case_of(tx, image.case_id, audit=False).state is CaseState.SIGNED
+        assert cases.load_case(tx, image.case_id, audit=False).state is CaseState.SIGNED
     again()
     with house.records.read() as tx:
         assert versions.versions_of(tx, report) == (before,)
-        assert cases.case_of(tx, image.case_id, audit=False).state is CaseState.SIGNED
+        assert cases.load_case(tx, image.case_id, audit=False).state is CaseState.SIGNED
         assert tx.session.scalar(select(func.count()).select_from(Run)) == 3
         assert tx.session.scalar(select(func.count()).select_from(Report)) == 1
 
@@ -169,10 +171,10 @@ def test_a_new_image_of_a_signed_case_is_to_be_read(house, machine, technician):
         sign(tx, report_of(tx, image.id), doctor)
     upload(house, machine, technician, noise(), image.case_id)
     with house.records.read() as tx:
-        assert cases.case_of(tx, image.case_id, audit=False).state is CaseState.PROCESSING
+        assert cases.load_case(tx, image.case_id, audit=False).state is CaseState.PROCESSING
     read(house, machine)
     with house.records.read() as tx:
-        assert cases.case_of(tx, image.case_id, audit=False).state is CaseState.TO_READ
+        assert cases.load_case(tx, image.case_id, audit=False).state is CaseState.TO_READ
 
 
 def test_an_earlier_image_of_the_patient_is_compared_with(house, machine, technician):
@@ -198,10 +200,10 @@ def test_an_earlier_image_is_compared_with_as_it_was_judged(house, technician):
             [("Effusion", Judgement.REJECTED), ("Nodule", Judgement.ADDED)], 1
         ):
             drafts.judge(tx, made.id, revision, label, judgement)
-        case = cases.open_case(tx, images.get(tx, made.image_id).patient_id)
+        case = cases.open_case(tx, images.load_image(tx, made.image_id).patient_id)
     image_id = made_image(house.records, case)
     with house.records.read() as tx:
-        image = images.get(tx, image_id)
+        image = images.load_image(tx, image_id)
         prior = casework._prior(tx, image, replace(sample.RESULT, sha256="cd" * 32))
     assert prior is not None
     known = {one.label: one.positive for one in prior.findings}
@@ -212,15 +214,15 @@ def test_an_earlier_image_is_compared_with_as_it_was_judged(house, technician):
 def test_an_older_film_that_comes_late_is_compared_with_nothing(house, technician, date, compared):
     case = made_case(house.records, technician)
     with house.records.read() as tx:
-        patient_id = cases.case_of(tx, case, audit=False).patient_id
+        patient_id = cases.load_case(tx, case, audit=False).patient_id
     for at in ("20260101", date):
-        known = images.Described.of(radiograph(3))
+        known = images.ImageMetadata.of(radiograph(3))
         known = replace(known, identity=replace(known.identity, study_date=at))
         with house.records.write(technician) as tx:
             case = cases.open_case(tx, patient_id)
-            file = images.store(tx, patient_id, io.BytesIO(at.encode()))
+            file = images.store_file(tx, patient_id, io.BytesIO(at.encode()))
             image = images.add_image(tx, case, file, known).image
-            runs.add_run(tx, image, runs.Answer("m 1.0", "", datetime.now(UTC), result(sha256=at)))
+            runs.add_run(tx, image, runs.ModelAnswer("m 1.0", "", datetime.now(UTC), result(sha256=at)))
     with house.records.read() as tx:
         assert (casework._prior(tx, image, result()) is not None) is compared
 
@@ -234,18 +236,18 @@ def test_a_lost_lease_keeps_nothing(both_houses):
     def lose(stage, _text):
         if stage is Stage.KEEPING:
             with house.records.write(SYSTEM) as tx:
-                jobs.free_abandoned(tx, lambda name: False)
+                jobs.requeue_abandoned(tx, lambda name: False)
 
     with pytest.raises(Conflict):
         read_case_image(house.records, work, machine.pixels, lose)
     with house.records.read() as tx:
         for table in (Run, Report):
             assert tx.session.scalar(select(func.count()).select_from(table)) == 0
-        heats = select(func.count()).select_from(Blob).where(Blob.kind == PictureKind.HEAT)
+        heats = select(func.count()).select_from(Blob).where(Blob.kind == DerivedImageKind.HEAT)
         assert tx.session.scalar(heats) == 0
     read(house, machine)
     with house.records.read() as tx:
-        assert len(runs.of_image(tx, image.id)) == 1
+        assert len(runs.list_runs(tx, image.id)) == 1
 
 
 def test_what_no_model_could_read_still_reaches_a_radiologist(house, machine, technician, monkeypatch, clock):
@@ -263,8 +265,8 @@ def test_what_no_model_could_read_still_reaches_a_radiologist(house, machine, te
         draft = drafts.draft_of(tx, report_of(tx, image.id)).draft
         (notice,) = draft.notices
         assert draft.sentences == () and "no-such-model" in notice.in_language(Language.TR)
-        assert cases.case_of(tx, image.case_id, audit=False).state is CaseState.TO_READ
-        assert [run.state for run in runs.of_image(tx, image.id)] == [RunState.FAILED]
+        assert cases.load_case(tx, image.case_id, audit=False).state is CaseState.TO_READ
+        assert [run.state for run in runs.list_runs(tx, image.id)] == [RunState.FAILED]
 
 
 def test_a_failed_run_once_more_leaves_the_draft(house, machine, technician):
@@ -273,7 +275,7 @@ def test_a_failed_run_once_more_leaves_the_draft(house, machine, technician):
     with house.records.read() as tx:
         before = drafts.draft_of(tx, report_of(tx, image.id))
     with house.records.write(SYSTEM) as tx:
-        jobs.add(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE)
+        jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE)
     work = take(house)
     assert give_up_or_rest(house.records, work, InputError("x")) is True
     with house.records.read() as tx:
@@ -285,7 +287,7 @@ def test_an_unexpected_fault_is_told_by_its_kind_alone(house, machine, technicia
     work = take(house)
     assert give_up_or_rest(house.records, work, ZeroDivisionError("Gülçin ŞAHİN")) is False
     with house.records.read() as tx:
-        waiting = jobs.of_image(tx, image.id)
+        waiting = jobs.newest_job(tx, image.id)
         assert waiting is not None and waiting.fault is not None
         assert "ZeroDivisionError" in str(waiting.fault.values) and "Gülçin" not in str(waiting.fault.values)
 
@@ -343,7 +345,7 @@ def test_what_a_language_model_writes_is_heard_while_it_writes(tmp_path, monkeyp
 def test_a_locked_screen_hears_nothing_more_of_the_work(house, machine, technician):
     image = upload(house, machine, technician, film(3))
     cookie, _ = opened_session(house, technician)
-    actor = sessions.resume(house.records, cookie, address=None, request_id=None).actor
+    actor = sessions.resume_session(house.records, cookie, address=None, request_id=None).actor
     with house.records.write(actor) as tx:
         sessions.lock(tx)
 

@@ -11,13 +11,13 @@ from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import complaints, filter_index, patient_links, patients, transfers
 from tetkik.records.cases import priority as priorities
-from tetkik.records.cases.complaints import ComplaintView, Triaged
+from tetkik.records.cases.complaints import ComplaintView, TriagedComplaint
 from tetkik.records.cases.patient_links import survivor_of
 from tetkik.records.cases.patients import Person
 from tetkik.records.cases.transfers import CaseMoves
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
-from tetkik.records.people.visibility import see, sight_of
+from tetkik.records.people.visibility import decide_access, load_visible_case
 from tetkik.records.schema import Case, Image, Note, Report
 from tetkik.values import CaseState, Priority, ReportState, UrgencyLevel
 
@@ -76,7 +76,7 @@ def open_case(
     tx: Transaction,
     patient_id: str,
     *,
-    complaint: Triaged | None = None,
+    complaint: TriagedComplaint | None = None,
     department: str | None = None,
     priority: Priority | None = None,
     question: str = "",
@@ -100,14 +100,14 @@ def open_case(
     case_id = new_id()
     patient_id = survivor_of(tx, patient_id)
     urgency = complaint.result.urgency.level if complaint is not None else None
-    patients.refuse_erased(tx, patient_id)
+    patients.require_not_erased(tx, patient_id)
     tx.session.add(
         Case(
             id=case_id,
             number=next_number(tx),
             patient_id=patient_id,
             state=CaseState.WAITING,
-            priority=priorities.at_the_desk(urgency, priority),
+            priority=priorities.initial_priority(urgency, priority),
             priority_chosen=priority,
             urgency=urgency,
             department=department,
@@ -116,20 +116,20 @@ def open_case(
             created_at=tx.now,
             created_by=tx.actor.user_id,
             updated_at=tx.now,
-            question=sealed_question(tx, patient_id, case_id, question),
+            question=seal_question(tx, patient_id, case_id, question),
         )
     )
     tx.session.flush()
     tx.audit(Action.CASE_CREATED, case_id=case_id, patient_id=patient_id)
     if complaint is not None:
-        complaints.keep(tx, case_id, patient_id, complaint, department)
+        complaints.store_complaint(tx, case_id, patient_id, complaint, department)
     if department is not None:
         _note_choice(tx, case_id, patient_id, None, department)
     tx.announce("case", case_id)
     return case_id
 
 
-def case_of(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
+def load_case(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
     """A case that the actor may open.
 
     Args:
@@ -141,8 +141,8 @@ def case_of(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
         NotFound: no such case, or its patient was erased.
         Forbidden: of another department, or restricted; breaking the glass may open it.
     """
-    row = see(tx, case_id)
-    sight = sight_of(tx, row)
+    row = load_visible_case(tx, case_id)
+    sight = decide_access(tx, row)
     if audit:
         tx.audit(Action.CASE_OPENED, case_id=case_id, patient_id=row.patient_id, by_glass=sight.by_glass)
     survivor = survivor_of(tx, row.patient_id)
@@ -150,8 +150,8 @@ def case_of(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
         row.id,
         row.number,
         survivor,
-        patients.as_registered(tx, survivor),
-        patients.as_registered(tx, row.patient_id) if survivor != row.patient_id else None,
+        patients.load_registered_person(tx, survivor),
+        patients.load_registered_person(tx, row.patient_id) if survivor != row.patient_id else None,
         row.state,
         Priority(row.priority),
         row.priority_chosen is not None,
@@ -161,10 +161,10 @@ def case_of(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
         row.waiting_since,
         row.created_at,
         row.updated_at,
-        question_of(tx, row),
-        complaints.complaint_of(tx, case_id),
+        load_question(tx, row),
+        complaints.load_complaint(tx, case_id),
         sight.by_glass,
-        transfers.of(tx, case_id),
+        transfers.load_moves(tx, case_id),
     )
 
 
@@ -178,8 +178,8 @@ def change_department(tx: Transaction, case_id: str, department: str) -> None:
     """
     row = _seen(tx, case_id)
     before, row.department = row.department, department
-    filter_index.refresh(tx, case_id)
-    complaints.choose(tx, case_id, department)
+    filter_index.refresh_filter_index(tx, case_id)
+    complaints.choose_department(tx, case_id, department)
     _note_choice(tx, case_id, row.patient_id, before, department)
     _touch(tx, row)
 
@@ -193,7 +193,9 @@ def change_person(tx: Transaction, case_id: str, person: Person) -> None:
         InputError: a number or a date that cannot be.
         Moved: it goes on as another one.
     """
-    patient_links.hold(tx, see(tx, case_id).patient_id)  # before the case, as whoever moves it does
+    patient_links.lock_links(
+        tx, load_visible_case(tx, case_id).patient_id
+    )  # before the case, as whoever moves it does
     row = _seen(tx, case_id)
     patients.change(tx, row.patient_id, person, case_id=case_id)
     _touch(tx, row)
@@ -209,7 +211,7 @@ def change_question(tx: Transaction, case_id: str, question: str) -> None:
         Moved: it goes on as another one.
     """
     row = _seen(tx, case_id)
-    row.question = sealed_question(tx, row.patient_id, case_id, question)
+    row.question = seal_question(tx, row.patient_id, case_id, question)
     tx.audit(Action.CASE_CHANGED, case_id=case_id, patient_id=row.patient_id, field="question")
     _touch(tx, row)
 
@@ -281,17 +283,17 @@ def set_state(tx: Transaction, case_id: str, state: CaseState) -> None:
     if row.state is state:
         return
     if row.state.ended:
-        transfers.refuse_ended(tx, row)
+        transfers.require_open(tx, row)
     row.state = state
     _touch(tx, row)
 
 
 def _seen(tx: Transaction, case_id: str) -> Case:
-    row = see(tx, case_id)
+    row = load_visible_case(tx, case_id)
     # As it is now: whoever moves, closes or changes the case meanwhile comes before or after.
     tx.session.flush()
     tx.session.refresh(row, with_for_update={"key_share": True})
-    transfers.refuse_moved(tx, case_id)
+    transfers.require_not_moved(tx, case_id)
     return row
 
 
@@ -317,7 +319,7 @@ def _note_choice(tx: Transaction, case_id: str, patient_id: str, before: str | N
     )
 
 
-def sealed_question(tx: Transaction, patient_id: str, case_id: str, question: str) -> bytes | None:
+def seal_question(tx: Transaction, patient_id: str, case_id: str, question: str) -> bytes | None:
     """A clinical question as its row keeps it; None for none.
 
     Raises:
@@ -331,7 +333,7 @@ def sealed_question(tx: Transaction, patient_id: str, case_id: str, question: st
     return tx.seal(patient_id, _PLACE, case_id, question.encode()) if question else None
 
 
-def question_of(tx: Transaction, row: Case) -> str:
+def load_question(tx: Transaction, row: Case) -> str:
     """The clinical question of a case; empty without one."""
     sealed = row.question
     return tx.open(row.patient_id, _PLACE, row.id, sealed).decode() if sealed is not None else ""

@@ -19,14 +19,16 @@ from sqlalchemy import select
 
 from tetkik.bundle import ComplaintReference
 from tetkik.records.database import Transaction
-from tetkik.records.drift import RECENT, REFERENCE, Drift, Ran
+from tetkik.records.drift import RECENT, REFERENCE, BundleUsage, Drift
 from tetkik.records.schema import TriageTally
 from tetkik.statistics import Tally, compare_complaints, described
 from tetkik.triage.reference import seen_complaint
 from tetkik.values import Capability, MeasuredComplaint, TriageResult
 
 
-def count(tx: Transaction, sha256: str, result: TriageResult, measured: MeasuredComplaint | None) -> None:
+def count_complaint(
+    tx: Transaction, sha256: str, result: TriageResult, measured: MeasuredComplaint | None
+) -> None:
     """Count a complaint that is being kept.
 
     The week's row is locked until the transaction ends. Two first complaints of a week cannot both make it:
@@ -47,22 +49,22 @@ def count(tx: Transaction, sha256: str, result: TriageResult, measured: Measured
         tx.session.add(row)
     tally = _tally(row)
     tally.add(seen_complaint(measured, result))
-    row.counts = packed(tally)
+    row.counts = pack_tally(tally)
     tx.session.flush()
 
 
-def packed(tally: Tally) -> str:
+def pack_tally(tally: Tally) -> str:
     """Counts as a row keeps them."""
     return json.dumps(tally.as_json(), ensure_ascii=False, separators=(",", ":"))
 
 
-def ran(tx: Transaction) -> tuple[Ran, ...]:
+def list_bundles(tx: Transaction) -> tuple[BundleUsage, ...]:
     """The bundles that answered complaints here, the latest first; their moments are weeks."""
     by_bundle: dict[str, list[TriageTally]] = {}
     for row in tx.session.scalars(select(TriageTally).order_by(TriageTally.week)):
         by_bundle.setdefault(row.bundle_sha256, []).append(row)
     found = (
-        Ran(
+        BundleUsage(
             rows[0].bundle,
             sha256,
             _sum(rows).total,
@@ -75,7 +77,7 @@ def ran(tx: Transaction) -> tuple[Ran, ...]:
     return tuple(sorted(found, key=lambda one: one.last, reverse=True))
 
 
-def drift(tx: Transaction, bundle: Ran, reference: ComplaintReference | None = None) -> Drift:
+def measure_drift(tx: Transaction, bundle: BundleUsage, reference: ComplaintReference | None = None) -> Drift:
     """Hold the complaints of the last four weeks against the bundle's reference, or against the first here.
 
     Args:
@@ -108,7 +110,7 @@ def _enough(rows: Sequence[TriageTally]) -> int:
     return len(rows)
 
 
-def _described(bundle: Ran, rows: Sequence[TriageTally]) -> ComplaintReference | None:
+def _described(bundle: BundleUsage, rows: Sequence[TriageTally]) -> ComplaintReference | None:
     tally = _sum(rows)
     if not tally.total:
         return None

@@ -42,7 +42,7 @@ _CARRIED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Triaged:
+class TriagedComplaint:
     """An answer about a complaint, and which model gave it.
 
     Attributes:
@@ -84,7 +84,9 @@ class ComplaintView:
         return self.result.departments[0].name if self.result.departments else None
 
 
-def keep(tx: Transaction, case_id: str, patient_id: str, triaged: Triaged, department: str | None) -> str:
+def store_complaint(
+    tx: Transaction, case_id: str, patient_id: str, triaged: TriagedComplaint, department: str | None
+) -> str:
     """Keep a complaint with its answer; gives the id.
 
     Args:
@@ -117,7 +119,7 @@ def keep(tx: Transaction, case_id: str, patient_id: str, triaged: Triaged, depar
             created_by=tx.actor.user_id,
         )
     )
-    complaint_drift.count(tx, triaged.bundle_sha256, result, triaged.measured)
+    complaint_drift.count_complaint(tx, triaged.bundle_sha256, result, triaged.measured)
     tx.audit(
         Action.COMPLAINT_TRIAGED,
         case_id=case_id,
@@ -131,9 +133,9 @@ def keep(tx: Transaction, case_id: str, patient_id: str, triaged: Triaged, depar
     return complaint_id
 
 
-def complaint_of(tx: Transaction, case_id: str) -> ComplaintView | None:
+def load_complaint(tx: Transaction, case_id: str) -> ComplaintView | None:
     """The last complaint of a case; None where it has none. The caller has asked whether it may be seen."""
-    row = row_of(tx, case_id)
+    row = complaint_row(tx, case_id)
     if row is None or row.text is None or row.answer is None:
         return None
     text = tx.open(row.patient_id, "complaints.text", row.id, row.text).decode()
@@ -149,14 +151,14 @@ def complaint_of(tx: Transaction, case_id: str) -> ComplaintView | None:
     )
 
 
-def choose(tx: Transaction, case_id: str, department: str) -> None:
+def choose_department(tx: Transaction, case_id: str, department: str) -> None:
     """Note beside the model's answer which department a person chose, where there is a complaint."""
-    row = row_of(tx, case_id)
+    row = complaint_row(tx, case_id)
     if row is not None:
         row.department_chosen, row.chosen_by, row.chosen_at = department, tx.actor.user_id, tx.now
 
 
-def carry(tx: Transaction, case_id: str, other: Case) -> None:
+def copy_complaint(tx: Transaction, case_id: str, other: Case) -> None:
     """Let what was said in a case have been said in another patient's; nothing of it stays in the first.
 
     Who took it down, what they chose and when stay; so does the answer that they saw.
@@ -188,7 +190,7 @@ def _sealed_anew(
     return tx.seal(patient_id, place, complaint_id, tx.open(row.patient_id, place, row.id, sealed))
 
 
-def row_of(tx: Transaction, case_id: str) -> Complaint | None:
+def complaint_row(tx: Transaction, case_id: str) -> Complaint | None:
     """The row of the last complaint of a case."""
     last = select(Complaint).where(Complaint.case_id == case_id).order_by(Complaint.id.desc()).limit(1)
     return tx.session.scalar(last)

@@ -35,7 +35,7 @@ def modality_of(mark: str) -> str | None:
     return value if kind == "modality" and _JOINT not in value else None
 
 
-def refresh(tx: Transaction, case_id: str) -> None:
+def refresh_filter_index(tx: Transaction, case_id: str) -> None:
     """Let the marks of a case say what its images, what is found in each, and its department say."""
     case = tx.session.get_one(Case, case_id)
     tx.session.flush()
@@ -59,7 +59,7 @@ def marks_of(labels: Iterable[str], modalities: Iterable[str], department: str |
 
 
 @dataclass(frozen=True, slots=True)
-class Newest:
+class NewestRun:
     """The newest run of findings over an image.
 
     Attributes:
@@ -75,7 +75,9 @@ class Newest:
     state: RunState
 
 
-def newest_runs(tx: Transaction, case_ids: Sequence[str], *, answered: bool = False) -> tuple[Newest, ...]:
+def load_newest_runs(
+    tx: Transaction, case_ids: Sequence[str], *, answered: bool = False
+) -> tuple[NewestRun, ...]:
     """The newest run of findings over each image of these cases, refused ones included.
 
     Args:
@@ -89,7 +91,7 @@ def newest_runs(tx: Transaction, case_ids: Sequence[str], *, answered: bool = Fa
         .where(Run.case_id.in_(case_ids), Run.capability == Capability.FINDINGS, Run.state.in_(states))
         .order_by(Run.id)
     )
-    newest = {row.image_id: Newest(row.id, row.case_id, row.image_id, row.state) for row in rows}
+    newest = {row.image_id: NewestRun(row.id, row.case_id, row.image_id, row.state) for row in rows}
     return tuple(newest.values())
 
 
@@ -99,7 +101,7 @@ def _modalities(tx: Transaction, case_id: str) -> set[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CaseFindings:
     """What is there in the images of a case: the radiologist's word where they gave one, else the model's.
 
     Attributes:
@@ -111,7 +113,7 @@ class Found:
     rejected: bool = False
 
 
-def found_in(tx: Transaction, runs: Iterable[Newest]) -> dict[str, Found]:
+def load_case_findings(tx: Transaction, runs: Iterable[NewestRun]) -> dict[str, CaseFindings]:
     """What is there, by the id of the case.
 
     Args:
@@ -120,7 +122,7 @@ def found_in(tx: Transaction, runs: Iterable[Newest]) -> dict[str, Found]:
     """
     read = {run.image_id: run for run in runs}
     done = {run.id: run for run in read.values() if run.state is RunState.DONE}
-    found = {run.case_id: Found() for run in read.values()}
+    found = {run.case_id: CaseFindings() for run in read.values()}
     judged = {
         (row.image_id, row.label): row.judgement
         for row in tx.session.execute(
@@ -146,4 +148,8 @@ def found_in(tx: Transaction, runs: Iterable[Newest]) -> dict[str, Found]:
 
 
 def _positives(tx: Transaction, case_id: str) -> set[str]:
-    return {label for found in found_in(tx, newest_runs(tx, [case_id])).values() for label in found.labels}
+    return {
+        label
+        for found in load_case_findings(tx, load_newest_runs(tx, [case_id])).values()
+        for label in found.labels
+    }

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from tetkik.records.cases import patient_links
 from tetkik.records.database import Transaction
-from tetkik.records.people.visibility import see
+from tetkik.records.people.visibility import load_visible_case
 from tetkik.records.schema import Job
 
 
@@ -24,8 +24,8 @@ def lock_case(tx: Transaction, case_id: str) -> None:
         NotFound: no such case.
         Forbidden: a case that the actor may not open.
     """
-    row = see(tx, case_id)
-    patient_links.hold(tx, row.patient_id)
+    row = load_visible_case(tx, case_id)
+    patient_links.lock_links(tx, row.patient_id)
     lock_jobs(tx, case_id)
     tx.session.flush()
     tx.session.refresh(row, with_for_update={"key_share": True})

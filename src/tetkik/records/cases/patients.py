@@ -84,7 +84,7 @@ class Match:
     also: tuple[Person, ...] = ()
 
 
-def checked(person: Person) -> Person:
+def validate_person(person: Person) -> Person:
     """What somebody typed, tidied: spaces in one, nothing that hides or turns the direction of writing.
 
     Raises:
@@ -132,14 +132,14 @@ def change(tx: Transaction, patient_id: str, person: Person, *, case_id: str | N
         InputError: a number whose check digits are wrong, or a date that cannot be.
     """
     patient_id = survivor_of(tx, patient_id)
-    before, after = as_registered(tx, patient_id), checked(person)
+    before, after = load_registered_person(tx, patient_id), validate_person(person)
     names = [item.name for item in fields(Person) if getattr(before, item.name) != getattr(after, item.name)]
     if names:
         _write(tx, patient_id, after)
         tx.audit(Action.PATIENT_CHANGED, case_id=case_id, patient_id=patient_id, fields=",".join(names))
 
 
-def known_as(tx: Transaction, person: Person) -> tuple[str, ...]:
+def find_by_number(tx: Transaction, person: Person) -> tuple[str, ...]:
     """Ids of patients who have the same identity number or hospital number already, in whatever record."""
     numbers = [(kind, text) for kind, text in (("tckn", person.tckn), ("number", person.number)) if text]
     found: list[str] = []
@@ -167,32 +167,34 @@ def search(tx: Transaction, words: str) -> tuple[Match, ...]:
     return tuple(matches)
 
 
-def worth_searching(words: str) -> bool:
+def is_searchable(words: str) -> bool:
     """Whether there is enough of a name, or a digit, to look for."""
     return len(words) >= SHORTEST_WORDS or any(char.isdigit() for char in words)
 
 
-def matches_of(tx: Transaction, patient_ids: tuple[str, ...]) -> tuple[Match, ...]:
+def load_matches(tx: Transaction, patient_ids: tuple[str, ...]) -> tuple[Match, ...]:
     """These patients as a search shows them; who was erased is left out."""
     return tuple(_matches(tx, tuple(dict.fromkeys(survivors_of(tx, patient_ids).values()))))
 
 
-def person_of(tx: Transaction, patient_id: str) -> Person:
+def load_person(tx: Transaction, patient_id: str) -> Person:
     """Who a patient is: what the record says that stands for this one.
 
     Raises:
         NotFound: no such patient, or erased.
     """
-    return as_registered(tx, survivor_of(tx, patient_id))
+    return load_registered_person(tx, survivor_of(tx, patient_id))
 
 
-def people_of(tx: Transaction, patient_id: str) -> tuple[Person, ...]:
+def load_people(tx: Transaction, patient_id: str) -> tuple[Person, ...]:
     """What every record of a patient says, the surviving one first; what was erased is left out."""
     there = [tx.session.get(Patient, one) for one in records_of(tx, patient_id)]
-    return tuple(as_registered(tx, row.id) for row in there if row is not None and row.identity is not None)
+    return tuple(
+        load_registered_person(tx, row.id) for row in there if row is not None and row.identity is not None
+    )
 
 
-def as_registered(tx: Transaction, patient_id: str) -> Person:
+def load_registered_person(tx: Transaction, patient_id: str) -> Person:
     """What this very record says, whether or not another one stands for it.
 
     Raises:
@@ -205,7 +207,7 @@ def as_registered(tx: Transaction, patient_id: str) -> Person:
     return Person(**known | {"sex": Sex(known["sex"]) if known["sex"] else None})
 
 
-def refuse_erased(tx: Transaction, patient_id: str) -> None:
+def require_not_erased(tx: Transaction, patient_id: str) -> None:
     """Let nothing new be begun for a patient who was erased, even where the law still keeps signed reports.
 
     Raises:
@@ -256,13 +258,13 @@ def _matches(tx: Transaction, survivors: Sequence[str]) -> list[Match]:
     found = []
     for patient_id in survivors:
         try:
-            refuse_erased(tx, patient_id)
-            person = as_registered(tx, patient_id)
+            require_not_erased(tx, patient_id)
+            person = load_registered_person(tx, patient_id)
         except NotFound:
             continue
         counted = [visits[record] for record in of_one[patient_id] if record in visits]
         last = max((when for _, when in counted), default=None)
-        also = tuple(as_registered(tx, one) for one in of_one[patient_id] if one != patient_id)
+        also = tuple(load_registered_person(tx, one) for one in of_one[patient_id] if one != patient_id)
         found.append(Match(patient_id, person, sum(count for count, _ in counted), last, also))
     return sorted(found, key=lambda match: match.last_visit or _NEVER, reverse=True)
 

@@ -11,14 +11,14 @@ from sqlalchemy import select, update
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import filter_index
 from tetkik.records.cases.locks import lock_jobs
-from tetkik.records.cases.transfers import refuse_ended
+from tetkik.records.cases.transfers import require_open
 from tetkik.records.database import Transaction
-from tetkik.records.people.visibility import see
+from tetkik.records.people.visibility import load_visible_case
 from tetkik.records.schema import Case, Job
 from tetkik.values import JobState, Priority, UrgencyLevel
 
 
-def at_the_desk(urgency: UrgencyLevel | None, chosen: Priority | None) -> Priority:
+def initial_priority(urgency: UrgencyLevel | None, chosen: Priority | None) -> Priority:
     """The priority of a case before any model has seen an image.
 
     Args:
@@ -32,11 +32,11 @@ def at_the_desk(urgency: UrgencyLevel | None, chosen: Priority | None) -> Priori
 
 def update_worklist(tx: Transaction, case_id: str) -> None:
     """Bring the filter index of a case and then its priority up to date."""
-    filter_index.refresh(tx, case_id)
-    follow(tx, case_id)
+    filter_index.refresh_filter_index(tx, case_id)
+    update_priority(tx, case_id)
 
 
-def follow(tx: Transaction, case_id: str) -> None:
+def update_priority(tx: Transaction, case_id: str) -> None:
     """Let the priority of a case say what stands: it falls again with a finding that was rejected.
 
     A finding counts while nobody has rejected it, and one that the radiologist added counts, too. An attempt
@@ -53,7 +53,7 @@ def follow(tx: Transaction, case_id: str) -> None:
         _set(tx, row, due, "followed")
 
 
-def choose(tx: Transaction, case_id: str, chosen: Priority | None) -> None:
+def choose_priority(tx: Transaction, case_id: str, chosen: Priority | None) -> None:
     """Say oneself how soon a case is read; that holds whatever is found. None lets it follow the findings.
 
     Raises:
@@ -61,12 +61,12 @@ def choose(tx: Transaction, case_id: str, chosen: Priority | None) -> None:
         Forbidden: a case that the actor may not open.
         Conflict: it has ended.
     """
-    row = see(tx, case_id)
+    row = load_visible_case(tx, case_id)
     tx.session.flush()
     lock_jobs(tx, case_id)
     # As it is now: whoever moves it, or judges what was found, comes before or after.
     tx.session.refresh(row, with_for_update={"key_share": True})
-    refuse_ended(tx, row)
+    require_open(tx, row)
     waiting = update(Job).where(Job.case_id == case_id, Job.state == JobState.QUEUED)
     due = chosen if chosen is not None else _found(tx, row)
     tx.session.execute(waiting.values(priority=due))
@@ -92,6 +92,6 @@ def _set(tx: Transaction, row: Case, due: Priority, what: str) -> None:
 
 def _found(tx: Transaction, row: Case) -> Priority:
     """What triage and the findings that stand ask for."""
-    runs = filter_index.newest_runs(tx, [row.id], answered=True)
-    labels = {label for found in filter_index.found_in(tx, runs).values() for label in found.labels}
-    return min(at_the_desk(row.urgency, None), Priority.of_findings(labels))
+    runs = filter_index.load_newest_runs(tx, [row.id], answered=True)
+    labels = {label for found in filter_index.load_case_findings(tx, runs).values() for label in found.labels}
+    return min(initial_priority(row.urgency, None), Priority.of_findings(labels))

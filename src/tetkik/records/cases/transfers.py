@@ -22,7 +22,7 @@ _ENDED = tuple(state for state in CaseState if state.ended)
 
 
 @dataclass(frozen=True, slots=True)
-class OtherCase:
+class MovedCase:
     """The case at the other end of a move; whoever opens it asks with their own rights.
 
     Attributes:
@@ -49,18 +49,18 @@ class CaseMoves:
         origin: the case of the wrong patient that it was; None where it never was another.
     """
 
-    to: OtherCase | None = None
-    origin: OtherCase | None = None
+    to: MovedCase | None = None
+    origin: MovedCase | None = None
 
 
-class Moved(Conflict):
+class CaseMoved(Conflict):
     """The case goes on as another one.
 
     Attributes:
         to: that case.
     """
 
-    def __init__(self, to: OtherCase) -> None:
+    def __init__(self, to: MovedCase) -> None:
         self.to = to
         super().__init__(
             "This case was opened for the wrong patient and goes on as {number}; open that one.",
@@ -68,7 +68,7 @@ class Moved(Conflict):
         )
 
 
-def of(tx: Transaction, case_id: str) -> CaseMoves:
+def load_moves(tx: Transaction, case_id: str) -> CaseMoves:
     """Where a case went and where it came from; the caller has asked whether it may be seen."""
     return CaseMoves(
         _other(tx, CaseMove.case_id, CaseMove.moved_to, case_id),
@@ -76,30 +76,30 @@ def of(tx: Transaction, case_id: str) -> CaseMoves:
     )
 
 
-def refuse_ended(tx: Transaction, case: Case) -> None:
+def require_open(tx: Transaction, case: Case) -> None:
     """Let nothing be done in a case that has ended.
 
     Raises:
         Moved: it goes on as another one.
         Conflict: it is closed.
     """
-    refuse_moved(tx, case.id)
+    require_not_moved(tx, case.id)
     if case.state is CaseState.CLOSED:
         raise Conflict("The case is closed; take it up again first.")
 
 
-def refuse_moved(tx: Transaction, case_id: str) -> None:
+def require_not_moved(tx: Transaction, case_id: str) -> None:
     """Let nothing be done in a case that goes on as another one.
 
     Raises:
         Moved: it does.
     """
-    to = of(tx, case_id).to
+    to = load_moves(tx, case_id).to
     if to is not None:
-        raise Moved(to)
+        raise CaseMoved(to)
 
 
-def gone_on(tx: Transaction, patient_ids: Iterable[str]) -> tuple[str, ...]:
+def find_successor_cases(tx: Transaction, patient_ids: Iterable[str]) -> tuple[str, ...]:
     """The open cases of others as which those go on that were opened for these records."""
     found: set[str] = set()
     asked = select(CaseMove.moved_to).join(Case, Case.id == CaseMove.case_id)
@@ -113,7 +113,7 @@ def gone_on(tx: Transaction, patient_ids: Iterable[str]) -> tuple[str, ...]:
 
 def _other(
     tx: Transaction, here: InstrumentedAttribute[str], there: InstrumentedAttribute[str], case_id: str
-) -> OtherCase | None:
+) -> MovedCase | None:
     """The case at one end of a move, by the case at the other."""
     row = tx.session.execute(
         select(Case.id, Case.number, CaseMove.reason, CaseMove.created_at, User.name)
@@ -121,4 +121,4 @@ def _other(
         .outerjoin(User, User.id == CaseMove.created_by)
         .where(here == case_id)
     ).one_or_none()
-    return OtherCase(row.id, row.number, row.reason, row.created_at, row.name) if row is not None else None
+    return MovedCase(row.id, row.number, row.reason, row.created_at, row.name) if row is not None else None

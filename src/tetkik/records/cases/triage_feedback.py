@@ -116,7 +116,7 @@ def export(tx: Transaction, since: datetime | None = None, until: datetime | Non
             erased += 1
             continue
         text = tx.open(complaint.patient_id, "complaints.text", complaint.id, complaint.text).decode()
-        clean, counts = without_identity(text, *patients.people_of(tx, complaint.patient_id))
+        clean, counts = without_identity(text, *patients.load_people(tx, complaint.patient_id))
         masked.update(counts)
         rows.append(
             FeedbackRow(

@@ -12,11 +12,11 @@ from tetkik.errors import NotFound
 from tetkik.records.database import Transaction
 from tetkik.records.files import StoredFile
 from tetkik.records.ids import new_id
-from tetkik.records.images.images import StoredImage, store
+from tetkik.records.images.images import StoredImage, store_file
 from tetkik.records.schema import Blob
 
 
-class PictureKind(StrEnum):
+class DerivedImageKind(StrEnum):
     """What a picture is for. All are PNG."""
 
     PREVIEW = "preview"
@@ -25,17 +25,19 @@ class PictureKind(StrEnum):
     """Of one label: the heat alone, transparent where there is none, over the whole image."""
 
 
-def store_picture(tx: Transaction, image: StoredImage, png: bytes) -> StoredFile:
+def store_derived_image(tx: Transaction, image: StoredImage, png: bytes) -> StoredFile:
     """Bring a picture to the disk, sealed, before any row names it.
 
     Raises:
         NotFound: the patient was erased.
         OSError: the disk is full or gone.
     """
-    return store(tx, image.patient_id, BytesIO(png))
+    return store_file(tx, image.patient_id, BytesIO(png))
 
 
-def keep(tx: Transaction, image: StoredImage, kind: PictureKind, pictures: Mapping[str, StoredFile]) -> None:
+def replace_derived_images(
+    tx: Transaction, image: StoredImage, kind: DerivedImageKind, pictures: Mapping[str, StoredFile]
+) -> None:
     """Let an image have these pictures of a kind, and no others.
 
     Args:
@@ -61,7 +63,7 @@ def keep(tx: Transaction, image: StoredImage, kind: PictureKind, pictures: Mappi
     tx.session.flush()
 
 
-def picture(tx: Transaction, image: StoredImage, kind: PictureKind, label: str = "") -> bytes:
+def read_derived_image(tx: Transaction, image: StoredImage, kind: DerivedImageKind, label: str = "") -> bytes:
     """A picture, as PNG.
 
     Raises:
@@ -76,7 +78,7 @@ def picture(tx: Transaction, image: StoredImage, kind: PictureKind, label: str =
     return tx.files.get(tx.key(image.patient_id), file)
 
 
-def labels(tx: Transaction, image_id: str) -> tuple[str, ...]:
+def heatmap_labels(tx: Transaction, image_id: str) -> tuple[str, ...]:
     """The labels of an image that have a heatmap, sorted."""
-    found = select(Blob.label).where(Blob.image_id == image_id, Blob.kind == PictureKind.HEAT)
+    found = select(Blob.label).where(Blob.image_id == image_id, Blob.kind == DerivedImageKind.HEAT)
     return tuple(tx.session.scalars(found.order_by(Blob.label)))

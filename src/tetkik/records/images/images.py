@@ -18,12 +18,12 @@ from sqlalchemy import select
 
 from tetkik.errors import InputError, NotFound
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases.transfers import refuse_ended
+from tetkik.records.cases.transfers import require_open
 from tetkik.records.database import Transaction
 from tetkik.records.files import StoredFile
 from tetkik.records.ids import is_id, new_id
-from tetkik.records.images.studies import study_for
-from tetkik.records.people.visibility import see as see_case
+from tetkik.records.images.studies import find_or_create_study
+from tetkik.records.people.visibility import load_visible_case as see_case
 from tetkik.records.schema import Case, Image, Patient
 from tetkik.records.serialization import from_bytes, to_bytes
 from tetkik.values import FileFormat, Identity, ImageTags, SpacingPlane, View, middle_frame
@@ -38,7 +38,7 @@ _LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class ImageMetadata:
     """What is kept of an image beside its file.
 
     Attributes:
@@ -64,7 +64,7 @@ class Described:
     plane: SpacingPlane | None = None
 
     @classmethod
-    def of(cls, image: Radiograph, name: str = "") -> Described:
+    def of(cls, image: Radiograph, name: str = "") -> ImageMetadata:
         """What is kept of an image that was read."""
         return cls(
             image.file_format,
@@ -120,7 +120,7 @@ class StoredImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
+class AddedImage:
     """What became of an upload.
 
     Attributes:
@@ -136,11 +136,11 @@ class Added:
 class _Kept:
     """What is sealed into the row."""
 
-    described: Described
+    described: ImageMetadata
     sha256: str
 
 
-def store(tx: Transaction, patient_id: str, content: IO[bytes]) -> StoredFile:
+def store_file(tx: Transaction, patient_id: str, content: IO[bytes]) -> StoredFile:
     """Bring a file to the disk, sealed under its patient's key, before any row names it.
 
     Raises:
@@ -157,10 +157,10 @@ def add_image(
     tx: Transaction,
     case_id: str,
     file: StoredFile,
-    described: Described,
+    described: ImageMetadata,
     *,
     confirmed: Sequence[str] = (),
-) -> Added:
+) -> AddedImage:
     """Put an image into a case; the same file twice in a case is one image.
 
     Args:
@@ -180,9 +180,9 @@ def add_image(
     tx.session.refresh(case, with_for_update=True)
     known = tx.session.scalar(select(Image).where(Image.case_id == case_id, Image.file == file.name))
     if known is not None:
-        return Added(_value(known), fresh=False)
-    refuse_ended(tx, case)
-    row = row_for(tx, case, file, described, new_id())
+        return AddedImage(_value(known), fresh=False)
+    require_open(tx, case)
+    row = build_image_row(tx, case, file, described, new_id())
     tx.session.add(row)
     tx.session.flush()
     tx.audit(
@@ -195,10 +195,10 @@ def add_image(
         confirmed=",".join(confirmed) or None,
     )
     tx.announce("case", case_id)
-    return Added(_value(row), fresh=True)
+    return AddedImage(_value(row), fresh=True)
 
 
-def is_there(tx: Transaction, case_id: str, patient_id: str, sha256: str) -> bool:
+def has_file(tx: Transaction, case_id: str, patient_id: str, sha256: str) -> bool:
     """Whether a case has a file already.
 
     Args:
@@ -211,7 +211,9 @@ def is_there(tx: Transaction, case_id: str, patient_id: str, sha256: str) -> boo
     return tx.session.scalar(select(Image.id).where(Image.case_id == case_id, Image.file == name)) is not None
 
 
-def row_for(tx: Transaction, case: Case, file: StoredFile, described: Described, image_id: str) -> Image:
+def build_image_row(
+    tx: Transaction, case: Case, file: StoredFile, described: ImageMetadata, image_id: str
+) -> Image:
     """The row of an image in a case, and its study where there is none yet; the caller adds it.
 
     Args:
@@ -225,7 +227,7 @@ def row_for(tx: Transaction, case: Case, file: StoredFile, described: Described,
     spacing = described.spacing
     return Image(
         id=image_id,
-        study_id=study_for(tx, case.id, case.patient_id, described.identity, described.tags),
+        study_id=find_or_create_study(tx, case.id, case.patient_id, described.identity, described.tags),
         case_id=case.id,
         patient_id=case.patient_id,
         file=file.name,
@@ -242,7 +244,7 @@ def row_for(tx: Transaction, case: Case, file: StoredFile, described: Described,
     )
 
 
-def get(tx: Transaction, image_id: str) -> StoredImage:
+def load_image(tx: Transaction, image_id: str) -> StoredImage:
     """An image by its id, for the program itself; what a person asks for goes through `see`.
 
     Raises:
@@ -254,14 +256,14 @@ def get(tx: Transaction, image_id: str) -> StoredImage:
     return _value(row)
 
 
-def see(tx: Transaction, image_id: str) -> StoredImage:
+def load_visible_image(tx: Transaction, image_id: str) -> StoredImage:
     """An image of a case that the actor may open.
 
     Raises:
         NotFound: no such image.
         Forbidden: of a case that the actor may not open.
     """
-    image = get(tx, image_id)
+    image = load_image(tx, image_id)
     see_case(tx, image.case_id)
     return image
 
@@ -278,14 +280,14 @@ def check_frame(image: StoredImage, frame: int | None) -> None:
         )
 
 
-def of_case(tx: Transaction, case_id: str) -> tuple[StoredImage, ...]:
+def list_images(tx: Transaction, case_id: str) -> tuple[StoredImage, ...]:
     """The images of a case, in the order in which they came; what was emptied is none."""
     there = select(Image).where(Image.case_id == case_id, Image.file.not_like(f"{ERASED_FILE}%"))
     rows = tx.session.scalars(there.order_by(Image.id))
     return tuple(_value(row) for row in rows)
 
 
-def described(tx: Transaction, image: StoredImage) -> Described:
+def load_metadata(tx: Transaction, image: StoredImage) -> ImageMetadata:
     """What the file said of itself.
 
     Raises:
@@ -294,7 +296,7 @@ def described(tx: Transaction, image: StoredImage) -> Described:
     return _kept(tx, image).described
 
 
-def sha256_of(tx: Transaction, image: StoredImage) -> str:
+def load_sha256(tx: Transaction, image: StoredImage) -> str:
     """SHA-256 of the file as it came, hexadecimal.
 
     Raises:
@@ -303,7 +305,7 @@ def sha256_of(tx: Transaction, image: StoredImage) -> str:
     return _kept(tx, image).sha256
 
 
-def content(tx: Transaction, image: StoredImage) -> bytes:
+def read_content(tx: Transaction, image: StoredImage) -> bytes:
     """The file as it came.
 
     Raises:
@@ -313,7 +315,7 @@ def content(tx: Transaction, image: StoredImage) -> bytes:
     return tx.files.get(tx.key(image.patient_id), image.file)
 
 
-def chunks(tx: Transaction, image: StoredImage) -> Iterator[bytes]:
+def read_chunks(tx: Transaction, image: StoredImage) -> Iterator[bytes]:
     """The same, a mebibyte at a time; the transaction may be over before the last.
 
     Raises:

@@ -20,7 +20,7 @@ from sqlalchemy import or_, select
 
 from tetkik.errors import Conflict
 from tetkik.language import Sentence
-from tetkik.records.cases.transfers import refuse_moved
+from tetkik.records.cases.transfers import require_not_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images.images import StoredImage, check_frame
@@ -82,7 +82,7 @@ class Work:
         return self.attempts > STARTS
 
 
-def add(
+def add_job(
     tx: Transaction,
     kind: JobKind,
     image: StoredImage,
@@ -107,7 +107,7 @@ def add(
     check_frame(image, frame)
     # Whoever moves the case meanwhile comes before or after.
     tx.session.execute(select(Case.id).where(Case.id == image.case_id).with_for_update(key_share=True)).all()
-    refuse_moved(tx, image.case_id)
+    require_not_moved(tx, image.case_id)
     waiting = tx.session.scalar(
         select(Job).where(Job.image_id == image.id, Job.kind == kind, Job.state == JobState.QUEUED)
     )
@@ -134,7 +134,7 @@ def add(
     return job_id
 
 
-def take(tx: Transaction, worker: str, lease: timedelta = LEASE) -> Work | None:
+def take_job(tx: Transaction, worker: str, lease: timedelta = LEASE) -> Work | None:
     """Take the most urgent work that nobody has; None where there is none.
 
     Args:
@@ -159,13 +159,13 @@ def take(tx: Transaction, worker: str, lease: timedelta = LEASE) -> Work | None:
     return _value(row)
 
 
-def waiting(tx: Transaction) -> bool:
+def has_waiting_jobs(tx: Transaction) -> bool:
     """Whether there is work that nobody has."""
     ready = or_(Job.lease_until.is_(None), Job.lease_until <= tx.now)
     return tx.session.scalar(select(Job.id).where(_OPEN, ready).limit(1)) is not None
 
 
-def renew(tx: Transaction, work: Work, lease: timedelta = LEASE) -> None:
+def renew_lease(tx: Transaction, work: Work, lease: timedelta = LEASE) -> None:
     """Keep work for longer.
 
     Raises:
@@ -174,7 +174,7 @@ def renew(tx: Transaction, work: Work, lease: timedelta = LEASE) -> None:
     _held(tx, work).lease_until = tx.now + lease
 
 
-def finish(tx: Transaction, work: Work) -> None:
+def finish_job(tx: Transaction, work: Work) -> None:
     """Say that work is done, in the transaction that keeps its answer.
 
     Raises:
@@ -186,7 +186,7 @@ def finish(tx: Transaction, work: Work) -> None:
     tx.announce("job", row.case_id)
 
 
-def fail(tx: Transaction, work: Work, fault: Sentence, *, for_good: bool = False) -> bool:
+def fail_job(tx: Transaction, work: Work, fault: Sentence, *, for_good: bool = False) -> bool:
     """Say that an attempt failed; gives whether the work was given up.
 
     Args:
@@ -208,7 +208,7 @@ def fail(tx: Transaction, work: Work, fault: Sentence, *, for_good: bool = False
     return over
 
 
-def give_back(tx: Transaction, work: Work) -> None:
+def requeue(tx: Transaction, work: Work) -> None:
     """Let another do what a worker that stops has begun; the attempt does not count.
 
     Raises:
@@ -219,7 +219,7 @@ def give_back(tx: Transaction, work: Work) -> None:
     row.attempts -= 1
 
 
-def free_abandoned(tx: Transaction, lives: Callable[[str], bool]) -> int:
+def requeue_abandoned(tx: Transaction, lives: Callable[[str], bool]) -> int:
     """Free the work of workers that are known to be dead before their leases run out; gives how much.
 
     Args:
@@ -235,7 +235,7 @@ def free_abandoned(tx: Transaction, lives: Callable[[str], bool]) -> int:
     return len(dead)
 
 
-def of_image(tx: Transaction, image_id: str) -> Work | None:
+def newest_job(tx: Transaction, image_id: str) -> Work | None:
     """The newest work about an image; None where there was never any."""
     row = tx.session.scalar(select(Job).where(Job.image_id == image_id).order_by(Job.id.desc()).limit(1))
     return _value(row) if row is not None else None

@@ -15,7 +15,7 @@ from tetkik.records.cases.patient_links import records_of
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
 from tetkik.records.images import copying
-from tetkik.records.images.studies import case_of_study, study_among
+from tetkik.records.images.studies import find_case_with_study, find_patient_case_of_study
 from tetkik.records.schema import Case, Image
 from tetkik.turkish import fold
 from tetkik.values import CaseState, Identity
@@ -45,7 +45,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class Destination:
     """Where an image without a case belongs.
 
     Attributes:
@@ -57,7 +57,7 @@ class Home:
     case_id: str | None = None
 
 
-def person_in(identity: Identity) -> Person:
+def person_from_identity(identity: Identity) -> Person:
     """Whom a file is about, as the records write it: `YILMAZ^AYŞE` is `AYŞE YILMAZ`.
 
     A Patient ID that is a Turkish identity number is kept as one; a date of birth that cannot be is left out.
@@ -75,12 +75,12 @@ def person_in(identity: Identity) -> Person:
     )
 
 
-def differences(person: Person, identity: Identity) -> tuple[Difference, ...]:
+def compare_identity(person: Person, identity: Identity) -> tuple[Difference, ...]:
     """Where a file contradicts a record; what either does not say contradicts nothing.
 
     Names are compared as sets of words without marks on letters: a missing second name is no contradiction.
     """
-    filed = person_in(identity)
+    filed = person_from_identity(identity)
     found = []
     if not _same_name(filed.name, person.name):
         found.append(Difference(Trait.NAME, filed.name, person.name))
@@ -94,7 +94,7 @@ def differences(person: Person, identity: Identity) -> tuple[Difference, ...]:
     return tuple(found)
 
 
-def differences_of(tx: Transaction, patient_id: str, identity: Identity) -> tuple[Difference, ...]:
+def compare_with_patient(tx: Transaction, patient_id: str, identity: Identity) -> tuple[Difference, ...]:
     """Where a file contradicts everything that is recorded of a patient.
 
     Of records that are one, a file may name any: it was perhaps made when the patient was known by that one.
@@ -103,12 +103,12 @@ def differences_of(tx: Transaction, patient_id: str, identity: Identity) -> tupl
     Raises:
         NotFound: no such patient, or erased.
     """
-    told = differences(patients.person_of(tx, patient_id), identity)
-    others = patients.people_of(tx, patient_id)[1:] if told else ()
+    told = compare_identity(patients.load_person(tx, patient_id), identity)
+    others = patients.load_people(tx, patient_id)[1:] if told else ()
     return () if any(_names(identity, person) for person in others) else told
 
 
-def home_of(tx: Transaction, identity: Identity, sha256: str) -> Home:
+def find_destination(tx: Transaction, identity: Identity, sha256: str) -> Destination:
     """Where an image without a case belongs: where it lies already, with its study, or where one is awaited.
 
     A patient is taken for known only where the number is theirs and nothing contradicts it; of two who might
@@ -119,18 +119,18 @@ def home_of(tx: Transaction, identity: Identity, sha256: str) -> Home:
         identity: what the file says.
         sha256: of the file.
     """
-    filed = person_in(identity)
+    filed = person_from_identity(identity)
     meant = [
         patient_id
-        for patient_id in dict.fromkeys(patients.known_as(tx, filed))
-        if not differences_of(tx, patient_id, identity)
+        for patient_id in dict.fromkeys(patients.find_by_number(tx, filed))
+        if not compare_with_patient(tx, patient_id, identity)
     ]
     if len(meant) != 1:
-        return Home()
+        return Destination()
     records = records_of(tx, meant[0])
     for case_id in (
         _case_of_file(tx, records, sha256),
-        case_of_study(tx, records, identity.study_uid) if identity.study_uid else None,
+        find_patient_case_of_study(tx, records, identity.study_uid) if identity.study_uid else None,
     ):
         if case_id is not None and not tx.session.get_one(Case, case_id).state.ended:
             return _home_in(tx, case_id)
@@ -140,7 +140,7 @@ def home_of(tx: Transaction, identity: Identity, sha256: str) -> Home:
     waiting = tx.session.scalars(
         select(Case.id).where(Case.patient_id.in_(records), Case.state == CaseState.WAITING).limit(2)
     ).all()
-    return _home_in(tx, waiting[0]) if len(waiting) == 1 else Home(meant[0])
+    return _home_in(tx, waiting[0]) if len(waiting) == 1 else Destination(meant[0])
 
 
 def _case_gone_on(tx: Transaction, records: Sequence[str], identity: Identity, sha256: str) -> str | None:
@@ -148,15 +148,15 @@ def _case_gone_on(tx: Transaction, records: Sequence[str], identity: Identity, s
 
     Sent once more, the image names the wrong patient again: whoever sends it is told of the difference.
     """
-    strangers = transfers.gone_on(tx, records)
-    return copying.same_file(tx, strangers, sha256) or (
-        study_among(tx, strangers, identity.study_uid) if identity.study_uid else None
+    strangers = transfers.find_successor_cases(tx, records)
+    return copying.find_case_with_file(tx, strangers, sha256) or (
+        find_case_with_study(tx, strangers, identity.study_uid) if identity.study_uid else None
     )
 
 
-def _home_in(tx: Transaction, case_id: str) -> Home:
+def _home_in(tx: Transaction, case_id: str) -> Destination:
     """A case, and the record that it is of: under that record's key its images are sealed."""
-    return Home(tx.session.get_one(Case, case_id).patient_id, case_id)
+    return Destination(tx.session.get_one(Case, case_id).patient_id, case_id)
 
 
 def _case_of_file(tx: Transaction, records: Sequence[str], sha256: str) -> str | None:
@@ -172,10 +172,10 @@ def _case_of_file(tx: Transaction, records: Sequence[str], sha256: str) -> str |
 
 def _names(identity: Identity, person: Person) -> bool:
     """Whether a file says name or number of a record, and nothing against it."""
-    filed = person_in(identity)
+    filed = person_from_identity(identity)
     numbers = {fold(one) for one in (person.tckn, person.number) if one}
     named = bool(filed.name and person.name) or fold(filed.tckn or filed.number) in numbers
-    return named and not differences(person, identity)
+    return named and not compare_identity(person, identity)
 
 
 def _same_name(one: str, other: str) -> bool:

@@ -65,7 +65,7 @@ class ModelRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ModelAnswer:
     """What a model said, and which one it was.
 
     Attributes:
@@ -90,7 +90,7 @@ class Answer:
         return RunState.DONE if self.result.suitable else RunState.REFUSED
 
 
-def add_run(tx: Transaction, image: StoredImage, answer: Answer) -> str:
+def add_run(tx: Transaction, image: StoredImage, answer: ModelAnswer) -> str:
     """Keep what a model said of an image; gives the id.
 
     Raises:
@@ -156,7 +156,7 @@ def _scores(run_id: str, result: FindingsResult) -> list[Score]:
     ]
 
 
-def get(tx: Transaction, run_id: str) -> ModelRun:
+def load_run(tx: Transaction, run_id: str) -> ModelRun:
     """A run by its id.
 
     Raises:
@@ -168,7 +168,7 @@ def get(tx: Transaction, run_id: str) -> ModelRun:
     return _value(row)
 
 
-def result_of(tx: Transaction, run_id: str) -> FindingsResult:
+def load_result(tx: Transaction, run_id: str) -> FindingsResult:
     """What the model said, exactly.
 
     Raises:
@@ -180,19 +180,19 @@ def result_of(tx: Transaction, run_id: str) -> FindingsResult:
     return from_bytes(FindingsResult, tx.open(row.patient_id, _PLACE, row.id, row.answer))
 
 
-def of_image(tx: Transaction, image_id: str) -> tuple[ModelRun, ...]:
+def list_runs(tx: Transaction, image_id: str) -> tuple[ModelRun, ...]:
     """The runs over an image, newest first."""
     rows = tx.session.scalars(select(Run).where(Run.image_id == image_id).order_by(Run.id.desc()))
     return tuple(_value(row) for row in rows)
 
 
-def latest(tx: Transaction, image_id: str) -> ModelRun | None:
+def load_latest_run(tx: Transaction, image_id: str) -> ModelRun | None:
     """The newest run over an image; None before any."""
     row = tx.session.scalar(select(Run).where(Run.image_id == image_id).order_by(Run.id.desc()).limit(1))
     return _value(row) if row is not None else None
 
 
-def earlier(tx: Transaction, image: StoredImage) -> tuple[ModelRun, ...]:
+def list_earlier_runs(tx: Transaction, image: StoredImage) -> tuple[ModelRun, ...]:
     """The newest run over each earlier image of the same patient's other cases, newest image first.
 
     Cases of every record of the patient count: those of one that was joined with this one, too.

@@ -15,7 +15,9 @@ from tetkik.values import Identity, ImageTags
 _PLACE = "studies.tags"
 
 
-def study_for(tx: Transaction, case_id: str, patient_id: str, identity: Identity, tags: ImageTags) -> str:
+def find_or_create_study(
+    tx: Transaction, case_id: str, patient_id: str, identity: Identity, tags: ImageTags
+) -> str:
     """The study of a case that an image belongs to, opened where there is none; gives its id.
 
     Images with a Study Instance UID stand with their like; those without one (PNG, JPEG, TIFF) stand
@@ -58,11 +60,11 @@ def study_for(tx: Transaction, case_id: str, patient_id: str, identity: Identity
         )
     )
     tx.session.flush()
-    filter_index.refresh(tx, case_id)
+    filter_index.refresh_filter_index(tx, case_id)
     return study_id
 
 
-def case_of_study(tx: Transaction, patient_ids: Sequence[str], study_uid: str) -> str | None:
+def find_patient_case_of_study(tx: Transaction, patient_ids: Sequence[str], study_uid: str) -> str | None:
     """The newest case of a patient, of whatever record, that holds a study already."""
     return tx.session.scalar(
         select(Study.case_id)
@@ -72,7 +74,7 @@ def case_of_study(tx: Transaction, patient_ids: Sequence[str], study_uid: str) -
     )
 
 
-def study_among(tx: Transaction, case_ids: Sequence[str], study_uid: str) -> str | None:
+def find_case_with_study(tx: Transaction, case_ids: Sequence[str], study_uid: str) -> str | None:
     """The newest of these cases that holds a study, whoever's they are."""
     return tx.session.scalar(
         select(Study.case_id)

@@ -21,8 +21,8 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records
 from tetkik.records.keyring import fingerprint_of
 from tetkik.records.lifecycle import erasure_log
-from tetkik.records.lifecycle.backup_file import ArchiveWriter, Header
-from tetkik.records.lifecycle.table_dump import tables, written
+from tetkik.records.lifecycle.backup_file import ArchiveWriter, BackupHeader
+from tetkik.records.lifecycle.table_dump import backup_tables, dump_rows
 from tetkik.records.migrate import NEWEST
 from tetkik.records.schema import Blob, Image, Patient
 from tetkik.values import SYSTEM, Actor
@@ -32,7 +32,7 @@ Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class BackupManifest:
     """What a backup holds; its last member.
 
     Attributes:
@@ -50,7 +50,7 @@ class Manifest:
 
 def make_backup(
     records: Records, target: Path, *, actor: Actor = SYSTEM, progress: Progress | None = None
-) -> Manifest:
+) -> BackupManifest:
     """Write a backup; the file appears once it is whole.
 
     Args:
@@ -67,7 +67,7 @@ def make_backup(
         connection = tx.session.connection()
         if fingerprint_of(connection) != tx.vault.held.fingerprint:  # replaced by another process
             tx.vault.renew(connection)
-        header = Header(
+        header = BackupHeader(
             key=tx.vault.held.fingerprint,
             schema=NEWEST,
             version=__version__,
@@ -79,8 +79,8 @@ def make_backup(
             names = _names(connection)
             missing = _add_files(records, archive, names, progress)
             # After the files: an erasure that removed one of them is in it.
-            archive.add(LEDGER, erasure_log.content(records.folder))
-            manifest = Manifest(rows, len(names) - missing, missing, archive.hashes)
+            archive.add(LEDGER, erasure_log.read_log(records.folder))
+            manifest = BackupManifest(rows, len(names) - missing, missing, archive.hashes)
             archive.add(MANIFEST, json.dumps(asdict(manifest)).encode())
     with records.write(actor) as tx:
         tx.audit(Action.BACKUP_MADE, files=manifest.files, missing=missing)
@@ -89,13 +89,13 @@ def make_backup(
 
 def _add_rows(connection: Connection, archive: ArchiveWriter, progress: Progress | None) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for done, table in enumerate(tables(), 1):
+    for done, table in enumerate(backup_tables(), 1):
         counts[table.name] = 0
-        for number, content in enumerate(written(connection, table)):
+        for number, content in enumerate(dump_rows(connection, table)):
             archive.add(f"rows/{table.name}/{number:06}.jsonl", content)
             counts[table.name] += content.count(b"\n") - 1
         if progress is not None:
-            progress("tables", done, len(tables()))
+            progress("tables", done, len(backup_tables()))
     return counts
 
 

@@ -32,7 +32,7 @@ _OVERHEAD = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class BackupHeader:
     """What a backup says of itself without a key.
 
     Attributes:
@@ -54,7 +54,7 @@ class Header:
         return json.dumps(asdict(self), sort_keys=True).encode()
 
 
-def read_header(file: IO[bytes]) -> Header:
+def read_header(file: IO[bytes]) -> BackupHeader:
     """The header of a backup; the file stands behind it afterwards.
 
     Raises:
@@ -66,7 +66,7 @@ def read_header(file: IO[bytes]) -> Header:
         (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
         if length > _LONGEST_HEADER:
             raise ValueError("header")
-        return Header(**json.loads(file.read(length)))
+        return BackupHeader(**json.loads(file.read(length)))
     except (ValueError, TypeError, struct.error):
         raise InputError("This file is not a backup of Tetkik; give one that tetkik backup wrote.") from None
 
@@ -80,7 +80,7 @@ class ArchiveWriter:
         header: with a salt of its own.
     """
 
-    def __init__(self, target: Path, vault: Vault, header: Header) -> None:
+    def __init__(self, target: Path, vault: Vault, header: BackupHeader) -> None:
         self._target = target
         self._part = target.with_name(f".{target.name}.{os.getpid()}.part")
         handle = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -99,7 +99,7 @@ class ArchiveWriter:
         """A member of `size` bytes, read as it is written."""
         info = tarfile.TarInfo(name)
         info.size = size
-        hashing = Hashing(content)
+        hashing = HashingReader(content)
         self._tar.addfile(info, hashing)
         self.hashes[name] = hashing.hexdigest()
 
@@ -122,7 +122,7 @@ class ArchiveWriter:
             self._part.unlink(missing_ok=True)
 
 
-def members(source: Path, vault: Vault) -> Iterator[tuple[str, IO[bytes]]]:
+def read_members(source: Path, vault: Vault) -> Iterator[tuple[str, IO[bytes]]]:
     """The members of a backup, each with its name; read one before asking for the next.
 
     Raises:
@@ -144,7 +144,7 @@ def members(source: Path, vault: Vault) -> Iterator[tuple[str, IO[bytes]]]:
         opening.drain()
 
 
-class Hashing(io.RawIOBase):
+class HashingReader(io.RawIOBase):
     """What is read through it is hashed (SHA-256)."""
 
     def __init__(self, content: IO[bytes]) -> None:

@@ -35,7 +35,7 @@ from tetkik.values import CaseState
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Retained:
     """What the law keeps of a patient.
 
     Attributes:
@@ -47,17 +47,17 @@ class Kept:
     images: frozenset[str] = frozenset()
 
 
-def kept_by_law(tx: Transaction, patient_id: str) -> Kept:
+def find_retained(tx: Transaction, patient_id: str) -> Retained:
     """The signed versions of a patient, and what belongs to them."""
     rows = tx.session.execute(
         select(ReportVersion.id, Report.image_id)
         .join(Report, Report.id == ReportVersion.report_id)
         .where(ReportVersion.patient_id == patient_id)
     ).all()
-    return Kept(frozenset(row.id for row in rows), frozenset(row.image_id for row in rows))
+    return Retained(frozenset(row.id for row in rows), frozenset(row.image_id for row in rows))
 
 
-def empty(tx: Transaction, patient_id: str, case_ids: Sequence[str], kept: Kept) -> set[str]:
+def erase_cases(tx: Transaction, patient_id: str, case_ids: Sequence[str], kept: Retained) -> set[str]:
     """Take everything of the patient out of cases, but for what is kept.
 
     Args:
@@ -70,7 +70,7 @@ def empty(tx: Transaction, patient_id: str, case_ids: Sequence[str], kept: Kept)
         Names of stored files that nothing refers to any more, to be removed once the transaction is through.
     """
     tx.session.flush()
-    before = files_of(tx, patient_id)
+    before = list_patient_files(tx, patient_id)
     _empty_words(tx, case_ids)
     _empty_images(tx, case_ids, kept)
     tx.session.execute(delete(IdempotentRequest).where(IdempotentRequest.patient_id == patient_id))
@@ -80,10 +80,10 @@ def empty(tx: Transaction, patient_id: str, case_ids: Sequence[str], kept: Kept)
         .values(question=None, state=CaseState.CLOSED, restricted=True, emptied_at=tx.now, updated_at=tx.now)
     )
     tx.session.expire_all()
-    return before - files_of(tx, patient_id)
+    return before - list_patient_files(tx, patient_id)
 
 
-def leave(tx: Transaction, patient_id: str, case_id: str) -> set[str]:
+def clear_moved_case(tx: Transaction, patient_id: str, case_id: str) -> set[str]:
     """Take everything out of a case that goes on as another patient's, its figures included.
 
     They are made anew there, and nothing is counted twice. What was signed and withdrawn stays as it was
@@ -98,15 +98,15 @@ def leave(tx: Transaction, patient_id: str, case_id: str) -> set[str]:
         Names of stored files that nothing refers to any more, to be removed once the transaction is through.
     """
     tx.session.flush()
-    before = files_of(tx, patient_id)
+    before = list_patient_files(tx, patient_id)
     signed = frozenset(tx.session.scalars(select(ReportVersion.id).where(ReportVersion.case_id == case_id)))
     reports = select(Report.id).where(Report.case_id == case_id)
     of_case = select(Image.id).where(Image.case_id == case_id)
-    idempotent_responses.forget(
+    idempotent_responses.forget_responses(
         tx, patient_id, {case_id, *tx.session.scalars(reports), *tx.session.scalars(of_case)}
     )
     runs = select(Run.id).where(Run.case_id == case_id)
-    _empty_images(tx, [case_id], Kept(versions=signed))
+    _empty_images(tx, [case_id], Retained(versions=signed))
     for statement in (
         update(Image).where(Image.case_id == case_id).values(created_by=None),
         update(Report)
@@ -122,10 +122,10 @@ def leave(tx: Transaction, patient_id: str, case_id: str) -> set[str]:
     ):
         tx.session.execute(statement)
     tx.session.expire_all()
-    return before - files_of(tx, patient_id)
+    return before - list_patient_files(tx, patient_id)
 
 
-def named(tx: Transaction, names: Collection[str]) -> set[str]:
+def find_referenced_files(tx: Transaction, names: Collection[str]) -> set[str]:
     """Those of these stored files that a row refers to."""
     found: set[str] = set()
     for table in (Image, Blob):
@@ -147,7 +147,7 @@ def _empty_words(tx: Transaction, case_ids: Sequence[str]) -> None:
         tx.session.execute(statement)
 
 
-def _empty_images(tx: Transaction, case_ids: Sequence[str], kept: Kept) -> None:
+def _empty_images(tx: Transaction, case_ids: Sequence[str], kept: Retained) -> None:
     of_cases = select(Image.id).where(Image.case_id.in_(case_ids))
     tx.session.execute(delete(Blob).where(Blob.image_id.in_(of_cases), Blob.label.not_in(kept.versions)))
     going = (Image.case_id.in_(case_ids), Image.id.not_in(kept.images))
@@ -160,7 +160,7 @@ def _empty_images(tx: Transaction, case_ids: Sequence[str], kept: Kept) -> None:
     )
 
 
-def files_of(tx: Transaction, patient_id: str) -> set[str]:
+def list_patient_files(tx: Transaction, patient_id: str) -> set[str]:
     """Names of the stored files of a patient's images and of what was made of them."""
     found: set[str] = set()
     for table in (Image, Blob):

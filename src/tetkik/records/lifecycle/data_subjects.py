@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from tetkik.errors import NotFound
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patient_links import records_of, survivors_of
-from tetkik.records.cases.patients import Person, people_of
+from tetkik.records.cases.patients import Person, load_people
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.lifecycle.erasure import KEPT_INDEX
@@ -21,7 +21,7 @@ _KINDS = ("tckn", "number")
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class DataSubject:
     """A person whose data the house holds.
 
     Attributes:
@@ -42,7 +42,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Postponed:
+class PostponedErasure:
     """An erasure that waits for the law.
 
     Attributes:
@@ -56,7 +56,7 @@ class Postponed:
     reports: int
 
 
-def find(tx: Transaction, number: str) -> tuple[Subject, ...]:
+def find_subjects(tx: Transaction, number: str) -> tuple[DataSubject, ...]:
     """Patients whose TCKN or hospital number is exactly this in any of their records.
 
     Those kept for the law alone are included.
@@ -74,10 +74,10 @@ def find(tx: Transaction, number: str) -> tuple[Subject, ...]:
         found.update(dict.fromkeys(rows))
     survivors = sorted(set(survivors_of(tx, found).values()))
     tx.audit(Action.PATIENT_SEARCHED, found=len(survivors), purpose="privacy")
-    return tuple(subject_of(tx, patient_id) for patient_id in survivors)
+    return tuple(load_subject(tx, patient_id) for patient_id in survivors)
 
 
-def subject_of(tx: Transaction, patient_id: str) -> Subject:
+def load_subject(tx: Transaction, patient_id: str) -> DataSubject:
     """One of them by the id of the record.
 
     Raises:
@@ -86,26 +86,26 @@ def subject_of(tx: Transaction, patient_id: str) -> Subject:
     row = tx.session.get(Patient, patient_id) if is_id(patient_id) else None
     if row is None:
         raise NotFound("There is no such patient; look for the number again.")
-    records, people = records_of(tx, patient_id), people_of(tx, patient_id)
+    records, people = records_of(tx, patient_id), load_people(tx, patient_id)
     if not people:
         raise NotFound("There is no such patient; look for the number again.")
     cases, reports = (
         tx.session.scalar(select(func.count()).select_from(table).where(table.patient_id.in_(records))) or 0
         for table in (Case, ReportVersion)
     )
-    return Subject(records[0], people[0], people[1:], cases, reports, row.erase_after)
+    return DataSubject(records[0], people[0], people[1:], cases, reports, row.erase_after)
 
 
-def postponed(tx: Transaction) -> tuple[Postponed, ...]:
+def list_postponed_erasures(tx: Transaction) -> tuple[PostponedErasure, ...]:
     """Erasures that wait for the law, the next one first."""
     return tuple(_postponed(tx))
 
 
-def _postponed(tx: Transaction) -> Iterator[Postponed]:
+def _postponed(tx: Transaction) -> Iterator[PostponedErasure]:
     count = select(func.count()).where(ReportVersion.patient_id == Patient.id).scalar_subquery()
     for row in tx.session.execute(
         select(Patient.id, Patient.erase_after, count.label("reports"))
         .where(Patient.erase_after.is_not(None), Patient.key.is_not(None))
         .order_by(Patient.erase_after, Patient.id)
     ):
-        yield Postponed(row.id, row.erase_after, row.reports)
+        yield PostponedErasure(row.id, row.erase_after, row.reports)

@@ -19,11 +19,11 @@ from sqlalchemy import delete, func, select, text, update
 
 from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.records.audit_chain import Action
-from tetkik.records.cases.patient_links import hold, part, records_of
+from tetkik.records.cases.patient_links import lock_links, records_of, unlink_erased
 from tetkik.records.database import Records, Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.lifecycle import erasure_log
-from tetkik.records.lifecycle.case_erasure import Kept, empty, kept_by_law
+from tetkik.records.lifecycle.case_erasure import Retained, erase_cases, find_retained
 from tetkik.records.schema import (
     AuditRow,
     Case,
@@ -41,7 +41,7 @@ _REFERENCE = re.compile(r"[\w./ -]{0,40}")
 _YEAR = timedelta(days=365.25)
 
 
-class Ground(StrEnum):
+class ErasureReason(StrEnum):
     """Why somebody is erased; codes alone, for the trail keeps them."""
 
     REQUEST = "request"
@@ -95,7 +95,7 @@ class _Erased:
 def erase(
     records: Records,
     patient_id: str,
-    ground: Ground,
+    ground: ErasureReason,
     *,
     years: int,
     reference: str = "",
@@ -124,16 +124,16 @@ def erase(
             "never a name."
         )
     with records.write(actor) as tx:
-        hold(tx, patient_id)
+        lock_links(tx, patient_id)
         going = records_of(tx, patient_id)
         erased = tuple(_erase_record(tx, one, years) for one in _erasable(tx, going, years))
-        part(tx, going)
+        unlink_erased(tx, going)
         _note(records, tx, erased, ground, reference)
     return _removed(records, patient_id, erased)
 
 
 def erase_record(
-    records: Records, patient_id: str, ground: Ground, *, years: int, actor: Actor = SYSTEM
+    records: Records, patient_id: str, ground: ErasureReason, *, years: int, actor: Actor = SYSTEM
 ) -> Erasure:
     """Erase one record alone, and take it out of the stead of others: what retention does.
 
@@ -149,15 +149,17 @@ def erase_record(
         Conflict: erased already, or as far as the law allows.
     """
     with records.write(actor) as tx:
-        hold(tx, patient_id)
+        lock_links(tx, patient_id)
         _refuse_done(tx, patient_id, years)
         erased = (_erase_record(tx, patient_id, years),)
-        part(tx, (patient_id,))
+        unlink_erased(tx, (patient_id,))
         _note(records, tx, erased, ground)
     return _removed(records, patient_id, erased)
 
 
-def erase_left(records: Records, patient_id: str, before: datetime, *, actor: Actor = SYSTEM) -> bool:
+def erase_without_cases(
+    records: Records, patient_id: str, before: datetime, *, actor: Actor = SYSTEM
+) -> bool:
     """Erase a patient of whom nothing is kept any more but who they are; gives whether that was so.
 
     It is so where no report was signed and every case, in any of their records, was emptied, or went on as
@@ -170,13 +172,13 @@ def erase_left(records: Records, patient_id: str, before: datetime, *, actor: Ac
         actor: who does it.
     """
     with records.write(actor) as tx:
-        hold(tx, patient_id)
+        lock_links(tx, patient_id)
         going = records_of(tx, patient_id)
         if _is_kept(tx, going, before):
             return False
         erased = tuple(_erase_record(tx, one, 0) for one in _erasable(tx, going, 0))
-        part(tx, going)
-        _note(records, tx, erased, Ground.RETENTION)
+        unlink_erased(tx, going)
+        _note(records, tx, erased, ErasureReason.RETENTION)
     _removed(records, patient_id, erased)
     return True
 
@@ -215,11 +217,11 @@ def erase_again(records: Records, patient_ids: Iterable[str], *, years: int, act
             and row.erase_after is None
         ]
     for patient_id in back:
-        erase_record(records, patient_id, Ground.RESTORED, years=years, actor=actor)
+        erase_record(records, patient_id, ErasureReason.RESTORED, years=years, actor=actor)
     return len(back)
 
 
-def forget_pages(records: Records) -> None:
+def truncate_sqlite_log(records: Records) -> None:
     """Let SQLite bring its log into the database and cut it: erased pages do not stay in the log."""
     if records.engine.dialect.name == "sqlite":
         with records.engine.connect() as connection:
@@ -264,12 +266,12 @@ def _erase_record(tx: Transaction, patient_id: str, years: int) -> _Erased:
     if until is not None and until > tx.now:
         files, kept = _erase_but_reports(tx, patient, until)
     else:
-        files, kept = _erase_all(tx, patient, until), Kept()
+        files, kept = _erase_all(tx, patient, until), Retained()
     return _Erased(patient_id, until if kept.versions else None, len(kept.versions), frozenset(files))
 
 
 def _note(
-    records: Records, tx: Transaction, erased: Sequence[_Erased], ground: Ground, reference: str = ""
+    records: Records, tx: Transaction, erased: Sequence[_Erased], ground: ErasureReason, reference: str = ""
 ) -> None:
     """In the trail, and in the ledger: before the commit, so that a crash between erases once more."""
     for one in erased:
@@ -284,7 +286,7 @@ def _note(
         )
     tx.session.flush()
     for one in erased:
-        erasure_log.note(records.folder, tx.vault, one.patient_id, tx.now)
+        erasure_log.log_erasure(records.folder, tx.vault, one.patient_id, tx.now)
 
 
 def _removed(records: Records, patient_id: str, erased: Sequence[_Erased]) -> Erasure:
@@ -292,7 +294,7 @@ def _removed(records: Records, patient_id: str, erased: Sequence[_Erased]) -> Er
     files = {name for one in erased for name in one.files}
     for name in files:
         records.files.remove(name)
-    forget_pages(records)
+    truncate_sqlite_log(records)
     until = max((one.kept_until for one in erased if one.kept_until is not None), default=None)
     return Erasure(patient_id, until is None, until, sum(one.kept_reports for one in erased), len(files))
 
@@ -315,9 +317,9 @@ def _kept_until(tx: Transaction, patient_id: str, years: int) -> datetime | None
     return None if last is None else last + years * _YEAR
 
 
-def _erase_but_reports(tx: Transaction, patient: Patient, until: datetime) -> tuple[set[str], Kept]:
-    kept = kept_by_law(tx, patient.id)
-    files = empty(tx, patient.id, _cases(tx, patient.id), kept)
+def _erase_but_reports(tx: Transaction, patient: Patient, until: datetime) -> tuple[set[str], Retained]:
+    kept = find_retained(tx, patient.id)
+    files = erase_cases(tx, patient.id, _cases(tx, patient.id), kept)
     tx.session.execute(
         delete(PatientIndex).where(PatientIndex.patient_id == patient.id, PatientIndex.kind == "name")
     )
@@ -341,7 +343,7 @@ def _erase_all(tx: Transaction, patient: Patient, until: datetime | None) -> set
     tx.session.execute(delete(WithdrawalRow).where(WithdrawalRow.version_id.in_(versions)))
     tx.session.execute(delete(SignatureRow).where(SignatureRow.version_id.in_(versions)))
     tx.session.execute(delete(ReportVersion).where(ReportVersion.patient_id == patient_id))
-    files = empty(tx, patient_id, _cases(tx, patient_id), Kept())
+    files = erase_cases(tx, patient_id, _cases(tx, patient_id), Retained())
     tx.session.execute(delete(PatientIndex).where(PatientIndex.patient_id == patient_id))
     tx.session.execute(
         update(AuditRow).where(AuditRow.patient_id == patient_id).values(content=None, salt=None)

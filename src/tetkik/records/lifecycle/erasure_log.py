@@ -18,7 +18,7 @@ from tetkik.records.vault import Vault
 FILE = "erased.jsonl"
 
 
-def note(folder: Path, vault: Vault, patient_id: str, at: datetime) -> None:
+def log_erasure(folder: Path, vault: Vault, patient_id: str, at: datetime) -> None:
     """Add an erasure; it is on the disk when this returns.
 
     Args:
@@ -32,18 +32,18 @@ def note(folder: Path, vault: Vault, patient_id: str, at: datetime) -> None:
     _append(folder, [line.encode()])
 
 
-def add(folder: Path, other: bytes) -> None:
+def merge_log(folder: Path, other: bytes) -> None:
     """Take in the lines of another copy that this one lacks.
 
     Args:
         folder: of the house's data.
         other: the whole of the other copy.
     """
-    known = set(content(folder).splitlines())
+    known = set(read_log(folder).splitlines())
     _append(folder, [line for line in other.splitlines() if line and line not in known])
 
 
-def erased(content: bytes, vault: Vault) -> dict[str, datetime]:
+def erased_patients(content: bytes, vault: Vault) -> dict[str, datetime]:
     """Who was erased and when, of the lines whose code holds."""
     found: dict[str, datetime] = {}
     for patient_id, moment, code in _lines(content):
@@ -52,7 +52,7 @@ def erased(content: bytes, vault: Vault) -> dict[str, datetime]:
     return found
 
 
-def content(folder: Path) -> bytes:
+def read_log(folder: Path) -> bytes:
     """The whole ledger; empty where nobody was ever erased."""
     try:
         return (folder / FILE).read_bytes()
@@ -64,7 +64,7 @@ def _append(folder: Path, lines: Sequence[bytes]) -> None:
     """On the disk when this returns; begun on a line of its own whatever a power failure left."""
     if not lines:
         return
-    begin = b"" if content(folder).endswith(b"\n") or not content(folder) else b"\n"
+    begin = b"" if read_log(folder).endswith(b"\n") or not read_log(folder) else b"\n"
     handle = os.open(folder / FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         os.write(handle, begin + b"".join(line + b"\n" for line in lines))

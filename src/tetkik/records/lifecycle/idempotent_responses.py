@@ -14,7 +14,7 @@ FORGOTTEN = b""
 """In the place of an answer that is not given again, while the request still does not happen twice."""
 
 
-def sealed(tx: Transaction, user_id: str, key: str, body: bytes) -> bytes:
+def seal_response(tx: Transaction, user_id: str, key: str, body: bytes) -> bytes:
     """An answer as its row keeps it: under the key of whom the transaction is about, or of the house."""
     name = f"{user_id}:{key}"
     if tx.about is not None:
@@ -22,7 +22,7 @@ def sealed(tx: Transaction, user_id: str, key: str, body: bytes) -> bytes:
     return tx.vault.seal(body, f"{_PLACE}:{name}")
 
 
-def opened(tx: Transaction, row: IdempotentRequest) -> bytes:
+def open_response(tx: Transaction, row: IdempotentRequest) -> bytes:
     """The answer of a row.
 
     Raises:
@@ -35,7 +35,7 @@ def opened(tx: Transaction, row: IdempotentRequest) -> bytes:
     return tx.vault.open(row.body, f"{_PLACE}:{name}")
 
 
-def forget(tx: Transaction, patient_id: str, ids: Collection[str]) -> None:
+def forget_responses(tx: Transaction, patient_id: str, ids: Collection[str]) -> None:
     """Let no answer about a patient be given again that names one of these: a case, an image, a report.
 
     Its row stays for its day: a program that asks once more is told so, and nothing is made twice.
@@ -44,6 +44,6 @@ def forget(tx: Transaction, patient_id: str, ids: Collection[str]) -> None:
         IdempotentRequest.patient_id == patient_id, IdempotentRequest.body != FORGOTTEN
     )
     for row in tx.session.scalars(wanted):
-        said = opened(tx, row)
+        said = open_response(tx, row)
         if any(one.encode() in said for one in ids):
             row.body = FORGOTTEN

@@ -28,7 +28,7 @@ _MOST_FAULTS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredIntegrity:
     """What was found.
 
     Attributes:
@@ -42,7 +42,7 @@ class Stored:
     faults: tuple[Sentence, ...]
 
 
-def verify_stored(tx: Transaction, *, contents: bool = True) -> Stored:
+def verify_stored(tx: Transaction, *, contents: bool = True) -> StoredIntegrity:
     """Look at every file and every signature.
 
     Args:
@@ -74,7 +74,7 @@ def verify_stored(tx: Transaction, *, contents: bool = True) -> Stored:
                     {"id": version_id},
                 )
             )
-    return Stored(files, signatures, tuple(faults[:_MOST_FAULTS]))
+    return StoredIntegrity(files, signatures, tuple(faults[:_MOST_FAULTS]))
 
 
 def _named(tx: Transaction) -> Iterator[tuple[str, str, str]]:

@@ -20,19 +20,19 @@ from sqlalchemy import bindparam, select, update
 from tetkik.errors import InputError, UsageError
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
-from tetkik.records.keyring import hold_keys, replace_keys
+from tetkik.records.keyring import open_keyring, replace_keyring
 from tetkik.records.lifecycle.backup import Progress
-from tetkik.records.lifecycle.erasure import forget_pages
-from tetkik.records.migrate import alone
+from tetkik.records.lifecycle.erasure import truncate_sqlite_log
+from tetkik.records.migrate import lock_schema
 from tetkik.records.schema import Patient, RingKey
-from tetkik.records.vault import KEY_BYTES, Ring, fingerprint
+from tetkik.records.vault import KEY_BYTES, KeyRing, fingerprint
 from tetkik.values import SYSTEM, Actor
 
 _BATCH = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Rotated:
+class KeyRotation:
     """What a replacement did.
 
     Attributes:
@@ -46,13 +46,13 @@ class Rotated:
     patients: int
 
 
-def rotate(
+def rotate_master_key(
     records: Records,
     given: bytes | None = None,
     *,
     actor: Actor = SYSTEM,
     progress: Progress | None = None,
-) -> Rotated:
+) -> KeyRotation:
     """Replace the master key.
 
     Args:
@@ -86,26 +86,26 @@ def rotate(
             patients += count
             if progress is not None:
                 progress("patients", patients, None)
-        replace_keys(tx.session.connection(), ring, master, tx.vault.cipher)
-        done = Rotated(held.fingerprint, fingerprint(master), patients)
+        replace_keyring(tx.session.connection(), ring, master, tx.vault.cipher)
+        done = KeyRotation(held.fingerprint, fingerprint(master), patients)
         tx.audit(Action.MASTER_KEY_REPLACED, key=done.now, replaced=done.before, count=patients)
     if given is None:
-        hold_keys(records.engine, records.master, records.vault.cipher)  # brings the files up to it
+        open_keyring(records.engine, records.master, records.vault.cipher)  # brings the files up to it
         with records.engine.connect() as connection:
             records.vault.renew(connection)
-    forget_pages(records)  # the log still has patients' keys under the ring of before
+    truncate_sqlite_log(records)  # the log still has patients' keys under the ring of before
     return done
 
 
 def _hold_ring(tx: Transaction) -> None:
     """Keep others from starting, and from making a patient's key, until the transaction ends."""
     connection = tx.session.connection()
-    alone(connection)
+    lock_schema(connection)
     connection.execute(select(RingKey.purpose).with_for_update())
     tx.vault.renew(connection)
 
 
-def _wrapped_anew(tx: Transaction, ring: Ring) -> Iterator[int]:
+def _wrapped_anew(tx: Transaction, ring: KeyRing) -> Iterator[int]:
     """Wrap every patient's key under the next ring; gives how many, batch by batch."""
     connection = tx.session.connection()
     write = update(Patient).where(Patient.id == bindparam("patient")).values(key=bindparam("wrapped"))

@@ -27,7 +27,7 @@ from tetkik.records.reports import drafts, versions
 from tetkik.records.reports.identity import said_name
 from tetkik.records.reports.versions import SignedVersion
 from tetkik.records.schema import Case, Complaint, Image, Report, Run, Score, User
-from tetkik.records.trail.audit_events import AuditFilter, in_order
+from tetkik.records.trail.audit_events import AuditFilter, iterate_events
 from tetkik.values import SYSTEM, Actor, CaseState, Draft, Measurement, Withdrawal
 
 _README = (
@@ -66,7 +66,7 @@ def export_patient(
     # As the program itself: a restricted case belongs to the patient as much as any other.
     with records.read() as tx, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         held = patient_links.records_of(tx, patient_id)
-        told_of = [{"id": one, **asdict(patients.as_registered(tx, one))} for one in held]
+        told_of = [{"id": one, **asdict(patients.load_registered_person(tx, one))} for one in held]
         bundles: list[dict[str, Any]] = []
         told = {
             "patient": told_of[0],
@@ -125,7 +125,7 @@ def _complaints(tx: Transaction, case_id: str) -> Iterator[dict[str, Any]]:
 
 def _images(tx: Transaction, case_id: str) -> list[StoredImage]:
     there = select(Image.id).where(Image.case_id == case_id, Image.file.not_like(f"{ERASED_FILE}%"))
-    return [images.get(tx, image_id) for image_id in tx.session.scalars(there.order_by(Image.id))]
+    return [images.load_image(tx, image_id) for image_id in tx.session.scalars(there.order_by(Image.id))]
 
 
 def _reports(tx: Transaction, case_id: str) -> list[str]:
@@ -141,9 +141,9 @@ def _image(tx: Transaction, archive: zipfile.ZipFile, case: Case, image: StoredI
     name = f"images/{case.number}-{image.id[-6:]}.{ending}"
     # Pixels are packed already, or do not pack.
     with archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as file:
-        for piece in images.chunks(tx, image):
+        for piece in images.read_chunks(tx, image):
             file.write(piece)
-    described = images.described(tx, image)
+    described = images.load_metadata(tx, image)
     return {
         "file": name,
         "came": image.created_at.isoformat(),
@@ -249,10 +249,10 @@ def _access(tx: Transaction, patient_ids: Sequence[str]) -> Iterator[dict[str, A
     events = {
         event.seq: event
         for patient_id in patient_ids
-        for event in in_order(tx, AuditFilter(patient_id=patient_id))
+        for event in iterate_events(tx, AuditFilter(patient_id=patient_id))
     }
     for case in _cases(tx, patient_ids):
-        events |= {event.seq: event for event in in_order(tx, AuditFilter(case=case.id))}
+        events |= {event.seq: event for event in iterate_events(tx, AuditFilter(case=case.id))}
     for _, event in sorted(events.items()):
         title = titles.get(event.user_id or "", "")
         yield {

@@ -16,11 +16,11 @@ from sqlalchemy import Connection, delete, func, select
 from tetkik.errors import InputError, RecordsError, SettingError
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records
-from tetkik.records.keyring import forget_keys
+from tetkik.records.keyring import delete_keyring
 from tetkik.records.lifecycle import erasure_log, retention
-from tetkik.records.lifecycle.backup import LEDGER, MANIFEST, Manifest, Progress
-from tetkik.records.lifecycle.backup_file import Hashing, Header, members, read_header
-from tetkik.records.lifecycle.table_dump import read_in, tables
+from tetkik.records.lifecycle.backup import LEDGER, MANIFEST, BackupManifest, Progress
+from tetkik.records.lifecycle.backup_file import BackupHeader, HashingReader, read_header, read_members
+from tetkik.records.lifecycle.table_dump import backup_tables, insert_rows
 from tetkik.records.master_key import MasterKey
 from tetkik.records.migrate import NEWEST, downgrade, known_steps, upgrade
 from tetkik.records.people import after_restore
@@ -32,7 +32,7 @@ _PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class RestoreResult:
     """What was given back.
 
     Attributes:
@@ -48,7 +48,7 @@ class Restored:
     erased: tuple[str, ...]
 
 
-def examine(source: Path, vault: Vault) -> tuple[Header, Manifest]:
+def examine_backup(source: Path, vault: Vault) -> tuple[BackupHeader, BackupManifest]:
     """Read a backup to its end and compare every hash; nothing is written.
 
     Raises:
@@ -64,12 +64,12 @@ def examine(source: Path, vault: Vault) -> tuple[Header, Manifest]:
             "its place.",
             wanted=header.key,
         )
-    manifest: Manifest | None = None
+    manifest: BackupManifest | None = None
     hashes: dict[str, str] = {}
-    for name, content in members(source, vault):
-        hashing = Hashing(content)
+    for name, content in read_members(source, vault):
+        hashing = HashingReader(content)
         if name == MANIFEST:
-            manifest = Manifest(**json.loads(hashing.read()))
+            manifest = BackupManifest(**json.loads(hashing.read()))
             continue
         while hashing.read(_PIECE):
             pass
@@ -106,9 +106,9 @@ def require_key(source: Path, master: MasterKey) -> None:
         )
 
 
-def restore(
+def restore_backup(
     records: Records, source: Path, *, actor: Actor = SYSTEM, progress: Progress | None = None
-) -> Restored:
+) -> RestoreResult:
     """Give a backup back to an empty house.
 
     Who was ever erased is told in `Restored.erased`; `erasure.erase_again` erases those who came back.
@@ -124,7 +124,7 @@ def restore(
         SettingError: from a newer version, or under another master key.
         RecordsError: the backup is damaged; nothing was written.
     """
-    header, manifest = examine(source, records.vault)
+    header, manifest = examine_backup(source, records.vault)
     _require_fit(records, header)
     if header.schema != NEWEST:
         downgrade(records.engine, header.schema)
@@ -132,27 +132,29 @@ def restore(
         _files_or_none(records) as placed,
         records.engine.execution_options(tetkik_writes=True).begin() as connection,
     ):
-        erasure_log.add(records.folder, _read_in(records, connection, source, manifest, placed, progress))
+        erasure_log.merge_log(
+            records.folder, _read_in(records, connection, source, manifest, placed, progress)
+        )
         # Before the commit: killed after it, the house has nothing open that somebody had ended, and its next
         # start erases again who was erased.
-        after_restore.close(connection, datetime.now(UTC))
+        after_restore.suspend_access(connection, datetime.now(UTC))
         retention.make_due(connection)
         records.vault.renew(connection)  # the ring of the backup
     upgrade(records.engine)
     with records.write(actor) as tx:
-        after_restore.hold_keys(tx, header.made_at)
+        after_restore.suspend_restored_access(tx, header.made_at)
         tx.audit(Action.BACKUP_RESTORED, files=manifest.files, made_at=header.made_at)
-    again = erasure_log.erased(erasure_log.content(records.folder), records.vault)
-    return Restored(
+    again = erasure_log.erased_patients(erasure_log.read_log(records.folder), records.vault)
+    return RestoreResult(
         datetime.fromisoformat(header.made_at), sum(manifest.rows.values()), manifest.files, tuple(again)
     )
 
 
-def _require_fit(records: Records, header: Header) -> None:
+def _require_fit(records: Records, header: BackupHeader) -> None:
     with records.engine.connect() as connection:
         full = any(
             connection.scalar(select(func.count()).select_from(table))
-            for table in tables()
+            for table in backup_tables()
             if table.name not in ("notes", "keyring")
         )
     if full or next(records.files.names(), None) is not None:
@@ -183,19 +185,19 @@ def _read_in(
     records: Records,
     connection: Connection,
     source: Path,
-    manifest: Manifest,
+    manifest: BackupManifest,
     placed: list[Path],
     progress: Progress | None,
 ) -> bytes:
     """Rows into the database, files to their places; gives the ledger of the backup."""
     connection.execute(delete(Note))
-    forget_keys(connection)
+    delete_keyring(connection)
     known = b""
     total = len(manifest.hashes)
-    for done, (name, content) in enumerate(members(source, records.vault), 1):
+    for done, (name, content) in enumerate(read_members(source, records.vault), 1):
         kind, _, rest = name.partition("/")
         if kind == "rows":
-            read_in(connection, rest.partition("/")[0], content)
+            insert_rows(connection, rest.partition("/")[0], content)
         elif kind == "files":
             placed.append(_place(records, rest, content))
         elif name == LEDGER:

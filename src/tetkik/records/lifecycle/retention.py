@@ -12,8 +12,14 @@ from sqlalchemy import Connection, Select, delete, select
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
 from tetkik.records.lifecycle import erasure_log
-from tetkik.records.lifecycle.case_erasure import Kept, empty
-from tetkik.records.lifecycle.erasure import Ground, erase_again, erase_left, erase_record, forget_pages
+from tetkik.records.lifecycle.case_erasure import Retained, erase_cases
+from tetkik.records.lifecycle.erasure import (
+    ErasureReason,
+    erase_again,
+    erase_record,
+    erase_without_cases,
+    truncate_sqlite_log,
+)
 from tetkik.records.schema import (
     Blob,
     BrowserSession,
@@ -36,7 +42,7 @@ _YOUNG = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class RetentionTerms:
     """How long what is kept.
 
     Attributes:
@@ -49,7 +55,7 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class RetentionResult:
     """What went.
 
     Attributes:
@@ -71,7 +77,7 @@ class Applied:
     files: int
 
 
-def apply(records: Records, terms: Terms, *, actor: Actor = SYSTEM) -> Applied:
+def apply_retention(records: Records, terms: RetentionTerms, *, actor: Actor = SYSTEM) -> RetentionResult:
     """Do everything that is due, each patient and case in a transaction of their own.
 
     Args:
@@ -79,25 +85,25 @@ def apply(records: Records, terms: Terms, *, actor: Actor = SYSTEM) -> Applied:
         terms: how long what is kept.
         actor: who does it.
     """
-    known = erasure_log.erased(erasure_log.content(records.folder), records.vault)
+    known = erasure_log.erased_patients(erasure_log.read_log(records.folder), records.vault)
     again = erase_again(records, known, years=terms.report_years, actor=actor)
     erased = 0
     for patient_id in _due(records):
-        erase_record(records, patient_id, Ground.RETENTION, years=0, actor=actor)
+        erase_record(records, patient_id, ErasureReason.RETENTION, years=0, actor=actor)
         erased += 1
     cases = sum(1 for case_id in _closed(records, terms) if _empty_case(records, case_id, actor))
     left = sum(
         1
         for patient_id, before in _left(records, terms)
-        if erase_left(records, patient_id, before, actor=actor)
+        if erase_without_cases(records, patient_id, before, actor=actor)
     )
     with records.write(actor) as tx:
         sessions, passing = _forget_passing(tx)
-    done = Applied(erased, again, cases, left, sessions, passing, sweep(records))
+    done = RetentionResult(erased, again, cases, left, sessions, passing, remove_orphaned_files(records))
     with records.write(actor) as tx:
         _note(tx)
         tx.audit(Action.RETENTION_APPLIED, **asdict(done))
-    forget_pages(records)
+    truncate_sqlite_log(records)
     return done
 
 
@@ -113,7 +119,7 @@ def make_due(connection: Connection) -> None:
     connection.execute(delete(Note).where(Note.key == _NOTE))
 
 
-def sweep(records: Records) -> int:
+def remove_orphaned_files(records: Records) -> int:
     """Remove stored files that no row names, and parts of files that were never finished; gives how many."""
     with records.read() as tx:
         named = {*tx.session.scalars(select(Image.file)), *tx.session.scalars(select(Blob.file))}
@@ -133,7 +139,7 @@ def _due(records: Records) -> list[str]:
         return list(tx.session.scalars(wanted))
 
 
-def _closed(records: Records, terms: Terms) -> Iterator[str]:
+def _closed(records: Records, terms: RetentionTerms) -> Iterator[str]:
     if not terms.closed_days:
         return
     with records.read() as tx:
@@ -152,7 +158,7 @@ def _closed_before(moment: datetime) -> Select[str]:
     )
 
 
-def _left(records: Records, terms: Terms) -> Iterator[tuple[str, datetime]]:
+def _left(records: Records, terms: RetentionTerms) -> Iterator[tuple[str, datetime]]:
     """Patients who may have no case any more, and the moment before which their last one has to lie."""
     if not terms.closed_days:
         return
@@ -173,7 +179,7 @@ def _empty_case(records: Records, case_id: str, actor: Actor) -> bool:
         if case is None or case.state is not CaseState.CLOSED or case.emptied_at is not None:
             return False
         patient_id = case.patient_id
-        files = empty(tx, patient_id, [case_id], Kept())
+        files = erase_cases(tx, patient_id, [case_id], Retained())
         tx.audit(Action.RETENTION_APPLIED, case_id=case_id, patient_id=patient_id, files=len(files))
     for name in files:
         records.files.remove(name)

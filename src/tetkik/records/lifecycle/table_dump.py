@@ -27,12 +27,12 @@ _ORDER = {"report_versions": ("number", "id")}
 _TYPES: dict[str, TypeEngine[Any]] = {"bytes": LargeBinary(), "moment": Moment()}
 
 
-def tables() -> Sequence[Table]:
+def backup_tables() -> Sequence[Table]:
     """The tables that a backup holds; each stands behind those that it refers to."""
     return [item for item in Base.metadata.sorted_tables if item.name not in _PASSING]
 
 
-def written(connection: Connection, source: Table) -> Iterator[bytes]:
+def dump_rows(connection: Connection, source: Table) -> Iterator[bytes]:
     """The rows of a table, some thousand at a time, each time with the line that names the columns."""
     kinds = {item.name: _kind(item.type) for item in source.columns}
     head = json.dumps(kinds)
@@ -45,7 +45,7 @@ def written(connection: Connection, source: Table) -> Iterator[bytes]:
         yield ("\n".join([head, *lines]) + "\n").encode()
 
 
-def read_in(connection: Connection, name: str, lines: Iterable[bytes]) -> int:
+def insert_rows(connection: Connection, name: str, lines: Iterable[bytes]) -> int:
     """Insert what `written` gave; gives the number of rows."""
     remaining = iter(lines)
     kinds: dict[str, str] = json.loads(next(remaining))

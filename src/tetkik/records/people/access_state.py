@@ -19,7 +19,7 @@ from tetkik.values import Actor, Role
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AccessState:
     """What somebody is in the house at one moment.
 
     Attributes:
@@ -31,14 +31,14 @@ class Standing:
     departments: tuple[str, ...]
 
     @classmethod
-    def of(cls, actor: Actor) -> Standing:
+    def of(cls, actor: Actor) -> AccessState:
         """As it was when they came."""
         return cls(actor.roles, actor.departments)
 
 
-def standings(
+def load_access_states(
     tx: Transaction, actors: Collection[Actor], idle: timedelta | None = None
-) -> dict[str, Standing]:
+) -> dict[str, AccessState]:
     """What each one who is still there is now, by the id of their session or token.
 
     Args:
@@ -51,7 +51,7 @@ def standings(
     return _of_sessions(tx, sessions, idle) | _of_tokens(tx, tokens)
 
 
-def _of_sessions(tx: Transaction, ids: set[str], idle: timedelta | None) -> dict[str, Standing]:
+def _of_sessions(tx: Transaction, ids: set[str], idle: timedelta | None) -> dict[str, AccessState]:
     if not ids:
         return {}
     rested = BrowserSession.seen_at > tx.now - idle if idle is not None else true()
@@ -70,7 +70,7 @@ def _of_sessions(tx: Transaction, ids: set[str], idle: timedelta | None) -> dict
     )
 
 
-def _of_tokens(tx: Transaction, ids: set[str]) -> dict[str, Standing]:
+def _of_tokens(tx: Transaction, ids: set[str]) -> dict[str, AccessState]:
     if not ids:
         return {}
     return _named(
@@ -87,8 +87,8 @@ def _of_tokens(tx: Transaction, ids: set[str]) -> dict[str, Standing]:
     )
 
 
-def _named(tx: Transaction, rows: Select[str, str, str]) -> dict[str, Standing]:
+def _named(tx: Transaction, rows: Select[str, str, str]) -> dict[str, AccessState]:
     return {
-        owner: Standing(roles_of(roles), departments_of(departments))
+        owner: AccessState(roles_of(roles), departments_of(departments))
         for owner, roles, departments in tx.session.execute(rows)
     }

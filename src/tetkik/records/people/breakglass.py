@@ -13,7 +13,7 @@ from tetkik.errors import Forbidden, InputError, NotFound
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
-from tetkik.records.people.visibility import sight_of
+from tetkik.records.people.visibility import decide_access
 from tetkik.records.schema import BrokenGlass, Case
 
 LASTS = timedelta(hours=1)
@@ -44,7 +44,7 @@ def break_glass(tx: Transaction, case_id: str, reason: str) -> datetime:
             least=SHORTEST,
             most=LONGEST,
         )
-    sight = sight_of(tx, case)
+    sight = decide_access(tx, case)
     if sight.open and not sight.by_glass:
         raise Forbidden("This case is open to you as it is; no reason is needed.")
     if not sight.could_break:

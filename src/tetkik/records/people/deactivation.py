@@ -11,7 +11,7 @@ from tetkik.records.schema import ApiToken, BrowserSession, Invite, Passkey
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class RevokedAccess:
     """What opened an account and does so no longer.
 
     Attributes:
@@ -32,12 +32,12 @@ def end_sessions(tx: Transaction, user_id: str, *, keep: str | None = None) -> i
     )
 
 
-def end_links(tx: Transaction, user_id: str) -> None:
+def void_links(tx: Transaction, user_id: str) -> None:
     """Void the one-time links of a user that nobody has used."""
     tx.session.execute(delete(Invite).where(Invite.user_id == user_id, Invite.used_at.is_(None)))
 
 
-def end_keys(tx: Transaction, user_id: str) -> Ended:
+def revoke_keys(tx: Transaction, user_id: str) -> RevokedAccess:
     """Remove every passkey of a user and revoke every token; gives how many of each."""
     passkeys = _removed(tx, delete(Passkey).where(Passkey.user_id == user_id))
     revoked = (
@@ -45,7 +45,7 @@ def end_keys(tx: Transaction, user_id: str) -> Ended:
         .where(ApiToken.user_id == user_id, ApiToken.revoked_at.is_(None), ApiToken.expires_at > tx.now)
         .values(revoked_at=tx.now)
     )
-    return Ended(passkeys=passkeys, tokens=int(tx.session.connection().execute(revoked).rowcount))
+    return RevokedAccess(passkeys=passkeys, tokens=int(tx.session.connection().execute(revoked).rowcount))
 
 
 def _removed(tx: Transaction, statement: Delete) -> int:

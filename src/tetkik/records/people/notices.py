@@ -25,7 +25,7 @@ _OPEN = Notice.seen_at.is_(None)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class AccountNotice:
     """One notice.
 
     Attributes:
@@ -49,7 +49,7 @@ class Told:
     seen: bool
 
 
-def tell(tx: Transaction, user_id: str, kind: AccountChange, what: str = "") -> None:
+def notify(tx: Transaction, user_id: str, kind: AccountChange, what: str = "") -> None:
     """Let a person know that something of their account changed.
 
     Args:
@@ -70,7 +70,7 @@ def tell(tx: Transaction, user_id: str, kind: AccountChange, what: str = "") -> 
     _add(tx, user_id, kind, what=what, agent=session.agent if session is not None else None)
 
 
-def arrived(tx: Transaction, user_id: str, browser: str, agent: str) -> None:
+def notify_new_browser(tx: Transaction, user_id: str, browser: str, agent: str) -> None:
     """Let a person know of a sign-in with a browser that their account was never used in before.
 
     The very first browser of an account is news to nobody.
@@ -98,7 +98,7 @@ def arrived(tx: Transaction, user_id: str, browser: str, agent: str) -> None:
         )
 
 
-def unseen(tx: Transaction) -> int:
+def count_unseen(tx: Transaction) -> int:
     """How many notices the actor has not acknowledged."""
     count = tx.session.scalar(
         select(func.count()).select_from(Notice).where(Notice.user_id == tx.actor.user_id, _OPEN)
@@ -106,7 +106,7 @@ def unseen(tx: Transaction) -> int:
     return count or 0
 
 
-def of_actor(tx: Transaction) -> list[Told]:
+def list_notices(tx: Transaction) -> list[AccountNotice]:
     """What the actor was told: what they have not acknowledged first, then the latest."""
     rows = tx.session.execute(
         select(Notice, User.name)
@@ -116,7 +116,7 @@ def of_actor(tx: Transaction) -> list[Told]:
         .limit(_LISTED)
     )
     return [
-        Told(
+        AccountNotice(
             row.id,
             row.kind,
             row.at,

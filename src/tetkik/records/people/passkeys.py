@@ -67,7 +67,7 @@ def add(tx: Transaction, name: str, credential_id: bytes, public_key: bytes, sig
     tx.session.add(row)
     tx.session.flush()
     tx.audit(Action.PASSKEY_ADDED, object_id=row.id)
-    notices.tell(tx, row.user_id, AccountChange.PASSKEY_ADDED, name)
+    notices.notify(tx, row.user_id, AccountChange.PASSKEY_ADDED, name)
     return row.id
 
 
@@ -82,7 +82,7 @@ def remove(tx: Transaction, passkey_id: str) -> None:
         raise NotFound("There is no such passkey; look for it in your account.")
     tx.session.delete(row)
     tx.audit(Action.PASSKEY_REMOVED, object_id=passkey_id)
-    notices.tell(tx, row.user_id, AccountChange.PASSKEY_REMOVED, row.name)
+    notices.notify(tx, row.user_id, AccountChange.PASSKEY_REMOVED, row.name)
 
 
 def of_user(tx: Transaction, user_id: str) -> list[KnownPasskey]:

@@ -71,7 +71,7 @@ class OpenSession:
     locked: bool
 
 
-def begin(
+def begin_session(
     tx: Transaction, user_id: str, method: Method, *, agent: str = "", lasting: timedelta = ABSOLUTE
 ) -> str:
     """Open a session; gives the cookie's value, which nothing else keeps.
@@ -100,7 +100,7 @@ def begin(
     return cookie
 
 
-def resume(
+def resume_session(
     records: Records, cookie: str, *, address: str | None, request_id: str | None, idle: timedelta = IDLE
 ) -> Resumed:
     """Go on with a session.
@@ -221,7 +221,7 @@ def is_fresh(tx: Transaction, within: timedelta) -> bool:
     return session is not None and tx.now - session.created_at < within
 
 
-def of_actor(tx: Transaction, idle: timedelta = IDLE) -> list[OpenSession]:
+def list_sessions(tx: Transaction, idle: timedelta = IDLE) -> list[OpenSession]:
     """The actor's sessions that go on, the latest first."""
     found = tx.session.scalars(
         select(BrowserSession)
@@ -238,7 +238,7 @@ def of_actor(tx: Transaction, idle: timedelta = IDLE) -> list[OpenSession]:
     ]
 
 
-def forget_old(tx: Transaction) -> None:
+def delete_expired(tx: Transaction) -> None:
     """Remove the rows of sessions that are over."""
     tx.session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= tx.now))
 

@@ -40,7 +40,7 @@ class Arrival:
     departments: tuple[str, ...] | None = None
 
 
-def arrive(tx: Transaction, arrival: Arrival) -> User:
+def sign_in_by_sso(tx: Transaction, arrival: Arrival) -> User:
     """The user that a person is; made at the first arrival, and given the roles of their groups at each.
 
     So are the departments, where the provider speaks of them. Where it does not, a newcomer has none, and a
@@ -58,8 +58,8 @@ def arrive(tx: Transaction, arrival: Arrival) -> User:
         return _newcomer(tx, arrival)
     if user.disabled_at is not None:
         raise Forbidden("Your account here is closed; ask the administrator.")
-    profile = users.get(tx, user.id).profile
-    last = Role.ADMINISTRATOR in profile.roles and users.administrators(tx) == 1
+    profile = users.load_user(tx, user.id).profile
+    last = Role.ADMINISTRATOR in profile.roles and users.count_administrators(tx) == 1
     roles = arrival.roles | {Role.ADMINISTRATOR} if last else arrival.roles
     departments = profile.departments if arrival.departments is None else arrival.departments
     if (profile.roles, profile.departments) != (roles, departments):
@@ -72,7 +72,7 @@ def _newcomer(tx: Transaction, arrival: Arrival) -> User:
     user_id = users.create(
         tx, _free_login(tx, arrival), Profile(name, arrival.roles, departments=arrival.departments or ())
     )
-    user = users.row_of(tx, user_id)
+    user = users.user_row(tx, user_id)
     user.oidc_issuer, user.oidc_subject = arrival.issuer, arrival.subject
     return user
 

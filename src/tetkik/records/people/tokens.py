@@ -90,7 +90,7 @@ def create(tx: Transaction, name: str, scopes: Iterable[Permission], lasting: ti
     tx.session.add(row)
     tx.session.flush()
     tx.audit(Action.TOKEN_CREATED, object_id=row.id, scopes=row.scopes)
-    notices.tell(tx, row.user_id, AccountChange.TOKEN_MADE, name)
+    notices.notify(tx, row.user_id, AccountChange.TOKEN_MADE, name)
     return secret, _token(row)
 
 
@@ -108,7 +108,7 @@ def revoke(tx: Transaction, token_id: str) -> None:
         tx.audit(Action.TOKEN_REVOKED, object_id=row.id)
 
 
-def of_actor(tx: Transaction) -> list[Token]:
+def list_tokens(tx: Transaction) -> list[Token]:
     """The actor's tokens that open something, the latest first."""
     rows = tx.session.scalars(
         select(ApiToken)
@@ -122,7 +122,7 @@ def of_actor(tx: Transaction) -> list[Token]:
     return [_token(row) for row in rows]
 
 
-def use(records: Records, secret: str, peer: Peer) -> Actor:
+def authenticate_token(records: Records, secret: str, peer: Peer) -> Actor:
     """Who sends a token: its owner, with what the token and the owner's roles both allow.
 
     Raises:

@@ -14,7 +14,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
 from tetkik.records.people import notices, passwords
-from tetkik.records.people.deactivation import Ended, end_keys, end_links, end_sessions
+from tetkik.records.people.deactivation import RevokedAccess, end_sessions, revoke_keys, void_links
 from tetkik.records.schema import ApiToken, Passkey, User
 from tetkik.turkish import fold
 from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, AccountChange, Role
@@ -133,7 +133,7 @@ def change(tx: Transaction, user_id: str, profile: Profile) -> None:
         Conflict: it would leave the house without an administrator.
     """
     _hold_everybody(tx)
-    user = row_of(tx, user_id)
+    user = user_row(tx, user_id)
     _check(profile)
     before, departments = user.roles, user.departments
     for column, value in _columns(profile).items():
@@ -142,12 +142,12 @@ def change(tx: Transaction, user_id: str, profile: Profile) -> None:
     _keep_an_administrator(tx, roles_of(before))
     tx.audit(Action.USER_CHANGED, object_id=user_id, what="profile", before=before, given=user.roles)
     if (before, departments) != (user.roles, user.departments):
-        notices.tell(tx, user_id, AccountChange.ROLES_CHANGED, user.roles)
+        notices.notify(tx, user_id, AccountChange.ROLES_CHANGED, user.roles)
 
 
 def set_password(
     tx: Transaction, user_id: str, password: str, house: str = "", *, keys: bool = False
-) -> Ended:
+) -> RevokedAccess:
     """A new password, of the person's own choosing; ends every other session and link of theirs.
 
     Args:
@@ -161,7 +161,7 @@ def set_password(
         NotFound: no such user.
         InputError: a weak password, or the present one where another is asked for.
     """
-    user = row_of(tx, user_id)
+    user = user_row(tx, user_id)
     passwords.refuse_weak(password, (user.login, user.name, house))
     if user.must_change and passwords.matches(password, user.password_hash):
         raise InputError("This is the present password, and another one is asked for; choose a new one.")
@@ -170,7 +170,7 @@ def set_password(
     user.password_at = tx.now
     user.must_change = False
     user.failed, user.locked_until = 0, None
-    end_links(tx, user_id)
+    void_links(tx, user_id)
     ended = _end(tx, user_id, keys=keys, keep=tx.actor.session_id)
     tx.audit(
         Action.PASSWORD_CHANGED,
@@ -179,11 +179,11 @@ def set_password(
         tokens=ended.tokens or None,
     )
     if not first:
-        notices.tell(tx, user_id, AccountChange.PASSWORD_CHANGED)
+        notices.notify(tx, user_id, AccountChange.PASSWORD_CHANGED)
     return ended
 
 
-def reset(tx: Transaction, user_id: str, *, keys: bool = True) -> Ended:
+def reset_access(tx: Transaction, user_id: str, *, keys: bool = True) -> RevokedAccess:
     """Take the password away and end every session; a link sets a new one.
 
     Args:
@@ -194,7 +194,7 @@ def reset(tx: Transaction, user_id: str, *, keys: bool = True) -> Ended:
     Raises:
         NotFound: no such user.
     """
-    user = row_of(tx, user_id)
+    user = user_row(tx, user_id)
     user.password_hash = None
     user.failed, user.locked_until = 0, None
     ended = _end(tx, user_id, keys=keys)
@@ -205,25 +205,25 @@ def reset(tx: Transaction, user_id: str, *, keys: bool = True) -> Ended:
         passkeys=ended.passkeys or None,
         tokens=ended.tokens or None,
     )
-    notices.tell(tx, user_id, AccountChange.PASSWORD_RESET)
+    notices.notify(tx, user_id, AccountChange.PASSWORD_RESET)
     return ended
 
 
-def _end(tx: Transaction, user_id: str, *, keys: bool, keep: str | None = None) -> Ended:
+def _end(tx: Transaction, user_id: str, *, keys: bool, keep: str | None = None) -> RevokedAccess:
     """End the sessions of a user, and where wanted passkeys and tokens."""
     sessions = end_sessions(tx, user_id, keep=keep)
-    ended = end_keys(tx, user_id) if keys else Ended()
+    ended = revoke_keys(tx, user_id) if keys else RevokedAccess()
     return replace(ended, sessions=sessions)
 
 
-def demand_change(tx: Transaction, user_id: str) -> None:
+def require_password_change(tx: Transaction, user_id: str) -> None:
     """Let the person choose a new password before anything else: at the next request, or the next sign-in.
 
     Raises:
         NotFound: no such user.
         Conflict: there is no password to change.
     """
-    user = row_of(tx, user_id)
+    user = user_row(tx, user_id)
     if user.password_hash is None:
         raise Conflict("This account has no password, so none can be changed; make a link for a first one.")
     user.must_change = True
@@ -238,7 +238,7 @@ def disable(tx: Transaction, user_id: str) -> None:
         Conflict: it is the last administrator.
     """
     _hold_everybody(tx)
-    user = row_of(tx, user_id)
+    user = user_row(tx, user_id)
     user.disabled_at = tx.now
     tx.session.flush()
     _keep_an_administrator(tx, roles_of(user.roles))
@@ -252,7 +252,7 @@ def enable(tx: Transaction, user_id: str) -> None:
     Raises:
         NotFound: no such user.
     """
-    row_of(tx, user_id).disabled_at = None
+    user_row(tx, user_id).disabled_at = None
     tx.audit(Action.USER_CHANGED, object_id=user_id, what="enabled")
 
 
@@ -262,21 +262,21 @@ def unlock(tx: Transaction, user_id: str) -> None:
     Raises:
         NotFound: no such user.
     """
-    user = row_of(tx, user_id)
+    user = user_row(tx, user_id)
     user.failed, user.locked_until = 0, None
     tx.audit(Action.USER_CHANGED, object_id=user_id, what="unlocked")
 
 
-def get(tx: Transaction, user_id: str) -> Member:
+def load_user(tx: Transaction, user_id: str) -> Member:
     """One user.
 
     Raises:
         NotFound: no such user.
     """
-    return _member(tx, row_of(tx, user_id))
+    return _member(tx, user_row(tx, user_id))
 
 
-def by_login(tx: Transaction, login: str) -> Member:
+def find_user(tx: Transaction, login: str) -> Member:
     """The user of a login.
 
     Raises:
@@ -289,7 +289,7 @@ def by_login(tx: Transaction, login: str) -> Member:
     return _member(tx, user)
 
 
-def everybody(tx: Transaction, *, after: str = "", limit: int | None = None) -> list[Member]:
+def list_users(tx: Transaction, *, after: str = "", limit: int | None = None) -> list[Member]:
     """Users by login.
 
     Args:
@@ -311,13 +311,13 @@ def departments_of(text: str) -> tuple[str, ...]:
     return tuple(name for name in text.split("|") if name)
 
 
-def administrators(tx: Transaction) -> int:
+def count_administrators(tx: Transaction) -> int:
     """How many open accounts have the administrator's role."""
     rows = tx.session.scalars(select(User.roles).where(User.disabled_at.is_(None)))
     return sum(Role.ADMINISTRATOR in roles_of(roles) for roles in rows)
 
 
-def row_of(tx: Transaction, user_id: str) -> User:
+def user_row(tx: Transaction, user_id: str) -> User:
     """The row of a user, for the other modules of `records`.
 
     Raises:
@@ -335,7 +335,7 @@ def _hold_everybody(tx: Transaction) -> None:
 
 
 def _keep_an_administrator(tx: Transaction, before: frozenset[Role]) -> None:
-    if Role.ADMINISTRATOR in before and administrators(tx) == 0:
+    if Role.ADMINISTRATOR in before and count_administrators(tx) == 0:
         raise Conflict(
             "This is the last administrator; give somebody else the role first, so that the house is not "
             "locked out."

@@ -82,9 +82,9 @@ def _compared_with(tx: Transaction, image_id: str, prior: FindingsResult | None)
     """What the model had said of an image, where it is the one that a draft compares with."""
     if prior is None:
         return None
-    for run in runs.of_image(tx, image_id):
+    for run in runs.list_runs(tx, image_id):
         if run.state is RunState.DONE:
-            said = runs.result_of(tx, run.id)
+            said = runs.load_result(tx, run.id)
             if (said.sha256, said.model) == (prior.sha256, prior.model):
                 return said
     return None

@@ -18,7 +18,7 @@ from tetkik.errors import Conflict, Forbidden, InputError
 from tetkik.records import serialization
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
-from tetkik.records.cases.transfers import refuse_moved
+from tetkik.records.cases.transfers import require_not_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.reports import reviews, withdrawals
@@ -184,8 +184,8 @@ def begin_amendment(tx: Transaction, report_id: str, reason: str) -> WorkingDraf
             "An amendment needs a reason of at most {longest} characters; say what changes and why.",
             longest=LONGEST_REASON,
         )
-    refuse_moved(tx, row.case_id)
-    patients.refuse_erased(tx, row.patient_id)
+    require_not_moved(tx, row.case_id)
+    patients.require_not_erased(tx, row.patient_id)
     if not row.version or row.draft is not None:
         raise Conflict("This report is being written already; go on with the draft at hand.")
     signed = version_of(tx, report_id, pictures=False)

@@ -185,7 +185,7 @@ def version_of(
         decisions=sealed.decisions,
         verdicts=sealed.verdicts,
         in_writing=row.draft is not None,
-        by_glass=visibility.sight_of(tx, tx.session.get_one(Case, row.case_id)).by_glass,
+        by_glass=visibility.decide_access(tx, tx.session.get_one(Case, row.case_id)).by_glass,
     )
 
 

@@ -80,7 +80,7 @@ class AuditFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Glass:
+class EmergencyAccess:
     """Emergency access of one person to one case.
 
     Attributes:
@@ -100,7 +100,7 @@ class Glass:
     reason: str | None = field(repr=False)
 
 
-def newest(
+def load_newest(
     tx: Transaction, wanted: AuditFilter, *, limit: int, before: int | None = None
 ) -> tuple[AuditEvent, ...]:
     """The newest entries that fit, the newest first.
@@ -117,7 +117,7 @@ def newest(
     return tuple(_event(row) for row in tx.session.execute(query))
 
 
-def in_order(tx: Transaction, wanted: AuditFilter) -> Iterator[AuditEvent]:
+def iterate_events(tx: Transaction, wanted: AuditFilter) -> Iterator[AuditEvent]:
     """Every entry that fits, the oldest first, read in batches."""
     last = 0
     while True:
@@ -129,17 +129,17 @@ def in_order(tx: Transaction, wanted: AuditFilter) -> Iterator[AuditEvent]:
         last = batch[-1].seq
 
 
-def story(tx: Transaction, case_id: str) -> tuple[AuditEvent, ...]:
+def load_case_history(tx: Transaction, case_id: str) -> tuple[AuditEvent, ...]:
     """Every step of one case, from the desk to the last person who read its report."""
-    return tuple(in_order(tx, AuditFilter(case=case_id)))
+    return tuple(iterate_events(tx, AuditFilter(case=case_id)))
 
 
-def length(tx: Transaction) -> int:
+def count_events(tx: Transaction) -> int:
     """How many entries the trail has."""
     return tx.session.scalar(select(AuditHead.seq).where(AuditHead.id == 1)) or 0
 
 
-def broken_glass(tx: Transaction, limit: int = 20) -> tuple[Glass, ...]:
+def list_emergency_accesses(tx: Transaction, limit: int = 20) -> tuple[EmergencyAccess, ...]:
     """The last times that somebody broke the glass, the last first."""
     query = (
         select(BrokenGlass, User.name, Case.number, Case.patient_id)
@@ -149,12 +149,12 @@ def broken_glass(tx: Transaction, limit: int = 20) -> tuple[Glass, ...]:
         .limit(limit)
     )
     return tuple(
-        Glass(name, row.case_id, number, row.at, row.expires_at, _reason(tx, patient_id, row))
+        EmergencyAccess(name, row.case_id, number, row.at, row.expires_at, _reason(tx, patient_id, row))
         for row, name, number, patient_id in tx.session.execute(query)
     )
 
 
-def people(tx: Transaction) -> tuple[tuple[str, str], ...]:
+def list_users(tx: Transaction) -> tuple[tuple[str, str], ...]:
     """Id and name of everybody who ever had an account, for a filter."""
     return tuple(
         (row.id, row.name) for row in tx.session.execute(select(User.id, User.name).order_by(User.name))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records
-from tetkik.records.trail.audit_events import AuditFilter, in_order
+from tetkik.records.trail.audit_events import AuditFilter, iterate_events
 from tetkik.records.trail.fhir_audit_events import to_line
 from tetkik.values import SYSTEM, Actor
 
@@ -39,7 +39,7 @@ def export_trail(
     count = 0
     try:
         with records.read(actor) as tx, part.open("w", encoding="utf-8") as file:
-            for event in in_order(tx, AuditFilter(since=since, until=until)):
+            for event in iterate_events(tx, AuditFilter(since=since, until=until)):
                 file.write(to_line(event) + "\n")
                 count += 1
         part.replace(target)

@@ -14,7 +14,7 @@ from tetkik.values import JobState, ReportState
 
 
 @dataclass(frozen=True, slots=True)
-class StudyLine:
+class StudySummary:
     """Images that were made together.
 
     Attributes:
@@ -33,7 +33,7 @@ class StudyLine:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportLine:
+class ReportSummary:
     """A report of a case.
 
     Attributes:
@@ -56,7 +56,7 @@ class ReportLine:
 
 
 @dataclass(frozen=True, slots=True)
-class CaseFile:
+class CaseContents:
     """What a case has.
 
     Attributes:
@@ -64,19 +64,19 @@ class CaseFile:
         reports: in the order in which they were begun.
     """
 
-    studies: tuple[StudyLine, ...]
-    reports: tuple[ReportLine, ...]
+    studies: tuple[StudySummary, ...]
+    reports: tuple[ReportSummary, ...]
 
 
 _ORDER = (JobState.FAILED, JobState.QUEUED, JobState.RUNNING, JobState.DONE)
 
 
-def file_of(tx: Transaction, case_id: str) -> CaseFile:
+def load_contents(tx: Transaction, case_id: str) -> CaseContents:
     """The images and reports of a case; the caller has asked whether it may be seen."""
-    return CaseFile(_studies(tx, case_id), _reports(tx, case_id))
+    return CaseContents(_studies(tx, case_id), _reports(tx, case_id))
 
 
-def _studies(tx: Transaction, case_id: str) -> tuple[StudyLine, ...]:
+def _studies(tx: Transaction, case_id: str) -> tuple[StudySummary, ...]:
     states: dict[str, set[JobState]] = {}
     worked = (
         select(Image.study_id, Job.state)
@@ -94,7 +94,7 @@ def _studies(tx: Transaction, case_id: str) -> tuple[StudyLine, ...]:
         .order_by(Study.id)
     )
     return tuple(
-        StudyLine(
+        StudySummary(
             study.id,
             study.modality,
             images,
@@ -105,7 +105,7 @@ def _studies(tx: Transaction, case_id: str) -> tuple[StudyLine, ...]:
     )
 
 
-def _reports(tx: Transaction, case_id: str) -> tuple[ReportLine, ...]:
+def _reports(tx: Transaction, case_id: str) -> tuple[ReportSummary, ...]:
     signed = (
         select(ReportVersion.report_id, func.max(ReportVersion.created_at).label("at"))
         .where(ReportVersion.case_id == case_id)
@@ -121,6 +121,8 @@ def _reports(tx: Transaction, case_id: str) -> tuple[ReportLine, ...]:
     ).all()
     back = now_of_reports(tx, [report.id for report, *_ in rows])
     return tuple(
-        ReportLine(report.id, report.state, report.version, at, report.updated_at, name, back.get(report.id))
+        ReportSummary(
+            report.id, report.state, report.version, at, report.updated_at, name, back.get(report.id)
+        )
         for report, at, name in rows
     )

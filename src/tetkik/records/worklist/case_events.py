@@ -8,8 +8,8 @@ from datetime import timedelta
 from sqlalchemy import delete, func, select
 
 from tetkik.records.database import Transaction
-from tetkik.records.people.access_state import Standing, standings
-from tetkik.records.people.visibility import visible
+from tetkik.records.people.access_state import AccessState, load_access_states
+from tetkik.records.people.visibility import visible_cases
 from tetkik.records.schema import Case, Event
 
 KEPT = timedelta(days=1)
@@ -18,7 +18,7 @@ _AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class CaseEvent:
     """One announcement.
 
     Attributes:
@@ -33,7 +33,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
+class EventBatch:
     """What a page hears at once.
 
     Attributes:
@@ -42,17 +42,17 @@ class Hearing:
         missed: whether some may have been removed before the page heard them: it begins anew.
     """
 
-    events: tuple[Heard, ...]
+    events: tuple[CaseEvent, ...]
     upto: int
     missed: bool = False
 
 
-def newest(tx: Transaction) -> int:
+def newest_sequence(tx: Transaction) -> int:
     """The number of the last announcement; 0 before the first."""
     return tx.session.scalar(select(func.max(Event.seq))) or 0
 
 
-def after(tx: Transaction, seq: int) -> Hearing:
+def load_events_after(tx: Transaction, seq: int) -> EventBatch:
     """What was announced after a number, as far as the actor may know of it.
 
     Args:
@@ -66,27 +66,31 @@ def after(tx: Transaction, seq: int) -> Hearing:
         .limit(_AT_ONCE)
     ).all()
     if not rows:
-        return Hearing((), seq)
+        return EventBatch((), seq)
     ids = {row.case_id for row in rows if row.case_id is not None}
-    seen = set(tx.session.scalars(select(Case.id).where(Case.id.in_(ids), visible(tx)))) if ids else set()
+    seen = (
+        set(tx.session.scalars(select(Case.id).where(Case.id.in_(ids), visible_cases(tx)))) if ids else set()
+    )
     heard = tuple(
-        Heard(row.seq, row.kind, row.case_id) for row in rows if row.case_id is None or row.case_id in seen
+        CaseEvent(row.seq, row.kind, row.case_id)
+        for row in rows
+        if row.case_id is None or row.case_id in seen
     )
     oldest = tx.session.scalar(select(func.min(Event.seq))) or 0
-    return Hearing(heard, rows[-1].seq, missed=0 < seq < oldest - 1)
+    return EventBatch(heard, rows[-1].seq, missed=0 < seq < oldest - 1)
 
 
-def still_there(tx: Transaction) -> bool:
+def is_actor_current(tx: Transaction) -> bool:
     """Whether the actor is still who they were: session or token goes on, roles and departments are the same.
 
     It is not noted as used: a page that listens is not a person at the keyboard.
     """
     actor = tx.actor
-    now = standings(tx, [actor]).get(actor.session_id or actor.token_id or "")
-    return now == Standing.of(actor)
+    now = load_access_states(tx, [actor]).get(actor.session_id or actor.token_id or "")
+    return now == AccessState.of(actor)
 
 
-def prune(tx: Transaction) -> None:
+def delete_old_events(tx: Transaction) -> None:
     """Remove what every page has heard long ago; the last one stays, so that numbers go on."""
-    last = newest(tx)
+    last = newest_sequence(tx)
     tx.session.execute(delete(Event).where(Event.at < tx.now - KEPT, Event.seq < last))

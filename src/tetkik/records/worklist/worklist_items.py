@@ -13,10 +13,10 @@ from tetkik.language import Sentence
 from tetkik.records.cases import filter_index, patients
 from tetkik.records.cases.patient_links import survivors_of
 from tetkik.records.database import Transaction
-from tetkik.records.people.visibility import sight_of
+from tetkik.records.people.visibility import decide_access
 from tetkik.records.reports.withdrawals import Withdrawn, now_of_cases
 from tetkik.records.schema import Case, CaseMark, Complaint, Job, Patient, Report
-from tetkik.records.worklist.claims import Reader, readers_of
+from tetkik.records.worklist.claims import Reader, load_readers
 from tetkik.values import (
     CaseState,
     JobState,
@@ -115,10 +115,10 @@ class WorklistItem:
         return now.year - born.year - ((now.month, now.day) < (born.month, born.day))
 
 
-def items_of(tx: Transaction, case_ids: Sequence[str]) -> tuple[WorklistItem, ...]:
+def load_items(tx: Transaction, case_ids: Sequence[str]) -> tuple[WorklistItem, ...]:
     """Cases as the worklist shows them, in the order of their ids here; the caller asked for visible ones."""
     rows = {row.id: row for row in tx.session.scalars(select(Case).where(Case.id.in_(case_ids)))}
-    open_ids = [row.id for row in rows.values() if not row.restricted or sight_of(tx, row).open]
+    open_ids = [row.id for row in rows.values() if not row.restricted or decide_access(tx, row).open]
     known = _Known(tx, case_ids, [rows[case_id] for case_id in open_ids])
     return tuple(known.item(rows[case_id]) for case_id in case_ids if case_id in rows)
 
@@ -139,7 +139,7 @@ class _Known:
         people = select(Patient).where(Patient.id.in_({*self._survivors, *self._survivors.values()}))
         # Kept here: `patients.as_registered` then finds each in the session, without a query of its own.
         self._patients = {row.id: row for row in tx.session.scalars(people)}
-        self._readers = readers_of(tx, case_ids)
+        self._readers = load_readers(tx, case_ids)
         self._complaints = self._words(list(self._shown))
         self._modalities = self._marks(case_ids)
         self._read_runs(case_ids)
@@ -197,10 +197,10 @@ class _Known:
     def _people(self, patient_id: str) -> tuple[patients.Person, str]:
         """Who it is, and another name under which the case was opened."""
         survivor = self._survivors[patient_id]
-        person = patients.as_registered(self._tx, survivor)
+        person = patients.load_registered_person(self._tx, survivor)
         if survivor == patient_id:
             return person, ""
-        name = patients.as_registered(self._tx, patient_id).name
+        name = patients.load_registered_person(self._tx, patient_id).name
         return person, name if name != person.name else ""
 
     def _words(self, case_ids: Sequence[str]) -> dict[str, tuple[str, bytes]]:
@@ -234,9 +234,9 @@ class _Known:
         return found
 
     def _read_runs(self, case_ids: Sequence[str]) -> None:
-        runs = filter_index.newest_runs(self._tx, case_ids)
+        runs = filter_index.load_newest_runs(self._tx, case_ids)
         self._unsuitable = {run.case_id for run in runs if run.state is RunState.REFUSED}
-        self._found = filter_index.found_in(self._tx, runs)
+        self._found = filter_index.load_case_findings(self._tx, runs)
         self._findings = {
             case_id: [
                 Positive(label, probability)

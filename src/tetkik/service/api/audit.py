@@ -91,7 +91,7 @@ def entries(
         until=_zoned(until),
     )
     with house.records.write(actor) as tx:
-        found = audit_events.newest(tx, wanted, limit=limit + 1, before=before)
+        found = audit_events.load_newest(tx, wanted, limit=limit + 1, before=before)
         tx.audit(Action.AUDIT_READ)
     items = [AuditEntry.of(event) for event in found[:limit]]
     return Page(items=items, next=encode_cursor([items[-1].seq]) if len(found) > limit else None)

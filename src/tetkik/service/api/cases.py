@@ -57,7 +57,7 @@ def open_case(
     )
 
     def work(tx: Transaction) -> CaseShape:
-        return CaseShape.of_case(cases.case_of(tx, admission.admit(tx, wanted), audit=False))
+        return CaseShape.of_case(cases.load_case(tx, admission.admit(tx, wanted), audit=False))
 
     return once.run(house.records, actor, work)
 
@@ -74,7 +74,7 @@ def list_cases(
     """Cases that one may see, the newest first; who the patients are, each case tells when it is opened."""
     before = str(decode_cursor(cursor, (str,))[0]) if cursor is not None else None
     with house.records.write(actor) as tx:
-        found = case_list.lines(tx, before=before, limit=limit + 1, state=state, department=department)
+        found = case_list.list_cases(tx, before=before, limit=limit + 1, state=state, department=department)
         tx.audit(Action.CASES_LISTED, listed=min(len(found), limit))
     more = len(found) > limit
     items = [CaseSummary.of(line) for line in found[:limit]]
@@ -90,7 +90,7 @@ def read_case(
 ) -> Response:
     """A case with its patient; the trail notes that it was opened."""
     with house.records.write(actor) as tx:
-        shown = answered(cases.case_of(tx, case_id))
+        shown = answered(cases.load_case(tx, case_id))
     if if_none_match is not None and if_none_match == shown.headers["etag"]:
         return Response(status_code=304, headers={"ETag": shown.headers["etag"]})
     return shown
@@ -119,11 +119,11 @@ def change_case(
     chosen = desk.chosen_department(change.department, house.settings)
     with house.records.write(actor) as tx:
         lock_case(tx, case_id)
-        if answered(cases.case_of(tx, case_id, audit=False)).headers["etag"] != if_match:
+        if answered(cases.load_case(tx, case_id, audit=False)).headers["etag"] != if_match:
             raise HTTPException(412, CHANGED)
         _apply(tx, case_id, change, chosen)
         tx.session.flush()
-        return answered(cases.case_of(tx, case_id, audit=False))
+        return answered(cases.load_case(tx, case_id, audit=False))
 
 
 def _apply(tx: Transaction, case_id: str, change: CaseChange, department: str | None) -> None:
@@ -136,7 +136,7 @@ def _apply(tx: Transaction, case_id: str, change: CaseChange, department: str | 
     if change.restricted is not None:
         cases.restrict(tx, case_id, change.restricted)
     if change.priority is not None:
-        priority.choose(tx, case_id, change.priority.priority)
+        priority.choose_priority(tx, case_id, change.priority.priority)
     if change.closed is True:
         cases.close(tx, case_id)
     elif change.closed is False:

@@ -42,8 +42,8 @@ def write_by_hand(
     """Begin a report without a model's draft."""
 
     def work(tx: Transaction) -> DraftShape:
-        image = images.see(tx, sent.image_id)
-        known = images.described(tx, image)
+        image = images.load_visible_image(tx, sent.image_id)
+        known = images.load_metadata(tx, image)
         begun = drafts.write_by_hand(
             tx, sent.image_id, sent.language, identity=known.identity, tags=known.tags
         )

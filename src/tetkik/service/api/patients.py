@@ -17,7 +17,7 @@ from tetkik.service.house import InHouse
 from tetkik.service.http.once import OnlyOnce
 from tetkik.values import Actor, CaseState, LinkReason, Permission, SplitReason
 from tetkik.workflow import patient_comparison, patient_merge
-from tetkik.workflow.patient_comparison import Agreement, Compared, Record, Trait
+from tetkik.workflow.patient_comparison import Agreement, PatientComparison, PatientRecord, Trait
 
 router = APIRouter(prefix="/patients", tags=["patients"])
 Merger = Annotated[Actor, allowed(Permission.PATIENTS_MERGE)]
@@ -70,7 +70,7 @@ class RecordShape(BaseModel):
     count: int
 
     @classmethod
-    def of(cls, record: Record) -> RecordShape:
+    def of(cls, record: PatientRecord) -> RecordShape:
         """The shape of a record."""
         return cls.model_construct(
             id=record.id,
@@ -105,7 +105,7 @@ class PatientRecords(BaseModel):
     records: list[RecordShape]
 
     @classmethod
-    def of(cls, records: tuple[Record, ...]) -> PatientRecords:
+    def of(cls, records: tuple[PatientRecord, ...]) -> PatientRecords:
         """The shape of a patient's records."""
         return cls.model_construct(records=[RecordShape.of(record) for record in records])
 
@@ -142,7 +142,7 @@ class Comparison(BaseModel):
     seen: str
 
     @classmethod
-    def of(cls, found: Compared) -> Comparison:
+    def of(cls, found: PatientComparison) -> Comparison:
         """The shape of a comparison."""
         return cls.model_construct(
             one=[RecordShape.of(record) for record in found.one],
@@ -188,14 +188,14 @@ class LinkShape(BaseModel):
 def read_patient(house: InHouse, actor: Merger, patient_id: PatientId) -> PatientRecords:
     """Every record of a patient, by any of them; the trail notes the look."""
     with house.records.write(actor) as tx:
-        return PatientRecords.of(patient_comparison.records(tx, patient_id))
+        return PatientRecords.of(patient_comparison.load_records(tx, patient_id))
 
 
 @router.get("/{patient_id}/comparison/{other_id}")
 def compare_patients(house: InHouse, actor: Merger, patient_id: PatientId, other_id: PatientId) -> Comparison:
     """Two patients side by side, to be looked at before their records are joined."""
     with house.records.write(actor) as tx:
-        return Comparison.of(patient_comparison.compared(tx, patient_id, other_id))
+        return Comparison.of(patient_comparison.compare_patients(tx, patient_id, other_id))
 
 
 @router.post("/{patient_id}/link", status_code=201, response_model=LinkShape)

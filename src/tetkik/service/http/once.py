@@ -66,7 +66,7 @@ class Once:
                         request=_kept_digest(tx, self.digest),
                         patient_id=tx.about,
                         status=status,
-                        body=idempotent_responses.sealed(tx, actor.user_id or "", self.key, body),
+                        body=idempotent_responses.seal_response(tx, actor.user_id or "", self.key, body),
                         at=tx.now,
                     )
                 )
@@ -86,7 +86,7 @@ class Once:
                 "What this request made belongs to another case by now; take a new Idempotency-Key to make "
                 "it once more."
             )
-        return _response(idempotent_responses.opened(tx, row), row.status, replayed=True)
+        return _response(idempotent_responses.open_response(tx, row), row.status, replayed=True)
 
 
 def _kept_digest(tx: Transaction, digest: bytes) -> bytes:

@@ -89,10 +89,10 @@ def trail(
     chosen = Chosen(person, case, action, since, until)
     language = language_of(request)
     with house.records.read(actor, still=True) as tx:
-        events = audit_events.newest(tx, chosen.filter(), limit=_PAGE + 1, before=before)
+        events = audit_events.load_newest(tx, chosen.filter(), limit=_PAGE + 1, before=before)
         state = verify(tx, last=_QUICK)
-        glasses = audit_events.broken_glass(tx)
-        count, people = audit_events.length(tx), audit_events.people(tx)
+        glasses = audit_events.list_emergency_accesses(tx)
+        count, people = audit_events.count_events(tx), audit_events.list_users(tx)
     with house.records.write(actor) as tx:
         tx.audit(Action.AUDIT_READ)
     more = len(events) > _PAGE
@@ -131,7 +131,7 @@ def story(request: Request, house: InHouse, actor: Auditor, case_id: str) -> HTM
     """Every step of one case, the first first."""
     language = language_of(request)
     with house.records.write(actor) as tx:
-        steps = audit_events.story(tx, case_id)
+        steps = audit_events.load_case_history(tx, case_id)
         if not steps or steps[0].case_id is None:
             raise NotFound("The trail tells of no such case; look for its number.")
         tx.audit(Action.AUDIT_READ, case_id=steps[0].case_id)
@@ -169,7 +169,7 @@ def export(
 
 def _lines(records: Records, actor: Actor, wanted: AuditFilter) -> Iterator[str]:
     with records.read(actor) as tx:
-        for event in audit_events.in_order(tx, wanted):
+        for event in audit_events.iterate_events(tx, wanted):
             yield to_line(event) + "\n"
 
 

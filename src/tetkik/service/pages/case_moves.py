@@ -54,7 +54,7 @@ def register(
     typed = TypedPerson(name, tckn, number, birth_date, sex)
     try:
         with house.records.write(actor) as tx:
-            patient_id = case_transfer.register(tx, case_id, typed.value())
+            patient_id = case_transfer.register_recipient(tx, case_id, typed.value())
     except (Conflict, InputError) as error:
         return _choice(request, house, actor, case_id, typed=typed, error=error)
     return RedirectResponse(f"/cases/{case_id}/move/{patient_id}", 303)
@@ -71,11 +71,11 @@ def _choice(
     error: TetkikError | None = None,
 ) -> HTMLResponse:
     with house.records.write(actor) as tx:
-        case = cases.case_of(tx, case_id)
-        case_transfer.refuse_unmovable(tx, case_id)
+        case = cases.load_case(tx, case_id)
+        case_transfer.require_transferable(tx, case_id)
         found: tuple[Match, ...] = ()
-        if words and patients.worth_searching(words):
-            found = case_transfer.candidates(tx, case_id, words)
+        if words and patients.is_searchable(words):
+            found = case_transfer.search_recipients(tx, case_id, words)
     return render(
         request,
         "cases/move_to.html.jinja",
@@ -130,8 +130,8 @@ def _compared(
     reason: MoveReason = MoveReason.CHOSEN_WRONGLY,
 ) -> HTMLResponse:
     with house.records.write(actor) as tx:
-        looked = case_transfer.looked_at(tx, case_id, patient_id)
-        case = cases.case_of(tx, case_id, audit=False)
+        looked = case_transfer.preview_transfer(tx, case_id, patient_id)
+        case = cases.load_case(tx, case_id, audit=False)
     return render(
         request,
         "cases/move.html.jinja",

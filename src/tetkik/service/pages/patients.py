@@ -59,10 +59,10 @@ def _records(
     error: TetkikError | None = None,
 ) -> HTMLResponse:
     with house.records.write(actor) as tx:
-        held = patient_comparison.records(tx, patient_id)
-        alike = patient_comparison.alike(tx, patient_id)
+        held = patient_comparison.load_records(tx, patient_id)
+        alike = patient_comparison.find_possible_duplicates(tx, patient_id)
         found: tuple[Match, ...] = ()
-        if words and patients.worth_searching(words):
+        if words and patients.is_searchable(words):
             found = tuple(match for match in patients.search(tx, words) if match.id != held[0].id)
     return render(
         request,
@@ -118,7 +118,7 @@ def _compared(
 ) -> HTMLResponse:
     try:
         with house.records.write(actor) as tx:
-            found = patient_comparison.compared(tx, patient_id, other_id)
+            found = patient_comparison.compare_patients(tx, patient_id, other_id)
     except Conflict as already:
         return _records(request, house, actor, patient_id, error=already)
     return render(
@@ -158,7 +158,7 @@ def _chosen(survivor: str, *both: str) -> tuple[str, str]:
     return replaced, survivor
 
 
-def _likely(found: patient_comparison.Compared) -> LinkReason:
+def _likely(found: patient_comparison.PatientComparison) -> LinkReason:
     """The reason that is offered first: one record that knows no number is of somebody who was unknown."""
     unknown = any(not (side[0].person.tckn or side[0].person.number) for side in (found.one, found.other))
     return LinkReason.IDENTIFIED if unknown else LinkReason.REGISTERED_TWICE

@@ -118,7 +118,7 @@ def find_patients(
 ) -> HTMLResponse:
     """Patients by name or number, to be chosen."""
     words = words.strip()
-    if not patients.worth_searching(words):
+    if not patients.is_searchable(words):
         return render(request, "reception/patients.html.jinja", matches=(), words="", most=0)
     with house.records.write(actor) as tx:
         matches = patients.search(tx, words)
@@ -215,8 +215,8 @@ def _alike(house: House, actor: Actor, typed: Typed) -> tuple[Match, ...]:
     """The patient that was chosen, or those with the numbers that were typed: as good as a search."""
     person = Person(tckn="".join(typed.tckn.split()), number=typed.number.strip())
     with house.records.write(actor) as tx:
-        chosen = (typed.patient_id,) if typed.patient_id else patients.known_as(tx, person)
-        found = patients.matches_of(tx, chosen)
+        chosen = (typed.patient_id,) if typed.patient_id else patients.find_by_number(tx, person)
+        found = patients.load_matches(tx, chosen)
         if found:
             tx.audit(Action.PATIENT_SEARCHED, found=len(found))
     return found

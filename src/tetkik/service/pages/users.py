@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from tetkik.errors import TetkikError
 from tetkik.records.database import Transaction
 from tetkik.records.people import after_restore, invites, users
-from tetkik.records.people.deactivation import Ended
+from tetkik.records.people.deactivation import RevokedAccess
 from tetkik.records.people.users import Member, Profile
 from tetkik.service.access.guard import allowed
 from tetkik.service.access.passkeys import origin_of
@@ -45,7 +45,7 @@ def _list(
     invited: Member | None = None,
 ) -> Response:
     with house.records.read(actor) as tx:
-        members, held = users.everybody(tx), after_restore.held(tx)
+        members, held = users.list_users(tx), after_restore.count_suspended(tx)
     return render(
         request,
         "access/users.html.jinja",
@@ -78,7 +78,7 @@ def add(
     try:
         with house.records.write(actor) as tx:
             user_id = users.create(tx, login, profile)
-            token, member = invites.invite(tx, user_id), users.get(tx, user_id)
+            token, member = invites.invite(tx, user_id), users.load_user(tx, user_id)
     except TetkikError as error:
         return _list(request, house, actor, error=error)
     return _list(request, house, actor, link=_link(request, token), invited=member)
@@ -108,10 +108,10 @@ def _one(
     *,
     error: TetkikError | None = None,
     link: str | None = None,
-    ended: Ended | None = None,
+    ended: RevokedAccess | None = None,
 ) -> Response:
     with house.records.read(actor) as tx:
-        member, held = users.get(tx, user_id), after_restore.held(tx, user_id)
+        member, held = users.load_user(tx, user_id), after_restore.count_suspended(tx, user_id)
     return render(
         request,
         "access/user.html.jinja",
@@ -165,7 +165,7 @@ def unlock(request: Request, house: InHouse, actor: Administrator, user_id: str)
 @router.post("/{user_id}/demand-change")
 def demand_change(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
     """Ask for a new password; nothing else opens before it is chosen."""
-    return _done(request, house, actor, user_id, lambda tx: users.demand_change(tx, user_id))
+    return _done(request, house, actor, user_id, lambda tx: users.require_password_change(tx, user_id))
 
 
 @router.post("/{user_id}/reset")
@@ -182,7 +182,7 @@ def reset(
     """
     try:
         with house.records.write(actor) as tx:
-            ended = users.reset(tx, user_id, keys=not keep)
+            ended = users.reset_access(tx, user_id, keys=not keep)
             token = invites.invite(tx, user_id)
     except TetkikError as error:
         return _one(request, house, actor, user_id, error=error)
@@ -192,7 +192,7 @@ def reset(
 @router.post("/{user_id}/confirm")
 def confirm(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
     """Let passkeys and tokens open again that came back with a backup."""
-    return _done(request, house, actor, user_id, lambda tx: after_restore.confirm(tx, user_id))
+    return _done(request, house, actor, user_id, lambda tx: after_restore.confirm_keys(tx, user_id))
 
 
 def _done(

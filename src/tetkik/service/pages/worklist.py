@@ -105,7 +105,7 @@ def find(
 ) -> HTMLResponse:
     """What was found; the words stand in the body of the request and nowhere else."""
     with house.records.write(actor) as tx:
-        items = search.search(tx, words)
+        items = search.search_cases(tx, words)
     values = _shared(request, actor, items) | {"found": True, "more": len(items) >= search.MOST}
     fragment = request.headers.get("hx-request") == "true"
     return render(request, f"worklist/{'found' if fragment else 'search'}.html.jinja", **values)
@@ -123,9 +123,9 @@ def _list(
     chosen = query.chosen()
     with house.records.read(actor) as tx:
         # Before the list: what happens in between is heard once more rather than never.
-        seq = case_events.newest(tx)
-        found = worklist.listing(tx, chosen, after=place_of(cursor), limit=limit)
-        counts = worklist.counts(tx, chosen)
+        seq = case_events.newest_sequence(tx)
+        found = worklist.load_worklist(tx, chosen, after=place_of(cursor), limit=limit)
+        counts = worklist.count_worklist(tx, chosen)
     following = cursor_of(found.next)
     language = language_of(request)
     labels = [label for label in FINDING_LABELS if label not in NORMAL_LABELS]

@@ -67,7 +67,7 @@ class Worker:
         """Free what a predecessor left, and load what the first image needs."""
         try:
             with self._records.write(SYSTEM) as tx:
-                jobs.free_abandoned(tx, self._may_live)
+                jobs.requeue_abandoned(tx, self._may_live)
             threading.Thread(target=self._machine.start, name="decoder", daemon=True).start()
             warm_up()
         except Exception as fault:
@@ -93,10 +93,10 @@ class Worker:
     def _step(self) -> bool:
         """Do one piece of work; gives whether there was one."""
         with self._records.read() as tx:
-            if not jobs.waiting(tx):
+            if not jobs.has_waiting_jobs(tx):
                 return False
         with self._records.write(SYSTEM) as tx:
-            work = jobs.take(tx, self._name)
+            work = jobs.take_job(tx, self._name)
         if work is None:
             return False
         self._machine.live.begin(work.image_id)
@@ -135,7 +135,7 @@ class Worker:
     def renew(self, work: Work) -> None:
         """Keep the lease of the job under way."""
         with suppress(TetkikError), self._records.write(SYSTEM) as tx:
-            jobs.renew(tx, work)
+            jobs.renew_lease(tx, work)
 
 
 class _Lease:

@@ -10,7 +10,7 @@ import numpy as np
 from tetkik import workflow
 from tetkik.errors import InputError
 from tetkik.language import Language
-from tetkik.records.cases.complaints import Triaged
+from tetkik.records.cases.complaints import TriagedComplaint
 from tetkik.service.showing.highlights import Piece, pieces
 from tetkik.settings import Settings
 from tetkik.triage.clinics import Clinic, clinic_of
@@ -99,7 +99,7 @@ def _question(result: TriageResult, language: Language, denied: Sequence[str]) -
     return best_question([item.name for item in result.departments], believed, leave_out=denied)
 
 
-def triaged(text: str, settings: Settings, language: Language) -> Triaged:
+def triaged(text: str, settings: Settings, language: Language) -> TriagedComplaint:
     """The answer to a complaint that is to be kept, with the model that gave it.
 
     Args:
@@ -108,7 +108,7 @@ def triaged(text: str, settings: Settings, language: Language) -> Triaged:
         language: of reasons and rules.
     """
     said = _answered(text, settings, language, measure=True)
-    return Triaged(said.result, said.sha256, said.measured)
+    return TriagedComplaint(said.result, said.sha256, said.measured)
 
 
 def departments(settings: Settings) -> tuple[str, ...]:

@@ -11,12 +11,12 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases, patients, transfers
 from tetkik.records.database import Transaction
 from tetkik.records.images import derived_images, images, jobs, patient_matching, quota
-from tetkik.records.images.derived_images import PictureKind
-from tetkik.records.images.images import Added, Described, StoredImage
+from tetkik.records.images.derived_images import DerivedImageKind
+from tetkik.records.images.images import AddedImage, ImageMetadata, StoredImage
 from tetkik.records.images.jobs import JobKind
-from tetkik.records.images.patient_matching import Difference, Home
-from tetkik.records.images.quota import Quota
-from tetkik.records.people.visibility import see
+from tetkik.records.images.patient_matching import Destination, Difference
+from tetkik.records.images.quota import UploadQuota
+from tetkik.records.people.visibility import load_visible_case
 from tetkik.service.house import House
 from tetkik.service.http.received import Received
 from tetkik.service.http.scanner import scan
@@ -51,7 +51,7 @@ class Uploaded:
         differs: where the file contradicts the record, which a person has confirmed.
     """
 
-    added: Added
+    added: AddedImage
     case_number: str
     opened: bool
     differs: tuple[Difference, ...]
@@ -88,7 +88,7 @@ class Upload:
         self._image: Radiograph | None = None
         self._preview = b""
         most = house.settings
-        self._most = Quota(most.upload_files_per_day, most.upload_bytes_per_day)
+        self._most = UploadQuota(most.upload_files_per_day, most.upload_bytes_per_day)
         self.sha256 = hashlib.sha256(file.content).hexdigest()
 
     def prepare(self) -> None:
@@ -105,8 +105,8 @@ class Upload:
         """
         with self._house.records.read(self._actor) as tx:
             if self._case_id is not None:
-                see(tx, self._case_id)  # before anything is made of the file
-                transfers.refuse_moved(tx, self._case_id)
+                load_visible_case(tx, self._case_id)  # before anything is made of the file
+                transfers.require_not_moved(tx, self._case_id)
         # The name goes into an error that the sender sees, and no further.
         name = self._file.name or "image"
         if scanner := self._house.settings.upload_scanner:
@@ -118,7 +118,7 @@ class Upload:
             self._admit(tx, home)
             if home.patient_id is not None:
                 self._compare(tx, home.patient_id)
-                images.store(tx, home.patient_id, BytesIO(self._file.content))
+                images.store_file(tx, home.patient_id, BytesIO(self._file.content))
 
     def keep(self, tx: Transaction) -> Uploaded:
         """Keep it, with the work that it makes, in one transaction.
@@ -130,14 +130,14 @@ class Upload:
             TooManyRequests: it goes beyond what the actor may upload in a day.
         """
         assert self._image is not None
-        quota.hold(tx)
+        quota.lock_uploads(tx)
         home = self._home(tx)
         self._admit(tx, home)
         case_id = home.case_id or self._open(tx, home)
-        case = see(tx, case_id)
+        case = load_visible_case(tx, case_id)
         differs = self._compare(tx, case.patient_id)
-        file = images.store(tx, case.patient_id, BytesIO(self._file.content))
-        described = Described.of(self._image, self._file.name)
+        file = images.store_file(tx, case.patient_id, BytesIO(self._file.content))
+        described = ImageMetadata.of(self._image, self._file.name)
         added = images.add_image(
             tx, case_id, file, described, confirmed=tuple(one.trait.value for one in differs)
         )
@@ -156,49 +156,51 @@ class Upload:
         self._machine.keep_at_hand(image_id, self._image)
         self._machine.bell.set()
 
-    def _admit(self, tx: Transaction, home: Home) -> None:
+    def _admit(self, tx: Transaction, home: Destination) -> None:
         """A file that is there already costs nothing of what the actor may upload."""
         if (
             home.case_id
             and home.patient_id
-            and images.is_there(tx, home.case_id, home.patient_id, self.sha256)
+            and images.has_file(tx, home.case_id, home.patient_id, self.sha256)
         ):
             return
-        quota.check(tx, self._most, Quota(1, len(self._file.content)))
+        quota.check_quota(tx, self._most, UploadQuota(1, len(self._file.content)))
 
     def _compare(self, tx: Transaction, patient_id: str) -> tuple[Difference, ...]:
         assert self._image is not None
-        differs = patient_matching.differences_of(tx, patient_id, self._image.identity)
+        differs = patient_matching.compare_with_patient(tx, patient_id, self._image.identity)
         if differs and not self._sure:
             raise OtherPatient(differs)
         return differs
 
-    def _home(self, tx: Transaction) -> Home:
+    def _home(self, tx: Transaction) -> Destination:
         if self._case_id is not None:
-            return Home(see(tx, self._case_id).patient_id, self._case_id)
+            return Destination(load_visible_case(tx, self._case_id).patient_id, self._case_id)
         assert self._image is not None
         identity = self._image.identity
-        filed = patient_matching.person_in(identity)
+        filed = patient_matching.person_from_identity(identity)
         if not (filed.number or filed.tckn):
             raise InputError(
                 "{file} does not say whose image it is; choose the case first.",
                 file=self._file.name or "image",
             )
-        return patient_matching.home_of(tx, identity, self.sha256)
+        return patient_matching.find_destination(tx, identity, self.sha256)
 
-    def _open(self, tx: Transaction, home: Home) -> str:
+    def _open(self, tx: Transaction, home: Destination) -> str:
         assert self._image is not None
         if not self._actor.may(Permission.CASE_CREATE):
             raise Forbidden(
                 "Your role does not allow this ({permission}).", permission=Permission.CASE_CREATE
             )
-        patient_id = home.patient_id or patients.create(tx, patient_matching.person_in(self._image.identity))
+        patient_id = home.patient_id or patients.create(
+            tx, patient_matching.person_from_identity(self._image.identity)
+        )
         return cases.open_case(tx, patient_id)
 
     def _let_wait(self, tx: Transaction, image: StoredImage) -> None:
-        case = see(tx, image.case_id)
-        preview = derived_images.store_picture(tx, image, self._preview)
-        derived_images.keep(tx, image, PictureKind.PREVIEW, {"": preview})
-        jobs.add(tx, JobKind.READ_IMAGE, image, Priority(case.priority))
+        case = load_visible_case(tx, image.case_id)
+        preview = derived_images.store_derived_image(tx, image, self._preview)
+        derived_images.replace_derived_images(tx, image, DerivedImageKind.PREVIEW, {"": preview})
+        jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority(case.priority))
         if case.state is not CaseState.TO_READ:
             cases.set_state(tx, case.id, CaseState.PROCESSING)
