@@ -15,12 +15,12 @@ from tetkik.cli.serve import need_extra
 from tetkik.errors import UsageError
 from tetkik.settings import settings
 from tetkik.turkish import alphabetical
-from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, SYSTEM, Role
+from tetkik.values import EVERY_DEPARTMENT, SYSTEM, Role
 
 if TYPE_CHECKING:
     from tetkik.records.database import Transaction
     from tetkik.records.people.after_restore import SuspendedKeys
-    from tetkik.records.people.users import Member
+    from tetkik.records.people.users import Member, Profile
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -65,7 +65,7 @@ def add(
         from tetkik.records.people import invites, users
 
         profile = users.Profile(name, frozenset(role), title, registration, _chosen(department, every))
-        token = invites.invite(tx, users.create(tx, login, profile))
+        token = invites.invite(tx, users.create(tx, login, profile, departments=_offered(profile)))
     _print_link(token)
 
 
@@ -98,7 +98,7 @@ def roles(login: _Login, role: _Roles, department: _Departments = None, every: _
         member = users.find_user(tx, login)
         departments = _chosen(department, every) or member.profile.departments
         profile = replace(member.profile, roles=frozenset(role), departments=departments)
-        users.change(tx, member.id, profile)
+        users.change(tx, member.id, profile, departments=_offered(profile))
     _print_done(member)
 
 
@@ -205,8 +205,17 @@ def demand_change(login: _Login) -> None:
 @app.command("departments", help=t("The names that --department takes."))
 def departments() -> None:
     """One a line."""
-    for name in sorted(DEPARTMENTS, key=alphabetical):
+    from tetkik.workflow import departments
+
+    for name in sorted(departments(settings().triage_model), key=alphabetical):
         out.print(name)
+
+
+def _offered(profile: Profile) -> tuple[str, ...]:
+    """The departments that can be given; the model is asked where one is."""
+    from tetkik.workflow import departments
+
+    return departments(settings().triage_model) if {*profile.departments} - {EVERY_DEPARTMENT} else ()
 
 
 def _chosen(department: list[str] | None, every: bool) -> tuple[str, ...]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tetkik.bundle import Shelf
+from tetkik.errors import BundleError
 from tetkik.language import Language
 from tetkik.settings import settings
 from tetkik.triage.predict import Triage, load_triage
+from tetkik.turkish import alphabetical
 from tetkik.values import MeasuredComplaint, TriageResult
 
 _MODELS: Shelf[Triage] = Shelf(load_triage)
@@ -71,3 +73,11 @@ def departments(model: str | None = None) -> tuple[str, ...]:
         BundleError: no such model, damaged, or not for triage.
     """
     return _MODELS.take(model or settings().triage_model).model.labels
+
+
+def offered_departments(model: str) -> tuple[str, ...]:
+    """The departments of a triage model in alphabetical order; none where the model cannot be loaded."""
+    try:
+        return tuple(sorted(departments(model), key=alphabetical))
+    except BundleError:
+        return ()

@@ -61,10 +61,11 @@ def test_a_change_is_kept_and_noted(records):
     administrator = made_user(records, Role.ADMINISTRATOR)
     with records.write(administrator) as tx:
         user_id = users.create(tx, "irem", RADIOLOGIST)
-        users.change(tx, user_id, Profile("İrem Ay", frozenset({Role.CLINICIAN}), departments=("Nöroloji",)))
+        profile = Profile("İrem Ay", frozenset({Role.CLINICIAN}), departments=("Nöroloji",))
+        users.change(tx, user_id, profile, departments=("Nöroloji",))
     with records.read() as tx:
         member = users.find_user(tx, "İREM")
-        assert member.profile == Profile("İrem Ay", frozenset({Role.CLINICIAN}), departments=("Nöroloji",))
+        assert member.profile == profile
         noted = tx.session.scalars(select(AuditRow.action).where(AuditRow.user_id == administrator.user_id))
         assert {"user.created", "user.changed"} <= set(noted)
 

@@ -194,7 +194,7 @@ def test_with_other_roles_or_departments_the_page_connects_again(house, base, ra
     """It closes without the word that the session is over: the browser asks anew, as whoever it is now."""
     with listening(base, house, radiologist, after=0) as (_, heard):
         with house.records.write(made_user(house.records, Role.ADMINISTRATOR)) as tx:
-            users.change(tx, radiologist.user_id, profile)
+            users.change(tx, radiologist.user_id, profile, departments=profile.departments)
         assert list(heard) == []
 
 

@@ -14,6 +14,8 @@ from tetkik.records.cases import complaint_drift
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id, new_id_like
 from tetkik.records.schema import Case, Complaint
+from tetkik.triage.persons import is_child
+from tetkik.turkish import fold
 from tetkik.values import (
     DepartmentScore,
     Evidence,
@@ -197,8 +199,8 @@ def complaint_row(tx: Transaction, case_id: str) -> Complaint | None:
 
 
 def _packed(result: TriageResult) -> dict[str, Any]:
-    """The contract's keys without the text, which is sealed beside it."""
-    answer = result.as_json()
+    """The contract's keys without the text, which is sealed beside it, and two that only the records keep."""
+    answer = result.as_json() | {"question_id": result.question_id, "child": result.child}
     del answer["text"]
     return answer
 
@@ -218,6 +220,9 @@ def _unpacked(text: str, known: Mapping[str, Any]) -> TriageResult:
             for item in known["evidence"]
         ),
         known["model"],
+        known.get("question_id"),
+        # Answers that were stored before the key was.
+        known["child"] if "child" in known else is_child(fold(text)),
     )
 
 

@@ -29,7 +29,7 @@ class Arrival:
         login: that a new user gets, if it is free.
         name: in full.
         roles: of the person's groups.
-        departments: of the person's groups; None where the provider does not say, and the house does.
+        departments: of the person's groups; None where the provider does not say, and an administrator does.
     """
 
     issuer: str
@@ -62,16 +62,17 @@ def sign_in_by_sso(tx: Transaction, arrival: Arrival) -> User:
     last = Role.ADMINISTRATOR in profile.roles and users.count_administrators(tx) == 1
     roles = arrival.roles | {Role.ADMINISTRATOR} if last else arrival.roles
     departments = profile.departments if arrival.departments is None else arrival.departments
-    if (profile.roles, profile.departments) != (roles, departments):
-        users.change(tx, user.id, replace(profile, roles=roles, departments=departments))
+    if profile.roles != roles or {*profile.departments} != {*departments}:
+        profile = replace(profile, roles=roles, departments=departments)
+        users.change(tx, user.id, profile, departments=departments)
     return user
 
 
 def _newcomer(tx: Transaction, arrival: Arrival) -> User:
     name = arrival.name.strip()[:120] or arrival.login
-    user_id = users.create(
-        tx, _free_login(tx, arrival), Profile(name, arrival.roles, departments=arrival.departments or ())
-    )
+    departments = arrival.departments or ()
+    profile = Profile(name, arrival.roles, departments=departments)
+    user_id = users.create(tx, _free_login(tx, arrival), profile, departments=departments)
     user = users.user_row(tx, user_id)
     user.oidc_issuer, user.oidc_subject = arrival.issuer, arrival.subject
     return user

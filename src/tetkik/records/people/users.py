@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from tetkik.records.people import notices, passwords
 from tetkik.records.people.deactivation import RevokedAccess, end_sessions, revoke_keys, void_links
 from tetkik.records.schema import ApiToken, Passkey, User
 from tetkik.turkish import fold
-from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, AccountChange, Role
+from tetkik.values import EVERY_DEPARTMENT, AccountChange, Role
 
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._@-]{1,63}")
 _KEPT = "._@-"
@@ -89,7 +89,14 @@ def folded_login(text: str) -> str:
     return login
 
 
-def create(tx: Transaction, login: str, profile: Profile, *, password: str | None = None) -> str:
+def create(
+    tx: Transaction,
+    login: str,
+    profile: Profile,
+    *,
+    password: str | None = None,
+    departments: Collection[str] = (),
+) -> str:
     """A new user; gives the id.
 
     Args:
@@ -97,13 +104,14 @@ def create(tx: Transaction, login: str, profile: Profile, *, password: str | Non
         login: as typed.
         profile: what the person is.
         password: None where a link, a passkey or single sign-on will open.
+        departments: that can be given: those of the triage model.
 
     Raises:
         InputError: a login, name, department or password that cannot be.
         Conflict: the login is taken.
     """
     folded = folded_login(login)
-    _check(profile)
+    _check(profile, departments)
     if tx.session.scalar(select(User.id).where(User.login == folded)) is not None:
         raise Conflict("The login is taken; choose another.")
     if password is not None:
@@ -124,8 +132,14 @@ def create(tx: Transaction, login: str, profile: Profile, *, password: str | Non
     return user_id
 
 
-def change(tx: Transaction, user_id: str, profile: Profile) -> None:
+def change(tx: Transaction, user_id: str, profile: Profile, *, departments: Collection[str] = ()) -> None:
     """Give a user another name, other roles, other departments; open pages follow at their next request.
+
+    Args:
+        tx: the transaction.
+        user_id: whose.
+        profile: as it shall be.
+        departments: that can be given: those of the triage model; whatever the user has already stays.
 
     Raises:
         NotFound: no such user.
@@ -134,14 +148,14 @@ def change(tx: Transaction, user_id: str, profile: Profile) -> None:
     """
     _hold_everybody(tx)
     user = user_row(tx, user_id)
-    _check(profile)
-    before, departments = user.roles, user.departments
+    _check(profile, (*departments, *departments_of(user.departments)))
+    before = (user.roles, user.departments)
     for column, value in _columns(profile).items():
         setattr(user, column, value)
     tx.session.flush()
-    _keep_an_administrator(tx, roles_of(before))
-    tx.audit(Action.USER_CHANGED, object_id=user_id, what="profile", before=before, given=user.roles)
-    if (before, departments) != (user.roles, user.departments):
+    _keep_an_administrator(tx, roles_of(before[0]))
+    tx.audit(Action.USER_CHANGED, object_id=user_id, what="profile", before=before[0], given=user.roles)
+    if before != (user.roles, user.departments):
         notices.notify(tx, user_id, AccountChange.ROLES_CHANGED, user.roles)
 
 
@@ -342,10 +356,10 @@ def _keep_an_administrator(tx: Transaction, before: frozenset[Role]) -> None:
         )
 
 
-def _check(profile: Profile) -> None:
+def _check(profile: Profile, departments: Collection[str]) -> None:
     if not profile.name.strip() or not profile.roles:
         raise InputError("A user needs a name and at least one role; give both.")
-    unknown = [name for name in profile.departments if name not in (*DEPARTMENTS, EVERY_DEPARTMENT)]
+    unknown = [name for name in profile.departments if name not in (*departments, EVERY_DEPARTMENT)]
     if unknown:
         raise InputError("There is no department {name}; choose from the list.", name=unknown[0])
     limits: Iterable[tuple[str, int]] = (

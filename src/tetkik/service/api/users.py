@@ -18,13 +18,14 @@ from tetkik.service.access.passkeys import origin_of
 from tetkik.service.house import House, InHouse
 from tetkik.service.http.once import OnlyOnce
 from tetkik.service.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
-from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, Actor, Permission, Role
+from tetkik.values import Actor, Permission, Role
+from tetkik.workflow import offered_departments
 
 router = APIRouter(prefix="/users", tags=["users"])
 
 Administrator = Annotated[Actor, allowed(Permission.USERS)]
 UserId = Annotated[str, Path(max_length=64)]
-Department = Annotated[str, Field(json_schema_extra={"enum": [EVERY_DEPARTMENT, *DEPARTMENTS]})]
+Department = Annotated[str, Field(max_length=60, examples=["Nöroloji"])]
 
 
 class UserProfile(BaseModel):
@@ -132,10 +133,10 @@ def create_user(
     request: Request, house: InHouse, actor: Administrator, once: OnlyOnce, new: NewUser
 ) -> Response:
     """Create a user; the answer holds the link with which they choose a password."""
-    origin = origin_of(request)
+    origin, offered = origin_of(request), offered_departments(house.settings.triage_model)
 
     def create(tx: Transaction) -> InvitedUser:
-        user_id = users.create(tx, new.login, _profile(new))
+        user_id = users.create(tx, new.login, _profile(new), departments=offered)
         token = invites.invite(tx, user_id)
         view = _view(users.load_user(tx, user_id))
         return InvitedUser(link=f"{origin}/setup/{token}", **view.model_dump())
@@ -153,7 +154,8 @@ def get_user(house: InHouse, actor: Administrator, user_id: UserId) -> UserView:
 @router.put("/{user_id}")
 def change_user(house: InHouse, actor: Administrator, user_id: UserId, profile: UserProfile) -> UserView:
     """Give a user another name, other roles, other departments."""
-    return _changed(house, actor, user_id, lambda tx: users.change(tx, user_id, _profile(profile)))
+    offered, wanted = offered_departments(house.settings.triage_model), _profile(profile)
+    return _changed(house, actor, user_id, lambda tx: users.change(tx, user_id, wanted, departments=offered))
 
 
 @router.post("/{user_id}/disable")

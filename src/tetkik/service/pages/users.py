@@ -20,7 +20,8 @@ from tetkik.service.http.problems import status_of
 from tetkik.service.pages.sign_in import Text
 from tetkik.service.showing.rendering import language_of, render
 from tetkik.turkish import alphabetical
-from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, Actor, Permission, Role
+from tetkik.values import EVERY_DEPARTMENT, Actor, Permission, Role
+from tetkik.workflow import offered_departments
 
 router = APIRouter(prefix="/admin/users")
 
@@ -53,7 +54,7 @@ def _list(
         members=members,
         held=held,
         roles=tuple(Role),
-        departments=sorted(DEPARTMENTS, key=alphabetical),
+        departments=offered_departments(house.settings.triage_model),
         every=EVERY_DEPARTMENT,
         error=error.in_language(language_of(request)) if error else None,
         link=link,
@@ -75,9 +76,10 @@ def add(
 ) -> Response:
     """Create a user; the page shows the one-time link this once."""
     profile = _profile(name, title, registration, role, department)
+    offered = offered_departments(house.settings.triage_model)
     try:
         with house.records.write(actor) as tx:
-            user_id = users.create(tx, login, profile)
+            user_id = users.create(tx, login, profile, departments=offered)
             token, member = invites.invite(tx, user_id), users.load_user(tx, user_id)
     except TetkikError as error:
         return _list(request, house, actor, error=error)
@@ -88,6 +90,11 @@ def _profile(
     name: str, title: str, registration: str, roles: list[Role] | None, departments: list[str] | None
 ) -> Profile:
     return Profile(name, frozenset(roles or ()), title, registration, tuple(departments or ()))
+
+
+def _with_held(offered: tuple[str, ...], member: Member) -> list[str]:
+    """The departments that can be chosen, and those that the user has from an earlier model."""
+    return sorted({*offered, *member.profile.departments} - {EVERY_DEPARTMENT}, key=alphabetical)
 
 
 def _link(request: Request, token: str) -> str:
@@ -120,7 +127,7 @@ def _one(
         held=held,
         ended=ended,
         roles=tuple(Role),
-        departments=sorted(DEPARTMENTS, key=alphabetical),
+        departments=_with_held(offered_departments(house.settings.triage_model), member),
         every=EVERY_DEPARTMENT,
         error=error.in_language(language_of(request)) if error else None,
         link=link,
@@ -141,7 +148,10 @@ def change(
 ) -> Response:
     """Change a user's name, roles and departments."""
     profile = _profile(name, title, registration, role, department)
-    return _done(request, house, actor, user_id, lambda tx: users.change(tx, user_id, profile))
+    offered = offered_departments(house.settings.triage_model)
+    return _done(
+        request, house, actor, user_id, lambda tx: users.change(tx, user_id, profile, departments=offered)
+    )
 
 
 @router.post("/{user_id}/disable")

@@ -20,7 +20,6 @@ from tetkik.service.showing.rendering import language_of, render
 from tetkik.service.steps.worklist import PriorityWord, WorklistQuery, cursor_of, place_of
 from tetkik.turkish import alphabetical
 from tetkik.values import (
-    DEPARTMENTS,
     FINDING_LABELS,
     NORMAL_LABELS,
     Actor,
@@ -29,6 +28,7 @@ from tetkik.values import (
     Priority,
     label_name,
 )
+from tetkik.workflow import offered_departments
 
 router = APIRouter()
 
@@ -140,7 +140,7 @@ def _list(
         "states": _STATES,
         "priorities": _PRIORITIES,
         "scopes": _SCOPES if actor.may(Permission.CLAIM) else {},
-        "departments": sorted(DEPARTMENTS, key=alphabetical),
+        "departments": offered_departments(house.settings.triage_model),
         "modalities": _MODALITIES,
         "labels": named,
         "cursor": cursor,
