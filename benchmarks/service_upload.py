@@ -33,6 +33,7 @@ from tests.service.chaos import ServedHouse
 from tests.service.kit import made_house, opened_session
 from tetkik import workflow
 from tetkik.imaging.phantom import write_phantom
+from tetkik.settings import settings
 from tetkik.values import Role
 
 _WARM = 3
@@ -95,7 +96,7 @@ def another(known: pydicom.Dataset, turn: int) -> bytes:
 def library(file: Path, heat: Path | None = None) -> float:
     """Seconds of the bare call."""
     begin = time.perf_counter()
-    workflow.report_image(file, heatmaps=heat)
+    workflow.report_image(file, settings(), heatmaps=heat)
     return time.perf_counter() - begin
 
 

@@ -34,7 +34,7 @@ def name_house(monkeypatch, folder):
 
 
 def put_back(key):
-    file = master_key().file
+    file = master_key(settings()).file
     assert file is not None
     file.parent.mkdir(parents=True)
     shutil.copy(key, file)

@@ -25,7 +25,7 @@ def house(tmp_path, monkeypatch):
     """A house with two decisions; the settings name it."""
     monkeypatch.setenv("TETKIK_DATA_DIR", str(tmp_path / "house"))
     settings.cache_clear()
-    records = open_records()
+    records = open_records(settings())
     desk = made_user(records, Role.RECEPTION)
     for chosen in ("Kardiyoloji", "Dahiliye"):
         with records.write(desk) as tx:

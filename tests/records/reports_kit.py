@@ -22,6 +22,7 @@ from tetkik.records.reports.editing import Choice
 from tetkik.records.reports.working import WorkingDraft
 from tetkik.records.schema import ReportVersion, SignatureRow
 from tetkik.records.worklist import claims
+from tetkik.settings import settings
 from tetkik.values import (
     SYSTEM,
     Actor,
@@ -68,7 +69,7 @@ def made_report(
     image_id = made_image(records, case_id)
     result = result or sample.RESULT
     inputs = ReportInput(history=history)
-    reported = workflow.report_findings(result, inputs, language=language)
+    reported = workflow.report_findings(result, inputs, settings(), language=language)
     document = replace(reported.document, identity=sample.IDENTITY, tags=sample.TAGS)
     if pictures:
         document = replace(

@@ -47,7 +47,7 @@ def made_whole(records: Records, person: Person = PERSON, *, signed: bool = True
     case_id = made_case(records, reader, person, question="Efüzyon?")
     with records.write(reader) as tx:
         patient_id = tx.session.get_one(Case, case_id).patient_id
-        said = TriagedComplaint(triage(COMPLAINT), "0" * 64, MEASURED)
+        said = TriagedComplaint(triage(COMPLAINT, "triage-linear-tr"), "0" * 64, MEASURED)
         complaints.store_complaint(tx, case_id, patient_id, said, "Göğüs Hastalıkları")
         glass_id = new_id()
         tx.session.add(

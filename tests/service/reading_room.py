@@ -77,7 +77,7 @@ def read_one(house: House, patient_id: str, folder: Path, seed: int, *signs: str
         case_id = cases.open_case(
             tx,
             patient_id,
-            complaint=TriagedComplaint(triage(COMPLAINT), "0" * 64),
+            complaint=TriagedComplaint(triage(COMPLAINT, "triage-linear-tr"), "0" * 64),
             priority=Priority.URGENT,
             question="Plevral efüzyon? Pnömoni?",
         )
@@ -89,7 +89,7 @@ def read_one(house: House, patient_id: str, folder: Path, seed: int, *signs: str
     with house.records.write(SYSTEM) as tx:
         work = jobs.take_job(tx, "test")
     assert work is not None
-    read_case_image(house.records, work, lambda _image: read_image(file))
+    read_case_image(house.records, house.settings, work, lambda _image: read_image(file))
     return case_id, added.image.id
 
 

@@ -24,6 +24,7 @@ from tetkik.service.http.received import Received
 from tetkik.service.running.machine import Machine
 from tetkik.service.steps.desk import triaged
 from tetkik.service.steps.uploads import Upload
+from tetkik.settings import settings
 from tetkik.statistics import FEWEST
 from tetkik.values import SYSTEM, Hospital, LinkReason, Method, Role, Sex
 from tetkik.workflow import patient_comparison, patient_merge
@@ -91,7 +92,7 @@ class Rounds:
         with self.records.write(SYSTEM) as tx:
             work = jobs.take_job(tx, "rounds")
         assert work is not None
-        read_case_image(self.records, work, machine.pixels)
+        read_case_image(self.records, settings(), work, machine.pixels)
 
     def _sign(self) -> None:
         doctor = self.radiologist

@@ -39,6 +39,7 @@ from tetkik.records.reports import (
 from tetkik.records.schema import AuditRow, Case, Claim, Image, Job
 from tetkik.records.trail.verify import verify
 from tetkik.records.worklist import claims, worklist
+from tetkik.settings import settings
 from tetkik.values import (
     SYSTEM,
     Actor,
@@ -189,7 +190,9 @@ def test_a_draft_of_the_wrong_patient_that_was_compared_with_it_is_not_signed_un
         own = cases.open_case(tx, ali)
     image_id = made_image(records, own)
     found = replace(sample.RESULT, sha256="cd" * 32)
-    reported = workflow.report_findings(found, ReportInput(), prior=sample.RESULT, language=Language.TR)
+    reported = workflow.report_findings(
+        found, ReportInput(), settings(), prior=sample.RESULT, language=Language.TR
+    )
     with records.write(SYSTEM) as tx:
         run = runs.add_run(
             tx, images.load_image(tx, image_id), runs.ModelAnswer("m 1", "ab" * 32, tx.now, found)

@@ -32,6 +32,7 @@ from tetkik.records.schema import AuditRow, Base, Case, PatientLink
 from tetkik.records.trail.verify import verify
 from tetkik.records.worklist import search
 from tetkik.records.worklist.worklist_items import load_items
+from tetkik.settings import settings as tetkik_settings
 from tetkik.values import SYSTEM, Actor, Identity, LinkReason, ReportInput, Role, Sex, SplitReason
 from tetkik.workflow import patient_comparison, patient_merge
 from tetkik.workflow.patient_comparison import Agreement, Trait
@@ -133,7 +134,9 @@ def test_what_was_compared_with_a_strangers_image_is_not_signed_unseen(both_reco
     joined(both_records, desk, unknown, gulcin)
     image_id = made_image(both_records, case)
     found = replace(sample.RESULT, sha256="cd" * 32)
-    reported = workflow.report_findings(found, ReportInput(), prior=sample.RESULT, language=Language.TR)
+    reported = workflow.report_findings(
+        found, ReportInput(), tetkik_settings(), prior=sample.RESULT, language=Language.TR
+    )
     with both_records.write(SYSTEM) as tx:
         (before,) = runs.list_earlier_runs(tx, images.load_image(tx, image_id))
         run = runs.add_run(

@@ -35,7 +35,7 @@ def opened_records(*, new: bool = False) -> Iterator[Records]:
             "There is no database in {folder}; correct the setting data_dir, or begin with tetkik serve.",
             folder=chosen.data_dir.absolute(),
         )
-    records = open_records()
+    records = open_records(settings())
     try:
         yield records
     finally:

@@ -40,7 +40,7 @@ def _transaction() -> Iterator[Transaction]:
     need_extra()
     from tetkik.records.connect import open_records
 
-    records = open_records()
+    records = open_records(settings())
     try:
         with records.write(SYSTEM) as tx:
             yield tx

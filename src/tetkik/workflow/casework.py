@@ -28,20 +28,26 @@ from tetkik.records.reports import drafts, later, reviews
 from tetkik.records.reports.checking import as_seen
 from tetkik.records.reports.holding import hold_about
 from tetkik.records.reports.identity import identity_for
-from tetkik.settings import settings
+from tetkik.settings import Settings
 from tetkik.values import (
     SYSTEM,
     CaseState,
     Draft,
     FindingsResult,
-    Hospital,
     Identity,
     Radiograph,
     ReportDocument,
     ReportState,
 )
-from tetkik.workflow.images import findings_in_use
-from tetkik.workflow.reports import Reported, Seen, key_image, report_seen, see_image
+from tetkik.workflow.images import load_findings_model
+from tetkik.workflow.reports import (
+    ImageAnalysis,
+    Reported,
+    analyze_image,
+    draft_from_analysis,
+    hospital_of,
+    key_image,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -63,16 +69,15 @@ class Stage(StrEnum):
     KEEPING = "keeping"
 
 
-Tell = Callable[[Stage, str], None]
-"""Told each stage, and at `WRITING` the text of a language model as it comes."""
+ReportProgress = Callable[[Stage, str], None]
+"""Called with each stage, and at `WRITING` with the text of a language model as it comes."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _CaseContext:
     """What the records know before a model looks.
 
     Attributes:
-        image: the row.
         identity: of the patient, as the record knows it and the file adds.
         history: the clinical question and the complaint.
     """
@@ -83,7 +88,11 @@ class _Asked:
 
 
 def read_case_image(
-    records: Records, work: Work, read: Callable[[StoredImage], Radiograph], tell: Tell | None = None
+    records: Records,
+    settings: Settings,
+    work: Work,
+    read: Callable[[StoredImage], Radiograph],
+    report_progress: ReportProgress | None = None,
 ) -> None:
     """Do one piece of work: find, draw, draft, and keep it all.
 
@@ -91,36 +100,39 @@ def read_case_image(
     them.
 
     Args:
-        records: of the house.
+        records: where everything is kept.
+        settings: name the models, the language and the hospital.
         work: taken from `jobs`.
         read: gives the pixels of an image, of the frame that the work asks for.
-        tell: told how far it is.
+        report_progress: called at each stage.
 
     Raises:
-        TetkikError: this attempt failed; see `give_up_or_rest`.
+        TetkikError: this attempt failed; see `record_failure`.
     """
-    tell = tell or _nobody
+    report_progress = report_progress or _ignore_progress
     started = datetime.now(UTC)
-    tell(Stage.READING, "")
+    report_progress(Stage.READING, "")
     with records.read() as tx:
-        asked = _asked(tx, work.image_id)
-    image = read(asked.image)
+        context = _load_context(tx, work.image_id)
+    image = read(context.image)
     file_identity = image.identity
-    image = replace(image, identity=_with_age(asked.identity))
-    model = work.model or settings().findings_model
+    image = replace(image, identity=_with_age(context.identity))
+    model = work.model or settings.findings_model
     # Packing pictures takes as long as all the rest, and neither waits for the other.
     with ThreadPoolExecutor(2) as beside:
         picture = beside.submit(key_image, image)
-        tell(Stage.FINDING, "")
-        seen = see_image(image, asked.image.id, model=model)
+        report_progress(Stage.FINDING, "")
+        analysis = analyze_image(image, context.image.id, model=model, language=settings.report_language)
         with records.read() as tx:
-            prior = _prior(tx, asked.image, seen.result)
-        tell(Stage.DRAFTING, "")
-        heats = beside.submit(_stored_heats, records, asked.image, seen)
-        reported = _reported(records, asked, seen, prior, picture.result, tell)
+            prior = _prior(tx, context.image, analysis.result)
+        report_progress(Stage.DRAFTING, "")
+        heats = beside.submit(_stored_heats, records, context.image, analysis)
+        reported = _draft(records, settings, context, analysis, prior, picture.result, report_progress)
     reported = replace(reported, document=replace(reported.document, identity=file_identity))
-    tell(Stage.KEEPING, "")
-    answer = ModelAnswer(seen.result.model, seen.sha256, started, seen.result, _frame(work, asked.image))
+    report_progress(Stage.KEEPING, "")
+    answer = ModelAnswer(
+        analysis.result.model, analysis.sha256, started, analysis.result, _frame(work, context.image)
+    )
     _keep(records, work, answer, reported, heats.result())
 
 
@@ -129,12 +141,12 @@ def _frame(work: Work, image: StoredImage) -> int | None:
     return (work.frame or image.middle) if image.frames > 1 else None
 
 
-def _asked(tx: Transaction, image_id: str) -> _Asked:
+def _load_context(tx: Transaction, image_id: str) -> _CaseContext:
     image = images.load_image(tx, image_id)
     case = cases.load_case(tx, image.case_id, audit=False)
     complaint = case.complaint.result.text if case.complaint is not None else ""
     identity = identity_for(tx, image.patient_id, images.load_metadata(tx, image).identity)
-    return _Asked(image, identity, _in_one(case.question, complaint))
+    return _CaseContext(image, identity, _in_one(case.question, complaint))
 
 
 def _in_one(*said: str) -> str:
@@ -182,52 +194,54 @@ def _as_read(tx: Transaction, image_id: str, said: FindingsResult) -> FindingsRe
     return said if report_id is None else as_seen(said, reviews.judged(tx, report_id))
 
 
-def _reported(
+def _draft(
     records: Records,
-    asked: _Asked,
-    seen: Seen,
+    settings: Settings,
+    context: _CaseContext,
+    analysis: ImageAnalysis,
     prior: FindingsResult | None,
     picture: Callable[[], bytes],
-    tell: Tell,
+    report_progress: ReportProgress,
 ) -> Reported:
     from tetkik.report.llm import open_model
 
     def draft(file: str | None) -> Reported:
-        return report_seen(
-            seen,
-            history=asked.history,
+        return draft_from_analysis(
+            analysis,
+            settings,
+            history=context.history,
             captioned=file,
             prior=prior,
-            writer=open_model(),
-            heard=lambda text: tell(Stage.WRITING, text),
+            writer=open_model(settings.llm_url),
+            heard=lambda text: report_progress(Stage.WRITING, text),
             picture=picture,
         )
 
-    if settings().caption_model is None:
+    if settings.caption_model is None:
         return draft(None)
     # A captioner reads the file by its path; in memory where there is such a folder, and for no longer.
     with records.read() as tx:
-        key = tx.key(asked.image.patient_id)
-    with records.files.plain(key, asked.image.file) as path:
+        key = tx.key(context.image.patient_id)
+    with records.files.plain(key, context.image.file) as path:
         return draft(str(path))
 
 
 def _sha256(model: str) -> str:
     """The bundle that would have answered."""
     try:
-        return findings_in_use(model).sha256
+        return load_findings_model(model).sha256
     except TetkikError:
         return ""  # it is the reason why there is no answer
 
 
-def _stored_heats(records: Records, image: StoredImage, seen: Seen) -> dict[str, StoredFile]:
+def _stored_heats(records: Records, image: StoredImage, analysis: ImageAnalysis) -> dict[str, StoredFile]:
     """The heatmaps on the disk, by label, before the transaction for which others wait."""
     from tetkik.findings.heatmaps import veil
 
     with records.read() as tx:
         return {
             heat.finding.label: derived_images.store_derived_image(tx, image, _png(veil(heat.values, _VEIL)))
-            for heat in seen.heats
+            for heat in analysis.heats
         }
 
 
@@ -250,7 +264,7 @@ def _keep(
             prior=reported.prior,
         )
         _compare_again(tx, image, reported)
-        _move_on(tx, image.case_id)
+        _advance_case(tx, image.case_id)
 
 
 def _compare_again(tx: Transaction, image: StoredImage, reported: Reported) -> None:
@@ -264,18 +278,19 @@ def _compare_again(tx: Transaction, image: StoredImage, reported: Reported) -> N
             later.recheck(tx, report_id)
 
 
-def _move_on(tx: Transaction, case_id: str) -> None:
+def _advance_case(tx: Transaction, case_id: str) -> None:
     """A case with an answer waits for its radiologist."""
     case = cases.load_case(tx, case_id, audit=False)
     if case.state in (CaseState.WAITING, CaseState.PROCESSING):
         cases.set_state(tx, case_id, CaseState.TO_READ)
 
 
-def give_up_or_rest(records: Records, work: Work, fault: BaseException) -> bool:
+def record_failure(records: Records, settings: Settings, work: Work, fault: BaseException) -> bool:
     """Say why an attempt failed. After the last one a person reads the image without a model.
 
     Args:
-        records: of the house.
+        records: where everything is kept.
+        settings: name the model, the language and the hospital.
         work: what was tried.
         fault: what happened.
 
@@ -297,31 +312,30 @@ def give_up_or_rest(records: Records, work: Work, fault: BaseException) -> bool:
         # The same file fails in the same way; an erased patient has nothing to read.
         over = jobs.fail_job(tx, work, sentence, for_good=isinstance(fault, InputError | NotFound))
         if over and not isinstance(fault, NotFound):
-            _without_model(tx, work, sentence)
+            _without_model(tx, settings, work, sentence)
     return over
 
 
-def _without_model(tx: Transaction, work: Work, fault: Sentence) -> None:
+def _without_model(tx: Transaction, settings: Settings, work: Work, fault: Sentence) -> None:
     """An empty draft that says why, so that the image does not wait for ever."""
     image = images.load_image(tx, work.image_id)
-    model = work.model or settings().findings_model
+    model = work.model or settings.findings_model
     run_id = runs.add_run(tx, image, ModelAnswer(model, _sha256(model), tx.now, None, _frame(work, image)))
     if drafts.report_of_image(tx, image.id) is None:
-        chosen = settings()
         notice = Sentence("No model read this image: {reason}", {"reason": fault})
         known = images.load_metadata(tx, image)
         document = ReportDocument(
             id=image.id,
-            draft=Draft(chosen.report_language, (), notices=(notice,)),
+            draft=Draft(settings.report_language, (), notices=(notice,)),
             result=None,
             identity=known.identity,
             tags=known.tags,
-            hospital=Hospital(chosen.hospital_name, chosen.hospital_department, chosen.hospital_address),
+            hospital=hospital_of(settings),
             state=ReportState.DRAFT,
             created=tx.now,
         )
         drafts.write_machine_draft(tx, image.case_id, image.id, run_id, document)
-    _move_on(tx, image.case_id)
+    _advance_case(tx, image.case_id)
 
 
 def preview_of(image: Radiograph) -> bytes:
@@ -333,7 +347,7 @@ def preview_of(image: Radiograph) -> bytes:
     return _png(Image.fromarray(picture_of(image, _PREVIEW)))
 
 
-def warm_up(model: str | None = None) -> None:
+def warm_up(model: str) -> None:
     """Load what the next image needs.
 
     Raises:
@@ -341,7 +355,7 @@ def warm_up(model: str | None = None) -> None:
     """
     import tetkik.report.draft  # noqa: F401 - loaded now, so that the first image need not wait for it
 
-    _ = findings_in_use(model).model.heatmaps
+    _ = load_findings_model(model).model.heatmaps
 
 
 def _png(picture: Picture) -> bytes:
@@ -350,5 +364,5 @@ def _png(picture: Picture) -> bytes:
     return packed.getvalue()
 
 
-def _nobody(_stage: Stage, _text: str) -> None:
-    """Nobody listens."""
+def _ignore_progress(_stage: Stage, _text: str) -> None:
+    """For a caller that shows no progress."""

@@ -93,7 +93,7 @@ def test_what_the_radiologist_added_counts(both_records, radiologist):
 
 
 def test_it_never_falls_below_what_triage_asks(records):
-    complaint = TriagedComplaint(workflow.triage(YELLOW), "0" * 64)
+    complaint = TriagedComplaint(workflow.triage(YELLOW, "triage-linear-tr"), "0" * 64)
     assert complaint.result.urgency.level is UrgencyLevel.SARI
     report = made_report(records, result=found("Pneumothorax"), complaint=complaint)
     reader = made_user(records, Role.RADIOLOGIST)

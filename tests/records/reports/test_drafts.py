@@ -21,6 +21,7 @@ from tetkik.records.reports.working import EditConflict
 from tetkik.records.schema import AuditRow, Report
 from tetkik.records.worklist import worklist
 from tetkik.records.worklist.worklist import WorklistFilter
+from tetkik.settings import settings
 from tetkik.values import (
     SYSTEM,
     Decision,
@@ -284,7 +285,7 @@ def test_a_fresh_draft_follows_language_and_judgements(records, reader):
         drafts.judge(tx, made.id, 2, "Nodule", Judgement.ADDED)
         ground = redrafting.ground_of(tx, made.id, 3)
     reported = workflow.report_findings(
-        ground.result, ground.inputs, language=Language.EN, identity=ground.identity
+        ground.result, ground.inputs, settings(), language=Language.EN, identity=ground.identity
     )
     with records.write(reader) as tx:
         after = redrafting.rewrite(tx, made.id, 3, reported.drafted.draft)
@@ -308,7 +309,9 @@ def test_a_fresh_draft_overwrites_nobody(records, reader):
 
 def test_a_second_run_replaces_a_draft_that_nobody_touched_and_no_other(both_records, radiologist):
     made = made_report(both_records)
-    document = workflow.report_findings(sample.RESULT, ReportInput(), language=Language.EN).document
+    document = workflow.report_findings(
+        sample.RESULT, ReportInput(), settings(), language=Language.EN
+    ).document
 
     def run_again():
         with both_records.write(SYSTEM) as tx:

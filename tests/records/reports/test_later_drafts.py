@@ -18,6 +18,7 @@ from tetkik.records.reports import drafts, redrafting, signing
 from tetkik.records.reports.checking import as_seen
 from tetkik.records.schema import AuditRow
 from tetkik.records.worklist import case_events, claims
+from tetkik.settings import settings
 from tetkik.values import SYSTEM, DraftSentence, Judgement, ReportInput, Role, Section
 
 REJECTED = Judgement.REJECTED
@@ -27,7 +28,7 @@ def compared_report(records, earlier, judged=None, sha256="cd" * 32):
     """A later image of the same patient, whose draft compares with the earlier one as it was judged then."""
     result = replace(sample.RESULT, sha256=sha256)
     prior = as_seen(sample.RESULT, judged or {})
-    reported = workflow.report_findings(result, ReportInput(), prior=prior, language=Language.TR)
+    reported = workflow.report_findings(result, ReportInput(), settings(), prior=prior, language=Language.TR)
     with records.write(SYSTEM) as tx:
         case_id = cases.open_case(tx, images.load_image(tx, earlier.image_id).patient_id)
     image_id = made_image(records, case_id)
@@ -141,7 +142,9 @@ def test_a_fresh_draft_that_was_begun_before_is_checked_against_what_is_judged_n
     now = draft(both_records, later)
     with both_records.read() as tx:
         ground = redrafting.ground_of(tx, later, now.revision)
-    fresh = workflow.report_findings(ground.result, ground.inputs, prior=ground.prior, language=Language.TR)
+    fresh = workflow.report_findings(
+        ground.result, ground.inputs, settings(), prior=ground.prior, language=Language.TR
+    )
     judge(both_records, radiologist, earlier.id, REJECTED)
     with both_records.write(radiologist) as tx:
         written = redrafting.rewrite(tx, later, now.revision, fresh.document.draft)

@@ -40,6 +40,7 @@ from tetkik.records.reports import drafts, signing, versions
 from tetkik.records.reports.comparison import Change, compared
 from tetkik.records.reports.working import EditConflict
 from tetkik.records.schema import AuditRow, Case, Claim, Event, Report
+from tetkik.settings import settings
 from tetkik.values import (
     SYSTEM,
     CaseState,
@@ -236,7 +237,7 @@ def test_a_case_is_signed_with_its_last_report(records, reader):
 
 def another_image(records, case_id):
     image_id = made_image(records, case_id, sample.picture(size=(50, 50)))
-    document = workflow.report_findings(sample.RESULT, ReportInput()).document
+    document = workflow.report_findings(sample.RESULT, ReportInput(), settings()).document
     with records.write(SYSTEM) as tx:
         return drafts.write_machine_draft(tx, case_id, image_id, None, document)
 

@@ -73,7 +73,7 @@ def test_a_model_reads_the_middle_or_the_frame_that_was_asked_for_and_the_run_sa
         with house.records.write(made_user(house.records, Role.TECHNICIAN)) as tx:
             work = jobs.take_job(tx, "w")
         assert work is not None
-        read_case_image(house.records, work, partial(machine.pixels, frame=work.frame))
+        read_case_image(house.records, house.settings, work, partial(machine.pixels, frame=work.frame))
 
     read()
     assert client.get(f"{UPLOAD}/{image_id}").json()["run"]["frame"] == 4

@@ -11,6 +11,7 @@ from tetkik.records.images.jobs import JobKind
 from tetkik.records.reports import drafts
 from tetkik.records.reports.material import material_of
 from tetkik.records.schema import Report
+from tetkik.settings import settings
 from tetkik.values import Judgement, Priority
 from tetkik.workflow.casework import Stage, read_case_image
 
@@ -35,7 +36,7 @@ def test_a_draft_compares_with_what_was_judged_while_it_was_written(tmp_path):
             with records.write(room.reader) as tx:
                 drafts.judge(tx, earlier.report_id, earlier.revision, "Effusion", Judgement.ADDED)
 
-    read_case_image(records, work, lambda _image: read_image(file), judge)
+    read_case_image(records, settings(), work, lambda _image: read_image(file), judge)
     with records.read() as tx:
         row = tx.session.get_one(Report, drafts.report_of_image(tx, image.id))
         prior = material_of(tx, row).prior

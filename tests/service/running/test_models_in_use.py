@@ -56,7 +56,7 @@ def test_a_run_ends_with_the_bundle_that_it_began_with(house, tmp_path):
             if stage is Stage.DRAFTING and len(shas) == 1:
                 shas.append(imported(tmp_path, "2.0"))
 
-        read_case_image(house.records, work, lambda _image: radiograph(), import_anew)
+        read_case_image(house.records, house.settings, work, lambda _image: radiograph(), import_anew)
         with house.records.read() as tx:
             run = runs.load_latest_run(tx, added.image.id)
         assert run is not None

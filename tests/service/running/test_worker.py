@@ -39,7 +39,7 @@ from tetkik.service.steps.uploads import Upload
 from tetkik.settings import settings
 from tetkik.values import SYSTEM, BasisKind, CaseState, JobState, Judgement, Priority, Role, RunState
 from tetkik.workflow import casework, reports
-from tetkik.workflow.casework import Stage, give_up_or_rest, read_case_image
+from tetkik.workflow.casework import Stage, read_case_image, record_failure
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def take(house):
 def read(house, machine):
     work = take(house)
     assert work is not None
-    read_case_image(house.records, work, machine.pixels)
+    read_case_image(house.records, house.settings, work, machine.pixels)
     return work
 
 
@@ -97,7 +97,9 @@ def test_everything_that_a_model_says_is_kept(both_houses):
     image = upload(house, machine, technician, film(3, side=512))
     stages = []
     work = take(house)
-    read_case_image(house.records, work, machine.pixels, lambda stage, text: stages.append(stage))
+    read_case_image(
+        house.records, house.settings, work, machine.pixels, lambda stage, text: stages.append(stage)
+    )
     assert stages == [Stage.READING, Stage.FINDING, Stage.DRAFTING, Stage.KEEPING]
     with house.records.read() as tx:
         run = runs.load_latest_run(tx, image.id)
@@ -239,7 +241,7 @@ def test_a_lost_lease_keeps_nothing(both_houses):
                 jobs.requeue_abandoned(tx, lambda name: False)
 
     with pytest.raises(Conflict):
-        read_case_image(house.records, work, machine.pixels, lose)
+        read_case_image(house.records, house.settings, work, machine.pixels, lose)
     with house.records.read() as tx:
         for table in (Run, Report):
             assert tx.session.scalar(select(func.count()).select_from(table)) == 0
@@ -258,8 +260,8 @@ def test_what_no_model_could_read_still_reaches_a_radiologist(house, machine, te
         work = take(house)
         assert work is not None
         with pytest.raises(Exception, match="no-such-model") as caught:
-            read_case_image(house.records, work, machine.pixels)
-        assert give_up_or_rest(house.records, work, caught.value) is (attempt == jobs.ATTEMPTS)
+            read_case_image(house.records, house.settings, work, machine.pixels)
+        assert record_failure(house.records, house.settings, work, caught.value) is (attempt == jobs.ATTEMPTS)
         clock.go(minutes=10)
     with house.records.read() as tx:
         draft = drafts.draft_of(tx, report_of(tx, image.id)).draft
@@ -277,7 +279,7 @@ def test_a_failed_run_once_more_leaves_the_draft(house, machine, technician):
     with house.records.write(SYSTEM) as tx:
         jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE)
     work = take(house)
-    assert give_up_or_rest(house.records, work, InputError("x")) is True
+    assert record_failure(house.records, house.settings, work, InputError("x")) is True
     with house.records.read() as tx:
         assert drafts.draft_of(tx, report_of(tx, image.id)) == before
 
@@ -285,7 +287,7 @@ def test_a_failed_run_once_more_leaves_the_draft(house, machine, technician):
 def test_an_unexpected_fault_is_told_by_its_kind_alone(house, machine, technician):
     image = upload(house, machine, technician, film(3, side=512))
     work = take(house)
-    assert give_up_or_rest(house.records, work, ZeroDivisionError("Gülçin ŞAHİN")) is False
+    assert record_failure(house.records, house.settings, work, ZeroDivisionError("Gülçin ŞAHİN")) is False
     with house.records.read() as tx:
         waiting = jobs.newest_job(tx, image.id)
         assert waiting is not None and waiting.fault is not None
@@ -359,7 +361,7 @@ def test_a_locked_screen_hears_nothing_more_of_the_work(house, machine, technici
 def test_the_thread_outlives_a_fault_and_ends_with_the_house(tmp_path, monkeypatch):
     house = made_house(tmp_path)
     faults = iter([RuntimeError("gone"), RuntimeError("gone")])
-    whole = reports.see_image
+    whole = reports.analyze_image
 
     def fails_at_first(*given, **named):
         fault = next(faults, None)
@@ -367,7 +369,7 @@ def test_the_thread_outlives_a_fault_and_ends_with_the_house(tmp_path, monkeypat
             raise fault
         return whole(*given, **named)
 
-    monkeypatch.setattr(casework, "see_image", fails_at_first)
+    monkeypatch.setattr(casework, "analyze_image", fails_at_first)
     monkeypatch.setattr(jobs, "_REST", jobs._REST * 0)
     with served(house, work=True) as client:
         sign_in(client, house, Role.TECHNICIAN)

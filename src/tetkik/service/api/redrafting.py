@@ -92,6 +92,7 @@ def fresh_draft(
     reported = workflow.report_findings(
         ground.result,
         ground.inputs,
+        house.settings,
         prior=ground.prior,
         language=sent.language,
         writer=writer,

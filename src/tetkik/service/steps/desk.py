@@ -61,9 +61,9 @@ def ask(text: str, settings: Settings, language: Language) -> TriageResult:
 
 def _answered(
     text: str, settings: Settings, language: Language, *, measure: bool = False
-) -> workflow.Answered:
+) -> workflow.ComplaintAnswer:
     plain = text.replace("\r\n", "\n")
-    return workflow.answered(plain, settings.triage_model, language, measure=measure)
+    return workflow.answer_complaint(plain, settings.triage_model, language, measure=measure)
 
 
 def ask_live(text: str, settings: Settings, language: Language, asked: Sequence[str] = ()) -> LiveAnswer:
