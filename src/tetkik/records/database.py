@@ -71,17 +71,14 @@ class Transaction:
             self._keys[patient_id] = self.vault.key(patient_id, patient.key)
         return self._keys[patient_id]
 
-    def new_key(self, patient_id: str) -> bytes:
-        """A fresh key for a patient, wrapped: what the database keeps.
-
-        The ring stays as it is until this transaction ends.
-        """
+    def wrap_key(self, patient_id: str, secret: bytes) -> bytes:
+        """A new patient's key as the database keeps it; the ring stays until this transaction ends."""
         version = self.session.scalar(
             select(RingKey.version).where(RingKey.purpose == "wrap").with_for_update(read=True)
         )
         if version != self.vault.held.ring.version:
             self.vault.renew(self.session.connection())
-        return self.vault.new_key(patient_id)
+        return self.vault.wrap(patient_id, secret, self.vault.held.ring)
 
     def seal(self, patient_id: str, place: str, row: str, content: bytes) -> bytes:
         """Seal under a patient's key.

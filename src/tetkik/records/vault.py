@@ -192,10 +192,6 @@ class Vault:
         """Whether a patient's key is wrapped by a ring that this process has."""
         return _version(wrapped) in self._wrapping
 
-    def new_key(self, patient_id: str) -> bytes:
-        """A fresh key for a patient, wrapped: what the database keeps."""
-        return self.wrap(patient_id, secrets.token_bytes(KEY_BYTES), self._held.ring)
-
     def wrap(self, patient_id: str, secret: bytes, ring: KeyRing) -> bytes:
         """A patient's key as the database keeps it under a ring: the ring's version, then the sealed key."""
         key = Key(ring.keys["wrap"], self.cipher)

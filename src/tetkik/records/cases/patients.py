@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -17,6 +18,7 @@ from tetkik.records.cases.patient_links import all_records_of, records_of, survi
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
 from tetkik.records.schema import Case, Patient, PatientIndex
+from tetkik.records.vault import KEY_BYTES
 from tetkik.turkish import fold
 from tetkik.values import CaseState, Sex
 
@@ -107,13 +109,22 @@ def validate_person(person: Person) -> Person:
     return tidied
 
 
-def create(tx: Transaction, person: Person) -> str:
+@dataclass(frozen=True, slots=True)
+class ReservedPatient:
+    """Id and key of a patient who is created later: files can be sealed before the transaction begins."""
+
+    id: str = field(default_factory=new_id)
+    secret: bytes = field(default_factory=lambda: secrets.token_bytes(KEY_BYTES), repr=False)
+
+
+def create(tx: Transaction, person: Person, reserved: ReservedPatient | None = None) -> str:
     """Keep a patient; gives the id."""
-    patient_id = new_id()
-    tx.session.add(Patient(id=patient_id, key=tx.new_key(patient_id), identity=None, created_at=tx.now))
+    new = reserved or ReservedPatient()
+    key = tx.wrap_key(new.id, new.secret)
+    tx.session.add(Patient(id=new.id, key=key, identity=None, created_at=tx.now))
     tx.session.flush()
-    _write(tx, patient_id, person)
-    return patient_id
+    _write(tx, new.id, person)
+    return new.id
 
 
 def change(tx: Transaction, patient_id: str, person: Person, *, case_id: str | None = None) -> None:

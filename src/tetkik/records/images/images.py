@@ -18,6 +18,7 @@ from sqlalchemy import select
 
 from tetkik.errors import InputError, NotFound
 from tetkik.records.audit_chain import Action
+from tetkik.records.cases.patients import ReservedPatient
 from tetkik.records.cases.transfers import require_open
 from tetkik.records.database import Transaction
 from tetkik.records.files import StoredFile
@@ -26,6 +27,7 @@ from tetkik.records.images.studies import find_or_create_study
 from tetkik.records.people.visibility import load_visible_case as see_case
 from tetkik.records.schema import Case, Image, Patient
 from tetkik.records.serialization import from_bytes, to_bytes
+from tetkik.records.vault import Key
 from tetkik.values import FileFormat, Identity, ImageTags, SpacingPlane, View, middle_frame
 
 if TYPE_CHECKING:
@@ -140,17 +142,42 @@ class _Kept:
     sha256: str
 
 
-def store_file(tx: Transaction, patient_id: str, content: IO[bytes]) -> StoredFile:
+def store_file(
+    tx: Transaction,
+    patient_id: str,
+    content: IO[bytes],
+    *,
+    sha256: str | None = None,
+    reserved: ReservedPatient | None = None,
+) -> StoredFile:
     """Bring a file to the disk, sealed under its patient's key, before any row names it.
+
+    Args:
+        tx: a transaction; best one that nobody waits for (see `still_stored`).
+        patient_id: whose file it is.
+        content: from its first byte.
+        sha256: of the content, where it is known already.
+        reserved: the patient, where they are still to be created.
 
     Raises:
         NotFound: the patient was erased.
         OSError: the disk is full or gone.
     """
-    # Whoever forgets the files that nothing names (`case_transfer.forget`) comes before, or finds the row.
+    # `case_transfer.remove_leftover_files` comes before, or finds the row.
+    _lock_against_removal(tx, patient_id)
+    key = tx.key(patient_id) if reserved is None else Key(reserved.secret, tx.vault.cipher)
+    return tx.files.put(key, patient_id, content, sha256)
+
+
+def still_stored(tx: Transaction, patient_id: str, *files: StoredFile) -> bool:
+    """Whether files from an earlier `store_file` are on the disk; they stay until this transaction ends."""
+    _lock_against_removal(tx, patient_id)
+    return all(tx.files.holds(file.name) for file in files)
+
+
+def _lock_against_removal(tx: Transaction, patient_id: str) -> None:
     wanted = select(Patient.id).where(Patient.id == patient_id)
     tx.session.execute(wanted.with_for_update(read=True, key_share=True)).all()
-    return tx.files.put(tx.key(patient_id), patient_id, content)
 
 
 def add_image(

@@ -9,7 +9,9 @@ from io import BytesIO
 from tetkik.errors import Conflict, Forbidden, InputError
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases import cases, patients, transfers
+from tetkik.records.cases.patients import ReservedPatient
 from tetkik.records.database import Transaction
+from tetkik.records.files import StoredFile
 from tetkik.records.images import derived_images, images, jobs, patient_matching, quota
 from tetkik.records.images.derived_images import DerivedImageKind
 from tetkik.records.images.images import AddedImage, ImageMetadata, StoredImage
@@ -87,12 +89,15 @@ class Upload:
         self._sure = sure
         self._image: Radiograph | None = None
         self._preview = b""
+        self._newcomer: ReservedPatient | None = None
+        self._stored: tuple[str, StoredFile, StoredFile] | None = None
+        """Whose, the file and its preview, as they lie on the disk."""
         most = house.settings
         self._most = UploadQuota(most.upload_files_per_day, most.upload_bytes_per_day)
         self.sha256 = hashlib.sha256(file.content).hexdigest()
 
     def prepare(self) -> None:
-        """Read the file, and bring it to the disk where its patient is known: nobody waits for that.
+        """Read the file, and bring it to the disk with its preview: no transaction waits for that.
 
         Raises:
             InputError: it is no image, it is damaged or hostile; or it is of nobody and has no case.
@@ -118,7 +123,10 @@ class Upload:
             self._admit(tx, home)
             if home.patient_id is not None:
                 self._compare(tx, home.patient_id)
-                images.store_file(tx, home.patient_id, BytesIO(self._file.content))
+            elif self._actor.may(Permission.CASE_CREATE):
+                self._newcomer = ReservedPatient()
+            if patient_id := home.patient_id or (self._newcomer and self._newcomer.id):
+                self._stored = self._store(tx, patient_id)
 
     def keep(self, tx: Transaction) -> Uploaded:
         """Keep it, with the work that it makes, in one transaction.
@@ -136,14 +144,32 @@ class Upload:
         case_id = home.case_id or self._open(tx, home)
         case = load_visible_case(tx, case_id)
         differs = self._compare(tx, case.patient_id)
-        file = images.store_file(tx, case.patient_id, BytesIO(self._file.content))
+        if not self._is_stored_for(tx, case.patient_id):  # the patient is another than a moment ago
+            self._stored = self._store(tx, case.patient_id)
+        assert self._stored is not None
+        _, file, preview = self._stored
         described = ImageMetadata.of(self._image, self._file.name)
         added = images.add_image(
             tx, case_id, file, described, confirmed=tuple(one.trait.value for one in differs)
         )
         if added.fresh:
-            self._let_wait(tx, added.image)
+            self._let_wait(tx, added.image, preview)
         return Uploaded(added, case.number, home.case_id is None, differs)
+
+    def _store(self, tx: Transaction, patient_id: str) -> tuple[str, StoredFile, StoredFile]:
+        newcomer = self._newcomer
+        reserved = newcomer if newcomer is not None and newcomer.id == patient_id else None
+        content, preview = BytesIO(self._file.content), BytesIO(self._preview)
+        return (
+            patient_id,
+            images.store_file(tx, patient_id, content, sha256=self.sha256, reserved=reserved),
+            images.store_file(tx, patient_id, preview, reserved=reserved),
+        )
+
+    def _is_stored_for(self, tx: Transaction, patient_id: str) -> bool:
+        if self._stored is None or self._stored[0] != patient_id:
+            return False
+        return images.still_stored(tx, patient_id, *self._stored[1:])
 
     def refused(self, tx: Transaction) -> None:
         """Note in the trail that the sender was told what the record says of its patient."""
@@ -193,13 +219,12 @@ class Upload:
                 "Your role does not allow this ({permission}).", permission=Permission.CASE_CREATE
             )
         patient_id = home.patient_id or patients.create(
-            tx, patient_matching.person_from_identity(self._image.identity)
+            tx, patient_matching.person_from_identity(self._image.identity), self._newcomer
         )
         return cases.open_case(tx, patient_id)
 
-    def _let_wait(self, tx: Transaction, image: StoredImage) -> None:
+    def _let_wait(self, tx: Transaction, image: StoredImage, preview: StoredFile) -> None:
         case = load_visible_case(tx, image.case_id)
-        preview = derived_images.store_derived_image(tx, image, self._preview)
         derived_images.replace_derived_images(tx, image, DerivedImageKind.PREVIEW, {"": preview})
         jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority(case.priority))
         if case.state is not CaseState.TO_READ:
