@@ -34,13 +34,7 @@ class Announcement:
 
 
 def publish(session: Session, at: datetime, news: Sequence[Announcement]) -> None:
-    """Write news for the open pages, once each, as the last thing in a transaction.
-
-    Args:
-        session: of the transaction that it tells of.
-        at: when that began.
-        news: in its order.
-    """
+    """Write news for the open pages, once each, as the last thing in a transaction."""
     if not news:
         return
     if session.get_bind().dialect.name == "postgresql":

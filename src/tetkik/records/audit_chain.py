@@ -101,12 +101,6 @@ class Entry:
 
     Attributes:
         at: when, UTC.
-        actor: who.
-        action: what.
-        case_id: to which case.
-        patient_id: to whose data.
-        object_id: to which image, report, user.
-        detail: more, in codes and numbers.
     """
 
     at: datetime
@@ -141,10 +135,6 @@ class Columns(NamedTuple):
 
     Attributes:
         at: when, UTC.
-        action: what.
-        user_id: who.
-        case_id: to which case.
-        patient_id: to whose data.
     """
 
     at: datetime
@@ -160,13 +150,7 @@ class Columns(NamedTuple):
 
 
 def append(session: Session, vault: Vault, entries: Sequence[Entry]) -> None:
-    """Write entries at the end of the chain; the head stays locked until the transaction ends.
-
-    Args:
-        session: of the transaction that did what they say.
-        vault: whose key chains them.
-        entries: in their order.
-    """
+    """Write entries at the end of the chain; the head stays locked until the transaction ends."""
     head = session.scalar(select(AuditHead).where(AuditHead.id == 1).with_for_update())
     if head is None:
         head = AuditHead(id=1, seq=0, chain=START, seal=head_seal(vault, 0, START))

@@ -39,8 +39,6 @@ class Transaction:
     """What a function of `records` works in.
 
     Attributes:
-        session: SQLAlchemy's.
-        actor: who does it.
         now: when it began, UTC: one moment for everything in it.
         vault: for what is found by a keyed digest, and for secrets of the house.
         files: where images lie.
@@ -84,10 +82,7 @@ class Transaction:
         """Seal under a patient's key.
 
         Args:
-            patient_id: whose.
             place: `table.column`.
-            row: the id of the row that keeps it.
-            content: what is kept.
         """
         return self.key(patient_id).seal(content, f"{place}:{row}")
 
@@ -121,10 +116,6 @@ class Transaction:
         """Note in the trail that the actor did something; it is written with the transaction or not at all.
 
         Args:
-            action: what was done.
-            case_id: to which case.
-            patient_id: to whose data.
-            object_id: to which image, report, user.
             detail: more, in codes and numbers; never a patient's name or words.
         """
         self.entries.append(Entry(self.now, self.actor, action, case_id, patient_id, object_id, detail))
@@ -147,7 +138,6 @@ class Records:
         url: of the database, such as `sqlite:////data/tetkik.db` or `postgresql+psycopg://…`.
         folder: for files; and for the database and the master key by default.
         master: where the master key comes from; None is `keys/master.key` in `folder`.
-        cipher: what seals from now on.
 
     Raises:
         SettingError: a database that cannot be opened, or a master key that does not fit it.
@@ -186,7 +176,6 @@ class Records:
         """A transaction that changes nothing; for what need not be audited.
 
         Args:
-            actor: who looks.
             still: whether everything is seen as it is at one moment, whatever others write meanwhile; SQLite
                 never shows it otherwise.
         """

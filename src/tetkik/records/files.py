@@ -27,7 +27,6 @@ class StoredFile:
     """A file in the store.
 
     Attributes:
-        name: in the store.
         size: bytes of the content.
         sha256: of the content, hexadecimal.
     """
@@ -42,8 +41,6 @@ class FileStore:
 
     Args:
         folder: of the files; made where it is missing.
-        temporary: for what is being written, on the same disk.
-        vault: which names files.
     """
 
     def __init__(self, folder: Path, temporary: Path, vault: Vault) -> None:
@@ -60,8 +57,6 @@ class FileStore:
         that nobody names, which `sweep` removes.
 
         Args:
-            key: of the patient.
-            patient_id: whose.
             content: readable twice (`seek`).
             sha256: of the content, where it is known already.
 

@@ -23,11 +23,6 @@ def open_keyring(engine: Engine, source: MasterKey, cipher: Cipher) -> Vault:
 
     A replacement of the master key that was killed after its commit is brought to its end.
 
-    Args:
-        engine: of a database with its tables.
-        source: of the master key.
-        cipher: what seals from now on.
-
     Raises:
         SettingError: the master key is missing, none, or that of another database.
         RecordsError: the database has patients and no ring.

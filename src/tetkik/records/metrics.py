@@ -24,9 +24,6 @@ class QueueMetrics:
     """The work that waits for a model.
 
     Attributes:
-        waiting: pieces of work.
-        running: that a worker has.
-        failed: that were given up.
         oldest_seconds: how long the oldest waits; 0 where none does.
     """
 
@@ -38,15 +35,7 @@ class QueueMetrics:
 
 @dataclass(frozen=True, slots=True)
 class InferenceMetrics:
-    """How long a model took, over the runs that ended in the last hour, 2,000 of them at most.
-
-    Attributes:
-        capability: which of the models.
-        runs: how many.
-        failed: of these.
-        median_seconds: half took longer.
-        p95_seconds: one in twenty took longer.
-    """
+    """How long a model took, over the runs that ended in the last hour, 2,000 of them at most."""
 
     capability: Capability
     runs: int
@@ -60,15 +49,8 @@ class RecordsMetrics:
     """The house at one moment.
 
     Attributes:
-        queue: of the models.
         inference: by capability; only those that ran in the last hour.
-        cases: by state.
-        claims: cases that somebody is reading.
-        reports_signed: versions ever signed, amendments included.
         drafts_signed: first signatures of the last 30 days.
-        drafts_corrected: those of them that a person had changed before.
-        sign_ins_failed: in the last hour.
-        sessions: open browsers.
     """
 
     queue: QueueMetrics

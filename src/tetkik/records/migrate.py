@@ -22,10 +22,6 @@ def upgrade(engine: Engine, to: str = NEWEST) -> None:
 
     All steps happen in one transaction, behind a lock that a second process waits for.
 
-    Args:
-        engine: of the database.
-        to: the step to stop at.
-
     Raises:
         SettingError: the database is newer than this program.
     """
@@ -50,12 +46,7 @@ def upgrade(engine: Engine, to: str = NEWEST) -> None:
 
 
 def downgrade(engine: Engine, to: str = "base") -> None:
-    """Bring the database back to an older step; `base` removes everything.
-
-    Args:
-        engine: of the database.
-        to: the step to stop at.
-    """
+    """Bring the database back to an older step; `base` removes everything."""
     from alembic import command
 
     with engine.execution_options(tetkik_writes=True).begin() as connection:

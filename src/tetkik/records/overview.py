@@ -19,8 +19,6 @@ class AccountCounts:
     """Who may work here.
 
     Attributes:
-        open: accounts that can be used.
-        closed: accounts that were disabled.
         roles: open accounts by role; one person may have several.
     """
 
@@ -31,15 +29,7 @@ class AccountCounts:
 
 @dataclass(frozen=True, slots=True)
 class RecordCounts:
-    """What the records hold.
-
-    Attributes:
-        cases: by state.
-        images: how many.
-        image_bytes: of the images as they came.
-        reports: with a draft or a signature.
-        signed: versions that were signed.
-    """
+    """What the records hold."""
 
     cases: Mapping[CaseState, int]
     images: int
@@ -50,12 +40,7 @@ class RecordCounts:
 
 @dataclass(frozen=True, slots=True)
 class TrailSummary:
-    """The audit trail at a glance; `tetkik audit verify` walks the whole of it.
-
-    Attributes:
-        entries: how many.
-        last: when the latest was written.
-    """
+    """The audit trail at a glance; `tetkik audit verify` walks the whole of it."""
 
     entries: int
     last: datetime | None

@@ -39,10 +39,6 @@ def to_bytes(value: Any) -> bytes:
 def from_bytes(kind: type[_T], content: bytes) -> _T:
     """What `to_bytes` wrote.
 
-    Args:
-        kind: of the value.
-        content: the JSON.
-
     Raises:
         RecordsError: no such form, or not a value of this kind.
     """

@@ -49,7 +49,6 @@ class Key:
 
     Args:
         secret: 32 bytes; each cipher gets a key of its own from them (HKDF-Expand, RFC 5869).
-        cipher: what seals.
     """
 
     __slots__ = ("_form", "_ready", "_secret")
@@ -135,9 +134,7 @@ class VaultKeys:
     """What a process holds of a house's keys.
 
     Attributes:
-        fingerprint: of the master key that they hang on.
         backup: the master key's child that backups are sealed under.
-        ring: the keys in the database.
     """
 
     fingerprint: str
@@ -151,13 +148,7 @@ class VaultKeys:
 
 
 class Vault:
-    """Seals and opens; another process may replace the master key meanwhile.
-
-    Args:
-        held: the keys.
-        load: gives those that a database stands under now.
-        cipher: what seals from now on.
-    """
+    """Seals and opens; another process may replace the master key meanwhile."""
 
     def __init__(self, held: VaultKeys, load: Callable[[Connection], VaultKeys], cipher: Cipher) -> None:
         self._load = load

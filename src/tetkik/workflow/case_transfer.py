@@ -56,7 +56,6 @@ class TransferPreview:
     Attributes:
         people: the patient of the case and the one whom it goes to, side by side.
         differs: where its images contradict the record of the one whom they go to.
-        images: how many go along.
         reader: who is reading the case right now; None where nobody is.
         written: whether a person has written in a draft, which is dropped.
         seen: names what was shown, so that what is moved is what was seen and nothing else.
@@ -75,11 +74,6 @@ class CompletedTransfer:
     """What a move came to.
 
     Attributes:
-        case_id: the case of the right patient.
-        number: what people call it.
-        former: the case of the wrong one.
-        reason: why it was moved.
-        left: the wrong patient.
         files: names of stored files that nothing refers to any more, for `forget`.
     """
 
@@ -96,8 +90,6 @@ def preview_transfer(tx: Transaction, case_id: str, patient_id: str) -> Transfer
 
     Args:
         tx: a `write` transaction.
-        case_id: that was opened for the wrong patient.
-        patient_id: of any record of the right one.
 
     Raises:
         NotFound: no such case or patient, or erased.
@@ -115,8 +107,6 @@ def register_recipient(tx: Transaction, case_id: str, person: Person) -> str:
 
     Args:
         tx: a `write` transaction.
-        case_id: that was opened for the wrong patient.
-        person: who the right one is.
 
     Raises:
         NotFound: no such case.
@@ -147,7 +137,6 @@ def search_recipients(tx: Transaction, case_id: str, words: str) -> tuple[Match,
 
     Args:
         tx: a `write` transaction.
-        case_id: that was opened for the wrong patient.
         words: as for `patients.search`.
 
     Raises:
@@ -182,9 +171,6 @@ def transfer_case(
 
     Args:
         tx: a `write` transaction.
-        case_id: that was opened for the wrong patient.
-        patient_id: of any record of the right one.
-        reason: why.
         seen: of what the person looked at (`looked_at`).
         sure: whether a person has compared the two, where the images name another than the right one.
 

@@ -79,7 +79,6 @@ class _CaseContext:
 
     Attributes:
         identity: of the patient, as the record knows it and the file adds.
-        history: the clinical question and the complaint.
     """
 
     image: StoredImage
@@ -101,10 +100,8 @@ def read_case_image(
 
     Args:
         records: where everything is kept.
-        settings: name the models, the language and the hospital.
         work: taken from `jobs`.
         read: gives the pixels of an image, of the frame that the work asks for.
-        report_progress: called at each stage.
 
     Raises:
         TetkikError: this attempt failed; see `record_failure`.
@@ -290,9 +287,6 @@ def record_failure(records: Records, settings: Settings, work: Work, fault: Base
 
     Args:
         records: where everything is kept.
-        settings: name the model, the language and the hospital.
-        work: what was tried.
-        fault: what happened.
 
     Returns:
         Whether it was given up.

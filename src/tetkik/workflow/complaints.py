@@ -19,7 +19,6 @@ class ComplaintAnswer:
     """An answer and the very bundle that gave it.
 
     Attributes:
-        sha256: of the bundle's manifest.
         measured: what the complaint is like; None where that was not asked.
     """
 
@@ -34,8 +33,6 @@ def answer_complaint(
     """Answer one complaint, and say which bundle did; its model is kept for the next.
 
     Args:
-        complaint: what the patient says, in their own words.
-        model: an id or a path.
         language: of reasons, questions and referral rules; None takes the model's.
         measure: whether to say what the complaint is like; for one that is kept.
 

@@ -43,9 +43,6 @@ _FINDINGS: Shelf[FindingsModel] = Shelf(_load_findings)
 def load_findings_model(model: str) -> Kept[FindingsModel]:
     """A model of findings as it is on the disk now, loaded once and kept; whoever has it goes on with it.
 
-    Args:
-        model: an id or a path.
-
     Raises:
         BundleError: no such model, damaged, or not for findings.
     """
@@ -54,10 +51,6 @@ def load_findings_model(model: str) -> Kept[FindingsModel]:
 
 def read_radiograph(path: Path | str, model: str) -> FindingsResult:
     """Answer one image: what kind it is, whether it may be read, what it shows.
-
-    Args:
-        path: a DICOM, PNG, JPEG or TIFF file.
-        model: an id or a path.
 
     Raises:
         InputError: the file cannot be read as an image.
@@ -81,10 +74,6 @@ def caption_image(path: Path | str, model: str) -> CaptionResult:
 
     A report may quote it, as what a machine has said; it never adds a finding, confirms one, or takes one
     away. No captioner ships with Tetkik, and a report does without.
-
-    Args:
-        path: a DICOM, PNG, JPEG or TIFF file.
-        model: an id or a path.
 
     Raises:
         InputError: the file cannot be read as an image.

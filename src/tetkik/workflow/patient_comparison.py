@@ -60,12 +60,7 @@ class RecordCase:
     """A case as a comparison lists it.
 
     Attributes:
-        id: of the case.
-        number: what people call it.
         state: where it is on its way.
-        department: that a person chose.
-        created_at: when it was opened.
-        signed: how many signed versions of reports it has.
         withdrawn: who took a report of it back, when and why, where it was not signed anew since; else None.
     """
 
@@ -83,14 +78,8 @@ class PatientRecord:
     """One record of a patient.
 
     Attributes:
-        id: of the record.
-        person: what it says.
-        created_at: when it was made.
         replaced_by: the record that stands for it; None for the surviving one.
-        reason: of that link.
-        linked_at: when it was joined.
         cases: the newest, as far as the actor may see them.
-        count: how many there are.
     """
 
     id: str
@@ -108,8 +97,6 @@ class PatientComparison:
     """Two patients side by side.
 
     Attributes:
-        one: the records of the first, the surviving one first.
-        other: of the second.
         traits: on what the surviving ones agree and on what not; what neither says is left out.
         survivor: the record that had better stand for both: it has the identity number, or says more.
         obstacle: whether two identity numbers say that they are two people.
@@ -129,7 +116,6 @@ def load_records(tx: Transaction, patient_id: str) -> tuple[PatientRecord, ...]:
 
     Args:
         tx: a `write` transaction.
-        patient_id: of any of them.
 
     Raises:
         NotFound: no such patient, or erased.
@@ -160,8 +146,6 @@ def compare_patients(tx: Transaction, one_id: str, other_id: str) -> PatientComp
 
     Args:
         tx: a `write` transaction.
-        one_id: of any record of the one.
-        other_id: of any record of the other.
 
     Raises:
         NotFound: no such patient, or erased.

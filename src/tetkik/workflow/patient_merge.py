@@ -32,8 +32,6 @@ def link(tx: Transaction, replaced: str, survivor: str, reason: LinkReason, seen
     Args:
         tx: a `write` transaction.
         replaced: the record that is replaced; with it go those that it stands for.
-        survivor: the record that stands for both.
-        reason: why.
         seen: of the comparison that the person looked at.
 
     Raises:
@@ -76,8 +74,6 @@ def unlink(tx: Transaction, replaced: str, reason: SplitReason) -> str:
 
     Args:
         tx: a `write` transaction.
-        replaced: the record that was replaced.
-        reason: why.
 
     Raises:
         NotFound: no such patient.

@@ -41,8 +41,6 @@ class Reported:
 
     Attributes:
         drafted: the draft, its facts, and what a language model took.
-        result: what the model of findings says.
-        document: the draft as documents are made of it, unsigned.
         prior: the findings that it was compared with; None for a draft without a comparison.
         pictures: the heatmap of each finding that a reader will want to see, where they were to be kept.
     """
@@ -60,7 +58,6 @@ class ImageAnalysis:
 
     Attributes:
         heats: where it looked, for each finding that a reader will want to see.
-        findings: the model with everything around it.
         heatmaps: how it says where it looked.
         sha256: of the manifest of the bundle that the model was loaded from; empty for one without.
     """
@@ -75,12 +72,6 @@ class ImageAnalysis:
 
 def analyze_image(image: Radiograph, name: str = "", *, model: str, language: Language) -> ImageAnalysis:
     """Have a model look at an image that has been read.
-
-    Args:
-        image: the image.
-        name: what the answer, or an error, calls it.
-        model: of findings: an id or a path.
-        language: of reasons and notes.
 
     Raises:
         InputError: its pixels make a step fail.
@@ -112,16 +103,12 @@ def report_image(
     """Read one image, find, draft: everything up to a radiologist's desk.
 
     Args:
-        path: a DICOM, PNG, JPEG or TIFF file.
-        settings: name the models, the language and the hospital.
-        history: the clinical question.
         caption: of a captioner; empty asks the configured one, if there is one.
         prior: the findings of an earlier image of the same patient.
         language: of the draft; None takes the setting `report_language`.
         writer: a language model; None is the composer.
         model: of findings; None takes the setting `findings_model`.
         heatmaps: a folder in which the heatmaps are kept; None keeps only that of the document.
-        heard: told a language model's text as it comes.
 
     Raises:
         InputError: the file cannot be read as an image.
@@ -173,14 +160,11 @@ def draft_from_analysis(
 
     Args:
         analysis: of `analyze_image`.
-        settings: name the captioner, the language and the hospital.
-        history: the clinical question.
         caption: of a captioner; empty asks the configured one, if there is one, about the file `captioned`.
         captioned: the image's file; None for none, and then no captioner is asked.
         prior: the findings of an earlier image of the same patient.
         language: of the draft; None takes the setting `report_language`.
         writer: a language model; None is the composer.
-        heard: told a language model's text as it comes.
         picture: gives `key_image` of the image, where somebody has it under way already.
     """
     image, result, notice = analysis.image, analysis.result, None
@@ -257,17 +241,12 @@ def report_findings(
     """Draft from findings that are known already.
 
     Args:
-        result: the findings.
-        inputs: history, caption, sides, technique, warnings.
-        settings: name the language and the hospital.
         prior: the findings of an earlier image of the same patient.
         language: of the draft; None takes the setting `report_language`.
         writer: a language model; None is the composer.
         image: for identity, tags and the picture; None for findings without their image.
         identity: of the patient, where it is known better than the image says; None takes the image's.
         heatmap: the image with a heatmap over it, as a PNG.
-        heatmap_label: the finding whose heatmap it is.
-        heard: told a language model's text as it comes.
         picture: gives `key_image` of the image, where somebody has it under way already.
     """
     from tetkik.report.draft import draft_report

@@ -21,7 +21,6 @@ class Admission:
         unknown: whether it is said that nobody knows who the patient is.
         complaint: what the patient says, with the model's answer; None without one.
         department: that a person chose; None where nobody has yet.
-        question: the clinical question of the referrer.
         restricted: whether the case opens only with a reason.
     """
 
@@ -57,7 +56,6 @@ def register_patient(tx: Transaction, person: Person | None, *, unknown: bool = 
     """A record for somebody who has none; gives its id.
 
     Args:
-        tx: the transaction.
         person: who it is; None where nothing is known.
         unknown: whether it is said that nobody knows who it is.
 

@@ -18,16 +18,9 @@ class ListedCase:
     """A case as a list shows it: without identity and without words of the patient.
 
     Attributes:
-        id: of the case.
-        number: what people call it.
         state: where it is on its way.
-        priority: of the worklist.
         urgency: of triage; None without a complaint.
-        department: that a person chose.
         restricted: whether it opens only with a reason.
-        waiting_since: for the worklist.
-        created_at: when it was opened.
-        updated_at: when it last changed.
     """
 
     id: str
@@ -53,9 +46,7 @@ def list_cases(
     """Cases that the actor may see, the newest first.
 
     Args:
-        tx: the transaction.
         before: the id after which the page begins; None begins at the newest.
-        limit: the most cases.
         state: only those in it.
         department: only those of it.
     """

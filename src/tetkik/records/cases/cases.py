@@ -31,21 +31,15 @@ class CaseView:
     """A case as somebody who may open it sees it.
 
     Attributes:
-        id: of the case.
         number: what people call it, such as `2026-000123`.
         patient_id: whose; of several records that are one, the surviving one.
-        person: who that is.
         registered_as: what the record says under which the case was opened; None where no other one stands
             for it.
         state: where it is on its way.
-        priority: of the worklist.
         priority_chosen: whether a person chose it; else it follows triage and the findings.
         urgency: of triage; None without a complaint.
         department: that a person chose; None where nobody has yet.
         restricted: whether it opens only with a reason.
-        waiting_since: for the worklist.
-        created_at: when it was opened.
-        updated_at: when it last changed.
         question: the clinical question of the referrer; empty without one.
         complaint: what the patient said, with the model's answer; None without one.
         by_glass: whether it is open only because the glass was broken.
@@ -85,12 +79,10 @@ def open_case(
     """Open a case for a patient; gives its id.
 
     Args:
-        tx: the transaction.
         patient_id: whose; where another record stands for this one, the case is opened for that.
         complaint: what the patient says, with the model's answer; its urgency says how soon the case is read.
         department: that a person chose; None where nobody has yet.
         priority: that a person chose; None lets it follow triage and the findings.
-        question: the clinical question of the referrer.
         restricted: whether it opens only with a reason.
 
     Raises:
@@ -134,7 +126,6 @@ def load_case(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
 
     Args:
         tx: a `write` transaction where the look is to be audited.
-        case_id: which.
         audit: whether a person looks at it, which the trail notes; False for the program's own use.
 
     Raises:

@@ -35,9 +35,6 @@ def count_complaint(
     whoever opens a case holds the running number of cases.
 
     Args:
-        tx: the transaction that keeps it.
-        sha256: of the manifest of the model's bundle.
-        result: the answer.
         measured: what the complaint is like; None counts nothing.
     """
     if measured is None:
@@ -81,8 +78,6 @@ def measure_drift(tx: Transaction, bundle: BundleUsage, reference: ComplaintRefe
     """Hold the complaints of the last four weeks against the bundle's reference, or against the first here.
 
     Args:
-        tx: to read in.
-        bundle: which one.
         reference: the bundle's own; None takes the first weeks, as many as hold `REFERENCE` complaints.
     """
     query = select(TriageTally).where(TriageTally.bundle_sha256 == bundle.sha256).order_by(TriageTally.week)

@@ -48,7 +48,6 @@ class TriagedComplaint:
     """An answer about a complaint, and which model gave it.
 
     Attributes:
-        result: the answer, with the text.
         bundle_sha256: of the manifest of the model's bundle, which holds the hash of every file of it.
         measured: what the complaint is like, for telling drift; None counts it nowhere.
     """
@@ -63,13 +62,8 @@ class ComplaintView:
     """A complaint as it is shown.
 
     Attributes:
-        id: of the row.
         result: the answer that the person at the desk saw, with the text.
-        bundle_sha256: of the model's manifest.
         department_chosen: by a person; None where nobody has.
-        chosen_by: the person's id.
-        chosen_at: when.
-        created_at: when the complaint was taken down.
     """
 
     id: str
@@ -92,10 +86,6 @@ def store_complaint(
     """Keep a complaint with its answer; gives the id.
 
     Args:
-        tx: the transaction.
-        case_id: of the case.
-        patient_id: whose words they are.
-        triaged: the answer, with the text.
         department: that a person chose; None where nobody has yet.
     """
     complaint_id, result = new_id(), triaged.result
@@ -168,7 +158,6 @@ def copy_complaint(tx: Transaction, case_id: str, other: Case) -> None:
     Args:
         tx: a `write` transaction.
         case_id: where it was said by mistake.
-        other: the case that it belongs to.
     """
     rows = tx.session.scalars(select(Complaint).where(Complaint.case_id == case_id).order_by(Complaint.id))
     for row in rows.all():

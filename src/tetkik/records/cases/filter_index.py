@@ -60,14 +60,7 @@ def marks_of(labels: Iterable[str], modalities: Iterable[str], department: str |
 
 @dataclass(frozen=True, slots=True)
 class NewestRun:
-    """The newest run of findings over an image.
-
-    Attributes:
-        id: of the run.
-        case_id: of the case.
-        image_id: of the image.
-        state: how it ended.
-    """
+    """The newest run of findings over an image."""
 
     id: str
     case_id: str
@@ -81,8 +74,6 @@ def load_newest_runs(
     """The newest run of findings over each image of these cases, refused ones included.
 
     Args:
-        tx: the transaction.
-        case_ids: of the cases.
         answered: whether failed ones are left out, so that the answer of before counts.
     """
     states = [state for state in RunState if not (answered and state is RunState.FAILED)]
@@ -114,12 +105,7 @@ class CaseFindings:
 
 
 def load_case_findings(tx: Transaction, runs: Iterable[NewestRun]) -> dict[str, CaseFindings]:
-    """What is there, by the id of the case.
-
-    Args:
-        tx: the transaction.
-        runs: the newest over each image.
-    """
+    """What is there, by the id of the case."""
     read = {run.image_id: run for run in runs}
     done = {run.id: run for run in read.values() if run.state is RunState.DONE}
     found = {run.case_id: CaseFindings() for run in read.values()}

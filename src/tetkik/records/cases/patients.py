@@ -45,7 +45,6 @@ class Person:
     Attributes:
         name: as it is spoken: `Gülçin ŞAHİN`.
         tckn: the 11 digits of the Turkish identity number.
-        number: of the hospital (DICOM's Patient ID).
         birth_date: `YYYYMMDD`.
         sex: None where unknown.
     """
@@ -73,10 +72,8 @@ class Match:
 
     Attributes:
         id: of the record; of several that are one, the surviving one.
-        person: who it is.
         visits: how many cases there are, of all the patient's records.
         last_visit: when the last one was opened; None without one.
-        also: what records say that this one stands for.
     """
 
     id: str
@@ -132,12 +129,6 @@ def change(tx: Transaction, patient_id: str, person: Person, *, case_id: str | N
 
     A record that another one stands for keeps what it says: the surviving one is corrected.
 
-    Args:
-        tx: the transaction.
-        patient_id: whose identity it is.
-        person: the whole of it, as it is to be.
-        case_id: in which case it was corrected.
-
     Raises:
         NotFound: no such patient, or erased.
         InputError: a number whose check digits are wrong, or a date that cannot be.
@@ -170,7 +161,6 @@ def search(tx: Transaction, words: str) -> tuple[Match, ...]:
 
     Args:
         tx: a `write` transaction.
-        words: a name, the beginning of one, or a number.
     """
     survivors = set(survivors_of(tx, find(tx, words)).values())
     matches = _matches(tx, sorted(survivors, reverse=True)[:MOST_MATCHES])

@@ -26,10 +26,6 @@ class MovedCase:
     """The case at the other end of a move; whoever opens it asks with their own rights.
 
     Attributes:
-        id: of the case.
-        number: what people call it.
-        reason: why it was moved.
-        moved_at: when.
         moved_by: who; None for the program itself.
     """
 
@@ -54,11 +50,7 @@ class CaseMoves:
 
 
 class CaseMoved(Conflict):
-    """The case goes on as another one.
-
-    Attributes:
-        to: that case.
-    """
+    """The case goes on as another one."""
 
     def __init__(self, to: MovedCase) -> None:
         self.to = to

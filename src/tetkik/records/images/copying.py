@@ -44,8 +44,6 @@ def copy_images(tx: Transaction, case: Case, found: Sequence[StoredImage]) -> tu
 
     Args:
         tx: a `write` transaction.
-        case: that they go to.
-        found: of another case.
 
     Raises:
         NotFound: one of the two patients was erased.

@@ -41,9 +41,6 @@ def replace_derived_images(
     """Let an image have these pictures of a kind, and no others.
 
     Args:
-        tx: the transaction.
-        image: whose pictures they are.
-        kind: what they are for.
         pictures: by label; a preview's label is empty.
     """
     tx.session.execute(delete(Blob).where(Blob.image_id == image.id, Blob.kind == kind))

@@ -51,8 +51,6 @@ def measure_drift(tx: Transaction, bundle: BundleUsage, reference: ImageReferenc
     """Hold the latest runs of a bundle against its reference, or against its first runs here.
 
     Args:
-        tx: to read in.
-        bundle: which one.
         reference: the bundle's own; None takes the first runs.
     """
     latest = _runs(tx, bundle, limit=_MOST, since=tx.now - RECENT)

@@ -44,13 +44,10 @@ class ImageMetadata:
     """What is kept of an image beside its file.
 
     Attributes:
-        file_format: what it was read from.
         rows: height in pixels.
         columns: width in pixels.
         spacing: millimetres between (rows, columns), where known.
         view: the projection, where known.
-        identity: what the file says of its patient and study.
-        tags: what it says of how it was made.
         name: that the sender gave the file; sealed, and never a path.
         plane: at which the spacing holds; None without one.
     """
@@ -86,19 +83,11 @@ class StoredImage:
     """The row of an image: nothing in it names the patient.
 
     Attributes:
-        id: of the image.
-        case_id: of its case.
-        study_id: of its study.
-        patient_id: whose.
-        file: its name in the store.
         size: bytes of the file as it came.
-        file_format: what it was read from.
         rows: height in pixels.
         columns: width in pixels.
-        frames: how many there are.
         spacing: millimetres between (rows, columns), where known.
         view: the projection, where known.
-        created_at: when it came.
     """
 
     id: str
@@ -126,7 +115,6 @@ class AddedImage:
     """What became of an upload.
 
     Attributes:
-        image: the row.
         fresh: whether it is new; otherwise the same file was in the case before.
     """
 
@@ -154,8 +142,6 @@ def store_file(
 
     Args:
         tx: a transaction; best one that nobody waits for (see `still_stored`).
-        patient_id: whose file it is.
-        content: from its first byte.
         sha256: of the content, where it is known already.
         reserved: the patient, where they are still to be created.
 
@@ -191,10 +177,7 @@ def add_image(
     """Put an image into a case; the same file twice in a case is one image.
 
     Args:
-        tx: the transaction.
-        case_id: that the actor may open.
         file: from `store`, for the patient of that case.
-        described: what is kept of it.
         confirmed: what the file says of its patient otherwise than the record, and a person has confirmed.
 
     Raises:
@@ -229,9 +212,6 @@ def has_file(tx: Transaction, case_id: str, patient_id: str, sha256: str) -> boo
     """Whether a case has a file already.
 
     Args:
-        tx: the transaction.
-        case_id: of the case.
-        patient_id: whose.
         sha256: of the file, hexadecimal.
     """
     name = tx.vault.file_name(patient_id, sha256)
@@ -244,11 +224,7 @@ def build_image_row(
     """The row of an image in a case, and its study where there is none yet; the caller adds it.
 
     Args:
-        tx: the transaction.
-        case: that it is put into.
         file: from `store`, for the patient of that case.
-        described: what is kept of it.
-        image_id: of the row.
     """
     kept = _Kept(replace(described, name=described.name[:_LONGEST_NAME]), file.sha256)
     spacing = described.spacing

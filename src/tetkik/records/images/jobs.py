@@ -49,18 +49,10 @@ class Work:
     """A piece of work.
 
     Attributes:
-        id: of the job.
-        kind: what is to be done.
-        case_id: for which case.
-        image_id: for which image.
         model: that was asked for; None is that of the settings.
         frame: that was asked for, counted from 1; None is the middle one.
         state: where it is.
-        attempts: how often it was begun.
         worker: who has it; None where nobody has.
-        fault: of the last attempt.
-        created_at: since when it waits.
-        finished_at: when it was done or given up.
     """
 
     id: str
@@ -93,10 +85,6 @@ def add_job(
     """Let work wait; gives the id, or that of the same work which waits already.
 
     Args:
-        tx: the transaction.
-        kind: what is to be done.
-        image: for which image.
-        priority: of its case.
         model: None is that of the settings.
         frame: of several, counted from 1; None is the middle one.
 
@@ -135,13 +123,7 @@ def add_job(
 
 
 def take_job(tx: Transaction, worker: str, lease: timedelta = LEASE) -> Work | None:
-    """Take the most urgent work that nobody has; None where there is none.
-
-    Args:
-        tx: the transaction.
-        worker: who takes it.
-        lease: for how long, before another may.
-    """
+    """Take the most urgent work that nobody has; None where there is none."""
     row = tx.session.scalar(
         select(Job)
         .where(_OPEN, or_(Job.lease_until.is_(None), Job.lease_until <= tx.now))
@@ -190,9 +172,6 @@ def fail_job(tx: Transaction, work: Work, fault: Sentence, *, for_good: bool = F
     """Say that an attempt failed; gives whether the work was given up.
 
     Args:
-        tx: the transaction.
-        work: what was tried.
-        fault: why, without a word about the patient.
         for_good: whether another attempt would fail in the same way.
 
     Raises:
@@ -223,7 +202,6 @@ def requeue_abandoned(tx: Transaction, lives: Callable[[str], bool]) -> int:
     """Free the work of workers that are known to be dead before their leases run out; gives how much.
 
     Args:
-        tx: the transaction.
         lives: whether the worker of a name may live.
     """
     rows = tx.session.scalars(

@@ -31,13 +31,7 @@ class Trait(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a file and a record say differently of a patient.
-
-    Attributes:
-        trait: of which.
-        file: what the file says.
-        record: what the record says.
-    """
+    """What a file and a record say differently of a patient."""
 
     trait: Trait
     file: str = field(repr=False)
@@ -113,11 +107,6 @@ def find_destination(tx: Transaction, identity: Identity, sha256: str) -> Destin
 
     A patient is taken for known only where the number is theirs and nothing contradicts it; of two who might
     be meant, neither is.
-
-    Args:
-        tx: the transaction.
-        identity: what the file says.
-        sha256: of the file.
     """
     filed = person_from_identity(identity)
     meant = [

@@ -19,7 +19,6 @@ class UploadQuota:
     """Of one person in 24 hours.
 
     Attributes:
-        files: how many.
         size: their bytes.
     """
 
@@ -38,11 +37,6 @@ def measure_usage(tx: Transaction) -> UploadQuota:
 
 def check_quota(tx: Transaction, most: UploadQuota, more: UploadQuota) -> None:
     """Refuse more than a person may upload in 24 hours.
-
-    Args:
-        tx: the transaction.
-        most: what they may.
-        more: what would be added to what the records count.
 
     Raises:
         TooManyRequests: too many files, or too much.

@@ -34,19 +34,10 @@ class ModelRun:
     """The row of a run.
 
     Attributes:
-        id: of the run.
-        case_id: of the case.
-        image_id: of the image.
-        patient_id: whose.
-        bundle: id and version of the model.
         bundle_sha256: of its manifest, which holds the hash of every file.
-        state: how it ended.
         route: what kind of image it is; None where refused as neither, or failed.
-        flaws: what the quality gate found.
         screen: calibrated probability that anything is abnormal; None where it cannot be told.
         frame: which of several was read, counted from 1; None for an image of one.
-        started_at: when it began.
-        finished_at: when it ended.
     """
 
     id: str
@@ -69,9 +60,6 @@ class ModelAnswer:
     """What a model said, and which one it was.
 
     Attributes:
-        bundle: id and version.
-        bundle_sha256: of its manifest.
-        started_at: when it began.
         result: None where it failed.
         frame: which of several it read, counted from 1; None for an image of one.
     """

@@ -22,13 +22,6 @@ def find_or_create_study(
 
     Images with a Study Instance UID stand with their like; those without one (PNG, JPEG, TIFF) stand
     together.
-
-    Args:
-        tx: the transaction.
-        case_id: of the case.
-        patient_id: whose.
-        identity: what the file says of the study.
-        tags: what it says of how the image was made.
     """
     digest = tx.vault.digest("study", identity.study_uid) if identity.study_uid else None
     known = tx.session.scalar(

@@ -36,8 +36,6 @@ class BackupManifest:
     """What a backup holds; its last member.
 
     Attributes:
-        rows: of each table.
-        files: how many stored files.
         missing: files that a row names and that were not there.
         hashes: SHA-256 of each member but this one.
     """
@@ -54,9 +52,7 @@ def make_backup(
     """Write a backup; the file appears once it is whole.
 
     Args:
-        records: of the house, which may go on working.
         target: the file; one that is there is replaced at the end.
-        actor: who wants it.
         progress: told the step's name, how far it is, and of how much.
 
     Raises:

@@ -36,9 +36,7 @@ class BackupHeader:
     """What a backup says of itself without a key.
 
     Attributes:
-        key: fingerprint of the master key that opens it.
         schema: the step of the database, as in `records/migrations`.
-        version: of Tetkik.
         made_at: when, ISO 8601, UTC.
         salt: of the backup's own key, hexadecimal.
     """
@@ -76,8 +74,6 @@ class ArchiveWriter:
 
     Args:
         target: the file; one that is there is replaced at the end.
-        vault: whose master key seals it.
-        header: with a salt of its own.
     """
 
     def __init__(self, target: Path, vault: Vault, header: BackupHeader) -> None:

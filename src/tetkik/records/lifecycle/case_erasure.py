@@ -40,7 +40,6 @@ class Retained:
 
     Attributes:
         versions: ids of signed versions; their pictures stay with them.
-        images: ids of the images that they are about.
     """
 
     versions: frozenset[str] = frozenset()
@@ -59,12 +58,6 @@ def find_retained(tx: Transaction, patient_id: str) -> Retained:
 
 def erase_cases(tx: Transaction, patient_id: str, case_ids: Sequence[str], kept: Retained) -> set[str]:
     """Take everything of the patient out of cases, but for what is kept.
-
-    Args:
-        tx: the transaction.
-        patient_id: whose cases.
-        case_ids: which.
-        kept: what stays.
 
     Returns:
         Names of stored files that nothing refers to any more, to be removed once the transaction is through.
@@ -88,11 +81,6 @@ def clear_moved_case(tx: Transaction, patient_id: str, case_id: str) -> set[str]
 
     They are made anew there, and nothing is counted twice. What was signed and withdrawn stays as it was
     signed, with its pictures, as the law wants it; so do the reasons of those who broke the glass.
-
-    Args:
-        tx: the transaction.
-        patient_id: whose case.
-        case_id: which.
 
     Returns:
         Names of stored files that nothing refers to any more, to be removed once the transaction is through.

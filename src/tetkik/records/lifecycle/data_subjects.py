@@ -28,8 +28,6 @@ class DataSubject:
         patient_id: of the record; of several that are one, the surviving one.
         person: who it is, so that nobody exports or erases the wrong one.
         also: what records say that this one stands for; they are exported and erased with it.
-        cases: how many, of all records.
-        reports: how many signed versions, of all records.
         erase_after: when signed reports go; None where no erasure was asked for.
     """
 
@@ -46,8 +44,6 @@ class PostponedErasure:
     """An erasure that waits for the law.
 
     Attributes:
-        patient_id: of whom.
-        erase_after: when the rest goes.
         reports: how many signed versions are kept until then.
     """
 

@@ -61,11 +61,9 @@ class Erasure:
     """What an erasure did.
 
     Attributes:
-        patient_id: of whom.
         complete: whether nothing is left.
         kept_until: when signed reports go, too; None where nothing is left.
         kept_reports: how many signed versions are kept until then.
-        files: how many stored files were removed.
     """
 
     patient_id: str
@@ -80,7 +78,6 @@ class _Erased:
     """What went of one record.
 
     Attributes:
-        patient_id: of the record.
         kept_until: when its signed reports go, too; None where nothing is left.
         kept_reports: how many signed versions are kept until then.
         files: names of stored files that nothing refers to any more.
@@ -106,12 +103,8 @@ def erase(
     Every record of the patient goes, each as the law allows for its own signed reports.
 
     Args:
-        records: of the house.
-        patient_id: whom, by any of their records.
-        ground: why.
         years: for which signed reports are kept, from the signature of the last.
         reference: the number of the request in the house's register; no name.
-        actor: who does it.
 
     Raises:
         NotFound: no such patient.
@@ -138,11 +131,7 @@ def erase_record(
     """Erase one record alone, and take it out of the stead of others: what retention does.
 
     Args:
-        records: of the house.
-        patient_id: of the record.
-        ground: why.
         years: for which signed reports are kept, from the signature of the last.
-        actor: who does it.
 
     Raises:
         NotFound: no such patient.
@@ -164,12 +153,6 @@ def erase_without_cases(
 
     It is so where no report was signed and every case, in any of their records, was emptied, or went on as
     another patient's before that moment; and where there never was a case, and they are known since then.
-
-    Args:
-        records: of the house.
-        patient_id: whom, by any of their records.
-        before: that moment.
-        actor: who does it.
     """
     with records.write(actor) as tx:
         lock_links(tx, patient_id)
@@ -201,12 +184,6 @@ def erase_again(records: Records, patient_ids: Iterable[str], *, years: int, act
     """Erase whom a restored backup brought back; gives how many.
 
     Record by record: a link that the backup has may have been undone before the erasure.
-
-    Args:
-        records: of the house.
-        patient_ids: of everybody who was ever erased.
-        years: for which signed reports are kept.
-        actor: who does it.
     """
     with records.read() as tx:
         back = [

@@ -19,26 +19,14 @@ FILE = "erased.jsonl"
 
 
 def log_erasure(folder: Path, vault: Vault, patient_id: str, at: datetime) -> None:
-    """Add an erasure; it is on the disk when this returns.
-
-    Args:
-        folder: of the house's data.
-        vault: whose key signs the line.
-        patient_id: who was erased.
-        at: when.
-    """
+    """Add an erasure; it is on the disk when this returns."""
     moment = at.isoformat()
     line = json.dumps({"patient": patient_id, "at": moment, "code": _code(vault, patient_id, moment)})
     _append(folder, [line.encode()])
 
 
 def merge_log(folder: Path, other: bytes) -> None:
-    """Take in the lines of another copy that this one lacks.
-
-    Args:
-        folder: of the house's data.
-        other: the whole of the other copy.
-    """
+    """Take in the lines of another copy that this one lacks."""
     known = set(read_log(folder).splitlines())
     _append(folder, [line for line in other.splitlines() if line and line not in known])
 

@@ -32,8 +32,6 @@ class StoredIntegrity:
     """What was found.
 
     Attributes:
-        files: how many files were looked at.
-        signatures: how many signed versions and withdrawals.
         faults: sentences that name images and reports by their ids, at most 50.
     """
 
@@ -46,7 +44,6 @@ def verify_stored(tx: Transaction, *, contents: bool = True) -> StoredIntegrity:
     """Look at every file and every signature.
 
     Args:
-        tx: the transaction.
         contents: whether each file is opened to its end; otherwise only that it is there.
     """
     faults: list[Sentence] = []

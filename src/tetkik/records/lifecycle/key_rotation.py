@@ -33,13 +33,7 @@ _BATCH = 5_000
 
 @dataclass(frozen=True, slots=True)
 class KeyRotation:
-    """What a replacement did.
-
-    Attributes:
-        before: fingerprint of the master key that was replaced.
-        now: of the one that took its place.
-        patients: whose keys were wrapped anew.
-    """
+    """What a replacement did."""
 
     before: str
     now: str
@@ -58,7 +52,6 @@ def rotate_master_key(
     Args:
         records: of the house, which may go on working, in this process and in others.
         given: the next key, which the caller keeps safe; None makes one in the place of the present key.
-        actor: who does it.
         progress: told the step's name, how many patients are done, and that nobody counted them.
 
     Raises:

@@ -50,11 +50,8 @@ def export_patient(
     """Write the zip; the export is an entry of the audit trail.
 
     Args:
-        records: of the house.
         patient_id: whose, by any of their records; all of them are exported.
         target: where to.
-        actor: who hands it out.
-        language: of the page that explains it.
 
     Returns:
         How many files it holds.

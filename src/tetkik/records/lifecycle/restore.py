@@ -36,9 +36,6 @@ class RestoreResult:
     """What was given back.
 
     Attributes:
-        made_at: when the backup was made.
-        rows: of all tables together.
-        files: how many.
         erased: ids of everybody who was ever erased, as the ledgers of backup and house tell.
     """
 
@@ -115,8 +112,6 @@ def restore_backup(
 
     Args:
         records: of a house with nothing in it, under the master key of the backup.
-        source: the backup.
-        actor: who wants it.
         progress: told the step's name, how far it is, and of how much.
 
     Raises:

@@ -46,7 +46,6 @@ class RetentionTerms:
     """How long what is kept.
 
     Attributes:
-        report_years: signed reports of a patient who asked for erasure.
         closed_days: closed cases without a signed report; 0 keeps them.
     """
 
@@ -59,13 +58,7 @@ class RetentionResult:
     """What went.
 
     Attributes:
-        erased: patients whose erasure was due.
-        erased_again: patients whom a restored backup had brought back.
-        cases: closed cases without a report.
         left: patients of whom no case is kept: those cases were emptied or moved, or never opened.
-        sessions: of browsers that were over.
-        passing: events, answers to repeated requests, links that nobody used.
-        files: stored files that no row named.
     """
 
     erased: int
@@ -78,13 +71,7 @@ class RetentionResult:
 
 
 def apply_retention(records: Records, terms: RetentionTerms, *, actor: Actor = SYSTEM) -> RetentionResult:
-    """Do everything that is due, each patient and case in a transaction of their own.
-
-    Args:
-        records: of the house.
-        terms: how long what is kept.
-        actor: who does it.
-    """
+    """Do everything that is due, each patient and case in a transaction of their own."""
     known = erasure_log.erased_patients(erasure_log.read_log(records.folder), records.vault)
     again = erase_again(records, known, years=terms.report_years, actor=actor)
     erased = 0

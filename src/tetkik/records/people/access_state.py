@@ -20,12 +20,7 @@ from tetkik.values import Actor, Role
 
 @dataclass(frozen=True, slots=True)
 class AccessState:
-    """What somebody is in the house at one moment.
-
-    Attributes:
-        roles: theirs.
-        departments: of a clinician.
-    """
+    """What somebody is in the house at one moment."""
 
     roles: frozenset[Role]
     departments: tuple[str, ...]
@@ -42,8 +37,6 @@ def load_access_states(
     """What each one who is still there is now, by the id of their session or token.
 
     Args:
-        tx: the transaction.
-        actors: who came, each with a session or a token.
         idle: how long a session may rest; None does not ask.
     """
     sessions = {actor.session_id for actor in actors if actor.session_id is not None}

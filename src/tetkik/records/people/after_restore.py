@@ -22,12 +22,7 @@ from tetkik.values import AccountChange
 
 @dataclass(frozen=True, slots=True)
 class SuspendedKeys:
-    """What waits for its confirmation.
-
-    Attributes:
-        passkeys: how many.
-        tokens: how many.
-    """
+    """What waits for its confirmation."""
 
     passkeys: int = 0
     tokens: int = 0
@@ -43,7 +38,6 @@ def suspend_access(connection: Connection, at: datetime) -> None:
 
     Args:
         connection: in the transaction that gives the rows back, so that none of them ever stands open.
-        at: since when they wait.
     """
     connection.execute(delete(BrowserSession))
     connection.execute(delete(Invite).where(Invite.used_at.is_(None)))

@@ -25,8 +25,6 @@ def break_glass(tx: Transaction, case_id: str, reason: str) -> datetime:
     """Open a case that is not open to the actor; gives until when.
 
     Args:
-        tx: the transaction.
-        case_id: which case.
         reason: why the patient needs it now, 10 to 500 characters.
 
     Raises:

@@ -12,13 +12,7 @@ from tetkik.records.schema import ApiToken, BrowserSession, Invite, Passkey
 
 @dataclass(frozen=True, slots=True)
 class RevokedAccess:
-    """What opened an account and does so no longer.
-
-    Attributes:
-        sessions: browsers that were signed out.
-        passkeys: that were removed.
-        tokens: that were revoked.
-    """
+    """What opened an account and does so no longer."""
 
     sessions: int = 0
     passkeys: int = 0

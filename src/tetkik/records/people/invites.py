@@ -29,8 +29,6 @@ class Invitation:
         user_id: whose password it sets; None where it creates the user.
         login: theirs; empty where it is still to be chosen.
         name: theirs; empty where it is still to be given.
-        roles: that the user has, or will have.
-        expires_at: when it ends.
     """
 
     user_id: str | None
@@ -95,14 +93,6 @@ def accept_invitation(
     tx: Transaction, token: str, password: str, *, login: str = "", name: str = "", house: str = ""
 ) -> str:
     """Use a link: set the password, or create the user; gives the user's id.
-
-    Args:
-        tx: the transaction.
-        token: of the link.
-        password: as typed.
-        login: of a user who is created.
-        name: of a user who is created.
-        house: the name of the house, which is no password.
 
     Raises:
         NotFound: no such link, or it was used, or its time is over.

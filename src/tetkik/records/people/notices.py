@@ -29,9 +29,6 @@ class AccountNotice:
     """One notice.
 
     Attributes:
-        id: of the row.
-        kind: what changed.
-        at: when.
         by: the name of whoever did it; empty for the person, the program, and whoever came signed out.
         address: from where; None where that is this machine itself.
         agent: what the browser calls itself; empty where there was none.
@@ -54,8 +51,6 @@ def notify(tx: Transaction, user_id: str, kind: AccountChange, what: str = "") -
 
     Args:
         tx: the transaction; who did it and from where is its actor's.
-        user_id: whose account.
-        kind: what changed.
         what: the name of a passkey or token, the new roles, the time of a backup.
     """
     tx.session.execute(
@@ -77,9 +72,6 @@ def notify_new_browser(tx: Transaction, user_id: str, browser: str, agent: str) 
 
     Args:
         tx: the transaction; the address is its actor's.
-        user_id: who signed in.
-        browser: the value of the cookie that tells browsers apart.
-        agent: what the browser calls itself.
     """
     digest = hashlib.sha256(f"{browser}:{user_id}".encode()).hexdigest()
     known = set(
@@ -134,7 +126,6 @@ def acknowledge(tx: Transaction, upto: str) -> None:
     """The actor has seen their notices.
 
     Args:
-        tx: the transaction.
         upto: id of the latest that the page showed; what came after it stays.
     """
     tx.session.execute(

@@ -21,13 +21,7 @@ class KnownPasskey:
     """One passkey.
 
     Attributes:
-        id: of the row.
-        user_id: whose.
-        credential_id: what the authenticator calls it.
-        public_key: in COSE.
         sign_count: of its last use; 0 where the authenticator does not count.
-        name: that its person gave.
-        created_at: when it was added.
         used_at: None before the first use.
         held: whether it came back with a backup and waits for its confirmation: it opens nothing.
     """

@@ -32,8 +32,6 @@ class Resumed:
     """A session that goes on.
 
     Attributes:
-        actor: whose it is.
-        csrf: the token that its requests carry.
         language: that the person chose; None for the house's.
         theme: that the person chose; None for the system's.
         locked: whether the screen is locked: nothing is to be shown.
@@ -53,12 +51,7 @@ class OpenSession:
     """A signed-in browser, as its person sees it in their list.
 
     Attributes:
-        id: of the row.
-        method: how they signed in.
         address: from where.
-        agent: what the browser calls itself.
-        created_at: when it began.
-        seen_at: its last request, to the minute.
         locked: whether its screen is locked.
     """
 
@@ -78,9 +71,6 @@ def begin_session(
 
     Args:
         tx: the transaction; the address is its actor's.
-        user_id: whose.
-        method: how they proved it.
-        agent: what the browser calls itself.
         lasting: until its absolute end.
     """
     cookie = secrets.token_urlsafe(32)
@@ -104,13 +94,6 @@ def resume_session(
     records: Records, cookie: str, *, address: str | None, request_id: str | None, idle: timedelta = IDLE
 ) -> Resumed:
     """Go on with a session.
-
-    Args:
-        records: of the house.
-        cookie: its value.
-        address: of the network peer.
-        request_id: of the request.
-        idle: how long it may rest.
 
     Raises:
         NotSignedIn: no such session, or it is over.
@@ -203,12 +186,7 @@ def lock(tx: Transaction) -> None:
 
 
 def unlock(tx: Transaction, method: Method) -> None:
-    """Open the screen again, after the actor proved themselves.
-
-    Args:
-        tx: the transaction.
-        method: how they did.
-    """
+    """Open the screen again, after the actor proved themselves."""
     session = tx.session.get(BrowserSession, tx.actor.session_id)
     if session is not None:
         session.locked = False

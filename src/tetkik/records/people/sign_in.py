@@ -28,13 +28,7 @@ LONGEST_PAUSE = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Where a request comes from.
-
-    Attributes:
-        address: of the network peer.
-        request_id: of the request.
-        agent: what the browser calls itself.
-    """
+    """Where a request comes from."""
 
     address: str | None = None
     request_id: str | None = None
@@ -106,12 +100,8 @@ def open_session(
     """A fresh session after a proof, audited; gives the cookie's value.
 
     Args:
-        tx: the transaction.
-        user: who proved themselves.
-        method: how.
         peer: from where.
         lasting: until the session's absolute end.
-        browser: the value of the cookie that tells browsers apart.
     """
     user.last_login_at = tx.now
     notices.notify_new_browser(tx, user.id, browser, peer.agent)

@@ -24,11 +24,6 @@ class Arrival:
     """What the identity provider says of a person.
 
     Attributes:
-        issuer: who says so.
-        subject: the person, for ever.
-        login: that a new user gets, if it is free.
-        name: in full.
-        roles: of the person's groups.
         departments: of the person's groups; None where the provider does not say, and an administrator does.
     """
 

@@ -33,11 +33,6 @@ class Token:
     """A token as its owner sees it; its secret is shown once, when it is made.
 
     Attributes:
-        id: of the row.
-        name: that the owner gave.
-        scopes: what it may do, in order.
-        created_at: when it was made.
-        expires_at: when it ends.
         used_at: its last request, to the minute; None before the first.
         held: whether it came back with a backup and waits for its confirmation: it opens nothing.
     """
@@ -60,9 +55,6 @@ def create(tx: Transaction, name: str, scopes: Iterable[Permission], lasting: ti
     """A new token of the actor; gives its secret, which nothing keeps, and what is kept.
 
     Args:
-        tx: the transaction.
-        name: by which the owner knows it again.
-        scopes: what it may do.
         lasting: until it ends, at most a year.
 
     Raises:

@@ -28,10 +28,7 @@ class Profile:
     """What a person is called in the house and on a report.
 
     Attributes:
-        name: in full.
         title: before it, such as `Uzm. Dr.`.
-        registration: number of the diploma.
-        roles: at least one.
         departments: of a clinician; `EVERY_DEPARTMENT` among them is each, none is none.
     """
 
@@ -47,16 +44,11 @@ class Member:
     """A user as others see them.
 
     Attributes:
-        id: of the row.
-        login: folded.
-        profile: what the person is.
         has_password: whether a password opens.
-        passkeys: how many there are.
         single_sign_on: whether joined to the house's identity provider.
         must_change: whether the password is to be changed at the next sign-in.
         locked_until: after failures; None where it is not.
         disabled_at: when the account was closed; None where it is open.
-        created_at: when it was made.
         last_login_at: None before the first.
         keys_held: whether passkeys or tokens came back with a backup and wait for their confirmation.
     """
@@ -100,11 +92,7 @@ def create(
     """A new user; gives the id.
 
     Args:
-        tx: the transaction.
-        login: as typed.
-        profile: what the person is.
         password: None where a link, a passkey or single sign-on will open.
-        departments: that can be given: those of the triage model.
 
     Raises:
         InputError: a login, name, department or password that cannot be.
@@ -136,8 +124,6 @@ def change(tx: Transaction, user_id: str, profile: Profile, *, departments: Coll
     """Give a user another name, other roles, other departments; open pages follow at their next request.
 
     Args:
-        tx: the transaction.
-        user_id: whose.
         profile: as it shall be.
         departments: that can be given: those of the triage model; whatever the user has already stays.
 
@@ -166,9 +152,6 @@ def set_password(
 
     Args:
         tx: the transaction; its actor's own session goes on.
-        user_id: whose.
-        password: as typed.
-        house: the name of the house, which is no password.
         keys: whether passkeys and tokens end as well, for whoever suspects that somebody else has used them.
 
     Raises:
@@ -201,8 +184,6 @@ def reset_access(tx: Transaction, user_id: str, *, keys: bool = True) -> Revoked
     """Take the password away and end every session; a link sets a new one.
 
     Args:
-        tx: the transaction.
-        user_id: whose.
         keys: whether passkeys and tokens end as well; what was lost or stolen is seldom the password alone.
 
     Raises:
@@ -307,7 +288,6 @@ def list_users(tx: Transaction, *, after: str = "", limit: int | None = None) ->
     """Users by login.
 
     Args:
-        tx: the transaction.
         after: the login of the last one of the page before.
         limit: most of them; None is all.
     """

@@ -24,20 +24,11 @@ class AuditEvent:
     """One entry. Nothing in it names a patient.
 
     Attributes:
-        seq: its number in the trail.
-        at: when.
-        action: what was done.
         user_id: who; None for the program itself, and for a failed sign-in.
         user: the name of that person; None where there is none.
-        case_id: to which case.
         case: the number of that case, such as `2026-000123`.
-        patient_id: to whose data, as an id.
         object_id: to which image, report, user; None where it was erased.
-        roles: that the person had then.
         method: how the person had proved who they are; None where it was erased.
-        address: of the network peer.
-        request: joins the entry with the log.
-        detail: more, in codes and numbers.
         erased: whether an erasure emptied it: what is left are number, time, action and ids.
     """
 
@@ -60,16 +51,7 @@ class AuditEvent:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which entries are wanted; what is None is not looked at.
-
-    Attributes:
-        user_id: who did it.
-        case: the number of a case, or its id.
-        patient_id: whose data.
-        action: what was done.
-        since: this moment and later.
-        until: before this moment.
-    """
+    """Which entries are wanted; what is None is not looked at."""
 
     user_id: str | None = None
     case: str | None = None
@@ -84,10 +66,6 @@ class EmergencyAccess:
     """Emergency access of one person to one case.
 
     Attributes:
-        user: the name of the person.
-        case_id: of the case.
-        case: its number.
-        at: when.
         expires_at: until when.
         reason: that the person gave; None where the patient was erased.
     """
@@ -106,10 +84,7 @@ def load_newest(
     """The newest entries that fit, the newest first.
 
     Args:
-        tx: the transaction.
-        wanted: which.
         limit: at most so many.
-        before: entries with a smaller number than this.
     """
     query = _query(wanted).order_by(AuditRow.seq.desc()).limit(limit)
     if before is not None:

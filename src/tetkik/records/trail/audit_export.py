@@ -23,7 +23,6 @@ def export_trail(
     """Write the entries of a time.
 
     Args:
-        records: of the house.
         target: the file; one that is there is replaced at the end.
         since: this moment and later; None begins at the first entry.
         until: before this moment; None goes to the last.

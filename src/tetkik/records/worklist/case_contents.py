@@ -18,11 +18,8 @@ class StudySummary:
     """Images that were made together.
 
     Attributes:
-        id: of the study.
         modality: of DICOM; None where unknown.
-        images: how many.
         state: of the work on them: the least advanced; None where none was asked for.
-        received_at: when the first came.
     """
 
     id: str
@@ -37,11 +34,8 @@ class ReportSummary:
     """A report of a case.
 
     Attributes:
-        id: of the report.
-        state: draft, final, amended or withdrawn.
         version: of the last signed one; 0 before the first.
         signed_at: when that was signed; None before.
-        updated_at: of the draft.
         updated_by: who changed it last; None for the program itself.
         withdrawn: who took it back, when and why; None where it stands.
     """
@@ -57,12 +51,7 @@ class ReportSummary:
 
 @dataclass(frozen=True, slots=True)
 class CaseContents:
-    """What a case has.
-
-    Attributes:
-        studies: in the order in which they came.
-        reports: in the order in which they were begun.
-    """
+    """What a case has."""
 
     studies: tuple[StudySummary, ...]
     reports: tuple[ReportSummary, ...]

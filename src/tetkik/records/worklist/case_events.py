@@ -23,7 +23,6 @@ class CaseEvent:
 
     Attributes:
         seq: its number; later ones are larger.
-        kind: what happened.
         case_id: to which case; None where to none.
     """
 
@@ -53,12 +52,7 @@ def newest_sequence(tx: Transaction) -> int:
 
 
 def load_events_after(tx: Transaction, seq: int) -> EventBatch:
-    """What was announced after a number, as far as the actor may know of it.
-
-    Args:
-        tx: the transaction.
-        seq: that was heard last.
-    """
+    """What was announced after a number, as far as the actor may know of it."""
     rows = tx.session.execute(
         select(Event.seq, Event.kind, Event.case_id)
         .where(Event.seq > seq)

@@ -29,9 +29,6 @@ class Reader:
     """Who is reading a case.
 
     Attributes:
-        user_id: of the person.
-        name: as colleagues see it.
-        since: when they began.
         expires_at: when the case is free again, unless renewed.
     """
 
@@ -46,7 +43,6 @@ def claim_case(tx: Transaction, case_id: str, *, take_over: bool = False) -> Rea
 
     Args:
         tx: a `write` transaction.
-        case_id: which.
         take_over: whether to take it from somebody who is reading it.
 
     Raises:
@@ -117,7 +113,6 @@ def claimed_case_ids(tx: Transaction, *, mine: bool = False) -> tuple[str, ...]:
     """Ids of the cases that somebody is reading.
 
     Args:
-        tx: the transaction.
         mine: only those of the actor.
     """
     query = select(Claim.case_id).where(Claim.expires_at > tx.now)

@@ -47,13 +47,9 @@ class WorklistFilter:
 
     Attributes:
         states: where they are on their way.
-        priorities: of the order.
         department: that a person chose; None is any.
         modality: DICOM's code of an image; None is any.
         label: a positive finding of the newest run; None is any.
-        scope: whose.
-        since: waiting since then or later.
-        until: waiting since before then.
     """
 
     states: tuple[CaseState, ...] = OPEN
@@ -68,13 +64,7 @@ class WorklistFilter:
 
 @dataclass(frozen=True, slots=True)
 class WorklistCursor:
-    """Where in the order a case stands.
-
-    Attributes:
-        priority: first.
-        waiting_since: then.
-        case_id: last.
-    """
+    """Where in the order a case stands."""
 
     priority: int
     waiting_since: datetime
@@ -86,7 +76,6 @@ class WorklistPage:
     """One page of the worklist.
 
     Attributes:
-        items: in order.
         next: the place after which the next page begins; None after the last.
     """
 
@@ -96,14 +85,7 @@ class WorklistPage:
 
 @dataclass(frozen=True, slots=True)
 class WorklistCounts:
-    """How many cases each filter would show, none beyond `COUNTED`.
-
-    Attributes:
-        states: by state.
-        priorities: by priority.
-        mine: that the actor is reading.
-        claimed: that anybody is reading.
-    """
+    """How many cases each filter would show, none beyond `COUNTED`."""
 
     states: dict[CaseState, int]
     priorities: dict[Priority, int]
@@ -121,10 +103,8 @@ def load_worklist(
     """One page of the worklist, as far as the actor may see it.
 
     Args:
-        tx: the transaction.
         chosen: which cases; None is every open one.
         after: the place of the last case of the page before; None begins at the first.
-        limit: the most cases.
     """
     chosen = chosen or WorklistFilter()
     if chosen.scope in (Scope.MINE, Scope.CLAIMED):
@@ -140,7 +120,6 @@ def count_worklist(tx: Transaction, chosen: WorklistFilter | None = None) -> Wor
     """Figures for the filters, each as if its own choice alone were changed.
 
     Args:
-        tx: the transaction.
         chosen: department, modality, finding and time are kept; None is every open case.
     """
     chosen = chosen or WorklistFilter()

@@ -52,7 +52,6 @@ class WorklistItem:
     """A case in the worklist.
 
     Attributes:
-        case_id: of the case.
         number: what people call it, such as `2026-000123`.
         name: of the patient; empty where hidden, erased or unknown.
         registered_as: the name of the record under which the case was opened, where another one stands for it
@@ -64,20 +63,14 @@ class WorklistItem:
         hidden: whether it is restricted and not open to the actor: nothing here tells who it is.
         restricted: whether it opens only with a reason, or claimed.
         urgency: of triage; None without a complaint.
-        priority: of the order.
-        department: that a person chose.
         state: where the case is on its way.
-        modalities: DICOM's codes of its images.
         findings: what is there by the radiologist's word, else by the newest runs, most probable first.
         rejected: whether the radiologist rejected something that the model had found.
         unsuitable: whether the newest run refused an image.
-        waiting_since: for the order.
-        created_at: when the case was opened.
         reader: who is reading it; None where nobody is.
         report: how far the report is; None before any draft.
         withdrawn: who took a report back, when and why, where it was not signed anew since; else None.
         job: where the newest work of a model is; None where there was none.
-        fault: of that work.
     """
 
     case_id: str
@@ -124,13 +117,7 @@ def load_items(tx: Transaction, case_ids: Sequence[str]) -> tuple[WorklistItem, 
 
 
 class _Known:
-    """Everything about the rows of a page, each kind fetched at once.
-
-    Args:
-        tx: the transaction.
-        case_ids: of the page.
-        shown: the rows that may say whose they are.
-    """
+    """Everything about the rows of a page, each kind fetched at once."""
 
     def __init__(self, tx: Transaction, case_ids: Sequence[str], shown: Sequence[Case]) -> None:
         self._tx = tx
