@@ -26,7 +26,7 @@ from tests.records.postgres import Cluster
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
-from tetkik.records.keeping.rotation import rotate
+from tetkik.records.lifecycle.key_rotation import rotate_master_key
 from tetkik.values import Actor
 from worklist_house import fill
 
@@ -70,7 +70,7 @@ def measure(url: str | None, cases: int, repeat: int) -> tuple[list[float], floa
         with Admitting(desk, actor) as admitting:
             for _ in range(repeat):
                 begin = time.perf_counter()
-                rotate(records)
+                rotate_master_key(records)
                 seconds.append(time.perf_counter() - begin)
         records.close()
         desk.close()

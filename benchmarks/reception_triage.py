@@ -37,7 +37,7 @@ def serve(folder: Path, port: int, ready: Connection) -> None:
     import uvicorn
     from sqlalchemy import select
 
-    from tetkik.records.opening import open_records
+    from tetkik.records.connect import open_records
     from tetkik.records.people import sessions, users
     from tetkik.records.people.users import Profile
     from tetkik.records.schema import BrowserSession
@@ -56,7 +56,7 @@ def serve(folder: Path, port: int, ready: Connection) -> None:
     with records.write(SYSTEM) as tx:
         user_id = users.create(tx, "desk", Profile("Desk", roles=frozenset({Role.RECEPTION})))
         tx.session.flush()
-        cookie = sessions.begin(tx, user_id, Method.PASSWORD)
+        cookie = sessions.begin_session(tx, user_id, Method.PASSWORD)
         tx.session.flush()
         csrf = tx.session.scalars(select(BrowserSession.csrf)).one()
     ready.send((cookie, csrf))

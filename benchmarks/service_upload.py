@@ -34,6 +34,7 @@ from tests.records.kit import made_records, made_user
 from tests.service.chaos import ServedHouse
 from tests.service.kit import made_house, opened_session
 from tetkik import workflow
+from tetkik.settings import settings
 from tetkik.values import Role
 
 _WARM = 3
@@ -101,7 +102,7 @@ def another(known: pydicom.Dataset, turn: int) -> bytes:
 def library(file: Path, heat: Path | None = None) -> float:
     """Seconds of the bare call."""
     begin = time.perf_counter()
-    workflow.report_image(file, heatmaps=heat)
+    workflow.report_image(file, settings(), heatmaps=heat)
     return time.perf_counter() - begin
 
 

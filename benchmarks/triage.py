@@ -28,6 +28,7 @@ from tetkik.statistics import ClusterBootstrap, percentile_interval
 from tetkik.triage.calibration import ece, multiclass_brier_skill
 from tetkik.triage.linear.model import LinearModel
 from tetkik.triage.predict import Triage
+from tetkik.turkish import fold
 from tetkik.values import DEPARTMENTS
 
 Floats = NDArray[np.float64]

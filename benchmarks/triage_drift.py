@@ -37,7 +37,7 @@ from tetkik.bundle import ComplaintReference, Task, read_reference, resolve
 from tetkik.lab.triage.data import Complaints, read_columns, read_complaints
 from tetkik.lab.triage.linear.train import unlearned
 from tetkik.lab.triage.reference import ReferenceComplaints, observe
-from tetkik.records.cases import tallies
+from tetkik.records.cases import complaint_drift
 from tetkik.records.database import Records
 from tetkik.statistics import Movement, SeenComplaint, Tally, compare_complaints, described
 from tetkik.triage.predict import Triage, load_triage
@@ -160,7 +160,7 @@ def cost(triage: Triage, texts: Sequence[str]) -> None:
             measuring.append(time.perf_counter() - begin)
             with records.write(SYSTEM) as tx:
                 begin = time.perf_counter()
-                tallies.count(tx, "0" * 64, answer, measured)
+                complaint_drift.count_complaint(tx, "0" * 64, answer, measured)
                 counting.append(time.perf_counter() - begin)
         records.close()
     print("\n| what it costs | median | p95 | n |")

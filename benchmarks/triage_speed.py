@@ -22,6 +22,7 @@ from pathlib import Path
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 
+from baseline import baseline  # noqa: E402 - after the threads
 from figures import judged, record  # noqa: E402
 from tetkik.lab.triage.data import read_complaints  # noqa: E402 - after the threads
 from tetkik.triage.predict import load_triage  # noqa: E402

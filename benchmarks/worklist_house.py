@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import insert, text
 
+from tetkik.records.cases.filter_index import marks_of
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
 from tetkik.records.ids import new_id
@@ -34,7 +35,6 @@ from tetkik.records.schema import (
     User,
 )
 from tetkik.records.vault import Vault
-from tetkik.records.worklist.marks import marks_of
 from tetkik.turkish import fold
 from tetkik.values import (
     DEPARTMENTS,

@@ -89,7 +89,7 @@ def test_imports_run_downwards():
         "import tetkik.cli",
         "import tetkik.bundle",
         "import tetkik.workflow",
-        "from tetkik.workflow import triage; triage('Gözlerim kızardı ve sulanıyor.')",
+        "from tetkik.workflow import triage; triage('Gözlerim kızardı ve sulanıyor.', 'triage-linear-tr')",
     ],
 )
 def test_imports_are_light(statement):

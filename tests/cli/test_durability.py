@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from tests.records.kit import made_records
 from tests.records.whole import made_whole
 from tetkik.cli.app import app
-from tetkik.records.opening import master_key
+from tetkik.records.connect import master_key
 from tetkik.settings import settings
 
 
@@ -34,7 +34,7 @@ def name_house(monkeypatch, folder):
 
 
 def put_back(key):
-    file = master_key().file
+    file = master_key(settings()).file
     assert file is not None
     file.parent.mkdir(parents=True)
     shutil.copy(key, file)

@@ -14,7 +14,7 @@ from tetkik.cli.app import app
 from tetkik.lab.triage.data import read_complaints
 from tetkik.records.cases.admission import Admission, admit
 from tetkik.records.cases.patients import Person
-from tetkik.records.opening import open_records
+from tetkik.records.connect import open_records
 from tetkik.records.schema import AuditRow
 from tetkik.settings import settings
 from tetkik.values import Role
@@ -25,7 +25,7 @@ def house(tmp_path, monkeypatch):
     """A house with two decisions; the settings name it."""
     monkeypatch.setenv("TETKIK_DATA_DIR", str(tmp_path / "house"))
     settings.cache_clear()
-    records = open_records()
+    records = open_records(settings())
     desk = made_user(records, Role.RECEPTION)
     for chosen in ("Kardiyoloji", "Dahiliye"):
         with records.write(desk) as tx:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from typer.testing import CliRunner
 
 from tetkik.cli.app import app
-from tetkik.records.opening import open_records
+from tetkik.records.connect import open_records
 from tetkik.records.people import after_restore, invites, passkeys, users
 from tetkik.records.schema import AuditRow
 from tetkik.settings import Settings, settings
@@ -37,7 +37,7 @@ def add(login: str = "irem", *more: str) -> tuple[int, str, str]:
 def member(house: Settings, login: str = "irem") -> users.Member:
     records = open_records(house)
     with records.read() as tx:
-        found = users.by_login(tx, login)
+        found = users.find_user(tx, login)
     records.close()
     return found
 
@@ -48,7 +48,7 @@ def test_add_prints_a_link_that_opens(house):
     token = out.strip().rpartition("/setup/")[2]
     records = open_records(house)
     with records.read() as tx:
-        assert invites.look(tx, token).login == "irem"
+        assert invites.load_invitation(tx, token).login == "irem"
         row = tx.session.scalars(select(AuditRow.content).where(AuditRow.action == "user.created")).one()
         assert row is not None and json.loads(row)["method"] == "system"
     records.close()
@@ -101,7 +101,7 @@ def test_a_new_password_is_asked_for_where_there_is_one(house):
     assert "no password" in err
     records = open_records(house)
     with records.write(SYSTEM) as tx:
-        users.set_password(tx, users.by_login(tx, "irem").id, "dört küçük mavi kuş")
+        users.set_password(tx, users.find_user(tx, "irem").id, "dört küçük mavi kuş")
     records.close()
     assert run("demand-change", "irem")[0] == 0
     assert member(house).must_change
@@ -125,7 +125,7 @@ def with_keys(house: Settings, *, held: bool = False) -> None:
         passkeys.add(tx, "Desk", b"credential", b"key", 0)
     if held:
         with records.write(SYSTEM) as tx:
-            after_restore.hold_keys(tx, "2026-01-01T00:00:00+00:00")
+            after_restore.suspend_restored_access(tx, "2026-01-01T00:00:00+00:00")
     records.close()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tetkik.records.cases.complaints import Triaged
+from tetkik.records.cases.complaints import TriagedComplaint
 from tetkik.values import (
     DepartmentScore,
     Evidence,
@@ -21,7 +21,7 @@ def made_triaged(
     department: str | None = "Kardiyoloji",
     level: UrgencyLevel = UrgencyLevel.KIRMIZI,
     abstain: bool = False,
-) -> Triaged:
+) -> TriagedComplaint:
     """An answer: the first department with 0.75, a red flag on the first word, evidence on the second."""
     named = department is not None
     first = (
@@ -43,4 +43,4 @@ def made_triaged(
         (Evidence(Span(7, 14), text[7:14], 0.5),) if named and len(text) >= 14 else (),
         "triage-linear-tr 1.0",
     )
-    return Triaged(result, "ab" * 32)
+    return TriagedComplaint(result, "ab" * 32)

@@ -18,8 +18,8 @@ from tests.records.kit import made_user
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
-from tetkik.records.keeping.rotation import rotate
-from tetkik.records.master import read
+from tetkik.records.lifecycle.key_rotation import rotate_master_key
+from tetkik.records.master_key import read
 from tetkik.records.trail.verify import verify
 from tetkik.records.vault import fingerprint
 from tetkik.values import Role
@@ -53,7 +53,7 @@ def _killed(url: str, folder: Path, n: int) -> bool:
     if child == 0:
         records = Records(url, folder)
         sys.settrace(_Killer(n))
-        rotate(records)
+        rotate_master_key(records)
         sys.settrace(None)
         os._exit(0)
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
@@ -63,7 +63,7 @@ def _opened(url: str, folder: Path, patient_id: str) -> str:
     """Open the house, read, write, verify; gives the fingerprint of its key."""
     records = Records(url, folder)
     with records.write(made_user(records, Role.RECEPTION)) as tx:
-        assert patients.person_of(tx, patient_id).name == PERSON.name
+        assert patients.load_person(tx, patient_id).name == PERSON.name
         patients.create(tx, Person("Ali"))
         assert patients.find(tx, PERSON.tckn) == (patient_id,)
     with records.read() as tx:

@@ -21,15 +21,16 @@ from tests.documents.sample import picture
 from tests.records.desk import made_triaged
 from tests.records.kit import made_case, made_user
 from tests.records.reports_kit import made_image
-from tetkik.records.cases import cases, moving, patients
+from tetkik.records.cases import cases, patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
 from tetkik.records.images import images
-from tetkik.records.keeping import retention
+from tetkik.records.lifecycle import retention
+from tetkik.records.lifecycle.integrity import verify_stored
 from tetkik.records.schema import Blob, Case, CaseMove, Complaint, Image, Job
-from tetkik.records.trail.stored import verify_stored
 from tetkik.records.trail.verify import verify
 from tetkik.values import Actor, CaseState, MoveReason, Role
+from tetkik.workflow import case_transfer
 
 _OWN = ("moving.py", "carrying.py", "emptying.py", "files.py", "complaints.py", "database.py")
 _FILMS = tuple(picture(shade=shade) for shade in (90, 120))
@@ -58,12 +59,12 @@ class _Killer:
 
 def _move(records: Records, actor: Actor, case_id: str, patient_id: str) -> None:
     with records.read(actor) as tx:
-        moving.prepare(tx, case_id, patient_id)
+        case_transfer.prepare_images(tx, case_id, patient_id)
     with records.write(actor) as tx:
-        seen = moving.looked_at(tx, case_id, patient_id).seen
+        seen = case_transfer.preview_transfer(tx, case_id, patient_id).seen
     with records.write(actor) as tx:
-        done = moving.move(tx, case_id, patient_id, MoveReason.MOVED_WRONGLY, seen, sure=True)
-    moving.forget(records, done)
+        done = case_transfer.transfer_case(tx, case_id, patient_id, MoveReason.MOVED_WRONGLY, seen, sure=True)
+    case_transfer.remove_leftover_files(records, done)
 
 
 def _killed(url: str, folder: Path, n: int, actor: Actor, case_id: str, patient_id: str) -> bool:
@@ -82,15 +83,15 @@ def _looked_at(records: Records, people: list[str]) -> str:
     """The one case that is open; everything of it is there, and of the others nothing. Gives its id."""
     with records.read() as tx:
         (open_,) = tx.session.scalars(select(Case).where(Case.state != CaseState.MOVED)).all()
-        found = images.of_case(tx, open_.id)
-        assert tuple(images.content(tx, image) for image in found) == _FILMS
-        shown = cases.case_of(tx, open_.id, audit=False)
+        found = images.list_images(tx, open_.id)
+        assert tuple(images.read_content(tx, image) for image in found) == _FILMS
+        shown = cases.load_case(tx, open_.id, audit=False)
         assert shown.complaint is not None and shown.question == "Neden?"
         assert {row.patient_id for row in tx.session.scalars(select(Complaint))} == {open_.patient_id}
         assert {row.case_id for row in tx.session.scalars(select(Job))} <= {open_.id}
         left = set(tx.session.scalars(select(Case.id).where(Case.state == CaseState.MOVED)))
         assert set(tx.session.scalars(select(CaseMove.case_id))) == left
-        assert not [image for one in left for image in images.of_case(tx, one)]
+        assert not [image for one in left for image in images.list_images(tx, one)]
         assert verify(tx).whole and verify_stored(tx).faults == ()
         assert open_.patient_id in people
         return open_.id
@@ -100,7 +101,7 @@ def _swept(records: Records) -> None:
     """What a crash left behind without a row goes once it is old, and no other patient's key opens a file."""
     for name in records.files.names():
         os.utime(records.files.path(name), (0, 0))
-    retention.sweep(records)
+    retention.remove_orphaned_files(records)
     with records.read() as tx:
         named = {*tx.session.scalars(select(Image.file)), *tx.session.scalars(select(Blob.file))}
     there = set(records.files.names())

@@ -8,12 +8,11 @@ from tests.documents import sample
 from tests.records.desk import made_triaged
 from tests.records.kit import made_case
 from tests.records.pictured import put, result
-from tetkik.records.cases import moving, patients
-from tetkik.records.cases.moving import Done
+from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
-from tetkik.records.images import jobs, pictures, runs
-from tetkik.records.images.pictures import PictureKind
+from tetkik.records.images import derived_images, jobs, runs
+from tetkik.records.images.derived_images import DerivedImageKind
 from tetkik.records.reports import drafts
 from tetkik.records.schema import Case
 from tetkik.values import (
@@ -22,6 +21,8 @@ from tetkik.values import (
     Priority,
     Sex,
 )
+from tetkik.workflow import case_transfer
+from tetkik.workflow.case_transfer import CompletedTransfer
 
 ALI = Person("Ali VELİ", "10000000078", "H-7", "19900101", Sex.MALE)
 GULCIN = Person("Gülçin ŞAHİN", "10000000146", "H-1", "19700101", Sex.FEMALE)
@@ -46,14 +47,14 @@ def moved(
     reason: MoveReason = MoveReason.CHOSEN_WRONGLY,
     *,
     sure: bool = True,
-) -> Done:
+) -> CompletedTransfer:
     with records.read(actor) as tx:
-        moving.prepare(tx, case_id, patient_id)
+        case_transfer.prepare_images(tx, case_id, patient_id)
     with records.write(actor) as tx:
-        seen = moving.looked_at(tx, case_id, patient_id).seen
+        seen = case_transfer.preview_transfer(tx, case_id, patient_id).seen
     with records.write(actor) as tx:
-        done = moving.move(tx, case_id, patient_id, reason, seen, sure=sure)
-    moving.forget(records, done)
+        done = case_transfer.transfer_case(tx, case_id, patient_id, reason, seen, sure=sure)
+    case_transfer.remove_leftover_files(records, done)
     return done
 
 
@@ -64,13 +65,13 @@ def opened(records: Records, actor: Actor, person: Person = ALI, films: int = 2)
     for seed in range(1, films + 1):
         image = put(records, actor, case_id, seed).image
         with records.write(actor) as tx:
-            shown = pictures.store_picture(tx, image, sample.picture(shade=seed))
-            pictures.keep(tx, image, PictureKind.PREVIEW, {"": shown})
-            heat = pictures.store_picture(tx, image, sample.picture(shade=100 + seed))
-            pictures.keep(tx, image, PictureKind.HEAT, {"Effusion": heat})
+            shown = derived_images.store_derived_image(tx, image, sample.picture(shade=seed))
+            derived_images.replace_derived_images(tx, image, DerivedImageKind.PREVIEW, {"": shown})
+            heat = derived_images.store_derived_image(tx, image, sample.picture(shade=100 + seed))
+            derived_images.replace_derived_images(tx, image, DerivedImageKind.HEAT, {"Effusion": heat})
             found = result(flaws=(), sha256=f"{seed:064d}")
-            run = runs.add_run(tx, image, runs.Answer("m 1.0", "0" * 64, tx.now, found))
+            run = runs.add_run(tx, image, runs.ModelAnswer("m 1.0", "0" * 64, tx.now, found))
             document = replace(sample.document(), result=found)
             drafts.write_machine_draft(tx, case_id, image.id, run, document)
-            jobs.add(tx, jobs.JobKind.READ_IMAGE, image, Priority.ROUTINE)
+            jobs.add_job(tx, jobs.JobKind.READ_IMAGE, image, Priority.ROUTINE)
     return case_id

@@ -12,7 +12,7 @@ from tests.phantom import write_phantom
 from tetkik.imaging.read import read_bytes
 from tetkik.records.database import Records
 from tetkik.records.images import images
-from tetkik.records.images.images import Added, Described
+from tetkik.records.images.images import AddedImage, ImageMetadata
 from tetkik.values import Actor, Finding, FindingsResult, Flaw, Radiograph, Route, ThresholdOn
 
 
@@ -31,14 +31,14 @@ def radiograph(seed: int = 0) -> Radiograph:
     return read_bytes(film(seed), "film")
 
 
-def put(records: Records, actor: Actor, case_id: str, seed: int = 0, name: str = "film.dcm") -> Added:
+def put(records: Records, actor: Actor, case_id: str, seed: int = 0, name: str = "film.dcm") -> AddedImage:
     """Put a film into a case."""
     with records.write(actor) as tx:
-        from tetkik.records.people.visibility import see
+        from tetkik.records.people.visibility import load_visible_case
 
-        patient_id = see(tx, case_id).patient_id
-        file = images.store(tx, patient_id, BytesIO(film(seed)))
-        return images.add_image(tx, case_id, file, Described.of(radiograph(seed), name))
+        patient_id = load_visible_case(tx, case_id).patient_id
+        file = images.store_file(tx, patient_id, BytesIO(film(seed)))
+        return images.add_image(tx, case_id, file, ImageMetadata.of(radiograph(seed), name))
 
 
 def result(**changes: Any) -> FindingsResult:

@@ -22,6 +22,7 @@ from tetkik.records.reports.editing import Choice
 from tetkik.records.reports.working import WorkingDraft
 from tetkik.records.schema import ReportVersion, SignatureRow
 from tetkik.records.worklist import claims
+from tetkik.settings import settings
 from tetkik.values import (
     SYSTEM,
     Actor,
@@ -68,7 +69,7 @@ def made_report(
     image_id = made_image(records, case_id)
     result = result or sample.RESULT
     inputs = ReportInput(history=history)
-    reported = workflow.report_findings(result, inputs, language=language)
+    reported = workflow.report_findings(result, inputs, settings(), language=language)
     document = replace(reported.document, identity=sample.IDENTITY, tags=sample.TAGS)
     if pictures:
         document = replace(
@@ -78,8 +79,8 @@ def made_report(
             heatmap_label="Effusion",
         )
     with records.write(SYSTEM) as tx:
-        image = images.get(tx, image_id)
-        run_id = runs.add_run(tx, image, runs.Answer(result.model, "ab" * 32, tx.now, result))
+        image = images.load_image(tx, image_id)
+        run_id = runs.add_run(tx, image, runs.ModelAnswer(result.model, "ab" * 32, tx.now, result))
         report_id = drafts.write_machine_draft(
             tx, case_id, image_id, run_id, document, inputs=reported.drafted.facts.inputs
         )
@@ -90,9 +91,9 @@ def made_image(records: Records, case_id: str, content: bytes | None = None) -> 
     """An image in a case, without a run."""
     content = content or sample.picture(size=(40, 30)) + os.urandom(8)
     with records.write(SYSTEM) as tx:
-        patient_id = visibility.see(tx, case_id).patient_id
-        stored = images.store(tx, patient_id, BytesIO(content))
-        described = images.Described(FileFormat.DICOM, 30, 40, identity=sample.IDENTITY, tags=sample.TAGS)
+        patient_id = visibility.load_visible_case(tx, case_id).patient_id
+        stored = images.store_file(tx, patient_id, BytesIO(content))
+        described = images.ImageMetadata(FileFormat.DICOM, 30, 40, identity=sample.IDENTITY, tags=sample.TAGS)
         return images.add_image(tx, case_id, stored, described).image.id
 
 
@@ -124,7 +125,7 @@ def signed_report(records: Records, actor: Actor | None = None, **made: object) 
     actor = actor or made_user(records, Role.RADIOLOGIST, name="Ömer Çağrı Ünsal")
     report = made_report(records, **made)  # type: ignore[arg-type]
     with records.write(actor) as tx:
-        claims.claim(tx, report.case_id)
+        claims.claim_case(tx, report.case_id)
         sign(tx, report.id, actor)
     return report
 

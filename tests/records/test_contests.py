@@ -7,23 +7,23 @@ from io import BytesIO
 
 import pytest
 
+from tests.records.cases.test_priority import found
 from tests.records.contest import Other
 from tests.records.kit import made_records, made_user
 from tests.records.moving_kit import ALI, made_patient, opened, patient_of
 from tests.records.pictured import film, radiograph
 from tests.records.reports_kit import made_report, proof_of, sign
-from tests.records.worklist.test_priority import found
 from tetkik.errors import Conflict
 from tetkik.language import Language
-from tetkik.records.cases import cases, moving
-from tetkik.records.cases.moves import Moved
+from tetkik.records.cases import cases, priority
+from tetkik.records.cases.transfers import CaseMoved
 from tetkik.records.images import images, jobs
-from tetkik.records.images.images import Described
+from tetkik.records.images.images import ImageMetadata
 from tetkik.records.reports import drafts, signing, withdrawing
 from tetkik.records.reports.working import row_of
 from tetkik.records.schema import Case, Report
-from tetkik.records.worklist import priority
 from tetkik.values import Actor, CaseState, Judgement, MoveReason, Priority, Role, WithdrawalReason
+from tetkik.workflow import case_transfer
 
 
 @pytest.fixture
@@ -43,11 +43,13 @@ def desk(records) -> Actor:
 def test_who_signs_and_who_moves_do_not_wait_for_each_other(records, desk):
     report, gulcin = made_report(records, person=ALI), made_patient(records, desk)
     with records.write(desk) as tx:
-        seen = moving.looked_at(tx, report.case_id, gulcin).seen
+        seen = case_transfer.preview_transfer(tx, report.case_id, gulcin).seen
 
     def move():
         with records.write(desk) as tx:
-            moving.move(tx, report.case_id, gulcin, MoveReason.CHOSEN_WRONGLY, seen, sure=True)
+            case_transfer.transfer_case(
+                tx, report.case_id, gulcin, MoveReason.CHOSEN_WRONGLY, seen, sure=True
+            )
 
     with records.write(desk) as tx:
         row_of(tx, report.id, lock=True)
@@ -66,7 +68,7 @@ def test_two_reports_of_a_patient_are_judged_and_withdrawn_in_turn(records, desk
             sign(tx, first.id, desk)
     others: list[Other] = []
     begun: list[bool] = []
-    follow = priority.follow
+    follow = priority.update_priority
 
     def other_first(tx, case_id):
         """Somebody else begins while this one holds the report, and not yet the case."""
@@ -84,25 +86,25 @@ def test_two_reports_of_a_patient_are_judged_and_withdrawn_in_turn(records, desk
         with records.write(desk) as tx:
             withdrawing.withdraw(tx, first.id, 1, WithdrawalReason.WRONG_IMAGE, "", proof_of(desk))
 
-    monkeypatch.setattr(priority, "follow", other_first)
+    monkeypatch.setattr(priority, "update_priority", other_first)
     judge(second)
     assert others[0].fails() is None
     with records.read() as tx:
         stands = Priority.CRITICAL if withdraws else Priority.ROUTINE
-        assert cases.case_of(tx, first.case_id, audit=False).priority is stands
+        assert cases.load_case(tx, first.case_id, audit=False).priority is stands
 
 
 def test_a_chosen_priority_is_not_lost_to_what_is_judged_meanwhile(records, desk):
     report = made_report(records, result=found("Pneumothorax"))
     with records.write(desk) as tx:
-        priority.choose(tx, report.case_id, Priority.URGENT)
+        priority.choose_priority(tx, report.case_id, Priority.URGENT)
 
     def choose():
         with records.write(desk) as tx:
-            priority.choose(tx, report.case_id, Priority.URGENT)
+            priority.choose_priority(tx, report.case_id, Priority.URGENT)
 
     with records.write(desk) as tx:
-        priority.choose(tx, report.case_id, None)
+        priority.choose_priority(tx, report.case_id, None)
         other = Other(records, choose)
         other.waits()
     assert other.fails() is None
@@ -116,33 +118,35 @@ CHANGES = {
     "close": cases.close,
     "restrict": cases.restrict,
     "department": lambda tx, case: cases.change_department(tx, case, "Kardiyoloji"),
-    "priority": lambda tx, case: priority.choose(tx, case, Priority.CRITICAL),
+    "priority": lambda tx, case: priority.choose_priority(tx, case, Priority.CRITICAL),
     "person": lambda tx, case: cases.change_person(tx, case, replace(ALI, number="H-8")),
     "by hand": lambda tx, case: drafts.write_by_hand(tx, _image(tx, case).id, Language.TR),
-    "read again": lambda tx, case: jobs.add(tx, jobs.JobKind.READ_IMAGE, _image(tx, case), Priority.ROUTINE),
+    "read again": lambda tx, case: jobs.add_job(
+        tx, jobs.JobKind.READ_IMAGE, _image(tx, case), Priority.ROUTINE
+    ),
 }
 
 
 def _image(tx, case_id):
-    return images.of_case(tx, case_id)[0]
+    return images.list_images(tx, case_id)[0]
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_what_is_changed_while_a_case_is_moved_is_not_left_behind(records, desk, change):
     case_id, gulcin = opened(records, desk, films=1), made_patient(records, desk)
     with records.write(desk) as tx:
-        seen = moving.looked_at(tx, case_id, gulcin).seen
+        seen = case_transfer.preview_transfer(tx, case_id, gulcin).seen
 
     def changed():
         with records.write(desk) as tx:
             change(tx, case_id)
 
     with records.write(desk) as tx:
-        moving.move(tx, case_id, gulcin, MoveReason.CHOSEN_WRONGLY, seen, sure=True)
+        case_transfer.transfer_case(tx, case_id, gulcin, MoveReason.CHOSEN_WRONGLY, seen, sure=True)
         tx.session.flush()
         other = Other(records, changed)
         other.waits()
-    assert isinstance(other.fails(), Moved)
+    assert isinstance(other.fails(), CaseMoved)
     with records.read() as tx:
         row = tx.session.get_one(Case, case_id)
         assert (row.state, row.question, row.restricted) == (CaseState.MOVED, None, False)
@@ -151,17 +155,17 @@ def test_what_is_changed_while_a_case_is_moved_is_not_left_behind(records, desk,
 def test_of_two_who_move_a_case_one_is_told(records, desk):
     case_id, gulcin = opened(records, desk, films=1), made_patient(records, desk)
     with records.write(desk) as tx:
-        seen = moving.looked_at(tx, case_id, gulcin).seen
+        seen = case_transfer.preview_transfer(tx, case_id, gulcin).seen
 
     def move():
         with records.write(desk) as tx:
-            return moving.move(tx, case_id, gulcin, MoveReason.ALIKE, seen, sure=True)
+            return case_transfer.transfer_case(tx, case_id, gulcin, MoveReason.ALIKE, seen, sure=True)
 
     with records.write(desk) as tx:
-        moving.move(tx, case_id, gulcin, MoveReason.CHOSEN_WRONGLY, seen, sure=True)
+        case_transfer.transfer_case(tx, case_id, gulcin, MoveReason.CHOSEN_WRONGLY, seen, sure=True)
         other = Other(records, move)
         other.waits()
-    assert isinstance(other.fails(), Moved)
+    assert isinstance(other.fails(), CaseMoved)
 
 
 def test_who_signs_anew_while_it_is_withdrawn_is_told(records, desk):
@@ -187,14 +191,14 @@ def test_a_file_sent_while_it_is_forgotten_stays(records, desk):
     case_id, gulcin = opened(records, desk, films=1), made_patient(records, desk)
     ali = patient_of(records, case_id)
     with records.write(desk) as tx:
-        own, seen = cases.open_case(tx, ali), moving.looked_at(tx, case_id, gulcin).seen
+        own, seen = cases.open_case(tx, ali), case_transfer.preview_transfer(tx, case_id, gulcin).seen
     with records.write(desk) as tx:
-        done = moving.move(tx, case_id, gulcin, MoveReason.CHOSEN_WRONGLY, seen, sure=True)
+        done = case_transfer.transfer_case(tx, case_id, gulcin, MoveReason.CHOSEN_WRONGLY, seen, sure=True)
     with records.write(desk) as tx:
-        file = images.store(tx, ali, BytesIO(film(1)))
-        other = Other(records, lambda: moving.forget(records, done))
+        file = images.store_file(tx, ali, BytesIO(film(1)))
+        other = Other(records, lambda: case_transfer.remove_leftover_files(records, done))
         other.waits()
-        image = images.add_image(tx, own, file, Described.of(radiograph(1), "film.dcm")).image
+        image = images.add_image(tx, own, file, ImageMetadata.of(radiograph(1), "film.dcm")).image
     assert other.fails() is None
     with records.read(desk) as tx:
-        assert images.content(tx, image) == film(1)
+        assert images.read_content(tx, image) == film(1)

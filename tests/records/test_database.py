@@ -54,7 +54,7 @@ def test_a_patient_is_found_however_the_name_is_typed(records, words):
     made_case(records, made_user(records, Role.RECEPTION))
     with records.read() as tx:
         (found,) = patients.find(tx, words)
-        assert patients.person_of(tx, found).name == "Gülçin ŞAHİN"
+        assert patients.load_person(tx, found).name == "Gülçin ŞAHİN"
 
 
 @pytest.mark.parametrize("words", ["şa", "ahin", "1000000014", "gülçin kaya", ""])

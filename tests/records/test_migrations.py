@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
+from importlib import resources
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -28,6 +30,18 @@ def test_the_newest_step_is_the_last_of_the_scripts():
     config = Config()
     config.set_main_option("script_location", "tetkik.records:migrations")
     assert ScriptDirectory.from_config(config).get_heads() == [NEWEST]
+
+
+@pytest.mark.parametrize(
+    ("file", "sha256"),
+    [
+        ("0001.sqlite.sql", "34c2f5f38da826113ee265bef77fa5a08413962269b68491b4d5fed651372084"),
+        ("0001.postgresql.sql", "7e2c1e9ab27b031521174af682ddcb267a3d957d7533adf13d871cfd0ad8cc9d"),
+    ],
+)
+def test_a_released_step_is_frozen(file, sha256):
+    content = (resources.files("tetkik.records.migrations.versions") / file).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == sha256, "write a new migration instead of editing this one"
 
 
 def test_schema_and_migrations_are_one(both_records):

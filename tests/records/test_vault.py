@@ -12,7 +12,7 @@ from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
 from tetkik.records.schema import Patient
-from tetkik.records.vault import KEY_BYTES, PURPOSES, Key, Ring
+from tetkik.records.vault import KEY_BYTES, PURPOSES, Key, KeyRing
 from tetkik.settings import Cipher
 from tetkik.values import Role
 
@@ -57,31 +57,31 @@ def test_a_house_goes_on_under_another_cipher(both_records):
     changed = Records(url, both_records.folder, cipher=Cipher.CHACHA20_POLY1305)
     with changed.write(made_user(changed, Role.RECEPTION)) as tx:
         after = patients.create(tx, Person("Ömer IŞIK"))
-        assert patients.person_of(tx, before).name == "Gülçin ŞAHİN"
+        assert patients.load_person(tx, before).name == "Gülçin ŞAHİN"
         assert [(tx.session.get_one(Patient, one).identity or b"")[0] for one in (before, after)] == [1, 2]
     changed.close()
     with both_records.read() as tx:
-        assert patients.person_of(tx, after).name == "Ömer IŞIK"
+        assert patients.load_person(tx, after).name == "Ömer IŞIK"
 
 
 def test_the_ring_opens_under_its_master_key_alone():
-    ring = Ring.fresh()
+    ring = KeyRing.fresh()
     wrapped = ring.wrapped(MASTER, Cipher.AES_256_GCM)
-    assert Ring.opened(1, wrapped, MASTER) == ring
+    assert KeyRing.opened(1, wrapped, MASTER) == ring
     for broken in (
         {**wrapped, "audit": wrapped["index"]},
         {k: v for k, v in wrapped.items() if k != "house"},
     ):
         with pytest.raises(RecordsError, match="keyring"):
-            Ring.opened(1, broken, MASTER)
+            KeyRing.opened(1, broken, MASTER)
     with pytest.raises(RecordsError, match="keyring"):
-        Ring.opened(1, wrapped, OTHER)
+        KeyRing.opened(1, wrapped, OTHER)
     with pytest.raises(RecordsError, match="keyring"):
-        Ring.opened(2, wrapped, MASTER)
+        KeyRing.opened(2, wrapped, MASTER)
 
 
 def test_the_next_ring_wraps_under_another_key_and_keeps_the_rest():
-    ring = Ring.fresh()
+    ring = KeyRing.fresh()
     following = ring.next()
     changed = {purpose for purpose in PURPOSES if ring.keys[purpose] != following.keys[purpose]}
     assert (changed, following.version) == ({"wrap"}, ring.version + 1)
@@ -89,7 +89,7 @@ def test_the_next_ring_wraps_under_another_key_and_keeps_the_rest():
 
 
 def test_nothing_shows_a_key():
-    ring = Ring.fresh()
+    ring = KeyRing.fresh()
     assert all(repr(key) not in repr(ring) and key.hex() not in repr(ring) for key in ring.keys.values())
 
 

@@ -9,12 +9,12 @@ from io import BytesIO
 from tests.documents.sample import RESULT, TAGS, document, picture
 from tests.records.kit import made_case, made_user
 from tetkik.records.cases import complaints
-from tetkik.records.cases.complaints import Triaged
+from tetkik.records.cases.complaints import TriagedComplaint
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
 from tetkik.records.ids import new_id
 from tetkik.records.images import images, runs
-from tetkik.records.images.images import Described
+from tetkik.records.images.images import ImageMetadata
 from tetkik.records.reports import drafts, signing
 from tetkik.records.reports.signing import Proof
 from tetkik.records.schema import BrokenGlass, Case
@@ -47,8 +47,8 @@ def made_whole(records: Records, person: Person = PERSON, *, signed: bool = True
     case_id = made_case(records, reader, person, question="Efüzyon?")
     with records.write(reader) as tx:
         patient_id = tx.session.get_one(Case, case_id).patient_id
-        said = Triaged(triage(COMPLAINT), "0" * 64, MEASURED)
-        complaints.keep(tx, case_id, patient_id, said, "Göğüs Hastalıkları")
+        said = TriagedComplaint(triage(COMPLAINT, "triage-linear-tr"), "0" * 64, MEASURED)
+        complaints.store_complaint(tx, case_id, patient_id, said, "Göğüs Hastalıkları")
         glass_id = new_id()
         tx.session.add(
             BrokenGlass(
@@ -73,10 +73,10 @@ def _image(records: Records, reader: Actor, case_id: str, content: bytes) -> tup
     """An image with its run and its draft; gives the ids of image and report."""
     with records.write(reader) as tx:
         patient_id = tx.session.get_one(Case, case_id).patient_id
-        stored = images.store(tx, patient_id, BytesIO(content))
-        shown = Described(FileFormat.PNG, 8, 8, identity=Identity(), tags=TAGS, name="scan.png")
+        stored = images.store_file(tx, patient_id, BytesIO(content))
+        shown = ImageMetadata(FileFormat.PNG, 8, 8, identity=Identity(), tags=TAGS, name="scan.png")
         image = images.add_image(tx, case_id, stored, shown).image
-        run_id = runs.add_run(tx, image, runs.Answer("findings-test 1.0", "0" * 64, tx.now, RESULT))
+        run_id = runs.add_run(tx, image, runs.ModelAnswer("findings-test 1.0", "0" * 64, tx.now, RESULT))
         made = document(ReportState.DRAFT)
         report_id = drafts.write_machine_draft(tx, case_id, image.id, run_id, replace(made, image=content))
     return image.id, report_id

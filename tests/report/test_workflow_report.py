@@ -60,7 +60,7 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_image_becomes_a_draft_with_everything_its_documents_need(ill):
-    reported = report_image(ill, history="Efüzyon?")
+    reported = report_image(ill, settings(), history="Efüzyon?")
     draft, document = reported.drafted.draft, reported.document
     assert draft.language is Language.TR
     assert "PA akciğer grafisi" in draft.section(Section.TECHNIQUE)[0].text
@@ -79,14 +79,14 @@ def test_an_image_becomes_a_draft_with_everything_its_documents_need(ill):
 
 
 def test_no_side_is_stated_from_an_image(ill):
-    draft = report_image(ill, language=Language.EN).drafted.draft
+    draft = report_image(ill, settings(), language=Language.EN).drafted.draft
     assert {basis.side for basis in draft.evidence} == {None}
     words = " ".join(sentence.text for sentence in draft.sentences).lower().split()
     assert not {"left", "right", "bilateral"} & set(words)
 
 
 def test_where_nothing_was_found_there_is_no_heatmap_to_mislead(well, tmp_path):
-    reported = report_image(well, heatmaps=tmp_path)
+    reported = report_image(well, settings(), heatmaps=tmp_path)
     assert not [item for item in reported.result.findings if item.positive and item.label != "Normal"]
     assert reported.document.image is not None and reported.document.heatmap is None
     # The folder gets the picture of what came nearest; its name says nothing of the patient.
@@ -96,7 +96,7 @@ def test_where_nothing_was_found_there_is_no_heatmap_to_mislead(well, tmp_path):
 
 def test_an_image_that_is_refused_gets_a_report_that_says_why_in_its_own_language(noise):
     for language in Language:
-        reported = report_image(noise, language=language)
+        reported = report_image(noise, settings(), language=language)
         draft = reported.drafted.draft
         assert not reported.result.suitable and reported.document.heatmap is None
         (reason, *_) = reported.result.reasons
@@ -108,7 +108,7 @@ def test_an_image_that_is_refused_gets_a_report_that_says_why_in_its_own_languag
 def test_a_captioner_that_fails_costs_a_notice(ill, monkeypatch):
     monkeypatch.setenv("TETKIK_CAPTION_MODEL", "no-such-captioner")
     settings.cache_clear()
-    draft = report_image(ill).drafted.draft
+    draft = report_image(ill, settings()).drafted.draft
     (notice,) = (notice.in_language(Language.EN) for notice in draft.notices)
     assert notice.startswith("The image got no automatic caption: ") and "no-such-captioner" in notice
     assert "AYSE" not in notice
@@ -118,8 +118,8 @@ def test_a_captioner_that_fails_costs_a_notice(ill, monkeypatch):
 def test_a_caption_that_is_given_is_not_asked_for_and_adds_no_finding(well, monkeypatch):
     monkeypatch.setenv("TETKIK_CAPTION_MODEL", "no-such-captioner")
     settings.cache_clear()
-    plain = [item.text for item in report_image(well).drafted.draft.sentences]
-    draft = report_image(well, caption="Large right pneumothorax with a mass.").drafted.draft
+    plain = [item.text for item in report_image(well, settings()).drafted.draft.sentences]
+    draft = report_image(well, settings(), caption="Large right pneumothorax with a mass.").drafted.draft
     assert [item.text for item in draft.sentences if "caption:text" not in item.evidence] == plain
     assert not any("no-such-captioner" in str(notice.values) for notice in draft.notices)
 
@@ -128,12 +128,14 @@ def test_a_broken_image_is_an_error_that_names_it(tmp_path):
     for content in (b"", b"no image", b"\0" * 128 + b"DICM" + b"\xff" * 500):
         (tmp_path / "x.dcm").write_bytes(content)
         with pytest.raises(InputError, match=r"x\.dcm"):
-            report_image(tmp_path / "x.dcm")
+            report_image(tmp_path / "x.dcm", settings())
 
 
 def test_nothing_of_the_patient_reaches_a_language_model(ill):
     with model_server() as (url, heard):
-        reported = report_image(ill, history="Ayşe Yılmaz (10000000146) öksürüyor", writer=open_model(url))
+        reported = report_image(
+            ill, settings(), history="Ayşe Yılmaz (10000000146) öksürüyor", writer=open_model(url)
+        )
     assert reported.drafted.draft.writer == "small-model"
     tags = reported.document.identity
     sent = b"".join(heard.raw)

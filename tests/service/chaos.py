@@ -32,10 +32,10 @@ from tests.records.pictured import film
 from tests.service.kit import made_house, opened_session
 from tetkik.records.database import Records
 from tetkik.records.images import images
-from tetkik.records.keeping import retention
+from tetkik.records.lifecycle import retention
+from tetkik.records.lifecycle.integrity import verify_stored
 from tetkik.records.people import passwords
 from tetkik.records.schema import Blob, Image, Job, Report, ReportVersion, Run, SignatureRow, User
-from tetkik.records.trail.stored import verify_stored
 from tetkik.records.trail.verify import verify
 from tetkik.values import JobState, Role
 
@@ -355,7 +355,10 @@ def _looked_through(records: Records, courses: list[Course]) -> list[str]:
     faults = []
     with records.read() as tx:
         for course in courses:
-            if course.image_id and images.content(tx, images.get(tx, course.image_id)) != course.content:
+            if (
+                course.image_id
+                and images.read_content(tx, images.load_image(tx, course.image_id)) != course.content
+            ):
                 faults.append(f"the image {course.image_id} is not the one that was sent")
         counts: dict[str, int] = {
             table.__tablename__: tx.session.scalar(select(func.count()).select_from(table)) or 0
@@ -385,7 +388,7 @@ def _orphans(records: Records, named: set[str]) -> list[str]:
     left = [store.path(name) for name in store.names()] + list(store.temporary.iterdir())
     for path in left:
         os.utime(path, (0, 0))
-    retention.sweep(records)
+    retention.remove_orphaned_files(records)
     there = set(store.names())
     found = [] if there == named else [f"{len(there - named)} files too many, {len(named - there)} missing"]
     return found + [f"left in {path.parent.name}" for path in store.temporary.iterdir()]

@@ -18,10 +18,10 @@ from tests.service.browser import opened, serving
 from tests.service.kit import made_house
 from tetkik.imaging.read import read_image
 from tetkik.records.cases import cases, patients
-from tetkik.records.cases.complaints import Triaged
+from tetkik.records.cases.complaints import TriagedComplaint
 from tetkik.records.cases.patients import Person
 from tetkik.records.images import images, jobs
-from tetkik.records.images.images import Described
+from tetkik.records.images.images import ImageMetadata
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.people import sessions, users
 from tetkik.records.reports import drafts
@@ -66,7 +66,7 @@ def made_room(folder: Path, *signs: str, prior: bool = False) -> Room:
 def another_case(room: Room) -> Room:
     """The same house with a fresh case of the same patient."""
     with room.house.records.read() as tx:
-        patient_id = cases.case_of(tx, room.case_id, audit=False).patient_id
+        patient_id = cases.load_case(tx, room.case_id, audit=False).patient_id
     case_id, image_id = read_one(room.house, patient_id, room.house.records.folder, 1, "Effusion")
     return replace(room, case_id=case_id, image_id=image_id)
 
@@ -77,19 +77,19 @@ def read_one(house: House, patient_id: str, folder: Path, seed: int, *signs: str
         case_id = cases.open_case(
             tx,
             patient_id,
-            complaint=Triaged(triage(COMPLAINT), "0" * 64),
+            complaint=TriagedComplaint(triage(COMPLAINT, "triage-linear-tr"), "0" * 64),
             priority=Priority.URGENT,
             question="Plevral efüzyon? Pnömoni?",
         )
     file = drawn(folder, seed, signs)
     with house.records.write(SYSTEM) as tx, file.open("rb") as content:
-        stored = images.store(tx, patient_id, content)
-        added = images.add_image(tx, case_id, stored, Described.of(read_image(file), "chest.dcm"))
-        jobs.add(tx, JobKind.READ_IMAGE, added.image, Priority.URGENT)
+        stored = images.store_file(tx, patient_id, content)
+        added = images.add_image(tx, case_id, stored, ImageMetadata.of(read_image(file), "chest.dcm"))
+        jobs.add_job(tx, JobKind.READ_IMAGE, added.image, Priority.URGENT)
     with house.records.write(SYSTEM) as tx:
-        work = jobs.take(tx, "test")
+        work = jobs.take_job(tx, "test")
     assert work is not None
-    read_case_image(house.records, work, lambda _image: read_image(file))
+    read_case_image(house.records, house.settings, work, lambda _image: read_image(file))
     return case_id, added.image.id
 
 
@@ -111,7 +111,7 @@ def served_room(room: Room) -> Iterator[Room]:
 def cookie_of(room: Room) -> SetCookieParam:
     """A session of the reader, as a browser's context takes it."""
     with room.house.records.write(room.reader) as tx:
-        value = sessions.begin(tx, room.reader.user_id or "", Method.PASSWORD)
+        value = sessions.begin_session(tx, room.reader.user_id or "", Method.PASSWORD)
     return {"name": "tetkik", "value": value, "url": room.address}
 
 

@@ -13,7 +13,7 @@ import tetkik.service
 from tests.phantom import write_phantom
 from tests.records.kit import made_case, made_user
 from tetkik.language import Language
-from tetkik.records.cases import cases, comparing, merging, patients, tallies
+from tetkik.records.cases import cases, complaint_drift, patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.images import jobs
 from tetkik.records.people import invites
@@ -24,8 +24,10 @@ from tetkik.service.http.received import Received
 from tetkik.service.running.machine import Machine
 from tetkik.service.steps.desk import triaged
 from tetkik.service.steps.uploads import Upload
+from tetkik.settings import settings
 from tetkik.statistics import FEWEST
 from tetkik.values import SYSTEM, Hospital, LinkReason, Method, Role, Sex
+from tetkik.workflow import patient_comparison, patient_merge
 from tetkik.workflow.casework import read_case_image
 
 NO_PAGES = (".pdf", ".csv", "/{form}", "/worklist/more", "/ready", "/login/oidc", "/oidc/callback")
@@ -88,9 +90,9 @@ class Rounds:
         with self.records.write(self.technician) as tx:
             upload.keep(tx)
         with self.records.write(SYSTEM) as tx:
-            work = jobs.take(tx, "rounds")
+            work = jobs.take_job(tx, "rounds")
         assert work is not None
-        read_case_image(self.records, work, machine.pixels)
+        read_case_image(self.records, settings(), work, machine.pixels)
 
     def _sign(self) -> None:
         doctor = self.radiologist
@@ -106,16 +108,16 @@ class Rounds:
         self.triage_model = answer.bundle_sha256
         with self.records.write(SYSTEM) as tx:
             for _ in range(FEWEST):
-                tallies.count(tx, answer.bundle_sha256, answer.result, answer.measured)
+                complaint_drift.count_complaint(tx, answer.bundle_sha256, answer.result, answer.measured)
 
     def _register_twice(self) -> None:
         """Two records more of the first patient: one is joined with hers, one only looks alike."""
         with self.records.write(self.desk) as tx:
-            self.patient = cases.case_of(tx, self.waiting).patient_id
+            self.patient = cases.load_case(tx, self.waiting).patient_id
             unknown = patients.create(tx, Person("Bilinmeyen 17", number="B-17"))
             self.double = patients.create(tx, Person("Gulcin SAHIN", number="H-9", sex=Sex.FEMALE))
-            seen = comparing.compared(tx, unknown, self.patient).seen
-            merging.link(tx, unknown, self.patient, LinkReason.IDENTIFIED, seen)
+            seen = patient_comparison.compare_patients(tx, unknown, self.patient).seen
+            patient_merge.link(tx, unknown, self.patient, LinkReason.IDENTIFIED, seen)
 
     def addresses(self, path: str) -> list[str]:
         """What the address of a route becomes: one for each thing that it may name.

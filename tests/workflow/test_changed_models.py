@@ -12,8 +12,9 @@ from tests.findings.bundles import TAUGHT, make_findings_bundle
 from tests.records.pictured import radiograph
 from tetkik.bundle import resolve, sha256_of, staged_folder, store, write_manifest
 from tetkik.imaging.gate.classifier import BUILT_IN, built_in
-from tetkik.workflow import answered, departments, see_image
-from tetkik.workflow.images import findings_in_use
+from tetkik.language import Language
+from tetkik.workflow import analyze_image, answer_complaint, departments
+from tetkik.workflow.images import load_findings_model
 
 
 def changed(source, target, **changes):
@@ -32,10 +33,10 @@ def test_the_next_image_is_read_by_the_new_bundle(tmp_path):
     make_findings_bundle(second, version="2.0", thresholds=dict.fromkeys(TAUGHT, 0.25))
     image = radiograph()
     shas = [changed(first, place)]
-    old = findings_in_use(str(place))
-    seen = [see_image(image, model=str(place))]
+    old = load_findings_model(str(place))
+    seen = [analyze_image(image, model=str(place), language=Language.TR)]
     shas.append(changed(second, place))
-    seen.append(see_image(image, model=str(place)))
+    seen.append(analyze_image(image, model=str(place), language=Language.TR))
     assert [one.result.model for one in seen] == ["findings-blobs 1.0", "findings-blobs 2.0"]
     assert [one.sha256 for one in seen] == shas
     one = next(item for item in seen[1].result.findings if item.label == TAUGHT[0])
@@ -51,10 +52,10 @@ def test_the_next_image_is_read_by_the_new_bundle(tmp_path):
 def test_the_next_complaint_is_answered_by_the_new_bundle(tmp_path):
     source, place = resolve("triage-linear-tr").path, tmp_path / "triage"
     shas = [changed(source, place, version="1.0")]
-    said = [answered("Başım ağrıyor", str(place))]
+    said = [answer_complaint("Başım ağrıyor", str(place))]
     labels = tuple(reversed(departments(str(place))))
     shas.append(changed(source, place, version="2.0", labels=labels))
-    said.append(answered("Başım ağrıyor", str(place)))
+    said.append(answer_complaint("Başım ağrıyor", str(place)))
     assert [one.sha256 for one in said] == shas
     assert [one.result.model.split()[-1] for one in said] == ["1.0", "2.0"]
     assert departments(str(place)) == labels

@@ -14,7 +14,7 @@ from tetkik.cli.records import records_of_settings
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
-    from tetkik.records.trail.chain import Action
+    from tetkik.records.audit_chain import Action
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -42,7 +42,7 @@ def verify(
 ) -> None:
     """Exit status 1 where anything is broken."""
     with records_of_settings() as records:
-        from tetkik.records.trail.stored import verify_stored
+        from tetkik.records.lifecycle.integrity import verify_stored
         from tetkik.records.trail.verify import Anchor
         from tetkik.records.trail.verify import verify as verify_trail
 
@@ -86,13 +86,13 @@ def list_entries(
 ) -> None:
     """A table; nothing in it names a patient."""
     with records_of_settings() as records:
-        from tetkik.records.trail.events import AuditFilter, newest
+        from tetkik.records.trail.audit_events import AuditFilter, load_newest
 
         wanted = AuditFilter(
             case=case, action=_action(action), since=_day(since), until=_day(until, end=True)
         )
         with records.read() as tx:
-            events = newest(tx, wanted, limit=limit)
+            events = load_newest(tx, wanted, limit=limit)
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("#", justify="right")
     for title in (t("when"), t("what"), t("who"), t("case"), t("from where")):
@@ -112,7 +112,7 @@ def export(
 ) -> None:
     """Read and written in batches; the export itself is an entry of the trail."""
     with records_of_settings() as records:
-        from tetkik.records.trail.export import export_trail
+        from tetkik.records.trail.audit_export import export_trail
 
         with writing(target):
             count = export_trail(records, target, _day(since), _day(until, end=True))
@@ -122,7 +122,7 @@ def export(
 def _action(text: str | None) -> Action | None:
     if text is None:
         return None
-    from tetkik.records.trail.chain import Action
+    from tetkik.records.audit_chain import Action
 
     if text not in list(Action):
         raise UsageError(

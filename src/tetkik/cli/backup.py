@@ -28,7 +28,7 @@ def backup(
 ) -> None:
     """Write everything that the house keeps into one encrypted file, while the service goes on."""
     with records_of_settings() as records:
-        from tetkik.records.keeping.backup import make_backup
+        from tetkik.records.lifecycle.backup import make_backup
 
         with writing(target), progress("tetkik backup") as bar:
             made = make_backup(records, target, progress=in_language(bar))
@@ -72,24 +72,24 @@ def restore(
 ) -> None:
     """Give a backup back to an empty house: the data_dir and database_url of the settings."""
     need_extra()
-    from tetkik.records.keeping.ledger import add
-    from tetkik.records.keeping.restore import require_key
-    from tetkik.records.keeping.restore import restore as give_back
-    from tetkik.records.opening import master_key
+    from tetkik.records.connect import master_key
+    from tetkik.records.lifecycle.erasure_log import merge_log
+    from tetkik.records.lifecycle.restore import require_key
+    from tetkik.records.lifecycle.restore import restore_backup as give_back
 
     chosen = settings()
     require_key(source, master_key(chosen))
     with records_of_settings(new=True) as records:
-        from tetkik.records.keeping.erasure import erase_again
+        from tetkik.records.lifecycle.erasure import erase_again
         from tetkik.records.people import after_restore
 
         if ledger is not None:
-            add(records.folder, ledger.read_bytes())
+            merge_log(records.folder, ledger.read_bytes())
         with progress("tetkik restore") as bar:
             told = give_back(records, source, progress=in_language(bar))
         again = erase_again(records, told.erased, years=chosen.retention_years)
         with records.read() as tx:
-            held = after_restore.held(tx)
+            held = after_restore.count_suspended(tx)
     out.print(
         t(
             "{rows} rows and {files} files are back, as of {moment}.",

@@ -14,6 +14,7 @@ from rich.text import Text
 from tetkik import __version__
 from tetkik.cli.console import language, out, t, writing
 from tetkik.cli.triage.answer import show_answer as show_triage
+from tetkik.settings import settings
 from tetkik.values import DISCLAIMER
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _complaints(texts: Iterable[str], folder: Path) -> dict[Path, str]:
     for number, text in enumerate(texts):
         if number:
             out.print()
-        results.append(triage(text))
+        results.append(triage(text, settings().triage_model))
         show_triage(results[-1])
     target = folder / "triage.jsonl"
     _write_json(target, [result.as_json() for result in results])
@@ -84,7 +85,7 @@ def _radiograph(image: Path | None, history: str, folder: Path) -> tuple[Reporte
     _headline(t("From a radiograph to its findings"))
     files = {}
     path = image or _drawn(folder)
-    reported = report_image(path, history=history, language=language(), heatmaps=folder)
+    reported = report_image(path, settings(), history=history, language=language(), heatmaps=folder)
     result = reported.result
     show_answer(result)
     target = folder / "findings.jsonl"

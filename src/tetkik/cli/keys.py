@@ -14,7 +14,7 @@ from tetkik.cli.tables import in_language
 from tetkik.errors import InputError
 
 if TYPE_CHECKING:
-    from tetkik.records.master import MasterKey
+    from tetkik.records.master_key import MasterKey
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -31,10 +31,10 @@ def show(
         out.print(_told(file), soft_wrap=True)
         return
     with records_of_settings() as records:
-        from tetkik.records.keys import kept_since
+        from tetkik.records.keyring import master_key_since
 
         with records.engine.connect() as connection:
-            since = kept_since(connection)
+            since = master_key_since(connection)
         out.print(
             t(
                 "{fingerprint}: the master key of this house, from {place}, since {moment}.",
@@ -61,7 +61,7 @@ def rotate(
 ) -> None:
     """The present key stays beside the next, for the backups of its time."""
     with records_of_settings() as records:
-        from tetkik.records.keeping.rotation import rotate as replace
+        from tetkik.records.lifecycle.key_rotation import rotate_master_key as replace
 
         given = _next_key(to) if to is not None else None
         with progress("tetkik keys") as bar:
@@ -91,8 +91,8 @@ def rotate(
 
 def _told(file: Path) -> str:
     need_extra()
-    from tetkik.records.keeping.archive import read_header
-    from tetkik.records.master import read
+    from tetkik.records.lifecycle.backup_file import read_header
+    from tetkik.records.master_key import read
     from tetkik.records.vault import fingerprint
 
     try:
@@ -107,7 +107,7 @@ def _next_key(file: Path) -> bytes:
     """The key in a file; a fresh one is put there where it is missing."""
     import secrets
 
-    from tetkik.records.master import put, read
+    from tetkik.records.master_key import put, read
     from tetkik.records.vault import KEY_BYTES
 
     if not file.exists():

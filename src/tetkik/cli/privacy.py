@@ -22,7 +22,7 @@ from tetkik.settings import settings
 
 if TYPE_CHECKING:
     from tetkik.records.database import Records
-    from tetkik.records.keeping.privacy import Subject
+    from tetkik.records.lifecycle.data_subjects import DataSubject
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -42,7 +42,7 @@ def export(target: Annotated[Path, typer.Option("--out", help=t("The zip file to
     """For the patient's right to their data."""
     with records_of_settings() as records:
         subject = _subject(records)
-        from tetkik.records.keeping.portability import export_patient
+        from tetkik.records.lifecycle.patient_export import export_patient
 
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
@@ -71,13 +71,13 @@ def erase(
         subject = _subject(records)
         if not yes:
             _confirm(subject)
-        from tetkik.records.keeping.erasure import Ground
-        from tetkik.records.keeping.erasure import erase as erase_patient
+        from tetkik.records.lifecycle.erasure import ErasureReason
+        from tetkik.records.lifecycle.erasure import erase as erase_patient
 
         done = erase_patient(
             records,
             subject.patient_id,
-            Ground(ground.value),
+            ErasureReason(ground.value),
             years=settings().retention_years,
             reference=reference,
         )
@@ -95,17 +95,17 @@ def erase(
     )
 
 
-def _subject(records: Records) -> Subject:
+def _subject(records: Records) -> DataSubject:
     """The one patient of the number that was typed."""
     if sys.stdin.isatty():
         number = typer.prompt(t("TCKN or hospital number"), hide_input=True)
     else:
         number = sys.stdin.readline()
-    from tetkik.records.keeping.privacy import find
+    from tetkik.records.lifecycle.data_subjects import find_subjects
     from tetkik.values import SYSTEM
 
     with records.write(SYSTEM) as tx:
-        found: Sequence[Subject] = find(tx, number.strip()) if number.strip() else ()
+        found: Sequence[DataSubject] = find_subjects(tx, number.strip()) if number.strip() else ()
     if not found:
         raise NotFound("No patient has this number; check it, every digit counts.")
     if len(found) > 1:
@@ -115,7 +115,7 @@ def _subject(records: Records) -> Subject:
     return found[0]
 
 
-def _confirm(subject: Subject) -> None:
+def _confirm(subject: DataSubject) -> None:
     if not sys.stdin.isatty():
         raise UsageError("Without a terminal nobody can be asked whether it is the right patient; add --yes.")
     warn(

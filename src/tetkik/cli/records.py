@@ -26,7 +26,7 @@ def records_of_settings(*, new: bool = False) -> Iterator[Records]:
         SettingError: no records there, a database that cannot be opened, or a master key that does not fit.
     """
     need_extra()
-    from tetkik.records.opening import open_records
+    from tetkik.records.connect import open_records
 
     chosen = settings()
     # A server's database tells by itself; a folder with a typing error would be a new and empty house.
@@ -35,7 +35,7 @@ def records_of_settings(*, new: bool = False) -> Iterator[Records]:
             "There is no database in {folder}; correct the setting data_dir, or begin with tetkik serve.",
             folder=chosen.data_dir.absolute(),
         )
-    records = open_records()
+    records = open_records(settings())
     try:
         yield records
     finally:

@@ -11,9 +11,9 @@ def retention() -> None:
     """Erasures whose day has come, closed cases without a report, what passes within a day."""
     chosen = settings()
     with records_of_settings() as records:
-        from tetkik.records.keeping.retention import Terms, apply
+        from tetkik.records.lifecycle.retention import RetentionTerms, apply_retention
 
-        done = apply(records, Terms(chosen.retention_years, chosen.retention_closed_days))
+        done = apply_retention(records, RetentionTerms(chosen.retention_years, chosen.retention_closed_days))
     out.print(
         t(
             "Erased: {patients} patients and {cases} closed cases; forgotten: {sessions} sessions, {files} "

@@ -42,7 +42,7 @@ def serve(
     chosen = settings_to_serve(settings(), host, port)
     import uvicorn
 
-    from tetkik.records.opening import open_records
+    from tetkik.records.connect import open_records
     from tetkik.service.app import create_app
     from tetkik.service.house import House
     from tetkik.service.running.logging import configure
@@ -158,7 +158,7 @@ def greet(records: Records, chosen: Settings) -> None:
     from tetkik.values import SYSTEM
 
     with records.write(SYSTEM) as tx:
-        token = invites.first_start(tx)
+        token = invites.invite_first_administrator(tx)
     url = chosen.public_url or f"http://{_named(chosen.listen_host)}:{chosen.listen_port}"
     out.print(t("Tetkik is at {url}", url=url), soft_wrap=True)
     if chosen.allow_plain_http and not is_secure(chosen) and not _is_loopback(chosen.listen_host):

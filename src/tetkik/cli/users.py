@@ -15,12 +15,12 @@ from tetkik.cli.serve import need_extra
 from tetkik.errors import UsageError
 from tetkik.settings import settings
 from tetkik.turkish import alphabetical
-from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, SYSTEM, Role
+from tetkik.values import EVERY_DEPARTMENT, SYSTEM, Role
 
 if TYPE_CHECKING:
     from tetkik.records.database import Transaction
-    from tetkik.records.people.after_restore import Held
-    from tetkik.records.people.users import Member
+    from tetkik.records.people.after_restore import SuspendedKeys
+    from tetkik.records.people.users import Member, Profile
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -38,9 +38,9 @@ _Every = Annotated[
 @contextmanager
 def _transaction() -> Iterator[Transaction]:
     need_extra()
-    from tetkik.records.opening import open_records
+    from tetkik.records.connect import open_records
 
-    records = open_records()
+    records = open_records(settings())
     try:
         with records.write(SYSTEM) as tx:
             yield tx
@@ -65,7 +65,7 @@ def add(
         from tetkik.records.people import invites, users
 
         profile = users.Profile(name, frozenset(role), title, registration, _chosen(department, every))
-        token = invites.invite(tx, users.create(tx, login, profile))
+        token = invites.invite(tx, users.create(tx, login, profile, departments=_offered(profile)))
     _print_link(token)
 
 
@@ -77,7 +77,7 @@ def list_users(
     with _transaction() as tx:
         from tetkik.records.people import users
 
-        members = users.everybody(tx)
+        members = users.list_users(tx)
     if as_json:
         for member in members:
             out.print_json(json.dumps(_entry(member)), indent=None)
@@ -95,10 +95,10 @@ def roles(login: _Login, role: _Roles, department: _Departments = None, every: _
 
         from tetkik.records.people import users
 
-        member = users.by_login(tx, login)
+        member = users.find_user(tx, login)
         departments = _chosen(department, every) or member.profile.departments
         profile = replace(member.profile, roles=frozenset(role), departments=departments)
-        users.change(tx, member.id, profile)
+        users.change(tx, member.id, profile, departments=_offered(profile))
     _print_done(member)
 
 
@@ -108,7 +108,7 @@ def disable(login: _Login) -> None:
     with _transaction() as tx:
         from tetkik.records.people import users
 
-        member = users.by_login(tx, login)
+        member = users.find_user(tx, login)
         users.disable(tx, member.id)
     _print_done(member)
 
@@ -119,7 +119,7 @@ def enable(login: _Login) -> None:
     with _transaction() as tx:
         from tetkik.records.people import users
 
-        member = users.by_login(tx, login)
+        member = users.find_user(tx, login)
         users.enable(tx, member.id)
     _print_done(member)
 
@@ -136,8 +136,8 @@ def reset(
     with _transaction() as tx:
         from tetkik.records.people import invites, users
 
-        member = users.by_login(tx, login)
-        ended = users.reset(tx, member.id, keys=not keep)
+        member = users.find_user(tx, login)
+        ended = users.reset_access(tx, member.id, keys=not keep)
         token = invites.invite(tx, member.id)
     _print_link(token)
     note(
@@ -158,12 +158,14 @@ def confirm(
     """What was lost or revoked after the backup must not be confirmed: reset that user instead."""
     if bool(login) == everybody:
         raise UsageError("Name the users whose passkeys and tokens are confirmed, or give --all.")
-    done: list[tuple[Member, Held]] = []
+    done: list[tuple[Member, SuspendedKeys]] = []
     with _transaction() as tx:
         from tetkik.records.people import after_restore, users
 
-        members = users.everybody(tx) if everybody else [users.by_login(tx, one) for one in login or ()]
-        done += [(member, after_restore.confirm(tx, member.id)) for member in members if member.keys_held]
+        members = users.list_users(tx) if everybody else [users.find_user(tx, one) for one in login or ()]
+        done += [
+            (member, after_restore.confirm_keys(tx, member.id)) for member in members if member.keys_held
+        ]
     for member, held in done:
         out.print(
             t(
@@ -184,7 +186,7 @@ def unlock(login: _Login) -> None:
     with _transaction() as tx:
         from tetkik.records.people import users
 
-        member = users.by_login(tx, login)
+        member = users.find_user(tx, login)
         users.unlock(tx, member.id)
     _print_done(member)
 
@@ -195,16 +197,25 @@ def demand_change(login: _Login) -> None:
     with _transaction() as tx:
         from tetkik.records.people import users
 
-        member = users.by_login(tx, login)
-        users.demand_change(tx, member.id)
+        member = users.find_user(tx, login)
+        users.require_password_change(tx, member.id)
     _print_done(member)
 
 
 @app.command("departments", help=t("The names that --department takes."))
 def departments() -> None:
     """One a line."""
-    for name in sorted(DEPARTMENTS, key=alphabetical):
+    from tetkik.workflow import departments
+
+    for name in sorted(departments(settings().triage_model), key=alphabetical):
         out.print(name)
+
+
+def _offered(profile: Profile) -> tuple[str, ...]:
+    """The departments that can be given; the model is asked where one is."""
+    from tetkik.workflow import departments
+
+    return departments(settings().triage_model) if {*profile.departments} - {EVERY_DEPARTMENT} else ()
 
 
 def _chosen(department: list[str] | None, every: bool) -> tuple[str, ...]:

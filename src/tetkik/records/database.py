@@ -19,14 +19,14 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, Prog
 from sqlalchemy.orm import Session
 
 from tetkik.errors import Conflict, NotFound, RecordsError, SettingError
+from tetkik.records.announcements import Announcement, publish
+from tetkik.records.audit_chain import Action, Entry, append
 from tetkik.records.files import FileStore
-from tetkik.records.keys import hold_keys
-from tetkik.records.master import MasterKey
+from tetkik.records.keyring import open_keyring
+from tetkik.records.master_key import MasterKey
 from tetkik.records.migrate import upgrade
 from tetkik.records.schema import Patient, RingKey
-from tetkik.records.trail.chain import Action, Entry, append
 from tetkik.records.vault import Key, Vault
-from tetkik.records.worklist.news import News, publish
 from tetkik.settings import Cipher
 from tetkik.values import SYSTEM, Actor
 
@@ -39,8 +39,6 @@ class Transaction:
     """What a function of `records` works in.
 
     Attributes:
-        session: SQLAlchemy's.
-        actor: who does it.
         now: when it began, UTC: one moment for everything in it.
         vault: for what is found by a keyed digest, and for secrets of the house.
         files: where images lie.
@@ -53,7 +51,7 @@ class Transaction:
         self.vault = vault
         self.files = files
         self.entries: list[Entry] = []
-        self.news: list[News] = []
+        self.news: list[Announcement] = []
         self._keys: dict[str, Key] = {}
 
     def key(self, patient_id: str) -> Key:
@@ -71,26 +69,20 @@ class Transaction:
             self._keys[patient_id] = self.vault.key(patient_id, patient.key)
         return self._keys[patient_id]
 
-    def new_key(self, patient_id: str) -> bytes:
-        """A fresh key for a patient, wrapped: what the database keeps.
-
-        The ring stays as it is until this transaction ends.
-        """
+    def wrap_key(self, patient_id: str, secret: bytes) -> bytes:
+        """A new patient's key as the database keeps it; the ring stays until this transaction ends."""
         version = self.session.scalar(
             select(RingKey.version).where(RingKey.purpose == "wrap").with_for_update(read=True)
         )
         if version != self.vault.held.ring.version:
             self.vault.renew(self.session.connection())
-        return self.vault.new_key(patient_id)
+        return self.vault.wrap(patient_id, secret, self.vault.held.ring)
 
     def seal(self, patient_id: str, place: str, row: str, content: bytes) -> bytes:
         """Seal under a patient's key.
 
         Args:
-            patient_id: whose.
             place: `table.column`.
-            row: the id of the row that keeps it.
-            content: what is kept.
         """
         return self.key(patient_id).seal(content, f"{place}:{row}")
 
@@ -124,10 +116,6 @@ class Transaction:
         """Note in the trail that the actor did something; it is written with the transaction or not at all.
 
         Args:
-            action: what was done.
-            case_id: to which case.
-            patient_id: to whose data.
-            object_id: to which image, report, user.
             detail: more, in codes and numbers; never a patient's name or words.
         """
         self.entries.append(Entry(self.now, self.actor, action, case_id, patient_id, object_id, detail))
@@ -140,7 +128,7 @@ class Transaction:
 
     def announce(self, kind: str, case_id: str | None = None) -> None:
         """Tell the open pages that something happened, once the transaction is through."""
-        self.news.append(News(kind, case_id))
+        self.news.append(Announcement(kind, case_id))
 
 
 class Records:
@@ -150,7 +138,6 @@ class Records:
         url: of the database, such as `sqlite:////data/tetkik.db` or `postgresql+psycopg://…`.
         folder: for files; and for the database and the master key by default.
         master: where the master key comes from; None is `keys/master.key` in `folder`.
-        cipher: what seals from now on.
 
     Raises:
         SettingError: a database that cannot be opened, or a master key that does not fit it.
@@ -169,7 +156,7 @@ class Records:
         try:
             upgrade(self.engine)
             self.master = master or MasterKey(folder / "keys" / "master.key")
-            self.vault = hold_keys(self.engine, self.master, cipher)
+            self.vault = open_keyring(self.engine, self.master, cipher)
         except (OperationalError, ProgrammingError) as error:
             self.engine.dispose()
             raise SettingError(
@@ -189,7 +176,6 @@ class Records:
         """A transaction that changes nothing; for what need not be audited.
 
         Args:
-            actor: who looks.
             still: whether everything is seen as it is at one moment, whatever others write meanwhile; SQLite
                 never shows it otherwise.
         """

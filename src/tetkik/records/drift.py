@@ -15,17 +15,8 @@ RECENT = timedelta(days=28)
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
-    """A bundle that answered here.
-
-    Attributes:
-        bundle: its name, as its results quote it.
-        sha256: of its manifest.
-        runs: how many.
-        first: when it first answered.
-        last: when it last did.
-        capability: what it answers.
-    """
+class BundleUsage:
+    """A bundle that answered here."""
 
     bundle: str
     sha256: str
@@ -40,10 +31,8 @@ class Drift:
     """A model then and now.
 
     Attributes:
-        before: then.
         on_card: whether that is the bundle's own; else it is the first images or complaints here. None of
             either where `before` is None.
-        now: how many images or complaints there are now.
         moved: how far the latest lie from then; None where there is nothing to compare with.
     """
 

@@ -27,7 +27,6 @@ class StoredFile:
     """A file in the store.
 
     Attributes:
-        name: in the store.
         size: bytes of the content.
         sha256: of the content, hexadecimal.
     """
@@ -42,8 +41,6 @@ class FileStore:
 
     Args:
         folder: of the files; made where it is missing.
-        temporary: for what is being written, on the same disk.
-        vault: which names files.
     """
 
     def __init__(self, folder: Path, temporary: Path, vault: Vault) -> None:
@@ -53,22 +50,24 @@ class FileStore:
         for needed in (folder, temporary):
             needed.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def put(self, key: Key, patient_id: str, content: IO[bytes]) -> StoredFile:
+    def put(self, key: Key, patient_id: str, content: IO[bytes], sha256: str | None = None) -> StoredFile:
         """Keep `content` from its first byte; the same content of the same patient is kept once.
 
         The file is on the disk when this returns, before any row names it: a crash leaves at most a file
         that nobody names, which `sweep` removes.
 
         Args:
-            key: of the patient.
-            patient_id: whose.
             content: readable twice (`seek`).
+            sha256: of the content, where it is known already.
 
         Raises:
             OSError: the disk is full or gone.
         """
         content.seek(0)
-        sha256, size = _measured(content)
+        if sha256 is None:
+            sha256, size = _measured(content)
+        else:
+            size = content.seek(0, os.SEEK_END)
         name = self._vault.file_name(patient_id, sha256)
         target = self._path(name)
         if not self.holds(name):  # young again: `sweep` leaves it alone until its row is there

@@ -22,10 +22,6 @@ def upgrade(engine: Engine, to: str = NEWEST) -> None:
 
     All steps happen in one transaction, behind a lock that a second process waits for.
 
-    Args:
-        engine: of the database.
-        to: the step to stop at.
-
     Raises:
         SettingError: the database is newer than this program.
     """
@@ -33,7 +29,7 @@ def upgrade(engine: Engine, to: str = NEWEST) -> None:
         if version_of(connection) == to:
             return
     with engine.execution_options(tetkik_writes=True).begin() as connection:
-        alone(connection)
+        lock_schema(connection)
         before = version_of(connection)
         if before == to:  # another process did it while this one waited
             return
@@ -50,19 +46,14 @@ def upgrade(engine: Engine, to: str = NEWEST) -> None:
 
 
 def downgrade(engine: Engine, to: str = "base") -> None:
-    """Bring the database back to an older step; `base` removes everything.
-
-    Args:
-        engine: of the database.
-        to: the step to stop at.
-    """
+    """Bring the database back to an older step; `base` removes everything."""
     from alembic import command
 
     with engine.execution_options(tetkik_writes=True).begin() as connection:
         command.downgrade(_config(connection), to)
 
 
-def alone(connection: Connection) -> None:
+def lock_schema(connection: Connection) -> None:
     """Wait until no other process is starting; the lock goes with the transaction.
 
     SQLite needs none: its writing transactions follow one another.

@@ -8,19 +8,17 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.schema import AuditHead, AuditRow, Case, Image, Report, ReportVersion, User
-from tetkik.records.trail.chain import Action
 from tetkik.values import CaseState, Role
 
 
 @dataclass(frozen=True, slots=True)
-class People:
+class AccountCounts:
     """Who may work here.
 
     Attributes:
-        open: accounts that can be used.
-        closed: accounts that were disabled.
         roles: open accounts by role; one person may have several.
     """
 
@@ -30,16 +28,8 @@ class People:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What the records hold.
-
-    Attributes:
-        cases: by state.
-        images: how many.
-        image_bytes: of the images as they came.
-        reports: with a draft or a signature.
-        signed: versions that were signed.
-    """
+class RecordCounts:
+    """What the records hold."""
 
     cases: Mapping[CaseState, int]
     images: int
@@ -49,35 +39,32 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Trail:
-    """The audit trail at a glance; `tetkik audit verify` walks the whole of it.
-
-    Attributes:
-        entries: how many.
-        last: when the latest was written.
-    """
+class TrailSummary:
+    """The audit trail at a glance; `tetkik audit verify` walks the whole of it."""
 
     entries: int
     last: datetime | None
 
 
-def people(tx: Transaction) -> People:
+def count_accounts(tx: Transaction) -> AccountCounts:
     """Count the accounts."""
     rows = tx.session.execute(select(User.roles, User.disabled_at)).all()
     held = [roles.split(",") for roles, disabled in rows if disabled is None]
-    return People(
+    return AccountCounts(
         len(held), len(rows) - len(held), {role: sum(role in roles for roles in held) for role in Role}
     )
 
 
-def kept(tx: Transaction) -> Kept:
+def count_records(tx: Transaction) -> RecordCounts:
     """Count what is kept."""
     rows = tx.session.execute(select(Case.state, func.count()).group_by(Case.state))
     states = {state: count for state, count in rows}  # noqa: C416 - dict() takes the result for a mapping
     images, size = tx.session.execute(select(func.count(), func.coalesce(func.sum(Image.size), 0))).one()
     reports = tx.session.scalar(select(func.count()).select_from(Report)) or 0
     signed = tx.session.scalar(select(func.count()).select_from(ReportVersion)) or 0
-    return Kept({state: states.get(state, 0) for state in CaseState}, images, int(size), reports, signed)
+    return RecordCounts(
+        {state: states.get(state, 0) for state in CaseState}, images, int(size), reports, signed
+    )
 
 
 def last_backup(tx: Transaction) -> datetime | None:
@@ -85,7 +72,7 @@ def last_backup(tx: Transaction) -> datetime | None:
     return tx.session.scalar(select(func.max(AuditRow.at)).where(AuditRow.action == Action.BACKUP_MADE))
 
 
-def trail(tx: Transaction) -> Trail:
+def summarize_trail(tx: Transaction) -> TrailSummary:
     """How long the trail is."""
     head = tx.session.get(AuditHead, 1)
-    return Trail(head.seq if head else 0, tx.session.scalar(select(func.max(AuditRow.at))))
+    return TrailSummary(head.seq if head else 0, tx.session.scalar(select(func.max(AuditRow.at))))

@@ -4,7 +4,7 @@ What says something about a patient is sealed under that patient's key, with the
 associated data, so that a sealed value cannot be moved to another row. The patient's key lies in the database
 wrapped by the ring; destroying it erases the patient, wherever copies of the rows lie. The ring lies in the
 database as well, each of its keys wrapped by the master key. The master key itself lies outside and in no
-backup, and can be replaced without touching what was sealed (`keeping/rotation`).
+backup, and can be replaced without touching what was sealed (`lifecycle.key_rotation`).
 
 A sealed value begins with a byte that tells its cipher: 1 is AES-256-GCM (NIST SP 800-38D), 2 is
 ChaCha20-Poly1305 (RFC 8439). The settings choose what seals; either is opened.
@@ -49,7 +49,6 @@ class Key:
 
     Args:
         secret: 32 bytes; each cipher gets a key of its own from them (HKDF-Expand, RFC 5869).
-        cipher: what seals.
     """
 
     __slots__ = ("_form", "_ready", "_secret")
@@ -90,7 +89,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Ring:
+class KeyRing:
     """The keys of a house: random, each for one purpose, kept in the database under the master key.
 
     Attributes:
@@ -102,12 +101,12 @@ class Ring:
     keys: Mapping[str, bytes] = field(repr=False)
 
     @classmethod
-    def fresh(cls) -> Ring:
+    def fresh(cls) -> KeyRing:
         """The ring of a new house."""
         return cls(1, {purpose: secrets.token_bytes(KEY_BYTES) for purpose in PURPOSES})
 
     @classmethod
-    def opened(cls, version: int, wrapped: Mapping[str, bytes], master: bytes) -> Ring:
+    def opened(cls, version: int, wrapped: Mapping[str, bytes], master: bytes) -> KeyRing:
         """The ring that `wrapped` gave.
 
         Raises:
@@ -123,7 +122,7 @@ class Ring:
         key = _over_ring(master, cipher)
         return {name: key.seal(self.keys[name], _place(name, self.version)) for name in PURPOSES}
 
-    def next(self) -> Ring:
+    def next(self) -> KeyRing:
         """The same with a fresh key for patients' keys; the others cannot change under what hangs on them."""
         return replace(
             self, version=self.version + 1, keys={**self.keys, "wrap": secrets.token_bytes(KEY_BYTES)}
@@ -131,42 +130,34 @@ class Ring:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class VaultKeys:
     """What a process holds of a house's keys.
 
     Attributes:
-        fingerprint: of the master key that they hang on.
         backup: the master key's child that backups are sealed under.
-        ring: the keys in the database.
     """
 
     fingerprint: str
     backup: bytes = field(repr=False)
-    ring: Ring = field(repr=False)
+    ring: KeyRing = field(repr=False)
 
     @classmethod
-    def of(cls, master: bytes, ring: Ring) -> Held:
+    def of(cls, master: bytes, ring: KeyRing) -> VaultKeys:
         """From the master key, which need not be held any longer."""
         return cls(fingerprint(master), _child(master, "backup"), ring)
 
 
 class Vault:
-    """Seals and opens; another process may replace the master key meanwhile.
+    """Seals and opens; another process may replace the master key meanwhile."""
 
-    Args:
-        held: the keys.
-        load: gives those that a database stands under now.
-        cipher: what seals from now on.
-    """
-
-    def __init__(self, held: Held, load: Callable[[Connection], Held], cipher: Cipher) -> None:
+    def __init__(self, held: VaultKeys, load: Callable[[Connection], VaultKeys], cipher: Cipher) -> None:
         self._load = load
         self.cipher = cipher
         self._held = held
         self._wrapping = {held.ring.version: Key(held.ring.keys["wrap"], cipher)}
 
     @property
-    def held(self) -> Held:
+    def held(self) -> VaultKeys:
         """The keys as this process has them."""
         return self._held
 
@@ -192,11 +183,7 @@ class Vault:
         """Whether a patient's key is wrapped by a ring that this process has."""
         return _version(wrapped) in self._wrapping
 
-    def new_key(self, patient_id: str) -> bytes:
-        """A fresh key for a patient, wrapped: what the database keeps."""
-        return self.wrap(patient_id, secrets.token_bytes(KEY_BYTES), self._held.ring)
-
-    def wrap(self, patient_id: str, secret: bytes, ring: Ring) -> bytes:
+    def wrap(self, patient_id: str, secret: bytes, ring: KeyRing) -> bytes:
         """A patient's key as the database keeps it under a ring: the ring's version, then the sealed key."""
         key = Key(ring.keys["wrap"], self.cipher)
         return _VERSION.pack(ring.version) + key.seal(secret, f"patients.key:{patient_id}:{ring.version}")

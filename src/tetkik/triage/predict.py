@@ -21,7 +21,7 @@ from tetkik.triage.age_adjustment import PEDIATRICS, adjust_for_age
 from tetkik.triage.age_and_duration import is_child, read_age
 from tetkik.triage.clinics import clinic_of
 from tetkik.triage.model import TriageModel, load_model
-from tetkik.triage.questions import best_question
+from tetkik.triage.questions import Question, best_question
 from tetkik.triage.text_quality import Unreadable, unreadable_reason
 from tetkik.triage.urgency import assess
 from tetkik.values import DepartmentScore, MeasuredComplaint, TriageResult
@@ -106,7 +106,7 @@ class Triage:
         threshold = self.abstain_threshold
         abstain = threshold is not None and departments[0].probability < threshold
         reason: str | None = None
-        question: str | None = None
+        question: Question | None = None
         if abstain:
             reason = translate(
                 "No department is likely enough ({first} {percent}%); ask the question and add the answer.",
@@ -115,13 +115,24 @@ class Triage:
                 percent=round(100 * departments[0].probability),
             )
             known = ["child"] if reading.child or read_age(turkish.fold(text)) is not None else []
-            question = best_question(self.labels, row, leave_out=known).text[self.language]
+            question = best_question(self.labels, row, leave_out=known)
         elif reading.child and departments[0].name == PEDIATRICS:
             reason = translate(
                 "The patient is a child, so Pediatri comes before the department for adults.", self.language
             )
         evidence = self.model.evidence(text, order[0])
-        return TriageResult(text, departments, urgency, abstain, reason, question, evidence, self.name)
+        return TriageResult(
+            text,
+            departments,
+            urgency,
+            abstain,
+            reason,
+            question.text[self.language] if question is not None else None,
+            evidence,
+            self.name,
+            question.id if question is not None else None,
+            reading.child,
+        )
 
     def _department(self, name: str, probability: float, child: bool) -> DepartmentScore:
         clinic = clinic_of(name, child=child)

@@ -159,6 +159,8 @@ class TriageResult:
         question: the question that would help most where it abstains; else None.
         evidence: the words that decided for the first department, strongest first.
         model: the bundle's id and version.
+        question_id: of `question`; None without one.
+        child: whether the text tells of a patient under 18.
     """
 
     text: str
@@ -169,6 +171,8 @@ class TriageResult:
     question: str | None
     evidence: tuple[Evidence, ...]
     model: str
+    question_id: str | None = None
+    child: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """The contract's keys, in the contract's order."""

@@ -3,22 +3,35 @@
 `tetkik.workflow.casework`, which does it for what is kept in the records, is imported where there are any.
 """
 
-from tetkik.workflow.complaints import Answered, answered, departments, triage
-from tetkik.workflow.images import caption_image, explain_radiograph, read_radiograph
-from tetkik.workflow.reports import Reported, Seen, report_findings, report_image, report_seen, see_image
+from tetkik.workflow.complaints import (
+    ComplaintAnswer,
+    answer_complaint,
+    departments,
+    offered_departments,
+    triage,
+)
+from tetkik.workflow.images import caption_image, read_radiograph
+from tetkik.workflow.reports import (
+    ImageAnalysis,
+    Reported,
+    analyze_image,
+    draft_from_analysis,
+    report_findings,
+    report_image,
+)
 
 __all__ = [
-    "Answered",
+    "ComplaintAnswer",
+    "ImageAnalysis",
     "Reported",
-    "Seen",
-    "answered",
+    "analyze_image",
+    "answer_complaint",
     "caption_image",
     "departments",
-    "explain_radiograph",
+    "draft_from_analysis",
+    "offered_departments",
     "read_radiograph",
     "report_findings",
     "report_image",
-    "report_seen",
-    "see_image",
     "triage",
 ]

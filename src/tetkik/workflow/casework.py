@@ -19,29 +19,35 @@ from tetkik.language import Sentence
 from tetkik.records.cases import cases
 from tetkik.records.database import Records, Transaction
 from tetkik.records.files import StoredFile
-from tetkik.records.images import images, jobs, pictures, runs
+from tetkik.records.images import derived_images, images, jobs, runs
+from tetkik.records.images.derived_images import DerivedImageKind
 from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import Work
-from tetkik.records.images.pictures import PictureKind
-from tetkik.records.images.runs import Answer
+from tetkik.records.images.runs import ModelAnswer
 from tetkik.records.reports import drafts, later, reviews
 from tetkik.records.reports.checking import as_seen
 from tetkik.records.reports.holding import hold_about
 from tetkik.records.reports.identity import identity_for
-from tetkik.settings import settings
+from tetkik.settings import Settings
 from tetkik.values import (
     SYSTEM,
     CaseState,
     Draft,
     FindingsResult,
-    Hospital,
     Identity,
     Radiograph,
     ReportDocument,
     ReportState,
 )
-from tetkik.workflow.images import findings_in_use
-from tetkik.workflow.reports import Reported, Seen, key_image, report_seen, see_image
+from tetkik.workflow.images import load_findings_model
+from tetkik.workflow.reports import (
+    ImageAnalysis,
+    Reported,
+    analyze_image,
+    draft_from_analysis,
+    hospital_of,
+    key_image,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -63,18 +69,16 @@ class Stage(StrEnum):
     KEEPING = "keeping"
 
 
-Tell = Callable[[Stage, str], None]
-"""Told each stage, and at `WRITING` the text of a language model as it comes."""
+ReportProgress = Callable[[Stage, str], None]
+"""Called with each stage, and at `WRITING` with the text of a language model as it comes."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _CaseContext:
     """What the records know before a model looks.
 
     Attributes:
-        image: the row.
         identity: of the patient, as the record knows it and the file adds.
-        history: the clinical question and the complaint.
     """
 
     image: StoredImage
@@ -83,7 +87,11 @@ class _Asked:
 
 
 def read_case_image(
-    records: Records, work: Work, read: Callable[[StoredImage], Radiograph], tell: Tell | None = None
+    records: Records,
+    settings: Settings,
+    work: Work,
+    read: Callable[[StoredImage], Radiograph],
+    report_progress: ReportProgress | None = None,
 ) -> None:
     """Do one piece of work: find, draw, draft, and keep it all.
 
@@ -91,36 +99,37 @@ def read_case_image(
     them.
 
     Args:
-        records: of the house.
+        records: where everything is kept.
         work: taken from `jobs`.
         read: gives the pixels of an image, of the frame that the work asks for.
-        tell: told how far it is.
 
     Raises:
-        TetkikError: this attempt failed; see `give_up_or_rest`.
+        TetkikError: this attempt failed; see `record_failure`.
     """
-    tell = tell or _nobody
+    report_progress = report_progress or _ignore_progress
     started = datetime.now(UTC)
-    tell(Stage.READING, "")
+    report_progress(Stage.READING, "")
     with records.read() as tx:
-        asked = _asked(tx, work.image_id)
-    image = read(asked.image)
+        context = _load_context(tx, work.image_id)
+    image = read(context.image)
     file_identity = image.identity
-    image = replace(image, identity=_with_age(asked.identity))
-    model = work.model or settings().findings_model
+    image = replace(image, identity=_with_age(context.identity))
+    model = work.model or settings.findings_model
     # Packing pictures takes as long as all the rest, and neither waits for the other.
     with ThreadPoolExecutor(2) as beside:
         picture = beside.submit(key_image, image)
-        tell(Stage.FINDING, "")
-        seen = see_image(image, asked.image.id, model=model)
+        report_progress(Stage.FINDING, "")
+        analysis = analyze_image(image, context.image.id, model=model, language=settings.report_language)
         with records.read() as tx:
-            prior = _prior(tx, asked.image, seen.result)
-        tell(Stage.DRAFTING, "")
-        heats = beside.submit(_stored_heats, records, asked.image, seen)
-        reported = _reported(records, asked, seen, prior, picture.result, tell)
+            prior = _prior(tx, context.image, analysis.result)
+        report_progress(Stage.DRAFTING, "")
+        heats = beside.submit(_stored_heats, records, context.image, analysis)
+        reported = _draft(records, settings, context, analysis, prior, picture.result, report_progress)
     reported = replace(reported, document=replace(reported.document, identity=file_identity))
-    tell(Stage.KEEPING, "")
-    answer = Answer(seen.result.model, seen.sha256, started, seen.result, _frame(work, asked.image))
+    report_progress(Stage.KEEPING, "")
+    answer = ModelAnswer(
+        analysis.result.model, analysis.sha256, started, analysis.result, _frame(work, context.image)
+    )
     _keep(records, work, answer, reported, heats.result())
 
 
@@ -129,12 +138,12 @@ def _frame(work: Work, image: StoredImage) -> int | None:
     return (work.frame or image.middle) if image.frames > 1 else None
 
 
-def _asked(tx: Transaction, image_id: str) -> _Asked:
-    image = images.get(tx, image_id)
-    case = cases.case_of(tx, image.case_id, audit=False)
+def _load_context(tx: Transaction, image_id: str) -> _CaseContext:
+    image = images.load_image(tx, image_id)
+    case = cases.load_case(tx, image.case_id, audit=False)
     complaint = case.complaint.result.text if case.complaint is not None else ""
-    identity = identity_for(tx, image.patient_id, images.described(tx, image).identity)
-    return _Asked(image, identity, _in_one(case.question, complaint))
+    identity = identity_for(tx, image.patient_id, images.load_metadata(tx, image).identity)
+    return _CaseContext(image, identity, _in_one(case.question, complaint))
 
 
 def _in_one(*said: str) -> str:
@@ -163,14 +172,14 @@ def _prior(tx: Transaction, image: StoredImage, result: FindingsResult) -> Findi
     """What is known of the patient's last image of the same kind, taken before this one."""
     if not result.suitable:
         return None
-    date = images.described(tx, image).identity.study_date
-    for run in runs.earlier(tx, image):
+    date = images.load_metadata(tx, image).identity.study_date
+    for run in runs.list_earlier_runs(tx, image):
         if run.route is not result.route:
             continue
-        earlier = images.described(tx, images.get(tx, run.image_id)).identity.study_date
+        earlier = images.load_metadata(tx, images.load_image(tx, run.image_id)).identity.study_date
         if date and earlier and earlier > date:
             continue  # an old film that came late
-        said = runs.result_of(tx, run.id)
+        said = runs.load_result(tx, run.id)
         if said.sha256 != result.sha256:
             return _as_read(tx, run.image_id, said)
     return None
@@ -182,64 +191,66 @@ def _as_read(tx: Transaction, image_id: str, said: FindingsResult) -> FindingsRe
     return said if report_id is None else as_seen(said, reviews.judged(tx, report_id))
 
 
-def _reported(
+def _draft(
     records: Records,
-    asked: _Asked,
-    seen: Seen,
+    settings: Settings,
+    context: _CaseContext,
+    analysis: ImageAnalysis,
     prior: FindingsResult | None,
     picture: Callable[[], bytes],
-    tell: Tell,
+    report_progress: ReportProgress,
 ) -> Reported:
     from tetkik.report.llm import open_model
 
     def draft(file: str | None) -> Reported:
-        return report_seen(
-            seen,
-            history=asked.history,
+        return draft_from_analysis(
+            analysis,
+            settings,
+            history=context.history,
             captioned=file,
             prior=prior,
-            writer=open_model(),
-            heard=lambda text: tell(Stage.WRITING, text),
+            writer=open_model(settings.llm_url),
+            heard=lambda text: report_progress(Stage.WRITING, text),
             picture=picture,
         )
 
-    if settings().caption_model is None:
+    if settings.caption_model is None:
         return draft(None)
     # A captioner reads the file by its path; in memory where there is such a folder, and for no longer.
     with records.read() as tx:
-        key = tx.key(asked.image.patient_id)
-    with records.files.plain(key, asked.image.file) as path:
+        key = tx.key(context.image.patient_id)
+    with records.files.plain(key, context.image.file) as path:
         return draft(str(path))
 
 
 def _sha256(model: str) -> str:
     """The bundle that would have answered."""
     try:
-        return findings_in_use(model).sha256
+        return load_findings_model(model).sha256
     except TetkikError:
         return ""  # it is the reason why there is no answer
 
 
-def _stored_heats(records: Records, image: StoredImage, seen: Seen) -> dict[str, StoredFile]:
+def _stored_heats(records: Records, image: StoredImage, analysis: ImageAnalysis) -> dict[str, StoredFile]:
     """The heatmaps on the disk, by label, before the transaction for which others wait."""
     from tetkik.findings.heatmaps import veil
 
     with records.read() as tx:
         return {
-            heat.finding.label: pictures.store_picture(tx, image, _png(veil(heat.values, _VEIL)))
-            for heat in seen.heats
+            heat.finding.label: derived_images.store_derived_image(tx, image, _png(veil(heat.values, _VEIL)))
+            for heat in analysis.heats
         }
 
 
 def _keep(
-    records: Records, work: Work, answer: Answer, reported: Reported, heats: Mapping[str, StoredFile]
+    records: Records, work: Work, answer: ModelAnswer, reported: Reported, heats: Mapping[str, StoredFile]
 ) -> None:
     with records.write(SYSTEM) as tx:
-        jobs.finish(tx, work)
-        image = images.get(tx, work.image_id)
+        jobs.finish_job(tx, work)
+        image = images.load_image(tx, work.image_id)
         hold_about(tx, image.id)
         run_id = runs.add_run(tx, image, answer)
-        pictures.keep(tx, image, PictureKind.HEAT, heats)
+        derived_images.replace_derived_images(tx, image, DerivedImageKind.HEAT, heats)
         drafts.write_machine_draft(
             tx,
             image.case_id,
@@ -250,7 +261,7 @@ def _keep(
             prior=reported.prior,
         )
         _compare_again(tx, image, reported)
-        _move_on(tx, image.case_id)
+        _advance_case(tx, image.case_id)
 
 
 def _compare_again(tx: Transaction, image: StoredImage, reported: Reported) -> None:
@@ -258,26 +269,24 @@ def _compare_again(tx: Transaction, image: StoredImage, reported: Reported) -> N
     result = reported.document.result
     if reported.prior is None or result is None or _prior(tx, image, result) == reported.prior:
         return
-    for run in runs.earlier(tx, image):
+    for run in runs.list_earlier_runs(tx, image):
         report_id = drafts.report_of_image(tx, run.image_id)
         if report_id is not None:
             later.recheck(tx, report_id)
 
 
-def _move_on(tx: Transaction, case_id: str) -> None:
+def _advance_case(tx: Transaction, case_id: str) -> None:
     """A case with an answer waits for its radiologist."""
-    case = cases.case_of(tx, case_id, audit=False)
+    case = cases.load_case(tx, case_id, audit=False)
     if case.state in (CaseState.WAITING, CaseState.PROCESSING):
         cases.set_state(tx, case_id, CaseState.TO_READ)
 
 
-def give_up_or_rest(records: Records, work: Work, fault: BaseException) -> bool:
+def record_failure(records: Records, settings: Settings, work: Work, fault: BaseException) -> bool:
     """Say why an attempt failed. After the last one a person reads the image without a model.
 
     Args:
-        records: of the house.
-        work: what was tried.
-        fault: what happened.
+        records: where everything is kept.
 
     Returns:
         Whether it was given up.
@@ -295,33 +304,32 @@ def give_up_or_rest(records: Records, work: Work, fault: BaseException) -> bool:
     )
     with records.write(SYSTEM) as tx:
         # The same file fails in the same way; an erased patient has nothing to read.
-        over = jobs.fail(tx, work, sentence, for_good=isinstance(fault, InputError | NotFound))
+        over = jobs.fail_job(tx, work, sentence, for_good=isinstance(fault, InputError | NotFound))
         if over and not isinstance(fault, NotFound):
-            _without_model(tx, work, sentence)
+            _without_model(tx, settings, work, sentence)
     return over
 
 
-def _without_model(tx: Transaction, work: Work, fault: Sentence) -> None:
+def _without_model(tx: Transaction, settings: Settings, work: Work, fault: Sentence) -> None:
     """An empty draft that says why, so that the image does not wait for ever."""
-    image = images.get(tx, work.image_id)
-    model = work.model or settings().findings_model
-    run_id = runs.add_run(tx, image, Answer(model, _sha256(model), tx.now, None, _frame(work, image)))
+    image = images.load_image(tx, work.image_id)
+    model = work.model or settings.findings_model
+    run_id = runs.add_run(tx, image, ModelAnswer(model, _sha256(model), tx.now, None, _frame(work, image)))
     if drafts.report_of_image(tx, image.id) is None:
-        chosen = settings()
         notice = Sentence("No model read this image: {reason}", {"reason": fault})
-        known = images.described(tx, image)
+        known = images.load_metadata(tx, image)
         document = ReportDocument(
             id=image.id,
-            draft=Draft(chosen.report_language, (), notices=(notice,)),
+            draft=Draft(settings.report_language, (), notices=(notice,)),
             result=None,
             identity=known.identity,
             tags=known.tags,
-            hospital=Hospital(chosen.hospital_name, chosen.hospital_department, chosen.hospital_address),
+            hospital=hospital_of(settings),
             state=ReportState.DRAFT,
             created=tx.now,
         )
         drafts.write_machine_draft(tx, image.case_id, image.id, run_id, document)
-    _move_on(tx, image.case_id)
+    _advance_case(tx, image.case_id)
 
 
 def preview_of(image: Radiograph) -> bytes:
@@ -333,7 +341,7 @@ def preview_of(image: Radiograph) -> bytes:
     return _png(Image.fromarray(picture_of(image, _PREVIEW)))
 
 
-def warm_up(model: str | None = None) -> None:
+def warm_up(model: str) -> None:
     """Load what the next image needs.
 
     Raises:
@@ -341,7 +349,7 @@ def warm_up(model: str | None = None) -> None:
     """
     import tetkik.report.draft  # noqa: F401 - loaded now, so that the first image need not wait for it
 
-    _ = findings_in_use(model).model.heatmaps
+    _ = load_findings_model(model).model.heatmaps
 
 
 def _png(picture: Picture) -> bytes:
@@ -350,5 +358,5 @@ def _png(picture: Picture) -> bytes:
     return packed.getvalue()
 
 
-def _nobody(_stage: Stage, _text: str) -> None:
-    """Nobody listens."""
+def _ignore_progress(_stage: Stage, _text: str) -> None:
+    """For a caller that shows no progress."""

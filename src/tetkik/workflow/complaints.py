@@ -5,21 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tetkik.bundle import ModelCache
+from tetkik.errors import BundleError
 from tetkik.language import Language
-from tetkik.settings import settings
 from tetkik.triage.predict import Triage, load_triage
+from tetkik.turkish import alphabetical
 from tetkik.values import MeasuredComplaint, TriageResult
 
 _MODELS: ModelCache[Triage] = ModelCache(load_triage)
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class ComplaintAnswer:
     """An answer and the very bundle that gave it.
 
     Attributes:
-        result: the answer.
-        sha256: of the bundle's manifest.
         measured: what the complaint is like; None where that was not asked.
     """
 
@@ -28,46 +27,45 @@ class Answered:
     measured: MeasuredComplaint | None = None
 
 
-def answered(
-    complaint: str,
-    model: str | None = None,
-    language: Language | None = None,
-    *,
-    measure: bool = False,
-) -> Answered:
+def answer_complaint(
+    complaint: str, model: str, language: Language | None = None, *, measure: bool = False
+) -> ComplaintAnswer:
     """Answer one complaint, and say which bundle did; its model is kept for the next.
 
     Args:
-        complaint: what the patient says, in their own words.
-        model: an id or a path; None takes the setting `triage_model`.
-        language: of reasons, questions and referral rules; None takes the setting `language`.
+        language: of reasons, questions and referral rules; None takes the model's.
         measure: whether to say what the complaint is like; for one that is kept.
 
     Raises:
         BundleError: no such model, damaged, or not for triage.
     """
-    kept = _MODELS.get(model or settings().triage_model)
+    kept = _MODELS.get(model)
     loaded = kept.model if language is None else replace(kept.model, language=language)
     measured = loaded.measure(complaint) if measure else None
-    return Answered(loaded.predict(complaint), kept.sha256, measured)
+    return ComplaintAnswer(loaded.predict(complaint), kept.sha256, measured)
 
 
-def triage(complaint: str, model: str | None = None, language: Language | None = None) -> TriageResult:
-    """Answer one complaint; see `answered`.
-
-    Raises:
-        BundleError: no such model, damaged, or not for triage.
-    """
-    return answered(complaint, model, language).result
-
-
-def departments(model: str | None = None) -> tuple[str, ...]:
-    """The departments that a triage model knows.
-
-    Args:
-        model: an id or a path; None takes the setting `triage_model`.
+def triage(complaint: str, model: str, language: Language | None = None) -> TriageResult:
+    """Answer one complaint; see `answer_complaint`.
 
     Raises:
         BundleError: no such model, damaged, or not for triage.
     """
-    return _MODELS.get(model or settings().triage_model).model.labels
+    return answer_complaint(complaint, model, language).result
+
+
+def departments(model: str) -> tuple[str, ...]:
+    """The departments that a triage model, an id or a path, knows.
+
+    Raises:
+        BundleError: no such model, damaged, or not for triage.
+    """
+    return _MODELS.get(model).model.labels
+
+
+def offered_departments(model: str) -> tuple[str, ...]:
+    """The departments of a triage model in alphabetical order; none where the model cannot be loaded."""
+    try:
+        return tuple(sorted(departments(model), key=alphabetical))
+    except BundleError:
+        return ()

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from tetkik.errors import InputError, TetkikError
 from tetkik.language import Language, Sentence
-from tetkik.settings import settings
+from tetkik.settings import Settings
 from tetkik.values import (
     NORMAL_LABELS,
     FindingsResult,
@@ -24,7 +24,7 @@ from tetkik.values import (
     ReportInput,
     ReportState,
 )
-from tetkik.workflow.images import caption_image, findings_in_use
+from tetkik.workflow.images import caption_image, load_findings_model
 
 if TYPE_CHECKING:
     from tetkik.findings.heatmaps import Heat, Heatmaps
@@ -41,8 +41,6 @@ class Reported:
 
     Attributes:
         drafted: the draft, its facts, and what a language model took.
-        result: what the model of findings says.
-        document: the draft as documents are made of it, unsigned.
         prior: the findings that it was compared with; None for a draft without a comparison.
         pictures: the heatmap of each finding that a reader will want to see, where they were to be kept.
     """
@@ -55,14 +53,11 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class ImageAnalysis:
     """An image with what a model says of it.
 
     Attributes:
-        image: the image.
-        result: what the model found.
         heats: where it looked, for each finding that a reader will want to see.
-        findings: the model with everything around it.
         heatmaps: how it says where it looked.
         sha256: of the manifest of the bundle that the model was loaded from; empty for one without.
     """
@@ -75,16 +70,8 @@ class Seen:
     sha256: str
 
 
-def see_image(
-    image: Radiograph, name: str = "", *, model: str | None = None, language: Language | None = None
-) -> Seen:
+def analyze_image(image: Radiograph, name: str = "", *, model: str, language: Language) -> ImageAnalysis:
     """Have a model look at an image that has been read.
-
-    Args:
-        image: the image.
-        name: what the answer, or an error, calls it.
-        model: of findings; None takes the setting `findings_model`.
-        language: of reasons and notes; None takes the setting `report_language`.
 
     Raises:
         InputError: its pixels make a step fail.
@@ -92,15 +79,17 @@ def see_image(
     """
     from tetkik.findings.heatmaps import HeatmapWriter, heats_of
 
-    kept = findings_in_use(model)
-    findings = replace(kept.model.findings, language=language or settings().report_language)
+    kept = load_findings_model(model)
+    findings = replace(kept.model.findings, language=language)
     heatmaps = kept.model.heatmaps
     study = findings.study_image(image, name, picture=HeatmapWriter.side)
-    return Seen(image, study.result, heats_of(findings, heatmaps, study), findings, heatmaps, kept.sha256)
+    heats = heats_of(findings, heatmaps, study)
+    return ImageAnalysis(image, study.result, heats, findings, heatmaps, kept.sha256)
 
 
 def report_image(
     path: Path | str,
+    settings: Settings,
     *,
     history: str = "",
     caption: str = "",
@@ -114,15 +103,12 @@ def report_image(
     """Read one image, find, draft: everything up to a radiologist's desk.
 
     Args:
-        path: a DICOM, PNG, JPEG or TIFF file.
-        history: the clinical question.
         caption: of a captioner; empty asks the configured one, if there is one.
         prior: the findings of an earlier image of the same patient.
         language: of the draft; None takes the setting `report_language`.
         writer: a language model; None is the composer.
         model: of findings; None takes the setting `findings_model`.
         heatmaps: a folder in which the heatmaps are kept; None keeps only that of the document.
-        heard: told a language model's text as it comes.
 
     Raises:
         InputError: the file cannot be read as an image.
@@ -132,15 +118,18 @@ def report_image(
 
     with one_file(str(path)):
         image = read_image(path)
-    language = language or settings().report_language
-    seen = see_image(image, str(path), model=model, language=language)
+    language = language or settings.report_language
+    analysis = analyze_image(image, str(path), model=model or settings.findings_model, language=language)
     pictures: Mapping[str, Path] = {}
     if heatmaps is not None:
         from tetkik.findings.heatmaps import HeatmapWriter
 
-        pictures = HeatmapWriter.open(seen.findings, heatmaps, seen.heatmaps).draw(image.sha256, seen.heats)
-    reported = report_seen(
-        seen,
+        pictures = HeatmapWriter.open(analysis.findings, heatmaps, analysis.heatmaps).draw(
+            image.sha256, analysis.heats
+        )
+    reported = draft_from_analysis(
+        analysis,
+        settings,
         history=history,
         caption=caption,
         captioned=path,
@@ -152,8 +141,9 @@ def report_image(
     return replace(reported, pictures=pictures)
 
 
-def report_seen(
-    seen: Seen,
+def draft_from_analysis(
+    analysis: ImageAnalysis,
+    settings: Settings,
     *,
     history: str = "",
     caption: str = "",
@@ -169,24 +159,24 @@ def report_seen(
     No side is passed on: the heatmaps' localisation was measured (docs/benchmarks.md) and does not pass.
 
     Args:
-        seen: of `see_image`.
-        history: the clinical question.
+        analysis: of `analyze_image`.
         caption: of a captioner; empty asks the configured one, if there is one, about the file `captioned`.
         captioned: the image's file; None for none, and then no captioner is asked.
         prior: the findings of an earlier image of the same patient.
         language: of the draft; None takes the setting `report_language`.
         writer: a language model; None is the composer.
-        heard: told a language model's text as it comes.
         picture: gives `key_image` of the image, where somebody has it under way already.
     """
-    image, result, notice = seen.image, seen.result, None
-    if not caption and captioned is not None and result.suitable:
-        caption, notice = _captioned(captioned)
+    image, result, notice = analysis.image, analysis.result, None
+    captioner = settings.caption_model
+    if not caption and captioned is not None and captioner is not None and result.suitable:
+        caption, notice = _captioned(captioned, captioner)
     technique = image.view.value if image.view is not None else None
-    looked = _most_probable(result, seen.heats)
+    looked = _most_probable(result, analysis.heats)
     reported = report_findings(
         result,
         ReportInput(history=history, caption=caption, technique=technique),
+        settings,
         prior=prior,
         language=language,
         writer=writer,
@@ -215,16 +205,15 @@ def _panel(heat: Heat) -> bytes:
     return packed.getvalue()
 
 
-def _captioned(path: Path | str) -> tuple[str, Sentence | None]:
-    """The words of the configured captioner; where it fails, none, and why: a report does without."""
+def _captioned(path: Path | str, captioner: str) -> tuple[str, Sentence | None]:
+    """The words of the captioner; where it fails, none, and why: a report does without."""
     try:
-        captioned = caption_image(path)
+        return caption_image(path, captioner).caption, None
     except InputError:
         return "", Sentence("The image got no automatic caption.")  # the error would name the file
     except TetkikError as fault:
         reason = Sentence(fault.template, fault.values)
         return "", Sentence("The image got no automatic caption: {reason}", {"reason": reason})
-    return ("", None) if captioned is None else (captioned.caption, None)
 
 
 def _with_notice(reported: Reported, notice: Sentence) -> Reported:
@@ -237,6 +226,7 @@ def _with_notice(reported: Reported, notice: Sentence) -> Reported:
 def report_findings(
     result: FindingsResult,
     inputs: ReportInput,
+    settings: Settings,
     *,
     prior: FindingsResult | None = None,
     language: Language | None = None,
@@ -251,21 +241,16 @@ def report_findings(
     """Draft from findings that are known already.
 
     Args:
-        result: the findings.
-        inputs: history, caption, sides, technique, warnings.
         prior: the findings of an earlier image of the same patient.
         language: of the draft; None takes the setting `report_language`.
         writer: a language model; None is the composer.
         image: for identity, tags and the picture; None for findings without their image.
         identity: of the patient, where it is known better than the image says; None takes the image's.
         heatmap: the image with a heatmap over it, as a PNG.
-        heatmap_label: the finding whose heatmap it is.
-        heard: told a language model's text as it comes.
         picture: gives `key_image` of the image, where somebody has it under way already.
     """
     from tetkik.report.draft import draft_report
 
-    chosen = settings()
     if identity is None:
         identity = image.identity if image is not None else Identity()
     objection = None if prior is None else _incomparable(result, prior)
@@ -274,7 +259,7 @@ def report_findings(
         result,
         inputs,
         prior=prior,
-        language=language or chosen.report_language,
+        language=language or settings.report_language,
         model=writer,
         identity=identity,
         heard=heard,
@@ -285,7 +270,7 @@ def report_findings(
         result=result,
         identity=identity,
         tags=image.tags if image is not None else ImageTags(),
-        hospital=Hospital(chosen.hospital_name, chosen.hospital_department, chosen.hospital_address),
+        hospital=hospital_of(settings),
         state=ReportState.DRAFT,
         created=datetime.now().astimezone(),
         image=_picture(image, picture),
@@ -294,6 +279,11 @@ def report_findings(
     )
     reported = Reported(drafted, result, document, prior)
     return reported if objection is None else _with_notice(reported, objection)
+
+
+def hospital_of(settings: Settings) -> Hospital:
+    """The hospital as its documents name it."""
+    return Hospital(settings.hospital_name, settings.hospital_department, settings.hospital_address)
 
 
 def _incomparable(result: FindingsResult, prior: FindingsResult) -> Sentence | None:

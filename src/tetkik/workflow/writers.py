@@ -24,7 +24,6 @@ class Stoppable:
     composer's draft that comes then is nobody's wish: see `check`.
 
     Args:
-        model: the language model.
         asked: told the number of each try as it begins, from 1.
     """
 

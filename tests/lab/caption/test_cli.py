@@ -216,7 +216,7 @@ def test_a_captioner_is_handed_on_and_used_by_the_workflow(work, own_settings, m
     monkeypatch.setenv("TETKIK_CAPTION_BASE", str(work.base))
     settings.cache_clear()
     assert lines(tetkik("caption", "predict", work.images[0], "--json")) == before
-    answer = caption_image(work.images[0])
+    answer = caption_image(work.images[0], settings().caption_model or "")
     assert answer is not None and answer.as_json() == before[0]
 
 

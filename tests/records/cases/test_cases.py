@@ -12,10 +12,10 @@ from tests.records.kit import made_case, made_records, made_user
 from tetkik.errors import Conflict, Forbidden, InputError, NotFound
 from tetkik.records.cases import case_list, cases, patients
 from tetkik.records.cases.admission import Admission, admit
-from tetkik.records.cases.casefile import file_of
 from tetkik.records.cases.patients import Person
 from tetkik.records.ids import new_id
 from tetkik.records.schema import AuditRow, Case, Complaint, Event, Image, Job, Report, ReportVersion, Study
+from tetkik.records.worklist.case_contents import load_contents
 from tetkik.values import CaseState, JobState, Priority, ReportState, Role, Sex, UrgencyLevel
 
 
@@ -31,7 +31,7 @@ def admitted(records, actor, **admission):
 
 def seen(records, actor, case_id):
     with records.write(actor) as tx:
-        return cases.case_of(tx, case_id)
+        return cases.load_case(tx, case_id)
 
 
 def actions(records, case_id):
@@ -192,7 +192,7 @@ def test_closing_can_be_undone(records, reception):
 @pytest.mark.parametrize(
     "change",
     [
-        cases.case_of,
+        cases.load_case,
         lambda tx, case_id: cases.change_department(tx, case_id, "Dahiliye"),
         lambda tx, case_id: cases.change_person(tx, case_id, Person("X")),
         lambda tx, case_id: cases.change_question(tx, case_id, "?"),
@@ -218,13 +218,13 @@ def test_a_list_shows_what_one_may_see_page_by_page(both_records):
     ]
     clinician = made_user(records, Role.CLINICIAN, departments=("Kardiyoloji",))
     with records.read(clinician) as tx:
-        shown = [line.id for line in case_list.lines(tx)]
+        shown = [line.id for line in case_list.list_cases(tx)]
         assert sorted(shown) == sorted([ids[0], ids[2], ids[3]])
-        first = case_list.lines(tx, limit=2)
-        rest = case_list.lines(tx, before=first[-1].id)
+        first = case_list.list_cases(tx, limit=2)
+        rest = case_list.list_cases(tx, before=first[-1].id)
         assert [line.id for line in (*first, *rest)] == shown
-        assert case_list.lines(tx, state=CaseState.SIGNED) == ()
-        assert case_list.lines(tx, department="Nöroloji") == ()
+        assert case_list.list_cases(tx, state=CaseState.SIGNED) == ()
+        assert case_list.list_cases(tx, department="Nöroloji") == ()
 
 
 def test_a_case_knows_its_images_and_reports(both_records):
@@ -264,7 +264,7 @@ def test_a_case_knows_its_images_and_reports(both_records):
         )  # fmt: skip
         cases.close(tx, case_id)
     with records.write(reception) as tx:
-        held = file_of(tx, case_id)
+        held = load_contents(tx, case_id)
         assert [(one.modality, one.images, one.state) for one in held.studies] == [("DX", 1, JobState.DONE)]
         (line,) = held.reports
         assert (line.id, line.state, line.version) == (report, ReportState.FINAL, 1)

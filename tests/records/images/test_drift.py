@@ -9,7 +9,7 @@ from tests.records.kit import made_records
 from tests.records.work import BUNDLE, Work
 from tetkik.bundle import ImageReference, read_reference, resolve
 from tetkik.records.images import drift as module
-from tetkik.records.images.drift import card_share, drift, ran
+from tetkik.records.images.drift import card_share, list_bundles, measure_drift
 from tetkik.statistics import Stability
 from tetkik.values import RunState
 
@@ -36,8 +36,8 @@ def work(tmp_path, monkeypatch):
 
 def test_against_the_first_runs_a_label_that_moved_comes_first_and_is_called_so(work):
     with work.records.read() as tx:
-        (bundle,) = ran(tx)
-        found = drift(tx, bundle)
+        (bundle,) = list_bundles(tx)
+        found = measure_drift(tx, bundle)
     assert (bundle.bundle, bundle.runs) == (BUNDLE, 122)
     assert isinstance(found.before, ImageReference) and found.moved is not None
     assert (found.before.images, found.now, found.on_card) == (60, 61, False)
@@ -51,7 +51,7 @@ def test_against_the_first_runs_a_label_that_moved_comes_first_and_is_called_so(
 
 def test_inputs_are_told_then_and_now(work):
     with work.records.read() as tx:
-        moved = drift(tx, ran(tx)[0]).moved
+        moved = measure_drift(tx, list_bundles(tx)[0]).moved
     assert moved is not None
     found = {one.name: one for one in moved.inputs}
     assert {one.route for one in moved.inputs} == {"chest"}
@@ -70,7 +70,7 @@ def test_against_the_card_the_first_runs_count_too(work):
     for _ in range(60):
         work.run({"Effusion": 0.9}, days_ago=2)
     with work.records.read() as tx:
-        found = drift(tx, ran(tx)[0], reference)
+        found = measure_drift(tx, list_bundles(tx)[0], reference)
     assert found.on_card and found.before is reference and found.moved is not None
     assert found.now == 121  # the first sixty are too old to be now
     effusion = next(one for one in found.moved.labels if one.label == "Effusion")
@@ -81,9 +81,9 @@ def test_against_the_card_the_first_runs_count_too(work):
 def test_another_bundle_is_another_model(work):
     work.run({"Effusion": 0.2}, bundle="other 2.0")
     with work.records.read() as tx:
-        newest, first = ran(tx)
+        newest, first = list_bundles(tx)
         assert (newest.bundle, first.bundle) == ("other 2.0", BUNDLE)
-        moved = drift(tx, newest).moved
+        moved = measure_drift(tx, newest).moved
     assert moved is not None and moved.labels[0].shift is None and moved.scores is None
 
 

@@ -14,11 +14,11 @@ from tetkik.errors import Forbidden, NotFound, RecordsError
 from tetkik.imaging.read import read_image
 from tetkik.records.cases import cases
 from tetkik.records.cases.patients import Person
-from tetkik.records.images import images, pictures, runs
-from tetkik.records.images.images import Described
-from tetkik.records.images.pictures import PictureKind
-from tetkik.records.images.runs import Answer
-from tetkik.records.people.visibility import see as see_case
+from tetkik.records.images import derived_images, images, runs
+from tetkik.records.images.derived_images import DerivedImageKind
+from tetkik.records.images.images import ImageMetadata
+from tetkik.records.images.runs import ModelAnswer
+from tetkik.records.people.visibility import load_visible_case as see_case
 from tetkik.records.schema import AuditRow, Blob, Image, Run, Score, Study
 from tetkik.values import Measured, Role, RunState
 
@@ -37,13 +37,13 @@ def test_an_image_comes_back_byte_for_byte_with_what_it_says_of_itself(both_reco
     added = put(both_records, technician, case, 3, "ŞAHİN gülçin.dcm")
     assert added.fresh
     with both_records.read() as tx:
-        image = images.get(tx, added.image.id)
+        image = images.load_image(tx, added.image.id)
         assert image == added.image
-        assert images.content(tx, image) == film(3) == b"".join(images.chunks(tx, image))
-        assert images.described(tx, image) == Described.of(radiograph(3), "ŞAHİN gülçin.dcm")
-        assert images.sha256_of(tx, image) == radiograph(3).sha256
+        assert images.read_content(tx, image) == film(3) == b"".join(images.read_chunks(tx, image))
+        assert images.load_metadata(tx, image) == ImageMetadata.of(radiograph(3), "ŞAHİN gülçin.dcm")
+        assert images.load_sha256(tx, image) == radiograph(3).sha256
         assert (image.rows, image.columns, image.spacing) == (256, 256, radiograph(3).spacing)
-        assert images.of_case(tx, case) == (image,)
+        assert images.list_images(tx, case) == (image,)
 
 
 def test_nothing_of_the_patient_lies_in_the_clear(both_records, technician, case):
@@ -92,8 +92,8 @@ def test_a_study_without_a_uid_is_one_for_the_case(both_records, technician, cas
     studies = set()
     for content in (b"one", b"two"):
         with both_records.write(technician) as tx:
-            file = images.store(tx, see_case(tx, case).patient_id, BytesIO(content))
-            described = Described(radiograph().file_format, 8, 8)
+            file = images.store_file(tx, see_case(tx, case).patient_id, BytesIO(content))
+            described = ImageMetadata(radiograph().file_format, 8, 8)
             studies.add(images.add_image(tx, case, file, described).image.study_id)
     assert len(studies) == 1
 
@@ -104,14 +104,14 @@ def test_an_image_opens_for_those_who_may_open_its_case(both_records, technician
         actor = made_user(both_records, Role.CLINICIAN, departments=departments)
         with both_records.read(actor) as tx:
             if opens:
-                assert images.see(tx, image_id).id == image_id
+                assert images.load_visible_image(tx, image_id).id == image_id
             else:
                 with pytest.raises(Forbidden):
-                    images.see(tx, image_id)
+                    images.load_visible_image(tx, image_id)
     with both_records.read() as tx:
         for wrong in ("", "x" * 26, "../../etc/passwd", "0" * 26):
             with pytest.raises(NotFound):
-                images.get(tx, wrong)
+                images.load_image(tx, wrong)
 
 
 def test_a_file_that_was_altered_or_taken_away_is_told(both_records, technician, case):
@@ -121,44 +121,51 @@ def test_a_file_that_was_altered_or_taken_away_is_told(both_records, technician,
     for spoilt in (whole[:-1], whole[:-20] + bytes(20), b""):
         path.write_bytes(spoilt)
         with both_records.read() as tx, pytest.raises(RecordsError):
-            images.content(tx, image)
+            images.read_content(tx, image)
     path.unlink()
     with both_records.read() as tx, pytest.raises(RecordsError, match="missing"):
-        images.content(tx, image)
+        images.read_content(tx, image)
 
 
 def test_pictures_are_replaced_as_a_whole(both_records, technician, case):
     image = put(both_records, technician, case).image
     for names in (("Mass", "Effusion"), ("Effusion",)):
         with both_records.write(technician) as tx:
-            kept = {name: pictures.store_picture(tx, image, name.encode()) for name in names}
-            pictures.keep(tx, image, PictureKind.HEAT, kept)
-            pictures.keep(tx, image, PictureKind.PREVIEW, {"": pictures.store_picture(tx, image, b"small")})
+            kept = {name: derived_images.store_derived_image(tx, image, name.encode()) for name in names}
+            derived_images.replace_derived_images(tx, image, DerivedImageKind.HEAT, kept)
+            derived_images.replace_derived_images(
+                tx,
+                image,
+                DerivedImageKind.PREVIEW,
+                {"": derived_images.store_derived_image(tx, image, b"small")},
+            )
         with both_records.read() as tx:
-            assert pictures.labels(tx, image.id) == tuple(sorted(names))
+            assert derived_images.heatmap_labels(tx, image.id) == tuple(sorted(names))
             for name in names:
-                assert pictures.picture(tx, image, PictureKind.HEAT, name) == name.encode()
-            assert pictures.picture(tx, image, PictureKind.PREVIEW) == b"small"
+                assert (
+                    derived_images.read_derived_image(tx, image, DerivedImageKind.HEAT, name) == name.encode()
+                )
+            assert derived_images.read_derived_image(tx, image, DerivedImageKind.PREVIEW) == b"small"
             assert tx.session.scalar(select(func.count()).select_from(Blob)) == len(names) + 1
             with pytest.raises(NotFound):
-                pictures.picture(tx, image, PictureKind.HEAT, "Hernia")
+                derived_images.read_derived_image(tx, image, DerivedImageKind.HEAT, "Hernia")
 
 
 def test_an_answer_comes_back_exactly_and_every_score_stands_in_a_row(both_records, technician, case):
     image = put(both_records, technician, case).image
     said = result(measured=Measured(0.5, 0.25, 300, spacing=True, modality="DX"))
     with both_records.write(technician) as tx:
-        run_id = runs.add_run(tx, image, Answer("m 1.0", "cd" * 32, datetime.now(UTC), said))
+        run_id = runs.add_run(tx, image, ModelAnswer("m 1.0", "cd" * 32, datetime.now(UTC), said))
     with both_records.read() as tx:
-        assert runs.result_of(tx, run_id) == said
-        run = runs.get(tx, run_id)
+        assert runs.load_result(tx, run_id) == said
+        run = runs.load_run(tx, run_id)
         assert (run.state, run.route, run.flaws, run.screen) == (
             RunState.DONE,
             said.route,
             said.flaws,
             said.screen,
         )
-        assert run.bundle_sha256 == "cd" * 32 and runs.latest(tx, image.id) == run
+        assert run.bundle_sha256 == "cd" * 32 and runs.load_latest_run(tx, image.id) == run
         scores = {row.label: row for row in tx.session.scalars(select(Score))}
         assert set(scores) == {"Effusion", "Mass"}
         assert scores["Effusion"].score == 2 / 3 and scores["Effusion"].probability == 1 / 7
@@ -173,13 +180,13 @@ def test_a_refusal_is_an_answer_and_a_failure_is_none(both_records, technician, 
     image = put(both_records, technician, case).image
     refused = result(suitable=False, findings=(), route=None)
     with both_records.write(technician) as tx:
-        no = runs.add_run(tx, image, Answer("m 1.0", "", datetime.now(UTC), refused))
-        failed = runs.add_run(tx, image, Answer("m 1.0", "", datetime.now(UTC), None))
+        no = runs.add_run(tx, image, ModelAnswer("m 1.0", "", datetime.now(UTC), refused))
+        failed = runs.add_run(tx, image, ModelAnswer("m 1.0", "", datetime.now(UTC), None))
     with both_records.read() as tx:
-        assert [run.state for run in runs.of_image(tx, image.id)] == [RunState.FAILED, RunState.REFUSED]
-        assert runs.result_of(tx, no) == refused
+        assert [run.state for run in runs.list_runs(tx, image.id)] == [RunState.FAILED, RunState.REFUSED]
+        assert runs.load_result(tx, no) == refused
         with pytest.raises(NotFound):
-            runs.result_of(tx, failed)
+            runs.load_result(tx, failed)
 
 
 def test_earlier_answers_are_those_of_the_same_patients_other_cases(both_records, technician):
@@ -197,8 +204,10 @@ def test_earlier_answers_are_those_of_the_same_patients_other_cases(both_records
     for case_id in (first, stranger):
         for model in ("old 1.0", "new 1.0"):
             with both_records.write(technician) as tx:
-                runs.add_run(tx, last[case_id], Answer(model, "", datetime.now(UTC), result(model=model)))
+                runs.add_run(
+                    tx, last[case_id], ModelAnswer(model, "", datetime.now(UTC), result(model=model))
+                )
     with both_records.read() as tx:
-        (only,) = runs.earlier(tx, last[second])
+        (only,) = runs.list_earlier_runs(tx, last[second])
         assert (only.case_id, only.bundle) == (first, "new 1.0")
-        assert runs.earlier(tx, last[first]) == ()
+        assert runs.list_earlier_runs(tx, last[first]) == ()

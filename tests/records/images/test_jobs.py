@@ -29,19 +29,19 @@ def wait(both_records):
     def waits(priority=Priority.ROUTINE):
         image = put(both_records, technician, case, next(seeds)).image
         with both_records.write(technician) as tx:
-            return jobs.add(tx, JobKind.READ_IMAGE, image, priority), image
+            return jobs.add_job(tx, JobKind.READ_IMAGE, image, priority), image
 
     return waits
 
 
 def take(records, worker="w"):
     with records.write(SYSTEM) as tx:
-        return jobs.take(tx, worker)
+        return jobs.take_job(tx, worker)
 
 
 def now(records, work):
     with records.read() as tx:
-        found = jobs.of_image(tx, work.image_id)
+        found = jobs.newest_job(tx, work.image_id)
         assert found is not None
         return found
 
@@ -54,17 +54,17 @@ def test_the_most_urgent_goes_first_and_the_older_of_two(both_records, wait):
     taken = [take(both_records) for _ in range(5)]
     assert [work.id for work in taken if work] == [critical, urgent, routine, later] and taken[-1] is None
     with both_records.read() as tx:
-        assert not jobs.waiting(tx)
+        assert not jobs.has_waiting_jobs(tx)
 
 
 def test_the_same_work_waits_once_and_may_wait_again_when_it_is_under_way(both_records, wait):
     first, image = wait()
     with both_records.write(SYSTEM) as tx:
-        assert jobs.add(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE, "other-model") == first
+        assert jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE, "other-model") == first
     work = take(both_records)
     assert work is not None and work.model == "other-model"
     with both_records.write(SYSTEM) as tx:
-        assert jobs.add(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE) != first
+        assert jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE) != first
 
 
 def test_a_lease_that_runs_out_is_work_for_the_next_and_the_first_comes_too_late(both_records, wait, clock):
@@ -76,12 +76,12 @@ def test_a_lease_that_runs_out_is_work_for_the_next_and_the_first_comes_too_late
     assert second is not None and second.id == first.id and second.attempts == 2
     with pytest.raises(Conflict), both_records.write(SYSTEM) as tx:
         tx.announce("draft")
-        jobs.finish(tx, first)
+        jobs.finish_job(tx, first)
     assert now(both_records, first).state is JobState.RUNNING
     with both_records.write(SYSTEM) as tx:
-        jobs.finish(tx, second)
+        jobs.finish_job(tx, second)
     assert now(both_records, first).state is JobState.DONE
-    for late in (jobs.finish, jobs.renew, jobs.give_back):
+    for late in (jobs.finish_job, jobs.renew_lease, jobs.requeue):
         with pytest.raises(Conflict), both_records.write(SYSTEM) as tx:
             late(tx, second)
 
@@ -92,7 +92,7 @@ def test_a_lease_is_renewed_as_long_as_somebody_works(both_records, wait, clock)
     for _ in range(5):
         clock.go(seconds=LEASE.total_seconds() * 0.9)
         with both_records.write(SYSTEM) as tx:
-            jobs.renew(tx, work)
+            jobs.renew_lease(tx, work)
     assert take(both_records, "other") is None
 
 
@@ -102,7 +102,7 @@ def test_work_that_fails_rests_and_is_given_up_in_the_end(both_records, wait, cl
         work = take(both_records)
         assert work is not None and work.attempts == attempt
         with both_records.write(SYSTEM) as tx:
-            assert jobs.fail(tx, work, WHY) is (attempt == ATTEMPTS)
+            assert jobs.fail_job(tx, work, WHY) is (attempt == ATTEMPTS)
         assert take(both_records) is None, "it rests first"
         clock.go(minutes=5)
     failed = now(both_records, work)
@@ -117,7 +117,7 @@ def test_what_would_fail_again_is_given_up_at_once(both_records, wait):
     wait()
     work = take(both_records)
     with both_records.write(SYSTEM) as tx:
-        assert jobs.fail(tx, work, WHY, for_good=True)
+        assert jobs.fail_job(tx, work, WHY, for_good=True)
     assert now(both_records, work).state is JobState.FAILED
 
 
@@ -125,7 +125,7 @@ def test_a_long_fault_is_kept_short(both_records, wait):
     wait()
     work = take(both_records)
     with both_records.write(SYSTEM) as tx:
-        jobs.fail(tx, work, Sentence(WHY.template, {"fault": "x" * 5000}), for_good=True)
+        jobs.fail_job(tx, work, Sentence(WHY.template, {"fault": "x" * 5000}), for_good=True)
     fault = now(both_records, work).fault
     assert fault is not None and fault.template == WHY.template
 
@@ -135,7 +135,7 @@ def test_work_of_a_dead_worker_is_free_at_once(both_records, wait):
         wait()
     dead, alive = take(both_records, "dead"), take(both_records, "alive")
     with both_records.write(SYSTEM) as tx:
-        assert jobs.free_abandoned(tx, lambda name: name == "alive") == 1
+        assert jobs.requeue_abandoned(tx, lambda name: name == "alive") == 1
     again = take(both_records, "new")
     assert again is not None and again.id == dead.id and alive is not None
     assert not again.deadly
@@ -153,6 +153,6 @@ def test_a_worker_that_stops_gives_back_without_an_attempt(both_records, wait):
     wait()
     work = take(both_records)
     with both_records.write(SYSTEM) as tx:
-        jobs.give_back(tx, work)
+        jobs.requeue(tx, work)
     again = take(both_records)
     assert again is not None and again.attempts == 1

@@ -12,13 +12,13 @@ from tests.records.clock import Clock
 from tests.records.kit import id_of, made_case, made_records, made_user
 from tetkik.errors import InputError, NotFound, NotSignedIn
 from tetkik.records.database import Records
-from tetkik.records.keeping import ledger, retention
-from tetkik.records.keeping.backup import make_backup
-from tetkik.records.keeping.erasure import Ground, erase
-from tetkik.records.keeping.restore import restore
-from tetkik.records.keeping.retention import Terms
+from tetkik.records.lifecycle import erasure_log, retention
+from tetkik.records.lifecycle.backup import make_backup
+from tetkik.records.lifecycle.erasure import ErasureReason, erase
+from tetkik.records.lifecycle.restore import restore_backup
+from tetkik.records.lifecycle.retention import RetentionTerms
 from tetkik.records.people import after_restore, invites, notices, passkeys, sessions, tokens, users
-from tetkik.records.people.endings import Ended
+from tetkik.records.people.deactivation import RevokedAccess
 from tetkik.records.people.passwords import LONGEST, Strength, strength
 from tetkik.records.people.sign_in import Peer
 from tetkik.records.people.users import Profile
@@ -32,7 +32,7 @@ OTHER = "beş büyük sarı kedi"
 def opened(records, actor) -> tuple[str, str]:
     """A browser, a passkey and a token of a user; gives the cookie and the token's secret."""
     with records.write(actor) as tx:
-        cookie = sessions.begin(tx, id_of(actor), Method.PASSWORD)
+        cookie = sessions.begin_session(tx, id_of(actor), Method.PASSWORD)
         passkeys.add(tx, "Desk", id_of(actor).encode(), b"key", 0)
         secret, _ = tokens.create(tx, "HIS", [Permission.MODELS_READ], timedelta(days=30))
     return cookie, secret
@@ -40,12 +40,12 @@ def opened(records, actor) -> tuple[str, str]:
 
 def told(records, actor) -> list[AccountChange]:
     with records.read(actor) as tx:
-        return [one.kind for one in notices.of_actor(tx) if not one.seen]
+        return [one.kind for one in notices.list_notices(tx) if not one.seen]
 
 
 def is_signed_in(records, cookie) -> bool:
     try:
-        sessions.resume(records, cookie, address=None, request_id=None)
+        sessions.resume_session(records, cookie, address=None, request_id=None)
     except NotSignedIn:
         return False
     return True
@@ -60,8 +60,8 @@ def test_a_reset_ends_sessions_and_passkeys_and_tokens_unless_they_are_kept(both
     cookie, secret = opened(both_records, actor)
     others_cookie, others_secret = opened(both_records, other)
     with both_records.write(SYSTEM) as tx:
-        ended = users.reset(tx, id_of(actor), keys=keys)
-    assert ended == Ended(1, int(keys), int(keys))
+        ended = users.reset_access(tx, id_of(actor), keys=keys)
+    assert ended == RevokedAccess(1, int(keys), int(keys))
     assert not is_signed_in(both_records, cookie)
     with both_records.read() as tx:
         assert bool(passkeys.of_user(tx, id_of(actor))) is not keys
@@ -69,18 +69,18 @@ def test_a_reset_ends_sessions_and_passkeys_and_tokens_unless_they_are_kept(both
         assert row is not None and ('"passkeys":1' in row) is keys
     if keys:
         with pytest.raises(NotSignedIn):
-            tokens.use(both_records, secret, Peer())
+            tokens.authenticate_token(both_records, secret, Peer())
     else:
-        assert tokens.use(both_records, secret, Peer()).user_id == actor.user_id
+        assert tokens.authenticate_token(both_records, secret, Peer()).user_id == actor.user_id
     assert is_signed_in(both_records, others_cookie)
-    assert tokens.use(both_records, others_secret, Peer()).user_id == other.user_id
+    assert tokens.authenticate_token(both_records, others_secret, Peer()).user_id == other.user_id
 
 
 def test_a_reset_takes_passkeys_and_tokens_unless_told_otherwise(records):
     actor = made_user(records, Role.ENGINEER)
     opened(records, actor)
     with records.write(SYSTEM) as tx:
-        assert users.reset(tx, id_of(actor)) == Ended(1, 1, 1)
+        assert users.reset_access(tx, id_of(actor)) == RevokedAccess(1, 1, 1)
 
 
 def test_a_new_password_voids_the_links_of_others(records):
@@ -89,18 +89,18 @@ def test_a_new_password_voids_the_links_of_others(records):
         link = invites.invite(tx, id_of(actor))
         users.set_password(tx, id_of(actor), GOOD)
     with records.read() as tx, pytest.raises(NotFound):
-        invites.look(tx, link)
+        invites.load_invitation(tx, link)
 
 
 def test_a_renewed_session_goes_on_under_another_cookie_alone(records):
     actor = made_user(records, Role.ENGINEER)
     with records.write(actor) as tx:
-        before = sessions.begin(tx, id_of(actor), Method.PASSKEY)
-    found = sessions.resume(records, before, address=None, request_id=None)
+        before = sessions.begin_session(tx, id_of(actor), Method.PASSKEY)
+    found = sessions.resume_session(records, before, address=None, request_id=None)
     with records.write(found.actor) as tx:
         after = sessions.renew(tx)
     assert not is_signed_in(records, before)
-    again = sessions.resume(records, after, address=None, request_id=None)
+    again = sessions.resume_session(records, after, address=None, request_id=None)
     assert (again.csrf, again.actor.method) == (found.csrf, Method.PASSKEY)
 
 
@@ -114,12 +114,12 @@ def test_each_change_is_told_to_its_person_alone(both_records, clock: Clock):
         passkeys.remove(tx, passkeys.of_user(tx, id_of(actor))[0].id)
     clock.go(minutes=1)
     with both_records.write(admin) as tx:
-        users.reset(tx, id_of(actor))
+        users.reset_access(tx, id_of(actor))
         users.change(tx, id_of(actor), Profile("E", frozenset({Role.ENGINEER, Role.AUDITOR})))
         users.change(tx, id_of(actor), Profile("Eda", frozenset({Role.ENGINEER, Role.AUDITOR})))
     with both_records.read(actor) as tx:
-        assert notices.unseen(tx) == 5
-        listed = notices.of_actor(tx)
+        assert notices.count_unseen(tx) == 5
+        listed = notices.list_notices(tx)
     assert [one.kind for one in listed] == [
         AccountChange.ROLES_CHANGED,
         AccountChange.PASSWORD_RESET,
@@ -139,7 +139,7 @@ def test_the_first_password_is_no_news_and_the_next_is(records):
         users.set_password(tx, id_of(actor), GOOD)
     assert told(records, actor) == []
     with records.write(actor) as tx:
-        users.row_of(tx, id_of(actor)).last_login_at = tx.now
+        users.user_row(tx, id_of(actor)).last_login_at = tx.now
         users.set_password(tx, id_of(actor), OTHER)
     assert told(records, actor) == [AccountChange.PASSWORD_CHANGED]
 
@@ -148,35 +148,35 @@ def test_only_a_browser_that_was_never_used_is_news(records):
     actor, other = made_user(records, Role.ENGINEER), made_user(records, Role.ENGINEER)
     for browser in ("desk", "desk", "tablet", "tablet", "desk"):
         with records.write(actor) as tx:
-            notices.arrived(tx, id_of(actor), browser, "Mozilla/5.0 Firefox")
+            notices.notify_new_browser(tx, id_of(actor), browser, "Mozilla/5.0 Firefox")
     assert told(records, actor) == [AccountChange.NEW_BROWSER]
     with records.write(other) as tx:
-        notices.arrived(tx, id_of(other), "desk", "")  # the same browser, somebody else's first
+        notices.notify_new_browser(tx, id_of(other), "desk", "")  # the same browser, somebody else's first
     assert told(records, other) == []
 
 
 def test_what_is_acknowledged_stays_listed_and_what_came_after_stays_new(records, clock: Clock):
     actor = made_user(records, Role.ENGINEER)
     with records.write(SYSTEM) as tx:
-        notices.tell(tx, id_of(actor), AccountChange.PASSKEY_ADDED, "Desk")
+        notices.notify(tx, id_of(actor), AccountChange.PASSKEY_ADDED, "Desk")
     with records.read(actor) as tx:
-        shown = notices.of_actor(tx)[0].id
+        shown = notices.list_notices(tx)[0].id
     clock.go(seconds=1)
     with records.write(SYSTEM) as tx:
-        notices.tell(tx, id_of(actor), AccountChange.TOKEN_MADE, "HIS")
+        notices.notify(tx, id_of(actor), AccountChange.TOKEN_MADE, "HIS")
     with records.write(actor) as tx:
         notices.acknowledge(tx, shown)
     with records.read(actor) as tx:
-        assert [(one.kind, one.seen) for one in notices.of_actor(tx)] == [
+        assert [(one.kind, one.seen) for one in notices.list_notices(tx)] == [
             (AccountChange.TOKEN_MADE, False),
             (AccountChange.PASSKEY_ADDED, True),
         ]
-        assert notices.unseen(tx) == 1
+        assert notices.count_unseen(tx) == 1
     clock.go(days=400)
     with records.write(SYSTEM) as tx:
-        notices.tell(tx, id_of(actor), AccountChange.PASSKEY_REMOVED, "Desk")
+        notices.notify(tx, id_of(actor), AccountChange.PASSKEY_REMOVED, "Desk")
     with records.read(actor) as tx:
-        assert [one.what for one in notices.of_actor(tx)] == ["Desk", "HIS"]
+        assert [one.what for one in notices.list_notices(tx)] == ["Desk", "HIS"]
 
 
 # Departments
@@ -186,7 +186,7 @@ def test_every_department_is_said_and_never_meant_by_none(records):
     with records.write(SYSTEM) as tx:
         profile = Profile("İrem", frozenset({Role.CLINICIAN}), departments=(EVERY_DEPARTMENT,))
         user_id = users.create(tx, "irem", profile)
-        assert users.get(tx, user_id).profile.departments == (EVERY_DEPARTMENT,)
+        assert users.load_user(tx, user_id).profile.departments == (EVERY_DEPARTMENT,)
         with pytest.raises(InputError):
             users.change(tx, user_id, Profile("İrem", frozenset({Role.CLINICIAN}), departments=("**",)))
 
@@ -210,25 +210,29 @@ def test_what_a_backup_brings_back_opens_nothing_before_it_is_confirmed(tmp_path
         invites.invite(tx, id_of(actor))
     make_backup(both_records, tmp_path / "backup")
     back = empty_like(both_records, tmp_path / "empty")
-    made_at = restore(back, tmp_path / "backup").made_at
+    made_at = restore_backup(back, tmp_path / "backup").made_at
 
     with back.read(actor) as tx:
-        assert after_restore.held(tx) == after_restore.held(tx, id_of(actor)) == after_restore.Held(1, 1)
+        assert (
+            after_restore.count_suspended(tx)
+            == after_restore.count_suspended(tx, id_of(actor))
+            == after_restore.SuspendedKeys(1, 1)
+        )
         assert tx.session.scalars(select(Invite)).all() == []
         assert tx.session.scalars(select(BrowserSession)).all() == []
         assert [one.held for one in passkeys.of_user(tx, id_of(actor))] == [True]
-        assert [one.held for one in tokens.of_actor(tx)] == [True]
-        assert users.get(tx, id_of(actor)).keys_held
-        (news,) = (one for one in notices.of_actor(tx) if one.kind is AccountChange.RESTORED)
+        assert [one.held for one in tokens.list_tokens(tx)] == [True]
+        assert users.load_user(tx, id_of(actor)).keys_held
+        (news,) = (one for one in notices.list_notices(tx) if one.kind is AccountChange.RESTORED)
         assert news.what == made_at.isoformat()
     with pytest.raises(NotSignedIn, match="waits"):
-        tokens.use(back, secret, Peer())
+        tokens.authenticate_token(back, secret, Peer())
 
     with back.write(SYSTEM) as tx:
-        assert after_restore.confirm(tx, id_of(actor)) == after_restore.Held(1, 1)
-    assert tokens.use(back, secret, Peer()).user_id == actor.user_id
+        assert after_restore.confirm_keys(tx, id_of(actor)) == after_restore.SuspendedKeys(1, 1)
+    assert tokens.authenticate_token(back, secret, Peer()).user_id == actor.user_id
     with back.read() as tx:
-        assert not after_restore.held(tx).any
+        assert not after_restore.count_suspended(tx).any
         assert tx.session.scalars(select(Passkey.held_at)).all() == [None]
         row = tx.session.scalars(select(AuditRow.content).order_by(AuditRow.seq.desc()).limit(1)).one()
         assert row is not None and "keys_confirmed" in row
@@ -271,29 +275,29 @@ def test_a_restore_that_is_killed_after_its_rows_leaves_nothing_open(tmp_path, r
     with records.write(SYSTEM) as tx:
         patient_id = tx.session.get_one(Case, case_id).patient_id
         invites.invite(tx, id_of(actor))
-    terms = Terms(report_years=20, closed_days=30)
-    retention.apply(records, terms)
+    terms = RetentionTerms(report_years=20, closed_days=30)
+    retention.apply_retention(records, terms)
     make_backup(records, tmp_path / "backup")
-    erase(records, patient_id, Ground.REQUEST, years=20)
+    erase(records, patient_id, ErasureReason.REQUEST, years=20)
     back = empty_like(records, tmp_path / "empty")
-    ledger.add(back.folder, ledger.content(records.folder))
+    erasure_log.merge_log(back.folder, erasure_log.read_log(records.folder))
 
     def killed(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tetkik.records.keeping.restore.upgrade", killed)  # the first step after the rows
+    monkeypatch.setattr("tetkik.records.lifecycle.restore.upgrade", killed)  # the first step after the rows
     with pytest.raises(KeyboardInterrupt):
-        restore(back, tmp_path / "backup")
+        restore_backup(back, tmp_path / "backup")
     back.close()
 
     back = made_records(tmp_path / "empty")
     with pytest.raises(NotSignedIn, match="waits"):
-        tokens.use(back, secret, Peer())
+        tokens.authenticate_token(back, secret, Peer())
     with back.read() as tx:
-        assert after_restore.held(tx) == after_restore.Held(1, 1)
+        assert after_restore.count_suspended(tx) == after_restore.SuspendedKeys(1, 1)
         assert tx.session.scalars(select(Invite)).all() == []
     assert retention.is_due(back)  # whatever the backup says of the last time
-    assert retention.apply(back, terms).erased_again == 1
+    assert retention.apply_retention(back, terms).erased_again == 1
     with back.read() as tx:
         assert tx.session.get_one(Patient, patient_id).key is None
     back.close()

@@ -34,7 +34,7 @@ def records(both_records):
 
 def refused(records, login: str, password: str) -> str:
     with pytest.raises(NotSignedIn) as error:
-        sign_in.by_password(records, login, password, PEER)
+        sign_in.sign_in_by_password(records, login, password, PEER)
     return str(error.value)
 
 
@@ -45,7 +45,7 @@ def noted(records, action: str) -> list[dict[str, Any]]:
 
 
 def test_a_person_signs_in(records):
-    actor = sign_in.by_password(records, "İREM", GOOD, PEER)
+    actor = sign_in.sign_in_by_password(records, "İREM", GOOD, PEER)
     assert (actor.name, actor.method, actor.address) == ("İrem Işık", Method.PASSWORD, "10.0.0.7")
     assert actor.roles == {Role.RADIOLOGIST}
     assert noted(records, "sign_in.failed") == []
@@ -105,9 +105,9 @@ def test_after_failures_even_the_right_password_waits(records, clock: Clock):
     clock.go(seconds=29)
     refused(records, "irem", GOOD)
     clock.go(seconds=1)
-    sign_in.by_password(records, "irem", GOOD, PEER)
+    sign_in.sign_in_by_password(records, "irem", GOOD, PEER)
     refused(records, "irem", "yanlış")  # counted anew: no pause after one
-    sign_in.by_password(records, "irem", GOOD, PEER)
+    sign_in.sign_in_by_password(records, "irem", GOOD, PEER)
 
 
 @pytest.mark.both_databases
@@ -128,44 +128,46 @@ def test_an_administrator_ends_the_pause(records):
     for _ in range(sign_in.FREE_FAILURES):
         refused(records, "irem", "yanlış")
     with records.write(SYSTEM) as tx:
-        member = users.by_login(tx, "irem")
+        member = users.find_user(tx, "irem")
         assert member.locked_until is not None
         users.unlock(tx, member.id)
-    sign_in.by_password(records, "irem", GOOD, PEER)
+    sign_in.sign_in_by_password(records, "irem", GOOD, PEER)
 
 
 def test_an_old_hash_is_made_anew_at_sign_in(records):
     weak = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(GOOD)
     with records.write(SYSTEM) as tx:
         tx.session.scalars(select(User)).one().password_hash = weak
-    sign_in.by_password(records, "irem", GOOD, PEER)
+    sign_in.sign_in_by_password(records, "irem", GOOD, PEER)
     with records.read() as tx:
         now = tx.session.scalars(select(User.password_hash)).one()
     assert now != weak and not passwords.is_outdated(now)
-    sign_in.by_password(records, "irem", GOOD, PEER)
+    sign_in.sign_in_by_password(records, "irem", GOOD, PEER)
 
 
 def test_the_same_person_again(records):
-    actor = sign_in.by_password(records, "irem", GOOD, PEER)
-    sign_in.again(records, actor, GOOD)
+    actor = sign_in.sign_in_by_password(records, "irem", GOOD, PEER)
+    sign_in.reauthenticate(records, actor, GOOD)
     with pytest.raises(Forbidden):
-        sign_in.again(records, actor, "yanlış")
+        sign_in.reauthenticate(records, actor, "yanlış")
     assert len(noted(records, "sign_in.failed")) == 1
 
 
 def test_without_a_password_nothing_is_proved_by_one(records):
     actor = made_user(records, Role.RADIOLOGIST)
     with pytest.raises(Forbidden, match="passkey"):
-        sign_in.again(records, actor, "")
+        sign_in.reauthenticate(records, actor, "")
 
 
 def test_a_session_ends_when_idle_and_at_its_end(records, clock: Clock):
-    actor = sign_in.by_password(records, "irem", GOOD, PEER)
+    actor = sign_in.sign_in_by_password(records, "irem", GOOD, PEER)
     with records.write(actor) as tx:
-        cookie = sessions.begin(tx, id_of(actor), actor.method)
+        cookie = sessions.begin_session(tx, id_of(actor), actor.method)
 
     def resumed(cookie: str) -> sessions.Resumed:
-        return sessions.resume(records, cookie, address=None, request_id=None, idle=timedelta(minutes=30))
+        return sessions.resume_session(
+            records, cookie, address=None, request_id=None, idle=timedelta(minutes=30)
+        )
 
     clock.go(minutes=29)
     assert resumed(cookie).actor.user_id == actor.user_id
@@ -176,7 +178,7 @@ def test_a_session_ends_when_idle_and_at_its_end(records, clock: Clock):
         except NotSignedIn:
             break
     with records.write(actor) as tx:
-        second = sessions.begin(tx, id_of(actor), actor.method)
+        second = sessions.begin_session(tx, id_of(actor), actor.method)
         age = tx.now - tx.session.get(User, id_of(actor)).created_at
     assert timedelta(hours=11, minutes=30) < age <= timedelta(hours=12, minutes=28)
     clock.go(minutes=30)
@@ -185,15 +187,15 @@ def test_a_session_ends_when_idle_and_at_its_end(records, clock: Clock):
 
 
 def test_seen_is_written_once_a_minute_at_most(records, clock: Clock):
-    actor = sign_in.by_password(records, "irem", GOOD, PEER)
+    actor = sign_in.sign_in_by_password(records, "irem", GOOD, PEER)
     with records.write(actor) as tx:
-        cookie = sessions.begin(tx, id_of(actor), actor.method)
+        cookie = sessions.begin_session(tx, id_of(actor), actor.method)
     began = clock.now
 
     def seen():
-        sessions.resume(records, cookie, address=None, request_id=None)
+        sessions.resume_session(records, cookie, address=None, request_id=None)
         with records.read(actor) as tx:
-            return sessions.of_actor(tx)[0].seen_at
+            return sessions.list_sessions(tx)[0].seen_at
 
     clock.go(seconds=59)
     assert seen() == began
@@ -202,17 +204,17 @@ def test_seen_is_written_once_a_minute_at_most(records, clock: Clock):
 
 
 def test_a_new_password_ends_the_other_sessions(records):
-    actor = sign_in.by_password(records, "irem", GOOD, PEER)
+    actor = sign_in.sign_in_by_password(records, "irem", GOOD, PEER)
     with records.write(actor) as tx:
-        mine, other = (sessions.begin(tx, id_of(actor), actor.method) for _ in range(2))
-    known = sessions.resume(records, mine, address=None, request_id=None).actor
+        mine, other = (sessions.begin_session(tx, id_of(actor), actor.method) for _ in range(2))
+    known = sessions.resume_session(records, mine, address=None, request_id=None).actor
     with records.write(known) as tx:
         users.set_password(tx, id_of(known), "beş büyük sarı fil")
-    assert sessions.resume(records, mine, address=None, request_id=None)
+    assert sessions.resume_session(records, mine, address=None, request_id=None)
     with pytest.raises(NotSignedIn):
-        sessions.resume(records, other, address=None, request_id=None)
+        sessions.resume_session(records, other, address=None, request_id=None)
     refused(records, "irem", GOOD)
-    sign_in.by_password(records, "irem", "beş büyük sarı fil", PEER)
+    sign_in.sign_in_by_password(records, "irem", "beş büyük sarı fil", PEER)
 
 
 @pytest.mark.both_databases

@@ -62,10 +62,11 @@ def test_a_change_is_kept_and_noted(records):
     administrator = made_user(records, Role.ADMINISTRATOR)
     with records.write(administrator) as tx:
         user_id = users.create(tx, "irem", RADIOLOGIST)
-        users.change(tx, user_id, Profile("İrem Ay", frozenset({Role.CLINICIAN}), departments=("Nöroloji",)))
+        profile = Profile("İrem Ay", frozenset({Role.CLINICIAN}), departments=("Nöroloji",))
+        users.change(tx, user_id, profile, departments=("Nöroloji",))
     with records.read() as tx:
-        member = users.by_login(tx, "İREM")
-        assert member.profile == Profile("İrem Ay", frozenset({Role.CLINICIAN}), departments=("Nöroloji",))
+        member = users.find_user(tx, "İREM")
+        assert member.profile == profile
         noted = tx.session.scalars(select(AuditRow.action).where(AuditRow.user_id == administrator.user_id))
         assert {"user.created", "user.changed"} <= set(noted)
 
@@ -89,55 +90,55 @@ def test_somebody_always_administers(records, way):
 def test_a_closed_account_keeps_no_session(records):
     actor = made_user(records, Role.CLINICIAN)
     with records.write(actor) as tx:
-        cookie = sessions.begin(tx, id_of(actor), Method.PASSWORD)
+        cookie = sessions.begin_session(tx, id_of(actor), Method.PASSWORD)
     for change in (users.disable, users.enable):
         with records.write(SYSTEM) as tx:
             change(tx, id_of(actor))
         with pytest.raises(NotSignedIn):
-            sessions.resume(records, cookie, address=None, request_id=None)
+            sessions.resume_session(records, cookie, address=None, request_id=None)
 
 
 @pytest.mark.both_databases
 def test_the_first_start_makes_one_administrator(records):
     with records.write(SYSTEM) as tx:
-        old = invites.first_start(tx) or ""
-        link = invites.first_start(tx) or ""
+        old = invites.invite_first_administrator(tx) or ""
+        link = invites.invite_first_administrator(tx) or ""
     with records.read() as tx, pytest.raises(NotFound):
-        invites.look(tx, old)
+        invites.load_invitation(tx, old)
     with records.write(SYSTEM) as tx:
-        invites.accept(tx, link, GOOD, login="Ayşe", name="Ayşe Yılmaz")
+        invites.accept_invitation(tx, link, GOOD, login="Ayşe", name="Ayşe Yılmaz")
     with records.write(SYSTEM) as tx:
-        assert users.by_login(tx, "ayse").profile.roles == {Role.ADMINISTRATOR}
-        assert invites.first_start(tx) is None
+        assert users.find_user(tx, "ayse").profile.roles == {Role.ADMINISTRATOR}
+        assert invites.invite_first_administrator(tx) is None
         with pytest.raises(NotFound):
-            invites.accept(tx, link, GOOD, login="Fatma", name="Fatma Demir")
+            invites.accept_invitation(tx, link, GOOD, login="Fatma", name="Fatma Demir")
 
 
 def test_the_first_link_is_void_once_there_is_an_administrator(records):
     with records.write(SYSTEM) as tx:
-        link = invites.first_start(tx) or ""
+        link = invites.invite_first_administrator(tx) or ""
     with records.write(SYSTEM) as tx:  # made on the command line meanwhile
         users.create(tx, "ayse", Profile("Ayşe Yılmaz", frozenset({Role.ADMINISTRATOR})), password=GOOD)
     with records.write(SYSTEM) as tx, pytest.raises(NotFound):
-        invites.accept(tx, link, GOOD, login="Fatma", name="Fatma Demir")
+        invites.accept_invitation(tx, link, GOOD, login="Fatma", name="Fatma Demir")
 
 
 def test_a_link_is_stored_as_a_digest_alone(records):
     with records.write(SYSTEM) as tx:
-        link = invites.first_start(tx) or ""
+        link = invites.invite_first_administrator(tx) or ""
         stored = tx.session.scalars(select(Invite)).one()
         assert link not in (stored.digest, stored.roles)
 
 
 def test_a_link_ends_after_a_day(records, clock: Clock):
     with records.write(SYSTEM) as tx:
-        link = invites.first_start(tx) or ""
+        link = invites.invite_first_administrator(tx) or ""
     clock.go(hours=23, minutes=59)
     with records.read() as tx:
-        invites.look(tx, link)
+        invites.load_invitation(tx, link)
     clock.go(minutes=1)
     with records.read() as tx, pytest.raises(NotFound):
-        invites.look(tx, link)
+        invites.load_invitation(tx, link)
 
 
 def test_a_weak_password_does_not_use_the_link_up(records):
@@ -145,9 +146,9 @@ def test_a_weak_password_does_not_use_the_link_up(records):
         user_id = users.create(tx, "irem", RADIOLOGIST)
         link = invites.invite(tx, user_id)
     with pytest.raises(InputError), records.write(SYSTEM) as tx:
-        invites.accept(tx, link, "İrem Işık 1")
+        invites.accept_invitation(tx, link, "İrem Işık 1")
     with records.write(SYSTEM) as tx:
-        assert invites.accept(tx, link, GOOD) == user_id
+        assert invites.accept_invitation(tx, link, GOOD) == user_id
 
 
 def test_a_newer_link_voids_the_older(records):
@@ -155,8 +156,8 @@ def test_a_newer_link_voids_the_older(records):
         user_id = users.create(tx, "irem", RADIOLOGIST)
         older, newer = invites.invite(tx, user_id), invites.invite(tx, user_id)
         with pytest.raises(NotFound):
-            invites.look(tx, older)
-        assert invites.look(tx, newer).login == "irem"
+            invites.load_invitation(tx, older)
+        assert invites.load_invitation(tx, newer).login == "irem"
 
 
 def test_a_link_of_a_closed_account_opens_nothing(records):
@@ -166,15 +167,15 @@ def test_a_link_of_a_closed_account_opens_nothing(records):
         link = invites.invite(tx, user_id)
         users.disable(tx, user_id)
         with pytest.raises(NotFound):
-            invites.accept(tx, link, GOOD)
+            invites.accept_invitation(tx, link, GOOD)
 
 
 def test_users_come_by_login_a_page_at_a_time(records):
     with records.write(SYSTEM) as tx:
         for login in ("zeynep", "ayse", "mehmet"):
             users.create(tx, login, RADIOLOGIST)
-        first = users.everybody(tx, limit=2)
-        rest = users.everybody(tx, after=first[-1].login, limit=2)
+        first = users.list_users(tx, limit=2)
+        rest = users.list_users(tx, after=first[-1].login, limit=2)
     assert [member.login for member in (*first, *rest)] == ["ayse", "mehmet", "zeynep"]
 
 
@@ -198,4 +199,4 @@ def test_two_who_remove_each_other_come_one_after_the_other(records):
         done = list(threads.map(remove, (0, 1)))
     assert sorted(done) == [False, True]
     with records.read() as tx:
-        assert users.administrators(tx) == 1
+        assert users.count_administrators(tx) == 1

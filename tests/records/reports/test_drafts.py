@@ -20,7 +20,8 @@ from tetkik.records.reports.editing import LONGEST, MOST, Choice
 from tetkik.records.reports.working import EditConflict
 from tetkik.records.schema import AuditRow, Report
 from tetkik.records.worklist import worklist
-from tetkik.records.worklist.worklist import Filter
+from tetkik.records.worklist.worklist import WorklistFilter
+from tetkik.settings import settings
 from tetkik.values import (
     SYSTEM,
     Decision,
@@ -233,10 +234,12 @@ def test_the_worklist_and_its_filter_follow_a_judgement(both_records, radiologis
 
     def shown() -> tuple[set[str], bool]:
         with both_records.read(radiologist) as tx:
-            (item,) = worklist.listing(tx).items
+            (item,) = worklist.load_worklist(tx).items
             labels = {one.label for one in item.findings}
             for label in ("Effusion", "Nodule"):
-                assert bool(worklist.listing(tx, Filter(label=label)).items) is (label in labels)
+                assert bool(worklist.load_worklist(tx, WorklistFilter(label=label)).items) is (
+                    label in labels
+                )
             return labels, item.rejected
 
     known, _ = shown()
@@ -284,7 +287,7 @@ def test_a_fresh_draft_follows_language_and_judgements(records, reader):
         drafts.judge(tx, made.id, 2, "Nodule", Judgement.ADDED)
         ground = redrafting.ground_of(tx, made.id, 3)
     reported = workflow.report_findings(
-        ground.result, ground.inputs, language=Language.EN, identity=ground.identity
+        ground.result, ground.inputs, settings(), language=Language.EN, identity=ground.identity
     )
     with records.write(reader) as tx:
         after = redrafting.rewrite(tx, made.id, 3, reported.drafted.draft)
@@ -308,12 +311,14 @@ def test_a_fresh_draft_overwrites_nobody(records, reader):
 
 def test_a_second_run_replaces_a_draft_that_nobody_touched_and_no_other(both_records, radiologist):
     made = made_report(both_records)
-    document = workflow.report_findings(sample.RESULT, ReportInput(), language=Language.EN).document
+    document = workflow.report_findings(
+        sample.RESULT, ReportInput(), settings(), language=Language.EN
+    ).document
 
     def run_again():
         with both_records.write(SYSTEM) as tx:
-            image = images.get(tx, made.image_id)
-            run = runs.add_run(tx, image, runs.Answer("other 2", "cd" * 32, tx.now, sample.RESULT))
+            image = images.load_image(tx, made.image_id)
+            run = runs.add_run(tx, image, runs.ModelAnswer("other 2", "cd" * 32, tx.now, sample.RESULT))
             assert drafts.write_machine_draft(tx, made.case_id, made.image_id, run, document) == made.id
             return drafts.draft_of(tx, made.id)
 

@@ -47,8 +47,8 @@ def with_image(records, content, file_format, **made):
     """A report whose image has a real file."""
     report = made_report(records, **made)
     with records.write(SYSTEM) as tx:
-        image = images.get(tx, report.image_id)
-        stored = images.store(tx, image.patient_id, BytesIO(content))
+        image = images.load_image(tx, report.image_id)
+        stored = images.store_file(tx, image.patient_id, BytesIO(content))
         row = tx.session.get_one(ImageRow, image.id)
         row.file, row.file_format = stored.name, file_format
     return report

@@ -17,7 +17,8 @@ from tetkik.records.images import images, runs
 from tetkik.records.reports import drafts, redrafting, signing
 from tetkik.records.reports.checking import as_seen
 from tetkik.records.schema import AuditRow
-from tetkik.records.worklist import claims, events
+from tetkik.records.worklist import case_events, claims
+from tetkik.settings import settings
 from tetkik.values import SYSTEM, DraftSentence, Judgement, ReportInput, Role, Section
 
 REJECTED = Judgement.REJECTED
@@ -27,13 +28,13 @@ def compared_report(records, earlier, judged=None, sha256="cd" * 32):
     """A later image of the same patient, whose draft compares with the earlier one as it was judged then."""
     result = replace(sample.RESULT, sha256=sha256)
     prior = as_seen(sample.RESULT, judged or {})
-    reported = workflow.report_findings(result, ReportInput(), prior=prior, language=Language.TR)
+    reported = workflow.report_findings(result, ReportInput(), settings(), prior=prior, language=Language.TR)
     with records.write(SYSTEM) as tx:
-        case_id = cases.open_case(tx, images.get(tx, earlier.image_id).patient_id)
+        case_id = cases.open_case(tx, images.load_image(tx, earlier.image_id).patient_id)
     image_id = made_image(records, case_id)
     with records.write(SYSTEM) as tx:
-        image = images.get(tx, image_id)
-        run_id = runs.add_run(tx, image, runs.Answer(result.model, "ab" * 32, tx.now, result))
+        image = images.load_image(tx, image_id)
+        run_id = runs.add_run(tx, image, runs.ModelAnswer(result.model, "ab" * 32, tx.now, result))
         inputs = reported.drafted.facts.inputs
         made = (tx, case_id, image_id, run_id, reported.document)
         return drafts.write_machine_draft(*made, inputs=inputs, prior=reported.prior)
@@ -68,14 +69,14 @@ def test_a_rejected_finding_marks_the_later_comparison_and_a_restored_one_frees_
     before = draft(both_records, later)
     assert not before.draft.open_marks
     with both_records.read() as tx:
-        seq = events.newest(tx)
+        seq = case_events.newest_sequence(tx)
     judge(both_records, radiologist, earlier.id, REJECTED)
     after = draft(both_records, later)
     assert after.draft.open_marks
     assert [one.text for one in after.draft.sentences] == [one.text for one in before.draft.sentences]
     assert (after.revision, after.updated_by) == (before.revision, None)
     with both_records.read() as tx:
-        heard = [(one.kind, one.case_id) for one in events.after(tx, seq).events]
+        heard = [(one.kind, one.case_id) for one in case_events.load_events_after(tx, seq).events]
         assert ("draft.compared", before.case_id) in heard
         assert "draft.compared" not in [kind for kind, case_id in heard if case_id != before.case_id]
         assert tx.session.query(AuditRow).filter_by(action="draft.changed").count() == 2
@@ -114,7 +115,7 @@ def test_a_comparison_that_does_not_hold_any_more_is_not_signed(both_records, ra
     read = draft(both_records, later)
     judge(both_records, radiologist, earlier.id, REJECTED)
     with both_records.write(radiologist) as tx:
-        claims.claim(tx, read.case_id)
+        claims.claim_case(tx, read.case_id)
     with pytest.raises(Conflict), both_records.write(radiologist) as tx:
         signing.sign(tx, later, read.revision, proof_of(radiologist), HOSPITAL)
 
@@ -123,7 +124,7 @@ def test_a_signed_report_and_one_that_compares_with_another_image_stay(both_reco
     earlier, later = pair
     stranger = made_report(both_records)
     with both_records.write(radiologist) as tx:
-        claims.claim(tx, draft(both_records, later).case_id)
+        claims.claim_case(tx, draft(both_records, later).case_id)
         sign(tx, later, radiologist)
     alone = compared_report(both_records, earlier, sha256="ef" * 32)
     judge(both_records, radiologist, stranger.id, REJECTED)
@@ -141,7 +142,9 @@ def test_a_fresh_draft_that_was_begun_before_is_checked_against_what_is_judged_n
     now = draft(both_records, later)
     with both_records.read() as tx:
         ground = redrafting.ground_of(tx, later, now.revision)
-    fresh = workflow.report_findings(ground.result, ground.inputs, prior=ground.prior, language=Language.TR)
+    fresh = workflow.report_findings(
+        ground.result, ground.inputs, settings(), prior=ground.prior, language=Language.TR
+    )
     judge(both_records, radiologist, earlier.id, REJECTED)
     with both_records.write(radiologist) as tx:
         written = redrafting.rewrite(tx, later, now.revision, fresh.document.draft)

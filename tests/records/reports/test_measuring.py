@@ -41,9 +41,9 @@ SPACING = (0.5, 0.25)
 def measured_image(records, case_id: str, frames: int = 1) -> str:
     """An image of 100 rows and 80 columns at the detector."""
     with records.write(SYSTEM) as tx:
-        patient_id = visibility.see(tx, case_id).patient_id
-        stored = images.store(tx, patient_id, BytesIO(case_id.encode() + bytes([frames])))
-        described = images.Described(
+        patient_id = visibility.load_visible_case(tx, case_id).patient_id
+        stored = images.store_file(tx, patient_id, BytesIO(case_id.encode() + bytes([frames])))
+        described = images.ImageMetadata(
             FileFormat.DICOM,
             100,
             80,
@@ -174,7 +174,7 @@ def test_a_sentence_may_say_what_was_measured_and_nothing_else(records, reader, 
     made = made_report(records)
     with records.write(reader) as tx:
         row = tx.session.get_one(Report, made.id)
-        own = images.get(tx, row.image_id)
+        own = images.load_image(tx, row.image_id)
         assert own.spacing is None  # in pixels, which no sentence may say
         pixels = Taken(MeasurementKind.LENGTH, own.id, [(0.0, 0.0), (18.0, 0.0)])
         in_pixels = measuring.add(tx, made.id, 1, pixels)

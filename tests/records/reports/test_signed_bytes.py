@@ -14,11 +14,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tetkik.records.trail.chain import Columns, chain_of, digest_of
 
 from tetkik.records.reports import packing
 from tetkik.records.reports.versions import Sealed
 from tetkik.records.reports.withdrawals import Statement
-from tetkik.records.trail.chain import Columns, chain_of, digest_of
 
 STORED = {
     file.stem: SimpleNamespace(**json.loads(file.read_text("utf-8")))

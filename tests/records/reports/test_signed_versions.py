@@ -17,9 +17,10 @@ from tests.records.reports_kit import (
     signed_report,
 )
 from tetkik.errors import Conflict, NotFound, RecordsError
+from tetkik.records import serialization
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
-from tetkik.records.reports import packing, reports, versions
+from tetkik.records.reports import reports, versions
 from tetkik.records.reports.material import Picture
 from tetkik.records.reports.versions import Sealed
 from tetkik.records.schema import Blob, Case, ReportVersion, SignatureRow
@@ -75,9 +76,11 @@ def test_a_document_sealed_anew_by_somebody_with_the_key_shows(records, reader):
     made = signed_report(records, reader)
     with records.read(reader) as tx:
         row = tx.session.scalars(select(ReportVersion)).one()
-        content = packing.from_bytes(Sealed, tx.open(row.patient_id, versions.PLACE, row.id, row.document))
+        content = serialization.from_bytes(
+            Sealed, tx.open(row.patient_id, versions.PLACE, row.id, row.document)
+        )
         draft = replace(content.document.draft, sentences=content.document.draft.sentences[:3])
-        other = packing.to_bytes(replace(content, document=replace(content.document, draft=draft)))
+        other = serialization.to_bytes(replace(content, document=replace(content.document, draft=draft)))
         sealed = tx.seal(row.patient_id, versions.PLACE, row.id, other)
     altered(records, update(ReportVersion).values(document=sealed))
     with pytest.raises(RecordsError, match="altered"), records.read(reader) as tx:
@@ -88,7 +91,9 @@ def test_a_picture_that_is_another_one_shows(records, reader):
     made = signed_report(records, reader)
     with records.read(reader) as tx:
         row = tx.session.scalars(select(ReportVersion)).one()
-        content = packing.from_bytes(Sealed, tx.open(row.patient_id, versions.PLACE, row.id, row.document))
+        content = serialization.from_bytes(
+            Sealed, tx.open(row.patient_id, versions.PLACE, row.id, row.document)
+        )
         kinds = {item.what: item for item in content.pictures}
         assert all(isinstance(item, Picture) for item in content.pictures)
         swapped = tx.files.path(kinds["image"].file)

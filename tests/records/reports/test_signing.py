@@ -35,11 +35,12 @@ from tetkik.documents.text import to_text
 from tetkik.errors import Conflict, Forbidden, InputError
 from tetkik.language import Language
 from tetkik.records.cases.patients import Person
-from tetkik.records.figures import figures
+from tetkik.records.metrics import collect_metrics
 from tetkik.records.reports import drafts, signing, versions
 from tetkik.records.reports.comparison import Change, compared
 from tetkik.records.reports.working import EditConflict
 from tetkik.records.schema import AuditRow, Case, Claim, Event, Report
+from tetkik.settings import settings
 from tetkik.values import (
     SYSTEM,
     CaseState,
@@ -238,7 +239,7 @@ def test_a_case_is_signed_with_its_last_report(records, reader):
 
 def another_image(records, case_id):
     image_id = made_image(records, case_id, sample.picture(size=(50, 50)))
-    document = workflow.report_findings(sample.RESULT, ReportInput()).document
+    document = workflow.report_findings(sample.RESULT, ReportInput(), settings()).document
     with records.write(SYSTEM) as tx:
         return drafts.write_machine_draft(tx, case_id, image_id, None, document)
 
@@ -308,7 +309,7 @@ def test_whoever_corrects_a_draft_is_counted(both_records, radiologist):
         found = drafts.draft_of(tx, made.id)
         drafts.save(tx, made.id, 1, found.draft.sentences[:-1])
         assert sign(tx, made.id, radiologist).corrected
-        counted = figures(tx)
+        counted = collect_metrics(tx)
     assert (counted.drafts_corrected, counted.drafts_signed) == (1, 2)
 
 
@@ -319,7 +320,7 @@ def test_a_report_by_hand_had_no_draft_to_correct(records, reader):
         begun = drafts.write_by_hand(tx, image_id, Language.TR)
         drafts.save(tx, begun.report_id, 1, [DraftSentence("Kalp büyük.", Section.FINDINGS)])
         sign(tx, begun.report_id, reader)
-        assert (figures(tx).drafts_signed, figures(tx).reports_signed) == (0, 1)
+        assert (collect_metrics(tx).drafts_signed, collect_metrics(tx).reports_signed) == (0, 1)
 
 
 def test_what_was_judged_stands_so_in_every_document(records, reader):

@@ -17,15 +17,16 @@ from tests.records.kit import made_user
 from tests.records.reports_kit import made_report, proof_of, sign, signed_report
 from tetkik.errors import Conflict, Forbidden, InputError, NotFound, RecordsError
 from tetkik.language import Language
-from tetkik.records.cases import casefile, cases, comparing
+from tetkik.records.cases import cases
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
-from tetkik.records.figures import figures
 from tetkik.records.images import images, runs
-from tetkik.records.keeping import portability
-from tetkik.records.keeping.backup import make_backup
-from tetkik.records.keeping.erasure import Ground, erase
-from tetkik.records.keeping.restore import restore
+from tetkik.records.lifecycle import patient_export
+from tetkik.records.lifecycle.backup import make_backup
+from tetkik.records.lifecycle.erasure import ErasureReason, erase
+from tetkik.records.lifecycle.integrity import verify_stored
+from tetkik.records.lifecycle.restore import restore_backup
+from tetkik.records.metrics import collect_metrics
 from tetkik.records.people.breakglass import break_glass
 from tetkik.records.reports import drafts, reports, signing, versions, withdrawals, withdrawing
 from tetkik.records.reports.agreement import agreement, weeks_until
@@ -42,9 +43,8 @@ from tetkik.records.schema import (
     SignatureRow,
     WithdrawalRow,
 )
-from tetkik.records.trail.stored import verify_stored
 from tetkik.records.trail.verify import verify
-from tetkik.records.worklist import search
+from tetkik.records.worklist import case_contents, search
 from tetkik.values import (
     SYSTEM,
     Actor,
@@ -58,6 +58,7 @@ from tetkik.values import (
     Section,
     WithdrawalReason,
 )
+from tetkik.workflow import patient_comparison
 
 WHY = WithdrawalReason.WRONG_PATIENT
 WORDS = "Gülçin Hanım'ın değil, yandaki hastanın grafisi."
@@ -229,16 +230,18 @@ def test_lists_tell_by_whom_when_and_why(records, reader, withdrawn):
         (listed,) = reports.list_reports(tx, Wanted(state=ReportState.WITHDRAWN), limit=9)
         assert (listed.withdrawn, listed.amending, listed.state) == (said, False, ReportState.WITHDRAWN)
         assert reports.list_reports(tx, Wanted(state=ReportState.FINAL), limit=9) == ()
-        (line,) = casefile.file_of(tx, withdrawn.case_id).reports
+        (line,) = case_contents.load_contents(tx, withdrawn.case_id).reports
         assert (line.withdrawn, line.state) == (said, ReportState.WITHDRAWN)
     with records.write(reader) as tx:
-        (item,) = search.search(tx, "Gülçin ŞAHİN")
+        (item,) = search.search_cases(tx, "Gülçin ŞAHİN")
         assert (item.withdrawn, item.report, item.state) == (said, ReportState.WITHDRAWN, CaseState.TO_READ)
-        (record,) = comparing.records(tx, tx.session.get_one(Case, withdrawn.case_id).patient_id)
+        (record,) = patient_comparison.load_records(
+            tx, tx.session.get_one(Case, withdrawn.case_id).patient_id
+        )
         assert record.cases[0].withdrawn == said
         sign(tx, withdrawn.id, reader)
     with records.write(reader) as tx:
-        (item,) = search.search(tx, "Gülçin ŞAHİN")
+        (item,) = search.search_cases(tx, "Gülçin ŞAHİN")
         assert (item.withdrawn, item.report) == (None, ReportState.AMENDED)
 
 
@@ -250,16 +253,16 @@ def test_what_was_judged_counts_no_longer(records, reader):
         sign(tx, made.id, reader)
     with records.read() as tx:
         assert judged_images(tx).images and agreement(tx, weeks_until(tx.now + timedelta(1)))
-        assert (figures(tx).drafts_signed, figures(tx).drafts_corrected) == (1, 1)
+        assert (collect_metrics(tx).drafts_signed, collect_metrics(tx).drafts_corrected) == (1, 1)
     taken_back(records, reader, made.id)
     with records.read(reader) as tx:
         assert judged_images(tx).images == () == agreement(tx, weeks_until(tx.now + timedelta(1)))
         assert tx.session.scalars(select(FindingReview)).all() == []
-        assert figures(tx).drafts_signed == 0
+        assert collect_metrics(tx).drafts_signed == 0
         assert versions.version_of(tx, made.id).verdicts[0].label == "Cardiomegaly"
     with records.write(reader) as tx:
         sign(tx, made.id, reader)
-        assert (figures(tx).drafts_signed, figures(tx).drafts_corrected) == (1, 0)
+        assert (collect_metrics(tx).drafts_signed, collect_metrics(tx).drafts_corrected) == (1, 0)
 
 
 def test_a_withdrawn_report_is_no_prior(records, reader):
@@ -269,13 +272,15 @@ def test_a_withdrawn_report_is_no_prior(records, reader):
         later_case = cases.open_case(tx, patient_id)
     later = made_report(records, case_id=later_case)
     with records.read() as tx:
-        assert [run.image_id for run in runs.earlier(tx, images.get(tx, later.image_id))] == [first.image_id]
+        assert [
+            run.image_id for run in runs.list_earlier_runs(tx, images.load_image(tx, later.image_id))
+        ] == [first.image_id]
     taken_back(records, reader, first.id)
     with records.read() as tx:
-        assert runs.earlier(tx, images.get(tx, later.image_id)) == ()
+        assert runs.list_earlier_runs(tx, images.load_image(tx, later.image_id)) == ()
     with records.write(reader) as tx:
         sign(tx, first.id, reader)
-        assert len(runs.earlier(tx, images.get(tx, later.image_id))) == 1
+        assert len(runs.list_earlier_runs(tx, images.load_image(tx, later.image_id))) == 1
 
 
 def test_a_closed_case_is_taken_up_again_and_ends_only_when_signed_anew(records, reader):
@@ -328,7 +333,7 @@ def test_the_patient_is_told_and_the_law_keeps_it(records, reader, withdrawn):
     with records.read() as tx:
         patient_id = tx.session.get_one(Case, withdrawn.case_id).patient_id
     target = BytesIO()
-    portability.export_patient(records, patient_id, target, language=Language.TR)
+    patient_export.export_patient(records, patient_id, target, language=Language.TR)
     with zipfile.ZipFile(target) as archive:
         told = json.loads(archive.read("patient.json"))
         statuses = {
@@ -342,11 +347,11 @@ def test_the_patient_is_told_and_the_law_keeps_it(records, reader, withdrawn):
         "wrong_patient",
         WORDS,
     )
-    assert not erase(records, patient_id, Ground.REQUEST, years=10).complete
+    assert not erase(records, patient_id, ErasureReason.REQUEST, years=10).complete
     with records.read() as tx:
         assert tx.session.scalar(select(WithdrawalRow.version_id)) is not None
         assert verify_stored(tx).faults == ()
-    assert erase(records, patient_id, Ground.COURT, years=0).complete
+    assert erase(records, patient_id, ErasureReason.COURT, years=0).complete
     with records.read() as tx:
         assert tx.session.scalar(select(WithdrawalRow.version_id)) is None
 
@@ -357,7 +362,7 @@ def test_a_backup_carries_it(records, reader, withdrawn, tmp_path):
     (folder / "keys").mkdir(parents=True)
     shutil.copy(tmp_path / "keys" / "master.key", folder / "keys" / "master.key")
     back = Records(f"sqlite:///{folder / 'back.db'}", folder)
-    restore(back, tmp_path / "house.tetkik")
+    restore_backup(back, tmp_path / "house.tetkik")
     with records.read(reader) as tx, back.read() as other:
         assert versions.version_of(other, withdrawn.id) == versions.version_of(tx, withdrawn.id)
         assert verify_stored(other).faults == ()
@@ -368,7 +373,7 @@ def test_nothing_is_written_anew_of_an_erased_patient(records, reader):
     made = signed_report(records, reader)
     with records.read() as tx:
         patient_id = tx.session.get_one(Case, made.case_id).patient_id
-    erase(records, patient_id, Ground.REQUEST, years=10)
+    erase(records, patient_id, ErasureReason.REQUEST, years=10)
     with records.write(reader) as tx:
         break_glass(tx, made.case_id, "Geri çekilecek rapor.")
     with records.write(reader) as tx, pytest.raises(NotFound, match="erased"):

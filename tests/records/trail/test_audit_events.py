@@ -11,12 +11,20 @@ from sqlalchemy import update
 
 from tests.documents.programs import validated
 from tests.records.kit import made_case, made_records, made_user
+from tetkik.records.audit_chain import Action
 from tetkik.records.ids import new_id
 from tetkik.records.schema import AuditRow, BrokenGlass, Case
-from tetkik.records.trail.chain import Action
-from tetkik.records.trail.events import AuditFilter, broken_glass, in_order, length, newest, people, story
-from tetkik.records.trail.export import export_trail
-from tetkik.records.trail.fhir import to_audit_event
+from tetkik.records.trail.audit_events import (
+    AuditFilter,
+    count_events,
+    iterate_events,
+    list_emergency_accesses,
+    list_users,
+    load_case_history,
+    load_newest,
+)
+from tetkik.records.trail.audit_export import export_trail
+from tetkik.records.trail.fhir_audit_events import to_audit_event
 from tetkik.values import SYSTEM, Role
 
 
@@ -34,7 +42,7 @@ def day(both_records):
 
 def seqs(records, limit=50, before=None, **wanted):
     with records.read() as tx:
-        return [event.seq for event in newest(tx, AuditFilter(**wanted), limit=limit, before=before)]
+        return [event.seq for event in load_newest(tx, AuditFilter(**wanted), limit=limit, before=before)]
 
 
 @pytest.mark.both_databases
@@ -43,8 +51,8 @@ def test_the_newest_come_first_page_by_page(day):
     assert seqs(records, limit=3) == [5, 4, 3]
     assert seqs(records, limit=3, before=3) == [2, 1]
     with records.read() as tx:
-        assert length(tx) == 5
-        assert [event.seq for event in in_order(tx, AuditFilter())] == [1, 2, 3, 4, 5]
+        assert count_events(tx) == 5
+        assert [event.seq for event in iterate_events(tx, AuditFilter())] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.both_databases
@@ -57,7 +65,7 @@ def test_filters(day):
         number = tx.session.get_one(Case, first).number
         moment = tx.session.get_one(AuditRow, 4).at
         patient_id = tx.session.get_one(Case, second).patient_id
-        assert {"Derya", "Ali"} <= {name for _, name in people(tx)}
+        assert {"Derya", "Ali"} <= {name for _, name in list_users(tx)}
     assert seqs(records, case=number) == [5, 4, 3, 1]
     assert seqs(records, patient_id=patient_id) == [2]
     assert seqs(records, since=moment) == [5, 4]
@@ -67,7 +75,7 @@ def test_filters(day):
 def test_a_story_tells_who_and_what(day):
     records, _, reader, first, _ = day
     with records.read() as tx:
-        steps = story(tx, first)
+        steps = load_case_history(tx, first)
     assert [(step.user, step.action) for step in steps][:2] == [
         ("Derya", "case.created"),
         ("Ali", "case.opened"),
@@ -81,7 +89,7 @@ def test_an_emptied_entry_still_says_who_and_when(day):
     with records.engine.begin() as connection:
         connection.execute(update(AuditRow).where(AuditRow.seq == 3).values(content=None, salt=None))
     with records.read() as tx:
-        step = story(tx, first)[1]
+        step = load_case_history(tx, first)[1]
     assert (step.erased, step.user, step.roles, step.address) == (True, "Ali", (), None)
 
 
@@ -100,7 +108,7 @@ def test_broken_glass_is_told_with_its_reason(day):
             )
         )
     with records.read() as tx:
-        (glass,) = broken_glass(tx)
+        (glass,) = list_emergency_accesses(tx)
     assert (glass.user, glass.reason, glass.case_id) == ("Ali", "Acil", first)
 
 
@@ -129,7 +137,7 @@ def test_every_action_is_fhir_that_a_validator_accepts(tmp_path):
     with records.engine.begin() as connection:
         connection.execute(update(AuditRow).where(AuditRow.seq == 2).values(content=None, salt=None))
     with records.read() as tx:
-        resources = [to_audit_event(event) for event in in_order(tx, AuditFilter())]
+        resources = [to_audit_event(event) for event in iterate_events(tx, AuditFilter())]
     records.close()
     assert len(resources) == len(Action) + 2
     for resource in resources:

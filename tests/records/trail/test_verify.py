@@ -8,9 +8,8 @@ import pytest
 from sqlalchemy import delete, insert, select, text, update
 
 from tests.records.kit import made_case, made_user
-from tetkik.records.migrations.initial.triggers import _RULES
+from tetkik.records.audit_chain import Action, digest_of
 from tetkik.records.schema import AuditHead, AuditRow
-from tetkik.records.trail.chain import Action, digest_of
 from tetkik.records.trail.verify import Anchor, verify
 from tetkik.values import Role
 
@@ -21,16 +20,16 @@ _LONG = 12
 
 @pytest.fixture
 def trail(both_records):
-    """Records with a trail of twelve entries, and a connection of somebody who took the triggers away."""
+    """Records with a trail of twelve entries, and a connection of somebody who took its triggers away."""
     actor = made_user(both_records, Role.RADIOLOGIST)
     case_id = made_case(both_records, actor)
     with both_records.write(actor) as tx:
         for _ in range(_LONG - 1):
             tx.audit(Action.CASE_OPENED, case_id=case_id)
     with both_records.engine.begin() as connection:
-        for rule in _RULES:
-            table = f" ON {rule.table}" if connection.dialect.name == "postgresql" else ""
-            connection.execute(text(f"DROP TRIGGER {rule.name}{table}"))
+        for event in ("delete", "update"):
+            table = " ON audit" if connection.dialect.name == "postgresql" else ""
+            connection.execute(text(f"DROP TRIGGER audit_{event}_refused{table}"))
     return both_records
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from tests.records.kit import made_case, made_user
 from tetkik.errors import Conflict, NotFound
 from tetkik.records.cases import cases
-from tetkik.records.people.visibility import see
+from tetkik.records.people.visibility import load_visible_case
 from tetkik.records.schema import AuditRow, Case, Claim, Event
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.claims import LASTS
@@ -27,7 +27,7 @@ def house(both_records):
 
 def claim(records, actor, case_id, **given):
     with records.write(actor) as tx:
-        return claims.claim(tx, case_id, **given)
+        return claims.claim_case(tx, case_id, **given)
 
 
 def expire(records, case_id):
@@ -44,7 +44,7 @@ def test_a_claim_is_seen_by_others_and_keeps_them_away(house):
     records, case_id, reader = house
     claim(records, reader, case_id)
     with records.read() as tx:
-        seen = claims.reader_of(tx, case_id)
+        seen = claims.reader_of_case(tx, case_id)
         assert seen is not None and (seen.user_id, seen.name) == (reader.user_id, "Dr. Deniz")
         assert seen.expires_at - seen.since == LASTS
     other = made_user(records, Role.RADIOLOGIST)
@@ -66,7 +66,7 @@ def test_a_claim_that_is_over_is_free(house):
     claim(records, reader, case_id)
     expire(records, case_id)
     with records.read(reader) as tx:
-        assert claims.reader_of(tx, case_id) is None and claims.claimed(tx, mine=True) == ()
+        assert claims.reader_of_case(tx, case_id) is None and claims.claimed_case_ids(tx, mine=True) == ()
     other = made_user(records, Role.RADIOLOGIST)
     assert claim(records, other, case_id).user_id == other.user_id
     assert kinds(records)[-1] == "claim"
@@ -87,12 +87,12 @@ def test_only_the_reader_releases(house):
     records, case_id, reader = house
     claim(records, reader, case_id)
     with records.write(made_user(records, Role.RADIOLOGIST)) as tx:
-        claims.release(tx, case_id)
+        claims.release_case(tx, case_id)
     with records.write(reader) as tx:
-        assert claims.reader_of(tx, case_id) is not None
-        claims.release(tx, case_id)
+        assert claims.reader_of_case(tx, case_id) is not None
+        claims.release_case(tx, case_id)
         tx.session.flush()
-        assert claims.reader_of(tx, case_id) is None
+        assert claims.reader_of_case(tx, case_id) is None
 
 
 def test_of_many_at_once_one_gets_it(house):
@@ -116,7 +116,7 @@ def test_of_many_at_once_one_gets_it(house):
         thread.join()
     assert len(got) == 6 and got.count(None) == 5
     with records.read() as tx:
-        kept = claims.reader_of(tx, case_id)
+        kept = claims.reader_of_case(tx, case_id)
         assert kept is not None and kept.user_id in got
 
 
@@ -125,10 +125,10 @@ def test_a_restricted_case_opens_to_its_reader(house):
     with records.write(made_user(records, Role.RECEPTION)) as tx:
         cases.restrict(tx, case_id)
     with records.read(reader) as tx, pytest.raises(Exception, match="restricted"):
-        see(tx, case_id)
+        load_visible_case(tx, case_id)
     claim(records, reader, case_id)
     with records.read(reader) as tx:
-        assert see(tx, case_id).id == case_id
+        assert load_visible_case(tx, case_id).id == case_id
 
 
 def test_what_cannot_be_claimed(house):
@@ -141,17 +141,17 @@ def test_what_cannot_be_claimed(house):
         with pytest.raises(NotFound):
             claim(records, reader, wrong)
     with records.read(reader) as tx, pytest.raises(NotFound):
-        claims.reading(tx, "0" * 26)
+        claims.load_reader(tx, "0" * 26)
 
 
 def test_old_claims_are_forgotten_and_told(house):
     records, case_id, reader = house
     claim(records, reader, case_id)
     with records.write(reader) as tx:
-        assert claims.forget_old(tx) == 0
+        assert claims.delete_expired(tx) == 0
     expire(records, case_id)
     with records.write(reader) as tx:
-        assert claims.forget_old(tx) == 1
+        assert claims.delete_expired(tx) == 1
         assert tx.session.get(Claim, case_id) is None
     with records.read() as tx:
         last = tx.session.scalars(select(Event).order_by(Event.seq.desc())).first()

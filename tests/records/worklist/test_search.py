@@ -33,7 +33,7 @@ def case(records):
 
 def found(records, actor, words):
     with records.write(actor) as tx:
-        return [item.case_id for item in search.search(tx, words)]
+        return [item.case_id for item in search.search_cases(tx, words)]
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,9 @@ def test_a_restricted_case_is_not_found_by_whose_it_is(records, case):
     for words in ("şahin", "10000000146", "H-1", "ACC 7788"):
         assert found(records, reader, words) == []
     with records.write(reader) as tx:
-        (item,) = search.search(tx, number)
+        (item,) = search.search_cases(tx, number)
         assert item.hidden and item.name == ""
-        claims.claim(tx, case)
+        claims.claim_case(tx, case)
     assert found(records, reader, "şahin") == [case]
     assert found(records, made_user(records, Role.CLINICIAN), "şahin") == []
 

@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import insert, text
 
 from tests.records.kit import made_case, made_user
-from tetkik.records.cases import cases
+from tetkik.records.cases import cases, filter_index
 from tetkik.records.cases.patients import Person
 from tetkik.records.schema import Case, CaseMark, Complaint, Image, Job, Patient, Report, Run, Score, Study
-from tetkik.records.worklist import claims, marks, worklist
-from tetkik.records.worklist.worklist import OPEN, Filter, Scope
+from tetkik.records.worklist import claims, worklist
+from tetkik.records.worklist.worklist import OPEN, Scope, WorklistFilter
 from tetkik.values import (
     DEPARTMENTS,
     Capability,
@@ -89,13 +89,13 @@ def read(records, case_id, scores=(), *, modality="DX", state=RunState.DONE):
             Score(run_id=run, label=label, score=p, probability=p, threshold=0.5, positive=p >= 0.5)
             for label, p in scores
         )
-        marks.refresh(tx, case_id)
+        filter_index.refresh_filter_index(tx, case_id)
         return image, run
 
 
 def ids(records, actor, chosen=None, **given):
     with records.read(actor) as tx:
-        return [item.case_id for item in worklist.listing(tx, chosen, **given).items]
+        return [item.case_id for item in worklist.load_worklist(tx, chosen, **given).items]
 
 
 def test_the_dangerous_first_then_who_waits_longest(both_records, reader):
@@ -115,7 +115,7 @@ def test_pages_join_without_a_gap_or_a_double(both_records, reader):
     pages, after = [], None
     with both_records.read(reader) as tx:
         while True:
-            page = worklist.listing(tx, after=after, limit=5)
+            page = worklist.load_worklist(tx, after=after, limit=5)
             pages += [item.case_id for item in page.items]
             if page.next is None:
                 break
@@ -124,25 +124,25 @@ def test_pages_join_without_a_gap_or_a_double(both_records, reader):
 
 
 FILTERS = [
-    (Filter(states=(CaseState.TO_READ,)), "ba"),
-    (Filter(states=(CaseState.SIGNED,)), "d"),
-    (Filter(priorities=(Priority.URGENT,)), "b"),
-    (Filter(department="Kardiyoloji"), "bc"),
-    (Filter(modality="MR"), "b"),
-    (Filter(label="Pneumothorax"), "ba"),
-    (Filter(label="Pneumothorax", modality="DX"), "a"),
-    (Filter(label="Pneumothorax", department="Kardiyoloji"), "b"),
-    (Filter(label="Pneumothorax", modality="MR", department="Kardiyoloji"), "b"),
-    (Filter(modality="DX", department="Kardiyoloji"), ""),
-    (Filter(label="Hernia"), ""),
-    (Filter(scope=Scope.MINE), "a"),
-    (Filter(scope=Scope.CLAIMED), "ba"),
-    (Filter(scope=Scope.CLAIMED, label="Pneumothorax", modality="MR"), "b"),
-    (Filter(scope=Scope.CLAIMED, department="Dahiliye"), ""),
-    (Filter(scope=Scope.UNCLAIMED), "c"),
-    (Filter(since=NOON + timedelta(minutes=2)), "bc"),
-    (Filter(until=NOON + timedelta(minutes=2)), "a"),
-    (Filter(scope=Scope.MINE, since=NOON + timedelta(minutes=2)), ""),
+    (WorklistFilter(states=(CaseState.TO_READ,)), "ba"),
+    (WorklistFilter(states=(CaseState.SIGNED,)), "d"),
+    (WorklistFilter(priorities=(Priority.URGENT,)), "b"),
+    (WorklistFilter(department="Kardiyoloji"), "bc"),
+    (WorklistFilter(modality="MR"), "b"),
+    (WorklistFilter(label="Pneumothorax"), "ba"),
+    (WorklistFilter(label="Pneumothorax", modality="DX"), "a"),
+    (WorklistFilter(label="Pneumothorax", department="Kardiyoloji"), "b"),
+    (WorklistFilter(label="Pneumothorax", modality="MR", department="Kardiyoloji"), "b"),
+    (WorklistFilter(modality="DX", department="Kardiyoloji"), ""),
+    (WorklistFilter(label="Hernia"), ""),
+    (WorklistFilter(scope=Scope.MINE), "a"),
+    (WorklistFilter(scope=Scope.CLAIMED), "ba"),
+    (WorklistFilter(scope=Scope.CLAIMED, label="Pneumothorax", modality="MR"), "b"),
+    (WorklistFilter(scope=Scope.CLAIMED, department="Dahiliye"), ""),
+    (WorklistFilter(scope=Scope.UNCLAIMED), "c"),
+    (WorklistFilter(since=NOON + timedelta(minutes=2)), "bc"),
+    (WorklistFilter(until=NOON + timedelta(minutes=2)), "a"),
+    (WorklistFilter(scope=Scope.MINE, since=NOON + timedelta(minutes=2)), ""),
 ]
 
 
@@ -154,14 +154,14 @@ def test_filters(both_records, reader):
     read(both_records, a, [("Pneumothorax", 0.9), ("Hernia", 0.2)])
     read(both_records, b, [("Pneumothorax", 0.8)], modality="MR")
     with both_records.write(reader) as tx:
-        claims.claim(tx, a)
+        claims.claim_case(tx, a)
     with both_records.write(made_user(both_records, Role.RADIOLOGIST)) as tx:
-        claims.claim(tx, b)
+        claims.claim_case(tx, b)
     names = {a: "a", b: "b", c: "c", d: "d"}
     for chosen, expected in FILTERS:
         assert "".join(names[one] for one in ids(both_records, reader, chosen)) == expected, chosen
     with both_records.read(reader) as tx:
-        counted = worklist.counts(tx)
+        counted = worklist.count_worklist(tx)
         assert counted.mine == 1 and counted.claimed == 2
 
 
@@ -171,15 +171,15 @@ def test_a_mark_follows_its_case(both_records, reader):
     with both_records.write(reader) as tx:
         row = tx.session.get_one(Case, case_id)
         row.state, row.priority = CaseState.SIGNED, Priority.CRITICAL
-    assert ids(both_records, reader, Filter(label="Mass")) == []
-    signed = Filter(states=(CaseState.SIGNED,), priorities=(Priority.CRITICAL,), label="Mass")
+    assert ids(both_records, reader, WorklistFilter(label="Mass")) == []
+    signed = WorklistFilter(states=(CaseState.SIGNED,), priorities=(Priority.CRITICAL,), label="Mass")
     assert ids(both_records, reader, signed) == [case_id]
 
 
 def test_a_mark_follows_the_department(both_records, reader):
     case_id = put(both_records)
     read(both_records, case_id, [("Mass", 0.7)])
-    chosen = Filter(label="Mass", department="Kardiyoloji")
+    chosen = WorklistFilter(label="Mass", department="Kardiyoloji")
     assert ids(both_records, reader, chosen) == []
     with both_records.write(reader) as tx:
         cases.change_department(tx, case_id, "Kardiyoloji")
@@ -187,17 +187,17 @@ def test_a_mark_follows_the_department(both_records, reader):
     with both_records.write(reader) as tx:
         cases.change_department(tx, case_id, "Dahiliye")
     assert ids(both_records, reader, chosen) == []
-    assert ids(both_records, reader, Filter(label="Mass", modality="DX")) == [case_id]
+    assert ids(both_records, reader, WorklistFilter(label="Mass", modality="DX")) == [case_id]
 
 
 def test_the_newest_run_replaces_the_marks_of_the_one_before(both_records, reader):
     case_id = put(both_records)
     read(both_records, case_id, [("Mass", 0.7)], state=RunState.DONE)
     read(both_records, case_id, state=RunState.REFUSED)
-    assert ids(both_records, reader, Filter(label="Mass")) == []
-    assert ids(both_records, reader, Filter(modality="DX")) == [case_id]
+    assert ids(both_records, reader, WorklistFilter(label="Mass")) == []
+    assert ids(both_records, reader, WorklistFilter(modality="DX")) == [case_id]
     with both_records.read(reader) as tx:
-        (item,) = worklist.listing(tx).items
+        (item,) = worklist.load_worklist(tx).items
         assert item.unsuitable and item.findings == ()
 
 
@@ -249,9 +249,9 @@ def test_what_a_row_tells(both_records, reader):
                 created_at=tx.now,
             )
         )
-        claims.claim(tx, case_id)
+        claims.claim_case(tx, case_id)
     with both_records.read(reader) as tx:
-        (item,) = worklist.listing(tx).items
+        (item,) = worklist.load_worklist(tx).items
     assert (item.name, item.patient_number, item.sex) == ("Gülçin ŞAHİN", "H-1", Sex.FEMALE)
     assert item.age(datetime(2026, 12, 30, tzinfo=UTC)) == 55
     assert item.age(datetime(2026, 12, 31, tzinfo=UTC)) == 56
@@ -266,12 +266,12 @@ def test_what_a_row_tells(both_records, reader):
 def test_a_restricted_case_shows_no_name_until_it_is_open(both_records, reader):
     case_id = put(both_records, restricted=True)
     with both_records.read(reader) as tx:
-        (item,) = worklist.listing(tx).items
+        (item,) = worklist.load_worklist(tx).items
         assert (item.hidden, item.name, item.born, item.sex, item.complaint) == (True, "", "", None, "")
     with both_records.write(reader) as tx:
-        claims.claim(tx, case_id)
+        claims.claim_case(tx, case_id)
     with both_records.read(reader) as tx:
-        (item,) = worklist.listing(tx).items
+        (item,) = worklist.load_worklist(tx).items
         assert (item.hidden, item.name) == (False, "Gülçin ŞAHİN")
 
 
@@ -290,7 +290,7 @@ def test_an_erased_patient_leaves_a_row_without_a_name(both_records, reader):
         patient = tx.session.get_one(Patient, tx.session.get_one(Case, case_id).patient_id)
         patient.key = patient.identity = None
     with both_records.read(reader) as tx:
-        (item,) = worklist.listing(tx).items
+        (item,) = worklist.load_worklist(tx).items
         assert (item.case_id, item.name, item.hidden) == (case_id, "", False)
 
 
@@ -299,17 +299,19 @@ def test_figures_of_the_filters(both_records, reader):
         put(both_records, minutes, priority=Priority.URGENT, department="Dahiliye")
     put(both_records, state=CaseState.WAITING)
     with both_records.read(reader) as tx:
-        counted = worklist.counts(tx)
+        counted = worklist.count_worklist(tx)
         assert counted.states[CaseState.TO_READ] == 4 and counted.states[CaseState.WAITING] == 1
         assert counted.priorities[Priority.URGENT] == 4 and counted.priorities[Priority.CRITICAL] == 0
-        only = worklist.counts(tx, Filter(department="Dahiliye", priorities=(Priority.ROUTINE,)))
+        only = worklist.count_worklist(
+            tx, WorklistFilter(department="Dahiliye", priorities=(Priority.ROUTINE,))
+        )
         assert only.states[CaseState.TO_READ] == 0 and only.priorities[Priority.URGENT] == 4
 
 
 def test_a_figure_stops_at_its_limit(both_records, reader):
     many(both_records, reader, 150)
     with both_records.read(reader) as tx:
-        counted = worklist.counts(tx)
+        counted = worklist.count_worklist(tx)
         assert counted.states[CaseState.TO_READ] == counted.priorities[Priority.ROUTINE] == 100
 
 
@@ -342,7 +344,7 @@ def many(records, actor, count):
         said = [
             {"case_id": row["id"], "mark": mark} | {key: row[key] for key in keys}
             for row in rows
-            for mark in marks.marks_of(["Mass"], ["DX"], str(row["department"]))
+            for mark in filter_index.marks_of(["Mass"], ["DX"], str(row["department"]))
         ]
         tx.session.execute(insert(CaseMark), said)
         tx.session.flush()
@@ -351,19 +353,19 @@ def many(records, actor, count):
 
 
 WALKS = [
-    (Filter(), "ix_cases_state"),
-    (Filter(states=(CaseState.SIGNED,)), "ix_cases_state"),
-    (Filter(since=NOON), "ix_cases_state"),
-    (Filter(scope=Scope.UNCLAIMED), "ix_cases_state"),
-    (Filter(department="Dahiliye"), "ix_cases_department"),
-    (Filter(label="Mass"), "ix_case_marks_worklist"),
-    (Filter(label="Mass", modality="DX", department="Dahiliye"), "ix_case_marks_worklist"),
+    (WorklistFilter(), "ix_cases_state"),
+    (WorklistFilter(states=(CaseState.SIGNED,)), "ix_cases_state"),
+    (WorklistFilter(since=NOON), "ix_cases_state"),
+    (WorklistFilter(scope=Scope.UNCLAIMED), "ix_cases_state"),
+    (WorklistFilter(department="Dahiliye"), "ix_cases_department"),
+    (WorklistFilter(label="Mass"), "ix_case_marks_worklist"),
+    (WorklistFilter(label="Mass", modality="DX", department="Dahiliye"), "ix_case_marks_worklist"),
 ]
 
 
 def test_each_query_walks_along_its_index(both_records, reader):
     many(both_records, reader, 2000)
-    place = worklist.Place(Priority.ROUTINE, NOON + timedelta(seconds=1000), "0" * 26)
+    place = worklist.WorklistCursor(Priority.ROUTINE, NOON + timedelta(seconds=1000), "0" * 26)
     with both_records.read(reader) as tx:
         on_postgresql = tx.session.get_bind().dialect.name == "postgresql"
         if on_postgresql:

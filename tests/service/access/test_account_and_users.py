@@ -64,7 +64,7 @@ def test_a_token_does_what_its_scopes_say_until_it_ends(client, house, clock: Cl
     assert caller.get("/api/v1/users", headers=bearer(made["secret"] + "x")).status_code == 401
     assert caller.get("/api/v1/users", headers={"authorization": "Basic eDp5"}).status_code == 401
     with house.records.read(owner) as tx:
-        assert tokens.of_actor(tx)[0].used_at == clock.now
+        assert tokens.list_tokens(tx)[0].used_at == clock.now
         assert made["secret"] not in tx.session.scalars(select(ApiToken.digest)).one()
     clock.go(days=7)
     assert caller.get("/api/v1/users", headers=bearer(made["secret"])).status_code == 401
@@ -165,7 +165,7 @@ def test_wrong_fields_say_so_and_make_nobody(client, house):
         client.post("/admin/users", data={"login": "irem", "name": "İ", "role": ["king"]}).status_code == 422
     )
     with house.records.read() as tx:
-        assert len(users.everybody(tx)) == 1
+        assert len(users.list_users(tx)) == 1
 
 
 def test_reset_disable_enable_unlock(client, house):
@@ -173,12 +173,12 @@ def test_reset_disable_enable_unlock(client, house):
     actor = made_user(house.records, Role.CLINICIAN)
     with house.records.write(SYSTEM) as tx:
         users.set_password(tx, id_of(actor), GOOD)
-        login = users.get(tx, id_of(actor)).login
+        login = users.load_user(tx, id_of(actor)).login
     at = f"/admin/users/{actor.user_id}"
 
     assert client.post(f"{at}/disable").status_code == 303
     with house.records.read() as tx:
-        assert users.get(tx, id_of(actor)).disabled_at is not None
+        assert users.load_user(tx, id_of(actor)).disabled_at is not None
     assert client.post(f"{at}/enable").status_code == 303
     assert client.post(f"{at}/unlock").status_code == 303
     assert "/setup/" in client.post(f"{at}/reset").text
@@ -194,7 +194,7 @@ def test_a_new_password_is_asked_for_and_the_present_one_is_none(client, house):
     assert client.post(f"{at}/demand-change").status_code == 409
     with house.records.write(SYSTEM) as tx:
         users.set_password(tx, id_of(actor), GOOD)
-        login = users.get(tx, id_of(actor)).login
+        login = users.load_user(tx, id_of(actor)).login
     assert "demand-change" in client.get(at).text
     assert client.post(f"{at}/demand-change").status_code == 303
     assert "password to be changed" in client.get("/admin/users").text
@@ -280,7 +280,7 @@ def test_the_reason_is_sealed_and_the_deed_is_noted(client, house):
     with house.records.read(actor) as tx:
         row = tx.session.scalars(select(BrokenGlass)).one()
         assert "nabız".encode() not in row.reason
-        patient_id = cases.case_of(tx, case_id, audit=False).patient_id
+        patient_id = cases.load_case(tx, case_id, audit=False).patient_id
         assert tx.open(patient_id, "break_glass.reason", row.id, row.reason).decode().startswith("Acilde")
         noted = tx.session.scalars(select(AuditRow).where(AuditRow.action == "break_glass")).one()
         assert (noted.user_id, noted.case_id) == (actor.user_id, case_id)

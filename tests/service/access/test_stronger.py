@@ -61,8 +61,8 @@ def with_passkey(house, actor) -> None:
 def demand(house, actor) -> None:
     """A password of long ago, which has to be changed; the session goes on."""
     with house.records.write(SYSTEM) as tx:
-        users.row_of(tx, id_of(actor)).password_hash = passwords.hashed("beş büyük sarı fil")
-        users.demand_change(tx, id_of(actor))
+        users.user_row(tx, id_of(actor)).password_hash = passwords.hashed("beş büyük sarı fil")
+        users.require_password_change(tx, id_of(actor))
 
 
 # More than a password
@@ -96,7 +96,7 @@ def test_a_password_adds_no_second_passkey(application, strict):
     body = {"credential": {}, "name": "Mine"}
     assert client.post("/api/v1/account/passkeys", json=body).status_code == 403
     with strict.records.write(SYSTEM) as tx:
-        after_restore.hold_keys(tx, "2026-01-01T00:00:00+00:00")
+        after_restore.suspend_restored_access(tx, "2026-01-01T00:00:00+00:00")
     session_by(client, strict, actor, Method.PASSWORD)
     assert client.post("/api/v1/account/passkeys/new", json={}).status_code == 403
     assert "ask the administrator to confirm" in client.get(ENROL).text
@@ -122,7 +122,7 @@ def test_the_last_administrator_gets_in_again_by_the_machine(application, strict
     actor = made_user(strict.records, Role.ADMINISTRATOR)
     with_passkey(strict, actor)
     with strict.records.write(SYSTEM) as tx:
-        users.reset(tx, id_of(actor))
+        users.reset_access(tx, id_of(actor))
         link = invites.invite(tx, id_of(actor))
     answer = client.post(f"/setup/{link}", data={"password": GOOD, "repeated": GOOD})
     assert answer.status_code == 303
@@ -149,7 +149,7 @@ def test_a_password_that_has_to_be_changed_removes_no_passkey(application, stric
     form = {"password": GOOD, "repeated": GOOD, "keys": "1"}
     assert client.post("/account/password", data=form).status_code == 403
     with strict.records.read() as tx:
-        assert passkeys.of_user(tx, id_of(actor)) and users.get(tx, id_of(actor)).must_change
+        assert passkeys.of_user(tx, id_of(actor)) and users.load_user(tx, id_of(actor)).must_change
 
 
 def test_a_role_that_there_is_not_is_told_at_the_start(tmp_path):
@@ -179,7 +179,7 @@ def test_a_new_password_ends_the_cookie_that_was_there_and_with_a_tick_the_keys(
     actor = sign_in(client, house, Role.ENGINEER)
     with_passkey(house, actor)
     with house.records.write(actor) as tx:
-        elsewhere = sessions.begin(tx, id_of(actor), Method.PASSWORD)
+        elsewhere = sessions.begin_session(tx, id_of(actor), Method.PASSWORD)
         tokens.create(tx, "HIS", [Permission.MODELS_READ], tokens.LONGEST)
     before = client.cookies["tetkik"]
     assert 'name="keys"' in client.get("/account/password").text
@@ -190,7 +190,7 @@ def test_a_new_password_ends_the_cookie_that_was_there_and_with_a_tick_the_keys(
     fresh = answer.headers["set-cookie"].partition(";")[0]
     assert client.get("/account", headers={"cookie": fresh}).status_code == 200  # this browser goes on
     with house.records.read(actor) as tx:
-        assert not passkeys.of_user(tx, id_of(actor)) and not tokens.of_actor(tx)
+        assert not passkeys.of_user(tx, id_of(actor)) and not tokens.list_tokens(tx)
         assert tx.session.query(BrowserSession).filter_by(user_id=actor.user_id).count() == 1
     for stolen in (before, elsewhere):
         assert client.get("/account", headers={"cookie": f"tetkik={stolen}"}).status_code == 303
@@ -241,7 +241,7 @@ def test_a_change_shows_in_the_bar_until_it_is_acknowledged(application, house):
     actor = sign_in(client, house, Role.ENGINEER)
     assert "Changes in your account" not in client.get("/engineer").text
     with house.records.write(SYSTEM) as tx:
-        notices.tell(tx, id_of(actor), AccountChange.PASSKEY_ADDED, "<b>Desk</b>")
+        notices.notify(tx, id_of(actor), AccountChange.PASSKEY_ADDED, "<b>Desk</b>")
     assert "Changes in your account: 1" in client.get("/engineer").text
     page = client.get("/account").text
     assert "The passkey &lt;b&gt;Desk&lt;/b&gt; was added." in page
@@ -271,9 +271,9 @@ def test_a_sign_in_with_another_browser_is_told_with_its_address(application, ho
     client.cookies.set("tetkik-browser", kept)
     client.post("/login", data=form)
     with house.records.read() as tx:
-        user_id = users.by_login(tx, "irem").id
+        user_id = users.find_user(tx, "irem").id
     with house.records.read(Actor(user_id, "")) as tx:
-        assert notices.unseen(tx) == 1
+        assert notices.count_unseen(tx) == 1
     client.cookies.clear()
     answer = client.post("/login", data=form, headers={"cookie": "tetkik-browser=made-up"})
     assert "tetkik-browser=made-up" not in answer.headers["set-cookie"]
@@ -289,7 +289,7 @@ def test_an_administrator_confirms_what_came_back(application, house):
     with house.records.write(actor) as tx:
         secret, _ = tokens.create(tx, "HIS", [Permission.MODELS_READ], tokens.LONGEST)
     with house.records.write(SYSTEM) as tx:
-        after_restore.hold_keys(tx, "2026-01-01T00:00:00+00:00")
+        after_restore.suspend_restored_access(tx, "2026-01-01T00:00:00+00:00")
     sign_in(client, house, Role.ADMINISTRATOR)
     header = {"authorization": f"Bearer {secret}"}
     assert client.get("/api/v1/models", headers=header).status_code == 401

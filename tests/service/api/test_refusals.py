@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from tests.service.kit import made_house, served, sign_in
+from tetkik.records.audit_chain import Action
 from tetkik.records.schema import AuditRow
-from tetkik.records.trail.chain import Action
 from tetkik.values import Role
 
 

@@ -18,9 +18,9 @@ from tests.service.http.clamd import EICAR, clamd
 from tests.service.kit import count, made_house, opened_session, served, sign_in
 from tests.service.zips import zipped
 from tetkik.records.cases import cases
-from tetkik.records.cases.matching import person_in
-from tetkik.records.images import jobs
-from tetkik.records.keeping.erasure import Ground, erase
+from tetkik.records.images import images, jobs
+from tetkik.records.images.patient_matching import person_from_identity
+from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.schema import AuditRow, Case, Image, Job, Patient
 from tetkik.values import JobState, Role
 
@@ -175,9 +175,26 @@ def test_dicom_without_a_case_opens_one_and_its_study_follows_it(client, house):
 
 def test_dicom_without_a_case_goes_where_its_patient_waits(client, house):
     desk = made_user(house.records, Role.RECEPTION)
-    case = made_case(house.records, desk, person_in(radiograph(0).identity))
+    case = made_case(house.records, desk, person_from_identity(radiograph(0).identity))
     body = client.post(UPLOAD, content=film(0)).json()
     assert body["image"]["case_id"] == case and not body["case_opened"]
+
+
+def test_a_file_is_sealed_before_the_write_transaction_begins(client, house, monkeypatch):
+    whole, writing = images.store_file, []
+
+    def store_file(tx, *args, **named):
+        writing.append("tetkik_writes" in tx.session.get_bind().get_execution_options())
+        return whole(tx, *args, **named)
+
+    monkeypatch.setattr(images, "store_file", store_file)
+    new = client.post(UPLOAD, content=film(0)).json()  # of a patient whom nobody knew before
+    known = client.post(UPLOAD, content=film(0, side=128)).json()
+    assert writing == [False] * 4
+    for uploaded, content in ((new, film(0)), (known, film(0, side=128))):
+        image = uploaded["image"]["id"]
+        assert client.get(f"{UPLOAD}/{image}/file").content == content
+        assert client.get(f"{UPLOAD}/{image}/preview").headers["content-type"] == "image/png"
 
 
 def test_what_does_not_say_whose_it_is_needs_a_case(client, house):
@@ -269,7 +286,7 @@ def test_an_erased_patients_pixels_are_gone_from_memory_too(client, house):
     assert client.get(f"{UPLOAD}/{image_id}/pixels").status_code == 200
     with house.records.read() as tx:
         patient_id = tx.session.scalars(select(Patient.id)).one()
-    erase(house.records, patient_id, Ground.REQUEST, years=20)
+    erase(house.records, patient_id, ErasureReason.REQUEST, years=20)
     for what in ("pixels", "preview", "file"):
         assert client.get(f"{UPLOAD}/{image_id}/{what}").status_code in (403, 404)
 
@@ -277,9 +294,9 @@ def test_an_erased_patients_pixels_are_gone_from_memory_too(client, house):
 def test_an_image_is_read_once_more_on_wish(client, house, case):
     image_id = client.post(f"{UPLOAD}?case_id={case}", content=png()).json()["image"]["id"]
     with house.records.write(made_user(house.records, Role.TECHNICIAN)) as tx:
-        work = jobs.take(tx, "w")
+        work = jobs.take_job(tx, "w")
         assert work is not None
-        jobs.finish(tx, work)
+        jobs.finish_job(tx, work)
     for model, status in (
         ("findings-mobilenet-cxr", 202),
         (None, 202),

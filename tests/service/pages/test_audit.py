@@ -10,8 +10,8 @@ from sqlalchemy import delete, select, text
 from tests.service.kit import sign_in
 from tests.service.moving import moved
 from tetkik.language import Language
+from tetkik.records.audit_chain import Action
 from tetkik.records.schema import AuditRow, Case
-from tetkik.records.trail.chain import Action
 from tetkik.service.showing.audit_words import action_word, actions_named, detail_words
 from tetkik.values import Role
 

@@ -12,8 +12,8 @@ from tests.service.browser import axe, chromium, opened, overflow, serving, sign
 from tests.service.frames import frames
 from tetkik.imaging.read import read_bytes
 from tetkik.records.images import images, jobs, runs
-from tetkik.records.images.images import Described
-from tetkik.records.people.visibility import see
+from tetkik.records.images.images import ImageMetadata
+from tetkik.records.people.visibility import load_visible_case
 from tetkik.values import Role
 
 
@@ -21,9 +21,9 @@ def read_image(house, case, frame):
     """The image with seven frames, of which a model has read one."""
     technician = made_user(house.records, Role.TECHNICIAN)
     with house.records.write(technician) as tx:
-        file = images.store(tx, see(tx, case).patient_id, BytesIO(frames(7)))
-        image = images.add_image(tx, case, file, Described.of(read_bytes(frames(7), "x"))).image
-        runs.add_run(tx, image, runs.Answer("m 1.0", "", tx.now, None, frame))
+        file = images.store_file(tx, load_visible_case(tx, case).patient_id, BytesIO(frames(7)))
+        image = images.add_image(tx, case, file, ImageMetadata.of(read_bytes(frames(7), "x"))).image
+        runs.add_run(tx, image, runs.ModelAnswer("m 1.0", "", tx.now, None, frame))
     return image
 
 
@@ -55,5 +55,5 @@ def test_frames_are_leafed_through_and_another_is_read(house):
         bar.locator("[data-ask] button").click()
         expect(page.locator("[data-awaited]").first).to_contain_text("Model 7. kareyi okuyor")
     with house.records.read() as tx:
-        work = jobs.of_image(tx, image.id)
+        work = jobs.newest_job(tx, image.id)
         assert work is not None and work.frame == 7

@@ -14,10 +14,10 @@ from tests.patience import PATIENCE
 from tests.service.kit import sign_in
 from tests.service.moving import moved
 from tetkik.errors import RecordsError
-from tetkik.records.keeping.erasure import Ground, erase
-from tetkik.records.keeping.retention import is_due
+from tetkik.records.audit_chain import Action
+from tetkik.records.lifecycle.erasure import ErasureReason, erase
+from tetkik.records.lifecycle.retention import is_due
 from tetkik.records.schema import AuditRow, Case, IdempotentRequest, Patient, ReportVersion
-from tetkik.records.trail.chain import Action
 from tetkik.service.running.upkeep import Upkeep
 from tetkik.values import Role
 
@@ -107,7 +107,7 @@ def test_no_kept_answer_speaks_of_the_erased(client, house):
         patient_id = tx.session.get_one(Case, made["id"]).patient_id
         assert b"Veli" not in tx.session.scalars(select(IdempotentRequest.body)).all()[1]
     copies = _answers(house)
-    erase(house.records, patient_id, Ground.REQUEST, years=20)
+    erase(house.records, patient_id, ErasureReason.REQUEST, years=20)
     assert len(_answers(house)) == 1
     assert client.post("/api/v1/cases", json=body, headers=key).json()["id"] != made["id"]
     again = client.post(

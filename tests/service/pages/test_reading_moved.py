@@ -7,22 +7,23 @@ from playwright.sync_api import expect
 from tests.records.kit import made_user
 from tests.service.browser import axe
 from tests.service.reading_room import fields, reading
-from tetkik.records.cases import cases, moving, patients
-from tetkik.records.cases.moving import Done
+from tetkik.records.cases import cases, patients
 from tetkik.records.cases.patients import Person
 from tetkik.values import MoveReason, Role
+from tetkik.workflow import case_transfer
+from tetkik.workflow.case_transfer import CompletedTransfer
 
 WORDS = "Henüz kaydedilmemiş bir cümle."
 
 
-def moved(room) -> Done:
+def moved(room) -> CompletedTransfer:
     desk = made_user(room.house.records, Role.RECEPTION, name="Ayşe Kaya")
     with room.house.records.write(desk) as tx:
         right = patients.create(tx, Person("Ayşe DEMİR", number="A-1"))
-        seen = moving.looked_at(tx, room.case_id, right).seen
+        seen = case_transfer.preview_transfer(tx, room.case_id, right).seen
     with room.house.records.write(desk) as tx:
-        done = moving.move(tx, room.case_id, right, MoveReason.ALIKE, seen, sure=True)
-    moving.forget(room.house.records, done)
+        done = case_transfer.transfer_case(tx, room.case_id, right, MoveReason.ALIKE, seen, sure=True)
+    case_transfer.remove_leftover_files(room.house.records, done)
     return done
 
 
@@ -39,7 +40,7 @@ def test_who_writes_is_told_where_the_case_went_and_keeps_every_word(page, room)
     dialog.get_by_role("link", name=done.number).click()
     page.wait_for_url(f"**/cases/{done.case_id}")
     with room.house.records.read(room.reader) as tx:
-        assert cases.case_of(tx, room.case_id, audit=False).moves.to is not None
+        assert cases.load_case(tx, room.case_id, audit=False).moves.to is not None
 
 
 def test_the_old_address_leads_to_where_the_case_went(browser, room):

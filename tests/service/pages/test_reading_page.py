@@ -33,7 +33,7 @@ BEFORE_THE_VIEWER = 150_000
 def test_who_opens_a_case_reads_it_and_the_trail_says_so(page, room):
     expect(page.get_by_role("heading", level=2).first).to_be_visible()
     with room.house.records.read(room.reader) as tx:
-        reader = claims.reader_of(tx, room.case_id)
+        reader = claims.reader_of_case(tx, room.case_id)
     assert reader is not None and reader.user_id == room.reader.user_id
     assert "Gülçin ŞAHİN" in page.locator(".strip-top").inner_text()
     assert room.case_id in page.url and "AHİN" not in page.url
@@ -43,7 +43,7 @@ def test_a_reader_is_told_that_the_case_was_taken_over(page, room):
     seen(page)
     other = made_user(room.house.records, Role.RADIOLOGIST, name="Dr. Can Demir")
     with room.house.records.write(other) as tx:
-        claims.claim(tx, room.case_id, take_over=True)
+        claims.claim_case(tx, room.case_id, take_over=True)
     told(page, "Dr. Can Demir")
 
 
@@ -242,7 +242,7 @@ def test_the_report_is_signed_with_the_password(page, room):
     with room.house.records.read() as tx:
         report_id = drafts.report_of_image(tx, room.image_id)
         signed = versions.version_of(tx, report_id or "", pictures=False)
-        assert cases.case_of(tx, room.case_id, audit=False).state is CaseState.SIGNED
+        assert cases.load_case(tx, room.case_id, audit=False).state is CaseState.SIGNED
     assert signed.method is Method.PASSWORD and signed.info.corrected
 
 
@@ -319,6 +319,6 @@ def test_all_tabs_of_a_browser_hear_by_one_stream(browser, room):
         # What happens is told by the tab that listens, and each takes what is for it.
         other = made_user(room.house.records, Role.RADIOLOGIST, name="Dr. Barış")
         with room.house.records.write(other) as tx:
-            claims.claim(tx, room.case_id, take_over=True)
+            claims.claim_case(tx, room.case_id, take_over=True)
         expect(second.locator(f'tr[data-case="{room.case_id}"]')).to_contain_text("Barış")
         told(page, "Barış")

@@ -57,7 +57,7 @@ def opened(client, **form):
 
 def view(house, case_id):
     with house.records.read() as tx:
-        return cases.case_of(tx, case_id, audit=False)
+        return cases.load_case(tx, case_id, audit=False)
 
 
 def test_live_triage_answers_and_keeps_nothing(desk, house):

@@ -79,7 +79,7 @@ def test_a_house_that_is_killed_over_a_zip_keeps_what_it_answered(tmp_path):
     again = made_house(tmp_path)
     with served(again) as browser, again.records.read() as tx:
         for image_id, content in zip(kept, films, strict=False):
-            assert images.content(tx, images.get(tx, image_id)) == content
+            assert images.read_content(tx, images.load_image(tx, image_id)) == content
         browser.cookies.set("tetkik", cookie)
         _, *lines = browser.post(address, content=disk, headers=headers).text.splitlines()
         ids = [json.loads(line)["answer"]["image"]["id"] for line in lines]

@@ -15,8 +15,8 @@ from tests.records.kit import made_case, made_records, made_user
 from tests.service.browser import serving
 from tests.service.kit import made_house, opened_session
 from tetkik.records.people import passwords, tokens, users
-from tetkik.records.people.endings import end_sessions
-from tetkik.records.people.standing import standings
+from tetkik.records.people.access_state import load_access_states
+from tetkik.records.people.deactivation import end_sessions
 from tetkik.records.people.users import Profile
 from tetkik.records.schema import ApiToken, BrowserSession, Event
 from tetkik.service.running import events
@@ -178,8 +178,8 @@ def test_it_ends_with_what_the_session_stands_on(house, base, radiologist, fate)
                 row = tx.session.query(BrowserSession).filter_by(user_id=radiologist.user_id).one()
                 row.seen_at = tx.now - timedelta(minutes=house.settings.session_idle_minutes)
             else:
-                users.row_of(tx, radiologist.user_id).password_hash = passwords.hashed("beş büyük sarı fil")
-                users.demand_change(tx, radiologist.user_id)
+                users.user_row(tx, radiologist.user_id).password_hash = passwords.hashed("beş büyük sarı fil")
+                users.require_password_change(tx, radiologist.user_id)
         assert next(heard)[0] == "end"
 
 
@@ -194,7 +194,7 @@ def test_with_other_roles_or_departments_the_page_connects_again(house, base, ra
     """It closes without the word that the session is over: the browser asks anew, as whoever it is now."""
     with listening(base, house, radiologist, after=0) as (_, heard):
         with house.records.write(made_user(house.records, Role.ADMINISTRATOR)) as tx:
-            users.change(tx, radiologist.user_id, profile)
+            users.change(tx, radiologist.user_id, profile, departments=profile.departments)
         assert list(heard) == []
 
 
@@ -212,7 +212,7 @@ def test_nothing_new_is_told_to_somebody_who_is_gone(house, base, radiologist, m
 
 def test_many_streams_cost_one_look(house, base, radiologist, monkeypatch):
     looks = []
-    told = standings
+    told = load_access_states
 
     def counted(tx, actors, idle):
         looks.append(len(actors))

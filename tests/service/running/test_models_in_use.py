@@ -48,17 +48,17 @@ def test_a_run_ends_with_the_bundle_that_it_began_with(house, tmp_path):
         case_id = made_case(house.records, made_user(house.records, Role.RECEPTION))
         added = put(house.records, technician, case_id, seed)
         with house.records.write(SYSTEM) as tx:
-            jobs.add(tx, JobKind.READ_IMAGE, images.get(tx, added.image.id), Priority.ROUTINE)
-            work = jobs.take(tx, "w")
+            jobs.add_job(tx, JobKind.READ_IMAGE, images.load_image(tx, added.image.id), Priority.ROUTINE)
+            work = jobs.take_job(tx, "w")
         assert work is not None
 
         def import_anew(stage, _text):
             if stage is Stage.DRAFTING and len(shas) == 1:
                 shas.append(imported(tmp_path, "2.0"))
 
-        read_case_image(house.records, work, lambda _image: radiograph(), import_anew)
+        read_case_image(house.records, house.settings, work, lambda _image: radiograph(), import_anew)
         with house.records.read() as tx:
-            run = runs.latest(tx, added.image.id)
+            run = runs.load_latest_run(tx, added.image.id)
         assert run is not None
         rows.append((run.bundle, run.bundle_sha256))
     assert rows == [

@@ -26,9 +26,9 @@ from tests.service.kit import made_house, opened_session, served, sign_in
 from tetkik.errors import Conflict, InputError
 from tetkik.language import Language
 from tetkik.records.cases import cases
-from tetkik.records.images import images, jobs, pictures, runs
+from tetkik.records.images import derived_images, images, jobs, runs
+from tetkik.records.images.derived_images import DerivedImageKind
 from tetkik.records.images.jobs import JobKind
-from tetkik.records.images.pictures import PictureKind
 from tetkik.records.people import sessions
 from tetkik.records.reports import drafts, versions
 from tetkik.records.schema import AuditRow, Blob, Report, Run
@@ -39,7 +39,7 @@ from tetkik.service.steps.uploads import Upload
 from tetkik.settings import settings
 from tetkik.values import SYSTEM, BasisKind, CaseState, JobState, Judgement, Priority, Role, RunState
 from tetkik.workflow import casework, reports
-from tetkik.workflow.casework import Stage, give_up_or_rest, read_case_image
+from tetkik.workflow.casework import Stage, read_case_image, record_failure
 
 
 @pytest.fixture
@@ -68,13 +68,13 @@ def upload(house, machine, actor, content, case_id=None):
 
 def take(house):
     with house.records.write(SYSTEM) as tx:
-        return jobs.take(tx, "w")
+        return jobs.take_job(tx, "w")
 
 
 def read(house, machine):
     work = take(house)
     assert work is not None
-    read_case_image(house.records, work, machine.pixels)
+    read_case_image(house.records, house.settings, work, machine.pixels)
     return work
 
 
@@ -98,21 +98,25 @@ def test_everything_that_a_model_says_is_kept(both_houses):
     image = upload(house, machine, technician, film(3, side=512))
     stages = []
     work = take(house)
-    read_case_image(house.records, work, machine.pixels, lambda stage, text: stages.append(stage))
+    read_case_image(
+        house.records, house.settings, work, machine.pixels, lambda stage, text: stages.append(stage)
+    )
     assert stages == [Stage.READING, Stage.FINDING, Stage.DRAFTING, Stage.KEEPING]
     with house.records.read() as tx:
-        run = runs.latest(tx, image.id)
+        run = runs.load_latest_run(tx, image.id)
         assert run is not None and run.state is RunState.DONE and len(run.bundle_sha256) == 64
-        said = runs.result_of(tx, run.id)
-        assert said.suitable and said.sha256 == images.sha256_of(tx, image) and said.path == image.id
+        said = runs.load_result(tx, run.id)
+        assert said.suitable and said.sha256 == images.load_sha256(tx, image) and said.path == image.id
         report = report_of(tx, image.id)
         draft = drafts.draft_of(tx, report)
         assert draft.draft.sentences and draft.draft.model == said.model
-        assert cases.case_of(tx, image.case_id, audit=False).state is CaseState.TO_READ
-        (label,) = pictures.labels(tx, image.id)
-        with Picture.open(io.BytesIO(pictures.picture(tx, image, PictureKind.HEAT, label))) as heat:
+        assert cases.load_case(tx, image.case_id, audit=False).state is CaseState.TO_READ
+        (label,) = derived_images.heatmap_labels(tx, image.id)
+        with Picture.open(
+            io.BytesIO(derived_images.read_derived_image(tx, image, DerivedImageKind.HEAT, label))
+        ) as heat:
             assert heat.mode == "RGBA" and heat.size == (256, 256)
-        done = jobs.of_image(tx, image.id)
+        done = jobs.newest_job(tx, image.id)
         assert done is not None and done.state is JobState.DONE
         actions = set(tx.session.scalars(select(AuditRow.action).where(AuditRow.case_id == image.case_id)))
         assert {"image.uploaded", "model.ran", "draft.written"} <= actions
@@ -123,12 +127,12 @@ def test_a_refused_image_is_an_answer_with_its_reasons(house, machine, technicia
     image = upload(house, machine, technician, noise(), case)
     read(house, machine)
     with house.records.read() as tx:
-        run = runs.latest(tx, image.id)
+        run = runs.load_latest_run(tx, image.id)
         assert run is not None and run.state is RunState.REFUSED and run.flaws
-        said = runs.result_of(tx, run.id)
+        said = runs.load_result(tx, run.id)
         text = {one.text for one in drafts.draft_of(tx, report_of(tx, image.id)).draft.sentences}
-        assert said.reasons and said.reasons[0] in text and pictures.labels(tx, image.id) == ()
-        assert cases.case_of(tx, case, audit=False).state is CaseState.TO_READ
+        assert said.reasons and said.reasons[0] in text and derived_images.heatmap_labels(tx, image.id) == ()
+        assert cases.load_case(tx, case, audit=False).state is CaseState.TO_READ
 
 
 def test_a_run_once_more_leaves_what_a_person_wrote_and_what_is_signed(house, machine, technician):
@@ -143,7 +147,7 @@ def test_a_run_once_more_leaves_what_a_person_wrote_and_what_is_signed(house, ma
 
     def again():
         with house.records.write(doctor) as tx:
-            jobs.add(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE)
+            jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE)
         read(house, machine)
 
     again()
@@ -153,11 +157,11 @@ def test_a_run_once_more_leaves_what_a_person_wrote_and_what_is_signed(house, ma
         sign(tx, report, doctor)
     with house.records.read() as tx:
         (before,) = versions.versions_of(tx, report)
-        assert cases.case_of(tx, image.case_id, audit=False).state is CaseState.SIGNED
+        assert cases.load_case(tx, image.case_id, audit=False).state is CaseState.SIGNED
     again()
     with house.records.read() as tx:
         assert versions.versions_of(tx, report) == (before,)
-        assert cases.case_of(tx, image.case_id, audit=False).state is CaseState.SIGNED
+        assert cases.load_case(tx, image.case_id, audit=False).state is CaseState.SIGNED
         assert tx.session.scalar(select(func.count()).select_from(Run)) == 3
         assert tx.session.scalar(select(func.count()).select_from(Report)) == 1
 
@@ -170,10 +174,10 @@ def test_a_new_image_of_a_signed_case_is_to_be_read(house, machine, technician):
         sign(tx, report_of(tx, image.id), doctor)
     upload(house, machine, technician, noise(), image.case_id)
     with house.records.read() as tx:
-        assert cases.case_of(tx, image.case_id, audit=False).state is CaseState.PROCESSING
+        assert cases.load_case(tx, image.case_id, audit=False).state is CaseState.PROCESSING
     read(house, machine)
     with house.records.read() as tx:
-        assert cases.case_of(tx, image.case_id, audit=False).state is CaseState.TO_READ
+        assert cases.load_case(tx, image.case_id, audit=False).state is CaseState.TO_READ
 
 
 def test_an_earlier_image_of_the_patient_is_compared_with(house, machine, technician):
@@ -199,10 +203,10 @@ def test_an_earlier_image_is_compared_with_as_it_was_judged(house, technician):
             [("Effusion", Judgement.REJECTED), ("Nodule", Judgement.ADDED)], 1
         ):
             drafts.judge(tx, made.id, revision, label, judgement)
-        case = cases.open_case(tx, images.get(tx, made.image_id).patient_id)
+        case = cases.open_case(tx, images.load_image(tx, made.image_id).patient_id)
     image_id = made_image(house.records, case)
     with house.records.read() as tx:
-        image = images.get(tx, image_id)
+        image = images.load_image(tx, image_id)
         prior = casework._prior(tx, image, replace(sample.RESULT, sha256="cd" * 32))
     assert prior is not None
     known = {one.label: one.positive for one in prior.findings}
@@ -213,15 +217,15 @@ def test_an_earlier_image_is_compared_with_as_it_was_judged(house, technician):
 def test_an_older_film_that_comes_late_is_compared_with_nothing(house, technician, date, compared):
     case = made_case(house.records, technician)
     with house.records.read() as tx:
-        patient_id = cases.case_of(tx, case, audit=False).patient_id
+        patient_id = cases.load_case(tx, case, audit=False).patient_id
     for at in ("20260101", date):
-        known = images.Described.of(radiograph(3))
+        known = images.ImageMetadata.of(radiograph(3))
         known = replace(known, identity=replace(known.identity, study_date=at))
         with house.records.write(technician) as tx:
             case = cases.open_case(tx, patient_id)
-            file = images.store(tx, patient_id, io.BytesIO(at.encode()))
+            file = images.store_file(tx, patient_id, io.BytesIO(at.encode()))
             image = images.add_image(tx, case, file, known).image
-            runs.add_run(tx, image, runs.Answer("m 1.0", "", datetime.now(UTC), result(sha256=at)))
+            runs.add_run(tx, image, runs.ModelAnswer("m 1.0", "", datetime.now(UTC), result(sha256=at)))
     with house.records.read() as tx:
         assert (casework._prior(tx, image, result()) is not None) is compared
 
@@ -236,18 +240,18 @@ def test_a_lost_lease_keeps_nothing(both_houses):
     def lose(stage, _text):
         if stage is Stage.KEEPING:
             with house.records.write(SYSTEM) as tx:
-                jobs.free_abandoned(tx, lambda name: False)
+                jobs.requeue_abandoned(tx, lambda name: False)
 
     with pytest.raises(Conflict):
-        read_case_image(house.records, work, machine.pixels, lose)
+        read_case_image(house.records, house.settings, work, machine.pixels, lose)
     with house.records.read() as tx:
         for table in (Run, Report):
             assert tx.session.scalar(select(func.count()).select_from(table)) == 0
-        heats = select(func.count()).select_from(Blob).where(Blob.kind == PictureKind.HEAT)
+        heats = select(func.count()).select_from(Blob).where(Blob.kind == DerivedImageKind.HEAT)
         assert tx.session.scalar(heats) == 0
     read(house, machine)
     with house.records.read() as tx:
-        assert len(runs.of_image(tx, image.id)) == 1
+        assert len(runs.list_runs(tx, image.id)) == 1
 
 
 def test_what_no_model_could_read_still_reaches_a_radiologist(house, machine, technician, monkeypatch, clock):
@@ -258,15 +262,15 @@ def test_what_no_model_could_read_still_reaches_a_radiologist(house, machine, te
         work = take(house)
         assert work is not None
         with pytest.raises(Exception, match="no-such-model") as caught:
-            read_case_image(house.records, work, machine.pixels)
-        assert give_up_or_rest(house.records, work, caught.value) is (attempt == jobs.ATTEMPTS)
+            read_case_image(house.records, house.settings, work, machine.pixels)
+        assert record_failure(house.records, house.settings, work, caught.value) is (attempt == jobs.ATTEMPTS)
         clock.go(minutes=10)
     with house.records.read() as tx:
         draft = drafts.draft_of(tx, report_of(tx, image.id)).draft
         (notice,) = draft.notices
         assert draft.sentences == () and "no-such-model" in notice.in_language(Language.TR)
-        assert cases.case_of(tx, image.case_id, audit=False).state is CaseState.TO_READ
-        assert [run.state for run in runs.of_image(tx, image.id)] == [RunState.FAILED]
+        assert cases.load_case(tx, image.case_id, audit=False).state is CaseState.TO_READ
+        assert [run.state for run in runs.list_runs(tx, image.id)] == [RunState.FAILED]
 
 
 def test_a_failed_run_once_more_leaves_the_draft(house, machine, technician):
@@ -275,9 +279,9 @@ def test_a_failed_run_once_more_leaves_the_draft(house, machine, technician):
     with house.records.read() as tx:
         before = drafts.draft_of(tx, report_of(tx, image.id))
     with house.records.write(SYSTEM) as tx:
-        jobs.add(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE)
+        jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE)
     work = take(house)
-    assert give_up_or_rest(house.records, work, InputError("x")) is True
+    assert record_failure(house.records, house.settings, work, InputError("x")) is True
     with house.records.read() as tx:
         assert drafts.draft_of(tx, report_of(tx, image.id)) == before
 
@@ -285,9 +289,9 @@ def test_a_failed_run_once_more_leaves_the_draft(house, machine, technician):
 def test_an_unexpected_fault_is_told_by_its_kind_alone(house, machine, technician):
     image = upload(house, machine, technician, film(3, side=512))
     work = take(house)
-    assert give_up_or_rest(house.records, work, ZeroDivisionError("Gülçin ŞAHİN")) is False
+    assert record_failure(house.records, house.settings, work, ZeroDivisionError("Gülçin ŞAHİN")) is False
     with house.records.read() as tx:
-        waiting = jobs.of_image(tx, image.id)
+        waiting = jobs.newest_job(tx, image.id)
         assert waiting is not None and waiting.fault is not None
         assert "ZeroDivisionError" in str(waiting.fault.values) and "Gülçin" not in str(waiting.fault.values)
 
@@ -345,7 +349,7 @@ def test_what_a_language_model_writes_is_heard_while_it_writes(tmp_path, monkeyp
 def test_a_locked_screen_hears_nothing_more_of_the_work(house, machine, technician):
     image = upload(house, machine, technician, film(3))
     cookie, _ = opened_session(house, technician)
-    actor = sessions.resume(house.records, cookie, address=None, request_id=None).actor
+    actor = sessions.resume_session(house.records, cookie, address=None, request_id=None).actor
     with house.records.write(actor) as tx:
         sessions.lock(tx)
 
@@ -359,7 +363,7 @@ def test_a_locked_screen_hears_nothing_more_of_the_work(house, machine, technici
 def test_the_thread_outlives_a_fault_and_ends_with_the_house(tmp_path, monkeypatch):
     house = made_house(tmp_path)
     faults = iter([RuntimeError("gone"), RuntimeError("gone")])
-    whole = reports.see_image
+    whole = reports.analyze_image
 
     def fails_at_first(*given, **named):
         fault = next(faults, None)
@@ -367,7 +371,7 @@ def test_the_thread_outlives_a_fault_and_ends_with_the_house(tmp_path, monkeypat
             raise fault
         return whole(*given, **named)
 
-    monkeypatch.setattr(casework, "see_image", fails_at_first)
+    monkeypatch.setattr(casework, "analyze_image", fails_at_first)
     monkeypatch.setattr(jobs, "_REST", jobs._REST * 0)
     with served(house, work=True) as client:
         sign_in(client, house, Role.TECHNICIAN)

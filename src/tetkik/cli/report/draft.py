@@ -127,10 +127,13 @@ def _reported(
     from tetkik.workflow import report_findings, report_image
 
     if known is not None:
-        return report_findings(known, inputs, prior=prior, language=spoken, writer=writer, heard=heard)
+        return report_findings(
+            known, inputs, settings(), prior=prior, language=spoken, writer=writer, heard=heard
+        )
     assert image is not None
     return report_image(
         image,
+        settings(),
         history=inputs.history,
         caption=inputs.caption,
         prior=prior,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from tetkik.errors import Conflict, InputError
 from tetkik.records.cases import cases, patients
-from tetkik.records.cases.complaints import Triaged
+from tetkik.records.cases.complaints import TriagedComplaint
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
 
@@ -21,14 +21,13 @@ class Admission:
         unknown: whether it is said that nobody knows who the patient is.
         complaint: what the patient says, with the model's answer; None without one.
         department: that a person chose; None where nobody has yet.
-        question: the clinical question of the referrer.
         restricted: whether the case opens only with a reason.
     """
 
     patient_id: str | None = None
     person: Person | None = None
     unknown: bool = False
-    complaint: Triaged | None = None
+    complaint: TriagedComplaint | None = None
     department: str | None = None
     question: str = field(default="", repr=False)
     restricted: bool = False
@@ -45,7 +44,7 @@ def admit(tx: Transaction, admission: Admission) -> str:
     """
     return cases.open_case(
         tx,
-        admission.patient_id or registered(tx, admission.person, unknown=admission.unknown),
+        admission.patient_id or register_patient(tx, admission.person, unknown=admission.unknown),
         complaint=admission.complaint,
         department=admission.department,
         question=admission.question,
@@ -53,11 +52,10 @@ def admit(tx: Transaction, admission: Admission) -> str:
     )
 
 
-def registered(tx: Transaction, person: Person | None, *, unknown: bool = False) -> str:
+def register_patient(tx: Transaction, person: Person | None, *, unknown: bool = False) -> str:
     """A record for somebody who has none; gives its id.
 
     Args:
-        tx: the transaction.
         person: who it is; None where nothing is known.
         unknown: whether it is said that nobody knows who it is.
 
@@ -66,10 +64,10 @@ def registered(tx: Transaction, person: Person | None, *, unknown: bool = False)
             that cannot be.
         Conflict: a patient with the same number is known already.
     """
-    person = patients.checked(person or Person())
+    person = patients.validate_person(person or Person())
     if not person.known and not unknown:
         raise InputError("Give the patient's name or a number, or say that the patient is unknown.")
-    if patients.known_as(tx, person):
+    if patients.find_by_number(tx, person):
         raise Conflict(
             "A patient with this identity number or hospital number is known; choose that patient instead."
         )

@@ -8,26 +8,19 @@ from datetime import datetime
 from sqlalchemy import select
 
 from tetkik.records.database import Transaction
-from tetkik.records.people.visibility import visible
+from tetkik.records.people.visibility import visible_cases
 from tetkik.records.schema import Case
 from tetkik.values import CaseState, Priority, UrgencyLevel
 
 
 @dataclass(frozen=True, slots=True)
-class CaseLine:
+class ListedCase:
     """A case as a list shows it: without identity and without words of the patient.
 
     Attributes:
-        id: of the case.
-        number: what people call it.
         state: where it is on its way.
-        priority: of the worklist.
         urgency: of triage; None without a complaint.
-        department: that a person chose.
         restricted: whether it opens only with a reason.
-        waiting_since: for the worklist.
-        created_at: when it was opened.
-        updated_at: when it last changed.
     """
 
     id: str
@@ -42,24 +35,22 @@ class CaseLine:
     updated_at: datetime
 
 
-def lines(
+def list_cases(
     tx: Transaction,
     *,
     before: str | None = None,
     limit: int = 50,
     state: CaseState | None = None,
     department: str | None = None,
-) -> tuple[CaseLine, ...]:
+) -> tuple[ListedCase, ...]:
     """Cases that the actor may see, the newest first.
 
     Args:
-        tx: the transaction.
         before: the id after which the page begins; None begins at the newest.
-        limit: the most cases.
         state: only those in it.
         department: only those of it.
     """
-    query = select(Case).where(visible(tx)).order_by(Case.id.desc()).limit(limit)
+    query = select(Case).where(visible_cases(tx)).order_by(Case.id.desc()).limit(limit)
     if before is not None:
         query = query.where(Case.id < before)
     if state is not None:
@@ -67,7 +58,7 @@ def lines(
     if department is not None:
         query = query.where(Case.department == department)
     return tuple(
-        CaseLine(
+        ListedCase(
             row.id,
             row.number,
             row.state,

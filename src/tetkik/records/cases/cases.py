@@ -8,19 +8,17 @@ from datetime import datetime
 from sqlalchemy import select
 
 from tetkik.errors import Conflict, InputError, NotFound
-from tetkik.records.cases import complaints, moves, patient_links, patients
-from tetkik.records.cases.complaints import ComplaintView, Triaged
-from tetkik.records.cases.moves import CaseMoves
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases import complaints, filter_index, patient_links, patients, transfers
+from tetkik.records.cases import priority as priorities
+from tetkik.records.cases.complaints import ComplaintView, TriagedComplaint
 from tetkik.records.cases.patient_links import survivor_of
 from tetkik.records.cases.patients import Person
+from tetkik.records.cases.transfers import CaseMoves
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
-from tetkik.records.images import jobs
-from tetkik.records.people.visibility import see, sight_of
+from tetkik.records.people.visibility import decide_access, load_visible_case
 from tetkik.records.schema import Case, Image, Note, Report
-from tetkik.records.trail.chain import Action
-from tetkik.records.worklist import marks
-from tetkik.records.worklist import priority as priorities
 from tetkik.values import CaseState, Priority, ReportState, UrgencyLevel
 
 _PLACE = "cases.question"
@@ -33,21 +31,15 @@ class CaseView:
     """A case as somebody who may open it sees it.
 
     Attributes:
-        id: of the case.
         number: what people call it, such as `2026-000123`.
         patient_id: whose; of several records that are one, the surviving one.
-        person: who that is.
         registered_as: what the record says under which the case was opened; None where no other one stands
             for it.
         state: where it is on its way.
-        priority: of the worklist.
         priority_chosen: whether a person chose it; else it follows triage and the findings.
         urgency: of triage; None without a complaint.
         department: that a person chose; None where nobody has yet.
         restricted: whether it opens only with a reason.
-        waiting_since: for the worklist.
-        created_at: when it was opened.
-        updated_at: when it last changed.
         question: the clinical question of the referrer; empty without one.
         complaint: what the patient said, with the model's answer; None without one.
         by_glass: whether it is open only because the glass was broken.
@@ -78,7 +70,7 @@ def open_case(
     tx: Transaction,
     patient_id: str,
     *,
-    complaint: Triaged | None = None,
+    complaint: TriagedComplaint | None = None,
     department: str | None = None,
     priority: Priority | None = None,
     question: str = "",
@@ -87,12 +79,10 @@ def open_case(
     """Open a case for a patient; gives its id.
 
     Args:
-        tx: the transaction.
         patient_id: whose; where another record stands for this one, the case is opened for that.
         complaint: what the patient says, with the model's answer; its urgency says how soon the case is read.
         department: that a person chose; None where nobody has yet.
         priority: that a person chose; None lets it follow triage and the findings.
-        question: the clinical question of the referrer.
         restricted: whether it opens only with a reason.
 
     Raises:
@@ -102,14 +92,14 @@ def open_case(
     case_id = new_id()
     patient_id = survivor_of(tx, patient_id)
     urgency = complaint.result.urgency.level if complaint is not None else None
-    patients.refuse_erased(tx, patient_id)
+    patients.require_not_erased(tx, patient_id)
     tx.session.add(
         Case(
             id=case_id,
             number=next_number(tx),
             patient_id=patient_id,
             state=CaseState.WAITING,
-            priority=priorities.at_the_desk(urgency, priority),
+            priority=priorities.initial_priority(urgency, priority),
             priority_chosen=priority,
             urgency=urgency,
             department=department,
@@ -118,33 +108,32 @@ def open_case(
             created_at=tx.now,
             created_by=tx.actor.user_id,
             updated_at=tx.now,
-            question=sealed_question(tx, patient_id, case_id, question),
+            question=seal_question(tx, patient_id, case_id, question),
         )
     )
     tx.session.flush()
     tx.audit(Action.CASE_CREATED, case_id=case_id, patient_id=patient_id)
     if complaint is not None:
-        complaints.keep(tx, case_id, patient_id, complaint, department)
+        complaints.store_complaint(tx, case_id, patient_id, complaint, department)
     if department is not None:
         _note_choice(tx, case_id, patient_id, None, department)
     tx.announce("case", case_id)
     return case_id
 
 
-def case_of(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
+def load_case(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
     """A case that the actor may open.
 
     Args:
         tx: a `write` transaction where the look is to be audited.
-        case_id: which.
         audit: whether a person looks at it, which the trail notes; False for the program's own use.
 
     Raises:
         NotFound: no such case, or its patient was erased.
         Forbidden: of another department, or restricted; breaking the glass may open it.
     """
-    row = see(tx, case_id)
-    sight = sight_of(tx, row)
+    row = load_visible_case(tx, case_id)
+    sight = decide_access(tx, row)
     if audit:
         tx.audit(Action.CASE_OPENED, case_id=case_id, patient_id=row.patient_id, by_glass=sight.by_glass)
     survivor = survivor_of(tx, row.patient_id)
@@ -152,8 +141,8 @@ def case_of(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
         row.id,
         row.number,
         survivor,
-        patients.as_registered(tx, survivor),
-        patients.as_registered(tx, row.patient_id) if survivor != row.patient_id else None,
+        patients.load_registered_person(tx, survivor),
+        patients.load_registered_person(tx, row.patient_id) if survivor != row.patient_id else None,
         row.state,
         Priority(row.priority),
         row.priority_chosen is not None,
@@ -163,27 +152,11 @@ def case_of(tx: Transaction, case_id: str, *, audit: bool = True) -> CaseView:
         row.waiting_since,
         row.created_at,
         row.updated_at,
-        question_of(tx, row),
-        complaints.complaint_of(tx, case_id),
+        load_question(tx, row),
+        complaints.load_complaint(tx, case_id),
         sight.by_glass,
-        moves.of(tx, case_id),
+        transfers.load_moves(tx, case_id),
     )
-
-
-def hold(tx: Transaction, case_id: str) -> None:
-    """Let nobody else change a case or its patient until the transaction is through.
-
-    For whoever compares the case with what a person had before their eyes, and then changes it.
-
-    Raises:
-        NotFound: no such case.
-        Forbidden: a case that the actor may not open.
-    """
-    row = see(tx, case_id)
-    patient_links.hold(tx, row.patient_id)
-    jobs.hold(tx, case_id)
-    tx.session.flush()
-    tx.session.refresh(row, with_for_update={"key_share": True})
 
 
 def change_department(tx: Transaction, case_id: str, department: str) -> None:
@@ -196,8 +169,8 @@ def change_department(tx: Transaction, case_id: str, department: str) -> None:
     """
     row = _seen(tx, case_id)
     before, row.department = row.department, department
-    marks.refresh(tx, case_id)
-    complaints.choose(tx, case_id, department)
+    filter_index.refresh_filter_index(tx, case_id)
+    complaints.choose_department(tx, case_id, department)
     _note_choice(tx, case_id, row.patient_id, before, department)
     _touch(tx, row)
 
@@ -211,7 +184,9 @@ def change_person(tx: Transaction, case_id: str, person: Person) -> None:
         InputError: a number or a date that cannot be.
         Moved: it goes on as another one.
     """
-    patient_links.hold(tx, see(tx, case_id).patient_id)  # before the case, as whoever moves it does
+    patient_links.lock_links(
+        tx, load_visible_case(tx, case_id).patient_id
+    )  # before the case, as whoever moves it does
     row = _seen(tx, case_id)
     patients.change(tx, row.patient_id, person, case_id=case_id)
     _touch(tx, row)
@@ -227,7 +202,7 @@ def change_question(tx: Transaction, case_id: str, question: str) -> None:
         Moved: it goes on as another one.
     """
     row = _seen(tx, case_id)
-    row.question = sealed_question(tx, row.patient_id, case_id, question)
+    row.question = seal_question(tx, row.patient_id, case_id, question)
     tx.audit(Action.CASE_CHANGED, case_id=case_id, patient_id=row.patient_id, field="question")
     _touch(tx, row)
 
@@ -283,7 +258,7 @@ def reopen(tx: Transaction, case_id: str) -> CaseState:
     tx.audit(
         Action.CASE_CHANGED, case_id=case_id, patient_id=row.patient_id, field="state", state=row.state.value
     )
-    priorities.follow(tx, case_id)  # findings may have been judged meanwhile
+    priorities.update_worklist(tx, case_id)  # findings may have been judged meanwhile
     _touch(tx, row)
     return row.state
 
@@ -299,17 +274,17 @@ def set_state(tx: Transaction, case_id: str, state: CaseState) -> None:
     if row.state is state:
         return
     if row.state.ended:
-        moves.refuse_ended(tx, row)
+        transfers.require_open(tx, row)
     row.state = state
     _touch(tx, row)
 
 
 def _seen(tx: Transaction, case_id: str) -> Case:
-    row = see(tx, case_id)
+    row = load_visible_case(tx, case_id)
     # As it is now: whoever moves, closes or changes the case meanwhile comes before or after.
     tx.session.flush()
     tx.session.refresh(row, with_for_update={"key_share": True})
-    moves.refuse_moved(tx, case_id)
+    transfers.require_not_moved(tx, case_id)
     return row
 
 
@@ -335,7 +310,7 @@ def _note_choice(tx: Transaction, case_id: str, patient_id: str, before: str | N
     )
 
 
-def sealed_question(tx: Transaction, patient_id: str, case_id: str, question: str) -> bytes | None:
+def seal_question(tx: Transaction, patient_id: str, case_id: str, question: str) -> bytes | None:
     """A clinical question as its row keeps it; None for none.
 
     Raises:
@@ -349,7 +324,7 @@ def sealed_question(tx: Transaction, patient_id: str, case_id: str, question: st
     return tx.seal(patient_id, _PLACE, case_id, question.encode()) if question else None
 
 
-def question_of(tx: Transaction, row: Case) -> str:
+def load_question(tx: Transaction, row: Case) -> str:
     """The clinical question of a case; empty without one."""
     sealed = row.question
     return tx.open(row.patient_id, _PLACE, row.id, sealed).decode() if sealed is not None else ""

@@ -9,11 +9,13 @@ from typing import Any
 
 from sqlalchemy import select
 
-from tetkik.records.cases import tallies
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases import complaint_drift
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id, new_id_like
 from tetkik.records.schema import Case, Complaint
-from tetkik.records.trail.chain import Action
+from tetkik.triage.persons import is_child
+from tetkik.turkish import fold
 from tetkik.values import (
     DepartmentScore,
     Evidence,
@@ -42,11 +44,10 @@ _CARRIED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Triaged:
+class TriagedComplaint:
     """An answer about a complaint, and which model gave it.
 
     Attributes:
-        result: the answer, with the text.
         bundle_sha256: of the manifest of the model's bundle, which holds the hash of every file of it.
         measured: what the complaint is like, for telling drift; None counts it nowhere.
     """
@@ -61,13 +62,8 @@ class ComplaintView:
     """A complaint as it is shown.
 
     Attributes:
-        id: of the row.
         result: the answer that the person at the desk saw, with the text.
-        bundle_sha256: of the model's manifest.
         department_chosen: by a person; None where nobody has.
-        chosen_by: the person's id.
-        chosen_at: when.
-        created_at: when the complaint was taken down.
     """
 
     id: str
@@ -84,14 +80,12 @@ class ComplaintView:
         return self.result.departments[0].name if self.result.departments else None
 
 
-def keep(tx: Transaction, case_id: str, patient_id: str, triaged: Triaged, department: str | None) -> str:
+def store_complaint(
+    tx: Transaction, case_id: str, patient_id: str, triaged: TriagedComplaint, department: str | None
+) -> str:
     """Keep a complaint with its answer; gives the id.
 
     Args:
-        tx: the transaction.
-        case_id: of the case.
-        patient_id: whose words they are.
-        triaged: the answer, with the text.
         department: that a person chose; None where nobody has yet.
     """
     complaint_id, result = new_id(), triaged.result
@@ -117,7 +111,7 @@ def keep(tx: Transaction, case_id: str, patient_id: str, triaged: Triaged, depar
             created_by=tx.actor.user_id,
         )
     )
-    tallies.count(tx, triaged.bundle_sha256, result, triaged.measured)
+    complaint_drift.count_complaint(tx, triaged.bundle_sha256, result, triaged.measured)
     tx.audit(
         Action.COMPLAINT_TRIAGED,
         case_id=case_id,
@@ -131,9 +125,9 @@ def keep(tx: Transaction, case_id: str, patient_id: str, triaged: Triaged, depar
     return complaint_id
 
 
-def complaint_of(tx: Transaction, case_id: str) -> ComplaintView | None:
+def load_complaint(tx: Transaction, case_id: str) -> ComplaintView | None:
     """The last complaint of a case; None where it has none. The caller has asked whether it may be seen."""
-    row = row_of(tx, case_id)
+    row = complaint_row(tx, case_id)
     if row is None or row.text is None or row.answer is None:
         return None
     text = tx.open(row.patient_id, "complaints.text", row.id, row.text).decode()
@@ -149,14 +143,14 @@ def complaint_of(tx: Transaction, case_id: str) -> ComplaintView | None:
     )
 
 
-def choose(tx: Transaction, case_id: str, department: str) -> None:
+def choose_department(tx: Transaction, case_id: str, department: str) -> None:
     """Note beside the model's answer which department a person chose, where there is a complaint."""
-    row = row_of(tx, case_id)
+    row = complaint_row(tx, case_id)
     if row is not None:
         row.department_chosen, row.chosen_by, row.chosen_at = department, tx.actor.user_id, tx.now
 
 
-def carry(tx: Transaction, case_id: str, other: Case) -> None:
+def copy_complaint(tx: Transaction, case_id: str, other: Case) -> None:
     """Let what was said in a case have been said in another patient's; nothing of it stays in the first.
 
     Who took it down, what they chose and when stay; so does the answer that they saw.
@@ -164,7 +158,6 @@ def carry(tx: Transaction, case_id: str, other: Case) -> None:
     Args:
         tx: a `write` transaction.
         case_id: where it was said by mistake.
-        other: the case that it belongs to.
     """
     rows = tx.session.scalars(select(Complaint).where(Complaint.case_id == case_id).order_by(Complaint.id))
     for row in rows.all():
@@ -188,15 +181,15 @@ def _sealed_anew(
     return tx.seal(patient_id, place, complaint_id, tx.open(row.patient_id, place, row.id, sealed))
 
 
-def row_of(tx: Transaction, case_id: str) -> Complaint | None:
+def complaint_row(tx: Transaction, case_id: str) -> Complaint | None:
     """The row of the last complaint of a case."""
     last = select(Complaint).where(Complaint.case_id == case_id).order_by(Complaint.id.desc()).limit(1)
     return tx.session.scalar(last)
 
 
 def _packed(result: TriageResult) -> dict[str, Any]:
-    """The contract's keys without the text, which is sealed beside it."""
-    answer = result.as_json()
+    """The contract's keys without the text, which is sealed beside it, and two that only the records keep."""
+    answer = result.as_json() | {"question_id": result.question_id, "child": result.child}
     del answer["text"]
     return answer
 
@@ -216,6 +209,9 @@ def _unpacked(text: str, known: Mapping[str, Any]) -> TriageResult:
             for item in known["evidence"]
         ),
         known["model"],
+        known.get("question_id"),
+        # Answers that were stored before the key was.
+        known["child"] if "child" in known else is_child(fold(text)),
     )
 
 

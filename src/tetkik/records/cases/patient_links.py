@@ -51,7 +51,7 @@ def all_records_of(tx: Transaction, patient_ids: Sequence[str]) -> tuple[str, ..
     return tuple(sorted(roots | _replaced_by(tx, roots)))
 
 
-def hold(tx: Transaction, *patient_ids: str) -> None:
+def lock_links(tx: Transaction, *patient_ids: str) -> None:
     """Let no link of the people whom these records are about change until the transaction is through.
 
     Records are joined at the roots of their trees alone, and whoever changes a tree holds its root first:
@@ -71,7 +71,7 @@ def hold(tx: Transaction, *patient_ids: str) -> None:
             return
 
 
-def part(tx: Transaction, patient_ids: Iterable[str]) -> None:
+def unlink_erased(tx: Transaction, patient_ids: Iterable[str]) -> None:
     """Undo the links between the living and the erased: what is kept for the law stands for nobody else.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -12,11 +13,12 @@ from sqlalchemy import delete, func, select
 
 from tetkik.errors import InputError, NotFound
 from tetkik.privacy.numbers import is_tckn
+from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patient_links import all_records_of, records_of, survivor_of, survivors_of
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
 from tetkik.records.schema import Case, Patient, PatientIndex
-from tetkik.records.trail.chain import Action
+from tetkik.records.vault import KEY_BYTES
 from tetkik.turkish import fold
 from tetkik.values import CaseState, Sex
 
@@ -43,7 +45,6 @@ class Person:
     Attributes:
         name: as it is spoken: `Gülçin ŞAHİN`.
         tckn: the 11 digits of the Turkish identity number.
-        number: of the hospital (DICOM's Patient ID).
         birth_date: `YYYYMMDD`.
         sex: None where unknown.
     """
@@ -71,10 +72,8 @@ class Match:
 
     Attributes:
         id: of the record; of several that are one, the surviving one.
-        person: who it is.
         visits: how many cases there are, of all the patient's records.
         last_visit: when the last one was opened; None without one.
-        also: what records say that this one stands for.
     """
 
     id: str
@@ -84,7 +83,7 @@ class Match:
     also: tuple[Person, ...] = ()
 
 
-def checked(person: Person) -> Person:
+def validate_person(person: Person) -> Person:
     """What somebody typed, tidied: spaces in one, nothing that hides or turns the direction of writing.
 
     Raises:
@@ -107,13 +106,22 @@ def checked(person: Person) -> Person:
     return tidied
 
 
-def create(tx: Transaction, person: Person) -> str:
+@dataclass(frozen=True, slots=True)
+class ReservedPatient:
+    """Id and key of a patient who is created later: files can be sealed before the transaction begins."""
+
+    id: str = field(default_factory=new_id)
+    secret: bytes = field(default_factory=lambda: secrets.token_bytes(KEY_BYTES), repr=False)
+
+
+def create(tx: Transaction, person: Person, reserved: ReservedPatient | None = None) -> str:
     """Keep a patient; gives the id."""
-    patient_id = new_id()
-    tx.session.add(Patient(id=patient_id, key=tx.new_key(patient_id), identity=None, created_at=tx.now))
+    new = reserved or ReservedPatient()
+    key = tx.wrap_key(new.id, new.secret)
+    tx.session.add(Patient(id=new.id, key=key, identity=None, created_at=tx.now))
     tx.session.flush()
-    _write(tx, patient_id, person)
-    return patient_id
+    _write(tx, new.id, person)
+    return new.id
 
 
 def change(tx: Transaction, patient_id: str, person: Person, *, case_id: str | None = None) -> None:
@@ -121,25 +129,19 @@ def change(tx: Transaction, patient_id: str, person: Person, *, case_id: str | N
 
     A record that another one stands for keeps what it says: the surviving one is corrected.
 
-    Args:
-        tx: the transaction.
-        patient_id: whose identity it is.
-        person: the whole of it, as it is to be.
-        case_id: in which case it was corrected.
-
     Raises:
         NotFound: no such patient, or erased.
         InputError: a number whose check digits are wrong, or a date that cannot be.
     """
     patient_id = survivor_of(tx, patient_id)
-    before, after = as_registered(tx, patient_id), checked(person)
+    before, after = load_registered_person(tx, patient_id), validate_person(person)
     names = [item.name for item in fields(Person) if getattr(before, item.name) != getattr(after, item.name)]
     if names:
         _write(tx, patient_id, after)
         tx.audit(Action.PATIENT_CHANGED, case_id=case_id, patient_id=patient_id, fields=",".join(names))
 
 
-def known_as(tx: Transaction, person: Person) -> tuple[str, ...]:
+def find_by_number(tx: Transaction, person: Person) -> tuple[str, ...]:
     """Ids of patients who have the same identity number or hospital number already, in whatever record."""
     numbers = [(kind, text) for kind, text in (("tckn", person.tckn), ("number", person.number)) if text]
     found: list[str] = []
@@ -159,7 +161,6 @@ def search(tx: Transaction, words: str) -> tuple[Match, ...]:
 
     Args:
         tx: a `write` transaction.
-        words: a name, the beginning of one, or a number.
     """
     survivors = set(survivors_of(tx, find(tx, words)).values())
     matches = _matches(tx, sorted(survivors, reverse=True)[:MOST_MATCHES])
@@ -167,32 +168,34 @@ def search(tx: Transaction, words: str) -> tuple[Match, ...]:
     return tuple(matches)
 
 
-def worth_searching(words: str) -> bool:
+def is_searchable(words: str) -> bool:
     """Whether there is enough of a name, or a digit, to look for."""
     return len(words) >= SHORTEST_WORDS or any(char.isdigit() for char in words)
 
 
-def matches_of(tx: Transaction, patient_ids: tuple[str, ...]) -> tuple[Match, ...]:
+def load_matches(tx: Transaction, patient_ids: tuple[str, ...]) -> tuple[Match, ...]:
     """These patients as a search shows them; who was erased is left out."""
     return tuple(_matches(tx, tuple(dict.fromkeys(survivors_of(tx, patient_ids).values()))))
 
 
-def person_of(tx: Transaction, patient_id: str) -> Person:
+def load_person(tx: Transaction, patient_id: str) -> Person:
     """Who a patient is: what the record says that stands for this one.
 
     Raises:
         NotFound: no such patient, or erased.
     """
-    return as_registered(tx, survivor_of(tx, patient_id))
+    return load_registered_person(tx, survivor_of(tx, patient_id))
 
 
-def people_of(tx: Transaction, patient_id: str) -> tuple[Person, ...]:
+def load_people(tx: Transaction, patient_id: str) -> tuple[Person, ...]:
     """What every record of a patient says, the surviving one first; what was erased is left out."""
     there = [tx.session.get(Patient, one) for one in records_of(tx, patient_id)]
-    return tuple(as_registered(tx, row.id) for row in there if row is not None and row.identity is not None)
+    return tuple(
+        load_registered_person(tx, row.id) for row in there if row is not None and row.identity is not None
+    )
 
 
-def as_registered(tx: Transaction, patient_id: str) -> Person:
+def load_registered_person(tx: Transaction, patient_id: str) -> Person:
     """What this very record says, whether or not another one stands for it.
 
     Raises:
@@ -205,7 +208,7 @@ def as_registered(tx: Transaction, patient_id: str) -> Person:
     return Person(**known | {"sex": Sex(known["sex"]) if known["sex"] else None})
 
 
-def refuse_erased(tx: Transaction, patient_id: str) -> None:
+def require_not_erased(tx: Transaction, patient_id: str) -> None:
     """Let nothing new be begun for a patient who was erased, even where the law still keeps signed reports.
 
     Raises:
@@ -256,13 +259,13 @@ def _matches(tx: Transaction, survivors: Sequence[str]) -> list[Match]:
     found = []
     for patient_id in survivors:
         try:
-            refuse_erased(tx, patient_id)
-            person = as_registered(tx, patient_id)
+            require_not_erased(tx, patient_id)
+            person = load_registered_person(tx, patient_id)
         except NotFound:
             continue
         counted = [visits[record] for record in of_one[patient_id] if record in visits]
         last = max((when for _, when in counted), default=None)
-        also = tuple(as_registered(tx, one) for one in of_one[patient_id] if one != patient_id)
+        also = tuple(load_registered_person(tx, one) for one in of_one[patient_id] if one != patient_id)
         found.append(Match(patient_id, person, sum(count for count, _ in counted), last, also))
     return sorted(found, key=lambda match: match.last_visit or _NEVER, reverse=True)
 

@@ -17,11 +17,11 @@ from datetime import datetime
 from sqlalchemy import select
 
 from tetkik.privacy import Personal, mask
+from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
 from tetkik.records.schema import Case, Complaint
-from tetkik.records.trail.chain import Action
 from tetkik.turkish import fold_with_places
 from tetkik.values import UrgencyLevel
 
@@ -40,12 +40,8 @@ class FeedbackRow:
     """One decision.
 
     Attributes:
-        text: the complaint, masked.
-        label: the department that a person chose.
         department_model: that the model had put first; None where it could not read the text.
-        urgency: that the rules found.
         month: in which the complaint was taken down, `2026-11`; a day could lead back to a person.
-        model: id and version.
     """
 
     text: str = field(repr=False)
@@ -66,10 +62,7 @@ class Feedback:
     """The table, and what was done to it.
 
     Attributes:
-        rows: in the order in which the complaints came.
         masked: how many pieces of personal data were replaced, by kind.
-        restricted: complaints left out because their case is restricted.
-        erased: complaints left out because their patient was erased.
     """
 
     rows: tuple[FeedbackRow, ...]
@@ -116,7 +109,7 @@ def export(tx: Transaction, since: datetime | None = None, until: datetime | Non
             erased += 1
             continue
         text = tx.open(complaint.patient_id, "complaints.text", complaint.id, complaint.text).decode()
-        clean, counts = without_identity(text, *patients.people_of(tx, complaint.patient_id))
+        clean, counts = without_identity(text, *patients.load_people(tx, complaint.patient_id))
         masked.update(counts)
         rows.append(
             FeedbackRow(
@@ -133,12 +126,7 @@ def export(tx: Transaction, since: datetime | None = None, until: datetime | Non
 
 
 def without_identity(text: str, *people: Person) -> tuple[str, Counter[Personal]]:
-    """A complaint without personal data, and how many pieces of which kind were replaced.
-
-    Args:
-        text: as the patient said it.
-        people: who the patient is, by every record of theirs.
-    """
+    """A complaint without personal data, and how many pieces of which kind were replaced."""
     found = mask(text)
     counts = Counter(found.counts)
     clean = found.text

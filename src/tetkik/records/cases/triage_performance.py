@@ -24,7 +24,6 @@ class Agreement:
     """How often people chose what the model had put first.
 
     Attributes:
-        chosen: complaints for which a person chose a department.
         agreed: those where it was the model's first.
         abstained: those of `chosen` for which the model had named none.
     """
@@ -60,8 +59,6 @@ class DepartmentPerformance:
     """What people made of one suggestion of the model.
 
     Attributes:
-        department: that the model had put first.
-        agreement: how often people chose it.
         corrected_to: what they chose instead, with how often, the most frequent first.
     """
 
@@ -75,9 +72,7 @@ class UrgencyPerformance:
     """The same for the complaints of one urgency.
 
     Attributes:
-        level: found by the rules.
         complaints: all of them, whether or not anybody chose a department.
-        agreement: how often people chose the model's first department.
     """
 
     level: UrgencyLevel
@@ -91,7 +86,6 @@ def performance(
     """What people made of each department that the model had put first, the most frequent first.
 
     Args:
-        tx: the transaction.
         since: from when on complaints count; None from the first.
         until: up to when, exclusive; None to the last.
     """
@@ -126,7 +120,6 @@ def by_urgency(
     """The agreement by the urgency that the rules found, the worst first.
 
     Args:
-        tx: the transaction.
         since: from when on complaints count; None from the first.
         until: up to when, exclusive; None to the last.
     """

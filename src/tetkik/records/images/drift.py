@@ -14,7 +14,7 @@ from sqlalchemy import case, func, select
 
 from tetkik.bundle import ImageReference, Manifest
 from tetkik.records.database import Transaction
-from tetkik.records.drift import RECENT, REFERENCE, Drift, Ran
+from tetkik.records.drift import RECENT, REFERENCE, BundleUsage, Drift
 from tetkik.records.schema import Image, Run, Score, Study
 from tetkik.statistics import Observation, compare, describe
 from tetkik.values import Capability, RunState
@@ -35,7 +35,7 @@ class _Run:
     modality: str | None
 
 
-def ran(tx: Transaction) -> tuple[Ran, ...]:
+def list_bundles(tx: Transaction) -> tuple[BundleUsage, ...]:
     """The bundles of findings that answered here, the latest first."""
     rows = tx.session.execute(
         select(
@@ -44,15 +44,13 @@ def ran(tx: Transaction) -> tuple[Ran, ...]:
         .where(Run.capability == Capability.FINDINGS)
         .group_by(Run.bundle, Run.bundle_sha256)
     )
-    return tuple(sorted((Ran(*row) for row in rows), key=lambda one: one.last, reverse=True))
+    return tuple(sorted((BundleUsage(*row) for row in rows), key=lambda one: one.last, reverse=True))
 
 
-def drift(tx: Transaction, bundle: Ran, reference: ImageReference | None = None) -> Drift:
+def measure_drift(tx: Transaction, bundle: BundleUsage, reference: ImageReference | None = None) -> Drift:
     """Hold the latest runs of a bundle against its reference, or against its first runs here.
 
     Args:
-        tx: to read in.
-        bundle: which one.
         reference: the bundle's own; None takes the first runs.
     """
     latest = _runs(tx, bundle, limit=_MOST, since=tx.now - RECENT)
@@ -81,7 +79,7 @@ def card_share(manifest: Manifest, label: str) -> float | None:
     return (sick.value * sick.n + (1 - healthy.value) * healthy.n) / (sick.n + healthy.n)
 
 
-def _reference(bundle: Ran, first: Sequence[Observation]) -> ImageReference:
+def _reference(bundle: BundleUsage, first: Sequence[Observation]) -> ImageReference:
     spread = describe(first)
     return ImageReference(
         data=bundle.bundle,
@@ -93,7 +91,7 @@ def _reference(bundle: Ran, first: Sequence[Observation]) -> ImageReference:
     )
 
 
-def _runs(tx: Transaction, bundle: Ran, *, limit: int, since: datetime | None = None) -> list[_Run]:
+def _runs(tx: Transaction, bundle: BundleUsage, *, limit: int, since: datetime | None = None) -> list[_Run]:
     query = (
         select(
             Run.id,

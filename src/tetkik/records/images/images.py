@@ -17,37 +17,37 @@ from typing import IO, TYPE_CHECKING
 from sqlalchemy import select
 
 from tetkik.errors import InputError, NotFound
-from tetkik.records.cases.moves import refuse_ended
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases.patients import ReservedPatient
+from tetkik.records.cases.transfers import require_open
 from tetkik.records.database import Transaction
 from tetkik.records.files import StoredFile
 from tetkik.records.ids import is_id, new_id
-from tetkik.records.images.studies import study_for
-from tetkik.records.keeping.emptying import GONE
-from tetkik.records.people.visibility import see as see_case
-from tetkik.records.reports.packing import from_bytes, to_bytes
+from tetkik.records.images.studies import find_or_create_study
+from tetkik.records.people.visibility import load_visible_case as see_case
 from tetkik.records.schema import Case, Image, Patient
-from tetkik.records.trail.chain import Action
+from tetkik.records.serialization import from_bytes, to_bytes
+from tetkik.records.vault import Key
 from tetkik.values import FileFormat, Identity, ImageTags, SpacingPlane, View, middle_frame
 
 if TYPE_CHECKING:
     from tetkik.values import Radiograph
 
 _PLACE = "images.tags"
+ERASED_FILE = "-"
+"""Before the id of an image in place of its file's name: the file was erased."""
 _LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class ImageMetadata:
     """What is kept of an image beside its file.
 
     Attributes:
-        file_format: what it was read from.
         rows: height in pixels.
         columns: width in pixels.
         spacing: millimetres between (rows, columns), where known.
         view: the projection, where known.
-        identity: what the file says of its patient and study.
-        tags: what it says of how it was made.
         name: that the sender gave the file; sealed, and never a path.
         plane: at which the spacing holds; None without one.
     """
@@ -63,7 +63,7 @@ class Described:
     plane: SpacingPlane | None = None
 
     @classmethod
-    def of(cls, image: Radiograph, name: str = "") -> Described:
+    def of(cls, image: Radiograph, name: str = "") -> ImageMetadata:
         """What is kept of an image that was read."""
         return cls(
             image.file_format,
@@ -83,19 +83,11 @@ class StoredImage:
     """The row of an image: nothing in it names the patient.
 
     Attributes:
-        id: of the image.
-        case_id: of its case.
-        study_id: of its study.
-        patient_id: whose.
-        file: its name in the store.
         size: bytes of the file as it came.
-        file_format: what it was read from.
         rows: height in pixels.
         columns: width in pixels.
-        frames: how many there are.
         spacing: millimetres between (rows, columns), where known.
         view: the projection, where known.
-        created_at: when it came.
     """
 
     id: str
@@ -119,11 +111,10 @@ class StoredImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
+class AddedImage:
     """What became of an upload.
 
     Attributes:
-        image: the row.
         fresh: whether it is new; otherwise the same file was in the case before.
     """
 
@@ -135,38 +126,58 @@ class Added:
 class _Kept:
     """What is sealed into the row."""
 
-    described: Described
+    described: ImageMetadata
     sha256: str
 
 
-def store(tx: Transaction, patient_id: str, content: IO[bytes]) -> StoredFile:
+def store_file(
+    tx: Transaction,
+    patient_id: str,
+    content: IO[bytes],
+    *,
+    sha256: str | None = None,
+    reserved: ReservedPatient | None = None,
+) -> StoredFile:
     """Bring a file to the disk, sealed under its patient's key, before any row names it.
+
+    Args:
+        tx: a transaction; best one that nobody waits for (see `still_stored`).
+        sha256: of the content, where it is known already.
+        reserved: the patient, where they are still to be created.
 
     Raises:
         NotFound: the patient was erased.
         OSError: the disk is full or gone.
     """
-    # Whoever forgets the files that nothing names (`moving.forget`) comes before, or finds the row.
+    # `case_transfer.remove_leftover_files` comes before, or finds the row.
+    _lock_against_removal(tx, patient_id)
+    key = tx.key(patient_id) if reserved is None else Key(reserved.secret, tx.vault.cipher)
+    return tx.files.put(key, patient_id, content, sha256)
+
+
+def still_stored(tx: Transaction, patient_id: str, *files: StoredFile) -> bool:
+    """Whether files from an earlier `store_file` are on the disk; they stay until this transaction ends."""
+    _lock_against_removal(tx, patient_id)
+    return all(tx.files.holds(file.name) for file in files)
+
+
+def _lock_against_removal(tx: Transaction, patient_id: str) -> None:
     wanted = select(Patient.id).where(Patient.id == patient_id)
     tx.session.execute(wanted.with_for_update(read=True, key_share=True)).all()
-    return tx.files.put(tx.key(patient_id), patient_id, content)
 
 
 def add_image(
     tx: Transaction,
     case_id: str,
     file: StoredFile,
-    described: Described,
+    described: ImageMetadata,
     *,
     confirmed: Sequence[str] = (),
-) -> Added:
+) -> AddedImage:
     """Put an image into a case; the same file twice in a case is one image.
 
     Args:
-        tx: the transaction.
-        case_id: that the actor may open.
         file: from `store`, for the patient of that case.
-        described: what is kept of it.
         confirmed: what the file says of its patient otherwise than the record, and a person has confirmed.
 
     Raises:
@@ -179,9 +190,9 @@ def add_image(
     tx.session.refresh(case, with_for_update=True)
     known = tx.session.scalar(select(Image).where(Image.case_id == case_id, Image.file == file.name))
     if known is not None:
-        return Added(_value(known), fresh=False)
-    refuse_ended(tx, case)
-    row = row_for(tx, case, file, described, new_id())
+        return AddedImage(_value(known), fresh=False)
+    require_open(tx, case)
+    row = build_image_row(tx, case, file, described, new_id())
     tx.session.add(row)
     tx.session.flush()
     tx.audit(
@@ -194,37 +205,32 @@ def add_image(
         confirmed=",".join(confirmed) or None,
     )
     tx.announce("case", case_id)
-    return Added(_value(row), fresh=True)
+    return AddedImage(_value(row), fresh=True)
 
 
-def is_there(tx: Transaction, case_id: str, patient_id: str, sha256: str) -> bool:
+def has_file(tx: Transaction, case_id: str, patient_id: str, sha256: str) -> bool:
     """Whether a case has a file already.
 
     Args:
-        tx: the transaction.
-        case_id: of the case.
-        patient_id: whose.
         sha256: of the file, hexadecimal.
     """
     name = tx.vault.file_name(patient_id, sha256)
     return tx.session.scalar(select(Image.id).where(Image.case_id == case_id, Image.file == name)) is not None
 
 
-def row_for(tx: Transaction, case: Case, file: StoredFile, described: Described, image_id: str) -> Image:
+def build_image_row(
+    tx: Transaction, case: Case, file: StoredFile, described: ImageMetadata, image_id: str
+) -> Image:
     """The row of an image in a case, and its study where there is none yet; the caller adds it.
 
     Args:
-        tx: the transaction.
-        case: that it is put into.
         file: from `store`, for the patient of that case.
-        described: what is kept of it.
-        image_id: of the row.
     """
     kept = _Kept(replace(described, name=described.name[:_LONGEST_NAME]), file.sha256)
     spacing = described.spacing
     return Image(
         id=image_id,
-        study_id=study_for(tx, case.id, case.patient_id, described.identity, described.tags),
+        study_id=find_or_create_study(tx, case.id, case.patient_id, described.identity, described.tags),
         case_id=case.id,
         patient_id=case.patient_id,
         file=file.name,
@@ -241,7 +247,7 @@ def row_for(tx: Transaction, case: Case, file: StoredFile, described: Described,
     )
 
 
-def get(tx: Transaction, image_id: str) -> StoredImage:
+def load_image(tx: Transaction, image_id: str) -> StoredImage:
     """An image by its id, for the program itself; what a person asks for goes through `see`.
 
     Raises:
@@ -253,14 +259,14 @@ def get(tx: Transaction, image_id: str) -> StoredImage:
     return _value(row)
 
 
-def see(tx: Transaction, image_id: str) -> StoredImage:
+def load_visible_image(tx: Transaction, image_id: str) -> StoredImage:
     """An image of a case that the actor may open.
 
     Raises:
         NotFound: no such image.
         Forbidden: of a case that the actor may not open.
     """
-    image = get(tx, image_id)
+    image = load_image(tx, image_id)
     see_case(tx, image.case_id)
     return image
 
@@ -277,14 +283,14 @@ def check_frame(image: StoredImage, frame: int | None) -> None:
         )
 
 
-def of_case(tx: Transaction, case_id: str) -> tuple[StoredImage, ...]:
+def list_images(tx: Transaction, case_id: str) -> tuple[StoredImage, ...]:
     """The images of a case, in the order in which they came; what was emptied is none."""
-    there = select(Image).where(Image.case_id == case_id, Image.file.not_like(f"{GONE}%"))
+    there = select(Image).where(Image.case_id == case_id, Image.file.not_like(f"{ERASED_FILE}%"))
     rows = tx.session.scalars(there.order_by(Image.id))
     return tuple(_value(row) for row in rows)
 
 
-def described(tx: Transaction, image: StoredImage) -> Described:
+def load_metadata(tx: Transaction, image: StoredImage) -> ImageMetadata:
     """What the file said of itself.
 
     Raises:
@@ -293,7 +299,7 @@ def described(tx: Transaction, image: StoredImage) -> Described:
     return _kept(tx, image).described
 
 
-def sha256_of(tx: Transaction, image: StoredImage) -> str:
+def load_sha256(tx: Transaction, image: StoredImage) -> str:
     """SHA-256 of the file as it came, hexadecimal.
 
     Raises:
@@ -302,7 +308,7 @@ def sha256_of(tx: Transaction, image: StoredImage) -> str:
     return _kept(tx, image).sha256
 
 
-def content(tx: Transaction, image: StoredImage) -> bytes:
+def read_content(tx: Transaction, image: StoredImage) -> bytes:
     """The file as it came.
 
     Raises:
@@ -312,7 +318,7 @@ def content(tx: Transaction, image: StoredImage) -> bytes:
     return tx.files.get(tx.key(image.patient_id), image.file)
 
 
-def chunks(tx: Transaction, image: StoredImage) -> Iterator[bytes]:
+def read_chunks(tx: Transaction, image: StoredImage) -> Iterator[bytes]:
     """The same, a mebibyte at a time; the transaction may be over before the last.
 
     Raises:

@@ -20,7 +20,7 @@ from sqlalchemy import or_, select
 
 from tetkik.errors import Conflict
 from tetkik.language import Sentence
-from tetkik.records.cases.moves import refuse_moved
+from tetkik.records.cases.transfers import require_not_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.images.images import StoredImage, check_frame
@@ -49,18 +49,10 @@ class Work:
     """A piece of work.
 
     Attributes:
-        id: of the job.
-        kind: what is to be done.
-        case_id: for which case.
-        image_id: for which image.
         model: that was asked for; None is that of the settings.
         frame: that was asked for, counted from 1; None is the middle one.
         state: where it is.
-        attempts: how often it was begun.
         worker: who has it; None where nobody has.
-        fault: of the last attempt.
-        created_at: since when it waits.
-        finished_at: when it was done or given up.
     """
 
     id: str
@@ -82,7 +74,7 @@ class Work:
         return self.attempts > STARTS
 
 
-def add(
+def add_job(
     tx: Transaction,
     kind: JobKind,
     image: StoredImage,
@@ -93,10 +85,6 @@ def add(
     """Let work wait; gives the id, or that of the same work which waits already.
 
     Args:
-        tx: the transaction.
-        kind: what is to be done.
-        image: for which image.
-        priority: of its case.
         model: None is that of the settings.
         frame: of several, counted from 1; None is the middle one.
 
@@ -107,7 +95,7 @@ def add(
     check_frame(image, frame)
     # Whoever moves the case meanwhile comes before or after.
     tx.session.execute(select(Case.id).where(Case.id == image.case_id).with_for_update(key_share=True)).all()
-    refuse_moved(tx, image.case_id)
+    require_not_moved(tx, image.case_id)
     waiting = tx.session.scalar(
         select(Job).where(Job.image_id == image.id, Job.kind == kind, Job.state == JobState.QUEUED)
     )
@@ -134,14 +122,8 @@ def add(
     return job_id
 
 
-def take(tx: Transaction, worker: str, lease: timedelta = LEASE) -> Work | None:
-    """Take the most urgent work that nobody has; None where there is none.
-
-    Args:
-        tx: the transaction.
-        worker: who takes it.
-        lease: for how long, before another may.
-    """
+def take_job(tx: Transaction, worker: str, lease: timedelta = LEASE) -> Work | None:
+    """Take the most urgent work that nobody has; None where there is none."""
     row = tx.session.scalar(
         select(Job)
         .where(_OPEN, or_(Job.lease_until.is_(None), Job.lease_until <= tx.now))
@@ -159,13 +141,13 @@ def take(tx: Transaction, worker: str, lease: timedelta = LEASE) -> Work | None:
     return _value(row)
 
 
-def waiting(tx: Transaction) -> bool:
+def has_waiting_jobs(tx: Transaction) -> bool:
     """Whether there is work that nobody has."""
     ready = or_(Job.lease_until.is_(None), Job.lease_until <= tx.now)
     return tx.session.scalar(select(Job.id).where(_OPEN, ready).limit(1)) is not None
 
 
-def renew(tx: Transaction, work: Work, lease: timedelta = LEASE) -> None:
+def renew_lease(tx: Transaction, work: Work, lease: timedelta = LEASE) -> None:
     """Keep work for longer.
 
     Raises:
@@ -174,13 +156,7 @@ def renew(tx: Transaction, work: Work, lease: timedelta = LEASE) -> None:
     _held(tx, work).lease_until = tx.now + lease
 
 
-def hold(tx: Transaction, case_id: str) -> None:
-    """Let nobody else change the work of a case until the transaction ends; reports and case come after."""
-    wanted = select(Job.id).where(Job.case_id == case_id).order_by(Job.id)
-    tx.session.execute(wanted.with_for_update()).all()
-
-
-def finish(tx: Transaction, work: Work) -> None:
+def finish_job(tx: Transaction, work: Work) -> None:
     """Say that work is done, in the transaction that keeps its answer.
 
     Raises:
@@ -192,13 +168,10 @@ def finish(tx: Transaction, work: Work) -> None:
     tx.announce("job", row.case_id)
 
 
-def fail(tx: Transaction, work: Work, fault: Sentence, *, for_good: bool = False) -> bool:
+def fail_job(tx: Transaction, work: Work, fault: Sentence, *, for_good: bool = False) -> bool:
     """Say that an attempt failed; gives whether the work was given up.
 
     Args:
-        tx: the transaction.
-        work: what was tried.
-        fault: why, without a word about the patient.
         for_good: whether another attempt would fail in the same way.
 
     Raises:
@@ -214,7 +187,7 @@ def fail(tx: Transaction, work: Work, fault: Sentence, *, for_good: bool = False
     return over
 
 
-def give_back(tx: Transaction, work: Work) -> None:
+def requeue(tx: Transaction, work: Work) -> None:
     """Let another do what a worker that stops has begun; the attempt does not count.
 
     Raises:
@@ -225,11 +198,10 @@ def give_back(tx: Transaction, work: Work) -> None:
     row.attempts -= 1
 
 
-def free_abandoned(tx: Transaction, lives: Callable[[str], bool]) -> int:
+def requeue_abandoned(tx: Transaction, lives: Callable[[str], bool]) -> int:
     """Free the work of workers that are known to be dead before their leases run out; gives how much.
 
     Args:
-        tx: the transaction.
         lives: whether the worker of a name may live.
     """
     rows = tx.session.scalars(
@@ -241,7 +213,7 @@ def free_abandoned(tx: Transaction, lives: Callable[[str], bool]) -> int:
     return len(dead)
 
 
-def of_image(tx: Transaction, image_id: str) -> Work | None:
+def newest_job(tx: Transaction, image_id: str) -> Work | None:
     """The newest work about an image; None where there was never any."""
     row = tx.session.scalar(select(Job).where(Job.image_id == image_id).order_by(Job.id.desc()).limit(1))
     return _value(row) if row is not None else None

@@ -15,11 +15,10 @@ _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Quota:
+class UploadQuota:
     """Of one person in 24 hours.
 
     Attributes:
-        files: how many.
         size: their bytes.
     """
 
@@ -27,29 +26,24 @@ class Quota:
     size: int
 
 
-def used(tx: Transaction) -> Quota:
+def measure_usage(tx: Transaction) -> UploadQuota:
     """What the actor has uploaded in the last 24 hours; a file that was there before counts once."""
     found = select(func.count(), func.coalesce(func.sum(Image.size), 0)).where(
         Image.created_by == tx.actor.user_id, Image.created_at > tx.now - _DAY
     )
     files, size = tx.session.execute(found).one()
-    return Quota(files, int(size))
+    return UploadQuota(files, int(size))
 
 
-def check(tx: Transaction, most: Quota, more: Quota) -> None:
+def check_quota(tx: Transaction, most: UploadQuota, more: UploadQuota) -> None:
     """Refuse more than a person may upload in 24 hours.
-
-    Args:
-        tx: the transaction.
-        most: what they may.
-        more: what would be added to what the records count.
 
     Raises:
         TooManyRequests: too many files, or too much.
     """
     if tx.actor.user_id is None:
         return
-    now = used(tx)
+    now = measure_usage(tx)
     if now.files + more.files > most.files:
         raise TooManyRequests(
             "You have uploaded {files} images in 24 hours, as many as one person may; go on later, or ask "
@@ -64,7 +58,7 @@ def check(tx: Transaction, most: Quota, more: Quota) -> None:
         )
 
 
-def hold(tx: Transaction) -> None:
+def lock_uploads(tx: Transaction) -> None:
     """Let nobody else count the actor's uploads until this transaction is over.
 
     SQLite has one writer in any case; on PostgreSQL two uploads at once would each not see the other.

@@ -14,14 +14,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import aliased
 
 from tetkik.errors import NotFound
+from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patient_links import records_of
+from tetkik.records.cases.priority import update_worklist
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
 from tetkik.records.images.images import StoredImage
-from tetkik.records.reports.packing import from_bytes, to_bytes
 from tetkik.records.schema import Image, Report, Run, Score
-from tetkik.records.trail.chain import Action
-from tetkik.records.worklist import marks, priority
+from tetkik.records.serialization import from_bytes, to_bytes
 from tetkik.values import Capability, FindingsResult, Flaw, ReportState, Route, RunState
 
 _PLACE = "runs.answer"
@@ -34,19 +34,10 @@ class ModelRun:
     """The row of a run.
 
     Attributes:
-        id: of the run.
-        case_id: of the case.
-        image_id: of the image.
-        patient_id: whose.
-        bundle: id and version of the model.
         bundle_sha256: of its manifest, which holds the hash of every file.
-        state: how it ended.
         route: what kind of image it is; None where refused as neither, or failed.
-        flaws: what the quality gate found.
         screen: calibrated probability that anything is abnormal; None where it cannot be told.
         frame: which of several was read, counted from 1; None for an image of one.
-        started_at: when it began.
-        finished_at: when it ended.
     """
 
     id: str
@@ -65,13 +56,10 @@ class ModelRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ModelAnswer:
     """What a model said, and which one it was.
 
     Attributes:
-        bundle: id and version.
-        bundle_sha256: of its manifest.
-        started_at: when it began.
         result: None where it failed.
         frame: which of several it read, counted from 1; None for an image of one.
     """
@@ -90,7 +78,7 @@ class Answer:
         return RunState.DONE if self.result.suitable else RunState.REFUSED
 
 
-def add_run(tx: Transaction, image: StoredImage, answer: Answer) -> str:
+def add_run(tx: Transaction, image: StoredImage, answer: ModelAnswer) -> str:
     """Keep what a model said of an image; gives the id.
 
     Raises:
@@ -122,8 +110,7 @@ def add_run(tx: Transaction, image: StoredImage, answer: Answer) -> str:
     tx.session.flush()
     if result is not None:
         tx.session.add_all(_scores(run_id, result))
-    marks.refresh(tx, image.case_id)
-    priority.follow(tx, image.case_id)
+    update_worklist(tx, image.case_id)
     action = Action.MODEL_FAILED if result is None else Action.MODEL_RAN
     tx.audit(
         action,
@@ -157,7 +144,7 @@ def _scores(run_id: str, result: FindingsResult) -> list[Score]:
     ]
 
 
-def get(tx: Transaction, run_id: str) -> ModelRun:
+def load_run(tx: Transaction, run_id: str) -> ModelRun:
     """A run by its id.
 
     Raises:
@@ -169,7 +156,7 @@ def get(tx: Transaction, run_id: str) -> ModelRun:
     return _value(row)
 
 
-def result_of(tx: Transaction, run_id: str) -> FindingsResult:
+def load_result(tx: Transaction, run_id: str) -> FindingsResult:
     """What the model said, exactly.
 
     Raises:
@@ -181,19 +168,19 @@ def result_of(tx: Transaction, run_id: str) -> FindingsResult:
     return from_bytes(FindingsResult, tx.open(row.patient_id, _PLACE, row.id, row.answer))
 
 
-def of_image(tx: Transaction, image_id: str) -> tuple[ModelRun, ...]:
+def list_runs(tx: Transaction, image_id: str) -> tuple[ModelRun, ...]:
     """The runs over an image, newest first."""
     rows = tx.session.scalars(select(Run).where(Run.image_id == image_id).order_by(Run.id.desc()))
     return tuple(_value(row) for row in rows)
 
 
-def latest(tx: Transaction, image_id: str) -> ModelRun | None:
+def load_latest_run(tx: Transaction, image_id: str) -> ModelRun | None:
     """The newest run over an image; None before any."""
     row = tx.session.scalar(select(Run).where(Run.image_id == image_id).order_by(Run.id.desc()).limit(1))
     return _value(row) if row is not None else None
 
 
-def earlier(tx: Transaction, image: StoredImage) -> tuple[ModelRun, ...]:
+def list_earlier_runs(tx: Transaction, image: StoredImage) -> tuple[ModelRun, ...]:
     """The newest run over each earlier image of the same patient's other cases, newest image first.
 
     Cases of every record of the patient count: those of one that was joined with this one, too.

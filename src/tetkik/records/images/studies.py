@@ -6,27 +6,22 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
+from tetkik.records.cases import filter_index
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.schema import Study
-from tetkik.records.worklist import marks
 from tetkik.values import Identity, ImageTags
 
 _PLACE = "studies.tags"
 
 
-def study_for(tx: Transaction, case_id: str, patient_id: str, identity: Identity, tags: ImageTags) -> str:
+def find_or_create_study(
+    tx: Transaction, case_id: str, patient_id: str, identity: Identity, tags: ImageTags
+) -> str:
     """The study of a case that an image belongs to, opened where there is none; gives its id.
 
     Images with a Study Instance UID stand with their like; those without one (PNG, JPEG, TIFF) stand
     together.
-
-    Args:
-        tx: the transaction.
-        case_id: of the case.
-        patient_id: whose.
-        identity: what the file says of the study.
-        tags: what it says of how the image was made.
     """
     digest = tx.vault.digest("study", identity.study_uid) if identity.study_uid else None
     known = tx.session.scalar(
@@ -58,11 +53,11 @@ def study_for(tx: Transaction, case_id: str, patient_id: str, identity: Identity
         )
     )
     tx.session.flush()
-    marks.refresh(tx, case_id)
+    filter_index.refresh_filter_index(tx, case_id)
     return study_id
 
 
-def case_of_study(tx: Transaction, patient_ids: Sequence[str], study_uid: str) -> str | None:
+def find_patient_case_of_study(tx: Transaction, patient_ids: Sequence[str], study_uid: str) -> str | None:
     """The newest case of a patient, of whatever record, that holds a study already."""
     return tx.session.scalar(
         select(Study.case_id)
@@ -72,7 +67,7 @@ def case_of_study(tx: Transaction, patient_ids: Sequence[str], study_uid: str) -
     )
 
 
-def study_among(tx: Transaction, case_ids: Sequence[str], study_uid: str) -> str | None:
+def find_case_with_study(tx: Transaction, case_ids: Sequence[str], study_uid: str) -> str | None:
     """The newest of these cases that holds a study, whoever's they are."""
     return tx.session.scalar(
         select(Study.case_id)

@@ -13,21 +13,16 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, select, update
 
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.people import notices, users
 from tetkik.records.schema import ApiToken, BrowserSession, Invite, Passkey, User
-from tetkik.records.trail.chain import Action
 from tetkik.values import AccountChange
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What waits for its confirmation.
-
-    Attributes:
-        passkeys: how many.
-        tokens: how many.
-    """
+class SuspendedKeys:
+    """What waits for its confirmation."""
 
     passkeys: int = 0
     tokens: int = 0
@@ -38,12 +33,11 @@ class Held:
         return self.passkeys + self.tokens > 0
 
 
-def close(connection: Connection, at: datetime) -> None:
+def suspend_access(connection: Connection, at: datetime) -> None:
     """Close what a backup opens again: every session and link ends, passkeys and tokens wait.
 
     Args:
         connection: in the transaction that gives the rows back, so that none of them ever stands open.
-        at: since when they wait.
     """
     connection.execute(delete(BrowserSession))
     connection.execute(delete(Invite).where(Invite.used_at.is_(None)))
@@ -51,20 +45,20 @@ def close(connection: Connection, at: datetime) -> None:
     connection.execute(update(ApiToken).where(ApiToken.revoked_at.is_(None)).values(held_at=at))
 
 
-def hold_keys(tx: Transaction, made_at: str) -> Held:
+def suspend_restored_access(tx: Transaction, made_at: str) -> SuspendedKeys:
     """Close what a backup has opened again, and tell everybody.
 
     Args:
         tx: a transaction after the one that gave the rows back.
         made_at: when the backup was made, ISO 8601; people are told.
     """
-    close(tx.session.connection(), tx.now)
+    suspend_access(tx.session.connection(), tx.now)
     for user_id in tx.session.scalars(select(User.id).where(User.disabled_at.is_(None))).all():
-        notices.tell(tx, user_id, AccountChange.RESTORED, made_at)
-    return held(tx)
+        notices.notify(tx, user_id, AccountChange.RESTORED, made_at)
+    return count_suspended(tx)
 
 
-def held(tx: Transaction, user_id: str | None = None) -> Held:
+def count_suspended(tx: Transaction, user_id: str | None = None) -> SuspendedKeys:
     """What waits in the house, or of one user alone."""
     whose_passkeys = Passkey.user_id == user_id if user_id is not None else Passkey.id.is_not(None)
     whose_tokens = ApiToken.user_id == user_id if user_id is not None else ApiToken.id.is_not(None)
@@ -81,17 +75,17 @@ def held(tx: Transaction, user_id: str | None = None) -> Held:
             whose_tokens,
         )
     )
-    return Held(passkeys or 0, tokens or 0)
+    return SuspendedKeys(passkeys or 0, tokens or 0)
 
 
-def confirm(tx: Transaction, user_id: str) -> Held:
+def confirm_keys(tx: Transaction, user_id: str) -> SuspendedKeys:
     """Let the passkeys and tokens of a user open again; gives how many did.
 
     Raises:
         NotFound: no such user.
     """
-    users.row_of(tx, user_id)
-    waiting = held(tx, user_id)
+    users.user_row(tx, user_id)
+    waiting = count_suspended(tx, user_id)
     tx.session.execute(update(Passkey).where(Passkey.user_id == user_id).values(held_at=None))
     tx.session.execute(update(ApiToken).where(ApiToken.user_id == user_id).values(held_at=None))
     tx.audit(

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 
 from tetkik.errors import Forbidden, InputError, NotFound
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
-from tetkik.records.people.visibility import sight_of
+from tetkik.records.people.visibility import decide_access
 from tetkik.records.schema import BrokenGlass, Case
-from tetkik.records.trail.chain import Action
 
 LASTS = timedelta(hours=1)
 SHORTEST = 10
@@ -25,8 +25,6 @@ def break_glass(tx: Transaction, case_id: str, reason: str) -> datetime:
     """Open a case that is not open to the actor; gives until when.
 
     Args:
-        tx: the transaction.
-        case_id: which case.
         reason: why the patient needs it now, 10 to 500 characters.
 
     Raises:
@@ -44,7 +42,7 @@ def break_glass(tx: Transaction, case_id: str, reason: str) -> datetime:
             least=SHORTEST,
             most=LONGEST,
         )
-    sight = sight_of(tx, case)
+    sight = decide_access(tx, case)
     if sight.open and not sight.by_glass:
         raise Forbidden("This case is open to you as it is; no reason is needed.")
     if not sight.could_break:

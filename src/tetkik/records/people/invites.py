@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select
 
 from tetkik.errors import NotFound
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.people import users
-from tetkik.records.people.endings import end_links
+from tetkik.records.people.deactivation import void_links
 from tetkik.records.people.users import Profile, roles_of
 from tetkik.records.schema import Invite, User
-from tetkik.records.trail.chain import Action
 from tetkik.values import Role
 
 VALID = timedelta(hours=24)
@@ -29,8 +29,6 @@ class Invitation:
         user_id: whose password it sets; None where it creates the user.
         login: theirs; empty where it is still to be chosen.
         name: theirs; empty where it is still to be given.
-        roles: that the user has, or will have.
-        expires_at: when it ends.
     """
 
     user_id: str | None
@@ -46,14 +44,14 @@ def invite(tx: Transaction, user_id: str) -> str:
     Raises:
         NotFound: no such user.
     """
-    user = users.row_of(tx, user_id)
-    end_links(tx, user_id)
+    user = users.user_row(tx, user_id)
+    void_links(tx, user_id)
     return _issue(tx, user.roles, user_id)
 
 
-def first_start(tx: Transaction) -> str | None:
+def invite_first_administrator(tx: Transaction) -> str | None:
     """A link's token that creates the administrator; None where the house has one already."""
-    if users.administrators(tx) > 0:
+    if users.count_administrators(tx) > 0:
         return None
     tx.session.execute(delete(Invite).where(Invite.user_id.is_(None), Invite.used_at.is_(None)))
     return _issue(tx, Role.ADMINISTRATOR.value, None)
@@ -74,7 +72,7 @@ def _issue(tx: Transaction, roles: str, user_id: str | None) -> str:
     return token
 
 
-def look(tx: Transaction, token: str) -> Invitation:
+def load_invitation(tx: Transaction, token: str) -> Invitation:
     """What a link opens, without using it.
 
     Raises:
@@ -91,18 +89,10 @@ def look(tx: Transaction, token: str) -> Invitation:
     )
 
 
-def accept(
+def accept_invitation(
     tx: Transaction, token: str, password: str, *, login: str = "", name: str = "", house: str = ""
 ) -> str:
     """Use a link: set the password, or create the user; gives the user's id.
-
-    Args:
-        tx: the transaction.
-        token: of the link.
-        password: as typed.
-        login: of a user who is created.
-        name: of a user who is created.
-        house: the name of the house, which is no password.
 
     Raises:
         NotFound: no such link, or it was used, or its time is over.
@@ -126,7 +116,7 @@ def _valid(tx: Transaction, token: str) -> Invite:
     )
     user = tx.session.get(User, found.user_id) if found is not None and found.user_id else None
     # The link of the first start opens nothing once somebody else has become administrator.
-    late = found is not None and found.user_id is None and users.administrators(tx) > 0
+    late = found is not None and found.user_id is None and users.count_administrators(tx) > 0
     if found is None or late or (user is not None and user.disabled_at is not None):
         raise NotFound("This link is over or was used already; ask the administrator for a new one.")
     return found

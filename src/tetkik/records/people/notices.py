@@ -25,13 +25,10 @@ _OPEN = Notice.seen_at.is_(None)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class AccountNotice:
     """One notice.
 
     Attributes:
-        id: of the row.
-        kind: what changed.
-        at: when.
         by: the name of whoever did it; empty for the person, the program, and whoever came signed out.
         address: from where; None where that is this machine itself.
         agent: what the browser calls itself; empty where there was none.
@@ -49,13 +46,11 @@ class Told:
     seen: bool
 
 
-def tell(tx: Transaction, user_id: str, kind: AccountChange, what: str = "") -> None:
+def notify(tx: Transaction, user_id: str, kind: AccountChange, what: str = "") -> None:
     """Let a person know that something of their account changed.
 
     Args:
         tx: the transaction; who did it and from where is its actor's.
-        user_id: whose account.
-        kind: what changed.
         what: the name of a passkey or token, the new roles, the time of a backup.
     """
     tx.session.execute(
@@ -70,16 +65,13 @@ def tell(tx: Transaction, user_id: str, kind: AccountChange, what: str = "") -> 
     _add(tx, user_id, kind, what=what, agent=session.agent if session is not None else None)
 
 
-def arrived(tx: Transaction, user_id: str, browser: str, agent: str) -> None:
+def notify_new_browser(tx: Transaction, user_id: str, browser: str, agent: str) -> None:
     """Let a person know of a sign-in with a browser that their account was never used in before.
 
     The very first browser of an account is news to nobody.
 
     Args:
         tx: the transaction; the address is its actor's.
-        user_id: who signed in.
-        browser: the value of the cookie that tells browsers apart.
-        agent: what the browser calls itself.
     """
     digest = hashlib.sha256(f"{browser}:{user_id}".encode()).hexdigest()
     known = set(
@@ -98,7 +90,7 @@ def arrived(tx: Transaction, user_id: str, browser: str, agent: str) -> None:
         )
 
 
-def unseen(tx: Transaction) -> int:
+def count_unseen(tx: Transaction) -> int:
     """How many notices the actor has not acknowledged."""
     count = tx.session.scalar(
         select(func.count()).select_from(Notice).where(Notice.user_id == tx.actor.user_id, _OPEN)
@@ -106,7 +98,7 @@ def unseen(tx: Transaction) -> int:
     return count or 0
 
 
-def of_actor(tx: Transaction) -> list[Told]:
+def list_notices(tx: Transaction) -> list[AccountNotice]:
     """What the actor was told: what they have not acknowledged first, then the latest."""
     rows = tx.session.execute(
         select(Notice, User.name)
@@ -116,7 +108,7 @@ def of_actor(tx: Transaction) -> list[Told]:
         .limit(_LISTED)
     )
     return [
-        Told(
+        AccountNotice(
             row.id,
             row.kind,
             row.at,
@@ -134,7 +126,6 @@ def acknowledge(tx: Transaction, upto: str) -> None:
     """The actor has seen their notices.
 
     Args:
-        tx: the transaction.
         upto: id of the latest that the page showed; what came after it stays.
     """
     tx.session.execute(

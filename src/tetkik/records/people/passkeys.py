@@ -8,11 +8,11 @@ from datetime import datetime
 from sqlalchemy import select
 
 from tetkik.errors import Conflict, InputError, NotFound
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
 from tetkik.records.people import notices
 from tetkik.records.schema import Passkey
-from tetkik.records.trail.chain import Action
 from tetkik.values import AccountChange
 
 
@@ -21,13 +21,7 @@ class KnownPasskey:
     """One passkey.
 
     Attributes:
-        id: of the row.
-        user_id: whose.
-        credential_id: what the authenticator calls it.
-        public_key: in COSE.
         sign_count: of its last use; 0 where the authenticator does not count.
-        name: that its person gave.
-        created_at: when it was added.
         used_at: None before the first use.
         held: whether it came back with a backup and waits for its confirmation: it opens nothing.
     """
@@ -67,7 +61,7 @@ def add(tx: Transaction, name: str, credential_id: bytes, public_key: bytes, sig
     tx.session.add(row)
     tx.session.flush()
     tx.audit(Action.PASSKEY_ADDED, object_id=row.id)
-    notices.tell(tx, row.user_id, AccountChange.PASSKEY_ADDED, name)
+    notices.notify(tx, row.user_id, AccountChange.PASSKEY_ADDED, name)
     return row.id
 
 
@@ -82,7 +76,7 @@ def remove(tx: Transaction, passkey_id: str) -> None:
         raise NotFound("There is no such passkey; look for it in your account.")
     tx.session.delete(row)
     tx.audit(Action.PASSKEY_REMOVED, object_id=passkey_id)
-    notices.tell(tx, row.user_id, AccountChange.PASSKEY_REMOVED, row.name)
+    notices.notify(tx, row.user_id, AccountChange.PASSKEY_REMOVED, row.name)
 
 
 def of_user(tx: Transaction, user_id: str) -> list[KnownPasskey]:

@@ -62,7 +62,6 @@ def refuse_weak(password: str, own: Iterable[str] = ()) -> None:
     """Refuse a password that is short or easily guessed.
 
     Args:
-        password: as typed.
         own: the login and name of the person, the name of the house.
 
     Raises:
@@ -117,7 +116,6 @@ def strength(password: str, own: Iterable[str] = ()) -> Strength:
     """What `refuse_weak` would say, and how much more than enough it is.
 
     Args:
-        password: as typed so far.
         own: the login and name of the person, the name of the house.
     """
     if len(password) < SHORTEST:

@@ -11,8 +11,6 @@ def keep(tx: Transaction, *, language: Language | None = None, theme: str | None
     """Keep the actor's own choice; None leaves what was.
 
     Args:
-        tx: that the choice is part of.
-        language: of the pages.
         theme: `light`, `dark`, or `system`.
     """
     user = tx.session.get(User, tx.actor.user_id)

@@ -14,10 +14,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select, update
 
 from tetkik.errors import NotFound, NotSignedIn
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
 from tetkik.records.people.users import departments_of, roles_of
 from tetkik.records.schema import BrowserSession, User
-from tetkik.records.trail.chain import Action
 from tetkik.values import Actor, Method, permissions_of
 
 ABSOLUTE = timedelta(hours=12)
@@ -32,8 +32,6 @@ class Resumed:
     """A session that goes on.
 
     Attributes:
-        actor: whose it is.
-        csrf: the token that its requests carry.
         language: that the person chose; None for the house's.
         theme: that the person chose; None for the system's.
         locked: whether the screen is locked: nothing is to be shown.
@@ -53,12 +51,7 @@ class OpenSession:
     """A signed-in browser, as its person sees it in their list.
 
     Attributes:
-        id: of the row.
-        method: how they signed in.
         address: from where.
-        agent: what the browser calls itself.
-        created_at: when it began.
-        seen_at: its last request, to the minute.
         locked: whether its screen is locked.
     """
 
@@ -71,16 +64,13 @@ class OpenSession:
     locked: bool
 
 
-def begin(
+def begin_session(
     tx: Transaction, user_id: str, method: Method, *, agent: str = "", lasting: timedelta = ABSOLUTE
 ) -> str:
     """Open a session; gives the cookie's value, which nothing else keeps.
 
     Args:
         tx: the transaction; the address is its actor's.
-        user_id: whose.
-        method: how they proved it.
-        agent: what the browser calls itself.
         lasting: until its absolute end.
     """
     cookie = secrets.token_urlsafe(32)
@@ -100,17 +90,10 @@ def begin(
     return cookie
 
 
-def resume(
+def resume_session(
     records: Records, cookie: str, *, address: str | None, request_id: str | None, idle: timedelta = IDLE
 ) -> Resumed:
     """Go on with a session.
-
-    Args:
-        records: of the house.
-        cookie: its value.
-        address: of the network peer.
-        request_id: of the request.
-        idle: how long it may rest.
 
     Raises:
         NotSignedIn: no such session, or it is over.
@@ -203,12 +186,7 @@ def lock(tx: Transaction) -> None:
 
 
 def unlock(tx: Transaction, method: Method) -> None:
-    """Open the screen again, after the actor proved themselves.
-
-    Args:
-        tx: the transaction.
-        method: how they did.
-    """
+    """Open the screen again, after the actor proved themselves."""
     session = tx.session.get(BrowserSession, tx.actor.session_id)
     if session is not None:
         session.locked = False
@@ -221,7 +199,7 @@ def is_fresh(tx: Transaction, within: timedelta) -> bool:
     return session is not None and tx.now - session.created_at < within
 
 
-def of_actor(tx: Transaction, idle: timedelta = IDLE) -> list[OpenSession]:
+def list_sessions(tx: Transaction, idle: timedelta = IDLE) -> list[OpenSession]:
     """The actor's sessions that go on, the latest first."""
     found = tx.session.scalars(
         select(BrowserSession)
@@ -238,7 +216,7 @@ def of_actor(tx: Transaction, idle: timedelta = IDLE) -> list[OpenSession]:
     ]
 
 
-def forget_old(tx: Transaction) -> None:
+def delete_expired(tx: Transaction) -> None:
     """Remove the rows of sessions that are over."""
     tx.session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= tx.now))
 

@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from tetkik.errors import Forbidden, InputError, NotSignedIn
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
 from tetkik.records.people import notices, passwords, sessions
-from tetkik.records.people.users import departments_of, folded_login, roles_of, row_of
+from tetkik.records.people.users import departments_of, folded_login, roles_of, user_row
 from tetkik.records.schema import User
-from tetkik.records.trail.chain import Action
 from tetkik.values import Actor, Method, permissions_of
 
 FREE_FAILURES = 5
@@ -28,20 +28,14 @@ LONGEST_PAUSE = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Where a request comes from.
-
-    Attributes:
-        address: of the network peer.
-        request_id: of the request.
-        agent: what the browser calls itself.
-    """
+    """Where a request comes from."""
 
     address: str | None = None
     request_id: str | None = None
     agent: str = ""
 
 
-def by_password(records: Records, login: str, password: str, peer: Peer) -> Actor:
+def sign_in_by_password(records: Records, login: str, password: str, peer: Peer) -> Actor:
     """Who a login and a password belong to.
 
     Raises:
@@ -55,7 +49,7 @@ def by_password(records: Records, login: str, password: str, peer: Peer) -> Acto
     return _succeed(records, user_id, password, known, peer)
 
 
-def again(records: Records, actor: Actor, password: str) -> None:
+def reauthenticate(records: Records, actor: Actor, password: str) -> None:
     """The same person once more: to open a locked screen, to sign a report.
 
     Raises:
@@ -63,7 +57,7 @@ def again(records: Records, actor: Actor, password: str) -> None:
     """
     assert actor.user_id is not None
     with records.read() as tx:
-        user = row_of(tx, actor.user_id)
+        user = user_row(tx, actor.user_id)
         login, has_password = user.login, user.password_hash is not None
     if not has_password:
         raise Forbidden("Your account has no password; use a passkey, which you can add in your account.")
@@ -72,7 +66,7 @@ def again(records: Records, actor: Actor, password: str) -> None:
         _note_failure(records, actor.user_id, login, Peer(actor.address, actor.request_id))
         raise Forbidden("The password is not right; after several failures it pauses for a while.")
     with records.write(actor) as tx:
-        user = row_of(tx, actor.user_id)
+        user = user_row(tx, actor.user_id)
         user.failed, user.locked_until = 0, None
 
 
@@ -84,7 +78,7 @@ def pause_after(failures: int) -> timedelta | None:
     return min(FIRST_PAUSE * (1 << doubled), LONGEST_PAUSE)
 
 
-def actor_of(user: User, method: Method, peer: Peer, session_id: str | None = None) -> Actor:
+def build_actor(user: User, method: Method, peer: Peer, session_id: str | None = None) -> Actor:
     """A user who proved themselves, as an actor."""
     roles = roles_of(user.roles)
     return Actor(
@@ -106,17 +100,13 @@ def open_session(
     """A fresh session after a proof, audited; gives the cookie's value.
 
     Args:
-        tx: the transaction.
-        user: who proved themselves.
-        method: how.
         peer: from where.
         lasting: until the session's absolute end.
-        browser: the value of the cookie that tells browsers apart.
     """
     user.last_login_at = tx.now
-    notices.arrived(tx, user.id, browser, peer.agent)
-    sessions.forget_old(tx)
-    cookie = sessions.begin(tx, user.id, method, agent=peer.agent, lasting=lasting)
+    notices.notify_new_browser(tx, user.id, browser, peer.agent)
+    sessions.delete_expired(tx)
+    cookie = sessions.begin_session(tx, user.id, method, agent=peer.agent, lasting=lasting)
     tx.audit(Action.SIGN_IN, object_id=user.id)
     return cookie
 
@@ -155,13 +145,13 @@ def _is_paused(user: User, now: datetime) -> bool:
 def _succeed(records: Records, user_id: str, password: str, known: str | None, peer: Peer) -> Actor:
     rehashed = passwords.hashed(password) if known and passwords.is_outdated(known) else None
     with records.write(_nobody(peer)) as tx:
-        user = row_of(tx, user_id)
+        user = user_row(tx, user_id)
         if user.password_hash != known or user.disabled_at is not None:
             raise _refused()  # changed or closed in between
         user.failed, user.locked_until = 0, None
         if rehashed is not None:
             user.password_hash = rehashed
-        return actor_of(user, Method.PASSWORD, peer)
+        return build_actor(user, Method.PASSWORD, peer)
 
 
 def _refused() -> NotSignedIn:

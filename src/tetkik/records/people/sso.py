@@ -24,12 +24,7 @@ class Arrival:
     """What the identity provider says of a person.
 
     Attributes:
-        issuer: who says so.
-        subject: the person, for ever.
-        login: that a new user gets, if it is free.
-        name: in full.
-        roles: of the person's groups.
-        departments: of the person's groups; None where the provider does not say, and the house does.
+        departments: of the person's groups; None where the provider does not say, and an administrator does.
     """
 
     issuer: str
@@ -40,7 +35,7 @@ class Arrival:
     departments: tuple[str, ...] | None = None
 
 
-def arrive(tx: Transaction, arrival: Arrival) -> User:
+def sign_in_by_sso(tx: Transaction, arrival: Arrival) -> User:
     """The user that a person is; made at the first arrival, and given the roles of their groups at each.
 
     So are the departments, where the provider speaks of them. Where it does not, a newcomer has none, and a
@@ -58,21 +53,22 @@ def arrive(tx: Transaction, arrival: Arrival) -> User:
         return _newcomer(tx, arrival)
     if user.disabled_at is not None:
         raise Forbidden("Your account here is closed; ask the administrator.")
-    profile = users.get(tx, user.id).profile
-    last = Role.ADMINISTRATOR in profile.roles and users.administrators(tx) == 1
+    profile = users.load_user(tx, user.id).profile
+    last = Role.ADMINISTRATOR in profile.roles and users.count_administrators(tx) == 1
     roles = arrival.roles | {Role.ADMINISTRATOR} if last else arrival.roles
     departments = profile.departments if arrival.departments is None else arrival.departments
-    if (profile.roles, profile.departments) != (roles, departments):
-        users.change(tx, user.id, replace(profile, roles=roles, departments=departments))
+    if profile.roles != roles or {*profile.departments} != {*departments}:
+        profile = replace(profile, roles=roles, departments=departments)
+        users.change(tx, user.id, profile, departments=departments)
     return user
 
 
 def _newcomer(tx: Transaction, arrival: Arrival) -> User:
     name = arrival.name.strip()[:120] or arrival.login
-    user_id = users.create(
-        tx, _free_login(tx, arrival), Profile(name, arrival.roles, departments=arrival.departments or ())
-    )
-    user = users.row_of(tx, user_id)
+    departments = arrival.departments or ()
+    profile = Profile(name, arrival.roles, departments=departments)
+    user_id = users.create(tx, _free_login(tx, arrival), profile, departments=departments)
+    user = users.user_row(tx, user_id)
     user.oidc_issuer, user.oidc_subject = arrival.issuer, arrival.subject
     return user
 

@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from tetkik.errors import Forbidden, InputError, NotFound, NotSignedIn
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
 from tetkik.records.ids import is_id, new_id
 from tetkik.records.people import notices
 from tetkik.records.people.sign_in import Peer
 from tetkik.records.people.users import departments_of, roles_of
 from tetkik.records.schema import ApiToken, User
-from tetkik.records.trail.chain import Action
 from tetkik.values import AccountChange, Actor, Method, Permission, permissions_of
 
 PREFIX = "tetkik_"
@@ -33,11 +33,6 @@ class Token:
     """A token as its owner sees it; its secret is shown once, when it is made.
 
     Attributes:
-        id: of the row.
-        name: that the owner gave.
-        scopes: what it may do, in order.
-        created_at: when it was made.
-        expires_at: when it ends.
         used_at: its last request, to the minute; None before the first.
         held: whether it came back with a backup and waits for its confirmation: it opens nothing.
     """
@@ -60,9 +55,6 @@ def create(tx: Transaction, name: str, scopes: Iterable[Permission], lasting: ti
     """A new token of the actor; gives its secret, which nothing keeps, and what is kept.
 
     Args:
-        tx: the transaction.
-        name: by which the owner knows it again.
-        scopes: what it may do.
         lasting: until it ends, at most a year.
 
     Raises:
@@ -90,7 +82,7 @@ def create(tx: Transaction, name: str, scopes: Iterable[Permission], lasting: ti
     tx.session.add(row)
     tx.session.flush()
     tx.audit(Action.TOKEN_CREATED, object_id=row.id, scopes=row.scopes)
-    notices.tell(tx, row.user_id, AccountChange.TOKEN_MADE, name)
+    notices.notify(tx, row.user_id, AccountChange.TOKEN_MADE, name)
     return secret, _token(row)
 
 
@@ -108,7 +100,7 @@ def revoke(tx: Transaction, token_id: str) -> None:
         tx.audit(Action.TOKEN_REVOKED, object_id=row.id)
 
 
-def of_actor(tx: Transaction) -> list[Token]:
+def list_tokens(tx: Transaction) -> list[Token]:
     """The actor's tokens that open something, the latest first."""
     rows = tx.session.scalars(
         select(ApiToken)
@@ -122,7 +114,7 @@ def of_actor(tx: Transaction) -> list[Token]:
     return [_token(row) for row in rows]
 
 
-def use(records: Records, secret: str, peer: Peer) -> Actor:
+def authenticate_token(records: Records, secret: str, peer: Peer) -> Actor:
     """Who sends a token: its owner, with what the token and the owner's roles both allow.
 
     Raises:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import func, select
 
 from tetkik.errors import Conflict, InputError, NotFound
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
 from tetkik.records.people import notices, passwords
-from tetkik.records.people.endings import Ended, end_keys, end_links, end_sessions
+from tetkik.records.people.deactivation import RevokedAccess, end_sessions, revoke_keys, void_links
 from tetkik.records.schema import ApiToken, Passkey, User
-from tetkik.records.trail.chain import Action
 from tetkik.turkish import fold
-from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, AccountChange, Role
+from tetkik.values import EVERY_DEPARTMENT, AccountChange, Role
 
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._@-]{1,63}")
 _KEPT = "._@-"
@@ -28,10 +28,7 @@ class Profile:
     """What a person is called in the house and on a report.
 
     Attributes:
-        name: in full.
         title: before it, such as `Uzm. Dr.`.
-        registration: number of the diploma.
-        roles: at least one.
         departments: of a clinician; `EVERY_DEPARTMENT` among them is each, none is none.
     """
 
@@ -47,16 +44,11 @@ class Member:
     """A user as others see them.
 
     Attributes:
-        id: of the row.
-        login: folded.
-        profile: what the person is.
         has_password: whether a password opens.
-        passkeys: how many there are.
         single_sign_on: whether joined to the house's identity provider.
         must_change: whether the password is to be changed at the next sign-in.
         locked_until: after failures; None where it is not.
         disabled_at: when the account was closed; None where it is open.
-        created_at: when it was made.
         last_login_at: None before the first.
         keys_held: whether passkeys or tokens came back with a backup and wait for their confirmation.
     """
@@ -89,13 +81,17 @@ def folded_login(text: str) -> str:
     return login
 
 
-def create(tx: Transaction, login: str, profile: Profile, *, password: str | None = None) -> str:
+def create(
+    tx: Transaction,
+    login: str,
+    profile: Profile,
+    *,
+    password: str | None = None,
+    departments: Collection[str] = (),
+) -> str:
     """A new user; gives the id.
 
     Args:
-        tx: the transaction.
-        login: as typed.
-        profile: what the person is.
         password: None where a link, a passkey or single sign-on will open.
 
     Raises:
@@ -103,7 +99,7 @@ def create(tx: Transaction, login: str, profile: Profile, *, password: str | Non
         Conflict: the login is taken.
     """
     folded = folded_login(login)
-    _check(profile)
+    _check(profile, departments)
     if tx.session.scalar(select(User.id).where(User.login == folded)) is not None:
         raise Conflict("The login is taken; choose another.")
     if password is not None:
@@ -124,8 +120,12 @@ def create(tx: Transaction, login: str, profile: Profile, *, password: str | Non
     return user_id
 
 
-def change(tx: Transaction, user_id: str, profile: Profile) -> None:
+def change(tx: Transaction, user_id: str, profile: Profile, *, departments: Collection[str] = ()) -> None:
     """Give a user another name, other roles, other departments; open pages follow at their next request.
+
+    Args:
+        profile: as it shall be.
+        departments: that can be given: those of the triage model; whatever the user has already stays.
 
     Raises:
         NotFound: no such user.
@@ -133,35 +133,32 @@ def change(tx: Transaction, user_id: str, profile: Profile) -> None:
         Conflict: it would leave the house without an administrator.
     """
     _hold_everybody(tx)
-    user = row_of(tx, user_id)
-    _check(profile)
-    before, departments = user.roles, user.departments
+    user = user_row(tx, user_id)
+    _check(profile, (*departments, *departments_of(user.departments)))
+    before = (user.roles, user.departments)
     for column, value in _columns(profile).items():
         setattr(user, column, value)
     tx.session.flush()
-    _keep_an_administrator(tx, roles_of(before))
-    tx.audit(Action.USER_CHANGED, object_id=user_id, what="profile", before=before, given=user.roles)
-    if (before, departments) != (user.roles, user.departments):
-        notices.tell(tx, user_id, AccountChange.ROLES_CHANGED, user.roles)
+    _keep_an_administrator(tx, roles_of(before[0]))
+    tx.audit(Action.USER_CHANGED, object_id=user_id, what="profile", before=before[0], given=user.roles)
+    if before != (user.roles, user.departments):
+        notices.notify(tx, user_id, AccountChange.ROLES_CHANGED, user.roles)
 
 
 def set_password(
     tx: Transaction, user_id: str, password: str, house: str = "", *, keys: bool = False
-) -> Ended:
+) -> RevokedAccess:
     """A new password, of the person's own choosing; ends every other session and link of theirs.
 
     Args:
         tx: the transaction; its actor's own session goes on.
-        user_id: whose.
-        password: as typed.
-        house: the name of the house, which is no password.
         keys: whether passkeys and tokens end as well, for whoever suspects that somebody else has used them.
 
     Raises:
         NotFound: no such user.
         InputError: a weak password, or the present one where another is asked for.
     """
-    user = row_of(tx, user_id)
+    user = user_row(tx, user_id)
     passwords.refuse_weak(password, (user.login, user.name, house))
     if user.must_change and passwords.matches(password, user.password_hash):
         raise InputError("This is the present password, and another one is asked for; choose a new one.")
@@ -170,7 +167,7 @@ def set_password(
     user.password_at = tx.now
     user.must_change = False
     user.failed, user.locked_until = 0, None
-    end_links(tx, user_id)
+    void_links(tx, user_id)
     ended = _end(tx, user_id, keys=keys, keep=tx.actor.session_id)
     tx.audit(
         Action.PASSWORD_CHANGED,
@@ -179,22 +176,20 @@ def set_password(
         tokens=ended.tokens or None,
     )
     if not first:
-        notices.tell(tx, user_id, AccountChange.PASSWORD_CHANGED)
+        notices.notify(tx, user_id, AccountChange.PASSWORD_CHANGED)
     return ended
 
 
-def reset(tx: Transaction, user_id: str, *, keys: bool = True) -> Ended:
+def reset_access(tx: Transaction, user_id: str, *, keys: bool = True) -> RevokedAccess:
     """Take the password away and end every session; a link sets a new one.
 
     Args:
-        tx: the transaction.
-        user_id: whose.
         keys: whether passkeys and tokens end as well; what was lost or stolen is seldom the password alone.
 
     Raises:
         NotFound: no such user.
     """
-    user = row_of(tx, user_id)
+    user = user_row(tx, user_id)
     user.password_hash = None
     user.failed, user.locked_until = 0, None
     ended = _end(tx, user_id, keys=keys)
@@ -205,25 +200,25 @@ def reset(tx: Transaction, user_id: str, *, keys: bool = True) -> Ended:
         passkeys=ended.passkeys or None,
         tokens=ended.tokens or None,
     )
-    notices.tell(tx, user_id, AccountChange.PASSWORD_RESET)
+    notices.notify(tx, user_id, AccountChange.PASSWORD_RESET)
     return ended
 
 
-def _end(tx: Transaction, user_id: str, *, keys: bool, keep: str | None = None) -> Ended:
+def _end(tx: Transaction, user_id: str, *, keys: bool, keep: str | None = None) -> RevokedAccess:
     """End the sessions of a user, and where wanted passkeys and tokens."""
     sessions = end_sessions(tx, user_id, keep=keep)
-    ended = end_keys(tx, user_id) if keys else Ended()
+    ended = revoke_keys(tx, user_id) if keys else RevokedAccess()
     return replace(ended, sessions=sessions)
 
 
-def demand_change(tx: Transaction, user_id: str) -> None:
+def require_password_change(tx: Transaction, user_id: str) -> None:
     """Let the person choose a new password before anything else: at the next request, or the next sign-in.
 
     Raises:
         NotFound: no such user.
         Conflict: there is no password to change.
     """
-    user = row_of(tx, user_id)
+    user = user_row(tx, user_id)
     if user.password_hash is None:
         raise Conflict("This account has no password, so none can be changed; make a link for a first one.")
     user.must_change = True
@@ -238,7 +233,7 @@ def disable(tx: Transaction, user_id: str) -> None:
         Conflict: it is the last administrator.
     """
     _hold_everybody(tx)
-    user = row_of(tx, user_id)
+    user = user_row(tx, user_id)
     user.disabled_at = tx.now
     tx.session.flush()
     _keep_an_administrator(tx, roles_of(user.roles))
@@ -252,7 +247,7 @@ def enable(tx: Transaction, user_id: str) -> None:
     Raises:
         NotFound: no such user.
     """
-    row_of(tx, user_id).disabled_at = None
+    user_row(tx, user_id).disabled_at = None
     tx.audit(Action.USER_CHANGED, object_id=user_id, what="enabled")
 
 
@@ -262,21 +257,21 @@ def unlock(tx: Transaction, user_id: str) -> None:
     Raises:
         NotFound: no such user.
     """
-    user = row_of(tx, user_id)
+    user = user_row(tx, user_id)
     user.failed, user.locked_until = 0, None
     tx.audit(Action.USER_CHANGED, object_id=user_id, what="unlocked")
 
 
-def get(tx: Transaction, user_id: str) -> Member:
+def load_user(tx: Transaction, user_id: str) -> Member:
     """One user.
 
     Raises:
         NotFound: no such user.
     """
-    return _member(tx, row_of(tx, user_id))
+    return _member(tx, user_row(tx, user_id))
 
 
-def by_login(tx: Transaction, login: str) -> Member:
+def find_user(tx: Transaction, login: str) -> Member:
     """The user of a login.
 
     Raises:
@@ -289,11 +284,10 @@ def by_login(tx: Transaction, login: str) -> Member:
     return _member(tx, user)
 
 
-def everybody(tx: Transaction, *, after: str = "", limit: int | None = None) -> list[Member]:
+def list_users(tx: Transaction, *, after: str = "", limit: int | None = None) -> list[Member]:
     """Users by login.
 
     Args:
-        tx: the transaction.
         after: the login of the last one of the page before.
         limit: most of them; None is all.
     """
@@ -311,13 +305,13 @@ def departments_of(text: str) -> tuple[str, ...]:
     return tuple(name for name in text.split("|") if name)
 
 
-def administrators(tx: Transaction) -> int:
+def count_administrators(tx: Transaction) -> int:
     """How many open accounts have the administrator's role."""
     rows = tx.session.scalars(select(User.roles).where(User.disabled_at.is_(None)))
     return sum(Role.ADMINISTRATOR in roles_of(roles) for roles in rows)
 
 
-def row_of(tx: Transaction, user_id: str) -> User:
+def user_row(tx: Transaction, user_id: str) -> User:
     """The row of a user, for the other modules of `records`.
 
     Raises:
@@ -335,17 +329,17 @@ def _hold_everybody(tx: Transaction) -> None:
 
 
 def _keep_an_administrator(tx: Transaction, before: frozenset[Role]) -> None:
-    if Role.ADMINISTRATOR in before and administrators(tx) == 0:
+    if Role.ADMINISTRATOR in before and count_administrators(tx) == 0:
         raise Conflict(
             "This is the last administrator; give somebody else the role first, so that the house is not "
             "locked out."
         )
 
 
-def _check(profile: Profile) -> None:
+def _check(profile: Profile, departments: Collection[str]) -> None:
     if not profile.name.strip() or not profile.roles:
         raise InputError("A user needs a name and at least one role; give both.")
-    unknown = [name for name in profile.departments if name not in (*DEPARTMENTS, EVERY_DEPARTMENT)]
+    unknown = [name for name in profile.departments if name not in (*departments, EVERY_DEPARTMENT)]
     if unknown:
         raise InputError("There is no department {name}; choose from the list.", name=unknown[0])
     limits: Iterable[tuple[str, int]] = (

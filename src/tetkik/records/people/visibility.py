@@ -25,7 +25,7 @@ _EVERYWHERE = frozenset({Role.RECEPTION, Role.TECHNICIAN, Role.RADIOLOGIST})
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class AccessDecision:
     """Whether a case may be opened.
 
     Attributes:
@@ -39,7 +39,7 @@ class Sight:
     could_break: bool = False
 
 
-def see(tx: Transaction, case_id: str) -> Case:
+def load_visible_case(tx: Transaction, case_id: str) -> Case:
     """The row of a case that the actor may open.
 
     Raises:
@@ -49,7 +49,7 @@ def see(tx: Transaction, case_id: str) -> Case:
     case = tx.session.get(Case, case_id) if is_id(case_id) else None
     if case is None:
         raise NotFound("There is no such case; look for it in the worklist.")
-    sight = sight_of(tx, case)
+    sight = decide_access(tx, case)
     if not sight.open:
         raise Forbidden(
             "This case is restricted or belongs to another department; if the patient needs you now, open it "
@@ -58,13 +58,13 @@ def see(tx: Transaction, case_id: str) -> Case:
     return case
 
 
-def sight_of(tx: Transaction, case: Case) -> Sight:
+def decide_access(tx: Transaction, case: Case) -> AccessDecision:
     """Whether the actor may open this case."""
     actor = tx.actor
     if actor.user_id is None:
-        return Sight(True)
+        return AccessDecision(True)
     if _ordinarily(tx, case):
-        return Sight(True)
+        return AccessDecision(True)
     glass = tx.session.scalar(
         select(BrokenGlass.id).where(
             BrokenGlass.user_id == actor.user_id,
@@ -72,7 +72,7 @@ def sight_of(tx: Transaction, case: Case) -> Sight:
             BrokenGlass.expires_at > tx.now,
         )
     )
-    return Sight(glass is not None, glass is not None, actor.may(Permission.BREAK_GLASS))
+    return AccessDecision(glass is not None, glass is not None, actor.may(Permission.BREAK_GLASS))
 
 
 def _ordinarily(tx: Transaction, case: Case) -> bool:
@@ -90,7 +90,7 @@ def _everywhere(tx: Transaction) -> bool:
     return bool(tx.actor.roles & _EVERYWHERE) or EVERY_DEPARTMENT in tx.actor.departments
 
 
-def visible(tx: Transaction) -> ColumnElement[bool]:
+def visible_cases(tx: Transaction) -> ColumnElement[bool]:
     """The same rule as a condition of a query, for lists: what is not to be opened is not listed by name.
 
     Restricted cases are listed for those who may claim them, for otherwise nobody would read them.

@@ -14,7 +14,8 @@ from sqlalchemy import select
 
 from tetkik.errors import Conflict
 from tetkik.language import Language
-from tetkik.records.cases.moves import refuse_moved
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases.transfers import require_not_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.people import visibility
@@ -31,7 +32,6 @@ from tetkik.records.reports.material import (
 )
 from tetkik.records.reports.working import WorkingDraft, draft_from, for_change, grown, noted, row_of
 from tetkik.records.schema import Image, Report
-from tetkik.records.trail.chain import Action
 from tetkik.values import (
     Draft,
     DraftSentence,
@@ -127,11 +127,11 @@ def write_by_hand(
         Conflict: it has a report already.
     """
     found = tx.session.get(Image, image_id)
-    case = visibility.see(tx, found.case_id if found is not None else "")
+    case = visibility.load_visible_case(tx, found.case_id if found is not None else "")
     assert found is not None
     tx.session.flush()
     tx.session.refresh(case, with_for_update={"key_share": True})  # nobody moves it meanwhile
-    refuse_moved(tx, found.case_id)
+    require_not_moved(tx, found.case_id)
     if report_of_image(tx, image_id) is not None:
         raise Conflict("This image has a report already; go on with that one.")
     draft = Draft(language, (), writer="person")

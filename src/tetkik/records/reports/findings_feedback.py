@@ -18,11 +18,11 @@ from pathlib import Path
 from sqlalchemy import select
 
 from tetkik.errors import InputError, NotFound
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.images import images
 from tetkik.records.images.images import StoredImage
 from tetkik.records.schema import Case, FindingReview, Image, Patient, Report, Run
-from tetkik.records.trail.chain import Action
 from tetkik.values import FINDING_LABELS, FileFormat, Judgement
 
 _PSEUDONYM = 16
@@ -142,7 +142,7 @@ def write_feedback(tx: Transaction, judged: Judged, folder: Path, *, pictures: b
     refused: dict[str, InputError] = {}
     for image in judged.images:
         if not pictures:
-            names[image.name] = f"{image.name}.{_ending(images.get(tx, image.image_id))}"
+            names[image.name] = f"{image.name}.{_ending(images.load_image(tx, image.image_id))}"
             continue
         try:
             ending, content = _cleaned(tx, image)
@@ -192,10 +192,10 @@ def _cleaned(tx: Transaction, judged: JudgedImage) -> tuple[str, bytes]:
     """
     from tetkik.imaging.deidentify import deidentify_bytes, new_secret
 
-    image = images.get(tx, judged.image_id)
+    image = images.load_image(tx, judged.image_id)
     ending = _ending(image)
     try:
-        data = images.content(tx, image)
+        data = images.read_content(tx, image)
     except NotFound:
         raise InputError("{file} was erased; leave it out.", file=judged.name) from None
     if image.file_format is FileFormat.DICOM:

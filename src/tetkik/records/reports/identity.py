@@ -23,10 +23,10 @@ def identity_for(tx: Transaction, patient_id: str, file: Identity) -> Identity:
     Raises:
         NotFound: the patient was erased.
     """
-    person = patients.person_of(tx, patient_id)
+    person = patients.load_person(tx, patient_id)
     number = person.number or file.patient_id
     name = dicom_name(person.name) or file.patient_name
-    former = patients.people_of(tx, patient_id)[1:]
+    former = patients.load_people(tx, patient_id)[1:]
     return replace(
         file,
         patient_id=number,

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from sqlalchemy import select
 
+from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patient_links import records_of
 from tetkik.records.database import Transaction
 from tetkik.records.images import runs
@@ -19,7 +20,6 @@ from tetkik.records.reports import reviews
 from tetkik.records.reports.checking import as_seen, checked
 from tetkik.records.reports.material import keep_material, keep_working, material_of, working_of
 from tetkik.records.schema import Report
-from tetkik.records.trail.chain import Action
 from tetkik.values import FindingsResult, RunState
 
 COMPARED = "draft.compared"
@@ -82,9 +82,9 @@ def _compared_with(tx: Transaction, image_id: str, prior: FindingsResult | None)
     """What the model had said of an image, where it is the one that a draft compares with."""
     if prior is None:
         return None
-    for run in runs.of_image(tx, image_id):
+    for run in runs.list_runs(tx, image_id):
         if run.state is RunState.DONE:
-            said = runs.result_of(tx, run.id)
+            said = runs.load_result(tx, run.id)
             if (said.sha256, said.model) == (prior.sha256, prior.model):
                 return said
     return None

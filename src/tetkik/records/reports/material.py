@@ -11,9 +11,9 @@ from types import MappingProxyType
 from sqlalchemy import select
 
 from tetkik.errors import RecordsError
+from tetkik.records import serialization
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
-from tetkik.records.reports import packing
 from tetkik.records.schema import Blob, Report
 from tetkik.values import (
     Decision,
@@ -132,24 +132,24 @@ def material_of(tx: Transaction, row: Report) -> Material:
     """
     if row.machine is None:
         return Material()
-    return packing.from_bytes(Material, tx.open(row.patient_id, "reports.machine", row.id, row.machine))
+    return serialization.from_bytes(Material, tx.open(row.patient_id, "reports.machine", row.id, row.machine))
 
 
 def keep_material(tx: Transaction, row: Report, material: Material) -> None:
     """Seal what the machine gave into the row."""
-    row.machine = tx.seal(row.patient_id, "reports.machine", row.id, packing.to_bytes(material))
+    row.machine = tx.seal(row.patient_id, "reports.machine", row.id, serialization.to_bytes(material))
 
 
 def working_of(tx: Transaction, row: Report) -> Working | None:
     """The draft as it stands; None where nothing is being written."""
     if row.draft is None:
         return None
-    return packing.from_bytes(Working, tx.open(row.patient_id, "reports.draft", row.id, row.draft))
+    return serialization.from_bytes(Working, tx.open(row.patient_id, "reports.draft", row.id, row.draft))
 
 
 def keep_working(tx: Transaction, row: Report, working: Working | None) -> None:
     """Seal the draft into the row; None ends the writing."""
-    content = None if working is None else packing.to_bytes(working)
+    content = None if working is None else serialization.to_bytes(working)
     row.draft = None if content is None else tx.seal(row.patient_id, "reports.draft", row.id, content)
 
 

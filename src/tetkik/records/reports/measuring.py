@@ -127,15 +127,15 @@ def _found(working: Working, measurement_id: str) -> Measurement:
 
 
 def _where(tx: Transaction, row: Report, taken: Taken) -> tuple[MeasuredImage, tuple[Point, ...]]:
-    image = images.see(tx, taken.image_id)
+    image = images.load_visible_image(tx, taken.image_id)
     images.check_frame(image, taken.frame)
-    own = images.get(tx, row.image_id)
+    own = images.load_image(tx, row.image_id)
     if image.patient_id != row.patient_id or image.created_at > own.created_at:
         raise InputError(
             "A report holds measurements of its own image and of earlier ones of the same patient; measure "
             "in one of these."
         )
-    described = images.described(tx, image)
+    described = images.load_metadata(tx, image)
     identity, tags = described.identity, described.tags
     measured = MeasuredImage(
         id=image.id,

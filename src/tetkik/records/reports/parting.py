@@ -28,8 +28,8 @@ def forget_strangers(tx: Transaction, patient_ids: Sequence[str]) -> None:
         material, working = material_of(tx, row), working_of(tx, row)
         if material.prior is None:
             continue
-        earlier = runs.earlier(tx, images.get(tx, row.image_id))
-        if material.prior.sha256 not in {runs.result_of(tx, run.id).sha256 for run in earlier}:
+        earlier = runs.list_earlier_runs(tx, images.load_image(tx, row.image_id))
+        if material.prior.sha256 not in {runs.load_result(tx, run.id).sha256 for run in earlier}:
             material = replace(material, prior=None)
             keep_material(tx, row, material)
             if working is not None:  # what is signed stands as it was signed

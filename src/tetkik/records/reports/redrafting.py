@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from tetkik.errors import Conflict
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.reports import reviews
 from tetkik.records.reports.checking import as_seen, checked
 from tetkik.records.reports.identity import identity_for
 from tetkik.records.reports.material import Working, keep_material, keep_working
 from tetkik.records.reports.working import WorkingDraft, draft_from, for_change, grown, noted
-from tetkik.records.trail.chain import Action
 from tetkik.values import Draft, FindingsResult, Identity, Judgement, ReportInput
 
 

@@ -132,7 +132,7 @@ def departments(tx: Transaction) -> tuple[str, ...]:
     query = (
         select(Case.department)
         .join(Report, Report.case_id == Case.id)
-        .where(Report.version > 0, Case.department.is_not(None), visibility.visible(tx))
+        .where(Report.version > 0, Case.department.is_not(None), visibility.visible_cases(tx))
         .distinct()
     )
     return tuple(sorted((name for name in tx.session.scalars(query) if name is not None), key=alphabetical))
@@ -147,7 +147,7 @@ def _query(
         .join(ReportVersion, last)
         .join(SignatureRow, SignatureRow.version_id == ReportVersion.id)
         .join(Case, Case.id == Report.case_id)
-        .where(visibility.visible(tx))
+        .where(visibility.visible_cases(tx))
         .order_by(ReportVersion.created_at.desc(), Report.id.desc())
     )
     if wanted.department is not None:
@@ -169,9 +169,9 @@ def _query(
 
 
 def _person(tx: Transaction, case: Case) -> Person | None:
-    if not visibility.sight_of(tx, case).open:
+    if not visibility.decide_access(tx, case).open:
         return None
     try:
-        return patients.person_of(tx, case.patient_id)
+        return patients.load_person(tx, case.patient_id)
     except NotFound:
         return None

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from sqlalchemy import select
 
 from tetkik.errors import InputError
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases.priority import update_worklist
 from tetkik.records.database import Transaction
 from tetkik.records.reports.material import Material, Verdict
 from tetkik.records.schema import FindingReview, Report
-from tetkik.records.trail.chain import Action
-from tetkik.records.worklist import marks, priority
 from tetkik.values import FINDING_LABELS, Finding, Judgement
 
 
@@ -51,8 +51,7 @@ def keep(tx: Transaction, row: Report, material: Material, label: str, judgement
         review.run_id, review.judgement, review.model_positive = row.run_id, judgement, positive
         review.user_id, review.at = tx.actor.user_id or "", tx.now
         tx.session.add(review)
-    marks.refresh(tx, row.case_id)
-    priority.follow(tx, row.case_id)
+    update_worklist(tx, row.case_id)
     tx.audit(
         Action.FINDING_REVIEWED,
         case_id=row.case_id,

@@ -15,11 +15,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, select
 
 from tetkik.errors import Conflict, Forbidden, InputError
+from tetkik.records import serialization
+from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
-from tetkik.records.cases.moves import refuse_moved
+from tetkik.records.cases.transfers import require_not_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
-from tetkik.records.reports import packing, reviews, withdrawals
+from tetkik.records.reports import reviews, withdrawals
 from tetkik.records.reports.identity import identity_for
 from tetkik.records.reports.material import (
     Material,
@@ -32,11 +34,10 @@ from tetkik.records.reports.material import (
     pictures_kept,
     working_of,
 )
-from tetkik.records.reports.packing import digest_of
 from tetkik.records.reports.versions import PLACE, REASON, Sealed, version_of
 from tetkik.records.reports.working import EditConflict, WorkingDraft, draft_from, noted, reason_of, row_of
 from tetkik.records.schema import Case, Claim, Job, Report, ReportVersion, SignatureRow, User
-from tetkik.records.trail.chain import Action
+from tetkik.records.serialization import digest_of
 from tetkik.report.facts import one_line
 from tetkik.values import (
     CaseState,
@@ -117,7 +118,7 @@ def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital:
     _refuse_unready(working.draft)
     version_id = new_id()
     sealed = _sealed(tx, row, version_id, working, material, hospital)
-    content = packing.to_bytes(sealed)
+    content = serialization.to_bytes(sealed)
     corrected = material.draft is None or _said(working.draft) != _said(material.draft)
     last = _last_version(tx, row)
     reason = reason_of(tx, row)
@@ -183,8 +184,8 @@ def begin_amendment(tx: Transaction, report_id: str, reason: str) -> WorkingDraf
             "An amendment needs a reason of at most {longest} characters; say what changes and why.",
             longest=LONGEST_REASON,
         )
-    refuse_moved(tx, row.case_id)
-    patients.refuse_erased(tx, row.patient_id)
+    require_not_moved(tx, row.case_id)
+    patients.require_not_erased(tx, row.patient_id)
     if not row.version or row.draft is not None:
         raise Conflict("This report is being written already; go on with the draft at hand.")
     signed = version_of(tx, report_id, pictures=False)

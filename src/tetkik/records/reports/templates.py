@@ -17,12 +17,12 @@ from sqlalchemy import select
 
 from tetkik.errors import Conflict, InputError, NotFound
 from tetkik.language import Language
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
 from tetkik.records.reports import drafts
 from tetkik.records.reports.working import WorkingDraft
 from tetkik.records.schema import ReportTemplate
-from tetkik.records.trail.chain import Action
 from tetkik.report.facts import one_line
 from tetkik.report.labeler import read_report
 from tetkik.report.template import check_slots

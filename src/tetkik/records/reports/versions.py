@@ -13,17 +13,18 @@ from datetime import datetime
 from sqlalchemy import select
 
 from tetkik.errors import Forbidden, NotFound, RecordsError
+from tetkik.records import serialization
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.people import visibility
-from tetkik.records.reports import packing, withdrawals
+from tetkik.records.reports import withdrawals
 from tetkik.records.reports.identity import said_name
 from tetkik.records.reports.material import MarkDecision, Picture, Verdict, checked_picture
-from tetkik.records.reports.packing import digest_of
 from tetkik.records.reports.withdrawals import Withdrawn
 from tetkik.records.reports.working import number_of, row_of
 from tetkik.records.schema import Case, Report, ReportVersion, SignatureRow
-from tetkik.records.trail.chain import Action
+from tetkik.records.serialization import digest_of
 from tetkik.values import Method, Permission, ReportDocument, Withdrawal
 
 PLACE = "report_versions.document"
@@ -184,7 +185,7 @@ def version_of(
         decisions=sealed.decisions,
         verdicts=sealed.verdicts,
         in_writing=row.draft is not None,
-        by_glass=visibility.sight_of(tx, tx.session.get_one(Case, row.case_id)).by_glass,
+        by_glass=visibility.decide_access(tx, tx.session.get_one(Case, row.case_id)).by_glass,
     )
 
 
@@ -270,7 +271,7 @@ def _content(tx: Transaction, version: ReportVersion, signature: SignatureRow) -
 
 
 def _unsealed(tx: Transaction, version: ReportVersion, signature: SignatureRow) -> Sealed:
-    sealed = packing.from_bytes(Sealed, _content(tx, version, signature))
+    sealed = serialization.from_bytes(Sealed, _content(tx, version, signature))
     document = sealed.document
     signed = document.signature
     said = (document.verification, document.id, document.version)

@@ -15,8 +15,8 @@ from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import aliased
 
 from tetkik.errors import RecordsError
+from tetkik.records import serialization
 from tetkik.records.database import Transaction
-from tetkik.records.reports import packing
 from tetkik.records.reports.identity import said_name
 from tetkik.records.schema import Report, ReportVersion, SignatureRow, WithdrawalRow
 from tetkik.values import Method, ReportState, Withdrawal, WithdrawalReason
@@ -119,9 +119,9 @@ def statement_of(tx: Transaction, version_id: str) -> Statement | None:
     assert isinstance(version, ReportVersion)
     assert isinstance(signature, SignatureRow)
     content = tx.open(version.patient_id, PLACE, version_id, row.statement)
-    if packing.digest_of(content) != row.digest:
+    if serialization.digest_of(content) != row.digest:
         raise _altered()
-    said = packing.from_bytes(Statement, content)
+    said = serialization.from_bytes(Statement, content)
     about = (said.report_id, said.version, said.verification, said.signed)
     if about != (version.report_id, version.number, version.verification, signature.digest):
         raise _altered()

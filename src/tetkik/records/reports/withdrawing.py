@@ -11,9 +11,11 @@ from sqlalchemy import delete, select
 
 from tetkik.errors import Conflict, InputError
 from tetkik.language import Language
+from tetkik.records import serialization
+from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patient_links import records_of
+from tetkik.records.cases.priority import update_worklist
 from tetkik.records.database import Transaction
-from tetkik.records.reports import packing
 from tetkik.records.reports.holding import hold_with
 from tetkik.records.reports.identity import said_name
 from tetkik.records.reports.material import Working, keep_working, material_of
@@ -30,8 +32,6 @@ from tetkik.records.schema import (
     User,
     WithdrawalRow,
 )
-from tetkik.records.trail.chain import Action
-from tetkik.records.worklist import marks, priority
 from tetkik.report.facts import one_line
 from tetkik.values import (
     CaseState,
@@ -101,8 +101,7 @@ def withdraw(
     grown(tx, row)
     tx.session.flush()
     if case.emptied_at is None:
-        marks.refresh(tx, case.id)
-        priority.follow(tx, case.id)
+        update_worklist(tx, case.id)
         forget_strangers(tx, records_of(tx, row.patient_id))
     noted(
         tx,
@@ -156,7 +155,7 @@ def _add(
     statement = Statement(
         version.report_id, version.number, version.verification, signature.digest, said, proof.method
     )
-    content, who = packing.to_bytes(statement), said.signature
+    content, who = serialization.to_bytes(statement), said.signature
     tx.session.add(
         WithdrawalRow(
             version_id=version.id,
@@ -167,7 +166,7 @@ def _add(
             registration=who.registration,
             method=proof.method,
             statement=tx.seal(version.patient_id, PLACE, version.id, content),
-            digest=packing.digest_of(content),
+            digest=serialization.digest_of(content),
             withdrawn_at=who.signed_at,
         )
     )

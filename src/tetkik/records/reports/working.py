@@ -8,7 +8,8 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from tetkik.errors import Conflict, NotFound
-from tetkik.records.cases.moves import refuse_moved
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases.transfers import require_not_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.people import visibility
@@ -17,7 +18,6 @@ from tetkik.records.reports.checking import written_by_machine
 from tetkik.records.reports.material import MarkDecision, Material, Verdict, Working, material_of, working_of
 from tetkik.records.reports.withdrawals import Withdrawn
 from tetkik.records.schema import Case, Report, User
-from tetkik.records.trail.chain import Action
 from tetkik.values import Draft, FindingsResult, Measurement, ReportState
 
 _MACHINE = "Tetkik"
@@ -110,8 +110,8 @@ def row_of(tx: Transaction, report_id: str, *, lock: bool = False) -> Report:
         raise NotFound("There is no such report; look for it in the list of reports.")
     if row.draft is None and not row.version:
         # Before anything else: who wrote here may not see the case any more, and has to learn where it went.
-        refuse_moved(tx, row.case_id)
-    visibility.see(tx, row.case_id)
+        require_not_moved(tx, row.case_id)
+    visibility.load_visible_case(tx, row.case_id)
     return row
 
 
@@ -124,7 +124,7 @@ def draft_from(tx: Transaction, row: Report) -> WorkingDraft:
     """
     working = working_of(tx, row)
     if working is None:
-        refuse_moved(tx, row.case_id)
+        require_not_moved(tx, row.case_id)
         raise Conflict("This report is signed, and a signed report does not change; amend it instead.")
     material = material_of(tx, row)
     author = tx.session.get(User, row.updated_by) if row.updated_by is not None else None

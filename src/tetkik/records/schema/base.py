@@ -47,7 +47,7 @@ class Moment(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def words(kind: type[StrEnum]) -> Enum:
+def enum_column(kind: type[StrEnum]) -> Enum:
     """A column of an enumeration of words, kept as its values."""
     return Enum(kind, native_enum=False, length=32, values_callable=_values, validate_strings=True)
 

@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tetkik.records.schema.base import Base, Moment, words
+from tetkik.records.schema.base import Base, Moment, enum_column
 from tetkik.values import CaseState, MoveReason, UrgencyLevel
 
 
@@ -28,12 +28,12 @@ class Case(Base):
     number: Mapped[str] = mapped_column(String(16), unique=True)
     """What people call it: year and a running number, such as `2026-000123`."""
     patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), index=True)
-    state: Mapped[CaseState] = mapped_column(words(CaseState))
+    state: Mapped[CaseState] = mapped_column(enum_column(CaseState))
     priority: Mapped[int] = mapped_column(SmallInteger)
-    """`values.Priority`: the smallest is read first. `records.worklist.priority` alone writes it."""
+    """`values.Priority`: the smallest is read first. `records.cases.priority` alone writes it."""
     priority_chosen: Mapped[int | None] = mapped_column(SmallInteger)
     """The one that a person chose, whatever is found; None lets it follow the findings and triage."""
-    urgency: Mapped[UrgencyLevel | None] = mapped_column(words(UrgencyLevel))
+    urgency: Mapped[UrgencyLevel | None] = mapped_column(enum_column(UrgencyLevel))
     """Of triage; None without a complaint."""
     department: Mapped[str | None] = mapped_column(String(60))
     """The one that a person chose; a clinician of another one does not see the case."""
@@ -67,8 +67,8 @@ class CaseMark(Base):
 
     case_id: Mapped[str] = mapped_column(String(26), primary_key=True)
     mark: Mapped[str] = mapped_column(String(200), primary_key=True)
-    """`finding:Effusion`, `finding:Effusion|modality:DX|department:Kardiyoloji`: see `records.marks`."""
-    state: Mapped[CaseState] = mapped_column(words(CaseState))
+    """`finding:Effusion`, `finding:Effusion|modality:DX|department:Kardiyoloji`: see `cases.filter_index`."""
+    state: Mapped[CaseState] = mapped_column(enum_column(CaseState))
     priority: Mapped[int] = mapped_column(SmallInteger)
     waiting_since: Mapped[datetime] = mapped_column(Moment)
 
@@ -92,7 +92,7 @@ class CaseMove(Base):
     """The case of the wrong patient; it is moved once."""
     moved_to: Mapped[str] = mapped_column(ForeignKey("cases.id"), unique=True)
     """The case of the right one; it may have been moved itself since."""
-    reason: Mapped[MoveReason] = mapped_column(words(MoveReason))
+    reason: Mapped[MoveReason] = mapped_column(enum_column(MoveReason))
     created_at: Mapped[datetime] = mapped_column(Moment)
     created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
 
@@ -110,7 +110,7 @@ class Complaint(Base):
     """Sealed JSON of the triage result."""
     bundle: Mapped[str] = mapped_column(String(120))
     bundle_sha256: Mapped[str] = mapped_column(String(64))
-    urgency: Mapped[UrgencyLevel] = mapped_column(words(UrgencyLevel))
+    urgency: Mapped[UrgencyLevel] = mapped_column(enum_column(UrgencyLevel))
     department_model: Mapped[str | None] = mapped_column(String(60))
     """First of the model; None where it could not read the text."""
     probability: Mapped[float | None]

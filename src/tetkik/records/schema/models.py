@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tetkik.records.schema.base import Base, Moment, words
+from tetkik.records.schema.base import Base, Moment, enum_column
 from tetkik.values import Capability, JobState, RunState
 
 
@@ -20,10 +20,10 @@ class Run(Base):
     case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"), index=True)
     image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), index=True)
     patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"))
-    capability: Mapped[Capability] = mapped_column(words(Capability))
+    capability: Mapped[Capability] = mapped_column(enum_column(Capability))
     bundle: Mapped[str] = mapped_column(String(120))
     bundle_sha256: Mapped[str] = mapped_column(String(64))
-    state: Mapped[RunState] = mapped_column(words(RunState))
+    state: Mapped[RunState] = mapped_column(enum_column(RunState))
     answer: Mapped[bytes | None] = mapped_column(LargeBinary)
     """Sealed JSON of the result."""
     route: Mapped[str | None] = mapped_column(String(16))
@@ -80,7 +80,7 @@ class Job(Base):
     """`read_image`: findings, heatmaps and draft of one image."""
     case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"))
     image_id: Mapped[str | None] = mapped_column(ForeignKey("images.id"), index=True)
-    state: Mapped[JobState] = mapped_column(words(JobState))
+    state: Mapped[JobState] = mapped_column(enum_column(JobState))
     priority: Mapped[int] = mapped_column(SmallInteger)
     attempts: Mapped[int] = mapped_column(default=0)
     worker: Mapped[str | None] = mapped_column(String(64))

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tetkik.records.schema.base import Base, Moment, words
+from tetkik.records.schema.base import Base, Moment, enum_column
 from tetkik.values import LinkReason
 
 
@@ -49,6 +49,6 @@ class PatientLink(Base):
     """The record that is replaced; it is replaced by one other alone."""
     survivor_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), index=True)
     """The record that stands for it; it may have been replaced itself since."""
-    reason: Mapped[LinkReason] = mapped_column(words(LinkReason))
+    reason: Mapped[LinkReason] = mapped_column(enum_column(LinkReason))
     created_at: Mapped[datetime] = mapped_column(Moment)
     created_by: Mapped[str | None] = mapped_column(ForeignKey("users.id"))

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tetkik.records.schema.base import Base, Moment, words
+from tetkik.records.schema.base import Base, Moment, enum_column
 from tetkik.values import AccountChange, Method
 
 
@@ -68,7 +68,7 @@ class BrowserSession(Base):
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
-    method: Mapped[Method] = mapped_column(words(Method))
+    method: Mapped[Method] = mapped_column(enum_column(Method))
     csrf: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(Moment)
     seen_at: Mapped[datetime] = mapped_column(Moment)
@@ -121,7 +121,7 @@ class Notice(Base):
 
     id: Mapped[str] = mapped_column(String(26), primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
-    kind: Mapped[AccountChange] = mapped_column(words(AccountChange))
+    kind: Mapped[AccountChange] = mapped_column(enum_column(AccountChange))
     at: Mapped[datetime] = mapped_column(Moment)
     by_user_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
     """Who did it; None for the program itself and whoever came signed out."""

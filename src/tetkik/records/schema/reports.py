@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tetkik.records.schema.base import Base, Moment, words
+from tetkik.records.schema.base import Base, Moment, enum_column
 from tetkik.values import Judgement, Method, ReportState, WithdrawalReason
 
 
@@ -24,7 +24,7 @@ class Report(Base):
     image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), unique=True)
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
     patient_id: Mapped[str] = mapped_column(ForeignKey("patients.id"), index=True)
-    state: Mapped[ReportState] = mapped_column(words(ReportState))
+    state: Mapped[ReportState] = mapped_column(enum_column(ReportState))
     language: Mapped[str] = mapped_column(String(2))
     writer: Mapped[str] = mapped_column(String(120))
     revision: Mapped[int] = mapped_column(default=1)
@@ -76,7 +76,7 @@ class SignatureRow(Base):
     name: Mapped[str] = mapped_column(String(120))
     title: Mapped[str] = mapped_column(String(60))
     registration: Mapped[str] = mapped_column(String(40))
-    method: Mapped[Method] = mapped_column(words(Method))
+    method: Mapped[Method] = mapped_column(enum_column(Method))
     digest: Mapped[str] = mapped_column(String(64))
     """SHA-256 of the document's JSON as signed."""
     signed_at: Mapped[datetime] = mapped_column(Moment)
@@ -89,11 +89,11 @@ class WithdrawalRow(Base):
 
     version_id: Mapped[str] = mapped_column(ForeignKey("report_versions.id"), primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
-    why: Mapped[WithdrawalReason] = mapped_column(words(WithdrawalReason))
+    why: Mapped[WithdrawalReason] = mapped_column(enum_column(WithdrawalReason))
     name: Mapped[str] = mapped_column(String(120))
     title: Mapped[str] = mapped_column(String(60))
     registration: Mapped[str] = mapped_column(String(40))
-    method: Mapped[Method] = mapped_column(words(Method))
+    method: Mapped[Method] = mapped_column(enum_column(Method))
     statement: Mapped[bytes] = mapped_column(LargeBinary)
     """Sealed JSON: what is withdrawn, by the digest of its signature, and why, in words, too."""
     digest: Mapped[str] = mapped_column(String(64))
@@ -109,7 +109,7 @@ class FindingReview(Base):
     report_id: Mapped[str] = mapped_column(ForeignKey("reports.id"), primary_key=True)
     label: Mapped[str] = mapped_column(String(60), primary_key=True)
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
-    judgement: Mapped[Judgement] = mapped_column(words(Judgement))
+    judgement: Mapped[Judgement] = mapped_column(enum_column(Judgement))
     model_positive: Mapped[bool | None]
     """What the model had said; None where it was not assessed."""
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))

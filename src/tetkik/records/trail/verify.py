@@ -16,9 +16,9 @@ from sqlalchemy import Row, func, select
 
 from tetkik.errors import InputError
 from tetkik.language import Sentence
+from tetkik.records.audit_chain import START, Action, Columns, chain_of, digest_of, head_seal
 from tetkik.records.database import Transaction
 from tetkik.records.schema import AuditHead, AuditRow
-from tetkik.records.trail.chain import START, Action, Columns, chain_of, digest_of, head_seal
 
 _BATCH = 5_000
 _MOST_FAULTS = 50
@@ -30,7 +30,6 @@ class Anchor:
     """The end of the trail at one moment, to be held outside the house.
 
     Attributes:
-        seq: number of the last entry.
         chain: its chain value, hexadecimal.
     """
 
@@ -64,12 +63,7 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """One place where the trail does not hold.
-
-    Attributes:
-        seq: number of the entry.
-        what: the fault in a sentence.
-    """
+    """One place where the trail does not hold."""
 
     seq: int
     what: Sentence
@@ -80,8 +74,6 @@ class Verified:
     """What was found.
 
     Attributes:
-        entries: how many entries were read.
-        erased: how many of them were emptied by an erasure.
         broken: the faults in the order of their numbers, at most 50.
         end: where the trail ends.
     """
@@ -109,7 +101,6 @@ def verify(
     Args:
         tx: a `still` one, so that entries that are added meanwhile do not count.
         anchor: an end that the trail once had; it must still lead through there.
-        progress: told the number reached.
         last: only so many entries before the end, for a quick look; None walks all of it.
     """
     walk = _Walk(tx, anchor)

@@ -13,12 +13,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select
 
 from tetkik.errors import Conflict, NotFound
-from tetkik.records.cases.moves import refuse_ended
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases.transfers import require_open
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
-from tetkik.records.people.visibility import visible
+from tetkik.records.people.visibility import visible_cases
 from tetkik.records.schema import Case, Claim, User
-from tetkik.records.trail.chain import Action
 
 LASTS = timedelta(minutes=20)
 """A claim without a sign of life is free after this."""
@@ -29,9 +29,6 @@ class Reader:
     """Who is reading a case.
 
     Attributes:
-        user_id: of the person.
-        name: as colleagues see it.
-        since: when they began.
         expires_at: when the case is free again, unless renewed.
     """
 
@@ -41,12 +38,11 @@ class Reader:
     expires_at: datetime
 
 
-def claim(tx: Transaction, case_id: str, *, take_over: bool = False) -> Reader:
+def claim_case(tx: Transaction, case_id: str, *, take_over: bool = False) -> Reader:
     """Say that the actor is reading a case; once more, it lasts for longer.
 
     Args:
         tx: a `write` transaction.
-        case_id: which.
         take_over: whether to take it from somebody who is reading it.
 
     Raises:
@@ -55,7 +51,7 @@ def claim(tx: Transaction, case_id: str, *, take_over: bool = False) -> Reader:
     """
     case = _listed(tx, case_id)
     if case.state.ended:
-        refuse_ended(tx, case)
+        require_open(tx, case)
     assert tx.actor.user_id is not None
     row = tx.session.get(Claim, case_id, with_for_update=True)
     former = row.user_id if row is not None and row.expires_at > tx.now else None
@@ -74,7 +70,7 @@ def claim(tx: Transaction, case_id: str, *, take_over: bool = False) -> Reader:
     return _reader(tx, row)
 
 
-def release(tx: Transaction, case_id: str) -> None:
+def release_case(tx: Transaction, case_id: str) -> None:
     """Say that the actor reads a case no more; a case that they do not read stays as it is.
 
     Raises:
@@ -89,21 +85,21 @@ def release(tx: Transaction, case_id: str) -> None:
     tx.announce("claim", case_id)
 
 
-def reading(tx: Transaction, case_id: str) -> Reader | None:
+def load_reader(tx: Transaction, case_id: str) -> Reader | None:
     """Who is reading a case that the actor sees; None where nobody is.
 
     Raises:
         NotFound: no such case, or none that the actor sees in the worklist.
     """
-    return reader_of(tx, _listed(tx, case_id).id)
+    return reader_of_case(tx, _listed(tx, case_id).id)
 
 
-def reader_of(tx: Transaction, case_id: str) -> Reader | None:
+def reader_of_case(tx: Transaction, case_id: str) -> Reader | None:
     """Who is reading a case; None where nobody is. The caller has asked whether it may be seen."""
-    return readers_of(tx, [case_id]).get(case_id)
+    return load_readers(tx, [case_id]).get(case_id)
 
 
-def readers_of(tx: Transaction, case_ids: Sequence[str]) -> dict[str, Reader]:
+def load_readers(tx: Transaction, case_ids: Sequence[str]) -> dict[str, Reader]:
     """Who is reading these cases, by their ids."""
     rows = tx.session.execute(
         select(Claim.case_id, Claim.user_id, User.name, Claim.since, Claim.expires_at)
@@ -113,11 +109,10 @@ def readers_of(tx: Transaction, case_ids: Sequence[str]) -> dict[str, Reader]:
     return {row.case_id: Reader(row.user_id, row.name, row.since, row.expires_at) for row in rows}
 
 
-def claimed(tx: Transaction, *, mine: bool = False) -> tuple[str, ...]:
+def claimed_case_ids(tx: Transaction, *, mine: bool = False) -> tuple[str, ...]:
     """Ids of the cases that somebody is reading.
 
     Args:
-        tx: the transaction.
         mine: only those of the actor.
     """
     query = select(Claim.case_id).where(Claim.expires_at > tx.now)
@@ -126,7 +121,7 @@ def claimed(tx: Transaction, *, mine: bool = False) -> tuple[str, ...]:
     return tuple(tx.session.scalars(query))
 
 
-def forget_old(tx: Transaction) -> int:
+def delete_expired(tx: Transaction) -> int:
     """Remove the claims that are over, and tell the pages that still show them; gives how many."""
     old = list(tx.session.scalars(select(Claim.case_id).where(Claim.expires_at <= tx.now)))
     tx.session.execute(delete(Claim).where(Claim.case_id.in_(old), Claim.expires_at <= tx.now))
@@ -137,7 +132,11 @@ def forget_old(tx: Transaction) -> int:
 
 def _listed(tx: Transaction, case_id: str) -> Case:
     # As in the worklist, and not as for opening: a restricted case must be claimed before it can be read.
-    case = tx.session.scalar(select(Case).where(Case.id == case_id, visible(tx))) if is_id(case_id) else None
+    case = (
+        tx.session.scalar(select(Case).where(Case.id == case_id, visible_cases(tx)))
+        if is_id(case_id)
+        else None
+    )
     if case is None:
         raise NotFound("There is no such case; look for it in the worklist.")
     return case

@@ -9,12 +9,12 @@ import re
 
 from sqlalchemy import or_, select
 
+from tetkik.records.audit_chain import Action
 from tetkik.records.cases import patients
 from tetkik.records.database import Transaction
-from tetkik.records.people.visibility import visible
+from tetkik.records.people.visibility import visible_cases
 from tetkik.records.schema import Case, Study
-from tetkik.records.trail.chain import Action
-from tetkik.records.worklist.items import WorklistItem, items_of
+from tetkik.records.worklist.worklist_items import WorklistItem, load_items
 
 MOST = 50
 """Cases that a search shows; whoever sees so many says more."""
@@ -23,7 +23,7 @@ LONGEST = 120
 _NUMBER = re.compile(r"([0-9]{4})\s*[-/]\s*([0-9]{1,8})")
 
 
-def search(tx: Transaction, words: str) -> tuple[WorklistItem, ...]:
+def search_cases(tx: Transaction, words: str) -> tuple[WorklistItem, ...]:
     """Cases that the words lead to and the actor may see, the newest first; the trail notes the search.
 
     A restricted case that is not open to the actor is found by its own number alone: found by a name, it
@@ -47,7 +47,9 @@ def _by_number(tx: Transaction, words: str) -> tuple[WorklistItem, ...]:
     if parts is None:
         return ()
     number = f"{parts[1]}-{int(parts[2]):06}"
-    return items_of(tx, list(tx.session.scalars(select(Case.id).where(Case.number == number, visible(tx)))))
+    return load_items(
+        tx, list(tx.session.scalars(select(Case.id).where(Case.number == number, visible_cases(tx))))
+    )
 
 
 def _by_patient(tx: Transaction, words: str) -> tuple[WorklistItem, ...]:
@@ -56,8 +58,8 @@ def _by_patient(tx: Transaction, words: str) -> tuple[WorklistItem, ...]:
     people = patients.find(tx, words)
     ids = tx.session.scalars(
         select(Case.id)
-        .where(or_(Case.id.in_(studies), Case.patient_id.in_(people)), visible(tx))
+        .where(or_(Case.id.in_(studies), Case.patient_id.in_(people)), visible_cases(tx))
         .order_by(Case.id.desc())
         .limit(MOST)
     )
-    return items_of(tx, list(ids))
+    return load_items(tx, list(ids))

@@ -15,12 +15,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Subquery, func, literal, select, tuple_, union_all
 
+from tetkik.records.cases import filter_index
 from tetkik.records.database import Transaction
-from tetkik.records.people.visibility import visible
+from tetkik.records.people.visibility import visible_cases
 from tetkik.records.schema import Case, CaseMark, Claim
 from tetkik.records.schema.base import Moment
-from tetkik.records.worklist import claims, marks
-from tetkik.records.worklist.items import WorklistItem, items_of
+from tetkik.records.worklist import claims
+from tetkik.records.worklist.worklist_items import WorklistItem, load_items
 from tetkik.values import CaseState, Priority
 
 OPEN = (CaseState.TO_READ, CaseState.PROCESSING, CaseState.WAITING)
@@ -41,18 +42,14 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class WorklistFilter:
     """Which cases.
 
     Attributes:
         states: where they are on their way.
-        priorities: of the order.
         department: that a person chose; None is any.
         modality: DICOM's code of an image; None is any.
         label: a positive finding of the newest run; None is any.
-        scope: whose.
-        since: waiting since then or later.
-        until: waiting since before then.
     """
 
     states: tuple[CaseState, ...] = OPEN
@@ -66,14 +63,8 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where in the order a case stands.
-
-    Attributes:
-        priority: first.
-        waiting_since: then.
-        case_id: last.
-    """
+class WorklistCursor:
+    """Where in the order a case stands."""
 
     priority: int
     waiting_since: datetime
@@ -81,28 +72,20 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class WorklistPage:
     """One page of the worklist.
 
     Attributes:
-        items: in order.
         next: the place after which the next page begins; None after the last.
     """
 
     items: tuple[WorklistItem, ...]
-    next: Place | None
+    next: WorklistCursor | None
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
-    """How many cases each filter would show, none beyond `COUNTED`.
-
-    Attributes:
-        states: by state.
-        priorities: by priority.
-        mine: that the actor is reading.
-        claimed: that anybody is reading.
-    """
+class WorklistCounts:
+    """How many cases each filter would show, none beyond `COUNTED`."""
 
     states: dict[CaseState, int]
     priorities: dict[Priority, int]
@@ -110,35 +93,36 @@ class Counts:
     claimed: int
 
 
-def listing(
-    tx: Transaction, chosen: Filter | None = None, *, after: Place | None = None, limit: int = 50
-) -> Listing:
+def load_worklist(
+    tx: Transaction,
+    chosen: WorklistFilter | None = None,
+    *,
+    after: WorklistCursor | None = None,
+    limit: int = 50,
+) -> WorklistPage:
     """One page of the worklist, as far as the actor may see it.
 
     Args:
-        tx: the transaction.
         chosen: which cases; None is every open one.
         after: the place of the last case of the page before; None begins at the first.
-        limit: the most cases.
     """
-    chosen = chosen or Filter()
+    chosen = chosen or WorklistFilter()
     if chosen.scope in (Scope.MINE, Scope.CLAIMED):
         places = _claimed_places(tx, chosen, after)
     else:
         places = _places(tx, chosen, after, limit + 1)
     shown = places[:limit]
-    items = items_of(tx, [place.case_id for place in shown])
-    return Listing(items, shown[-1] if len(places) > limit else None)
+    items = load_items(tx, [place.case_id for place in shown])
+    return WorklistPage(items, shown[-1] if len(places) > limit else None)
 
 
-def counts(tx: Transaction, chosen: Filter | None = None) -> Counts:
+def count_worklist(tx: Transaction, chosen: WorklistFilter | None = None) -> WorklistCounts:
     """Figures for the filters, each as if its own choice alone were changed.
 
     Args:
-        tx: the transaction.
         chosen: department, modality, finding and time are kept; None is every open case.
     """
-    chosen = chosen or Filter()
+    chosen = chosen or WorklistFilter()
     grid = {(state, priority): 0 for state in CaseState for priority in Priority}
     arms = []
     for state, priority in grid:
@@ -146,7 +130,7 @@ def counts(tx: Transaction, chosen: Filter | None = None) -> Counts:
         arms.append(select(literal(state.value), literal(int(priority)), func.count()).select_from(arm))
     for state_word, priority_number, count in tx.session.execute(union_all(*arms)):
         grid[CaseState(state_word), Priority(priority_number)] = count
-    return Counts(
+    return WorklistCounts(
         {
             state: min(COUNTED, sum(grid[state, priority] for priority in chosen.priorities))
             for state in CaseState
@@ -160,21 +144,23 @@ def counts(tx: Transaction, chosen: Filter | None = None) -> Counts:
     )
 
 
-def _places(tx: Transaction, chosen: Filter, after: Place | None, limit: int) -> list[Place]:
-    found: list[Place] = []
+def _places(
+    tx: Transaction, chosen: WorklistFilter, after: WorklistCursor | None, limit: int
+) -> list[WorklistCursor]:
+    found: list[WorklistCursor] = []
     for priority in sorted(chosen.priorities):
         if after is not None and priority < after.priority:
             continue
         begins = after if after is not None and priority == after.priority else None
         rows = tx.session.execute(_order(tx, chosen, priority, begins, limit - len(found)))
-        found += [Place(priority, row.waiting_since, row.case_id) for row in rows]
+        found += [WorklistCursor(priority, row.waiting_since, row.case_id) for row in rows]
         if len(found) >= limit:
             break
     return found
 
 
 def _order(
-    tx: Transaction, chosen: Filter, priority: Priority, after: Place | None, limit: int
+    tx: Transaction, chosen: WorklistFilter, priority: Priority, after: WorklistCursor | None, limit: int
 ) -> Select[*tuple[Any, ...]]:
     """Cases of one priority in order: the first of each state along its index, and the first of these."""
     arms = [_arm(tx, chosen, state, priority, after).limit(limit).subquery() for state in chosen.states]
@@ -183,7 +169,11 @@ def _order(
 
 
 def _arm(
-    tx: Transaction, chosen: Filter, state: CaseState, priority: Priority, after: Place | None
+    tx: Transaction,
+    chosen: WorklistFilter,
+    state: CaseState,
+    priority: Priority,
+    after: WorklistCursor | None,
 ) -> Select[*tuple[Any, ...]]:
     """Cases of one state and one priority, walked along one index."""
     query: Select[*tuple[Any, ...]]
@@ -214,10 +204,12 @@ def _arm(
     if chosen.scope is Scope.UNCLAIMED:
         read = select(Claim.case_id).where(Claim.case_id == Case.id, Claim.expires_at > tx.now)
         query = query.where(~read.exists())
-    return query.where(visible(tx))
+    return query.where(visible_cases(tx))
 
 
-def _between(chosen: Filter, after: Place | None, since: Any, case_id: Any) -> Iterator[ColumnElement[bool]]:
+def _between(
+    chosen: WorklistFilter, after: WorklistCursor | None, since: Any, case_id: Any
+) -> Iterator[ColumnElement[bool]]:
     """The stretch of the index."""
     if after is not None:
         place = tuple_(literal(after.waiting_since, Moment()), literal(after.case_id))
@@ -228,18 +220,20 @@ def _between(chosen: Filter, after: Place | None, since: Any, case_id: Any) -> I
         yield since < chosen.until
 
 
-def _mark(chosen: Filter) -> str | None:
+def _mark(chosen: WorklistFilter) -> str | None:
     """The mark that a filter asks for; None where it asks for none."""
     if not (chosen.label or chosen.modality):
         return None
-    return marks.mark_of(chosen.label, chosen.modality, chosen.department)
+    return filter_index.mark_of(chosen.label, chosen.modality, chosen.department)
 
 
-def _claimed_places(tx: Transaction, chosen: Filter, after: Place | None) -> list[Place]:
+def _claimed_places(
+    tx: Transaction, chosen: WorklistFilter, after: WorklistCursor | None
+) -> list[WorklistCursor]:
     """Places of the cases that are being read: few, so that they are fetched by id and chosen from here."""
-    ids = claims.claimed(tx, mine=chosen.scope is Scope.MINE)
+    ids = claims.claimed_case_ids(tx, mine=chosen.scope is Scope.MINE)
     query = select(Case.id, Case.state, Case.priority, Case.waiting_since, Case.department).where(
-        Case.id.in_(ids), visible(tx)
+        Case.id.in_(ids), visible_cases(tx)
     )
     mark = _mark(chosen)
     marked = (
@@ -261,7 +255,7 @@ def _claimed_places(tx: Transaction, chosen: Filter, after: Place | None) -> lis
         and (chosen.until is None or row.waiting_since < chosen.until)
         and row.id in marked
     )
-    places = [Place(*place) for place in found]
+    places = [WorklistCursor(*place) for place in found]
     if after is None:
         return places
     begins = (after.priority, after.waiting_since, after.case_id)

@@ -54,7 +54,7 @@ def verify_again(request: Request, actor: Actor, proof: Proof) -> Method:
         passkeys.proved(request, Purpose.AGAIN, proof.assertion, actor)
         return Method.PASSKEY
     if proof.password:
-        sign_in.again(house_of(request).records, actor, proof.password)
+        sign_in.reauthenticate(house_of(request).records, actor, proof.password)
         return Method.PASSWORD
     raise Forbidden("This needs your password or a passkey; give one of them.")
 

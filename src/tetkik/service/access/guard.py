@@ -18,7 +18,7 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from tetkik.errors import Forbidden
-from tetkik.records.trail.chain import Action
+from tetkik.records.audit_chain import Action
 from tetkik.service.access.identify import Identified, identify
 from tetkik.service.house import House, house_of
 from tetkik.values import Actor, Method, Permission

@@ -124,7 +124,7 @@ def resumed(request: Request) -> sessions.Resumed:
         if cookie is None:
             raise NotSignedIn("Nobody is signed in here; sign in first.")
         idle = timedelta(minutes=house.settings.session_idle_minutes)
-        found = sessions.resume(
+        found = sessions.resume_session(
             house.records, cookie, address=peer.address, request_id=peer.request_id, idle=idle
         )
     except NotSignedIn:
@@ -140,7 +140,7 @@ def _program(request: Request, authorization: str) -> Identified:
     try:
         if scheme.lower() != "bearer":
             raise NotSignedIn("The header Authorization is not of a token; send `Authorization: Bearer …`.")
-        actor = tokens.use(house_of(request).records, secret.strip(), peer)
+        actor = tokens.authenticate_token(house_of(request).records, secret.strip(), peer)
     except NotSignedIn:
         take(request, gate_of(request).sign_ins, f"address {peer.address}")
         raise

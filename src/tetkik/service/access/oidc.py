@@ -24,7 +24,8 @@ from joserfc.jwk import KeySet
 from tetkik.errors import AccessError, Forbidden, SettingError
 from tetkik.records.people.sso import Arrival
 from tetkik.settings import Settings
-from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, Role
+from tetkik.values import EVERY_DEPARTMENT, Role
+from tetkik.workflow import departments
 
 COOKIE = "tetkik-sign-on"
 CALLBACK = "/login/oidc/callback"
@@ -97,16 +98,22 @@ def roles_by_group(settings: Settings) -> dict[str, Role]:
         ) from None
 
 
-def departments_by_value(settings: Settings) -> dict[str, tuple[str, ...]]:
+def departments_by_value(settings: Settings, *, check: bool = True) -> dict[str, tuple[str, ...]]:
     """The setting `oidc_departments`, read: a value of the claim may open several.
+
+    Args:
+        settings: of the service.
+        check: whether each department has to be one of the triage model's.
 
     Raises:
         SettingError: not pairs of a value and a department.
     """
     found: dict[str, tuple[str, ...]] = {}
+    checks = check and bool(settings.oidc_departments)
+    known = {EVERY_DEPARTMENT, *(departments(settings.triage_model) if checks else ())}
     for part in settings.oidc_departments.split(","):
         value, _, department = (text.strip() for text in part.rpartition("="))
-        if value and department in (*DEPARTMENTS, EVERY_DEPARTMENT):
+        if value and department and (not check or department in known):
             found[value] = (*found.get(value, ()), department)
         elif part.strip():
             raise SettingError(
@@ -175,8 +182,8 @@ def finish(settings: Settings, sign_on: SignOn, answer: Mapping[str, str]) -> Ar
         raise _refused()
     tokens = _tokens(settings, provider, sign_on, code)
     claims = _verified(settings, provider, sign_on, tokens)
-    departments = departments_by_value(settings)
-    wanted = {settings.oidc_role_claim} | ({settings.oidc_department_claim} if departments else set())
+    by_value = departments_by_value(settings, check=False)
+    wanted = {settings.oidc_role_claim} | ({settings.oidc_department_claim} if by_value else set())
     if provider.userinfo is not None and not wanted <= claims.keys():
         claims |= _more(provider.userinfo, tokens, str(claims["sub"]))
     roles = roles_by_group(settings)
@@ -187,7 +194,7 @@ def finish(settings: Settings, sign_on: SignOn, answer: Mapping[str, str]) -> Ar
         login=str(claims.get("preferred_username") or claims.get("email") or ""),
         name=str(claims.get("name") or ""),
         roles=frozenset(roles[group] for group in _said(claims, settings.oidc_role_claim) if group in roles),
-        departments=_opened(departments, _said(claims, settings.oidc_department_claim)),
+        departments=_opened(by_value, _said(claims, settings.oidc_department_claim)),
     )
 
 
@@ -197,12 +204,11 @@ def _said(claims: Mapping[str, Any], name: str) -> list[str]:
     return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
 
 
-def _opened(departments: Mapping[str, tuple[str, ...]], said: list[str]) -> tuple[str, ...] | None:
-    """The departments that a person's values open, in one order; None where the setting says nothing."""
-    if not departments:
+def _opened(by_value: Mapping[str, tuple[str, ...]], said: list[str]) -> tuple[str, ...] | None:
+    """The departments that a person's values open, as the setting orders them; None where it is empty."""
+    if not by_value:
         return None
-    opened = {name for value in said for name in departments.get(value, ())}
-    return tuple(name for name in (EVERY_DEPARTMENT, *DEPARTMENTS) if name in opened)
+    return tuple(dict.fromkeys(name for value, names in by_value.items() if value in said for name in names))
 
 
 def _discover(settings: Settings) -> Provider:

@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from tetkik.errors import NotSignedIn
 from tetkik.records.people import sessions, sign_in
-from tetkik.records.people.users import row_of
+from tetkik.records.people.users import user_row
 from tetkik.service.access.identify import give_cookie, peer_of, resumed
 from tetkik.service.access.returning import inside
 from tetkik.service.house import House
@@ -51,7 +51,7 @@ def begin(request: Request, house: House, actor: Actor, answer: Response) -> Non
         assert actor.user_id is not None
         if before is not None:
             sessions.replace(tx, before)
-        user = row_of(tx, actor.user_id)
+        user = user_row(tx, actor.user_id)
         cookie = sign_in.open_session(tx, user, actor.method, peer_of(request), lasting, browser)
     give_cookie(answer, house, cookie)
     answer.set_cookie(

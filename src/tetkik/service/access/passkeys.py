@@ -33,7 +33,7 @@ from webauthn.helpers.structs import (
 from tetkik.errors import Forbidden
 from tetkik.records.people import passkeys
 from tetkik.records.people.passkeys import KnownPasskey
-from tetkik.records.people.users import get, row_of
+from tetkik.records.people.users import load_user, user_row
 from tetkik.service.access.gate import gate_of
 from tetkik.service.house import house_of
 from tetkik.values import Actor
@@ -65,7 +65,7 @@ def ask_to_add(request: Request, actor: Actor) -> dict[str, Any]:
     """What a browser needs to make a passkey for the actor."""
     assert actor.user_id is not None
     with house_of(request).records.read() as tx:
-        member, known = get(tx, actor.user_id), passkeys.of_user(tx, actor.user_id)
+        member, known = load_user(tx, actor.user_id), passkeys.of_user(tx, actor.user_id)
     options = generate_registration_options(
         rp_id=_party(request),
         rp_name="Tetkik",
@@ -145,7 +145,7 @@ def proved(request: Request, purpose: Purpose, answer: dict[str, Any], actor: Ac
     records = house_of(request).records
     with records.read() as tx:
         known = passkeys.find(tx, _bytes(answer.get("rawId")))
-        closed = known is not None and row_of(tx, known.user_id).disabled_at is not None
+        closed = known is not None and user_row(tx, known.user_id).disabled_at is not None
     if known is None or closed or (expected is not None and known.user_id != expected):
         raise _refused()
     if known.held:

@@ -100,7 +100,7 @@ def account(house: InHouse, actor: Owner) -> Account:
     """Who is signed in, and what they may do."""
     with house.records.read(actor) as tx:
         assert actor.user_id is not None
-        member = users.get(tx, actor.user_id)
+        member = users.load_user(tx, actor.user_id)
     return Account(
         id=member.id,
         login=member.login,
@@ -115,7 +115,7 @@ def account(house: InHouse, actor: Owner) -> Account:
 def list_tokens(house: InHouse, actor: Owner) -> Tokens:
     """One's tokens, the latest first."""
     with house.records.read(actor) as tx:
-        return Tokens(items=[_view(token) for token in tokens.of_actor(tx)])
+        return Tokens(items=[_view(token) for token in tokens.list_tokens(tx)])
 
 
 @router.post("/tokens", status_code=201, response_model=MadeToken)

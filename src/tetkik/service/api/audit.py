@@ -9,9 +9,9 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from tetkik.errors import InputError
-from tetkik.records.trail import events as audit_events
-from tetkik.records.trail.chain import Action
-from tetkik.records.trail.events import AuditEvent, AuditFilter
+from tetkik.records.audit_chain import Action
+from tetkik.records.trail import audit_events
+from tetkik.records.trail.audit_events import AuditEvent, AuditFilter
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import InHouse
 from tetkik.service.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
@@ -91,7 +91,7 @@ def entries(
         until=_zoned(until),
     )
     with house.records.write(actor) as tx:
-        found = audit_events.newest(tx, wanted, limit=limit + 1, before=before)
+        found = audit_events.load_newest(tx, wanted, limit=limit + 1, before=before)
         tx.audit(Action.AUDIT_READ)
     items = [AuditEntry.of(event) for event in found[:limit]]
     return Page(items=items, next=encode_cursor([items[-1].seq]) if len(found) > limit else None)

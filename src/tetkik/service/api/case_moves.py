@@ -9,10 +9,9 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.exceptions import HTTPException
 
-from tetkik.records.cases import cases, moving
-from tetkik.records.cases.matching import Trait
-from tetkik.records.cases.moving import Looked
+from tetkik.records.cases import cases
 from tetkik.records.database import Transaction
+from tetkik.records.images.patient_matching import Trait
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.case_shapes import ID_PATTERN
 from tetkik.service.api.cases import CHANGED, NEEDED, CaseId, answered
@@ -22,6 +21,8 @@ from tetkik.service.http.once import OnlyOnce
 from tetkik.service.running.machine import InMachine
 from tetkik.service.steps.moving import Move
 from tetkik.values import Actor, MoveReason, Permission
+from tetkik.workflow import case_transfer
+from tetkik.workflow.case_transfer import TransferPreview
 
 router = APIRouter(prefix="/cases", tags=["cases"])
 Mover = Annotated[Actor, allowed(Permission.CASE_MOVE)]
@@ -66,7 +67,7 @@ class MoveComparison(BaseModel):
     seen: str
 
     @classmethod
-    def of(cls, looked: Looked) -> MoveComparison:
+    def of(cls, looked: TransferPreview) -> MoveComparison:
         """The shape of what is looked at."""
         people = looked.people
         return cls.model_construct(
@@ -127,8 +128,8 @@ def compare_for_move(
 ) -> Response:
     """The two people side by side, to be looked at before the case is moved; the ETag is of the case."""
     with house.records.write(actor) as tx:
-        shown = MoveComparison.of(moving.looked_at(tx, case_id, patient_id))
-        etag = answered(cases.case_of(tx, case_id, audit=False)).headers["etag"]
+        shown = MoveComparison.of(case_transfer.preview_transfer(tx, case_id, patient_id))
+        etag = answered(cases.load_case(tx, case_id, audit=False)).headers["etag"]
     headers = {"ETag": etag, "Cache-Control": "no-store"}
     return Response(shown.model_dump_json(), headers=headers, media_type="application/json")
 
@@ -160,7 +161,7 @@ def move_case(
     step.prepare()
 
     def work(tx: Transaction) -> MoveShape:
-        if answered(cases.case_of(tx, case_id, audit=False)).headers["etag"] != if_match:
+        if answered(cases.load_case(tx, case_id, audit=False)).headers["etag"] != if_match:
             raise HTTPException(412, CHANGED)
         done = step.keep(tx, wanted.reason, wanted.seen, sure=wanted.sure)
         return MoveShape(case_id=done.case_id, number=done.number, moved_from=case_id, reason=wanted.reason)

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from tetkik.records.cases.case_list import CaseLine
+from tetkik.records.cases.case_list import ListedCase
 from tetkik.records.cases.cases import LONGEST_QUESTION, CaseView
-from tetkik.records.cases.moves import OtherCase
 from tetkik.records.cases.patients import LONGEST_NAME, LONGEST_NUMBER, Person
+from tetkik.records.cases.transfers import MovedCase
 from tetkik.service.api.triage import TriageShape
 from tetkik.service.steps.desk import LONGEST_TEXT
 from tetkik.service.steps.worklist import PriorityChoice
@@ -141,7 +141,7 @@ class CaseSummary(BaseModel):
     updated_at: datetime
 
     @classmethod
-    def of(cls, line: CaseLine | CaseView) -> CaseSummary:
+    def of(cls, line: ListedCase | CaseView) -> CaseSummary:
         """The shape of a line of a list."""
         return cls(**_shared(line))
 
@@ -162,7 +162,7 @@ class OtherCaseShape(BaseModel):
     moved_at: datetime
 
     @classmethod
-    def of(cls, other: OtherCase | None) -> OtherCaseShape | None:
+    def of(cls, other: MovedCase | None) -> OtherCaseShape | None:
         """The shape of such a case; None of none."""
         if other is None:
             return None
@@ -212,7 +212,7 @@ class CaseShape(CaseSummary):
         )
 
 
-def _shared(case: CaseLine | CaseView) -> dict[str, Any]:
+def _shared(case: ListedCase | CaseView) -> dict[str, Any]:
     return {
         "id": case.id,
         "number": case.number,

@@ -10,11 +10,11 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from tetkik.errors import Forbidden
-from tetkik.records.cases import admission, case_list, cases
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases import admission, case_list, cases, priority
 from tetkik.records.cases.admission import Admission
+from tetkik.records.cases.locks import lock_case
 from tetkik.records.database import Transaction
-from tetkik.records.trail.chain import Action
-from tetkik.records.worklist import priority
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.case_shapes import CaseChange, CaseShape, CaseSummary, NewCase
 from tetkik.service.house import InHouse
@@ -57,7 +57,7 @@ def open_case(
     )
 
     def work(tx: Transaction) -> CaseShape:
-        return CaseShape.of_case(cases.case_of(tx, admission.admit(tx, wanted), audit=False))
+        return CaseShape.of_case(cases.load_case(tx, admission.admit(tx, wanted), audit=False))
 
     return once.run(house.records, actor, work)
 
@@ -74,7 +74,7 @@ def list_cases(
     """Cases that one may see, the newest first; who the patients are, each case tells when it is opened."""
     before = str(decode_cursor(cursor, (str,))[0]) if cursor is not None else None
     with house.records.write(actor) as tx:
-        found = case_list.lines(tx, before=before, limit=limit + 1, state=state, department=department)
+        found = case_list.list_cases(tx, before=before, limit=limit + 1, state=state, department=department)
         tx.audit(Action.CASES_LISTED, listed=min(len(found), limit))
     more = len(found) > limit
     items = [CaseSummary.of(line) for line in found[:limit]]
@@ -90,7 +90,7 @@ def read_case(
 ) -> Response:
     """A case with its patient; the trail notes that it was opened."""
     with house.records.write(actor) as tx:
-        shown = answered(cases.case_of(tx, case_id))
+        shown = answered(cases.load_case(tx, case_id))
     if if_none_match is not None and if_none_match == shown.headers["etag"]:
         return Response(status_code=304, headers={"ETag": shown.headers["etag"]})
     return shown
@@ -118,12 +118,12 @@ def change_case(
         raise HTTPException(428, NEEDED)
     chosen = desk.chosen_department(change.department, house.settings)
     with house.records.write(actor) as tx:
-        cases.hold(tx, case_id)
-        if answered(cases.case_of(tx, case_id, audit=False)).headers["etag"] != if_match:
+        lock_case(tx, case_id)
+        if answered(cases.load_case(tx, case_id, audit=False)).headers["etag"] != if_match:
             raise HTTPException(412, CHANGED)
         _apply(tx, case_id, change, chosen)
         tx.session.flush()
-        return answered(cases.case_of(tx, case_id, audit=False))
+        return answered(cases.load_case(tx, case_id, audit=False))
 
 
 def _apply(tx: Transaction, case_id: str, change: CaseChange, department: str | None) -> None:
@@ -136,7 +136,7 @@ def _apply(tx: Transaction, case_id: str, change: CaseChange, department: str | 
     if change.restricted is not None:
         cases.restrict(tx, case_id, change.restricted)
     if change.priority is not None:
-        priority.choose(tx, case_id, change.priority.priority)
+        priority.choose_priority(tx, case_id, change.priority.priority)
     if change.closed is True:
         cases.close(tx, case_id)
     elif change.closed is False:

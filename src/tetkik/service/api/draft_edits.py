@@ -12,8 +12,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from tetkik.language import Sentence
+from tetkik.records.audit_chain import Action
 from tetkik.records.reports.working import EditConflict, WorkingDraft
-from tetkik.records.trail.chain import Action
 from tetkik.service.access.identify import identify
 from tetkik.service.api.draft_shapes import DraftShape
 from tetkik.service.house import House, house_of

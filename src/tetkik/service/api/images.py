@@ -11,12 +11,12 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from tetkik.language import Sentence
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
-from tetkik.records.images import images, pictures, runs
+from tetkik.records.images import derived_images, images, runs
+from tetkik.records.images.derived_images import DerivedImageKind
 from tetkik.records.images.images import StoredImage
-from tetkik.records.images.pictures import PictureKind
-from tetkik.records.people.visibility import see as see_case
-from tetkik.records.trail.chain import Action
+from tetkik.records.people.visibility import load_visible_case as see_case
 from tetkik.service.access.bodies import takes_files
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.image_shapes import DifferenceShape, FindingsShape, ImageShape, UploadShape
@@ -169,7 +169,7 @@ def of_case(
     after = str(decode_cursor(cursor, [str])[0]) if cursor is not None else ""
     with house.records.read(actor) as tx:
         see_case(tx, case_id)
-        found = [image for image in images.of_case(tx, case_id) if image.id > after]
+        found = [image for image in images.list_images(tx, case_id) if image.id > after]
         shown = [ImageShape.of(tx, image, language_of(request)) for image in found[:limit]]
     return Page(items=shown, next=encode_cursor([shown[-1].id]) if len(found) > limit else None)
 
@@ -178,7 +178,7 @@ def of_case(
 def one(request: Request, house: InHouse, actor: Reader, image_id: ImageId) -> ImageShape:
     """One image: its size and kind, and how far the model is with it."""
     with house.records.read(actor) as tx:
-        return ImageShape.of(tx, images.see(tx, image_id), language_of(request))
+        return ImageShape.of(tx, images.load_visible_image(tx, image_id), language_of(request))
 
 
 @router.get(
@@ -241,7 +241,7 @@ def preview(
 ) -> Response:
     """The image as a small PNG."""
     image = _opened(house, machine, actor, image_id, "preview")
-    return _picture(house, image, PictureKind.PREVIEW, "", if_none_match)
+    return _picture(house, image, DerivedImageKind.PREVIEW, "", if_none_match)
 
 
 @router.get(
@@ -259,7 +259,7 @@ def heatmap(
 ) -> Response:
     """Where the model looked for one finding: a transparent PNG over the whole image."""
     image = _opened(house, machine, actor, image_id, "heatmap")
-    return _picture(house, image, PictureKind.HEAT, label, if_none_match)
+    return _picture(house, image, DerivedImageKind.HEAT, label, if_none_match)
 
 
 @router.get("/{image_id}/findings", response_model=FindingsShape)
@@ -267,9 +267,9 @@ def findings(house: InHouse, machine: InMachine, actor: Reader, image_id: ImageI
     """What the newest run says of the image. 404 before any, and where it failed."""
     image = _opened(house, machine, actor, image_id, "findings")
     with house.records.read(actor) as tx:
-        run = runs.latest(tx, image.id)
+        run = runs.load_latest_run(tx, image.id)
         return FindingsShape.of(
-            runs.get(tx, run.id if run else ""), runs.result_of(tx, run.id if run else "")
+            runs.load_run(tx, run.id if run else ""), runs.load_result(tx, run.id if run else "")
         )
 
 
@@ -281,8 +281,8 @@ def findings(house: InHouse, machine: InMachine, actor: Reader, image_id: ImageI
 def file(house: InHouse, actor: Reader, image_id: ImageId) -> Response:
     """The file as it came; each download is in the audit trail."""
     with house.records.write(actor) as tx:
-        image = images.see(tx, image_id)
-        pieces = images.chunks(tx, image)
+        image = images.load_visible_image(tx, image_id)
+        pieces = images.read_chunks(tx, image)
         first = next(pieces)  # a file that is gone is told before the answer begins
         tx.audit(
             Action.IMAGE_OPENED,
@@ -303,7 +303,7 @@ def file(house: InHouse, actor: Reader, image_id: ImageId) -> Response:
 def _opened(house: House, machine: Machine, actor: Actor, image_id: str, what: str) -> StoredImage:
     """An image that the actor may see, with the word in the trail that they saw this of it."""
     with house.records.read(actor) as tx:
-        image = images.see(tx, image_id)
+        image = images.load_visible_image(tx, image_id)
     if not machine.looked_lately(actor, image.id, what):
         with house.records.write(actor) as tx:
             tx.audit(
@@ -317,9 +317,11 @@ def _opened(house: House, machine: Machine, actor: Actor, image_id: str, what: s
     return image
 
 
-def _picture(house: House, image: StoredImage, kind: PictureKind, label: str, known: str | None) -> Response:
+def _picture(
+    house: House, image: StoredImage, kind: DerivedImageKind, label: str, known: str | None
+) -> Response:
     with house.records.read() as tx:
-        png = pictures.picture(tx, image, kind, label)
+        png = derived_images.read_derived_image(tx, image, kind, label)
     tag = f'"{hashlib.sha256(png).hexdigest()[:32]}"'
     headers = {"ETag": tag, **_KEPT}
     if known == tag:

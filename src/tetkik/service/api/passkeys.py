@@ -10,10 +10,10 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from tetkik.errors import Forbidden, NotSignedIn
+from tetkik.records.audit_chain import Action
 from tetkik.records.people import sessions, sign_in
 from tetkik.records.people.sessions import Resumed
-from tetkik.records.people.users import row_of
-from tetkik.records.trail.chain import Action
+from tetkik.records.people.users import user_row
 from tetkik.service.access import passkeys
 from tetkik.service.access.again import Proof, verify_for_account
 from tetkik.service.access.gate import gate_of, take
@@ -63,7 +63,7 @@ def sign_in_with(request: Request, house: InHouse, answer: Answer) -> Response:
         _note_failure(house, Actor(None, "", method=Method.PASSKEY, address=peer.address))
         raise
     with house.records.read() as tx:
-        actor = sign_in.actor_of(row_of(tx, user_id), Method.PASSKEY, peer)
+        actor = sign_in.build_actor(user_row(tx, user_id), Method.PASSKEY, peer)
     done = JSONResponse({"next": inside(answer.next)})
     begin(request, house, actor, done)
     return done

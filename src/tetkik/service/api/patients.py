@@ -9,8 +9,6 @@ from fastapi import APIRouter, Path
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from tetkik.records.cases import comparing, merging
-from tetkik.records.cases.comparing import Agreement, Compared, Record, Trait
 from tetkik.records.database import Transaction
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.case_shapes import ID_PATTERN, PersonShape
@@ -18,6 +16,8 @@ from tetkik.service.api.withdrawal_shapes import WithdrawnShape
 from tetkik.service.house import InHouse
 from tetkik.service.http.once import OnlyOnce
 from tetkik.values import Actor, CaseState, LinkReason, Permission, SplitReason
+from tetkik.workflow import patient_comparison, patient_merge
+from tetkik.workflow.patient_comparison import Agreement, PatientComparison, PatientRecord, Trait
 
 router = APIRouter(prefix="/patients", tags=["patients"])
 Merger = Annotated[Actor, allowed(Permission.PATIENTS_MERGE)]
@@ -70,7 +70,7 @@ class RecordShape(BaseModel):
     count: int
 
     @classmethod
-    def of(cls, record: Record) -> RecordShape:
+    def of(cls, record: PatientRecord) -> RecordShape:
         """The shape of a record."""
         return cls.model_construct(
             id=record.id,
@@ -105,7 +105,7 @@ class PatientRecords(BaseModel):
     records: list[RecordShape]
 
     @classmethod
-    def of(cls, records: tuple[Record, ...]) -> PatientRecords:
+    def of(cls, records: tuple[PatientRecord, ...]) -> PatientRecords:
         """The shape of a patient's records."""
         return cls.model_construct(records=[RecordShape.of(record) for record in records])
 
@@ -142,7 +142,7 @@ class Comparison(BaseModel):
     seen: str
 
     @classmethod
-    def of(cls, found: Compared) -> Comparison:
+    def of(cls, found: PatientComparison) -> Comparison:
         """The shape of a comparison."""
         return cls.model_construct(
             one=[RecordShape.of(record) for record in found.one],
@@ -188,14 +188,14 @@ class LinkShape(BaseModel):
 def read_patient(house: InHouse, actor: Merger, patient_id: PatientId) -> PatientRecords:
     """Every record of a patient, by any of them; the trail notes the look."""
     with house.records.write(actor) as tx:
-        return PatientRecords.of(comparing.records(tx, patient_id))
+        return PatientRecords.of(patient_comparison.load_records(tx, patient_id))
 
 
 @router.get("/{patient_id}/comparison/{other_id}")
 def compare_patients(house: InHouse, actor: Merger, patient_id: PatientId, other_id: PatientId) -> Comparison:
     """Two patients side by side, to be looked at before their records are joined."""
     with house.records.write(actor) as tx:
-        return Comparison.of(comparing.compared(tx, patient_id, other_id))
+        return Comparison.of(patient_comparison.compare_patients(tx, patient_id, other_id))
 
 
 @router.post("/{patient_id}/link", status_code=201, response_model=LinkShape)
@@ -205,7 +205,7 @@ def link_patient(
     """Let another record stand for this one; nothing of either is changed, and the link can be undone."""
 
     def work(tx: Transaction) -> LinkShape:
-        merging.link(tx, patient_id, wanted.survivor, wanted.reason, wanted.seen)
+        patient_merge.link(tx, patient_id, wanted.survivor, wanted.reason, wanted.seen)
         return LinkShape(replaced=patient_id, survivor=wanted.survivor, reason=wanted.reason)
 
     return once.run(house.records, actor, work)
@@ -215,4 +215,4 @@ def link_patient(
 def unlink_patient(house: InHouse, actor: Merger, patient_id: PatientId, reason: SplitReason) -> None:
     """Take this record out of the other's stead: it is again what it was."""
     with house.records.write(actor) as tx:
-        merging.unlink(tx, patient_id, reason)
+        patient_merge.unlink(tx, patient_id, reason)

@@ -24,7 +24,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.reports.redrafting import ground_of, rewrite
 from tetkik.records.reports.working import EditConflict, WorkingDraft
 from tetkik.records.worklist import claims
-from tetkik.records.worklist.events import still_there
+from tetkik.records.worklist.case_events import is_actor_current
 from tetkik.report.llm import LanguageModel, open_model
 from tetkik.service.api.draft_shapes import DraftShape, RedraftSent
 from tetkik.service.house import House
@@ -62,7 +62,7 @@ class Fresh:
             Conflict: somebody else took the case over in between.
         """
         kept = rewrite(tx, self.report_id, self.revision, self.draft)
-        reader = claims.reader_of(tx, kept.case_id)
+        reader = claims.reader_of_case(tx, kept.case_id)
         if reader is not None and reader.user_id != tx.actor.user_id and reader.since > self.begun:
             raise Conflict(
                 "{name} took the case over meanwhile; the draft stands as it was.", name=reader.name
@@ -92,6 +92,7 @@ def fresh_draft(
     reported = workflow.report_findings(
         ground.result,
         ground.inputs,
+        house.settings,
         prior=ground.prior,
         language=sent.language,
         writer=writer,
@@ -175,7 +176,7 @@ class _Writing:
             if self._writer is not None:
                 self._writer.check()
             with self._house.records.write(self._actor) as tx:
-                if not still_there(tx):
+                if not is_actor_current(tx):
                     raise NotSignedIn("The session is over; sign in again.")
                 kept = fresh.keep(tx)
             self._tell(_Ended(kept))
@@ -239,7 +240,7 @@ async def _next(told: asyncio.Queue[_Step]) -> _Step | None:
 
 def _goes_on(house: House, actor: Actor) -> bool:
     with house.records.read(actor) as tx:
-        return still_there(tx)
+        return is_actor_current(tx)
 
 
 def _told(step: _Step, language: Language) -> str:

@@ -10,10 +10,10 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from tetkik.errors import Forbidden, InputError
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.reports import reports, signing, versions, withdrawing
 from tetkik.records.reports.reports import ListedReport, Wanted
-from tetkik.records.trail.chain import Action
 from tetkik.service.access.again import verify_again
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.draft_edits import DraftRoute, Revision, hospital_of, number_in

@@ -15,12 +15,12 @@ from starlette.concurrency import run_in_threadpool
 from tetkik.bundle import Task, available
 from tetkik.errors import InputError
 from tetkik.language import Language
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
 from tetkik.records.images import images, jobs, runs
 from tetkik.records.images.jobs import JobKind
-from tetkik.records.people.visibility import see as see_case
-from tetkik.records.trail.chain import Action
-from tetkik.records.worklist.events import still_there
+from tetkik.records.people.visibility import load_visible_case as see_case
+from tetkik.records.worklist.case_events import is_actor_current
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.image_shapes import FindingsShape, RunShape, WorkShape
 from tetkik.service.house import InHouse
@@ -64,10 +64,10 @@ def run_again(
         raise InputError("There is no such model of findings here; `GET /models` lists those there are.")
 
     def work(tx: Transaction) -> WorkShape:
-        image = images.see(tx, image_id)
+        image = images.load_visible_image(tx, image_id)
         case = see_case(tx, image.case_id)
-        jobs.add(tx, JobKind.READ_IMAGE, image, Priority(case.priority), sent.model, sent.frame)
-        waits = jobs.of_image(tx, image.id)
+        jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority(case.priority), sent.model, sent.frame)
+        waits = jobs.newest_job(tx, image.id)
         assert waits is not None
         return WorkShape.of(waits, language_of(request))
 
@@ -84,8 +84,8 @@ def _installed() -> set[str]:
 def of_image(house: InHouse, actor: Reader, image_id: ImageId) -> list[RunShape]:
     """Every run over an image, newest first."""
     with house.records.read(actor) as tx:
-        images.see(tx, image_id)
-        return [RunShape.of(run) for run in runs.of_image(tx, image_id)]
+        images.load_visible_image(tx, image_id)
+        return [RunShape.of(run) for run in runs.list_runs(tx, image_id)]
 
 
 @router.get("/runs/{run_id}")
@@ -94,9 +94,9 @@ def one(
 ) -> FindingsShape:
     """One run with everything that it said. 404 where it failed."""
     with house.records.write(actor) as tx:
-        run = runs.get(tx, run_id)
+        run = runs.load_run(tx, run_id)
         see_case(tx, run.case_id)
-        shown = FindingsShape.of(run, runs.result_of(tx, run.id))
+        shown = FindingsShape.of(run, runs.load_result(tx, run.id))
         tx.audit(
             Action.IMAGE_OPENED,
             case_id=run.case_id,
@@ -123,7 +123,7 @@ async def stream(
 
     def may_see() -> None:
         with house.records.read(actor) as tx:
-            images.see(tx, image_id)
+            images.load_visible_image(tx, image_id)
 
     await run_in_threadpool(may_see)
     words = actor.may(Permission.DRAFT_READ)
@@ -167,9 +167,9 @@ async def _course(
 def _end(records: Records, actor: Actor, image_id: str, language: Language) -> str | None:
     """The last event, once the work or the session is over."""
     with records.read(actor) as tx:
-        if not still_there(tx):
+        if not is_actor_current(tx):
             return _event("end")
-        work = jobs.of_image(tx, image_id)
+        work = jobs.newest_job(tx, image_id)
     if work is None or work.state is JobState.DONE:
         return _event("done")
     if work.state is JobState.FAILED:

@@ -43,5 +43,5 @@ class Found(BaseModel):
 def search(wanted: Wanted, actor: Annotated[Actor, allowed(Permission.CASE_SEARCH)], house: InHouse) -> Found:
     """Cases that one may see, by patient or number; the search is audited."""
     with house.records.write(actor) as tx:
-        items = records.search(tx, wanted.query)
+        items = records.search_cases(tx, wanted.query)
     return Found(items=[WorklistCase.of(item) for item in items], more=len(items) >= records.MOST)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from tetkik import __version__
-from tetkik.records.figures import figures
+from tetkik.records.metrics import collect_metrics
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import InHouse
 from tetkik.service.running.events import hub_of
@@ -89,7 +89,7 @@ class Status(BaseModel):
 def status(request: Request, _actor: Annotated[Actor, allowed(Permission.SYSTEM)], house: InHouse) -> Status:
     """Counts, ages and seconds of the house; no ids, no names."""
     with house.records.read() as tx:
-        counted = figures(tx)
+        counted = collect_metrics(tx)
     queue = counted.queue
     return Status(
         version=__version__,

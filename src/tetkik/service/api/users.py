@@ -18,13 +18,14 @@ from tetkik.service.access.passkeys import origin_of
 from tetkik.service.house import House, InHouse
 from tetkik.service.http.once import OnlyOnce
 from tetkik.service.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
-from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, Actor, Permission, Role
+from tetkik.values import Actor, Permission, Role
+from tetkik.workflow import offered_departments
 
 router = APIRouter(prefix="/users", tags=["users"])
 
 Administrator = Annotated[Actor, allowed(Permission.USERS)]
 UserId = Annotated[str, Path(max_length=64)]
-Department = Annotated[str, Field(json_schema_extra={"enum": [EVERY_DEPARTMENT, *DEPARTMENTS]})]
+Department = Annotated[str, Field(max_length=60, examples=["Nöroloji"])]
 
 
 class UserProfile(BaseModel):
@@ -122,7 +123,7 @@ def list_users(
     """Everybody, by login."""
     after = str(decode_cursor(cursor, [str])[0]) if cursor else ""
     with house.records.read(actor) as tx:
-        found = users.everybody(tx, after=after, limit=limit + 1)
+        found = users.list_users(tx, after=after, limit=limit + 1)
     more = encode_cursor([found[limit - 1].login]) if len(found) > limit else None
     return Page(items=[_view(member) for member in found[:limit]], next=more)
 
@@ -132,12 +133,12 @@ def create_user(
     request: Request, house: InHouse, actor: Administrator, once: OnlyOnce, new: NewUser
 ) -> Response:
     """Create a user; the answer holds the link with which they choose a password."""
-    origin = origin_of(request)
+    origin, offered = origin_of(request), offered_departments(house.settings.triage_model)
 
     def create(tx: Transaction) -> InvitedUser:
-        user_id = users.create(tx, new.login, _profile(new))
+        user_id = users.create(tx, new.login, _profile(new), departments=offered)
         token = invites.invite(tx, user_id)
-        view = _view(users.get(tx, user_id))
+        view = _view(users.load_user(tx, user_id))
         return InvitedUser(link=f"{origin}/setup/{token}", **view.model_dump())
 
     return once.run(house.records, actor, create)
@@ -147,13 +148,14 @@ def create_user(
 def get_user(house: InHouse, actor: Administrator, user_id: UserId) -> UserView:
     """One user."""
     with house.records.read(actor) as tx:
-        return _view(users.get(tx, user_id))
+        return _view(users.load_user(tx, user_id))
 
 
 @router.put("/{user_id}")
 def change_user(house: InHouse, actor: Administrator, user_id: UserId, profile: UserProfile) -> UserView:
     """Give a user another name, other roles, other departments."""
-    return _changed(house, actor, user_id, lambda tx: users.change(tx, user_id, _profile(profile)))
+    offered, wanted = offered_departments(house.settings.triage_model), _profile(profile)
+    return _changed(house, actor, user_id, lambda tx: users.change(tx, user_id, wanted, departments=offered))
 
 
 @router.post("/{user_id}/disable")
@@ -177,7 +179,7 @@ def unlock_user(house: InHouse, actor: Administrator, user_id: UserId) -> UserVi
 @router.post("/{user_id}/demand-change")
 def demand_change(house: InHouse, actor: Administrator, user_id: UserId) -> UserView:
     """Ask for a new password: whoever signs in, or is signed in, chooses one before anything else opens."""
-    return _changed(house, actor, user_id, lambda tx: users.demand_change(tx, user_id))
+    return _changed(house, actor, user_id, lambda tx: users.require_password_change(tx, user_id))
 
 
 @router.post("/{user_id}/reset", status_code=201, response_model=Link)
@@ -193,7 +195,7 @@ def reset_user(
     origin, keep = origin_of(request), how is not None and how.keep_keys
 
     def reset(tx: Transaction) -> Link:
-        ended = users.reset(tx, user_id, keys=not keep)
+        ended = users.reset_access(tx, user_id, keys=not keep)
         return Link(
             link=f"{origin}/setup/{invites.invite(tx, user_id)}",
             sessions_ended=ended.sessions,
@@ -207,13 +209,13 @@ def reset_user(
 @router.post("/{user_id}/confirm-keys")
 def confirm_keys(house: InHouse, actor: Administrator, user_id: UserId) -> UserView:
     """Let passkeys and tokens open again that came back with a backup."""
-    return _changed(house, actor, user_id, lambda tx: after_restore.confirm(tx, user_id))
+    return _changed(house, actor, user_id, lambda tx: after_restore.confirm_keys(tx, user_id))
 
 
 def _changed(house: House, actor: Actor, user_id: str, work: Callable[[Transaction], object]) -> UserView:
     with house.records.write(actor) as tx:
         work(tx)
-        return _view(users.get(tx, user_id))
+        return _view(users.load_user(tx, user_id))
 
 
 def _profile(given: UserProfile) -> Profile:

@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel
 
-from tetkik.records.trail.chain import Action
+from tetkik.records.audit_chain import Action
 from tetkik.records.worklist import claims, worklist
 from tetkik.records.worklist.claims import Reader
-from tetkik.records.worklist.items import WorklistItem
+from tetkik.records.worklist.worklist_items import WorklistItem
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.withdrawal_shapes import WithdrawnShape
 from tetkik.service.house import InHouse
@@ -163,7 +163,7 @@ def worklist_page(
 ) -> Page[WorklistCase]:
     """Cases by priority, then by how long they wait; the look is audited."""
     with house.records.read(actor) as tx:
-        found = worklist.listing(tx, query.chosen(), after=place_of(cursor), limit=limit)
+        found = worklist.load_worklist(tx, query.chosen(), after=place_of(cursor), limit=limit)
     with house.records.write(actor) as tx:
         tx.audit(Action.CASES_LISTED, shown=len(found.items))
     return Page(items=[WorklistCase.of(item) for item in found.items], next=cursor_of(found.next))
@@ -175,7 +175,7 @@ def reading(
 ) -> Reading:
     """Who is reading a case."""
     with house.records.read(actor) as tx:
-        reader = claims.reading(tx, case_id)
+        reader = claims.load_reader(tx, case_id)
     return Reading(reader=CaseReader.of(reader) if reader else None)
 
 
@@ -188,12 +188,12 @@ def claim(
 ) -> CaseReader:
     """Say that one is reading a case, or that one still is: a claim lasts 20 minutes."""
     with house.records.write(actor) as tx:
-        return CaseReader.of(claims.claim(tx, case_id, take_over=take_over))
+        return CaseReader.of(claims.claim_case(tx, case_id, take_over=take_over))
 
 
 @router.delete("/cases/{case_id}/claim", status_code=204)
 def release(actor: Annotated[Actor, allowed(Permission.CLAIM)], house: InHouse, case_id: CaseId) -> Response:
     """Say that one reads a case no more; where one did not, nothing happens."""
     with house.records.write(actor) as tx:
-        claims.release(tx, case_id)
+        claims.release_case(tx, case_id)
     return Response(status_code=204)

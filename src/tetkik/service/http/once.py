@@ -19,7 +19,7 @@ from sqlalchemy import delete
 
 from tetkik.errors import Conflict
 from tetkik.records.database import Records, Transaction
-from tetkik.records.keeping import answers
+from tetkik.records.lifecycle import idempotent_responses
 from tetkik.records.schema import IdempotentRequest
 from tetkik.values import Actor
 
@@ -66,7 +66,7 @@ class Once:
                         request=_kept_digest(tx, self.digest),
                         patient_id=tx.about,
                         status=status,
-                        body=answers.sealed(tx, actor.user_id or "", self.key, body),
+                        body=idempotent_responses.seal_response(tx, actor.user_id or "", self.key, body),
                         at=tx.now,
                     )
                 )
@@ -81,12 +81,12 @@ class Once:
             return None
         if row.request != _kept_digest(tx, self.digest):
             raise Conflict("This Idempotency-Key was used for another request; take a new one.")
-        if row.body == answers.FORGOTTEN:
+        if row.body == idempotent_responses.FORGOTTEN:
             raise Conflict(
                 "What this request made belongs to another case by now; take a new Idempotency-Key to make "
                 "it once more."
             )
-        return _response(answers.opened(tx, row), row.status, replayed=True)
+        return _response(idempotent_responses.open_response(tx, row), row.status, replayed=True)
 
 
 def _kept_digest(tx: Transaction, digest: bytes) -> bytes:

@@ -48,11 +48,11 @@ def _account(
     with house.records.read(actor) as tx:
         assert actor.user_id is not None
         values = {
-            "member": users.get(tx, actor.user_id),
+            "member": users.load_user(tx, actor.user_id),
             "passkeys": passkeys.of_user(tx, actor.user_id),
-            "sessions": sessions.of_actor(tx, idle),
-            "tokens": tokens.of_actor(tx),
-            "notices": notices.of_actor(tx),
+            "sessions": sessions.list_sessions(tx, idle),
+            "tokens": tokens.list_tokens(tx),
+            "notices": notices.list_notices(tx),
         }
     return render(
         request,
@@ -134,7 +134,7 @@ def password_strength(request: Request, house: InHouse, actor: Owner, password: 
     """How good a new password is, while it is typed."""
     with house.records.read(actor) as tx:
         assert actor.user_id is not None
-        member = users.get(tx, actor.user_id)
+        member = users.load_user(tx, actor.user_id)
     return shown_strength(request, house, password, (member.login, member.profile.name))
 
 
@@ -143,7 +143,7 @@ def _password(
 ) -> Response:
     with house.records.read(actor) as tx:
         assert actor.user_id is not None
-        member, held_tokens = users.get(tx, actor.user_id), tokens.of_actor(tx)
+        member, held_tokens = users.load_user(tx, actor.user_id), tokens.list_tokens(tx)
     return render(
         request,
         "access/password.html.jinja",

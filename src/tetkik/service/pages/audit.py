@@ -16,11 +16,11 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 
 from tetkik.errors import NotFound
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records
-from tetkik.records.trail import events as audit_events
-from tetkik.records.trail.chain import Action
-from tetkik.records.trail.events import AuditFilter
-from tetkik.records.trail.fhir import to_line
+from tetkik.records.trail import audit_events
+from tetkik.records.trail.audit_events import AuditFilter
+from tetkik.records.trail.fhir_audit_events import to_line
 from tetkik.records.trail.verify import verify
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import InHouse
@@ -89,10 +89,10 @@ def trail(
     chosen = Chosen(person, case, action, since, until)
     language = language_of(request)
     with house.records.read(actor, still=True) as tx:
-        events = audit_events.newest(tx, chosen.filter(), limit=_PAGE + 1, before=before)
+        events = audit_events.load_newest(tx, chosen.filter(), limit=_PAGE + 1, before=before)
         state = verify(tx, last=_QUICK)
-        glasses = audit_events.broken_glass(tx)
-        count, people = audit_events.length(tx), audit_events.people(tx)
+        glasses = audit_events.list_emergency_accesses(tx)
+        count, people = audit_events.count_events(tx), audit_events.list_users(tx)
     with house.records.write(actor) as tx:
         tx.audit(Action.AUDIT_READ)
     more = len(events) > _PAGE
@@ -131,7 +131,7 @@ def story(request: Request, house: InHouse, actor: Auditor, case_id: str) -> HTM
     """Every step of one case, the first first."""
     language = language_of(request)
     with house.records.write(actor) as tx:
-        steps = audit_events.story(tx, case_id)
+        steps = audit_events.load_case_history(tx, case_id)
         if not steps or steps[0].case_id is None:
             raise NotFound("The trail tells of no such case; look for its number.")
         tx.audit(Action.AUDIT_READ, case_id=steps[0].case_id)
@@ -169,7 +169,7 @@ def export(
 
 def _lines(records: Records, actor: Actor, wanted: AuditFilter) -> Iterator[str]:
     with records.read(actor) as tx:
-        for event in audit_events.in_order(tx, wanted):
+        for event in audit_events.iterate_events(tx, wanted):
             yield to_line(event) + "\n"
 
 

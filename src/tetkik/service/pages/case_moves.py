@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from tetkik.errors import Conflict, InputError, TetkikError
-from tetkik.records.cases import cases, moving, patients
+from tetkik.records.cases import cases, patients
 from tetkik.records.cases.patients import Match
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import House, InHouse
@@ -18,6 +18,7 @@ from tetkik.service.running.machine import InMachine
 from tetkik.service.showing.rendering import language_of, render
 from tetkik.service.steps.moving import Move
 from tetkik.values import Actor, MoveReason, Permission
+from tetkik.workflow import case_transfer
 
 router = APIRouter(prefix="/cases/{case_id}/move")
 
@@ -53,7 +54,7 @@ def register(
     typed = TypedPerson(name, tckn, number, birth_date, sex)
     try:
         with house.records.write(actor) as tx:
-            patient_id = moving.register(tx, case_id, typed.value())
+            patient_id = case_transfer.register_recipient(tx, case_id, typed.value())
     except (Conflict, InputError) as error:
         return _choice(request, house, actor, case_id, typed=typed, error=error)
     return RedirectResponse(f"/cases/{case_id}/move/{patient_id}", 303)
@@ -70,11 +71,11 @@ def _choice(
     error: TetkikError | None = None,
 ) -> HTMLResponse:
     with house.records.write(actor) as tx:
-        case = cases.case_of(tx, case_id)
-        moving.refuse_unmovable(tx, case_id)
+        case = cases.load_case(tx, case_id)
+        case_transfer.require_transferable(tx, case_id)
         found: tuple[Match, ...] = ()
-        if words and patients.worth_searching(words):
-            found = moving.candidates(tx, case_id, words)
+        if words and patients.is_searchable(words):
+            found = case_transfer.search_recipients(tx, case_id, words)
     return render(
         request,
         "cases/move_to.html.jinja",
@@ -129,8 +130,8 @@ def _compared(
     reason: MoveReason = MoveReason.CHOSEN_WRONGLY,
 ) -> HTMLResponse:
     with house.records.write(actor) as tx:
-        looked = moving.looked_at(tx, case_id, patient_id)
-        case = cases.case_of(tx, case_id, audit=False)
+        looked = case_transfer.preview_transfer(tx, case_id, patient_id)
+        case = cases.load_case(tx, case_id, audit=False)
     return render(
         request,
         "cases/move.html.jinja",

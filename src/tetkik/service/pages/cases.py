@@ -9,11 +9,12 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from tetkik.errors import Forbidden, InputError, TetkikError
-from tetkik.records.cases import casefile, cases
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases import cases
 from tetkik.records.cases.cases import CaseView
 from tetkik.records.database import Transaction
 from tetkik.records.people import breakglass
-from tetkik.records.trail.chain import Action
+from tetkik.records.worklist import case_contents
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import House, InHouse
 from tetkik.service.http.forms import TypedPerson
@@ -60,8 +61,8 @@ def _shown(
 ) -> HTMLResponse:
     try:
         with house.records.write(actor) as tx:
-            case = cases.case_of(tx, case_id)
-            held = casefile.file_of(tx, case_id)
+            case = cases.load_case(tx, case_id)
+            held = case_contents.load_contents(tx, case_id)
             until = breakglass.open_until(tx, case_id) if case.by_glass else None
     except Forbidden:
         return locked(request, house, actor, case_id)
@@ -108,7 +109,7 @@ def slip(request: Request, house: InHouse, actor: Reader, case_id: str) -> HTMLR
     """The slip that goes with the patient."""
     try:
         with house.records.write(actor) as tx:
-            case = cases.case_of(tx, case_id, audit=False)
+            case = cases.load_case(tx, case_id, audit=False)
             tx.audit(Action.SLIP_PRINTED, case_id=case_id, patient_id=case.patient_id)
     except Forbidden:
         return locked(request, house, actor, case_id)

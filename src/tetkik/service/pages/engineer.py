@@ -15,8 +15,8 @@ from fastapi.responses import HTMLResponse
 
 from tetkik.bundle import available
 from tetkik.language import Language
-from tetkik.records.drift import REFERENCE, Ran
-from tetkik.records.images.drift import card_share, ran
+from tetkik.records.drift import REFERENCE, BundleUsage
+from tetkik.records.images.drift import card_share, list_bundles
 from tetkik.records.reports.agreement import Count, agreement, corrected_drafts, queue, weeks_until
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import House, InHouse
@@ -111,7 +111,7 @@ def overview(request: Request, house: InHouse, actor: Engineer) -> HTMLResponse:
         weeks = weeks_until(tx.now)
         corrected = corrected_drafts(tx, weeks)
         reviewed = agreement(tx, weeks)
-        answered = ran(tx)
+        answered = list_bundles(tx)
         waiting = queue(tx)
     return render(
         request,
@@ -195,7 +195,7 @@ def _in_use(house: House) -> tuple[str | None, ...]:
     return (chosen.triage_model, chosen.findings_model, chosen.caption_model)
 
 
-def _label_rows(moved: Movement | None, ran: Ran, language: Language) -> list[LabelRow]:
+def _label_rows(moved: Movement | None, ran: BundleUsage, language: Language) -> list[LabelRow]:
     manifest = manifest_that_ran(ran)
     return [
         LabelRow(

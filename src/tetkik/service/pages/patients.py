@@ -8,13 +8,14 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from tetkik.errors import Conflict, InputError, TetkikError
-from tetkik.records.cases import comparing, merging, patients
+from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Match
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import House, InHouse
 from tetkik.service.http.problems import status_of
 from tetkik.service.showing.rendering import language_of, render
 from tetkik.values import Actor, LinkReason, Permission, SplitReason
+from tetkik.workflow import patient_comparison, patient_merge
 
 router = APIRouter(prefix="/patients")
 
@@ -58,10 +59,10 @@ def _records(
     error: TetkikError | None = None,
 ) -> HTMLResponse:
     with house.records.write(actor) as tx:
-        held = comparing.records(tx, patient_id)
-        alike = comparing.alike(tx, patient_id)
+        held = patient_comparison.load_records(tx, patient_id)
+        alike = patient_comparison.find_possible_duplicates(tx, patient_id)
         found: tuple[Match, ...] = ()
-        if words and patients.worth_searching(words):
+        if words and patients.is_searchable(words):
             found = tuple(match for match in patients.search(tx, words) if match.id != held[0].id)
     return render(
         request,
@@ -99,7 +100,7 @@ def join(
     try:
         replaced, kept = _chosen(survivor, patient_id, other_id)
         with house.records.write(actor) as tx:
-            merging.link(tx, replaced, kept, reason, seen)
+            patient_merge.link(tx, replaced, kept, reason, seen)
     except (Conflict, InputError) as error:
         return _compared(request, house, actor, patient_id, other_id, error=error, reason=reason)
     return RedirectResponse(f"/patients/{kept}?joined", 303)
@@ -117,7 +118,7 @@ def _compared(
 ) -> HTMLResponse:
     try:
         with house.records.write(actor) as tx:
-            found = comparing.compared(tx, patient_id, other_id)
+            found = patient_comparison.compare_patients(tx, patient_id, other_id)
     except Conflict as already:
         return _records(request, house, actor, patient_id, error=already)
     return render(
@@ -143,7 +144,7 @@ def separate(
     """Take a record out of the other's stead, or tell that it is so already."""
     try:
         with house.records.write(actor) as tx:
-            survivor = merging.unlink(tx, patient_id, reason)
+            survivor = patient_merge.unlink(tx, patient_id, reason)
     except Conflict as error:
         return _records(request, house, actor, patient_id, error=error)
     return RedirectResponse(f"/patients/{survivor}?separated", 303)
@@ -157,7 +158,7 @@ def _chosen(survivor: str, *both: str) -> tuple[str, str]:
     return replaced, survivor
 
 
-def _likely(found: comparing.Compared) -> LinkReason:
+def _likely(found: patient_comparison.PatientComparison) -> LinkReason:
     """The reason that is offered first: one record that knows no number is of somebody who was unknown."""
     unknown = any(not (side[0].person.tckn or side[0].person.number) for side in (found.one, found.other))
     return LinkReason.IDENTIFIED if unknown else LinkReason.REGISTERED_TWICE

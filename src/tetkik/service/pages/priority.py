@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse
 
-from tetkik.records.worklist import priority
+from tetkik.records.cases import priority
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import InHouse
 from tetkik.service.steps.worklist import PriorityChoice
@@ -25,5 +25,5 @@ def choose_priority(
 ) -> RedirectResponse:
     """Choose the priority, or let it follow triage and the findings again."""
     with house.records.write(actor) as tx:
-        priority.choose(tx, case_id, chosen.priority)
+        priority.choose_priority(tx, case_id, chosen.priority)
     return RedirectResponse(f"/cases/{case_id}", 303)

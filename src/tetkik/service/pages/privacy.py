@@ -11,10 +11,10 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 
 from tetkik.errors import InputError, TetkikError
-from tetkik.records.keeping import erasure, privacy
-from tetkik.records.keeping.erasure import Erasure, Ground
-from tetkik.records.keeping.portability import export_patient
-from tetkik.records.keeping.privacy import Subject
+from tetkik.records.lifecycle import data_subjects, erasure
+from tetkik.records.lifecycle.data_subjects import DataSubject
+from tetkik.records.lifecycle.erasure import Erasure, ErasureReason
+from tetkik.records.lifecycle.patient_export import export_patient
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import House, InHouse
 from tetkik.service.http.problems import status_of
@@ -24,7 +24,7 @@ from tetkik.values import Actor, Permission
 router = APIRouter(prefix="/admin/privacy")
 
 Officer = Annotated[Actor, allowed(Permission.PRIVACY)]
-_GROUNDS = (Ground.REQUEST, Ground.COURT, Ground.MISTAKE)
+_GROUNDS = (ErasureReason.REQUEST, ErasureReason.COURT, ErasureReason.MISTAKE)
 _PIECE = 1 << 20
 _IN_MEMORY = 64 << 20
 """Bytes of an export that are held in memory; a larger one lies in a nameless file until it is sent."""
@@ -42,7 +42,7 @@ def find(
 ) -> HTMLResponse:
     """Whom a number belongs to."""
     with house.records.write(actor) as tx:
-        found = privacy.find(tx, number.strip()) if number.strip() else ()
+        found = data_subjects.find_subjects(tx, number.strip()) if number.strip() else ()
     return _page(request, house, actor, found=found, looked=True)
 
 
@@ -71,7 +71,7 @@ def erase(
     house: InHouse,
     actor: Officer,
     patient_id: str,
-    ground: Annotated[Ground, Form()],
+    ground: Annotated[ErasureReason, Form()],
     reference: Annotated[str, Form(max_length=60)] = "",
     sure: Annotated[bool, Form()] = False,
 ) -> HTMLResponse:
@@ -100,13 +100,13 @@ def _page(
     house: House,
     actor: Actor,
     *,
-    found: tuple[Subject, ...] = (),
+    found: tuple[DataSubject, ...] = (),
     looked: bool = False,
     done: Erasure | None = None,
     error: TetkikError | None = None,
 ) -> HTMLResponse:
     with house.records.read(actor) as tx:
-        waiting = privacy.postponed(tx)
+        waiting = data_subjects.list_postponed_erasures(tx)
     return render(
         request,
         "admin/privacy.html.jinja",

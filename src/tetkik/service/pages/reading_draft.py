@@ -11,9 +11,9 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, Field
 
 from tetkik.language import Language
-from tetkik.records.cases.moves import Moved
+from tetkik.records.cases.transfers import CaseMoved
 from tetkik.records.database import Transaction
-from tetkik.records.images import pictures
+from tetkik.records.images import derived_images
 from tetkik.records.reports import drafts, templates
 from tetkik.records.reports.editing import LONGEST, MOST, Choice
 from tetkik.records.reports.templates import HouseTemplate
@@ -42,7 +42,7 @@ class PanelRoute(DraftRoute):
         async def handle(request: Request) -> Response:
             try:
                 return await handler(request)
-            except Moved as moved:
+            except CaseMoved as moved:
                 return _moved(request, moved)
 
         return handle
@@ -58,7 +58,7 @@ def _conflict(request: Request, error: EditConflict) -> HTMLResponse:
     )
 
 
-def _moved(request: Request, error: Moved) -> HTMLResponse:
+def _moved(request: Request, error: CaseMoved) -> HTMLResponse:
     return render(
         request,
         "reading/moved.html.jinja",
@@ -136,7 +136,7 @@ class Panels:
 
 def panels_of(tx: Transaction, working: WorkingDraft) -> Panels:
     """What the panels of a draft are made of."""
-    return Panels(working, pictures.labels(tx, working.image_id), templates.all_templates(tx))
+    return Panels(working, derived_images.heatmap_labels(tx, working.image_id), templates.all_templates(tx))
 
 
 def shown_panels(request: Request, panels: Panels) -> HTMLResponse:

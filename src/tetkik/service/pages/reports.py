@@ -11,10 +11,10 @@ from fastapi.responses import RedirectResponse, Response
 
 from tetkik.documents.words import heatmap_words, judged_words, patient_name
 from tetkik.errors import Forbidden, TetkikError
+from tetkik.records.audit_chain import Action
 from tetkik.records.reports import reports, signing, versions
 from tetkik.records.reports.comparison import compared, compared_measurements
 from tetkik.records.reports.reports import Wanted
-from tetkik.records.trail.chain import Action
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.reports import after_cursor, cursor_of
 from tetkik.service.house import House, InHouse

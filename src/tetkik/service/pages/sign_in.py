@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from tetkik.errors import Forbidden, InputError, NotFound, NotSignedIn, TetkikError
 from tetkik.records.people import invites, passwords, sessions, sign_in
 from tetkik.records.people.sessions import Resumed
-from tetkik.records.people.users import row_of
+from tetkik.records.people.users import user_row
 from tetkik.service.access import oidc
 from tetkik.service.access.gate import gate_of, take
 from tetkik.service.access.guard import allowed, check_origin, public
@@ -48,7 +48,7 @@ def login(
     peer = peer_of(request)
     take(request, gate_of(request).sign_ins, f"address {peer.address}")
     try:
-        actor = sign_in.by_password(house.records, login, password, peer)
+        actor = sign_in.sign_in_by_password(house.records, login, password, peer)
     except NotSignedIn as error:
         return _login(request, house, back, login=login, error=error)
     return signed_in(request, house, actor, back)
@@ -131,7 +131,7 @@ async def unlock(request: Request, house: InHouse, password: Text = "", back: Re
 def _unlock(request: Request, house: House, found: Resumed, password: str, back: str) -> Response:
     take(request, gate_of(request).sign_ins, f"again {found.actor.user_id}")
     try:
-        sign_in.again(house.records, found.actor, password)
+        sign_in.reauthenticate(house.records, found.actor, password)
     except Forbidden as error:
         return _locked(request, house, found, back, error)
     with house.records.write(found.actor) as tx:
@@ -178,10 +178,10 @@ def setup(
     try:
         refuse_unequal(password, repeated)
         with house.records.write(newcomer) as tx:
-            user_id = invites.accept(
+            user_id = invites.accept_invitation(
                 tx, token, password, login=login, name=name, house=house.settings.hospital_name
             )
-            actor = sign_in.actor_of(row_of(tx, user_id), Method.PASSWORD, peer)
+            actor = sign_in.build_actor(user_row(tx, user_id), Method.PASSWORD, peer)
     except TetkikError as error:
         return _setup(request, house, token, login=login, name=name, error=error)
     return signed_in(request, house, actor, "/")
@@ -200,7 +200,7 @@ def setup_strength(
     own = (login, name)
     try:
         with house.records.read() as tx:
-            invitation = invites.look(tx, token)
+            invitation = invites.load_invitation(tx, token)
         own = (invitation.login or login, invitation.name or name)
     except NotFound:
         pass  # used a moment ago, by the very form that asks
@@ -227,7 +227,7 @@ def _setup(
     error: TetkikError | None = None,
 ) -> Response:
     with house.records.read() as tx:
-        invitation = invites.look(tx, token)
+        invitation = invites.load_invitation(tx, token)
     return render(
         request,
         "access/setup.html.jinja",

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from tetkik.errors import Forbidden, NotFound, NotSignedIn, TetkikError
+from tetkik.records.audit_chain import Action
 from tetkik.records.people import sign_in, sso
-from tetkik.records.trail.chain import Action
 from tetkik.service.access import oidc
 from tetkik.service.access.gate import gate_of, take
 from tetkik.service.access.guard import public
@@ -76,7 +76,7 @@ def come_back(request: Request, house: InHouse, state: str = "") -> Response:
 
 def _arrived(request: Request, house: House, arrival: sso.Arrival) -> Actor:
     with house.records.write(_nobody(request)) as tx:
-        return sign_in.actor_of(sso.arrive(tx, arrival), Method.OIDC, peer_of(request))
+        return sign_in.build_actor(sso.sign_in_by_sso(tx, arrival), Method.OIDC, peer_of(request))
 
 
 def _note_failure(request: Request, house: House) -> None:

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from tetkik.errors import Forbidden, NotFound
+from tetkik.records.audit_chain import Action
 from tetkik.records.cases import case_list, cases
 from tetkik.records.cases.cases import CaseView
 from tetkik.records.database import Transaction
 from tetkik.records.images import images, jobs
 from tetkik.records.images.jobs import JobKind
-from tetkik.records.people.visibility import see
-from tetkik.records.trail.chain import Action
+from tetkik.records.people.visibility import load_visible_case
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import InHouse
 from tetkik.service.pages.cases import locked
@@ -38,8 +38,8 @@ def upload_page(
     """The page to upload into one case, or without one."""
     try:
         with house.records.write(actor) as tx:
-            case = cases.case_of(tx, case_id) if case_id is not None else None
-            there = images.of_case(tx, case.id) if case is not None else ()
+            case = cases.load_case(tx, case_id) if case_id is not None else None
+            there = images.list_images(tx, case.id) if case is not None else ()
             waiting = _waiting(tx) if case is None else ()
     except Forbidden:
         return locked(request, house, actor, case_id or "")
@@ -56,9 +56,9 @@ def read_frame(
 ) -> RedirectResponse:
     """Have the model read another frame of an image; a draft that a person has changed stays."""
     with house.records.write(actor) as tx:
-        image = images.see(tx, image_id)
-        case = see(tx, image.case_id)
-        jobs.add(tx, JobKind.READ_IMAGE, image, Priority(case.priority), frame=frame)
+        image = images.load_visible_image(tx, image_id)
+        case = load_visible_case(tx, image.case_id)
+        jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority(case.priority), frame=frame)
     machine.bell.set()
     return RedirectResponse(f"/read/{image.case_id}?image={image.id}", 303)
 
@@ -66,9 +66,9 @@ def read_frame(
 def _waiting(tx: Transaction) -> tuple[CaseView, ...]:
     """The newest cases that wait for an image and are open to the actor, with their patients."""
     found = []
-    for line in case_list.lines(tx, state=CaseState.WAITING, limit=_WAITING):
+    for line in case_list.list_cases(tx, state=CaseState.WAITING, limit=_WAITING):
         try:
-            found.append(cases.case_of(tx, line.id, audit=False))
+            found.append(cases.load_case(tx, line.id, audit=False))
         except (Forbidden, NotFound):
             continue  # restricted: the list does not say whose it is; or erased
     if found:

@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from tetkik.errors import TetkikError
 from tetkik.records.database import Transaction
 from tetkik.records.people import after_restore, invites, users
-from tetkik.records.people.endings import Ended
+from tetkik.records.people.deactivation import RevokedAccess
 from tetkik.records.people.users import Member, Profile
 from tetkik.service.access.guard import allowed
 from tetkik.service.access.passkeys import origin_of
@@ -20,7 +20,8 @@ from tetkik.service.http.problems import status_of
 from tetkik.service.pages.sign_in import Text
 from tetkik.service.showing.rendering import language_of, render
 from tetkik.turkish import alphabetical
-from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, Actor, Permission, Role
+from tetkik.values import EVERY_DEPARTMENT, Actor, Permission, Role
+from tetkik.workflow import offered_departments
 
 router = APIRouter(prefix="/admin/users")
 
@@ -45,7 +46,7 @@ def _list(
     invited: Member | None = None,
 ) -> Response:
     with house.records.read(actor) as tx:
-        members, held = users.everybody(tx), after_restore.held(tx)
+        members, held = users.list_users(tx), after_restore.count_suspended(tx)
     return render(
         request,
         "access/users.html.jinja",
@@ -53,7 +54,7 @@ def _list(
         members=members,
         held=held,
         roles=tuple(Role),
-        departments=sorted(DEPARTMENTS, key=alphabetical),
+        departments=offered_departments(house.settings.triage_model),
         every=EVERY_DEPARTMENT,
         error=error.in_language(language_of(request)) if error else None,
         link=link,
@@ -75,10 +76,11 @@ def add(
 ) -> Response:
     """Create a user; the page shows the one-time link this once."""
     profile = _profile(name, title, registration, role, department)
+    offered = offered_departments(house.settings.triage_model)
     try:
         with house.records.write(actor) as tx:
-            user_id = users.create(tx, login, profile)
-            token, member = invites.invite(tx, user_id), users.get(tx, user_id)
+            user_id = users.create(tx, login, profile, departments=offered)
+            token, member = invites.invite(tx, user_id), users.load_user(tx, user_id)
     except TetkikError as error:
         return _list(request, house, actor, error=error)
     return _list(request, house, actor, link=_link(request, token), invited=member)
@@ -88,6 +90,11 @@ def _profile(
     name: str, title: str, registration: str, roles: list[Role] | None, departments: list[str] | None
 ) -> Profile:
     return Profile(name, frozenset(roles or ()), title, registration, tuple(departments or ()))
+
+
+def _with_held(offered: tuple[str, ...], member: Member) -> list[str]:
+    """The departments that can be chosen, and those that the user has from an earlier model."""
+    return sorted({*offered, *member.profile.departments} - {EVERY_DEPARTMENT}, key=alphabetical)
 
 
 def _link(request: Request, token: str) -> str:
@@ -108,10 +115,10 @@ def _one(
     *,
     error: TetkikError | None = None,
     link: str | None = None,
-    ended: Ended | None = None,
+    ended: RevokedAccess | None = None,
 ) -> Response:
     with house.records.read(actor) as tx:
-        member, held = users.get(tx, user_id), after_restore.held(tx, user_id)
+        member, held = users.load_user(tx, user_id), after_restore.count_suspended(tx, user_id)
     return render(
         request,
         "access/user.html.jinja",
@@ -120,7 +127,7 @@ def _one(
         held=held,
         ended=ended,
         roles=tuple(Role),
-        departments=sorted(DEPARTMENTS, key=alphabetical),
+        departments=_with_held(offered_departments(house.settings.triage_model), member),
         every=EVERY_DEPARTMENT,
         error=error.in_language(language_of(request)) if error else None,
         link=link,
@@ -141,7 +148,10 @@ def change(
 ) -> Response:
     """Change a user's name, roles and departments."""
     profile = _profile(name, title, registration, role, department)
-    return _done(request, house, actor, user_id, lambda tx: users.change(tx, user_id, profile))
+    offered = offered_departments(house.settings.triage_model)
+    return _done(
+        request, house, actor, user_id, lambda tx: users.change(tx, user_id, profile, departments=offered)
+    )
 
 
 @router.post("/{user_id}/disable")
@@ -165,7 +175,7 @@ def unlock(request: Request, house: InHouse, actor: Administrator, user_id: str)
 @router.post("/{user_id}/demand-change")
 def demand_change(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
     """Ask for a new password; nothing else opens before it is chosen."""
-    return _done(request, house, actor, user_id, lambda tx: users.demand_change(tx, user_id))
+    return _done(request, house, actor, user_id, lambda tx: users.require_password_change(tx, user_id))
 
 
 @router.post("/{user_id}/reset")
@@ -182,7 +192,7 @@ def reset(
     """
     try:
         with house.records.write(actor) as tx:
-            ended = users.reset(tx, user_id, keys=not keep)
+            ended = users.reset_access(tx, user_id, keys=not keep)
             token = invites.invite(tx, user_id)
     except TetkikError as error:
         return _one(request, house, actor, user_id, error=error)
@@ -192,7 +202,7 @@ def reset(
 @router.post("/{user_id}/confirm")
 def confirm(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
     """Let passkeys and tokens open again that came back with a backup."""
-    return _done(request, house, actor, user_id, lambda tx: after_restore.confirm(tx, user_id))
+    return _done(request, house, actor, user_id, lambda tx: after_restore.confirm_keys(tx, user_id))
 
 
 def _done(

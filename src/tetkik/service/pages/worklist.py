@@ -9,10 +9,10 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse
 
 from tetkik.language import Sentence
-from tetkik.records.trail.chain import Action
-from tetkik.records.worklist import events, search, worklist
-from tetkik.records.worklist.items import WorklistItem
+from tetkik.records.audit_chain import Action
+from tetkik.records.worklist import case_events, search, worklist
 from tetkik.records.worklist.worklist import COUNTED, Scope
+from tetkik.records.worklist.worklist_items import WorklistItem
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import House, InHouse
 from tetkik.service.http.paging import Cursor
@@ -20,7 +20,6 @@ from tetkik.service.showing.rendering import language_of, render
 from tetkik.service.steps.worklist import PriorityWord, WorklistQuery, cursor_of, place_of
 from tetkik.turkish import alphabetical
 from tetkik.values import (
-    DEPARTMENTS,
     FINDING_LABELS,
     NORMAL_LABELS,
     Actor,
@@ -29,6 +28,7 @@ from tetkik.values import (
     Priority,
     label_name,
 )
+from tetkik.workflow import offered_departments
 
 router = APIRouter()
 
@@ -105,7 +105,7 @@ def find(
 ) -> HTMLResponse:
     """What was found; the words stand in the body of the request and nowhere else."""
     with house.records.write(actor) as tx:
-        items = search.search(tx, words)
+        items = search.search_cases(tx, words)
     values = _shared(request, actor, items) | {"found": True, "more": len(items) >= search.MOST}
     fragment = request.headers.get("hx-request") == "true"
     return render(request, f"worklist/{'found' if fragment else 'search'}.html.jinja", **values)
@@ -123,9 +123,9 @@ def _list(
     chosen = query.chosen()
     with house.records.read(actor) as tx:
         # Before the list: what happens in between is heard once more rather than never.
-        seq = events.newest(tx)
-        found = worklist.listing(tx, chosen, after=place_of(cursor), limit=limit)
-        counts = worklist.counts(tx, chosen)
+        seq = case_events.newest_sequence(tx)
+        found = worklist.load_worklist(tx, chosen, after=place_of(cursor), limit=limit)
+        counts = worklist.count_worklist(tx, chosen)
     following = cursor_of(found.next)
     language = language_of(request)
     labels = [label for label in FINDING_LABELS if label not in NORMAL_LABELS]
@@ -140,7 +140,7 @@ def _list(
         "states": _STATES,
         "priorities": _PRIORITIES,
         "scopes": _SCOPES if actor.may(Permission.CLAIM) else {},
-        "departments": sorted(DEPARTMENTS, key=alphabetical),
+        "departments": offered_departments(house.settings.triage_model),
         "modalities": _MODALITIES,
         "labels": named,
         "cursor": cursor,

@@ -23,9 +23,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from tetkik.errors import RecordsError, TooManyRequests
-from tetkik.records.people.standing import Standing, standings
-from tetkik.records.worklist import claims, events
-from tetkik.records.worklist.events import Hearing
+from tetkik.records.people.access_state import AccessState, load_access_states
+from tetkik.records.worklist import case_events, claims
+from tetkik.records.worklist.case_events import EventBatch
 from tetkik.service.house import House
 from tetkik.values import SYSTEM, Actor
 
@@ -72,7 +72,7 @@ class Ear:
         self._loop = loop
         self._woken = asyncio.Event()
 
-    def judge(self, now: Standing | None) -> None:
+    def judge(self, now: AccessState | None) -> None:
         """End the stream of somebody who is no longer who they were.
 
         Args:
@@ -80,7 +80,7 @@ class Ear:
         """
         if now is None:
             self.end = End.OVER
-        elif now != Standing.of(self.actor):
+        elif now != AccessState.of(self.actor):
             self.end = End.CHANGED
 
     def wake(self) -> None:
@@ -170,7 +170,7 @@ class Hub:
         """Wake those whose stream has to end."""
         try:
             with self._house.records.read() as tx:
-                found = standings(tx, [ear.actor for ear in ears], self._idle)
+                found = load_access_states(tx, [ear.actor for ear in ears], self._idle)
         except SQLAlchemyError as error:
             _log.warning("events.unreadable", kind=type(error).__name__)
             return
@@ -182,7 +182,7 @@ class Hub:
     def _newest(self) -> int | None:
         try:
             with self._house.records.read() as tx:
-                return events.newest(tx)
+                return case_events.newest_sequence(tx)
         except SQLAlchemyError as error:
             # The database may be away for a moment; whoever listens waits for it.
             _log.warning("events.unreadable", kind=type(error).__name__)
@@ -194,8 +194,8 @@ class Hub:
         self._tidied = time.monotonic()
         try:
             with self._house.records.write(SYSTEM) as tx:
-                events.prune(tx)
-                claims.forget_old(tx)
+                case_events.delete_old_events(tx)
+                claims.delete_expired(tx)
         except RecordsError:
             _log.warning("events.not_pruned")
 
@@ -246,10 +246,10 @@ async def stream(hub: Hub, house: House, actor: Actor, seq: int | None) -> Async
 def _now(house: House) -> int:
     """The number of the last event so far."""
     with house.records.read() as tx:
-        return events.newest(tx)
+        return case_events.newest_sequence(tx)
 
 
-def _hear(house: House, actor: Actor, upto: int) -> Hearing:
+def _hear(house: House, actor: Actor, upto: int) -> EventBatch:
     """What there is to hear."""
     with house.records.read(actor) as tx:
-        return events.after(tx, upto)
+        return case_events.load_events_after(tx, upto)

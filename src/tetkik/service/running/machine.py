@@ -71,7 +71,7 @@ class Machine:
                 if known is not None:
                     self._at_hand.move_to_end(place)
                     return known
-            content = images.content(tx, image)
+            content = images.read_content(tx, image)
         found = self._readers.read(content, image.id, chosen if image.frames > 1 else None)
         self._keep(place, found)
         return found

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tetkik import __version__
-from tetkik.records.figures import Figures, figures
+from tetkik.records.metrics import RecordsMetrics, collect_metrics
 from tetkik.service.access.guard import Guard, check_routes
 from tetkik.service.house import House, InHouse, house_of
 from tetkik.values import SYSTEM, Actor, Permission
@@ -84,14 +84,14 @@ class HouseCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Every figure of now."""
         with self._house.records.read() as tx:
-            counted = figures(tx)
+            counted = collect_metrics(tx)
         yield from _queue(counted)
         yield from _inference(counted)
         yield from _people(counted)
         yield GaugeMetricFamily("tetkik_up", f"Tetkik {__version__} answers.", 1)
 
 
-def _queue(counted: Figures) -> Iterator[Metric]:
+def _queue(counted: RecordsMetrics) -> Iterator[Metric]:
     queue = counted.queue
     yield GaugeMetricFamily("tetkik_queue_length", "Pieces of work that wait for a model.", queue.waiting)
     yield GaugeMetricFamily(
@@ -101,7 +101,7 @@ def _queue(counted: Figures) -> Iterator[Metric]:
     yield GaugeMetricFamily("tetkik_jobs_failed", "Pieces of work that were given up.", queue.failed)
 
 
-def _inference(counted: Figures) -> Iterator[Metric]:
+def _inference(counted: RecordsMetrics) -> Iterator[Metric]:
     took = GaugeMetricFamily(
         "tetkik_inference_seconds", "Seconds of a run, over the last hour.", labels=["capability", "quantile"]
     )
@@ -117,7 +117,7 @@ def _inference(counted: Figures) -> Iterator[Metric]:
     yield runs
 
 
-def _people(counted: Figures) -> Iterator[Metric]:
+def _people(counted: RecordsMetrics) -> Iterator[Metric]:
     cases = GaugeMetricFamily("tetkik_cases", "Cases by state.", labels=["state"])
     for state, count in counted.cases.items():
         cases.add_metric([state], count)

@@ -7,7 +7,7 @@ import threading
 import structlog
 
 from tetkik.errors import TetkikError
-from tetkik.records.keeping import retention
+from tetkik.records.lifecycle import retention
 from tetkik.service.house import House
 from tetkik.settings import Settings
 
@@ -50,13 +50,13 @@ class Upkeep:
     def _look(self) -> None:
         try:
             if retention.is_due(self._house.records):
-                done = retention.apply(self._house.records, terms(self._house.settings))
+                done = retention.apply_retention(self._house.records, terms(self._house.settings))
                 _log.info("retention.applied", erased=done.erased, cases=done.cases, files=done.files)
         except (TetkikError, OSError) as error:
             # The next look tries again; what failed is told by its kind alone.
             _log.error("retention.failed", fault=type(error).__name__)
 
 
-def terms(settings: Settings) -> retention.Terms:
+def terms(settings: Settings) -> retention.RetentionTerms:
     """How long the settings keep what."""
-    return retention.Terms(settings.retention_years, settings.retention_closed_days)
+    return retention.RetentionTerms(settings.retention_years, settings.retention_closed_days)

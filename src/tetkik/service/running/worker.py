@@ -18,7 +18,7 @@ from tetkik.records.images.jobs import LEASE, STARTS, Work
 from tetkik.service.house import House
 from tetkik.service.running.machine import Machine
 from tetkik.values import SYSTEM
-from tetkik.workflow.casework import Stage, give_up_or_rest, read_case_image, warm_up
+from tetkik.workflow.casework import Stage, read_case_image, record_failure, warm_up
 
 _POLL_SECONDS = 2.0
 """How often work of other processes is looked for; that of this one rings the bell."""
@@ -35,6 +35,7 @@ class Worker:
 
     def __init__(self, house: House, machine: Machine) -> None:
         self._records = house.records
+        self._settings = house.settings
         self._machine = machine
         self._name = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
         self._stopped = threading.Event()
@@ -67,9 +68,9 @@ class Worker:
         """Free what a predecessor left, and load what the first image needs."""
         try:
             with self._records.write(SYSTEM) as tx:
-                jobs.free_abandoned(tx, self._may_live)
+                jobs.requeue_abandoned(tx, self._may_live)
             threading.Thread(target=self._machine.start, name="decoder", daemon=True).start()
-            warm_up()
+            warm_up(self._settings.findings_model)
         except Exception as fault:
             # A model that is missing is told at each image; the house opens all the same.
             _log.error("worker not ready", kind=type(fault).__name__)
@@ -93,10 +94,10 @@ class Worker:
     def _step(self) -> bool:
         """Do one piece of work; gives whether there was one."""
         with self._records.read() as tx:
-            if not jobs.waiting(tx):
+            if not jobs.has_waiting_jobs(tx):
                 return False
         with self._records.write(SYSTEM) as tx:
-            work = jobs.take(tx, self._name)
+            work = jobs.take_job(tx, self._name)
         if work is None:
             return False
         self._machine.live.begin(work.image_id)
@@ -119,7 +120,8 @@ class Worker:
                     "The program ended {count} times while it read this image; look at it in another viewer.",
                     count=STARTS,
                 )
-            read_case_image(self._records, work, partial(self._machine.pixels, frame=work.frame), tell)
+            pixels = partial(self._machine.pixels, frame=work.frame)
+            read_case_image(self._records, self._settings, work, pixels, tell)
         except Conflict:
             _log.warning("job lost", job=work.id)
         except Exception as fault:
@@ -130,12 +132,12 @@ class Worker:
                 template=getattr(fault, "template", None),
             )
             with suppress(Conflict):
-                give_up_or_rest(self._records, work, fault)
+                record_failure(self._records, self._settings, work, fault)
 
     def renew(self, work: Work) -> None:
         """Keep the lease of the job under way."""
         with suppress(TetkikError), self._records.write(SYSTEM) as tx:
-            jobs.renew(tx, work)
+            jobs.renew_lease(tx, work)
 
 
 class _Lease:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from tetkik.language import Language, Sentence
-from tetkik.records.trail.chain import Action
+from tetkik.records.audit_chain import Action
 
 _WORDS: Mapping[Action, Sentence] = MappingProxyType(
     {

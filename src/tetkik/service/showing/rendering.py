@@ -104,7 +104,7 @@ def render(request: Request, template: str, /, *, status: int = 200, **values: A
         if actor is None or actor.session_id is None:
             return 0
         with house_of(request).records.read(actor) as tx:
-            return notices.unseen(tx)
+            return notices.count_unseen(tx)
 
     shared = {
         "t": t,

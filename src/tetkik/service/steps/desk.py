@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from tetkik import workflow
 from tetkik.errors import InputError
 from tetkik.language import Language
-from tetkik.records.cases.complaints import Triaged
+from tetkik.records.cases.complaints import TriagedComplaint
 from tetkik.service.showing.highlights import Piece, pieces
 from tetkik.settings import Settings
 from tetkik.triage.clinics import Clinic, clinic_of
@@ -61,9 +61,9 @@ def ask(text: str, settings: Settings, language: Language) -> TriageResult:
 
 def _answered(
     text: str, settings: Settings, language: Language, *, measure: bool = False
-) -> workflow.Answered:
+) -> workflow.ComplaintAnswer:
     plain = text.replace("\r\n", "\n")
-    return workflow.answered(plain, settings.triage_model, language, measure=measure)
+    return workflow.answer_complaint(plain, settings.triage_model, language, measure=measure)
 
 
 def ask_live(text: str, settings: Settings, language: Language, asked: Sequence[str] = ()) -> LiveAnswer:
@@ -80,26 +80,25 @@ def ask_live(text: str, settings: Settings, language: Language, asked: Sequence[
     denied = tuple(name for name in dict.fromkeys(asked) if name in known)
     shown, rest = result.departments[:_SHOWN], result.departments[_SHOWN:]
     live = LiveAnswer(result, pieces(result), shown, rest, asked=denied)
-    question = _question(result, language, denied)
+    question = _question(result, known, denied)
     if question is None:
         return live
     return replace(live, question=question.text[language], question_id=question.id, answers=question.answers)
 
 
-def _question(result: TriageResult, language: Language, denied: Sequence[str]) -> Question | None:
+def _question(result: TriageResult, known: Mapping[str, Question], denied: Sequence[str]) -> Question | None:
     """The question to ask: the model's own, or the next best where that was answered with no."""
-    if result.question is None:
+    if result.question_id is None:
         return None
-    named = next((item for item in questions() if item.text[language] == result.question), None)
-    if named is not None and named.id not in denied:
-        return named
-    if len(denied) >= len(questions()):
+    if result.question_id not in denied:
+        return known[result.question_id]
+    if len(denied) >= len(known):
         return None
     believed = np.array([department.probability for department in result.departments])
     return best_question([item.name for item in result.departments], believed, leave_out=denied)
 
 
-def triaged(text: str, settings: Settings, language: Language) -> Triaged:
+def triaged(text: str, settings: Settings, language: Language) -> TriagedComplaint:
     """The answer to a complaint that is to be kept, with the model that gave it.
 
     Args:
@@ -108,7 +107,7 @@ def triaged(text: str, settings: Settings, language: Language) -> Triaged:
         language: of reasons and rules.
     """
     said = _answered(text, settings, language, measure=True)
-    return Triaged(said.result, said.sha256, said.measured)
+    return TriagedComplaint(said.result, said.sha256, said.measured)
 
 
 def departments(settings: Settings) -> tuple[str, ...]:
@@ -134,8 +133,4 @@ def clinic(department: str, result: TriageResult | None) -> Clinic | None:
         department: that was chosen.
         result: the answer, which knows whether the patient is a child; None without a complaint.
     """
-    adult, child = clinic_of(department, child=False), clinic_of(department, child=True)
-    if result is None or adult == child:
-        return adult
-    booked = next((item.clinic for item in result.departments if item.name == department), None)
-    return child if child is not None and booked == child.name else adult
+    return clinic_of(department, child=result is not None and result.child)

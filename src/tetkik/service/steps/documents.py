@@ -17,8 +17,8 @@ from tetkik.documents.rejection import to_rejection
 from tetkik.documents.sr import to_sr
 from tetkik.documents.text import to_text
 from tetkik.errors import Conflict, NotFound
+from tetkik.records.audit_chain import Action
 from tetkik.records.reports import versions
-from tetkik.records.trail.chain import Action
 from tetkik.service.house import House
 from tetkik.values import Actor, ReportDocument
 

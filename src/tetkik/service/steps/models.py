@@ -16,9 +16,9 @@ from tetkik.bundle import (
 )
 from tetkik.bundle.store import MANIFEST
 from tetkik.errors import NotFound
-from tetkik.records.cases import tallies
+from tetkik.records.cases import complaint_drift
 from tetkik.records.database import Transaction
-from tetkik.records.drift import Drift, Ran
+from tetkik.records.drift import BundleUsage, Drift
 from tetkik.records.images import drift as images
 from tetkik.values import Capability
 
@@ -44,17 +44,17 @@ def bundle_of(model_id: str) -> Bundle:
     raise NotFound("There is no model of this name here; the models' page lists those there are.")
 
 
-def models_that_ran(tx: Transaction) -> tuple[Ran, ...]:
+def models_that_ran(tx: Transaction) -> tuple[BundleUsage, ...]:
     """The bundles that answered here: those of findings, then those of triage, of each the latest first."""
-    return (*images.ran(tx), *tallies.ran(tx))
+    return (*images.list_bundles(tx), *complaint_drift.list_bundles(tx))
 
 
-def manifest_that_ran(ran: Ran) -> Manifest | None:
+def manifest_that_ran(ran: BundleUsage) -> Manifest | None:
     """The manifest of a bundle by its name and version; None where it is no longer here."""
     return next((one.manifest for one in available() if one.manifest.name == ran.bundle), None)
 
 
-def reference_of(ran: Ran) -> AnyReference | None:
+def reference_of(ran: BundleUsage) -> AnyReference | None:
     """The reference of the very bundle that ran; None where it has none, or is no longer here.
 
     A name and a version are not enough: another network of the same name has other scores.
@@ -68,7 +68,7 @@ def reference_of(ran: Ran) -> AnyReference | None:
     return None
 
 
-def drift_of(tx: Transaction, ran: Ran, against: Against) -> Drift:
+def drift_of(tx: Transaction, ran: BundleUsage, against: Against) -> Drift:
     """Hold what a bundle saw and said lately against its card, or against what it did first here.
 
     Raises:
@@ -76,5 +76,7 @@ def drift_of(tx: Transaction, ran: Ran, against: Against) -> Drift:
     """
     reference = reference_of(ran) if against is Against.CARD else None
     if ran.capability is Capability.TRIAGE:
-        return tallies.drift(tx, ran, reference if isinstance(reference, ComplaintReference) else None)
-    return images.drift(tx, ran, reference if isinstance(reference, ImageReference) else None)
+        return complaint_drift.measure_drift(
+            tx, ran, reference if isinstance(reference, ComplaintReference) else None
+        )
+    return images.measure_drift(tx, ran, reference if isinstance(reference, ImageReference) else None)

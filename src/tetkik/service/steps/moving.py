@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 
 from tetkik.errors import TetkikError
-from tetkik.records.cases import moving
-from tetkik.records.cases.moving import Done
 from tetkik.records.database import Transaction
 from tetkik.service.house import House
 from tetkik.service.running.machine import Machine
 from tetkik.values import Actor, MoveReason
+from tetkik.workflow import case_transfer
+from tetkik.workflow.case_transfer import CompletedTransfer
 
 
 class Move:
@@ -30,15 +30,15 @@ class Move:
         self._actor = actor
         self._case_id = case_id
         self._patient_id = patient_id
-        self._done: Done | None = None
+        self._done: CompletedTransfer | None = None
 
     def prepare(self) -> None:
         """Bring the images to the disk under the right patient's key, as far as that can be."""
         # What stands in the way is told by the move itself, or it was made before and is answered again.
         with suppress(TetkikError), self._house.records.read(self._actor) as tx:
-            moving.prepare(tx, self._case_id, self._patient_id)
+            case_transfer.prepare_images(tx, self._case_id, self._patient_id)
 
-    def keep(self, tx: Transaction, reason: MoveReason, seen: str, *, sure: bool) -> Done:
+    def keep(self, tx: Transaction, reason: MoveReason, seen: str, *, sure: bool) -> CompletedTransfer:
         """Move it; see `moving.move`.
 
         Raises:
@@ -46,11 +46,11 @@ class Move:
             Forbidden: a case of one of the two that the actor may not open.
             Conflict: something stands in the way, or has changed since the person looked.
         """
-        self._done = moving.move(tx, self._case_id, self._patient_id, reason, seen, sure=sure)
+        self._done = case_transfer.transfer_case(tx, self._case_id, self._patient_id, reason, seen, sure=sure)
         return self._done
 
     def kept(self) -> None:
         """Remove what the wrong patient's key could still open, and wake the worker; the move is through."""
         if self._done is not None:
-            moving.forget(self._house.records, self._done)
+            case_transfer.remove_leftover_files(self._house.records, self._done)
             self._machine.bell.set()

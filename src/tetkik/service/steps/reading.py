@@ -12,7 +12,7 @@ from tetkik.language import Language
 from tetkik.records.cases import cases
 from tetkik.records.cases.cases import CaseView
 from tetkik.records.database import Transaction
-from tetkik.records.images import images, jobs, pictures, runs
+from tetkik.records.images import derived_images, images, jobs, runs
 from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import Work
 from tetkik.records.images.runs import ModelRun
@@ -154,30 +154,32 @@ def desk_of(tx: Transaction, case_id: str, image_id: str | None = None) -> Desk:
         NotFound: no such case or image.
         Forbidden: a case that the actor may not open.
     """
-    case = cases.case_of(tx, case_id)
-    found = images.of_case(tx, case_id)
+    case = cases.load_case(tx, case_id)
+    found = images.list_images(tx, case_id)
     image = _chosen(tx, found, image_id)
     if image is None:
-        reader = claims.reader_of(tx, case_id)
+        reader = claims.reader_of_case(tx, case_id)
         return Desk(case, None, (), None, None, None, None, None, None, None, reader, ())
-    run = runs.latest(tx, image.id)
+    run = runs.load_latest_run(tx, image.id)
     read = run is not None and run.state is not RunState.FAILED
-    earlier = runs.earlier(tx, image)
+    earlier = runs.list_earlier_runs(tx, image)
     report_id = drafts.report_of_image(tx, image.id)
     working = _working(tx, report_id)
     return Desk(
         case=case,
         image=image,
         images=found,
-        prior=images.see(tx, earlier[0].image_id) if earlier and _may_see(tx, earlier[0].image_id) else None,
-        work=jobs.of_image(tx, image.id),
+        prior=images.load_visible_image(tx, earlier[0].image_id)
+        if earlier and _may_see(tx, earlier[0].image_id)
+        else None,
+        work=jobs.newest_job(tx, image.id),
         run=run,
-        result=runs.result_of(tx, run.id) if run is not None and read else None,
+        result=runs.load_result(tx, run.id) if run is not None and read else None,
         working=working,
         signed=_signed(tx, report_id) if working is None else None,
         report_id=report_id,
-        reader=claims.reader_of(tx, case_id),
-        heat=pictures.labels(tx, image.id),
+        reader=claims.reader_of_case(tx, case_id),
+        heat=derived_images.heatmap_labels(tx, image.id),
     )
 
 
@@ -197,7 +199,7 @@ def _chosen(tx: Transaction, found: tuple[StoredImage, ...], image_id: str | Non
 
 def _may_see(tx: Transaction, image_id: str) -> bool:
     try:
-        images.see(tx, image_id)
+        images.load_visible_image(tx, image_id)
     except Forbidden:
         return False
     return True

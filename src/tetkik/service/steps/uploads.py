@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from io import BytesIO
 
 from tetkik.errors import Conflict, Forbidden, InputError
-from tetkik.records.cases import cases, matching, moves, patients
-from tetkik.records.cases.matching import Difference, Home
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases import cases, patients, transfers
+from tetkik.records.cases.patients import ReservedPatient
 from tetkik.records.database import Transaction
-from tetkik.records.images import images, jobs, pictures, quota
-from tetkik.records.images.images import Added, Described, StoredImage
+from tetkik.records.files import StoredFile
+from tetkik.records.images import derived_images, images, jobs, patient_matching, quota
+from tetkik.records.images.derived_images import DerivedImageKind
+from tetkik.records.images.images import AddedImage, ImageMetadata, StoredImage
 from tetkik.records.images.jobs import JobKind
-from tetkik.records.images.pictures import PictureKind
-from tetkik.records.images.quota import Quota
-from tetkik.records.people.visibility import see
-from tetkik.records.trail.chain import Action
+from tetkik.records.images.patient_matching import Destination, Difference
+from tetkik.records.images.quota import UploadQuota
+from tetkik.records.people.visibility import load_visible_case
 from tetkik.service.house import House
 from tetkik.service.http.received import Received
 from tetkik.service.http.scanner import scan
@@ -51,7 +53,7 @@ class Uploaded:
         differs: where the file contradicts the record, which a person has confirmed.
     """
 
-    added: Added
+    added: AddedImage
     case_number: str
     opened: bool
     differs: tuple[Difference, ...]
@@ -87,12 +89,15 @@ class Upload:
         self._sure = sure
         self._image: Radiograph | None = None
         self._preview = b""
+        self._newcomer: ReservedPatient | None = None
+        self._stored: tuple[str, StoredFile, StoredFile] | None = None
+        """Whose, the file and its preview, as they lie on the disk."""
         most = house.settings
-        self._most = Quota(most.upload_files_per_day, most.upload_bytes_per_day)
+        self._most = UploadQuota(most.upload_files_per_day, most.upload_bytes_per_day)
         self.sha256 = hashlib.sha256(file.content).hexdigest()
 
     def prepare(self) -> None:
-        """Read the file, and bring it to the disk where its patient is known: nobody waits for that.
+        """Read the file, and bring it to the disk with its preview: no transaction waits for that.
 
         Raises:
             InputError: it is no image, it is damaged or hostile; or it is of nobody and has no case.
@@ -105,8 +110,8 @@ class Upload:
         """
         with self._house.records.read(self._actor) as tx:
             if self._case_id is not None:
-                see(tx, self._case_id)  # before anything is made of the file
-                moves.refuse_moved(tx, self._case_id)
+                load_visible_case(tx, self._case_id)  # before anything is made of the file
+                transfers.require_not_moved(tx, self._case_id)
         # The name goes into an error that the sender sees, and no further.
         name = self._file.name or "image"
         if scanner := self._house.settings.upload_scanner:
@@ -118,7 +123,10 @@ class Upload:
             self._admit(tx, home)
             if home.patient_id is not None:
                 self._compare(tx, home.patient_id)
-                images.store(tx, home.patient_id, BytesIO(self._file.content))
+            elif self._actor.may(Permission.CASE_CREATE):
+                self._newcomer = ReservedPatient()
+            if patient_id := home.patient_id or (self._newcomer and self._newcomer.id):
+                self._stored = self._store(tx, patient_id)
 
     def keep(self, tx: Transaction) -> Uploaded:
         """Keep it, with the work that it makes, in one transaction.
@@ -130,20 +138,38 @@ class Upload:
             TooManyRequests: it goes beyond what the actor may upload in a day.
         """
         assert self._image is not None
-        quota.hold(tx)
+        quota.lock_uploads(tx)
         home = self._home(tx)
         self._admit(tx, home)
         case_id = home.case_id or self._open(tx, home)
-        case = see(tx, case_id)
+        case = load_visible_case(tx, case_id)
         differs = self._compare(tx, case.patient_id)
-        file = images.store(tx, case.patient_id, BytesIO(self._file.content))
-        described = Described.of(self._image, self._file.name)
+        if not self._is_stored_for(tx, case.patient_id):  # the patient is another than a moment ago
+            self._stored = self._store(tx, case.patient_id)
+        assert self._stored is not None
+        _, file, preview = self._stored
+        described = ImageMetadata.of(self._image, self._file.name)
         added = images.add_image(
             tx, case_id, file, described, confirmed=tuple(one.trait.value for one in differs)
         )
         if added.fresh:
-            self._let_wait(tx, added.image)
+            self._let_wait(tx, added.image, preview)
         return Uploaded(added, case.number, home.case_id is None, differs)
+
+    def _store(self, tx: Transaction, patient_id: str) -> tuple[str, StoredFile, StoredFile]:
+        newcomer = self._newcomer
+        reserved = newcomer if newcomer is not None and newcomer.id == patient_id else None
+        content, preview = BytesIO(self._file.content), BytesIO(self._preview)
+        return (
+            patient_id,
+            images.store_file(tx, patient_id, content, sha256=self.sha256, reserved=reserved),
+            images.store_file(tx, patient_id, preview, reserved=reserved),
+        )
+
+    def _is_stored_for(self, tx: Transaction, patient_id: str) -> bool:
+        if self._stored is None or self._stored[0] != patient_id:
+            return False
+        return images.still_stored(tx, patient_id, *self._stored[1:])
 
     def refused(self, tx: Transaction) -> None:
         """Note in the trail that the sender was told what the record says of its patient."""
@@ -156,49 +182,50 @@ class Upload:
         self._machine.keep_at_hand(image_id, self._image)
         self._machine.bell.set()
 
-    def _admit(self, tx: Transaction, home: Home) -> None:
+    def _admit(self, tx: Transaction, home: Destination) -> None:
         """A file that is there already costs nothing of what the actor may upload."""
         if (
             home.case_id
             and home.patient_id
-            and images.is_there(tx, home.case_id, home.patient_id, self.sha256)
+            and images.has_file(tx, home.case_id, home.patient_id, self.sha256)
         ):
             return
-        quota.check(tx, self._most, Quota(1, len(self._file.content)))
+        quota.check_quota(tx, self._most, UploadQuota(1, len(self._file.content)))
 
     def _compare(self, tx: Transaction, patient_id: str) -> tuple[Difference, ...]:
         assert self._image is not None
-        differs = matching.differences_of(tx, patient_id, self._image.identity)
+        differs = patient_matching.compare_with_patient(tx, patient_id, self._image.identity)
         if differs and not self._sure:
             raise OtherPatient(differs)
         return differs
 
-    def _home(self, tx: Transaction) -> Home:
+    def _home(self, tx: Transaction) -> Destination:
         if self._case_id is not None:
-            return Home(see(tx, self._case_id).patient_id, self._case_id)
+            return Destination(load_visible_case(tx, self._case_id).patient_id, self._case_id)
         assert self._image is not None
         identity = self._image.identity
-        filed = matching.person_in(identity)
+        filed = patient_matching.person_from_identity(identity)
         if not (filed.number or filed.tckn):
             raise InputError(
                 "{file} does not say whose image it is; choose the case first.",
                 file=self._file.name or "image",
             )
-        return matching.home_of(tx, identity, self.sha256)
+        return patient_matching.find_destination(tx, identity, self.sha256)
 
-    def _open(self, tx: Transaction, home: Home) -> str:
+    def _open(self, tx: Transaction, home: Destination) -> str:
         assert self._image is not None
         if not self._actor.may(Permission.CASE_CREATE):
             raise Forbidden(
                 "Your role does not allow this ({permission}).", permission=Permission.CASE_CREATE
             )
-        patient_id = home.patient_id or patients.create(tx, matching.person_in(self._image.identity))
+        patient_id = home.patient_id or patients.create(
+            tx, patient_matching.person_from_identity(self._image.identity), self._newcomer
+        )
         return cases.open_case(tx, patient_id)
 
-    def _let_wait(self, tx: Transaction, image: StoredImage) -> None:
-        case = see(tx, image.case_id)
-        preview = pictures.store_picture(tx, image, self._preview)
-        pictures.keep(tx, image, PictureKind.PREVIEW, {"": preview})
-        jobs.add(tx, JobKind.READ_IMAGE, image, Priority(case.priority))
+    def _let_wait(self, tx: Transaction, image: StoredImage, preview: StoredFile) -> None:
+        case = load_visible_case(tx, image.case_id)
+        derived_images.replace_derived_images(tx, image, DerivedImageKind.PREVIEW, {"": preview})
+        jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority(case.priority))
         if case.state is not CaseState.TO_READ:
             cases.set_state(tx, case.id, CaseState.PROCESSING)

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tetkik.errors import InputError
-from tetkik.records.worklist.worklist import OPEN, Filter, Place, Scope
+from tetkik.records.worklist.worklist import OPEN, Scope, WorklistCursor, WorklistFilter
 from tetkik.service.http.paging import decode_cursor, encode_cursor
 from tetkik.values import CaseState, Priority
 
@@ -82,9 +82,9 @@ class WorklistQuery(BaseModel):
         # A form sends its empty fields, too.
         return value or None
 
-    def chosen(self) -> Filter:
+    def chosen(self) -> WorklistFilter:
         """The same for the records."""
-        return Filter(
+        return WorklistFilter(
             tuple(state for state in CaseState if state in self.state) or OPEN,
             tuple(sorted({word.priority for word in self.priority})) or tuple(Priority),
             self.department,
@@ -118,14 +118,14 @@ class WorklistQuery(BaseModel):
         return self.address(**{name: after})
 
 
-def cursor_of(place: Place | None) -> str | None:
+def cursor_of(place: WorklistCursor | None) -> str | None:
     """The cursor of a place; None after the last page."""
     if place is None:
         return None
     return encode_cursor([int(place.priority), place.waiting_since.isoformat(), place.case_id])
 
 
-def place_of(cursor: str | None) -> Place | None:
+def place_of(cursor: str | None) -> WorklistCursor | None:
     """The place that a cursor stands for; None for the first page.
 
     Raises:
@@ -138,7 +138,7 @@ def place_of(cursor: str | None) -> Place | None:
         since = datetime.fromisoformat(str(moment))
         if since.tzinfo is None:
             raise ValueError
-        return Place(int(priority), since.astimezone(UTC), str(case_id))
+        return WorklistCursor(int(priority), since.astimezone(UTC), str(case_id))
     except (ValueError, OverflowError):
         raise InputError(
             "The cursor is not one of this list; take `next` of the page before, as it is."

@@ -1,0 +1,195 @@
+"""The audit trail: what was done, by whom, to whose data; entries are chained, and none can go unseen.
+
+Each entry is written out as canonical JSON; `digest` is SHA-256 of a random salt and that text; `chain` is a
+keyed hash over the previous chain value, the number of the entry, its columns and its digest. The salt keeps
+the digest from telling what an erased entry said: erasure empties text and salt, and the chain still holds,
+columns included. The key is of the ring, which lies under the master key, so that whoever writes into the
+database alone cannot write a chain anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tetkik.records.schema import AuditHead, AuditRow
+from tetkik.records.vault import Vault
+from tetkik.values import Actor
+
+START = bytes(32)
+"""What the first entry is chained to."""
+_SALT = 16
+
+
+class Action(StrEnum):
+    """What was done."""
+
+    SIGN_IN = "sign_in"
+    SIGN_IN_FAILED = "sign_in.failed"
+    SIGN_OUT = "sign_out"
+    SCREEN_LOCKED = "screen.locked"
+    SCREEN_UNLOCKED = "screen.unlocked"
+    PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of an action
+    PASSKEY_ADDED = "passkey.added"
+    PASSKEY_REMOVED = "passkey.removed"
+    TOKEN_CREATED = "token.created"  # noqa: S105 - the name of an action
+    TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an action
+    USER_CREATED = "user.created"
+    USER_CHANGED = "user.changed"
+    USER_DISABLED = "user.disabled"
+    INVITED = "invited"
+    FORBIDDEN = "forbidden"
+    BREAK_GLASS = "break_glass"
+    CASE_OPENED = "case.opened"
+    """A person looked at it."""
+    CASE_CREATED = "case.created"
+    CASE_CHANGED = "case.changed"
+    CASE_CLOSED = "case.closed"
+    CASE_MOVED = "case.moved"
+    """From one patient to another: an entry for each."""
+    CASES_LISTED = "cases.listed"
+    PATIENT_SEARCHED = "patient.searched"
+    PATIENT_OPENED = "patient.opened"
+    """A person looked at the records of one, apart from a case."""
+    PATIENT_CHANGED = "patient.changed"
+    PATIENT_LINKED = "patient.linked"
+    PATIENT_UNLINKED = "patient.unlinked"
+    PATIENT_EXPORTED = "patient.exported"
+    PATIENT_ERASED = "patient.erased"
+    ERASURE_POSTPONED = "patient.erasure_postponed"
+    COMPLAINT_TRIAGED = "complaint.triaged"
+    DEPARTMENT_CHOSEN = "department.chosen"
+    SLIP_PRINTED = "slip.printed"
+    IMAGE_UPLOADED = "image.uploaded"
+    IMAGE_OPENED = "image.opened"
+    MODEL_RAN = "model.ran"
+    MODEL_FAILED = "model.failed"
+    CASE_CLAIMED = "case.claimed"
+    CLAIM_RELEASED = "claim.released"
+    DRAFT_WRITTEN = "draft.written"
+    DRAFT_OPENED = "draft.opened"
+    DRAFT_CHANGED = "draft.changed"
+    FINDING_REVIEWED = "finding.reviewed"
+    REPORT_SIGNED = "report.signed"
+    REPORT_AMENDMENT_BEGUN = "report.amendment_begun"
+    REPORT_AMENDED = "report.amended"
+    REPORT_WITHDRAWN = "report.withdrawn"
+    REPORT_OPENED = "report.opened"
+    DOCUMENT_EXPORTED = "document.exported"
+    TEMPLATE_CHANGED = "template.changed"
+    FEEDBACK_EXPORTED = "feedback.exported"
+    AUDIT_READ = "audit.read"
+    AUDIT_EXPORTED = "audit.exported"
+    BACKUP_MADE = "backup.made"
+    BACKUP_RESTORED = "backup.restored"
+    RETENTION_APPLIED = "retention.applied"
+    MASTER_KEY_REPLACED = "master_key.replaced"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that somebody did.
+
+    Attributes:
+        at: when, UTC.
+    """
+
+    at: datetime
+    actor: Actor
+    action: Action
+    case_id: str | None
+    patient_id: str | None
+    object_id: str | None
+    detail: Mapping[str, str | int | float | bool | None]
+
+    def content(self) -> str:
+        """Canonical JSON (keys sorted, no spaces), so that a digest has one text to speak of."""
+        actor = self.actor
+        said = {
+            "at": self.at.isoformat(),
+            "action": self.action,
+            "user": actor.user_id,
+            "roles": sorted(actor.roles),
+            "method": actor.method,
+            "address": actor.address,
+            "request": actor.request_id,
+            "case": self.case_id,
+            "patient": self.patient_id,
+            "object": self.object_id,
+            "detail": dict(self.detail),
+        }
+        return json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+class Columns(NamedTuple):
+    """What stands of an entry beside its content, to be searched by; it outlives an erasure.
+
+    Attributes:
+        at: when, UTC.
+    """
+
+    at: datetime
+    action: str
+    user_id: str | None
+    case_id: str | None
+    patient_id: str | None
+
+    def packed(self) -> bytes:
+        """For the chain: one text for these columns and no others."""
+        ids = (self.user_id or "", self.case_id or "", self.patient_id or "")
+        return "\0".join((self.at.isoformat(), self.action, *ids)).encode()
+
+
+def append(session: Session, vault: Vault, entries: Sequence[Entry]) -> None:
+    """Write entries at the end of the chain; the head stays locked until the transaction ends."""
+    head = session.scalar(select(AuditHead).where(AuditHead.id == 1).with_for_update())
+    if head is None:
+        head = AuditHead(id=1, seq=0, chain=START, seal=head_seal(vault, 0, START))
+        session.add(head)
+    for entry in entries:
+        content, salt = entry.content(), os.urandom(_SALT)
+        digest = digest_of(salt, content)
+        seq = head.seq + 1
+        columns = Columns(entry.at, entry.action, entry.actor.user_id, entry.case_id, entry.patient_id)
+        chain = chain_of(vault, head.chain, seq, columns, digest)
+        session.add(
+            AuditRow(
+                seq=seq,
+                at=columns.at,
+                action=columns.action,
+                user_id=columns.user_id,
+                case_id=columns.case_id,
+                patient_id=columns.patient_id,
+                content=content,
+                salt=salt,
+                digest=digest,
+                chain=chain,
+            )
+        )
+        head.seq, head.chain = seq, chain
+    head.seal = head_seal(vault, head.seq, head.chain)
+    session.flush()
+
+
+def digest_of(salt: bytes, content: str) -> bytes:
+    """SHA-256 of salt and text."""
+    return hashlib.sha256(salt + content.encode()).digest()
+
+
+def chain_of(vault: Vault, before: bytes, seq: int, columns: Columns, digest: bytes) -> bytes:
+    """The chain value of an entry, from that of the one before."""
+    return vault.audit_code(before + seq.to_bytes(8, "big") + digest + columns.packed())
+
+
+def head_seal(vault: Vault, seq: int, chain: bytes) -> bytes:
+    """The seal of the chain's end, so that cutting off the last entries shows."""
+    return vault.audit_code(b"head" + seq.to_bytes(8, "big") + chain)

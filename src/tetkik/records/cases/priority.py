@@ -1,0 +1,97 @@
+"""How soon a case is read: by the findings that stand and by triage, a person's own word before both.
+
+Every function that stores the answer of a model, judges a finding, withdraws a report or reopens a case calls
+`update_worklist` after its writes, in the same transaction; nothing else writes the column.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import select, update
+
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases import filter_index
+from tetkik.records.cases.locks import lock_jobs
+from tetkik.records.cases.transfers import require_open
+from tetkik.records.database import Transaction
+from tetkik.records.people.visibility import load_visible_case
+from tetkik.records.schema import Case, Job
+from tetkik.values import JobState, Priority, UrgencyLevel
+
+
+def initial_priority(urgency: UrgencyLevel | None, chosen: Priority | None) -> Priority:
+    """The priority of a case before any model has seen an image.
+
+    Args:
+        urgency: of triage; None without a complaint.
+        chosen: by a person; None where nobody did.
+    """
+    if chosen is not None:
+        return chosen
+    return Priority.of_urgency(urgency) if urgency is not None else Priority.ROUTINE
+
+
+def update_worklist(tx: Transaction, case_id: str) -> None:
+    """Bring the filter index of a case and then its priority up to date."""
+    filter_index.refresh_filter_index(tx, case_id)
+    update_priority(tx, case_id)
+
+
+def update_priority(tx: Transaction, case_id: str) -> None:
+    """Let the priority of a case say what stands: it falls again with a finding that was rejected.
+
+    A finding counts while nobody has rejected it, and one that the radiologist added counts, too. An attempt
+    that failed leaves standing what the model had said before. An ended case stays as it is.
+    """
+    # Two who judge findings of two images count what the other has just said.
+    tx.session.flush()
+    wanted = (
+        select(Case).where(Case.id == case_id).with_for_update().execution_options(populate_existing=True)
+    )
+    row = tx.session.scalars(wanted).one()
+    due = Priority(row.priority_chosen) if row.priority_chosen is not None else _found(tx, row)
+    if not row.state.ended and due != row.priority:
+        _set(tx, row, due, "followed")
+
+
+def choose_priority(tx: Transaction, case_id: str, chosen: Priority | None) -> None:
+    """Say oneself how soon a case is read; that holds whatever is found. None lets it follow the findings.
+
+    Raises:
+        NotFound: no such case.
+        Forbidden: a case that the actor may not open.
+        Conflict: it has ended.
+    """
+    row = load_visible_case(tx, case_id)
+    tx.session.flush()
+    lock_jobs(tx, case_id)
+    # As it is now: whoever moves it, or judges what was found, comes before or after.
+    tx.session.refresh(row, with_for_update={"key_share": True})
+    require_open(tx, row)
+    waiting = update(Job).where(Job.case_id == case_id, Job.state == JobState.QUEUED)
+    due = chosen if chosen is not None else _found(tx, row)
+    tx.session.execute(waiting.values(priority=due))
+    row.priority_chosen = chosen
+    _set(tx, row, due, "chosen" if chosen is not None else "followed")
+
+
+def _set(tx: Transaction, row: Case, due: Priority, what: str) -> None:
+    before, row.priority = row.priority, due
+    row.updated_at = tx.now
+    tx.session.flush()
+    tx.audit(
+        Action.CASE_CHANGED,
+        case_id=row.id,
+        patient_id=row.patient_id,
+        field="priority",
+        what=what,
+        priority=int(due),
+        before=before,
+    )
+    tx.announce("case", row.id)
+
+
+def _found(tx: Transaction, row: Case) -> Priority:
+    """What triage and the findings that stand ask for."""
+    runs = filter_index.load_newest_runs(tx, [row.id], answered=True)
+    labels = {label for found in filter_index.load_case_findings(tx, runs).values() for label in found.labels}
+    return min(initial_priority(row.urgency, None), Priority.of_findings(labels))

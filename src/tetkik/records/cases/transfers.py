@@ -1,0 +1,116 @@
+"""Where a case went that was opened for the wrong patient, and where it came from: ids alone.
+
+moves.of(tx, case_id)                       # CaseMoves(moved_to=…, moved_from=…)
+moves.refuse_ended(tx, case)                # Conflict, or Moved with the case that goes on
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from tetkik.errors import Conflict
+from tetkik.records.database import Transaction
+from tetkik.records.schema import Case, CaseMove, User
+from tetkik.values import CaseState, MoveReason
+
+_ENDED = tuple(state for state in CaseState if state.ended)
+
+
+@dataclass(frozen=True, slots=True)
+class MovedCase:
+    """The case at the other end of a move; whoever opens it asks with their own rights.
+
+    Attributes:
+        moved_by: who; None for the program itself.
+    """
+
+    id: str
+    number: str
+    reason: MoveReason
+    moved_at: datetime
+    moved_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseMoves:
+    """Where a case went, and where it came from.
+
+    Attributes:
+        to: the case as which it goes on; None where it is for the right patient.
+        origin: the case of the wrong patient that it was; None where it never was another.
+    """
+
+    to: MovedCase | None = None
+    origin: MovedCase | None = None
+
+
+class CaseMoved(Conflict):
+    """The case goes on as another one."""
+
+    def __init__(self, to: MovedCase) -> None:
+        self.to = to
+        super().__init__(
+            "This case was opened for the wrong patient and goes on as {number}; open that one.",
+            number=to.number,
+        )
+
+
+def load_moves(tx: Transaction, case_id: str) -> CaseMoves:
+    """Where a case went and where it came from; the caller has asked whether it may be seen."""
+    return CaseMoves(
+        _other(tx, CaseMove.case_id, CaseMove.moved_to, case_id),
+        _other(tx, CaseMove.moved_to, CaseMove.case_id, case_id),
+    )
+
+
+def require_open(tx: Transaction, case: Case) -> None:
+    """Let nothing be done in a case that has ended.
+
+    Raises:
+        Moved: it goes on as another one.
+        Conflict: it is closed.
+    """
+    require_not_moved(tx, case.id)
+    if case.state is CaseState.CLOSED:
+        raise Conflict("The case is closed; take it up again first.")
+
+
+def require_not_moved(tx: Transaction, case_id: str) -> None:
+    """Let nothing be done in a case that goes on as another one.
+
+    Raises:
+        Moved: it does.
+    """
+    to = load_moves(tx, case_id).to
+    if to is not None:
+        raise CaseMoved(to)
+
+
+def find_successor_cases(tx: Transaction, patient_ids: Iterable[str]) -> tuple[str, ...]:
+    """The open cases of others as which those go on that were opened for these records."""
+    found: set[str] = set()
+    asked = select(CaseMove.moved_to).join(Case, Case.id == CaseMove.case_id)
+    now = set(tx.session.scalars(asked.where(Case.patient_id.in_(tuple(patient_ids)))))
+    while now - found:
+        found |= now
+        now = set(tx.session.scalars(select(CaseMove.moved_to).where(CaseMove.case_id.in_(now))))
+    wanted = select(Case.id).where(Case.id.in_(found), Case.state.not_in(_ENDED)).order_by(Case.id.desc())
+    return tuple(tx.session.scalars(wanted))
+
+
+def _other(
+    tx: Transaction, here: InstrumentedAttribute[str], there: InstrumentedAttribute[str], case_id: str
+) -> MovedCase | None:
+    """The case at one end of a move, by the case at the other."""
+    row = tx.session.execute(
+        select(Case.id, Case.number, CaseMove.reason, CaseMove.created_at, User.name)
+        .join(CaseMove, there == Case.id)
+        .outerjoin(User, User.id == CaseMove.created_by)
+        .where(here == case_id)
+    ).one_or_none()
+    return MovedCase(row.id, row.number, row.reason, row.created_at, row.name) if row is not None else None

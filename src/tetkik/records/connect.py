@@ -1,0 +1,48 @@
+"""The records that the settings name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tetkik.errors import SettingError
+from tetkik.records.database import Records
+from tetkik.records.master_key import CREDENTIAL, MasterKey
+from tetkik.settings import Settings
+
+
+def open_records(settings: Settings) -> Records:
+    """Open the records that the settings name.
+
+    Raises:
+        SettingError: a database that cannot be opened, or a master key that does not fit it.
+    """
+    folder = settings.data_dir.absolute()
+    url = settings.database_url
+    return Records(
+        url.get_secret_value() if url else f"sqlite:///{folder / 'tetkik.db'}",
+        folder,
+        master_key(settings),
+        settings.cipher,
+    )
+
+
+def master_key(settings: Settings) -> MasterKey:
+    """Where the master key of the settings comes from.
+
+    Raises:
+        SettingError: two places are named.
+    """
+    if settings.master_key_command:
+        if settings.master_key_file is not None:
+            raise SettingError(
+                "Both master_key_file and master_key_command are set, and a house has one master key; remove "
+                "one of them."
+            )
+        return MasterKey(None, settings.master_key_command, ours=False)
+    if settings.master_key_file is not None:
+        return MasterKey(settings.master_key_file)
+    given = os.environ.get("CREDENTIALS_DIRECTORY")
+    if given and (Path(given) / CREDENTIAL).exists():
+        return MasterKey(Path(given) / CREDENTIAL, ours=False)
+    return MasterKey(settings.data_dir.absolute() / "keys" / "master.key")

@@ -1,0 +1,156 @@
+"""What erasure and the end of retention take out of a case; what stays says nothing of anybody.
+
+Stay: that there was a case and when, departments and urgency that the model and a person chose, every score
+of every run, and what radiologists said of findings: the figures of the models, without a patient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select, update
+
+from tetkik.records.database import Transaction
+from tetkik.records.images.images import ERASED_FILE
+from tetkik.records.lifecycle import idempotent_responses
+from tetkik.records.schema import (
+    Blob,
+    BrokenGlass,
+    Case,
+    CaseMark,
+    Claim,
+    Complaint,
+    FindingReview,
+    IdempotentRequest,
+    Image,
+    Job,
+    Report,
+    ReportVersion,
+    Run,
+    Score,
+    Study,
+)
+from tetkik.values import CaseState
+
+
+@dataclass(frozen=True, slots=True)
+class Retained:
+    """What the law keeps of a patient.
+
+    Attributes:
+        versions: ids of signed versions; their pictures stay with them.
+    """
+
+    versions: frozenset[str] = frozenset()
+    images: frozenset[str] = frozenset()
+
+
+def find_retained(tx: Transaction, patient_id: str) -> Retained:
+    """The signed versions of a patient, and what belongs to them."""
+    rows = tx.session.execute(
+        select(ReportVersion.id, Report.image_id)
+        .join(Report, Report.id == ReportVersion.report_id)
+        .where(ReportVersion.patient_id == patient_id)
+    ).all()
+    return Retained(frozenset(row.id for row in rows), frozenset(row.image_id for row in rows))
+
+
+def erase_cases(tx: Transaction, patient_id: str, case_ids: Sequence[str], kept: Retained) -> set[str]:
+    """Take everything of the patient out of cases, but for what is kept.
+
+    Returns:
+        Names of stored files that nothing refers to any more, to be removed once the transaction is through.
+    """
+    tx.session.flush()
+    before = list_patient_files(tx, patient_id)
+    _empty_words(tx, case_ids)
+    _empty_images(tx, case_ids, kept)
+    tx.session.execute(delete(IdempotentRequest).where(IdempotentRequest.patient_id == patient_id))
+    tx.session.execute(
+        update(Case)
+        .where(Case.id.in_(case_ids))
+        .values(question=None, state=CaseState.CLOSED, restricted=True, emptied_at=tx.now, updated_at=tx.now)
+    )
+    tx.session.expire_all()
+    return before - list_patient_files(tx, patient_id)
+
+
+def clear_moved_case(tx: Transaction, patient_id: str, case_id: str) -> set[str]:
+    """Take everything out of a case that goes on as another patient's, its figures included.
+
+    They are made anew there, and nothing is counted twice. What was signed and withdrawn stays as it was
+    signed, with its pictures, as the law wants it; so do the reasons of those who broke the glass.
+
+    Returns:
+        Names of stored files that nothing refers to any more, to be removed once the transaction is through.
+    """
+    tx.session.flush()
+    before = list_patient_files(tx, patient_id)
+    signed = frozenset(tx.session.scalars(select(ReportVersion.id).where(ReportVersion.case_id == case_id)))
+    reports = select(Report.id).where(Report.case_id == case_id)
+    of_case = select(Image.id).where(Image.case_id == case_id)
+    idempotent_responses.forget_responses(
+        tx, patient_id, {case_id, *tx.session.scalars(reports), *tx.session.scalars(of_case)}
+    )
+    runs = select(Run.id).where(Run.case_id == case_id)
+    _empty_images(tx, [case_id], Retained(versions=signed))
+    for statement in (
+        update(Image).where(Image.case_id == case_id).values(created_by=None),
+        update(Report)
+        .where(Report.case_id == case_id)
+        .values(machine=None, draft=None, amending=None, run_id=None),
+        delete(FindingReview).where(FindingReview.report_id.in_(reports)),
+        delete(Score).where(Score.run_id.in_(runs)),
+        delete(Run).where(Run.case_id == case_id),
+        delete(Complaint).where(Complaint.case_id == case_id),
+        delete(Claim).where(Claim.case_id == case_id),
+        delete(CaseMark).where(CaseMark.case_id == case_id),
+        delete(Job).where(Job.case_id == case_id),
+    ):
+        tx.session.execute(statement)
+    tx.session.expire_all()
+    return before - list_patient_files(tx, patient_id)
+
+
+def find_referenced_files(tx: Transaction, names: Collection[str]) -> set[str]:
+    """Those of these stored files that a row refers to."""
+    found: set[str] = set()
+    for table in (Image, Blob):
+        found.update(tx.session.scalars(select(table.file).where(table.file.in_(names))))
+    return found
+
+
+def _empty_words(tx: Transaction, case_ids: Sequence[str]) -> None:
+    """Complaints, answers, drafts, reasons; and what is under way."""
+    for statement in (
+        update(Complaint).where(Complaint.case_id.in_(case_ids)).values(text=None, answer=None),
+        update(Run).where(Run.case_id.in_(case_ids)).values(answer=None),
+        update(Report).where(Report.case_id.in_(case_ids)).values(machine=None, draft=None, amending=None),
+        update(BrokenGlass).where(BrokenGlass.case_id.in_(case_ids)).values(reason=None),
+        delete(Claim).where(Claim.case_id.in_(case_ids)),
+        delete(CaseMark).where(CaseMark.case_id.in_(case_ids)),
+        delete(Job).where(Job.case_id.in_(case_ids)),
+    ):
+        tx.session.execute(statement)
+
+
+def _empty_images(tx: Transaction, case_ids: Sequence[str], kept: Retained) -> None:
+    of_cases = select(Image.id).where(Image.case_id.in_(case_ids))
+    tx.session.execute(delete(Blob).where(Blob.image_id.in_(of_cases), Blob.label.not_in(kept.versions)))
+    going = (Image.case_id.in_(case_ids), Image.id.not_in(kept.images))
+    tx.session.execute(update(Image).where(*going).values(tags=None, file=ERASED_FILE + Image.id))
+    with_kept = select(Image.study_id).where(Image.id.in_(kept.images))
+    tx.session.execute(
+        update(Study)
+        .where(Study.case_id.in_(case_ids), Study.id.not_in(with_kept))
+        .values(tags=None, uid_digest=None, accession_digest=None)
+    )
+
+
+def list_patient_files(tx: Transaction, patient_id: str) -> set[str]:
+    """Names of the stored files of a patient's images and of what was made of them."""
+    found: set[str] = set()
+    for table in (Image, Blob):
+        found.update(tx.session.scalars(select(table.file).where(table.patient_id == patient_id)))
+    return {name for name in found if not name.startswith(ERASED_FILE)}

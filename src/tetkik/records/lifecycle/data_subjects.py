@@ -1,0 +1,107 @@
+"""Who a request under KVKK article 11 or GDPR articles 15 to 20 is about: found by an exact number alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from tetkik.errors import NotFound
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases.patient_links import records_of, survivors_of
+from tetkik.records.cases.patients import Person, load_people
+from tetkik.records.database import Transaction
+from tetkik.records.ids import is_id
+from tetkik.records.lifecycle.erasure import KEPT_INDEX
+from tetkik.records.schema import Case, Patient, PatientIndex, ReportVersion
+
+_KINDS = ("tckn", "number")
+
+
+@dataclass(frozen=True, slots=True)
+class DataSubject:
+    """A person whose data the house holds.
+
+    Attributes:
+        patient_id: of the record; of several that are one, the surviving one.
+        person: who it is, so that nobody exports or erases the wrong one.
+        also: what records say that this one stands for; they are exported and erased with it.
+        erase_after: when signed reports go; None where no erasure was asked for.
+    """
+
+    patient_id: str
+    person: Person
+    also: tuple[Person, ...]
+    cases: int
+    reports: int
+    erase_after: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PostponedErasure:
+    """An erasure that waits for the law.
+
+    Attributes:
+        reports: how many signed versions are kept until then.
+    """
+
+    patient_id: str
+    erase_after: datetime
+    reports: int
+
+
+def find_subjects(tx: Transaction, number: str) -> tuple[DataSubject, ...]:
+    """Patients whose TCKN or hospital number is exactly this in any of their records.
+
+    Those kept for the law alone are included.
+
+    The search is an entry of the audit trail.
+    """
+    digests = {kind: tx.vault.digest(kind, number) for kind in _KINDS}
+    found: dict[str, None] = {}
+    for kind, digest in digests.items():
+        rows = tx.session.scalars(
+            select(PatientIndex.patient_id).where(
+                PatientIndex.kind.in_((kind, KEPT_INDEX + kind)), PatientIndex.digest == digest
+            )
+        )
+        found.update(dict.fromkeys(rows))
+    survivors = sorted(set(survivors_of(tx, found).values()))
+    tx.audit(Action.PATIENT_SEARCHED, found=len(survivors), purpose="privacy")
+    return tuple(load_subject(tx, patient_id) for patient_id in survivors)
+
+
+def load_subject(tx: Transaction, patient_id: str) -> DataSubject:
+    """One of them by the id of the record.
+
+    Raises:
+        NotFound: no such patient, or erased.
+    """
+    row = tx.session.get(Patient, patient_id) if is_id(patient_id) else None
+    if row is None:
+        raise NotFound("There is no such patient; look for the number again.")
+    records, people = records_of(tx, patient_id), load_people(tx, patient_id)
+    if not people:
+        raise NotFound("There is no such patient; look for the number again.")
+    cases, reports = (
+        tx.session.scalar(select(func.count()).select_from(table).where(table.patient_id.in_(records))) or 0
+        for table in (Case, ReportVersion)
+    )
+    return DataSubject(records[0], people[0], people[1:], cases, reports, row.erase_after)
+
+
+def list_postponed_erasures(tx: Transaction) -> tuple[PostponedErasure, ...]:
+    """Erasures that wait for the law, the next one first."""
+    return tuple(_postponed(tx))
+
+
+def _postponed(tx: Transaction) -> Iterator[PostponedErasure]:
+    count = select(func.count()).where(ReportVersion.patient_id == Patient.id).scalar_subquery()
+    for row in tx.session.execute(
+        select(Patient.id, Patient.erase_after, count.label("reports"))
+        .where(Patient.erase_after.is_not(None), Patient.key.is_not(None))
+        .order_by(Patient.erase_after, Patient.id)
+    ):
+        yield PostponedErasure(row.id, row.erase_after, row.reports)

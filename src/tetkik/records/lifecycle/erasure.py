@@ -1,0 +1,332 @@
+"""Erasure of a patient on their request (KVKK article 7, GDPR article 17), as far as the law allows it.
+
+Everything goes at once but for signed reports, which a hospital has to keep for a time; with them stay the
+images that they are about and the patient's key. Once that time is over the rest goes: the key is destroyed,
+so that copies of rows and files that lie elsewhere cannot be read either. Records that were joined into one
+patient go together, each by its own signed reports. The audit trail keeps who did what
+and when; what its entries say of the patient is emptied, and the chain still holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import delete, func, select, text, update
+
+from tetkik.errors import Conflict, InputError, NotFound
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases.patient_links import lock_links, records_of, unlink_erased
+from tetkik.records.database import Records, Transaction
+from tetkik.records.ids import is_id
+from tetkik.records.lifecycle import erasure_log
+from tetkik.records.lifecycle.case_erasure import Retained, erase_cases, find_retained
+from tetkik.records.schema import (
+    AuditRow,
+    Case,
+    Patient,
+    PatientIndex,
+    ReportVersion,
+    SignatureRow,
+    WithdrawalRow,
+)
+from tetkik.values import SYSTEM, Actor, CaseState
+
+KEPT_INDEX = "kept-"
+"""Before the kind of an index entry: found for the sake of the law alone, by nobody's daily search."""
+_REFERENCE = re.compile(r"[\w./ -]{0,40}")
+_YEAR = timedelta(days=365.25)
+
+
+class ErasureReason(StrEnum):
+    """Why somebody is erased; codes alone, for the trail keeps them."""
+
+    REQUEST = "request"
+    """The patient asked for it."""
+    COURT = "court"
+    """A court or the authority ordered it."""
+    MISTAKE = "mistake"
+    """The record should never have been made."""
+    RETENTION = "retention"
+    """Its time is over."""
+    RESTORED = "restored"
+    """A backup had brought back who was erased."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What an erasure did.
+
+    Attributes:
+        complete: whether nothing is left.
+        kept_until: when signed reports go, too; None where nothing is left.
+        kept_reports: how many signed versions are kept until then.
+    """
+
+    patient_id: str
+    complete: bool
+    kept_until: datetime | None
+    kept_reports: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Erased:
+    """What went of one record.
+
+    Attributes:
+        kept_until: when its signed reports go, too; None where nothing is left.
+        kept_reports: how many signed versions are kept until then.
+        files: names of stored files that nothing refers to any more.
+    """
+
+    patient_id: str
+    kept_until: datetime | None
+    kept_reports: int
+    files: frozenset[str]
+
+
+def erase(
+    records: Records,
+    patient_id: str,
+    ground: ErasureReason,
+    *,
+    years: int,
+    reference: str = "",
+    actor: Actor = SYSTEM,
+) -> Erasure:
+    """Erase a patient: at once, or all but the signed reports until the law lets them go.
+
+    Every record of the patient goes, each as the law allows for its own signed reports.
+
+    Args:
+        years: for which signed reports are kept, from the signature of the last.
+        reference: the number of the request in the house's register; no name.
+
+    Raises:
+        NotFound: no such patient.
+        Conflict: erased already, or as far as the law allows.
+        InputError: a reference that is not a number of a register.
+    """
+    if not _REFERENCE.fullmatch(reference):
+        raise InputError(
+            "The reference of an erasure is the number in your register: letters, digits and . / - up to 40; "
+            "never a name."
+        )
+    with records.write(actor) as tx:
+        lock_links(tx, patient_id)
+        going = records_of(tx, patient_id)
+        erased = tuple(_erase_record(tx, one, years) for one in _erasable(tx, going, years))
+        unlink_erased(tx, going)
+        _note(records, tx, erased, ground, reference)
+    return _removed(records, patient_id, erased)
+
+
+def erase_record(
+    records: Records, patient_id: str, ground: ErasureReason, *, years: int, actor: Actor = SYSTEM
+) -> Erasure:
+    """Erase one record alone, and take it out of the stead of others: what retention does.
+
+    Args:
+        years: for which signed reports are kept, from the signature of the last.
+
+    Raises:
+        NotFound: no such patient.
+        Conflict: erased already, or as far as the law allows.
+    """
+    with records.write(actor) as tx:
+        lock_links(tx, patient_id)
+        _refuse_done(tx, patient_id, years)
+        erased = (_erase_record(tx, patient_id, years),)
+        unlink_erased(tx, (patient_id,))
+        _note(records, tx, erased, ground)
+    return _removed(records, patient_id, erased)
+
+
+def erase_without_cases(
+    records: Records, patient_id: str, before: datetime, *, actor: Actor = SYSTEM
+) -> bool:
+    """Erase a patient of whom nothing is kept any more but who they are; gives whether that was so.
+
+    It is so where no report was signed and every case, in any of their records, was emptied, or went on as
+    another patient's before that moment; and where there never was a case, and they are known since then.
+    """
+    with records.write(actor) as tx:
+        lock_links(tx, patient_id)
+        going = records_of(tx, patient_id)
+        if _is_kept(tx, going, before):
+            return False
+        erased = tuple(_erase_record(tx, one, 0) for one in _erasable(tx, going, 0))
+        unlink_erased(tx, going)
+        _note(records, tx, erased, ErasureReason.RETENTION)
+    _removed(records, patient_id, erased)
+    return True
+
+
+def _is_kept(tx: Transaction, going: Sequence[str], before: datetime) -> bool:
+    signed = select(ReportVersion.id).where(ReportVersion.patient_id.in_(going)).limit(1)
+    cases = tx.session.scalars(select(Case).where(Case.patient_id.in_(going))).all()
+    full = [case for case in cases if case.emptied_at is None]
+    since = [case.updated_at for case in full]
+    if not cases:
+        since = list(tx.session.scalars(select(Patient.created_at).where(Patient.id.in_(going))))
+    return (
+        tx.session.scalar(signed) is not None
+        or any(case.state is not CaseState.MOVED for case in full)
+        or any(moment >= before for moment in since)
+    )
+
+
+def erase_again(records: Records, patient_ids: Iterable[str], *, years: int, actor: Actor = SYSTEM) -> int:
+    """Erase whom a restored backup brought back; gives how many.
+
+    Record by record: a link that the backup has may have been undone before the erasure.
+    """
+    with records.read() as tx:
+        back = [
+            patient_id
+            for patient_id in patient_ids
+            if (row := tx.session.get(Patient, patient_id)) is not None
+            and row.key is not None
+            and row.erase_after is None
+        ]
+    for patient_id in back:
+        erase_record(records, patient_id, ErasureReason.RESTORED, years=years, actor=actor)
+    return len(back)
+
+
+def truncate_sqlite_log(records: Records) -> None:
+    """Let SQLite bring its log into the database and cut it: erased pages do not stay in the log."""
+    if records.engine.dialect.name == "sqlite":
+        with records.engine.connect() as connection:
+            raw = connection.connection.cursor()
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            raw.close()
+
+
+def _erasable(tx: Transaction, patient_ids: Sequence[str], years: int) -> list[str]:
+    """Those of a patient's records of which something can go.
+
+    Raises:
+        NotFound: no such patient.
+        Conflict: nothing of any can go.
+    """
+    found: list[str] = []
+    refusal: Conflict | None = None
+    for patient_id in patient_ids:
+        try:
+            _refuse_done(tx, patient_id, years)
+            found.append(patient_id)
+        except Conflict as error:
+            refusal = error
+    if refusal is not None and not found:
+        raise refusal
+    return found
+
+
+def _refuse_done(tx: Transaction, patient_id: str, years: int) -> None:
+    patient = _patient(tx, patient_id)
+    until = _kept_until(tx, patient_id, years)
+    if until is not None and until > tx.now and patient.erase_after is not None:
+        raise Conflict(
+            "This patient's data were erased before; the signed reports are kept until {date}.",
+            date=f"{patient.erase_after:%Y-%m-%d}",
+        )
+
+
+def _erase_record(tx: Transaction, patient_id: str, years: int) -> _Erased:
+    patient = _patient(tx, patient_id)
+    until = _kept_until(tx, patient_id, years)
+    if until is not None and until > tx.now:
+        files, kept = _erase_but_reports(tx, patient, until)
+    else:
+        files, kept = _erase_all(tx, patient, until), Retained()
+    return _Erased(patient_id, until if kept.versions else None, len(kept.versions), frozenset(files))
+
+
+def _note(
+    records: Records, tx: Transaction, erased: Sequence[_Erased], ground: ErasureReason, reference: str = ""
+) -> None:
+    """In the trail, and in the ledger: before the commit, so that a crash between erases once more."""
+    for one in erased:
+        tx.audit(
+            Action.PATIENT_ERASED if one.kept_until is None else Action.ERASURE_POSTPONED,
+            patient_id=one.patient_id,
+            ground=ground.value,
+            reference=reference or None,
+            files=len(one.files),
+            kept_reports=one.kept_reports,
+            kept_until=one.kept_until.isoformat() if one.kept_until else None,
+        )
+    tx.session.flush()
+    for one in erased:
+        erasure_log.log_erasure(records.folder, tx.vault, one.patient_id, tx.now)
+
+
+def _removed(records: Records, patient_id: str, erased: Sequence[_Erased]) -> Erasure:
+    """Remove the files once the transaction is through, and sum up."""
+    files = {name for one in erased for name in one.files}
+    for name in files:
+        records.files.remove(name)
+    truncate_sqlite_log(records)
+    until = max((one.kept_until for one in erased if one.kept_until is not None), default=None)
+    return Erasure(patient_id, until is None, until, sum(one.kept_reports for one in erased), len(files))
+
+
+def _patient(tx: Transaction, patient_id: str) -> Patient:
+    patient = None
+    if is_id(patient_id):
+        patient = tx.session.scalar(select(Patient).where(Patient.id == patient_id).with_for_update())
+    if patient is None:
+        raise NotFound("There is no such patient; look for the number again.")
+    if patient.key is None:
+        raise Conflict("This patient's data were erased before; nothing is left.")
+    return patient
+
+
+def _kept_until(tx: Transaction, patient_id: str, years: int) -> datetime | None:
+    last = tx.session.scalar(
+        select(func.max(ReportVersion.created_at)).where(ReportVersion.patient_id == patient_id)
+    )
+    return None if last is None else last + years * _YEAR
+
+
+def _erase_but_reports(tx: Transaction, patient: Patient, until: datetime) -> tuple[set[str], Retained]:
+    kept = find_retained(tx, patient.id)
+    files = erase_cases(tx, patient.id, _cases(tx, patient.id), kept)
+    tx.session.execute(
+        delete(PatientIndex).where(PatientIndex.patient_id == patient.id, PatientIndex.kind == "name")
+    )
+    tx.session.execute(
+        update(PatientIndex)
+        .where(PatientIndex.patient_id == patient.id, PatientIndex.kind.in_(("tckn", "number")))
+        .values(kind=text(f"'{KEPT_INDEX}' || kind"))
+    )
+    patient.erase_after = until
+    return files, kept
+
+
+def _erase_all(tx: Transaction, patient: Patient, until: datetime | None) -> set[str]:
+    patient_id = patient.id
+    # The order is the one that the database's own triggers demand: only who has no key loses signed reports.
+    patient.key, patient.identity, patient.erased_at = None, None, tx.now
+    if until is not None:
+        patient.erase_after = min(until, tx.now - timedelta(seconds=1))
+    tx.session.flush()
+    versions = select(ReportVersion.id).where(ReportVersion.patient_id == patient_id)
+    tx.session.execute(delete(WithdrawalRow).where(WithdrawalRow.version_id.in_(versions)))
+    tx.session.execute(delete(SignatureRow).where(SignatureRow.version_id.in_(versions)))
+    tx.session.execute(delete(ReportVersion).where(ReportVersion.patient_id == patient_id))
+    files = erase_cases(tx, patient_id, _cases(tx, patient_id), Retained())
+    tx.session.execute(delete(PatientIndex).where(PatientIndex.patient_id == patient_id))
+    tx.session.execute(
+        update(AuditRow).where(AuditRow.patient_id == patient_id).values(content=None, salt=None)
+    )
+    return files
+
+
+def _cases(tx: Transaction, patient_id: str) -> list[str]:
+    return list(tx.session.scalars(select(Case.id).where(Case.patient_id == patient_id)))

@@ -1,0 +1,122 @@
+"""Whether what the rows name is there: every stored file opens, and every signature fits its document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import and_, or_, select
+
+from tetkik.errors import RecordsError
+from tetkik.language import Sentence
+from tetkik.records.database import Transaction
+from tetkik.records.images.images import ERASED_FILE
+from tetkik.records.reports import withdrawals
+from tetkik.records.reports.versions import is_whole
+from tetkik.records.schema import (
+    Blob,
+    Image,
+    Patient,
+    Report,
+    ReportVersion,
+    SignatureRow,
+    WithdrawalRow,
+)
+from tetkik.values import ReportState
+
+_MOST_FAULTS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class StoredIntegrity:
+    """What was found.
+
+    Attributes:
+        faults: sentences that name images and reports by their ids, at most 50.
+    """
+
+    files: int
+    signatures: int
+    faults: tuple[Sentence, ...]
+
+
+def verify_stored(tx: Transaction, *, contents: bool = True) -> StoredIntegrity:
+    """Look at every file and every signature.
+
+    Args:
+        contents: whether each file is opened to its end; otherwise only that it is there.
+    """
+    faults: list[Sentence] = []
+    files = signatures = 0
+    for patient_id, object_id, name in _named(tx):
+        files += 1
+        if not _opens(tx, patient_id, name, contents=contents):
+            faults.append(
+                Sentence(
+                    "The file of {id} is missing or damaged; restore it from a backup.", {"id": object_id}
+                )
+            )
+    for version_id, fits in _signed(tx):
+        signatures += 1
+        if not fits:
+            faults.append(
+                Sentence("The signature of the report {id} does not fit its document.", {"id": version_id})
+            )
+    for version_id, fits in _withdrawn(tx):
+        signatures += 1
+        if not fits:
+            faults.append(
+                Sentence(
+                    "The withdrawal of the report {id} is missing, or does not fit what was signed.",
+                    {"id": version_id},
+                )
+            )
+    return StoredIntegrity(files, signatures, tuple(faults[:_MOST_FAULTS]))
+
+
+def _named(tx: Transaction) -> Iterator[tuple[str, str, str]]:
+    """Patient, object and file of every row that names a file that can still be opened."""
+    for table in (Image, Blob):
+        query = (
+            select(table.patient_id, table.id, table.file)
+            .join(Patient, Patient.id == table.patient_id)
+            .where(Patient.key.is_not(None), table.file.not_like(f"{ERASED_FILE}%"))
+            .order_by(table.id)
+        )
+        for row in tx.session.execute(query.execution_options(yield_per=1_000)):
+            yield row.patient_id, row.id, row.file
+
+
+def _opens(tx: Transaction, patient_id: str, name: str, *, contents: bool) -> bool:
+    if not contents:
+        return tx.files.path(name).is_file()
+    try:
+        for _ in tx.files.chunks(tx.key(patient_id), name):
+            pass
+    except (RecordsError, OSError):
+        return False
+    return True
+
+
+def _signed(tx: Transaction) -> Iterator[tuple[str, bool]]:
+    query = (
+        select(ReportVersion, SignatureRow)
+        .join(SignatureRow, SignatureRow.version_id == ReportVersion.id, isouter=True)
+        .order_by(ReportVersion.id)
+    )
+    for version, signature in tx.session.execute(query.execution_options(yield_per=100)):
+        yield version.id, signature is not None and is_whole(tx, version, signature)
+
+
+def _withdrawn(tx: Transaction) -> Iterator[tuple[str, bool]]:
+    """Every withdrawal, and every version whose report says that it is withdrawn."""
+    said = and_(Report.state == ReportState.WITHDRAWN, Report.version == ReportVersion.number)
+    query = (
+        select(ReportVersion.id)
+        .join(Report, Report.id == ReportVersion.report_id)
+        .outerjoin(WithdrawalRow, WithdrawalRow.version_id == ReportVersion.id)
+        .where(or_(WithdrawalRow.version_id.is_not(None), said))
+        .order_by(ReportVersion.id)
+    )
+    for version_id in tx.session.scalars(query).all():
+        yield version_id, withdrawals.is_whole(tx, version_id)

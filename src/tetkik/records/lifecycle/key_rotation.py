@@ -1,0 +1,124 @@
+"""The master key replaced: the ring and every patient's key wrapped anew, in one transaction.
+
+What was sealed, the blind index, the names of files and the audit trail stay as they are. Patients' keys get
+another key over them as well, so that a copy of the database from before opens with the master key of its
+time alone: once that is destroyed, whoever was erased before is gone from every older copy.
+
+The next key is on the disk before the commit. Whenever the process is killed, the house opens with one of
+the two, and the next start brings the files up to the database. Other processes go on: they take the new keys
+when they meet the first patient's key that is wrapped anew, or are about to make one.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, select, update
+
+from tetkik.errors import InputError, UsageError
+from tetkik.records.audit_chain import Action
+from tetkik.records.database import Records, Transaction
+from tetkik.records.keyring import open_keyring, replace_keyring
+from tetkik.records.lifecycle.backup import Progress
+from tetkik.records.lifecycle.erasure import truncate_sqlite_log
+from tetkik.records.migrate import lock_schema
+from tetkik.records.schema import Patient, RingKey
+from tetkik.records.vault import KEY_BYTES, KeyRing, fingerprint
+from tetkik.values import SYSTEM, Actor
+
+_BATCH = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRotation:
+    """What a replacement did."""
+
+    before: str
+    now: str
+    patients: int
+
+
+def rotate_master_key(
+    records: Records,
+    given: bytes | None = None,
+    *,
+    actor: Actor = SYSTEM,
+    progress: Progress | None = None,
+) -> KeyRotation:
+    """Replace the master key.
+
+    Args:
+        records: of the house, which may go on working, in this process and in others.
+        given: the next key, which the caller keeps safe; None makes one in the place of the present key.
+        progress: told the step's name, how many patients are done, and that nobody counted them.
+
+    Raises:
+        UsageError: the place of the key is not ours, and none was given.
+        InputError: the given key is the present one.
+        OSError: the next key cannot be written; nothing was replaced.
+    """
+    if given is None and not records.master.ours:
+        raise UsageError(
+            "The master key comes from {place}, where Tetkik can put no other; name a file for the next one: "
+            "--to FILE.",
+            place=records.master.name,
+        )
+    master = given or secrets.token_bytes(KEY_BYTES)
+    with records.write(actor) as tx:
+        _hold_ring(tx)
+        held = tx.vault.held
+        if fingerprint(master) == held.fingerprint:
+            raise InputError("The next master key is the present one; give another.")
+        if given is None:
+            records.master.stage(master)
+        ring = held.ring.next()
+        patients = 0
+        for count in _wrapped_anew(tx, ring):
+            patients += count
+            if progress is not None:
+                progress("patients", patients, None)
+        replace_keyring(tx.session.connection(), ring, master, tx.vault.cipher)
+        done = KeyRotation(held.fingerprint, fingerprint(master), patients)
+        tx.audit(Action.MASTER_KEY_REPLACED, key=done.now, replaced=done.before, count=patients)
+    if given is None:
+        open_keyring(records.engine, records.master, records.vault.cipher)  # brings the files up to it
+        with records.engine.connect() as connection:
+            records.vault.renew(connection)
+    truncate_sqlite_log(records)  # the log still has patients' keys under the ring of before
+    return done
+
+
+def _hold_ring(tx: Transaction) -> None:
+    """Keep others from starting, and from making a patient's key, until the transaction ends."""
+    connection = tx.session.connection()
+    lock_schema(connection)
+    connection.execute(select(RingKey.purpose).with_for_update())
+    tx.vault.renew(connection)
+
+
+def _wrapped_anew(tx: Transaction, ring: KeyRing) -> Iterator[int]:
+    """Wrap every patient's key under the next ring; gives how many, batch by batch."""
+    connection = tx.session.connection()
+    write = update(Patient).where(Patient.id == bindparam("patient")).values(key=bindparam("wrapped"))
+    last = ""
+    while True:
+        rows = connection.execute(
+            select(Patient.id, Patient.key)
+            .where(Patient.id > last, Patient.key.is_not(None))
+            .order_by(Patient.id)
+            .limit(_BATCH)
+            .with_for_update()
+        ).all()
+        if not rows:
+            return
+        connection.execute(
+            write,
+            [
+                {"patient": row.id, "wrapped": tx.vault.wrap(row.id, tx.vault.unwrap(row.id, row.key), ring)}
+                for row in rows
+            ],
+        )
+        last = rows[-1].id
+        yield len(rows)

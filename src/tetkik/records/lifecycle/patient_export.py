@@ -1,0 +1,269 @@
+"""Everything that the house knows of one patient, for that patient: readable, and for other systems.
+
+A zip with `patient.json` (everything in words and figures), `fhir.json` (one FHIR R4B Bundle), `reports/`
+(the signed reports as PDF, as they were signed), `images/` (the files as they came), and `access.json` (who
+opened what, and when). Names of files say nothing of the patient.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import IO, Any
+
+from sqlalchemy import select
+
+from tetkik.documents.fhir import to_fhir
+from tetkik.documents.pdf import to_pdf
+from tetkik.language import Language, Sentence
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases import patient_links, patients
+from tetkik.records.database import Records, Transaction
+from tetkik.records.images import images
+from tetkik.records.images.images import ERASED_FILE, StoredImage
+from tetkik.records.reports import drafts, versions
+from tetkik.records.reports.identity import said_name
+from tetkik.records.reports.versions import SignedVersion
+from tetkik.records.schema import Case, Complaint, Image, Report, Run, Score, User
+from tetkik.records.trail.audit_events import AuditFilter, iterate_events
+from tetkik.values import SYSTEM, Actor, CaseState, Draft, Measurement, Withdrawal
+
+_README = (
+    Sentence("Everything that this house holds of you, as you asked for it."),
+    Sentence("patient.json: who you are to this house, your complaints, images, scores and reports."),
+    Sentence("fhir.json: your signed reports for another hospital's system (FHIR R4B)."),
+    Sentence("reports/: your signed reports as PDF. images/: your images as they came."),
+    Sentence("access.json: who opened your data, and when."),
+)
+
+
+def export_patient(
+    records: Records,
+    patient_id: str,
+    target: IO[bytes],
+    *,
+    actor: Actor = SYSTEM,
+    language: Language = Language.TR,
+) -> int:
+    """Write the zip; the export is an entry of the audit trail.
+
+    Args:
+        patient_id: whose, by any of their records; all of them are exported.
+        target: where to.
+
+    Returns:
+        How many files it holds.
+
+    Raises:
+        NotFound: no such patient, or erased.
+        RecordsError: a stored file is missing or damaged.
+    """
+    # As the program itself: a restricted case belongs to the patient as much as any other.
+    with records.read() as tx, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        held = patient_links.records_of(tx, patient_id)
+        told_of = [{"id": one, **asdict(patients.load_registered_person(tx, one))} for one in held]
+        bundles: list[dict[str, Any]] = []
+        told = {
+            "patient": told_of[0],
+            "also_registered_as": told_of[1:],
+            "cases": [_case(tx, archive, row, bundles) for row in _cases(tx, held)],
+        }
+        _put(archive, "README.txt", "\n".join(line.in_language(language) for line in _README) + "\n")
+        _put(archive, "patient.json", _json(told))
+        _put(archive, "fhir.json", _json(_bundle(bundles)))
+        _put(archive, "access.json", _json(list(_access(tx, held))))
+        count = len(archive.namelist())
+    with records.write(actor) as tx:
+        for one in held:
+            tx.audit(Action.PATIENT_EXPORTED, patient_id=one, files=count)
+    return count
+
+
+def _cases(tx: Transaction, patient_ids: Sequence[str]) -> list[Case]:
+    return list(tx.session.scalars(select(Case).where(Case.patient_id.in_(patient_ids)).order_by(Case.id)))
+
+
+def _case(
+    tx: Transaction, archive: zipfile.ZipFile, row: Case, bundles: list[dict[str, Any]]
+) -> dict[str, Any]:
+    question = row.question
+    # One that was opened by mistake for this patient says no more than that.
+    department = row.department if row.state is not CaseState.MOVED else None
+    return {
+        "number": row.number,
+        "opened": row.created_at.isoformat(),
+        "state": row.state.value,
+        "department": department,
+        "urgency": row.urgency.value if row.urgency else None,
+        "question": tx.open(row.patient_id, "cases.question", row.id, question).decode()
+        if question
+        else None,
+        "complaints": list(_complaints(tx, row.id)),
+        "images": [_image(tx, archive, row, image) for image in _images(tx, row.id)],
+        "reports": [_report(tx, archive, report_id, bundles) for report_id in _reports(tx, row.id)],
+    }
+
+
+def _complaints(tx: Transaction, case_id: str) -> Iterator[dict[str, Any]]:
+    rows = tx.session.scalars(select(Complaint).where(Complaint.case_id == case_id).order_by(Complaint.id))
+    for row in rows:
+        if row.text is None or row.answer is None:
+            continue
+        yield {
+            "at": row.created_at.isoformat(),
+            "text": tx.open(row.patient_id, "complaints.text", row.id, row.text).decode(),
+            "answer": tx.open_json(row.patient_id, "complaints.answer", row.id, row.answer),
+            "model": row.bundle,
+            "department_chosen": row.department_chosen,
+        }
+
+
+def _images(tx: Transaction, case_id: str) -> list[StoredImage]:
+    there = select(Image.id).where(Image.case_id == case_id, Image.file.not_like(f"{ERASED_FILE}%"))
+    return [images.load_image(tx, image_id) for image_id in tx.session.scalars(there.order_by(Image.id))]
+
+
+def _reports(tx: Transaction, case_id: str) -> list[str]:
+    """Signed ones and drafts; one that was emptied says nothing."""
+    there = select(Report.id).where(
+        Report.case_id == case_id, (Report.version > 0) | Report.draft.is_not(None)
+    )
+    return list(tx.session.scalars(there.order_by(Report.id)))
+
+
+def _image(tx: Transaction, archive: zipfile.ZipFile, case: Case, image: StoredImage) -> dict[str, Any]:
+    ending = "dcm" if image.file_format == "dicom" else image.file_format
+    name = f"images/{case.number}-{image.id[-6:]}.{ending}"
+    # Pixels are packed already, or do not pack.
+    with archive.open(zipfile.ZipInfo(name), "w", force_zip64=True) as file:
+        for piece in images.read_chunks(tx, image):
+            file.write(piece)
+    described = images.load_metadata(tx, image)
+    return {
+        "file": name,
+        "came": image.created_at.isoformat(),
+        "rows": image.rows,
+        "columns": image.columns,
+        "millimetres": image.spacing,
+        "said_by_the_file": {key: value for key, value in asdict(described.identity).items() if value},
+        "runs": list(_runs(tx, image.id)),
+    }
+
+
+def _runs(tx: Transaction, image_id: str) -> Iterator[dict[str, Any]]:
+    for run in tx.session.scalars(select(Run).where(Run.image_id == image_id).order_by(Run.id)):
+        scores = tx.session.scalars(select(Score).where(Score.run_id == run.id).order_by(Score.label))
+        yield {
+            "at": run.finished_at.isoformat(),
+            "model": run.bundle,
+            "state": run.state.value,
+            "scores": [
+                {
+                    "label": item.label,
+                    "score": item.score,
+                    "probability": item.probability,
+                    "threshold": item.threshold,
+                    "positive": item.positive,
+                }
+                for item in scores
+            ],
+        }
+
+
+def _report(
+    tx: Transaction, archive: zipfile.ZipFile, report_id: str, bundles: list[dict[str, Any]]
+) -> dict[str, Any]:
+    infos = versions.versions_of(tx, report_id)
+    if not infos:
+        draft = drafts.draft_of(tx, report_id)
+        return {
+            "signed": False,
+            "draft": _words(draft.draft),
+            "measurements": _measured(draft.measurements),
+        }
+    told: list[dict[str, Any]] = []
+    for info in infos:
+        version = versions.version_of(tx, report_id, info.number)
+        name = f"reports/{version.report_number}-v{info.number}.pdf"
+        _put(archive, name, to_pdf(version.document))
+        bundles.append(json.loads(to_fhir(version.document)))
+        told.append(_version(version, name))
+    standing = infos[-1].withdrawn is None
+    return {"signed": standing, "versions": told} | ({} if standing else {"withdrawn": True})
+
+
+def _version(version: SignedVersion, name: str) -> dict[str, Any]:
+    return {
+        "file": name,
+        "number": version.info.number,
+        "signed": version.info.signed_at.isoformat(),
+        "signed_by": version.info.signed_by,
+        "verification": version.info.verification,
+        "reason": version.reason,
+        "withdrawn": _withdrawn(version.document.withdrawal),
+        "text": _words(version.document.draft),
+        "measurements": _measured(version.document.measurements),
+    }
+
+
+def _withdrawn(said: Withdrawal | None) -> dict[str, str] | None:
+    """Who took a version back, when and why; its documents say so, too."""
+    if said is None:
+        return None
+    return {
+        "at": said.signature.signed_at.isoformat(),
+        "by": said_name(said.signature.title, said.signature.name),
+        "why": said.why.value,
+        "words": said.words,
+    }
+
+
+def _measured(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
+    return [
+        {"label": item.label, "kind": item.kind.value, "value": item.rounded, "unit": item.unit.value}
+        for item in measurements
+    ]
+
+
+def _words(draft: Draft) -> list[dict[str, str]]:
+    return [{"section": sentence.section.value, "text": sentence.text} for sentence in draft.sentences]
+
+
+def _bundle(bundles: list[dict[str, Any]]) -> dict[str, Any]:
+    """One Bundle of all reports; a patient without a signed report has an empty one."""
+    return {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [entry for bundle in bundles for entry in bundle["entry"]],
+    }
+
+
+def _access(tx: Transaction, patient_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Every entry about the patient or one of their cases, with the name of whoever it was."""
+    titles = {row.id: row.title for row in tx.session.execute(select(User.id, User.title))}
+    events = {
+        event.seq: event
+        for patient_id in patient_ids
+        for event in iterate_events(tx, AuditFilter(patient_id=patient_id))
+    }
+    for case in _cases(tx, patient_ids):
+        events |= {event.seq: event for event in iterate_events(tx, AuditFilter(case=case.id))}
+    for _, event in sorted(events.items()):
+        title = titles.get(event.user_id or "", "")
+        yield {
+            "at": event.at.isoformat(),
+            "what": event.action,
+            "who": " ".join(part for part in (title, event.user) if part) or "Tetkik",
+            "roles": event.roles,
+            "case": event.case,
+        }
+
+
+def _put(archive: zipfile.ZipFile, name: str, content: str | bytes) -> None:
+    archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"

@@ -1,0 +1,213 @@
+"""A backup given back: read to its end first, and then every row and every file, or nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from sqlalchemy import Connection, delete, func, select
+
+from tetkik.errors import InputError, RecordsError, SettingError
+from tetkik.records.audit_chain import Action
+from tetkik.records.database import Records
+from tetkik.records.keyring import delete_keyring
+from tetkik.records.lifecycle import erasure_log, retention
+from tetkik.records.lifecycle.backup import LEDGER, MANIFEST, BackupManifest, Progress
+from tetkik.records.lifecycle.backup_file import BackupHeader, HashingReader, read_header, read_members
+from tetkik.records.lifecycle.table_dump import backup_tables, insert_rows
+from tetkik.records.master_key import MasterKey
+from tetkik.records.migrate import NEWEST, downgrade, known_steps, upgrade
+from tetkik.records.people import after_restore
+from tetkik.records.schema import Note
+from tetkik.records.vault import Vault, fingerprint
+from tetkik.values import SYSTEM, Actor
+
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreResult:
+    """What was given back.
+
+    Attributes:
+        erased: ids of everybody who was ever erased, as the ledgers of backup and house tell.
+    """
+
+    made_at: datetime
+    rows: int
+    files: int
+    erased: tuple[str, ...]
+
+
+def examine_backup(source: Path, vault: Vault) -> tuple[BackupHeader, BackupManifest]:
+    """Read a backup to its end and compare every hash; nothing is written.
+
+    Raises:
+        InputError: not a backup.
+        SettingError: made under another master key.
+        RecordsError: altered or cut short.
+    """
+    with source.open("rb") as file:
+        header = read_header(file)
+    if header.key != vault.held.fingerprint:
+        raise SettingError(
+            "The backup was made under another master key, with the fingerprint {wanted}; put that one in "
+            "its place.",
+            wanted=header.key,
+        )
+    manifest: BackupManifest | None = None
+    hashes: dict[str, str] = {}
+    for name, content in read_members(source, vault):
+        hashing = HashingReader(content)
+        if name == MANIFEST:
+            manifest = BackupManifest(**json.loads(hashing.read()))
+            continue
+        while hashing.read(_PIECE):
+            pass
+        hashes[name] = hashing.hexdigest()
+    if manifest is None or manifest.hashes != hashes:
+        raise RecordsError("The backup does not hold what it says; take another backup.")
+    return header, manifest
+
+
+def require_key(source: Path, master: MasterKey) -> None:
+    """Before a database is made: the master key of the backup has to lie in its place.
+
+    Raises:
+        SettingError: no key there, or another than that of the backup's time.
+        InputError: not a backup.
+    """
+    with source.open("rb") as file:
+        header = read_header(file)
+    if master.file is not None and not master.file.exists():
+        raise SettingError(
+            "There is no master key {file}, and a backup holds none; put the one with the fingerprint "
+            "{wanted} there, then restore.",
+            file=master.file,
+            wanted=header.key,
+        )
+    found = fingerprint(master.first())
+    if found != header.key:
+        raise SettingError(
+            "The backup was made under another master key, with the fingerprint {wanted}, and that of "
+            "{place} has {found}; put the right key there.",
+            place=master.name,
+            wanted=header.key,
+            found=found,
+        )
+
+
+def restore_backup(
+    records: Records, source: Path, *, actor: Actor = SYSTEM, progress: Progress | None = None
+) -> RestoreResult:
+    """Give a backup back to an empty house.
+
+    Who was ever erased is told in `Restored.erased`; `erasure.erase_again` erases those who came back.
+
+    Args:
+        records: of a house with nothing in it, under the master key of the backup.
+        progress: told the step's name, how far it is, and of how much.
+
+    Raises:
+        InputError: not a backup, or the house is not empty.
+        SettingError: from a newer version, or under another master key.
+        RecordsError: the backup is damaged; nothing was written.
+    """
+    header, manifest = examine_backup(source, records.vault)
+    _require_fit(records, header)
+    if header.schema != NEWEST:
+        downgrade(records.engine, header.schema)
+    with (
+        _files_or_none(records) as placed,
+        records.engine.execution_options(tetkik_writes=True).begin() as connection,
+    ):
+        erasure_log.merge_log(
+            records.folder, _read_in(records, connection, source, manifest, placed, progress)
+        )
+        # Before the commit: killed after it, the house has nothing open that somebody had ended, and its next
+        # start erases again who was erased.
+        after_restore.suspend_access(connection, datetime.now(UTC))
+        retention.make_due(connection)
+        records.vault.renew(connection)  # the ring of the backup
+    upgrade(records.engine)
+    with records.write(actor) as tx:
+        after_restore.suspend_restored_access(tx, header.made_at)
+        tx.audit(Action.BACKUP_RESTORED, files=manifest.files, made_at=header.made_at)
+    again = erasure_log.erased_patients(erasure_log.read_log(records.folder), records.vault)
+    return RestoreResult(
+        datetime.fromisoformat(header.made_at), sum(manifest.rows.values()), manifest.files, tuple(again)
+    )
+
+
+def _require_fit(records: Records, header: BackupHeader) -> None:
+    with records.engine.connect() as connection:
+        full = any(
+            connection.scalar(select(func.count()).select_from(table))
+            for table in backup_tables()
+            if table.name not in ("notes", "keyring")
+        )
+    if full or next(records.files.names(), None) is not None:
+        raise InputError(
+            "This house is not empty, and a backup is given back to an empty one alone; name an empty "
+            "data_dir and database_url."
+        )
+    if header.schema not in known_steps():
+        raise SettingError(
+            "The backup was written by a newer version of Tetkik ({version}); install that version.",
+            version=header.version,
+        )
+
+
+@contextmanager
+def _files_or_none(records: Records) -> Iterator[list[Path]]:
+    """Take away the files that were placed where anything fails."""
+    placed: list[Path] = []
+    try:
+        yield placed
+    except BaseException:
+        for path in placed:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _read_in(
+    records: Records,
+    connection: Connection,
+    source: Path,
+    manifest: BackupManifest,
+    placed: list[Path],
+    progress: Progress | None,
+) -> bytes:
+    """Rows into the database, files to their places; gives the ledger of the backup."""
+    connection.execute(delete(Note))
+    delete_keyring(connection)
+    known = b""
+    total = len(manifest.hashes)
+    for done, (name, content) in enumerate(read_members(source, records.vault), 1):
+        kind, _, rest = name.partition("/")
+        if kind == "rows":
+            insert_rows(connection, rest.partition("/")[0], content)
+        elif kind == "files":
+            placed.append(_place(records, rest, content))
+        elif name == LEDGER:
+            known = content.read()
+        if progress is not None:
+            progress("members", min(done, total), total)
+    return known
+
+
+def _place(records: Records, name: str, content: IO[bytes]) -> Path:
+    path = records.files.path(name)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    with path.open("xb") as file:
+        while piece := content.read(_PIECE):
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    return path

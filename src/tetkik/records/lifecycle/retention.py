@@ -1,0 +1,193 @@
+"""What is over goes: erasures that are due, closed cases without a report, what passes within a day."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Select, delete, select
+
+from tetkik.records.audit_chain import Action
+from tetkik.records.database import Records, Transaction
+from tetkik.records.lifecycle import erasure_log
+from tetkik.records.lifecycle.case_erasure import Retained, erase_cases
+from tetkik.records.lifecycle.erasure import (
+    ErasureReason,
+    erase_again,
+    erase_record,
+    erase_without_cases,
+    truncate_sqlite_log,
+)
+from tetkik.records.schema import (
+    Blob,
+    BrowserSession,
+    Case,
+    Event,
+    IdempotentRequest,
+    Image,
+    Invite,
+    Note,
+    Patient,
+    ReportVersion,
+)
+from tetkik.values import SYSTEM, Actor, CaseState
+
+_DAY = timedelta(days=1)
+_INVITE = timedelta(days=30)
+_NOTE = "last retention"
+_YOUNG = 24 * 3600
+"""Seconds for which a file may lie without a row: its row is perhaps still to be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionTerms:
+    """How long what is kept.
+
+    Attributes:
+        closed_days: closed cases without a signed report; 0 keeps them.
+    """
+
+    report_years: int
+    closed_days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionResult:
+    """What went.
+
+    Attributes:
+        left: patients of whom no case is kept: those cases were emptied or moved, or never opened.
+    """
+
+    erased: int
+    erased_again: int
+    cases: int
+    left: int
+    sessions: int
+    passing: int
+    files: int
+
+
+def apply_retention(records: Records, terms: RetentionTerms, *, actor: Actor = SYSTEM) -> RetentionResult:
+    """Do everything that is due, each patient and case in a transaction of their own."""
+    known = erasure_log.erased_patients(erasure_log.read_log(records.folder), records.vault)
+    again = erase_again(records, known, years=terms.report_years, actor=actor)
+    erased = 0
+    for patient_id in _due(records):
+        erase_record(records, patient_id, ErasureReason.RETENTION, years=0, actor=actor)
+        erased += 1
+    cases = sum(1 for case_id in _closed(records, terms) if _empty_case(records, case_id, actor))
+    left = sum(
+        1
+        for patient_id, before in _left(records, terms)
+        if erase_without_cases(records, patient_id, before, actor=actor)
+    )
+    with records.write(actor) as tx:
+        sessions, passing = _forget_passing(tx)
+    done = RetentionResult(erased, again, cases, left, sessions, passing, remove_orphaned_files(records))
+    with records.write(actor) as tx:
+        _note(tx)
+        tx.audit(Action.RETENTION_APPLIED, **asdict(done))
+    truncate_sqlite_log(records)
+    return done
+
+
+def is_due(records: Records) -> bool:
+    """Whether a day has passed since it was last applied."""
+    with records.read() as tx:
+        note = tx.session.get(Note, _NOTE)
+        return note is None or tx.now - datetime.fromisoformat(note.value) >= _DAY
+
+
+def make_due(connection: Connection) -> None:
+    """Let it be due at once: what a backup says of the last time does not hold for what it brings back."""
+    connection.execute(delete(Note).where(Note.key == _NOTE))
+
+
+def remove_orphaned_files(records: Records) -> int:
+    """Remove stored files that no row names, and parts of files that were never finished; gives how many."""
+    with records.read() as tx:
+        named = {*tx.session.scalars(select(Image.file)), *tx.session.scalars(select(Blob.file))}
+    before = time.time() - _YOUNG
+    store = records.files
+    old = [store.path(name) for name in store.names() if name not in named]
+    old += [path for path in store.temporary.iterdir() if path.is_file()]
+    going = [path for path in old if path.stat().st_mtime < before]
+    for path in going:
+        path.unlink(missing_ok=True)
+    return len(going)
+
+
+def _due(records: Records) -> list[str]:
+    with records.read() as tx:
+        wanted = select(Patient.id).where(Patient.key.is_not(None), Patient.erase_after <= tx.now)
+        return list(tx.session.scalars(wanted))
+
+
+def _closed(records: Records, terms: RetentionTerms) -> Iterator[str]:
+    if not terms.closed_days:
+        return
+    with records.read() as tx:
+        before = tx.now - timedelta(days=terms.closed_days)
+        found: list[str] = list(tx.session.scalars(_closed_before(before)))
+    yield from found
+
+
+def _closed_before(moment: datetime) -> Select[str]:
+    signed = select(ReportVersion.case_id)
+    return select(Case.id).where(
+        Case.state == CaseState.CLOSED,
+        Case.emptied_at.is_(None),
+        Case.updated_at < moment,
+        Case.id.not_in(signed),
+    )
+
+
+def _left(records: Records, terms: RetentionTerms) -> Iterator[tuple[str, datetime]]:
+    """Patients who may have no case any more, and the moment before which their last one has to lie."""
+    if not terms.closed_days:
+        return
+    kept = select(Case.patient_id).where(Case.emptied_at.is_(None), Case.state != CaseState.MOVED)
+    with records.read() as tx:
+        before = tx.now - timedelta(days=terms.closed_days)
+        wanted = select(Patient.id).where(
+            Patient.key.is_not(None), Patient.erase_after.is_(None), Patient.id.not_in(kept)
+        )
+        found: list[str] = list(tx.session.scalars(wanted))
+    yield from ((patient_id, before) for patient_id in found)
+
+
+def _empty_case(records: Records, case_id: str, actor: Actor) -> bool:
+    """Empty a case that is closed still."""
+    with records.write(actor) as tx:
+        case = tx.session.scalar(select(Case).where(Case.id == case_id).with_for_update())
+        if case is None or case.state is not CaseState.CLOSED or case.emptied_at is not None:
+            return False
+        patient_id = case.patient_id
+        files = erase_cases(tx, patient_id, [case_id], Retained())
+        tx.audit(Action.RETENTION_APPLIED, case_id=case_id, patient_id=patient_id, files=len(files))
+    for name in files:
+        records.files.remove(name)
+    return True
+
+
+def _forget_passing(tx: Transaction) -> tuple[int, int]:
+    sessions = tx.session.execute(delete(BrowserSession).where(BrowserSession.expires_at < tx.now))
+    passing = 0
+    for statement in (
+        delete(Event).where(Event.at < tx.now - _DAY),
+        delete(IdempotentRequest).where(IdempotentRequest.at < tx.now - _DAY),
+        delete(Invite).where(Invite.expires_at < tx.now - _INVITE),
+    ):
+        passing += tx.session.execute(statement).rowcount  # type: ignore[attr-defined]
+    return sessions.rowcount, passing  # type: ignore[attr-defined]
+
+
+def _note(tx: Transaction) -> None:
+    note = tx.session.get(Note, _NOTE)
+    if note is None:
+        tx.session.add(Note(key=_NOTE, value=tx.now.isoformat()))
+    else:
+        note.value = tx.now.isoformat()

@@ -1,0 +1,136 @@
+"""Figures of the house for whoever watches over it: counts, ages and seconds; no ids, no names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import and_, func, select
+
+from tetkik.records.audit_chain import Action
+from tetkik.records.database import Transaction
+from tetkik.records.reports.reports import first_of_a_draft
+from tetkik.records.schema import AuditRow, BrowserSession, Case, Claim, Job, ReportVersion, Run
+from tetkik.values import Capability, CaseState, JobState, RunState
+
+RECENT = timedelta(hours=1)
+"""What `recent` means below."""
+MONTH = timedelta(days=30)
+_MOST_RUNS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class QueueMetrics:
+    """The work that waits for a model.
+
+    Attributes:
+        oldest_seconds: how long the oldest waits; 0 where none does.
+    """
+
+    waiting: int
+    running: int
+    failed: int
+    oldest_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceMetrics:
+    """How long a model took, over the runs that ended in the last hour, 2,000 of them at most."""
+
+    capability: Capability
+    runs: int
+    failed: int
+    median_seconds: float
+    p95_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsMetrics:
+    """The house at one moment.
+
+    Attributes:
+        inference: by capability; only those that ran in the last hour.
+        drafts_signed: first signatures of the last 30 days.
+    """
+
+    queue: QueueMetrics
+    inference: tuple[InferenceMetrics, ...]
+    cases: dict[CaseState, int]
+    claims: int
+    reports_signed: int
+    drafts_signed: int
+    drafts_corrected: int
+    sign_ins_failed: int
+    sessions: int
+
+    @property
+    def corrected_share(self) -> float | None:
+        """Share of drafts that a person changed before signing; None before the first signature."""
+        return self.drafts_corrected / self.drafts_signed if self.drafts_signed else None
+
+
+def collect_metrics(tx: Transaction) -> RecordsMetrics:
+    """Count everything; some milliseconds in a large house."""
+    states = select(Case.state, func.count()).group_by(Case.state)
+    cases = dict.fromkeys(CaseState, 0)
+    cases.update((state, many) for state, many in tx.session.execute(states))
+    first = and_(first_of_a_draft(), ReportVersion.created_at > tx.now - MONTH)
+    failed = and_(AuditRow.at > tx.now - RECENT, AuditRow.action == Action.SIGN_IN_FAILED)
+    browsers = and_(BrowserSession.expires_at > tx.now, BrowserSession.locked.is_(False))
+
+    def count(table: type, *conditions: object) -> int:
+        return tx.session.scalar(select(func.count()).select_from(table).where(*conditions)) or 0  # type: ignore[arg-type]
+
+    return RecordsMetrics(
+        _queue(tx),
+        _inference(tx),
+        cases,
+        count(Claim, Claim.expires_at > tx.now),
+        count(ReportVersion),
+        count(ReportVersion, first),
+        count(ReportVersion, first, ReportVersion.corrected),
+        count(AuditRow, failed),
+        count(BrowserSession, browsers),
+    )
+
+
+def _queue(tx: Transaction) -> QueueMetrics:
+    open_states = (JobState.QUEUED, JobState.RUNNING, JobState.FAILED)
+    rows = tx.session.execute(
+        select(Job.state, func.count(), func.min(Job.created_at))
+        .where(Job.state.in_(open_states))
+        .group_by(Job.state)
+    )
+    found: dict[JobState, tuple[int, datetime]] = {state: (many, oldest) for state, many, oldest in rows}
+    oldest = found[JobState.QUEUED][1] if JobState.QUEUED in found else tx.now
+    many = {state: found[state][0] if state in found else 0 for state in open_states}
+    return QueueMetrics(
+        many[JobState.QUEUED],
+        many[JobState.RUNNING],
+        many[JobState.FAILED],
+        max(0.0, (tx.now - oldest).total_seconds()),
+    )
+
+
+def _inference(tx: Transaction) -> tuple[InferenceMetrics, ...]:
+    rows = tx.session.execute(
+        select(Run.capability, Run.state, Run.started_at, Run.finished_at)
+        .where(Run.finished_at > tx.now - RECENT)
+        .order_by(Run.finished_at.desc())
+        .limit(_MOST_RUNS)
+    )
+    seconds: dict[Capability, list[float]] = {}
+    failed = dict.fromkeys(Capability, 0)
+    for capability, state, started, finished in rows:
+        seconds.setdefault(capability, []).append((finished - started).total_seconds())
+        failed[capability] += state is RunState.FAILED
+    return tuple(
+        InferenceMetrics(
+            capability, len(took), failed[capability], sorted(took)[len(took) // 2], _p95(sorted(took))
+        )
+        for capability, took in sorted(seconds.items())
+    )
+
+
+def _p95(ordered: list[float]) -> float:
+    return ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]

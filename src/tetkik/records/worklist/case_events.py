@@ -1,0 +1,90 @@
+"""What open pages hear: the announcements of transactions, each to whoever may know of its case."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import delete, func, select
+
+from tetkik.records.database import Transaction
+from tetkik.records.people.access_state import AccessState, load_access_states
+from tetkik.records.people.visibility import visible_cases
+from tetkik.records.schema import Case, Event
+
+KEPT = timedelta(days=1)
+"""Older ones are removed; a page that slept longer begins anew."""
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class CaseEvent:
+    """One announcement.
+
+    Attributes:
+        seq: its number; later ones are larger.
+        case_id: to which case; None where to none.
+    """
+
+    seq: int
+    kind: str
+    case_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """What a page hears at once.
+
+    Attributes:
+        events: in order, of the cases that the actor may see.
+        upto: the number up to which nothing else is to be heard.
+        missed: whether some may have been removed before the page heard them: it begins anew.
+    """
+
+    events: tuple[CaseEvent, ...]
+    upto: int
+    missed: bool = False
+
+
+def newest_sequence(tx: Transaction) -> int:
+    """The number of the last announcement; 0 before the first."""
+    return tx.session.scalar(select(func.max(Event.seq))) or 0
+
+
+def load_events_after(tx: Transaction, seq: int) -> EventBatch:
+    """What was announced after a number, as far as the actor may know of it."""
+    rows = tx.session.execute(
+        select(Event.seq, Event.kind, Event.case_id)
+        .where(Event.seq > seq)
+        .order_by(Event.seq)
+        .limit(_AT_ONCE)
+    ).all()
+    if not rows:
+        return EventBatch((), seq)
+    ids = {row.case_id for row in rows if row.case_id is not None}
+    seen = (
+        set(tx.session.scalars(select(Case.id).where(Case.id.in_(ids), visible_cases(tx)))) if ids else set()
+    )
+    heard = tuple(
+        CaseEvent(row.seq, row.kind, row.case_id)
+        for row in rows
+        if row.case_id is None or row.case_id in seen
+    )
+    oldest = tx.session.scalar(select(func.min(Event.seq))) or 0
+    return EventBatch(heard, rows[-1].seq, missed=0 < seq < oldest - 1)
+
+
+def is_actor_current(tx: Transaction) -> bool:
+    """Whether the actor is still who they were: session or token goes on, roles and departments are the same.
+
+    It is not noted as used: a page that listens is not a person at the keyboard.
+    """
+    actor = tx.actor
+    now = load_access_states(tx, [actor]).get(actor.session_id or actor.token_id or "")
+    return now == AccessState.of(actor)
+
+
+def delete_old_events(tx: Transaction) -> None:
+    """Remove what every page has heard long ago; the last one stays, so that numbers go on."""
+    last = newest_sequence(tx)
+    tx.session.execute(delete(Event).where(Event.at < tx.now - KEPT, Event.seq < last))

@@ -1,0 +1,235 @@
+"""The rows of a worklist: what a radiologist must know before opening a case, and no more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import select
+
+from tetkik.language import Sentence
+from tetkik.records.cases import filter_index, patients
+from tetkik.records.cases.patient_links import survivors_of
+from tetkik.records.database import Transaction
+from tetkik.records.people.visibility import decide_access
+from tetkik.records.reports.withdrawals import Withdrawn, now_of_cases
+from tetkik.records.schema import Case, CaseMark, Complaint, Job, Patient, Report
+from tetkik.records.worklist.claims import Reader, load_readers
+from tetkik.values import (
+    CaseState,
+    JobState,
+    Permission,
+    Priority,
+    ReportState,
+    RunState,
+    Sex,
+    UrgencyLevel,
+)
+
+_FINDINGS = 4
+"""Most findings of a row, the most probable first."""
+_WORDS = 90
+"""Characters of a complaint in a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Positive:
+    """A finding that is there.
+
+    Attributes:
+        label: of the 22 shared labels.
+        probability: calibrated; None where the model gives none, or a radiologist added it.
+    """
+
+    label: str
+    probability: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorklistItem:
+    """A case in the worklist.
+
+    Attributes:
+        number: what people call it, such as `2026-000123`.
+        name: of the patient; empty where hidden, erased or unknown.
+        registered_as: the name of the record under which the case was opened, where another one stands for it
+            and says another name; empty otherwise.
+        patient_number: of the hospital; empty likewise.
+        born: `YYYYMMDD`; empty likewise.
+        sex: None where hidden or unknown.
+        complaint: its first words; empty where hidden, or where the actor may not open cases.
+        hidden: whether it is restricted and not open to the actor: nothing here tells who it is.
+        restricted: whether it opens only with a reason, or claimed.
+        urgency: of triage; None without a complaint.
+        state: where the case is on its way.
+        findings: what is there by the radiologist's word, else by the newest runs, most probable first.
+        rejected: whether the radiologist rejected something that the model had found.
+        unsuitable: whether the newest run refused an image.
+        reader: who is reading it; None where nobody is.
+        report: how far the report is; None before any draft.
+        withdrawn: who took a report back, when and why, where it was not signed anew since; else None.
+        job: where the newest work of a model is; None where there was none.
+    """
+
+    case_id: str
+    number: str
+    name: str = field(repr=False)
+    registered_as: str = field(repr=False)
+    patient_number: str = field(repr=False)
+    born: str = field(repr=False)
+    sex: Sex | None = field(repr=False)
+    complaint: str = field(repr=False)
+    hidden: bool
+    restricted: bool
+    urgency: UrgencyLevel | None
+    priority: Priority
+    department: str | None
+    state: CaseState
+    modalities: tuple[str, ...]
+    findings: tuple[Positive, ...]
+    rejected: bool
+    unsuitable: bool
+    waiting_since: datetime
+    created_at: datetime
+    reader: Reader | None
+    report: ReportState | None
+    withdrawn: Withdrawn | None
+    job: JobState | None
+    fault: Sentence | None
+
+    def age(self, now: datetime) -> int | None:
+        """Whole years; None where the day of birth is unknown."""
+        try:
+            born = datetime.strptime(self.born, "%Y%m%d").replace(tzinfo=now.tzinfo)
+        except ValueError:
+            return None
+        return now.year - born.year - ((now.month, now.day) < (born.month, born.day))
+
+
+def load_items(tx: Transaction, case_ids: Sequence[str]) -> tuple[WorklistItem, ...]:
+    """Cases as the worklist shows them, in the order of their ids here; the caller asked for visible ones."""
+    rows = {row.id: row for row in tx.session.scalars(select(Case).where(Case.id.in_(case_ids)))}
+    open_ids = [row.id for row in rows.values() if not row.restricted or decide_access(tx, row).open]
+    known = _Known(tx, case_ids, [rows[case_id] for case_id in open_ids])
+    return tuple(known.item(rows[case_id]) for case_id in case_ids if case_id in rows)
+
+
+class _Known:
+    """Everything about the rows of a page, each kind fetched at once."""
+
+    def __init__(self, tx: Transaction, case_ids: Sequence[str], shown: Sequence[Case]) -> None:
+        self._tx = tx
+        self._shown = {row.id for row in shown}
+        self._survivors = survivors_of(tx, {row.patient_id for row in shown})
+        people = select(Patient).where(Patient.id.in_({*self._survivors, *self._survivors.values()}))
+        # Kept here: `patients.as_registered` then finds each in the session, without a query of its own.
+        self._patients = {row.id: row for row in tx.session.scalars(people)}
+        self._readers = load_readers(tx, case_ids)
+        self._complaints = self._words(list(self._shown))
+        self._modalities = self._marks(case_ids)
+        self._read_runs(case_ids)
+        self._reports = {
+            row.case_id: row
+            for row in tx.session.execute(
+                select(Report.case_id, Report.state, Report.amending.is_not(None).label("amending"))
+                .where(Report.case_id.in_(case_ids))
+                .order_by(Report.id)
+            )
+        }
+        self._withdrawn = now_of_cases(tx, case_ids)
+        self._jobs = {
+            row.case_id: row
+            for row in tx.session.execute(
+                select(Job.case_id, Job.state, Job.fault).where(Job.case_id.in_(case_ids)).order_by(Job.id)
+            )
+        }
+
+    def item(self, row: Case) -> WorklistItem:
+        """One row of the page."""
+        shown = row.id in self._shown
+        patient = self._patients.get(row.patient_id) if shown else None
+        alive = patient is not None and patient.identity is not None and patient.key is not None
+        person, registered = self._people(row.patient_id) if alive else (patients.Person(), "")
+        report, job = self._reports.get(row.id), self._jobs.get(row.id)
+        return WorklistItem(
+            row.id,
+            row.number,
+            person.name,
+            registered,
+            person.number,
+            person.birth_date,
+            person.sex,
+            self._complaint(row) if alive else "",
+            not shown,
+            row.restricted,
+            row.urgency,
+            Priority(row.priority),
+            row.department,
+            row.state,
+            tuple(sorted(self._modalities.get(row.id, ()))),
+            tuple(self._findings.get(row.id, ())[:_FINDINGS]),
+            row.id in self._found and self._found[row.id].rejected,
+            row.id in self._unsuitable,
+            row.waiting_since,
+            row.created_at,
+            self._readers.get(row.id),
+            (ReportState.DRAFT if report.amending else report.state) if report else None,
+            self._withdrawn.get(row.id),
+            job.state if job else None,
+            Sentence(*json.loads(job.fault)) if job and job.fault else None,
+        )
+
+    def _people(self, patient_id: str) -> tuple[patients.Person, str]:
+        """Who it is, and another name under which the case was opened."""
+        survivor = self._survivors[patient_id]
+        person = patients.load_registered_person(self._tx, survivor)
+        if survivor == patient_id:
+            return person, ""
+        name = patients.load_registered_person(self._tx, patient_id).name
+        return person, name if name != person.name else ""
+
+    def _words(self, case_ids: Sequence[str]) -> dict[str, tuple[str, bytes]]:
+        if not self._tx.actor.may(Permission.CASE_READ):
+            return {}
+        rows = self._tx.session.execute(
+            select(Complaint.case_id, Complaint.id, Complaint.text)
+            .where(Complaint.case_id.in_(case_ids), Complaint.text.is_not(None))
+            .order_by(Complaint.id)
+        )
+        return {row.case_id: (row.id, row.text) for row in rows}
+
+    def _complaint(self, row: Case) -> str:
+        if row.id not in self._complaints:
+            return ""
+        complaint_id, sealed = self._complaints[row.id]
+        words = self._tx.open(row.patient_id, "complaints.text", complaint_id, sealed).decode()
+        words = " ".join(words.split())
+        return words if len(words) <= _WORDS else f"{words[:_WORDS].rpartition(' ')[0] or words[:_WORDS]} …"
+
+    def _marks(self, case_ids: Sequence[str]) -> dict[str, list[str]]:
+        rows = self._tx.session.execute(
+            select(CaseMark.case_id, CaseMark.mark).where(
+                CaseMark.case_id.in_(case_ids), CaseMark.mark.startswith("modality:")
+            )
+        )
+        found: dict[str, list[str]] = {}
+        for row in rows:
+            if (code := filter_index.modality_of(row.mark)) is not None:
+                found.setdefault(row.case_id, []).append(code)
+        return found
+
+    def _read_runs(self, case_ids: Sequence[str]) -> None:
+        runs = filter_index.load_newest_runs(self._tx, case_ids)
+        self._unsuitable = {run.case_id for run in runs if run.state is RunState.REFUSED}
+        self._found = filter_index.load_case_findings(self._tx, runs)
+        self._findings = {
+            case_id: [
+                Positive(label, probability)
+                for label, probability in sorted(
+                    found.labels.items(), key=lambda pair: (-(pair[1] or 0.0), pair[0])
+                )
+            ]
+            for case_id, found in self._found.items()
+        }

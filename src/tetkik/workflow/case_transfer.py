@@ -1,0 +1,336 @@
+"""A case that was opened for the wrong patient goes on as a case of the right one, and nothing stays behind.
+
+What was said and asked, who chose what, and since when the patient waits go along; the images are stored anew
+under the right patient's key. Whatever was made of them (runs, heatmaps, drafts) is made anew by the usual
+work. The first case is left as a number with a link: its words and rows are gone in the same transaction, its
+files right after it. Moving again, to the first patient, is the way back.
+
+    with records.read(actor) as tx:
+        moving.prepare(tx, case_id, patient_id)                 # the images on the disk, before anybody waits
+    with records.write(actor) as tx:
+        seen = moving.looked_at(tx, case_id, patient_id).seen   # both people; the trail notes the look
+    with records.write(actor) as tx:
+        done = moving.move(tx, case_id, patient_id, reason, seen)
+    moving.forget(records, done)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+
+from sqlalchemy import func, select
+
+from tetkik.errors import Conflict, Forbidden
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases import admission, cases, complaints, patients, transfers
+from tetkik.records.cases.locks import lock_jobs
+from tetkik.records.cases.patient_links import lock_links, records_of, survivor_of
+from tetkik.records.cases.patients import Match, Person
+from tetkik.records.database import Records, Transaction
+from tetkik.records.ids import new_id
+from tetkik.records.images import copying, images, jobs, patient_matching
+from tetkik.records.images.images import StoredImage
+from tetkik.records.images.jobs import JobKind
+from tetkik.records.images.patient_matching import Difference
+from tetkik.records.lifecycle import case_erasure
+from tetkik.records.lifecycle.erasure import truncate_sqlite_log
+from tetkik.records.people.visibility import load_visible_case, visible_cases
+from tetkik.records.reports.holding import hold_reports
+from tetkik.records.reports.parting import forget_strangers
+from tetkik.records.reports.withdrawing import has_standing_report
+from tetkik.records.schema import Case, CaseMove, Claim, Patient, Report
+from tetkik.records.worklist import claims
+from tetkik.records.worklist.claims import Reader
+from tetkik.values import SYSTEM, CaseState, MoveReason, Permission, Priority
+from tetkik.workflow import patient_comparison
+from tetkik.workflow.patient_comparison import PatientComparison, PatientRecord
+
+
+@dataclass(frozen=True, slots=True)
+class TransferPreview:
+    """What a person looks at before a case is moved.
+
+    Attributes:
+        people: the patient of the case and the one whom it goes to, side by side.
+        differs: where its images contradict the record of the one whom they go to.
+        reader: who is reading the case right now; None where nobody is.
+        written: whether a person has written in a draft, which is dropped.
+        seen: names what was shown, so that what is moved is what was seen and nothing else.
+    """
+
+    people: PatientComparison
+    differs: tuple[Difference, ...]
+    images: int
+    reader: Reader | None
+    written: bool
+    seen: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedTransfer:
+    """What a move came to.
+
+    Attributes:
+        files: names of stored files that nothing refers to any more, for `forget`.
+    """
+
+    case_id: str
+    number: str
+    former: str
+    reason: MoveReason
+    left: str
+    files: frozenset[str] = field(repr=False)
+
+
+def preview_transfer(tx: Transaction, case_id: str, patient_id: str) -> TransferPreview:
+    """The two people side by side, and what goes along; the trail notes the look at both.
+
+    Args:
+        tx: a `write` transaction.
+
+    Raises:
+        NotFound: no such case or patient, or erased.
+        Forbidden: a case of one of the two that the actor may not open.
+        Conflict: the two are one patient; the case is closed, was moved, or has a signed report that stands.
+    """
+    found = _looked(tx, _movable(tx, case_id), patient_id)
+    for side in (found.people.one, found.people.other):
+        tx.audit(Action.PATIENT_OPENED, patient_id=side[0].id, compared=True)
+    return found
+
+
+def register_recipient(tx: Transaction, case_id: str, person: Person) -> str:
+    """A record for the right patient where the house has none yet; gives its id.
+
+    Args:
+        tx: a `write` transaction.
+
+    Raises:
+        NotFound: no such case.
+        Forbidden: one that the actor may not open.
+        InputError: neither name nor number, or one that cannot be.
+        Conflict: as in `looked_at`; or a patient with the same number is known already.
+    """
+    _movable(tx, case_id)
+    patient_id = admission.register_patient(tx, person)
+    written = ",".join(item.name for item in fields(Person) if getattr(person, item.name))
+    tx.audit(Action.PATIENT_CHANGED, patient_id=patient_id, fields=written)
+    return patient_id
+
+
+def require_transferable(tx: Transaction, case_id: str) -> None:
+    """Say what stands in the way of moving a case, before anybody looks for the right patient.
+
+    Raises:
+        NotFound: no such case.
+        Forbidden: one that the actor may not open.
+        Conflict: it is closed, was moved, or has a signed report that stands.
+    """
+    _movable(tx, case_id)
+
+
+def search_recipients(tx: Transaction, case_id: str, words: str) -> tuple[Match, ...]:
+    """Patients by name or number to whom the actor may move a case; the trail notes the search.
+
+    Args:
+        tx: a `write` transaction.
+        words: as for `patients.search`.
+
+    Raises:
+        NotFound: no such case.
+        Forbidden: one that the actor may not open.
+        Conflict: as in `looked_at`.
+    """
+    here = survivor_of(tx, _movable(tx, case_id).patient_id)
+    found = patients.search(tx, words)
+    return tuple(one for one in found if one.id != here and _sees_all(tx, records_of(tx, one.id)))
+
+
+def prepare_images(tx: Transaction, case_id: str, patient_id: str) -> None:
+    """Bring the images to the disk under the right patient's key, before the transaction others wait for.
+
+    Raises:
+        NotFound: no such case or patient, or erased.
+        Forbidden: a case of one of the two that the actor may not open.
+        Conflict: as in `looked_at`.
+        RecordsError: a file is missing or damaged.
+        OSError: the disk is full or gone.
+    """
+    _looked(tx, _movable(tx, case_id), patient_id)
+    for image in images.list_images(tx, case_id):
+        copying.reencrypt_file(tx, image, survivor_of(tx, patient_id))
+
+
+def transfer_case(
+    tx: Transaction, case_id: str, patient_id: str, reason: MoveReason, seen: str, *, sure: bool = False
+) -> CompletedTransfer:
+    """Let a case go on as one of another patient: all of it, or nothing.
+
+    Args:
+        tx: a `write` transaction.
+        seen: of what the person looked at (`looked_at`).
+        sure: whether a person has compared the two, where the images name another than the right one.
+
+    Raises:
+        NotFound: no such case or patient, or erased.
+        Forbidden: a case of one of the two that the actor may not open.
+        Conflict: as in `looked_at`; one of the two or the case has changed since the person looked; or the
+            images name another, and nobody has said that they are sure.
+        RecordsError: a file is missing or damaged.
+    """
+    lock_links(tx, load_visible_case(tx, case_id).patient_id, patient_id)
+    _hold_work(tx, case_id)
+    row = _movable(tx, case_id)
+    looked = _looked(tx, row, patient_id)
+    if looked.seen != seen:
+        raise Conflict(
+            "The case or one of the two patients has changed since you looked; compare them again."
+        )
+    if looked.differs and not sure:
+        raise Conflict(
+            "The images say that they are of another patient than the one whom they go to; compare the two, "
+            "and move the case only if you are sure."
+        )
+    found = images.list_images(tx, case_id)
+    other = _opened(tx, row, looked.people.other[0].id, found)
+    complaints.copy_complaint(tx, case_id, other)
+    _let_wait(tx, found, copying.copy_images(tx, other, found), Priority(other.priority))
+    tx.session.add(
+        CaseMove(
+            case_id=case_id, moved_to=other.id, reason=reason, created_at=tx.now, created_by=tx.actor.user_id
+        )
+    )
+    _note(tx, row, other, reason, looked)
+    files = case_erasure.clear_moved_case(tx, row.patient_id, case_id)
+    row.state, row.question, row.urgency, row.updated_at = CaseState.MOVED, None, None, tx.now
+    # What the drafts of the first patient's other cases say of the course leant on another's image.
+    forget_strangers(tx, records_of(tx, row.patient_id))
+    tx.announce("moved", case_id)
+    tx.announce("case", other.id)
+    return CompletedTransfer(other.id, other.number, case_id, reason, row.patient_id, frozenset(files))
+
+
+def remove_leftover_files(records: Records, done: CompletedTransfer) -> None:
+    """Remove what the first patient's key could still open, once the move is through.
+
+    Where the machine stops before it, the daily sweep removes the files. Whoever uploads one of them for the
+    first patient at this very moment comes before or after.
+    """
+    with records.write(SYSTEM) as tx:
+        tx.session.execute(select(Patient.id).where(Patient.id == done.left).with_for_update()).all()
+        for name in done.files - case_erasure.find_referenced_files(tx, done.files):
+            tx.files.remove(name)
+    truncate_sqlite_log(records)
+
+
+def _movable(tx: Transaction, case_id: str) -> Case:
+    row = load_visible_case(tx, case_id)
+    if tx.actor.user_id is not None and not tx.actor.may(Permission.CASE_READ):
+        raise Forbidden("Your role does not allow this ({permission}).", permission=Permission.CASE_READ)
+    transfers.require_open(tx, row)
+    if has_standing_report(tx, case_id):
+        raise Conflict("The case has a signed report that stands; withdraw the report first.")
+    return row
+
+
+def _looked(tx: Transaction, row: Case, patient_id: str) -> TransferPreview:
+    people = patient_comparison.compare_unaudited(tx, row.patient_id, patient_id)
+    _refuse_unseen(tx, people.other)
+    found = images.list_images(tx, row.id)
+    differs = {
+        one: None
+        for image in found
+        for one in patient_matching.compare_with_patient(
+            tx, patient_id, images.load_metadata(tx, image).identity
+        )
+    }
+    wanted = select(Report.id).where(
+        Report.case_id == row.id, Report.draft.is_not(None), Report.updated_by.is_not(None)
+    )
+    written = tx.session.scalar(wanted.limit(1)) is not None
+    shown = json.dumps([people.seen, row.id, people.other[0].id, [image.id for image in found], written])
+    return TransferPreview(
+        people,
+        tuple(differs),
+        len(found),
+        claims.reader_of_case(tx, row.id),
+        written,
+        tx.vault.digest("moved", hashlib.sha256(shown.encode()).hexdigest()).hex(),
+    )
+
+
+def _sees_all(tx: Transaction, patient_ids: Sequence[str]) -> bool:
+    theirs = select(func.count()).select_from(Case).where(Case.patient_id.in_(patient_ids))
+    return tx.session.scalar(theirs) == tx.session.scalar(theirs.where(visible_cases(tx)))
+
+
+def _refuse_unseen(tx: Transaction, side: Sequence[PatientRecord]) -> None:
+    """Whoever moves a case sees every case of the one whom it goes to."""
+    if not _sees_all(tx, [one.id for one in side]):
+        raise Forbidden("The other patient has cases that are not open to you; let reception move this one.")
+
+
+def _hold_work(tx: Transaction, case_id: str) -> None:
+    """Let nobody else write in the case: jobs, then reports, then the case, as everybody locks them.
+
+    The reports of the first patient's other cases, too: those that had been compared are checked again.
+    """
+    row = tx.session.get_one(Case, case_id)
+    lock_jobs(tx, case_id)
+    hold_reports(tx, records_of(tx, row.patient_id))
+    tx.session.refresh(row, with_for_update=True)
+
+
+def _opened(tx: Transaction, row: Case, patient_id: str, found: Sequence[StoredImage]) -> Case:
+    """The case of the right patient, as the desk had opened the other; it waits since then."""
+    case_id = new_id()
+    other = Case(
+        id=case_id,
+        number=cases.next_number(tx),
+        patient_id=patient_id,
+        state=CaseState.PROCESSING if found else CaseState.WAITING,
+        priority=row.priority,  # the images are the same: it falls with an answer, not with the move
+        priority_chosen=row.priority_chosen,
+        urgency=row.urgency,
+        department=row.department,
+        restricted=row.restricted,
+        waiting_since=row.waiting_since,
+        created_at=row.created_at,
+        created_by=row.created_by,
+        updated_at=tx.now,
+        question=cases.seal_question(tx, patient_id, case_id, cases.load_question(tx, row)),
+    )
+    tx.session.add(other)
+    tx.session.flush()
+    return other
+
+
+def _let_wait(
+    tx: Transaction, before: Sequence[StoredImage], found: Sequence[StoredImage], priority: Priority
+) -> None:
+    """The usual work on each image, with the model and the frame that were asked for last."""
+    for former, image in zip(before, found, strict=True):
+        asked = jobs.newest_job(tx, former.id)
+        model, frame = (asked.model, asked.frame) if asked is not None else (None, None)
+        jobs.add_job(tx, JobKind.READ_IMAGE, image, priority, model, frame)
+
+
+def _note(tx: Transaction, row: Case, other: Case, reason: MoveReason, looked: TransferPreview) -> None:
+    """In the trail of either patient: each entry goes with its own at erasure."""
+    confirmed = ",".join(dict.fromkeys(one.trait.value for one in looked.differs)) or None
+    for case, end in ((other, {"moved_from": row.number}), (row, {"moved_to": other.number})):
+        tx.audit(
+            Action.CASE_MOVED,
+            case_id=case.id,
+            patient_id=case.patient_id,
+            reason=reason.value,
+            images=looked.images,
+            confirmed=confirmed,
+            **end,
+        )
+    claim = tx.session.get(Claim, row.id)
+    if claim is not None:
+        tx.audit(Action.CLAIM_RELEASED, case_id=row.id, patient_id=row.patient_id, taken_from=claim.user_id)
