@@ -27,7 +27,7 @@ class SecretFiles(PydanticBaseSettingsSource):
     The folders are `$CREDENTIALS_DIRECTORY` (systemd.exec(5), "Credentials"), then the setting `secrets_dir`.
     """
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: D102
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         if SecretStr in (field.annotation, *get_args(field.annotation)):
             for folder in self._folders():
                 secret = _secret_in(folder / credential_of(field_name), field_name)

@@ -355,7 +355,7 @@ class Settings(BaseSettings):
     threads: int = Field(default=2, ge=1, le=256, description="Threads for one model run on ONNX Runtime.")
 
     @classmethod
-    def settings_customise_sources(  # noqa: D102 - documented by pydantic-settings
+    def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,

@@ -12,7 +12,7 @@ from tests.findings.bundles import TAUGHT, make_findings_bundle
 from tests.records.pictured import radiograph
 from tetkik.bundle import resolve, sha256_of, staged_folder, store, write_manifest
 from tetkik.imaging.gate.classifier import BUILT_IN, built_in
-from tetkik.workflow import answered, departments, see_image
+from tetkik.workflow import analyse_image, answered, departments
 from tetkik.workflow.images import findings_in_use
 
 
@@ -33,9 +33,9 @@ def test_the_next_image_is_read_by_the_new_bundle(tmp_path):
     image = radiograph()
     shas = [changed(first, place)]
     old = findings_in_use(str(place))
-    seen = [see_image(image, model=str(place))]
+    seen = [analyse_image(image, model=str(place))]
     shas.append(changed(second, place))
-    seen.append(see_image(image, model=str(place)))
+    seen.append(analyse_image(image, model=str(place)))
     assert [one.result.model for one in seen] == ["findings-blobs 1.0", "findings-blobs 2.0"]
     assert [one.sha256 for one in seen] == shas
     one = next(item for item in seen[1].result.findings if item.label == TAUGHT[0])

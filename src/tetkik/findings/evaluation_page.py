@@ -14,8 +14,7 @@ from tetkik.findings.plots import pictures
 from tetkik.findings.reading import ROUTES
 from tetkik.findings.slices import DIMENSIONS
 from tetkik.language import Language
-from tetkik.values import Route
-from tetkik.values.naming import label_name
+from tetkik.values import Route, label_name
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path, language: Language) -> tuple[Path, ...]:

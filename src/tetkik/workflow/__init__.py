@@ -5,20 +5,27 @@
 
 from tetkik.workflow.complaints import Answered, answered, departments, triage
 from tetkik.workflow.images import caption_image, explain_radiograph, read_radiograph
-from tetkik.workflow.reports import Reported, Seen, report_findings, report_image, report_seen, see_image
+from tetkik.workflow.reports import (
+    ImageAnalysis,
+    Reported,
+    analyse_image,
+    report_analysis,
+    report_findings,
+    report_image,
+)
 
 __all__ = [
     "Answered",
+    "ImageAnalysis",
     "Reported",
-    "Seen",
+    "analyse_image",
     "answered",
     "caption_image",
     "departments",
     "explain_radiograph",
     "read_radiograph",
+    "report_analysis",
     "report_findings",
     "report_image",
-    "report_seen",
-    "see_image",
     "triage",
 ]

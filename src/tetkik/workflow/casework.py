@@ -24,10 +24,10 @@ from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import Work
 from tetkik.records.images.pictures import PictureKind
 from tetkik.records.images.runs import Answer
-from tetkik.records.reports import drafts, later, reviews
+from tetkik.records.reports import drafts, prior_recheck, reviews
 from tetkik.records.reports.checking import as_seen
-from tetkik.records.reports.holding import hold_about
 from tetkik.records.reports.identity import identity_for
+from tetkik.records.reports.report_locks import lock_reports_for_image
 from tetkik.settings import settings
 from tetkik.values import (
     SYSTEM,
@@ -37,11 +37,12 @@ from tetkik.values import (
     Hospital,
     Identity,
     Radiograph,
+    ReportContent,
     ReportDocument,
     ReportState,
 )
 from tetkik.workflow.images import findings_in_use
-from tetkik.workflow.reports import Reported, Seen, key_image, report_seen, see_image
+from tetkik.workflow.reports import ImageAnalysis, Reported, analyse_image, key_image, report_analysis
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -112,7 +113,7 @@ def read_case_image(
     with ThreadPoolExecutor(2) as beside:
         picture = beside.submit(key_image, image)
         tell(Stage.FINDING, "")
-        seen = see_image(image, asked.image.id, model=model)
+        seen = analyse_image(image, asked.image.id, model=model)
         with records.read() as tx:
             prior = _prior(tx, asked.image, seen.result)
         tell(Stage.DRAFTING, "")
@@ -185,7 +186,7 @@ def _as_read(tx: Transaction, image_id: str, said: FindingsResult) -> FindingsRe
 def _reported(
     records: Records,
     asked: _Asked,
-    seen: Seen,
+    seen: ImageAnalysis,
     prior: FindingsResult | None,
     picture: Callable[[], bytes],
     tell: Tell,
@@ -193,13 +194,13 @@ def _reported(
     from tetkik.report.llm import open_model
 
     def draft(file: str | None) -> Reported:
-        return report_seen(
+        return report_analysis(
             seen,
             history=asked.history,
             captioned=file,
             prior=prior,
             writer=open_model(),
-            heard=lambda text: tell(Stage.WRITING, text),
+            on_text=lambda text: tell(Stage.WRITING, text),
             picture=picture,
         )
 
@@ -220,7 +221,7 @@ def _sha256(model: str) -> str:
         return ""  # it is the reason why there is no answer
 
 
-def _stored_heats(records: Records, image: StoredImage, seen: Seen) -> dict[str, StoredFile]:
+def _stored_heats(records: Records, image: StoredImage, seen: ImageAnalysis) -> dict[str, StoredFile]:
     """The heatmaps on the disk, by label, before the transaction for which others wait."""
     from tetkik.findings.heatmaps import veil
 
@@ -237,7 +238,7 @@ def _keep(
     with records.write(SYSTEM) as tx:
         jobs.finish(tx, work)
         image = images.get(tx, work.image_id)
-        hold_about(tx, image.id)
+        lock_reports_for_image(tx, image.id)
         run_id = runs.add_run(tx, image, answer)
         pictures.keep(tx, image, PictureKind.HEAT, heats)
         drafts.write_machine_draft(
@@ -261,7 +262,7 @@ def _compare_again(tx: Transaction, image: StoredImage, reported: Reported) -> N
     for run in runs.earlier(tx, image):
         report_id = drafts.report_of_image(tx, run.image_id)
         if report_id is not None:
-            later.recheck(tx, report_id)
+            prior_recheck.recheck(tx, report_id)
 
 
 def _move_on(tx: Transaction, case_id: str) -> None:
@@ -312,7 +313,7 @@ def _without_model(tx: Transaction, work: Work, fault: Sentence) -> None:
         known = images.described(tx, image)
         document = ReportDocument(
             id=image.id,
-            draft=Draft(chosen.report_language, (), notices=(notice,)),
+            content=ReportContent(Draft(chosen.report_language, (), notices=(notice,))),
             result=None,
             identity=known.identity,
             tags=known.tags,

@@ -20,6 +20,7 @@ from tetkik.values import (
     Identity,
     ImageTags,
     Radiograph,
+    ReportContent,
     ReportDocument,
     ReportInput,
     ReportState,
@@ -41,8 +42,6 @@ class Reported:
 
     Attributes:
         drafted: the draft, its facts, and what a language model took.
-        result: what the model of findings says.
-        document: the draft as documents are made of it, unsigned.
         prior: the findings that it was compared with; None for a draft without a comparison.
         pictures: the heatmap of each finding that a reader will want to see, where they were to be kept.
     """
@@ -55,14 +54,11 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class ImageAnalysis:
     """An image with what a model says of it.
 
     Attributes:
-        image: the image.
-        result: what the model found.
         heats: where it looked, for each finding that a reader will want to see.
-        findings: the model with everything around it.
         heatmaps: how it says where it looked.
         sha256: of the manifest of the bundle that the model was loaded from; empty for one without.
     """
@@ -75,14 +71,12 @@ class Seen:
     sha256: str
 
 
-def see_image(
+def analyse_image(
     image: Radiograph, name: str = "", *, model: str | None = None, language: Language | None = None
-) -> Seen:
+) -> ImageAnalysis:
     """Have a model look at an image that has been read.
 
     Args:
-        image: the image.
-        name: what the answer, or an error, calls it.
         model: of findings; None takes the setting `findings_model`.
         language: of reasons and notes; None takes the setting `report_language`.
 
@@ -96,7 +90,9 @@ def see_image(
     findings = replace(kept.model.findings, language=language or settings().report_language)
     heatmaps = kept.model.heatmaps
     study = findings.study_image(image, name, picture=HeatmapWriter.side)
-    return Seen(image, study.result, heats_of(findings, heatmaps, study), findings, heatmaps, kept.sha256)
+    return ImageAnalysis(
+        image, study.result, heats_of(findings, heatmaps, study), findings, heatmaps, kept.sha256
+    )
 
 
 def report_image(
@@ -109,20 +105,18 @@ def report_image(
     writer: LanguageModel | None = None,
     model: str | None = None,
     heatmaps: Path | None = None,
-    heard: Callable[[str], None] | None = None,
+    on_text: Callable[[str], None] | None = None,
 ) -> Reported:
     """Read one image, find, draft: everything up to a radiologist's desk.
 
     Args:
         path: a DICOM, PNG, JPEG or TIFF file.
-        history: the clinical question.
         caption: of a captioner; empty asks the configured one, if there is one.
         prior: the findings of an earlier image of the same patient.
         language: of the draft; None takes the setting `report_language`.
         writer: a language model; None is the composer.
         model: of findings; None takes the setting `findings_model`.
         heatmaps: a folder in which the heatmaps are kept; None keeps only that of the document.
-        heard: told a language model's text as it comes.
 
     Raises:
         InputError: the file cannot be read as an image.
@@ -133,27 +127,29 @@ def report_image(
     with one_file(str(path)):
         image = read_image(path)
     language = language or settings().report_language
-    seen = see_image(image, str(path), model=model, language=language)
+    analysis = analyse_image(image, str(path), model=model, language=language)
     pictures: Mapping[str, Path] = {}
     if heatmaps is not None:
         from tetkik.findings.heatmaps import HeatmapWriter
 
-        pictures = HeatmapWriter.open(seen.findings, heatmaps, seen.heatmaps).draw(image.sha256, seen.heats)
-    reported = report_seen(
-        seen,
+        pictures = HeatmapWriter.open(analysis.findings, heatmaps, analysis.heatmaps).draw(
+            image.sha256, analysis.heats
+        )
+    reported = report_analysis(
+        analysis,
         history=history,
         caption=caption,
         captioned=path,
         prior=prior,
         language=language,
         writer=writer,
-        heard=heard,
+        on_text=on_text,
     )
     return replace(reported, pictures=pictures)
 
 
-def report_seen(
-    seen: Seen,
+def report_analysis(
+    analysis: ImageAnalysis,
     *,
     history: str = "",
     caption: str = "",
@@ -161,7 +157,7 @@ def report_seen(
     prior: FindingsResult | None = None,
     language: Language | None = None,
     writer: LanguageModel | None = None,
-    heard: Callable[[str], None] | None = None,
+    on_text: Callable[[str], None] | None = None,
     picture: Callable[[], bytes] | None = None,
 ) -> Reported:
     """Draft from an image that a model has looked at.
@@ -169,21 +165,19 @@ def report_seen(
     No side is passed on: the heatmaps' localisation was measured (docs/benchmarks.md) and does not pass.
 
     Args:
-        seen: of `see_image`.
-        history: the clinical question.
+        analysis: of `analyse_image`.
         caption: of a captioner; empty asks the configured one, if there is one, about the file `captioned`.
         captioned: the image's file; None for none, and then no captioner is asked.
         prior: the findings of an earlier image of the same patient.
         language: of the draft; None takes the setting `report_language`.
         writer: a language model; None is the composer.
-        heard: told a language model's text as it comes.
         picture: gives `key_image` of the image, where somebody has it under way already.
     """
-    image, result, notice = seen.image, seen.result, None
+    image, result, notice = analysis.image, analysis.result, None
     if not caption and captioned is not None and result.suitable:
         caption, notice = _captioned(captioned)
     technique = image.view.value if image.view is not None else None
-    looked = _most_probable(result, seen.heats)
+    looked = _most_probable(result, analysis.heats)
     reported = report_findings(
         result,
         ReportInput(history=history, caption=caption, technique=technique),
@@ -193,7 +187,7 @@ def report_seen(
         image=image,
         heatmap=_panel(looked) if looked is not None else None,
         heatmap_label=looked.finding.label if looked is not None else None,
-        heard=heard,
+        on_text=on_text,
         picture=picture,
     )
     return reported if notice is None else _with_notice(reported, notice)
@@ -231,7 +225,9 @@ def _with_notice(reported: Reported, notice: Sentence) -> Reported:
     draft = reported.drafted.draft
     draft = replace(draft, notices=(*draft.notices, notice))
     drafted = replace(reported.drafted, draft=draft)
-    return replace(reported, drafted=drafted, document=replace(reported.document, draft=draft))
+    return replace(
+        reported, drafted=drafted, document=replace(reported.document, content=ReportContent(draft))
+    )
 
 
 def report_findings(
@@ -245,22 +241,18 @@ def report_findings(
     identity: Identity | None = None,
     heatmap: bytes | None = None,
     heatmap_label: str | None = None,
-    heard: Callable[[str], None] | None = None,
+    on_text: Callable[[str], None] | None = None,
     picture: Callable[[], bytes] | None = None,
 ) -> Reported:
     """Draft from findings that are known already.
 
     Args:
-        result: the findings.
-        inputs: history, caption, sides, technique, warnings.
         prior: the findings of an earlier image of the same patient.
         language: of the draft; None takes the setting `report_language`.
         writer: a language model; None is the composer.
         image: for identity, tags and the picture; None for findings without their image.
         identity: of the patient, where it is known better than the image says; None takes the image's.
         heatmap: the image with a heatmap over it, as a PNG.
-        heatmap_label: the finding whose heatmap it is.
-        heard: told a language model's text as it comes.
         picture: gives `key_image` of the image, where somebody has it under way already.
     """
     from tetkik.report.draft import draft_report
@@ -277,11 +269,11 @@ def report_findings(
         language=language or chosen.report_language,
         model=writer,
         identity=identity,
-        heard=heard,
+        on_text=on_text,
     )
     document = ReportDocument(
         id=str(uuid4()),
-        draft=drafted.draft,
+        content=ReportContent(drafted.draft),
         result=result,
         identity=identity,
         tags=image.tags if image is not None else ImageTags(),

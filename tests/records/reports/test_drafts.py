@@ -15,7 +15,7 @@ from tetkik import workflow
 from tetkik.errors import Conflict, Forbidden, InputError, NotFound
 from tetkik.language import Language
 from tetkik.records.images import images, runs
-from tetkik.records.reports import drafts, redrafting
+from tetkik.records.reports import drafts, packing, redrafting
 from tetkik.records.reports.editing import LONGEST, MOST, Choice
 from tetkik.records.reports.working import EditConflict
 from tetkik.records.schema import AuditRow, Report
@@ -365,3 +365,18 @@ def test_a_clinician_of_another_department_sees_no_draft(records):
 def test_no_such_report(records, reader, report_id):
     with pytest.raises(NotFound), records.write(reader) as tx:
         drafts.draft_of(tx, report_id)
+
+
+def test_a_change_unpacks_the_draft_once(records, reader, monkeypatch):
+    made = made_report(records)
+    kinds = []
+    unpack = packing.from_bytes
+
+    def counted(kind, content):
+        kinds.append(kind.__name__)
+        return unpack(kind, content)
+
+    monkeypatch.setattr(packing, "from_bytes", counted)
+    with records.write(reader) as tx:
+        drafts.save(tx, made.id, 1, [DraftSentence("Kalp normaldir.", Section.FINDINGS)])
+    assert sorted(kinds) == ["Material", "Working"]

@@ -188,7 +188,8 @@ def test_a_sentence_may_say_what_was_measured_and_nothing_else(records, reader, 
     )
     with records.write(reader) as tx:
         row, working, material = for_change(tx, made.id, 3)
-        kept = drafts.keep(tx, row, material, replace(working, measurements=(calibrated,)))
+        measured = replace(working.content, measurements=(calibrated,))
+        kept = drafts.keep(tx, row, material, replace(working, content=measured))
         assert ("measurement" in faults(kept.draft)) is marked
         gone = measuring.remove(tx, made.id, kept.revision, calibrated.id)
         assert "measurement" in faults(gone.draft)

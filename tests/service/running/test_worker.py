@@ -357,7 +357,7 @@ def test_a_locked_screen_hears_nothing_more_of_the_work(house, machine, technici
 def test_the_thread_outlives_a_fault_and_ends_with_the_house(tmp_path, monkeypatch):
     house = made_house(tmp_path)
     faults = iter([RuntimeError("gone"), RuntimeError("gone")])
-    whole = reports.see_image
+    whole = reports.analyse_image
 
     def fails_at_first(*given, **named):
         fault = next(faults, None)
@@ -365,7 +365,7 @@ def test_the_thread_outlives_a_fault_and_ends_with_the_house(tmp_path, monkeypat
             raise fault
         return whole(*given, **named)
 
-    monkeypatch.setattr(casework, "see_image", fails_at_first)
+    monkeypatch.setattr(casework, "analyse_image", fails_at_first)
     monkeypatch.setattr(jobs, "_REST", jobs._REST * 0)
     with served(house, work=True) as client:
         sign_in(client, house, Role.TECHNICIAN)

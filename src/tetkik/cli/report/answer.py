@@ -80,7 +80,6 @@ def show_draft(draft: Draft, *, disclaimer: bool = True) -> None:
     """State, notices, the parts with their sentences, the sources, and what stands in a signature's way.
 
     Args:
-        draft: of any writer.
         disclaimer: whether the disclaimer ends it; a page that has said it already does without.
     """
     words = "Exercise: about no patient" if draft.exercise else "Draft: not signed by a radiologist"

@@ -42,9 +42,7 @@ def write_report(reported: Reported, folder: Path, filled: str | None = None) ->
     """Write everything that is made of a draft; the names of the files say nothing of a patient.
 
     Args:
-        reported: what was drafted.
         folder: made where it is missing.
-        filled: a hospital's own template, filled.
 
     Returns:
         The files, in the order in which people want them.

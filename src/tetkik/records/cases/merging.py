@@ -18,7 +18,7 @@ from tetkik.records.cases.comparing import compared_silently
 from tetkik.records.cases.patient_links import all_records_of, hold
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
-from tetkik.records.reports.parting import forget_strangers
+from tetkik.records.reports.prior_removal import drop_foreign_priors
 from tetkik.records.schema import Case, Patient, PatientLink
 from tetkik.records.trail.chain import Action
 from tetkik.values import CaseState, LinkReason, SplitReason
@@ -94,7 +94,7 @@ def unlink(tx: Transaction, replaced: str, reason: SplitReason) -> str:
     tx.session.flush()
     tx.audit(Action.PATIENT_UNLINKED, patient_id=survivor, replaces=replaced, reason=reason.value)
     tx.audit(Action.PATIENT_UNLINKED, patient_id=replaced, replaced_by=survivor, reason=reason.value)
-    forget_strangers(tx, all_records_of(tx, (replaced, survivor)))
+    drop_foreign_priors(tx, all_records_of(tx, (replaced, survivor)))
     _announce(tx, replaced, survivor)
     return survivor
 

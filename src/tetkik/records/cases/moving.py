@@ -37,8 +37,8 @@ from tetkik.records.images.jobs import JobKind
 from tetkik.records.keeping import emptying
 from tetkik.records.keeping.erasure import forget_pages
 from tetkik.records.people.visibility import see, visible
-from tetkik.records.reports.holding import hold_reports
-from tetkik.records.reports.parting import forget_strangers
+from tetkik.records.reports.prior_removal import drop_foreign_priors
+from tetkik.records.reports.report_locks import lock_reports
 from tetkik.records.reports.withdrawing import has_standing_report
 from tetkik.records.schema import Case, CaseMove, Claim, Patient, Report
 from tetkik.records.trail.chain import Action
@@ -219,7 +219,7 @@ def move(
     files = emptying.leave(tx, row.patient_id, case_id)
     row.state, row.question, row.urgency, row.updated_at = CaseState.MOVED, None, None, tx.now
     # What the drafts of the first patient's other cases say of the course leant on another's image.
-    forget_strangers(tx, records_of(tx, row.patient_id))
+    drop_foreign_priors(tx, records_of(tx, row.patient_id))
     tx.announce("moved", case_id)
     tx.announce("case", other.id)
     return Done(other.id, other.number, case_id, reason, row.patient_id, frozenset(files))
@@ -290,7 +290,7 @@ def _hold_work(tx: Transaction, case_id: str) -> None:
     """
     row = tx.session.get_one(Case, case_id)
     jobs.hold(tx, case_id)
-    hold_reports(tx, records_of(tx, row.patient_id))
+    lock_reports(tx, records_of(tx, row.patient_id))
     tx.session.refresh(row, with_for_update=True)
 
 

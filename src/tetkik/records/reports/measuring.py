@@ -56,9 +56,6 @@ def add(tx: Transaction, report_id: str, revision: int, taken: Taken) -> Working
     """Keep a new measurement; how large a pixel is comes from the image, never from whoever measures.
 
     Args:
-        tx: the transaction.
-        report_id: which report.
-        revision: that the person had before their eyes.
         taken: what was measured.
 
     Raises:
@@ -69,10 +66,10 @@ def add(tx: Transaction, report_id: str, revision: int, taken: Taken) -> Working
         InputError: an image of somebody else, points outside of it, or more measurements than a report has.
     """
     row, working, material = for_change(tx, report_id, revision)
-    if len(working.measurements) >= MOST:
+    if len(working.content.measurements) >= MOST:
         raise InputError("A report has at most {most} measurements; remove one and measure again.", most=MOST)
     made = Measurement(new_id(), taken.kind, *_where(tx, row, taken), _label(taken.label))
-    return drafts.keep(tx, row, material, _with(working, (*working.measurements, made)))
+    return drafts.keep(tx, row, material, _with(working, (*working.content.measurements, made)))
 
 
 def change(
@@ -98,7 +95,7 @@ def change(
         after = replace(after, points=_points(found.kind, found.image, points))
     if label is not None:
         after = replace(after, label=_label(label))
-    changed = tuple(after if item is found else item for item in working.measurements)
+    changed = tuple(after if item is found else item for item in working.content.measurements)
     return drafts.keep(tx, row, material, _with(working, changed))
 
 
@@ -111,16 +108,16 @@ def remove(tx: Transaction, report_id: str, revision: int, measurement_id: str) 
     """
     row, working, material = for_change(tx, report_id, revision)
     found = _found(working, measurement_id)
-    left = tuple(item for item in working.measurements if item is not found)
+    left = tuple(item for item in working.content.measurements if item is not found)
     return drafts.keep(tx, row, material, _with(working, left))
 
 
 def _with(working: Working, measurements: tuple[Measurement, ...]) -> Working:
-    return replace(working, measurements=measurements)
+    return replace(working, content=replace(working.content, measurements=measurements))
 
 
 def _found(working: Working, measurement_id: str) -> Measurement:
-    for item in working.measurements:
+    for item in working.content.measurements:
         if item.id == measurement_id:
             return item
     raise NotFound("There is no such measurement any more; look at the draft as it is now.")

@@ -10,7 +10,7 @@ from tetkik.records.reports import reviews
 from tetkik.records.reports.checking import as_seen, checked
 from tetkik.records.reports.identity import identity_for
 from tetkik.records.reports.material import Working, keep_material, keep_working
-from tetkik.records.reports.working import WorkingDraft, draft_from, for_change, grown, noted
+from tetkik.records.reports.working import WorkingDraft, bump_revision, for_change, record_change, view_of
 from tetkik.records.trail.chain import Action
 from tetkik.values import Draft, FindingsResult, Identity, Judgement, ReportInput
 
@@ -21,8 +21,6 @@ class Ground:
 
     Attributes:
         result: what there is to say of the image, as the radiologist has judged it.
-        inputs: history, caption, technique, warnings.
-        prior: the findings of an earlier image.
         identity: of the patient, which no language model gets to see.
     """
 
@@ -50,12 +48,6 @@ def ground_of(tx: Transaction, report_id: str, revision: int) -> Ground:
 def rewrite(tx: Transaction, report_id: str, revision: int, draft: Draft) -> WorkingDraft:
     """Put a fresh draft of the machine in the place of the one at hand; a person asked for it.
 
-    Args:
-        tx: the transaction.
-        report_id: which report.
-        revision: that the person had before their eyes.
-        draft: by the composer or a language model.
-
     Raises:
         EditConflict: somebody else saved in between; nothing was written.
     """
@@ -68,10 +60,11 @@ def rewrite(tx: Transaction, report_id: str, revision: int, draft: Draft) -> Wor
     draft = replace(draft, evidence=evidence)
     material = replace(material, draft=draft)
     # The earlier image may have been judged anew while the draft was written.
-    draft = checked(material, draft, judged, before.measurements)
+    content = checked(material, replace(before.content, draft=draft), judged)
     keep_material(tx, row, material)
     row.language, row.writer = draft.language, draft.writer
-    keep_working(tx, row, Working(draft, measurements=before.measurements))
-    grown(tx, row)
-    noted(tx, row, Action.DRAFT_WRITTEN, writer=draft.writer, asked=True)
-    return draft_from(tx, row)
+    working = Working(content)
+    keep_working(tx, row, working)
+    bump_revision(tx, row)
+    record_change(tx, row, Action.DRAFT_WRITTEN, writer=draft.writer, asked=True)
+    return view_of(tx, row, working, material)

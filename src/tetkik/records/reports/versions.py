@@ -37,8 +37,6 @@ class Sealed:
     Attributes:
         document: signed; without its pictures, which lie in the file store.
         pictures: where they lie, and their hashes.
-        decisions: about marks, with who and when.
-        verdicts: about findings, with who and when.
         follows: digest of the withdrawal that this version comes after; None after another version.
     """
 
@@ -54,13 +52,8 @@ class VersionInfo:
     """A version in a list.
 
     Attributes:
-        id: of the version.
-        report_id: of its report.
         number: from 1.
         replaces: the number of the version that it amends; None for the first.
-        signed_at: when.
-        signed_by: who, with title.
-        verification: code of the document.
         corrected: whether a person changed the machine's draft before.
         is_last: whether no later one amends it.
         withdrawn: who took it back, when and why; None where nobody did.
@@ -85,17 +78,10 @@ class SignedVersion:
     """A version as it was signed.
 
     Attributes:
-        info: in a few words.
-        case_id: of its case.
-        patient_id: of its patient.
-        image_id: that it is about.
         report_number: as people call the report, such as `2026-000123-1`.
         document: with its pictures, where they were asked for, and with its withdrawal.
         pictures: which it has: `image`, `heatmap`.
-        method: how the signer proved to be that person.
         reason: why it amends the one before; None for the first.
-        decisions: about marks.
-        verdicts: about findings.
         in_writing: whether a draft of the report is open: an amendment, or anew after a withdrawal.
         by_glass: whether the actor sees it only because they broke the glass.
     """
@@ -120,7 +106,6 @@ class Original:
     """The bytes that were signed.
 
     Attributes:
-        content: JSON.
         digest: SHA-256 of it, hexadecimal, as the signature has it.
     """
 
@@ -153,8 +138,6 @@ def version_of(
     """A version as it was signed.
 
     Args:
-        tx: the transaction.
-        report_id: which report.
         number: of the version; None is the last one.
         pictures: whether the image and the heatmap are read, too.
 

@@ -26,16 +26,7 @@ PLACE = "withdrawals.statement"
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What is kept of a withdrawal.
-
-    Attributes:
-        report_id: of the report.
-        version: the last one that it takes back.
-        verification: code of that version.
-        signed: digest of its signature.
-        withdrawal: why, who and when.
-        method: how they proved to be that person.
-    """
+    """What is kept of a withdrawal."""
 
     report_id: str
     version: int
@@ -47,14 +38,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """That a report was withdrawn, as lists tell it.
-
-    Attributes:
-        number: of the last version that was taken back.
-        why: from the short list.
-        by: who, with title.
-        at: when.
-    """
+    """That a report was withdrawn, as lists tell it."""
 
     number: int
     why: WithdrawalReason

@@ -14,13 +14,13 @@ from tetkik.language import Language
 from tetkik.records.cases.patient_links import records_of
 from tetkik.records.database import Transaction
 from tetkik.records.reports import packing
-from tetkik.records.reports.holding import hold_with
 from tetkik.records.reports.identity import said_name
 from tetkik.records.reports.material import Working, keep_working, material_of
-from tetkik.records.reports.parting import forget_strangers
+from tetkik.records.reports.prior_removal import drop_foreign_priors
+from tetkik.records.reports.report_locks import lock_reports_with
 from tetkik.records.reports.signing import Proof, prove
 from tetkik.records.reports.withdrawals import PLACE, Statement, Withdrawn, standing
-from tetkik.records.reports.working import grown, noted, row_of
+from tetkik.records.reports.working import bump_revision, record_change, row_of
 from tetkik.records.schema import (
     Case,
     FindingReview,
@@ -37,6 +37,7 @@ from tetkik.values import (
     CaseState,
     Draft,
     Permission,
+    ReportContent,
     ReportState,
     Signature,
     Withdrawal,
@@ -69,12 +70,7 @@ def withdraw(
     """Withdraw a signed report with all its versions; an amendment under way is given up.
 
     Args:
-        tx: the transaction.
-        report_id: which report.
-        number: of the last version, as the person read it.
-        why: from the short list.
         words: more about it, that readers of the report will see; needed where the list does not say it.
-        proof: that it is they who withdraw.
 
     Raises:
         Forbidden: the actor may not withdraw, or the proof is another person's or too old.
@@ -84,7 +80,7 @@ def withdraw(
     """
     prove(tx, proof, Permission.REPORT_WITHDRAW)
     words = _said(why, words)
-    hold_with(tx, report_id)  # later drafts are checked again once the case is held
+    lock_reports_with(tx, report_id)  # later drafts are checked again once the case is locked
     row = row_of(tx, report_id, lock=True)
     _refuse(row, number)
     version, signature = _last(tx, row)
@@ -98,13 +94,13 @@ def withdraw(
     if case.emptied_at is None:  # of an erased patient nothing is written anew
         _begin_anew(tx, row)
         case.state, case.updated_at = CaseState.TO_READ, tx.now
-    grown(tx, row)
+    bump_revision(tx, row)
     tx.session.flush()
     if case.emptied_at is None:
         marks.refresh(tx, case.id)
         priority.follow(tx, case.id)
-        forget_strangers(tx, records_of(tx, row.patient_id))
-    noted(
+        drop_foreign_priors(tx, records_of(tx, row.patient_id))
+    record_change(
         tx,
         row,
         Action.REPORT_WITHDRAWN,
@@ -176,4 +172,4 @@ def _add(
 def _begin_anew(tx: Transaction, row: Report) -> None:
     """A draft to go on with: as the machine wrote it, or empty."""
     draft = material_of(tx, row).draft or Draft(Language(row.language), (), writer="person")
-    keep_working(tx, row, Working(draft))
+    keep_working(tx, row, Working(ReportContent(draft)))

@@ -15,7 +15,7 @@ from tetkik.report.labeler.scope_english import EnglishScope
 from tetkik.report.labeler.scope_turkish import TurkishScope
 from tetkik.report.labeler.sentences import spans
 from tetkik.report.labeler.words import Words, words_of
-from tetkik.values.finding import NORMAL_LABELS
+from tetkik.values import NORMAL_LABELS
 from tetkik.values.report import Side
 
 UNPAIRED = frozenset({"Cardiomegaly", "Normal", "No_Tumor", "Acute_Disease", "Enlarged_Mediastinum"})

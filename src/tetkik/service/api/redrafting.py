@@ -96,7 +96,7 @@ def fresh_draft(
         language=sent.language,
         writer=writer,
         identity=ground.identity,
-        heard=heard,
+        on_text=heard,
     )
     return Fresh(report_id, revision, begun, reported.drafted.draft)
 

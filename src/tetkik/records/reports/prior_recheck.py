@@ -27,12 +27,7 @@ COMPARED = "draft.compared"
 
 
 def recheck(tx: Transaction, report_id: str) -> None:
-    """Check the drafts again that compare with the image of a report, after its findings were judged.
-
-    Args:
-        tx: the transaction.
-        report_id: of the report whose findings were judged.
-    """
+    """Check the drafts again that compare with the image of a report, after its findings were judged."""
     row = tx.session.get_one(Report, report_id)
     judged = reviews.judged(tx, row.id)
     for later in _unsigned_after(tx, row):
@@ -45,10 +40,10 @@ def recheck(tx: Transaction, report_id: str) -> None:
             continue
         material = replace(material, prior=prior)
         keep_material(tx, later, material)
-        draft = checked(material, working.draft, reviews.judged(tx, later.id), working.measurements)
-        if draft == working.draft:
+        content = checked(material, working.content, reviews.judged(tx, later.id))
+        if content == working.content:
             continue
-        keep_working(tx, later, replace(working, draft=draft))
+        keep_working(tx, later, replace(working, content=content))
         tx.session.flush()
         tx.audit(
             Action.DRAFT_CHANGED,
@@ -56,7 +51,7 @@ def recheck(tx: Transaction, report_id: str) -> None:
             patient_id=later.patient_id,
             object_id=later.id,
             revision=later.revision,
-            open_marks=draft.open_marks,
+            open_marks=content.draft.open_marks,
             why="prior",
         )
         tx.announce(COMPARED, later.case_id)
