@@ -28,7 +28,7 @@ def _pdf(content: bytes) -> str:
 
 def _narrative(content: bytes) -> str:
     entries = json.loads(content)["entry"]
-    return next(one["resource"]["text"]["div"] for one in entries if "text" in one["resource"])
+    return str(next(one["resource"]["text"]["div"] for one in entries if "text" in one["resource"]))
 
 
 def test_a_part_that_is_added_stands_in_all_five_documents(monkeypatch):

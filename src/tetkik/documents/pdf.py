@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from types import MappingProxyType
+from typing import Any
 
 from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
@@ -64,12 +65,7 @@ _NOTICE = style(8.5, colour=sheet.CAUTION)
 _OBJECTION = style(8, colour=sheet.CAUTION, leftIndent=4 * mm, spaceAfter=1 * mm)
 _JUDGED = style(8, spaceBefore=1 * mm)
 _HEADING = style(10, bold=True, colour=sheet.MAIN, spaceBefore=3 * mm, spaceAfter=0.8 * mm)
-_FLUSH = [
-    ("LEFTPADDING", (0, 0), (-1, -1), 0),
-    ("RIGHTPADDING", (0, 0), (-1, -1), 0),
-    ("TOPPADDING", (0, 0), (-1, -1), 0),
-    ("BOTTOMPADDING", (0, 0), (-1, -1), 0),
-]
+_FLUSH = [(f"{side}PADDING", (0, 0), (-1, -1), 0) for side in ("LEFT", "RIGHT", "TOP", "BOTTOM")]
 
 _Shown = tuple[Image, str]
 """A picture in its size, and its name."""
@@ -125,19 +121,14 @@ def _letterhead(document: ReportDocument) -> Flowable:
     if under:
         lines.append(paragraph(under))
     logo = sheet.picture(hospital.logo, 40 * mm, 14 * mm) if hospital.logo else ""
-    table = Table([[lines, logo]], colWidths=[WIDTH - 42 * mm, 42 * mm])
-    table.setStyle(
-        TableStyle(
-            [
-                *_FLUSH,
-                ("BOTTOMPADDING", (0, 0), (-1, 0), 2 * mm),
-                ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
-                ("ALIGN", (1, 0), (1, 0), "RIGHT"),
-                ("LINEBELOW", (0, 0), (-1, 0), 1.2, sheet.MAIN),
-            ]
-        )
+    return _table(
+        [[lines, logo]],
+        [WIDTH - 42 * mm, 42 * mm],
+        ("BOTTOMPADDING", (0, 0), (-1, 0), 2 * mm),
+        ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
+        ("ALIGN", (1, 0), (1, 0), "RIGHT"),
+        ("LINEBELOW", (0, 0), (-1, 0), 1.2, sheet.MAIN),
     )
-    return table
 
 
 def _banner(document: ReportDocument) -> Flowable:
@@ -170,22 +161,15 @@ def _about(document: ReportDocument) -> list[Flowable]:
     cells = [[paragraph(name), paragraph(value, _VALUE)] for name, value in told]
     if len(cells) % 2:
         cells.append(["", ""])
-    table = Table(
+    table = _table(
         [[*cells[place], *cells[place + 1]] for place in range(0, len(cells), 2)],
-        colWidths=[WIDTH * share for share in (0.17, 0.37, 0.17, 0.29)],
-    )
-    table.setStyle(
-        TableStyle(
-            [
-                *_FLUSH,
-                ("RIGHTPADDING", (0, 0), (-1, -1), 2 * mm),
-                ("BOTTOMPADDING", (0, 0), (-1, -1), 1.5),
-                # The small name sits on the line of its larger value.
-                ("TOPPADDING", (0, 0), (0, -1), 1.7),
-                ("TOPPADDING", (2, 0), (2, -1), 1.7),
-                ("VALIGN", (0, 0), (-1, -1), "TOP"),
-            ]
-        )
+        [WIDTH * share for share in (0.17, 0.37, 0.17, 0.29)],
+        ("RIGHTPADDING", (0, 0), (-1, -1), 2 * mm),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 1.5),
+        # The small name sits on the line of its larger value.
+        ("TOPPADDING", (0, 0), (0, -1), 1.7),
+        ("TOPPADDING", (2, 0), (2, -1), 1.7),
+        ("VALIGN", (0, 0), (-1, -1), "TOP"),
     )
     return [table, Spacer(0, 2 * mm)]
 
@@ -208,9 +192,8 @@ def _pictures(document: ReportDocument, shown: list[_Shown], *, beside: bool) ->
         found = _found_table(document, min(WIDTH - sum(widths), _WIDEST_BESIDE))
         cells.append([found, *_about_model(document)])
         widths.append(WIDTH - sum(widths))
-    table = Table([cells], colWidths=widths, hAlign="LEFT")
     between = ("RIGHTPADDING", (0, 0), (len(shown) - 1, 0), _GAP)
-    table.setStyle(TableStyle([*_FLUSH, between, ("VALIGN", (0, 0), (-1, 0), "TOP")]))
+    table = _table([cells], widths, between, ("VALIGN", (0, 0), (-1, 0), "TOP"), align="LEFT")
     return [Spacer(0, 2 * mm), table]
 
 
@@ -235,18 +218,14 @@ def _rows(part: Part) -> Flowable:
         ]
         for number, line in enumerate(part.lines, 1)
     ]
-    table = Table(rows, colWidths=[WIDTH * share for share in (0.04, 0.3, 0.15, 0.51)], hAlign="LEFT")
-    table.setStyle(
-        TableStyle(
-            [
-                *_FLUSH,
-                ("RIGHTPADDING", (0, 0), (-1, -1), 2 * mm),
-                ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
-                ("VALIGN", (0, 0), (-1, -1), "TOP"),
-            ]
-        )
+    return _table(
+        rows,
+        [WIDTH * share for share in (0.04, 0.3, 0.15, 0.51)],
+        ("RIGHTPADDING", (0, 0), (-1, -1), 2 * mm),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
+        ("VALIGN", (0, 0), (-1, -1), "TOP"),
+        align="LEFT",
     )
-    return table
 
 
 def _sources(document: ReportDocument) -> list[list[Flowable]]:
@@ -300,20 +279,16 @@ def _found_table(document: ReportDocument, width: float) -> Flowable:
             for item in _found(document)
         ),
     ]
-    table = Table(rows, colWidths=[width * share for share in (0.44, 0.28, 0.28)], hAlign="LEFT")
-    table.setStyle(
-        TableStyle(
-            [
-                *_FLUSH,
-                ("TOPPADDING", (0, 1), (-1, -1), 1.5),
-                ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
-                ("LINEABOVE", (0, 1), (-1, -1), 0.4, sheet.LINE),
-                ("LINEBELOW", (0, -1), (-1, -1), 0.4, sheet.LINE),
-                ("VALIGN", (0, 0), (-1, -1), "TOP"),
-            ]
-        )
+    return _table(
+        rows,
+        [width * share for share in (0.44, 0.28, 0.28)],
+        ("TOPPADDING", (0, 1), (-1, -1), 1.5),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
+        ("LINEABOVE", (0, 1), (-1, -1), 0.4, sheet.LINE),
+        ("LINEBELOW", (0, -1), (-1, -1), 0.4, sheet.LINE),
+        ("VALIGN", (0, 0), (-1, -1), "TOP"),
+        align="LEFT",
     )
-    return table
 
 
 def _about_model(document: ReportDocument) -> list[Flowable]:
@@ -357,15 +332,19 @@ def _ending(document: ReportDocument) -> Flowable:
         paragraph(f"{translate('Verification', language)}: {broken}", style(6.5, colour=sheet.QUIET))
     )
     side = 20 * mm
-    table = Table([[lines, QrCode(code, side)]], colWidths=[WIDTH - side, side])
-    table.setStyle(
-        TableStyle(
-            [
-                *_FLUSH,
-                ("TOPPADDING", (0, 0), (-1, -1), 1.5 * mm),
-                ("VALIGN", (0, 0), (-1, -1), "TOP"),
-                ("LINEABOVE", (0, 0), (-1, 0), 0.6, sheet.LINE),
-            ]
-        )
+    return _table(
+        [[lines, QrCode(code, side)]],
+        [WIDTH - side, side],
+        ("TOPPADDING", (0, 0), (-1, -1), 1.5 * mm),
+        ("VALIGN", (0, 0), (-1, -1), "TOP"),
+        ("LINEABOVE", (0, 0), (-1, 0), 0.6, sheet.LINE),
     )
+
+
+def _table(
+    rows: list[list[Any]], widths: list[float], *styles: tuple[Any, ...], align: str = "CENTER"
+) -> Flowable:
+    """A table without the padding that reportlab gives by itself."""
+    table = Table(rows, colWidths=widths, hAlign=align)
+    table.setStyle(TableStyle([*_FLUSH, *styles]))
     return table

@@ -35,6 +35,7 @@ class FindingLabel:
         article: that its English name takes where it is asserted.
         nih: whether it is one of the 14 findings of NIH ChestX-ray14 (Wang et al., CVPR 2017).
         normal: whether it says that nothing is wrong.
+        paired: whether it has a side.
         critical: whether it cannot wait (ACR practice parameter for communication of diagnostic imaging
             findings).
         reading_order: its region in the order in which an image is read, and its rank there; labels without a
@@ -54,6 +55,7 @@ class FindingLabel:
     route: Route = Route.CHEST
     nih: bool = False
     normal: bool = False
+    paired: bool = True
     critical: bool = False
     reading_order: tuple[int, int] = (99, 0)
     urgency: int = 2

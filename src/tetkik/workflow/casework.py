@@ -25,7 +25,7 @@ from tetkik.records.images.jobs import Work
 from tetkik.records.images.pictures import PictureKind
 from tetkik.records.images.runs import Answer
 from tetkik.records.reports import drafts, prior_recheck, reviews
-from tetkik.records.reports.checking import as_seen
+from tetkik.records.reports.checking import as_judged
 from tetkik.records.reports.identity import identity_for
 from tetkik.records.reports.report_locks import lock_reports_for_image
 from tetkik.settings import settings
@@ -180,7 +180,7 @@ def _prior(tx: Transaction, image: StoredImage, result: FindingsResult) -> Findi
 def _as_read(tx: Transaction, image_id: str, said: FindingsResult) -> FindingsResult:
     """An earlier answer as a radiologist has judged it: what they rejected does not persist."""
     report_id = drafts.report_of_image(tx, image_id)
-    return said if report_id is None else as_seen(said, reviews.judged(tx, report_id))
+    return said if report_id is None else as_judged(said, reviews.judged(tx, report_id))
 
 
 def _reported(

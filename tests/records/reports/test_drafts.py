@@ -280,7 +280,7 @@ def test_a_fresh_draft_follows_language_and_judgements(records, reader):
     with records.write(reader) as tx:
         drafts.judge(tx, made.id, 1, "Effusion", Judgement.REJECTED)
         drafts.judge(tx, made.id, 2, "Nodule", Judgement.ADDED)
-        ground = redrafting.ground_of(tx, made.id, 3)
+        ground = redrafting.redraft_input(tx, made.id, 3)
     reported = workflow.report_findings(
         ground.result, ground.inputs, language=Language.EN, identity=ground.identity
     )
@@ -330,7 +330,7 @@ def test_a_report_without_a_model_is_written_by_hand(both_records, radiologist):
         after = drafts.save(tx, begun.report_id, begun.revision, [own("Sağda plevral efüzyon, 2 cm.")])
         assert after.draft.open_marks == 0  # no model has assessed anything that this could contradict
         with pytest.raises(Conflict, match="No model"):
-            redrafting.ground_of(tx, begun.report_id, after.revision)
+            redrafting.redraft_input(tx, begun.report_id, after.revision)
         with pytest.raises(Conflict, match="already"):
             drafts.write_by_hand(tx, image_id, Language.TR)
         assert drafts.report_of_image(tx, image_id) == begun.report_id

@@ -18,7 +18,7 @@ import pytest
 
 from tetkik.records.reports import packing
 from tetkik.records.reports.versions import Sealed
-from tetkik.records.reports.withdrawals import Statement
+from tetkik.records.reports.withdrawals import WithdrawalStatement
 from tetkik.records.trail.chain import Columns, chain_of, digest_of
 
 STORED = {
@@ -33,7 +33,7 @@ def test_what_was_signed_gives_the_same_bytes(name):
     stored = STORED[name]
     content = stored.content.encode()
     assert packing.digest_of(content) == stored.digest
-    kind = Statement if stored.kind == "withdrawal" else Sealed
+    kind = WithdrawalStatement if stored.kind == "withdrawal" else Sealed
     value: Any = packing.from_bytes(kind, content)
     assert packing.to_bytes(value) == content
     said = value.verification if stored.kind == "withdrawal" else value.document.verification

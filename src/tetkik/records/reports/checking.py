@@ -71,7 +71,7 @@ def sayings(measurement: Measurement) -> tuple[str, ...]:
     return tuple(said + unit for number, unit in forms for said in {number, number.replace(".", ",")})
 
 
-def as_seen(result: FindingsResult, judged: Judged) -> FindingsResult:
+def as_judged(result: FindingsResult, judged: Judged) -> FindingsResult:
     """What there is to say of the image as the radiologist has judged it: for a draft and its check."""
     known = {item.label: item for item in result.findings}
     for label, judgement in judged.items():
@@ -82,7 +82,7 @@ def as_seen(result: FindingsResult, judged: Judged) -> FindingsResult:
 def _facts(material: Material, judged: Judged) -> Facts | None:
     if material.result is None:
         return None
-    return facts_of(as_seen(material.result, judged), material.inputs, prior=material.prior)
+    return facts_of(as_judged(material.result, judged), material.inputs, prior=material.prior)
 
 
 def _judged(finding: Finding, judgement: Judgement) -> Finding:

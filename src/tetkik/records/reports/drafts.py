@@ -151,11 +151,6 @@ def report_of_image(tx: Transaction, image_id: str) -> str | None:
     return tx.session.scalar(select(Report.id).where(Report.image_id == image_id))
 
 
-def reports_of_case(tx: Transaction, case_id: str) -> tuple[str, ...]:
-    """The reports of a case, in the order in which they were begun."""
-    return tuple(tx.session.scalars(select(Report.id).where(Report.case_id == case_id).order_by(Report.id)))
-
-
 def draft_of(tx: Transaction, report_id: str) -> WorkingDraft:
     """The draft of a report as it stands.
 

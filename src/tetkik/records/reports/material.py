@@ -78,7 +78,7 @@ class Working:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FindingVerdict:
     """What a radiologist says of one label.
 
     Attributes:

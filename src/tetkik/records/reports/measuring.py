@@ -34,7 +34,7 @@ _DECIMALS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class NewMeasurement:
     """A measurement as a person takes it.
 
     Attributes:
@@ -52,11 +52,11 @@ class Taken:
     frame: int | None = None
 
 
-def add(tx: Transaction, report_id: str, revision: int, taken: Taken) -> WorkingDraft:
+def add(tx: Transaction, report_id: str, revision: int, new: NewMeasurement) -> WorkingDraft:
     """Keep a new measurement; how large a pixel is comes from the image, never from whoever measures.
 
     Args:
-        taken: what was measured.
+        new: what was measured.
 
     Raises:
         EditConflict: somebody else saved in between; nothing was written.
@@ -68,7 +68,7 @@ def add(tx: Transaction, report_id: str, revision: int, taken: Taken) -> Working
     row, working, material = for_change(tx, report_id, revision)
     if len(working.content.measurements) >= MOST:
         raise InputError("A report has at most {most} measurements; remove one and measure again.", most=MOST)
-    made = Measurement(new_id(), taken.kind, *_where(tx, row, taken), _label(taken.label))
+    made = Measurement(new_id(), new.kind, *_where(tx, row, new), _label(new.label))
     return drafts.keep(tx, row, material, _with(working, (*working.content.measurements, made)))
 
 
@@ -123,9 +123,9 @@ def _found(working: Working, measurement_id: str) -> Measurement:
     raise NotFound("There is no such measurement any more; look at the draft as it is now.")
 
 
-def _where(tx: Transaction, row: Report, taken: Taken) -> tuple[MeasuredImage, tuple[Point, ...]]:
-    image = images.see(tx, taken.image_id)
-    images.check_frame(image, taken.frame)
+def _where(tx: Transaction, row: Report, new: NewMeasurement) -> tuple[MeasuredImage, tuple[Point, ...]]:
+    image = images.see(tx, new.image_id)
+    images.check_frame(image, new.frame)
     own = images.get(tx, row.image_id)
     if image.patient_id != row.patient_id or image.created_at > own.created_at:
         raise InputError(
@@ -146,9 +146,9 @@ def _where(tx: Transaction, row: Report, taken: Taken) -> tuple[MeasuredImage, t
         series_uid=identity.series_uid,
         instance_uid=identity.instance_uid,
         sop_class=tags.sop_class,
-        frame=(taken.frame or middle_frame(image.frames)) if image.frames > 1 else None,
+        frame=(new.frame or middle_frame(image.frames)) if image.frames > 1 else None,
     )
-    return measured, _points(taken.kind, measured, taken.points)
+    return measured, _points(new.kind, measured, new.points)
 
 
 def _points(kind: MeasurementKind, image: MeasuredImage, points: Sequence[Point]) -> tuple[Point, ...]:

@@ -16,7 +16,7 @@ from tetkik.records.cases.patient_links import records_of
 from tetkik.records.database import Transaction
 from tetkik.records.images import runs
 from tetkik.records.reports import reviews
-from tetkik.records.reports.checking import as_seen, checked
+from tetkik.records.reports.checking import as_judged, checked
 from tetkik.records.reports.material import keep_material, keep_working, material_of, working_of
 from tetkik.records.schema import Report
 from tetkik.records.trail.chain import Action
@@ -35,7 +35,7 @@ def recheck(tx: Transaction, report_id: str) -> None:
         said = _compared_with(tx, row.image_id, material.prior)
         if said is None or working is None:
             continue
-        prior = as_seen(said, judged)
+        prior = as_judged(said, judged)
         if prior == material.prior:
             continue
         material = replace(material, prior=prior)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from tetkik.errors import Conflict
 from tetkik.records.database import Transaction
 from tetkik.records.reports import reviews
-from tetkik.records.reports.checking import as_seen, checked
+from tetkik.records.reports.checking import as_judged, checked
 from tetkik.records.reports.identity import identity_for
 from tetkik.records.reports.material import Working, keep_material, keep_working
 from tetkik.records.reports.working import WorkingDraft, bump_revision, for_change, record_change, view_of
@@ -16,7 +16,7 @@ from tetkik.values import Draft, FindingsResult, Identity, Judgement, ReportInpu
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class RedraftInput:
     """What a fresh draft is made from, apart from any transaction: a language model takes its time.
 
     Attributes:
@@ -30,7 +30,7 @@ class Ground:
     identity: Identity = field(repr=False)
 
 
-def ground_of(tx: Transaction, report_id: str, revision: int) -> Ground:
+def redraft_input(tx: Transaction, report_id: str, revision: int) -> RedraftInput:
     """What to write a fresh draft from.
 
     Raises:
@@ -40,9 +40,9 @@ def ground_of(tx: Transaction, report_id: str, revision: int) -> Ground:
     row, _, material = for_change(tx, report_id, revision)
     if material.result is None:
         raise Conflict("No model has read this image, so there is nothing to write a draft from.")
-    result = as_seen(material.result, reviews.judged(tx, row.id))
+    result = as_judged(material.result, reviews.judged(tx, row.id))
     identity = identity_for(tx, row.patient_id, material.identity)
-    return Ground(result, material.inputs, material.prior, identity)
+    return RedraftInput(result, material.inputs, material.prior, identity)
 
 
 def rewrite(tx: Transaction, report_id: str, revision: int, draft: Draft) -> WorkingDraft:

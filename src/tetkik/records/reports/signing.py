@@ -108,10 +108,10 @@ def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital:
     row, working, material = for_change(tx, report_id, revision)
     _refuse_unready(working.draft)
     version_id = new_id()
-    sealed = _sealed(tx, row, version_id, working, material, hospital)
+    last = _last_version(tx, row)
+    sealed = _sealed(tx, row, version_id, last, working, material, hospital)
     content = packing.to_bytes(sealed)
     corrected = material.draft is None or _said(working.draft) != _said(material.draft)
-    last = _last_version(tx, row)
     reason = reason_of(tx, row)
     document = sealed.document
     tx.session.add(
@@ -278,7 +278,13 @@ def _refuse_unready(draft: Draft) -> None:
 
 
 def _sealed(
-    tx: Transaction, row: Report, version_id: str, working: Working, material: Material, hospital: Hospital
+    tx: Transaction,
+    row: Report,
+    version_id: str,
+    last: str | None,
+    working: Working,
+    material: Material,
+    hospital: Hospital,
 ) -> Sealed:
     """The signed document with everything that was decided, and its pictures under the version's name."""
     user = tx.session.get_one(User, tx.actor.user_id)
@@ -297,7 +303,6 @@ def _sealed(
         Picture(what, file, len(contents[what]), hashlib.sha256(contents[what]).hexdigest())
         for what, file in pictures_kept(tx, row, version_id).items()
     )
-    last = _last_version(tx, row)
     follows = withdrawals.digest_after(tx, last) if last is not None else None
     return Sealed(document, pictures, working.decisions, reviews.reviews_of(tx, row.id), follows)
 

@@ -18,7 +18,7 @@ from tetkik.records.ids import is_id
 from tetkik.records.people import visibility
 from tetkik.records.reports import packing, withdrawals
 from tetkik.records.reports.identity import said_name
-from tetkik.records.reports.material import MarkDecision, Picture, Verdict, checked_picture
+from tetkik.records.reports.material import FindingVerdict, MarkDecision, Picture, checked_picture
 from tetkik.records.reports.packing import digest_of
 from tetkik.records.reports.withdrawals import Withdrawn
 from tetkik.records.reports.working import number_of, row_of
@@ -43,7 +43,7 @@ class Sealed:
     document: ReportDocument
     pictures: tuple[Picture, ...] = ()
     decisions: tuple[MarkDecision, ...] = ()
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: tuple[FindingVerdict, ...] = ()
     follows: str | None = None
 
 
@@ -96,7 +96,7 @@ class SignedVersion:
     method: Method
     reason: str | None = field(repr=False)
     decisions: tuple[MarkDecision, ...] = field(repr=False)
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[FindingVerdict, ...]
     in_writing: bool
     by_glass: bool
 
@@ -147,7 +147,7 @@ def version_of(
         RecordsError: what is stored is not what was signed.
     """
     row = row_of(tx, report_id)
-    version, signature = _rows_of(tx, report_id, number or row.version)
+    version, signature = signed_rows(tx, report_id, number or row.version)
     sealed = _unsealed(tx, version, signature)
     back = withdrawals.of_report(tx, report_id)
     document = replace(sealed.document, withdrawal=_withdrawal(tx, version, back))
@@ -200,7 +200,7 @@ def as_signed(tx: Transaction, report_id: str, number: int) -> Original:
         raise Forbidden("Your role does not allow this ({permission}).", permission=needed)
     if not (tx.actor.may(Permission.AUDIT_READ) and is_id(report_id)):
         row_of(tx, report_id)
-    version, signature = _rows_of(tx, report_id, number)
+    version, signature = signed_rows(tx, report_id, number)
     content = _content(tx, version, signature)
     tx.audit(
         Action.DOCUMENT_EXPORTED,
@@ -222,7 +222,12 @@ def is_whole(tx: Transaction, version: ReportVersion, signature: SignatureRow) -
     return True
 
 
-def _rows_of(tx: Transaction, report_id: str, number: int) -> tuple[ReportVersion, SignatureRow]:
+def signed_rows(tx: Transaction, report_id: str, number: int) -> tuple[ReportVersion, SignatureRow]:
+    """A signed version and its signature.
+
+    Raises:
+        NotFound: no such version.
+    """
     found = tx.session.execute(
         select(ReportVersion, SignatureRow)
         .join(SignatureRow, SignatureRow.version_id == ReportVersion.id)
@@ -238,7 +243,7 @@ def _withdrawal(tx: Transaction, version: ReportVersion, back: tuple[Withdrawn, 
     taken = withdrawals.of_version(back, version.number)
     if taken is None:
         return None
-    last, _ = _rows_of(tx, version.report_id, taken.number)
+    last, _ = signed_rows(tx, version.report_id, taken.number)
     said = withdrawals.statement_of(tx, last.id)
     assert said is not None
     return said.withdrawal

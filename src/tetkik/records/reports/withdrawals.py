@@ -25,7 +25,7 @@ PLACE = "withdrawals.statement"
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class WithdrawalStatement:
     """What is kept of a withdrawal."""
 
     report_id: str
@@ -90,7 +90,7 @@ def now_of_cases(tx: Transaction, case_ids: Sequence[str]) -> dict[str, Withdraw
     return {case_id: _withdrawn(row, number) for row, number, _, case_id in tx.session.execute(found)}
 
 
-def statement_of(tx: Transaction, version_id: str) -> Statement | None:
+def statement_of(tx: Transaction, version_id: str) -> WithdrawalStatement | None:
     """What a withdrawal says of the version that was the last; None where that was not withdrawn.
 
     Raises:
@@ -105,7 +105,7 @@ def statement_of(tx: Transaction, version_id: str) -> Statement | None:
     content = tx.open(version.patient_id, PLACE, version_id, row.statement)
     if packing.digest_of(content) != row.digest:
         raise _altered()
-    said = packing.from_bytes(Statement, content)
+    said = packing.from_bytes(WithdrawalStatement, content)
     about = (said.report_id, said.version, said.verification, said.signed)
     if about != (version.report_id, version.number, version.verification, signature.digest):
         raise _altered()

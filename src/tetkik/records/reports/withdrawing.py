@@ -19,7 +19,8 @@ from tetkik.records.reports.material import Working, keep_working, material_of
 from tetkik.records.reports.prior_removal import drop_foreign_priors
 from tetkik.records.reports.report_locks import lock_reports_with
 from tetkik.records.reports.signing import Proof, prove
-from tetkik.records.reports.withdrawals import PLACE, Statement, Withdrawn, standing
+from tetkik.records.reports.versions import signed_rows
+from tetkik.records.reports.withdrawals import PLACE, WithdrawalStatement, Withdrawn, standing
 from tetkik.records.reports.working import bump_revision, record_change, row_of
 from tetkik.records.schema import (
     Case,
@@ -83,7 +84,7 @@ def withdraw(
     lock_reports_with(tx, report_id)  # later drafts are checked again once the case is locked
     row = row_of(tx, report_id, lock=True)
     _refuse(row, number)
-    version, signature = _last(tx, row)
+    version, signature = signed_rows(tx, row.id, number)
     given_up = row.amending is not None
     user = tx.session.get_one(User, tx.actor.user_id)
     who = Signature(user.name, user.title, user.registration, signed_at=tx.now.astimezone())
@@ -136,20 +137,11 @@ def _refuse(row: Report, number: int) -> None:
         raise Conflict("This report is withdrawn already; load the page again.")
 
 
-def _last(tx: Transaction, row: Report) -> tuple[ReportVersion, SignatureRow]:
-    version, signature = tx.session.execute(
-        select(ReportVersion, SignatureRow)
-        .join(SignatureRow, SignatureRow.version_id == ReportVersion.id)
-        .where(ReportVersion.report_id == row.id, ReportVersion.number == row.version)
-    ).one()
-    return version, signature
-
-
 def _add(
     tx: Transaction, version: ReportVersion, signature: SignatureRow, said: Withdrawal, proof: Proof
 ) -> None:
     """The statement, sealed, under the name of the version that it takes back."""
-    statement = Statement(
+    statement = WithdrawalStatement(
         version.report_id, version.number, version.verification, signature.digest, said, proof.method
     )
     content, who = packing.to_bytes(statement), said.signature

@@ -14,7 +14,14 @@ from tetkik.records.ids import is_id
 from tetkik.records.people import visibility
 from tetkik.records.reports import reviews, withdrawals
 from tetkik.records.reports.checking import written_by_machine
-from tetkik.records.reports.material import MarkDecision, Material, Verdict, Working, material_of, working_of
+from tetkik.records.reports.material import (
+    FindingVerdict,
+    MarkDecision,
+    Material,
+    Working,
+    material_of,
+    working_of,
+)
 from tetkik.records.reports.withdrawals import Withdrawn
 from tetkik.records.schema import Case, Report, User
 from tetkik.records.trail.chain import Action
@@ -52,7 +59,7 @@ class WorkingDraft:
     content: ReportContent = field(repr=False)
     by_person: tuple[bool, ...]
     decisions: tuple[MarkDecision, ...] = field(repr=False)
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[FindingVerdict, ...]
     result: FindingsResult | None = field(repr=False)
     amending: str | None = field(repr=False)
     withdrawn: Withdrawn | None
