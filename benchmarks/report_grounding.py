@@ -40,13 +40,13 @@ from tetkik.report.facts import Facts, facts_of
 from tetkik.report.grounding import check_draft, check_text
 from tetkik.report.labeler import Context, Polarity, read_report
 from tetkik.report.retrieval import passages_for
-from tetkik.report.wider import narrower
 from tetkik.statistics import wilson_interval
 from tetkik.values import (
     DraftSentence,
     ReportInput,
     Side,
     label_name,
+    narrower,
 )
 
 # ---- real reports

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from tetkik.language import Language
 from tetkik.report.facts import Facts, facts_of
-from tetkik.report.wider import narrower
 from tetkik.turkish import lower
 from tetkik.values import (
     BRAIN_LABELS,
@@ -24,6 +23,7 @@ from tetkik.values import (
     Side,
     ThresholdOn,
     label_name,
+    narrower,
 )
 
 CHEST = tuple(label for label in FINDING_LABELS if label not in BRAIN_LABELS and label != "Normal")

@@ -21,6 +21,7 @@ from tetkik.values import (
     ImageTags,
     Passage,
     PassageKind,
+    ReportContent,
     ReportDocument,
     ReportState,
     Route,
@@ -154,7 +155,6 @@ def document(
     state = ReportState.FINAL if withdrawal is not None else state
     values = {
         "id": "7f3a2c10-0000-4000-8000-000000000001",
-        "draft": draft(language),
         "result": RESULT,
         "identity": IDENTITY,
         "tags": TAGS,
@@ -164,6 +164,8 @@ def document(
         "withdrawal": withdrawal,
         "signature": None if state is ReportState.DRAFT else signature,
     }
+    content = {name: changes.pop(name) for name in ("draft", "measurements") if name in changes}
+    values["content"] = ReportContent(**({"draft": draft(language)} | content))  # type: ignore[arg-type]
     return ReportDocument(**(values | changes))  # type: ignore[arg-type]
 
 

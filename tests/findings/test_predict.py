@@ -17,8 +17,7 @@ from tetkik.findings.operating import OperatingPoint, OperatingPoints, platt, sc
 from tetkik.findings.predict import load_findings
 from tetkik.language import Language
 from tetkik.settings import settings
-from tetkik.values import FINDING_LABELS, FileFormat, Flaw, Radiograph, Route, ThresholdOn
-from tetkik.values.naming import label_name
+from tetkik.values import FINDING_LABELS, FileFormat, Flaw, Radiograph, Route, ThresholdOn, label_name
 
 BLOB = blob_image(0.3, 0.6)
 PLAIN = Radiograph(np.full((64, 64), 40, np.uint8), 255, FileFormat.PNG, "0" * 64)

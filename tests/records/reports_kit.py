@@ -20,7 +20,7 @@ from tetkik.records.people import visibility
 from tetkik.records.reports import drafts, signing
 from tetkik.records.reports.editing import Choice
 from tetkik.records.reports.working import WorkingDraft
-from tetkik.records.schema import ReportVersion, SignatureRow
+from tetkik.records.schema import Report, ReportVersion, SignatureRow
 from tetkik.records.worklist import claims
 from tetkik.settings import settings
 from tetkik.values import (
@@ -95,6 +95,11 @@ def made_image(records: Records, case_id: str, content: bytes | None = None) -> 
         stored = images.store_file(tx, patient_id, BytesIO(content))
         described = images.ImageMetadata(FileFormat.DICOM, 30, 40, identity=sample.IDENTITY, tags=sample.TAGS)
         return images.add_image(tx, case_id, stored, described).image.id
+
+
+def reports_of_case(tx: Transaction, case_id: str) -> tuple[str, ...]:
+    """The reports of a case, in the order in which they were begun."""
+    return tuple(tx.session.scalars(select(Report.id).where(Report.case_id == case_id).order_by(Report.id)))
 
 
 def proof_of(actor: Actor, method: Method = Method.PASSWORD) -> signing.Proof:

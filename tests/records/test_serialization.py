@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -13,6 +13,7 @@ from tests.documents import sample
 from tetkik.errors import RecordsError
 from tetkik.language import Language, Sentence
 from tetkik.records import serialization
+from tetkik.records.reports.material import Working
 from tetkik.values import (
     Basis,
     BasisKind,
@@ -34,6 +35,7 @@ from tetkik.values import (
     Side,
     ThresholdOn,
 )
+from tetkik.values.report import ADDED
 
 text = st.text(max_size=40)
 share = st.floats(0, 1)
@@ -199,6 +201,23 @@ def test_a_field_that_came_later_takes_its_default_and_nothing_is_dropped():
     new = serialization.pack(_After("a", datetime(2026, 1, 1, tzinfo=UTC), 2.0))
     with pytest.raises(ValueError, match="fields"):
         serialization.unpack(_Before, new)
+
+
+@dataclass(frozen=True)
+class _Later:
+    name: str
+    added: str = field(default="", metadata=ADDED)
+
+
+def test_a_field_that_was_added_leaves_the_bytes_of_what_was_stored_before():
+    assert serialization.pack(_Later("a")) == serialization.pack(_Before("a"))
+    assert serialization.unpack(_Later, serialization.pack(_Later("a", "b"))) == _Later("a", "b")
+
+
+def test_the_content_of_a_report_stands_among_the_fields_of_what_holds_it():
+    working = Working(sample.document().content)
+    assert serialization.pack(working).keys() == {"draft", "measurements", "decisions"}
+    assert serialization.unpack(Working, serialization.pack(working)) == working
 
 
 def test_what_is_no_value_of_ours_is_not_packed():

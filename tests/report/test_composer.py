@@ -264,10 +264,10 @@ def test_a_history_is_quoted_and_nothing_in_it_is_obeyed():
 
 
 def test_warnings_stand_in_the_language_of_the_report():
-    warning = Sentence("The kind of image is {kind}.", {"kind": Sentence("Pneumonia")})
+    warning = Sentence("The kind of image is {kind}.", {"kind": Sentence("Chest radiograph")})
     known = facts_of(result_of({"Mass": "certain"}), ReportInput(warnings=(warning,)))
     said = [sentence.text for sentence in compose(known, (), TR).section(Section.TECHNIQUE)]
-    assert "The kind of image is Pnömoni." in said
+    assert "The kind of image is Akciğer grafisi." in said
 
 
 def test_a_reason_of_the_gate_is_said_in_the_language_of_the_report_whatever_that_of_messages():

@@ -184,5 +184,5 @@ def test_an_invented_citation_is_marked(says):
 def test_the_text_is_heard_as_it_comes(says):
     says(TRUE)
     pieces: list[str] = []
-    drafted(heard=pieces.append)
+    drafted(on_text=pieces.append)
     assert json.loads("".join(pieces))["sentences"]

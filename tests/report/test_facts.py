@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from tests.report.made import ANY_SIDES, ANY_STATES, CHEST_LABELS, facts, refused, result_of
 from tetkik.language import Sentence
 from tetkik.report.facts import ChangeKind, certainty_of, facts_of
-from tetkik.report.wider import narrower
 from tetkik.values import (
     FINDING_LABELS,
     NORMAL_LABELS,
@@ -21,6 +20,7 @@ from tetkik.values import (
     Route,
     Side,
     ThresholdOn,
+    narrower,
     route_of,
 )
 

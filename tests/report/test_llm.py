@@ -90,7 +90,7 @@ def ask(url: str, seconds: float = 10):
 def test_a_streamed_answer_becomes_sentences_in_reading_order():
     pieces: list[str] = []
     with model_server() as (url, heard):
-        written = write(OpenAIServer(url), FACTS, [PASSAGE], Language.TR, seconds=10, heard=pieces.append)
+        written = write(OpenAIServer(url), FACTS, [PASSAGE], Language.TR, seconds=10, on_text=pieces.append)
     assert [sentence.section for sentence in written.sentences] == [Section.TECHNIQUE, Section.FINDINGS]
     assert written.sentences[1].evidence == ("finding:Effusion",)
     assert len(pieces) > 1 and json.loads("".join(pieces))

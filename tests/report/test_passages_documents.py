@@ -18,8 +18,9 @@ from reportlab.pdfgen.canvas import Canvas
 
 from tetkik.errors import InputError
 from tetkik.language import Language
-from tetkik.report.passages.blocks import Block, blocks_of_lines, read_blocks
+from tetkik.report.passages.blocks import Block, blocks_of_lines
 from tetkik.report.passages.chunks import MOST_WORDS, chunks_of
+from tetkik.report.passages.document_reader import read_blocks
 from tetkik.report.passages.docx import read_docx
 from tetkik.report.passages.spoken import language_of
 

@@ -15,6 +15,7 @@ from tetkik.values import (
     Hospital,
     Identity,
     ImageTags,
+    ReportContent,
     ReportDocument,
     ReportState,
     Section,
@@ -39,7 +40,7 @@ def test_an_exercise_cannot_be_signed():
     now = datetime(2026, 1, 1, tzinfo=UTC)
     with pytest.raises(ValueError, match="signed"):
         ReportDocument(
-            "x", draft, None, Identity(), ImageTags(), Hospital(), ReportState.FINAL, now,
+            "x", ReportContent(draft), None, Identity(), ImageTags(), Hospital(), ReportState.FINAL, now,
             signature=Signature("A", signed_at=now),
         )  # fmt: skip
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import tetkik.service
 from tests.phantom import write_phantom
 from tests.records.kit import made_case, made_user
+from tests.records.reports_kit import reports_of_case
 from tetkik.language import Language
 from tetkik.records.cases import cases, complaint_drift, patients
 from tetkik.records.cases.patients import Person
@@ -65,8 +66,8 @@ class Rounds:
         self._read(machine, self.signed, 4)
         machine.close()
         with self.records.read() as tx:
-            (self.draft,) = drafts.reports_of_case(tx, self.to_read)
-            (self.report,) = drafts.reports_of_case(tx, self.signed)
+            (self.draft,) = reports_of_case(tx, self.to_read)
+            (self.report,) = reports_of_case(tx, self.signed)
         self._sign()
         self._register_twice()
         self._say_much()

@@ -13,7 +13,7 @@ from tests.records.desk import TEXT
 from tests.records.kit import made_case, made_user
 from tests.records.moving_kit import ALI, GULCIN, QUESTION, made_patient, moved, opened, patient_of
 from tests.records.pictured import film, put, radiograph, result
-from tests.records.reports_kit import made_image, made_report, proof_of, sign
+from tests.records.reports_kit import made_image, made_report, proof_of, reports_of_case, sign
 from tetkik import workflow
 from tetkik.errors import Conflict, Forbidden, NotFound, RecordsError
 from tetkik.language import Language
@@ -102,7 +102,7 @@ def test_the_wrong_one_keeps_a_number_and_a_link_and_nothing_else(both_records, 
     gulcin = made_patient(both_records, desk)
     with both_records.write(desk) as tx:
         claims.claim_case(tx, case_id)
-        reports = drafts.reports_of_case(tx, case_id)
+        reports = reports_of_case(tx, case_id)
         revision = drafts.draft_of(tx, reports[0]).revision
     done = moved(both_records, desk, case_id, gulcin, MoveReason.ALIKE)
     with both_records.read(desk) as tx:
@@ -146,7 +146,7 @@ def _sent_again(tx, case_id):
 def test_nothing_counts_twice(both_records, desk):
     case_id = opened(both_records, desk)
     with both_records.write(desk) as tx:
-        report = drafts.reports_of_case(tx, case_id)[0]
+        report = reports_of_case(tx, case_id)[0]
         drafts.judge(tx, report, drafts.draft_of(tx, report).revision, "Effusion", Judgement.ACCEPTED)
         used = quota.measure_usage(tx)
         held = performance.overall(performance.performance(tx))
@@ -204,7 +204,7 @@ def test_a_draft_of_the_wrong_patient_that_was_compared_with_it_is_not_signed_un
     with records.read(reader) as tx:
         after = drafts.draft_of(tx, report)
         assert after.draft.open_marks > 0
-        assert redrafting.ground_of(tx, report, after.revision).prior is None
+        assert redrafting.redraft_input(tx, report, after.revision).prior is None
 
 
 def test_a_signed_report_stands_in_the_way_until_it_is_withdrawn(both_records, desk):

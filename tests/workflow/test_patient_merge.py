@@ -152,7 +152,7 @@ def test_what_was_compared_with_a_strangers_image_is_not_signed_unseen(both_reco
         after = drafts.draft_of(tx, report)
         marked = [item.text for item in after.draft.sentences if item.marks]
         assert drafts.draft_of(tx, made.id) == own
-        assert redrafting.ground_of(tx, report, after.revision).prior is None
+        assert redrafting.redraft_input(tx, report, after.revision).prior is None
     said = after.draft.sentences
     assert marked == [item.text for item in said if any("prior" in one for one in item.evidence)] != []
     with both_records.write(desk) as tx, pytest.raises(Conflict, match="4 objections"):

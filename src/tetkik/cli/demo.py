@@ -79,7 +79,7 @@ def _complaints(texts: Iterable[str], folder: Path) -> dict[Path, str]:
 def _radiograph(image: Path | None, history: str, folder: Path) -> tuple[Reported, dict[Path, str]]:
     """The findings of the image, shown; the draft is made in the same pass and shown later."""
     from tetkik.cli.findings.answer import show_answer
-    from tetkik.values.naming import label_name
+    from tetkik.values import label_name
     from tetkik.workflow import report_image
 
     _headline(t("From a radiograph to its findings"))
@@ -105,7 +105,7 @@ def _radiograph(image: Path | None, history: str, folder: Path) -> tuple[Reporte
 def _drawn(folder: Path) -> Path:
     """The example radiograph, copied into the folder."""
     from tetkik.imaging.examples import CHEST_SIGNS, example_chest
-    from tetkik.values.naming import label_name
+    from tetkik.values import label_name
 
     path = folder / PHANTOM
     with writing(path):

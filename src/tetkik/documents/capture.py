@@ -20,9 +20,6 @@ _BODY_PARTS = MappingProxyType({Route.CHEST: "CHEST", Route.BRAIN_MRI: "BRAIN"})
 def to_capture(document: ReportDocument) -> bytes:
     """The heatmap as a file: in the study of the image, in a series of its own, derived from the image.
 
-    Args:
-        document: with a heatmap.
-
     Raises:
         ValueError: the document has no heatmap, or was withdrawn.
     """
@@ -50,9 +47,6 @@ def to_capture(document: ReportDocument) -> bytes:
 
 def to_image_capture(document: ReportDocument) -> bytes:
     """The original as a file: what a report about a PNG, JPEG or TIFF without UIDs refers to.
-
-    Args:
-        document: with an image.
 
     Raises:
         ValueError: the document has no image.

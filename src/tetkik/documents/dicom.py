@@ -26,13 +26,7 @@ MANUFACTURER = "Tetkik"
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """An object that another one refers to.
-
-    Attributes:
-        sop_class: SOP Class UID.
-        uid: SOP Instance UID.
-        series: Series Instance UID.
-    """
+    """An object that another one refers to."""
 
     sop_class: str
     uid: str
@@ -43,7 +37,6 @@ def new_uid(document: ReportDocument, what: str) -> str:
     """A UID of the form `2.25.` (PS3.5, annex B.2): the same for the same report; it tells of no patient.
 
     Args:
-        document: the report.
         what: which of its objects; where its content may change, what tells the contents apart.
     """
     return f"2.25.{_name(document, what).int}"
@@ -73,7 +66,6 @@ def capture(document: ReportDocument, what: str, picture: bytes) -> Instance:
     """The Secondary Capture that is made of one of the report's pictures.
 
     Args:
-        document: the report.
         what: `heatmap` or `image`.
         picture: as a PNG.
     """
@@ -94,7 +86,7 @@ def _former(number: str) -> Dataset:
 
 def identify(dataset: Dataset, document: ReportDocument) -> None:
     """Set the attributes of the Patient, Patient Study, General Study and General Equipment modules."""
-    identity, house = document.identity, document.hospital
+    identity, hospital = document.identity, document.hospital
     dataset.SpecificCharacterSet = CHARACTER_SET
     dataset.PatientName = person_name(identity.patient_name or "")
     dataset.PatientID = text(identity.patient_id, 64)
@@ -117,18 +109,16 @@ def identify(dataset: Dataset, document: ReportDocument) -> None:
     dataset.ManufacturerModelName = model_of(document)[0]
     dataset.DeviceSerialNumber = model_of(document)[1]
     dataset.SoftwareVersions = __version__
-    if house.name.strip():
-        dataset.InstitutionName = text(house.name, 64)
-        if house.department.strip():
-            dataset.InstitutionalDepartmentName = text(house.department, 64)
+    if hospital.name.strip():
+        dataset.InstitutionName = text(hospital.name, 64)
+        if hospital.department.strip():
+            dataset.InstitutionalDepartmentName = text(hospital.department, 64)
 
 
 def date_it(dataset: Dataset, document: ReportDocument, moment: datetime | None = None) -> None:
     """Set when the object was made: the report's own time, so that the same report gives the same bytes.
 
     Args:
-        dataset: the object.
-        document: the report.
         moment: of what became of it since; None is the report's own.
     """
     created = moment or document.created
@@ -188,8 +178,6 @@ def evidence(document: ReportDocument, instance: Instance, study: str | None = N
     """An object referred to, with as much as the class asks for; whose it is is set at the end.
 
     Args:
-        document: the report.
-        instance: the object.
         study: Study Instance UID; None is the report's own.
     """
     dataset = Dataset()
@@ -208,7 +196,7 @@ def observer(signed: Signature) -> str:
     return name if "^" in name else f"{name}^"
 
 
-def house(document: ReportDocument) -> str:
+def organization(document: ReportDocument) -> str:
     """Verifying Organization is of type 1: it may not be empty."""
     return text(document.hospital.name, 64) or "?"
 

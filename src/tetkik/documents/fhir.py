@@ -16,18 +16,9 @@ from uuid import UUID
 
 from tetkik.documents.fhir_observed import STATUS, Places, observations
 from tetkik.documents.fields import calendar_date, printable, valid_uid
-from tetkik.documents.words import (
-    WITHDRAWN,
-    disclaimer,
-    heading,
-    measured_name,
-    measured_words,
-    measurement_words,
-    objections,
-    withdrawal_words,
-)
-from tetkik.language import Language, translate
-from tetkik.values import Identity, Measurement, ReportDocument, Section, Sex, Signature
+from tetkik.documents.parts import parts_of
+from tetkik.documents.words import WITHDRAWN, disclaimer, withdrawal_words
+from tetkik.values import Identity, ReportDocument, Section, Sex, Signature
 
 # https://hl7.org/fhir/R4B/valueset-administrative-gender.html
 _GENDER = MappingProxyType({Sex.FEMALE: "female", Sex.MALE: "male", Sex.OTHER: "other"})
@@ -132,30 +123,19 @@ def _narrative(document: ReportDocument) -> str:
     """The sentences as XHTML (https://hl7.org/fhir/R4B/narrative.html); text is escaped."""
     from xml.sax.saxutils import escape
 
-    draft = document.draft
     parts = []
     if document.withdrawal is not None:
-        said = " ".join(map(printable, withdrawal_words(document)))
-        parts.append(f"<p><b>{escape(WITHDRAWN)}</b> {escape(said)}</p>")
-    for section in Section:
-        sentences = draft.section(section)
-        if sentences:
-            text = " ".join(printable(item.text) for item in sentences)
-            parts.append(f"<h3>{escape(heading(section, draft.language))}</h3><p>{escape(text)}</p>")
-            for words in (words for item in sentences for words in objections(item, draft.language)):
-                parts.append(f"<p>{escape(printable(words))}</p>")
-    if document.measurements:
-        told = (_measured(item, draft.language) for item in document.measurements)
-        rows = "".join(f"<li>{escape(printable(words))}</li>" for words in told)
-        parts.append(f"<h3>{escape(translate('Measurements', draft.language))}</h3><ol>{rows}</ol>")
-    parts.append(f"<p>{escape(disclaimer(draft.language))}</p>")
+        words = " ".join(map(printable, withdrawal_words(document)))
+        parts.append(f"<p><b>{escape(WITHDRAWN)}</b> {escape(words)}</p>")
+    for part in parts_of(document.content):
+        said = [escape(printable(line.text)) for line in part.lines]
+        rows = "".join(f"<li>{words}</li>" for words in said)
+        body = f"<ol>{rows}</ol>" if part.numbered else f"<p>{' '.join(said)}</p>"
+        parts.append(f"<h3>{escape(part.label)}</h3>{body}")
+        objected = (words for line in part.lines for words in line.objections)
+        parts += [f"<p>{escape(printable(words))}</p>" for words in objected]
+    parts.append(f"<p>{escape(disclaimer(document.draft.language))}</p>")
     return f'<div xmlns="http://www.w3.org/1999/xhtml">{"".join(parts)}</div>'
-
-
-def _measured(item: Measurement, language: Language) -> str:
-    about = measured_words(item, language)
-    said = f"{measured_name(item, language)}: {measurement_words(item, language)}"
-    return f"{said} ({about})" if about else said
 
 
 def _patient(identity: Identity) -> dict[str, Any]:

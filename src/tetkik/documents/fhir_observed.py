@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from tetkik.documents.codes import MEASURES, OWN_JUDGEMENT, OWN_JUDGEMENTS, OWN_PLANES, SNOMED, Code
+from tetkik.documents.codes import MEASURES, OWN_JUDGEMENT, OWN_JUDGEMENTS, OWN_PLANES, SNOMED
 from tetkik.documents.fields import printable, valid_uid
 from tetkik.documents.statements import Statement, statements
 from tetkik.documents.words import measured_words
@@ -26,6 +26,7 @@ from tetkik.values import (
     Side,
     label_name,
 )
+from tetkik.values.finding_labels import Code
 
 # https://hl7.org/fhir/R4B/valueset-diagnostic-report-status.html and valueset-observation-status.html
 STATUS = MappingProxyType(
@@ -78,7 +79,6 @@ class Observed:
 
     Attributes:
         what: by which `Places` knows it.
-        resource: as JSON says it.
         result: whether the report names it among its results; otherwise one that it does leads to it.
     """
 

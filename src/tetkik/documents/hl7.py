@@ -10,17 +10,17 @@ from types import MappingProxyType
 
 from tetkik.documents.codes import MEASURES, OWN_SCHEME, SNOMED
 from tetkik.documents.fields import calendar_date, family_and_given
+from tetkik.documents.parts import parts_of
 from tetkik.documents.statements import statements
 from tetkik.documents.words import (
     WITHDRAWN,
     disclaimer,
     measured_name,
     measured_words,
-    objections,
     withdrawal_words,
 )
 from tetkik.language import Language
-from tetkik.values import ReportDocument, ReportState, Section, Sex, Signature, label_name
+from tetkik.values import ReportDocument, ReportState, Sex, Signature, label_name
 
 _RESULT = MappingProxyType(
     {
@@ -39,15 +39,6 @@ _OBSERVED = MappingProxyType({**_RESULT, ReportState.WITHDRAWN: "W"})
 """Status of each observation (OBX-11), table 0085: `W`, "Post original as wrong, e.g., transmitted for wrong
 patient"; the rest as above."""
 
-# LOINC as DICOM PS3.20 names the parts of an imaging report.
-_SECTIONS = MappingProxyType(
-    {
-        Section.TECHNIQUE: ("55111-9", "Current imaging procedure descriptions"),
-        Section.FINDINGS: ("59776-5", "Procedure findings"),
-        Section.IMPRESSION: ("19005-8", "Radiology Imaging study [Impression]"),
-        Section.RECOMMENDATION: ("18783-1", "Radiology Study recommendation"),
-    }
-)
 _SEX = MappingProxyType({Sex.FEMALE: "F", Sex.MALE: "M", Sex.OTHER: "O"})
 _PRESENT, _ABSENT = "52101004^Present^SCT", "2667000^Absent^SCT"
 _ESCAPES = {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"}
@@ -94,7 +85,8 @@ def _segments(document: ReportDocument) -> Iterator[str]:
             ["OBX", str(place), kind, code, part, value, unit, "", "", "", "", _OBSERVED[document.standing]]
         )
     language = document.draft.language
-    marked = [words for item in document.draft.sentences for words in objections(item, language)]
+    lines = (line for part in parts_of(document.content) for line in part.lines)
+    marked = [words for line in lines for words in line.objections]
     taken = [f"{WITHDRAWN}: {' '.join(withdrawal_words(document))}"] if document.withdrawal else []
     for place, words in enumerate([*taken, *marked, disclaimer(language)], 1):
         yield _joined(["NTE", str(place), "", _text(words)])
@@ -117,14 +109,12 @@ def _observations(document: ReportDocument) -> Iterator[_Observed]:
 
     Of what a radiologist rejected no probability is sent: alone it would read as found.
     """
-    draft = document.draft
-    for section, (code, name) in _SECTIONS.items():
-        sentences = draft.section(section)
-        if sentences:
-            value = _text("\n".join(item.text for item in sentences))
-            yield "FT", f"{code}^{name}^LN", "", value, ""
+    for part in parts_of(document.content):
+        if part.loinc is not None:
+            value = _text("\n".join(line.text for line in part.lines))
+            yield "FT", f"{part.loinc.value}^{part.loinc.meaning}^LN", "", value, ""
     for item in statements(document):
-        code = _coded(item.label, draft.language)
+        code = _coded(item.label, document.draft.language)
         if item.judgement is not None:
             yield "CWE", code, "", _PRESENT if item.present else _ABSENT, ""
         finding = item.finding

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from types import MappingProxyType
+from typing import Any
 
 from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
@@ -22,32 +23,28 @@ from reportlab.platypus import (
 
 from tetkik.documents import sheet
 from tetkik.documents.fields import printable
+from tetkik.documents.parts import Part, parts_of
 from tetkik.documents.qr import QrCode
 from tetkik.documents.sheet import WIDTH, paragraph, style
 from tetkik.documents.statements import statements
 from tetkik.documents.words import (
     date_words,
-    heading,
     heatmap_words,
     judged_words,
-    measured_name,
-    measured_words,
-    measurement_words,
     moment_words,
     number_words,
-    objections,
     patient_name,
     percent_words,
     state_words,
     withdrawal_words,
 )
 from tetkik.language import Language, Sentence, translate
-from tetkik.values import Finding, ReportDocument, ReportState, Section, Sex, ThresholdOn, label_name
+from tetkik.values import Finding, ReportDocument, ReportState, Sex, ThresholdOn, label_name
 
 # Paper and ink of the banner; its words say the same.
 _BANNERS = MappingProxyType(
     {
-        ReportState.DRAFT: (HexColor(0xFBEFDC), sheet.HEED),
+        ReportState.DRAFT: (HexColor(0xFBEFDC), sheet.CAUTION),
         ReportState.FINAL: (HexColor(0xE3F1EA), HexColor(0x14532D)),
         ReportState.AMENDED: (HexColor(0xE3EEF5), HexColor(0x123F5A)),
         ReportState.WITHDRAWN: (HexColor(0xFBE3E1), sheet.STOP),
@@ -57,34 +54,25 @@ _SEXES = MappingProxyType({Sex.FEMALE: Sentence("Female"), Sex.MALE: Sentence("M
 _PICTURE_HEIGHT = 56 * mm
 _GAP = 4 * mm
 _BESIDE = 52 * mm
-"""The room that the model's findings need beside the pictures."""
+"""The width that the model's findings need beside the pictures."""
 _WIDEST_BESIDE = 80 * mm
 _MOST_BESIDE = 8
 _NARROWEST = 24 * mm
 _TITLE = style(13, bold=True)
 _VALUE = style(9.5, bold=True)
 _BODY = style(9.5, spaceAfter=0.8 * mm)
-_NOTICE = style(8.5, colour=sheet.HEED)
-_OBJECTION = style(8, colour=sheet.HEED, leftIndent=4 * mm, spaceAfter=1 * mm)
+_NOTICE = style(8.5, colour=sheet.CAUTION)
+_OBJECTION = style(8, colour=sheet.CAUTION, leftIndent=4 * mm, spaceAfter=1 * mm)
 _JUDGED = style(8, spaceBefore=1 * mm)
 _HEADING = style(10, bold=True, colour=sheet.MAIN, spaceBefore=3 * mm, spaceAfter=0.8 * mm)
-_FLUSH = [
-    ("LEFTPADDING", (0, 0), (-1, -1), 0),
-    ("RIGHTPADDING", (0, 0), (-1, -1), 0),
-    ("TOPPADDING", (0, 0), (-1, -1), 0),
-    ("BOTTOMPADDING", (0, 0), (-1, -1), 0),
-]
+_FLUSH = [(f"{side}PADDING", (0, 0), (-1, -1), 0) for side in ("LEFT", "RIGHT", "TOP", "BOTTOM")]
 
 _Shown = tuple[Image, str]
 """A picture in its size, and its name."""
 
 
 def to_pdf(document: ReportDocument) -> bytes:
-    """The report as PDF 1.4 with embedded subsets of its typeface.
-
-    Args:
-        document: of any state.
-    """
+    """The report as PDF 1.4 with embedded subsets of its typeface."""
     sheet.register_typefaces()
     buffer = io.BytesIO()
     language = document.draft.language
@@ -117,8 +105,7 @@ def _story(document: ReportDocument) -> list[Flowable]:
     shown = _shown(document)
     beside = _stands_beside(document, shown)
     story += _pictures(document, shown, beside=beside)
-    blocks = [block for section in Section for block in _section(document, section)]
-    blocks += _measurements(document)
+    blocks = [block for part in parts_of(document.content) for block in _part(part)]
     if not beside:
         blocks += _below(document)
     blocks += _sources(document)
@@ -128,25 +115,20 @@ def _story(document: ReportDocument) -> list[Flowable]:
 
 
 def _letterhead(document: ReportDocument) -> Flowable:
-    house, language = document.hospital, document.draft.language
-    lines = [paragraph(house.name or translate("Radiology report", language), _TITLE)]
-    under = " · ".join(part for part in (house.department, house.address) if part)
+    hospital, language = document.hospital, document.draft.language
+    lines = [paragraph(hospital.name or translate("Radiology report", language), _TITLE)]
+    under = " · ".join(part for part in (hospital.department, hospital.address) if part)
     if under:
         lines.append(paragraph(under))
-    logo = sheet.picture(house.logo, 40 * mm, 14 * mm) if house.logo else ""
-    table = Table([[lines, logo]], colWidths=[WIDTH - 42 * mm, 42 * mm])
-    table.setStyle(
-        TableStyle(
-            [
-                *_FLUSH,
-                ("BOTTOMPADDING", (0, 0), (-1, 0), 2 * mm),
-                ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
-                ("ALIGN", (1, 0), (1, 0), "RIGHT"),
-                ("LINEBELOW", (0, 0), (-1, 0), 1.2, sheet.MAIN),
-            ]
-        )
+    logo = sheet.picture(hospital.logo, 40 * mm, 14 * mm) if hospital.logo else ""
+    return _table(
+        [[lines, logo]],
+        [WIDTH - 42 * mm, 42 * mm],
+        ("BOTTOMPADDING", (0, 0), (-1, 0), 2 * mm),
+        ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
+        ("ALIGN", (1, 0), (1, 0), "RIGHT"),
+        ("LINEBELOW", (0, 0), (-1, 0), 1.2, sheet.MAIN),
     )
-    return table
 
 
 def _banner(document: ReportDocument) -> Flowable:
@@ -179,35 +161,28 @@ def _about(document: ReportDocument) -> list[Flowable]:
     cells = [[paragraph(name), paragraph(value, _VALUE)] for name, value in told]
     if len(cells) % 2:
         cells.append(["", ""])
-    table = Table(
+    table = _table(
         [[*cells[place], *cells[place + 1]] for place in range(0, len(cells), 2)],
-        colWidths=[WIDTH * share for share in (0.17, 0.37, 0.17, 0.29)],
-    )
-    table.setStyle(
-        TableStyle(
-            [
-                *_FLUSH,
-                ("RIGHTPADDING", (0, 0), (-1, -1), 2 * mm),
-                ("BOTTOMPADDING", (0, 0), (-1, -1), 1.5),
-                # The small name sits on the line of its larger value.
-                ("TOPPADDING", (0, 0), (0, -1), 1.7),
-                ("TOPPADDING", (2, 0), (2, -1), 1.7),
-                ("VALIGN", (0, 0), (-1, -1), "TOP"),
-            ]
-        )
+        [WIDTH * share for share in (0.17, 0.37, 0.17, 0.29)],
+        ("RIGHTPADDING", (0, 0), (-1, -1), 2 * mm),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 1.5),
+        # The small name sits on the line of its larger value.
+        ("TOPPADDING", (0, 0), (0, -1), 1.7),
+        ("TOPPADDING", (2, 0), (2, -1), 1.7),
+        ("VALIGN", (0, 0), (-1, -1), "TOP"),
     )
     return [table, Spacer(0, 2 * mm)]
 
 
 def _shown(document: ReportDocument) -> list[_Shown]:
     """The original, and beside it the same with the heatmap; each with its name."""
-    language, room = document.draft.language, (WIDTH - _GAP) / 2
+    language, width = document.draft.language, (WIDTH - _GAP) / 2
     pairs = ((document.image, translate("Image", language)), (document.heatmap, heatmap_words(document)))
-    return [(sheet.picture(content, room, _PICTURE_HEIGHT), name) for content, name in pairs if content]
+    return [(sheet.picture(content, width, _PICTURE_HEIGHT), name) for content, name in pairs if content]
 
 
 def _pictures(document: ReportDocument, shown: list[_Shown], *, beside: bool) -> list[Flowable]:
-    """The pictures, and to their right what the model found where there is room for it."""
+    """The pictures, and to their right what the model found where it fits."""
     if not shown:
         return []
     below = style(8, colour=sheet.QUIET, spaceBefore=1 * mm)
@@ -217,51 +192,40 @@ def _pictures(document: ReportDocument, shown: list[_Shown], *, beside: bool) ->
         found = _found_table(document, min(WIDTH - sum(widths), _WIDEST_BESIDE))
         cells.append([found, *_about_model(document)])
         widths.append(WIDTH - sum(widths))
-    table = Table([cells], colWidths=widths, hAlign="LEFT")
     between = ("RIGHTPADDING", (0, 0), (len(shown) - 1, 0), _GAP)
-    table.setStyle(TableStyle([*_FLUSH, between, ("VALIGN", (0, 0), (-1, 0), "TOP")]))
+    table = _table([cells], widths, between, ("VALIGN", (0, 0), (-1, 0), "TOP"), align="LEFT")
     return [Spacer(0, 2 * mm), table]
 
 
-def _section(document: ReportDocument, section: Section) -> list[list[Flowable]]:
-    """A part of the report: sentences with what is objected to them, the first with the heading."""
-    language = document.draft.language
+def _part(part: Part) -> list[list[Flowable]]:
+    """A part of the report: sentences with what is objected to them, or a row for each of a list."""
+    if part.numbered:
+        return _under(part.label, [[_rows(part)]])
     blocks = [
-        [
-            paragraph(sentence.text, _BODY),
-            *(paragraph(words, _OBJECTION) for words in objections(sentence, language)),
-        ]
-        for sentence in document.draft.section(section)
+        [paragraph(line.text, _BODY), *(paragraph(words, _OBJECTION) for words in line.objections)]
+        for line in part.lines
     ]
-    return _under(heading(section, language), blocks)
+    return _under(part.label, blocks)
 
 
-def _measurements(document: ReportDocument) -> list[list[Flowable]]:
-    """What was measured, a row each: its number, its name, how much, and where that holds."""
-    language = document.draft.language
+def _rows(part: Part) -> Flowable:
     rows = [
         [
             paragraph(f"{number}.", style(8.5, colour=sheet.QUIET)),
-            paragraph(measured_name(item, language), style(8.5)),
-            paragraph(measurement_words(item, language), style(8.5, bold=True)),
-            paragraph(measured_words(item, language), style(8, colour=sheet.QUIET)),
+            paragraph(line.cells[0], style(8.5)),
+            paragraph(line.cells[1], style(8.5, bold=True)),
+            paragraph(line.cells[2], style(8, colour=sheet.QUIET)),
         ]
-        for number, item in enumerate(document.measurements, 1)
+        for number, line in enumerate(part.lines, 1)
     ]
-    if not rows:
-        return []
-    table = Table(rows, colWidths=[WIDTH * share for share in (0.04, 0.3, 0.15, 0.51)], hAlign="LEFT")
-    table.setStyle(
-        TableStyle(
-            [
-                *_FLUSH,
-                ("RIGHTPADDING", (0, 0), (-1, -1), 2 * mm),
-                ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
-                ("VALIGN", (0, 0), (-1, -1), "TOP"),
-            ]
-        )
+    return _table(
+        rows,
+        [WIDTH * share for share in (0.04, 0.3, 0.15, 0.51)],
+        ("RIGHTPADDING", (0, 0), (-1, -1), 2 * mm),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
+        ("VALIGN", (0, 0), (-1, -1), "TOP"),
+        align="LEFT",
     )
-    return _under(translate("Measurements", language), [[table]])
 
 
 def _sources(document: ReportDocument) -> list[list[Flowable]]:
@@ -290,7 +254,7 @@ def _stands_beside(document: ReportDocument, shown: list[_Shown]) -> bool:
 
 
 def _column(picture: Image) -> float:
-    """The room of a picture: its name is no narrower than a word."""
+    """The width of a picture: its name is no narrower than a word."""
     return float(max(picture.drawWidth, _NARROWEST) + _GAP)
 
 
@@ -315,20 +279,16 @@ def _found_table(document: ReportDocument, width: float) -> Flowable:
             for item in _found(document)
         ),
     ]
-    table = Table(rows, colWidths=[width * share for share in (0.44, 0.28, 0.28)], hAlign="LEFT")
-    table.setStyle(
-        TableStyle(
-            [
-                *_FLUSH,
-                ("TOPPADDING", (0, 1), (-1, -1), 1.5),
-                ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
-                ("LINEABOVE", (0, 1), (-1, -1), 0.4, sheet.LINE),
-                ("LINEBELOW", (0, -1), (-1, -1), 0.4, sheet.LINE),
-                ("VALIGN", (0, 0), (-1, -1), "TOP"),
-            ]
-        )
+    return _table(
+        rows,
+        [width * share for share in (0.44, 0.28, 0.28)],
+        ("TOPPADDING", (0, 1), (-1, -1), 1.5),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
+        ("LINEABOVE", (0, 1), (-1, -1), 0.4, sheet.LINE),
+        ("LINEBELOW", (0, -1), (-1, -1), 0.4, sheet.LINE),
+        ("VALIGN", (0, 0), (-1, -1), "TOP"),
+        align="LEFT",
     )
-    return table
 
 
 def _about_model(document: ReportDocument) -> list[Flowable]:
@@ -372,15 +332,19 @@ def _ending(document: ReportDocument) -> Flowable:
         paragraph(f"{translate('Verification', language)}: {broken}", style(6.5, colour=sheet.QUIET))
     )
     side = 20 * mm
-    table = Table([[lines, QrCode(code, side)]], colWidths=[WIDTH - side, side])
-    table.setStyle(
-        TableStyle(
-            [
-                *_FLUSH,
-                ("TOPPADDING", (0, 0), (-1, -1), 1.5 * mm),
-                ("VALIGN", (0, 0), (-1, -1), "TOP"),
-                ("LINEABOVE", (0, 0), (-1, 0), 0.6, sheet.LINE),
-            ]
-        )
+    return _table(
+        [[lines, QrCode(code, side)]],
+        [WIDTH - side, side],
+        ("TOPPADDING", (0, 0), (-1, -1), 1.5 * mm),
+        ("VALIGN", (0, 0), (-1, -1), "TOP"),
+        ("LINEABOVE", (0, 0), (-1, 0), 0.6, sheet.LINE),
     )
+
+
+def _table(
+    rows: list[list[Any]], widths: list[float], *styles: tuple[Any, ...], align: str = "CENTER"
+) -> Flowable:
+    """A table without the padding that reportlab gives by itself."""
+    table = Table(rows, colWidths=widths, hAlign=align)
+    table.setStyle(TableStyle([*_FLUSH, *styles]))
     return table

@@ -12,7 +12,6 @@ class QrCode(Flowable):  # type: ignore[misc]
     """A QR code (ISO/IEC 18004) of `content`.
 
     Args:
-        content: ASCII text.
         side: of the square, in points.
     """
 
@@ -22,7 +21,7 @@ class QrCode(Flowable):  # type: ignore[misc]
         self.width = self.height = side
 
     def wrap(self, *_: object) -> tuple[float, float]:
-        """The room it takes."""
+        """Its width and height in points."""
         return self.width, self.height
 
     def draw(self) -> None:

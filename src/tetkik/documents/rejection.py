@@ -42,7 +42,7 @@ def to_rejection(document: ReportDocument) -> bytes:
         observer_person_context=sr.ObserverContext(
             observer_type=codes.DCM.Person,
             observer_identifying_attributes=sr.PersonObserverIdentifyingAttributes(
-                name=dicom.observer(said.signature), organization_name=dicom.house(document)
+                name=dicom.observer(said.signature), organization_name=dicom.organization(document)
             ),
         ),
         description=dicom.text(words, len(words)),

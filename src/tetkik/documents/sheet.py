@@ -37,7 +37,7 @@ from tetkik.values import ReportDocument, ReportState
 
 REGULAR, BOLD = "DejaVuSans", "DejaVuSans-Bold"
 INK, QUIET, LINE = HexColor(0x22303C), HexColor(0x5F6B76), HexColor(0xD9DEE3)
-MAIN, HEED = HexColor(0x1F6F8B), HexColor(0x8A4B00)
+MAIN, CAUTION = HexColor(0x1F6F8B), HexColor(0x8A4B00)
 STOP = HexColor(0x9B1C1C)
 MARGIN, TOP, BOTTOM = 18 * mm, 15 * mm, 21 * mm
 WIDTH = A4[0] - 2 * MARGIN
@@ -78,8 +78,8 @@ def picture(content: bytes, width: float, height: float) -> Image:
 
     Args:
         content: a PNG or JPEG.
-        width: of the room, in points.
-        height: of the room, in points.
+        width: available, in points.
+        height: available, in points.
     """
     small = opened(content)
     scale = min(width / small.width, height / small.height)

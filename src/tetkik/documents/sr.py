@@ -31,15 +31,15 @@ from tetkik.documents.codes import (
     OWN_VERIFICATION,
     SNOMED,
 )
+from tetkik.documents.parts import parts_of
 from tetkik.documents.sr_measured import measured_groups, measured_pictures, own_concept
 from tetkik.documents.statements import Statement, statements
-from tetkik.documents.words import disclaimer, objections, state_words
+from tetkik.documents.words import disclaimer, state_words
 from tetkik.language import Language, translate
 from tetkik.values import (
     ReportDocument,
     ReportState,
     Route,
-    Section,
     Side,
     label_name,
 )
@@ -47,15 +47,6 @@ from tetkik.values import (
 _SERIES_NUMBER = 9001
 _QUALITATIVE = ("C0034375", "UMLS", "Qualitative Evaluations")
 """Row 12 of TID 1500; its rows 13 and 14 take codes and texts."""
-# CID 7002, Diagnostic Imaging Report Element.
-_SECTIONS = MappingProxyType(
-    {
-        Section.TECHNIQUE: codes.DCM.ProcedureDescription,
-        Section.FINDINGS: codes.DCM.Finding,
-        Section.IMPRESSION: codes.DCM.Impression,
-        Section.RECOMMENDATION: codes.DCM.Recommendation,
-    }
-)
 # CID 100, Quantitative Diagnostic Imaging Procedure.
 _PROCEDURES = MappingProxyType(
     {Route.CHEST: codes.LN.XRUnspecifiedBodyRegion, Route.BRAIN_MRI: codes.LN.MRIUnspecifiedBodyRegion}
@@ -100,7 +91,7 @@ def to_sr(document: ReportDocument) -> bytes:
         is_final=signed is not None,
         is_verified=signed is not None,
         verifying_observer_name=None if signed is None else dicom.observer(signed),
-        verifying_organization=None if signed is None else dicom.house(document),
+        verifying_organization=None if signed is None else dicom.organization(document),
         specific_character_set=dicom.CHARACTER_SET,
         coding_schemes=[
             CodingSchemeIdentificationItem(
@@ -177,7 +168,7 @@ def _context(document: ReportDocument) -> Any:
     person = sr.ObserverContext(
         observer_type=codes.DCM.Person,
         observer_identifying_attributes=sr.PersonObserverIdentifyingAttributes(
-            name=dicom.observer(document.signature), organization_name=dicom.house(document)
+            name=dicom.observer(document.signature), organization_name=dicom.organization(document)
         ),
     )
     return sr.ObservationContext(observer_person_context=person, observer_device_context=device)
@@ -242,10 +233,13 @@ def _concept(label: str) -> Any:
 def _texts(document: ReportDocument) -> Iterator[Any]:
     """The report's sentences, then what its reader must know."""
     draft, language = document.draft, _language(document)
-    for section, name in _SECTIONS.items():
-        for sentence in draft.section(section):
-            yield _text(name, sentence.text)
-            for words in objections(sentence, language):
+    for part in parts_of(document.content):
+        if part.dicom is None:
+            continue
+        name = sr.CodedConcept(part.dicom.value, "DCM", part.dicom.meaning)
+        for line in part.lines:
+            yield _text(name, line.text)
+            for words in line.objections:
                 yield _text(codes.DCM.Comment, words)
     if draft.exercise or document.state is ReportState.DRAFT:
         yield _text(codes.DCM.Comment, state_words(document))

@@ -16,11 +16,12 @@ from highdicom import sr
 from pydicom.sr.codedict import codes
 
 from tetkik.documents import dicom
-from tetkik.documents.codes import MEASURES, OWN_PLANES, OWN_SCHEME, Code
+from tetkik.documents.codes import MEASURES, OWN_PLANES, OWN_SCHEME
 from tetkik.documents.fields import valid_uid
 from tetkik.documents.picture import opened
 from tetkik.documents.words import measured_name
 from tetkik.values import MeasuredImage, Measurement, MeasurementUnit, ReportDocument
+from tetkik.values.finding_labels import Code
 
 _UNITS = {
     MeasurementUnit.MILLIMETRE: codes.UCUM.Millimeter,
@@ -34,8 +35,6 @@ class Elsewhere:
     """An image that a measurement points into.
 
     Attributes:
-        instance: the object.
-        study: Study Instance UID.
         scale: of the coordinates, across and down: 1 unless the object is a smaller copy of the image.
     """
 

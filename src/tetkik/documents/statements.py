@@ -24,7 +24,6 @@ class Statement:
     """What is said of one label.
 
     Attributes:
-        label: which.
         present: whether it is there, by the radiologist where they judged it, else by the model.
         judgement: of the radiologist; None where nobody judged it: then the model alone says it.
         finding: what the model said; None where it did not assess the label.

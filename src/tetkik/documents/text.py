@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 
+from tetkik.documents.parts import Part, parts_of
 from tetkik.documents.words import (
     WITHDRAWN,
     date_words,
     disclaimer,
-    heading,
     judged_words,
-    measured_name,
-    measured_words,
-    measurement_words,
     moment_words,
-    objections,
     patient_name,
     state_words,
     withdrawal_words,
 )
 from tetkik.language import translate
-from tetkik.values import ReportDocument, Section
+from tetkik.values import ReportDocument
 
 _WIDTH = 92
 
 
 def to_text(document: ReportDocument) -> bytes:
-    """The report as UTF-8 with lines of at most 92 characters.
-
-    Args:
-        document: of any state.
-    """
+    """The report as UTF-8 with lines of at most 92 characters."""
     draft = document.draft
     language = draft.language
     lines = [line for line in (document.hospital.name, document.hospital.department) if line]
@@ -39,19 +32,8 @@ def to_text(document: ReportDocument) -> bytes:
     lines += _about(document)
     for notice in draft.notices:
         lines += [*_wrapped(f"! {notice.in_language(language)}"), ""]
-    for section in Section:
-        sentences = draft.section(section)
-        if sentences:
-            title = heading(section, language)
-            lines += [title, "-" * len(title), *_wrapped(" ".join(item.text for item in sentences))]
-            lines += [
-                line
-                for item in sentences
-                for words in objections(item, language)
-                for line in _wrapped(f"! {words}")
-            ]
-            lines.append("")
-    lines += _measurements(document)
+    for part in parts_of(document.content):
+        lines += [*_part(part), ""]
     judged = judged_words(document)
     if judged:
         lines += [*(line for words in judged for line in _wrapped(words)), ""]
@@ -91,18 +73,15 @@ def _about(document: ReportDocument) -> list[str]:
     return [*lines, ""] if lines else []
 
 
-def _measurements(document: ReportDocument) -> list[str]:
-    """A line for each measurement, and where it holds."""
-    language = document.draft.language
-    if not document.measurements:
-        return []
-    title = translate("Measurements", language)
-    lines = [title, "-" * len(title)]
-    for number, item in enumerate(document.measurements, 1):
-        about = measured_words(item, language)
-        said = f"{number}. {measured_name(item, language)}: {measurement_words(item, language)}"
-        lines += _wrapped(f"{said} ({about})" if about else said, "   ")
-    return [*lines, ""]
+def _part(part: Part) -> Iterator[str]:
+    yield from (part.label, "-" * len(part.label))
+    if part.numbered:
+        for number, line in enumerate(part.lines, 1):
+            yield from _wrapped(f"{number}. {line.text}", "   ")
+    else:
+        yield from _wrapped(part.text)
+    for words in (words for line in part.lines for words in line.objections):
+        yield from _wrapped(f"! {words}")
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:

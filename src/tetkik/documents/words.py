@@ -171,8 +171,8 @@ def measured_name(measurement: Measurement, language: Language) -> str:
 def heatmap_words(document: ReportDocument) -> str:
     """What stands under a heatmap."""
     language, label = document.draft.language, document.heatmap_label
-    heed = translate("Where the model looked, not where the disease is.", language)
-    return heed if label is None else f"{label_name(label, language)}. {heed}"
+    caution = translate("Where the model looked, not where the disease is.", language)
+    return caution if label is None else f"{label_name(label, language)}. {caution}"
 
 
 def patient_name(name: str | None) -> str:

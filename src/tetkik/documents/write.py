@@ -27,7 +27,6 @@ def write_documents(document: ReportDocument, folder: Path) -> tuple[Path, ...]:
     the folder as it was. A heatmap or an image of an earlier version does not stay beside a report without.
 
     Args:
-        document: of any state.
         folder: made where it is missing; other files in it stay.
 
     Returns:

@@ -1,8 +1,9 @@
 """Values as JSON and back, exactly: what is kept of a model's answer, a draft, a signed document.
 
 A frozen dataclass becomes an object of its fields, a tuple a list, an enumeration its word, a moment ISO
-8601, bytes base64. What comes back equals what went in. A `Sentence` keeps template and values, so that it
-can be said in either language years later.
+8601, bytes base64. The fields of a `ReportContent` stand among those of the object that holds it, where they
+stood before it was a value of its own. What comes back equals what went in. A `Sentence` keeps template and
+values, so that it can be said in either language years later.
 
     packed = pack(result)                     # what json.dumps takes
     assert unpack(FindingsResult, packed) == result
@@ -23,6 +24,7 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 
 from tetkik.errors import RecordsError
 from tetkik.language import Sentence
+from tetkik.values import ReportContent
 
 VERSION = 1
 """Of the form; a later one must read the earlier ones, for signed reports stay."""
@@ -78,7 +80,7 @@ def pack(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: pack(item) for key, item in value.items()}
     if is_dataclass(value):
-        return {item.name: pack(getattr(value, item.name)) for item in fields(value)}
+        return _pack_fields(value)
     raise TypeError(f"not a value that is kept: {type(value).__name__}")
 
 
@@ -103,6 +105,17 @@ def _pack_said(value: Any) -> Any:
     if isinstance(value, Sentence):
         return {"sentence": pack(value)}
     return value if value is None or isinstance(value, _PLAIN) else str(value)
+
+
+def _pack_fields(value: Any) -> dict[str, Any]:
+    packed: dict[str, Any] = {}
+    for item in fields(value):
+        own = getattr(value, item.name)
+        if isinstance(own, ReportContent):
+            packed |= _pack_fields(own)
+        elif not item.metadata.get("added") or own != item.default:
+            packed[item.name] = pack(own)
+    return packed
 
 
 def _unpack_said(packed: Any) -> Any:
@@ -156,6 +169,9 @@ def _unpack_tuple(kinds: tuple[Any, ...], packed: Any) -> tuple[Any, ...]:
 
 def _unpack_fields(kind: type, packed: Any) -> Any:
     hints, known = _hints(kind), _fields(kind)
+    for name in (name for name, hint in hints.items() if hint is ReportContent):
+        own = {key: packed[key] for key in _fields(ReportContent) if key in packed}
+        packed = {key: item for key, item in packed.items() if key not in own} | {name: own}
     unknown = set(packed) - set(known)
     missing = [name for name, item in known.items() if name not in packed and _needed(item)]
     if unknown or missing:

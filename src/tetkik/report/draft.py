@@ -33,7 +33,6 @@ class Drafted:
 
     Attributes:
         draft: checked; its marks wait for a person.
-        facts: what it may say.
         usage: what a language model took; zeros for the composer.
     """
 
@@ -50,7 +49,7 @@ def draft_report(
     language: Language = Language.TR,
     model: LanguageModel | None = None,
     identity: Identity | None = None,
-    heard: Callable[[str], None] | None = None,
+    on_text: Callable[[str], None] | None = None,
 ) -> Drafted:
     """Draft a report.
 
@@ -60,13 +59,9 @@ def draft_report(
     comes in time, with a notice.
 
     Args:
-        result: what the model of findings says of the image.
-        inputs: history, caption, sides, technique, warnings.
         prior: the findings of an earlier image of the same patient.
-        language: of the draft.
         model: the language model that writes it; None is the composer.
         identity: of the patient, taken out of every free text that a language model gets.
-        heard: told a language model's text as it comes.
     """
     facts = facts_of(result, inputs, prior=prior)
     labels = [item.label for item in facts.abnormal]
@@ -78,7 +73,13 @@ def draft_report(
 
     try:
         written = write(
-            model, facts, passages, language, seconds=settings().llm_seconds, identity=identity, heard=heard
+            model,
+            facts,
+            passages,
+            language,
+            seconds=settings().llm_seconds,
+            identity=identity,
+            on_text=on_text,
         )
     except ModelFault as fault:
         reason = Sentence(fault.template, fault.values)

@@ -11,7 +11,6 @@ from enum import StrEnum
 
 from tetkik.language import Language, Sentence, translate
 from tetkik.report.labeler.read import UNPAIRED
-from tetkik.report.wider import narrower
 from tetkik.values import (
     NORMAL_LABELS,
     Basis,
@@ -22,6 +21,7 @@ from tetkik.values import (
     ReportInput,
     Route,
     Side,
+    narrower,
     route_of,
 )
 
@@ -67,9 +67,7 @@ class Present:
     """A finding that a report may assert.
 
     Attributes:
-        label: its label.
         basis: what a sentence about it cites; with side and probability where they are known.
-        certainty: how sure a sentence may sound.
     """
 
     label: str
@@ -98,14 +96,10 @@ class Facts:
     Attributes:
         route: what kind of image it is; None where it was refused.
         present: may be asserted, most probable first.
-        absent: may be denied.
         unproven: assessed, neither asserted nor deniable, in the order of the labels.
         not_assessed: labels of this route that the model was never taught.
         changes: since the prior image, for labels that both models assessed; empty without one.
-        warnings: of the quality gate and the reading, as sentences.
         refused: whether the image got no findings.
-        inputs: history, caption, technique.
-        model: what found the findings.
         compared: whether the findings of an earlier image were given.
     """
 
@@ -211,8 +205,6 @@ def facts_of(
     A normal label beside something that was found is dropped: a report does not contradict itself.
 
     Args:
-        result: of this image.
-        inputs: history, caption, sides, technique, warnings.
         prior: of an earlier image of the same patient; one that is not comparable is left aside.
     """
     inputs = inputs or ReportInput()

@@ -16,7 +16,6 @@ def shareable(draft: Draft, identity: Identity | None = None) -> Draft:
     All other sentences stay: the composer's, a passage's, a language model's that never saw an identity.
 
     Args:
-        draft: of any writer.
         identity: what is known of the patient; its words go wherever they stand in those sentences.
     """
     return replace(draft, sentences=tuple(_masked(item, identity) for item in draft.sentences))

@@ -64,8 +64,6 @@ def example_report(
 
     Args:
         findings: labels with their sides; none gives a normal image.
-        language: of the report.
-        technique: of the invented chest film.
 
     Raises:
         UsageError: findings of the chest and of the brain at once, or a normal image with a finding.

@@ -106,7 +106,6 @@ def fill(template: str, draft: Draft, identity: Identity | None = None) -> str:
 
     Args:
         template: from `read_template`.
-        draft: whose sentences are taken word for word.
         identity: of the patient; only what the template has a slot for is written.
     """
     who = identity or Identity()

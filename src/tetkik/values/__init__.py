@@ -1,4 +1,4 @@
-"""The vocabulary: the frozen types that travel between rooms. Valid once constructed."""
+"""The vocabulary: the frozen types that travel between packages, valid once constructed."""
 
 from tetkik.values.access import (
     EVERY_DEPARTMENT,
@@ -13,7 +13,6 @@ from tetkik.values.access import (
 )
 from tetkik.values.caption import CaptionResult
 from tetkik.values.casework import (
-    CRITICAL_LABELS,
     Capability,
     CaseState,
     JobState,
@@ -45,18 +44,20 @@ from tetkik.values.document import (
     Withdrawal,
     WithdrawalReason,
 )
-from tetkik.values.finding import (
+from tetkik.values.finding import Finding, FindingsResult, ThresholdOn
+from tetkik.values.finding_labels import (
     BRAIN_LABELS,
+    CRITICAL_LABELS,
     FINDING_LABELS,
     NIH_LABELS,
     NORMAL_LABELS,
-    Finding,
-    FindingsResult,
-    ThresholdOn,
+    FindingLabel,
+    finding_label,
+    label_name,
+    narrower,
     route_of,
 )
 from tetkik.values.measurement import MeasuredImage, Measurement, MeasurementKind, MeasurementUnit
-from tetkik.values.naming import label_name
 from tetkik.values.radiograph import (
     FileFormat,
     Flaw,
@@ -84,6 +85,7 @@ from tetkik.values.report import (
     Mark,
     Passage,
     PassageKind,
+    ReportContent,
     ReportInput,
     Section,
     Side,
@@ -116,6 +118,7 @@ __all__ = [
     "Fault",
     "FileFormat",
     "Finding",
+    "FindingLabel",
     "FindingsResult",
     "Flaw",
     "Hospital",
@@ -143,6 +146,7 @@ __all__ = [
     "Radiograph",
     "Reason",
     "RedFlag",
+    "ReportContent",
     "ReportDocument",
     "ReportInput",
     "ReportState",
@@ -164,8 +168,10 @@ __all__ = [
     "View",
     "Withdrawal",
     "WithdrawalReason",
+    "finding_label",
     "label_name",
     "middle_frame",
+    "narrower",
     "permissions_of",
     "route_of",
 ]

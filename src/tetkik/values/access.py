@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 
 class Role(StrEnum):
-    """What a person is in the house; one person may have several."""
+    """A role at the hospital; one person may have several."""
 
     RECEPTION = "reception"
     TECHNICIAN = "technician"
@@ -185,12 +185,10 @@ class Actor:
 
     Attributes:
         user_id: None for the program itself.
-        name: for the page and the audit trail.
         roles: of the person; empty for the program itself.
         permissions: what this actor may do here: of the roles, narrowed by the scopes of a token.
         departments: of a clinician; `EVERY_DEPARTMENT` among them means each, none means none.
         session_id: of a browser; None for a token or the program.
-        method: how the identity was proved.
         address: of the network peer; None for the program itself.
         request_id: joins an entry of the audit trail with the log; None for the program itself.
         token_id: of the token that a program sent; None for everybody else.

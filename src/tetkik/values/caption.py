@@ -1,4 +1,4 @@
-"""What travels between rooms about an image in words."""
+"""Values of an image in words."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ class CaptionResult:
     A caption has little authority: a report may quote it as an input, and it never adds a finding.
 
     Attributes:
-        path: the image, as it was given.
         caption: one paragraph of plain text; empty where the model said nothing.
         confidence: the mean probability of its tokens (geometric mean, 0 to 1): how sure the model was of its
             words, not that they are true. None where decoding gives no score.
-        model: id and version of the captioner.
         notes: what was done to the image that a reader must know, such as the frame chosen of many.
     """
 

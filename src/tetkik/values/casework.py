@@ -6,7 +6,7 @@ from collections.abc import Collection
 from enum import IntEnum, StrEnum
 
 from tetkik.values.complaint import UrgencyLevel
-from tetkik.values.finding import NORMAL_LABELS
+from tetkik.values.finding_labels import CRITICAL_LABELS, NORMAL_LABELS
 
 
 class LinkReason(StrEnum):
@@ -82,10 +82,6 @@ class Priority(IntEnum):
         if not {*CRITICAL_LABELS}.isdisjoint(labels):
             return cls.CRITICAL
         return cls.URGENT if {*labels} - {*NORMAL_LABELS} else cls.ROUTINE
-
-
-CRITICAL_LABELS = ("Pneumothorax",)
-"""Findings that cannot wait (ACR practice parameter for communication of diagnostic imaging findings)."""
 
 
 class Capability(StrEnum):

@@ -1,4 +1,4 @@
-"""What travels between rooms about a complaint."""
+"""Values of a complaint and its triage."""
 
 from __future__ import annotations
 
@@ -136,7 +136,6 @@ class MeasuredComplaint:
     """What a complaint is like, without a word of it; for telling drift.
 
     Attributes:
-        words: how many it has.
         plain: whether it has no Turkish letter.
         unknown: share of its words that the model's vocabulary does not hold; None where it was not read.
     """
@@ -151,14 +150,11 @@ class TriageResult:
     """The answer to one complaint.
 
     Attributes:
-        text: the complaint as it came.
         departments: best first; empty only where the text could not be read as a complaint.
-        urgency: found by rules, before and apart from the departments.
         abstain: whether the model declines to name one department.
         reason: why it abstains, or why the first department was chosen over the model's own; else None.
         question: the question that would help most where it abstains; else None.
         evidence: the words that decided for the first department, strongest first.
-        model: the bundle's id and version.
         question_id: of `question`; None without one.
         child: whether the text tells of a patient under 18.
     """

@@ -1,4 +1,4 @@
-"""What a document is made of: a draft, whose it is, the house that writes it, and who signed it."""
+"""What a document is made of: its content, whose it is, the hospital that writes it, and who signed it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tetkik.values.casework import Judgement
 from tetkik.values.finding import FindingsResult
 from tetkik.values.measurement import Measurement
 from tetkik.values.radiograph import Identity, ImageTags
-from tetkik.values.report import Draft
+from tetkik.values.report import Draft, ReportContent
 
 
 class ReportState(StrEnum):
@@ -45,12 +45,11 @@ class WithdrawalReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hospital:
-    """The house that writes the report.
+    """The hospital that writes the report.
 
     Attributes:
         name: as its letters are headed.
         department: such as `Radyoloji`.
-        address: lines under the name.
         logo: PNG or JPEG; None without one.
     """
 
@@ -65,7 +64,6 @@ class Signature:
     """Who answers for a report.
 
     Attributes:
-        name: of the radiologist.
         title: such as `Uzm. Dr.`.
         registration: number of the diploma or the like; empty where none is shown.
         signed_at: with its time zone.
@@ -86,9 +84,7 @@ class Withdrawal:
     """That a signed report stands no longer; it is a signed act as the report was.
 
     Attributes:
-        why: from the short list.
         words: more about it; empty where nothing more was said.
-        signature: who withdrew it, and when.
     """
 
     why: WithdrawalReason
@@ -101,7 +97,6 @@ class JudgedFinding:
     """What a radiologist says of one label.
 
     Attributes:
-        label: of the shared labels, or the model's own.
         judgement: accepted as the model said it, rejected, or added where the model had not found it.
     """
 
@@ -115,12 +110,9 @@ class ReportDocument:
 
     Attributes:
         id: of the report, the same in all its versions; says nothing about the patient.
-        draft: its sentences.
+        content: what was written and measured.
         result: what the model found, in its own words; None where none was asked.
         identity: whose it is; empty for a file without a patient.
-        tags: how the image was made.
-        hospital: the house.
-        state: how far it is.
         created: with its time zone.
         version: from 1.
         signature: None as long as it is a draft.
@@ -128,12 +120,11 @@ class ReportDocument:
         heatmap: the same with the model's heatmap as a PNG; None without one.
         heatmap_label: the finding whose heatmap it is; None where that is not known.
         judgements: what the radiologist says of the findings; nothing for those that nobody judged.
-        measurements: that the radiologist made in the image, in the order in which they were made.
         withdrawal: of what was signed; None where it stands. No part of what was signed.
     """
 
     id: str
-    draft: Draft
+    content: ReportContent
     result: FindingsResult | None
     identity: Identity
     tags: ImageTags
@@ -146,7 +137,6 @@ class ReportDocument:
     heatmap: bytes | None = field(default=None, repr=False)
     heatmap_label: str | None = None
     judgements: tuple[JudgedFinding, ...] = ()
-    measurements: tuple[Measurement, ...] = ()
     withdrawal: Withdrawal | None = None
 
     def __post_init__(self) -> None:
@@ -158,6 +148,16 @@ class ReportDocument:
             raise ValueError("what is withdrawn was signed, and keeps the state that it was signed in")
         if self.signature is not None and (self.draft.open_marks or self.draft.exercise):
             raise ValueError("a report with open marks, or about no patient, cannot be signed")
+
+    @property
+    def draft(self) -> Draft:
+        """Its sentences."""
+        return self.content.draft
+
+    @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """What was measured in the image."""
+        return self.content.measurements
 
     @property
     def standing(self) -> ReportState:
@@ -175,18 +175,13 @@ class ReportDocument:
             "id": self.id,
             "version": self.version,
             "state": self.state,
-            "sentences": [[item.section, item.text] for item in self.draft.sentences],
             "patient": [self.identity.patient_id, self.identity.patient_name, self.identity.birth_date],
             "study": [self.identity.study_uid, self.identity.accession],
             "image": self.result.sha256 if self.result is not None else None,
             "signature": None if signed is None else [signed.name, signed.signed_at.isoformat()],
+            **self.content.verified(),
         }
         if self.judgements:
             content["judgements"] = [[item.label, item.judgement] for item in self.judgements]
-        if self.measurements:
-            content["measurements"] = [
-                [item.image.id, item.label, item.rounded, item.unit, item.points]
-                for item in self.measurements
-            ]
         text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What travels between rooms about what an image shows."""
+"""Values of what a model finds in an image."""
 
 from __future__ import annotations
 
@@ -7,46 +7,6 @@ from enum import StrEnum
 from typing import Any
 
 from tetkik.values.radiograph import Flaw, Measured, Route
-
-FINDING_LABELS: tuple[str, ...] = (
-    "Atelectasis",
-    "Cardiomegaly",
-    "Effusion",
-    "Infiltration",
-    "Mass",
-    "Nodule",
-    "Pneumonia",
-    "Pneumothorax",
-    "Consolidation",
-    "Edema",
-    "Emphysema",
-    "Fibrosis",
-    "Pleural_Thickening",
-    "Hernia",
-    "COVID-19",
-    "Viral_Pneumonia",
-    "Tuberculosis",
-    "Normal",
-    "Glioma",
-    "Meningioma",
-    "Pituitary",
-    "No_Tumor",
-)
-"""The 22 shared labels, in this order in every model that has them all."""
-
-NIH_LABELS = FINDING_LABELS[:14]
-"""The 14 findings of NIH ChestX-ray14 (Wang et al., CVPR 2017)."""
-
-BRAIN_LABELS = FINDING_LABELS[18:]
-"""The labels of a brain MRI slice."""
-
-NORMAL_LABELS = ("Normal", "No_Tumor")
-"""Labels that say that nothing is wrong."""
-
-
-def route_of(label: str) -> Route:
-    """The route on which `label` can be assessed; a label that is not shared belongs to the chest."""
-    return Route.BRAIN_MRI if label in BRAIN_LABELS else Route.CHEST
 
 
 class ThresholdOn(StrEnum):
@@ -63,12 +23,9 @@ class Finding:
     """What a model says of one label; all but `label` and `assessed` is empty where it was never taught it.
 
     Attributes:
-        label: its name.
         assessed: whether the model was taught it and the image's route allows it.
         score: the network's sigmoid, 0 to 1.
         probability: calibrated, 0 to 1; None where the bundle has no calibration for it.
-        threshold: the operating point.
-        threshold_on: what the threshold is compared with.
         positive: whether the threshold is reached: a report may assert the finding.
         rules_out: whether a report may state its absence: not positive, and the bundle's held-out sensitivity
             at this threshold is proven high enough.
@@ -112,15 +69,12 @@ class FindingsResult:
     """The answer to one image.
 
     Attributes:
-        path: the file as it was named by the caller.
         route: what kind of image it is; None where it is refused as neither.
         suitable: whether a model may read it.
         reasons: what the quality gate found, as sentences in the user's language.
         flaws: the same as codes, in the same order.
         screen: calibrated probability that anything is abnormal; None where it cannot be told.
         findings: one for each shared label in their order, then the model's own; empty where not suitable.
-        model: the bundle's id and version.
-        sha256: of the file.
         degraded: whether it was read from a photograph of a film or the like.
         notes: what was done to the image that its reader must know, as sentences.
         gated: whether the quality gate judged it; where not, nothing was refused and no label withheld.

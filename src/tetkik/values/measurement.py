@@ -42,7 +42,6 @@ class MeasuredImage:
     """The image that something was measured in: all that a document needs in order to point into it.
 
     Attributes:
-        id: of the image in the records.
         rows: height in pixels.
         columns: width in pixels.
         spacing: millimetres between (rows, columns), where known.
@@ -50,9 +49,6 @@ class MeasuredImage:
         earlier: whether it is not the image that the report is about, but an earlier one of the patient.
         study_date: `YYYYMMDD`, where the file has one.
         study_uid: Study Instance UID, where the file has one.
-        series_uid: Series Instance UID.
-        instance_uid: SOP Instance UID.
-        sop_class: SOP Class UID.
         frame: which of several was shown, from 1; None in a file of one.
     """
 
@@ -83,7 +79,6 @@ class Measurement:
         id: of the measurement, the same in every version of the report.
         kind: what was measured.
         image: in which.
-        points: as many as the kind takes.
         label: a few words of the radiologist; may be empty.
     """
 

@@ -1,4 +1,4 @@
-"""What travels between rooms about an image: its pixels, where they came from, what may be done with them."""
+"""Values of an image: its pixels, where they came from, what may be done with them."""
 
 from __future__ import annotations
 
@@ -141,7 +141,6 @@ class Radiograph:
         pixels: (rows, columns), uint8 or uint16, C-contiguous, not writable; MONOCHROME1 is inverted, the
             VOI LUT or window applied, padding black.
         white: the value of white, 255 or `2**bits - 1`; black is 0. A pixel never exceeds it.
-        file_format: what it was read from.
         sha256: of the file, hexadecimal.
         spacing: millimetres between (rows, columns), where known.
         view: the projection, where known.
@@ -247,7 +246,6 @@ class Verdict:
 
     Attributes:
         route: which labels can be assessed; None where none can.
-        reasons: what it found, gravest first.
     """
 
     route: Route | None

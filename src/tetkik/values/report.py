@@ -1,12 +1,14 @@
-"""What travels between rooms about a report: passages, sentences with their evidence, marks, the draft."""
+"""Values of a report: passages, sentences with their evidence, marks, the draft."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from tetkik.language import Language, Sentence
+from tetkik.values.measurement import Measurement
 
 
 class Section(StrEnum):
@@ -57,12 +59,7 @@ class Passage:
 
     Attributes:
         id: unique in the library, such as `effusion-signs-tr`; of a hospital's own `doc-NAME-3`.
-        language: of the text.
-        kind: what it tells.
         label: the shared label that it is about; None for general ones.
-        title: a few words.
-        text: a few sentences.
-        source: the literature reference, or the hospital's document.
     """
 
     id: str
@@ -101,7 +98,6 @@ class Basis:
     """One thing that a sentence leans on.
 
     Attributes:
-        kind: what it is.
         key: the label, the passage's id, or the name of the input (`history`); unique with `kind`.
         probability: of a finding, calibrated; None where there is none.
         side: of a finding, where localisation was measured and passes.
@@ -151,10 +147,6 @@ class Mark:
     """One objection of the grounding check; a draft cannot be signed while a mark has no decision.
 
     Attributes:
-        fault: what is wrong.
-        reason: in words, for the radiologist.
-        start: first character of the words in the sentence.
-        end: after the last one.
         decision: of a person; None as long as nobody decided.
     """
 
@@ -170,11 +162,9 @@ class DraftSentence:
     """One sentence of a report with what it leans on.
 
     Attributes:
-        text: as it is read.
         section: where it stands.
         evidence: ids of the draft's evidence; never empty for what a composer wrote.
         certainty: how sure it sounds; None where it asserts no finding.
-        marks: objections of the grounding check.
     """
 
     text: str
@@ -193,10 +183,8 @@ class Draft:
     """A report that nobody has signed.
 
     Attributes:
-        language: of its sentences.
         sentences: in reading order; sections in the order of `Section`.
         evidence: everything that a sentence may cite, in the order of first use.
-        passages: those that were cited, for the list of references.
         writer: `composer`, or the name of the language model.
         model: the bundle that found the findings; None for a text that came from elsewhere.
         notices: what the reader must know of how it came about, such as a language model that was down.
@@ -272,12 +260,42 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportContent:
+    """What a draft and a signed report share: all that people write, and that a signature signs.
+
+    Stored JSON has these fields among those of the object that holds the content. A field that is added here
+    needs a default, and `metadata=ADDED`: reports that were signed before it existed keep their bytes.
+
+    Attributes:
+        measurements: that people made in the image, in the order in which they were made.
+    """
+
+    draft: Draft
+    measurements: tuple[Measurement, ...] = ()
+
+    def verified(self) -> dict[str, object]:
+        """What the verification code of a report covers of it; a part that is empty is left out."""
+        verified: dict[str, object] = {
+            "sentences": [[item.section, item.text] for item in self.draft.sentences]
+        }
+        if self.measurements:
+            verified["measurements"] = [
+                [item.image.id, item.label, item.rounded, item.unit, item.points]
+                for item in self.measurements
+            ]
+        return verified
+
+
+ADDED = MappingProxyType({"added": True})
+"""Metadata of a field that is stored only where it differs from its default."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReportInput:
     """Everything that a draft is made of beside the findings themselves.
 
     Attributes:
         history: the clinical question, in the words of the referrer; data, never an instruction.
-        caption: of a captioner.
         sides: of positive findings whose localisation was measured and passes.
         technique: what the file says of how it was made, such as `PA`; None where unknown.
         warnings: of the quality gate and of the reading, as sentences.

@@ -38,8 +38,8 @@ from tetkik.records.images.patient_matching import Difference
 from tetkik.records.lifecycle import case_erasure
 from tetkik.records.lifecycle.erasure import truncate_sqlite_log
 from tetkik.records.people.visibility import load_visible_case, visible_cases
-from tetkik.records.reports.holding import hold_reports
-from tetkik.records.reports.parting import forget_strangers
+from tetkik.records.reports.prior_removal import drop_foreign_priors
+from tetkik.records.reports.report_locks import lock_reports
 from tetkik.records.reports.withdrawing import has_standing_report
 from tetkik.records.schema import Case, CaseMove, Claim, Patient, Report
 from tetkik.records.worklist import claims
@@ -207,7 +207,7 @@ def transfer_case(
     files = case_erasure.clear_moved_case(tx, row.patient_id, case_id)
     row.state, row.question, row.urgency, row.updated_at = CaseState.MOVED, None, None, tx.now
     # What the drafts of the first patient's other cases say of the course leant on another's image.
-    forget_strangers(tx, records_of(tx, row.patient_id))
+    drop_foreign_priors(tx, records_of(tx, row.patient_id))
     tx.announce("moved", case_id)
     tx.announce("case", other.id)
     return CompletedTransfer(other.id, other.number, case_id, reason, row.patient_id, frozenset(files))
@@ -280,7 +280,7 @@ def _hold_work(tx: Transaction, case_id: str) -> None:
     """
     row = tx.session.get_one(Case, case_id)
     lock_jobs(tx, case_id)
-    hold_reports(tx, records_of(tx, row.patient_id))
+    lock_reports(tx, records_of(tx, row.patient_id))
     tx.session.refresh(row, with_for_update=True)
 
 

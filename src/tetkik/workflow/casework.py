@@ -24,10 +24,10 @@ from tetkik.records.images.derived_images import DerivedImageKind
 from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import Work
 from tetkik.records.images.runs import ModelAnswer
-from tetkik.records.reports import drafts, later, reviews
-from tetkik.records.reports.checking import as_seen
-from tetkik.records.reports.holding import hold_about
+from tetkik.records.reports import drafts, prior_recheck, reviews
+from tetkik.records.reports.checking import as_judged
 from tetkik.records.reports.identity import identity_for
+from tetkik.records.reports.report_locks import lock_reports_for_image
 from tetkik.settings import Settings
 from tetkik.values import (
     SYSTEM,
@@ -36,6 +36,7 @@ from tetkik.values import (
     FindingsResult,
     Identity,
     Radiograph,
+    ReportContent,
     ReportDocument,
     ReportState,
 )
@@ -188,7 +189,7 @@ def _prior(tx: Transaction, image: StoredImage, result: FindingsResult) -> Findi
 def _as_read(tx: Transaction, image_id: str, said: FindingsResult) -> FindingsResult:
     """An earlier answer as a radiologist has judged it: what they rejected does not persist."""
     report_id = drafts.report_of_image(tx, image_id)
-    return said if report_id is None else as_seen(said, reviews.judged(tx, report_id))
+    return said if report_id is None else as_judged(said, reviews.judged(tx, report_id))
 
 
 def _draft(
@@ -210,7 +211,7 @@ def _draft(
             captioned=file,
             prior=prior,
             writer=open_model(settings.llm_url),
-            heard=lambda text: report_progress(Stage.WRITING, text),
+            on_text=lambda text: report_progress(Stage.WRITING, text),
             picture=picture,
         )
 
@@ -248,7 +249,7 @@ def _keep(
     with records.write(SYSTEM) as tx:
         jobs.finish_job(tx, work)
         image = images.load_image(tx, work.image_id)
-        hold_about(tx, image.id)
+        lock_reports_for_image(tx, image.id)
         run_id = runs.add_run(tx, image, answer)
         derived_images.replace_derived_images(tx, image, DerivedImageKind.HEAT, heats)
         drafts.write_machine_draft(
@@ -272,7 +273,7 @@ def _compare_again(tx: Transaction, image: StoredImage, reported: Reported) -> N
     for run in runs.list_earlier_runs(tx, image):
         report_id = drafts.report_of_image(tx, run.image_id)
         if report_id is not None:
-            later.recheck(tx, report_id)
+            prior_recheck.recheck(tx, report_id)
 
 
 def _advance_case(tx: Transaction, case_id: str) -> None:
@@ -320,7 +321,7 @@ def _without_model(tx: Transaction, settings: Settings, work: Work, fault: Sente
         known = images.load_metadata(tx, image)
         document = ReportDocument(
             id=image.id,
-            draft=Draft(settings.report_language, (), notices=(notice,)),
+            content=ReportContent(Draft(settings.report_language, (), notices=(notice,))),
             result=None,
             identity=known.identity,
             tags=known.tags,

@@ -18,7 +18,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patient_links import all_records_of, lock_links
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
-from tetkik.records.reports.parting import forget_strangers
+from tetkik.records.reports.prior_removal import drop_foreign_priors
 from tetkik.records.schema import Case, Patient, PatientLink
 from tetkik.values import CaseState, LinkReason, SplitReason
 from tetkik.workflow.patient_comparison import compare_unaudited
@@ -90,7 +90,7 @@ def unlink(tx: Transaction, replaced: str, reason: SplitReason) -> str:
     tx.session.flush()
     tx.audit(Action.PATIENT_UNLINKED, patient_id=survivor, replaces=replaced, reason=reason.value)
     tx.audit(Action.PATIENT_UNLINKED, patient_id=replaced, replaced_by=survivor, reason=reason.value)
-    forget_strangers(tx, all_records_of(tx, (replaced, survivor)))
+    drop_foreign_priors(tx, all_records_of(tx, (replaced, survivor)))
     _announce(tx, replaced, survivor)
     return survivor
 

@@ -20,6 +20,7 @@ from tetkik.values import (
     Identity,
     ImageTags,
     Radiograph,
+    ReportContent,
     ReportDocument,
     ReportInput,
     ReportState,
@@ -98,7 +99,7 @@ def report_image(
     writer: LanguageModel | None = None,
     model: str | None = None,
     heatmaps: Path | None = None,
-    heard: Callable[[str], None] | None = None,
+    on_text: Callable[[str], None] | None = None,
 ) -> Reported:
     """Read one image, find, draft: everything up to a radiologist's desk.
 
@@ -136,7 +137,7 @@ def report_image(
         prior=prior,
         language=language,
         writer=writer,
-        heard=heard,
+        on_text=on_text,
     )
     return replace(reported, pictures=pictures)
 
@@ -151,7 +152,7 @@ def draft_from_analysis(
     prior: FindingsResult | None = None,
     language: Language | None = None,
     writer: LanguageModel | None = None,
-    heard: Callable[[str], None] | None = None,
+    on_text: Callable[[str], None] | None = None,
     picture: Callable[[], bytes] | None = None,
 ) -> Reported:
     """Draft from an image that a model has looked at.
@@ -183,7 +184,7 @@ def draft_from_analysis(
         image=image,
         heatmap=_panel(looked) if looked is not None else None,
         heatmap_label=looked.finding.label if looked is not None else None,
-        heard=heard,
+        on_text=on_text,
         picture=picture,
     )
     return reported if notice is None else _with_notice(reported, notice)
@@ -220,7 +221,9 @@ def _with_notice(reported: Reported, notice: Sentence) -> Reported:
     draft = reported.drafted.draft
     draft = replace(draft, notices=(*draft.notices, notice))
     drafted = replace(reported.drafted, draft=draft)
-    return replace(reported, drafted=drafted, document=replace(reported.document, draft=draft))
+    return replace(
+        reported, drafted=drafted, document=replace(reported.document, content=ReportContent(draft))
+    )
 
 
 def report_findings(
@@ -235,7 +238,7 @@ def report_findings(
     identity: Identity | None = None,
     heatmap: bytes | None = None,
     heatmap_label: str | None = None,
-    heard: Callable[[str], None] | None = None,
+    on_text: Callable[[str], None] | None = None,
     picture: Callable[[], bytes] | None = None,
 ) -> Reported:
     """Draft from findings that are known already.
@@ -262,11 +265,11 @@ def report_findings(
         language=language or settings.report_language,
         model=writer,
         identity=identity,
-        heard=heard,
+        on_text=on_text,
     )
     document = ReportDocument(
         id=str(uuid4()),
-        draft=drafted.draft,
+        content=ReportContent(drafted.draft),
         result=result,
         identity=identity,
         tags=image.tags if image is not None else ImageTags(),

@@ -52,7 +52,7 @@ class Stoppable:
             raise Stopped("The writing was stopped; the draft stands as it was.")
 
     def complete(
-        self, prompt: Prompt, deadline: Deadline, heard: Callable[[str], None] | None = None
+        self, prompt: Prompt, deadline: Deadline, on_text: Callable[[str], None] | None = None
     ) -> Completion:
         """The answer to one prompt; see `LanguageModel.complete`.
 
@@ -63,8 +63,8 @@ class Stoppable:
 
         def hear(text: str) -> None:
             self.check()
-            if heard is not None:
-                heard(text)
+            if on_text is not None:
+                on_text(text)
 
         self.check()
         self._tries += 1

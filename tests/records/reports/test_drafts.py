@@ -15,7 +15,7 @@ from tetkik import workflow
 from tetkik.errors import Conflict, Forbidden, InputError, NotFound
 from tetkik.language import Language
 from tetkik.records.images import images, runs
-from tetkik.records.reports import drafts, redrafting
+from tetkik.records.reports import drafts, packing, redrafting
 from tetkik.records.reports.editing import LONGEST, MOST, Choice
 from tetkik.records.reports.working import EditConflict
 from tetkik.records.schema import AuditRow, Report
@@ -285,7 +285,7 @@ def test_a_fresh_draft_follows_language_and_judgements(records, reader):
     with records.write(reader) as tx:
         drafts.judge(tx, made.id, 1, "Effusion", Judgement.REJECTED)
         drafts.judge(tx, made.id, 2, "Nodule", Judgement.ADDED)
-        ground = redrafting.ground_of(tx, made.id, 3)
+        ground = redrafting.redraft_input(tx, made.id, 3)
     reported = workflow.report_findings(
         ground.result, ground.inputs, settings(), language=Language.EN, identity=ground.identity
     )
@@ -337,7 +337,7 @@ def test_a_report_without_a_model_is_written_by_hand(both_records, radiologist):
         after = drafts.save(tx, begun.report_id, begun.revision, [own("Sağda plevral efüzyon, 2 cm.")])
         assert after.draft.open_marks == 0  # no model has assessed anything that this could contradict
         with pytest.raises(Conflict, match="No model"):
-            redrafting.ground_of(tx, begun.report_id, after.revision)
+            redrafting.redraft_input(tx, begun.report_id, after.revision)
         with pytest.raises(Conflict, match="already"):
             drafts.write_by_hand(tx, image_id, Language.TR)
         assert drafts.report_of_image(tx, image_id) == begun.report_id
@@ -372,3 +372,18 @@ def test_a_clinician_of_another_department_sees_no_draft(records):
 def test_no_such_report(records, reader, report_id):
     with pytest.raises(NotFound), records.write(reader) as tx:
         drafts.draft_of(tx, report_id)
+
+
+def test_a_change_unpacks_the_draft_once(records, reader, monkeypatch):
+    made = made_report(records)
+    kinds = []
+    unpack = packing.from_bytes
+
+    def counted(kind, content):
+        kinds.append(kind.__name__)
+        return unpack(kind, content)
+
+    monkeypatch.setattr(packing, "from_bytes", counted)
+    with records.write(reader) as tx:
+        drafts.save(tx, made.id, 1, [DraftSentence("Kalp normaldir.", Section.FINDINGS)])
+    assert sorted(kinds) == ["Material", "Working"]

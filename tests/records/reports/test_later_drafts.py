@@ -15,7 +15,7 @@ from tetkik.language import Language
 from tetkik.records.cases import cases
 from tetkik.records.images import images, runs
 from tetkik.records.reports import drafts, redrafting, signing
-from tetkik.records.reports.checking import as_seen
+from tetkik.records.reports.checking import as_judged
 from tetkik.records.schema import AuditRow
 from tetkik.records.worklist import case_events, claims
 from tetkik.settings import settings
@@ -27,7 +27,7 @@ REJECTED = Judgement.REJECTED
 def compared_report(records, earlier, judged=None, sha256="cd" * 32):
     """A later image of the same patient, whose draft compares with the earlier one as it was judged then."""
     result = replace(sample.RESULT, sha256=sha256)
-    prior = as_seen(sample.RESULT, judged or {})
+    prior = as_judged(sample.RESULT, judged or {})
     reported = workflow.report_findings(result, ReportInput(), settings(), prior=prior, language=Language.TR)
     with records.write(SYSTEM) as tx:
         case_id = cases.open_case(tx, images.load_image(tx, earlier.image_id).patient_id)
@@ -141,7 +141,7 @@ def test_a_fresh_draft_that_was_begun_before_is_checked_against_what_is_judged_n
     earlier, later = pair
     now = draft(both_records, later)
     with both_records.read() as tx:
-        ground = redrafting.ground_of(tx, later, now.revision)
+        ground = redrafting.redraft_input(tx, later, now.revision)
     fresh = workflow.report_findings(
         ground.result, ground.inputs, settings(), prior=ground.prior, language=Language.TR
     )

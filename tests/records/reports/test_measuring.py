@@ -18,7 +18,7 @@ from tetkik.records.people import visibility
 from tetkik.records.reports import drafts, measuring, redrafting, signing, versions
 from tetkik.records.reports.checking import sayings
 from tetkik.records.reports.comparison import Change, compared_measurements
-from tetkik.records.reports.measuring import MOST, Taken
+from tetkik.records.reports.measuring import MOST, NewMeasurement
 from tetkik.records.reports.working import EditConflict, for_change
 from tetkik.records.schema import AuditRow, Report
 from tetkik.values import (
@@ -64,8 +64,8 @@ def made(records, reader):
         return drafts.write_by_hand(tx, image_id, Language.TR, identity=sample.IDENTITY, tags=sample.TAGS)
 
 
-def length(image_id: str, label: str = "", end=(48.0, 50.0)) -> Taken:
-    return Taken(MeasurementKind.LENGTH, image_id, [(8.0, 20.0), end], label)
+def length(image_id: str, label: str = "", end=(48.0, 50.0)) -> NewMeasurement:
+    return NewMeasurement(MeasurementKind.LENGTH, image_id, [(8.0, 20.0), end], label)
 
 
 def test_it_is_kept_and_comes_back_moved_named_and_removed(records, reader, made):
@@ -122,7 +122,7 @@ def test_nothing_of_it_is_readable_in_the_database(records, reader, made):
 )
 def test_points_lie_in_the_image_and_apart(records, reader, made, points):
     with pytest.raises(InputError, match="measure it again"), records.write(reader) as tx:
-        measuring.add(tx, made.report_id, 1, Taken(MeasurementKind.LENGTH, made.image_id, points))
+        measuring.add(tx, made.report_id, 1, NewMeasurement(MeasurementKind.LENGTH, made.image_id, points))
 
 
 def test_only_in_the_reports_own_image_and_in_earlier_ones_of_the_patient(records, reader):
@@ -176,7 +176,7 @@ def test_a_sentence_may_say_what_was_measured_and_nothing_else(records, reader, 
         row = tx.session.get_one(Report, made.id)
         own = images.load_image(tx, row.image_id)
         assert own.spacing is None  # in pixels, which no sentence may say
-        pixels = Taken(MeasurementKind.LENGTH, own.id, [(0.0, 0.0), (18.0, 0.0)])
+        pixels = NewMeasurement(MeasurementKind.LENGTH, own.id, [(0.0, 0.0), (18.0, 0.0)])
         in_pixels = measuring.add(tx, made.id, 1, pixels)
         sentence = [DraftSentence(words, Section.FINDINGS)]
         assert "measurement" in faults(drafts.save(tx, made.id, in_pixels.revision, sentence).draft)
@@ -188,7 +188,8 @@ def test_a_sentence_may_say_what_was_measured_and_nothing_else(records, reader, 
     )
     with records.write(reader) as tx:
         row, working, material = for_change(tx, made.id, 3)
-        kept = drafts.keep(tx, row, material, replace(working, measurements=(calibrated,)))
+        measured = replace(working.content, measurements=(calibrated,))
+        kept = drafts.keep(tx, row, material, replace(working, content=measured))
         assert ("measurement" in faults(kept.draft)) is marked
         gone = measuring.remove(tx, made.id, kept.revision, calibrated.id)
         assert "measurement" in faults(gone.draft)
@@ -205,7 +206,7 @@ def test_the_ways_of_saying_a_size():
 def test_a_draft_written_afresh_keeps_them(records, reader):
     made = made_report(records)
     with records.write(reader) as tx:
-        taken = Taken(MeasurementKind.LENGTH, made.image_id, [(0.0, 0.0), (18.0, 0.0)])
+        taken = NewMeasurement(MeasurementKind.LENGTH, made.image_id, [(0.0, 0.0), (18.0, 0.0)])
         before = measuring.add(tx, made.id, 1, taken)
         after = redrafting.rewrite(tx, made.id, before.revision, sample.draft(Language.EN))
     assert after.measurements == before.measurements and after.draft.language is Language.EN

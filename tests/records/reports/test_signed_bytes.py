@@ -1,8 +1,8 @@
 """Reports that were signed on 22 November 2026 are read today, and give the bytes that were signed.
 
-The files of `signed/` hold what the database and the trail held of them: drafts of the composer, of a language
-model and by hand; judged and measured; compared with an earlier image; amended, withdrawn and signed anew.
-They are never made again: a report of today's code would say nothing of what hospitals have kept.
+The files of `signed/` hold what the database and the trail held of them: written by the composer, by a
+language model and by hand; judged and measured; compared with an earlier image; amended, withdrawn and signed
+anew. They are never made again: a report of today's code would say nothing of what hospitals have kept.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import json
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from tetkik.records.trail.chain import Columns, chain_of, digest_of
 
-from tetkik.records.reports import packing
+from tetkik.records import serialization
+from tetkik.records.audit_chain import Columns, chain_of, digest_of
 from tetkik.records.reports.versions import Sealed
-from tetkik.records.reports.withdrawals import Statement
+from tetkik.records.reports.withdrawals import WithdrawalStatement
 
 STORED = {
     file.stem: SimpleNamespace(**json.loads(file.read_text("utf-8")))
@@ -31,10 +32,10 @@ AUDITED = [name for name, stored in STORED.items() if stored.audit is not None]
 def test_what_was_signed_gives_the_same_bytes(name):
     stored = STORED[name]
     content = stored.content.encode()
-    assert packing.digest_of(content) == stored.digest
-    kind = Statement if stored.kind == "withdrawal" else Sealed
-    value = packing.from_bytes(kind, content)
-    assert packing.to_bytes(value) == content
+    assert serialization.digest_of(content) == stored.digest
+    kind = WithdrawalStatement if stored.kind == "withdrawal" else Sealed
+    value: Any = serialization.from_bytes(kind, content)
+    assert serialization.to_bytes(value) == content
     said = value.verification if stored.kind == "withdrawal" else value.document.verification
     assert said == stored.verification
 
@@ -44,7 +45,7 @@ def test_its_entry_in_the_trail_holds(name):
     stored = STORED[name]
     entry = SimpleNamespace(**stored.audit)
     at, *columns = entry.columns
-    vault = SimpleNamespace(
+    vault: Any = SimpleNamespace(
         audit_code=lambda content: hmac.digest(bytes.fromhex(entry.key), content, "sha256")
     )
     digest = digest_of(bytes.fromhex(entry.salt), entry.content)

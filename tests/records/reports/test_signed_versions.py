@@ -25,6 +25,7 @@ from tetkik.records.reports.material import Picture
 from tetkik.records.reports.versions import Sealed
 from tetkik.records.schema import Blob, Case, ReportVersion, SignatureRow
 from tetkik.values import (
+    ReportContent,
     Role,
 )
 
@@ -80,7 +81,8 @@ def test_a_document_sealed_anew_by_somebody_with_the_key_shows(records, reader):
             Sealed, tx.open(row.patient_id, versions.PLACE, row.id, row.document)
         )
         draft = replace(content.document.draft, sentences=content.document.draft.sentences[:3])
-        other = serialization.to_bytes(replace(content, document=replace(content.document, draft=draft)))
+        document = replace(content.document, content=ReportContent(draft))
+        other = serialization.to_bytes(replace(content, document=document))
         sealed = tx.seal(row.patient_id, versions.PLACE, row.id, other)
     altered(records, update(ReportVersion).values(document=sealed))
     with pytest.raises(RecordsError, match="altered"), records.read(reader) as tx:

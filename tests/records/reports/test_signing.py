@@ -22,6 +22,7 @@ from tests.records.reports_kit import (
     made_image,
     made_report,
     proof_of,
+    reports_of_case,
     sign,
     signed_report,
 )
@@ -231,7 +232,7 @@ def test_a_case_is_signed_with_its_last_report(records, reader):
     with records.write(reader) as tx:
         sign(tx, first.id, reader)
         assert tx.session.get_one(Case, first.case_id).state is not CaseState.SIGNED
-        assert drafts.reports_of_case(tx, first.case_id) == (first.id, second)
+        assert reports_of_case(tx, first.case_id) == (first.id, second)
         assert drafts.draft_of(tx, second).number == f"{number}-2"
         sign(tx, second, reader)
         assert tx.session.get_one(Case, first.case_id).state is CaseState.SIGNED

@@ -13,12 +13,12 @@ from tetkik.errors import Conflict, DataError, InputError
 from tetkik.language import Language
 from tetkik.records.reports import drafts, templates
 from tetkik.records.reports.comparison import Change, compared
-from tetkik.records.reports.templates import HouseTemplate, sentences_of
+from tetkik.records.reports.templates import HospitalTemplate, sentences_of
 from tetkik.values import Draft, DraftSentence, Role, Section
 
 
 def template(text, language=Language.TR):
-    return HouseTemplate("0" * 26, "Şablon", language, text, sample.CREATED)
+    return HospitalTemplate("0" * 26, "Şablon", language, text, sample.CREATED)
 
 
 def said(text, draft=None):

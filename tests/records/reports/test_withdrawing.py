@@ -390,7 +390,7 @@ def test_nothing_is_written_anew_of_an_erased_patient(records, reader):
 
 def test_a_step_that_fails_leaves_the_report_standing(records, reader, monkeypatch):
     made = signed_report(records, reader)
-    for step in ("keep_working", "forget_strangers", "noted"):
+    for step in ("keep_working", "drop_foreign_priors", "record_change"):
         with monkeypatch.context() as patched:
             patched.setattr(withdrawing, step, _fails)
             with pytest.raises(OSError, match="power cut"):

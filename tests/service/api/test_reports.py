@@ -18,7 +18,7 @@ from tetkik.language import Language
 from tetkik.records.cases.patients import Person
 from tetkik.records.people import breakglass, passwords
 from tetkik.records.reports import drafts, measuring, signing, templates
-from tetkik.records.reports.measuring import Taken
+from tetkik.records.reports.measuring import NewMeasurement
 from tetkik.records.schema import AuditRow, IdempotentRequest, User
 from tetkik.values import DraftSentence, Judgement, MeasurementKind, Role, Section
 
@@ -315,7 +315,7 @@ def test_the_page_reads_the_impression_first_and_marks_an_old_version(client, ho
 def test_what_was_judged_and_measured_stands_in_the_version_and_its_comparison(client, house):
     actor = sign_in(client, house, Role.RADIOLOGIST)
     made = made_report(house.records)
-    line = Taken(MeasurementKind.LENGTH, made.image_id, [(2.0, 3.0), (2.0, 27.0)], "kosta")
+    line = NewMeasurement(MeasurementKind.LENGTH, made.image_id, [(2.0, 3.0), (2.0, 27.0)], "kosta")
     with house.records.write(actor) as tx:
         drafts.judge(tx, made.id, 1, "Nodule", Judgement.ADDED)
         measuring.add(tx, made.id, 2, line)

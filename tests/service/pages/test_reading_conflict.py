@@ -8,7 +8,7 @@ from tests.records.kit import made_user
 from tests.service.browser import AXE
 from tests.service.reading_room import fields, revised, texts, working
 from tetkik.records.reports import drafts, measuring
-from tetkik.records.reports.measuring import Taken
+from tetkik.records.reports.measuring import NewMeasurement
 from tetkik.values import DraftSentence, Judgement, MeasurementKind, Role, Section
 
 THEIRS = "Onun cümlesi."
@@ -20,7 +20,7 @@ def changed_by_a_colleague(room):
     seen = working(room)
     assert seen.result is not None
     found = next(one.label for one in seen.result.findings if one.positive)
-    length = Taken(MeasurementKind.LENGTH, room.image_id, ((100, 100), (300, 100)), "Kardiyak çap")
+    length = NewMeasurement(MeasurementKind.LENGTH, room.image_id, ((100, 100), (300, 100)), "Kardiyak çap")
     with room.house.records.write(colleague) as tx:
         text = [*seen.draft.sentences, DraftSentence(THEIRS, Section.IMPRESSION)]
         now = drafts.save(tx, seen.report_id, seen.revision, text)

@@ -6,8 +6,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from tetkik.cli.console import language, out, shown, t
-from tetkik.values import NORMAL_LABELS, Finding, FindingsResult, Route, ThresholdOn, route_of
-from tetkik.values.naming import label_name
+from tetkik.values import NORMAL_LABELS, Finding, FindingsResult, Route, ThresholdOn, label_name, route_of
 
 ROUTES = {Route.CHEST: "Chest radiograph", Route.BRAIN_MRI: "Brain MRI slice"}
 _BAR = 24

@@ -129,7 +129,7 @@ def _title(part: ComparedSet, comparison: Comparison) -> str:
 
 
 def _labels(part: ComparedSet) -> Table:
-    from tetkik.values.naming import label_name
+    from tetkik.values import label_name
 
     made = table(t("finding"), "n+", "n", "A", "B", t("B minus A"), t("95%"), "p", t("p (Holm)"))
     for label in sorted(part.labels, key=lambda item: -item.areas.difference):

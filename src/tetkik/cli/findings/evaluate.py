@@ -204,7 +204,7 @@ def _headline(evaluation: Evaluation) -> Table:
 
 
 def _labels(evaluation: Evaluation) -> Table | None:
-    from tetkik.values.naming import label_name
+    from tetkik.values import label_name
 
     if not evaluation.measured:
         return None

@@ -97,8 +97,8 @@ def draft(
     if writer is not None:
         _say_that_it_is_asked()
     inputs = ReportInput(history=history, caption=caption)
-    with _listening(writer) as heard:
-        reported = _reported(image, known, inputs, earlier, spoken, writer, model, heard)
+    with _listening(writer) as on_text:
+        reported = _reported(image, known, inputs, earlier, spoken, writer, model, on_text)
     made = reported.drafted.draft
     filled = None if form is None else fill(form, made, reported.document.identity)
     if as_json:
@@ -122,13 +122,13 @@ def _reported(
     spoken: Language | None,
     writer: LanguageModel | None,
     model: str | None,
-    heard: Callable[[str], None] | None,
+    on_text: Callable[[str], None] | None,
 ) -> Reported:
     from tetkik.workflow import report_findings, report_image
 
     if known is not None:
         return report_findings(
-            known, inputs, settings(), prior=prior, language=spoken, writer=writer, heard=heard
+            known, inputs, settings(), prior=prior, language=spoken, writer=writer, on_text=on_text
         )
     assert image is not None
     return report_image(
@@ -140,7 +140,7 @@ def _reported(
         language=spoken,
         writer=writer,
         model=model,
-        heard=heard,
+        on_text=on_text,
     )
 
 
@@ -153,12 +153,12 @@ def _listening(writer: LanguageModel | None) -> Iterator[Callable[[str], None] |
     with err.status(t("Waiting for the language model")) as status:
         count = 0
 
-        def heard(piece: str) -> None:
+        def on_text(piece: str) -> None:
             nonlocal count
             count += len(piece)
             status.update(t("The language model is writing: {count} characters", count=count))
 
-        yield heard
+        yield on_text
 
 
 def _say_that_it_is_asked() -> None:

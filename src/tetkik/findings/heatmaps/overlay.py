@@ -11,8 +11,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from tetkik.drawing.typeface import typeface, wrapped
 from tetkik.findings.heatmaps.method import Method
 from tetkik.language import Language, Sentence, translate
-from tetkik.values import DISCLAIMER, Finding, ThresholdOn
-from tetkik.values.naming import label_name
+from tetkik.values import DISCLAIMER, Finding, ThresholdOn, label_name
 
 SIDE = 640
 """Longer side of the image in the picture, in pixels."""

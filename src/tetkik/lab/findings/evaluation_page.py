@@ -13,8 +13,7 @@ from tetkik.lab.findings.interpretation import ROUTES
 from tetkik.lab.findings.plots import pictures
 from tetkik.lab.findings.subgroups import DIMENSIONS
 from tetkik.language import Language
-from tetkik.values import Route
-from tetkik.values.naming import label_name
+from tetkik.values import Route, label_name
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path, language: Language) -> tuple[Path, ...]:

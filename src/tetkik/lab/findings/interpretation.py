@@ -12,8 +12,7 @@ from tetkik.lab.engine.results import bracket, listed
 from tetkik.lab.findings.figures import Evaluation, LabelFigures, Slice
 from tetkik.lab.findings.metrics import LEAST_EXPECTED
 from tetkik.language import Language, Sentence
-from tetkik.values import Flaw, Route
-from tetkik.values.naming import label_name
+from tetkik.values import Flaw, Route, label_name
 
 SHORTCUT = 0.70
 """From this AUROC on, knowing the source alone is said to give a label away."""

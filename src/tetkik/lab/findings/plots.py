@@ -22,7 +22,7 @@ from tetkik.lab.findings.figures import Evaluation, LabelFigures
 from tetkik.lab.findings.metrics import LEAST_EXPECTED, CoOccurrence
 from tetkik.language import Language, translate
 from tetkik.statistics import Bools, Floats, precision_recall_curve, reliability, roc_curve
-from tetkik.values.naming import label_name
+from tetkik.values import label_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

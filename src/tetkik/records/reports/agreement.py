@@ -21,12 +21,7 @@ WEEKS = 12
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """So many of so many.
-
-    Attributes:
-        hits: those meant.
-        total: all.
-    """
+    """So many of so many."""
 
     hits: int = 0
     total: int = 0
@@ -51,8 +46,6 @@ class LabelAgreement:
     """What radiologists said of one finding.
 
     Attributes:
-        label: the finding.
-        weeks: agreed of judged, by week, the oldest first.
         asserted: confirmed of those that the model had called present: its precision here.
         missed: findings that the model had not called and a radiologist added.
     """
@@ -89,7 +82,6 @@ class Weeks:
 
     Attributes:
         starts: when each begins, the oldest first; the last ends now.
-        end: of the last.
     """
 
     starts: tuple[datetime, ...]
@@ -159,7 +151,6 @@ class Queue:
     """Work that waits for the models.
 
     Attributes:
-        waiting: pieces of work, running ones included.
         oldest: when the oldest of them came; None where nothing waits.
         failed: pieces that were given up.
     """

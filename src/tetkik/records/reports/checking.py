@@ -7,20 +7,20 @@ no longer found, one that they added is.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from tetkik.records.reports.material import Material
 from tetkik.report.facts import Facts, facts_of
 from tetkik.report.grounding import check_draft, check_own
 from tetkik.values import (
-    Draft,
     DraftSentence,
     Finding,
     FindingsResult,
     Judgement,
     Measurement,
     MeasurementUnit,
+    ReportContent,
     ThresholdOn,
 )
 
@@ -36,18 +36,12 @@ def written_by_machine(material: Material, sentence: DraftSentence) -> bool:
     )
 
 
-def checked(
-    material: Material, draft: Draft, judged: Judged, measurements: Sequence[Measurement] = ()
-) -> Draft:
-    """The draft with its marks; what a person decided about the same mark of the same words stays.
+def checked(material: Material, content: ReportContent, judged: Judged) -> ReportContent:
+    """The content with its marks; what a person decided about the same mark of the same words stays.
 
-    Args:
-        material: what the machine gave.
-        draft: as it stands, its sentences with the marks that they had.
-        judged: what the radiologist says of the findings.
-        measurements: that a person made in the image: a sentence may say them.
+    A sentence may say what a person measured in the image.
     """
-    measured = [words for item in measurements for words in sayings(item)]
+    draft, measured = content.draft, [words for item in content.measurements for words in sayings(item)]
     facts = _facts(material, judged)
     assessed = None if facts is None or facts.refused else facts
     sentences = []
@@ -57,7 +51,7 @@ def checked(
         else:
             found = check_own(sentence, assessed, draft.language, measured)
         sentences.append(found)
-    return replace(draft, sentences=tuple(sentences))
+    return replace(content, draft=replace(draft, sentences=tuple(sentences)))
 
 
 def sayings(measurement: Measurement) -> tuple[str, ...]:
@@ -77,7 +71,7 @@ def sayings(measurement: Measurement) -> tuple[str, ...]:
     return tuple(said + unit for number, unit in forms for said in {number, number.replace(".", ",")})
 
 
-def as_seen(result: FindingsResult, judged: Judged) -> FindingsResult:
+def as_judged(result: FindingsResult, judged: Judged) -> FindingsResult:
     """What there is to say of the image as the radiologist has judged it: for a draft and its check."""
     known = {item.label: item for item in result.findings}
     for label, judgement in judged.items():
@@ -88,7 +82,7 @@ def as_seen(result: FindingsResult, judged: Judged) -> FindingsResult:
 def _facts(material: Material, judged: Judged) -> Facts | None:
     if material.result is None:
         return None
-    return facts_of(as_seen(material.result, judged), material.inputs, prior=material.prior)
+    return facts_of(as_judged(material.result, judged), material.inputs, prior=material.prior)
 
 
 def _judged(finding: Finding, judgement: Judgement) -> Finding:

@@ -36,7 +36,6 @@ class ComparedSection:
     """One part of two versions.
 
     Attributes:
-        section: which part.
         stretches: in reading order.
     """
 
@@ -61,12 +60,7 @@ def compared(before: Draft, after: Draft) -> tuple[ComparedSection, ...]:
 
 @dataclass(frozen=True, slots=True)
 class ComparedMeasurement:
-    """A measurement of two versions; one that was moved or named anew went and came.
-
-    Attributes:
-        change: what became of it.
-        measurement: as it was, or as it is.
-    """
+    """A measurement of two versions; one that was moved or named anew went and came."""
 
     change: Change
     measurement: Measurement

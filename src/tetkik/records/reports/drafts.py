@@ -19,10 +19,9 @@ from tetkik.records.cases.transfers import require_not_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.people import visibility
-from tetkik.records.reports import later, reviews
+from tetkik.records.reports import prior_recheck, reviews
 from tetkik.records.reports.checking import checked
 from tetkik.records.reports.editing import Choice, Edited, decided, merged
-from tetkik.records.reports.holding import hold_with
 from tetkik.records.reports.material import (
     Material,
     Working,
@@ -30,7 +29,16 @@ from tetkik.records.reports.material import (
     keep_pictures,
     keep_working,
 )
-from tetkik.records.reports.working import WorkingDraft, draft_from, for_change, grown, noted, row_of
+from tetkik.records.reports.report_locks import lock_reports_with
+from tetkik.records.reports.working import (
+    WorkingDraft,
+    bump_revision,
+    for_change,
+    record_change,
+    row_of,
+    unpacked,
+    view_of,
+)
 from tetkik.records.schema import Image, Report
 from tetkik.values import (
     Draft,
@@ -39,6 +47,7 @@ from tetkik.values import (
     Identity,
     ImageTags,
     Judgement,
+    ReportContent,
     ReportDocument,
     ReportInput,
     ReportState,
@@ -63,11 +72,6 @@ def write_machine_draft(
     stays as it is.
 
     Args:
-        tx: the transaction.
-        case_id: of the image.
-        image_id: that it is about.
-        run_id: of the model that found the findings.
-        document: unsigned, with its pictures.
         inputs: what the draft was made of beside the findings (`Reported.drafted.facts.inputs`).
         prior: the findings of an earlier image that it was compared with.
     """
@@ -94,10 +98,10 @@ def write_machine_draft(
             document.heatmap_label,
         ),
     )
-    keep_working(tx, row, Working(document.draft))
+    keep_working(tx, row, Working(document.content))
     pictures = {"image": document.image, "heatmap": document.heatmap}
     keep_pictures(tx, row, _DRAFT, {what: content for what, content in pictures.items() if content})
-    noted(tx, row, Action.DRAFT_WRITTEN, writer=document.draft.writer)
+    record_change(tx, row, Action.DRAFT_WRITTEN, writer=document.draft.writer)
     return row.id
 
 
@@ -113,11 +117,6 @@ def write_by_hand(
     """Begin a report without a model: an empty draft for a person to write.
 
     Args:
-        tx: the transaction.
-        image_id: that it is about.
-        language: of its sentences.
-        identity: what the file says of whose it is.
-        tags: what the file says of how it was made.
         image: as a PNG, for the documents.
 
     Raises:
@@ -137,22 +136,19 @@ def write_by_hand(
     draft = Draft(language, (), writer="person")
     row = _new_row(tx, found, draft)
     row.updated_by = tx.actor.user_id
-    keep_material(tx, row, Material(identity=identity or Identity(), tags=tags or ImageTags()))
-    keep_working(tx, row, Working(draft))
+    material = Material(identity=identity or Identity(), tags=tags or ImageTags())
+    working = Working(ReportContent(draft))
+    keep_material(tx, row, material)
+    keep_working(tx, row, working)
     if image is not None:
         keep_pictures(tx, row, _DRAFT, {"image": image})
-    noted(tx, row, Action.DRAFT_WRITTEN, writer="person")
-    return draft_from(tx, row)
+    record_change(tx, row, Action.DRAFT_WRITTEN, writer="person")
+    return view_of(tx, row, working, material)
 
 
 def report_of_image(tx: Transaction, image_id: str) -> str | None:
     """The report about an image; None where there is none yet."""
     return tx.session.scalar(select(Report.id).where(Report.image_id == image_id))
-
-
-def reports_of_case(tx: Transaction, case_id: str) -> tuple[str, ...]:
-    """The reports of a case, in the order in which they were begun."""
-    return tuple(tx.session.scalars(select(Report.id).where(Report.case_id == case_id).order_by(Report.id)))
 
 
 def draft_of(tx: Transaction, report_id: str) -> WorkingDraft:
@@ -163,7 +159,8 @@ def draft_of(tx: Transaction, report_id: str) -> WorkingDraft:
         Forbidden: of a case that the actor may not open.
         Conflict: it is signed and nobody is amending it.
     """
-    return draft_from(tx, row_of(tx, report_id))
+    row = row_of(tx, report_id)
+    return view_of(tx, row, *unpacked(tx, row))
 
 
 def open_draft(tx: Transaction, report_id: str) -> WorkingDraft:
@@ -186,9 +183,6 @@ def save(
     certainty and what was decided about its marks.
 
     Args:
-        tx: the transaction.
-        report_id: which report.
-        revision: that the person had before their eyes.
         sentences: all of them; empty ones are left out.
         decisions: about marks, by the place of the sentence in `sentences`.
 
@@ -227,10 +221,6 @@ def judge(
     So do the marks of later drafts of the patient that compare with this image.
 
     Args:
-        tx: the transaction.
-        report_id: which report.
-        revision: that the person had before their eyes.
-        label: of the finding.
         judgement: None takes it back.
         sentences_follow: whether sentences that lean on a rejected finding alone go with it.
 
@@ -238,14 +228,13 @@ def judge(
         EditConflict: somebody else saved in between; nothing was written.
         InputError: no such finding, or a judgement that does not fit what the model said.
     """
-    hold_with(tx, report_id)  # later drafts are checked again once the case is held
+    lock_reports_with(tx, report_id)  # later drafts are checked again once the case is locked
     row, working, material = for_change(tx, report_id, revision)
     reviews.keep(tx, row, material, label, judgement)
-    draft = working.draft
     if sentences_follow and judgement is Judgement.REJECTED:
-        draft = _without(draft, label)
-    after = keep(tx, row, material, replace(working, draft=draft))
-    later.recheck(tx, row.id)
+        working = working.with_draft(_without(working.draft, label))
+    after = keep(tx, row, material, working)
+    prior_recheck.recheck(tx, row.id)
     return after
 
 
@@ -257,26 +246,22 @@ def keep(
     edited: Edited | None = None,
     choices: Sequence[Choice] = (),
 ) -> WorkingDraft:
-    """Check a draft again, seal it, count its revision up, note it in the trail, and tell the open pages.
+    """Check a draft again, seal it, bump its revision, audit it, and announce it to the open pages.
 
     Args:
-        tx: the transaction.
         row: of the report, from `working.for_change`.
-        material: what the machine gave.
-        before: the draft, with whatever else of it changed.
         edited: sentences that take the place of the draft's; None leaves them.
-        choices: about marks.
 
     Raises:
         InputError: a decision about a mark that is not there.
     """
     edited = edited or Edited.unchanged(before.draft)
-    draft = replace(before.draft, sentences=edited.sentences)
-    draft = checked(material, draft, reviews.judged(tx, row.id), before.measurements)
-    after = decided(tx, replace(before, draft=draft), edited, choices)
+    before = before.with_draft(replace(before.draft, sentences=edited.sentences))
+    content = checked(material, before.content, reviews.judged(tx, row.id))
+    after = decided(tx, replace(before, content=content), edited, choices)
     keep_working(tx, row, after)
-    grown(tx, row)
-    noted(
+    bump_revision(tx, row)
+    record_change(
         tx,
         row,
         Action.DRAFT_CHANGED,
@@ -284,9 +269,9 @@ def keep(
         sentences=len(after.draft.sentences),
         open_marks=after.draft.open_marks,
         decisions=len(choices),
-        measurements=len(after.measurements),
+        measurements=len(after.content.measurements),
     )
-    return draft_from(tx, row)
+    return view_of(tx, row, after, material)
 
 
 def _new_row(tx: Transaction, image: Image, draft: Draft) -> Report:

@@ -23,9 +23,6 @@ class Choice:
 
     Attributes:
         sentence: its place among the sentences that the person sees, from 0.
-        fault: of the mark.
-        start: of the mark.
-        end: of the mark.
         decision: None opens the question again.
     """
 
@@ -104,7 +101,8 @@ def decided(tx: Transaction, working: Working, edited: Edited, choices: Sequence
             )
             sentences[choice.sentence] = replace(sentence, marks=marks)
     left = tuple(sentences[place] for place in edited.places if place not in removed)
-    return replace(working, draft=replace(working.draft, sentences=left), decisions=tuple(decisions))
+    working = working.with_draft(replace(working.draft, sentences=left))
+    return replace(working, decisions=tuple(decisions))
 
 
 def _mark(sentence: DraftSentence, choice: Choice) -> Mark | None:

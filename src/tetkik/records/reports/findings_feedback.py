@@ -2,7 +2,7 @@
 
 A row is an image; a label is 1 where a radiologist accepted or added it, 0 where they rejected it or
 confirmed its absence, and blank where nobody judged it. Images and patients are called by keyed pseudonyms:
-the same in every export of a house, so that tables can be joined and patients kept out of two splits, and
+the same in every export of a hospital, so that tables can be joined and patients kept out of two splits, and
 traced back by nobody who has not its master key.
 """
 
@@ -34,11 +34,8 @@ class JudgedImage:
     """What was said of one image.
 
     Attributes:
-        image_id: in the records; it leaves the house in no table.
-        name: its pseudonym.
-        patient: the pseudonym of its patient.
+        image_id: in the records; it stands in no table.
         route: what kind of image it is; empty where unknown.
-        model: id and version of what was judged.
         truth: 1 or 0 of each label that was judged.
     """
 
@@ -56,7 +53,6 @@ class Judged:
 
     Attributes:
         images: one row each, in the order of their reports.
-        verdicts: how many were of each kind.
         restricted: images left out because their case is restricted.
         erased: images left out because their patient was erased.
     """
@@ -76,13 +72,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What lies in the folder.
-
-    Attributes:
-        rows: of the table.
-        pictures: images that were written beside it.
-        refused: why an image was not written, by its pseudonym.
-    """
+    """What lies in the folder."""
 
     rows: int
     pictures: int
@@ -93,7 +83,6 @@ def judged_images(tx: Transaction, since: datetime | None = None, until: datetim
     """What was said of each image.
 
     Args:
-        tx: the transaction.
         since: judged at this moment or later; None from the first.
         until: judged before this moment; None to the last.
     """
@@ -129,7 +118,6 @@ def write_feedback(tx: Transaction, judged: Judged, folder: Path, *, pictures: b
 
     Args:
         tx: a `write` transaction.
-        judged: what was said.
         folder: made where it is missing.
         pictures: whether the images are written, too. One with text in its pixels, or one that cannot be
             cleaned, is refused and keeps no row.

@@ -1,4 +1,4 @@
-"""Whose report it is: who the house says that the patient is, and which study the file says it comes from."""
+"""Whose report it is: who the records say the patient is, and which study the file says it comes from."""
 
 from __future__ import annotations
 
@@ -14,11 +14,6 @@ def identity_for(tx: Transaction, patient_id: str, file: Identity) -> Identity:
     """The identity of a report: the record's where it knows, the file's for everything else.
 
     Of records that are one it is the surviving one's; numbers and names of the others go along as former.
-
-    Args:
-        tx: the transaction.
-        patient_id: whose report it is.
-        file: what the image's file says.
 
     Raises:
         NotFound: the patient was erased.

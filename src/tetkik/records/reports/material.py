@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 from io import BytesIO
@@ -23,7 +23,7 @@ from tetkik.values import (
     Identity,
     ImageTags,
     Judgement,
-    Measurement,
+    ReportContent,
     ReportInput,
 )
 
@@ -35,11 +35,7 @@ class Material:
     Attributes:
         draft: as it wrote it; None for a report that a person began.
         result: what the model found; None where none was asked.
-        inputs: what the draft was made of beside it.
         prior: the findings of an earlier image that it was compared with.
-        identity: what the file says of whose it is.
-        tags: what the file says of how it was made.
-        heatmap_label: the finding whose heatmap the report shows.
     """
 
     draft: Draft | None = None
@@ -53,17 +49,7 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class MarkDecision:
-    """What a person decided about one objection.
-
-    Attributes:
-        sentence: that it was about, word for word.
-        fault: what was said against it.
-        start: first character of the words in the sentence.
-        end: after the last one.
-        decision: kept, or the sentence removed.
-        user_id: who.
-        at: when.
-    """
+    """What a person decided about one objection."""
 
     sentence: str
     fault: Fault
@@ -76,23 +62,28 @@ class MarkDecision:
 
 @dataclass(frozen=True, slots=True)
 class Working:
-    """A draft as it stands, what was decided on the way, and what was measured in the image."""
+    """A draft as it stands, and what was decided on the way."""
 
-    draft: Draft
+    content: ReportContent
     decisions: tuple[MarkDecision, ...] = ()
-    measurements: tuple[Measurement, ...] = ()
+
+    @property
+    def draft(self) -> Draft:
+        """Its sentences."""
+        return self.content.draft
+
+    def with_draft(self, draft: Draft) -> Working:
+        """The same with other sentences."""
+        return replace(self, content=replace(self.content, draft=draft))
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FindingVerdict:
     """What a radiologist says of one label.
 
     Attributes:
-        label: of the model.
         judgement: accepted, rejected, or added where the model missed it.
         model_positive: what the model had said; None where it was not assessed.
-        user_id: who.
-        at: when.
     """
 
     label: str
@@ -108,9 +99,7 @@ class Picture:
 
     Attributes:
         what: `image` or `heatmap`.
-        file: its name there.
         size: bytes.
-        sha256: of the content.
     """
 
     what: str
@@ -157,8 +146,6 @@ def keep_pictures(tx: Transaction, row: Report, label: str, pictures: dict[str, 
     """Keep the pictures of a report, in the place of those under the same label.
 
     Args:
-        tx: the transaction.
-        row: the report.
         label: `draft`, or the id of a version: what is kept under it stays.
         pictures: `image` and `heatmap` as PNG, as far as there are any.
     """

@@ -34,7 +34,7 @@ _DECIMALS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class NewMeasurement:
     """A measurement as a person takes it.
 
     Attributes:
@@ -52,14 +52,11 @@ class Taken:
     frame: int | None = None
 
 
-def add(tx: Transaction, report_id: str, revision: int, taken: Taken) -> WorkingDraft:
+def add(tx: Transaction, report_id: str, revision: int, new: NewMeasurement) -> WorkingDraft:
     """Keep a new measurement; how large a pixel is comes from the image, never from whoever measures.
 
     Args:
-        tx: the transaction.
-        report_id: which report.
-        revision: that the person had before their eyes.
-        taken: what was measured.
+        new: what was measured.
 
     Raises:
         EditConflict: somebody else saved in between; nothing was written.
@@ -69,10 +66,10 @@ def add(tx: Transaction, report_id: str, revision: int, taken: Taken) -> Working
         InputError: an image of somebody else, points outside of it, or more measurements than a report has.
     """
     row, working, material = for_change(tx, report_id, revision)
-    if len(working.measurements) >= MOST:
+    if len(working.content.measurements) >= MOST:
         raise InputError("A report has at most {most} measurements; remove one and measure again.", most=MOST)
-    made = Measurement(new_id(), taken.kind, *_where(tx, row, taken), _label(taken.label))
-    return drafts.keep(tx, row, material, _with(working, (*working.measurements, made)))
+    made = Measurement(new_id(), new.kind, *_where(tx, row, new), _label(new.label))
+    return drafts.keep(tx, row, material, _with(working, (*working.content.measurements, made)))
 
 
 def change(
@@ -98,7 +95,7 @@ def change(
         after = replace(after, points=_points(found.kind, found.image, points))
     if label is not None:
         after = replace(after, label=_label(label))
-    changed = tuple(after if item is found else item for item in working.measurements)
+    changed = tuple(after if item is found else item for item in working.content.measurements)
     return drafts.keep(tx, row, material, _with(working, changed))
 
 
@@ -111,24 +108,24 @@ def remove(tx: Transaction, report_id: str, revision: int, measurement_id: str) 
     """
     row, working, material = for_change(tx, report_id, revision)
     found = _found(working, measurement_id)
-    left = tuple(item for item in working.measurements if item is not found)
+    left = tuple(item for item in working.content.measurements if item is not found)
     return drafts.keep(tx, row, material, _with(working, left))
 
 
 def _with(working: Working, measurements: tuple[Measurement, ...]) -> Working:
-    return replace(working, measurements=measurements)
+    return replace(working, content=replace(working.content, measurements=measurements))
 
 
 def _found(working: Working, measurement_id: str) -> Measurement:
-    for item in working.measurements:
+    for item in working.content.measurements:
         if item.id == measurement_id:
             return item
     raise NotFound("There is no such measurement any more; look at the draft as it is now.")
 
 
-def _where(tx: Transaction, row: Report, taken: Taken) -> tuple[MeasuredImage, tuple[Point, ...]]:
-    image = images.load_visible_image(tx, taken.image_id)
-    images.check_frame(image, taken.frame)
+def _where(tx: Transaction, row: Report, new: NewMeasurement) -> tuple[MeasuredImage, tuple[Point, ...]]:
+    image = images.load_visible_image(tx, new.image_id)
+    images.check_frame(image, new.frame)
     own = images.load_image(tx, row.image_id)
     if image.patient_id != row.patient_id or image.created_at > own.created_at:
         raise InputError(
@@ -149,9 +146,9 @@ def _where(tx: Transaction, row: Report, taken: Taken) -> tuple[MeasuredImage, t
         series_uid=identity.series_uid,
         instance_uid=identity.instance_uid,
         sop_class=tags.sop_class,
-        frame=(taken.frame or middle_frame(image.frames)) if image.frames > 1 else None,
+        frame=(new.frame or middle_frame(image.frames)) if image.frames > 1 else None,
     )
-    return measured, _points(taken.kind, measured, taken.points)
+    return measured, _points(new.kind, measured, new.points)
 
 
 def _points(kind: MeasurementKind, image: MeasuredImage, points: Sequence[Point]) -> tuple[Point, ...]:

@@ -8,21 +8,19 @@ from tetkik.errors import Conflict
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.reports import reviews
-from tetkik.records.reports.checking import as_seen, checked
+from tetkik.records.reports.checking import as_judged, checked
 from tetkik.records.reports.identity import identity_for
 from tetkik.records.reports.material import Working, keep_material, keep_working
-from tetkik.records.reports.working import WorkingDraft, draft_from, for_change, grown, noted
+from tetkik.records.reports.working import WorkingDraft, bump_revision, for_change, record_change, view_of
 from tetkik.values import Draft, FindingsResult, Identity, Judgement, ReportInput
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class RedraftInput:
     """What a fresh draft is made from, apart from any transaction: a language model takes its time.
 
     Attributes:
         result: what there is to say of the image, as the radiologist has judged it.
-        inputs: history, caption, technique, warnings.
-        prior: the findings of an earlier image.
         identity: of the patient, which no language model gets to see.
     """
 
@@ -32,7 +30,7 @@ class Ground:
     identity: Identity = field(repr=False)
 
 
-def ground_of(tx: Transaction, report_id: str, revision: int) -> Ground:
+def redraft_input(tx: Transaction, report_id: str, revision: int) -> RedraftInput:
     """What to write a fresh draft from.
 
     Raises:
@@ -42,19 +40,13 @@ def ground_of(tx: Transaction, report_id: str, revision: int) -> Ground:
     row, _, material = for_change(tx, report_id, revision)
     if material.result is None:
         raise Conflict("No model has read this image, so there is nothing to write a draft from.")
-    result = as_seen(material.result, reviews.judged(tx, row.id))
+    result = as_judged(material.result, reviews.judged(tx, row.id))
     identity = identity_for(tx, row.patient_id, material.identity)
-    return Ground(result, material.inputs, material.prior, identity)
+    return RedraftInput(result, material.inputs, material.prior, identity)
 
 
 def rewrite(tx: Transaction, report_id: str, revision: int, draft: Draft) -> WorkingDraft:
     """Put a fresh draft of the machine in the place of the one at hand; a person asked for it.
-
-    Args:
-        tx: the transaction.
-        report_id: which report.
-        revision: that the person had before their eyes.
-        draft: by the composer or a language model.
 
     Raises:
         EditConflict: somebody else saved in between; nothing was written.
@@ -68,10 +60,11 @@ def rewrite(tx: Transaction, report_id: str, revision: int, draft: Draft) -> Wor
     draft = replace(draft, evidence=evidence)
     material = replace(material, draft=draft)
     # The earlier image may have been judged anew while the draft was written.
-    draft = checked(material, draft, judged, before.measurements)
+    content = checked(material, replace(before.content, draft=draft), judged)
     keep_material(tx, row, material)
     row.language, row.writer = draft.language, draft.writer
-    keep_working(tx, row, Working(draft, measurements=before.measurements))
-    grown(tx, row)
-    noted(tx, row, Action.DRAFT_WRITTEN, writer=draft.writer, asked=True)
-    return draft_from(tx, row)
+    working = Working(content)
+    keep_working(tx, row, working)
+    bump_revision(tx, row)
+    record_change(tx, row, Action.DRAFT_WRITTEN, writer=draft.writer, asked=True)
+    return view_of(tx, row, working, material)

@@ -26,14 +26,7 @@ class ListedReport:
     """A signed report in a list.
 
     Attributes:
-        report_id: of the report.
-        case_id: of its case.
         number: as people call it, such as `2026-000123-1`.
-        department: of the case.
-        state: signed, amended or withdrawn.
-        version: of the last one.
-        signed_at: when that was signed.
-        signed_by: who, with title.
         corrected: whether a person changed the machine's draft before.
         amending: whether it is being amended right now.
         withdrawn: who took it back, when and why; None where it stands.
@@ -61,11 +54,7 @@ class Wanted:
     """Which reports a list shows; None leaves a thing open.
 
     Attributes:
-        department: of the case.
-        state: signed once, amended, or withdrawn.
         own: whether only those that the actor signed.
-        since: signed at this moment or later.
-        until: signed before this moment.
     """
 
     department: str | None = None
@@ -81,9 +70,6 @@ def list_reports(
     """Signed reports, the newest signature first.
 
     Args:
-        tx: the transaction.
-        wanted: which.
-        limit: most of them.
         after: signature time and id of the last one that was seen; None begins at the newest.
     """
     rows = tx.session.execute(_query(tx, wanted, after).limit(limit)).all()

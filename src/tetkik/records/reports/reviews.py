@@ -13,16 +13,16 @@ from tetkik.errors import InputError
 from tetkik.records.audit_chain import Action
 from tetkik.records.cases.priority import update_worklist
 from tetkik.records.database import Transaction
-from tetkik.records.reports.material import Material, Verdict
+from tetkik.records.reports.material import FindingVerdict, Material
 from tetkik.records.schema import FindingReview, Report
 from tetkik.values import FINDING_LABELS, Finding, Judgement
 
 
-def reviews_of(tx: Transaction, report_id: str) -> tuple[Verdict, ...]:
+def reviews_of(tx: Transaction, report_id: str) -> tuple[FindingVerdict, ...]:
     """What was said of the findings of a report."""
     wanted = select(FindingReview).where(FindingReview.report_id == report_id).order_by(FindingReview.label)
     return tuple(
-        Verdict(row.label, row.judgement, row.model_positive, row.user_id, row.at)
+        FindingVerdict(row.label, row.judgement, row.model_positive, row.user_id, row.at)
         for row in tx.session.scalars(wanted)
     )
 

@@ -2,7 +2,7 @@
 
 Everything happens or nothing does: the sealed document, the signature, the state of report and case, the end
 of the claim, the audit entry, the event. The signer proves who they are once more, with the password or a
-passkey. It is not a qualified electronic signature (Law 5070, eIDAS): it binds a person of this house to a
+passkey. It is not a qualified electronic signature (Law 5070, eIDAS): it binds a person of this hospital to a
 text and lets any change be seen, and no more.
 """
 
@@ -32,10 +32,19 @@ from tetkik.records.reports.material import (
     material_of,
     picture_of,
     pictures_kept,
-    working_of,
 )
 from tetkik.records.reports.versions import PLACE, REASON, Sealed, version_of
-from tetkik.records.reports.working import EditConflict, WorkingDraft, draft_from, noted, reason_of, row_of
+from tetkik.records.reports.working import (
+    EditConflict,
+    WorkingDraft,
+    bump_revision,
+    for_change,
+    reason_of,
+    record_change,
+    row_of,
+    unpacked,
+    view_of,
+)
 from tetkik.records.schema import Case, Claim, Job, Report, ReportVersion, SignatureRow, User
 from tetkik.records.serialization import digest_of
 from tetkik.report.facts import one_line
@@ -66,8 +75,6 @@ class Proof:
     """That the person at the screen is still the one who is signed in: the password or a passkey, again.
 
     Attributes:
-        user_id: who it was.
-        method: how they proved it.
         at: when, UTC.
     """
 
@@ -81,9 +88,6 @@ class Signed:
     """What a signature made.
 
     Attributes:
-        version_id: of the version.
-        number: of the version.
-        verification: code of the document.
         corrected: whether a person changed the machine's draft before.
     """
 
@@ -96,31 +100,19 @@ class Signed:
 def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital: Hospital) -> Signed:
     """Sign a draft: it becomes a version that never changes.
 
-    Args:
-        tx: the transaction.
-        report_id: which report.
-        revision: that the person read.
-        proof: that it is they who sign.
-        hospital: the house, for the document.
-
     Raises:
         Forbidden: the actor may not sign, or the proof is another person's or too old.
         EditConflict: somebody saved after the person had read it.
         Conflict: signed already, marks without a decision, an exercise, or nothing written.
     """
     prove(tx, proof, Permission.REPORT_SIGN)
-    row = row_of(tx, report_id, lock=True)
-    current = draft_from(tx, row)
-    if row.revision != revision:
-        raise EditConflict(current)
-    working, material = working_of(tx, row), material_of(tx, row)
-    assert working is not None
+    row, working, material = for_change(tx, report_id, revision)
     _refuse_unready(working.draft)
     version_id = new_id()
-    sealed = _sealed(tx, row, version_id, working, material, hospital)
+    last = _last_version(tx, row)
+    sealed = _sealed(tx, row, version_id, last, working, material, hospital)
     content = serialization.to_bytes(sealed)
     corrected = material.draft is None or _said(working.draft) != _said(material.draft)
-    last = _last_version(tx, row)
     reason = reason_of(tx, row)
     document = sealed.document
     tx.session.add(
@@ -142,8 +134,7 @@ def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital:
     _add_signature(tx, version_id, proof, document, content)
     row.state, row.version = document.state, document.version
     row.amending = None
-    row.revision += 1
-    row.updated_at, row.updated_by = tx.now, tx.actor.user_id
+    bump_revision(tx, row)
     keep_working(tx, row, None)
     tx.session.flush()
     _close_case(tx, row.case_id)
@@ -163,11 +154,6 @@ def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital:
 
 def begin_amendment(tx: Transaction, report_id: str, reason: str) -> WorkingDraft:
     """Begin to amend a signed report: a draft with its text; the signed version stays what is read.
-
-    Args:
-        tx: the transaction.
-        report_id: which report.
-        reason: why, in the words that its readers will see.
 
     Raises:
         Forbidden: the actor may not sign.
@@ -189,13 +175,12 @@ def begin_amendment(tx: Transaction, report_id: str, reason: str) -> WorkingDraf
     if not row.version or row.draft is not None:
         raise Conflict("This report is being written already; go on with the draft at hand.")
     signed = version_of(tx, report_id, pictures=False)
-    document = signed.document
-    keep_working(tx, row, Working(document.draft, signed.decisions, document.measurements))
+    working = Working(signed.document.content, signed.decisions)
+    keep_working(tx, row, working)
     row.amending = tx.seal(row.patient_id, "reports.amending", row.id, reason.encode())
-    row.revision += 1
-    row.updated_at, row.updated_by = tx.now, tx.actor.user_id
-    noted(tx, row, Action.REPORT_AMENDMENT_BEGUN, event="report", version=row.version)
-    return draft_from(tx, row)
+    bump_revision(tx, row)
+    record_change(tx, row, Action.REPORT_AMENDMENT_BEGUN, event="report", version=row.version)
+    return view_of(tx, row, working, material_of(tx, row))
 
 
 def drop_amendment(tx: Transaction, report_id: str, revision: int) -> None:
@@ -208,30 +193,22 @@ def drop_amendment(tx: Transaction, report_id: str, revision: int) -> None:
     """
     may(tx, Permission.REPORT_SIGN)
     row = row_of(tx, report_id, lock=True)
-    current = draft_from(tx, row)
+    working, material = unpacked(tx, row)
     if not row.version:
         raise Conflict("This report was never signed, so there is no amendment to give up.")
     if row.state is ReportState.WITHDRAWN:
         raise Conflict("This report was withdrawn, so its draft is no amendment; sign it, or change it.")
     if row.revision != revision:
-        raise EditConflict(current)
+        raise EditConflict(view_of(tx, row, working, material))
     keep_working(tx, row, None)
     row.amending = None
-    row.revision += 1
-    row.updated_at, row.updated_by = tx.now, tx.actor.user_id
-    noted(tx, row, Action.DRAFT_CHANGED, event="report", version=row.version, given_up=True)
+    bump_revision(tx, row)
+    record_change(tx, row, Action.DRAFT_CHANGED, event="report", version=row.version, given_up=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """An amendment under way.
-
-    Attributes:
-        reason: why.
-        revision: of its draft.
-        since: when it was last saved.
-        by: who saved it.
-    """
+    """An amendment under way."""
 
     reason: str
     revision: int
@@ -258,9 +235,7 @@ def document_of(
         Conflict: the report is signed and nobody is amending it.
     """
     row = row_of(tx, report_id)
-    draft_from(tx, row)
-    working, material = working_of(tx, row), material_of(tx, row)
-    assert working is not None
+    working, material = unpacked(tx, row)
     document = _document(tx, row, working, material, hospital)
     if not pictures:
         return document
@@ -304,7 +279,13 @@ def _refuse_unready(draft: Draft) -> None:
 
 
 def _sealed(
-    tx: Transaction, row: Report, version_id: str, working: Working, material: Material, hospital: Hospital
+    tx: Transaction,
+    row: Report,
+    version_id: str,
+    last: str | None,
+    working: Working,
+    material: Material,
+    hospital: Hospital,
 ) -> Sealed:
     """The signed document with everything that was decided, and its pictures under the version's name."""
     user = tx.session.get_one(User, tx.actor.user_id)
@@ -323,7 +304,6 @@ def _sealed(
         Picture(what, file, len(contents[what]), hashlib.sha256(contents[what]).hexdigest())
         for what, file in pictures_kept(tx, row, version_id).items()
     )
-    last = _last_version(tx, row)
     follows = withdrawals.digest_after(tx, last) if last is not None else None
     return Sealed(document, pictures, working.decisions, reviews.reviews_of(tx, row.id), follows)
 
@@ -335,7 +315,7 @@ def _document(
     label = material.heatmap_label
     return ReportDocument(
         id=row.id,
-        draft=working.draft,
+        content=working.content,
         result=material.result,
         identity=identity_for(tx, row.patient_id, material.identity),
         tags=material.tags,
@@ -345,7 +325,6 @@ def _document(
         version=row.version + 1,
         heatmap_label=None if label is None or judged.get(label) is Judgement.REJECTED else label,
         judgements=tuple(JudgedFinding(name, judgement) for name, judgement in judged.items()),
-        measurements=working.measurements,
     )
 
 

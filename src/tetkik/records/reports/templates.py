@@ -34,16 +34,8 @@ _SECTIONS = {section.value: section for section in Section}
 
 
 @dataclass(frozen=True, slots=True)
-class HouseTemplate:
-    """A text of the house.
-
-    Attributes:
-        id: of the template.
-        name: that people choose it by.
-        language: of its sentences.
-        text: with its slots.
-        created_at: when it was last changed.
-    """
+class HospitalTemplate:
+    """A text of the hospital."""
 
     id: str
     name: str
@@ -52,13 +44,13 @@ class HouseTemplate:
     created_at: datetime
 
 
-def all_templates(tx: Transaction) -> tuple[HouseTemplate, ...]:
-    """The templates of the house, by name."""
+def all_templates(tx: Transaction) -> tuple[HospitalTemplate, ...]:
+    """The templates of the hospital, by name."""
     rows = tx.session.scalars(select(ReportTemplate).order_by(ReportTemplate.name))
     return tuple(_value(row) for row in rows)
 
 
-def template_of(tx: Transaction, template_id: str) -> HouseTemplate:
+def template_of(tx: Transaction, template_id: str) -> HospitalTemplate:
     """One of them.
 
     Raises:
@@ -67,7 +59,7 @@ def template_of(tx: Transaction, template_id: str) -> HouseTemplate:
     return _value(_row(tx, template_id))
 
 
-def add(tx: Transaction, name: str, language: Language, text: str) -> HouseTemplate:
+def add(tx: Transaction, name: str, language: Language, text: str) -> HospitalTemplate:
     """Keep a new template.
 
     Raises:
@@ -78,7 +70,7 @@ def add(tx: Transaction, name: str, language: Language, text: str) -> HouseTempl
     return _write(tx, row, name, language, text)
 
 
-def change(tx: Transaction, template_id: str, name: str, language: Language, text: str) -> HouseTemplate:
+def change(tx: Transaction, template_id: str, name: str, language: Language, text: str) -> HospitalTemplate:
     """Put a new text in the place of a template's.
 
     Raises:
@@ -114,7 +106,7 @@ def take(tx: Transaction, report_id: str, revision: int, template_id: str) -> Wo
     return drafts.save(tx, report_id, revision, sentences_of(template, draft))
 
 
-def sentences_of(template: HouseTemplate, draft: Draft) -> tuple[DraftSentence, ...]:
+def sentences_of(template: HospitalTemplate, draft: Draft) -> tuple[DraftSentence, ...]:
     """The sentences of a draft with those of a template around them; what stands there already comes once."""
     placed: dict[Section, list[DraftSentence]] = {section: [] for section in Section}
     slots = set()
@@ -163,7 +155,9 @@ def _is_heading(text: str) -> bool:
     return text.endswith(":") or (text.isupper() and not text.endswith("."))
 
 
-def _write(tx: Transaction, row: ReportTemplate, name: str, language: Language, text: str) -> HouseTemplate:
+def _write(
+    tx: Transaction, row: ReportTemplate, name: str, language: Language, text: str
+) -> HospitalTemplate:
     name, text = one_line(name), text.replace("\r\n", "\n").strip()
     if not name or len(name) > 80 or not text or len(text) > LONGEST:
         raise InputError(
@@ -188,5 +182,5 @@ def _row(tx: Transaction, template_id: str) -> ReportTemplate:
     return row
 
 
-def _value(row: ReportTemplate) -> HouseTemplate:
-    return HouseTemplate(row.id, row.name, Language(row.language), row.text, row.created_at)
+def _value(row: ReportTemplate) -> HospitalTemplate:
+    return HospitalTemplate(row.id, row.name, Language(row.language), row.text, row.created_at)

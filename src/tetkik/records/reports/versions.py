@@ -20,7 +20,7 @@ from tetkik.records.ids import is_id
 from tetkik.records.people import visibility
 from tetkik.records.reports import withdrawals
 from tetkik.records.reports.identity import said_name
-from tetkik.records.reports.material import MarkDecision, Picture, Verdict, checked_picture
+from tetkik.records.reports.material import FindingVerdict, MarkDecision, Picture, checked_picture
 from tetkik.records.reports.withdrawals import Withdrawn
 from tetkik.records.reports.working import number_of, row_of
 from tetkik.records.schema import Case, Report, ReportVersion, SignatureRow
@@ -38,15 +38,13 @@ class Sealed:
     Attributes:
         document: signed; without its pictures, which lie in the file store.
         pictures: where they lie, and their hashes.
-        decisions: about marks, with who and when.
-        verdicts: about findings, with who and when.
         follows: digest of the withdrawal that this version comes after; None after another version.
     """
 
     document: ReportDocument
     pictures: tuple[Picture, ...] = ()
     decisions: tuple[MarkDecision, ...] = ()
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: tuple[FindingVerdict, ...] = ()
     follows: str | None = None
 
 
@@ -55,13 +53,8 @@ class VersionInfo:
     """A version in a list.
 
     Attributes:
-        id: of the version.
-        report_id: of its report.
         number: from 1.
         replaces: the number of the version that it amends; None for the first.
-        signed_at: when.
-        signed_by: who, with title.
-        verification: code of the document.
         corrected: whether a person changed the machine's draft before.
         is_last: whether no later one amends it.
         withdrawn: who took it back, when and why; None where nobody did.
@@ -86,17 +79,10 @@ class SignedVersion:
     """A version as it was signed.
 
     Attributes:
-        info: in a few words.
-        case_id: of its case.
-        patient_id: of its patient.
-        image_id: that it is about.
         report_number: as people call the report, such as `2026-000123-1`.
         document: with its pictures, where they were asked for, and with its withdrawal.
         pictures: which it has: `image`, `heatmap`.
-        method: how the signer proved to be that person.
         reason: why it amends the one before; None for the first.
-        decisions: about marks.
-        verdicts: about findings.
         in_writing: whether a draft of the report is open: an amendment, or anew after a withdrawal.
         by_glass: whether the actor sees it only because they broke the glass.
     """
@@ -111,7 +97,7 @@ class SignedVersion:
     method: Method
     reason: str | None = field(repr=False)
     decisions: tuple[MarkDecision, ...] = field(repr=False)
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[FindingVerdict, ...]
     in_writing: bool
     by_glass: bool
 
@@ -121,7 +107,6 @@ class Original:
     """The bytes that were signed.
 
     Attributes:
-        content: JSON.
         digest: SHA-256 of it, hexadecimal, as the signature has it.
     """
 
@@ -154,8 +139,6 @@ def version_of(
     """A version as it was signed.
 
     Args:
-        tx: the transaction.
-        report_id: which report.
         number: of the version; None is the last one.
         pictures: whether the image and the heatmap are read, too.
 
@@ -165,7 +148,7 @@ def version_of(
         RecordsError: what is stored is not what was signed.
     """
     row = row_of(tx, report_id)
-    version, signature = _rows_of(tx, report_id, number or row.version)
+    version, signature = signed_rows(tx, report_id, number or row.version)
     sealed = _unsealed(tx, version, signature)
     back = withdrawals.of_report(tx, report_id)
     document = replace(sealed.document, withdrawal=_withdrawal(tx, version, back))
@@ -218,7 +201,7 @@ def as_signed(tx: Transaction, report_id: str, number: int) -> Original:
         raise Forbidden("Your role does not allow this ({permission}).", permission=needed)
     if not (tx.actor.may(Permission.AUDIT_READ) and is_id(report_id)):
         row_of(tx, report_id)
-    version, signature = _rows_of(tx, report_id, number)
+    version, signature = signed_rows(tx, report_id, number)
     content = _content(tx, version, signature)
     tx.audit(
         Action.DOCUMENT_EXPORTED,
@@ -240,7 +223,12 @@ def is_whole(tx: Transaction, version: ReportVersion, signature: SignatureRow) -
     return True
 
 
-def _rows_of(tx: Transaction, report_id: str, number: int) -> tuple[ReportVersion, SignatureRow]:
+def signed_rows(tx: Transaction, report_id: str, number: int) -> tuple[ReportVersion, SignatureRow]:
+    """A signed version and its signature.
+
+    Raises:
+        NotFound: no such version.
+    """
     found = tx.session.execute(
         select(ReportVersion, SignatureRow)
         .join(SignatureRow, SignatureRow.version_id == ReportVersion.id)
@@ -256,7 +244,7 @@ def _withdrawal(tx: Transaction, version: ReportVersion, back: tuple[Withdrawn, 
     taken = withdrawals.of_version(back, version.number)
     if taken is None:
         return None
-    last, _ = _rows_of(tx, version.report_id, taken.number)
+    last, _ = signed_rows(tx, version.report_id, taken.number)
     said = withdrawals.statement_of(tx, last.id)
     assert said is not None
     return said.withdrawal

@@ -25,17 +25,8 @@ PLACE = "withdrawals.statement"
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
-    """What is kept of a withdrawal.
-
-    Attributes:
-        report_id: of the report.
-        version: the last one that it takes back.
-        verification: code of that version.
-        signed: digest of its signature.
-        withdrawal: why, who and when.
-        method: how they proved to be that person.
-    """
+class WithdrawalStatement:
+    """What is kept of a withdrawal."""
 
     report_id: str
     version: int
@@ -47,14 +38,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """That a report was withdrawn, as lists tell it.
-
-    Attributes:
-        number: of the last version that was taken back.
-        why: from the short list.
-        by: who, with title.
-        at: when.
-    """
+    """That a report was withdrawn, as lists tell it."""
 
     number: int
     why: WithdrawalReason
@@ -106,7 +90,7 @@ def now_of_cases(tx: Transaction, case_ids: Sequence[str]) -> dict[str, Withdraw
     return {case_id: _withdrawn(row, number) for row, number, _, case_id in tx.session.execute(found)}
 
 
-def statement_of(tx: Transaction, version_id: str) -> Statement | None:
+def statement_of(tx: Transaction, version_id: str) -> WithdrawalStatement | None:
     """What a withdrawal says of the version that was the last; None where that was not withdrawn.
 
     Raises:
@@ -121,7 +105,7 @@ def statement_of(tx: Transaction, version_id: str) -> Statement | None:
     content = tx.open(version.patient_id, PLACE, version_id, row.statement)
     if serialization.digest_of(content) != row.digest:
         raise _altered()
-    said = serialization.from_bytes(Statement, content)
+    said = serialization.from_bytes(WithdrawalStatement, content)
     about = (said.report_id, said.version, said.verification, said.signed)
     if about != (version.report_id, version.number, version.verification, signature.digest):
         raise _altered()

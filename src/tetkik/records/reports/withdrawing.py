@@ -16,13 +16,14 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.cases.patient_links import records_of
 from tetkik.records.cases.priority import update_worklist
 from tetkik.records.database import Transaction
-from tetkik.records.reports.holding import hold_with
 from tetkik.records.reports.identity import said_name
 from tetkik.records.reports.material import Working, keep_working, material_of
-from tetkik.records.reports.parting import forget_strangers
+from tetkik.records.reports.prior_removal import drop_foreign_priors
+from tetkik.records.reports.report_locks import lock_reports_with
 from tetkik.records.reports.signing import Proof, prove
-from tetkik.records.reports.withdrawals import PLACE, Statement, Withdrawn, standing
-from tetkik.records.reports.working import grown, noted, row_of
+from tetkik.records.reports.versions import signed_rows
+from tetkik.records.reports.withdrawals import PLACE, WithdrawalStatement, Withdrawn, standing
+from tetkik.records.reports.working import bump_revision, record_change, row_of
 from tetkik.records.schema import (
     Case,
     FindingReview,
@@ -37,6 +38,7 @@ from tetkik.values import (
     CaseState,
     Draft,
     Permission,
+    ReportContent,
     ReportState,
     Signature,
     Withdrawal,
@@ -69,12 +71,7 @@ def withdraw(
     """Withdraw a signed report with all its versions; an amendment under way is given up.
 
     Args:
-        tx: the transaction.
-        report_id: which report.
-        number: of the last version, as the person read it.
-        why: from the short list.
         words: more about it, that readers of the report will see; needed where the list does not say it.
-        proof: that it is they who withdraw.
 
     Raises:
         Forbidden: the actor may not withdraw, or the proof is another person's or too old.
@@ -84,10 +81,10 @@ def withdraw(
     """
     prove(tx, proof, Permission.REPORT_WITHDRAW)
     words = _said(why, words)
-    hold_with(tx, report_id)  # later drafts are checked again once the case is held
+    lock_reports_with(tx, report_id)  # later drafts are checked again once the case is locked
     row = row_of(tx, report_id, lock=True)
     _refuse(row, number)
-    version, signature = _last(tx, row)
+    version, signature = signed_rows(tx, row.id, number)
     given_up = row.amending is not None
     user = tx.session.get_one(User, tx.actor.user_id)
     who = Signature(user.name, user.title, user.registration, signed_at=tx.now.astimezone())
@@ -98,12 +95,12 @@ def withdraw(
     if case.emptied_at is None:  # of an erased patient nothing is written anew
         _begin_anew(tx, row)
         case.state, case.updated_at = CaseState.TO_READ, tx.now
-    grown(tx, row)
+    bump_revision(tx, row)
     tx.session.flush()
     if case.emptied_at is None:
         update_worklist(tx, case.id)
-        forget_strangers(tx, records_of(tx, row.patient_id))
-    noted(
+        drop_foreign_priors(tx, records_of(tx, row.patient_id))
+    record_change(
         tx,
         row,
         Action.REPORT_WITHDRAWN,
@@ -139,20 +136,11 @@ def _refuse(row: Report, number: int) -> None:
         raise Conflict("This report is withdrawn already; load the page again.")
 
 
-def _last(tx: Transaction, row: Report) -> tuple[ReportVersion, SignatureRow]:
-    version, signature = tx.session.execute(
-        select(ReportVersion, SignatureRow)
-        .join(SignatureRow, SignatureRow.version_id == ReportVersion.id)
-        .where(ReportVersion.report_id == row.id, ReportVersion.number == row.version)
-    ).one()
-    return version, signature
-
-
 def _add(
     tx: Transaction, version: ReportVersion, signature: SignatureRow, said: Withdrawal, proof: Proof
 ) -> None:
     """The statement, sealed, under the name of the version that it takes back."""
-    statement = Statement(
+    statement = WithdrawalStatement(
         version.report_id, version.number, version.verification, signature.digest, said, proof.method
     )
     content, who = serialization.to_bytes(statement), said.signature
@@ -175,4 +163,4 @@ def _add(
 def _begin_anew(tx: Transaction, row: Report) -> None:
     """A draft to go on with: as the machine wrote it, or empty."""
     draft = material_of(tx, row).draft or Draft(Language(row.language), (), writer="person")
-    keep_working(tx, row, Working(draft))
+    keep_working(tx, row, Working(ReportContent(draft)))

@@ -15,10 +15,17 @@ from tetkik.records.ids import is_id
 from tetkik.records.people import visibility
 from tetkik.records.reports import reviews, withdrawals
 from tetkik.records.reports.checking import written_by_machine
-from tetkik.records.reports.material import MarkDecision, Material, Verdict, Working, material_of, working_of
+from tetkik.records.reports.material import (
+    FindingVerdict,
+    MarkDecision,
+    Material,
+    Working,
+    material_of,
+    working_of,
+)
 from tetkik.records.reports.withdrawals import Withdrawn
 from tetkik.records.schema import Case, Report, User
-from tetkik.values import Draft, FindingsResult, Measurement, ReportState
+from tetkik.values import Draft, FindingsResult, Measurement, ReportContent, ReportState
 
 _MACHINE = "Tetkik"
 
@@ -28,24 +35,15 @@ class WorkingDraft:
     """A draft at one revision.
 
     Attributes:
-        report_id: of the report.
-        case_id: of its case.
-        patient_id: of its patient.
-        image_id: that it is about.
         run_id: of the model; None without one.
         number: as people call the report, such as `2026-000123-1`.
         state: of the report: a draft, or signed and being amended, or withdrawn and written anew.
         version: of the last signed one; 0 before the first.
-        revision: grows with each save.
-        draft: its sentences with their marks.
+        content: what is written, with its marks, and what was measured.
         by_person: for each sentence, whether a person wrote or changed it.
-        decisions: about marks, with who and when.
-        verdicts: about findings.
-        measurements: that people made in the image, in the order in which they were made.
         result: what the model found; None without one.
         amending: why it is being amended; None where it is not.
         withdrawn: who took the last signed version back, when and why; None where nobody did.
-        updated_at: when it was last saved.
         updated_by: the name of whoever saved; None for the machine.
     """
 
@@ -58,24 +56,29 @@ class WorkingDraft:
     state: ReportState
     version: int
     revision: int
-    draft: Draft = field(repr=False)
+    content: ReportContent = field(repr=False)
     by_person: tuple[bool, ...]
     decisions: tuple[MarkDecision, ...] = field(repr=False)
-    verdicts: tuple[Verdict, ...]
-    measurements: tuple[Measurement, ...] = field(repr=False)
+    verdicts: tuple[FindingVerdict, ...]
     result: FindingsResult | None = field(repr=False)
     amending: str | None = field(repr=False)
     withdrawn: Withdrawn | None
     updated_at: datetime
     updated_by: str | None
 
+    @property
+    def draft(self) -> Draft:
+        """Its sentences with their marks."""
+        return self.content.draft
+
+    @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """What people measured in the image."""
+        return self.content.measurements
+
 
 class EditConflict(Conflict):
-    """Somebody else saved first.
-
-    Attributes:
-        current: the draft as it is now.
-    """
+    """Somebody else saved first."""
 
     def __init__(self, current: WorkingDraft) -> None:
         self.current = current
@@ -91,8 +94,6 @@ def row_of(tx: Transaction, report_id: str, *, lock: bool = False) -> Report:
     """The row of a report whose case the actor may open.
 
     Args:
-        tx: the transaction.
-        report_id: which.
         lock: whether nobody else may change it until the transaction ends.
 
     Raises:
@@ -115,8 +116,8 @@ def row_of(tx: Transaction, report_id: str, *, lock: bool = False) -> Report:
     return row
 
 
-def draft_from(tx: Transaction, row: Report) -> WorkingDraft:
-    """The draft in a row.
+def unpacked(tx: Transaction, row: Report) -> tuple[Working, Material]:
+    """The draft in a row, and what the machine gave.
 
     Raises:
         Conflict: the report is signed and nobody is amending it.
@@ -126,7 +127,11 @@ def draft_from(tx: Transaction, row: Report) -> WorkingDraft:
     if working is None:
         require_not_moved(tx, row.case_id)
         raise Conflict("This report is signed, and a signed report does not change; amend it instead.")
-    material = material_of(tx, row)
+    return working, material_of(tx, row)
+
+
+def view_of(tx: Transaction, row: Report, working: Working, material: Material) -> WorkingDraft:
+    """The draft of a row as whoever edits it sees it."""
     author = tx.session.get(User, row.updated_by) if row.updated_by is not None else None
     return WorkingDraft(
         report_id=row.id,
@@ -138,11 +143,10 @@ def draft_from(tx: Transaction, row: Report) -> WorkingDraft:
         state=row.state,
         version=row.version,
         revision=row.revision,
-        draft=working.draft,
+        content=working.content,
         by_person=tuple(not written_by_machine(material, item) for item in working.draft.sentences),
         decisions=working.decisions,
         verdicts=reviews.reviews_of(tx, row.id),
-        measurements=working.measurements,
         result=material.result,
         amending=reason_of(tx, row),
         withdrawn=withdrawals.now_of_reports(tx, [row.id]).get(row.id),
@@ -173,25 +177,23 @@ def for_change(tx: Transaction, report_id: str, revision: int) -> tuple[Report, 
         Conflict: the report is signed and nobody is amending it.
     """
     row = row_of(tx, report_id, lock=True)
-    current = draft_from(tx, row)
+    working, material = unpacked(tx, row)
     if row.revision != revision:
-        raise EditConflict(current)
-    working = working_of(tx, row)
-    assert working is not None
-    return row, working, material_of(tx, row)
+        raise EditConflict(view_of(tx, row, working, material))
+    return row, working, material
 
 
-def grown(tx: Transaction, row: Report) -> None:
-    """Count a revision up, in the name of the actor."""
+def bump_revision(tx: Transaction, row: Report) -> None:
+    """Count the revision up, in the name of the actor."""
     row.revision += 1
     row.updated_at = tx.now
     row.updated_by = tx.actor.user_id
 
 
-def noted(
+def record_change(
     tx: Transaction, row: Report, action: Action, *, event: str = "draft", **detail: str | int | bool | None
 ) -> None:
-    """Note in the trail what was done to a report, and tell the open pages."""
+    """Write an audit entry about a report, and announce the event to the open pages."""
     tx.session.flush()
     tx.audit(action, case_id=row.case_id, patient_id=row.patient_id, object_id=row.id, **detail)
     tx.announce(event, row.case_id)

@@ -18,7 +18,6 @@ from itertools import groupby
 
 from tetkik.language import Language, Sentence
 from tetkik.report.composer.phrases import Phrases, phrases, standing_sentence
-from tetkik.report.composer.places import form_of, region_of, urgency_of, where_of
 from tetkik.report.facts import ChangeKind, Facts, Present
 from tetkik.settings import Unproven, settings
 from tetkik.values import (
@@ -31,6 +30,7 @@ from tetkik.values import (
     PassageKind,
     Route,
     Section,
+    finding_label,
 )
 
 _QUALITY, _HISTORY = "quality:image", "history:text"
@@ -42,9 +42,7 @@ def compose(facts: Facts, passages: Sequence[Passage], language: Language) -> Dr
     """Write a draft; the same facts give the same draft, and other facts another.
 
     Args:
-        facts: what may be said.
         passages: what may be cited; those about follow-up become the recommendation, word for word.
-        language: of the sentences.
     """
     words = phrases(language)
     sentences = (
@@ -96,11 +94,11 @@ def _findings(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
         yield _said(text, Section.FINDINGS, (item,))
     absent = [basis.key for basis in facts.absent]
     labels = [item.label for item in facts.abnormal] + absent
-    for region in sorted({region_of(label)[0] for label in labels}):
-        here = [item for item in facts.abnormal if region_of(item.label)[0] == region]
+    for region in sorted({_region(label) for label in labels}):
+        here = [item for item in facts.abnormal if _region(item.label) == region]
         for group in _joined(here):
             yield _said(words.asserted(group), Section.FINDINGS, group)
-        yield from _listed("absent", [label for label in absent if region_of(label)[0] == region], words)
+        yield from _listed("absent", [label for label in absent if _region(label) == region], words)
     yield from _changes(facts, words)
     yield from _silences(facts, words)
 
@@ -110,10 +108,10 @@ def _joined(items: Iterable[Present]) -> Iterator[tuple[Present, ...]]:
     sure = list(Certainty)
 
     def alike(item: Present) -> tuple[int, bool, str, str]:
-        compatible = form_of(item.label) == "compatible"
-        return (sure.index(item.certainty), compatible, where_of(item.label), item.side or "")
+        known = finding_label(item.label)
+        return (sure.index(item.certainty), known.form == "compatible", known.place, item.side or "")
 
-    ordered = sorted(items, key=lambda item: (alike(item), region_of(item.label), item.label))
+    ordered = sorted(items, key=lambda item: (alike(item), *_place(item.label)))
     for _, group in groupby(ordered, key=alike):
         yield tuple(group)
 
@@ -177,12 +175,16 @@ def _recommendation(facts: Facts, passages: Sequence[Passage], words: Phrases) -
 
 def _by_urgency(facts: Facts) -> list[Present]:
     """What was found, what somebody must act on first before the rest; then the more probable."""
-    return sorted(facts.abnormal, key=lambda item: urgency_of(item.label))
+    return sorted(facts.abnormal, key=lambda item: finding_label(item.label).urgency)
 
 
 def _said(text: str, section: Section, items: Sequence[Present]) -> DraftSentence:
     return DraftSentence(text, section, tuple(item.basis.id for item in items), items[0].certainty)
 
 
+def _region(label: str) -> int:
+    return finding_label(label).reading_order[0]
+
+
 def _place(label: str) -> tuple[tuple[int, int], str]:
-    return (region_of(label), label)
+    return (finding_label(label).reading_order, label)

@@ -11,9 +11,8 @@ from typing import Any
 
 from tetkik import turkish
 from tetkik.language import Language
-from tetkik.report.composer.places import form_of, where_of
 from tetkik.report.facts import Facts, Present
-from tetkik.values import Certainty, Section, label_name
+from tetkik.values import Certainty, Section, finding_label, label_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +59,19 @@ class Phrases:
             joint: `and` or `or`.
             articles: whether each takes its article, as where it is asserted.
         """
-        known = self.table.get("articles", {}) if articles else {}
-        names = [f"{known.get(label, '')} {self.name(label)}".strip() for label in labels]
+        articles = articles and self.language is Language.EN
+        names = [
+            f"{finding_label(label).article if articles else ''} {self.name(label)}".strip()
+            for label in labels
+        ]
         comma, last = self.table["lists"]["comma"], self.table["lists"][joint]
         return comma.join(names[:-1]) + last + names[-1] if len(names) > 1 else "".join(names)
 
     def _said(self, kind: str, items: Sequence[Present], findings: str) -> str:
-        first = items[0]
-        place = self.table["where"][where_of(first.label)]
+        first, known = items[0], finding_label(items[0].label)
+        place = self.table["where"][known.place]
         where = place[first.side] if first.side is not None else ""
-        form = str(self.table[kind][form_of(first.label)][first.certainty])
+        form = str(self.table[kind][known.form][first.certainty])
         return capital(form.format(where=where, findings=findings), self.language)
 
 

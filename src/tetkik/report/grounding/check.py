@@ -31,10 +31,6 @@ def check_draft(draft: Draft, facts: Facts) -> Draft:
     A draft may say only what the facts hold: in its findings and its impression a sentence about anything
     else is marked too, for there is nothing that it could lean on. What is quoted word for word (the history,
     a warning, a passage about what was found) claims nothing itself.
-
-    Args:
-        draft: of any writer.
-        facts: of the same image.
     """
     passages = {passage.id: passage for passage in draft.passages}
     known = {basis.id for basis in facts.bases()} | {_PASSAGE + name for name in passages}
@@ -59,7 +55,6 @@ def check_text(text: str, facts: Facts, language: Language | None = None) -> tup
 
     Args:
         text: of any length; control characters and markup are marked, not removed.
-        facts: of the image that it is about.
         language: of the text; None to tell it sentence by sentence.
     """
     found = []
@@ -82,7 +77,6 @@ def check_own(
         sentence: as the person wrote it; more than one sentence, where that is what they wrote.
         facts: of the image; None where no model has assessed it: then nothing can go against them, and only
             what is no sentence of a report is marked.
-        language: of the draft.
         measured: sizes that somebody did measure, as a sentence may say them: `12,3 mm`.
     """
     allowed = set().union(*map(spoken_numbers, measured))

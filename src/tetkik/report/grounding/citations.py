@@ -8,8 +8,17 @@ from functools import lru_cache
 from tetkik.language import Language, Sentence
 from tetkik.report.facts import Facts
 from tetkik.report.labeler import read_report
-from tetkik.report.wider import narrower
-from tetkik.values import FINDING_LABELS, BasisKind, DraftSentence, Fault, Mark, Passage, Section, label_name
+from tetkik.values import (
+    FINDING_LABELS,
+    BasisKind,
+    DraftSentence,
+    Fault,
+    Mark,
+    Passage,
+    Section,
+    label_name,
+    narrower,
+)
 
 _ABOUT_A_LABEL = ("finding:", "absence:", "prior:")
 _OF_THE_IMAGE = frozenset({"prior:image"})
@@ -24,16 +33,7 @@ def citation_faults(
     facts: Facts,
     language: Language,
 ) -> Iterator[Mark]:
-    """What is wrong with the ids of a sentence.
-
-    Args:
-        sentence: as it was written.
-        named: the labels that its text names.
-        known: every id that the draft holds.
-        cited: the passages that it cites and that exist.
-        facts: of the image.
-        language: of the reasons' names.
-    """
+    """What is wrong with the ids of a sentence."""
     whole = (0, len(sentence.text))
     if sentence.section is not Section.TECHNIQUE and not sentence.evidence:
         yield Mark(Fault.CITATION, Sentence("It cites nothing."), *whole)

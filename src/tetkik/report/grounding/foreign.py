@@ -25,7 +25,6 @@ def foreign_in(text: str, *, holes: bool = True) -> Iterator[tuple[int, int]]:
     """Where a sentence says what no report says.
 
     Args:
-        text: one sentence.
         holes: whether a place left open (`___`) is foreign; in a text made anonymous it is not.
     """
     plain = flat(text)

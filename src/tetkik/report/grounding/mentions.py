@@ -9,9 +9,8 @@ from tetkik.language import Language, Sentence
 from tetkik.report.facts import ChangeKind, Facts
 from tetkik.report.grounding.vocabulary import words
 from tetkik.report.labeler import OTHER_LABELS, Context, Mention, Polarity, SentenceReading
-from tetkik.report.wider import narrower
 from tetkik.turkish import flat
-from tetkik.values import NORMAL_LABELS, Fault, Mark, Side, label_name
+from tetkik.values import NORMAL_LABELS, Fault, Mark, Side, label_name, narrower
 
 
 def mention_marks(
@@ -20,9 +19,6 @@ def mention_marks(
     """What is wrong with one mention; one objection is enough.
 
     Args:
-        mention: of the labeler.
-        facts: of the image.
-        language: of the names in the reasons.
         strict: whether only the facts may be told, as in a draft. Somebody's own text may know of what no
             model was asked for (a fracture, a catheter, an opacity, a side), and calls a heart at the upper
             limit normal: there only what goes against the facts is marked.
@@ -114,8 +110,6 @@ def beyond_marks(
     """Words of findings or impression for what nothing here assesses: other parts, finer places, grades.
 
     Args:
-        text: of a draft's sentence.
-        readings: of it.
         own: where the names of findings stand that the facts hold.
     """
     plain = flat(text)

@@ -32,7 +32,6 @@ def numbers_in(text: str, *, bare: bool = True) -> Iterator[tuple[int, int]]:
     A number that is part of a name (COVID-19, T2) or that numbers a line of a list is none.
 
     Args:
-        text: one sentence.
         bare: whether a number without a unit counts too; in a person's text it may be a date or a rib.
     """
     plain = flat(text).replace("-", " ")

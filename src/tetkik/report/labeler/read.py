@@ -15,10 +15,14 @@ from tetkik.report.labeler.scope_english import EnglishScope
 from tetkik.report.labeler.scope_turkish import TurkishScope
 from tetkik.report.labeler.sentences import spans
 from tetkik.report.labeler.words import Words, words_of
-from tetkik.values.finding import NORMAL_LABELS
+from tetkik.values import NORMAL_LABELS
+from tetkik.values.finding_labels import REGISTRY
 from tetkik.values.report import Side
 
-UNPAIRED = frozenset({"Cardiomegaly", "Normal", "No_Tumor", "Acute_Disease", "Enlarged_Mediastinum"})
+UNPAIRED = frozenset(label.id for label in REGISTRY.values() if not label.paired) | {
+    "Acute_Disease",
+    "Enlarged_Mediastinum",
+}
 """What has no side."""
 
 _TURKISH_LETTER = re.compile("[çğışöüÇĞİŞÖÜ]")

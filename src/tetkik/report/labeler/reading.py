@@ -35,8 +35,6 @@ class Span:
     """A piece of a text.
 
     Attributes:
-        start: its first character in the text.
-        end: after its last one.
         words: the characters themselves.
     """
 
@@ -51,10 +49,8 @@ class Mention:
 
     Attributes:
         label: a shared label, or one of the labeler's own (`OTHER_LABELS`), which no model assesses.
-        polarity: what is said of it.
         side: the side that is said of it; None where none is said, and for what has no sides.
         start: the first character, in the whole text, of the words that name it.
-        end: after the last one.
         words: the words that name it, as they stand in the text.
         context: whether it is said of this image.
         implied: whether it is only implied, as *lungs are clear* denies a consolidation.
@@ -80,9 +76,6 @@ class SentenceReading:
     """One sentence and what it says.
 
     Attributes:
-        start: its first character in the text.
-        end: after its last one.
-        text: the sentence.
         language: in which it was read.
         mentions: in the order in which they stand; implied ones in the order of their labels.
         comparison: the words that compare with an earlier image; None where there are none.

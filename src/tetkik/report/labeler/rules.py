@@ -13,7 +13,7 @@ from typing import Any
 from tetkik.language import Language
 from tetkik.report.labeler.phrases import Lexicon
 from tetkik.report.labeler.reading import Polarity
-from tetkik.values.finding import FINDING_LABELS
+from tetkik.values import FINDING_LABELS
 
 OTHER_LABELS: tuple[str, ...] = (
     "Lung_Opacity",
@@ -77,7 +77,6 @@ class Named:
 
     Attributes:
         labels: what the words name; none where they only look like a finding (*pericardial effusion*).
-        polarity: what the bare words say of it.
         implied: whether they only imply it.
         negatable: whether a denial around the words reverses them; *heart size normal* stays a denial.
     """
@@ -113,13 +112,7 @@ class Rules:
     """Everything that reads one language.
 
     Attributes:
-        findings: findings and structures.
-        states: words for the state of a structure, by name.
-        cues: words that deny, doubt, ask or divide.
-        sides: words for a side.
-        comparisons: words that compare with an earlier image.
         headings: of the parts of a report; true for those that tell no finding of this image.
-        marks: words by which the language is known.
         brain: words after which a mass is one of the brain.
     """
 

@@ -43,8 +43,6 @@ class Words:
 
     Attributes:
         texts: each one folded to lower-case ASCII.
-        starts: of each its first character in the original text.
-        ends: after its last one.
     """
 
     texts: tuple[str, ...]
@@ -61,7 +59,6 @@ def words_of(text: str, start: int = 0) -> Words:
 
     Args:
         text: as it was typed, with or without Turkish letters.
-        start: what to add to every place.
     """
     folded = text.translate(_TABLE)
     places: Sequence[int]

@@ -13,13 +13,10 @@ DEFAULT_MODEL = "gemini-2.5-flash"
 
 
 class Gemini:
-    """A model of Google's service, outside the house.
+    """A model of Google's service, outside the hospital.
 
     Args:
-        model: its name.
-        key: of the administrator.
         url: another address than Google's, such as a gateway's; empty for Google's.
-        max_tokens: most tokens of an answer.
 
     Raises:
         MissingExtra: google-genai is not installed.
@@ -46,7 +43,7 @@ class Gemini:
         self._stopped.set()
 
     def complete(
-        self, prompt: Prompt, deadline: Deadline, heard: Callable[[str], None] | None = None
+        self, prompt: Prompt, deadline: Deadline, on_text: Callable[[str], None] | None = None
     ) -> Completion:
         """The answer to one prompt; see `LanguageModel.complete`."""
         import httpx
@@ -69,7 +66,7 @@ class Gemini:
             stream = client.models.generate_content_stream(
                 model=self._model, contents=prompt.user, config=config
             )
-            return _read(stream, deadline, heard, self._stopped)
+            return _read(stream, deadline, on_text, self._stopped)
         except errors.APIError as error:
             raise ModelFault(
                 "The language model's server answered with HTTP status {status}.", status=error.code
@@ -83,7 +80,7 @@ class Gemini:
 
 
 def _read(
-    stream: Any, deadline: Deadline, heard: Callable[[str], None] | None, stopped: threading.Event
+    stream: Any, deadline: Deadline, on_text: Callable[[str], None] | None, stopped: threading.Event
 ) -> Completion:
     pieces: list[str] = []
     usage, finish, size = Usage(calls=1), "", 0
@@ -98,8 +95,8 @@ def _read(
             raise ModelFault("The language model's answer does not end.")
         if text:
             pieces.append(text)
-            if heard is not None:
-                heard(text)
+            if on_text is not None:
+                on_text(text)
         if part.usage_metadata is not None:
             told = part.usage_metadata
             usage = Usage(told.prompt_token_count or 0, told.candidates_token_count or 0, 1)

@@ -1,4 +1,4 @@
-"""What a language model is to this room: a prompt with a schema goes in, a text and its price come out."""
+"""The interface of a language model: a prompt with a schema goes in, a text and its price come out."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ class Prompt:
     """What a model is asked.
 
     Attributes:
-        system: the rules.
         user: the facts; free text of people stands in it as data, de-identified.
-        schema: JSON Schema of the answer.
     """
 
     system: str = field(repr=False)
@@ -34,13 +32,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What an answer took.
-
-    Attributes:
-        tokens_in: of the prompt.
-        tokens_out: of the answer.
-        calls: requests that were made.
-    """
+    """What an answer took."""
 
     tokens_in: int = 0
     tokens_out: int = 0
@@ -61,7 +53,6 @@ class Completion:
     """A whole answer.
 
     Attributes:
-        text: as the model wrote it.
         usage: what it took; zeros where the server does not say.
     """
 
@@ -94,9 +85,9 @@ class LanguageModel(Protocol):
         """As the report's reader is told it."""
 
     def complete(
-        self, prompt: Prompt, deadline: Deadline, heard: Callable[[str], None] | None = None
+        self, prompt: Prompt, deadline: Deadline, on_text: Callable[[str], None] | None = None
     ) -> Completion:
-        """The answer to one prompt, streamed to `heard` where somebody listens.
+        """The answer to one prompt, streamed to `on_text`.
 
         Raises:
             ModelFault: down, slow, truncated, refusing, or not to be understood, with the reason.

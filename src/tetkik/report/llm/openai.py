@@ -31,8 +31,6 @@ class OpenAIServer:
         url: up to and including `/v1`.
         model: that the server is asked for; empty takes the first that it lists.
         key: sent as a bearer token; empty sends none.
-        max_tokens: most tokens of an answer.
-        transport: for tests that listen to what is sent.
     """
 
     def __init__(
@@ -46,7 +44,7 @@ class OpenAIServer:
     ) -> None:
         # Not packed: a small answer could unpack to one without end.
         headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {key}"} if key else {})
-        # A redirect could lead a report out of the house, and so could a proxy of the environment.
+        # A redirect could lead a report out of the hospital, and so could a proxy of the environment.
         self._client = httpx.Client(
             base_url=url.rstrip("/") + "/",
             headers=headers,
@@ -74,13 +72,13 @@ class OpenAIServer:
             _end(connection)
 
     def complete(
-        self, prompt: Prompt, deadline: Deadline, heard: Callable[[str], None] | None = None
+        self, prompt: Prompt, deadline: Deadline, on_text: Callable[[str], None] | None = None
     ) -> Completion:
         """The answer to one prompt; see `LanguageModel.complete`."""
         try:
             if not self._model:
                 self._model = self._first_model(deadline)
-            answer = self._ask(prompt, deadline, heard)
+            answer = self._ask(prompt, deadline, on_text)
             # An answer without a length ends like a connection that was cut off.
             if not self._stopped:
                 return answer
@@ -101,7 +99,7 @@ class OpenAIServer:
                 "The language model's server lists no model; name one with the setting llm_model."
             ) from None
 
-    def _ask(self, prompt: Prompt, deadline: Deadline, heard: Callable[[str], None] | None) -> Completion:
+    def _ask(self, prompt: Prompt, deadline: Deadline, on_text: Callable[[str], None] | None) -> Completion:
         with self._client.stream(
             "POST",
             "chat/completions",
@@ -112,13 +110,13 @@ class OpenAIServer:
             if response.status_code == httpx.codes.BAD_REQUEST and self._structured:
                 # An older server that does not know schemas; the answer is checked by ours either way.
                 self._structured = False
-                return self._ask(prompt, deadline, heard)
+                return self._ask(prompt, deadline, on_text)
             if response.status_code != httpx.codes.OK:
                 raise ModelFault(
                     "The language model's server answered with HTTP status {status}.",
                     status=response.status_code,
                 )
-            return _read(response, deadline, heard)
+            return _read(response, deadline, on_text)
 
     @property
     def _watched(self) -> dict[str, Any]:
@@ -161,7 +159,7 @@ def _timeout(deadline: Deadline) -> httpx.Timeout:
     return httpx.Timeout(max(0.01, deadline.left), connect=min(_CONNECT, max(0.01, deadline.left)))
 
 
-def _read(response: httpx.Response, deadline: Deadline, heard: Callable[[str], None] | None) -> Completion:
+def _read(response: httpx.Response, deadline: Deadline, on_text: Callable[[str], None] | None) -> Completion:
     """A streamed answer, or a whole one from a server that does not stream."""
     pieces: list[str] = []
     usage, finish, size = Usage(calls=1), None, 0
@@ -176,8 +174,8 @@ def _read(response: httpx.Response, deadline: Deadline, heard: Callable[[str], N
         if isinstance(text, str) and text:
             pieces.append(text)
             size += len(text)
-            if heard is not None:
-                heard(text)
+            if on_text is not None:
+                on_text(text)
         finish = choice.get("finish_reason") or finish
         if size > MOST_BYTES:
             raise ModelFault("The language model's answer does not end.")

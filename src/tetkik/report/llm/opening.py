@@ -1,4 +1,4 @@
-"""Which language model is asked, and whether it may be: nothing leaves the house unless somebody said so."""
+"""Which language model is called, and whether it may be: nothing leaves the hospital without permission."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def open_model(url: str | None = None) -> LanguageModel | None:
 
     Raises:
         UsageError: no such kind of address.
-        PermissionNeeded: it is outside the house and the setting `llm_outside` is off.
+        PermissionNeeded: it is outside the hospital and the setting `llm_outside` is off.
         MissingExtra: its client is not installed.
     """
     chosen = settings()

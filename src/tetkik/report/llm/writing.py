@@ -57,18 +57,12 @@ def write(
     *,
     seconds: float,
     identity: Identity | None = None,
-    heard: Callable[[str], None] | None = None,
+    on_text: Callable[[str], None] | None = None,
 ) -> Written:
     """Let a language model write the sentences of a draft.
 
     Args:
-        model: the model.
-        facts: what may be said.
-        passages: what may be cited.
-        language: of the sentences.
-        seconds: after which nobody waits any more, all tries together.
         identity: of the patient, whose words are taken out of every free text.
-        heard: told the text as it comes.
 
     Raises:
         ModelFault: no try gave a draft that can be used; the reason of the last.
@@ -80,7 +74,7 @@ def write(
         if not deadline.left:
             break
         try:
-            completion = _in_time(model, prompt, deadline, heard)
+            completion = _in_time(model, prompt, deadline, on_text)
             usage += completion.usage
             return Written(read_answer(completion.text), usage)
         except ModelFault as error:
@@ -132,7 +126,7 @@ def _again(prompt: Prompt, error: ModelFault) -> Prompt:
 
 
 def _in_time(
-    model: LanguageModel, prompt: Prompt, deadline: Deadline, heard: Callable[[str], None] | None
+    model: LanguageModel, prompt: Prompt, deadline: Deadline, on_text: Callable[[str], None] | None
 ) -> Completion:
     """The answer, or a fault when the time is over, whatever the client is waiting for.
 
@@ -144,7 +138,7 @@ def _in_time(
 
     def ask() -> None:
         try:
-            found.append(model.complete(prompt, deadline, heard))
+            found.append(model.complete(prompt, deadline, on_text))
         # Whatever a client raises ends in the composer's draft; it is raised again in the caller's thread.
         except Exception as error:
             faults.append(error)

@@ -1,20 +1,10 @@
-"""A hospital's document as blocks: headings and paragraphs, whatever kind of file it is."""
+"""Headings and paragraphs out of Markdown and out of plain lines."""
 
 from __future__ import annotations
 
 import re
-import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-
-from tetkik.errors import InputError
-
-LARGEST_FILE = 20_000_000
-LONGEST_TEXT = 2_000_000
-"""Characters of one document: a book has fewer, and what has more is no guideline."""
-
-KINDS = (".md", ".markdown", ".txt", ".pdf", ".docx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,64 +12,11 @@ class Block:
     """A heading or a paragraph.
 
     Attributes:
-        text: on one line.
         heading: whether it names what follows.
     """
 
     text: str
     heading: bool = False
-
-
-def read_blocks(path: Path) -> tuple[Block, ...]:
-    """The headings and paragraphs of a document, in order.
-
-    Args:
-        path: Markdown, text, PDF or DOCX.
-
-    Raises:
-        InputError: another kind of file, one that is damaged, encrypted, far too large, or without words.
-    """
-    kind = path.suffix.lower()
-    if kind not in KINDS:
-        raise InputError("{file} is no Markdown, text, PDF or DOCX file; save it as one of these.", file=path)
-    state = path.stat()
-    if not stat.S_ISREG(state.st_mode):
-        raise InputError("{file} is no file; name the document itself.", file=path)
-    if state.st_size > LARGEST_FILE:
-        raise _too_large(path)
-    if kind == ".pdf":
-        from tetkik.report.passages.pdf import read_pdf
-
-        blocks = tuple(blocks_of_lines(read_pdf(path)))
-    elif kind == ".docx":
-        from tetkik.report.passages.docx import read_docx
-
-        blocks = read_docx(path)
-    else:
-        text = _decoded(path)
-        blocks = tuple(_of_markdown(text) if kind != ".txt" else blocks_of_lines(text.splitlines()))
-    if sum(len(block.text) for block in blocks) > LONGEST_TEXT:
-        raise _too_large(path)
-    if not any(char.isalpha() for block in blocks for char in block.text):
-        raise InputError(
-            "{file} has no text that can be read; a scanned document needs text recognition first.", file=path
-        )
-    return blocks
-
-
-def _too_large(path: Path) -> InputError:
-    return InputError("{file} is too large for a document of passages; add the part that matters.", file=path)
-
-
-def _decoded(path: Path) -> str:
-    """UTF-8, or what Turkish Windows writes."""
-    content = path.read_bytes()
-    if b"\0" in content:
-        raise InputError("{file} is no text; save it as UTF-8 text, PDF or DOCX.", file=path)
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("cp1254", "replace")
 
 
 _SCRIPT = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
@@ -91,7 +28,7 @@ _BULLET = re.compile(r"^(?:[-*+•]|\d{1,3}[.)])\s+")
 _MARKS = re.compile(r"(?<!\w)[*_`]{1,3}(?=\S)|(?<=\S)[*_`]{1,3}(?!\w)")
 
 
-def _of_markdown(text: str) -> Iterator[Block]:
+def blocks_of_markdown(text: str) -> Iterator[Block]:
     """Headings by `#` or by a line of `=` or `-` below; HTML is taken out, and so is what it would run."""
     plain = _TAG.sub(" ", _SCRIPT.sub(" ", _COMMENT.sub(" ", text)))
     gathered: list[str] = []

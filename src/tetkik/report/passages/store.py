@@ -24,8 +24,8 @@ from tetkik.errors import DataError, InputError, as_fault_of
 from tetkik.language import Language
 from tetkik.privacy import mask
 from tetkik.report.facts import one_line
-from tetkik.report.passages.blocks import read_blocks
 from tetkik.report.passages.chunks import Chunk, chunks_of
+from tetkik.report.passages.document_reader import read_blocks
 from tetkik.report.passages.library import library
 from tetkik.report.passages.spoken import language_of
 from tetkik.settings import settings
@@ -43,12 +43,8 @@ class Document:
     Attributes:
         name: what it goes by: the file's name without its ending, in lower-case ASCII.
         version: 1 for the first.
-        file: the file's name.
         added: when, in UTC (ISO 8601).
-        sha256: of the file.
-        language: of its text.
         label: the shared label that it is about; None for a general one.
-        chunks: its passages to be.
     """
 
     name: str
@@ -81,10 +77,8 @@ class Added:
     """What came of adding a document.
 
     Attributes:
-        document: as it is kept now.
         new: False where the very same file was there already.
         duplicates: passages that other documents or the library have word for word.
-        masked: names, numbers and addresses taken out.
     """
 
     document: Document
@@ -97,8 +91,6 @@ def add_document(path: Path, *, label: str | None = None, language: Language | N
     """Take in a document; one of the same name is replaced as a new version.
 
     Args:
-        path: Markdown, text, PDF or DOCX.
-        label: the shared label that it is about.
         language: of its text; looked at without it.
 
     Raises:

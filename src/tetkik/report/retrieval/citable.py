@@ -26,7 +26,6 @@ def passages_for(labels: Sequence[str], language: Language) -> tuple[Passage, ..
 
     Args:
         labels: shared labels; one that the library does not know gives nothing.
-        language: of the draft.
     """
     wanted = tuple(dict.fromkeys(labels))
     known = {(passage.label, passage.kind): passage for passage in reversed(library(language))}

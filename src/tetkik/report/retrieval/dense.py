@@ -30,13 +30,7 @@ Vectors = NDArray[np.float32]
 
 
 class Embedder:
-    """A transformers encoder as sentence embeddings.
-
-    Args:
-        model: an encoder in evaluation mode.
-        tokenizer: its own.
-        name: what it was opened as.
-    """
+    """A transformers encoder as sentence embeddings."""
 
     def __init__(self, model: Any, tokenizer: Any, name: str) -> None:
         self.name = name
@@ -93,12 +87,7 @@ def open_embedder(name: str) -> Embedder:
 
 
 class DenseIndex:
-    """Passages that can be searched by meaning.
-
-    Args:
-        passages: to be searched.
-        embedder: what makes vectors of them and of queries.
-    """
+    """Passages that can be searched by meaning."""
 
     def __init__(self, passages: Sequence[Passage], embedder: Embedder) -> None:
         self._embedder = embedder

@@ -24,7 +24,6 @@ class Hit:
     """A passage that answers a query.
 
     Attributes:
-        passage: what was found.
         score: how well; comparable within one search only.
     """
 
@@ -43,7 +42,6 @@ class Retriever:
     """Passages that can be searched by their words and, where there is a model for it, by their meaning.
 
     Args:
-        passages: to be searched.
         dense: of the same passages in the same order; None searches by words alone.
     """
 
@@ -64,7 +62,6 @@ class Retriever:
         """The passages that answer a query, the best first; equal ones in the order of the library.
 
         Args:
-            query: words or a question, in Turkish or English.
             language: only passages in this one.
             label: only passages about this label.
             kind: only passages of this kind.
@@ -123,7 +120,6 @@ def retriever_of(passages: tuple[Passage, ...], embedding: str | None = None) ->
     """A retriever, made once for the same passages.
 
     Args:
-        passages: to be searched.
         embedding: a sentence-embedding model; None searches by words alone.
     """
     if embedding is None:

@@ -8,7 +8,7 @@ from importlib import resources
 
 from tetkik.language import Language
 from tetkik.turkish import fold
-from tetkik.values import Passage, label_name
+from tetkik.values import Passage, finding_label, label_name
 
 _SHORT = 4
 """Letters of a name that takes no ending."""
@@ -22,15 +22,14 @@ def _table(language: Language) -> dict[str, dict[str, list[str]]]:
 
 def names_of(label: str, language: Language) -> tuple[str, ...]:
     """The clinical name of a label, then its other names."""
-    return (label_name(label, language), *_table(language)["labels"].get(label, ()))
+    return (label_name(label, language), *finding_label(label).search_words.get(language, ()))
 
 
 def other_names(passage: Passage) -> str:
     """Other names of what a passage is about: of its label, or of the topic of a passage without one."""
-    table = _table(passage.language)
     if passage.label is not None:
-        return ", ".join(table["labels"].get(passage.label, ()))
-    return ", ".join(table["topics"].get(passage.id.rpartition("-")[0], ()))
+        return ", ".join(finding_label(passage.label).search_words.get(passage.language, ()))
+    return ", ".join(_table(passage.language)["topics"].get(passage.id.rpartition("-")[0], ()))
 
 
 def asked_as(passage: Passage) -> str:

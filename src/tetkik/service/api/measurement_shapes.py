@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from tetkik.documents.words import measured_name, measured_words, measurement_words
 from tetkik.language import Language
-from tetkik.records.reports.measuring import LONGEST_LABEL, Taken
+from tetkik.records.reports.measuring import LONGEST_LABEL, NewMeasurement
 from tetkik.values import Measurement, MeasurementKind, MeasurementUnit, SpacingPlane
 
 _FARTHEST = 10**6
@@ -84,10 +84,10 @@ class MeasurementSent(BaseModel):
     label: Label = ""
     frame: Annotated[int, Field(ge=1, lt=2**31)] | None = None
 
-    def value(self) -> Taken:
+    def value(self) -> NewMeasurement:
         """The same for the records."""
         points = [(column, row) for column, row in self.points]
-        return Taken(self.kind, self.image_id, points, self.label, self.frame)
+        return NewMeasurement(self.kind, self.image_id, points, self.label, self.frame)
 
 
 class MeasurementChanged(BaseModel):

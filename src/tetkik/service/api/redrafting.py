@@ -21,7 +21,7 @@ from tetkik import workflow
 from tetkik.errors import Conflict, NotSignedIn, TetkikError, UsageError
 from tetkik.language import Language, Sentence
 from tetkik.records.database import Transaction
-from tetkik.records.reports.redrafting import ground_of, rewrite
+from tetkik.records.reports.redrafting import redraft_input, rewrite
 from tetkik.records.reports.working import EditConflict, WorkingDraft
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.case_events import is_actor_current
@@ -88,7 +88,7 @@ def fresh_draft(
     """
     writer = writer or writer_of(sent)
     with house.records.write(actor) as tx:
-        ground, begun = ground_of(tx, report_id, revision), tx.now
+        ground, begun = redraft_input(tx, report_id, revision), tx.now
     reported = workflow.report_findings(
         ground.result,
         ground.inputs,
@@ -97,7 +97,7 @@ def fresh_draft(
         language=sent.language,
         writer=writer,
         identity=ground.identity,
-        heard=heard,
+        on_text=heard,
     )
     return Fresh(report_id, revision, begun, reported.drafted.draft)
 
@@ -195,7 +195,7 @@ def streamed(
     """
     model = writer_of(sent)
     with house.records.write(actor) as tx:
-        ground_of(tx, report_id, revision)
+        redraft_input(tx, report_id, revision)
     begin = partial(_Writing, house, actor, report_id, revision, sent, model)
     return StreamingResponse(
         _course(house, actor, begin, language_of(request)),

@@ -56,7 +56,7 @@ class TemplateShape(BaseModel):
     changed_at: datetime
 
     @classmethod
-    def of(cls, found: templates.HouseTemplate) -> TemplateShape:
+    def of(cls, found: templates.HospitalTemplate) -> TemplateShape:
         """The same for a program."""
         return cls(
             id=found.id,

@@ -14,7 +14,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.images import images, jobs
 from tetkik.records.people.visibility import load_visible_case
 from tetkik.records.reports import drafts, templates
-from tetkik.records.reports.templates import HouseTemplate
+from tetkik.records.reports.templates import HospitalTemplate
 from tetkik.records.worklist import case_events, claims, worklist
 from tetkik.service.access.guard import allowed
 from tetkik.service.house import House, InHouse
@@ -102,7 +102,7 @@ def _is_read(tx: Transaction, case_id: str) -> bool:
 
 
 def _page(
-    request: Request, house: House, desk: Desk, mine: bool, texts: tuple[HouseTemplate, ...], seq: int
+    request: Request, house: House, desk: Desk, mine: bool, texts: tuple[HospitalTemplate, ...], seq: int
 ) -> HTMLResponse:
     language = language_of(request)
     shown: dict[str, Any] = {

@@ -16,7 +16,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.images import derived_images
 from tetkik.records.reports import drafts, templates
 from tetkik.records.reports.editing import LONGEST, MOST, Choice
-from tetkik.records.reports.templates import HouseTemplate
+from tetkik.records.reports.templates import HospitalTemplate
 from tetkik.records.reports.working import EditConflict, WorkingDraft
 from tetkik.service.access.guard import allowed
 from tetkik.service.api.draft_edits import DraftRoute
@@ -131,7 +131,7 @@ class Panels:
 
     working: WorkingDraft
     heat: tuple[str, ...]
-    texts: tuple[HouseTemplate, ...]
+    texts: tuple[HospitalTemplate, ...]
 
 
 def panels_of(tx: Transaction, working: WorkingDraft) -> Panels:

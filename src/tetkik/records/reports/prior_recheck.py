@@ -17,7 +17,7 @@ from tetkik.records.cases.patient_links import records_of
 from tetkik.records.database import Transaction
 from tetkik.records.images import runs
 from tetkik.records.reports import reviews
-from tetkik.records.reports.checking import as_seen, checked
+from tetkik.records.reports.checking import as_judged, checked
 from tetkik.records.reports.material import keep_material, keep_working, material_of, working_of
 from tetkik.records.schema import Report
 from tetkik.values import FindingsResult, RunState
@@ -27,12 +27,7 @@ COMPARED = "draft.compared"
 
 
 def recheck(tx: Transaction, report_id: str) -> None:
-    """Check the drafts again that compare with the image of a report, after its findings were judged.
-
-    Args:
-        tx: the transaction.
-        report_id: of the report whose findings were judged.
-    """
+    """Check the drafts again that compare with the image of a report, after its findings were judged."""
     row = tx.session.get_one(Report, report_id)
     judged = reviews.judged(tx, row.id)
     for later in _unsigned_after(tx, row):
@@ -40,15 +35,15 @@ def recheck(tx: Transaction, report_id: str) -> None:
         said = _compared_with(tx, row.image_id, material.prior)
         if said is None or working is None:
             continue
-        prior = as_seen(said, judged)
+        prior = as_judged(said, judged)
         if prior == material.prior:
             continue
         material = replace(material, prior=prior)
         keep_material(tx, later, material)
-        draft = checked(material, working.draft, reviews.judged(tx, later.id), working.measurements)
-        if draft == working.draft:
+        content = checked(material, working.content, reviews.judged(tx, later.id))
+        if content == working.content:
             continue
-        keep_working(tx, later, replace(working, draft=draft))
+        keep_working(tx, later, replace(working, content=content))
         tx.session.flush()
         tx.audit(
             Action.DRAFT_CHANGED,
@@ -56,7 +51,7 @@ def recheck(tx: Transaction, report_id: str) -> None:
             patient_id=later.patient_id,
             object_id=later.id,
             revision=later.revision,
-            open_marks=draft.open_marks,
+            open_marks=content.draft.open_marks,
             why="prior",
         )
         tx.announce(COMPARED, later.case_id)

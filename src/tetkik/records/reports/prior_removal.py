@@ -14,14 +14,13 @@ from tetkik.records.reports.material import keep_material, material_of, working_
 from tetkik.records.schema import Report
 
 
-def forget_strangers(tx: Transaction, patient_ids: Sequence[str]) -> None:
+def drop_foreign_priors(tx: Transaction, patient_ids: Sequence[str]) -> None:
     """Check the drafts of these records again, without an earlier image that is not to be compared with.
 
     Their sentences stay, and those that say how it was before are marked: nobody signs them unseen.
 
     Args:
         tx: a `write` transaction, after the link was undone or the report withdrawn.
-        patient_ids: of every record of both.
     """
     wanted = select(Report).where(Report.patient_id.in_(patient_ids), Report.machine.is_not(None))
     for row in tx.session.scalars(wanted.order_by(Report.image_id).with_for_update()).all():

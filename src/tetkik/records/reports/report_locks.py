@@ -15,22 +15,22 @@ from tetkik.records.database import Transaction
 from tetkik.records.schema import Image, Report
 
 
-def hold_reports(tx: Transaction, patient_ids: Collection[str]) -> None:
+def lock_reports(tx: Transaction, patient_ids: Collection[str]) -> None:
     """Let nobody else change a report of these records until the transaction is through."""
     wanted = select(Report.id).where(Report.patient_id.in_(patient_ids)).order_by(Report.image_id)
     tx.session.execute(wanted.with_for_update()).all()
 
 
-def hold_with(tx: Transaction, report_id: str) -> None:
+def lock_reports_with(tx: Transaction, report_id: str) -> None:
     """Hold a report and every other one of its patient; one that is unknown holds nothing."""
-    _hold_of(tx, tx.session.scalar(select(Report.patient_id).where(Report.id == report_id)))
+    _lock_of_patient(tx, tx.session.scalar(select(Report.patient_id).where(Report.id == report_id)))
 
 
-def hold_about(tx: Transaction, image_id: str) -> None:
+def lock_reports_for_image(tx: Transaction, image_id: str) -> None:
     """Hold every report of the patient of an image; one that is unknown holds nothing."""
-    _hold_of(tx, tx.session.scalar(select(Image.patient_id).where(Image.id == image_id)))
+    _lock_of_patient(tx, tx.session.scalar(select(Image.patient_id).where(Image.id == image_id)))
 
 
-def _hold_of(tx: Transaction, patient_id: str | None) -> None:
+def _lock_of_patient(tx: Transaction, patient_id: str | None) -> None:
     if patient_id is not None:
-        hold_reports(tx, records_of(tx, patient_id))
+        lock_reports(tx, records_of(tx, patient_id))
