@@ -43,23 +43,33 @@ USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 # The tests start many processes; each would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo check test lint docs day sbom viewer web benchmarks clean
+.PHONY: demo check test lint style types near suite docs day sbom viewer web benchmarks clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.light
 	@$(BIN)/tetkik demo
 
-check: lint
-	$(PYTEST) $(PYTEST_ARGS) $$($(BIN)/python tests/changed.py)
+check: style
+	@$(MAKE) --no-print-directory -j2 types near
 
-test: lint
-	$(PYTEST) $(PYTEST_ARGS)
+test: style
+	@$(MAKE) --no-print-directory -j2 types suite
 
-lint: $(VENV)/.dev
+lint: style types
+
+style: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+near: $(VENV)/.dev
+	$(PYTEST) $(PYTEST_ARGS) $$($(BIN)/python tests/changed.py)
+
+suite: $(VENV)/.dev
+	$(PYTEST) $(PYTEST_ARGS)
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -19,6 +20,9 @@ for _name in [name for name in os.environ if name.startswith("TETKIK_")]:
     del os.environ[_name]
 os.environ["TETKIK_LANGUAGE"] = "en"
 os.environ["TETKIK_ALLOW_ROOT"] = "true"  # the tests run in containers, too
+# There is a process of tests for each core: threads of their own would wait for each other.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
 
 from tests.programs import (  # noqa: E402
     PROGRAMS,
@@ -59,6 +63,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=why_skipped(*missing)))
         if "train" in item.path.stem or "transformer" in item.path.parts:
             item.add_marker("train")
+
+
+def pytest_collection_finish() -> None:
+    """Modules stay until the end: the garbage collector need not look through them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -102,7 +112,7 @@ def turkish_messages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # How long an example takes says how busy the machine is, and nothing about the code.
 hypothesis.settings.register_profile(
-    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "unhurried", deadline=None, max_examples=50, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("unhurried")
 

@@ -22,7 +22,7 @@ def postgres() -> Iterator[Cluster]:
     cluster.stop()
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.program("postgresql"))])
+@pytest.fixture
 def make_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeUrl]:
     """A maker of addresses of fresh databases of one kind; `empty=True` leaves the tables out."""
     made: list[str] = []

@@ -47,6 +47,7 @@ def judged():
     )
 
 
+@pytest.mark.program("java")
 def test_words_are_those_of_the_reference_program(judged):
     candidates, references, cut, cut_references, _ = judged
     every = [text for of_one in references for text in of_one]
@@ -65,6 +66,7 @@ def test_words_of_hard_strings():
     assert treebank_words(" \n\t") == []
 
 
+@pytest.mark.program("java")
 def test_bleu(judged):
     _, _, cut, cut_references, scores = judged
     corpus, rows = Bleu(4).compute_score(cut_references, cut, verbose=0)
@@ -74,6 +76,7 @@ def test_bleu(judged):
         np.testing.assert_allclose(measure.rows, rows[order], rtol=0, atol=1e-6)
 
 
+@pytest.mark.program("java")
 @pytest.mark.parametrize(("name", "program"), [("rouge_l", Rouge), ("cider", Cider)])
 def test_rouge_l_and_cider(judged, name, program):
     _, _, cut, cut_references, scores = judged
@@ -82,6 +85,7 @@ def test_rouge_l_and_cider(judged, name, program):
     np.testing.assert_allclose(scores.measure(name).rows, rows, rtol=0, atol=1e-6)
 
 
+@pytest.mark.program("java")
 def test_rouge_score(judged):
     candidates, references, _, _, scores = judged
     scorer = RougeScorer(["rouge1", "rougeL"])
@@ -92,6 +96,7 @@ def test_rouge_score(judged):
         )
 
 
+@pytest.mark.program("java")
 def test_meteor(judged):
     candidates, references, cut, cut_references, _ = judged
     program = Meteor()  # which loads its tables while ours counts
@@ -131,6 +136,7 @@ def test_meteor_says_why_there_is_none(monkeypatch, tmp_path):
     assert "pycocoevalcap" in why_not()
 
 
+@pytest.mark.program("java")
 def test_quick_scores_are_the_same(judged):
     candidates, references, *_, scores = judged
     quick = quick_scores(candidates, references)

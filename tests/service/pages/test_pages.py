@@ -62,6 +62,10 @@ def missing_icons(page: Page, rounds: Rounds) -> list[str]:
     return [f"no icon {name}" for file, name in sorted(found) if f'id="{name}"' not in rounds.static(file)]
 
 
+_SEEN_IN_THE_DARK: set[str] = set()
+"""Paths: a page has the same colours for every role (`test_tokens.py` holds each pair of them)."""
+
+
 def faults_of(page: Page, watch: Watch, rounds: Rounds, path: str) -> list[str]:
     """What is wrong with a page: on a desk in the light, on a tablet, on a phone in the dark."""
     answer = page.goto(path)
@@ -75,9 +79,11 @@ def faults_of(page: Page, watch: Watch, rounds: Rounds, path: str) -> list[str]:
     for width in (768, 390):
         page.set_viewport_size({"width": width, "height": SIZES[width]})
         faults += [f"{overflow(page)} pixels too wide for {width}"] if overflow(page) > 0 else []
-    page.emulate_media(color_scheme="dark")
-    faults += [f"dark: {fault}" for fault in axe(page, "color-contrast")]
-    page.emulate_media(color_scheme="light")
+    if path not in _SEEN_IN_THE_DARK:
+        _SEEN_IN_THE_DARK.add(path)
+        page.emulate_media(color_scheme="dark")
+        faults += [f"dark: {fault}" for fault in axe(page, "color-contrast")]
+        page.emulate_media(color_scheme="light")
     page.set_viewport_size({"width": 1440, "height": SIZES[1440]})
     faults += watch.complaints
     watch.complaints.clear()
