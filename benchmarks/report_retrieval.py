@@ -33,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from figures import judged, record
 from tetkik.language import Language
 from tetkik.report.passages import library
 from tetkik.report.retrieval import Retriever
@@ -118,6 +119,15 @@ def plain(passages: Sequence[Passage], queries: Sequence[str]) -> list[Floats]:
     return cosine([f"{item.title} {item.text}" for item in passages], queries)
 
 
+RECORDED = {
+    "recall5": ("Questions, held-out, both languages", f"recall@{DEPTH}"),
+    "recall5-all": ("Questions, all", f"recall@{DEPTH}"),
+    "recall1-descriptions": ("Definitions, held-out", "recall@1"),
+    "mrr-descriptions": ("Definitions, held-out", "MRR"),
+}
+"""The rows in docs/figures.json: table and figure."""
+
+
 def named(passages: Sequence[Passage], queries: Sequence[str]) -> list[Floats]:
     """TF-IDF over titles, texts and the other names."""
     texts = [f"{item.title} {item.text} {other_names(item)} {asked_as(item)}" for item in passages]
@@ -125,7 +135,7 @@ def named(passages: Sequence[Passage], queries: Sequence[str]) -> list[Floats]:
 
 
 def table(title: str, asked: Sequence[Question], sides: dict[str, Floats], deep: bool) -> None:
-    """One row a side; the difference is that of the first side and each other."""
+    """One row a side; the difference is that of the first side and each other. Some are recorded."""
     numbers = {group: number for number, group in enumerate(dict.fromkeys(item.group for item in asked))}
     groups = np.array([numbers[item.group] for item in asked])
     draws = ClusterBootstrap(groups, DRAWS)
@@ -146,6 +156,27 @@ def table(title: str, asked: Sequence[Question], sides: dict[str, Floats], deep:
             cells.append(with_interval(other, draws))
             cells.append("" if ranks is first else with_interval(mine - other, draws, "+.3f"))
         print(f"| {name} | " + " | ".join(cells) + " |")
+    for row, (part, name) in RECORDED.items():
+        if part == title:
+            record_row(row, figures[name], sides, draws, len(asked))
+
+
+def record_row(
+    row: str, figure: Callable[[Floats], Any], sides: dict[str, Floats], draws: ClusterBootstrap, n: int
+) -> None:
+    """Record a figure of ours beside that of TF-IDF."""
+    means = {name: float(figure(ranks).astype(float).mean()) for name, ranks in sides.items()}
+    own, bounds = with_interval(figure(sides["Tetkik"]).astype(float), draws).rstrip("]").split(" [")
+    theirs = means["TF-IDF cosine"]
+    cells = {
+        "reached": judged(own, met=means["Tetkik"] >= (0.95 if row.startswith("recall5") else theirs)),
+        "95% interval": bounds.replace(", ", " to "),
+        "TF-IDF": f"{theirs:.3f}",
+        "n": f"{n:,}",
+    }
+    if row == "recall5":
+        cells["TF-IDF"] += f" ({means['TF-IDF cosine with the other names']:.3f} with our synonyms)"
+    record(f"passage-retrieval/{row}", cells)
 
 
 def with_interval(values: Floats, draws: ClusterBootstrap, form: str = ".3f") -> str:

@@ -208,7 +208,7 @@ def bundle_page() -> str:
             "# Model bundles",
             "A model is a folder, or a zip of it, that stands alone: `manifest.json`, the weights "
             "(`model.npz`, `model.onnx` or `model.safetensors`) and `README.md`, its model card. Opening a "
-            "bundle checks the SHA-256 of every file that the manifest names. Nothing is ever unpickled, and "
+            "bundle checks the SHA-256 of every file that the manifest names. No file is ever unpickled, and "
             "an import refuses kinds of file that can run code, links, paths that lead outside, and "
             "decompression bombs.",
             f"Version of the format: {FORMAT_VERSION}; a bundle of a newer one is refused with a sentence.",
@@ -219,7 +219,7 @@ def bundle_page() -> str:
             _fields(Metric),
             f"## {REFERENCE}",
             "Optional, of findings and triage: how scores and inputs were spread on data that the model had "
-            "not learned, which a house compares its own with. Counts alone, and named in `files` as any "
+            "not learned, to compare those in use with. It holds counts alone, and `files` names it as any "
             "other file.",
             "## The reference of findings",
             _fields(ImageReference),

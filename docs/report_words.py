@@ -84,7 +84,7 @@ KEYS = {
     "sentences": "in reading order",
     "sentences[].section": "where it stands",
     "sentences[].text": "as it is read; names and numbers of the patient in a quoted question are `[…]`",
-    "sentences[].evidence": "ids of what it leans on, of `evidence` and of `passages`",
+    "sentences[].evidence": "ids of its evidence, of `evidence` and of `passages`",
     "sentences[].certainty": "how sure it sounds; null where it asserts no finding",
     "sentences[].marks": "what the grounding check says against it",
     "sentences[].marks[].fault": "the code of the fault",
@@ -114,7 +114,7 @@ def parts() -> list[str | Table]:
         "[drafting](../how-to/report.md) says how to get one.",
         "## Sections",
         _words(Section),
-        "## What a sentence leans on",
+        "## The evidence of a sentence",
         "Every sentence of the composer cites at least one of these; a sentence of a language model that "
         "cites nothing that holds it is marked.",
         _words(BasisKind),
