@@ -1,4 +1,4 @@
-"""The records of a house: database, vault, files; and the transaction in which everything happens.
+"""The records: database, vault, files; and the transaction in which everything happens.
 
 A block of `Records.write` is one transaction of the database: all of it happens, its audit entries included,
 or nothing does.
@@ -40,7 +40,7 @@ class Transaction:
 
     Attributes:
         now: when it began, UTC: one moment for everything in it.
-        vault: for what is found by a keyed digest, and for secrets of the house.
+        vault: for what is found by a keyed digest, and for secrets of the installation.
         files: where images lie.
     """
 

@@ -1,4 +1,4 @@
-"""The keys of a house in its database: the ring, and the fingerprint of the master key it hangs on.
+"""The keys in the database: the ring, and the fingerprint of the master key it hangs on.
 
 Whether the master key belongs to the database is told at the start, not at the first patient.
 """
@@ -71,7 +71,7 @@ def fingerprint_of(connection: Connection) -> str | None:
 
 
 def master_key_since(connection: Connection) -> datetime:
-    """When the present master key became the house's own."""
+    """When the present master key came into use."""
     found: datetime = connection.execute(select(RingKey.made_at).limit(1)).scalar_one()
     return found
 

@@ -103,7 +103,7 @@ def preview_transfer(tx: Transaction, case_id: str, patient_id: str) -> Transfer
 
 
 def register_recipient(tx: Transaction, case_id: str, person: Person) -> str:
-    """A record for the right patient where the house has none yet; gives its id.
+    """A record for the right patient where there is none yet; gives its id.
 
     Args:
         tx: a `write` transaction.

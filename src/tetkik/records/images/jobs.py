@@ -187,17 +187,6 @@ def fail_job(tx: Transaction, work: Work, fault: Sentence, *, for_good: bool = F
     return over
 
 
-def requeue(tx: Transaction, work: Work) -> None:
-    """Let another do what a worker that stops has begun; the attempt does not count.
-
-    Raises:
-        Conflict: somebody else has it by now.
-    """
-    row = _held(tx, work)
-    row.state, row.worker, row.lease_until = JobState.QUEUED, None, None
-    row.attempts -= 1
-
-
 def requeue_abandoned(tx: Transaction, lives: Callable[[str], bool]) -> int:
     """Free the work of workers that are known to be dead before their leases run out; gives how much.
 

@@ -1,4 +1,4 @@
-"""A backup of everything, made while the house works: one moment of the database, and its files.
+"""A backup of everything, made while the service runs: one moment of the database, and its files.
 
 The rows come from one snapshot (SQLite's read transaction under WAL, PostgreSQL's REPEATABLE READ), so that
 they fit each other whatever is written meanwhile. Files never change once they are there, so those that the

@@ -15,7 +15,7 @@ FORGOTTEN = b""
 
 
 def seal_response(tx: Transaction, user_id: str, key: str, body: bytes) -> bytes:
-    """An answer as its row keeps it: under the key of whom the transaction is about, or of the house."""
+    """An answer as its row keeps it: under the key of the transaction's patient or the installation's own."""
     name = f"{user_id}:{key}"
     if tx.about is not None:
         return tx.seal(tx.about, _PLACE, name, body)

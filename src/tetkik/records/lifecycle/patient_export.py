@@ -1,4 +1,4 @@
-"""Everything that the house knows of one patient, for that patient: readable, and for other systems.
+"""Everything that the records know of one patient, for that patient: readable, and for other systems.
 
 A zip with `patient.json` (everything in words and figures), `fhir.json` (one FHIR R4B Bundle), `reports/`
 (the signed reports as PDF, as they were signed), `images/` (the files as they came), and `access.json` (who
@@ -31,8 +31,8 @@ from tetkik.records.trail.audit_events import AuditFilter, iterate_events
 from tetkik.values import SYSTEM, Actor, CaseState, Draft, Measurement, Withdrawal
 
 _README = (
-    Sentence("Everything that this house holds of you, as you asked for it."),
-    Sentence("patient.json: who you are to this house, your complaints, images, scores and reports."),
+    Sentence("Everything that this hospital holds of you, as you asked for it."),
+    Sentence("patient.json: who you are to this hospital, your complaints, images, scores and reports."),
     Sentence("fhir.json: your signed reports for another hospital's system (FHIR R4B)."),
     Sentence("reports/: your signed reports as PDF. images/: your images as they came."),
     Sentence("access.json: who opened your data, and when."),

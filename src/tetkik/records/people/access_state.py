@@ -20,7 +20,7 @@ from tetkik.values import Actor, Role
 
 @dataclass(frozen=True, slots=True)
 class AccessState:
-    """What somebody is in the house at one moment."""
+    """What somebody may do at one moment."""
 
     roles: frozenset[Role]
     departments: tuple[str, ...]

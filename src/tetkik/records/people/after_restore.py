@@ -1,4 +1,4 @@
-"""What a backup brings back of accounts, held until somebody who knows the house lets it open again.
+"""What a backup brings back of accounts, held until an administrator lets it open again.
 
 Whatever was ended after the backup was made comes back with it. One-time links end. A passkey or a token may
 be one that was lost, or revoked for good reason: it opens nothing before an administrator, or whoever is at
@@ -59,7 +59,7 @@ def suspend_restored_access(tx: Transaction, made_at: str) -> SuspendedKeys:
 
 
 def count_suspended(tx: Transaction, user_id: str | None = None) -> SuspendedKeys:
-    """What waits in the house, or of one user alone."""
+    """What waits, of everybody or of one user."""
     whose_passkeys = Passkey.user_id == user_id if user_id is not None else Passkey.id.is_not(None)
     whose_tokens = ApiToken.user_id == user_id if user_id is not None else ApiToken.id.is_not(None)
     passkeys = tx.session.scalar(

@@ -32,7 +32,7 @@ class Resumed:
     """A session that goes on.
 
     Attributes:
-        language: that the person chose; None for the house's.
+        language: that the person chose; None for the setting's.
         theme: that the person chose; None for the system's.
         locked: whether the screen is locked: nothing is to be shown.
         must_change: whether the password is to be changed before anything else.

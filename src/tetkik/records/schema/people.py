@@ -12,7 +12,7 @@ from tetkik.values import AccountChange, Method
 
 
 class User(Base):
-    """A person of the house. Never deleted: signatures and the audit trail name them."""
+    """A user account. Never deleted: signatures and the audit trail name them."""
 
     __tablename__ = "users"
 

@@ -1,7 +1,7 @@
 """Entries of the audit trail as FHIR R4 AuditEvents, the way IHE's Basic Audit Log Patterns write them.
 
 https://hl7.org/fhir/R4/auditevent.html, https://profiles.ihe.net/ITI/BALP. Users, cases and patients appear
-by their ids in this house, never by name.
+by their ids in these records, never by name.
 """
 
 from __future__ import annotations

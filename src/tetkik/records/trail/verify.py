@@ -27,7 +27,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """The end of the trail at one moment, to be held outside the house.
+    """The end of the trail at one moment, to be held outside the installation.
 
     Attributes:
         chain: its chain value, hexadecimal.
