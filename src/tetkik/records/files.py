@@ -1,4 +1,4 @@
-"""Where images lie: sealed files under names made of their content, each written whole or not at all."""
+"""The file store: sealed files under names made of their content, each written whole or not at all."""
 
 from __future__ import annotations
 

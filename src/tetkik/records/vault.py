@@ -189,7 +189,7 @@ class Vault:
         return _VERSION.pack(ring.version) + key.seal(secret, f"patients.key:{patient_id}:{ring.version}")
 
     def unwrap(self, patient_id: str, wrapped: bytes) -> bytes:
-        """A patient's key in the clear, to wrap it anew.
+        """A patient's key in the clear, to wrap it again.
 
         Raises:
             RecordsError: it was wrapped by another ring, or altered.
@@ -241,7 +241,7 @@ class Vault:
         ).hexdigest()
 
     def audit_code(self, content: bytes) -> bytes:
-        """The keyed hash that links the audit trail: nobody without the key can write a chain anew."""
+        """The keyed hash that links the audit trail: nobody without the key can forge a chain."""
         return hmac.digest(self._held.ring.keys["audit"], content, "sha256")
 
     @property

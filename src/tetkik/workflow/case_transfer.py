@@ -1,8 +1,7 @@
-"""A case that was opened for the wrong patient goes on as a case of the right one, and nothing stays behind.
+"""Case transfer: a case that was opened for the wrong patient becomes a case of the right one.
 
-What was said and asked, who chose what, and since when the patient waits go along; the images are stored anew
-under the right patient's key. Whatever was made of them (runs, heatmaps, drafts) is made anew by the usual
-work. The first case is left as a number with a link: its words and rows are gone in the same transaction, its
+Complaint, question, choices and waiting time go along; the images are stored again under the right patient's
+key. Whatever was made of them (runs, heatmaps, drafts) is made again by the usual jobs. The first case is left as a number with a link: its words and rows are gone in the same transaction, its
 files right after it. Moving again, to the first patient, is the way back.
 
     with records.read(actor) as tx:

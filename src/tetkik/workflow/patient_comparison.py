@@ -1,4 +1,4 @@
-"""Two patients side by side, before anybody says that they are one; and who else may be the same person.
+"""Two patients side by side, before they are merged; and possible duplicates of a patient.
 
 found = compared(tx, unknown, gulcin)       # the trail notes the look at both
 found.traits, found.survivor, found.obstacle
@@ -61,7 +61,7 @@ class RecordCase:
 
     Attributes:
         state: where it is on its way.
-        withdrawn: who took a report of it back, when and why, where it was not signed anew since; else None.
+        withdrawn: who took a report of it back, when and why, where it was not signed again since; else None.
     """
 
     id: str
@@ -251,8 +251,8 @@ def _weight(person: Person) -> tuple[bool, int]:
 
 def _seen(tx: Transaction, *sides: tuple[PatientRecord, ...]) -> str:
     """Keyed, so that nobody can tell from it what the records say; the same whichever side comes first."""
-    told = sorted(
+    shown = sorted(
         [record.id, record.replaced_by or "", asdict(record.person)] for side in sides for record in side
     )
-    content = json.dumps(told).encode()
+    content = json.dumps(shown).encode()
     return tx.vault.digest("compared", hashlib.sha256(content).hexdigest()).hex()

@@ -1,4 +1,4 @@
-"""Two records of one person become one, and two again: nothing is copied and nothing is sealed anew.
+"""Merging two records of one person, and splitting them again: nothing is copied or encrypted again.
 
 Reception registers an unconscious patient, and later the identity number is known and has a record; or one
 person is registered twice, with Turkish letters and without. A link says which record stands for both

@@ -1,4 +1,4 @@
-"""What the worklist is filtered by and a case may have several of: positive findings and modalities.
+"""The worklist's filter index (table `case_marks`): the positive findings and modalities of each case.
 
 Whoever keeps an image or the answer of a model, judges a finding, or chooses a department, calls `refresh` in
 the same transaction.

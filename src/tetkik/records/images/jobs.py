@@ -1,4 +1,4 @@
-"""Work that waits for a worker. A lease that runs out is work for the next one: nothing is lost in a crash.
+"""The job queue. A job whose lease runs out goes to the next worker: nothing is lost in a crash.
 
 jobs.add(tx, JobKind.READ_IMAGE, image, priority)
 with records.write(SYSTEM) as tx:
@@ -28,7 +28,7 @@ from tetkik.records.schema import Case, Job
 from tetkik.values import JobState, Priority
 
 ATTEMPTS = 3
-"""After so many that fail it is given up, and a person is told."""
+"""After so many that fail it is given up, and a person reads the image without a model."""
 STARTS = 8
 """After so many that the program did not survive it is given up, too."""
 LEASE = timedelta(minutes=1)

@@ -36,7 +36,7 @@ class ModelRun:
     Attributes:
         bundle_sha256: of its manifest, which holds the hash of every file.
         route: what kind of image it is; None where refused as neither, or failed.
-        screen: calibrated probability that anything is abnormal; None where it cannot be told.
+        screen: calibrated probability that anything is abnormal; None where it is unknown.
         frame: which of several was read, counted from 1; None for an image of one.
     """
 

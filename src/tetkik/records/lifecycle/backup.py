@@ -53,7 +53,7 @@ def make_backup(
 
     Args:
         target: the file; one that is there is replaced at the end.
-        progress: told the step's name, how far it is, and of how much.
+        progress: called with the step's name, how far it is, and of how much.
 
     Raises:
         OSError: the disk is full or gone; then there is no file.

@@ -1,4 +1,4 @@
-"""What a request that may come twice was answered, sealed: under the key of the patient whom it speaks of."""
+"""Responses to idempotent requests, sealed under the key of the patient whom they are about."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A backup given back: read to its end first, and then every row and every file, or nothing."""
+"""Restoring a backup: it is read to its end first, and then every row and file is restored, or nothing."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def restore_backup(
 
     Args:
         records: with nothing in them, under the master key of the backup.
-        progress: told the step's name, how far it is, and of how much.
+        progress: called with the step's name, how far it is, and of how much.
 
     Raises:
         InputError: not a backup, or the installation is not empty.

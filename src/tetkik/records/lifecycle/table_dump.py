@@ -1,4 +1,4 @@
-"""Rows of any table as lines of JSON that either database takes back: a backup belongs to no database.
+"""Rows of any table as lines of JSON, independent of the database.
 
 The first line names the columns and what they hold, so that a later version can read them without knowing
 the tables of today.

@@ -154,7 +154,7 @@ def renew(tx: Transaction) -> str:
 
 
 def replace(tx: Transaction, before: Actor) -> None:
-    """End the session that a browser had before it signed in anew: its id opens nothing any more."""
+    """End the session that a browser had before it signed in again: its id opens nothing any more."""
     tx.session.execute(delete(BrowserSession).where(BrowserSession.id == before.session_id))
 
 

@@ -1,4 +1,4 @@
-"""Whoever comes by single sign-on: joined to a user by issuer and subject, and by nothing else.
+"""Single sign-on: a person is joined to a user by issuer and subject, and by nothing else.
 
 A login or an e-mail address may be given to somebody else one day; issuer and subject may not (OpenID Connect
 Core 1.0, 5.7).

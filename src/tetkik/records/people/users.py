@@ -1,4 +1,4 @@
-"""Who works here: made, changed and disabled, never deleted, because signatures and the trail name them."""
+"""User accounts: created, changed and disabled, never deleted, because signatures and the trail name them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from tetkik.errors import Conflict, InputError, NotFound
+from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
@@ -390,3 +391,18 @@ def _member(tx: Transaction, user: User) -> Member:
         last_login_at=user.last_login_at,
         keys_held=bool(tx.session.scalar(select(held_passkey.exists() | held_token.exists()))),
     )
+
+
+def save_preferences(tx: Transaction, *, language: Language | None = None, theme: str | None = None) -> None:
+    """Keep the actor's own choice of language and theme; None leaves what was.
+
+    Args:
+        theme: `light`, `dark`, or `system`.
+    """
+    user = tx.session.get(User, tx.actor.user_id)
+    if user is None:
+        return
+    if language is not None:
+        user.language = language.value
+    if theme is not None:
+        user.theme = theme if theme != "system" else None

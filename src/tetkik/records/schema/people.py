@@ -115,7 +115,7 @@ class Invite(Base):
 
 
 class Notice(Base):
-    """What a person is told of their account: kept, and shown until they say that they have seen it."""
+    """A notice about an account: shown until its person says that they have seen it."""
 
     __tablename__ = "notices"
 

@@ -209,10 +209,10 @@ def _entities(event: AuditEvent) -> Iterator[dict[str, Any]]:
     if event.object_id is not None:
         yield _entity("object", event.object_id, _SYSTEM_OBJECT, _RESOURCE)
     if event.detail or event.erased:
-        told = {"erased": "true"} if event.erased else event.detail
+        detail = {"erased": "true"} if event.erased else event.detail
         yield {
             "type": _coding(f"{_HL7}/audit-entity-type", "4", "Other"),
-            "detail": [{"type": name, "valueString": str(value)} for name, value in told.items()],
+            "detail": [{"type": name, "valueString": str(value)} for name, value in detail.items()],
         }
 
 

@@ -69,7 +69,7 @@ class WorklistItem:
         unsuitable: whether the newest run refused an image.
         reader: who is reading it; None where nobody is.
         report: how far the report is; None before any draft.
-        withdrawn: who took a report back, when and why, where it was not signed anew since; else None.
+        withdrawn: who took a report back, when and why, where it was not signed again since; else None.
         job: where the newest work of a model is; None where there was none.
     """
 
