@@ -1,9 +1,4 @@
-"""Two patients side by side, before they are merged; and possible duplicates of a patient.
-
-found = compared(tx, unknown, gulcin)       # the trail notes the look at both
-found.traits, found.survivor, found.obstacle
-alike(tx, gulcin)                           # with the same number or name, and nothing against it
-"""
+"""Two patients side by side, before they are merged; and possible duplicates of a patient."""
 
 from __future__ import annotations
 
@@ -158,7 +153,7 @@ def compare_patients(tx: Transaction, one_id: str, other_id: str) -> PatientComp
 
 
 def compare_unaudited(tx: Transaction, one_id: str, other_id: str) -> PatientComparison:
-    """`compared`, for the program's own use: nobody looks, and the trail notes nothing.
+    """`compare_patients`, for the program's own use: nobody looks, and the trail notes nothing.
 
     Raises:
         NotFound: no such patient, or erased.

@@ -4,7 +4,7 @@ Reception registers an unconscious patient, and later the identity number is kno
 person is registered twice, with Turkish letters and without. A link says which record stands for both
 (`patient_links`), and undoing it gives back exactly what was.
 
-    seen = compared(tx, unknown, gulcin).seen
+    seen = compare_patients(tx, unknown, gulcin).seen
     link(tx, unknown, gulcin, LinkReason.IDENTIFIED, seen)
     unlink(tx, unknown, SplitReason.OTHER_PERSON)
 """

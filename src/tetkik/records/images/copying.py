@@ -1,7 +1,7 @@
 """Copies of images under another patient's key: the bytes as they came, and nothing derived from them.
 
-`stored_anew` may come before the transaction that names the file, as with an upload: a crash between leaves a
-file that nobody names, which the daily sweep removes.
+`reencrypt_file` may come before the transaction that names the file, as with an upload: a crash between
+leaves a file that nobody names, which the daily sweep removes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def copy_images(tx: Transaction, case: Case, found: Sequence[StoredImage]) -> tu
     """These images as images of another patient's case, in their order.
 
     Whoever uploaded them and when stays, and so does what each file says of itself. They count once in what
-    the uploader may send in a day: the rows that they leave name nobody (`emptying.leave`).
+    the uploader may send in a day: the rows that they leave name nobody (`case_erasure.clear_moved_case`).
 
     Args:
         tx: a `write` transaction.

@@ -1,12 +1,4 @@
-"""The job queue. A job whose lease runs out goes to the next worker: nothing is lost in a crash.
-
-jobs.add(tx, JobKind.READ_IMAGE, image, priority)
-with records.write(SYSTEM) as tx:
-job = jobs.take(tx, worker, LEASE)                  # None where there is nothing to do
-with records.write(SYSTEM) as tx:
-...                                                 # the whole answer
-jobs.finish(tx, job)                                # Conflict where the lease was lost: all undone
-"""
+"""The job queue. A job whose lease runs out goes to the next worker: nothing is lost in a crash."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""Runs: what a model said of an image, with every score, the bundle that said it, and its hash.
-
-run_id = runs.add_run(tx, image, answer)
-result = runs.result_of(tx, run_id)                     # this very FindingsResult
-run = runs.latest(tx, image_id)                         # None before any model has answered
-"""
+"""Runs: what a model said of an image, with every score, the bundle that said it, and its hash."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def dump_rows(connection: Connection, source: Table) -> Iterator[bytes]:
 
 
 def insert_rows(connection: Connection, name: str, lines: Iterable[bytes]) -> int:
-    """Insert what `written` gave; gives the number of rows."""
+    """Insert what `dump_rows` gave; gives the number of rows."""
     remaining = iter(lines)
     kinds: dict[str, str] = json.loads(next(remaining))
     target = _target(name, kinds)
