@@ -1,4 +1,4 @@
-"""What travels between rooms about a complaint."""
+"""Values about a complaint: departments, urgency, the answer of triage."""
 
 from __future__ import annotations
 
