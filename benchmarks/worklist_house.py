@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -34,7 +35,7 @@ from tetkik.records.schema import (
     Study,
     User,
 )
-from tetkik.records.vault import Vault
+from tetkik.records.vault import KEY_BYTES, Vault
 from tetkik.turkish import fold
 from tetkik.values import (
     DEPARTMENTS,
@@ -178,7 +179,7 @@ def _case(
     department = chance.choice(DEPARTMENTS)
     # As many days as it takes at one pace, so that a day holds as many cases in a small house as in a large.
     since = datetime.now(UTC) - timedelta(minutes=2 * (cases - number))
-    wrapped = vault.new_key(patient)
+    wrapped = vault.wrap(patient, secrets.token_bytes(KEY_BYTES), vault.held.ring)
     key = vault.key(patient, wrapped)
     person = _who(chance, number)
     identity: dict[str, Any] = {"name": person.name, "tckn": person.tckn, "number": person.number}

@@ -1,4 +1,4 @@
-"""A replacement of the master key killed at each of its steps: run by `test_rotation` as a program.
+"""A replacement of the master key killed at each of its steps: run by `test_key_rotation` as a program.
 
 It forks one process for each line of the replacement's own code and kills it with SIGKILL before that line;
 after each kill the house is opened as a start would. What it found goes to standard output as JSON.
@@ -24,7 +24,7 @@ from tetkik.records.trail.verify import verify
 from tetkik.records.vault import fingerprint
 from tetkik.values import Role
 
-_OWN = ("rotation.py", "master.py", "keys.py")
+_OWN = ("key_rotation.py", "master_key.py", "keyring.py")
 PERSON = Person("Gülçin ŞAHİN", "10000000146", "H-1", "19700101")
 
 

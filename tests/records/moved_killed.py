@@ -1,4 +1,4 @@
-"""A case moved by a process that is killed at each of its steps: a program for `test_moving_leaves_nothing`.
+"""A case moved by a process that is killed at each of its steps: for `test_case_transfer_leaves_nothing`.
 
 It forks one process for each line of the move's own code and kills it with SIGKILL before that line, and one
 more that dies between the move and the removal of the files; after each kill the house is opened as a start
@@ -32,7 +32,7 @@ from tetkik.records.trail.verify import verify
 from tetkik.values import Actor, CaseState, MoveReason, Role
 from tetkik.workflow import case_transfer
 
-_OWN = ("moving.py", "carrying.py", "emptying.py", "files.py", "complaints.py", "database.py")
+_OWN = ("case_transfer.py", "copying.py", "case_erasure.py", "files.py", "complaints.py", "database.py")
 _FILMS = tuple(picture(shade=shade) for shade in (90, 120))
 
 
@@ -47,7 +47,7 @@ class _Killer:
         if Path(frame.f_code.co_filename).name not in _OWN:
             return None
         line = (frame.f_code.co_filename, frame.f_lineno)
-        if self.left == 0 and frame.f_code.co_name == "forget":
+        if self.left == 0 and frame.f_code.co_name == "remove_leftover_files":
             os.kill(os.getpid(), signal.SIGKILL)
         if event == "line" and line not in self.seen:
             self.seen.add(line)

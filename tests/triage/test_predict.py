@@ -275,7 +275,7 @@ def test_it_works_with_the_network_switched_off(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["departments"]
     code = (
-        "import sys, tetkik.workflow as w; w.triage('başım ağrıyor'); "
+        "import sys, tetkik.workflow as w; w.triage('başım ağrıyor', 'triage-linear-tr'); "
         "print([m for m in ('torch', 'sklearn', 'scipy') if m in sys.modules])"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -375,7 +375,7 @@ def test_both_patients_tell_of_it_and_open_pages_hear_at_once(records, reader):
         seen = case_transfer.preview_transfer(tx, case_id, gulcin).seen
     with records.write(reader) as tx:
         done = case_transfer.transfer_case(tx, case_id, gulcin, MoveReason.MADE_UNDER, seen, sure=True)
-        news = [(one.kind, one.case_id) for one in tx.news]
+        news = [(one.kind, one.case_id) for one in tx.announcements]
     assert ("moved", case_id) in news and ("case", done.case_id) in news
     with records.read() as tx:
         wanted = select(AuditRow).where(AuditRow.action == Action.CASE_MOVED).order_by(AuditRow.seq)

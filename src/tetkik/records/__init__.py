@@ -1,1 +1,1 @@
-"""What a house keeps: cases, images, reports, users, who did what. The only room with a database."""
+"""The database: patients, cases, images, reports, users and the audit trail. No other package has one."""

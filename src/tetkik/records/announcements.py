@@ -1,8 +1,8 @@
-"""What open pages are told: written at the end of a transaction, in the order in which transactions end.
+"""Announcements for open pages: written at the end of a transaction, in the order in which transactions end.
 
-A page asks for everything after the last number that it heard. That misses nothing only if no smaller number
-appears later, so the numbers are given out one transaction after the other: SQLite writes so anyway, and
-PostgreSQL does behind a lock that is held until the transaction is over.
+A page asks for everything after the last number that it received. That misses nothing only if no smaller
+number appears later, so numbers are given out one transaction after the other: SQLite writes so anyway,
+and PostgreSQL does behind a lock that is held until the transaction is over.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ class Announcement:
 
     Attributes:
         kind: what, as `case` or `claim`.
-        case_id: to which case; an id alone, for whoever hears it asks for the rest with their own rights.
+        case_id: to which case; an id alone, each page asks for the rest with its own rights.
     """
 
     kind: str
     case_id: str | None
 
 
-def publish(session: Session, at: datetime, news: Sequence[Announcement]) -> None:
-    """Write news for the open pages, once each, as the last thing in a transaction."""
-    if not news:
+def publish(session: Session, at: datetime, announcements: Sequence[Announcement]) -> None:
+    """Write announcements for the open pages, once each, as the last thing in a transaction."""
+    if not announcements:
         return
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    session.add_all(Event(at=at, kind=one.kind, case_id=one.case_id) for one in dict.fromkeys(news))
+    session.add_all(Event(at=at, kind=one.kind, case_id=one.case_id) for one in dict.fromkeys(announcements))
     session.flush()

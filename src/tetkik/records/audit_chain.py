@@ -1,10 +1,10 @@
-"""The audit trail: what was done, by whom, to whose data; entries are chained, and none can go unseen.
+"""The audit chain: what was done, by whom, to whose data; entries are chained, so none goes unseen.
 
 Each entry is written out as canonical JSON; `digest` is SHA-256 of a random salt and that text; `chain` is a
 keyed hash over the previous chain value, the number of the entry, its columns and its digest. The salt keeps
 the digest from telling what an erased entry said: erasure empties text and salt, and the chain still holds,
 columns included. The key is of the ring, which lies under the master key, so that whoever writes into the
-database alone cannot write a chain anew.
+database alone cannot forge a chain.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ def master_key(settings: Settings) -> MasterKey:
     if settings.master_key_command:
         if settings.master_key_file is not None:
             raise SettingError(
-                "Both master_key_file and master_key_command are set, and a house has one master key; remove "
-                "one of them."
+                "Both master_key_file and master_key_command are set, and an installation has one master "
+                "key; remove one of them."
             )
         return MasterKey(None, settings.master_key_command, ours=False)
     if settings.master_key_file is not None:

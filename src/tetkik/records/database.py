@@ -1,4 +1,4 @@
-"""The records of a house: database, vault, files; and the transaction in which everything happens.
+"""The records: database, vault, files; and the transaction in which everything happens.
 
 A block of `Records.write` is one transaction of the database: all of it happens, its audit entries included,
 or nothing does.
@@ -40,7 +40,7 @@ class Transaction:
 
     Attributes:
         now: when it began, UTC: one moment for everything in it.
-        vault: for what is found by a keyed digest, and for secrets of the house.
+        vault: for what is found by a keyed digest, and for secrets of the installation.
         files: where images lie.
     """
 
@@ -51,7 +51,7 @@ class Transaction:
         self.vault = vault
         self.files = files
         self.entries: list[Entry] = []
-        self.news: list[Announcement] = []
+        self.announcements: list[Announcement] = []
         self._keys: dict[str, Key] = {}
 
     def key(self, patient_id: str) -> Key:
@@ -123,12 +123,12 @@ class Transaction:
     @property
     def about(self) -> str | None:
         """The patient whom this transaction is about so far; None where it is about nobody."""
-        told = (entry.patient_id for entry in self.entries if entry.patient_id is not None)
-        return next(told, None) or next(iter(self._keys), None)
+        patients = (entry.patient_id for entry in self.entries if entry.patient_id is not None)
+        return next(patients, None) or next(iter(self._keys), None)
 
     def announce(self, kind: str, case_id: str | None = None) -> None:
         """Tell the open pages that something happened, once the transaction is through."""
-        self.news.append(Announcement(kind, case_id))
+        self.announcements.append(Announcement(kind, case_id))
 
 
 class Records:
@@ -168,7 +168,7 @@ class Records:
             raise
         self.files = FileStore(folder / "files", folder / "tmp", self.vault)
         self._writing = self.engine.execution_options(tetkik_writes=True)
-        self.on_news: list[Callable[[], None]] = []
+        self.on_announcement: list[Callable[[], None]] = []
         """Called after a transaction of this process that announced something."""
 
     @contextmanager
@@ -200,10 +200,10 @@ class Records:
                 session.flush()
                 if tx.entries:
                     append(session, self.vault, tx.entries)
-                publish(session, tx.now, tx.news)
+                publish(session, tx.now, tx.announcements)
                 session.commit()
-            for hear in tuple(self.on_news if tx.news else ()):
-                hear()
+            for notify in tuple(self.on_announcement if tx.announcements else ()):
+                notify()
         except IntegrityError:
             raise Conflict(
                 "Somebody else wrote the same at the same moment; look at it again and repeat."

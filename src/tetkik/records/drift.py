@@ -1,4 +1,4 @@
-"""What is told of any model's drift: which bundle, what it is held against, how far it moved."""
+"""Drift of any model: which bundle, what it is compared with, how far it moved."""
 
 from __future__ import annotations
 

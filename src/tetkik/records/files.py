@@ -1,4 +1,4 @@
-"""Where images lie: sealed files under names made of their content, each written whole or not at all."""
+"""The file store: sealed files under names made of their content, each written whole or not at all."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class FileStore:
         """Keep `content` from its first byte; the same content of the same patient is kept once.
 
         The file is on the disk when this returns, before any row names it: a crash leaves at most a file
-        that nobody names, which `sweep` removes.
+        that nobody names, which `retention.remove_orphaned_files` removes.
 
         Args:
             content: readable twice (`seek`).
@@ -70,7 +70,7 @@ class FileStore:
             size = content.seek(0, os.SEEK_END)
         name = self._vault.file_name(patient_id, sha256)
         target = self._path(name)
-        if not self.holds(name):  # young again: `sweep` leaves it alone until its row is there
+        if not self.holds(name):  # young again: the daily sweep leaves it alone until its row is there
             content.seek(0)
             self._write(target, key, content)
         return StoredFile(name, size, sha256)

@@ -23,7 +23,7 @@ def new_id() -> str:
 
 
 def new_id_like(other: str) -> str:
-    """An id of the same millisecond as another: what is made anew keeps its place in the order of time."""
+    """An id of the same millisecond as another: what is made again keeps its place in the order of time."""
     return other[:_TIME] + new_id()[_TIME:]
 
 

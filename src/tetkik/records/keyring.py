@@ -1,6 +1,6 @@
-"""The keys of a house in its database: the ring, and the fingerprint of the master key it hangs on.
+"""The keys in the database: the ring, and the fingerprint of the master key it hangs on.
 
-Whether the master key belongs to the database is told at the start, not at the first patient.
+Whether the master key belongs to the database is checked at the start, not at the first patient.
 """
 
 from __future__ import annotations
@@ -71,15 +71,15 @@ def fingerprint_of(connection: Connection) -> str | None:
 
 
 def master_key_since(connection: Connection) -> datetime:
-    """When the present master key became the house's own."""
+    """When the present master key came into use."""
     found: datetime = connection.execute(select(RingKey.made_at).limit(1)).scalar_one()
     return found
 
 
 def _rows(ring: KeyRing, master: bytes, cipher: Cipher) -> list[dict[str, object]]:
-    told = {"version": ring.version, "master": fingerprint(master), "made_at": datetime.now(UTC)}
+    shared = {"version": ring.version, "master": fingerprint(master), "made_at": datetime.now(UTC)}
     return [
-        {"purpose": purpose, "wrapped": wrapped, **told}
+        {"purpose": purpose, "wrapped": wrapped, **shared}
         for purpose, wrapped in ring.wrapped(master, cipher).items()
     ]
 

@@ -1,4 +1,4 @@
-"""Where the master key comes from: a file of the house's own, a credential of systemd, a command.
+"""Where the master key comes from: a file, a credential of systemd, a command.
 
 It never travels on a command line or in the environment, which other programs of the machine can see.
 """
@@ -41,7 +41,7 @@ class MasterKey:
         return str(self.file) if self.file is not None else _words(self.command)[0]
 
     def first(self) -> bytes:
-        """The key of a new house; where the place is ours and empty, a fresh one is put there.
+        """The key of a new installation; where the file is ours and missing, a fresh one is written.
 
         Raises:
             SettingError: no key, and none to be made; or no key at all.
@@ -55,15 +55,15 @@ class MasterKey:
         """The key with a fingerprint: the present one, or the next one where a replacement was killed.
 
         Raises:
-            SettingError: no key, or that of another house.
+            SettingError: no key, or that of another installation.
         """
         key = self._present()
         if fingerprint(key) != wanted and self.staged(wanted):
             key = read(self._next(wanted))
         if fingerprint(key) != wanted:
             raise SettingError(
-                "The master key of {place} has the fingerprint {found}, and this house needs {wanted}; put "
-                "the right one there.",
+                "The master key of {place} has the fingerprint {found}, and this installation needs {wanted}"
+                "; put the right one there.",
                 place=self.name,
                 found=fingerprint(key),
                 wanted=wanted,
@@ -105,7 +105,7 @@ class MasterKey:
 
     @property
     def _own(self) -> Path:
-        """The file itself: a link leads to where the house wants its keys; none is left beside it."""
+        """The file itself: a link leads to where the hospital wants its keys; none is left beside it."""
         if self.file is None:
             raise ValueError("the place is not ours")
         return self.file.resolve() if self.file.is_symlink() else self.file

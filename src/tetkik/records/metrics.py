@@ -1,4 +1,4 @@
-"""Figures of the house for whoever watches over it: counts, ages and seconds; no ids, no names."""
+"""Metrics for monitoring: counts, ages and seconds; no ids, no names."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class InferenceMetrics:
 
 @dataclass(frozen=True, slots=True)
 class RecordsMetrics:
-    """The house at one moment.
+    """The records at one moment.
 
     Attributes:
         inference: by capability; only those that ran in the last hour.
@@ -70,7 +70,7 @@ class RecordsMetrics:
 
 
 def collect_metrics(tx: Transaction) -> RecordsMetrics:
-    """Count everything; some milliseconds in a large house."""
+    """Count everything; some milliseconds in a large hospital."""
     states = select(Case.state, func.count()).group_by(Case.state)
     cases = dict.fromkeys(CaseState, 0)
     cases.update((state, many) for state, many in tx.session.execute(states))

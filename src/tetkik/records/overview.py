@@ -1,4 +1,4 @@
-"""How the house fares: who works here, what is kept, when it was last backed up; nobody's name."""
+"""An overview for administrators: accounts, what is kept, the last backup; nobody's name."""
 
 from __future__ import annotations
 

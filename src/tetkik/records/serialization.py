@@ -45,12 +45,12 @@ def from_bytes(kind: type[_T], content: bytes) -> _T:
         RecordsError: no such form, or not a value of this kind.
     """
     try:
-        told = json.loads(content)
-        if told["form"] != VERSION:
+        stored = json.loads(content)
+        if stored["form"] != VERSION:
             raise RecordsError(
                 "What is stored was written by a newer version of Tetkik; install that version to read it."
             )
-        return unpack(kind, told["value"])
+        return unpack(kind, stored["value"])
     except (KeyError, TypeError, ValueError):
         raise RecordsError(
             "What is stored is not what this version can read; restore it from a backup."

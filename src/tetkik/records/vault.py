@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 KEY_BYTES = 32
 PURPOSES = ("wrap", "house", "index", "audit", "names")
-"""What the keys of a ring are for: patients' keys, secrets of the house, blind index, trail, file names."""
+"""What the keys of a ring are for: patients' keys, the installation's secrets, blind index, trail, files."""
 _NONCE = 12
 _VERSION = struct.Struct(">I")
 _FORMS: Mapping[int, type[AESGCM | ChaCha20Poly1305]] = MappingProxyType({1: AESGCM, 2: ChaCha20Poly1305})
@@ -90,7 +90,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """The keys of a house: random, each for one purpose, kept in the database under the master key.
+    """The keys of an installation: random, each for one purpose, kept in the database under the master key.
 
     Attributes:
         version: of the key that wraps patients' keys; it is replaced with the master key.
@@ -102,7 +102,7 @@ class KeyRing:
 
     @classmethod
     def fresh(cls) -> KeyRing:
-        """The ring of a new house."""
+        """The ring of a new installation."""
         return cls(1, {purpose: secrets.token_bytes(KEY_BYTES) for purpose in PURPOSES})
 
     @classmethod
@@ -131,7 +131,7 @@ class KeyRing:
 
 @dataclass(frozen=True, slots=True)
 class VaultKeys:
-    """What a process holds of a house's keys.
+    """The keys that a process holds.
 
     Attributes:
         backup: the master key's child that backups are sealed under.
@@ -173,8 +173,8 @@ class Vault:
             held = self._load(connection)
         except SettingError:
             raise RecordsError(
-                "The master key of this house was replaced, and this process cannot get the new one; put it "
-                "in its place, and start again."
+                "The master key of this installation was replaced, and this process cannot get the new one; "
+                "put it in its place, and start again."
             ) from None
         self._wrapping[held.ring.version] = Key(held.ring.keys["wrap"], self.cipher)
         self._held = held
@@ -189,7 +189,7 @@ class Vault:
         return _VERSION.pack(ring.version) + key.seal(secret, f"patients.key:{patient_id}:{ring.version}")
 
     def unwrap(self, patient_id: str, wrapped: bytes) -> bytes:
-        """A patient's key in the clear, to wrap it anew.
+        """A patient's key in the clear, to wrap it again.
 
         Raises:
             RecordsError: it was wrapped by another ring, or altered.
@@ -207,14 +207,14 @@ class Vault:
         return Key(self.unwrap(patient_id, wrapped), self.cipher)
 
     def seal(self, content: bytes, place: str) -> bytes:
-        """Seal what belongs to the house and to no patient (a secret of another system)."""
+        """Seal what belongs to the installation and to no patient (a secret of another system)."""
         return self._house.seal(content, place)
 
     def open(self, sealed: bytes, place: str) -> bytes:
         """What `seal` sealed.
 
         Raises:
-            RecordsError: sealed by another house, altered, or moved from another place.
+            RecordsError: sealed by another installation, altered, or moved from another place.
         """
         return self._house.open(sealed, place)
 
@@ -241,7 +241,7 @@ class Vault:
         ).hexdigest()
 
     def audit_code(self, content: bytes) -> bytes:
-        """The keyed hash that links the audit trail: nobody without the key can write a chain anew."""
+        """The keyed hash that links the audit trail: nobody without the key can forge a chain."""
         return hmac.digest(self._held.ring.keys["audit"], content, "sha256")
 
     @property

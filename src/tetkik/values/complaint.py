@@ -1,4 +1,4 @@
-"""Values of a complaint and its triage."""
+"""Values about a complaint: departments, urgency, the answer of triage."""
 
 from __future__ import annotations
 

@@ -1,17 +1,17 @@
-"""A case that was opened for the wrong patient goes on as a case of the right one, and nothing stays behind.
+"""Case transfer: a case that was opened for the wrong patient becomes a case of the right one.
 
-What was said and asked, who chose what, and since when the patient waits go along; the images are stored anew
-under the right patient's key. Whatever was made of them (runs, heatmaps, drafts) is made anew by the usual
-work. The first case is left as a number with a link: its words and rows are gone in the same transaction, its
-files right after it. Moving again, to the first patient, is the way back.
+Complaint, question, choices and waiting time go along; the images are stored again under the right patient's
+key. Whatever was made of them (runs, heatmaps, drafts) is made again by the usual jobs. The first case is
+left as a number with a link: its words and rows are gone in the same transaction, its files right after it.
+Transferring again, to the first patient, is the way back.
 
     with records.read(actor) as tx:
-        moving.prepare(tx, case_id, patient_id)                 # the images on the disk, before anybody waits
+        prepare_images(tx, case_id, patient_id)                   # on the disk, before anybody waits
     with records.write(actor) as tx:
-        seen = moving.looked_at(tx, case_id, patient_id).seen   # both people; the trail notes the look
+        seen = preview_transfer(tx, case_id, patient_id).seen     # both people; the trail records the look
     with records.write(actor) as tx:
-        done = moving.move(tx, case_id, patient_id, reason, seen)
-    moving.forget(records, done)
+        done = transfer_case(tx, case_id, patient_id, reason, seen)
+    remove_leftover_files(records, done)
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class CompletedTransfer:
     """What a move came to.
 
     Attributes:
-        files: names of stored files that nothing refers to any more, for `forget`.
+        files: names of stored files that nothing refers to any more, for `remove_leftover_files`.
     """
 
     case_id: str
@@ -103,7 +103,7 @@ def preview_transfer(tx: Transaction, case_id: str, patient_id: str) -> Transfer
 
 
 def register_recipient(tx: Transaction, case_id: str, person: Person) -> str:
-    """A record for the right patient where the house has none yet; gives its id.
+    """A record for the right patient where there is none yet; gives its id.
 
     Args:
         tx: a `write` transaction.
@@ -112,7 +112,7 @@ def register_recipient(tx: Transaction, case_id: str, person: Person) -> str:
         NotFound: no such case.
         Forbidden: one that the actor may not open.
         InputError: neither name nor number, or one that cannot be.
-        Conflict: as in `looked_at`; or a patient with the same number is known already.
+        Conflict: as in `preview_transfer`; or a patient with the same number is known already.
     """
     _movable(tx, case_id)
     patient_id = admission.register_patient(tx, person)
@@ -142,7 +142,7 @@ def search_recipients(tx: Transaction, case_id: str, words: str) -> tuple[Match,
     Raises:
         NotFound: no such case.
         Forbidden: one that the actor may not open.
-        Conflict: as in `looked_at`.
+        Conflict: as in `preview_transfer`.
     """
     here = survivor_of(tx, _movable(tx, case_id).patient_id)
     found = patients.search(tx, words)
@@ -155,7 +155,7 @@ def prepare_images(tx: Transaction, case_id: str, patient_id: str) -> None:
     Raises:
         NotFound: no such case or patient, or erased.
         Forbidden: a case of one of the two that the actor may not open.
-        Conflict: as in `looked_at`.
+        Conflict: as in `preview_transfer`.
         RecordsError: a file is missing or damaged.
         OSError: the disk is full or gone.
     """
@@ -171,14 +171,14 @@ def transfer_case(
 
     Args:
         tx: a `write` transaction.
-        seen: of what the person looked at (`looked_at`).
+        seen: of what the person looked at (`preview_transfer`).
         sure: whether a person has compared the two, where the images name another than the right one.
 
     Raises:
         NotFound: no such case or patient, or erased.
         Forbidden: a case of one of the two that the actor may not open.
-        Conflict: as in `looked_at`; one of the two or the case has changed since the person looked; or the
-            images name another, and nobody has said that they are sure.
+        Conflict: as in `preview_transfer`; one of the two or the case has changed since the person looked; or
+            the images name another, and nobody has said that they are sure.
         RecordsError: a file is missing or damaged.
     """
     lock_links(tx, load_visible_case(tx, case_id).patient_id, patient_id)

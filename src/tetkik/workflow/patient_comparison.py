@@ -1,9 +1,4 @@
-"""Two patients side by side, before anybody says that they are one; and who else may be the same person.
-
-found = compared(tx, unknown, gulcin)       # the trail notes the look at both
-found.traits, found.survivor, found.obstacle
-alike(tx, gulcin)                           # with the same number or name, and nothing against it
-"""
+"""Two patients side by side, before they are merged; and possible duplicates of a patient."""
 
 from __future__ import annotations
 
@@ -61,7 +56,7 @@ class RecordCase:
 
     Attributes:
         state: where it is on its way.
-        withdrawn: who took a report of it back, when and why, where it was not signed anew since; else None.
+        withdrawn: who took a report of it back, when and why, where it was not signed again since; else None.
     """
 
     id: str
@@ -158,7 +153,7 @@ def compare_patients(tx: Transaction, one_id: str, other_id: str) -> PatientComp
 
 
 def compare_unaudited(tx: Transaction, one_id: str, other_id: str) -> PatientComparison:
-    """`compared`, for the program's own use: nobody looks, and the trail notes nothing.
+    """`compare_patients`, for the program's own use: nobody looks, and the trail notes nothing.
 
     Raises:
         NotFound: no such patient, or erased.
@@ -251,8 +246,8 @@ def _weight(person: Person) -> tuple[bool, int]:
 
 def _seen(tx: Transaction, *sides: tuple[PatientRecord, ...]) -> str:
     """Keyed, so that nobody can tell from it what the records say; the same whichever side comes first."""
-    told = sorted(
+    shown = sorted(
         [record.id, record.replaced_by or "", asdict(record.person)] for side in sides for record in side
     )
-    content = json.dumps(told).encode()
+    content = json.dumps(shown).encode()
     return tx.vault.digest("compared", hashlib.sha256(content).hexdigest()).hex()

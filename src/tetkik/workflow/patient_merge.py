@@ -1,10 +1,10 @@
-"""Two records of one person become one, and two again: nothing is copied and nothing is sealed anew.
+"""Merging two records of one person, and splitting them again: nothing is copied or encrypted again.
 
 Reception registers an unconscious patient, and later the identity number is known and has a record; or one
 person is registered twice, with Turkish letters and without. A link says which record stands for both
 (`patient_links`), and undoing it gives back exactly what was.
 
-    seen = compared(tx, unknown, gulcin).seen
+    seen = compare_patients(tx, unknown, gulcin).seen
     link(tx, unknown, gulcin, LinkReason.IDENTIFIED, seen)
     unlink(tx, unknown, SplitReason.OTHER_PERSON)
 """

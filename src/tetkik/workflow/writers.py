@@ -1,4 +1,4 @@
-"""A language model whose work can be stopped by whoever asked for it."""
+"""A language model whose work can be stopped."""
 
 from __future__ import annotations
 

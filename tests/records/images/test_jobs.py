@@ -81,7 +81,7 @@ def test_a_lease_that_runs_out_is_work_for_the_next_and_the_first_comes_too_late
     with both_records.write(SYSTEM) as tx:
         jobs.finish_job(tx, second)
     assert now(both_records, first).state is JobState.DONE
-    for late in (jobs.finish_job, jobs.renew_lease, jobs.requeue):
+    for late in (jobs.finish_job, jobs.renew_lease):
         with pytest.raises(Conflict), both_records.write(SYSTEM) as tx:
             late(tx, second)
 
@@ -147,12 +147,3 @@ def test_work_that_no_process_survives_is_known_for_it(both_records, wait, clock
         work = take(both_records, f"w{start}")
         assert work is not None and work.deadly is (start > STARTS)
         clock.now += LEASE + timedelta(seconds=1)
-
-
-def test_a_worker_that_stops_gives_back_without_an_attempt(both_records, wait):
-    wait()
-    work = take(both_records)
-    with both_records.write(SYSTEM) as tx:
-        jobs.requeue(tx, work)
-    again = take(both_records)
-    assert again is not None and again.attempts == 1

@@ -262,8 +262,8 @@ def test_what_no_model_could_read_still_reaches_a_radiologist(house, machine, te
         work = take(house)
         assert work is not None
         with pytest.raises(Exception, match="no-such-model") as caught:
-            read_case_image(house.records, house.settings, work, machine.pixels)
-        assert record_failure(house.records, house.settings, work, caught.value) is (attempt == jobs.ATTEMPTS)
+            read_case_image(house.records, settings(), work, machine.pixels)
+        assert record_failure(house.records, settings(), work, caught.value) is (attempt == jobs.ATTEMPTS)
         clock.go(minutes=10)
     with house.records.read() as tx:
         draft = drafts.draft_of(tx, report_of(tx, image.id)).draft
@@ -322,11 +322,13 @@ def test_the_thread_reads_what_is_uploaded_and_tells_how_far_it_is(tmp_path):
 
 @pytest.mark.parametrize(("role", "hears"), [(Role.RADIOLOGIST, True), (Role.CLINICIAN, False)])
 def test_what_a_language_model_writes_is_heard_while_it_writes(tmp_path, monkeypatch, role, hears):
-    house = made_house(tmp_path)
-    sender, reader = (opened_session(house, made_user(house.records, one)) for one in (Role.TECHNICIAN, role))
     with model_server(["held"]) as (url, heard):
         monkeypatch.setenv("TETKIK_LLM_URL", url)
-        settings.cache_clear()  # before the worker begins: it reads them too
+        settings.cache_clear()
+        house = made_house(tmp_path)
+        sender, reader = (
+            opened_session(house, made_user(house.records, one)) for one in (Role.TECHNICIAN, role)
+        )
         with serving(house, work=True) as address, httpx.Client(base_url=address, timeout=PATIENCE) as client:
             headers = {"Cookie": f"tetkik={sender[0]}", "X-CSRF-Token": sender[1]}
             sent = client.post("/api/v1/images", content=film(3, side=512), headers=headers)

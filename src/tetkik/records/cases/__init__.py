@@ -1,1 +1,1 @@
-"""Patients and their cases: from the complaint at the desk to what a case has."""
+"""Patients and their cases: from the complaint at reception on."""

@@ -1,4 +1,4 @@
-"""What the desk does at the end: a patient, known or new or unknown, gets a case, in one transaction."""
+"""Admission: a known, new or unknown patient gets a case, in one transaction."""
 
 from __future__ import annotations
 

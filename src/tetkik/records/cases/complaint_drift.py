@@ -1,4 +1,4 @@
-"""What is kept of complaints for telling drift: how many a week in each bin of each figure.
+"""Drift of complaints: how many a week fall into each bin of each measure.
 
 A complaint is counted once, when it is kept; what is typed and never kept is not. Why counts, and not rows: a
 row for each complaint, even without a name, has as many figures as an answer has departments, and would be

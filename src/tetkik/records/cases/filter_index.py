@@ -1,7 +1,7 @@
-"""What the worklist is filtered by and a case may have several of: positive findings and modalities.
+"""The worklist's filter index (table `case_marks`): the positive findings and modalities of each case.
 
-Whoever keeps an image or the answer of a model, judges a finding, or chooses a department, calls `refresh` in
-the same transaction.
+Every function that stores an image or the answer of a model, judges a finding, or chooses a department
+refreshes it in the same transaction.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which records are of one person: each keeps its key and its content, and one of them stands for all.
+"""Links between records of one person: each record keeps its key and its content, and one represents all.
 
 What HL7 calls a merge (ADT^A40; `replaced-by` in https://hl7.org/fhir/R4B/patient.html#links) is a row here:
 it points from the record that is replaced to the one that survives it. Only a record that no other replaces

@@ -100,7 +100,7 @@ def validate_person(person: Person) -> Person:
         raise InputError("The name or the hospital number is too long; shorten it.")
     if tidied.tckn and not (tidied.tckn.isascii() and is_tckn(tidied.tckn)):
         raise InputError("This is no Turkish identity number; check its eleven digits.")
-    today = datetime.now(UTC).date() + timedelta(days=1)  # it may be tomorrow already where the house is
+    today = datetime.now(UTC).date() + timedelta(days=1)  # it may be tomorrow already where the hospital is
     if tidied.birth_date and not _OLDEST <= (tidied.born or date.min) <= today:
         raise InputError("This is no date of birth; give day, month and year.")
     return tidied

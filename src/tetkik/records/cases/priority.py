@@ -1,4 +1,4 @@
-"""How soon a case is read: by the findings that stand and by triage, a person's own word before both.
+"""The priority of a case: by triage and the findings, unless a person has chosen one.
 
 Every function that stores the answer of a model, judges a finding, withdraws a report or reopens a case calls
 `update_worklist` after its writes, in the same transaction; nothing else writes the column.

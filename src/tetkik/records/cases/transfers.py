@@ -1,8 +1,4 @@
-"""Where a case went that was opened for the wrong patient, and where it came from: ids alone.
-
-moves.of(tx, case_id)                       # CaseMoves(moved_to=…, moved_from=…)
-moves.refuse_ended(tx, case)                # Conflict, or Moved with the case that goes on
-"""
+"""Which case a case that was opened for the wrong patient became, and which one it was before: ids alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people at the desk decided, as a table to train from: without names, numbers and days.
+"""What reception decided, as a table to train from: without names, numbers and days.
 
 Masking finds what looks like personal data (`tetkik.privacy`); beside that every word of the patient's own
 name and every one of their numbers goes, for here they are known.

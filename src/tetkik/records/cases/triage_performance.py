@@ -1,4 +1,4 @@
-"""How triage fares in this house: how often people at the desk agree with it, and what they correct it to.
+"""How well triage does in this hospital: how often reception agrees with it, and what they correct it to.
 
 It says how often a person chose the department that the model had named, not how often the model was right:
 who sees a suggestion is inclined to follow it (automation bias; Goddard et al., JAMIA 19 (2012) 121).

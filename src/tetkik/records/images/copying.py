@@ -1,7 +1,7 @@
-"""Images stored anew under another patient's key: the bytes as they came, and nothing that was made of them.
+"""Copies of images under another patient's key: the bytes as they came, and nothing derived from them.
 
-`stored_anew` may come before the transaction that names the file, as with an upload: a crash between leaves a
-file that nobody names, which the daily sweep removes.
+`reencrypt_file` may come before the transaction that names the file, as with an upload: a crash between
+leaves a file that nobody names, which the daily sweep removes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def copy_images(tx: Transaction, case: Case, found: Sequence[StoredImage]) -> tu
     """These images as images of another patient's case, in their order.
 
     Whoever uploaded them and when stays, and so does what each file says of itself. They count once in what
-    the uploader may send in a day: the rows that they leave name nobody (`emptying.leave`).
+    the uploader may send in a day: the rows that they leave name nobody (`case_erasure.clear_moved_case`).
 
     Args:
         tx: a `write` transaction.
@@ -80,7 +80,7 @@ def _carry_preview(tx: Transaction, image: StoredImage, there: StoredImage) -> N
 
 
 def find_case_with_file(tx: Transaction, case_ids: Sequence[str], sha256: str) -> str | None:
-    """The newest of these cases that has a file, whoever's they are."""
+    """The newest of these cases that has a file, of any patient."""
     found = tx.session.execute(
         select(Case.id, Case.patient_id).where(Case.id.in_(case_ids)).order_by(Case.id.desc())
     )

@@ -1,4 +1,4 @@
-"""Pictures beside an image: its preview and its heatmaps. Sealed, like the image."""
+"""Derived images: the preview and the heatmaps of an image. Sealed, like the image."""
 
 from __future__ import annotations
 

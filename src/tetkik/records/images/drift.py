@@ -1,7 +1,7 @@
-"""Whether a model of findings still sees and says what it did: its scores and its inputs, then and now.
+"""Drift of a findings model: its scores and its inputs, then and now.
 
 Then is what the bundle's own reference tells of the data that it was made from; where it has none, or where
-that is asked for, the first runs of the bundle in this house.
+that is asked for, the first runs of the bundle in this hospital.
 """
 
 from __future__ import annotations

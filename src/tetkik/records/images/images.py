@@ -1,11 +1,4 @@
-"""Images: a row for each, and its file in the store under a name made of its content.
-
-stored = images.store(tx, patient_id, file)            # on the disk, sealed, before any row names it
-added = images.add_image(tx, case_id, stored, images.Described.of(radiograph, "chest.dcm"))
-with records.read(actor) as tx:
-image = images.see(tx, image_id)                    # or NotFound, Forbidden
-content = images.content(tx, image)
-"""
+"""Images: a row for each, and its file in the store under a name made of its content."""
 
 from __future__ import annotations
 
@@ -177,7 +170,7 @@ def add_image(
     """Put an image into a case; the same file twice in a case is one image.
 
     Args:
-        file: from `store`, for the patient of that case.
+        file: from `store_file`, for the patient of that case.
         confirmed: what the file says of its patient otherwise than the record, and a person has confirmed.
 
     Raises:
@@ -224,7 +217,7 @@ def build_image_row(
     """The row of an image in a case, and its study where there is none yet; the caller adds it.
 
     Args:
-        file: from `store`, for the patient of that case.
+        file: from `store_file`, for the patient of that case.
     """
     kept = _Kept(replace(described, name=described.name[:_LONGEST_NAME]), file.sha256)
     spacing = described.spacing
@@ -248,7 +241,7 @@ def build_image_row(
 
 
 def load_image(tx: Transaction, image_id: str) -> StoredImage:
-    """An image by its id, for the program itself; what a person asks for goes through `see`.
+    """An image by its id, for the program itself; what a person asks for goes through `load_visible_image`.
 
     Raises:
         NotFound: no such image.

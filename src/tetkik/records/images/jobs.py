@@ -1,12 +1,4 @@
-"""Work that waits for a worker. A lease that runs out is work for the next one: nothing is lost in a crash.
-
-jobs.add(tx, JobKind.READ_IMAGE, image, priority)
-with records.write(SYSTEM) as tx:
-job = jobs.take(tx, worker, LEASE)                  # None where there is nothing to do
-with records.write(SYSTEM) as tx:
-...                                                 # the whole answer
-jobs.finish(tx, job)                                # Conflict where the lease was lost: all undone
-"""
+"""The job queue. A job whose lease runs out goes to the next worker: nothing is lost in a crash."""
 
 from __future__ import annotations
 
@@ -28,7 +20,7 @@ from tetkik.records.schema import Case, Job
 from tetkik.values import JobState, Priority
 
 ATTEMPTS = 3
-"""After so many that fail it is given up, and a person is told."""
+"""After so many that fail it is given up, and a person reads the image without a model."""
 STARTS = 8
 """After so many that the program did not survive it is given up, too."""
 LEASE = timedelta(minutes=1)
@@ -185,17 +177,6 @@ def fail_job(tx: Transaction, work: Work, fault: Sentence, *, for_good: bool = F
     row.finished_at = tx.now if over else None
     tx.announce("job", row.case_id)
     return over
-
-
-def requeue(tx: Transaction, work: Work) -> None:
-    """Let another do what a worker that stops has begun; the attempt does not count.
-
-    Raises:
-        Conflict: somebody else has it by now.
-    """
-    row = _held(tx, work)
-    row.state, row.worker, row.lease_until = JobState.QUEUED, None, None
-    row.attempts -= 1
 
 
 def requeue_abandoned(tx: Transaction, lives: Callable[[str], bool]) -> int:

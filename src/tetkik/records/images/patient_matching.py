@@ -1,4 +1,4 @@
-"""Whether an image is of the patient that a case is about, and whose case an image without one belongs to."""
+"""Whether an image is of a case's patient, and to whose case an image without one belongs."""
 
 from __future__ import annotations
 
@@ -97,9 +97,9 @@ def compare_with_patient(tx: Transaction, patient_id: str, identity: Identity) -
     Raises:
         NotFound: no such patient, or erased.
     """
-    told = compare_identity(patients.load_person(tx, patient_id), identity)
-    others = patients.load_people(tx, patient_id)[1:] if told else ()
-    return () if any(_names(identity, person) for person in others) else told
+    found = compare_identity(patients.load_person(tx, patient_id), identity)
+    others = patients.load_people(tx, patient_id)[1:] if found else ()
+    return () if any(_names(identity, person) for person in others) else found
 
 
 def find_destination(tx: Transaction, identity: Identity, sha256: str) -> Destination:

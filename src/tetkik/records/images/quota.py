@@ -1,4 +1,4 @@
-"""How much one person may upload in a day (OWASP ASVS 12.1.3); counted from what is kept."""
+"""How much one person may upload in a day (OWASP ASVS 12.1.3); counted from the stored images."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""Runs: what a model said of an image, with every score, the bundle that said it, and its hash.
-
-run_id = runs.add_run(tx, image, answer)
-result = runs.result_of(tx, run_id)                     # this very FindingsResult
-run = runs.latest(tx, image_id)                         # None before any model has answered
-"""
+"""Runs: what a model said of an image, with every score, the bundle that said it, and its hash."""
 
 from __future__ import annotations
 
@@ -36,7 +31,7 @@ class ModelRun:
     Attributes:
         bundle_sha256: of its manifest, which holds the hash of every file.
         route: what kind of image it is; None where refused as neither, or failed.
-        screen: calibrated probability that anything is abnormal; None where it cannot be told.
+        screen: calibrated probability that anything is abnormal; None where it is unknown.
         frame: which of several was read, counted from 1; None for an image of one.
     """
 

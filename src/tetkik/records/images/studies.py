@@ -68,7 +68,7 @@ def find_patient_case_of_study(tx: Transaction, patient_ids: Sequence[str], stud
 
 
 def find_case_with_study(tx: Transaction, case_ids: Sequence[str], study_uid: str) -> str | None:
-    """The newest of these cases that holds a study, whoever's they are."""
+    """The newest of these cases that holds a study, of any patient."""
     return tx.session.scalar(
         select(Study.case_id)
         .where(Study.case_id.in_(case_ids), Study.uid_digest == tx.vault.digest("study", study_uid))

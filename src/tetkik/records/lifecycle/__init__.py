@@ -1,1 +1,1 @@
-"""Keeping and giving back: backups, export and erasure of a patient, the end of retention."""
+"""Backups, export and erasure of a patient, retention, rotation of the master key."""

@@ -1,4 +1,4 @@
-"""A backup of everything, made while the house works: one moment of the database, and its files.
+"""A backup of everything, made while the service runs: one moment of the database, and its files.
 
 The rows come from one snapshot (SQLite's read transaction under WAL, PostgreSQL's REPEATABLE READ), so that
 they fit each other whatever is written meanwhile. Files never change once they are there, so those that the
@@ -53,7 +53,7 @@ def make_backup(
 
     Args:
         target: the file; one that is there is replaced at the end.
-        progress: told the step's name, how far it is, and of how much.
+        progress: called with the step's name, how far it is, and of how much.
 
     Raises:
         OSError: the disk is full or gone; then there is no file.

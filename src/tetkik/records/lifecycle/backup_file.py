@@ -1,4 +1,4 @@
-"""A backup's file: members with names, sealed as one stream under a key that only the master key gives.
+"""The format of a backup: members with names, sealed as one stream under a key derived from the master key.
 
 In the clear stands what is needed to open it: the format, the version that wrote it, the step of the
 database, a fingerprint of the master key (from which nothing can be learnt of the key), a random salt. What

@@ -1,4 +1,4 @@
-"""What erasure and the end of retention take out of a case; what stays says nothing of anybody.
+"""What erasure and retention remove from a case; what stays says nothing about anybody.
 
 Stay: that there was a case and when, departments and urgency that the model and a person chose, every score
 of every run, and what radiologists said of findings: the figures of the models, without a patient.
@@ -79,7 +79,7 @@ def erase_cases(tx: Transaction, patient_id: str, case_ids: Sequence[str], kept:
 def clear_moved_case(tx: Transaction, patient_id: str, case_id: str) -> set[str]:
     """Take everything out of a case that goes on as another patient's, its figures included.
 
-    They are made anew there, and nothing is counted twice. What was signed and withdrawn stays as it was
+    They are made again there, and nothing is counted twice. What was signed and withdrawn stays as it was
     signed, with its pictures, as the law wants it; so do the reasons of those who broke the glass.
 
     Returns:

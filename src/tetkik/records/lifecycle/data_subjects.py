@@ -22,7 +22,7 @@ _KINDS = ("tckn", "number")
 
 @dataclass(frozen=True, slots=True)
 class DataSubject:
-    """A person whose data the house holds.
+    """A person whose data the records hold.
 
     Attributes:
         patient_id: of the record; of several that are one, the surviving one.

@@ -104,7 +104,7 @@ def erase(
 
     Args:
         years: for which signed reports are kept, from the signature of the last.
-        reference: the number of the request in the house's register; no name.
+        reference: the number of the request in the hospital's register; no name.
 
     Raises:
         NotFound: no such patient.

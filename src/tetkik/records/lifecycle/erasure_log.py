@@ -1,4 +1,4 @@
-"""Erasures outside the database: a backup that is older than one brings nobody back.
+"""The log of erasures outside the database: a backup that is older than one brings nobody back.
 
 One line an erasure, only added to, beside the database. A line holds the id of a patient, which names nobody,
 and a keyed code, so that nobody without the master key can have a patient erased by writing one.

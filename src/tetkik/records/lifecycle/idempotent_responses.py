@@ -1,4 +1,4 @@
-"""What a request that may come twice was answered, sealed: under the key of the patient whom it speaks of."""
+"""Responses to idempotent requests, sealed under the key of the patient whom they are about."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORGOTTEN = b""
 
 
 def seal_response(tx: Transaction, user_id: str, key: str, body: bytes) -> bytes:
-    """An answer as its row keeps it: under the key of whom the transaction is about, or of the house."""
+    """An answer as its row keeps it: under the key of the transaction's patient or the installation's own."""
     name = f"{user_id}:{key}"
     if tx.about is not None:
         return tx.seal(tx.about, _PLACE, name, body)

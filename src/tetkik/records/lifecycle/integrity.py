@@ -1,4 +1,4 @@
-"""Whether what the rows name is there: every stored file opens, and every signature fits its document."""
+"""Integrity of what is stored: every file opens, and every signature fits its document."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""The master key replaced: the ring and every patient's key wrapped anew, in one transaction.
+"""Rotation of the master key: the ring and every patient's key are wrapped again, in one transaction.
 
 What was sealed, the blind index, the names of files and the audit trail stay as they are. Patients' keys get
 another key over them as well, so that a copy of the database from before opens with the master key of its
 time alone: once that is destroyed, whoever was erased before is gone from every older copy.
 
-The next key is on the disk before the commit. Whenever the process is killed, the house opens with one of
+The next key is on the disk before the commit. Whenever the process is killed, the service opens with one of
 the two, and the next start brings the files up to the database. Other processes go on: they take the new keys
-when they meet the first patient's key that is wrapped anew, or are about to make one.
+when they meet the first patient's key that is wrapped again, or are about to make one.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ def rotate_master_key(
     """Replace the master key.
 
     Args:
-        records: of the house, which may go on working, in this process and in others.
+        records: which may go on working, in this process and in others.
         given: the next key, which the caller keeps safe; None makes one in the place of the present key.
-        progress: told the step's name, how many patients are done, and that nobody counted them.
+        progress: called with the step's name, how many patients are done, and that nobody counted them.
 
     Raises:
         UsageError: the place of the key is not ours, and none was given.

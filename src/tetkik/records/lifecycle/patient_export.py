@@ -1,4 +1,4 @@
-"""Everything that the house knows of one patient, for that patient: readable, and for other systems.
+"""Everything that is known of one patient, exported for that patient: readable, and for other systems.
 
 A zip with `patient.json` (everything in words and figures), `fhir.json` (one FHIR R4B Bundle), `reports/`
 (the signed reports as PDF, as they were signed), `images/` (the files as they came), and `access.json` (who
@@ -31,8 +31,8 @@ from tetkik.records.trail.audit_events import AuditFilter, iterate_events
 from tetkik.values import SYSTEM, Actor, CaseState, Draft, Measurement, Withdrawal
 
 _README = (
-    Sentence("Everything that this house holds of you, as you asked for it."),
-    Sentence("patient.json: who you are to this house, your complaints, images, scores and reports."),
+    Sentence("Everything that this hospital holds of you, as you asked for it."),
+    Sentence("patient.json: who you are to this hospital, your complaints, images, scores and reports."),
     Sentence("fhir.json: your signed reports for another hospital's system (FHIR R4B)."),
     Sentence("reports/: your signed reports as PDF. images/: your images as they came."),
     Sentence("access.json: who opened your data, and when."),
@@ -65,13 +65,13 @@ def export_patient(
         held = patient_links.records_of(tx, patient_id)
         told_of = [{"id": one, **asdict(patients.load_registered_person(tx, one))} for one in held]
         bundles: list[dict[str, Any]] = []
-        told = {
+        content = {
             "patient": told_of[0],
             "also_registered_as": told_of[1:],
             "cases": [_case(tx, archive, row, bundles) for row in _cases(tx, held)],
         }
         _put(archive, "README.txt", "\n".join(line.in_language(language) for line in _README) + "\n")
-        _put(archive, "patient.json", _json(told))
+        _put(archive, "patient.json", _json(content))
         _put(archive, "fhir.json", _json(_bundle(bundles)))
         _put(archive, "access.json", _json(list(_access(tx, held))))
         count = len(archive.namelist())
@@ -183,15 +183,15 @@ def _report(
             "draft": _words(draft.draft),
             "measurements": _measured(draft.measurements),
         }
-    told: list[dict[str, Any]] = []
+    signed_versions: list[dict[str, Any]] = []
     for info in infos:
         version = versions.version_of(tx, report_id, info.number)
         name = f"reports/{version.report_number}-v{info.number}.pdf"
         _put(archive, name, to_pdf(version.document))
         bundles.append(json.loads(to_fhir(version.document)))
-        told.append(_version(version, name))
+        signed_versions.append(_version(version, name))
     standing = infos[-1].withdrawn is None
-    return {"signed": standing, "versions": told} | ({} if standing else {"withdrawn": True})
+    return {"signed": standing, "versions": signed_versions} | ({} if standing else {"withdrawn": True})
 
 
 def _version(version: SignedVersion, name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A backup given back: read to its end first, and then every row and every file, or nothing."""
+"""Restoring a backup: it is read to its end first, and then every row and file is restored, or nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class RestoreResult:
     """What was given back.
 
     Attributes:
-        erased: ids of everybody who was ever erased, as the ledgers of backup and house tell.
+        erased: ids of everybody who was ever erased, by the erasure logs of backup and installation.
     """
 
     made_at: datetime
@@ -106,16 +106,16 @@ def require_key(source: Path, master: MasterKey) -> None:
 def restore_backup(
     records: Records, source: Path, *, actor: Actor = SYSTEM, progress: Progress | None = None
 ) -> RestoreResult:
-    """Give a backup back to an empty house.
+    """Restore a backup into an empty installation.
 
     Who was ever erased is told in `Restored.erased`; `erasure.erase_again` erases those who came back.
 
     Args:
-        records: of a house with nothing in it, under the master key of the backup.
-        progress: told the step's name, how far it is, and of how much.
+        records: with nothing in them, under the master key of the backup.
+        progress: called with the step's name, how far it is, and of how much.
 
     Raises:
-        InputError: not a backup, or the house is not empty.
+        InputError: not a backup, or the installation is not empty.
         SettingError: from a newer version, or under another master key.
         RecordsError: the backup is damaged; nothing was written.
     """
@@ -130,7 +130,7 @@ def restore_backup(
         erasure_log.merge_log(
             records.folder, _read_in(records, connection, source, manifest, placed, progress)
         )
-        # Before the commit: killed after it, the house has nothing open that somebody had ended, and its next
+        # Before the commit: killed after it, nothing is open that somebody had ended, and its next
         # start erases again who was erased.
         after_restore.suspend_access(connection, datetime.now(UTC))
         retention.make_due(connection)
@@ -154,7 +154,7 @@ def _require_fit(records: Records, header: BackupHeader) -> None:
         )
     if full or next(records.files.names(), None) is not None:
         raise InputError(
-            "This house is not empty, and a backup is given back to an empty one alone; name an empty "
+            "This installation is not empty, and a backup is restored into an empty one only; name an empty "
             "data_dir and database_url."
         )
     if header.schema not in known_steps():

@@ -1,4 +1,4 @@
-"""What is over goes: erasures that are due, closed cases without a report, what passes within a day."""
+"""Retention: erasures that are due, closed cases without a report, and what is kept for a day."""
 
 from __future__ import annotations
 

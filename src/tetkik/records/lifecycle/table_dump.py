@@ -1,4 +1,4 @@
-"""Rows of any table as lines of JSON that either database takes back: a backup belongs to no database.
+"""Rows of any table as lines of JSON, independent of the database.
 
 The first line names the columns and what they hold, so that a later version can read them without knowing
 the tables of today.
@@ -46,7 +46,7 @@ def dump_rows(connection: Connection, source: Table) -> Iterator[bytes]:
 
 
 def insert_rows(connection: Connection, name: str, lines: Iterable[bytes]) -> int:
-    """Insert what `written` gave; gives the number of rows."""
+    """Insert what `dump_rows` gave; gives the number of rows."""
     remaining = iter(lines)
     kinds: dict[str, str] = json.loads(next(remaining))
     target = _target(name, kinds)

@@ -1,1 +1,1 @@
-"""Who works here: users, how they prove it, what is open in their name, which cases they may open."""
+"""Users: accounts, signing in, sessions, and which cases they may open."""

@@ -1,4 +1,4 @@
-"""Whether those who listen are still who they were: one look for many of them.
+"""Whether the people behind open event streams may still do what they could: one query for many of them.
 
 A stream of events goes on for an hour; in that time a session may end or be locked, a token be revoked, an
 account be closed or get other roles.
@@ -20,7 +20,7 @@ from tetkik.values import Actor, Role
 
 @dataclass(frozen=True, slots=True)
 class AccessState:
-    """What somebody is in the house at one moment."""
+    """What somebody may do at one moment."""
 
     roles: frozenset[Role]
     departments: tuple[str, ...]

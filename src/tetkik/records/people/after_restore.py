@@ -1,9 +1,9 @@
-"""What a backup brings back of accounts, held until somebody who knows the house lets it open again.
+"""Passkeys and tokens that a backup brings back, suspended until an administrator confirms them.
 
 Whatever was ended after the backup was made comes back with it. One-time links end. A passkey or a token may
 be one that was lost, or revoked for good reason: it opens nothing before an administrator, or whoever is at
 the machine, has confirmed it. Passwords, roles and closed accounts are those of the backup's time, which
-nobody can know better; the people are told, and whoever restores is told to look at the list.
+nobody can know better; users are notified, and whoever restores is asked to check the list.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def suspend_restored_access(tx: Transaction, made_at: str) -> SuspendedKeys:
 
     Args:
         tx: a transaction after the one that gave the rows back.
-        made_at: when the backup was made, ISO 8601; people are told.
+        made_at: when the backup was made, ISO 8601; users are notified.
     """
     suspend_access(tx.session.connection(), tx.now)
     for user_id in tx.session.scalars(select(User.id).where(User.disabled_at.is_(None))).all():
@@ -59,7 +59,7 @@ def suspend_restored_access(tx: Transaction, made_at: str) -> SuspendedKeys:
 
 
 def count_suspended(tx: Transaction, user_id: str | None = None) -> SuspendedKeys:
-    """What waits in the house, or of one user alone."""
+    """What waits, of everybody or of one user."""
     whose_passkeys = Passkey.user_id == user_id if user_id is not None else Passkey.id.is_not(None)
     whose_tokens = ApiToken.user_id == user_id if user_id is not None else ApiToken.id.is_not(None)
     passkeys = tx.session.scalar(

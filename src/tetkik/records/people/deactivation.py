@@ -1,4 +1,4 @@
-"""What opens an account, ended: sessions, one-time links, passkeys and tokens."""
+"""Revoking what opens an account: sessions, one-time links, passkeys and tokens."""
 
 from __future__ import annotations
 

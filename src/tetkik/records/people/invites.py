@@ -50,7 +50,7 @@ def invite(tx: Transaction, user_id: str) -> str:
 
 
 def invite_first_administrator(tx: Transaction) -> str | None:
-    """A link's token that creates the administrator; None where the house has one already."""
+    """A link's token that creates the administrator; None where there is one already."""
     if users.count_administrators(tx) > 0:
         return None
     tx.session.execute(delete(Invite).where(Invite.user_id.is_(None), Invite.used_at.is_(None)))
@@ -90,7 +90,7 @@ def load_invitation(tx: Transaction, token: str) -> Invitation:
 
 
 def accept_invitation(
-    tx: Transaction, token: str, password: str, *, login: str = "", name: str = "", house: str = ""
+    tx: Transaction, token: str, password: str, *, login: str = "", name: str = "", hospital: str = ""
 ) -> str:
     """Use a link: set the password, or create the user; gives the user's id.
 
@@ -104,7 +104,7 @@ def accept_invitation(
     user_id = invite.user_id
     if user_id is None:
         user_id = users.create(tx, login, Profile(name, roles_of(invite.roles)))
-    users.set_password(tx, user_id, password, house)
+    users.set_password(tx, user_id, password, hospital)
     return user_id
 
 

@@ -1,4 +1,4 @@
-"""What people are told of their own account: kept for them, and shown until they say that they have seen it.
+"""Notices about a person's own account, shown until they say that they have seen them.
 
 Whoever changes how an account is opened cannot keep its person from hearing of it (OWASP ASVS 4.0.3, 2.2.3
 and 2.5.5): acknowledging hides a notice from the pages, and the account still lists it.
@@ -99,7 +99,7 @@ def count_unseen(tx: Transaction) -> int:
 
 
 def list_notices(tx: Transaction) -> list[AccountNotice]:
-    """What the actor was told: what they have not acknowledged first, then the latest."""
+    """The notices of the actor: what they have not acknowledged first, then the latest."""
     rows = tx.session.execute(
         select(Notice, User.name)
         .outerjoin(User, User.id == Notice.by_user_id)

@@ -1,4 +1,4 @@
-"""Passkeys: what a WebAuthn credential leaves with the house, a public key and a counter."""
+"""Passkeys: what is kept of a WebAuthn credential, a public key and a counter."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def refuse_weak(password: str, own: Iterable[str] = ()) -> None:
     """Refuse a password that is short or easily guessed.
 
     Args:
-        own: the login and name of the person, the name of the house.
+        own: the login and name of the person, the name of the hospital.
 
     Raises:
         InputError: with what is wrong with it; never the password.
@@ -80,7 +80,7 @@ def refuse_weak(password: str, own: Iterable[str] = ()) -> None:
         )
     if found is Strength.GUESSABLE:
         raise InputError(
-            "The password is easily guessed (a common one, your name, the house's name, or one character "
+            "The password is easily guessed (a common one, your name, the hospital's name, or one character "
             "again and again); take four words of your own."
         )
 
@@ -116,7 +116,7 @@ def strength(password: str, own: Iterable[str] = ()) -> Strength:
     """What `refuse_weak` would say, and how much more than enough it is.
 
     Args:
-        own: the login and name of the person, the name of the house.
+        own: the login and name of the person, the name of the hospital.
     """
     if len(password) < SHORTEST:
         return Strength.SHORT

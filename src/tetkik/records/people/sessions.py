@@ -32,7 +32,7 @@ class Resumed:
     """A session that goes on.
 
     Attributes:
-        language: that the person chose; None for the house's.
+        language: that the person chose; None for the setting's.
         theme: that the person chose; None for the system's.
         locked: whether the screen is locked: nothing is to be shown.
         must_change: whether the password is to be changed before anything else.
@@ -154,7 +154,7 @@ def renew(tx: Transaction) -> str:
 
 
 def replace(tx: Transaction, before: Actor) -> None:
-    """End the session that a browser had before it signed in anew: its id opens nothing any more."""
+    """End the session that a browser had before it signed in again: its id opens nothing any more."""
     tx.session.execute(delete(BrowserSession).where(BrowserSession.id == before.session_id))
 
 

@@ -1,4 +1,4 @@
-"""Proving who one is with a password: counted before it is tried, and never told which part was wrong.
+"""Signing in with a password: attempts are counted first, and no answer says which part was wrong.
 
 An attempt is written down as failed before the password is looked at, in a transaction of its own, so that
 many at once gain nothing; success takes it back. After some failures a sign-in pauses, longer each time. An

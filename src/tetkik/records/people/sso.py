@@ -1,4 +1,4 @@
-"""Whoever comes by single sign-on: joined to a user by issuer and subject, and by nothing else.
+"""Single sign-on: a person is joined to a user by issuer and subject, and by nothing else.
 
 A login or an e-mail address may be given to somebody else one day; issuer and subject may not (OpenID Connect
 Core 1.0, 5.7).
@@ -45,7 +45,7 @@ def sign_in_by_sso(tx: Transaction, arrival: Arrival) -> User:
         Forbidden: none of the groups has a role here, or the account is closed.
     """
     if not arrival.roles:
-        raise Forbidden("None of your groups has a role in this house; ask the administrator.")
+        raise Forbidden("None of your groups has a role in this hospital; ask the administrator.")
     user = tx.session.scalar(
         select(User).where(User.oidc_issuer == arrival.issuer, User.oidc_subject == arrival.subject)
     )

@@ -1,4 +1,4 @@
-"""Who works here: made, changed and disabled, never deleted, because signatures and the trail name them."""
+"""User accounts: created, changed and disabled, never deleted, because signatures and the trail name them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from tetkik.errors import Conflict, InputError, NotFound
+from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
@@ -25,7 +26,7 @@ _KEPT = "._@-"
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a person is called in the house and on a report.
+    """What a person is called, here and on a report.
 
     Attributes:
         title: before it, such as `Uzm. Dr.`.
@@ -45,7 +46,7 @@ class Member:
 
     Attributes:
         has_password: whether a password opens.
-        single_sign_on: whether joined to the house's identity provider.
+        single_sign_on: whether joined to the hospital's identity provider.
         must_change: whether the password is to be changed at the next sign-in.
         locked_until: after failures; None where it is not.
         disabled_at: when the account was closed; None where it is open.
@@ -130,7 +131,7 @@ def change(tx: Transaction, user_id: str, profile: Profile, *, departments: Coll
     Raises:
         NotFound: no such user.
         InputError: a name or department that cannot be.
-        Conflict: it would leave the house without an administrator.
+        Conflict: it would leave nobody who administers.
     """
     _hold_everybody(tx)
     user = user_row(tx, user_id)
@@ -146,7 +147,7 @@ def change(tx: Transaction, user_id: str, profile: Profile, *, departments: Coll
 
 
 def set_password(
-    tx: Transaction, user_id: str, password: str, house: str = "", *, keys: bool = False
+    tx: Transaction, user_id: str, password: str, hospital: str = "", *, keys: bool = False
 ) -> RevokedAccess:
     """A new password, of the person's own choosing; ends every other session and link of theirs.
 
@@ -159,7 +160,7 @@ def set_password(
         InputError: a weak password, or the present one where another is asked for.
     """
     user = user_row(tx, user_id)
-    passwords.refuse_weak(password, (user.login, user.name, house))
+    passwords.refuse_weak(password, (user.login, user.name, hospital))
     if user.must_change and passwords.matches(password, user.password_hash):
         raise InputError("This is the present password, and another one is asked for; choose a new one.")
     first = user.last_login_at is None
@@ -331,8 +332,8 @@ def _hold_everybody(tx: Transaction) -> None:
 def _keep_an_administrator(tx: Transaction, before: frozenset[Role]) -> None:
     if Role.ADMINISTRATOR in before and count_administrators(tx) == 0:
         raise Conflict(
-            "This is the last administrator; give somebody else the role first, so that the house is not "
-            "locked out."
+            "This is the last administrator; give somebody else the role first, so that the hospital is "
+            "not locked out."
         )
 
 
@@ -390,3 +391,18 @@ def _member(tx: Transaction, user: User) -> Member:
         last_login_at=user.last_login_at,
         keys_held=bool(tx.session.scalar(select(held_passkey.exists() | held_token.exists()))),
     )
+
+
+def save_preferences(tx: Transaction, *, language: Language | None = None, theme: str | None = None) -> None:
+    """Keep the actor's own choice of language and theme; None leaves what was.
+
+    Args:
+        theme: `light`, `dark`, or `system`.
+    """
+    user = tx.session.get(User, tx.actor.user_id)
+    if user is None:
+        return
+    if language is not None:
+        user.language = language.value
+    if theme is not None:
+        user.theme = theme if theme != "system" else None

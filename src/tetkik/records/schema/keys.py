@@ -11,7 +11,7 @@ from tetkik.records.schema.base import Base, Moment
 
 
 class RingKey(Base):
-    """One random key of the house; all of them are written anew with the master key."""
+    """One random key of the installation; all of them are wrapped again with a new master key."""
 
     __tablename__ = "keyring"
 

@@ -12,7 +12,7 @@ from tetkik.values import AccountChange, Method
 
 
 class User(Base):
-    """A person of the house. Never deleted: signatures and the audit trail name them."""
+    """A user account. Never deleted: signatures and the audit trail name them."""
 
     __tablename__ = "users"
 
@@ -115,7 +115,7 @@ class Invite(Base):
 
 
 class Notice(Base):
-    """What a person is told of their account: kept, and shown until they say that they have seen it."""
+    """A notice about an account: shown until its person says that they have seen it."""
 
     __tablename__ = "notices"
 

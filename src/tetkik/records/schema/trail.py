@@ -72,14 +72,14 @@ class IdempotentRequest(Base):
     """Whom the answer is about; None where it is about nobody."""
     status: Mapped[int]
     body: Mapped[bytes] = mapped_column(LargeBinary)
-    """Sealed under that patient's key, or by the house."""
+    """Sealed under that patient's key, or under the installation's own."""
     at: Mapped[datetime] = mapped_column(Moment)
 
     __table_args__ = (Index(None, "at"),)
 
 
 class Note(Base):
-    """One value of the house, such as the last running number."""
+    """One value of the installation, such as the last running number."""
 
     __tablename__ = "notes"
 

@@ -1,7 +1,7 @@
 """Entries of the audit trail as FHIR R4 AuditEvents, the way IHE's Basic Audit Log Patterns write them.
 
 https://hl7.org/fhir/R4/auditevent.html, https://profiles.ihe.net/ITI/BALP. Users, cases and patients appear
-by their ids in this house, never by name.
+by their ids in these records, never by name.
 """
 
 from __future__ import annotations
@@ -209,10 +209,10 @@ def _entities(event: AuditEvent) -> Iterator[dict[str, Any]]:
     if event.object_id is not None:
         yield _entity("object", event.object_id, _SYSTEM_OBJECT, _RESOURCE)
     if event.detail or event.erased:
-        told = {"erased": "true"} if event.erased else event.detail
+        detail = {"erased": "true"} if event.erased else event.detail
         yield {
             "type": _coding(f"{_HL7}/audit-entity-type", "4", "Other"),
-            "detail": [{"type": name, "valueString": str(value)} for name, value in told.items()],
+            "detail": [{"type": name, "valueString": str(value)} for name, value in detail.items()],
         }
 
 

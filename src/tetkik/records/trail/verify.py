@@ -27,7 +27,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """The end of the trail at one moment, to be held outside the house.
+    """The end of the trail at one moment, to be held outside the installation.
 
     Attributes:
         chain: its chain value, hexadecimal.
@@ -219,10 +219,10 @@ def _agrees(row: Row[tuple[AuditRow]]) -> bool:
     """Whether the columns, by which people search, say the same as the content."""
     try:
         said = json.loads(row.content or "")
-        told = (said["at"], said["action"], said["user"], said["case"], said["patient"])
+        recorded = (said["at"], said["action"], said["user"], said["case"], said["patient"])
     except (ValueError, KeyError, TypeError):
         return False
-    return told == (row.at.isoformat(), row.action, row.user_id, row.case_id, row.patient_id)
+    return recorded == (row.at.isoformat(), row.action, row.user_id, row.case_id, row.patient_id)
 
 
 def _rows(tx: Transaction, after: int) -> Iterator[Row[tuple[AuditRow]]]:

@@ -1,1 +1,1 @@
-"""The worklist: what waits, who is reading it, how it is found, and what open pages hear of it."""
+"""The worklist: its pages, claims, search, and the events for open pages."""

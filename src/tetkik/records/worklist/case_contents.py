@@ -1,4 +1,4 @@
-"""What a case has: its images and its reports, as the case's own page lists them."""
+"""The images and reports of a case, as its page lists them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What open pages hear: the announcements of transactions, each to whoever may know of its case."""
+"""Events for open pages: the announcements of transactions, for those who may see the case."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tetkik.records.people.visibility import visible_cases
 from tetkik.records.schema import Case, Event
 
 KEPT = timedelta(days=1)
-"""Older ones are removed; a page that slept longer begins anew."""
+"""Older ones are removed; a page that slept longer begins again."""
 _AT_ONCE = 500
 
 
@@ -33,12 +33,12 @@ class CaseEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventBatch:
-    """What a page hears at once.
+    """The events that a page receives at once.
 
     Attributes:
         events: in order, of the cases that the actor may see.
-        upto: the number up to which nothing else is to be heard.
-        missed: whether some may have been removed before the page heard them: it begins anew.
+        upto: the number up to which there is nothing else.
+        missed: whether some may have been removed before the page heard them: it begins again.
     """
 
     events: tuple[CaseEvent, ...]
@@ -65,13 +65,13 @@ def load_events_after(tx: Transaction, seq: int) -> EventBatch:
     seen = (
         set(tx.session.scalars(select(Case.id).where(Case.id.in_(ids), visible_cases(tx)))) if ids else set()
     )
-    heard = tuple(
+    events = tuple(
         CaseEvent(row.seq, row.kind, row.case_id)
         for row in rows
         if row.case_id is None or row.case_id in seen
     )
     oldest = tx.session.scalar(select(func.min(Event.seq))) or 0
-    return EventBatch(heard, rows[-1].seq, missed=0 < seq < oldest - 1)
+    return EventBatch(events, rows[-1].seq, missed=0 < seq < oldest - 1)
 
 
 def is_actor_current(tx: Transaction) -> bool:
@@ -85,6 +85,6 @@ def is_actor_current(tx: Transaction) -> bool:
 
 
 def delete_old_events(tx: Transaction) -> None:
-    """Remove what every page has heard long ago; the last one stays, so that numbers go on."""
+    """Remove what every page received long ago; the last one stays, so that numbers go on."""
     last = newest_sequence(tx)
     tx.session.execute(delete(Event).where(Event.at < tx.now - KEPT, Event.seq < last))

@@ -69,7 +69,7 @@ class WorklistItem:
         unsuitable: whether the newest run refused an image.
         reader: who is reading it; None where nobody is.
         report: how far the report is; None before any draft.
-        withdrawn: who took a report back, when and why, where it was not signed anew since; else None.
+        withdrawn: who took a report back, when and why, where it was not signed again since; else None.
         job: where the newest work of a model is; None where there was none.
     """
 
@@ -124,7 +124,7 @@ class _Known:
         self._shown = {row.id for row in shown}
         self._survivors = survivors_of(tx, {row.patient_id for row in shown})
         people = select(Patient).where(Patient.id.in_({*self._survivors, *self._survivors.values()}))
-        # Kept here: `patients.as_registered` then finds each in the session, without a query of its own.
+        # Kept here, so that `load_registered_person` finds each in the session, without a query of its own.
         self._patients = {row.id: row for row in tx.session.scalars(people)}
         self._readers = load_readers(tx, case_ids)
         self._complaints = self._words(list(self._shown))

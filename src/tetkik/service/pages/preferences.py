@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse
 
 from tetkik.language import Language
-from tetkik.records.people import preferences
+from tetkik.records.people import users
 from tetkik.service.access.guard import allowed, public
 from tetkik.service.house import InHouse
 from tetkik.service.showing.rendering import LANGUAGE_COOKIE, THEME_COOKIE
@@ -41,7 +41,7 @@ def own_preferences(
 ) -> RedirectResponse:
     """Keep a choice with the person, so that it is the same at every screen."""
     with house.records.write(actor) as tx:
-        preferences.keep(tx, language=language, theme=theme)
+        users.save_preferences(tx, language=language, theme=theme)
     return _kept(back, language, theme, secure=house.secure)
 
 

@@ -179,7 +179,7 @@ def setup(
         refuse_unequal(password, repeated)
         with house.records.write(newcomer) as tx:
             user_id = invites.accept_invitation(
-                tx, token, password, login=login, name=name, house=house.settings.hospital_name
+                tx, token, password, login=login, name=name, hospital=house.settings.hospital_name
             )
             actor = sign_in.build_actor(user_row(tx, user_id), Method.PASSWORD, peer)
     except TetkikError as error:

@@ -137,7 +137,7 @@ class Hub:
             self._ears.add(ear)
             if not self._looking:
                 self._looking = True
-                self._house.records.on_news.append(self._look.set)
+                self._house.records.on_announcement.append(self._look.set)
                 threading.Thread(target=self._run, name="events", daemon=True).start()
         try:
             yield ear
@@ -153,7 +153,7 @@ class Hub:
             with self._lock:
                 if not self._ears:
                     self._looking = False
-                    self._house.records.on_news.remove(self._look.set)
+                    self._house.records.on_announcement.remove(self._look.set)
                     return
                 ears = tuple(self._ears)
             newest = self._newest()

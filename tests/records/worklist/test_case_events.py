@@ -45,7 +45,7 @@ def test_what_a_failed_transaction_announced_is_not_heard(records):
 
 def test_this_process_wakes_after_the_commit(records):
     woken = []
-    records.on_news.append(lambda: woken.append(len(heard(records, SYSTEM).events)))
+    records.on_announcement.append(lambda: woken.append(len(heard(records, SYSTEM).events)))
     announce(records, "case")
     announce(records)
     assert woken == [1]
