@@ -17,7 +17,7 @@ SOURCE = Path(errors.__file__).parent
 # What takes a template, and as which of its arguments.
 TAKERS = {
     **dict.fromkeys(errors.__all__, 0),
-    **dict.fromkeys(("t", "warn", "note", "translate", "Sentence"), 0),
+    **dict.fromkeys(("t", "warn", "note", "marked", "translate", "Sentence"), 0),
     "Perturbation": 1,
 }
 # Long work tells the name of its step first, then how far it is.

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import Counter
 
 import pytest
 
-from tests.templates import constants, fields, templates, twins
+from tests.templates import SOURCE, constants, fields, templates, twins
 from tetkik.cli import system_report, translation
 from tetkik.cli.triage import answer
 from tetkik.lab.triage.clean.rows import Reason, Repair
-from tetkik.language import Language, translate
+from tetkik.language import Language, Sentence, translate
 from tetkik.triage.text_quality import Unreadable
 from tetkik.values import DISCLAIMER
 
@@ -31,10 +32,9 @@ def test_every_template_has_a_turkish_twin():
         answer._LEVEL.values(),
         system_report.PURPOSES.values(),
         translation._HELP_WORDS,
-        [template for _, template in translation._FAULTS],
         ["environment", "file", "default", DISCLAIMER["en"]],
     ],
-    ids=["unreadable", "reason", "repair", "level", "purposes", "help words", "faults", "other"],
+    ids=["unreadable", "reason", "repair", "level", "purposes", "help words", "other"],
 )
 def test_what_is_said_by_a_name_has_a_turkish_twin(sentences):
     known = {english for _, english, _ in twins()}
@@ -97,6 +97,49 @@ def test_values_are_filled_in_both_languages():
     assert translate(sentence, Language.EN, file="a.toml") == sentence.format(file="a.toml")
     turkish = translate(sentence, Language.TR, file="a.toml")
     assert "a.toml" in turkish and turkish != sentence.format(file="a.toml")
+
+
+def counts() -> dict[str, str]:
+    return tomllib.loads((SOURCE / "messages" / "english" / "counts.toml").read_text("utf-8"))
+
+
+def test_a_count_of_one_is_singular_in_english():
+    sentence = "Whole: {entries} entries ({erased} of them erased), {files} files, {signatures} signatures."
+    counted = {"entries": 1, "erased": 0, "files": 2, "signatures": "1"}
+    assert (
+        translate(sentence, Language.EN, **counted)
+        == "Whole: 1 entry (0 of them erased), 2 files, 1 signature."
+    )
+    assert "{" not in translate(sentence, Language.TR, **counted)
+
+
+def test_a_stored_sentence_keeps_its_key_and_gets_the_singular():
+    stored = Sentence(
+        "The draft has {count} objections that nobody has decided; keep or remove each, then sign.",
+        {"count": 1},
+    )
+    assert stored.in_language(Language.EN).startswith("The draft has 1 objection that nobody")
+    assert stored.in_language(Language.TR) != stored.in_language(Language.EN)
+
+
+def test_every_counted_sentence_is_its_template_for_many():
+    known = {english for _, english, _ in twins()}
+    for template, form in counts().items():
+        assert template in known
+        assert re.sub(r"\{(\w+):[^}|]*\|([^}]*)\}", r"\2", form) == template
+
+
+def test_a_noun_in_the_plural_after_a_count_has_a_singular():
+    counted = re.compile(
+        r"\{(?:n|count|files|images|entries|captions|tokens|sessions|passkeys|patients|steps)\} \w+s\b"
+    )
+    verbs = re.compile(r"\} (?:is|was|has|does|needs|years from)\b")
+    lacking = [
+        f"{file}: {english}"
+        for file, english, _ in twins()
+        if counted.search(verbs.sub("}", english)) and english not in counts()
+    ]
+    assert lacking == []
 
 
 def test_the_number_under_which_a_hospital_keeps_a_patient_has_one_name():

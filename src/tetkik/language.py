@@ -3,18 +3,25 @@
 A message is an English template and its values. The code writes the English sentence where it is needed;
 `translate` gives it in the language asked for. A test walks the source and fails when a template has no
 Turkish twin or when the two name different values.
+
+The template is the key, also of sentences that were stored, so it never changes for the sake of grammar. It
+is written for many; how English says one is in `messages/english/counts.toml`. Turkish needs no such forms:
+a noun after a number stays singular.
 """
 
 from __future__ import annotations
 
 import locale
 import os
+import string
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from importlib import resources
+
+_ONE = frozenset({"1", "1.0"})
 
 
 class Language(StrEnum):
@@ -40,20 +47,40 @@ def _turkish() -> dict[str, str]:
     return messages
 
 
+@cache
+def _english_counts() -> dict[str, str]:
+    file = resources.files("tetkik").joinpath("messages", "english", "counts.toml")
+    return tomllib.loads(file.read_text("utf-8"))
+
+
+class _Counted(string.Formatter):
+    """`str.format` in which `{n:image|images}` is the first form where n is 1, and else the second."""
+
+    def format_field(self, value: object, format_spec: str) -> str:
+        one, several, many = format_spec.partition("|")
+        if several:
+            return one if str(value) in _ONE else many
+        return str(super().format_field(value, format_spec))
+
+
 def translate(template: str, language: Language, **values: object) -> str:
     """Fill `template` (English, `str.format` fields) with `values`, in `language`.
 
     A template without a Turkish twin stays English: an untranslated sentence is better than none. A value
-    that is a member of an enumeration of words, such as the reason for which a row is left out, is translated
-    as well.
+    that is a `Sentence`, or a member of an enumeration of words, is translated as well.
     """
-    values = {
-        name: translate(value.value, language) if isinstance(value, StrEnum) else value
-        for name, value in values.items()
-    }
+    values = {name: _said(value, language) for name, value in values.items()}
     if language is Language.TR:
         template = _turkish().get(template, template)
+    elif any(str(value) in _ONE for value in values.values()) and template in _english_counts():
+        return _Counted().format(_english_counts()[template], **values)
     return template.format(**values) if values else template
+
+
+def _said(value: object, language: Language) -> object:
+    if isinstance(value, Sentence):
+        return value.in_language(language)
+    return translate(value.value, language) if isinstance(value, StrEnum) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +95,4 @@ class Sentence:
 
     def in_language(self, language: Language) -> str:
         """The sentence in `language`."""
-        values = {
-            name: value.in_language(language) if isinstance(value, Sentence) else value
-            for name, value in self.values.items()
-        }
-        return translate(self.template, language, **values)
+        return translate(self.template, language, **self.values)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from platformdirs import user_config_path, user_data_path
 from pydantic import Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -22,7 +23,7 @@ from pydantic_settings import (
 
 from tetkik.credentials import SecretFiles
 from tetkik.errors import SettingError
-from tetkik.language import Language, system_language
+from tetkik.language import Language, Sentence, system_language
 
 
 def config_file() -> Path:
@@ -367,6 +368,28 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, file, SecretFiles(settings_cls))
 
 
+def validation_fault(error: ErrorDetails) -> Sentence | str:
+    """What pydantic says of a value, in both languages; an unknown kind of fault in English."""
+    given = error.get("ctx", {})
+    match error["type"]:
+        case "int_parsing" | "int_type" | "int_from_float":
+            return Sentence("a whole number is needed")
+        case "float_parsing" | "float_type":
+            return Sentence("a number is needed")
+        case "bool_parsing" | "bool_type":
+            return Sentence("true or false is needed")
+        case "extra_forbidden":
+            return Sentence("there is no such setting")
+        case "greater_than_equal":
+            return Sentence("the least is {least}", {"least": given["ge"]})
+        case "less_than_equal":
+            return Sentence("the most is {most}", {"most": given["le"]})
+        case "enum" | "literal_error":
+            return Sentence("choose from {names}", {"names": given["expected"].replace(" or ", ", ")})
+        case _:
+            return error["msg"]
+
+
 @cache
 def settings() -> Settings:
     """The settings of this process, read once.
@@ -385,7 +408,7 @@ def settings() -> Settings:
         raise SettingError(
             "The setting {name} cannot be used ({fault}); correct TETKIK_{upper} or {file}.",
             name=name,
-            fault=first["msg"],
+            fault=validation_fault(first),
             upper=name.upper(),
             file=config_file(),
         ) from None

@@ -50,7 +50,7 @@ def told(view=None, **tags):
     ],
 )
 def test_modality_and_sop_class_name_the_machine(modality, sop_class, machine):
-    assert told(modality=modality, sop_class=sop_class).machine is machine
+    assert told(modality=modality, sop_class=sop_class).modality_group is machine
 
 
 @pytest.mark.parametrize(

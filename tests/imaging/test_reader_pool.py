@@ -58,24 +58,24 @@ def test_many_threads_share_a_few_processes(readers):
 
 
 def test_a_file_over_which_a_process_dies_costs_itself_alone():
-    apart = SubprocessWorker(os._exit)
+    worker = SubprocessWorker(os._exit)
     try:
-        answer = apart.ask(3, "bad.dcm")
+        answer = worker.call(3, "bad.dcm")
         assert isinstance(answer, InputError) and str(answer).startswith("bad.dcm made its decoder crash")
     finally:
-        apart.close()
+        worker.close()
 
 
 def test_what_is_closed_over_a_file_starts_no_other_process(tmp_path):
     """As when a service ends while somebody looks at an image: a decoder that nobody knows would stay."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    apart = SubprocessWorker(Path.read_bytes)
+    worker = SubprocessWorker(Path.read_bytes)
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(apart.ask, pipe, "film.dcm")
+        asked = pool.submit(worker.call, pipe, "film.dcm")
         with pipe.open("wb"):  # once the process has begun to read
-            apart.close()
+            worker.close()
         with pytest.raises(WorkerClosed):
             asked.result()
     with pytest.raises(WorkerClosed):
-        apart.start()
+        worker.start()

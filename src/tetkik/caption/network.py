@@ -1,4 +1,4 @@
-"""What the rest of this room knows of an image-text model, whichever family it is of.
+"""The interface of an image-text model, whichever family it is of.
 
 A captioner is a frozen part, whose output for an image never changes and is computed once, and a part that
 learns. Where the cut lies depends on what learns: with LoRA in the language model alone, everything up to the

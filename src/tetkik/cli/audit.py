@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from tetkik.cli.console import err, language, note, out, progress, shown, t, warn, writing
+from tetkik.cli.options import Since
 from tetkik.cli.records import records_of_settings
 from tetkik.errors import UsageError
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-_Since = Annotated[str | None, typer.Option("--from", help=t("From this day on: 2026-11-21."), metavar="DAY")]
 _Until = Annotated[str | None, typer.Option("--to", help=t("Up to this day, it included."), metavar="DAY")]
 
 
@@ -81,7 +81,7 @@ def list_entries(
     action: Annotated[
         str | None, typer.Option("--action", help=t("Of one kind, such as case.opened."))
     ] = None,
-    since: _Since = None,
+    since: Since = None,
     until: _Until = None,
 ) -> None:
     """A table; nothing in it names a patient."""
@@ -107,7 +107,7 @@ def list_entries(
 @app.command("export", help=t("Write the trail as FHIR AuditEvents, one JSON object a line."))
 def export(
     target: Annotated[Path, typer.Option("--out", help=t("The file to write (NDJSON)."))],
-    since: _Since = None,
+    since: Since = None,
     until: _Until = None,
 ) -> None:
     """Read and written in batches; the export itself is an entry of the trail."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tetkik.cli.console import note, out, progress, show_error, t, warn
+from tetkik.cli.options import LinesAsJson
 from tetkik.errors import InputError, TetkikError, UsageError, file_fault
 from tetkik.settings import settings
 
@@ -55,7 +56,7 @@ def deidentify(
     burned_in: Annotated[
         _BurnedIn, typer.Option(help=t("What to do with an image that seems to have text in its pixels."))
     ] = _BurnedIn.REFUSE,
-    as_json: Annotated[bool, typer.Option("--json", help=t("Print one JSON object a line."))] = False,
+    as_json: LinesAsJson = False,
 ) -> None:
     """Take what identifies out of DICOM files (PS3.15, annex E)."""
     from tetkik.imaging.deidentify import BurnedIn, Options, deidentify_files, new_secret, secret_of

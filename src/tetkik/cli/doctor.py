@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from itertools import zip_longest
-from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from tetkik.cli.console import language, out, t, warn
+from tetkik.cli.options import TableAsJson
 from tetkik.cli.system_report import Model, SystemReport, inspect_system
 
 _GOOD, _ABSENT, _BAD = Text("✓", "green"), Text("–", "dim"), Text("✗", "red")
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
+    as_json: TableAsJson = False,
 ) -> None:
     """Look at everything, change nothing; status 1 where something that ships with Tetkik cannot be used."""
     system = inspect_system()

@@ -10,6 +10,7 @@ import typer
 
 from tetkik.bundle import Metric, bundle_id
 from tetkik.cli.console import out, progress, t, writing
+from tetkik.cli.options import BundleFolder, ModelName
 from tetkik.errors import DataError, MissingExtra
 
 if TYPE_CHECKING:
@@ -29,14 +30,12 @@ def train_gate(
     others: Annotated[
         Path, typer.Option("--others", help=t("A folder of images that are no chest radiograph."))
     ],
-    folder: Annotated[Path, typer.Option("--out", help=t("The folder of the bundle to write."))],
+    folder: BundleFolder,
     images: Annotated[
         Path | None,
         typer.Option("--images", help=t("The folder of the table's images; without it the table's own.")),
     ] = None,
-    name: Annotated[
-        str | None, typer.Option("--id", help=t("Name of the model; without it the folder's name."))
-    ] = None,
+    name: ModelName = None,
     steps: Annotated[
         int, typer.Option("--steps", min=1, help=t("Batches of 64 images to learn from."))
     ] = 1200,

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from tetkik import bundle
 from tetkik.cli.console import note, out, show_error, shown, t, warn, writing
+from tetkik.cli.options import TableAsJson, ZipFile
 from tetkik.errors import BundleError
 from tetkik.settings import settings
 
@@ -20,11 +21,10 @@ _Model = Annotated[
     str,
     typer.Argument(help=t("A built-in or imported id, a path, or a Hugging Face id."), metavar="MODEL"),
 ]
-_Json = Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))]
 
 
 @app.command("list", help=t("Every built-in and imported model."))
-def list_models(as_json: _Json = False) -> None:
+def list_models(as_json: TableAsJson = False) -> None:
     """One line a bundle."""
     found = bundle.available()
     if as_json:
@@ -63,7 +63,7 @@ def _listing(found: list[bundle.Bundle]) -> Table:
 
 
 @app.command("show", help=t("What a model says of itself."))
-def show(model: _Model, as_json: _Json = False) -> None:
+def show(model: _Model, as_json: TableAsJson = False) -> None:
     """The manifest, and the measured figures as a table."""
     found = bundle.resolve(model)
     if as_json:
@@ -156,7 +156,7 @@ def import_model(
 @app.command("export", help=t("Write a model as one zip file."))
 def export_model(
     model: _Model,
-    target: Annotated[Path, typer.Option("--out", help=t("The zip file to write."))],
+    target: ZipFile,
 ) -> None:
     """The same bytes each time."""
     found = bundle.resolve(model)

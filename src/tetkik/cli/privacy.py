@@ -10,12 +10,12 @@ import os
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tetkik.cli.console import language, out, shown, t, warn, writing
+from tetkik.cli.options import ZipFile
 from tetkik.cli.records import records_of_settings
 from tetkik.errors import NotFound, UsageError
 from tetkik.settings import settings
@@ -38,7 +38,7 @@ class _Ground(StrEnum):
 @app.command(
     "export", help=t("Everything of one patient as a zip; the number is asked for, or read from stdin.")
 )
-def export(target: Annotated[Path, typer.Option("--out", help=t("The zip file to write."))]) -> None:
+def export(target: ZipFile) -> None:
     """For the patient's right to their data."""
     with records_of_settings() as records:
         subject = _subject(records)

@@ -13,6 +13,7 @@ from tetkik.language import Sentence
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
+    from tetkik.bundle.reference import LabelReference
     from tetkik.statistics import Interval
 
 
@@ -36,6 +37,21 @@ def table(*titles: str) -> Table:
     made = Table(box=None, pad_edge=False, header_style="dim")
     for place, title in enumerate(titles):
         made.add_column(title, justify="right" if place else "left", no_wrap=place > 0)
+    return made
+
+
+def reference_table(labels: Mapping[str, LabelReference], *titles: str) -> Table:
+    """The scores of each label in a bundle's reference: count, prevalence, median, share of positives."""
+    made = table(*titles)
+    for label, one in labels.items():
+        total = one.scores.total
+        made.add_row(
+            Text(label),
+            str(total),
+            figure(one.prevalence),
+            figure(one.scores.quantile(0.5)),
+            f"{one.positive / total:.3f}",
+        )
     return made
 
 

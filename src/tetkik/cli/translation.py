@@ -10,14 +10,18 @@ import re
 import sys
 import textwrap
 from difflib import get_close_matches
+from enum import Enum
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import typer
+from pydantic import ValidationError
 from typer.core import TyperCommand, TyperGroup
 
 from tetkik.cli.console import one_sentence, out, t
-from tetkik.errors import SettingError, UsageError
+from tetkik.errors import UsageError
+from tetkik.language import Sentence
+from tetkik.settings import validation_fault
 
 # Click's UsageError: the class that every fault of a command line descends from. Newer typers carry their own
 # copy of Click, so it is taken from the family of a class that all of them export.
@@ -35,21 +39,6 @@ _HELP_WORDS = (
     "Show this message and exit.",
     "Install completion for the current shell.",
     "Show completion for the current shell, to copy it or customize the installation.",
-)
-
-
-# What Typer says of a value or an option, and how we say it.
-_FAULTS = (
-    (r"Input should be a valid integer.*|.* is not a valid int.*", "a whole number is needed"),
-    (r"Input should be a valid number.*|.* is not a valid float.*", "a number is needed"),
-    (r"Input should be a valid boolean.*", "true or false is needed"),
-    (r"Extra inputs are not permitted", "there is no such setting"),
-    (r"Input should be greater than or equal to (?P<least>\S+)", "the least is {least}"),
-    (r"Input should be less than or equal to (?P<most>\S+)", "the most is {most}"),
-    (r"Input should be (?P<names>'.*)|.*is not one of (?P<others>'.*)", "choose from {names}"),
-    (r"Got unexpected extra arguments?(?:\(s\))? \((?P<words>.*)\)", "not expected: {words}"),
-    (r"Option '(?P<option>.*)' requires an argument", "{option} needs a value"),
-    (r"Option '(?P<option>.*)' does not take a value", "{option} takes no value"),
 )
 
 
@@ -74,24 +63,36 @@ def _wrapped(said: str, found: re.Match[str]) -> str:
 class Command(TyperCommand):
     """A command whose help page is in the user's language."""
 
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        # The command is built for each run: by now the language is known.
+        for parameter in self.params:
+            if text := getattr(parameter, "help", None):
+                parameter.help = t(text)  # type: ignore[attr-defined]
+
     def get_help(self, ctx: Any) -> str:
-        """The help page."""
         return translate_help(super().get_help(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        # Typer refuses words too many in a sentence of its own; here they are left over and refused in ours.
+        ctx.allow_extra_args = True
+        try:
+            left = super().parse_args(ctx, args)
+        except _UsageFault as fault:
+            fault.ctx = ctx  # type: ignore[attr-defined] # its parser does not say which command it was
+            raise
+        if left and not ctx.resilient_parsing:
+            raise _wrong(ctx.command_path, Sentence("not expected: {words}", {"words": " ".join(left)}))
+        return left
 
 
 class Group(TyperGroup):
     """A group whose help page is in the user's language."""
 
     def get_help(self, ctx: Any) -> str:
-        """The help page."""
         return translate_help(super().get_help(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that `args` names.
-
-        Raises:
-            UsageError: none such.
-        """
         name = args[0]
         if self.get_command(ctx, name) is None and not ctx.resilient_parsing and not name.startswith("-"):
             near = get_close_matches(name, self.list_commands(ctx), n=1)
@@ -130,12 +131,7 @@ class Root(Group):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; here, because Typer would swallow Ctrl-C and a closed pipe further out."""
         with one_sentence():
-            try:
-                return super().invoke(ctx)
-            except SettingError as error:
-                if "fault" in error.values:
-                    error.values["fault"] = _plainly(str(error.values["fault"]))
-                raise
+            return super().invoke(ctx)
 
 
 def _sentence(fault: Any) -> UsageError:
@@ -161,27 +157,37 @@ def _sentence(fault: Any) -> UsageError:
             return UsageError(
                 "The value of {what} cannot be used ({fault}); see `{command} --help`.",
                 what=_name_of(fault.param),
-                fault=_plainly(fault.message),
+                fault=_fault_of(fault),
                 command=command,
             )
+        case "BadOptionUsage" if fault.ctx is not None:
+            named = [one for one in fault.ctx.command.params if fault.option_name in one.opts]
+            if named and named[0].is_flag:
+                return _wrong(command, Sentence("{option} takes no value", {"option": fault.option_name}))
+            return _wrong(command, Sentence("{option} needs a value", {"option": fault.option_name}))
         case _:
-            return UsageError(
-                "`{command}` cannot be run like this ({fault}); see `{command} --help`.",
-                command=command,
-                fault=_plainly(fault.format_message()),
-            )
+            return _wrong(command, fault.format_message().rstrip("."))
 
 
-def _plainly(message: str) -> str:
-    """Typer's words for a fault as ours; what is not known stays as it is."""
-    message = " ".join(message.split()).rstrip(".")
-    for pattern, template in _FAULTS:
-        if found := re.fullmatch(pattern, message):
-            given = found.groupdict()
-            if "names" in given:
-                given = {"names": (given["names"] or given["others"]).replace(" or ", ", ")}
-            return t(template, **given)
-    return message
+def _wrong(command: str, fault: Sentence | str) -> UsageError:
+    return UsageError(
+        "`{command}` cannot be run like this ({fault}); see `{command} --help`.", command=command, fault=fault
+    )
+
+
+def _fault_of(fault: Any) -> Sentence | str:
+    """Why a value is refused: pydantic checks it for Typer, and its error says the kind of fault."""
+    if names := _choices(fault.param.type_descriptor.annotation):
+        return Sentence("choose from {names}", {"names": ", ".join(names)})
+    if isinstance(fault.__cause__, ValidationError):
+        return validation_fault(fault.__cause__.errors()[0])
+    return str(fault.message).rstrip(".")
+
+
+def _choices(annotation: Any) -> list[str]:
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return [str(member.value) for member in annotation]
+    return [name for inner in get_args(annotation) for name in _choices(inner)]
 
 
 def _name_of(parameter: Any) -> str:

@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from tetkik.cli.console import note, out, shown, t
+from tetkik.cli.options import TableAsJson
 from tetkik.cli.serve import need_extra
 from tetkik.errors import UsageError
 from tetkik.settings import settings
@@ -71,7 +72,7 @@ def add(
 
 @app.command("list", help=t("Everybody, with roles and state."))
 def list_users(
-    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
+    as_json: TableAsJson = False,
 ) -> None:
     """One line a user."""
     with _transaction() as tx:

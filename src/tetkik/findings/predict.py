@@ -49,10 +49,12 @@ class Findings:
     model: FindingsModel
     language: Language = Language.TR
     gate: bool = True
+    rules_out_bound: float = 0.90
+    """What the lower 95% bound of a label's sensitivity must reach for `rules_out`."""
     points: OperatingPoints = field(init=False)
 
     def __post_init__(self) -> None:
-        points = OperatingPoints.of(self.model.manifest, settings().rules_out_bound)
+        points = OperatingPoints.of(self.model.manifest, self.rules_out_bound)
         object.__setattr__(self, "points", points)
 
     @property
@@ -183,5 +185,6 @@ def load_findings(
     Raises:
         BundleError: no such model, damaged, or not for findings.
     """
-    chosen = settings().findings_model if model is None else model
-    return Findings(load_model(chosen), language or settings().language, gate)
+    chosen = settings()
+    loaded = load_model(chosen.findings_model if model is None else model)
+    return Findings(loaded, language or chosen.language, gate, chosen.rules_out_bound)

@@ -22,4 +22,4 @@ class PreprocessWorker(SubprocessWorker[PreparedImage]):
 
     def preprocess_file(self, path: Path | str) -> PreparedImage | TetkikError:
         """Have one file looked at; a process that dies over it is replaced for the next."""
-        return self.ask(str(path), str(path))
+        return self.call(str(path), str(path))

@@ -1,4 +1,4 @@
-"""The one door: a file, of whatever kind and name, becomes a radiograph or one error in a sentence.
+"""The one way in: a file, of whatever kind and name, becomes a radiograph or one error in a sentence.
 
 What kind it is, its content says; names and their endings are not looked at.
 """

@@ -47,7 +47,7 @@ class ReaderPool:
         """
         reader = self._idle.get()
         try:
-            answer = reader.ask((content, name, frame), name)
+            answer = reader.call((content, name, frame), name)
         finally:
             self._idle.put(reader)
         if isinstance(answer, TetkikError):

@@ -1,8 +1,10 @@
-"""A process that does one thing to files for another: a decoder that crashes there takes nothing with it.
+"""A subprocess that applies one function to files, so that a decoder which crashes takes nothing with it.
 
-The parent writes pickled requests to the standard input and reads pickled answers from what was the standard
-output. It is not `multiprocessing`: a pool there is lost as a whole when one of its processes dies, and does
-not say over which file; and its children run the caller's main module again.
+Requests and answers are pickled over its standard input and output. Both ends are ours and run as the same
+user: the subprocess guards against crashes and endless decoding, but it is no sandbox, and a pickle from it
+can do no more than the subprocess itself could. `multiprocessing` is not used: a pool there is lost as a
+whole when one of its processes dies, and does not say over which file; and its children run the caller's main
+module again.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TETKI
 
 
 class WorkerClosed(RuntimeError):
-    """What is asked of a process that was ended for good."""
+    """The worker was closed for good."""
 
 
 class SubprocessWorker(Generic[A]):
@@ -49,8 +51,8 @@ class SubprocessWorker(Generic[A]):
         self._lock = threading.Lock()
         """Held where a process is started or taken away."""
 
-    def ask(self, request: object, name: str) -> A | TetkikError:
-        """Have one request answered; a process that dies over it is replaced for the next.
+    def call(self, request: object, name: str) -> A | TetkikError:
+        """Apply the function to one request; a process that dies over it is replaced for the next.
 
         Raises:
             WorkerClosed: it was closed, before or meanwhile.
@@ -58,14 +60,14 @@ class SubprocessWorker(Generic[A]):
         """
         # Twice: the system may have ended the process for a reason that has nothing to do with this file.
         for _ in range(2):
-            watch = _Watch(self._started(), self._seconds)
+            watchdog = _Watchdog(self._started(), self._seconds)
             try:
-                return self._ask(request)
+                return self._call(request)
             except (EOFError, OSError, ValueError, pickle.UnpicklingError):
                 self._end()
             finally:
-                watch.end()
-            if watch.rang:
+                watchdog.end()
+            if watchdog.expired:
                 return InputError(
                     "{file} was given up after {seconds} seconds; look at it in another viewer.",
                     file=name,
@@ -92,7 +94,7 @@ class SubprocessWorker(Generic[A]):
                 self._process = _start(self._function)
             return self._process
 
-    def _ask(self, request: object) -> A | TetkikError:
+    def _call(self, request: object) -> A | TetkikError:
         process = self._started()
         assert process.stdin is not None and process.stdout is not None
         pickle.dump(request, process.stdin, pickle.HIGHEST_PROTOCOL)
@@ -113,22 +115,22 @@ class SubprocessWorker(Generic[A]):
             _end(process)
 
 
-class _Watch:
+class _Watchdog:
     """Kills a process when its time is over, unless the work ended before."""
 
     def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
-        self.rang = False
+        self.expired = False
         self._process = process
         self._over = False
         self._lock = threading.Lock()
-        self._timer = threading.Timer(seconds, self._ring)
+        self._timer = threading.Timer(seconds, self._expire)
         self._timer.daemon = True
         self._timer.start()
 
-    def _ring(self) -> None:
+    def _expire(self) -> None:
         with self._lock:
             if not self._over:
-                self.rang = True
+                self.expired = True
                 self._process.kill()
 
     def end(self) -> None:

@@ -36,6 +36,8 @@ class Triage:
 
     model: TriageModel
     language: Language = Language.TR
+    max_text_chars: int = 20_000
+    """Most characters of a complaint that are read."""
 
     @property
     def name(self) -> str:
@@ -63,7 +65,7 @@ class Triage:
         Returns:
             (texts, labels), float64, rounded to 6 decimals; a row of NaN for a text that cannot be read.
         """
-        return self._scores([_read(text) for text in texts])
+        return self._scores([self._read(text) for text in texts])
 
     def predict(self, text: str) -> TriageResult:
         """The answer to one complaint."""
@@ -72,18 +74,22 @@ class Triage:
     def predict_many(self, texts: Iterable[str]) -> Iterator[TriageResult]:
         """The answers to many complaints, in order, read and scored in batches."""
         remaining = iter(texts)
-        while batch := [_read(text) for text in islice(remaining, _BATCH)]:
+        while batch := [self._read(text) for text in islice(remaining, _BATCH)]:
             for reading, row in zip(batch, self._scores(batch), strict=True):
                 yield self._answer(reading, row)
 
     def measure(self, text: str) -> MeasuredComplaint:
         """What one complaint is like; apart from `predict`, for what is typed is not measured until kept."""
-        unread = unreadable_reason(text, most_characters=settings().max_text_chars) is not None
+        unread = unreadable_reason(text, most_characters=self.max_text_chars) is not None
         return MeasuredComplaint(
             words=len(text.split()),
             plain=not turkish.has_own_letter(text),
             unknown=None if unread else float(self.model.unknown([text])[0]),
         )
+
+    def _read(self, text: str) -> _Reading:
+        unreadable = unreadable_reason(text, most_characters=self.max_text_chars)
+        return _Reading(text, unreadable, unreadable is None and is_child(turkish.fold(text)))
 
     def _scores(self, readings: Sequence[_Reading]) -> NDArray[np.float64]:
         readable = [number for number, reading in enumerate(readings) if reading.unreadable is None]
@@ -97,7 +103,7 @@ class Triage:
     def _answer(self, reading: _Reading, row: NDArray[np.float64]) -> TriageResult:
         text = reading.text
         # A text too long to be read is still looked through for red flags, as far as is allowed.
-        urgency = assess(text[: settings().max_text_chars], language=self.language)
+        urgency = assess(text[: self.max_text_chars], language=self.language)
         if reading.unreadable is not None:
             sentence = translate(reading.unreadable.value, self.language)
             return TriageResult(text, (), urgency, True, sentence, None, (), self.name)
@@ -153,11 +159,6 @@ class _Reading:
     child: bool
 
 
-def _read(text: str) -> _Reading:
-    unreadable = unreadable_reason(text, most_characters=settings().max_text_chars)
-    return _Reading(text, unreadable, unreadable is None and is_child(turkish.fold(text)))
-
-
 def load_triage(model: str | Bundle | None = None, language: Language | None = None) -> Triage:
     """Load a model for use.
 
@@ -168,6 +169,9 @@ def load_triage(model: str | Bundle | None = None, language: Language | None = N
     Raises:
         BundleError: no such model, damaged, or not for triage.
     """
+    chosen = settings()
     return Triage(
-        load_model(settings().triage_model if model is None else model), language or settings().language
+        load_model(chosen.triage_model if model is None else model),
+        language or chosen.language,
+        chosen.max_text_chars,
     )

@@ -12,7 +12,6 @@ from tetkik.cli.tables import say, table
 if TYPE_CHECKING:
     from tetkik.lab.caption.training.plan import Plan, Setting
 
-_GB = 1e9
 _MIB, _GIB = 2**20, 2**30
 
 

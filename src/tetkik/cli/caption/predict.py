@@ -24,6 +24,7 @@ from tetkik.cli.caption.options import (
 )
 from tetkik.cli.console import err, language, note, out, print_json_line, progress, show_error, shown, t
 from tetkik.cli.findings.inputs import answered
+from tetkik.cli.options import LinesAsJson, Paths
 from tetkik.errors import TetkikError, UsageError
 from tetkik.values import DISCLAIMER
 
@@ -37,13 +38,10 @@ def predict(
         typer.Argument(help=t("Images, folders of them, or quoted patterns."), metavar="IMAGE"),
     ] = None,
     *,
-    source: Annotated[
-        str | None,
-        typer.Option("--input", help=t("A text file with one path a line, or -."), metavar="FILE"),
-    ] = None,
+    source: Paths = None,
     model: Model = None,
     base: Base = None,
-    as_json: Annotated[bool, typer.Option("--json", help=t("Print one JSON object a line."))] = False,
+    as_json: LinesAsJson = False,
     beams: Beams = None,
     sample: Sample = False,
     temperature: Temperature = None,

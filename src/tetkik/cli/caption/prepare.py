@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from tetkik.cli.console import note, out, progress, shown, t, warn, writing
+from tetkik.cli.options import FiguresAsJson
 from tetkik.cli.tables import in_language, table
 from tetkik.lab.caption.sources.source import SourceKind
 
@@ -86,7 +87,7 @@ def prepare(
     shard_mb: Annotated[
         int, typer.Option("--shard-mb", help=t("MiB of pixels in one shard; it bounds the memory."), min=1)
     ] = 64,
-    as_json: Annotated[bool, typer.Option("--json", help=t("Print the figures as one JSON object."))] = False,
+    as_json: FiguresAsJson = False,
 ) -> None:
     """Images and captions, checked, cleaned, resized and tokenised once for a model."""
     from tetkik.lab.caption.prepare import PrepareOptions

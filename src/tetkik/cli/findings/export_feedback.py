@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from tetkik.cli.console import note, out, show_error, shown, t
+from tetkik.cli.options import FiguresAsJson, Since
 from tetkik.cli.records import records_of_settings
 from tetkik.errors import UsageError, as_fault_of
 from tetkik.values import SYSTEM, Judgement
@@ -29,13 +30,11 @@ def export_feedback(
     images: Annotated[
         bool, typer.Option("--images", help=t("Write the images, too, without what identifies."))
     ] = False,
-    since: Annotated[
-        str | None, typer.Option("--from", help=t("From this day on: 2026-11-21."), metavar="DAY")
-    ] = None,
+    since: Since = None,
     until: Annotated[
         str | None, typer.Option("--to", help=t("Up to this day, it included."), metavar="DAY")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=t("Print the figures as one JSON object."))] = False,
+    as_json: FiguresAsJson = False,
 ) -> None:
     """What radiologists said of findings, as a table for `tetkik findings train`, without identity."""
     start, end = _day(since), _day(until)

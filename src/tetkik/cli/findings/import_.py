@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tetkik.bundle import Bundle
 from tetkik.cli.console import note, out, progress, t, writing
+from tetkik.cli.options import BundleFolder, ModelName
 from tetkik.cli.output_folder import check_output_folder
 from tetkik.cli.tables import in_language
 from tetkik.errors import MissingExtra
@@ -34,7 +34,7 @@ def import_checkpoint(
         ),
     ],
     *,
-    folder: Annotated[Path, typer.Option("--out", help=t("The folder of the bundle to write."))],
+    folder: BundleFolder,
     labels: Annotated[
         str | None,
         typer.Option(
@@ -53,9 +53,7 @@ def import_checkpoint(
         int | None,
         typer.Option("--size", help=t("Side of the input in pixels; without it the model's own, or 224.")),
     ] = None,
-    name: Annotated[
-        str | None, typer.Option("--id", help=t("Name of the model; without it the folder's name."))
-    ] = None,
+    name: ModelName = None,
     licence: Annotated[
         str, typer.Option("--licence", help=t("Licence of the weights, for the card."))
     ] = "unknown",

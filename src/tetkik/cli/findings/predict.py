@@ -10,6 +10,7 @@ import typer
 
 from tetkik.cli.console import err, note, out, print_json_line, progress, show_error, t
 from tetkik.cli.findings.inputs import answered
+from tetkik.cli.options import LinesAsJson, Model, Paths
 from tetkik.errors import TetkikError, UsageError
 from tetkik.settings import settings
 from tetkik.values import DISCLAIMER
@@ -25,21 +26,15 @@ def predict(
         typer.Argument(help=t("Images, folders of them, or quoted patterns."), metavar="IMAGE"),
     ] = None,
     *,
-    source: Annotated[
-        str | None,
-        typer.Option("--input", help=t("A text file with one path a line, or -."), metavar="FILE"),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", help=t("A built-in or imported id, a path, or a Hugging Face id.")),
-    ] = None,
+    source: Paths = None,
+    model: Model = None,
     heatmaps: Annotated[
         Path | None,
         typer.Option(
             "--heatmaps", help=t("The folder for pictures of where the model looked."), metavar="DIR"
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=t("Print one JSON object a line."))] = False,
+    as_json: LinesAsJson = False,
     no_gate: Annotated[
         bool,
         typer.Option("--no-gate", help=t("Read every image, suitable or not; for evaluation only.")),

@@ -12,13 +12,12 @@ from tetkik.bundle import REFERENCE_IMAGES, ImageReference, Task, refuse_same_fo
 from tetkik.cli.console import note, out, progress, t, writing
 from tetkik.cli.findings.evaluate import Images, Known, Workers, read_images
 from tetkik.cli.findings.inputs import image_files
+from tetkik.cli.options import BundleFolder, CopyName
 from tetkik.cli.output_folder import check_output_folder
-from tetkik.cli.tables import figure, in_language, table
+from tetkik.cli.tables import in_language, reference_table
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from tetkik.lab.findings.reference import ReferenceImages
 
 
@@ -31,7 +30,7 @@ def reference(
         str,
         typer.Option("--model", help=t("A built-in or imported id, a path, or a Hugging Face id.")),
     ],
-    folder: Annotated[Path, typer.Option("--out", help=t("The folder of the bundle to write."))],
+    folder: BundleFolder,
     images: Images = None,
     log: Annotated[
         Path | None,
@@ -52,9 +51,7 @@ def reference(
     limit: Annotated[
         int, typer.Option("--limit", min=1, help=t("Most images that are read, drawn by chance."))
     ] = REFERENCE_IMAGES,
-    name: Annotated[
-        str | None, typer.Option("--id", help=t("Name of the new model; without it the old one."))
-    ] = None,
+    name: CopyName = None,
     known: Known = None,
     workers: Workers = None,
 ) -> None:
@@ -99,20 +96,7 @@ def _show(found: ImageReference) -> None:
     if found.unreadable:
         note("Images that cannot be read: {count}; they count nowhere.", count=found.unreadable)
     if found.labels:
-        out.print(_scores(found))
+        titles = t("label"), "n", t("prevalence"), t("score, median"), t("above the threshold")
+        out.print(reference_table(found.labels, *titles))
     else:
         note("No image was suitable, so no score could be described.")
-
-
-def _scores(found: ImageReference) -> Table:
-    made = table(t("label"), "n", t("prevalence"), t("score, median"), t("above the threshold"))
-    for label, one in found.labels.items():
-        total = one.scores.total
-        made.add_row(
-            Text(label),
-            str(total),
-            figure(one.prevalence),
-            figure(one.scores.quantile(0.5)),
-            f"{one.positive / total:.3f}",
-        )
-    return made

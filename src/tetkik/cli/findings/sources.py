@@ -11,6 +11,7 @@ import typer
 from rich.text import Text
 
 from tetkik.cli.console import note, out, progress, shown, t, writing
+from tetkik.cli.options import TableAsJson
 from tetkik.cli.tables import brackets, figure, in_language, table
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def sources(
         Path | None,
         typer.Option("--out", help=t("A folder for sources.json and the tables as CSV."), metavar="DIR"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
+    as_json: TableAsJson = False,
 ) -> None:
     """Counts, prevalence by source, overlap, and findings that stand together."""
     from tetkik.documents.files import write_files

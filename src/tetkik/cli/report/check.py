@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tetkik.cli.console import out, print_json_line, t
+from tetkik.cli.options import AnswerAsJson
 from tetkik.cli.report.answer import show_sentences
 from tetkik.errors import InputError, UsageError
 from tetkik.language import Language
@@ -48,7 +49,7 @@ def check(
             "--language", help=t("Language of the text. Default: that of each sentence, as far as it shows.")
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=t("Print one JSON object."))] = False,
+    as_json: AnswerAsJson = False,
 ) -> None:
     """Sentences that the findings do not bear out are marked; the exit status is then 1."""
     from tetkik.report.facts import facts_of

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tetkik.cli.console import err, note, out, print_json_line, shown, t
+from tetkik.cli.options import AnswerAsJson
 from tetkik.cli.report.answer import show_draft
 from tetkik.errors import UsageError
 from tetkik.language import Language
@@ -76,7 +77,7 @@ def draft(
     folder: Annotated[
         Path | None, typer.Option("--out", help=t("The folder for the documents."), metavar="DIR")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=t("Print one JSON object."))] = False,
+    as_json: AnswerAsJson = False,
 ) -> None:
     """A draft with its evidence; nothing is final before a radiologist signs."""
     from tetkik.report.findings_file import read_findings

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tetkik.cli.console import language, note, out, print_json_line, show_error, shown, t
+from tetkik.cli.options import LinesAsJson
 from tetkik.cli.tables import table
 from tetkik.errors import TetkikError, UsageError, file_fault
 from tetkik.language import Language, Sentence
@@ -26,7 +27,6 @@ _Label = Annotated[
     str | None, typer.Option("--label", help=t("Only about this finding, such as Effusion."), metavar="L")
 ]
 _Spoken = Annotated[Language | None, typer.Option("--language", help=t("Only in this language."))]
-_Json = Annotated[bool, typer.Option("--json", help=t("Print one JSON object a line."))]
 
 _KINDS = {
     PassageKind.DEFINITION: Sentence("definition"),
@@ -99,7 +99,7 @@ def _say_added(added: Added) -> None:
 
 
 @app.command("list", help=t("What a report may cite, by finding; the hospital's documents."))
-def list_passages(label: _Label = None, spoken: _Spoken = None, as_json: _Json = False) -> None:
+def list_passages(label: _Label = None, spoken: _Spoken = None, as_json: LinesAsJson = False) -> None:
     """A table by label; with a label, its passages."""
     from tetkik.report.passages import all_passages
 
@@ -168,7 +168,7 @@ def search_passages(
     spoken: _Spoken = None,
     kind: Annotated[PassageKind | None, typer.Option("--kind", help=t("Only of this kind."))] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=100, help=t("How many at most."))] = 5,
-    as_json: _Json = False,
+    as_json: LinesAsJson = False,
 ) -> None:
     """Each with its id, its score, its text and its source."""
     from tetkik.report.retrieval import search

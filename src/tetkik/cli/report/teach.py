@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tetkik.cli.console import print_json_line, t
+from tetkik.cli.options import AnswerAsJson
 from tetkik.cli.report.answer import show_draft
 from tetkik.language import Language
 from tetkik.settings import settings
@@ -24,7 +25,7 @@ def teach(
             "--language", help=t("Language of the report: tr or en. Default: the setting report_language.")
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=t("Print one JSON object."))] = False,
+    as_json: AnswerAsJson = False,
 ) -> None:
     """The report that Tetkik would draft for an invented image with just these findings."""
     from tetkik.report.teaching import example_report, parse_example

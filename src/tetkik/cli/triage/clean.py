@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from tetkik.cli.console import language, out, progress, show_error, shown, t, writing
+from tetkik.cli.options import FiguresAsJson
 from tetkik.settings import settings
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def clean(
     suspects: Annotated[
         bool, typer.Option("--suspects/--no-suspects", help=t("Look for wrong labels (takes the longest)."))
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help=t("Print the figures as one JSON object."))] = False,
+    as_json: FiguresAsJson = False,
 ) -> None:
     """One table of unique, masked complaints, and a report of everything that was done to get it."""
     from tetkik.lab.triage import clean as cleaning

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from tetkik.cli.console import note, out, shown, t, writing
 from tetkik.cli.dates import parse_day
+from tetkik.cli.options import FiguresAsJson, Since
 from tetkik.cli.records import records_of_settings
 
 if TYPE_CHECKING:
@@ -20,13 +21,11 @@ if TYPE_CHECKING:
 def export_feedback(
     *,
     target: Annotated[Path, typer.Option("--out", help=t("The table to write (CSV)."))],
-    since: Annotated[
-        str | None, typer.Option("--from", help=t("From this day on: 2026-11-21."), metavar="DAY")
-    ] = None,
+    since: Since = None,
     until: Annotated[
         str | None, typer.Option("--to", help=t("Up to this day, it included."), metavar="DAY")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=t("Print the figures as one JSON object."))] = False,
+    as_json: FiguresAsJson = False,
 ) -> None:
     """What people at the desk decided, as a table for `tetkik triage train`, without identity."""
     start, end = parse_day(since), parse_day(until, end=True)

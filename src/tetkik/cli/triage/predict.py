@@ -12,6 +12,7 @@ from typing import Annotated, BinaryIO
 import typer
 
 from tetkik.cli.console import note, out, show_error, t
+from tetkik.cli.options import LinesAsJson, Model
 from tetkik.cli.triage.answer import show_answer
 from tetkik.errors import DataError, InputError, TetkikError, UsageError
 from tetkik.settings import settings
@@ -30,11 +31,8 @@ def predict(
             metavar="FILE",
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", help=t("A built-in or imported id, a path, or a Hugging Face id.")),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=t("Print one JSON object a line."))] = False,
+    model: Model = None,
+    as_json: LinesAsJson = False,
 ) -> None:
     """One answer for each complaint, in order; a bad row costs that row alone."""
     from tetkik.triage.predict import load_triage

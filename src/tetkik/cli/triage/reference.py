@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -17,12 +17,10 @@ from tetkik.bundle import (
     with_reference,
 )
 from tetkik.cli.console import out, progress, t, writing
+from tetkik.cli.options import BundleFolder, CopyName
 from tetkik.cli.output_folder import check_output_folder
-from tetkik.cli.tables import figure, in_language, table
+from tetkik.cli.tables import in_language, reference_table
 from tetkik.cli.triage.evaluate import say_left_out
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 
 def reference(
@@ -34,7 +32,7 @@ def reference(
         str,
         typer.Option("--model", help=t("A built-in or imported id, a path, or a Hugging Face id.")),
     ],
-    folder: Annotated[Path, typer.Option("--out", help=t("The folder of the bundle to write."))],
+    folder: BundleFolder,
     data_name: Annotated[
         str | None, typer.Option("--data-name", help=t("What the card calls the data; else the file."))
     ] = None,
@@ -45,9 +43,7 @@ def reference(
     limit: Annotated[
         int, typer.Option("--limit", min=1, help=t("Most complaints that are read, drawn by chance."))
     ] = REFERENCE_COMPLAINTS,
-    name: Annotated[
-        str | None, typer.Option("--id", help=t("Name of the new model; without it the old one."))
-    ] = None,
+    name: CopyName = None,
 ) -> None:
     """A copy of the model with the reference that its drift is told by; the model itself stays as it is.
 
@@ -75,18 +71,5 @@ def reference(
 def _show(found: ComplaintReference) -> None:
     out.print(Text(t("{n} complaints", n=found.complaints), style="bold"))
     out.print(t("Not read by a model: {n}. No department named: {m}.", n=found.refused, m=found.abstained))
-    out.print(_departments(found))
-
-
-def _departments(found: ComplaintReference) -> Table:
-    made = table(t("department"), "n", t("prevalence"), t("probability, median"), t("first"))
-    for label, one in found.labels.items():
-        total = one.scores.total
-        made.add_row(
-            Text(label),
-            str(total),
-            figure(one.prevalence),
-            figure(one.scores.quantile(0.5)),
-            f"{one.positive / total:.3f}",
-        )
-    return made
+    titles = t("department"), "n", t("prevalence"), t("probability, median"), t("first")
+    out.print(reference_table(found.labels, *titles))

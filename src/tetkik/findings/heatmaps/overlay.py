@@ -17,7 +17,7 @@ SIDE = 640
 """Longer side of the image in the picture, in pixels."""
 _OPAQUE = 0.62
 _MARGIN = 20
-_PAPER, _INK, _QUIET, _HEED = (17, 17, 19), (236, 236, 236), (160, 160, 165), (240, 190, 80)
+_PAPER, _INK, _QUIET, _WARNING = (17, 17, 19), (236, 236, 236), (160, 160, 165), (240, 190, 80)
 # Matplotlib's "inferno" (CC0) from 3/16 up at every sixteenth: even steps of lightness, readable in grey and
 # with any colour vision. Its black end would hide the image and is left out.
 _ANCHORS = np.array(
@@ -104,9 +104,9 @@ def draw(picture: NDArray[np.uint8], heat: NDArray[np.float32], legend: Legend) 
     words = _words(legend, width - 2 * _MARGIN)
     height = left.height + 2 * _MARGIN + sum(size * 14 // 10 for _, size, _ in words) + 60
     sheet = Image.new("RGB", (width, height), _PAPER)
-    room = (width - 3 * _MARGIN) // 2
-    sheet.paste(left, (_MARGIN + (room - left.width) // 2, _MARGIN))
-    sheet.paste(right, (2 * _MARGIN + room + (room - right.width) // 2, _MARGIN))
+    half = (width - 3 * _MARGIN) // 2
+    sheet.paste(left, (_MARGIN + (half - left.width) // 2, _MARGIN))
+    sheet.paste(right, (2 * _MARGIN + half + (half - right.width) // 2, _MARGIN))
     pen = ImageDraw.Draw(sheet)
     line = left.height + 2 * _MARGIN
     for text, size, ink in words[:2]:
@@ -170,13 +170,13 @@ def _words(legend: Legend, width: int) -> list[tuple[str, int, tuple[int, int, i
         model=legend.model,
         method=_METHODS[legend.method].in_language(language),
     )
-    heed = [translate("Where the model looked, not where the disease is.", language)]
+    warnings = [translate("Where the model looked, not where the disease is.", language)]
     if legend.blurred:
-        heed.append(translate("Blurred, because the text in the image may name the patient.", language))
+        warnings.append(translate("Blurred, because the text in the image may name the patient.", language))
     lines = [
         (label_name(finding.label, language), 26, _INK),
         (_figures(finding, language), 18, _INK),
-        *((text, 18, _HEED) for sentence in heed for text in wrapped(sentence, 18, width)),
+        *((text, 18, _WARNING) for sentence in warnings for text in wrapped(sentence, 18, width)),
         *((text, small, _QUIET) for text in wrapped(by, small, width)),
         *((text, small, _QUIET) for text in wrapped(DISCLAIMER[language], small, width)),
     ]

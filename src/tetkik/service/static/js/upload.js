@@ -6,7 +6,7 @@
  */
 
 import { followed, follow } from './upload/follow.js';
-import { added, part, passedOver, place, progress, rows, show } from './upload/list.js';
+import { added, part, passedOver, passedOverWords, place, progress, rows, show } from './upload/list.js';
 import { ask } from './upload/questions.js';
 import { freshKey, post } from './upload/sending.js';
 import { dropped, ofFolder, picked } from './upload/sources.js';
@@ -214,9 +214,8 @@ async function sendArchive({ row, only, sure }) {
 function opened(archive, { images, others, archives }) {
   archive.images = archive.left = images;
   archive.said = [
-    words.unpacked.replace('{images}', images),
-    others ? words.others.replace('{count}', others) : '',
-    archives ? words.archives.replace('{count}', archives) : '',
+    images === 1 ? words.unpackedOne : words.unpacked.replace('{images}', images),
+    ...passedOverWords(others, archives),
   ].filter(Boolean).join(' ');
 }
 

@@ -342,7 +342,7 @@ export class Editor {
     // It may have been through at the server by the moment the stream ended.
     const late = shown && this.revision !== revision;
     const said = {
-      done: (marks ? words.marked : words.done) ?? '',
+      done: (marks === 1 ? words.markedOne : marks ? words.marked : words.done) ?? '',
       instead: words.instead ?? '',
       stale: words.stale ?? '',
       stopped: (late ? words.late : words.stopped) ?? '',

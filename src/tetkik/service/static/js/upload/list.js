@@ -89,6 +89,14 @@ export function progress(row, share) {
   else bar.value = share;
 }
 
+/** Says how many files were not opened. @param {number} others @param {number} archives */
+export function passedOverWords(others, archives) {
+  return [
+    others === 1 ? words.othersOne : others ? words.others.replace('{count}', String(others)) : '',
+    archives === 1 ? words.archivesOne : archives ? words.archives.replace('{count}', String(archives)) : '',
+  ];
+}
+
 /** How many files of folders were left where they were. @param {number} others @param {number} archives */
 export function passedOver(others, archives) {
   const note = /** @type {HTMLElement} */ (document.getElementById('others'));
@@ -96,10 +104,7 @@ export function passedOver(others, archives) {
   note.dataset.archives = String(Number(note.dataset.archives ?? 0) + archives);
   const count = Number(note.dataset.archives);
   note.hidden = note.dataset.others === '0';
-  note.textContent = [
-    words.others.replace('{count}', note.dataset.others),
-    count ? words.archives.replace('{count}', String(count)) : '',
-  ].join(' ');
+  note.textContent = passedOverWords(Number(note.dataset.others), count).join(' ');
   card.hidden = false;
 }
 

@@ -21,7 +21,7 @@ export function ask(row, problem, sure) {
   const question = asked.get(same) ?? made(same, problem, sure);
   question.rows.push(row);
   question.element.querySelector('.files')?.append(row.element);
-  /** @type {HTMLElement} */ (question.element.querySelector('.count')).textContent = words.asked.replace('{count}', String(question.rows.length));
+  /** @type {HTMLElement} */ (question.element.querySelector('.count')).textContent = question.rows.length === 1 ? words.askedOne : words.asked.replace('{count}', String(question.rows.length));
   place(row, 'asks');
   show(row, 'asks');
 }

@@ -1,0 +1,42 @@
+"""Options that several commands have, each declared once.
+
+Modules are imported before the language is known, so a help text is marked here and translated when the
+command is built (`translation.Command`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def marked(template: str) -> str:
+    """A help text that is translated later."""
+    return template
+
+
+TableAsJson = Annotated[bool, typer.Option("--json", help=marked("Print JSON instead of a table."))]
+LinesAsJson = Annotated[bool, typer.Option("--json", help=marked("Print one JSON object a line."))]
+FiguresAsJson = Annotated[bool, typer.Option("--json", help=marked("Print the figures as one JSON object."))]
+AnswerAsJson = Annotated[bool, typer.Option("--json", help=marked("Print one JSON object."))]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", help=marked("A built-in or imported id, a path, or a Hugging Face id.")),
+]
+BundleFolder = Annotated[Path, typer.Option("--out", help=marked("The folder of the bundle to write."))]
+ZipFile = Annotated[Path, typer.Option("--out", help=marked("The zip file to write."))]
+ModelName = Annotated[
+    str | None, typer.Option("--id", help=marked("Name of the model; without it the folder's name."))
+]
+CopyName = Annotated[
+    str | None, typer.Option("--id", help=marked("Name of the new model; without it the old one."))
+]
+Paths = Annotated[
+    str | None,
+    typer.Option("--input", help=marked("A text file with one path a line, or -."), metavar="FILE"),
+]
+Since = Annotated[
+    str | None, typer.Option("--from", help=marked("From this day on: 2026-11-21."), metavar="DAY")
+]
