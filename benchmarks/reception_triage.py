@@ -40,8 +40,8 @@ def serve(folder: Path, port: int, ready: Connection) -> None:
     from tetkik.records.people.users import Profile
     from tetkik.records.schema import BrowserSession
     from tetkik.service.app import create_app
-    from tetkik.service.house import House
-    from tetkik.service.running.logging import configure
+    from tetkik.service.kit.context import House
+    from tetkik.service.kit.logging import configure
     from tetkik.settings import Settings
     from tetkik.values import SYSTEM, Method, Role
 

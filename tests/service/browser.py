@@ -29,7 +29,7 @@ from tests.patience import PATIENCE
 from tests.records.kit import made_user
 from tests.service.kit import opened_session
 from tetkik.service.app import create_app
-from tetkik.service.house import House
+from tetkik.service.kit.context import House
 from tetkik.values import Actor, Role
 
 CHROMIUM = "/usr/bin/chromium"

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from tests.records.kit import made_case, made_user
 from tests.records.whole import Whole, made_whole
 from tests.service.kit import made_house, served, sign_in
-from tetkik.service.house import House
+from tetkik.service.kit.context import House
 from tetkik.values import Role
 
 

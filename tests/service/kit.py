@@ -15,10 +15,10 @@ from tests.records.kit import made_records, made_user
 from tetkik.records.database import Records
 from tetkik.records.people import sessions
 from tetkik.records.schema import BrowserSession
-from tetkik.service.access.gate import Gate
 from tetkik.service.app import create_app
-from tetkik.service.house import House
-from tetkik.service.running.machine import Machine
+from tetkik.service.kit.access.rate_limits import Gate
+from tetkik.service.kit.background.image_decoder import Machine
+from tetkik.service.kit.context import House
 from tetkik.settings import Settings
 from tetkik.values import EVERY_DEPARTMENT, Actor, Method, Role
 

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.service.kit import made_house, serve, served
-from tetkik.service.house import House
+from tetkik.service.kit.context import House
 
 
 @pytest.fixture(scope="module")

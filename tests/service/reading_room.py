@@ -26,7 +26,7 @@ from tetkik.records.images.jobs import JobKind
 from tetkik.records.people import sessions, users
 from tetkik.records.reports import drafts
 from tetkik.records.reports.working import WorkingDraft
-from tetkik.service.house import House
+from tetkik.service.kit.context import House
 from tetkik.values import SYSTEM, Actor, Method, Priority, Role, Sex
 from tetkik.workflow import triage
 from tetkik.workflow.casework import read_case_image

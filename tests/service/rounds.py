@@ -19,11 +19,11 @@ from tetkik.records.images import jobs
 from tetkik.records.people import invites
 from tetkik.records.reports import drafts, signing, templates
 from tetkik.records.reports.signing import Proof
-from tetkik.service.house import House
-from tetkik.service.http.received import Received
-from tetkik.service.running.machine import Machine
-from tetkik.service.steps.desk import triaged
-from tetkik.service.steps.uploads import Upload
+from tetkik.service.kit.background.image_decoder import Machine
+from tetkik.service.kit.context import House
+from tetkik.service.kit.http.incoming_files import Received
+from tetkik.service.reception.triage import triaged
+from tetkik.service.studies.upload import Upload
 from tetkik.statistics import FEWEST
 from tetkik.values import SYSTEM, Hospital, LinkReason, Method, Role, Sex
 from tetkik.workflow.casework import read_case_image

@@ -20,15 +20,15 @@ from starlette.staticfiles import StaticFiles
 from tests.service.browser import PATIENT
 from tetkik.imaging.phantom import BITS, draw_phantom
 from tetkik.language import Language, translate
-from tetkik.service.access.armour import Headers
-from tetkik.service.showing.rendering import environment
+from tetkik.service.kit.access.middleware import Headers
+from tetkik.service.kit.rendering.templates import environment
 
 ROWS, COLUMNS = 400, 600
 BLOCK = (60, 40, 120, 90)
 """Left, top, right, bottom of the white block in `blocks`."""
 
 PAGE = """
-{% import "reading/viewer.html.jinja" as viewer with context %}
+{% import "drafts/viewer.html.jinja" as viewer with context %}
 <!doctype html>
 <html lang="{{ language }}" data-theme="dark">
 <head><title>viewer</title><meta name="csrf-token" content="">

@@ -44,8 +44,8 @@ def serve(
 
     from tetkik.records.opening import open_records
     from tetkik.service.app import create_app
-    from tetkik.service.house import House
-    from tetkik.service.running.logging import configure
+    from tetkik.service.kit.context import House
+    from tetkik.service.kit.logging import configure
 
     configure()
     records = open_records(chosen)

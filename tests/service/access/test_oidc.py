@@ -24,7 +24,7 @@ from tetkik.errors import SettingError
 from tetkik.records.people import users
 from tetkik.records.people.users import Profile
 from tetkik.records.schema import AuditRow, BrowserSession, User
-from tetkik.service.access.oidc import departments_by_value, roles_by_group
+from tetkik.service.kit.access.oidc import departments_by_value, roles_by_group
 from tetkik.settings import Settings
 from tetkik.values import SYSTEM, Method, Role
 

@@ -14,7 +14,7 @@ from tests.service.browser import Watch, arrived, authenticator, axe, opened, ov
 from tests.service.kit import made_house, served, sign_in
 from tetkik.records.people import after_restore, passkeys, users
 from tetkik.records.people.users import Profile
-from tetkik.service.house import House
+from tetkik.service.kit.context import House
 from tetkik.values import SYSTEM, Role
 
 GOOD = "dört küçük mavi kuş"

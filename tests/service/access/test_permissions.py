@@ -11,20 +11,20 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import tetkik.service.api
+import tetkik.service.pages
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-import tetkik.service.api
-import tetkik.service.pages
 from tests.records.kit import id_of, made_user
 from tests.service.kit import made_house, served
 from tetkik.records.ids import new_id
 from tetkik.records.people import sessions, tokens
 from tetkik.records.schema import BrowserSession
-from tetkik.service.access.guard import Guard, Public, guards
 from tetkik.service.app import PREFIX, routers_of
-from tetkik.service.house import House
+from tetkik.service.kit.access.authorization import Guard, Public, guards
+from tetkik.service.kit.context import House
 from tetkik.values import PERMISSIONS, Actor, Method, Permission, Role, permissions_of
 
 ROLE_SENTENCE = "Your role does not allow this"

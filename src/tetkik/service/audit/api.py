@@ -1,0 +1,112 @@
+"""The audit trail for programs: no patient's name in it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+
+from tetkik.errors import InputError
+from tetkik.records.trail import events as audit_events
+from tetkik.records.trail.chain import Action
+from tetkik.records.trail.events import AuditEvent, AuditFilter
+from tetkik.service.kit.access.authorization import allowed
+from tetkik.service.kit.context import InHouse
+from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from tetkik.values import Actor, Permission
+
+router = APIRouter(tags=["audit"])
+
+Auditor = Annotated[Actor, allowed(Permission.AUDIT_READ)]
+Code = Annotated[str | None, Query(max_length=26, pattern=r"^[0-9A-Za-z-]+$")]
+_LAST = 2**63 - 1
+
+
+class AuditEntry(BaseModel):
+    """One entry of the audit trail.
+
+    Attributes:
+        seq: its number.
+        at: when.
+        action: what was done.
+        user_id: who; null for the program itself.
+        user: the name of that person.
+        case_id: to which case.
+        case: the number of that case.
+        patient_id: to whose data, as an id.
+        object_id: to which image, report, user.
+        roles: that the person had then.
+        method: how the person had proved who they are.
+        address: of the network peer.
+        request: joins the entry with the log.
+        detail: more, in codes and numbers.
+        erased: whether an erasure emptied it.
+    """
+
+    seq: int
+    at: datetime
+    action: str
+    user_id: str | None
+    user: str | None
+    case_id: str | None
+    case: str | None
+    patient_id: str | None
+    object_id: str | None
+    roles: list[str]
+    method: str | None
+    address: str | None
+    request: str | None
+    detail: dict[str, str | int | float | bool | None]
+    erased: bool
+
+    @classmethod
+    def of(cls, event: AuditEvent) -> AuditEntry:
+        """For an answer."""
+        return cls.model_validate(event, from_attributes=True)
+
+
+@router.get("/audit")
+def entries(
+    actor: Auditor,
+    house: InHouse,
+    user_id: Code = None,
+    case: Code = None,
+    patient_id: Code = None,
+    action: Action | None = None,
+    since: Annotated[datetime | None, Query(description="This moment and later, with its zone.")] = None,
+    until: Annotated[datetime | None, Query(description="Before this moment, with its zone.")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Page[AuditEntry]:
+    """The newest entries that fit, of a case by its number or its id; reading them is an entry itself."""
+    before = _number(cursor) if cursor is not None else None
+    wanted = AuditFilter(
+        user_id=user_id,
+        case=case,
+        patient_id=patient_id,
+        action=action,
+        since=_zoned(since),
+        until=_zoned(until),
+    )
+    with house.records.write(actor) as tx:
+        found = audit_events.newest(tx, wanted, limit=limit + 1, before=before)
+        tx.audit(Action.AUDIT_READ)
+    items = [AuditEntry.of(event) for event in found[:limit]]
+    return Page(items=items, next=encode_cursor([items[-1].seq]) if len(found) > limit else None)
+
+
+def _number(cursor: str) -> int:
+    before = int(decode_cursor(cursor, [int])[0])
+    if not 0 < before <= _LAST:
+        raise InputError("The cursor is not one of this list; take `next` of the page before, as it is.")
+    return before
+
+
+def _zoned(moment: datetime | None) -> datetime | None:
+    """In UTC; a time without a zone is one of this machine's."""
+    try:
+        return moment.astimezone(UTC) if moment is not None else None
+    except (OverflowError, ValueError):
+        raise InputError("The moment lies beyond the calendar; give one of this century.") from None

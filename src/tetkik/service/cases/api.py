@@ -1,0 +1,191 @@
+"""Cases: open, list, look, correct. The ETag is of what one sees; a correction names it."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from tetkik.errors import Forbidden
+from tetkik.records.cases import admission, case_list, cases
+from tetkik.records.cases.admission import Admission
+from tetkik.records.database import Transaction
+from tetkik.records.people import breakglass
+from tetkik.records.trail.chain import Action
+from tetkik.records.worklist import priority
+from tetkik.service.cases.shapes import CaseChange, CaseShape, CaseSummary, NewCase
+from tetkik.service.kit.access.authorization import allowed
+from tetkik.service.kit.context import InHouse
+from tetkik.service.kit.http.idempotency import IdempotentDep
+from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from tetkik.service.kit.rendering.templates import language_of
+from tetkik.service.reception import triage
+from tetkik.values import Actor, CaseState, Permission
+
+router = APIRouter(prefix="/cases", tags=["cases"])
+Reader = Annotated[Actor, allowed(Permission.CASE_READ)]
+CaseId = Annotated[str, Path(max_length=26, description="Of the case.")]
+_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+CHANGED = "The case has changed since you looked; load it again and repeat."
+NEEDED = "This change needs the header If-Match with the ETag of the case; load the case and send it along."
+
+
+@router.post("", status_code=201, response_model=CaseShape)
+def open_case(
+    request: Request,
+    house: InHouse,
+    actor: Annotated[Actor, allowed(Permission.CASE_CREATE)],
+    new: NewCase,
+    once: IdempotentDep,
+) -> Response:
+    """Open a case for a known, a new or an unknown patient, all at once with its complaint."""
+    complaint = None
+    if new.complaint.strip():
+        if not actor.may(Permission.TRIAGE):
+            raise Forbidden("Your role does not allow this ({permission}).", permission=Permission.TRIAGE)
+        complaint = triage.triaged(new.complaint, house.settings, language_of(request))
+    wanted = Admission(
+        new.patient_id,
+        new.patient.value() if new.patient else None,
+        new.unknown,
+        complaint,
+        triage.chosen_department(new.department, house.settings),
+        new.question,
+        new.restricted,
+    )
+
+    def work(tx: Transaction) -> CaseShape:
+        return CaseShape.of_case(cases.case_of(tx, admission.admit(tx, wanted), audit=False))
+
+    return once.run(house.records, actor, work).response()
+
+
+@router.get("")
+def list_cases(
+    house: InHouse,
+    actor: Reader,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    state: CaseState | None = None,
+    department: Annotated[str | None, Query(max_length=60)] = None,
+) -> Page[CaseSummary]:
+    """Cases that one may see, the newest first; who the patients are, each case tells when it is opened."""
+    before = str(decode_cursor(cursor, (str,))[0]) if cursor is not None else None
+    with house.records.write(actor) as tx:
+        found = case_list.lines(tx, before=before, limit=limit + 1, state=state, department=department)
+        tx.audit(Action.CASES_LISTED, listed=min(len(found), limit))
+    more = len(found) > limit
+    items = [CaseSummary.of(line) for line in found[:limit]]
+    return Page(items=items, next=encode_cursor([items[-1].id]) if more else None)
+
+
+@router.get("/{case_id}", response_model=CaseShape, responses={304: {"description": "As you know it."}})
+def read_case(
+    house: InHouse,
+    actor: Reader,
+    case_id: CaseId,
+    if_none_match: Annotated[str | None, Header(max_length=200)] = None,
+) -> Response:
+    """A case with its patient; the trail notes that it was opened."""
+    with house.records.write(actor) as tx:
+        shown = answered(cases.case_of(tx, case_id))
+    if if_none_match is not None and if_none_match == shown.headers["etag"]:
+        return Response(status_code=304, headers={"ETag": shown.headers["etag"]})
+    return shown
+
+
+@router.patch(
+    "/{case_id}",
+    response_model=CaseShape,
+    responses={
+        412: {"description": "Somebody else changed it first.", "content": _PROBLEM},
+        428: {"description": "The header If-Match is missing.", "content": _PROBLEM},
+    },
+)
+def change_case(
+    house: InHouse,
+    actor: Annotated[Actor, allowed(Permission.CASE_EDIT)],
+    case_id: CaseId,
+    change: CaseChange,
+    if_match: Annotated[
+        str | None, Header(max_length=200, description="ETag of the case that the change was made on.")
+    ] = None,
+) -> Response:
+    """Correct a case; either everything is changed or nothing."""
+    if if_match is None:
+        raise HTTPException(428, NEEDED)
+    chosen = triage.chosen_department(change.department, house.settings)
+    with house.records.write(actor) as tx:
+        cases.hold(tx, case_id)
+        if answered(cases.case_of(tx, case_id, audit=False)).headers["etag"] != if_match:
+            raise HTTPException(412, CHANGED)
+        _apply(tx, case_id, change, chosen)
+        tx.session.flush()
+        return answered(cases.case_of(tx, case_id, audit=False))
+
+
+def _apply(tx: Transaction, case_id: str, change: CaseChange, department: str | None) -> None:
+    if change.patient is not None:
+        cases.change_person(tx, case_id, change.patient.value())
+    if department is not None:
+        cases.change_department(tx, case_id, department)
+    if change.question is not None:
+        cases.change_question(tx, case_id, change.question)
+    if change.restricted is not None:
+        cases.restrict(tx, case_id, change.restricted)
+    if change.priority is not None:
+        priority.choose(tx, case_id, change.priority.priority)
+    if change.closed is True:
+        cases.close(tx, case_id)
+    elif change.closed is False:
+        cases.reopen(tx, case_id)
+
+
+def answered(case: cases.CaseView) -> Response:
+    """A case with its ETag."""
+    body = CaseShape.of_case(case).model_dump_json().encode()
+    headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"', "Cache-Control": "no-store"}
+    return Response(body, headers=headers, media_type="application/json")
+
+
+class Emergency(BaseModel):
+    """Why a closed case has to open.
+
+    Attributes:
+        reason: why the patient needs it now; sealed, and read by the auditor.
+    """
+
+    reason: str = Field(min_length=breakglass.SHORTEST, max_length=breakglass.LONGEST)
+
+
+class Opened(BaseModel):
+    """A case that is open for a while.
+
+    Attributes:
+        case_id: which.
+        until: when it closes again.
+    """
+
+    case_id: str
+    until: datetime
+
+
+@router.post("/{case_id}/break-glass", status_code=201, response_model=Opened)
+def break_glass(
+    house: InHouse,
+    actor: Annotated[Actor, allowed(Permission.BREAK_GLASS)],
+    once: IdempotentDep,
+    case_id: str,
+    emergency: Emergency,
+) -> Response:
+    """Open a case that is restricted or another department's, for an hour, with a reason."""
+
+    def work(tx: Transaction) -> Opened:
+        return Opened(case_id=case_id, until=breakglass.break_glass(tx, case_id, emergency.reason))
+
+    return once.run(house.records, actor, work).response()

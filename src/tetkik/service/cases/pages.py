@@ -1,0 +1,217 @@
+"""One case: who, what was said, where to, what there is; its corrections, and the slip to hand over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from tetkik.errors import Forbidden, InputError, TetkikError
+from tetkik.records.cases import casefile, cases
+from tetkik.records.cases.cases import CaseView
+from tetkik.records.database import Transaction
+from tetkik.records.people import breakglass
+from tetkik.records.trail.chain import Action
+from tetkik.records.worklist import priority
+from tetkik.service.cases.shapes import PriorityChoice
+from tetkik.service.cases.view import slip_of
+from tetkik.service.kit.access.authorization import allowed
+from tetkik.service.kit.access.redirects import inside
+from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.http.problems import status_of
+from tetkik.service.kit.rendering.highlights import pieces
+from tetkik.service.kit.rendering.templates import language_of, render
+from tetkik.service.patients.shapes import TypedPerson
+from tetkik.service.reception import triage
+from tetkik.triage.clinics import Clinic
+from tetkik.values import Actor, Permission
+
+router = APIRouter()
+
+_Short = Annotated[str, Form(max_length=400)]
+Reader = Annotated[Actor, allowed(Permission.CASE_READ)]
+Editor = Annotated[Actor, allowed(Permission.CASE_EDIT)]
+
+
+@router.get("/cases/{case_id}")
+def case_page(
+    request: Request,
+    house: InHouse,
+    actor: Reader,
+    case_id: str,
+    opened: str | None = None,
+    moved: str | None = None,
+) -> HTMLResponse:
+    """A case, for whoever may open it; for others the way to break the glass."""
+    return _shown(
+        request, house, actor, case_id, just_opened=opened is not None, just_moved=moved is not None
+    )
+
+
+def _shown(
+    request: Request,
+    house: House,
+    actor: Actor,
+    case_id: str,
+    *,
+    just_opened: bool = False,
+    just_moved: bool = False,
+    typed: TypedPerson | None = None,
+    error: TetkikError | None = None,
+) -> HTMLResponse:
+    try:
+        with house.records.write(actor) as tx:
+            case = cases.case_of(tx, case_id)
+            held = casefile.file_of(tx, case_id)
+            until = breakglass.open_until(tx, case_id) if case.by_glass else None
+    except Forbidden:
+        return locked(request, house, actor, case_id)
+    return render(
+        request,
+        "cases/page.html.jinja",
+        status=200 if error is None else status_of(error),
+        case=case,
+        file=held,
+        marked=pieces(case.complaint.result) if case.complaint else (),
+        clinic=_clinic(case),
+        departments=[(name, name) for name in triage.departments(house.settings)],
+        just_opened=just_opened,
+        until=until,
+        typed=typed or TypedPerson.of(case.person),
+        movable=actor.may(Permission.CASE_MOVE) and not case.state.ended,
+        just_moved=just_moved,
+        fault=error.in_language(language_of(request)) if error is not None else None,
+    )
+
+
+def locked(request: Request, house: House, actor: Actor, case_id: str) -> HTMLResponse:
+    """The page of a case that is not open to the actor; where breaking the glass would open it, it says so.
+
+    Raises:
+        Forbidden: breaking the glass is not for the actor either.
+    """
+    with house.records.write(actor) as tx:
+        tx.audit(Action.FORBIDDEN, case_id=case_id, permission=Permission.CASE_READ.value)
+    if not actor.may(Permission.BREAK_GLASS):
+        raise Forbidden("This case is restricted or belongs to another department.")
+    return render(
+        request,
+        "cases/locked.html.jinja",
+        status=403,
+        case_id=case_id,
+        least=breakglass.SHORTEST,
+        most=breakglass.LONGEST,
+    )
+
+
+@router.get("/cases/{case_id}/slip")
+def slip(request: Request, house: InHouse, actor: Reader, case_id: str) -> HTMLResponse:
+    """The slip that goes with the patient."""
+    try:
+        with house.records.write(actor) as tx:
+            case = cases.case_of(tx, case_id, audit=False)
+            tx.audit(Action.SLIP_PRINTED, case_id=case_id, patient_id=case.patient_id)
+    except Forbidden:
+        return locked(request, house, actor, case_id)
+    shown = slip_of(case, _clinic(case), language_of(request))
+    return render(request, "cases/slip.html.jinja", case_id=case_id, slip=shown)
+
+
+@router.post("/cases/{case_id}/person")
+def correct_person(
+    request: Request,
+    house: InHouse,
+    actor: Editor,
+    case_id: str,
+    name: _Short = "",
+    tckn: _Short = "",
+    number: _Short = "",
+    birth_date: _Short = "",
+    sex: _Short = "",
+) -> Response:
+    """Correct who the patient is, or show again what was typed with what is wrong."""
+    typed = TypedPerson(name, tckn, number, birth_date, sex)
+    try:
+        person = typed.value()
+        return _changed(house, actor, case_id, lambda tx: cases.change_person(tx, case_id, person))
+    except InputError as error:
+        return _shown(request, house, actor, case_id, typed=typed, error=error)
+
+
+@router.post("/cases/{case_id}/department")
+def choose_department(house: InHouse, actor: Editor, case_id: str, department: _Short) -> RedirectResponse:
+    """Choose the department."""
+    chosen = triage.chosen_department(department, house.settings) or ""
+    return _changed(house, actor, case_id, lambda tx: cases.change_department(tx, case_id, chosen))
+
+
+@router.post("/cases/{case_id}/question")
+def correct_question(
+    house: InHouse, actor: Editor, case_id: str, question: Annotated[str, Form(max_length=20_000)] = ""
+) -> RedirectResponse:
+    """Correct the clinical question."""
+    text = question.replace("\r\n", "\n")
+    return _changed(house, actor, case_id, lambda tx: cases.change_question(tx, case_id, text))
+
+
+@router.post("/cases/{case_id}/restricted")
+def restrict(
+    house: InHouse, actor: Editor, case_id: str, restricted: Annotated[bool, Form()] = False
+) -> RedirectResponse:
+    """Let the case open only with a reason, or as usual again."""
+    return _changed(house, actor, case_id, lambda tx: cases.restrict(tx, case_id, restricted))
+
+
+@router.post("/cases/{case_id}/close")
+def close(house: InHouse, actor: Editor, case_id: str) -> RedirectResponse:
+    """Put the case away."""
+    return _changed(house, actor, case_id, lambda tx: cases.close(tx, case_id))
+
+
+@router.post("/cases/{case_id}/reopen")
+def reopen(house: InHouse, actor: Editor, case_id: str) -> RedirectResponse:
+    """Take a closed case up again."""
+    return _changed(house, actor, case_id, lambda tx: cases.reopen(tx, case_id))
+
+
+def _changed(
+    house: House, actor: Actor, case_id: str, change: Callable[[Transaction], Any]
+) -> RedirectResponse:
+    with house.records.write(actor) as tx:
+        change(tx)
+    return RedirectResponse(f"/cases/{case_id}", 303)
+
+
+def _clinic(case: CaseView) -> Clinic | None:
+    if case.department is None:
+        return None
+    return triage.clinic(case.department, case.complaint.result if case.complaint else None)
+
+
+@router.post("/cases/{case_id}/break-glass")
+def break_glass(
+    house: InHouse,
+    actor: Annotated[Actor, allowed(Permission.BREAK_GLASS)],
+    case_id: str,
+    reason: Annotated[str, Form(max_length=2000)] = "",
+    back: Annotated[str | None, Form(alias="next", max_length=2000)] = None,
+) -> RedirectResponse:
+    """Open the case with a reason, and go on to it."""
+    with house.records.write(actor) as tx:
+        breakglass.break_glass(tx, case_id, reason)
+    return RedirectResponse(inside(back) if back else f"/cases/{case_id}", 303)
+
+
+@router.post("/cases/{case_id}/priority")
+def choose_priority(
+    house: InHouse,
+    actor: Annotated[Actor, allowed(Permission.CASE_EDIT)],
+    case_id: str,
+    chosen: Annotated[PriorityChoice, Form(alias="priority")],
+) -> RedirectResponse:
+    """Choose the priority, or let it follow triage and the findings again."""
+    with house.records.write(actor) as tx:
+        priority.choose(tx, case_id, chosen.priority)
+    return RedirectResponse(f"/cases/{case_id}", 303)

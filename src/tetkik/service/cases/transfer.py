@@ -1,0 +1,56 @@
+"""A case moves to the right patient: images sealed anew before anybody waits, what is left removed after."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from tetkik.errors import TetkikError
+from tetkik.records.cases import moving
+from tetkik.records.cases.moving import Done
+from tetkik.records.database import Transaction
+from tetkik.service.kit.background.image_decoder import Machine
+from tetkik.service.kit.context import House
+from tetkik.values import Actor, MoveReason
+
+
+class Move:
+    """One case on its way to the right patient.
+
+    Args:
+        house: of the records.
+        machine: whose worker reads the images anew.
+        actor: who moves it.
+        case_id: of the case that was opened for the wrong patient.
+        patient_id: of the right one.
+    """
+
+    def __init__(self, house: House, machine: Machine, actor: Actor, case_id: str, patient_id: str) -> None:
+        self._house = house
+        self._machine = machine
+        self._actor = actor
+        self._case_id = case_id
+        self._patient_id = patient_id
+        self._done: Done | None = None
+
+    def prepare(self) -> None:
+        """Bring the images to the disk under the right patient's key, as far as that can be."""
+        # What stands in the way is told by the move itself, or it was made before and is answered again.
+        with suppress(TetkikError), self._house.records.read(self._actor) as tx:
+            moving.prepare(tx, self._case_id, self._patient_id)
+
+    def keep(self, tx: Transaction, reason: MoveReason, seen: str, *, sure: bool) -> Done:
+        """Move it; see `moving.move`.
+
+        Raises:
+            NotFound: no such case or patient, or erased.
+            Forbidden: a case of one of the two that the actor may not open.
+            Conflict: something stands in the way, or has changed since the person looked.
+        """
+        self._done = moving.move(tx, self._case_id, self._patient_id, reason, seen, sure=sure)
+        return self._done
+
+    def kept(self) -> None:
+        """Remove what the wrong patient's key could still open, and wake the worker; the move is through."""
+        if self._done is not None:
+            moving.forget(self._house.records, self._done)
+            self._machine.bell.set()

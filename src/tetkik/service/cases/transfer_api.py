@@ -1,0 +1,152 @@
+"""A case that was opened for the wrong patient is looked at beside the right one, and moved there."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from starlette.exceptions import HTTPException
+
+from tetkik.records.cases import cases, moving
+from tetkik.records.cases.matching import Difference
+from tetkik.records.cases.moving import Looked
+from tetkik.records.database import Transaction
+from tetkik.service.cases.api import CHANGED, NEEDED, CaseId, answered
+from tetkik.service.cases.transfer import Move
+from tetkik.service.kit.access.authorization import allowed
+from tetkik.service.kit.background.image_decoder import InMachine
+from tetkik.service.kit.context import InHouse
+from tetkik.service.kit.http.idempotency import IdempotentDep
+from tetkik.service.patients.shapes import ID_PATTERN, ComparedTrait, RecordShape
+from tetkik.values import Actor, MoveReason, Permission
+
+router = APIRouter(prefix="/cases", tags=["cases"])
+Mover = Annotated[Actor, allowed(Permission.CASE_MOVE)]
+_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+
+
+class MoveComparison(BaseModel):
+    """The patient of a case beside the one whom it would go to.
+
+    Attributes:
+        one: records of the patient of the case, the surviving one first.
+        other: of the one whom it goes to.
+        traits: on what the surviving ones agree; what neither says is left out.
+        differs: where images contradict the record that they go to; moving them needs `sure`.
+        images: how many go along.
+        read_by: who is reading the case right now; None where nobody is.
+        written: whether a person has written in a draft, which is dropped.
+        seen: names what was shown; a move is made of it.
+    """
+
+    one: list[RecordShape]
+    other: list[RecordShape]
+    traits: list[ComparedTrait]
+    differs: list[Difference]
+    images: int
+    read_by: str | None
+    written: bool
+    seen: str
+
+    @classmethod
+    def of(cls, looked: Looked) -> MoveComparison:
+        """The shape of what is looked at."""
+        people = looked.people
+        return cls.model_construct(
+            one=[RecordShape.of(record) for record in people.one],
+            other=[RecordShape.of(record) for record in people.other],
+            traits=[ComparedTrait(trait=trait, agreement=agreement) for trait, agreement in people.traits],
+            differs=list(looked.differs),
+            images=looked.images,
+            read_by=looked.reader.name if looked.reader is not None else None,
+            written=looked.written,
+            seen=looked.seen,
+        )
+
+
+class NewMove(BaseModel):
+    """To whom a case goes, and why.
+
+    Attributes:
+        patient_id: the right patient, by any of their records.
+        reason: why.
+        seen: of the comparison that a person looked at.
+        sure: whether a person has compared the two, where the images name another than the right one.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    patient_id: Annotated[str, StringConstraints(pattern=ID_PATTERN)]
+    reason: MoveReason
+    seen: str = Field(max_length=64)
+    sure: bool = False
+
+
+class MoveShape(BaseModel):
+    """A move that was made. Ids alone: the answer is kept for a day, and either patient may be erased before.
+
+    Attributes:
+        case_id: the case of the right patient.
+        number: what people call it.
+        moved_from: the case of the wrong one.
+        reason: why.
+    """
+
+    case_id: str
+    number: str
+    moved_from: str
+    reason: MoveReason
+
+
+@router.get("/{case_id}/move/{patient_id}", response_model=MoveComparison)
+def compare_for_move(
+    house: InHouse,
+    actor: Mover,
+    case_id: CaseId,
+    patient_id: Annotated[str, Path(max_length=26, description="Of a record of the right patient.")],
+) -> Response:
+    """The two people side by side, to be looked at before the case is moved; the ETag is of the case."""
+    with house.records.write(actor) as tx:
+        shown = MoveComparison.of(moving.looked_at(tx, case_id, patient_id))
+        etag = answered(cases.case_of(tx, case_id, audit=False)).headers["etag"]
+    headers = {"ETag": etag, "Cache-Control": "no-store"}
+    return Response(shown.model_dump_json(), headers=headers, media_type="application/json")
+
+
+@router.post(
+    "/{case_id}/move",
+    status_code=201,
+    response_model=MoveShape,
+    responses={
+        412: {"description": "Somebody else changed the case first.", "content": _PROBLEM},
+        428: {"description": "The header If-Match is missing.", "content": _PROBLEM},
+    },
+)
+def move_case(
+    house: InHouse,
+    machine: InMachine,
+    actor: Mover,
+    case_id: CaseId,
+    wanted: NewMove,
+    once: IdempotentDep,
+    if_match: Annotated[
+        str | None, Header(max_length=200, description="ETag of the case that was looked at.")
+    ] = None,
+) -> Response:
+    """Let a case that was opened for the wrong patient go on as one of the right patient."""
+    if if_match is None:
+        raise HTTPException(428, NEEDED)
+    step = Move(house, machine, actor, case_id, wanted.patient_id)
+    step.prepare()
+
+    def work(tx: Transaction) -> MoveShape:
+        if answered(cases.case_of(tx, case_id, audit=False)).headers["etag"] != if_match:
+            raise HTTPException(412, CHANGED)
+        done = step.keep(tx, wanted.reason, wanted.seen, sure=wanted.sure)
+        return MoveShape(case_id=done.case_id, number=done.number, moved_from=case_id, reason=wanted.reason)
+
+    outcome = once.run(house.records, actor, work)
+    step.kept()
+    return outcome.response()

@@ -1,0 +1,143 @@
+"""The way of a case from the wrong patient to the right one: found or registered, compared, moved."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from tetkik.errors import Conflict, InputError, TetkikError
+from tetkik.records.cases import cases, moving, patients
+from tetkik.records.cases.patients import Match
+from tetkik.service.cases.transfer import Move
+from tetkik.service.kit.access.authorization import allowed
+from tetkik.service.kit.background.image_decoder import InMachine
+from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.http.problems import status_of
+from tetkik.service.kit.rendering.templates import language_of, render
+from tetkik.service.patients.shapes import TypedPerson
+from tetkik.values import Actor, MoveReason, Permission
+
+router = APIRouter(prefix="/cases/{case_id}/move")
+
+Mover = Annotated[Actor, allowed(Permission.CASE_MOVE)]
+_Short = Annotated[str, Form(max_length=400)]
+
+
+@router.get("")
+def choose(request: Request, house: InHouse, actor: Mover, case_id: str) -> HTMLResponse:
+    """Whose case it is: somebody to be found, or to be registered."""
+    return _choice(request, house, actor, case_id)
+
+
+@router.post("/find")
+def find(request: Request, house: InHouse, actor: Mover, case_id: str, words: _Short = "") -> HTMLResponse:
+    """Patients by name or number, to be compared with the one of the case."""
+    return _choice(request, house, actor, case_id, words=words.strip())
+
+
+@router.post("/register")
+def register(
+    request: Request,
+    house: InHouse,
+    actor: Mover,
+    case_id: str,
+    name: _Short = "",
+    tckn: _Short = "",
+    number: _Short = "",
+    birth_date: _Short = "",
+    sex: _Short = "",
+) -> Response:
+    """Register the right patient, or show again what was typed with what is wrong."""
+    typed = TypedPerson(name, tckn, number, birth_date, sex)
+    try:
+        with house.records.write(actor) as tx:
+            patient_id = moving.register(tx, case_id, typed.value())
+    except (Conflict, InputError) as error:
+        return _choice(request, house, actor, case_id, typed=typed, error=error)
+    return RedirectResponse(f"/cases/{case_id}/move/{patient_id}", 303)
+
+
+def _choice(
+    request: Request,
+    house: House,
+    actor: Actor,
+    case_id: str,
+    *,
+    words: str | None = None,
+    typed: TypedPerson | None = None,
+    error: TetkikError | None = None,
+) -> HTMLResponse:
+    with house.records.write(actor) as tx:
+        case = cases.case_of(tx, case_id)
+        moving.refuse_unmovable(tx, case_id)
+        found: tuple[Match, ...] = ()
+        if words and patients.worth_searching(words):
+            found = moving.candidates(tx, case_id, words)
+    return render(
+        request,
+        "cases/move_to.html.jinja",
+        status=status_of(error) if error else 200,
+        case=case,
+        found=found,
+        words=words,
+        most=patients.MOST_MATCHES,
+        typed=typed or TypedPerson(),
+        fault=error.in_language(language_of(request)) if error else None,
+    )
+
+
+@router.get("/{patient_id}")
+def compare(request: Request, house: InHouse, actor: Mover, case_id: str, patient_id: str) -> HTMLResponse:
+    """The two people side by side, what goes along, and the question whether to move it."""
+    return _compared(request, house, actor, case_id, patient_id)
+
+
+@router.post("/{patient_id}")
+def move(
+    request: Request,
+    house: InHouse,
+    machine: InMachine,
+    actor: Mover,
+    case_id: str,
+    patient_id: str,
+    reason: Annotated[MoveReason, Form()],
+    seen: Annotated[str, Form(max_length=64)] = "",
+    sure: Annotated[bool, Form()] = False,
+) -> Response:
+    """Move the case, or show the two again with what is wrong."""
+    step = Move(house, machine, actor, case_id, patient_id)
+    step.prepare()
+    try:
+        with house.records.write(actor) as tx:
+            done = step.keep(tx, reason, seen, sure=sure)
+    except Conflict as error:
+        return _compared(request, house, actor, case_id, patient_id, error=error, reason=reason)
+    step.kept()
+    return RedirectResponse(f"/cases/{done.case_id}?moved", 303)
+
+
+def _compared(
+    request: Request,
+    house: House,
+    actor: Actor,
+    case_id: str,
+    patient_id: str,
+    *,
+    error: TetkikError | None = None,
+    reason: MoveReason = MoveReason.CHOSEN_WRONGLY,
+) -> HTMLResponse:
+    with house.records.write(actor) as tx:
+        looked = moving.looked_at(tx, case_id, patient_id)
+        case = cases.case_of(tx, case_id, audit=False)
+    return render(
+        request,
+        "cases/move.html.jinja",
+        status=status_of(error) if error else 200,
+        case=case,
+        looked=looked,
+        reasons=list(MoveReason),
+        reason=reason,
+        fault=error.in_language(language_of(request)) if error else None,
+    )

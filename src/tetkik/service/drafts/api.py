@@ -1,0 +1,235 @@
+"""Drafts: read, edit, decide, judge, write afresh. The ETag is the revision; every change names it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import Response
+
+from tetkik.documents.pdf import to_pdf
+from tetkik.records.database import Transaction
+from tetkik.records.images import images
+from tetkik.records.reports import drafts, measuring, signing, templates
+from tetkik.records.trail.chain import Action
+from tetkik.service.drafts.redrafting import fresh_draft, streamed
+from tetkik.service.drafts.revisions import EDITS, DraftRoute, Revision, answered, hospital_of
+from tetkik.service.drafts.shapes import (
+    ByHandSent,
+    DecisionsSent,
+    DraftSent,
+    DraftShape,
+    MeasurementChanged,
+    MeasurementSent,
+    RedraftSent,
+    ReviewSent,
+    TemplateSent,
+)
+from tetkik.service.kit.access.authorization import allowed
+from tetkik.service.kit.context import InHouse
+from tetkik.service.kit.http.idempotency import IdempotentDep
+from tetkik.service.kit.rendering.templates import language_of
+from tetkik.values import Actor, Permission
+
+router = APIRouter(prefix="/drafts", tags=["drafts"], route_class=DraftRoute)
+Reader = Annotated[Actor, allowed(Permission.DRAFT_READ)]
+Editor = Annotated[Actor, allowed(Permission.DRAFT_EDIT)]
+ReportId = Annotated[str, Path(max_length=26, description="Of the report.")]
+
+
+@router.post("", status_code=201, response_model=DraftShape)
+def write_by_hand(
+    request: Request, house: InHouse, actor: Editor, sent: ByHandSent, once: IdempotentDep
+) -> Response:
+    """Begin a report without a model's draft."""
+
+    def work(tx: Transaction) -> DraftShape:
+        image = images.see(tx, sent.image_id)
+        known = images.described(tx, image)
+        begun = drafts.write_by_hand(
+            tx, sent.image_id, sent.language, identity=known.identity, tags=known.tags
+        )
+        return DraftShape.of(begun, language_of(request))
+
+    return once.run(house.records, actor, work).response()
+
+
+@router.get("/{report_id}", response_model=DraftShape)
+def read(request: Request, house: InHouse, actor: Reader, report_id: ReportId) -> Response:
+    """The draft as it stands; the header ETag names its revision."""
+    with house.records.write(actor) as tx:
+        return answered(request, drafts.open_draft(tx, report_id))
+
+
+@router.put("/{report_id}", response_model=DraftShape, responses=EDITS)
+def save(
+    request: Request, house: InHouse, actor: Editor, report_id: ReportId, revision: Revision, sent: DraftSent
+) -> Response:
+    """Keep the whole text; what stands as it stood keeps its evidence and its decisions."""
+    values = [sentence.value() for sentence in sent.sentences]
+    # Places of decisions count the sentences as they were sent; an empty one has none.
+    place = {sent_as: kept for kept, sent_as in enumerate(i for i, value in enumerate(values) if value)}
+    choices = [one.value(place.get(one.sentence, -1)) for one in sent.decisions]
+    with house.records.write(actor) as tx:
+        saved = drafts.save(tx, report_id, revision, [value for value in values if value], choices)
+        return answered(request, saved)
+
+
+@router.post("/{report_id}/decisions", response_model=DraftShape, responses=EDITS)
+def decide(
+    request: Request,
+    house: InHouse,
+    actor: Editor,
+    report_id: ReportId,
+    revision: Revision,
+    sent: DecisionsSent,
+) -> Response:
+    """Decide about objections of the grounding check; kept with who and when."""
+    choices = [one.value(one.sentence) for one in sent.decisions]
+    with house.records.write(actor) as tx:
+        return answered(request, drafts.decide(tx, report_id, revision, choices))
+
+
+@router.post("/{report_id}/reviews", response_model=DraftShape, responses=EDITS)
+def judge(
+    request: Request,
+    house: InHouse,
+    actor: Editor,
+    report_id: ReportId,
+    revision: Revision,
+    sent: ReviewSent,
+) -> Response:
+    """Accept, reject or add a finding: kept for retraining, and the marks of the draft follow."""
+    with house.records.write(actor) as tx:
+        after = drafts.judge(
+            tx, report_id, revision, sent.label, sent.judgement, sentences_follow=sent.sentences_follow
+        )
+        return answered(request, after)
+
+
+@router.post("/{report_id}/redraft", response_model=DraftShape, responses=EDITS)
+def redraft(
+    request: Request,
+    house: InHouse,
+    actor: Editor,
+    report_id: ReportId,
+    revision: Revision,
+    sent: RedraftSent,
+) -> Response:
+    """Write the draft afresh, in either language, by the composer or a language model; edits are lost."""
+    fresh = fresh_draft(house, actor, report_id, revision, sent)
+    with house.records.write(actor) as tx:
+        return answered(request, fresh.keep(tx))
+
+
+@router.post(
+    "/{report_id}/redraft/stream",
+    response_class=Response,
+    responses=EDITS | {200: {"content": {"text/event-stream": {}}, "description": "Server-sent events."}},
+)
+def redraft_stream(
+    request: Request,
+    house: InHouse,
+    actor: Editor,
+    report_id: ReportId,
+    revision: Revision,
+    sent: RedraftSent,
+) -> Response:
+    """The same as server-sent events: `asked` and `text` while a model writes, then `done` or `fault`.
+
+    `asked` tells the number of the try: what was heard before it could not be used. Whoever closes the stream
+    before its end stops the language model, and the draft stays as it was; `end` says that the session is
+    over or locked, with the same effect.
+    """
+    return streamed(request, house, actor, report_id, revision, sent)
+
+
+@router.post("/{report_id}/template", response_model=DraftShape, responses=EDITS)
+def take_template(
+    request: Request,
+    house: InHouse,
+    actor: Editor,
+    report_id: ReportId,
+    revision: Revision,
+    sent: TemplateSent,
+) -> Response:
+    """Put a template's sentences around those of the draft."""
+    with house.records.write(actor) as tx:
+        return answered(request, templates.take(tx, report_id, revision, sent.template_id))
+
+
+@router.get(
+    "/{report_id}/preview.pdf",
+    response_class=Response,
+    responses={200: {"content": {"application/pdf": {}}, "description": "Marked as unsigned on every page."}},
+)
+def preview(house: InHouse, actor: Reader, report_id: ReportId) -> Response:
+    """The draft as a PDF that says on every page that nobody has signed it."""
+    with house.records.write(actor) as tx:
+        found = drafts.draft_of(tx, report_id)
+        document = signing.document_of(tx, report_id, hospital_of(house))
+        tx.audit(
+            Action.DOCUMENT_EXPORTED,
+            case_id=found.case_id,
+            patient_id=found.patient_id,
+            object_id=report_id,
+            format="pdf",
+            version=0,
+        )
+    headers = {
+        "Content-Disposition": f'inline; filename="draft-{found.number}.pdf"',
+        "Cache-Control": "no-store",
+    }
+    return Response(to_pdf(document), headers=headers, media_type="application/pdf")
+
+
+measurement_router = APIRouter(
+    prefix="/drafts/{report_id}/measurements", tags=["drafts"], route_class=DraftRoute
+)
+MeasurementId = Annotated[str, Path(max_length=26, description="Of the measurement.")]
+
+
+@measurement_router.post("", response_model=DraftShape, responses=EDITS)
+def measure(
+    request: Request,
+    house: InHouse,
+    actor: Editor,
+    report_id: ReportId,
+    revision: Revision,
+    sent: MeasurementSent,
+) -> Response:
+    """Keep a new length or angle; sent twice, the second names a revision that is past."""
+    with house.records.write(actor) as tx:
+        return answered(request, measuring.add(tx, report_id, revision, sent.value()))
+
+
+@measurement_router.patch("/{measurement_id}", response_model=DraftShape, responses=EDITS)
+def change(
+    request: Request,
+    house: InHouse,
+    actor: Editor,
+    report_id: ReportId,
+    measurement_id: MeasurementId,
+    revision: Revision,
+    sent: MeasurementChanged,
+) -> Response:
+    """Move the points of a measurement, or name it."""
+    with house.records.write(actor) as tx:
+        after = measuring.change(
+            tx, report_id, revision, measurement_id, points=sent.places(), label=sent.label
+        )
+        return answered(request, after)
+
+
+@measurement_router.delete("/{measurement_id}", response_model=DraftShape, responses=EDITS)
+def remove(
+    request: Request,
+    house: InHouse,
+    actor: Editor,
+    report_id: ReportId,
+    measurement_id: MeasurementId,
+    revision: Revision,
+) -> Response:
+    """Take a measurement away; a sentence that says its size is objected to from then on."""
+    with house.records.write(actor) as tx:
+        return answered(request, measuring.remove(tx, report_id, revision, measurement_id))

@@ -1,0 +1,389 @@
+"""The draft in the reading view: each change names the revision it was made on, and gives the panels back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import BaseModel, Field
+
+from tetkik.errors import Conflict, Forbidden
+from tetkik.language import Language
+from tetkik.records.cases import cases, moves
+from tetkik.records.cases.moves import Moved
+from tetkik.records.database import Transaction
+from tetkik.records.images import images, jobs, pictures
+from tetkik.records.people.visibility import see
+from tetkik.records.reports import drafts, measuring, templates
+from tetkik.records.reports.editing import LONGEST, MOST, Choice
+from tetkik.records.reports.templates import HouseTemplate
+from tetkik.records.reports.working import EditConflict, WorkingDraft
+from tetkik.records.worklist import claims, events, worklist
+from tetkik.service.drafts.redrafting import fresh_draft
+from tetkik.service.drafts.revisions import DraftRoute
+from tetkik.service.drafts.shapes import MeasurementChanged, MeasurementSent, RedraftSent
+from tetkik.service.drafts.view import Desk, desk_of, shown_findings, shown_working
+from tetkik.service.kit.access.authorization import allowed
+from tetkik.service.kit.context import House, InHouse, house_of
+from tetkik.service.kit.rendering.templates import language_of, render
+from tetkik.values import (
+    Actor,
+    CaseState,
+    Decision,
+    DraftSentence,
+    Fault,
+    JobState,
+    Judgement,
+    Permission,
+    Section,
+)
+
+router = APIRouter(prefix="/read")
+
+Reads = Annotated[Actor, allowed(Permission.DRAFT_READ)]
+Edits = Annotated[Actor, allowed(Permission.DRAFT_EDIT)]
+Claims = Annotated[Actor, allowed(Permission.CLAIM)]
+
+
+@router.get("/next")
+def next_case(house: InHouse, actor: Claims, after: str = "") -> RedirectResponse:
+    """The most urgent case that is to be read and that nobody reads; the worklist where there is none."""
+    chosen = worklist.Filter(states=(CaseState.TO_READ,), scope=worklist.Scope.UNCLAIMED)
+    with house.records.read(actor) as tx:
+        found = [item.case_id for item in worklist.listing(tx, chosen, limit=2).items]
+    other = next((case_id for case_id in found if case_id != after), None)
+    return RedirectResponse(f"/read/{other}" if other else "/worklist", 303)
+
+
+@router.get("/{case_id}")
+def reading(
+    request: Request, house: InHouse, actor: Reads, case_id: str, image: str | None = None
+) -> Response:
+    """The whole view; whoever opens a case that nobody reads is its reader."""
+    taken = _claimed(house, actor, case_id)
+    with house.records.read(actor) as tx:
+        gone = moves.of(tx, see(tx, case_id).id).to is not None
+    if gone:  # opened for the wrong patient: the case's own page says as which it goes on
+        return RedirectResponse(f"/cases/{case_id}", 303)
+    with house.records.write(actor) as tx:
+        seq = events.newest(tx)
+        desk = desk_of(tx, case_id, image)
+        texts = templates.all_templates(tx)
+    return _page(request, house, desk, taken, texts, seq)
+
+
+@router.get("/{case_id}/ready")
+def ready(house: InHouse, actor: Reads, case_id: str, image: str) -> Response:
+    """Whether the model is through with an image: 200, or 204 while it is at work."""
+    with house.records.read(actor) as tx:
+        work = jobs.of_image(tx, images.see(tx, image).id)
+    waits = work is not None and work.state in (JobState.QUEUED, JobState.RUNNING)
+    return Response(status_code=204 if waits else 200)
+
+
+@router.post("/{case_id}/claim")
+def take_over(house: InHouse, actor: Claims, case_id: str, image: str | None = None) -> RedirectResponse:
+    """Read a case that somebody else is reading."""
+    with house.records.write(actor) as tx:
+        claims.claim(tx, case_id, take_over=True)
+    return RedirectResponse(f"/read/{case_id}" + (f"?image={image}" if image else ""), 303)
+
+
+@router.put("/{case_id}/claim", status_code=204)
+def go_on(house: InHouse, actor: Claims, case_id: str) -> None:
+    """Still reading; the open page says so every few minutes."""
+    with house.records.write(actor) as tx:
+        claims.claim(tx, case_id)
+
+
+def _claimed(house: House, actor: Actor, case_id: str) -> bool:
+    """Whether the actor reads the case now; somebody else may be reading it, or nobody has to any more."""
+    if not actor.may(Permission.CLAIM):
+        return False
+    try:
+        with house.records.write(actor) as tx:
+            if _is_read(tx, case_id):
+                return False
+            claims.claim(tx, case_id)
+    except Conflict:
+        return False
+    return True
+
+
+def _is_read(tx: Transaction, case_id: str) -> bool:
+    try:
+        return cases.case_of(tx, case_id, audit=False).state not in worklist.OPEN
+    except Forbidden:
+        return False  # a restricted case opens for whoever claims it
+
+
+def _page(
+    request: Request, house: House, desk: Desk, mine: bool, texts: tuple[HouseTemplate, ...], seq: int
+) -> HTMLResponse:
+    language = language_of(request)
+    shown: dict[str, Any] = {
+        "desk": desk,
+        "mine": mine,
+        "seq": seq,
+        "age": _age(desk.case.person.born, datetime.now(UTC).date()),
+        "texts": texts,
+        "language_model": bool(house.settings.llm_url),
+    }
+    if desk.working is not None:
+        shown |= shown_working(desk.working, desk.heat, language)
+    else:
+        shown |= shown_findings(desk, language)
+    return render(request, "drafts/page.html.jinja", **shown)
+
+
+def _age(born: date | None, today: date) -> int | None:
+    if born is None:
+        return None
+    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+
+
+@router.post("/{case_id}/reports")
+def begin(house: InHouse, actor: Edits, case_id: str, image: str) -> RedirectResponse:
+    """Write a report by hand where no model has written one."""
+    with house.records.write(actor) as tx:
+        found = images.see(tx, image)
+        described = images.described(tx, found)
+        language = house.settings.report_language
+        drafts.write_by_hand(tx, image, language, identity=described.identity, tags=described.tags)
+    return RedirectResponse(f"/read/{case_id}?image={image}", 303)
+
+
+class PanelRoute(DraftRoute):
+    """A route that shows whoever comes second both texts, and overwrites neither."""
+
+    def second(self, request: Request, conflict: EditConflict) -> Response:
+        """Both texts."""
+        return _conflict(request, conflict)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler of every draft; where the case was moved, the page keeps what was written."""
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except Moved as moved:
+                return _moved(request, moved)
+
+        return handle
+
+
+def _conflict(request: Request, error: EditConflict) -> HTMLResponse:
+    return render(
+        request,
+        "drafts/conflict.html.jinja",
+        status=409,
+        sentence=error.in_language(language_of(request)),
+        **shown_working(error.current, (), language_of(request)),
+    )
+
+
+def _moved(request: Request, error: Moved) -> HTMLResponse:
+    return render(
+        request,
+        "drafts/moved.html.jinja",
+        status=409,
+        sentence=error.in_language(language_of(request)),
+        to=error.to,
+    )
+
+
+panel_router = APIRouter(prefix="/read", route_class=PanelRoute)
+
+Revision = Annotated[int, Field(ge=0, lt=2**31)]
+CaseId = Annotated[str, Path(max_length=26)]
+ReportId = Annotated[str, Path(max_length=26)]
+
+
+class Written(BaseModel):
+    """A sentence as the editor sends it."""
+
+    text: Annotated[str, Field(min_length=1, max_length=LONGEST, pattern=r"\S")]
+    section: Section
+    evidence: Annotated[list[str], Field(max_length=50)] = []
+
+
+class Chosen(BaseModel):
+    """A decision about a mark, by the place of its sentence among those that are sent."""
+
+    sentence: Annotated[int, Field(ge=0, lt=MOST)]
+    fault: Fault
+    start: Annotated[int, Field(ge=0)]
+    end: Annotated[int, Field(ge=0)]
+    decision: Decision | None
+
+
+class Save(BaseModel):
+    """Everything that stands in the editor."""
+
+    revision: Revision
+    sentences: Annotated[list[Written], Field(max_length=MOST)]
+    decisions: Annotated[list[Chosen], Field(max_length=MOST)] = []
+
+
+class Judge(BaseModel):
+    """What the radiologist says of one finding; None takes it back."""
+
+    revision: Revision
+    label: Annotated[str, Field(max_length=60)]
+    judgement: Judgement | None
+
+
+class Again(BaseModel):
+    """A fresh draft of the composer in one language; a language model's comes as a stream of the API."""
+
+    revision: Revision
+    language: Language
+
+
+class Take(BaseModel):
+    """A text of the house, to be put around the draft."""
+
+    revision: Revision
+    template_id: Annotated[str, Field(max_length=26)]
+
+
+@dataclass(frozen=True, slots=True)
+class Panels:
+    """What the panels are made of, once the transaction is through."""
+
+    working: WorkingDraft
+    heat: tuple[str, ...]
+    texts: tuple[HouseTemplate, ...]
+
+
+def panels_of(tx: Transaction, working: WorkingDraft) -> Panels:
+    """What the panels of a draft are made of."""
+    return Panels(working, pictures.labels(tx, working.image_id), templates.all_templates(tx))
+
+
+def shown_panels(request: Request, panels: Panels) -> HTMLResponse:
+    """Findings and draft, drawn anew."""
+    return render(
+        request,
+        "drafts/panels.html.jinja",
+        texts=panels.texts,
+        language_model=bool(house_of(request).settings.llm_url),
+        **shown_working(panels.working, panels.heat, language_of(request)),
+    )
+
+
+@panel_router.get("/{case_id}/{report_id}")
+def panels(
+    request: Request, house: InHouse, actor: Reads, case_id: CaseId, report_id: ReportId
+) -> HTMLResponse:
+    """The panels as they are now."""
+    with house.records.write(actor) as tx:
+        seen = panels_of(tx, drafts.open_draft(tx, report_id))
+    return shown_panels(request, seen)
+
+
+@panel_router.put("/{case_id}/{report_id}")
+def save(
+    request: Request, house: InHouse, actor: Edits, case_id: CaseId, report_id: ReportId, body: Save
+) -> HTMLResponse:
+    """Keep what stands in the editor, and what was decided about marks."""
+    sentences = [DraftSentence(item.text, item.section, tuple(item.evidence)) for item in body.sentences]
+    choices = [
+        Choice(item.sentence, item.fault, item.start, item.end, item.decision) for item in body.decisions
+    ]
+    with house.records.write(actor) as tx:
+        seen = panels_of(tx, drafts.save(tx, report_id, body.revision, sentences, choices))
+    return shown_panels(request, seen)
+
+
+@panel_router.post("/{case_id}/{report_id}/findings")
+def judge(
+    request: Request, house: InHouse, actor: Edits, case_id: CaseId, report_id: ReportId, body: Judge
+) -> HTMLResponse:
+    """Accept, reject or add a finding; the marks of the draft follow."""
+    with house.records.write(actor) as tx:
+        seen = panels_of(tx, drafts.judge(tx, report_id, body.revision, body.label, body.judgement))
+    return shown_panels(request, seen)
+
+
+@panel_router.post("/{case_id}/{report_id}/rewrite")
+def write_again(
+    request: Request, house: InHouse, actor: Edits, case_id: CaseId, report_id: ReportId, body: Again
+) -> HTMLResponse:
+    """A fresh draft from the findings as they were judged, in the language asked for."""
+    wanted = RedraftSent(language=body.language)
+    fresh = fresh_draft(house, actor, report_id, body.revision, wanted)
+    with house.records.write(actor) as tx:
+        seen = panels_of(tx, fresh.keep(tx))
+    return shown_panels(request, seen)
+
+
+@panel_router.post("/{case_id}/{report_id}/template")
+def take_template(
+    request: Request, house: InHouse, actor: Edits, case_id: CaseId, report_id: ReportId, body: Take
+) -> HTMLResponse:
+    """Put the standing sentences of the house around those of the draft."""
+    with house.records.write(actor) as tx:
+        seen = panels_of(tx, templates.take(tx, report_id, body.revision, body.template_id))
+    return shown_panels(request, seen)
+
+
+MeasurementId = Annotated[str, Field(max_length=26)]
+
+
+class Measure(MeasurementSent):
+    """A new measurement of the viewer."""
+
+    revision: Revision
+
+
+class Change(MeasurementChanged):
+    """What changes of a measurement; None stays."""
+
+    revision: Revision
+    id: MeasurementId
+
+
+class Remove(BaseModel):
+    """A measurement that goes."""
+
+    revision: Revision
+    id: MeasurementId
+
+
+@panel_router.post("/{case_id}/{report_id}/measurements")
+def measure(
+    request: Request, house: InHouse, actor: Edits, case_id: CaseId, report_id: ReportId, body: Measure
+) -> HTMLResponse:
+    """Keep a new length or angle."""
+    with house.records.write(actor) as tx:
+        seen = panels_of(tx, measuring.add(tx, report_id, body.revision, body.value()))
+    return shown_panels(request, seen)
+
+
+@panel_router.post("/{case_id}/{report_id}/measurements/change")
+def change_measurement(
+    request: Request, house: InHouse, actor: Edits, case_id: CaseId, report_id: ReportId, body: Change
+) -> HTMLResponse:
+    """Move the points of a measurement, or name it."""
+    with house.records.write(actor) as tx:
+        after = measuring.change(
+            tx, report_id, body.revision, body.id, points=body.places(), label=body.label
+        )
+        seen = panels_of(tx, after)
+    return shown_panels(request, seen)
+
+
+@panel_router.post("/{case_id}/{report_id}/measurements/remove")
+def remove_measurement(
+    request: Request, house: InHouse, actor: Edits, case_id: CaseId, report_id: ReportId, body: Remove
+) -> HTMLResponse:
+    """Take a measurement away."""
+    with house.records.write(actor) as tx:
+        seen = panels_of(tx, measuring.remove(tx, report_id, body.revision, body.id))
+    return shown_panels(request, seen)

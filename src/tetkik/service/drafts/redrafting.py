@@ -1,0 +1,272 @@
+"""A fresh draft while somebody waits: at once from the composer, piece by piece from a language model."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+import structlog
+from fastapi import Request
+from fastapi.responses import Response, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from tetkik import workflow
+from tetkik.errors import Conflict, NotSignedIn, TetkikError, UsageError
+from tetkik.language import Language, Sentence
+from tetkik.records.database import Transaction
+from tetkik.records.reports.redrafting import ground_of, rewrite
+from tetkik.records.reports.working import EditConflict, WorkingDraft
+from tetkik.records.worklist import claims
+from tetkik.records.worklist.events import still_there
+from tetkik.report.llm import LanguageModel, open_model
+from tetkik.service.drafts.shapes import DraftShape, RedraftSent
+from tetkik.service.kit.context import House
+from tetkik.service.kit.http.problems import status_of
+from tetkik.service.kit.rendering.templates import language_of
+from tetkik.values import Actor, Draft
+from tetkik.workflow.writers import Stoppable
+
+_log = structlog.get_logger()
+_CHECKS = 5.0
+"""Seconds after which a stream at the latest sees that its session is over or locked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A draft that is not kept yet.
+
+    Attributes:
+        report_id: whose draft it is to be.
+        revision: that it was asked for on.
+        begun: when the work on it began.
+        draft: the draft.
+    """
+
+    report_id: str
+    revision: int
+    begun: datetime
+    draft: Draft
+
+    def keep(self, tx: Transaction) -> WorkingDraft:
+        """Put it in the place of the draft at hand.
+
+        Raises:
+            EditConflict: somebody else saved in between.
+            Conflict: somebody else took the case over in between.
+        """
+        kept = rewrite(tx, self.report_id, self.revision, self.draft)
+        reader = claims.reader_of(tx, kept.case_id)
+        if reader is not None and reader.user_id != tx.actor.user_id and reader.since > self.begun:
+            raise Conflict(
+                "{name} took the case over meanwhile; the draft stands as it was.", name=reader.name
+            )
+        return kept
+
+
+def fresh_draft(
+    house: House,
+    actor: Actor,
+    report_id: str,
+    revision: int,
+    sent: RedraftSent,
+    writer: LanguageModel | None = None,
+    heard: Callable[[str], None] | None = None,
+) -> Fresh:
+    """A draft from what is known of the image; nothing is kept yet, and no transaction waits for it.
+
+    Raises:
+        EditConflict: somebody else saved in between.
+        Conflict: no model has looked at the image.
+        UsageError: a language model was asked for and none is configured.
+    """
+    writer = writer or writer_of(sent)
+    with house.records.write(actor) as tx:
+        ground, begun = ground_of(tx, report_id, revision), tx.now
+    reported = workflow.report_findings(
+        ground.result,
+        ground.inputs,
+        prior=ground.prior,
+        language=sent.language,
+        writer=writer,
+        identity=ground.identity,
+        heard=heard,
+    )
+    return Fresh(report_id, revision, begun, reported.drafted.draft)
+
+
+def writer_of(sent: RedraftSent) -> LanguageModel | None:
+    """The language model that was asked for; None for the composer.
+
+    Raises:
+        UsageError: none is configured.
+    """
+    if sent.writer == "composer":
+        return None
+    writer = open_model()
+    if writer is None:
+        raise UsageError("No language model is configured; an administrator can name one with llm_url.")
+    return writer
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """The language model is asked, for the first time or once more."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How the writing ended."""
+
+    draft: WorkingDraft | None = None
+    fault: Exception | None = None
+
+
+_Step = str | _Try | _Ended
+
+
+class _Writing:
+    """The thread in which a draft is written and kept.
+
+    Args:
+        house: whose.
+        actor: who asked.
+        report_id: whose draft.
+        revision: that they had before their eyes.
+        sent: what was asked for.
+        model: the language model that writes; None for the composer.
+        tell: told each step, from that thread.
+    """
+
+    def __init__(
+        self,
+        house: House,
+        actor: Actor,
+        report_id: str,
+        revision: int,
+        sent: RedraftSent,
+        model: LanguageModel | None,
+        tell: Callable[[_Step], None],
+    ) -> None:
+        self._house, self._actor, self._tell = house, actor, tell
+        self._asked = (report_id, revision, sent)
+        self._writer = None if model is None else Stoppable(model, lambda number: tell(_Try(number)))
+
+    def start(self) -> None:
+        """Begin."""
+        threading.Thread(target=self._run, daemon=True, name="redraft").start()
+
+    def stop(self) -> None:
+        """Nobody waits any more: the language model stops, and nothing is kept."""
+        if self._writer is not None:
+            self._writer.stop()
+
+    def _run(self) -> None:
+        try:
+            fresh = fresh_draft(self._house, self._actor, *self._asked, self._writer, self._tell)
+            if self._writer is not None:
+                self._writer.check()
+            with self._house.records.write(self._actor) as tx:
+                if not still_there(tx):
+                    raise NotSignedIn("The session is over; sign in again.")
+                kept = fresh.keep(tx)
+            self._tell(_Ended(kept))
+        # Whatever happens in the thread ends the stream with a word, and is not lost.
+        except Exception as fault:
+            self._tell(_Ended(fault=fault))
+
+
+def streamed(
+    request: Request, house: House, actor: Actor, report_id: str, revision: int, sent: RedraftSent
+) -> Response:
+    """Server-sent events while the draft is written (HTML standard, section 9.2).
+
+    What can be refused at once is refused with its own status, before the stream begins. Whoever closes the
+    stream stops the work.
+    """
+    model = writer_of(sent)
+    with house.records.write(actor) as tx:
+        ground_of(tx, report_id, revision)
+    begin = partial(_Writing, house, actor, report_id, revision, sent, model)
+    return StreamingResponse(
+        _course(house, actor, begin, language_of(request)),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _course(
+    house: House, actor: Actor, begin: Callable[[Callable[[_Step], None]], _Writing], language: Language
+) -> AsyncIterator[str]:
+    loop = asyncio.get_running_loop()
+    told: asyncio.Queue[_Step] = asyncio.Queue()
+
+    def tell(step: _Step) -> None:
+        with suppress(RuntimeError):  # that loop is closed: nobody waits there any more
+            loop.call_soon_threadsafe(told.put_nowait, step)
+
+    writing = begin(tell)
+    writing.start()
+    checked = time.monotonic()
+    try:
+        while True:
+            step = await _next(told)
+            if isinstance(step, _Ended) or time.monotonic() - checked >= _CHECKS:
+                checked = time.monotonic()
+                if not await run_in_threadpool(_goes_on, house, actor):
+                    yield _event("end", "{}")
+                    return
+            yield ": still writing\n\n" if step is None else _told(step, language)
+            if isinstance(step, _Ended):
+                return
+    finally:
+        writing.stop()
+
+
+async def _next(told: asyncio.Queue[_Step]) -> _Step | None:
+    with suppress(TimeoutError):
+        return await asyncio.wait_for(told.get(), _CHECKS)
+    return None
+
+
+def _goes_on(house: House, actor: Actor) -> bool:
+    with house.records.read(actor) as tx:
+        return still_there(tx)
+
+
+def _told(step: _Step, language: Language) -> str:
+    if isinstance(step, str):
+        return _event("text", json.dumps({"text": step}, ensure_ascii=False))
+    if isinstance(step, _Try):
+        return _event("asked", json.dumps({"try": step.number}))
+    if step.draft is not None:
+        return _event("done", DraftShape.of(step.draft, language).model_dump_json())
+    return _event("fault", json.dumps(_fault(step.fault, language), ensure_ascii=False))
+
+
+def _event(name: str, data: str) -> str:
+    return f"event: {name}\ndata: {data}\n\n"
+
+
+def _fault(fault: Exception | None, language: Language) -> dict[str, object]:
+    """A fault as the stream's last word; of an unexpected one the kind alone."""
+    if not isinstance(fault, TetkikError):
+        _log.error("unexpected", kind=type(fault).__name__, during="redraft")
+        sentence = Sentence("Something failed here; it is in the log under this request's number.")
+        return {"status": 500, "title": "Unexpected", "detail": sentence.in_language(language)}
+    told: dict[str, object] = {
+        "status": 412 if isinstance(fault, EditConflict) else status_of(fault),
+        "title": type(fault).__name__,
+        "detail": fault.in_language(language),
+    }
+    if isinstance(fault, EditConflict):
+        told["revision"] = fault.current.revision
+    return told

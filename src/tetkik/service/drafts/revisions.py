@@ -1,0 +1,125 @@
+"""What every route that changes a draft shares: the revision it was made on, and who was faster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Request
+from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from tetkik.language import Sentence
+from tetkik.records.reports.working import EditConflict, WorkingDraft
+from tetkik.records.trail.chain import Action
+from tetkik.service.drafts.shapes import DraftShape
+from tetkik.service.kit.access.authentication import identify
+from tetkik.service.kit.context import House, house_of
+from tetkik.service.kit.http.problems import Problem
+from tetkik.service.kit.rendering.templates import language_of
+from tetkik.values import Hospital
+
+_NEEDED = (
+    "This change needs the header If-Match with the ETag of the draft; load the draft and send it along."
+)
+_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+EDITS: dict[int | str, dict[str, Any]] = {
+    412: {
+        "description": "Somebody else saved first; the problem holds the draft as it is now.",
+        "content": _PROBLEM,
+    },
+    428: {"description": "The header If-Match is missing.", "content": _PROBLEM},
+}
+"""For `responses=` of routes that take `Revision`."""
+
+
+def _revision(
+    if_match: Annotated[
+        str | None, Header(max_length=80, description="ETag of the draft that the change was made on.")
+    ] = None,
+) -> int:
+    if if_match is None:
+        raise HTTPException(428, _NEEDED)
+    return number_in(if_match)
+
+
+def number_in(if_match: str) -> int:
+    """The number that an ETag names; -1, which nothing has, for anything else."""
+    number = if_match.strip().removeprefix("W/").strip('"')
+    return int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else -1
+
+
+Revision = Annotated[int, Depends(_revision)]
+"""A route's parameter for the revision in If-Match; -1, which is none, for anything else."""
+
+
+class DraftRoute(APIRoute):
+    """A route that tells whoever comes second who was faster, with the draft as it is now."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler of FastAPI, with the conflict answered."""
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except EditConflict as conflict:
+                await run_in_threadpool(_note_shown, request, conflict)
+                return self.second(request, conflict)
+
+        return handle
+
+    def second(self, request: Request, conflict: EditConflict) -> Response:
+        """What whoever comes second is answered."""
+        return stale(request, conflict)
+
+
+def _note_shown(request: Request, conflict: EditConflict) -> None:
+    """Note in the trail that whoever came second opened the draft: the answer shows it to them."""
+    current = conflict.current
+    with house_of(request).records.write(identify(request).actor) as tx:
+        tx.audit(
+            Action.DRAFT_OPENED,
+            case_id=current.case_id,
+            patient_id=current.patient_id,
+            object_id=current.report_id,
+        )
+
+
+def stale(request: Request, conflict: EditConflict) -> Response:
+    """That somebody else saved first: 412 where If-Match named another revision, 409 where the body did."""
+    language, current = language_of(request), conflict.current
+    status = 412 if "if-match" in request.headers else 409
+    problem = Problem(
+        type="urn:tetkik:problem:EditConflict",
+        title="EditConflict",
+        status=status,
+        detail=Sentence(conflict.template, conflict.values).in_language(language),
+        instance=getattr(request.state, "request_id", None),
+    )
+    content = problem.model_dump(exclude_none=True) | {
+        "revision": current.revision,
+        "saved_by": current.updated_by,
+        "saved_at": current.updated_at.isoformat(),
+        "current": DraftShape.of(current, language).model_dump(mode="json"),
+    }
+    return JSONResponse(content, status, headers=etag(current), media_type="application/problem+json")
+
+
+def etag(draft: WorkingDraft) -> dict[str, str]:
+    """The header that names a revision; no cache keeps a draft."""
+    return {"ETag": f'"{draft.revision}"', "Cache-Control": "no-store"}
+
+
+def answered(request: Request, draft: WorkingDraft, status: int = 200) -> Response:
+    """A draft with its revision."""
+    shape = DraftShape.of(draft, language_of(request))
+    return Response(shape.model_dump_json(), status, headers=etag(draft), media_type="application/json")
+
+
+def hospital_of(house: House) -> Hospital:
+    """The house as its reports name it."""
+    chosen = house.settings
+    return Hospital(chosen.hospital_name, chosen.hospital_department, chosen.hospital_address)

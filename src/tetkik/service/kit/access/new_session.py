@@ -1,0 +1,69 @@
+"""The session that begins when somebody has proved who they are, however they did."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import timedelta
+
+from fastapi import Request
+from fastapi.responses import RedirectResponse, Response
+
+from tetkik.errors import NotSignedIn
+from tetkik.records.people import sessions, sign_in
+from tetkik.records.people.users import row_of
+from tetkik.service.kit.access.authentication import give_cookie, peer_of, resumed
+from tetkik.service.kit.access.redirects import inside
+from tetkik.service.kit.context import House
+from tetkik.values import Actor
+
+_BROWSER_DAYS = 400
+"""The longest that browsers keep a cookie (RFC 6265bis, 4.1.2.2)."""
+_BROWSER = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def signed_in(request: Request, house: House, actor: Actor, back: str) -> Response:
+    """Begin a session for whoever proved themselves, and lead them on."""
+    answer = RedirectResponse(inside(back), 303)
+    begin(request, house, actor, answer)
+    return answer
+
+
+def begin(request: Request, house: House, actor: Actor, answer: Response) -> None:
+    """Give a browser a new session; the one that it had ends, and its id with it.
+
+    A second cookie, which opens nothing, tells this browser from others when its person comes again.
+
+    Args:
+        request: that brought the proof.
+        house: that it came to.
+        actor: who proved themselves.
+        answer: that carries the cookies.
+    """
+    try:
+        before: Actor | None = resumed(request).actor
+    except NotSignedIn:
+        before = None
+    known = request.cookies.get(_browser_cookie(house), "")
+    browser = known if _BROWSER.fullmatch(known) else secrets.token_urlsafe(32)
+    lasting = timedelta(hours=house.settings.session_hours)
+    with house.records.write(actor) as tx:
+        assert actor.user_id is not None
+        if before is not None:
+            sessions.replace(tx, before)
+        user = row_of(tx, actor.user_id)
+        cookie = sign_in.open_session(tx, user, actor.method, peer_of(request), lasting, browser)
+    give_cookie(answer, house, cookie)
+    answer.set_cookie(
+        _browser_cookie(house),
+        browser,
+        max_age=_BROWSER_DAYS * 24 * 3600,
+        path="/",
+        secure=house.secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def _browser_cookie(house: House) -> str:
+    return "__Host-tetkik-browser" if house.secure else "tetkik-browser"

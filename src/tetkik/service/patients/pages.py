@@ -1,0 +1,163 @@
+"""A patient's records: who else may be the same person, two side by side, joined, and taken apart again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from tetkik.errors import Conflict, InputError, TetkikError
+from tetkik.records.cases import comparing, merging, patients
+from tetkik.records.cases.patients import Match
+from tetkik.service.kit.access.authorization import allowed
+from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.http.problems import status_of
+from tetkik.service.kit.rendering.templates import language_of, render
+from tetkik.values import Actor, LinkReason, Permission, SplitReason
+
+router = APIRouter(prefix="/patients")
+
+Merger = Annotated[Actor, allowed(Permission.PATIENTS_MERGE)]
+
+
+@router.get("/{patient_id}")
+def records(
+    request: Request,
+    house: InHouse,
+    actor: Merger,
+    patient_id: str,
+    joined: str | None = None,
+    separated: str | None = None,
+) -> HTMLResponse:
+    """The records of a patient, and who may be the same person."""
+    done = "joined" if joined is not None else "separated" if separated is not None else ""
+    return _records(request, house, actor, patient_id, done=done)
+
+
+@router.post("/{patient_id}/find")
+def find(
+    request: Request,
+    house: InHouse,
+    actor: Merger,
+    patient_id: str,
+    words: Annotated[str, Form(max_length=400)] = "",
+) -> HTMLResponse:
+    """Other patients by name or number, to be compared with this one."""
+    return _records(request, house, actor, patient_id, words=words.strip())
+
+
+def _records(
+    request: Request,
+    house: House,
+    actor: Actor,
+    patient_id: str,
+    *,
+    words: str | None = None,
+    done: str = "",
+    error: TetkikError | None = None,
+) -> HTMLResponse:
+    with house.records.write(actor) as tx:
+        held = comparing.records(tx, patient_id)
+        alike = comparing.alike(tx, patient_id)
+        found: tuple[Match, ...] = ()
+        if words and patients.worth_searching(words):
+            found = tuple(match for match in patients.search(tx, words) if match.id != held[0].id)
+    return render(
+        request,
+        "patients/records.html.jinja",
+        status=status_of(error) if error else 200,
+        records=held,
+        alike=alike,
+        found=found,
+        words=words,
+        most=patients.MOST_MATCHES,
+        done=done,
+        fault=error.in_language(language_of(request)) if error else None,
+        reasons=list(SplitReason),
+    )
+
+
+@router.get("/{patient_id}/with/{other_id}")
+def compare(request: Request, house: InHouse, actor: Merger, patient_id: str, other_id: str) -> HTMLResponse:
+    """Two patients side by side, and the question whether they are one."""
+    return _compared(request, house, actor, patient_id, other_id)
+
+
+@router.post("/{patient_id}/with/{other_id}")
+def join(
+    request: Request,
+    house: InHouse,
+    actor: Merger,
+    patient_id: str,
+    other_id: str,
+    reason: Annotated[LinkReason, Form()],
+    survivor: Annotated[str, Form(max_length=26)] = "",
+    seen: Annotated[str, Form(max_length=64)] = "",
+) -> Response:
+    """Let the one that was chosen stand for both, or show them again with what is wrong."""
+    try:
+        replaced, kept = _chosen(survivor, patient_id, other_id)
+        with house.records.write(actor) as tx:
+            merging.link(tx, replaced, kept, reason, seen)
+    except (Conflict, InputError) as error:
+        return _compared(request, house, actor, patient_id, other_id, error=error, reason=reason)
+    return RedirectResponse(f"/patients/{kept}?joined", 303)
+
+
+def _compared(
+    request: Request,
+    house: House,
+    actor: Actor,
+    patient_id: str,
+    other_id: str,
+    *,
+    error: TetkikError | None = None,
+    reason: LinkReason | None = None,
+) -> HTMLResponse:
+    try:
+        with house.records.write(actor) as tx:
+            found = comparing.compared(tx, patient_id, other_id)
+    except Conflict as already:
+        return _records(request, house, actor, patient_id, error=already)
+    return render(
+        request,
+        "patients/compare.html.jinja",
+        status=status_of(error) if error else 200,
+        found=found,
+        agreements={trait.value: agreement.value for trait, agreement in found.traits},
+        reasons=list(LinkReason),
+        reason=reason or _likely(found),
+        fault=error.in_language(language_of(request)) if error else None,
+    )
+
+
+@router.post("/{patient_id}/separate")
+def separate(
+    request: Request,
+    house: InHouse,
+    actor: Merger,
+    patient_id: str,
+    reason: Annotated[SplitReason, Form()],
+) -> Response:
+    """Take a record out of the other's stead, or tell that it is so already."""
+    try:
+        with house.records.write(actor) as tx:
+            survivor = merging.unlink(tx, patient_id, reason)
+    except Conflict as error:
+        return _records(request, house, actor, patient_id, error=error)
+    return RedirectResponse(f"/patients/{survivor}?separated", 303)
+
+
+def _chosen(survivor: str, *both: str) -> tuple[str, str]:
+    """The record that is replaced, and the one that stands for both."""
+    if survivor not in both:
+        raise InputError("Nobody can tell which record stands for both; choose one of the two.")
+    replaced = next((one for one in both if one != survivor), survivor)
+    return replaced, survivor
+
+
+def _likely(found: comparing.Compared) -> LinkReason:
+    """The reason that is offered first: one record that knows no number is of somebody who was unknown."""
+    unknown = any(not (side[0].person.tckn or side[0].person.number) for side in (found.one, found.other))
+    return LinkReason.IDENTIFIED if unknown else LinkReason.REGISTERED_TWICE

@@ -1,0 +1,129 @@
+"""Requests of patients about their own data: find by an exact number, export, erase. POST alone."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import IO, Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
+
+from tetkik.errors import InputError, TetkikError
+from tetkik.records.keeping import erasure, privacy
+from tetkik.records.keeping.erasure import Erasure, Ground
+from tetkik.records.keeping.portability import export_patient
+from tetkik.records.keeping.privacy import Subject
+from tetkik.service.kit.access.authorization import allowed
+from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.http.problems import status_of
+from tetkik.service.kit.rendering.templates import language_of, render
+from tetkik.values import Actor, Permission
+
+router = APIRouter(prefix="/admin/privacy")
+
+Officer = Annotated[Actor, allowed(Permission.PRIVACY)]
+_GROUNDS = (Ground.REQUEST, Ground.COURT, Ground.MISTAKE)
+_PIECE = 1 << 20
+_IN_MEMORY = 64 << 20
+"""Bytes of an export that are held in memory; a larger one lies in a nameless file until it is sent."""
+
+
+@router.get("")
+def page(request: Request, house: InHouse, actor: Officer) -> HTMLResponse:
+    """The form, and the erasures that wait for the law."""
+    return _page(request, house, actor)
+
+
+@router.post("/find")
+def find(
+    request: Request, house: InHouse, actor: Officer, number: Annotated[str, Form(max_length=64)]
+) -> HTMLResponse:
+    """Whom a number belongs to."""
+    with house.records.write(actor) as tx:
+        found = privacy.find(tx, number.strip()) if number.strip() else ()
+    return _page(request, house, actor, found=found, looked=True)
+
+
+@router.post("/{patient_id}/export")
+def export(request: Request, house: InHouse, actor: Officer, patient_id: str) -> Response:
+    """Everything of one patient as a zip."""
+    # Nameless and closed with the answer: nothing of it stays on the disk.
+    file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(house.records.files.temporary))  # noqa: SIM115
+    try:
+        export_patient(house.records, patient_id, file, actor=actor, language=language_of(request))
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    name = f"export-{datetime.now(UTC):%Y%m%d-%H%M%S}.zip"
+    return StreamingResponse(
+        _pieces(file),
+        media_type="application/zip",
+        headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
+    )
+
+
+@router.post("/{patient_id}/erase")
+def erase(
+    request: Request,
+    house: InHouse,
+    actor: Officer,
+    patient_id: str,
+    ground: Annotated[Ground, Form()],
+    reference: Annotated[str, Form(max_length=60)] = "",
+    sure: Annotated[bool, Form()] = False,
+) -> HTMLResponse:
+    """Erase one patient, as far as the law allows it."""
+    try:
+        if not sure or ground not in _GROUNDS or not reference.strip():
+            raise InputError(
+                "An erasure needs a reason, the number of the request, and your word that it is the right "
+                "person; give all three."
+            )
+        done = erasure.erase(
+            house.records,
+            patient_id,
+            ground,
+            years=house.settings.retention_years,
+            reference=reference.strip(),
+            actor=actor,
+        )
+    except TetkikError as error:
+        return _page(request, house, actor, error=error)
+    return _page(request, house, actor, done=done)
+
+
+def _page(
+    request: Request,
+    house: House,
+    actor: Actor,
+    *,
+    found: tuple[Subject, ...] = (),
+    looked: bool = False,
+    done: Erasure | None = None,
+    error: TetkikError | None = None,
+) -> HTMLResponse:
+    with house.records.read(actor) as tx:
+        waiting = privacy.postponed(tx)
+    return render(
+        request,
+        "patients/privacy.html.jinja",
+        status=status_of(error) if error else 200,
+        found=found,
+        looked=looked,
+        done=done,
+        error=error.in_language(language_of(request)) if error else None,
+        waiting=waiting,
+        years=house.settings.retention_years,
+        grounds=_GROUNDS,
+    )
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    try:
+        while piece := file.read(_PIECE):
+            yield piece
+    finally:
+        file.close()

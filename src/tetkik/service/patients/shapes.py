@@ -1,0 +1,284 @@
+"""What people type into a form, as values."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from tetkik.errors import InputError
+from tetkik.records.cases.comparing import Agreement, Compared, Record, Trait
+from tetkik.records.cases.patients import LONGEST_NAME, LONGEST_NUMBER, Person
+from tetkik.records.reports.withdrawals import Withdrawn
+from tetkik.values import CaseState, LinkReason, Sex
+
+_DAY_FIRST = re.compile(r"(\d{1,2})[./\- ]+(\d{1,2})[./\- ]+(\d{4})", re.ASCII)
+_YEAR_FIRST = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})", re.ASCII)
+_DIGITS = re.compile(r"(\d{2})(\d{2})(\d{4})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class TypedPerson:
+    """Who a patient is, as it was typed, so that a fault loses nothing of it.
+
+    Attributes:
+        name: of the patient.
+        tckn: Turkish identity number.
+        number: of the hospital.
+        birth_date: as people type it: `1.2.1970`.
+        sex: F, M, O or empty.
+    """
+
+    name: str = field(default="", repr=False)
+    tckn: str = field(default="", repr=False)
+    number: str = field(default="", repr=False)
+    birth_date: str = field(default="", repr=False)
+    sex: str = field(default="", repr=False)
+
+    @classmethod
+    def of(cls, person: Person) -> TypedPerson:
+        """A person as the form shows one."""
+        born = person.birth_date
+        shown = f"{born[6:]}.{born[4:6]}.{born[:4]}" if born else ""
+        return cls(person.name, person.tckn, person.number, shown, person.sex or "")
+
+    def value(self) -> Person:
+        """The person.
+
+        Raises:
+            InputError: not a date, or no such sex.
+        """
+        return Person(self.name, self.tckn, self.number, date_of(self.birth_date), sex_of(self.sex))
+
+
+def date_of(typed: str) -> str:
+    """A date as people here type it (`1.2.1970`, `01021970`, `1970-02-01`) as `YYYYMMDD`; empty for none.
+
+    Whether there is such a day is asked where it is kept.
+
+    Raises:
+        InputError: not a date.
+    """
+    typed = typed.strip()
+    if not typed:
+        return ""
+    if found := _YEAR_FIRST.fullmatch(typed):
+        year, month, day = found.groups()
+    elif found := _DAY_FIRST.fullmatch(typed) or _DIGITS.fullmatch(typed):
+        day, month, year = found.groups()
+    else:
+        raise InputError("This is no date of birth; give day, month and year.")
+    return f"{year}{month:0>2}{day:0>2}"
+
+
+def sex_of(code: str) -> Sex | None:
+    """The sex that a form names; None for none.
+
+    Raises:
+        InputError: no such code.
+    """
+    if code and code not in list(Sex):
+        raise InputError("There is no such sex; choose one of the list.")
+    return Sex(code) if code else None
+
+
+ID_PATTERN = r"^[0-9a-hjkmnp-tv-z]{26}$"
+
+
+class PersonShape(BaseModel):
+    """Who a patient is.
+
+    Attributes:
+        name: as it is spoken.
+        tckn: Turkish identity number; its check digits are checked.
+        number: of the hospital.
+        birth_date: day of birth.
+        sex: F, M or O.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field("", max_length=LONGEST_NAME, repr=False)
+    tckn: Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{10})?$")] = Field("", repr=False)
+    number: str = Field("", max_length=LONGEST_NUMBER, repr=False)
+    birth_date: date | None = Field(None, repr=False)
+    sex: Sex | None = Field(None, repr=False)
+
+    def value(self) -> Person:
+        """The value that records keep."""
+        born = f"{self.birth_date:%Y%m%d}" if self.birth_date else ""
+        return Person(self.name, self.tckn, self.number, born.zfill(8) if born else "", self.sex)
+
+    @classmethod
+    def of(cls, person: Person) -> PersonShape:
+        """The shape of a person; a date that is not one is left out."""
+        return cls.model_construct(
+            name=person.name,
+            tckn=person.tckn,
+            number=person.number,
+            birth_date=person.born,
+            sex=person.sex,
+        )
+
+
+class RecordCase(BaseModel):
+    """A case of a record.
+
+    Attributes:
+        id: of the case.
+        number: what people call it.
+        state: where it is on its way.
+        department: that a person chose.
+        created_at: when it was opened.
+        signed: how many signed versions of reports it has.
+        withdrawn: who took a report of it back, when and why, where it was not signed anew since; else None.
+    """
+
+    id: str
+    number: str
+    state: CaseState
+    department: str | None
+    created_at: datetime
+    signed: int
+    withdrawn: Withdrawn | None
+
+
+class RecordShape(BaseModel):
+    """One record of a patient.
+
+    Attributes:
+        id: of the record.
+        patient: what it says.
+        created_at: when it was made.
+        replaced_by: the record that stands for it; None for the surviving one.
+        reason: of that link.
+        linked_at: when it was joined.
+        cases: the newest.
+        count: how many there are.
+    """
+
+    id: str
+    patient: PersonShape
+    created_at: datetime
+    replaced_by: str | None
+    reason: LinkReason | None
+    linked_at: datetime | None
+    cases: list[RecordCase]
+    count: int
+
+    @classmethod
+    def of(cls, record: Record) -> RecordShape:
+        """The shape of a record."""
+        return cls.model_construct(
+            id=record.id,
+            patient=PersonShape.of(record.person),
+            created_at=record.created_at,
+            replaced_by=record.replaced_by,
+            reason=record.reason,
+            linked_at=record.linked_at,
+            cases=[
+                RecordCase(
+                    id=case.id,
+                    number=case.number,
+                    state=case.state,
+                    department=case.department,
+                    created_at=case.created_at,
+                    signed=case.signed,
+                    withdrawn=case.withdrawn,
+                )
+                for case in record.cases
+            ],
+            count=record.count,
+        )
+
+
+class PatientRecords(BaseModel):
+    """Every record of one patient.
+
+    Attributes:
+        records: the surviving one first.
+    """
+
+    records: list[RecordShape]
+
+    @classmethod
+    def of(cls, records: tuple[Record, ...]) -> PatientRecords:
+        """The shape of a patient's records."""
+        return cls.model_construct(records=[RecordShape.of(record) for record in records])
+
+
+class ComparedTrait(BaseModel):
+    """On what two records agree or not.
+
+    Attributes:
+        trait: what they are compared by.
+        agreement: the same, alike (written differently), said by one alone, or different.
+    """
+
+    trait: Trait
+    agreement: Agreement
+
+
+class Comparison(BaseModel):
+    """Two patients side by side.
+
+    Attributes:
+        one: records of the first, the surviving one first.
+        other: of the second.
+        traits: on what the surviving ones agree; what neither says is left out.
+        survivor: the record that had better stand for both.
+        obstacle: whether two identity numbers say that they are two people; then they cannot be joined.
+        seen: names what was shown; a link is made of it.
+    """
+
+    one: list[RecordShape]
+    other: list[RecordShape]
+    traits: list[ComparedTrait]
+    survivor: str
+    obstacle: bool
+    seen: str
+
+    @classmethod
+    def of(cls, found: Compared) -> Comparison:
+        """The shape of a comparison."""
+        return cls.model_construct(
+            one=[RecordShape.of(record) for record in found.one],
+            other=[RecordShape.of(record) for record in found.other],
+            traits=[ComparedTrait(trait=trait, agreement=agreement) for trait, agreement in found.traits],
+            survivor=found.survivor,
+            obstacle=found.obstacle,
+            seen=found.seen,
+        )
+
+
+class NewLink(BaseModel):
+    """Which record stands for this one, and why.
+
+    Attributes:
+        survivor: the record that stands for both.
+        reason: why they become one.
+        seen: of the comparison that a person looked at.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    survivor: Annotated[str, StringConstraints(pattern=ID_PATTERN)]
+    reason: LinkReason
+    seen: str = Field(max_length=64)
+
+
+class LinkShape(BaseModel):
+    """A link that was made. Ids alone: the answer is kept for a day, and the two may be separated before.
+
+    Attributes:
+        replaced: the record that another one stands for now.
+        survivor: the record that stands for both.
+        reason: why.
+    """
+
+    replaced: str
+    survivor: str
+    reason: LinkReason

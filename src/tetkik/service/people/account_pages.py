@@ -1,0 +1,249 @@
+"""One's own account: password, passkeys, sessions, tokens."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from tetkik.errors import TetkikError
+from tetkik.language import Language
+from tetkik.records.people import notices, passkeys, passwords, preferences, sessions, tokens, users
+from tetkik.records.people.tokens import Token
+from tetkik.service.kit.access import oidc
+from tetkik.service.kit.access.authentication import give_cookie, take_cookie
+from tetkik.service.kit.access.authorization import allowed, public
+from tetkik.service.kit.access.reauthentication import FRESH, Proof, verify_for_account
+from tetkik.service.kit.access.redirects import inside, with_return
+from tetkik.service.kit.access.required_passkey import is_weak, refuse_second
+from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.http.problems import status_of
+from tetkik.service.kit.rendering.templates import LANGUAGE_COOKIE, THEME_COOKIE, language_of, render
+from tetkik.service.people.sign_in_pages import Return, Text, refuse_unequal, shown_strength
+from tetkik.service.people.user_agents import browser_of
+from tetkik.values import Actor, Permission
+
+router = APIRouter()
+
+Owner = Annotated[Actor, allowed(Permission.OWN_ACCOUNT)]
+
+
+@router.get("/account")
+def account(request: Request, house: InHouse, actor: Owner) -> Response:
+    """Everything that opens one's account."""
+    return _account(request, house, actor)
+
+
+def _account(
+    request: Request,
+    house: House,
+    actor: Actor,
+    *,
+    error: TetkikError | None = None,
+    made: tuple[str, Token] | None = None,
+) -> Response:
+    idle = timedelta(minutes=house.settings.session_idle_minutes)
+    with house.records.read(actor) as tx:
+        assert actor.user_id is not None
+        values = {
+            "member": users.get(tx, actor.user_id),
+            "passkeys": passkeys.of_user(tx, actor.user_id),
+            "sessions": sessions.of_actor(tx, idle),
+            "tokens": tokens.of_actor(tx),
+            "notices": notices.of_actor(tx),
+        }
+    return render(
+        request,
+        "people/account.html.jinja",
+        status=status_of(error) if error else 200,
+        scopes=tokens.grantable(actor),
+        browser_of=browser_of,
+        error=error.in_language(language_of(request)) if error else None,
+        secret=made[0] if made else None,
+        new=made[1] if made else None,
+        **values,
+    )
+
+
+@router.post("/account/notices")
+def acknowledge(house: InHouse, actor: Owner, upto: Text = "") -> Response:
+    """Say that one has seen what changed in one's account."""
+    with house.records.write(actor) as tx:
+        notices.acknowledge(tx, upto)
+    return RedirectResponse("/account", 303)
+
+
+@router.get("/account/passkey")
+def enrol_page(request: Request, house: InHouse, actor: Owner, next: str = "/") -> Response:  # noqa: A002
+    """The page of somebody whose role needs more than a password: add a passkey, then sign in with it."""
+    if not is_weak(house.settings, actor):
+        return RedirectResponse(inside(next), 303)
+    with house.records.read(actor) as tx:
+        assert actor.user_id is not None
+        known, fresh = passkeys.of_user(tx, actor.user_id), sessions.is_fresh(tx, FRESH)
+    return render(
+        request,
+        "people/enrol.html.jinja",
+        passkeys=known,
+        held=bool(known) and all(one.held for one in known),
+        fresh=fresh,
+        back=inside(next),
+        here=with_return("/account/passkey", next),
+        single_sign_on=oidc.button_of(house.settings),
+    )
+
+
+@router.get("/account/password")
+def password_page(request: Request, house: InHouse, actor: Owner, next: str = "/account") -> Response:  # noqa: A002
+    """The page to change one's password."""
+    return _password(request, house, actor, next)
+
+
+@router.post("/account/password")
+def change_password(
+    request: Request,
+    house: InHouse,
+    actor: Owner,
+    password: Text = "",
+    repeated: Text = "",
+    current: Text = "",
+    keys: Annotated[bool, Form()] = False,
+    back: Return = "/account",
+) -> Response:
+    """Change one's password; every other session ends, and with `keys` passkeys and tokens, too."""
+    assert actor.user_id is not None
+    try:
+        verify_for_account(request, actor, Proof(password=current or None))
+        refuse_unequal(password, repeated)
+        if keys:
+            refuse_second(house, actor)
+        with house.records.write(actor) as tx:
+            users.set_password(tx, actor.user_id, password, house.settings.hospital_name, keys=keys)
+            cookie = sessions.renew(tx)
+    except TetkikError as error:
+        return _password(request, house, actor, back, error)
+    answer = RedirectResponse(inside(back), 303)
+    give_cookie(answer, house, cookie)
+    return answer
+
+
+@router.post("/account/password/strength")
+def password_strength(request: Request, house: InHouse, actor: Owner, password: Text = "") -> Response:
+    """How good a new password is, while it is typed."""
+    with house.records.read(actor) as tx:
+        assert actor.user_id is not None
+        member = users.get(tx, actor.user_id)
+    return shown_strength(request, house, password, (member.login, member.profile.name))
+
+
+def _password(
+    request: Request, house: House, actor: Actor, back: str, error: TetkikError | None = None
+) -> Response:
+    with house.records.read(actor) as tx:
+        assert actor.user_id is not None
+        member, held_tokens = users.get(tx, actor.user_id), tokens.of_actor(tx)
+    return render(
+        request,
+        "people/password.html.jinja",
+        status=status_of(error) if error else 200,
+        member=member,
+        back=inside(back),
+        shortest=passwords.SHORTEST,
+        keys=bool(member.passkeys or held_tokens) and not is_weak(house.settings, actor),
+        error=error.in_language(language_of(request)) if error else None,
+    )
+
+
+@router.post("/account/tokens")
+def make_token(
+    request: Request,
+    house: InHouse,
+    actor: Owner,
+    name: Text = "",
+    days: Annotated[int, Form(ge=1, le=366)] = 90,
+    scope: Annotated[list[Permission] | None, Form()] = None,
+    current: Text = "",
+) -> Response:
+    """Make a token for a program; the page shows its secret this once."""
+    try:
+        verify_for_account(request, actor, Proof(password=current or None))
+        with house.records.write(actor) as tx:
+            made = tokens.create(tx, name, scope or [], timedelta(days=days))
+    except TetkikError as error:
+        return _account(request, house, actor, error=error)
+    return _account(request, house, actor, made=made)
+
+
+@router.post("/account/tokens/{token_id}/revoke")
+def revoke_token(house: InHouse, actor: Owner, token_id: str) -> Response:
+    """End a token."""
+    with house.records.write(actor) as tx:
+        tokens.revoke(tx, token_id)
+    return RedirectResponse("/account#tokens", 303)
+
+
+@router.post("/account/passkeys/{passkey_id}/remove")
+def remove_passkey(house: InHouse, actor: Owner, passkey_id: str) -> Response:
+    """Forget a passkey."""
+    with house.records.write(actor) as tx:
+        passkeys.remove(tx, passkey_id)
+    return RedirectResponse("/account#passkeys", 303)
+
+
+@router.post("/account/sessions/{session_id}/end")
+def end_session(house: InHouse, actor: Owner, session_id: str) -> Response:
+    """Sign out in another browser."""
+    with house.records.write(actor) as tx:
+        sessions.end_one(tx, session_id)
+    return RedirectResponse("/account#sessions", 303)
+
+
+@router.post("/account/sign-out-everywhere")
+def sign_out_everywhere(house: InHouse, actor: Owner) -> Response:
+    """Sign out in every browser, this one too."""
+    with house.records.write(actor) as tx:
+        sessions.end_all(tx)
+    answer = RedirectResponse("/login", 303)
+    take_cookie(answer, house)
+    return answer
+
+
+Theme = Literal["system", "light", "dark"]
+_YEAR = 365 * 24 * 3600
+
+
+@router.post("/preferences", dependencies=[public()])
+def browser_preferences(
+    house: InHouse,
+    language: Annotated[Language | None, Form()] = None,
+    theme: Annotated[Theme | None, Form()] = None,
+    back: Annotated[str, Form(alias="next")] = "/",
+) -> RedirectResponse:
+    """Keep a choice in this browser, for the pages before sign-in."""
+    return _kept(back, language, theme, secure=house.secure)
+
+
+@router.post("/account/preferences")
+def own_preferences(
+    house: InHouse,
+    actor: Annotated[Actor, allowed(Permission.OWN_ACCOUNT)],
+    language: Annotated[Language | None, Form()] = None,
+    theme: Annotated[Theme | None, Form()] = None,
+    back: Annotated[str, Form(alias="next")] = "/",
+) -> RedirectResponse:
+    """Keep a choice with the person, so that it is the same at every screen."""
+    with house.records.write(actor) as tx:
+        preferences.keep(tx, language=language, theme=theme)
+    return _kept(back, language, theme, secure=house.secure)
+
+
+def _kept(back: str, language: Language | None, theme: Theme | None, *, secure: bool) -> RedirectResponse:
+    # Only a path of this house: "//elsewhere" and "/\elsewhere" are other hosts to a browser.
+    inside = back.startswith("/") and not back.startswith(("//", "/\\"))
+    answer = RedirectResponse(back if inside else "/", 303)
+    for name, value in ((LANGUAGE_COOKIE, language), (THEME_COOKIE, theme)):
+        if value is not None:
+            answer.set_cookie(name, value, max_age=_YEAR, secure=secure, httponly=True, samesite="lax")
+    return answer

@@ -1,0 +1,350 @@
+"""Signing in and out, the locked screen, and the one-time links that begin an account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+from starlette.concurrency import run_in_threadpool
+
+from tetkik.errors import Forbidden, InputError, NotFound, NotSignedIn, TetkikError
+from tetkik.records.people import invites, passwords, sessions, sign_in, sso
+from tetkik.records.people.sessions import Resumed
+from tetkik.records.people.users import row_of
+from tetkik.records.trail.chain import Action
+from tetkik.service.kit.access import oidc
+from tetkik.service.kit.access.authentication import of_session, peer_of, resumed, take_cookie
+from tetkik.service.kit.access.authorization import allowed, check_origin, public
+from tetkik.service.kit.access.new_session import signed_in
+from tetkik.service.kit.access.passkeys import origin_of
+from tetkik.service.kit.access.rate_limits import gate_of, take
+from tetkik.service.kit.access.redirects import inside, with_return
+from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.http.problems import status_of
+from tetkik.service.kit.rendering.navigation import beginning_of
+from tetkik.service.kit.rendering.templates import asset, language_of, render
+from tetkik.values import Actor, Method, Permission
+
+
+def shown_strength(request: Request, house: House, password: str, own: Iterable[str]) -> Response:
+    """The meter for a password.
+
+    Args:
+        request: that asks.
+        house: whose name is no password.
+        password: as typed so far.
+        own: the login and name of the person.
+
+    Raises:
+        TooManyRequests: too often.
+    """
+    take(request, gate_of(request).strengths, f"address {peer_of(request).address}")
+    return render(
+        request,
+        "people/strength.html.jinja",
+        strength=passwords.strength(password, (*own, house.settings.hospital_name)) if password else None,
+        missing=passwords.SHORTEST - len(password),
+        most=passwords.LONGEST,
+    )
+
+
+router = APIRouter()
+
+Text = Annotated[str, Form(max_length=400)]
+Return = Annotated[str, Form(alias="next", max_length=2000)]
+
+
+@router.get("/login", dependencies=[public()])
+def login_page(request: Request, house: InHouse, next: str = "/") -> Response:  # noqa: A002
+    """The page to sign in."""
+    try:
+        resumed(request)
+    except NotSignedIn:
+        return _login(request, house, next)
+    return RedirectResponse(inside(next), 303)
+
+
+@router.post("/login", dependencies=[public()])
+def login(
+    request: Request, house: InHouse, login: Text = "", password: Text = "", back: Return = "/"
+) -> Response:
+    """Sign in with a password."""
+    peer = peer_of(request)
+    take(request, gate_of(request).sign_ins, f"address {peer.address}")
+    try:
+        actor = sign_in.by_password(house.records, login, password, peer)
+    except NotSignedIn as error:
+        return _login(request, house, back, login=login, error=error)
+    return signed_in(request, house, actor, back)
+
+
+def _login(
+    request: Request, house: House, back: str, *, login: str = "", error: TetkikError | None = None
+) -> Response:
+    return render(
+        request,
+        "people/login.html.jinja",
+        status=status_of(error) if error else 200,
+        back=inside(back),
+        login=login,
+        error=error.in_language(language_of(request)) if error else None,
+        provider=oidc.button_of(house.settings),
+    )
+
+
+def login_again(request: Request, house: House, back: str, error: TetkikError) -> Response:
+    """The sign-in page with what went wrong."""
+    return _login(request, house, back, error=error)
+
+
+@router.post("/logout", dependencies=[public()])
+async def logout(request: Request, house: InHouse) -> Response:
+    """Sign out; a locked screen may be left, too."""
+    answer = RedirectResponse("/login", 303)
+    try:
+        found = await _own_session(request)
+    except NotSignedIn:
+        return answer
+    await run_in_threadpool(_end, house, found.actor)
+    take_cookie(answer, house)
+    return answer
+
+
+def _end(house: House, actor: Actor) -> None:
+    with house.records.write(actor) as tx:
+        sessions.end(tx)
+
+
+async def _own_session(request: Request) -> Resumed:
+    """The session that sends a form, locked or not."""
+    found = await run_in_threadpool(resumed, request)
+    await check_origin(request, of_session(found))
+    return found
+
+
+@router.post("/lock")
+def lock(
+    house: InHouse, actor: Annotated[Actor, allowed(Permission.OWN_ACCOUNT)], back: Return = "/"
+) -> Response:
+    """Lock the screen."""
+    with house.records.write(actor) as tx:
+        sessions.lock(tx)
+    return RedirectResponse(with_return("/lock", back), 303)
+
+
+@router.get("/lock", dependencies=[public()])
+def lock_page(request: Request, house: InHouse, next: str = "/") -> Response:  # noqa: A002
+    """The locked screen: nothing but whose it is."""
+    try:
+        found = resumed(request)
+    except NotSignedIn:
+        return RedirectResponse(with_return("/login", next), 303)
+    return _locked(request, house, found, next) if found.locked else RedirectResponse(inside(next), 303)
+
+
+@router.post("/lock/open", dependencies=[public()])
+async def unlock(request: Request, house: InHouse, password: Text = "", back: Return = "/") -> Response:
+    """Open the locked screen with the password, and return to the same page."""
+    try:
+        found = await _own_session(request)
+    except NotSignedIn:
+        return RedirectResponse(with_return("/login", back), 303)
+    return await run_in_threadpool(_unlock, request, house, found, password, back)
+
+
+def _unlock(request: Request, house: House, found: Resumed, password: str, back: str) -> Response:
+    take(request, gate_of(request).sign_ins, f"again {found.actor.user_id}")
+    try:
+        sign_in.again(house.records, found.actor, password)
+    except Forbidden as error:
+        return _locked(request, house, found, back, error)
+    with house.records.write(found.actor) as tx:
+        sessions.unlock(tx, Method.PASSWORD)
+    return RedirectResponse(inside(back), 303)
+
+
+def _locked(
+    request: Request, house: House, found: Resumed, back: str, error: TetkikError | None = None
+) -> Response:
+    return render(
+        request,
+        "people/lock.html.jinja",
+        status=status_of(error) if error else 200,
+        name=found.actor.name,
+        csrf=found.csrf,
+        back=inside(back),
+        error=error.in_language(language_of(request)) if error else None,
+        provider=oidc.button_of(house.settings) if found.actor.method is Method.OIDC else None,
+    )
+
+
+@router.get("/setup/{token}", dependencies=[public()])
+def setup_page(request: Request, house: InHouse, token: str) -> Response:
+    """What a one-time link opens."""
+    take(request, gate_of(request).sign_ins, f"address {peer_of(request).address}")
+    return _setup(request, house, token)
+
+
+@router.post("/setup/{token}", dependencies=[public()])
+def setup(
+    request: Request,
+    house: InHouse,
+    token: str,
+    password: Text = "",
+    repeated: Text = "",
+    login: Text = "",
+    name: Text = "",
+) -> Response:
+    """Use a one-time link: choose a password, and be signed in."""
+    peer = peer_of(request)
+    take(request, gate_of(request).sign_ins, f"address {peer.address}")
+    newcomer = Actor(None, "", method=Method.PASSWORD, address=peer.address, request_id=peer.request_id)
+    try:
+        refuse_unequal(password, repeated)
+        with house.records.write(newcomer) as tx:
+            user_id = invites.accept(
+                tx, token, password, login=login, name=name, house=house.settings.hospital_name
+            )
+            actor = sign_in.actor_of(row_of(tx, user_id), Method.PASSWORD, peer)
+    except TetkikError as error:
+        return _setup(request, house, token, login=login, name=name, error=error)
+    return signed_in(request, house, actor, "/")
+
+
+@router.post("/setup/{token}/strength", dependencies=[public()])
+def setup_strength(
+    request: Request,
+    house: InHouse,
+    token: str,
+    password: Text = "",
+    login: Text = "",
+    name: Text = "",
+) -> Response:
+    """How good the password is that a one-time link is about to set, while it is typed."""
+    own = (login, name)
+    try:
+        with house.records.read() as tx:
+            invitation = invites.look(tx, token)
+        own = (invitation.login or login, invitation.name or name)
+    except NotFound:
+        pass  # used a moment ago, by the very form that asks
+    return shown_strength(request, house, password, own)
+
+
+def refuse_unequal(password: str, repeated: str) -> None:
+    """Refuse a new password that was typed in two ways.
+
+    Raises:
+        InputError: they differ.
+    """
+    if password != repeated:
+        raise InputError("The two passwords differ; type the same one twice.")
+
+
+def _setup(
+    request: Request,
+    house: House,
+    token: str,
+    *,
+    login: str = "",
+    name: str = "",
+    error: TetkikError | None = None,
+) -> Response:
+    with house.records.read() as tx:
+        invitation = invites.look(tx, token)
+    return render(
+        request,
+        "people/setup.html.jinja",
+        status=status_of(error) if error else 200,
+        invitation=invitation,
+        login=login,
+        name=name,
+        shortest=passwords.SHORTEST,
+        asks=f"/setup/{token}/strength",
+        error=error.in_language(language_of(request)) if error else None,
+    )
+
+
+_MINUTES = 5
+
+
+@router.get("/login/oidc", dependencies=[public()])
+def go(request: Request, house: InHouse, next: str = "/") -> Response:  # noqa: A002
+    """Send the browser to the identity provider."""
+    take(request, gate_of(request).sign_ins, f"address {peer_of(request).address}")
+    if not house.settings.oidc_issuer:
+        raise NotFound("This house has no single sign-on; sign in with your password.")
+    try:
+        address, state, sign_on = oidc.begin(
+            house.settings, origin_of(request), inside(next), anew=_is_locked(request)
+        )
+    except TetkikError as error:
+        return login_again(request, house, next, error)
+    gate_of(request).sign_ons.ask(state, sign_on)
+    answer = RedirectResponse(address, 303)
+    answer.set_cookie(
+        oidc.COOKIE,
+        state,
+        max_age=_MINUTES * 60,
+        path="/login",
+        secure=house.secure,
+        httponly=True,
+        samesite="lax",
+    )
+    return answer
+
+
+def _is_locked(request: Request) -> bool:
+    try:
+        return resumed(request).locked
+    except NotSignedIn:
+        return False
+
+
+@router.get(oidc.CALLBACK, dependencies=[public()])
+def come_back(request: Request, house: InHouse, state: str = "") -> Response:
+    """The provider's answer: a session, or the sign-in page with the reason."""
+    take(request, gate_of(request).sign_ins, f"address {peer_of(request).address}")
+    sign_on: oidc.SignOn | None = gate_of(request).sign_ons.answered(state)
+    try:
+        if sign_on is None or not oidc.same_browser(state, request.cookies.get(oidc.COOKIE)):
+            raise Forbidden("The sign-on was not begun in this browser, or too long ago; begin again.")
+        actor = _arrived(request, house, oidc.finish(house.settings, sign_on, request.query_params))
+        answer = signed_in(request, house, actor, sign_on.back)
+    except TetkikError as error:
+        _note_failure(request, house)
+        answer = login_again(request, house, sign_on.back if sign_on else "/", error)
+    answer.delete_cookie(oidc.COOKIE, path="/login")
+    return answer
+
+
+def _arrived(request: Request, house: House, arrival: sso.Arrival) -> Actor:
+    with house.records.write(_nobody(request)) as tx:
+        return sign_in.actor_of(sso.arrive(tx, arrival), Method.OIDC, peer_of(request))
+
+
+def _note_failure(request: Request, house: House) -> None:
+    with house.records.write(_nobody(request)) as tx:
+        tx.audit(Action.SIGN_IN_FAILED, by=Method.OIDC.value)
+
+
+def _nobody(request: Request) -> Actor:
+    peer = peer_of(request)
+    return Actor(None, "", method=Method.OIDC, address=peer.address, request_id=peer.request_id)
+
+
+_KEPT = {"Cache-Control": "public, max-age=86400"}
+
+
+@router.get("/favicon.ico", dependencies=[public()])
+def icon() -> RedirectResponse:
+    """The icon, where browsers look for it beside what is no page, such as a PDF."""
+    return RedirectResponse(asset("favicon.svg"), 307, headers=_KEPT)
+
+
+@router.get("/")
+def start(actor: Annotated[Actor, allowed(Permission.OWN_ACCOUNT)]) -> RedirectResponse:
+    """Go to the first place of whoever is signed in."""
+    return RedirectResponse(beginning_of(actor), 303)

@@ -1,0 +1,206 @@
+"""The administrator's list of users: who works here, with which role, and the links that let them in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from tetkik.errors import TetkikError
+from tetkik.records.database import Transaction
+from tetkik.records.people import after_restore, invites, users
+from tetkik.records.people.endings import Ended
+from tetkik.records.people.users import Member, Profile
+from tetkik.service.kit.access.authorization import allowed
+from tetkik.service.kit.access.passkeys import origin_of
+from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.http.problems import status_of
+from tetkik.service.kit.rendering.templates import language_of, render
+from tetkik.service.people.sign_in_pages import Text
+from tetkik.turkish import alphabetical
+from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, Actor, Permission, Role
+
+router = APIRouter(prefix="/admin/users")
+
+Administrator = Annotated[Actor, allowed(Permission.USERS)]
+Roles = Annotated[list[Role] | None, Form()]
+Departments = Annotated[list[str] | None, Form()]
+
+
+@router.get("")
+def everybody(request: Request, house: InHouse, actor: Administrator) -> Response:
+    """The list of users."""
+    return _list(request, house, actor)
+
+
+def _list(
+    request: Request,
+    house: House,
+    actor: Actor,
+    *,
+    error: TetkikError | None = None,
+    link: str | None = None,
+    invited: Member | None = None,
+) -> Response:
+    with house.records.read(actor) as tx:
+        members, held = users.everybody(tx), after_restore.held(tx)
+    return render(
+        request,
+        "people/users.html.jinja",
+        status=status_of(error) if error else 200,
+        members=members,
+        held=held,
+        roles=tuple(Role),
+        departments=sorted(DEPARTMENTS, key=alphabetical),
+        every=EVERY_DEPARTMENT,
+        error=error.in_language(language_of(request)) if error else None,
+        link=link,
+        invited=invited,
+    )
+
+
+@router.post("")
+def add(
+    request: Request,
+    house: InHouse,
+    actor: Administrator,
+    login: Text = "",
+    name: Text = "",
+    title: Text = "",
+    registration: Text = "",
+    role: Roles = None,
+    department: Departments = None,
+) -> Response:
+    """Create a user; the page shows the one-time link this once."""
+    profile = _profile(name, title, registration, role, department)
+    try:
+        with house.records.write(actor) as tx:
+            user_id = users.create(tx, login, profile)
+            token, member = invites.invite(tx, user_id), users.get(tx, user_id)
+    except TetkikError as error:
+        return _list(request, house, actor, error=error)
+    return _list(request, house, actor, link=_link(request, token), invited=member)
+
+
+def _profile(
+    name: str, title: str, registration: str, roles: list[Role] | None, departments: list[str] | None
+) -> Profile:
+    return Profile(name, frozenset(roles or ()), title, registration, tuple(departments or ()))
+
+
+def _link(request: Request, token: str) -> str:
+    return f"{origin_of(request)}/setup/{token}"
+
+
+@router.get("/{user_id}")
+def one(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
+    """One user."""
+    return _one(request, house, actor, user_id)
+
+
+def _one(
+    request: Request,
+    house: House,
+    actor: Actor,
+    user_id: str,
+    *,
+    error: TetkikError | None = None,
+    link: str | None = None,
+    ended: Ended | None = None,
+) -> Response:
+    with house.records.read(actor) as tx:
+        member, held = users.get(tx, user_id), after_restore.held(tx, user_id)
+    return render(
+        request,
+        "people/user.html.jinja",
+        status=status_of(error) if error else 200,
+        member=member,
+        held=held,
+        ended=ended,
+        roles=tuple(Role),
+        departments=sorted(DEPARTMENTS, key=alphabetical),
+        every=EVERY_DEPARTMENT,
+        error=error.in_language(language_of(request)) if error else None,
+        link=link,
+    )
+
+
+@router.post("/{user_id}")
+def change(
+    request: Request,
+    house: InHouse,
+    actor: Administrator,
+    user_id: str,
+    name: Text = "",
+    title: Text = "",
+    registration: Text = "",
+    role: Roles = None,
+    department: Departments = None,
+) -> Response:
+    """Change a user's name, roles and departments."""
+    profile = _profile(name, title, registration, role, department)
+    return _done(request, house, actor, user_id, lambda tx: users.change(tx, user_id, profile))
+
+
+@router.post("/{user_id}/disable")
+def disable(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
+    """Close an account."""
+    return _done(request, house, actor, user_id, lambda tx: users.disable(tx, user_id))
+
+
+@router.post("/{user_id}/enable")
+def enable(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
+    """Open a closed account again."""
+    return _done(request, house, actor, user_id, lambda tx: users.enable(tx, user_id))
+
+
+@router.post("/{user_id}/unlock")
+def unlock(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
+    """End the pause after failed sign-ins."""
+    return _done(request, house, actor, user_id, lambda tx: users.unlock(tx, user_id))
+
+
+@router.post("/{user_id}/demand-change")
+def demand_change(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
+    """Ask for a new password; nothing else opens before it is chosen."""
+    return _done(request, house, actor, user_id, lambda tx: users.demand_change(tx, user_id))
+
+
+@router.post("/{user_id}/reset")
+def reset(
+    request: Request,
+    house: InHouse,
+    actor: Administrator,
+    user_id: str,
+    keep: Annotated[bool, Form()] = False,
+) -> Response:
+    """Take the password away; the page shows the link for a new one this once.
+
+    Every session ends; passkeys and tokens, too, unless the form says to keep them.
+    """
+    try:
+        with house.records.write(actor) as tx:
+            ended = users.reset(tx, user_id, keys=not keep)
+            token = invites.invite(tx, user_id)
+    except TetkikError as error:
+        return _one(request, house, actor, user_id, error=error)
+    return _one(request, house, actor, user_id, link=_link(request, token), ended=ended)
+
+
+@router.post("/{user_id}/confirm")
+def confirm(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
+    """Let passkeys and tokens open again that came back with a backup."""
+    return _done(request, house, actor, user_id, lambda tx: after_restore.confirm(tx, user_id))
+
+
+def _done(
+    request: Request, house: House, actor: Actor, user_id: str, work: Callable[[Transaction], object]
+) -> Response:
+    try:
+        with house.records.write(actor) as tx:
+            work(tx)
+    except TetkikError as error:
+        return _one(request, house, actor, user_id, error=error)
+    return RedirectResponse(f"/admin/users/{user_id}", 303)

@@ -1,0 +1,360 @@
+"""What signed reports look like to a program, and what it may send."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from tetkik.language import Language
+from tetkik.records.reports.comparison import Change, compared, compared_measurements
+from tetkik.records.reports.reports import ListedReport
+from tetkik.records.reports.signing import LONGEST_REASON, Signed
+from tetkik.records.reports.versions import SignedVersion, VersionInfo
+from tetkik.records.reports.withdrawals import Withdrawn
+from tetkik.records.reports.withdrawing import LONGEST_WORDS
+from tetkik.service.drafts.shapes import MeasurementShape
+from tetkik.service.kit.access.reauthentication import Proof
+from tetkik.values import Judgement, Method, ReportState, Section, WithdrawalReason, label_name
+
+
+class WithdrawalSent(BaseModel):
+    """Why a report is withdrawn, and the password or a passkey again.
+
+    Attributes:
+        why: from the short list.
+        words: more about it, that its readers will see; needed with `other`.
+        password: as typed.
+        assertion: a passkey's answer to the question of `POST /api/v1/account/passkeys/question`.
+    """
+
+    why: WithdrawalReason
+    words: Annotated[str, Field(max_length=LONGEST_WORDS, repr=False)] = ""
+    password: Annotated[str | None, Field(max_length=400, repr=False)] = None
+    assertion: Annotated[dict[str, Any] | None, Field(repr=False)] = None
+
+    @property
+    def proof(self) -> Proof:
+        """The password or the passkey."""
+        return Proof(password=self.password, assertion=self.assertion)
+
+
+class ReportListed(BaseModel):
+    """A signed report in a list.
+
+    Attributes:
+        report_id: of the report.
+        case_id: of its case.
+        number: as people call it.
+        department: of the case.
+        state: `final`, `amended` or `withdrawn`.
+        version: of the last one.
+        signed_at: when that was signed.
+        signed_by: who, with title.
+        corrected: whether a person changed the machine's draft before.
+        amending: whether it is being amended right now.
+        withdrawn: who took it back, when and why; None where it stands.
+        restricted: whether the case opens only with a reason.
+        patient: name; None where you may not know it, or the patient was erased.
+    """
+
+    report_id: str
+    case_id: str
+    number: str
+    department: str | None
+    state: ReportState
+    version: int
+    signed_at: datetime
+    signed_by: str
+    corrected: bool
+    amending: bool
+    withdrawn: Withdrawn | None
+    restricted: bool
+    patient: str | None
+
+    @classmethod
+    def of(cls, found: ListedReport) -> ReportListed:
+        """The same for a program."""
+        return cls(
+            report_id=found.report_id,
+            case_id=found.case_id,
+            number=found.number,
+            department=found.department,
+            state=found.state,
+            version=found.version,
+            signed_at=found.signed_at,
+            signed_by=found.signed_by,
+            corrected=found.corrected,
+            amending=found.amending,
+            withdrawn=found.withdrawn,
+            restricted=found.restricted,
+            patient=found.person.name if found.person is not None else None,
+        )
+
+
+class VersionListed(BaseModel):
+    """A signed version in a few words.
+
+    Attributes:
+        number: from 1.
+        replaces: the number of the version that it amends; None for the first.
+        signed_at: when.
+        signed_by: who, with title.
+        verification: code of the document.
+        corrected: whether a person changed the machine's draft before.
+        is_last: whether no later one amends it.
+        withdrawn: who took it back, when and why; None where nobody did.
+        follows: the withdrawal of the version before it; None of the first, and of an amendment.
+    """
+
+    number: int
+    replaces: int | None
+    signed_at: datetime
+    signed_by: str
+    verification: str
+    corrected: bool
+    is_last: bool
+    withdrawn: Withdrawn | None
+    follows: Withdrawn | None
+
+    @classmethod
+    def of(cls, found: VersionInfo) -> VersionListed:
+        """The same for a program."""
+        return cls(
+            number=found.number,
+            replaces=found.replaces,
+            signed_at=found.signed_at,
+            signed_by=found.signed_by,
+            verification=found.verification,
+            corrected=found.corrected,
+            is_last=found.is_last,
+            withdrawn=found.withdrawn,
+            follows=found.follows,
+        )
+
+
+class SectionText(BaseModel):
+    """A part of a report with its sentences."""
+
+    section: Section
+    sentences: list[str]
+
+
+class JudgedShape(BaseModel):
+    """What the radiologist said of one label."""
+
+    label: str
+    name: str
+    judgement: Judgement
+
+
+class VersionShape(VersionListed):
+    """A signed version as it reads.
+
+    Attributes:
+        report_id: of the report.
+        case_id: of its case.
+        image_id: that it is about.
+        report_number: as people call the report.
+        state: `final`, `amended` or `withdrawn`.
+        withdrawal_words: what was said beside the reason of the withdrawal; None where it stands.
+        language: of its sentences.
+        method: how the signer proved to be that person.
+        reason: why it amends the one before; None for the first.
+        sections: in reading order.
+        references: the sources that it cites.
+        model: the bundle that found the findings; None without one.
+        has_image: whether there is a picture of the image.
+        has_heatmap: whether there is a heatmap.
+        judgements: what the radiologist said of the findings; nothing for those that nobody judged.
+        measurements: that stand in it.
+    """
+
+    report_id: str
+    case_id: str
+    image_id: str
+    report_number: str
+    state: ReportState
+    withdrawal_words: str | None
+    language: Language
+    method: Method
+    reason: str | None
+    sections: list[SectionText]
+    references: list[str]
+    model: str | None
+    has_image: bool
+    has_heatmap: bool
+    judgements: list[JudgedShape]
+    measurements: list[MeasurementShape]
+
+    @classmethod
+    def whole(cls, found: SignedVersion, language: Language) -> VersionShape:
+        """The same for a program, its names in the reader's language."""
+        document = found.document
+        sections = [(section, document.draft.section(section)) for section in Section]
+        return cls(
+            **VersionListed.of(found.info).model_dump(),
+            report_id=found.info.report_id,
+            case_id=found.case_id,
+            image_id=found.image_id,
+            report_number=found.report_number,
+            state=document.standing,
+            withdrawal_words=document.withdrawal.words if document.withdrawal is not None else None,
+            language=document.draft.language,
+            method=found.method,
+            reason=found.reason,
+            sections=[
+                SectionText(section=section, sentences=[item.text for item in items])
+                for section, items in sections
+                if items
+            ],
+            references=list(dict.fromkeys(item.source for item in document.draft.passages)),
+            model=document.result.model if document.result is not None else None,
+            has_image="image" in found.pictures,
+            has_heatmap="heatmap" in found.pictures,
+            judgements=[
+                JudgedShape(label=item.label, name=label_name(item.label, language), judgement=item.judgement)
+                for item in document.judgements
+            ],
+            measurements=[MeasurementShape.of(item, language) for item in document.measurements],
+        )
+
+
+class StretchShape(BaseModel):
+    """Words that stayed, went or came."""
+
+    change: Change
+    text: str
+
+
+class ComparedShape(BaseModel):
+    """One part of two versions."""
+
+    section: Section
+    changed: bool
+    stretches: list[StretchShape]
+
+
+class ComparedMeasurementShape(BaseModel):
+    """A measurement that stayed, went or came; one that was moved or named anew did both."""
+
+    change: Change
+    measurement: MeasurementShape
+
+
+class Comparison(BaseModel):
+    """Two versions of a report.
+
+    Attributes:
+        before: the number of the earlier one.
+        after: the number of the later one.
+        reason: why the later one was made; None for the first.
+        sections: those that either has.
+        measurements: those that either has.
+    """
+
+    before: int
+    after: int
+    reason: str | None
+    sections: list[ComparedShape]
+    measurements: list[ComparedMeasurementShape]
+
+    @classmethod
+    def of(cls, before: SignedVersion, after: SignedVersion, language: Language) -> Comparison:
+        """The same for a program, its names in the reader's language."""
+        old, new = before.document, after.document
+        return cls(
+            before=before.info.number,
+            after=after.info.number,
+            reason=after.reason,
+            sections=[
+                ComparedShape(
+                    section=item.section,
+                    changed=item.changed,
+                    stretches=[StretchShape(change=one.change, text=one.text) for one in item.stretches],
+                )
+                for item in compared(old.draft, new.draft)
+            ],
+            measurements=[
+                ComparedMeasurementShape(
+                    change=item.change, measurement=MeasurementShape.of(item.measurement, language)
+                )
+                for item in compared_measurements(old.measurements, new.measurements)
+            ],
+        )
+
+
+class SignSent(BaseModel):
+    """A signature: what was read, and that it is still the same person.
+
+    Attributes:
+        revision: of the draft that the person read.
+        password: as typed; or `assertion`.
+        assertion: a passkey's answer to the question of `POST /api/v1/account/passkeys/question`.
+    """
+
+    revision: Annotated[int, Field(ge=0, lt=2**31)]
+    password: Annotated[str | None, Field(max_length=400, repr=False)] = None
+    assertion: Annotated[dict[str, Any] | None, Field(repr=False)] = None
+
+    @property
+    def proof(self) -> Proof:
+        """The password or the passkey."""
+        return Proof(password=self.password, assertion=self.assertion)
+
+
+class SignedShape(BaseModel):
+    """What a signature made.
+
+    Attributes:
+        report_id: of the report.
+        number: of the version.
+        verification: code of the document.
+        corrected: whether a person changed the machine's draft before.
+    """
+
+    report_id: str
+    number: int
+    verification: str
+    corrected: bool
+
+    @classmethod
+    def of(cls, report_id: str, signed: Signed) -> SignedShape:
+        """The same for a program."""
+        return cls(
+            report_id=report_id,
+            number=signed.number,
+            verification=signed.verification,
+            corrected=signed.corrected,
+        )
+
+
+class AmendmentSent(BaseModel):
+    """Why a signed report is to be amended, in words that its readers will see."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=LONGEST_REASON)]
+
+
+class CodeSent(BaseModel):
+    """A verification code, as a document shows it."""
+
+    code: Annotated[str, Field(min_length=64, max_length=64, pattern="^[0-9a-f]{64}$")]
+
+
+class Verified(BaseModel):
+    """What a code belongs to.
+
+    Attributes:
+        known: whether a signed version of this house has it.
+        is_last: whether that version is the last of its report: an older one was amended since.
+        withdrawn: whether it was withdrawn: it stands no longer, even where it is the last.
+        report_id: of the report, where you may open it; None otherwise.
+        number: of the version; None where it is not known.
+    """
+
+    known: bool
+    is_last: bool | None = None
+    withdrawn: bool | None = None
+    report_id: str | None = None
+    number: int | None = None

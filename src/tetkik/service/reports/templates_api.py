@@ -1,0 +1,105 @@
+"""The hospital's own texts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+
+from tetkik.language import Language
+from tetkik.records.database import Transaction
+from tetkik.records.reports import templates
+from tetkik.service.kit.access.authorization import allowed
+from tetkik.service.kit.context import InHouse
+from tetkik.service.kit.http.idempotency import IdempotentDep
+from tetkik.service.kit.http.paging import Page
+from tetkik.values import Actor, Permission
+
+router = APIRouter(prefix="/templates", tags=["templates"])
+Reader = Annotated[Actor, allowed(Permission.DRAFT_READ)]
+Editor = Annotated[Actor, allowed(Permission.DRAFT_EDIT)]
+TemplateId = Annotated[str, Path(max_length=26, description="Of the template.")]
+
+
+class TemplateSent(BaseModel):
+    """A template as somebody leaves it.
+
+    Attributes:
+        name: that people choose it by; no two have the same.
+        language: of its sentences.
+        text: with slots such as `{findings}`.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    language: Language
+    text: Annotated[str, Field(min_length=1, max_length=templates.LONGEST)]
+
+
+class TemplateShape(BaseModel):
+    """A template of the house.
+
+    Attributes:
+        id: of the template.
+        name: that people choose it by.
+        language: of its sentences.
+        text: with its slots.
+        changed_at: when it was last changed.
+    """
+
+    id: str
+    name: str
+    language: Language
+    text: str
+    changed_at: datetime
+
+    @classmethod
+    def of(cls, found: templates.HouseTemplate) -> TemplateShape:
+        """The same for a program."""
+        return cls(
+            id=found.id,
+            name=found.name,
+            language=found.language,
+            text=found.text,
+            changed_at=found.created_at,
+        )
+
+
+@router.get("")
+def listed(house: InHouse, actor: Reader) -> Page[TemplateShape]:
+    """Every template, by name; there are few, so this is one page."""
+    with house.records.read(actor) as tx:
+        return Page(items=[TemplateShape.of(found) for found in templates.all_templates(tx)])
+
+
+@router.post("", status_code=201, response_model=TemplateShape)
+def add(house: InHouse, actor: Editor, sent: TemplateSent, once: IdempotentDep) -> Response:
+    """Keep a new template."""
+
+    def work(tx: Transaction) -> TemplateShape:
+        return TemplateShape.of(templates.add(tx, sent.name, sent.language, sent.text))
+
+    return once.run(house.records, actor, work).response()
+
+
+@router.get("/{template_id}")
+def read(house: InHouse, actor: Reader, template_id: TemplateId) -> TemplateShape:
+    """One template."""
+    with house.records.read(actor) as tx:
+        return TemplateShape.of(templates.template_of(tx, template_id))
+
+
+@router.put("/{template_id}")
+def change(house: InHouse, actor: Editor, template_id: TemplateId, sent: TemplateSent) -> TemplateShape:
+    """Put a new text in its place."""
+    with house.records.write(actor) as tx:
+        return TemplateShape.of(templates.change(tx, template_id, sent.name, sent.language, sent.text))
+
+
+@router.delete("/{template_id}", status_code=204)
+def remove(house: InHouse, actor: Editor, template_id: TemplateId) -> None:
+    """Take it away; drafts that took it stay as they are."""
+    with house.records.write(actor) as tx:
+        templates.remove(tx, template_id)

@@ -1,0 +1,142 @@
+"""Health in detail: what an administrator looks at before asking why."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+from sqlalchemy import text
+
+from tetkik import __version__
+from tetkik.records.figures import figures
+from tetkik.service.kit.access.authorization import allowed, public
+from tetkik.service.kit.background.events import hub_of
+from tetkik.service.kit.context import InHouse
+from tetkik.values import Actor, Capability, CaseState, Permission
+
+router = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    """That it lives, or can serve."""
+
+    status: Literal["ok"]
+
+
+@router.get("/health", dependencies=[public()])
+def health() -> Health:
+    """The process answers."""
+    return Health(status="ok")
+
+
+@router.get("/ready", dependencies=[public()])
+def ready(house: InHouse) -> Health:
+    """The database answers, too."""
+    with house.records.read() as tx:
+        tx.session.execute(text("SELECT 1"))
+    return Health(status="ok")
+
+
+class QueueStatus(BaseModel):
+    """The work that waits for a model.
+
+    Attributes:
+        waiting: pieces of work.
+        running: that a worker has.
+        failed: that were given up.
+        oldest_seconds: how long the oldest waits; 0 where none does.
+    """
+
+    waiting: int
+    running: int
+    failed: int
+    oldest_seconds: float
+
+
+class InferenceStatus(BaseModel):
+    """How long a model took, over the last hour.
+
+    Attributes:
+        capability: which of the models.
+        runs: how many.
+        failed: of these.
+        median_seconds: half took longer.
+        p95_seconds: one in twenty took longer.
+    """
+
+    capability: Capability
+    runs: int
+    failed: int
+    median_seconds: float
+    p95_seconds: float
+
+
+class Status(BaseModel):
+    """The house at one moment.
+
+    Attributes:
+        version: of Tetkik.
+        database: `sqlite` or `postgresql`.
+        disk_free_bytes: where images are kept.
+        queue: of the models.
+        inference: of the last hour, by capability.
+        cases: by state.
+        claims: cases that somebody is reading.
+        sessions: open browsers.
+        listeners: pages that hear the events of this process.
+        reports_signed: versions ever signed.
+        corrected_share: share of the drafts of the last 30 days that a person changed before signing; null
+            before the first signature.
+        sign_ins_failed: in the last hour.
+    """
+
+    version: str
+    database: str
+    disk_free_bytes: int
+    queue: QueueStatus
+    inference: list[InferenceStatus]
+    cases: dict[CaseState, int]
+    claims: int
+    sessions: int
+    listeners: int
+    reports_signed: int
+    corrected_share: float | None
+    sign_ins_failed: int
+
+
+@router.get("/status")
+def status(request: Request, _actor: Annotated[Actor, allowed(Permission.SYSTEM)], house: InHouse) -> Status:
+    """Counts, ages and seconds of the house; no ids, no names."""
+    with house.records.read() as tx:
+        counted = figures(tx)
+    queue = counted.queue
+    return Status(
+        version=__version__,
+        database=house.records.engine.dialect.name,
+        disk_free_bytes=shutil.disk_usage(house.records.folder).free,
+        queue=QueueStatus(
+            waiting=queue.waiting,
+            running=queue.running,
+            failed=queue.failed,
+            oldest_seconds=queue.oldest_seconds,
+        ),
+        inference=[
+            InferenceStatus(
+                capability=one.capability,
+                runs=one.runs,
+                failed=one.failed,
+                median_seconds=one.median_seconds,
+                p95_seconds=one.p95_seconds,
+            )
+            for one in counted.inference
+        ],
+        cases=counted.cases,
+        claims=counted.claims,
+        sessions=counted.sessions,
+        listeners=hub_of(request).listening,
+        reports_signed=counted.reports_signed,
+        corrected_share=counted.corrected_share,
+        sign_ins_failed=counted.sign_ins_failed,
+    )

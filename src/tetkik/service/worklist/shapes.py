@@ -1,0 +1,291 @@
+"""What a request asks of the worklist, and the same as an address: for the API and the page alike."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlencode
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from tetkik.errors import InputError
+from tetkik.records.reports.withdrawals import Withdrawn
+from tetkik.records.worklist import search as records
+from tetkik.records.worklist.claims import Reader
+from tetkik.records.worklist.items import WorklistItem
+from tetkik.records.worklist.worklist import OPEN, Filter, Place, Scope
+from tetkik.service.kit.http.paging import decode_cursor, encode_cursor
+from tetkik.values import (
+    CaseState,
+    JobState,
+    Priority,
+    ReportState,
+    Sex,
+    UrgencyLevel,
+)
+
+
+class PriorityWord(StrEnum):
+    """`values.Priority` as a word."""
+
+    CRITICAL = "critical"
+    URGENT = "urgent"
+    ROUTINE = "routine"
+
+    @classmethod
+    def of(cls, priority: Priority) -> PriorityWord:
+        """The word for a priority."""
+        return cls(priority.name.lower())
+
+    @property
+    def priority(self) -> Priority:
+        """What the word means."""
+        return Priority[self.name]
+
+
+_EARLIEST, _LATEST = date(1990, 1, 1), date(2200, 1, 1)
+
+
+class WorklistQuery(BaseModel):
+    """Which cases; without anything, every open one.
+
+    Attributes:
+        state: where they are on their way; several may be given.
+        priority: of the order; several may be given.
+        department: that a person chose.
+        modality: DICOM's code of an image.
+        finding: a positive finding, as the model calls it.
+        scope: whose: that I am reading (`mine`), that somebody is (`claimed`), that nobody is.
+        since: waiting since this day or later, by the clock of the house.
+        until: waiting since this day or earlier.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    state: list[CaseState] = Field(default_factory=list, max_length=8)
+    priority: list[PriorityWord] = Field(default_factory=list, max_length=8)
+    department: str | None = Field(default=None, min_length=1, max_length=60)
+    modality: str | None = Field(default=None, pattern="^[A-Z0-9_]{1,16}$")
+    finding: str | None = Field(default=None, pattern="^[A-Za-z0-9_-]{1,60}$")
+    scope: Scope = Scope.ALL
+    since: date | None = None
+    until: date | None = None
+
+    @field_validator("department", "modality", "finding", "since", "until", mode="before")
+    @classmethod
+    def _left_empty(cls, value: object) -> object:
+        # A form sends its empty fields, too.
+        return value or None
+
+    def chosen(self) -> Filter:
+        """The same for the records."""
+        return Filter(
+            tuple(state for state in CaseState if state in self.state) or OPEN,
+            tuple(sorted({word.priority for word in self.priority})) or tuple(Priority),
+            self.department,
+            self.modality,
+            self.finding,
+            self.scope,
+            _begin(self.since) if self.since else None,
+            _begin(self.until, days=1) if self.until else None,
+        )
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """What differs from nothing, as parts of an address."""
+        return [
+            (name, str(one))
+            for name, value in self.model_dump(mode="json", exclude_defaults=True).items()
+            for one in (value if isinstance(value, list) else [value])
+            if one is not None
+        ]
+
+    def address(self, **changed: Any) -> str:
+        """What stands behind the `?` of an address, with some of it changed; empty for every open case."""
+        return urlencode(self.model_copy(update=changed).pairs())
+
+    def toggled(self, name: str, value: Any) -> str:
+        """The address with a value of a list put in or taken out, or a single one chosen or left."""
+        before = getattr(self, name)
+        if isinstance(before, list):
+            after = [one for one in before if one != value] if value in before else [*before, value]
+        else:
+            after = type(self).model_fields[name].default if before == value else value
+        return self.address(**{name: after})
+
+
+def cursor_of(place: Place | None) -> str | None:
+    """The cursor of a place; None after the last page."""
+    if place is None:
+        return None
+    return encode_cursor([int(place.priority), place.waiting_since.isoformat(), place.case_id])
+
+
+def place_of(cursor: str | None) -> Place | None:
+    """The place that a cursor stands for; None for the first page.
+
+    Raises:
+        InputError: not a cursor of this list.
+    """
+    if cursor is None:
+        return None
+    priority, moment, case_id = decode_cursor(cursor, (int, str, str))
+    try:
+        since = datetime.fromisoformat(str(moment))
+        if since.tzinfo is None:
+            raise ValueError
+        return Place(int(priority), since.astimezone(UTC), str(case_id))
+    except (ValueError, OverflowError):
+        raise InputError(
+            "The cursor is not one of this list; take `next` of the page before, as it is."
+        ) from None
+
+
+def _begin(day: date, days: int = 0) -> datetime:
+    """The first moment of a day, or of so many days after it, where the house is."""
+    near = min(max(day, _EARLIEST), _LATEST)  # what lies further off is the same as none
+    return datetime.combine(near + timedelta(days=days), time.min).astimezone()
+
+
+class PositiveFinding(BaseModel):
+    """A positive finding of the newest run.
+
+    Attributes:
+        label: as the model calls it.
+        probability: calibrated, from 0 to 1.
+    """
+
+    label: str
+    probability: float | None
+
+
+class CaseReader(BaseModel):
+    """Who is reading a case.
+
+    Attributes:
+        user_id: of the person.
+        name: of the person.
+        since: when they began.
+        expires_at: when the case is free again, unless the claim is renewed.
+    """
+
+    user_id: str
+    name: str
+    since: datetime
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, reader: Reader) -> CaseReader:
+        """As the records have it."""
+        return cls(user_id=reader.user_id, name=reader.name, since=reader.since, expires_at=reader.expires_at)
+
+
+class WorklistCase(BaseModel):
+    """A case in the worklist; identity is empty where the case is restricted and not open to whoever asks.
+
+    Attributes:
+        case_id: of the case.
+        number: what people call it.
+        name: of the patient.
+        registered_as: the name under which the case was opened, where a record with another name stands for
+            it.
+        patient_number: of the hospital.
+        birth_date: `YYYYMMDD`.
+        sex: of the patient.
+        complaint: its first words.
+        hidden: whether it is restricted and not open to whoever asks.
+        urgency: of triage.
+        priority: of the order.
+        department: that a person chose.
+        state: where the case is on its way.
+        modalities: of its images.
+        findings: positive ones, most probable first.
+        unsuitable: whether the newest run refused an image.
+        waiting_since: for the order.
+        reader: who is reading it.
+        report: how far the report is.
+        withdrawn: who took a report back, when and why, where it was not signed anew since; else None.
+        job: where the newest work of a model is.
+    """
+
+    case_id: str
+    number: str
+    name: str
+    registered_as: str
+    patient_number: str
+    birth_date: str
+    sex: Sex | None
+    complaint: str
+    hidden: bool
+    urgency: UrgencyLevel | None
+    priority: PriorityWord
+    department: str | None
+    state: CaseState
+    modalities: list[str]
+    findings: list[PositiveFinding]
+    unsuitable: bool
+    waiting_since: datetime
+    reader: CaseReader | None
+    report: ReportState | None
+    withdrawn: Withdrawn | None
+    job: JobState | None
+
+    @classmethod
+    def of(cls, item: WorklistItem) -> WorklistCase:
+        """As the records have it."""
+        return cls(
+            case_id=item.case_id,
+            number=item.number,
+            name=item.name,
+            registered_as=item.registered_as,
+            patient_number=item.patient_number,
+            birth_date=item.born,
+            sex=item.sex,
+            complaint=item.complaint,
+            hidden=item.hidden,
+            urgency=item.urgency,
+            priority=PriorityWord.of(item.priority),
+            department=item.department,
+            state=item.state,
+            modalities=list(item.modalities),
+            findings=[PositiveFinding(label=one.label, probability=one.probability) for one in item.findings],
+            unsuitable=item.unsuitable,
+            waiting_since=item.waiting_since,
+            reader=CaseReader.of(item.reader) if item.reader else None,
+            report=item.report,
+            withdrawn=item.withdrawn,
+            job=item.job,
+        )
+
+
+class Reading(BaseModel):
+    """Who is reading a case.
+
+    Attributes:
+        reader: None where nobody is.
+    """
+
+    reader: CaseReader | None
+
+
+class Wanted(BaseModel):
+    """What is looked for.
+
+    Attributes:
+        query: a name or the beginning of one, a TCKN, a number of the hospital, an accession number, or the
+            number of a case.
+    """
+
+    query: str = Field(max_length=records.LONGEST, repr=False)
+
+
+class Found(BaseModel):
+    """What was found.
+
+    Attributes:
+        items: the newest cases first.
+        more: whether there may be more than these: say more of the name.
+    """
+
+    items: list[WorklistCase]
+    more: bool
