@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from tests.records.kit import made_records
 from tests.records.postgres import Cluster
-from tests.service.kit import made_house, opened_session
+from tests.service.kit import make_context, opened_session
 from tetkik.service.app import create_app
 from worklist_house import fill
 
@@ -76,9 +76,9 @@ def serve(cases: int, url: str | None) -> Served:
     begin = time.perf_counter()
     actor = fill(records, cases)
     print(f"  {cases:,} cases made in {time.perf_counter() - begin:.0f} s", file=sys.stderr)
-    house = made_house(folder, records, requests_per_minute=100_000)
-    client = TestClient(create_app(house, work=False))
-    client.cookies.set("tetkik", opened_session(house, actor)[0])
+    app_context = make_context(folder, records, requests_per_minute=100_000)
+    client = TestClient(create_app(app_context, work=False))
+    client.cookies.set("tetkik", opened_session(app_context, actor)[0])
 
     def close() -> None:
         client.close()
@@ -127,7 +127,10 @@ def measure(database: str, sizes: list[int], repeat: int) -> None:
         print(f"p95 of {sizes[1]:,} | p95 against | \n| --- | --- | --- | --- | --- | --- |")
         for page in PAGES:
             _row(page, small.milliseconds[page], large.milliseconds[page])
-        _row("all of them", *(list(chain(*house.milliseconds.values())) for house in (small, large)))
+        _row(
+            "all of them",
+            *(list(chain(*app_context.milliseconds.values())) for app_context in (small, large)),
+        )
     finally:
         for served in houses:
             served.close()

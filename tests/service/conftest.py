@@ -4,7 +4,7 @@ from tests.records.clock import clock
 from tests.records.fixtures import both_records, make_url, postgres
 from tests.service.browser import browser
 from tests.service.decoders import lasting_decoders
-from tests.service.fixtures import case, client, house, there
+from tests.service.fixtures import app_context, case, client, there
 from tests.service.moving import application
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "case",
     "client",
     "clock",
-    "house",
+    "app_context",
     "lasting_decoders",
     "make_url",
     "postgres",

@@ -13,7 +13,7 @@ import pytest
 
 from tests.records.kit import made_user
 from tests.service.browser import serving
-from tests.service.kit import made_house
+from tests.service.kit import make_context
 from tetkik.imaging.phantom import write_phantom
 from tetkik.records.people import tokens
 from tetkik.values import Permission, Role
@@ -38,11 +38,11 @@ def example(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def surroundings(tmp_path_factory):
-    house = made_house(tmp_path_factory.mktemp("house"))
-    person = made_user(house.records, Role.RECEPTION, Role.TECHNICIAN, Role.RADIOLOGIST)
-    with house.records.write(person) as tx:
+    app_context = make_context(tmp_path_factory.mktemp("house"))
+    person = made_user(app_context.records, Role.RECEPTION, Role.TECHNICIAN, Role.RADIOLOGIST)
+    with app_context.records.write(person) as tx:
         secret, _ = tokens.create(tx, "example", SCOPES, timedelta(days=1))
-    with serving(house, work=True) as address:
+    with serving(app_context, work=True) as address:
         yield os.environ | {"TETKIK_URL": address, "TETKIK_TOKEN": secret}
 
 

@@ -13,10 +13,10 @@ from fastapi.routing import APIRoute
 from playwright.sync_api import Page, Response, expect
 
 from tests.service.browser import SIZES, Watch, arrived, axe, chord, opened, overflow, serving, signed_in
-from tests.service.kit import made_house
+from tests.service.kit import make_context
 from tests.service.rounds import Rounds
-from tetkik.service import pages
-from tetkik.service.app import routers_of
+
+from tetkik.service.app import routers
 from tetkik.service.kit.access.authorization import Guard, guards
 from tetkik.values import Permission, Role, permissions_of
 
@@ -24,7 +24,7 @@ MOST_BYTES = 150_000
 
 
 def page_routes() -> list[APIRoute]:
-    routes = [route for router in routers_of(pages) for route in router.routes]
+    routes = [route for router in routers("pages") for route in router.routes]
     return [route for route in routes if isinstance(route, APIRoute) and "GET" in (route.methods or ())]
 
 
@@ -43,12 +43,12 @@ def addresses(role: Role | None, rounds: Rounds) -> list[str]:
 
 @pytest.fixture(scope="module")
 def rounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rounds]:
-    yield Rounds(made_house(tmp_path_factory.mktemp("house"), hospital_name="Örnek Hastanesi"))
+    yield Rounds(make_context(tmp_path_factory.mktemp("house"), hospital_name="Örnek Hastanesi"))
 
 
 @pytest.fixture(scope="module")
 def address(rounds: Rounds) -> Iterator[str]:
-    with serving(rounds.house) as found:
+    with serving(rounds.app_context) as found:
         yield found
 
 
@@ -88,7 +88,7 @@ def faults_of(page: Page, watch: Watch, rounds: Rounds, path: str) -> list[str]:
 def test_every_page_can_be_used_by_everybody(browser, rounds, address, role):
     with opened(browser, address) as context:
         if role:
-            signed_in(context, rounds.house, role)
+            signed_in(context, rounds.app_context, role)
         page, watch = context.new_page(), Watch()
         watch.over(page)
         faults = [
@@ -102,7 +102,7 @@ def test_every_page_can_be_used_by_everybody(browser, rounds, address, role):
 @pytest.mark.parametrize("path", ["/login", "/worklist", "/reception"])
 def test_the_first_page_is_light(browser, rounds, address, path):
     with opened(browser, address) as context:
-        signed_in(context, rounds.house, Role.RADIOLOGIST, Role.RECEPTION)
+        signed_in(context, rounds.app_context, Role.RADIOLOGIST, Role.RECEPTION)
         answers: list[Response] = []
         page = context.new_page()
 
@@ -122,7 +122,7 @@ def test_the_first_page_is_light(browser, rounds, address, path):
 
 def test_every_place_leads_somewhere(browser, rounds, address):
     with opened(browser, address) as context:
-        signed_in(context, rounds.house, *Role)
+        signed_in(context, rounds.app_context, *Role)
         page = context.new_page()
         page.goto("/account")
         places = page.locator(".places a").evaluate_all("found => found.map(one => one.getAttribute('href'))")
@@ -135,7 +135,7 @@ def test_every_place_leads_somewhere(browser, rounds, address):
 
 def test_shortcuts_lead_to_places_and_are_told(browser, rounds, address):
     with opened(browser, address) as context:
-        signed_in(context, rounds.house, Role.ENGINEER, Role.ADMINISTRATOR)
+        signed_in(context, rounds.app_context, Role.ENGINEER, Role.ADMINISTRATOR)
         page = context.new_page()
         page.goto("/engineer")
         chord(page, "g", "s")
@@ -150,7 +150,7 @@ def test_shortcuts_lead_to_places_and_are_told(browser, rounds, address):
 
 def test_letters_alone_can_be_switched_off(browser, rounds, address):
     with opened(browser, address) as context:
-        signed_in(context, rounds.house, Role.ENGINEER, Role.ADMINISTRATOR)
+        signed_in(context, rounds.app_context, Role.ENGINEER, Role.ADMINISTRATOR)
         page = context.new_page()
         page.goto("/engineer")
         page.get_by_role("button", name="Klavye").click()
@@ -165,7 +165,7 @@ def test_letters_alone_can_be_switched_off(browser, rounds, address):
 
 def test_the_skip_link_leads_to_the_content(browser, rounds, address):
     with opened(browser, address) as context:
-        signed_in(context, rounds.house, Role.ENGINEER)
+        signed_in(context, rounds.app_context, Role.ENGINEER)
         page = context.new_page()
         page.goto("/engineer")
         page.keyboard.press("Tab")
@@ -176,7 +176,7 @@ def test_the_skip_link_leads_to_the_content(browser, rounds, address):
 
 def test_theme_and_language_change_at_once(browser, rounds, address):
     with opened(browser, address) as context:
-        signed_in(context, rounds.house, Role.ENGINEER)
+        signed_in(context, rounds.app_context, Role.ENGINEER)
         page = context.new_page()
         page.goto("/engineer")
         assert page.locator("h1").inner_text() == "Modeller"
@@ -190,9 +190,9 @@ def test_theme_and_language_change_at_once(browser, rounds, address):
 
 
 def test_an_idle_screen_locks(browser, tmp_path):
-    house = made_house(tmp_path, lock_minutes=1)
-    with serving(house) as address, opened(browser, address) as context:
-        signed_in(context, house, Role.ENGINEER)
+    app_context = make_context(tmp_path, lock_minutes=1)
+    with serving(app_context) as address, opened(browser, address) as context:
+        signed_in(context, app_context, Role.ENGINEER)
         page = context.new_page()
         page.clock.install()
         page.goto("/engineer")

@@ -11,7 +11,7 @@ import httpx
 from tests.patience import PATIENCE
 from tests.records.kit import made_case, made_user
 from tests.service.browser import serving
-from tests.service.kit import made_house, opened_session
+from tests.service.kit import make_context, opened_session
 from tetkik.service.app import PREFIX
 from tetkik.values import Role
 
@@ -27,12 +27,12 @@ expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 412, 422, 428, 429]
 
 def test_the_whole_schema(tmp_path):
     """With the examples, at the edges of every parameter, at random, and along the links."""
-    house = made_house(tmp_path, requests_per_minute=10**6, sign_ins_per_minute=10**6)
-    person = made_user(house.records, *Role)
-    made_case(house.records, person)
-    cookie, csrf = opened_session(house, person)
+    app_context = make_context(tmp_path, requests_per_minute=10**6, sign_ins_per_minute=10**6)
+    person = made_user(app_context.records, *Role)
+    made_case(app_context.records, person)
+    cookie, csrf = opened_session(app_context, person)
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
-    with serving(house) as address:
+    with serving(app_context) as address:
         schema = httpx.get(f"{address}{PREFIX}/openapi.json", timeout=PATIENCE)
         (tmp_path / "openapi.json").write_text(schema.text, "utf-8")
         ran = subprocess.run(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.service.browser import chromium, opened, serving, signed_in
-from tests.service.kit import made_house
+from tests.service.kit import make_context
 from tests.service.rounds import Rounds
 
 KEPT = """() => ({
@@ -15,9 +15,9 @@ CARD = "cornerstone3D.renderingCapabilities"
 
 
 def test_the_browser_keeps_nothing_of_a_patient(tmp_path):
-    rounds = Rounds(made_house(tmp_path))
-    with serving(rounds.house) as address, chromium() as browser, opened(browser, address) as context:
-        signed_in(context, rounds.house, actor=rounds.radiologist)
+    rounds = Rounds(make_context(tmp_path))
+    with serving(rounds.app_context) as address, chromium() as browser, opened(browser, address) as context:
+        signed_in(context, rounds.app_context, actor=rounds.radiologist)
         page = context.new_page()
         for path in ("/worklist", f"/read/{rounds.to_read}", f"/reports/{rounds.report}"):
             page.goto(path)

@@ -20,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 from tests.service.browser import PATIENT
 from tetkik.imaging.phantom import BITS, draw_phantom
 from tetkik.language import Language, translate
-from tetkik.service.kit.access.middleware import Headers
+from tetkik.service.kit.access.middleware import HeadersMiddleware
 from tetkik.service.kit.rendering.templates import environment
 
 ROWS, COLUMNS = 400, 600
@@ -110,7 +110,7 @@ def _heatmap(request: Request) -> Response:
     return Response(heatmap(), media_type="image/png")
 
 
-def viewer_app() -> Headers:
+def viewer_app() -> HeadersMiddleware:
     """The application."""
     app = Starlette(
         routes=[
@@ -123,7 +123,7 @@ def viewer_app() -> Headers:
             Mount("/static", StaticFiles(packages=[("tetkik.service", "static")])),
         ]
     )
-    return Headers(app, secure=False)
+    return HeadersMiddleware(app, secure=False)
 
 
 WEBGL = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")

@@ -16,23 +16,24 @@ import tetkik.service
 from tetkik import __version__
 from tetkik.service.kit.access import middleware
 from tetkik.service.kit.access.authorization import check_routes
-from tetkik.service.kit.background.image_decoder import Machine
-from tetkik.service.kit.background.retention import Upkeep
+from tetkik.service.kit.background.image_decoder import ImageDecoder
+from tetkik.service.kit.background.retention import RetentionThread
 from tetkik.service.kit.background.worker import Worker
-from tetkik.service.kit.context import House
+from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http import problems
-from tetkik.service.kit.http.static_files import Assets
+from tetkik.service.kit.http.static_files import VersionedStaticFiles
+from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.system import metrics
 
 PREFIX = "/api/v1"
 
 
-def create_app(house: House, *, work: bool = True) -> FastAPI:
+def create_app(context: AppContext, *, work: bool = True) -> FastAPI:
     """The application; with `work`, this process also runs the models that images wait for."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        threads = (Worker(house, machine), Upkeep(house)) if work else ()
+        threads = (Worker(context, decoder), RetentionThread(context)) if work else ()
         for thread in threads:
             thread.start()
         try:
@@ -40,9 +41,9 @@ def create_app(house: House, *, work: bool = True) -> FastAPI:
         finally:
             for thread in threads:
                 thread.stop()
-            machine.close()
+            decoder.close()
 
-    machine = Machine(house.records)
+    decoder = ImageDecoder(context.records)
     app = FastAPI(
         title="Tetkik",
         version=__version__,
@@ -52,18 +53,19 @@ def create_app(house: House, *, work: bool = True) -> FastAPI:
         generate_unique_id_function=_operation_id,
         lifespan=lifespan,
     )
-    app.state.house = house
-    app.state.machine = machine
+    app.state.context = context
+    app.state.decoder = decoder
+    app.state.navigation = _navigation()
     for router in routers("api"):
         app.include_router(router, prefix=PREFIX, responses=problems.PROBLEMS)
     for router in routers("pages"):
         app.include_router(router, include_in_schema=False)
     # Packed: nothing in them is secret. Pages are not, for a packed size could tell of their tokens (BREACH).
-    static = GZipMiddleware(Assets(packages=[("tetkik.service", "static")]))
+    static = GZipMiddleware(VersionedStaticFiles(packages=[("tetkik.service", "static")]))
     app.mount("/static", static, name="static")
     problems.install(app)
-    middleware.install(app, house)
-    metrics.install(app, house)
+    middleware.install(app, context)
+    metrics.install(app, context)
     return app
 
 
@@ -79,6 +81,11 @@ def routers(kind: str) -> Iterator[APIRouter]:
             if isinstance(value, APIRouter):
                 check_routes(value)
                 yield value
+
+
+def _navigation() -> tuple[NavigationEntry, ...]:
+    found = [entry for module in _modules("pages") for entry in getattr(module, "NAVIGATION", ())]
+    return tuple(sorted(found, key=lambda entry: entry.position))
 
 
 def _modules(kind: str) -> Iterator[ModuleType]:

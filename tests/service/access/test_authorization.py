@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fastapi import APIRouter
 
-from tests.service.kit import made_house, served
+from tests.service.kit import make_context, served
 from tetkik.service.kit.access.authorization import check_routes, public
 
 
@@ -23,6 +23,6 @@ def test_a_route_for_everybody_says_so():
 
 
 def test_health_without_signing_in(tmp_path):
-    with served(made_house(tmp_path)) as client:
+    with served(make_context(tmp_path)) as client:
         assert client.get("/api/v1/health").json() == {"status": "ok"}
         assert client.get("/api/v1/ready").json() == {"status": "ok"}

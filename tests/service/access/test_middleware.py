@@ -13,14 +13,14 @@ from fastapi import APIRouter, FastAPI, Request, UploadFile
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
-from tests.service.kit import made_house, served, sign_in
+from tests.service.kit import make_context, served, sign_in
 from tetkik.errors import SettingError
 from tetkik.records.people import invites
 from tetkik.records.schema import User
 from tetkik.service.kit.access.authorization import public
-from tetkik.service.kit.access.body_limits import ORDINARY, Bodies, takes_files
+from tetkik.service.kit.access.body_limits import ORDINARY, BodyLimitMiddleware, takes_files
 from tetkik.service.kit.access.middleware import POLICY
-from tetkik.service.kit.access.proxies import Proxies, networks
+from tetkik.service.kit.access.proxies import TrustedProxyMiddleware, networks
 from tetkik.service.kit.access.rate_limits import Limiter, Pending
 from tetkik.service.kit.http import problems
 from tetkik.service.kit.logging import configure
@@ -47,7 +47,7 @@ def lines(log: io.StringIO) -> list[dict[str, Any]]:
 
 
 def test_every_answer_is_armoured(tmp_path):
-    with served(made_house(tmp_path)) as client:
+    with served(make_context(tmp_path)) as client:
         for path in ("/login", "/nowhere", "/api/v1/health", "/api/v1/account", "/static/css/base.css"):
             headers = client.get(path).headers
             assert headers["content-security-policy"] == POLICY, path
@@ -59,9 +59,9 @@ def test_every_answer_is_armoured(tmp_path):
 
 
 def test_pages_are_not_kept_by_browsers(tmp_path):
-    house = made_house(tmp_path)
-    with served(house) as client:
-        sign_in(client, house, Role.ADMINISTRATOR)
+    app_context = make_context(tmp_path)
+    with served(app_context) as client:
+        sign_in(client, app_context, Role.ADMINISTRATOR)
         for path in ("/account", "/admin/users", "/login"):
             assert client.get(path, follow_redirects=True).headers["cache-control"] == "no-store"
 
@@ -70,7 +70,7 @@ def test_pages_are_not_kept_by_browsers(tmp_path):
 
 
 def test_another_name_for_the_house_is_refused(tmp_path):
-    with served(made_house(tmp_path, public_url="https://tetkik.example")) as client:
+    with served(make_context(tmp_path, public_url="https://tetkik.example")) as client:
         for host, status in (
             ("tetkik.example", 200),
             ("TETKIK.example:443", 200),
@@ -97,7 +97,7 @@ def seen_through(trusted: str, peer: str, **headers: str) -> dict[str, str]:
 
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "client": (peer, 5), "scheme": "http", "headers": raw}
-    asyncio.run(Proxies(app, trusted=networks(trusted))(scope, unread, unread))
+    asyncio.run(TrustedProxyMiddleware(app, trusted=networks(trusted))(scope, unread, unread))
     return seen
 
 
@@ -142,7 +142,7 @@ def sized_app(most: int) -> FastAPI:
 
     app.include_router(router)
     problems.install(app)
-    app.add_middleware(Bodies, routes=app.router, most=most)
+    app.add_middleware(BodyLimitMiddleware, routes=app.router, most=most)
     return app
 
 
@@ -151,7 +151,7 @@ def sized(tmp_path):
     from fastapi.testclient import TestClient
 
     app = sized_app(3_000_000)
-    app.state.house = made_house(tmp_path)
+    app.state.context = make_context(tmp_path)
     with TestClient(app) as client:
         yield client
 
@@ -189,12 +189,12 @@ def test_a_bucket_fills_again_with_time():
 
 
 def test_requests_of_one_person_are_limited(tmp_path):
-    house = made_house(tmp_path, requests_per_minute=10)
-    with served(house) as client:
-        sign_in(client, house, Role.ENGINEER)
+    app_context = make_context(tmp_path, requests_per_minute=10)
+    with served(app_context) as client:
+        sign_in(client, app_context, Role.ENGINEER)
         answers = [client.get("/api/v1/account").status_code for _ in range(12)]
         assert answers.count(200) == 10 and answers[-1] == 429
-        sign_in(client, house, Role.ENGINEER)
+        sign_in(client, app_context, Role.ENGINEER)
         assert client.get("/api/v1/account").status_code == 200
 
 
@@ -212,7 +212,7 @@ def test_a_question_is_answered_once_and_in_time():
 
 
 def test_a_request_is_logged_by_the_template_of_its_route(tmp_path, log):
-    with served(made_house(tmp_path)) as client:
+    with served(make_context(tmp_path)) as client:
         client.get("/setup/a-secret-link?name=Gülçin")
         client.get("/nowhere/gizli")
     said = [line for line in lines(log) if line["event"] == "request"]
@@ -232,12 +232,12 @@ def test_an_unexpected_error_is_logged_without_its_words(log):
             logger.error("failed", exc_info=True)
     assert "Gül" not in log.getvalue()
     assert [line["error"] for line in lines(log)] == ["ValueError", "ValueError"]
-    assert "test_armour.py" in lines(log)[0]["places"][0]
+    assert "test_middleware.py" in lines(log)[0]["places"][0]
 
 
 def test_a_fault_of_the_database_names_no_value(tmp_path):
-    house = made_house(tmp_path)
-    with house.records.read() as tx, pytest.raises(IntegrityError) as fault:
+    app_context = make_context(tmp_path)
+    with app_context.records.read() as tx, pytest.raises(IntegrityError) as fault:
         tx.session.execute(insert(User).values(id="x", login="gizli"))
     assert "gizli" not in str(fault.value)
 
@@ -247,7 +247,7 @@ def test_what_breaks_unexpectedly_tells_nobody_what(tmp_path, log, monkeypatch):
         raise ValueError("Gülçin ŞAHİN")
 
     monkeypatch.setattr(invites, "look", broken)
-    with served(made_house(tmp_path)) as client:
+    with served(make_context(tmp_path)) as client:
         client._transport.raise_server_exceptions = False  # type: ignore[attr-defined]
         answer = client.get("/setup/a-secret-link")
     assert answer.status_code == 500 and "Gül" not in answer.text

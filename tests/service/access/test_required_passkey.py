@@ -8,7 +8,7 @@ import pytest
 
 from tests.records.clock import Clock
 from tests.records.kit import id_of, made_user
-from tests.service.kit import made_house, opened_session, served, sign_in
+from tests.service.kit import make_context, opened_session, served, sign_in
 from tests.service.moving import moved
 from tetkik.errors import SettingError
 from tetkik.records.people import (
@@ -32,35 +32,35 @@ ENROL = "/account/passkey"
 @pytest.fixture
 def strict(tmp_path):
     """A house whose administrators need a passkey."""
-    made = made_house(tmp_path, language="en", passkey_roles="administrator, auditor")
+    made = make_context(tmp_path, language="en", passkey_roles="administrator, auditor")
     yield made
     made.records.close()
 
 
 @pytest.fixture
-def house(tmp_path):
-    made = made_house(tmp_path, language="en")
+def app_context(tmp_path):
+    made = make_context(tmp_path, language="en")
     yield made
     made.records.close()
 
 
-def session_by(client, house, actor, method: Method) -> None:
+def session_by(client, app_context, actor, method: Method) -> None:
     """Sign a client in as somebody who proved themselves in a certain way."""
-    cookie, client.headers["X-CSRF-Token"] = opened_session(house, actor)
-    with house.records.write(SYSTEM) as tx:
+    cookie, client.headers["X-CSRF-Token"] = opened_session(app_context, actor)
+    with app_context.records.write(SYSTEM) as tx:
         for row in tx.session.query(BrowserSession).filter_by(user_id=actor.user_id):
             row.method = method
     client.cookies.set("tetkik", cookie)
 
 
-def with_passkey(house, actor) -> None:
-    with house.records.write(actor) as tx:
+def with_passkey(app_context, actor) -> None:
+    with app_context.records.write(actor) as tx:
         passkeys.add(tx, "Desk", b"credential", b"key", 0)
 
 
-def demand(house, actor) -> None:
+def demand(app_context, actor) -> None:
     """A password of long ago, which has to be changed; the session goes on."""
-    with house.records.write(SYSTEM) as tx:
+    with app_context.records.write(SYSTEM) as tx:
         users.row_of(tx, id_of(actor)).password_hash = passwords.hashed("beş büyük sarı fil")
         users.demand_change(tx, id_of(actor))
 
@@ -153,18 +153,18 @@ def test_a_password_that_has_to_be_changed_removes_no_passkey(application, stric
 
 
 def test_a_role_that_there_is_not_is_told_at_the_start(tmp_path):
-    house = made_house(tmp_path, passkey_roles="king")
-    with pytest.raises(SettingError, match="passkey_roles"), served(house, anew=True):
+    app_context = make_context(tmp_path, passkey_roles="king")
+    with pytest.raises(SettingError, match="passkey_roles"), served(app_context, anew=True):
         pass
 
 
-def test_the_overview_recommends_it_until_it_is_set(application, house, tmp_path):
-    client = moved(application, house)
-    session_by(client, house, made_user(house.records, Role.ADMINISTRATOR), Method.PASSKEY)
+def test_the_overview_recommends_it_until_it_is_set(application, app_context, tmp_path):
+    client = moved(application, app_context)
+    session_by(client, app_context, made_user(app_context.records, Role.ADMINISTRATOR), Method.PASSKEY)
     assert "Recommended" in client.get("/admin").text
     folder = tmp_path / "strict"
     folder.mkdir()
-    strict = made_house(folder, language="en", passkey_roles="administrator")
+    strict = make_context(folder, language="en", passkey_roles="administrator")
     client = moved(application, strict)
     session_by(client, strict, made_user(strict.records, Role.ADMINISTRATOR), Method.PASSKEY)
     assert "Recommended" not in client.get("/admin").text
@@ -174,11 +174,11 @@ def test_the_overview_recommends_it_until_it_is_set(application, house, tmp_path
 # A new password
 
 
-def test_a_new_password_ends_the_cookie_that_was_there_and_with_a_tick_the_keys(application, house):
-    client = moved(application, house)
-    actor = sign_in(client, house, Role.ENGINEER)
-    with_passkey(house, actor)
-    with house.records.write(actor) as tx:
+def test_a_new_password_ends_the_cookie_that_was_there_and_with_a_tick_the_keys(application, app_context):
+    client = moved(application, app_context)
+    actor = sign_in(client, app_context, Role.ENGINEER)
+    with_passkey(app_context, actor)
+    with app_context.records.write(actor) as tx:
         elsewhere = sessions.begin(tx, id_of(actor), Method.PASSWORD)
         tokens.create(tx, "HIS", [Permission.MODELS_READ], tokens.LONGEST)
     before = client.cookies["tetkik"]
@@ -189,19 +189,19 @@ def test_a_new_password_ends_the_cookie_that_was_there_and_with_a_tick_the_keys(
     client.cookies.clear()
     fresh = answer.headers["set-cookie"].partition(";")[0]
     assert client.get("/account", headers={"cookie": fresh}).status_code == 200  # this browser goes on
-    with house.records.read(actor) as tx:
+    with app_context.records.read(actor) as tx:
         assert not passkeys.of_user(tx, id_of(actor)) and not tokens.of_actor(tx)
         assert tx.session.query(BrowserSession).filter_by(user_id=actor.user_id).count() == 1
     for stolen in (before, elsewhere):
         assert client.get("/account", headers={"cookie": f"tetkik={stolen}"}).status_code == 303
 
 
-def test_the_administrators_reset_says_what_ended(application, house):
-    client = moved(application, house)
-    sign_in(client, house, Role.ADMINISTRATOR)
+def test_the_administrators_reset_says_what_ended(application, app_context):
+    client = moved(application, app_context)
+    sign_in(client, app_context, Role.ADMINISTRATOR)
     for keep, sentence in (({}, "1 passkeys, 0 tokens"), ({"keep": "1"}, "0 passkeys, 0 tokens")):
-        actor = made_user(house.records, Role.ENGINEER)
-        with house.records.write(actor) as tx:
+        actor = made_user(app_context.records, Role.ENGINEER)
+        with app_context.records.write(actor) as tx:
             passkeys.add(tx, "Desk", id_of(actor).encode(), b"key", 0)
         page = client.post(f"/admin/users/{actor.user_id}/reset", data=keep).text
         assert "/setup/" in page and sentence in page
@@ -209,9 +209,9 @@ def test_the_administrators_reset_says_what_ended(application, house):
         assert answer.json()["passkeys_removed"] == (1 if keep else 0)
 
 
-def test_the_meter_answers_while_somebody_types_and_keeps_nothing(application, house, capsys):
-    client = moved(application, house)
-    with house.records.write(SYSTEM) as tx:
+def test_the_meter_answers_while_somebody_types_and_keeps_nothing(application, app_context, capsys):
+    client = moved(application, app_context)
+    with app_context.records.write(SYSTEM) as tx:
         user_id = users.create(tx, "irem", Profile("İrem Işık", frozenset({Role.ENGINEER})))
         link = invites.invite(tx, user_id)
     asks = f"/setup/{link}/strength"
@@ -224,7 +224,7 @@ def test_the_meter_answers_while_somebody_types_and_keeps_nothing(application, h
     used = client.post("/setup/used/strength", data={"password": "ada ada ada ada", "name": "Ada"})
     assert "Easily guessed" in used.text  # the answer to a form that was sent a moment before
     assert "küçük" not in capsys.readouterr().out
-    sign_in(client, house, Role.ENGINEER)
+    sign_in(client, app_context, Role.ENGINEER)
     assert "Good" in client.post("/account/password/strength", data={"password": GOOD}).text
     for _ in range(200):
         status = client.post("/account/password/strength", data={"password": "x"}).status_code
@@ -236,11 +236,11 @@ def test_the_meter_answers_while_somebody_types_and_keeps_nothing(application, h
 # What one is told
 
 
-def test_a_change_shows_in_the_bar_until_it_is_acknowledged(application, house):
-    client = moved(application, house)
-    actor = sign_in(client, house, Role.ENGINEER)
+def test_a_change_shows_in_the_bar_until_it_is_acknowledged(application, app_context):
+    client = moved(application, app_context)
+    actor = sign_in(client, app_context, Role.ENGINEER)
     assert "Changes in your account" not in client.get("/engineer").text
-    with house.records.write(SYSTEM) as tx:
+    with app_context.records.write(SYSTEM) as tx:
         notices.tell(tx, id_of(actor), AccountChange.PASSKEY_ADDED, "<b>Desk</b>")
     assert "Changes in your account: 1" in client.get("/engineer").text
     page = client.get("/account").text
@@ -253,9 +253,9 @@ def test_a_change_shows_in_the_bar_until_it_is_acknowledged(application, house):
     assert "&lt;b&gt;Desk" in client.get("/account").text  # still listed
 
 
-def test_a_sign_in_with_another_browser_is_told_with_its_address(application, house, clock: Clock):
-    client = moved(application, house)
-    with house.records.write(SYSTEM) as tx:
+def test_a_sign_in_with_another_browser_is_told_with_its_address(application, app_context, clock: Clock):
+    client = moved(application, app_context)
+    with app_context.records.write(SYSTEM) as tx:
         users.create(tx, "irem", Profile("İrem Işık", frozenset({Role.ENGINEER})), password=GOOD)
     form = {"login": "irem", "password": GOOD}
     client.post("/login", data=form)
@@ -270,9 +270,9 @@ def test_a_sign_in_with_another_browser_is_told_with_its_address(application, ho
     client.cookies.clear()
     client.cookies.set("tetkik-browser", kept)
     client.post("/login", data=form)
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         user_id = users.by_login(tx, "irem").id
-    with house.records.read(Actor(user_id, "")) as tx:
+    with app_context.records.read(Actor(user_id, "")) as tx:
         assert notices.unseen(tx) == 1
     client.cookies.clear()
     answer = client.post("/login", data=form, headers={"cookie": "tetkik-browser=made-up"})
@@ -282,15 +282,15 @@ def test_a_sign_in_with_another_browser_is_told_with_its_address(application, ho
 # After a restore
 
 
-def test_an_administrator_confirms_what_came_back(application, house):
-    client = moved(application, house)
-    sign_in(client, house, Role.ADMINISTRATOR)
-    actor = made_user(house.records, Role.ENGINEER)
-    with house.records.write(actor) as tx:
+def test_an_administrator_confirms_what_came_back(application, app_context):
+    client = moved(application, app_context)
+    sign_in(client, app_context, Role.ADMINISTRATOR)
+    actor = made_user(app_context.records, Role.ENGINEER)
+    with app_context.records.write(actor) as tx:
         secret, _ = tokens.create(tx, "HIS", [Permission.MODELS_READ], tokens.LONGEST)
-    with house.records.write(SYSTEM) as tx:
+    with app_context.records.write(SYSTEM) as tx:
         after_restore.hold_keys(tx, "2026-01-01T00:00:00+00:00")
-    sign_in(client, house, Role.ADMINISTRATOR)
+    sign_in(client, app_context, Role.ADMINISTRATOR)
     header = {"authorization": f"Bearer {secret}"}
     assert client.get("/api/v1/models", headers=header).status_code == 401
     assert "0 passkeys and 1 tokens wait" in client.get("/admin/users").text
@@ -301,9 +301,9 @@ def test_an_administrator_confirms_what_came_back(application, house):
     assert "wait" not in client.get("/admin/users").text
 
 
-def test_answers_of_the_api_are_files_to_a_browser(application, house):
-    client = moved(application, house)
-    sign_in(client, house, Role.ENGINEER)
+def test_answers_of_the_api_are_files_to_a_browser(application, app_context):
+    client = moved(application, app_context)
+    sign_in(client, app_context, Role.ENGINEER)
     for path in ("/api/v1/account", "/api/v1/users", "/api/v1/nothing"):
         assert client.get(path).headers["content-disposition"] == 'attachment; filename="api.json"'
     assert "content-disposition" not in client.get("/account").headers

@@ -19,9 +19,9 @@ _NAMES = ("Gülçin", "ŞAHİN", "10000000146", "19700101", "nefes darl")
 
 
 @pytest.fixture
-def client(application, house, there):
-    moved(application, house)
-    sign_in(application, house, Role.AUDITOR)
+def client(application, app_context, there):
+    moved(application, app_context)
+    sign_in(application, app_context, Role.AUDITOR)
     return application
 
 
@@ -33,8 +33,8 @@ def test_the_trail_shows_who_did_what_and_no_patient(client, there):
     assert not any(name in page.text for name in _NAMES)
 
 
-def test_filters_and_pages(client, house, there):
-    with house.records.write(there.reader) as tx:
+def test_filters_and_pages(client, app_context, there):
+    with app_context.records.write(there.reader) as tx:
         for _ in range(60):
             tx.audit(Action.DRAFT_OPENED, case_id=there.case_id)
     first = client.get("/audit", params={"action": "draft.opened"}).text
@@ -43,7 +43,7 @@ def test_filters_and_pages(client, house, there):
     assert "action=draft.opened" in older and "before=" in older
     second = client.get(older).text
     assert second.count('data-label="#"') == 10 and 'rel="prev"' in second
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         number = tx.session.get_one(Case, there.case_id).number
     for params, some in [
         ({"case": number}, True), ({"case": "2020-1"}, False), ({"person": there.reader.user_id}, True),
@@ -62,17 +62,17 @@ def test_the_story_of_a_case(client, there):
         assert client.get(f"/audit/cases/{missing}").status_code == 404
 
 
-def test_looking_at_the_trail_is_an_entry_itself(client, house, there):
+def test_looking_at_the_trail_is_an_entry_itself(client, app_context, there):
     client.get("/audit")
     client.get(f"/audit/cases/{there.case_id}")
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         rows = tx.session.scalars(select(AuditRow).where(AuditRow.action == Action.AUDIT_READ)).all()
     assert [row.case_id for row in rows] == [None, there.case_id]
 
 
-def test_a_broken_trail_is_told_on_the_page(client, house):
+def test_a_broken_trail_is_told_on_the_page(client, app_context):
     assert "whole" in client.post("/audit/verify", headers={"Accept-Language": "en"}).text
-    with house.records.engine.begin() as connection:
+    with app_context.records.engine.begin() as connection:
         connection.execute(text("DROP TRIGGER audit_delete_refused"))
         connection.execute(delete(AuditRow).where(AuditRow.seq == 3))
     page = client.get("/audit", headers={"Accept-Language": "en"}).text
@@ -109,9 +109,9 @@ def test_the_api_gives_pages(client, there):
 
 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.AUDITOR])
-def test_nobody_else_sees_it(application, house, there, role):
-    client = moved(application, house)
-    sign_in(client, house, role)
+def test_nobody_else_sees_it(application, app_context, there, role):
+    client = moved(application, app_context)
+    sign_in(client, app_context, role)
     for path in ("/audit", f"/audit/cases/{there.case_id}", "/api/v1/audit"):
         assert client.get(path).status_code == 403
     for path in ("/audit/verify", "/audit/export"):

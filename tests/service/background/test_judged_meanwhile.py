@@ -17,7 +17,7 @@ from tetkik.workflow.casework import Stage, read_case_image
 
 def test_a_draft_compares_with_what_was_judged_while_it_was_written(tmp_path):
     room = made_room(tmp_path)
-    records, file = room.house.records, drawn(tmp_path, 3, ())
+    records, file = room.app_context.records, drawn(tmp_path, 3, ())
     with records.write(room.reader) as tx:
         patient_id = images.get(tx, room.image_id).patient_id
         case_id = cases.open_case(tx, patient_id)

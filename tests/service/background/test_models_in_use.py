@@ -9,7 +9,7 @@ import pytest
 from tests.findings.bundles import make_findings_bundle
 from tests.records.kit import made_case, made_user
 from tests.records.pictured import put, radiograph
-from tests.service.kit import made_house
+from tests.service.kit import make_context
 from tetkik.bundle import import_bundle, sha256_of, staged_folder
 from tetkik.records.images import images, jobs, runs
 from tetkik.records.images.jobs import JobKind
@@ -19,11 +19,11 @@ from tetkik.workflow.casework import Stage, read_case_image
 
 
 @pytest.fixture
-def house(tmp_path, monkeypatch):
+def app_context(tmp_path, monkeypatch):
     monkeypatch.setenv("TETKIK_MODELS_DIR", str(tmp_path / "models"))
     monkeypatch.setenv("TETKIK_FINDINGS_MODEL", "findings-blobs")
     settings.cache_clear()
-    made = made_house(tmp_path / "house")
+    made = make_context(tmp_path / "house")
     yield made
     made.records.close()
 
@@ -40,14 +40,14 @@ def imported(folder, version):
     return sha256_of(place / "manifest.json")
 
 
-def test_a_run_ends_with_the_bundle_that_it_began_with(house, tmp_path):
-    technician = made_user(house.records, Role.TECHNICIAN)
+def test_a_run_ends_with_the_bundle_that_it_began_with(app_context, tmp_path):
+    technician = made_user(app_context.records, Role.TECHNICIAN)
     shas = [imported(tmp_path, "1.0")]
     rows = []
     for seed in (0, 1):
-        case_id = made_case(house.records, made_user(house.records, Role.RECEPTION))
-        added = put(house.records, technician, case_id, seed)
-        with house.records.write(SYSTEM) as tx:
+        case_id = made_case(app_context.records, made_user(app_context.records, Role.RECEPTION))
+        added = put(app_context.records, technician, case_id, seed)
+        with app_context.records.write(SYSTEM) as tx:
             jobs.add(tx, JobKind.READ_IMAGE, images.get(tx, added.image.id), Priority.ROUTINE)
             work = jobs.take(tx, "w")
         assert work is not None
@@ -56,8 +56,8 @@ def test_a_run_ends_with_the_bundle_that_it_began_with(house, tmp_path):
             if stage is Stage.DRAFTING and len(shas) == 1:
                 shas.append(imported(tmp_path, "2.0"))
 
-        read_case_image(house.records, work, lambda _image: radiograph(), import_anew)
-        with house.records.read() as tx:
+        read_case_image(app_context.records, work, lambda _image: radiograph(), import_anew)
+        with app_context.records.read() as tx:
             run = runs.latest(tx, added.image.id)
         assert run is not None
         rows.append((run.bundle, run.bundle_sha256))

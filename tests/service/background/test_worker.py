@@ -22,7 +22,7 @@ from tests.records.pictured import film, radiograph, result
 from tests.records.reports_kit import made_image, made_report, sign
 from tests.report.model_server import model_server
 from tests.service.browser import serving
-from tests.service.kit import made_house, opened_session, served, sign_in
+from tests.service.kit import make_context, opened_session, served, sign_in
 from tetkik.errors import Conflict, InputError
 from tetkik.language import Language
 from tetkik.records.cases import cases
@@ -32,8 +32,8 @@ from tetkik.records.images.pictures import PictureKind
 from tetkik.records.people import sessions
 from tetkik.records.reports import drafts, versions
 from tetkik.records.schema import AuditRow, Blob, Report, Run
-from tetkik.service.kit.background.image_decoder import Machine
-from tetkik.service.kit.http.incoming_files import Received
+from tetkik.service.kit.background.image_decoder import ImageDecoder
+from tetkik.service.kit.http.incoming_files import IncomingFile
 from tetkik.service.studies.runs_api import _course
 from tetkik.service.studies.upload import Upload
 from tetkik.settings import settings
@@ -45,36 +45,36 @@ from tetkik.workflow.casework import Stage, give_up_or_rest, read_case_image
 @pytest.fixture
 def both_houses(both_records, tmp_path):
     """A house on SQLite, and one on PostgreSQL."""
-    return made_house(tmp_path, both_records)
+    return make_context(tmp_path, both_records)
 
 
 @pytest.fixture
-def machine(house):
-    return Machine(house.records)
+def machine(app_context):
+    return ImageDecoder(app_context.records)
 
 
 @pytest.fixture
-def technician(house):
-    return made_user(house.records, Role.TECHNICIAN)
+def technician(app_context):
+    return made_user(app_context.records, Role.TECHNICIAN)
 
 
-def upload(house, machine, actor, content, case_id=None):
+def upload(app_context, machine, actor, content, case_id=None):
     """Upload a file; gives its image."""
-    coming = Upload(house, machine, actor, Received(content, "film"), case_id, sure=True)
+    coming = Upload(app_context, machine, actor, IncomingFile(content, "film"), case_id, sure=True)
     coming.prepare()
-    with house.records.write(actor) as tx:
-        return coming.keep(tx).added.image
+    with app_context.records.write(actor) as tx:
+        return images.see(tx, coming.keep(Language.TR, tx).image.id)
 
 
-def take(house):
-    with house.records.write(SYSTEM) as tx:
+def take(app_context):
+    with app_context.records.write(SYSTEM) as tx:
         return jobs.take(tx, "w")
 
 
-def read(house, machine):
-    work = take(house)
+def read(app_context, machine):
+    work = take(app_context)
     assert work is not None
-    read_case_image(house.records, work, machine.pixels)
+    read_case_image(app_context.records, work, machine.pixels)
     return work
 
 
@@ -92,14 +92,14 @@ def noise() -> bytes:
 
 
 def test_everything_that_a_model_says_is_kept(both_houses):
-    house, machine = both_houses, Machine(both_houses.records)
-    technician = made_user(house.records, Role.TECHNICIAN)
-    image = upload(house, machine, technician, film(3, side=512))
+    app_context, machine = both_houses, ImageDecoder(both_houses.records)
+    technician = made_user(app_context.records, Role.TECHNICIAN)
+    image = upload(app_context, machine, technician, film(3, side=512))
     stages = []
-    work = take(house)
-    read_case_image(house.records, work, machine.pixels, lambda stage, text: stages.append(stage))
+    work = take(app_context)
+    read_case_image(app_context.records, work, machine.pixels, lambda stage, text: stages.append(stage))
     assert stages == [Stage.READING, Stage.FINDING, Stage.DRAFTING, Stage.KEEPING]
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         run = runs.latest(tx, image.id)
         assert run is not None and run.state is RunState.DONE and len(run.bundle_sha256) == 64
         said = runs.result_of(tx, run.id)
@@ -117,11 +117,11 @@ def test_everything_that_a_model_says_is_kept(both_houses):
         assert {"image.uploaded", "model.ran", "draft.written"} <= actions
 
 
-def test_a_refused_image_is_an_answer_with_its_reasons(house, machine, technician):
-    case = made_case(house.records, technician)
-    image = upload(house, machine, technician, noise(), case)
-    read(house, machine)
-    with house.records.read() as tx:
+def test_a_refused_image_is_an_answer_with_its_reasons(app_context, machine, technician):
+    case = made_case(app_context.records, technician)
+    image = upload(app_context, machine, technician, noise(), case)
+    read(app_context, machine)
+    with app_context.records.read() as tx:
         run = runs.latest(tx, image.id)
         assert run is not None and run.state is RunState.REFUSED and run.flaws
         said = runs.result_of(tx, run.id)
@@ -130,59 +130,59 @@ def test_a_refused_image_is_an_answer_with_its_reasons(house, machine, technicia
         assert cases.case_of(tx, case, audit=False).state is CaseState.TO_READ
 
 
-def test_a_run_once_more_leaves_what_a_person_wrote_and_what_is_signed(house, machine, technician):
-    image = upload(house, machine, technician, film(3, side=512))
-    read(house, machine)
-    doctor = made_user(house.records, Role.RADIOLOGIST)
-    with house.records.write(doctor) as tx:
+def test_a_run_once_more_leaves_what_a_person_wrote_and_what_is_signed(app_context, machine, technician):
+    image = upload(app_context, machine, technician, film(3, side=512))
+    read(app_context, machine)
+    doctor = made_user(app_context.records, Role.RADIOLOGIST)
+    with app_context.records.write(doctor) as tx:
         report = report_of(tx, image.id)
         draft = drafts.draft_of(tx, report)
         first = replace(draft.draft.sentences[0], text="Elle yazıldı.", evidence=(), marks=())
         mine = drafts.save(tx, report, draft.revision, [first, *draft.draft.sentences[1:]])
 
     def again():
-        with house.records.write(doctor) as tx:
+        with app_context.records.write(doctor) as tx:
             jobs.add(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE)
-        read(house, machine)
+        read(app_context, machine)
 
     again()
-    with house.records.write(doctor) as tx:
+    with app_context.records.write(doctor) as tx:
         kept = drafts.draft_of(tx, report)
         assert (kept.revision, kept.draft) == (mine.revision, mine.draft)
         sign(tx, report, doctor)
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         (before,) = versions.versions_of(tx, report)
         assert cases.case_of(tx, image.case_id, audit=False).state is CaseState.SIGNED
     again()
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         assert versions.versions_of(tx, report) == (before,)
         assert cases.case_of(tx, image.case_id, audit=False).state is CaseState.SIGNED
         assert tx.session.scalar(select(func.count()).select_from(Run)) == 3
         assert tx.session.scalar(select(func.count()).select_from(Report)) == 1
 
 
-def test_a_new_image_of_a_signed_case_is_to_be_read(house, machine, technician):
-    image = upload(house, machine, technician, film(3, side=512))
-    read(house, machine)
-    doctor = made_user(house.records, Role.RADIOLOGIST)
-    with house.records.write(doctor) as tx:
+def test_a_new_image_of_a_signed_case_is_to_be_read(app_context, machine, technician):
+    image = upload(app_context, machine, technician, film(3, side=512))
+    read(app_context, machine)
+    doctor = made_user(app_context.records, Role.RADIOLOGIST)
+    with app_context.records.write(doctor) as tx:
         sign(tx, report_of(tx, image.id), doctor)
-    upload(house, machine, technician, noise(), image.case_id)
-    with house.records.read() as tx:
+    upload(app_context, machine, technician, noise(), image.case_id)
+    with app_context.records.read() as tx:
         assert cases.case_of(tx, image.case_id, audit=False).state is CaseState.PROCESSING
-    read(house, machine)
-    with house.records.read() as tx:
+    read(app_context, machine)
+    with app_context.records.read() as tx:
         assert cases.case_of(tx, image.case_id, audit=False).state is CaseState.TO_READ
 
 
-def test_an_earlier_image_of_the_patient_is_compared_with(house, machine, technician):
-    first = upload(house, machine, technician, film(3, side=512))
-    read(house, machine)
-    with house.records.write(technician) as tx:
+def test_an_earlier_image_of_the_patient_is_compared_with(app_context, machine, technician):
+    first = upload(app_context, machine, technician, film(3, side=512))
+    read(app_context, machine)
+    with app_context.records.write(technician) as tx:
         case = cases.open_case(tx, first.patient_id)
-    second = upload(house, machine, technician, film(4, side=512), case)
-    read(house, machine)
-    with house.records.read() as tx:
+    second = upload(app_context, machine, technician, film(4, side=512), case)
+    read(app_context, machine)
+    with app_context.records.read() as tx:
         for image, compared in ((first, False), (second, True)):
             draft = drafts.draft_of(tx, report_of(tx, image.id)).draft
             priors = [basis for basis in draft.evidence if basis.kind is BasisKind.PRIOR]
@@ -190,17 +190,17 @@ def test_an_earlier_image_of_the_patient_is_compared_with(house, machine, techni
             assert not any("Nothing was compared" in notice.template for notice in draft.notices)
 
 
-def test_an_earlier_image_is_compared_with_as_it_was_judged(house, technician):
-    made = made_report(house.records)
-    doctor = made_user(house.records, Role.RADIOLOGIST)
-    with house.records.write(doctor) as tx:
+def test_an_earlier_image_is_compared_with_as_it_was_judged(app_context, technician):
+    made = made_report(app_context.records)
+    doctor = made_user(app_context.records, Role.RADIOLOGIST)
+    with app_context.records.write(doctor) as tx:
         for revision, (label, judgement) in enumerate(
             [("Effusion", Judgement.REJECTED), ("Nodule", Judgement.ADDED)], 1
         ):
             drafts.judge(tx, made.id, revision, label, judgement)
         case = cases.open_case(tx, images.get(tx, made.image_id).patient_id)
-    image_id = made_image(house.records, case)
-    with house.records.read() as tx:
+    image_id = made_image(app_context.records, case)
+    with app_context.records.read() as tx:
         image = images.get(tx, image_id)
         prior = casework._prior(tx, image, replace(sample.RESULT, sha256="cd" * 32))
     assert prior is not None
@@ -209,57 +209,59 @@ def test_an_earlier_image_is_compared_with_as_it_was_judged(house, technician):
 
 
 @pytest.mark.parametrize(("date", "compared"), [("20250101", False), ("20260102", True)])
-def test_an_older_film_that_comes_late_is_compared_with_nothing(house, technician, date, compared):
-    case = made_case(house.records, technician)
-    with house.records.read() as tx:
+def test_an_older_film_that_comes_late_is_compared_with_nothing(app_context, technician, date, compared):
+    case = made_case(app_context.records, technician)
+    with app_context.records.read() as tx:
         patient_id = cases.case_of(tx, case, audit=False).patient_id
     for at in ("20260101", date):
         known = images.Described.of(radiograph(3))
         known = replace(known, identity=replace(known.identity, study_date=at))
-        with house.records.write(technician) as tx:
+        with app_context.records.write(technician) as tx:
             case = cases.open_case(tx, patient_id)
             file = images.store(tx, patient_id, io.BytesIO(at.encode()))
             image = images.add_image(tx, case, file, known).image
             runs.add_run(tx, image, runs.Answer("m 1.0", "", datetime.now(UTC), result(sha256=at)))
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         assert (casework._prior(tx, image, result()) is not None) is compared
 
 
 def test_a_lost_lease_keeps_nothing(both_houses):
-    house, machine = both_houses, Machine(both_houses.records)
-    technician = made_user(house.records, Role.TECHNICIAN)
-    image = upload(house, machine, technician, film(3, side=512))
-    work = take(house)
+    app_context, machine = both_houses, ImageDecoder(both_houses.records)
+    technician = made_user(app_context.records, Role.TECHNICIAN)
+    image = upload(app_context, machine, technician, film(3, side=512))
+    work = take(app_context)
 
     def lose(stage, _text):
         if stage is Stage.KEEPING:
-            with house.records.write(SYSTEM) as tx:
+            with app_context.records.write(SYSTEM) as tx:
                 jobs.free_abandoned(tx, lambda name: False)
 
     with pytest.raises(Conflict):
-        read_case_image(house.records, work, machine.pixels, lose)
-    with house.records.read() as tx:
+        read_case_image(app_context.records, work, machine.pixels, lose)
+    with app_context.records.read() as tx:
         for table in (Run, Report):
             assert tx.session.scalar(select(func.count()).select_from(table)) == 0
         heats = select(func.count()).select_from(Blob).where(Blob.kind == PictureKind.HEAT)
         assert tx.session.scalar(heats) == 0
-    read(house, machine)
-    with house.records.read() as tx:
+    read(app_context, machine)
+    with app_context.records.read() as tx:
         assert len(runs.of_image(tx, image.id)) == 1
 
 
-def test_what_no_model_could_read_still_reaches_a_radiologist(house, machine, technician, monkeypatch, clock):
+def test_what_no_model_could_read_still_reaches_a_radiologist(
+    app_context, machine, technician, monkeypatch, clock
+):
     monkeypatch.setenv("TETKIK_FINDINGS_MODEL", "no-such-model")
     settings.cache_clear()
-    image = upload(house, machine, technician, film(3, side=512))
+    image = upload(app_context, machine, technician, film(3, side=512))
     for attempt in range(1, jobs.ATTEMPTS + 1):
-        work = take(house)
+        work = take(app_context)
         assert work is not None
         with pytest.raises(Exception, match="no-such-model") as caught:
-            read_case_image(house.records, work, machine.pixels)
-        assert give_up_or_rest(house.records, work, caught.value) is (attempt == jobs.ATTEMPTS)
+            read_case_image(app_context.records, work, machine.pixels)
+        assert give_up_or_rest(app_context.records, work, caught.value) is (attempt == jobs.ATTEMPTS)
         clock.go(minutes=10)
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         draft = drafts.draft_of(tx, report_of(tx, image.id)).draft
         (notice,) = draft.notices
         assert draft.sentences == () and "no-such-model" in notice.in_language(Language.TR)
@@ -267,33 +269,33 @@ def test_what_no_model_could_read_still_reaches_a_radiologist(house, machine, te
         assert [run.state for run in runs.of_image(tx, image.id)] == [RunState.FAILED]
 
 
-def test_a_failed_run_once_more_leaves_the_draft(house, machine, technician):
-    image = upload(house, machine, technician, film(3, side=512))
-    read(house, machine)
-    with house.records.read() as tx:
+def test_a_failed_run_once_more_leaves_the_draft(app_context, machine, technician):
+    image = upload(app_context, machine, technician, film(3, side=512))
+    read(app_context, machine)
+    with app_context.records.read() as tx:
         before = drafts.draft_of(tx, report_of(tx, image.id))
-    with house.records.write(SYSTEM) as tx:
+    with app_context.records.write(SYSTEM) as tx:
         jobs.add(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE)
-    work = take(house)
-    assert give_up_or_rest(house.records, work, InputError("x")) is True
-    with house.records.read() as tx:
+    work = take(app_context)
+    assert give_up_or_rest(app_context.records, work, InputError("x")) is True
+    with app_context.records.read() as tx:
         assert drafts.draft_of(tx, report_of(tx, image.id)) == before
 
 
-def test_an_unexpected_fault_is_told_by_its_kind_alone(house, machine, technician):
-    image = upload(house, machine, technician, film(3, side=512))
-    work = take(house)
-    assert give_up_or_rest(house.records, work, ZeroDivisionError("Gülçin ŞAHİN")) is False
-    with house.records.read() as tx:
+def test_an_unexpected_fault_is_told_by_its_kind_alone(app_context, machine, technician):
+    image = upload(app_context, machine, technician, film(3, side=512))
+    work = take(app_context)
+    assert give_up_or_rest(app_context.records, work, ZeroDivisionError("Gülçin ŞAHİN")) is False
+    with app_context.records.read() as tx:
         waiting = jobs.of_image(tx, image.id)
         assert waiting is not None and waiting.fault is not None
         assert "ZeroDivisionError" in str(waiting.fault.values) and "Gülçin" not in str(waiting.fault.values)
 
 
 def test_the_thread_reads_what_is_uploaded_and_tells_how_far_it_is(tmp_path):
-    house = made_house(tmp_path)
-    with served(house, work=True) as client:
-        sign_in(client, house, Role.TECHNICIAN)
+    app_context = make_context(tmp_path)
+    with served(app_context, work=True) as client:
+        sign_in(client, app_context, Role.TECHNICIAN)
         image_id = client.post("/api/v1/images", content=film(3, side=512)).json()["image"]["id"]
         with client.stream("GET", f"/api/v1/images/{image_id}/stream") as stream:
             events = [
@@ -305,7 +307,7 @@ def test_the_thread_reads_what_is_uploaded_and_tells_how_far_it_is(tmp_path):
         findings = client.get(f"/api/v1/images/{image_id}/findings").json()
         assert findings["run"] == body["run"] and findings["result"]["suitable"]
         assert client.get(f"/api/v1/runs/{body['run']['id']}").json() == findings
-        with house.records.read() as tx:
+        with app_context.records.read() as tx:
             looks = tx.session.scalars(
                 select(AuditRow.content).where(AuditRow.action == "image.opened")
             ).all()
@@ -316,12 +318,17 @@ def test_the_thread_reads_what_is_uploaded_and_tells_how_far_it_is(tmp_path):
 
 @pytest.mark.parametrize(("role", "hears"), [(Role.RADIOLOGIST, True), (Role.CLINICIAN, False)])
 def test_what_a_language_model_writes_is_heard_while_it_writes(tmp_path, monkeypatch, role, hears):
-    house = made_house(tmp_path)
-    sender, reader = (opened_session(house, made_user(house.records, one)) for one in (Role.TECHNICIAN, role))
+    app_context = make_context(tmp_path)
+    sender, reader = (
+        opened_session(app_context, made_user(app_context.records, one)) for one in (Role.TECHNICIAN, role)
+    )
     with model_server(["held"]) as (url, heard):
         monkeypatch.setenv("TETKIK_LLM_URL", url)
         settings.cache_clear()  # before the worker begins: it reads them too
-        with serving(house, work=True) as address, httpx.Client(base_url=address, timeout=PATIENCE) as client:
+        with (
+            serving(app_context, work=True) as address,
+            httpx.Client(base_url=address, timeout=PATIENCE) as client,
+        ):
             headers = {"Cookie": f"tetkik={sender[0]}", "X-CSRF-Token": sender[1]}
             sent = client.post("/api/v1/images", content=film(3, side=512), headers=headers)
             image_id, lines = sent.json()["image"]["id"], []
@@ -332,7 +339,7 @@ def test_what_a_language_model_writes_is_heard_while_it_writes(tmp_path, monkeyp
                     if line.startswith(('data: {"text"', 'data: {"stage": "writing"')):
                         heard.go.set()  # no model waits for whoever listens; this one does
         written = [json.loads(line[6:])["text"] for line in lines if line.startswith('data: {"text"')]
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         draft = drafts.draft_of(tx, report_of(tx, image_id)).draft
     assert draft.writer == "small-model" and lines[-3] == "event: done"
     # A draft is the radiologist's alone, and so are its words while they are written.
@@ -340,22 +347,22 @@ def test_what_a_language_model_writes_is_heard_while_it_writes(tmp_path, monkeyp
     assert hears or (written == [] and 'data: {"stage": "writing"}' in lines)
 
 
-def test_a_locked_screen_hears_nothing_more_of_the_work(house, machine, technician):
-    image = upload(house, machine, technician, film(3))
-    cookie, _ = opened_session(house, technician)
-    actor = sessions.resume(house.records, cookie, address=None, request_id=None).actor
-    with house.records.write(actor) as tx:
+def test_a_locked_screen_hears_nothing_more_of_the_work(app_context, machine, technician):
+    image = upload(app_context, machine, technician, film(3))
+    cookie, _ = opened_session(app_context, technician)
+    actor = sessions.resume(app_context.records, cookie, address=None, request_id=None).actor
+    with app_context.records.write(actor) as tx:
         sessions.lock(tx)
 
     async def heard() -> list[str]:
-        course = _course(house.records, actor, machine, image.id, Language.EN, words=True)
+        course = _course(app_context.records, actor, machine, image.id, Language.EN, words=True)
         return [event async for event in course]
 
     assert asyncio.run(asyncio.wait_for(heard(), PATIENCE)) == ["event: end\ndata: {}\n\n"]
 
 
 def test_the_thread_outlives_a_fault_and_ends_with_the_house(tmp_path, monkeypatch):
-    house = made_house(tmp_path)
+    app_context = make_context(tmp_path)
     faults = iter([RuntimeError("gone"), RuntimeError("gone")])
     whole = reports.see_image
 
@@ -367,8 +374,8 @@ def test_the_thread_outlives_a_fault_and_ends_with_the_house(tmp_path, monkeypat
 
     monkeypatch.setattr(casework, "see_image", fails_at_first)
     monkeypatch.setattr(jobs, "_REST", jobs._REST * 0)
-    with served(house, work=True) as client:
-        sign_in(client, house, Role.TECHNICIAN)
+    with served(app_context, work=True) as client:
+        sign_in(client, app_context, Role.TECHNICIAN)
         image_id = client.post("/api/v1/images", content=film(3, side=512)).json()["image"]["id"]
         until = time.monotonic() + PATIENCE
         while (work := client.get(f"/api/v1/images/{image_id}").json()["work"])["state"] != "done":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.records.kit import made_case
-from tests.service.kit import made_house, served, sign_in
+from tests.service.kit import make_context, served, sign_in
 from tetkik.language import Language
 from tetkik.records.ids import new_id
 from tetkik.values import Role
@@ -15,22 +15,22 @@ TEXT = "Göğsümde baskı var, sol koluma vuruyor."
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory):
-    made = made_house(tmp_path_factory.mktemp("house"), language=Language.TR)
+def app_context(tmp_path_factory):
+    made = make_context(tmp_path_factory.mktemp("house"), language=Language.TR)
     yield made
     made.records.close()
 
 
 @pytest.fixture(scope="module")
-def app(house):
-    with served(house) as client:
+def app(app_context):
+    with served(app_context) as client:
         yield client
 
 
 @pytest.fixture
-def client(app, house):
+def client(app, app_context):
     app.cookies.clear()
-    sign_in(app, house, Role.RECEPTION)
+    sign_in(app, app_context, Role.RECEPTION)
     return app
 
 
@@ -91,7 +91,7 @@ def test_what_cannot_be_is_a_problem_without_its_values(client, body, status):
     assert "Falcılık" not in answer.text and "12345678901" not in answer.text
 
 
-def test_a_change_names_what_it_was_made_on(client, house):
+def test_a_change_names_what_it_was_made_on(client, app_context):
     made = client.post(f"{API}/cases", json={"unknown": True, "department": "Dahiliye"}).json()
     here = f"{API}/cases/{made['id']}"
     shown = client.get(here)
@@ -130,9 +130,9 @@ def test_half_a_change_is_none(client):
     assert client.get(here).headers["ETag"] == tag
 
 
-def test_the_list_goes_on_with_its_cursor_and_names_nobody(client, house):
-    actor = sign_in(client, house, Role.RECEPTION)
-    made = [made_case(house.records, actor, department="Nöroloji") for _ in range(5)]
+def test_the_list_goes_on_with_its_cursor_and_names_nobody(client, app_context):
+    actor = sign_in(client, app_context, Role.RECEPTION)
+    made = [made_case(app_context.records, actor, department="Nöroloji") for _ in range(5)]
     found, cursor = [], None
     while True:
         query = {"limit": 2, "department": "Nöroloji"} | ({"cursor": cursor} if cursor else {})
@@ -146,13 +146,15 @@ def test_the_list_goes_on_with_its_cursor_and_names_nobody(client, house):
     assert client.get(f"{API}/cases", params={"cursor": "x"}).status_code == 422
 
 
-def test_roles(client, house):
-    case_id = made_case(house.records, sign_in(client, house, Role.RECEPTION), department="Kardiyoloji")
-    sign_in(client, house, Role.ENGINEER)
+def test_roles(client, app_context):
+    case_id = made_case(
+        app_context.records, sign_in(client, app_context, Role.RECEPTION), department="Kardiyoloji"
+    )
+    sign_in(client, app_context, Role.ENGINEER)
     assert client.get(f"{API}/cases/{case_id}").status_code == 403
     assert client.post(f"{API}/triage", json={"text": TEXT}).status_code == 200
-    sign_in(client, house, Role.TECHNICIAN)
+    sign_in(client, app_context, Role.TECHNICIAN)
     assert client.post(f"{API}/cases", json={"unknown": True, "complaint": TEXT}).status_code == 403
     assert client.post(f"{API}/cases", json={"unknown": True}).status_code == 201
-    sign_in(client, house, Role.CLINICIAN, departments=("Nöroloji",))
+    sign_in(client, app_context, Role.CLINICIAN, departments=("Nöroloji",))
     assert client.get(f"{API}/cases/{case_id}").status_code == 403

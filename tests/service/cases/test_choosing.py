@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.records.kit import id_of, made_case, made_user
-from tests.service.kit import made_house, served, sign_in
+from tests.service.kit import make_context, served, sign_in
 from tetkik.language import Language
 from tetkik.records.cases import cases
 from tetkik.values import DEPARTMENTS, Priority, Role
@@ -20,15 +20,15 @@ IN_ORDER = [
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory):
-    made = made_house(tmp_path_factory.mktemp("house"), language=Language.TR)
+def app_context(tmp_path_factory):
+    made = make_context(tmp_path_factory.mktemp("house"), language=Language.TR)
     yield made
     made.records.close()
 
 
 @pytest.fixture(scope="module")
-def app(house):
-    with served(house) as client:
+def app(app_context):
+    with served(app_context) as client:
         yield client
 
 
@@ -38,9 +38,9 @@ def listed(page):
     return [name for name in names if name in DEPARTMENTS]
 
 
-def test_departments_stand_in_the_order_of_the_turkish_alphabet(app, house):
-    desk = made_user(house.records, Role.RECEPTION)
-    case_id = made_case(house.records, desk, department="Üroloji")
+def test_departments_stand_in_the_order_of_the_turkish_alphabet(app, app_context):
+    desk = made_user(app_context.records, Role.RECEPTION)
+    case_id = made_case(app_context.records, desk, department="Üroloji")
     for role, path in (
         (Role.RECEPTION, "/reception"),
         (Role.RECEPTION, f"/cases/{case_id}"),
@@ -48,17 +48,17 @@ def test_departments_stand_in_the_order_of_the_turkish_alphabet(app, house):
         (Role.ADMINISTRATOR, "/admin/users"),
         (Role.ADMINISTRATOR, f"/admin/users/{id_of(desk)}"),
     ):
-        sign_in(app, house, role)
+        sign_in(app, app_context, role)
         assert listed(app.get(path).text)[:15] == IN_ORDER, path
 
 
-def test_a_priority_is_chosen_on_the_page_and_over_the_api(app, house):
-    desk = sign_in(app, house, Role.RECEPTION)
-    case_id = made_case(house.records, desk)
+def test_a_priority_is_chosen_on_the_page_and_over_the_api(app, app_context):
+    desk = sign_in(app, app_context, Role.RECEPTION)
+    case_id = made_case(app_context.records, desk)
     at = f"/cases/{case_id}"
     assert app.post(f"{at}/priority", data={"priority": "critical"}).status_code == 303
     assert "Bir kişi seçti" in app.get(at).text
-    with house.records.read(desk) as tx:
+    with app_context.records.read(desk) as tx:
         assert cases.case_of(tx, case_id, audit=False).priority is Priority.CRITICAL
     assert app.post(f"{at}/priority", data={"priority": "soon"}).status_code == 422
     seen = app.get(f"/api/v1{at}")
@@ -67,5 +67,5 @@ def test_a_priority_is_chosen_on_the_page_and_over_the_api(app, house):
     after = app.patch(f"/api/v1{at}", json={"priority": "as_found"}, headers=headers).json()
     assert (after["priority"], after["priority_chosen"]) == (2, False)
     assert "Triyaja ve geçerli bulgulara göre" in app.get(at).text
-    sign_in(app, house, Role.RADIOLOGIST)
+    sign_in(app, app_context, Role.RADIOLOGIST)
     assert app.post(f"{at}/priority", data={"priority": "urgent"}).status_code == 403

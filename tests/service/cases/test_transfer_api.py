@@ -8,7 +8,7 @@ from sqlalchemy import select
 from tests.records.desk import made_triaged
 from tests.records.kit import made_case, made_user
 from tests.records.pictured import film, put
-from tests.service.kit import made_house, served, sign_in
+from tests.service.kit import make_context, served, sign_in
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.ids import new_id
@@ -19,26 +19,28 @@ API = "/api/v1"
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory):
-    made = made_house(tmp_path_factory.mktemp("house"), language="en")
+def app_context(tmp_path_factory):
+    made = make_context(tmp_path_factory.mktemp("house"), language="en")
     yield made
     made.records.close()
 
 
 @pytest.fixture(scope="module")
-def client(house):
-    with served(house) as client:
-        sign_in(client, house, Role.RECEPTION, Role.TECHNICIAN)
+def client(app_context):
+    with served(app_context) as client:
+        sign_in(client, app_context, Role.RECEPTION, Role.TECHNICIAN)
         yield client
 
 
 @pytest.fixture
-def wrong(house):
+def wrong(app_context):
     """A case of Ali with a film, and the record of Gülçin, whose it is."""
-    desk = made_user(house.records, Role.RECEPTION, Role.TECHNICIAN)
-    case = made_case(house.records, desk, Person("Ali VELİ"), complaint=made_triaged(), question="Neden?")
-    put(house.records, desk, case)
-    with house.records.write(desk) as tx:
+    desk = made_user(app_context.records, Role.RECEPTION, Role.TECHNICIAN)
+    case = made_case(
+        app_context.records, desk, Person("Ali VELİ"), complaint=made_triaged(), question="Neden?"
+    )
+    put(app_context.records, desk, case)
+    with app_context.records.write(desk) as tx:
         return case, patients.create(tx, Person("Gülçin ŞAHİN"))
 
 
@@ -54,7 +56,7 @@ def images_of(client, case):
     return len(client.get(f"{API}/images", params={"case_id": case}).json()["items"])
 
 
-def test_compared_and_moved_once(client, house, wrong):
+def test_compared_and_moved_once(client, app_context, wrong):
     case, gulcin = wrong
     before = client.get(f"{API}/cases/{case}")
     body, headers, shown = looked_at(client, case, gulcin)
@@ -106,14 +108,14 @@ def test_an_image_for_a_case_that_was_moved_is_refused_with_its_new_number(clien
     assert sent.status_code == 409 and made["number"] in sent.json()["detail"]
 
 
-def test_an_answer_of_before_the_move_is_not_given_again(client, house):
+def test_an_answer_of_before_the_move_is_not_given_again(client, app_context):
     """Nothing is made twice either: whoever asks once more is told."""
     asked = {"json": {"patient": {"name": "Ali VELİ"}, "question": "Sağda gölge?"}}
     asked["headers"] = {"Idempotency-Key": new_id()}
     case = client.post(f"{API}/cases", **asked).json()["id"]
     other = client.post(f"{API}/cases", json={"patient": {"name": "Gülçin ŞAHİN"}}, headers=asked["headers"])
     assert other.status_code == 409
-    with house.records.write(made_user(house.records, Role.RECEPTION)) as tx:
+    with app_context.records.write(made_user(app_context.records, Role.RECEPTION)) as tx:
         gulcin = patients.create(tx, Person("Gülçin ŞAHİN"))
     body, headers, _ = looked_at(client, case, gulcin)
     assert client.post(f"{API}/cases/{case}/move", json=body, headers=headers).status_code == 201
@@ -121,6 +123,6 @@ def test_an_answer_of_before_the_move_is_not_given_again(client, house):
     assert (again.status_code, "gölge" in again.text) == (409, False)
     moved = client.post(f"{API}/cases/{case}/move", json=body, headers=headers)
     assert (moved.status_code, moved.headers["idempotency-replayed"]) == (201, "true")
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         kept = {row.key: row.body for row in tx.session.scalars(select(IdempotentRequest))}
     assert kept[asked["headers"]["Idempotency-Key"]] == b""

@@ -9,7 +9,7 @@ import pytest
 from tests.records.kit import made_case, made_user
 from tests.records.pictured import put
 from tests.records.reports_kit import signed_report
-from tests.service.kit import made_house, served, sign_in
+from tests.service.kit import make_context, served, sign_in
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.schema import Case
@@ -22,30 +22,30 @@ GULCIN = Person("Gülçin ŞAHİN", "10000000146", "H-1", "19700101")
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory):
-    made = made_house(tmp_path_factory.mktemp("house"))
+def app_context(tmp_path_factory):
+    made = make_context(tmp_path_factory.mktemp("house"))
     yield made
     made.records.close()
 
 
 @pytest.fixture(scope="module")
-def client(house):
-    with served(house) as client:
+def client(app_context):
+    with served(app_context) as client:
         client.headers.update(EN)
-        sign_in(client, house, Role.RECEPTION)
+        sign_in(client, app_context, Role.RECEPTION)
         yield client
 
 
-def opened(house, person: Person = ALI, *, film: bool = False) -> str:
-    desk = made_user(house.records, Role.RECEPTION, Role.TECHNICIAN)
-    case = made_case(house.records, desk, person, question="Neden?")
+def opened(app_context, person: Person = ALI, *, film: bool = False) -> str:
+    desk = made_user(app_context.records, Role.RECEPTION, Role.TECHNICIAN)
+    case = made_case(app_context.records, desk, person, question="Neden?")
     if film:
-        put(house.records, desk, case)
+        put(app_context.records, desk, case)
     return case
 
 
-def patient(house, person: Person = GULCIN) -> str:
-    with house.records.write(made_user(house.records, Role.RECEPTION)) as tx:
+def patient(app_context, person: Person = GULCIN) -> str:
+    with app_context.records.write(made_user(app_context.records, Role.RECEPTION)) as tx:
         return patients.create(tx, person)
 
 
@@ -55,8 +55,8 @@ def seen_in(page: str) -> dict[str, str]:
     return {"seen": found[1], "reason": "alike"}
 
 
-def test_from_the_case_to_the_right_patient_and_back(client, house):
-    case, gulcin = opened(house), patient(house)
+def test_from_the_case_to_the_right_patient_and_back(client, app_context):
+    case, gulcin = opened(app_context), patient(app_context)
     assert f'href="/cases/{case}/move"' in client.get(f"/cases/{case}").text
     assert "Whose case is it?" in client.get(f"/cases/{case}/move").text
     found = client.post(f"/cases/{case}/move/find", data={"words": "gülçin"}).text
@@ -74,7 +74,7 @@ def test_from_the_case_to_the_right_patient_and_back(client, house):
     left = client.get(f"/cases/{case}").text
     assert f'href="/cases/{there[1]}"' in left and "opened for the wrong patient" in left
     assert "Neden?" not in left and f"/cases/{case}/close" not in left and "/move" not in left
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         ali = tx.session.get_one(Case, case).patient_id
     back = client.get(f"/cases/{there[1]}/move/{ali}").text
     assert client.post(f"/cases/{there[1]}/move/{ali}", data=seen_in(back)).status_code == 303
@@ -82,8 +82,8 @@ def test_from_the_case_to_the_right_patient_and_back(client, house):
     assert again.status_code == 409 and "goes on as" in again.text
 
 
-def test_the_right_patient_is_registered_where_there_is_no_record(client, house):
-    case = opened(house)
+def test_the_right_patient_is_registered_where_there_is_no_record(client, app_context):
+    case = opened(app_context)
     typed = {"name": "Ayşe DEMİR", "tckn": "10000000146x", "birth_date": "1.2.1980"}
     refused = client.post(f"/cases/{case}/move/register", data=typed)
     assert refused.status_code == 422 and 'value="Ayşe DEMİR"' in refused.text
@@ -95,10 +95,10 @@ def test_the_right_patient_is_registered_where_there_is_no_record(client, house)
     assert known.status_code == 409 and "is known" in known.text
 
 
-def test_images_that_name_another_and_a_reader_are_told_before(client, house):
-    case, gulcin = opened(house, film=True), patient(house)
-    reader = made_user(house.records, Role.RADIOLOGIST, name="Elif KAYA")
-    with house.records.write(reader) as tx:
+def test_images_that_name_another_and_a_reader_are_told_before(client, app_context):
+    case, gulcin = opened(app_context, film=True), patient(app_context)
+    reader = made_user(app_context.records, Role.RADIOLOGIST, name="Elif KAYA")
+    with app_context.records.write(reader) as tx:
         claims.claim(tx, case)
     page = client.get(f"/cases/{case}/move/{gulcin}").text
     assert "Elif KAYA is reading" in page and "The images name another patient." in page
@@ -108,26 +108,26 @@ def test_images_that_name_another_and_a_reader_are_told_before(client, house):
     assert done.status_code == 303
 
 
-def test_a_signed_report_is_withdrawn_first(client, house):
-    report = signed_report(house.records, person=ALI)
+def test_a_signed_report_is_withdrawn_first(client, app_context):
+    report = signed_report(app_context.records, person=ALI)
     answer = client.get(f"/cases/{report.case_id}/move")
     assert answer.status_code == 409 and "withdraw the report first" in answer.text
 
 
-def test_who_reads_may_not_decide_whose_it_is(house):
-    with served(house) as client:
+def test_who_reads_may_not_decide_whose_it_is(app_context):
+    with served(app_context) as client:
         client.headers.update(EN)
-        sign_in(client, house, Role.RADIOLOGIST, Role.TECHNICIAN, Role.CLINICIAN)
-        case = opened(house)
+        sign_in(client, app_context, Role.RADIOLOGIST, Role.TECHNICIAN, Role.CLINICIAN)
+        case = opened(app_context)
         assert f"/cases/{case}/move" not in client.get(f"/cases/{case}").text
         assert client.get(f"/cases/{case}/move").status_code == 403
 
 
-def test_an_old_address_of_the_reading_view_leads_to_the_case(client, house):
-    case, gulcin = opened(house, film=True), patient(house)
+def test_an_old_address_of_the_reading_view_leads_to_the_case(client, app_context):
+    case, gulcin = opened(app_context, film=True), patient(app_context)
     page = client.get(f"/cases/{case}/move/{gulcin}").text
     assert client.post(f"/cases/{case}/move/{gulcin}", data=seen_in(page) | {"sure": "1"}).status_code == 303
-    with served(house) as other:
-        sign_in(other, house, Role.RADIOLOGIST)
+    with served(app_context) as other:
+        sign_in(other, app_context, Role.RADIOLOGIST)
         answer = other.get(f"/read/{case}")
         assert (answer.status_code, answer.headers["location"]) == (303, f"/cases/{case}")

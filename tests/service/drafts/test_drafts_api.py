@@ -23,9 +23,9 @@ API = "/api/v1/drafts"
 
 
 @pytest.fixture
-def client(house):
-    with served(house) as found:
-        sign_in(found, house, Role.RADIOLOGIST)
+def client(app_context):
+    with served(app_context) as found:
+        sign_in(found, app_context, Role.RADIOLOGIST)
         found.headers["Accept-Language"] = "en"
         yield found
 
@@ -48,8 +48,8 @@ def read(client, made):
     return answer.json()
 
 
-def test_a_draft_is_read_edited_and_decided(client, house):
-    made = made_report(house.records)
+def test_a_draft_is_read_edited_and_decided(client, app_context):
+    made = made_report(app_context.records)
     draft = read(client, made)
     assert draft["open_marks"] == 0 and {item["by"] for item in draft["sentences"]} == {"machine"}
     assert [item["label"] for item in draft["findings"] if item["positive"]] == ["Effusion", "Cardiomegaly"]
@@ -74,8 +74,8 @@ def test_a_draft_is_read_edited_and_decided(client, house):
     assert mark["decided_by"] and mark["decided_at"]
 
 
-def test_a_decision_may_come_with_the_text_it_is_about(client, house):
-    made = made_report(house.records)
+def test_a_decision_may_come_with_the_text_it_is_about(client, app_context):
+    made = made_report(app_context.records)
     draft = read(client, made)
     text = [{"section": "findings", "text": " "}, {"section": "findings", "text": "Nodül izlendi."}]
     decision = {"sentence": 1, "fault": "not_found", "start": 0, "end": 5, "decision": "kept"}
@@ -84,8 +84,8 @@ def test_a_decision_may_come_with_the_text_it_is_about(client, house):
     assert saved.json()["open_marks"] == 0
 
 
-def test_who_saves_second_gets_the_text_as_it_is_now(client, house):
-    made = made_report(house.records)
+def test_who_saves_second_gets_the_text_as_it_is_now(client, app_context):
+    made = made_report(app_context.records)
     draft = read(client, made)
     assert put(client, draft, [{"section": "findings", "text": "Kalp büyük."}]).status_code == 200
     late = put(client, draft, [{"section": "findings", "text": "Kalp küçük."}])
@@ -96,30 +96,30 @@ def test_who_saves_second_gets_the_text_as_it_is_now(client, house):
     assert "nothing was overwritten" in problem["detail"]
 
 
-def test_who_is_shown_a_draft_by_a_conflict_has_opened_it(client, house):
-    made = made_report(house.records)
-    with house.records.read() as tx:
+def test_who_is_shown_a_draft_by_a_conflict_has_opened_it(client, app_context):
+    made = made_report(app_context.records)
+    with app_context.records.read() as tx:
         words = drafts.draft_of(tx, made.id).draft.sentences[0].text
     for path in ("/api/v1/drafts", f"/read/{made.case_id}"):
         body = {"revision": 7, "sentences": []}
         sent = client.put(f"{path}/{made.id}", json=body, headers={"If-Match": '"7"'})
         assert sent.status_code in (409, 412) and words in sent.text
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         opened = select(AuditRow).where(AuditRow.action == "draft.opened", AuditRow.case_id == made.case_id)
         assert len(tx.session.scalars(opened).all()) == 2
 
 
 @pytest.mark.parametrize("etag", ['"0"', "*", "nonsense", '"99999999999999"', '""', '"-1"', '"²"'])
-def test_another_etag_is_another_revision(client, house, etag):
-    made = made_report(house.records)
+def test_another_etag_is_another_revision(client, app_context, etag):
+    made = made_report(app_context.records)
     body: dict[str, Any] = {"sentences": []}
     sent = client.put(f"{API}/{made.id}", json=body, headers={"If-Match": etag.encode()})
     assert sent.status_code == 412
 
 
 @pytest.mark.parametrize("path", ["", "/decisions", "/reviews", "/redraft", "/redraft/stream", "/template"])
-def test_a_change_without_a_revision_is_not_made(client, house, path):
-    made = made_report(house.records)
+def test_a_change_without_a_revision_is_not_made(client, app_context, path):
+    made = made_report(app_context.records)
     bodies = {
         "": {"sentences": []},
         "/decisions": {"decisions": []},
@@ -132,8 +132,8 @@ def test_a_change_without_a_revision_is_not_made(client, house, path):
     assert "If-Match" in answer.json()["detail"]
 
 
-def test_hostile_text_is_escaped_wherever_it_is_shown(client, house):
-    made = made_report(house.records)
+def test_hostile_text_is_escaped_wherever_it_is_shown(client, app_context):
+    made = made_report(app_context.records)
     draft = read(client, made)
     hostile = "Kalp büyük <script>alert(1)</script> \u202e\x00{{7*7}}"
     saved = put(client, draft, [{"section": "findings", "text": hostile}]).json()
@@ -144,15 +144,15 @@ def test_hostile_text_is_escaped_wherever_it_is_shown(client, house):
 
 
 @pytest.mark.parametrize("text", ["a" * 4001, "ş" * 100_000])
-def test_a_sentence_without_end_is_refused_without_an_echo(client, house, text):
-    made = made_report(house.records)
+def test_a_sentence_without_end_is_refused_without_an_echo(client, app_context, text):
+    made = made_report(app_context.records)
     answer = put(client, read(client, made), [{"section": "findings", "text": text}])
     assert answer.status_code == 422
     assert len(answer.text) < 2000
 
 
-def test_a_finding_is_judged_and_its_sentences_follow(client, house):
-    made = made_report(house.records)
+def test_a_finding_is_judged_and_its_sentences_follow(client, app_context):
+    made = made_report(app_context.records)
     judged = client.post(
         f"{API}/{made.id}/reviews",
         json={"label": "Effusion", "judgement": "rejected", "sentences_follow": True},
@@ -162,15 +162,15 @@ def test_a_finding_is_judged_and_its_sentences_follow(client, house):
     assert {item["label"]: item["judgement"] for item in judged["findings"]}["Effusion"] == "rejected"
 
 
-def test_a_fresh_draft_in_the_other_language(client, house):
-    made = made_report(house.records)
+def test_a_fresh_draft_in_the_other_language(client, app_context):
+    made = made_report(app_context.records)
     answer = client.post(f"{API}/{made.id}/redraft", json={"language": "en"}, headers={"If-Match": '"1"'})
     assert answer.json()["language"] == "en"
     assert any("effusion" in item["text"] for item in answer.json()["sentences"])
 
 
-def test_no_language_model_is_said_before_the_stream(client, house):
-    made = made_report(house.records)
+def test_no_language_model_is_said_before_the_stream(client, app_context):
+    made = made_report(app_context.records)
     for path in ("redraft", "redraft/stream"):
         answer = client.post(
             f"{API}/{made.id}/{path}",
@@ -248,8 +248,8 @@ def language_model(monkeypatch):
     settings.cache_clear()
 
 
-def test_a_language_models_draft_comes_as_it_is_written(client, house, language_model):
-    made = made_report(house.records, history="Gülçin ŞAHİN nefes darlığı")
+def test_a_language_models_draft_comes_as_it_is_written(client, app_context, language_model):
+    made = made_report(app_context.records, history="Gülçin ŞAHİN nefes darlığı")
     with client.stream(
         "POST",
         f"{API}/{made.id}/redraft/stream",
@@ -269,16 +269,16 @@ def test_a_language_models_draft_comes_as_it_is_written(client, house, language_
     assert "ŞAHİN" not in _Model.asked[-1] and "Gülçin" not in _Model.asked[-1]
 
 
-def test_a_stream_that_comes_too_late_ends_with_a_fault(client, house, language_model):
-    made = made_report(house.records)
+def test_a_stream_that_comes_too_late_ends_with_a_fault(client, app_context, language_model):
+    made = made_report(app_context.records)
     late = client.post(
         f"{API}/{made.id}/redraft/stream", json={"language": "tr"}, headers={"If-Match": '"7"'}
     )
     assert late.status_code == 412
 
 
-def test_the_preview_says_on_every_page_that_nobody_signed(client, house):
-    made = made_report(house.records)
+def test_the_preview_says_on_every_page_that_nobody_signed(client, app_context):
+    made = made_report(app_context.records)
     answer = client.get(f"{API}/{made.id}/preview.pdf")
     assert answer.headers["content-type"] == "application/pdf"
     assert "ŞAHİN" not in answer.headers["content-disposition"]
@@ -286,9 +286,9 @@ def test_the_preview_says_on_every_page_that_nobody_signed(client, house):
         assert "Taslak" in page
 
 
-def test_a_report_by_hand(client, house):
-    case_id = made_case(house.records, made_user(house.records, Role.RECEPTION))
-    image_id = made_image(house.records, case_id)
+def test_a_report_by_hand(client, app_context):
+    case_id = made_case(app_context.records, made_user(app_context.records, Role.RECEPTION))
+    image_id = made_image(app_context.records, case_id)
     begun = client.post(API, json={"image_id": image_id, "language": "tr"}, headers={"Idempotency-Key": "k"})
     assert begun.status_code == 201 and begun.json()["sentences"] == []
     again = client.post(API, json={"image_id": image_id, "language": "tr"}, headers={"Idempotency-Key": "k"})
@@ -297,8 +297,8 @@ def test_a_report_by_hand(client, house):
     assert other.status_code == 409
 
 
-def test_a_template_goes_around_the_draft(client, house):
-    made = made_report(house.records)
+def test_a_template_goes_around_the_draft(client, app_context):
+    made = made_report(app_context.records)
     text = "Hasta: {patient}\nBULGULAR: {findings} Kemik yapılar doğaldır.\nSONUÇ: {impression}"
     body = {"name": "Akciğer", "language": "tr", "text": text}
     added = client.post("/api/v1/templates", json=body)
@@ -329,16 +329,16 @@ def test_a_template_with_a_hole_is_refused(client, text):
 @pytest.mark.parametrize(
     "role", [Role.CLINICIAN, Role.RECEPTION, Role.ENGINEER, Role.AUDITOR, Role.ADMINISTRATOR]
 )
-def test_a_draft_is_the_radiologists(house, role):
-    made = made_report(house.records)
-    with served(house) as client:
-        sign_in(client, house, role)
+def test_a_draft_is_the_radiologists(app_context, role):
+    made = made_report(app_context.records)
+    with served(app_context) as client:
+        sign_in(client, app_context, role)
         assert client.get(f"{API}/{made.id}").status_code == 403
         assert client.get(f"{API}/{made.id}/preview.pdf").status_code == 403
 
 
-def test_a_measurement_is_made_moved_and_removed(client, house):
-    made = made_report(house.records)
+def test_a_measurement_is_made_moved_and_removed(client, app_context):
+    made = made_report(app_context.records)
     draft = read(client, made)
     assert draft["measurements"] == []
     path = f"{API}/{made.id}/measurements"

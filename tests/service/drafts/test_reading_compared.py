@@ -19,21 +19,21 @@ PERSISTS = "Plevral efüzyon sebat etmektedir."
 
 def earliest(room):
     """The first case of the patient, whose film is another one: that is compared with."""
-    with room.house.records.read() as tx:
+    with room.app_context.records.read() as tx:
         return replace(room, image_id=tx.session.scalars(select(Image.id).order_by(Image.id)).first())
 
 
 def judged(room, actor, judgement):
     seen = working(room)
-    with room.house.records.write(actor) as tx:
+    with room.app_context.records.write(actor) as tx:
         return drafts.judge(tx, seen.report_id, seen.revision, "Effusion", judgement)
 
 
 def test_the_marks_of_an_open_comparison_follow_and_what_is_typed_stays(room, browser):
-    colleague = made_user(room.house.records, Role.RADIOLOGIST, name="İrem Çelik")
+    colleague = made_user(room.app_context.records, Role.RADIOLOGIST, name="İrem Çelik")
     earlier, later = earliest(room), room
     now = judged(later, room.reader, Judgement.ADDED)
-    with room.house.records.write(room.reader) as tx:
+    with room.app_context.records.write(room.reader) as tx:
         text = [DraftSentence(PERSISTS, Section.FINDINGS)]
         before = drafts.save(tx, now.report_id, now.revision, text)
     assert before.draft.open_marks  # nothing is known of an effusion before

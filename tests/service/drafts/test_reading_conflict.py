@@ -16,12 +16,12 @@ THEIRS = "Onun cümlesi."
 
 def changed_by_a_colleague(room):
     """Somebody else writes, rejects what the model found, and measures; in the records themselves."""
-    colleague = made_user(room.house.records, Role.RADIOLOGIST, name="İrem Çelik")
+    colleague = made_user(room.app_context.records, Role.RADIOLOGIST, name="İrem Çelik")
     seen = working(room)
     assert seen.result is not None
     found = next(one.label for one in seen.result.findings if one.positive)
     length = Taken(MeasurementKind.LENGTH, room.image_id, ((100, 100), (300, 100)), "Kardiyak çap")
-    with room.house.records.write(colleague) as tx:
+    with room.app_context.records.write(colleague) as tx:
         text = [*seen.draft.sentences, DraftSentence(THEIRS, Section.IMPRESSION)]
         now = drafts.save(tx, seen.report_id, seen.revision, text)
         now = drafts.judge(tx, seen.report_id, now.revision, found, Judgement.REJECTED)

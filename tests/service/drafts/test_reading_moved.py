@@ -16,13 +16,13 @@ WORDS = "Henüz kaydedilmemiş bir cümle."
 
 
 def moved(room) -> Done:
-    desk = made_user(room.house.records, Role.RECEPTION, name="Ayşe Kaya")
-    with room.house.records.write(desk) as tx:
+    desk = made_user(room.app_context.records, Role.RECEPTION, name="Ayşe Kaya")
+    with room.app_context.records.write(desk) as tx:
         right = patients.create(tx, Person("Ayşe DEMİR", number="A-1"))
         seen = moving.looked_at(tx, room.case_id, right).seen
-    with room.house.records.write(desk) as tx:
+    with room.app_context.records.write(desk) as tx:
         done = moving.move(tx, room.case_id, right, MoveReason.ALIKE, seen, sure=True)
-    moving.forget(room.house.records, done)
+    moving.forget(room.app_context.records, done)
     return done
 
 
@@ -38,7 +38,7 @@ def test_who_writes_is_told_where_the_case_went_and_keeps_every_word(page, room)
     page.once("dialog", lambda asked: asked.accept())  # whoever has written is asked before the page goes
     dialog.get_by_role("link", name=done.number).click()
     page.wait_for_url(f"**/cases/{done.case_id}")
-    with room.house.records.read(room.reader) as tx:
+    with room.app_context.records.read(room.reader) as tx:
         assert cases.case_of(tx, room.case_id, audit=False).moves.to is not None
 
 

@@ -32,7 +32,7 @@ BEFORE_THE_VIEWER = 150_000
 
 def test_who_opens_a_case_reads_it_and_the_trail_says_so(page, room):
     expect(page.get_by_role("heading", level=2).first).to_be_visible()
-    with room.house.records.read(room.reader) as tx:
+    with room.app_context.records.read(room.reader) as tx:
         reader = claims.reader_of(tx, room.case_id)
     assert reader is not None and reader.user_id == room.reader.user_id
     assert "Gülçin ŞAHİN" in page.locator(".strip-top").inner_text()
@@ -41,8 +41,8 @@ def test_who_opens_a_case_reads_it_and_the_trail_says_so(page, room):
 
 def test_a_reader_is_told_that_the_case_was_taken_over(page, room):
     seen(page)
-    other = made_user(room.house.records, Role.RADIOLOGIST, name="Dr. Can Demir")
-    with room.house.records.write(other) as tx:
+    other = made_user(room.app_context.records, Role.RADIOLOGIST, name="Dr. Can Demir")
+    with room.app_context.records.write(other) as tx:
         claims.claim(tx, room.case_id, take_over=True)
     told(page, "Dr. Can Demir")
 
@@ -239,7 +239,7 @@ def test_the_report_is_signed_with_the_password(page, room):
     page.fill("#sign-password", PASSWORD)
     page.keyboard.press("Enter")
     expect(page.locator(".as-signed")).to_contain_text("Sol pnömotoraks vardır.")
-    with room.house.records.read() as tx:
+    with room.app_context.records.read() as tx:
         report_id = drafts.report_of_image(tx, room.image_id)
         signed = versions.version_of(tx, report_id or "", pictures=False)
         assert cases.case_of(tx, room.case_id, audit=False).state is CaseState.SIGNED
@@ -261,7 +261,7 @@ def test_the_report_is_signed_with_a_passkey(browser, room):
         page.locator("[data-sign]").click()
         page.locator("[data-passkey-sign]").click()
         expect(page.locator(".as-signed")).to_be_visible()
-    with room.house.records.read() as tx:
+    with room.app_context.records.read() as tx:
         signed = versions.version_of(tx, drafts.report_of_image(tx, room.image_id) or "", pictures=False)
     assert signed.method is Method.PASSKEY and not signed.info.corrected
 
@@ -317,8 +317,8 @@ def test_all_tabs_of_a_browser_hear_by_one_stream(browser, room):
         (stream,) = (url for url in streams if "/api/v1/events" in url)
         assert re.search(r"/events\?after=\d+$", stream)
         # What happens is told by the tab that listens, and each takes what is for it.
-        other = made_user(room.house.records, Role.RADIOLOGIST, name="Dr. Barış")
-        with room.house.records.write(other) as tx:
+        other = made_user(room.app_context.records, Role.RADIOLOGIST, name="Dr. Barış")
+        with room.app_context.records.write(other) as tx:
             claims.claim(tx, room.case_id, take_over=True)
         expect(second.locator(f'tr[data-case="{room.case_id}"]')).to_contain_text("Barış")
         told(page, "Barış")

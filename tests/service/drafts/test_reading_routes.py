@@ -29,13 +29,13 @@ def room(tmp_path_factory) -> Room:
 
 @pytest.fixture
 def client(room) -> Iterator[TestClient]:
-    with served(room.house) as client:
+    with served(room.app_context) as client:
         yield client
 
 
 def fresh(room: Room, *, work: bool = False, image: bool = True) -> tuple[str, str]:
     """Another case of the patient, with the same file as an image that no model has read."""
-    with room.house.records.write(SYSTEM) as tx:
+    with room.app_context.records.write(SYSTEM) as tx:
         known = images.get(tx, room.image_id)
         case_id = cases.open_case(tx, known.patient_id)
         if not image:
@@ -49,32 +49,32 @@ def fresh(room: Room, *, work: bool = False, image: bool = True) -> tuple[str, s
 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.RADIOLOGIST])
 def test_only_radiologists_read(client, room, role):
-    sign_in(client, room.house, role)
+    sign_in(client, room.app_context, role)
     assert client.get(f"/read/{room.case_id}").status_code == 403
 
 
 def test_who_comes_second_may_take_over(client, room):
     case_id, _ = fresh(room)
-    first = sign_in(client, room.house, Role.RADIOLOGIST)
+    first = sign_in(client, room.app_context, Role.RADIOLOGIST)
     assert "data-mine" in client.get(f"/read/{case_id}").text
-    second = sign_in(client, room.house, Role.RADIOLOGIST)
+    second = sign_in(client, room.app_context, Role.RADIOLOGIST)
     page = client.get(f"/read/{case_id}").text
     assert first.name in page and "data-mine" not in page
     assert client.put(f"/read/{case_id}/claim").status_code == 409
     assert client.post(f"/read/{case_id}/claim").status_code == 303
     assert "data-mine" in client.get(f"/read/{case_id}").text
-    with room.house.records.read() as tx:
+    with room.app_context.records.read() as tx:
         reader = claims.reader_of(tx, case_id)
     assert reader is not None and reader.user_id == second.user_id
 
 
 def test_a_model_at_work_is_awaited_and_a_failure_told(client, room):
     case_id, image_id = fresh(room, work=True)
-    sign_in(client, room.house, Role.RADIOLOGIST)
+    sign_in(client, room.app_context, Role.RADIOLOGIST)
     assert "data-awaited" in client.get(f"/read/{case_id}").text
     ready = f"/read/{case_id}/ready?image={image_id}"
     assert client.get(ready).status_code == 204
-    with room.house.records.write(SYSTEM) as tx:
+    with room.app_context.records.write(SYSTEM) as tx:
         work = jobs.take(tx, "test")
         assert work is not None
         fault = InputError("{file} cannot be read.", file="x")
@@ -85,11 +85,11 @@ def test_a_model_at_work_is_awaited_and_a_failure_told(client, room):
 
 
 def test_normal_is_no_finding_among_others(client, room, tmp_path):
-    with room.house.records.read() as tx:
+    with room.app_context.records.read() as tx:
         patient_id = cases.case_of(tx, room.case_id, audit=False).patient_id
-    case_id, image_id = read_one(room.house, patient_id, tmp_path, 3)
-    reader = sign_in(client, room.house, Role.RADIOLOGIST)
-    with room.house.records.write(reader) as tx:
+    case_id, image_id = read_one(room.app_context, patient_id, tmp_path, 3)
+    reader = sign_in(client, room.app_context, Role.RADIOLOGIST)
+    with room.app_context.records.write(reader) as tx:
         report_id = drafts.report_of_image(tx, image_id) or ""
         drafts.judge(tx, report_id, drafts.draft_of(tx, report_id).revision, "Hernia", Judgement.ADDED)
     page = client.get(f"/read/{case_id}", headers={"Accept-Language": "en"}).text
@@ -100,7 +100,7 @@ def test_normal_is_no_finding_among_others(client, room, tmp_path):
 
 def test_a_report_by_hand(client, room):
     case_id, image_id = fresh(room)
-    sign_in(client, room.house, Role.RADIOLOGIST)
+    sign_in(client, room.app_context, Role.RADIOLOGIST)
     assert "/reports?image=" in client.get(f"/read/{case_id}").text
     answer = client.post(f"/read/{case_id}/reports?image={image_id}")
     assert answer.status_code == 303
@@ -110,22 +110,22 @@ def test_a_report_by_hand(client, room):
 
 def test_a_case_without_an_image(client, room):
     case_id, _ = fresh(room, image=False)
-    sign_in(client, room.house, Role.RADIOLOGIST)
+    sign_in(client, room.app_context, Role.RADIOLOGIST)
     page = client.get(f"/read/{case_id}", headers={"Accept-Language": "en"})
     assert page.status_code == 200
     assert "No image yet" in page.text
 
 
 def test_the_next_case_is_one_that_nobody_reads(client, room):
-    sign_in(client, room.house, Role.RADIOLOGIST)
+    sign_in(client, room.app_context, Role.RADIOLOGIST)
     answer = client.get("/read/next")
     assert answer.headers["location"] == f"/read/{room.case_id}"
     assert client.get(f"/read/next?after={room.case_id}").headers["location"] == "/worklist"
 
 
 def test_a_text_of_the_house(client, room):
-    sign_in(client, room.house, Role.RADIOLOGIST)
-    with room.house.records.write(SYSTEM) as tx:
+    sign_in(client, room.app_context, Role.RADIOLOGIST)
+    with room.app_context.records.write(SYSTEM) as tx:
         added = templates.add(tx, "Akciğer", Language.TR, "Toraks kafesi simetriktir. {findings}")
         report_id = drafts.report_of_image(tx, room.image_id)
         revision = drafts.draft_of(tx, report_id or "").revision
@@ -148,17 +148,17 @@ def test_a_text_of_the_house(client, room):
     ],
 )
 def test_what_cannot_be_a_draft_is_refused(client, room, body):
-    sign_in(client, room.house, Role.RADIOLOGIST)
-    with room.house.records.read() as tx:
+    sign_in(client, room.app_context, Role.RADIOLOGIST)
+    with room.app_context.records.read() as tx:
         report_id = drafts.report_of_image(tx, room.image_id)
     assert client.put(f"/read/{room.case_id}/{report_id}", json=body).status_code == 422
 
 
 def test_whoever_fetches_the_panels_has_opened_the_draft(client, room):
-    with room.house.records.read() as tx:
+    with room.app_context.records.read() as tx:
         report_id = drafts.report_of_image(tx, room.image_id)
-    actor = sign_in(client, room.house, Role.RADIOLOGIST)
+    actor = sign_in(client, room.app_context, Role.RADIOLOGIST)
     assert "data-draft" in client.get(f"/read/{room.case_id}/{report_id}").text
-    with room.house.records.read() as tx:
+    with room.app_context.records.read() as tx:
         done = select(AuditRow.action).where(AuditRow.user_id == actor.user_id)
         assert "draft.opened" in tx.session.scalars(done).all()

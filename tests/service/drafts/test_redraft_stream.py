@@ -17,7 +17,7 @@ from tests.records.kit import made_user
 from tests.records.reports_kit import made_report
 from tests.report.model_server import GOOD, model_server
 from tests.service.browser import serving
-from tests.service.kit import made_house, opened_session
+from tests.service.kit import make_context, opened_session
 from tetkik.language import Language
 from tetkik.records.reports import drafts
 from tetkik.records.schema import BrowserSession
@@ -32,8 +32,8 @@ ASKED = {"language": "tr", "writer": "language_model"}
 class Desk:
     """A radiologist before a draft, a language model that is held in the middle, and what it heard."""
 
-    def __init__(self, house, reader, report, client, heard) -> None:
-        self.house, self.reader, self.report = house, reader, report
+    def __init__(self, app_context, reader, report, client, heard) -> None:
+        self.app_context, self.reader, self.report = app_context, reader, report
         self.client, self.heard = client, heard
 
     @contextmanager
@@ -51,37 +51,37 @@ class Desk:
         return [(head.removeprefix("event: "), json.loads(data[6:])) for head, data in heads]
 
     def standing(self):
-        with self.house.records.read() as tx:
+        with self.app_context.records.read() as tx:
             return drafts.draft_of(tx, self.report.id)
 
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch, request):
-    house = made_house(tmp_path)
-    reader = made_user(house.records, Role.RADIOLOGIST)
-    report = made_report(house.records)
-    cookie, csrf = opened_session(house, reader)
+    app_context = make_context(tmp_path)
+    reader = made_user(app_context.records, Role.RADIOLOGIST)
+    report = made_report(app_context.records)
+    cookie, csrf = opened_session(app_context, reader)
     behaviours = getattr(request, "param", ["held"])
     with model_server(behaviours) as (url, heard):
         monkeypatch.setenv("TETKIK_LLM_URL", url)
         monkeypatch.setenv("TETKIK_LLM_MODEL", "small-model")
         settings.cache_clear()
         headers = {"X-CSRF-Token": csrf, "Accept-Language": "en"}
-        with serving(house) as address:
+        with serving(app_context) as address:
             with httpx.Client(
                 base_url=address, cookies={"tetkik": cookie}, headers=headers, timeout=PATIENCE
             ) as client:
-                yield Desk(house, reader, report, client, heard)
+                yield Desk(app_context, reader, report, client, heard)
             heard.go.set()
-    house.records.close()
+    app_context.records.close()
 
 
 def written_by_another(desk):
     """What somebody else saves in the middle."""
-    other = made_user(desk.house.records, Role.RADIOLOGIST, name="Dr. Can Demir")
+    other = made_user(desk.app_context.records, Role.RADIOLOGIST, name="Dr. Can Demir")
 
     def save():
-        with desk.house.records.write(other) as tx:
+        with desk.app_context.records.write(other) as tx:
             drafts.save(tx, desk.report.id, 1, [DraftSentence("Onun cümlesi.", Section.FINDINGS)], [])
         desk.heard.go.set()
 
@@ -90,12 +90,12 @@ def written_by_another(desk):
 
 def taken_by_another(desk):
     """Another takes the case over in the middle."""
-    other = made_user(desk.house.records, Role.RADIOLOGIST, name="Dr. Can Demir")
-    with desk.house.records.write(desk.reader) as tx:
+    other = made_user(desk.app_context.records, Role.RADIOLOGIST, name="Dr. Can Demir")
+    with desk.app_context.records.write(desk.reader) as tx:
         claims.claim(tx, desk.report.case_id)
 
     def take():
-        with desk.house.records.write(other) as tx:
+        with desk.app_context.records.write(other) as tx:
             claims.claim(tx, desk.report.case_id, take_over=True)
         desk.heard.go.set()
 
@@ -166,7 +166,7 @@ def test_a_locked_screen_ends_the_stream_and_the_work(desk, monkeypatch):
     before = desk.standing()
 
     def lock():
-        with desk.house.records.write(desk.reader) as tx:
+        with desk.app_context.records.write(desk.reader) as tx:
             tx.session.execute(update(BrowserSession).values(locked=True))
 
     desk.heard.between = lock
@@ -179,7 +179,7 @@ def test_nothing_is_kept_or_told_once_the_screen_is_locked(desk):
     before = desk.standing()
 
     def lock():
-        with desk.house.records.write(desk.reader) as tx:
+        with desk.app_context.records.write(desk.reader) as tx:
             tx.session.execute(update(BrowserSession).values(locked=True))
         desk.heard.go.set()
 

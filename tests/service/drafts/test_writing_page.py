@@ -44,8 +44,8 @@ def heard(monkeypatch) -> Iterator[Heard]:
 
 @pytest.fixture
 def room(made, heard) -> Iterator[Room]:
-    house = replace(made.house, settings=Settings(data_dir=made.house.settings.data_dir))
-    with served_room(replace(made, house=house)) as room:
+    app_context = replace(made.app_context, settings=Settings(data_dir=made.app_context.settings.data_dir))
+    with served_room(replace(made, app_context=app_context)) as room:
         yield room
 
 
@@ -117,14 +117,14 @@ def test_escape_stops_it_here_and_at_the_model(page, room, heard):
 
 def test_who_takes_the_case_over_ends_it(page, room, heard):
     before = working(room)
-    other = made_user(room.house.records, Role.RADIOLOGIST, name="Dr. Can Demir")
+    other = made_user(room.app_context.records, Role.RADIOLOGIST, name="Dr. Can Demir")
     let_it_write(page)
-    with room.house.records.write(other) as tx:
+    with room.app_context.records.write(other) as tx:
         claims.claim(tx, room.case_id, take_over=True)
     ended(page)
     told(page, "Dr. Can Demir")
     assert heard.left.wait(PATIENCE) and working(room) == before
-    with room.house.records.write(room.reader) as tx:
+    with room.app_context.records.write(room.reader) as tx:
         claims.claim(tx, room.case_id, take_over=True)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.records.kit import made_case, made_user
 from tests.records.work import Work
-from tests.service.kit import made_house, served, sign_in
+from tests.service.kit import make_context, served, sign_in
 from tetkik.bundle import resolve, sha256_of
 from tetkik.language import Language
 from tetkik.records.cases import tallies
@@ -19,19 +19,19 @@ API = ("/api/v1/models", "/api/v1/models/agreement", "/api/v1/models/drift", "/a
 
 
 @pytest.fixture
-def house(tmp_path):
-    house = made_house(tmp_path)
-    work = Work(house.records)
+def app_context(tmp_path):
+    app_context = make_context(tmp_path)
+    work = Work(app_context.records)
     report = work.report(weeks_ago=1, corrected=True)
     work.review(report, "Effusion", Judgement.ACCEPTED, positive=True)
     for place in range(55):
         work.run({"Effusion": place / 55}, days_ago=2)
-    return house
+    return app_context
 
 
-def test_the_desk_shows_the_figures(house):
-    with served(house) as client:
-        sign_in(client, house, Role.ENGINEER)
+def test_the_desk_shows_the_figures(app_context):
+    with served(app_context) as client:
+        sign_in(client, app_context, Role.ENGINEER)
         client.post("/account/preferences", data={"language": "en"})
         overview = client.get("/engineer").text
         assert "100%" in overview and "drafts corrected before signature, 1 signed" in overview
@@ -44,16 +44,16 @@ def test_the_desk_shows_the_figures(house):
 
 
 @pytest.mark.parametrize("role", [role for role in Role if role not in (Role.ENGINEER, Role.ADMINISTRATOR)])
-def test_it_is_closed_to_others(house, role):
-    with served(house) as client:
-        sign_in(client, house, role)
+def test_it_is_closed_to_others(app_context, role):
+    with served(app_context) as client:
+        sign_in(client, app_context, role)
         assert {client.get(page).status_code for page in (*PAGES, *API)} == {403}
 
 
-def test_no_identity_stands_anywhere(house):
+def test_no_identity_stands_anywhere(app_context):
     person = Person("Gülçin ŞAHİN", "10000000146", "H-1", "19700101")
-    with served(house) as client:
-        sign_in(client, house, Role.ENGINEER)
+    with served(app_context) as client:
+        sign_in(client, app_context, Role.ENGINEER)
         for page in (*PAGES, *API):
             answer = client.get(page)
             assert answer.status_code == 200
@@ -62,23 +62,23 @@ def test_no_identity_stands_anywhere(house):
 
 
 def test_an_empty_house_has_calm_pages(tmp_path):
-    house = made_house(tmp_path)
-    with served(house) as client:
-        sign_in(client, house, Role.ENGINEER)
+    app_context = make_context(tmp_path)
+    with served(app_context) as client:
+        sign_in(client, app_context, Role.ENGINEER)
         assert {client.get(page).status_code for page in PAGES} == {200}
 
 
 @pytest.mark.parametrize("name", ["no-such-model", "...", "%2e%2e%2fsecret", "/etc", "org/model"])
-def test_only_a_model_of_this_house_is_shown(house, name):
-    with served(house) as client:
-        sign_in(client, house, Role.ENGINEER)
+def test_only_a_model_of_this_house_is_shown(app_context, name):
+    with served(app_context) as client:
+        sign_in(client, app_context, Role.ENGINEER)
         assert client.get(f"/engineer/models/{name}").status_code == 404
         assert client.get(f"/api/v1/models/{name}").status_code == 404
 
 
-def test_the_api_tells_the_same(house):
-    with served(house) as client:
-        sign_in(client, house, Role.ENGINEER)
+def test_the_api_tells_the_same(app_context):
+    with served(app_context) as client:
+        sign_in(client, app_context, Role.ENGINEER)
         models = client.get("/api/v1/models").json()["items"]
         assert {"findings-mobilenet-cxr", "triage-linear-tr"} <= {
             one["id"] for one in models if one["in_use"]
@@ -96,12 +96,12 @@ def test_the_api_tells_the_same(house):
 @pytest.fixture
 def desk(tmp_path):
     """Sixty kept complaints of one kind, as the built-in model of triage answers them."""
-    house = made_house(tmp_path)
-    said = triaged("kalbim çok hızlı çarpıyor", house.settings, Language.TR)
-    reception = made_user(house.records, Role.RECEPTION)
+    app_context = make_context(tmp_path)
+    said = triaged("kalbim çok hızlı çarpıyor", app_context.settings, Language.TR)
+    reception = made_user(app_context.records, Role.RECEPTION)
     for number in range(60):
-        made_case(house.records, reception, Person(f"Hasta {number}"), complaint=said)
-    return house
+        made_case(app_context.records, reception, Person(f"Hasta {number}"), complaint=said)
+    return app_context
 
 
 def test_triage_is_held_against_its_card_beside_findings(desk):
@@ -140,17 +140,17 @@ def test_the_api_tells_of_triage_too(desk):
 
 
 def test_what_is_only_typed_counts_nowhere(tmp_path):
-    house = made_house(tmp_path)
-    with served(house) as client:
-        sign_in(client, house, Role.RECEPTION)
+    app_context = make_context(tmp_path)
+    with served(app_context) as client:
+        sign_in(client, app_context, Role.RECEPTION)
         asked = client.post("/api/v1/triage", json={"text": "kalbim çarpıyor"})
         assert asked.status_code == 200 and asked.json()["departments"]
         assert client.post("/reception/triage", data={"complaint": "kalbim çarpıyor"}).status_code == 200
-        with house.records.read() as tx:
+        with app_context.records.read() as tx:
             assert tallies.ran(tx) == ()
         kept = {"unknown": True, "complaint": "kalbim çarpıyor"}
         assert client.post("/api/v1/cases", json=kept).status_code == 201
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         assert [one.runs for one in tallies.ran(tx)] == [1]
 
 
@@ -158,13 +158,13 @@ def test_what_is_only_typed_counts_nowhere(tmp_path):
 def shifted(tmp_path):
     """Sixty runs of the built-in model itself, brighter and surer of an effusion than those of its card."""
     bundle = resolve("findings-mobilenet-cxr")
-    house, hashed = made_house(tmp_path), sha256_of(bundle.path / "manifest.json")
-    work = Work(house.records)
+    app_context, hashed = make_context(tmp_path), sha256_of(bundle.path / "manifest.json")
+    work = Work(app_context.records)
     for place in range(60):
         scores = {"Effusion": 0.5 + place / 120}
         work.run(scores, days_ago=2, sha256=hashed, brightness=0.9, contrast=0.2, side=2000)
     work.run({"Glioma": 0.5}, days_ago=2, sha256=hashed, route="brain_mri")
-    return house
+    return app_context
 
 
 def test_a_model_that_carries_a_reference_is_held_against_its_card(shifted):

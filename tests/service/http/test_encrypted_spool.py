@@ -6,14 +6,14 @@ import os
 
 import pytest
 
-from tetkik.service.kit.http.encrypted_spool import MOST_AT_ONCE, Spool
+from tetkik.service.kit.http.encrypted_spool import MOST_AT_ONCE, EncryptedSpool
 
 MARK = b"GIZLI HASTA ADI "
 
 
 def test_what_was_written_is_read_from_anywhere_and_the_disk_never_shows_it(tmp_path):
     content = os.urandom(1 << 20) + MARK * 100_000 + os.urandom(12_345)
-    with Spool(tmp_path) as spool:
+    with EncryptedSpool(tmp_path) as spool:
         for start in range(0, len(content), 300_001):
             spool.write(content[start : start + 300_001])
         spool.seal()
@@ -27,7 +27,7 @@ def test_what_was_written_is_read_from_anywhere_and_the_disk_never_shows_it(tmp_
 
 
 def test_more_at_once_than_anything_sound_asks_for_is_refused(tmp_path):
-    with Spool(tmp_path) as spool:
+    with EncryptedSpool(tmp_path) as spool:
         spool.write(bytes(MOST_AT_ONCE + 1))
         spool.seal()
         with pytest.raises(ValueError, match="too much"):

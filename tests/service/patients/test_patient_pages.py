@@ -18,18 +18,18 @@ EN = {"Accept-Language": "en"}
 
 
 @pytest.fixture
-def client(house):
-    with served(house) as client:
+def client(app_context):
+    with served(app_context) as client:
         client.headers.update(EN)
-        sign_in(client, house, Role.RECEPTION)
+        sign_in(client, app_context, Role.RECEPTION)
         yield client
 
 
-def made(house, *people: Person) -> list[tuple[str, str]]:
+def made(app_context, *people: Person) -> list[tuple[str, str]]:
     """Cases with their patients."""
-    desk = made_user(house.records, Role.RECEPTION)
-    opened = [made_case(house.records, desk, person) for person in people]
-    with house.records.read() as tx:
+    desk = made_user(app_context.records, Role.RECEPTION)
+    opened = [made_case(app_context.records, desk, person) for person in people]
+    with app_context.records.read() as tx:
         return [(case_id, tx.session.get_one(Case, case_id).patient_id) for case_id in opened]
 
 
@@ -43,8 +43,8 @@ UNKNOWN = Person("Bilinmeyen 17", number="B-17")
 GULCIN = Person("Gülçin ŞAHİN", "10000000146", "H-1", "19700101")
 
 
-def test_from_the_case_to_one_patient_and_back(client, house):
-    (case, unknown), (_, gulcin) = made(house, UNKNOWN, GULCIN)
+def test_from_the_case_to_one_patient_and_back(client, app_context):
+    (case, unknown), (_, gulcin) = made(app_context, UNKNOWN, GULCIN)
     assert f'href="/patients/{unknown}"' in client.get(f"/cases/{case}").text
     assert "No other record looks alike" in client.get(f"/patients/{unknown}").text
     found = client.post(f"/patients/{unknown}/find", data={"words": "gülçin"}).text
@@ -66,8 +66,10 @@ def test_from_the_case_to_one_patient_and_back(client, house):
     assert client.post(f"/patients/{unknown}/separate", data={"reason": "other_person"}).status_code == 409
 
 
-def test_without_a_look_without_a_choice_and_with_two_numbers_nothing_is_joined(client, house):
-    (_, unknown), (_, gulcin), (_, ali) = made(house, UNKNOWN, GULCIN, Person("Ali KAYA", "10000000078"))
+def test_without_a_look_without_a_choice_and_with_two_numbers_nothing_is_joined(client, app_context):
+    (_, unknown), (_, gulcin), (_, ali) = made(
+        app_context, UNKNOWN, GULCIN, Person("Ali KAYA", "10000000078")
+    )
     path = f"/patients/{unknown}/with/{gulcin}"
     whole = {"survivor": gulcin, "reason": "identified", "seen": seen_in(client.get(path).text)}
     unseen = client.post(path, data=whole | {"seen": "0" * 64})
@@ -78,14 +80,14 @@ def test_without_a_look_without_a_choice_and_with_two_numbers_nothing_is_joined(
     assert client.post(path, data=whole | {"reason": "because"}).status_code == 422
     page = client.get(f"/patients/{ali}/with/{gulcin}").text
     assert "Two identity numbers are two people" in page and 'name="seen"' not in page
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         assert patient_links.records_of(tx, gulcin) == (gulcin,)
     assert client.get(f"/patients/{new_id()}").status_code == 404
     assert client.get(f"/patients/{unknown}/with/{unknown}").status_code == 409
 
 
-def test_the_desk_leads_there_and_no_address_says_whom_it_is_about(client, house):
-    (_, one), (_, other) = made(house, GULCIN, Person("Gulcin SAHIN", number="H-9"))
+def test_the_desk_leads_there_and_no_address_says_whom_it_is_about(client, app_context):
+    (_, one), (_, other) = made(app_context, GULCIN, Person("Gulcin SAHIN", number="H-9"))
     matches = client.post("/reception/patients", data={"words": "gülçin"}).text
     for patient in (one, other):
         assert f'href="/patients/{patient}"' in matches
@@ -95,10 +97,10 @@ def test_the_desk_leads_there_and_no_address_says_whom_it_is_about(client, house
 
 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.RECEPTION])
-def test_nobody_else_may(house, role):
-    (case, unknown), (_, gulcin) = made(house, UNKNOWN, GULCIN)
-    with served(house) as client:
-        sign_in(client, house, role)
+def test_nobody_else_may(app_context, role):
+    (case, unknown), (_, gulcin) = made(app_context, UNKNOWN, GULCIN)
+    with served(app_context) as client:
+        sign_in(client, app_context, role)
         assert client.get(f"/patients/{unknown}").status_code == 403
         assert client.get(f"/patients/{unknown}/with/{gulcin}").status_code == 403
         answer = client.post(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.records.kit import made_case, made_user
-from tests.service.kit import made_house, served, sign_in
+from tests.service.kit import make_context, served, sign_in
 from tetkik.records.cases.patients import Person
 from tetkik.records.ids import new_id
 from tetkik.records.schema import Case
@@ -15,26 +15,26 @@ API = "/api/v1"
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory):
-    made = made_house(tmp_path_factory.mktemp("house"))
+def app_context(tmp_path_factory):
+    made = make_context(tmp_path_factory.mktemp("house"))
     yield made
     made.records.close()
 
 
 @pytest.fixture(scope="module")
-def client(house):
-    with served(house) as client:
-        sign_in(client, house, Role.RECEPTION)
+def client(app_context):
+    with served(app_context) as client:
+        sign_in(client, app_context, Role.RECEPTION)
         yield client
 
 
 @pytest.fixture
-def two(house):
+def two(app_context):
     """The cases of two records, and the records."""
-    desk = made_user(house.records, Role.RECEPTION)
+    desk = made_user(app_context.records, Role.RECEPTION)
     people = (Person("Bilinmeyen 17", number=f"B-{new_id()}"), Person("Gülçin ŞAHİN", "", f"H-{new_id()}"))
-    opened = [made_case(house.records, desk, person) for person in people]
-    with house.records.read() as tx:
+    opened = [made_case(app_context.records, desk, person) for person in people]
+    with app_context.records.read() as tx:
         return opened, [tx.session.get_one(Case, case_id).patient_id for case_id in opened]
 
 

@@ -18,16 +18,16 @@ from tetkik.records.keeping.erasure import Ground, erase
 from tetkik.records.keeping.retention import is_due
 from tetkik.records.schema import AuditRow, Case, IdempotentRequest, Patient, ReportVersion
 from tetkik.records.trail.chain import Action
-from tetkik.service.kit.background.retention import Upkeep
+from tetkik.service.kit.background.retention import RetentionThread
 from tetkik.values import Role
 
 _EN = {"Accept-Language": "en"}
 
 
 @pytest.fixture
-def client(application, house, there):
-    moved(application, house)
-    sign_in(application, house, Role.ADMINISTRATOR)
+def client(application, app_context, there):
+    moved(application, app_context)
+    sign_in(application, app_context, Role.ADMINISTRATOR)
     return application
 
 
@@ -42,17 +42,17 @@ def test_a_number_finds_whose_data_it_is(client, there):
         assert "Gülçin" not in page and "No patient has this number" in page
 
 
-def test_the_export_is_a_zip_under_a_name_that_tells_nothing(client, house, there):
+def test_the_export_is_a_zip_under_a_name_that_tells_nothing(client, app_context, there):
     answer = client.post(f"/admin/privacy/{there.patient_id}/export")
     assert answer.headers["content-type"] == "application/zip"
     assert re.search(r'filename="export-[0-9-]+\.zip"', answer.headers["content-disposition"])
     archive = zipfile.ZipFile(io.BytesIO(answer.content))
     assert {"patient.json", "fhir.json", "access.json"} <= set(archive.namelist())
-    assert list(house.records.files.temporary.iterdir()) == []
+    assert list(app_context.records.files.temporary.iterdir()) == []
     assert client.post(f"/admin/privacy/{'0' * 26}/export").status_code == 404
 
 
-def test_erasure_needs_a_reason_a_number_and_a_word(client, house, there):
+def test_erasure_needs_a_reason_a_number_and_a_word(client, app_context, there):
     path = f"/admin/privacy/{there.patient_id}/erase"
     whole = {"ground": "request", "reference": "KVKK-2026/7", "sure": "1"}
     for missing in ("reference", "sure"):
@@ -61,12 +61,12 @@ def test_erasure_needs_a_reason_a_number_and_a_word(client, house, there):
     assert client.post(path, data=whole | {"ground": "retention"}).status_code == 422
     assert client.post(path, data=whole | {"reference": "Gülçin; Şahin"}).status_code == 422
     assert client.get(path).status_code in (404, 405)
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         assert tx.session.get_one(Patient, there.patient_id).erase_after is None
     answer = client.post(path, data=whole, headers=_EN)
     assert answer.status_code == 200 and "Erased but for the signed reports (1)" in answer.text
     assert there.patient_id in answer.text  # in the list of those that wait
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         row = tx.session.scalars(select(AuditRow).where(AuditRow.action == Action.ERASURE_POSTPONED)).one()
         assert row.content is not None and "KVKK-2026/7" in row.content and row.user_id
         assert tx.session.scalars(select(ReportVersion)).one()
@@ -74,9 +74,9 @@ def test_erasure_needs_a_reason_a_number_and_a_word(client, house, there):
 
 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.ADMINISTRATOR])
-def test_nobody_else_may(application, house, there, role):
-    client = moved(application, house)
-    sign_in(client, house, role)
+def test_nobody_else_may(application, app_context, there, role):
+    client = moved(application, app_context)
+    sign_in(client, app_context, role)
     assert client.get("/admin/privacy").status_code == 403
     assert client.post("/admin/privacy/find", data={"number": "10000000146"}).status_code == 403
     for what in ("export", "erase"):
@@ -84,31 +84,31 @@ def test_nobody_else_may(application, house, there, role):
         assert client.post(f"/admin/privacy/{there.patient_id}/{what}", data=data).status_code == 403
 
 
-def test_the_service_applies_retention_by_itself(house):
-    assert is_due(house.records)
-    upkeep = Upkeep(house, first=0)
+def test_the_service_applies_retention_by_itself(app_context):
+    assert is_due(app_context.records)
+    upkeep = RetentionThread(app_context, first=0)
     upkeep.start()
     end = time.monotonic() + PATIENCE
-    while is_due(house.records) and time.monotonic() < end:
+    while is_due(app_context.records) and time.monotonic() < end:
         time.sleep(0.02)
     upkeep.stop()
-    assert not is_due(house.records)
+    assert not is_due(app_context.records)
 
 
-def test_no_kept_answer_speaks_of_the_erased(client, house):
-    sign_in(client, house, Role.RECEPTION)
+def test_no_kept_answer_speaks_of_the_erased(client, app_context):
+    sign_in(client, app_context, Role.RECEPTION)
     key = {"Idempotency-Key": "k-1"}
     body = {"patient": {"name": "Ali Kaya"}, "question": "Kalp?"}
     made = client.post("/api/v1/cases", json=body, headers=key).json()
     stranger = client.post(
         "/api/v1/cases", json={"patient": {"name": "Veli Demir"}}, headers={"Idempotency-Key": "k-2"}
     ).json()
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         patient_id = tx.session.get_one(Case, made["id"]).patient_id
         assert b"Veli" not in tx.session.scalars(select(IdempotentRequest.body)).all()[1]
-    copies = _answers(house)
-    erase(house.records, patient_id, Ground.REQUEST, years=20)
-    assert len(_answers(house)) == 1
+    copies = _answers(app_context)
+    erase(app_context.records, patient_id, Ground.REQUEST, years=20)
+    assert len(_answers(app_context)) == 1
     assert client.post("/api/v1/cases", json=body, headers=key).json()["id"] != made["id"]
     again = client.post(
         "/api/v1/cases", json={"patient": {"name": "Veli Demir"}}, headers={"Idempotency-Key": "k-2"}
@@ -118,11 +118,11 @@ def test_no_kept_answer_speaks_of_the_erased(client, house):
     for user, name, sealed in copies:
         place = f"idempotent_requests.body:{user}:{name}"
         with pytest.raises(RecordsError):
-            house.records.vault.open(sealed, place)
+            app_context.records.vault.open(sealed, place)
 
 
-def _answers(house):
-    with house.records.read() as tx:
+def _answers(app_context):
+    with app_context.records.read() as tx:
         rows = tx.session.execute(
             select(IdempotentRequest.user_id, IdempotentRequest.key, IdempotentRequest.body)
         )

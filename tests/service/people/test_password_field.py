@@ -8,12 +8,12 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.service.browser import opened, serving
-from tests.service.kit import made_house
+from tests.service.kit import make_context
 
 
 @pytest.fixture
 def page(tmp_path, browser) -> Iterator[Page]:
-    with serving(made_house(tmp_path)) as address, opened(browser, address) as context:
+    with serving(make_context(tmp_path)) as address, opened(browser, address) as context:
         page = context.new_page()
         page.goto("/login")
         yield page

@@ -6,13 +6,13 @@ import pytest
 from sqlalchemy import select
 
 from tests.records.clock import Clock
-from tests.service.kit import made_house, served, sign_in
+from tests.service.kit import make_context, served, sign_in
 from tests.service.moving import moved
 from tetkik.records.people import invites, users
 from tetkik.records.people.users import Profile
 from tetkik.records.schema import AuditRow, BrowserSession, User
-from tetkik.service.kit.access.redirects import inside
-from tetkik.service.kit.context import House
+from tetkik.service.kit.access.redirects import safe_path
+from tetkik.service.kit.context import AppContext
 from tetkik.values import SYSTEM, Role
 
 GOOD = "dört küçük mavi kuş"
@@ -20,8 +20,8 @@ SAFE = {"sec-fetch-site": "same-origin"}
 
 
 @pytest.fixture
-def house(tmp_path):
-    made = made_house(tmp_path, language="en")
+def app_context(tmp_path):
+    made = make_context(tmp_path, language="en")
     with made.records.write(SYSTEM) as tx:
         users.create(tx, "admin", Profile("Ayşe", frozenset({Role.ADMINISTRATOR})), password=GOOD)
         users.create(tx, "irem", Profile("İrem Işık", frozenset({Role.RADIOLOGIST})), password=GOOD)
@@ -30,31 +30,31 @@ def house(tmp_path):
 
 
 @pytest.fixture
-def client(application, house):
-    return moved(application, house)
+def client(application, app_context):
+    return moved(application, app_context)
 
 
 def log_in(client, login: str = "irem", password: str = GOOD, **more: str):
     return client.post("/login", data={"login": login, "password": password, **more})
 
 
-def csrf_of(house: House) -> str:
+def csrf_of(app_context: AppContext) -> str:
     latest = select(BrowserSession.csrf).order_by(BrowserSession.created_at.desc()).limit(1)
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         return tx.session.scalars(latest).one()
 
 
-def actions(house: House) -> list[str]:
-    with house.records.read() as tx:
+def actions(app_context: AppContext) -> list[str]:
+    with app_context.records.read() as tx:
         return list(tx.session.scalars(select(AuditRow.action).order_by(AuditRow.seq)))
 
 
 def test_the_first_start_from_the_link_to_the_administration(application, tmp_path):
-    house = made_house(tmp_path)
-    with house.records.write(SYSTEM) as tx:
+    app_context = make_context(tmp_path)
+    with app_context.records.write(SYSTEM) as tx:
         link = invites.first_start(tx)
     given = {"name": "Ayşe Yılmaz", "login": "AYŞE", "password": GOOD, "repeated": GOOD}
-    client = moved(application, house)
+    client = moved(application, app_context)
     assert client.get(f"/setup/{link}").status_code == 200
     assert client.post(f"/setup/{link}", data=given | {"repeated": "x"}).status_code == 422
     assert client.post(f"/setup/{link}", data=given | {"password": "x", "repeated": "x"}).status_code == 422
@@ -66,8 +66,8 @@ def test_the_first_start_from_the_link_to_the_administration(application, tmp_pa
 
 
 def test_nobody_is_there_before_the_first_start(tmp_path):
-    house = made_house(tmp_path)
-    with served(house) as client:
+    app_context = make_context(tmp_path)
+    with served(app_context) as client:
         for login in ("admin", "administrator", "root", "tetkik"):
             assert log_in(client, login, login).status_code == 401
 
@@ -80,7 +80,7 @@ def test_signing_in_leads_to_where_one_wanted_to_go(client):
     assert client.get("/account").status_code == 200
 
 
-def test_the_cookie_is_kept_from_scripts_and_other_sites(client, house):
+def test_the_cookie_is_kept_from_scripts_and_other_sites(client, app_context):
     cookie, browser = log_in(client).headers.get_list("set-cookie")
     for one in (cookie, browser):
         assert "HttpOnly" in one and "SameSite=lax" in one and "Path=/" in one and "Domain" not in one
@@ -88,15 +88,15 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(client, house):
     assert browser.startswith("tetkik-browser=")  # tells browsers apart, and opens nothing
 
 
-def test_over_tls_the_cookie_belongs_to_this_host_alone(house):
-    with served(House(house.records, house.settings, secure=True)) as client:
+def test_over_tls_the_cookie_belongs_to_this_host_alone(app_context):
+    with served(AppContext(app_context.records, app_context.settings, secure=True)) as client:
         client.base_url = "https://testserver"
         cookie = log_in(client).headers["set-cookie"]
         assert cookie.startswith("__Host-tetkik=") and "Secure" in cookie
         assert client.get("/account").headers["strict-transport-security"] == "max-age=31536000"
 
 
-def test_the_session_id_changes_at_sign_in(client, house):
+def test_the_session_id_changes_at_sign_in(client, app_context):
     log_in(client)
     first = client.cookies["tetkik"]
     log_in(client)
@@ -118,22 +118,22 @@ def test_a_language_stays_a_language_after_a_failure(client):
     assert "Kullanıcı adı ya da parola doğru değil" in log_in(client, password="yanlış").text
 
 
-def test_sign_in_is_noted(client, house):
+def test_sign_in_is_noted(client, app_context):
     log_in(client, password="yanlış")
     log_in(client)
-    client.post("/logout", headers={"X-CSRF-Token": csrf_of(house)})
-    assert actions(house)[-3:] == ["sign_in.failed", "sign_in", "sign_out"]
+    client.post("/logout", headers={"X-CSRF-Token": csrf_of(app_context)})
+    assert actions(app_context)[-3:] == ["sign_in.failed", "sign_in", "sign_out"]
 
 
 def test_many_attempts_from_one_address_are_stopped(tmp_path):
-    house = made_house(tmp_path, sign_ins_per_minute=3)
-    with served(house) as client:
+    app_context = make_context(tmp_path, sign_ins_per_minute=3)
+    with served(app_context) as client:
         answers = [log_in(client, f"user{number}", "x") for number in range(4)]
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
     assert int(answers[-1].headers["retry-after"]) >= 1
 
 
-def test_the_page_of_another_site_signs_nobody_in_or_out(client, house):
+def test_the_page_of_another_site_signs_nobody_in_or_out(client, app_context):
     for site in ("cross-site", "same-site"):
         refused = client.post(
             "/login", data={"login": "irem", "password": GOOD}, headers={"sec-fetch-site": site}
@@ -145,18 +145,18 @@ def test_the_page_of_another_site_signs_nobody_in_or_out(client, house):
     assert client.get("/account").status_code == 200
 
 
-def test_signing_out_ends_the_session_itself(client, house):
+def test_signing_out_ends_the_session_itself(client, app_context):
     log_in(client)
     cookie = client.cookies["tetkik"]
-    answer = client.post("/logout", data={"csrf": csrf_of(house)})
+    answer = client.post("/logout", data={"csrf": csrf_of(app_context)})
     assert answer.headers["location"] == "/login" and "cache" in answer.headers["clear-site-data"]
     client.cookies.set("tetkik", cookie)
     assert client.get("/api/v1/account").status_code == 401
 
 
-def test_the_locked_screen_hides_everything_and_returns(client, house):
+def test_the_locked_screen_hides_everything_and_returns(client, app_context):
     log_in(client)
-    token = csrf_of(house)
+    token = csrf_of(app_context)
     answer = client.post("/lock", data={"csrf": token, "next": "/account"})
     assert answer.headers["location"] == "/lock?next=/account"
     assert client.get("/account").headers["location"] == "/lock?next=/account"
@@ -171,21 +171,21 @@ def test_the_locked_screen_hides_everything_and_returns(client, house):
     answer = client.post("/lock/open", data=opened | {"password": GOOD})
     assert (answer.status_code, answer.headers["location"]) == (303, "/account")
     assert client.get("/account").status_code == 200
-    assert actions(house)[-3:] == ["screen.locked", "sign_in.failed", "screen.unlocked"]
+    assert actions(app_context)[-3:] == ["screen.locked", "sign_in.failed", "screen.unlocked"]
 
 
-def test_a_locked_screen_changes_no_preference(client, house):
+def test_a_locked_screen_changes_no_preference(client, app_context):
     log_in(client)
-    token = csrf_of(house)
+    token = csrf_of(app_context)
     client.post("/lock", data={"csrf": token})
     client.post("/account/preferences", data={"csrf": token, "theme": "dark"})
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         assert tx.session.scalars(select(User.theme).where(User.login == "irem")).one() is None
 
 
-def test_somebody_else_may_take_a_locked_screen_over(client, house):
+def test_somebody_else_may_take_a_locked_screen_over(client, app_context):
     log_in(client)
-    token = csrf_of(house)
+    token = csrf_of(app_context)
     client.post("/lock", data={"csrf": token})
     assert client.post("/logout", data={"csrf": token}).headers["location"] == "/login"
     assert client.get("/lock").headers["location"] == "/login?next=/"
@@ -199,28 +199,28 @@ def test_an_idle_session_is_over(client, clock: Clock):
     assert client.get("/account").headers["location"] == "/login?next=/account"
 
 
-def test_a_closed_account_is_out_at_once(client, house):
+def test_a_closed_account_is_out_at_once(client, app_context):
     log_in(client)
-    with house.records.write(SYSTEM) as tx:
+    with app_context.records.write(SYSTEM) as tx:
         users.disable(tx, users.by_login(tx, "irem").id)
     assert client.get("/api/v1/account").status_code == 401
     assert log_in(client).status_code == 401
 
 
-def test_new_roles_count_from_the_next_request_on(client, house):
+def test_new_roles_count_from_the_next_request_on(client, app_context):
     log_in(client)
     assert client.get("/admin/users").status_code == 403
-    with house.records.write(SYSTEM) as tx:
+    with app_context.records.write(SYSTEM) as tx:
         user_id = users.by_login(tx, "irem").id
         users.change(tx, user_id, Profile("İrem", frozenset({Role.ADMINISTRATOR})))
     assert client.get("/admin/users").status_code == 200
 
 
-def test_a_password_that_has_to_be_changed_comes_before_everything(client, house):
-    with house.records.write(SYSTEM) as tx:
+def test_a_password_that_has_to_be_changed_comes_before_everything(client, app_context):
+    with app_context.records.write(SYSTEM) as tx:
         users.demand_change(tx, users.by_login(tx, "irem").id)
     log_in(client)
-    token = csrf_of(house)
+    token = csrf_of(app_context)
     assert client.get("/worklist-or-anything").status_code == 404
     assert client.get("/account").headers["location"] == "/account/password?next=/account"
     assert client.get("/api/v1/account").status_code == 401
@@ -231,16 +231,16 @@ def test_a_password_that_has_to_be_changed_comes_before_everything(client, house
     assert client.get("/account").status_code == 200
 
 
-def test_the_present_password_is_asked_for(client, house, clock: Clock):
+def test_the_present_password_is_asked_for(client, app_context, clock: Clock):
     log_in(client)
     clock.go(minutes=6)
-    new = {"csrf": csrf_of(house), "password": "beş büyük sarı fil", "repeated": "beş büyük sarı fil"}
+    new = {"csrf": csrf_of(app_context), "password": "beş büyük sarı fil", "repeated": "beş büyük sarı fil"}
     assert client.post("/account/password", data=new).status_code == 403
     assert client.post("/account/password", data=new | {"current": "yanlış"}).status_code == 403
     assert client.post("/account/password", data=new | {"current": GOOD}).status_code == 303
 
 
-def test_sessions_are_listed_and_ended(client, house):
+def test_sessions_are_listed_and_ended(client, app_context):
     log_in(client)
     mine = client.cookies["tetkik"]
     client.cookies.clear()
@@ -252,7 +252,7 @@ def test_sessions_are_listed_and_ended(client, house):
     client.cookies.set("tetkik", mine)
     page = client.get("/account").text
     assert "Firefox · Windows" in page
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         rows = {row.agent: row for row in tx.session.scalars(select(BrowserSession))}
     mine_row, other_row = rows["testclient"], rows["Firefox/1 Windows"]
     data = {"csrf": mine_row.csrf}
@@ -265,11 +265,11 @@ def test_sessions_are_listed_and_ended(client, house):
         assert client.get("/api/v1/account").status_code == 401
 
 
-def test_nobody_ends_the_sessions_of_others(client, house):
-    sign_in(client, house, Role.CLINICIAN)
-    with house.records.read() as tx:
+def test_nobody_ends_the_sessions_of_others(client, app_context):
+    sign_in(client, app_context, Role.CLINICIAN)
+    with app_context.records.read() as tx:
         mine = tx.session.scalars(select(BrowserSession.id)).one()
-    sign_in(client, house, Role.CLINICIAN)
+    sign_in(client, app_context, Role.CLINICIAN)
     assert client.post(f"/account/sessions/{mine}/end").status_code == 404
 
 
@@ -287,4 +287,4 @@ def test_nobody_ends_the_sessions_of_others(client, house):
     ],
 )
 def test_one_returns_to_this_house_alone(target, kept):
-    assert inside(target) == (target if kept else "/")
+    assert safe_path(target) == (target if kept else "/")

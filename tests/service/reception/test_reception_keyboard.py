@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Response
 
 from tests.records.kit import made_case
 from tests.service.browser import Watch, axe, opened, overflow, serving, signed_in
-from tests.service.kit import made_house
+from tests.service.kit import make_context
 from tetkik.language import Language
 from tetkik.records.cases import cases
 from tetkik.records.cases.patients import Person
@@ -21,8 +21,8 @@ TEXT = "Göğsümde baskı var, <script>document.title='x'</script> sol koluma v
 
 
 @pytest.fixture
-def house(tmp_path):
-    made = made_house(tmp_path, language=Language.TR)
+def app_context(tmp_path):
+    made = make_context(tmp_path, language=Language.TR)
     yield made
     made.records.close()
 
@@ -40,11 +40,11 @@ def answered(page: Page, end: str) -> Iterator[None]:
     page.wait_for_function("() => !document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling')")
 
 
-def test_a_visit_from_the_first_key_to_the_slip(house, browser):
+def test_a_visit_from_the_first_key_to_the_slip(app_context, browser):
     watch = Watch()
-    with serving(house) as address, opened(browser, address) as window:
-        actor = signed_in(window, house, Role.RECEPTION)
-        made_case(house.records, actor, Person("İsmail IŞIK", number="H-1"))
+    with serving(app_context) as address, opened(browser, address) as window:
+        actor = signed_in(window, app_context, Role.RECEPTION)
+        made_case(app_context.records, actor, Person("İsmail IŞIK", number="H-1"))
         page = window.new_page()
         watch.over(page)
         page.goto("/reception")
@@ -98,16 +98,16 @@ def test_a_visit_from_the_first_key_to_the_slip(house, browser):
         assert page.locator(".slip").inner_text().count("Kardiyoloji") == 1
         assert axe(page) == []
     assert watch.complaints == []
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         case = cases.case_of(tx, case_id, audit=False)
     assert (case.department, case.person.number, case.question) == ("Kardiyoloji", "H-1", "Kalp büyük mü?")
     assert case.complaint is not None
     assert case.complaint.result.text == TEXT + " ve terliyorum"
 
 
-def test_a_new_patient_field_by_field(house, browser):
-    with serving(house) as address, opened(browser, address) as window:
-        signed_in(window, house, Role.RECEPTION)
+def test_a_new_patient_field_by_field(app_context, browser):
+    with serving(app_context) as address, opened(browser, address) as window:
+        signed_in(window, app_context, Role.RECEPTION)
         page = window.new_page()
         page.goto("/reception")
         page.keyboard.press("F8")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import tetkik.service
-from tests.service.kit import made_house, served, sign_in
-from tetkik.service.kit.context import House
+from tests.service.kit import make_context, served, sign_in
+from tetkik.service.kit.context import AppContext
 from tetkik.values import Role
 
 STATIC = Path(tetkik.service.__file__).parent / "static"
@@ -26,7 +26,7 @@ TYPES = {
 
 @pytest.fixture
 def client(tmp_path):
-    with served(made_house(tmp_path)) as client:
+    with served(make_context(tmp_path)) as client:
         yield client
 
 
@@ -69,9 +69,9 @@ def test_no_other_origin_is_let_in(client):
 
 
 def test_over_tls_browsers_stay_there(tmp_path):
-    house = made_house(tmp_path)
+    app_context = make_context(tmp_path)
     for secure in (True, False):
-        with served(House(house.records, house.settings, secure=secure)) as client:
+        with served(AppContext(app_context.records, app_context.settings, secure=secure)) as client:
             said = client.get("/login").headers.get("strict-transport-security", "")
             assert (said == "max-age=31536000") is secure
 
@@ -83,8 +83,8 @@ def test_only_known_methods_are_answered(client, method):
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/xml", "multipart/form-data; boundary=x"])
 def test_a_body_of_another_kind_is_refused(tmp_path, kind):
-    house = made_house(tmp_path)
-    with served(house) as client:
-        sign_in(client, house, Role.RECEPTION)
+    app_context = make_context(tmp_path)
+    with served(app_context) as client:
+        sign_in(client, app_context, Role.RECEPTION)
         answer = client.post("/api/v1/triage", content=b'{"text": "ates"}', headers={"Content-Type": kind})
         assert answer.status_code in (415, 422)

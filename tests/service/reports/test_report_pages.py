@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from tests.records.kit import made_user
 from tests.records.reports_kit import sign, signed_report
 from tests.service.browser import SIZES, Watch, axe, chromium, opened, overflow, serving, signed_in
-from tests.service.kit import made_house
+from tests.service.kit import make_context
 from tetkik.language import Language
 from tetkik.records.reports import drafts, signing, templates
 from tetkik.values import DraftSentence, Role, Section
@@ -17,23 +17,23 @@ from tetkik.values import DraftSentence, Role, Section
 @pytest.fixture(scope="module")
 def served_reports(tmp_path_factory):
     """A house with an amended report, its address, and a browser."""
-    house = made_house(tmp_path_factory.mktemp("house"))
-    actor = made_user(house.records, Role.RADIOLOGIST)
-    made = signed_report(house.records, actor, department="Göğüs Hastalıkları")
-    with house.records.write(actor) as tx:
+    app_context = make_context(tmp_path_factory.mktemp("house"))
+    actor = made_user(app_context.records, Role.RADIOLOGIST)
+    made = signed_report(app_context.records, actor, department="Göğüs Hastalıkları")
+    with app_context.records.write(actor) as tx:
         begun = signing.begin_amendment(tx, made.id, "Kalp boyutu düzeltildi.")
         text = [*begun.draft.sentences[:-1], DraftSentence("Kontrol önerilir.", Section.RECOMMENDATION)]
         drafts.save(tx, made.id, begun.revision, text)
         sign(tx, made.id, actor)
         templates.add(tx, "Normal akciğer", Language.TR, "{findings} Kemik yapılar doğaldır.")
-    with serving(house) as address, chromium() as browser:
-        yield house, made, address, browser
+    with serving(app_context) as address, chromium() as browser:
+        yield app_context, made, address, browser
 
 
 @pytest.mark.parametrize("width", SIZES)
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_each_page_at_each_size(served_reports, width, theme):
-    house, made, address, browser = served_reports
+    app_context, made, address, browser = served_reports
     pages = (
         "/reports",
         f"/reports/{made.id}",
@@ -41,7 +41,7 @@ def test_each_page_at_each_size(served_reports, width, theme):
         f"/reports/{made.id}/compare",
     )
     with opened(browser, address, width=width, theme=theme) as context:
-        signed_in(context, house, Role.RADIOLOGIST)
+        signed_in(context, app_context, Role.RADIOLOGIST)
         page, watch = context.new_page(), Watch()
         watch.over(page)
         for path in (*pages, "/templates"):
@@ -53,9 +53,9 @@ def test_each_page_at_each_size(served_reports, width, theme):
 
 
 def test_the_amendment_is_begun_by_keyboard(served_reports):
-    house, made, address, browser = served_reports
+    app_context, made, address, browser = served_reports
     with opened(browser, address) as context:
-        signed_in(context, house, Role.RADIOLOGIST)
+        signed_in(context, app_context, Role.RADIOLOGIST)
         page = context.new_page()
         page.goto(f"/reports/{made.id}")
         page.keyboard.press("a")
@@ -66,9 +66,9 @@ def test_the_amendment_is_begun_by_keyboard(served_reports):
 
 
 def test_the_heatmap_takes_the_place_of_the_image_and_back(served_reports):
-    house, made, address, browser = served_reports
+    app_context, made, address, browser = served_reports
     with opened(browser, address, width=390) as context:
-        signed_in(context, house, Role.CLINICIAN)
+        signed_in(context, app_context, Role.CLINICIAN)
         page = context.new_page()
         page.goto(f"/reports/{made.id}")
         plain, heat = page.locator(".report-image .plain"), page.locator(".report-image .heat")
@@ -82,9 +82,9 @@ def test_the_heatmap_takes_the_place_of_the_image_and_back(served_reports):
 
 
 def test_what_changed_is_said_in_words_too(served_reports):
-    house, made, address, browser = served_reports
+    app_context, made, address, browser = served_reports
     with opened(browser, address) as context:
-        signed_in(context, house, Role.CLINICIAN)
+        signed_in(context, app_context, Role.CLINICIAN)
         page = context.new_page()
         page.goto(f"/reports/{made.id}/compare")
         assert page.inner_text("article ins").startswith("eklendi:")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.records.kit import made_user
 from tests.records.reports_kit import proof_of, sign, signed_report
-from tests.service.kit import made_house, served, sign_in
+from tests.service.kit import make_context, served, sign_in
 from tests.service.reports.test_reports_api import API, PASSWORD, actions, entered
 from tetkik.documents.words import WITHDRAWN
 from tetkik.records.cases.patients import Person
@@ -24,22 +24,22 @@ GUL = Person(name="Gülçin ŞAHİN", number="4711")
 
 
 @pytest.fixture
-def house(tmp_path):
-    return made_house(tmp_path, hospital_name="Örnek Hastanesi")
+def app_context(tmp_path):
+    return make_context(tmp_path, hospital_name="Örnek Hastanesi")
 
 
 @pytest.fixture
-def client(house):
-    with served(house) as found:
+def client(app_context):
+    with served(app_context) as found:
         found.headers["Accept-Language"] = "en"
         yield found
 
 
-def withdrawn(house, **made):
+def withdrawn(app_context, **made):
     """A signed report that somebody withdrew."""
-    actor = made_user(house.records, Role.RADIOLOGIST, name="Gül Işık")
-    report = signed_report(house.records, actor, person=GUL, **made)
-    with house.records.write(actor) as tx:
+    actor = made_user(app_context.records, Role.RADIOLOGIST, name="Gül Işık")
+    report = signed_report(app_context.records, actor, person=GUL, **made)
+    with app_context.records.write(actor) as tx:
         why = WithdrawalReason.WRONG_PATIENT
         withdrawing.withdraw(tx, report.id, 1, why, BODY["words"], proof_of(actor))
     return report
@@ -51,9 +51,9 @@ def asked(client, report_id, body, version='"1"', **headers):
     return client.post(f"{API}/{report_id}/withdraw", json=body, headers=headers)
 
 
-def test_a_report_is_withdrawn_with_the_password_again(client, house):
-    entered(client, house, Role.RADIOLOGIST)
-    made = signed_report(house.records)
+def test_a_report_is_withdrawn_with_the_password_again(client, app_context):
+    entered(client, app_context, Role.RADIOLOGIST)
+    made = signed_report(app_context.records)
     etag = client.get(f"{API}/{made.id}").headers["etag"]
     refused = (
         (BODY, None, 428),
@@ -73,13 +73,13 @@ def test_a_report_is_withdrawn_with_the_password_again(client, house):
     assert (first.status_code, second.status_code) == (201, 201), first.text
     assert second.headers["idempotency-replayed"] == "true" and first.json() == second.json()
     assert (first.json()["why"], first.json()["number"]) == ("wrong_patient", 1)
-    assert actions(house).count("report.withdrawn") == 1
+    assert actions(app_context).count("report.withdrawn") == 1
     assert asked(client, made.id, BODY, etag).status_code == 409
 
 
-def test_whoever_reads_it_learns_of_it(client, house):
-    made = withdrawn(house)
-    sign_in(client, house, Role.RADIOLOGIST)
+def test_whoever_reads_it_learns_of_it(client, app_context):
+    made = withdrawn(app_context)
+    sign_in(client, app_context, Role.RADIOLOGIST)
     read = client.get(f"{API}/{made.id}").json()
     assert (read["state"], read["withdrawal_words"]) == ("withdrawn", BODY["words"])
     said = read["withdrawn"]
@@ -96,9 +96,9 @@ def test_whoever_reads_it_learns_of_it(client, house):
     assert client.get(f"/api/v1/drafts/{made.id}").json()["withdrawn"] == said
 
 
-def test_each_document_says_so_and_the_signed_bytes_stay(client, house):
-    made = withdrawn(house)
-    sign_in(client, house, Role.RADIOLOGIST)
+def test_each_document_says_so_and_the_signed_bytes_stay(client, app_context):
+    made = withdrawn(app_context)
+    sign_in(client, app_context, Role.RADIOLOGIST)
     files = f"{API}/{made.id}/versions/1"
     assert WITHDRAWN in client.get(f"{files}/text").text
     assert client.get(f"{files}/pdf").content.startswith(b"%PDF")
@@ -114,24 +114,24 @@ def test_each_document_says_so_and_the_signed_bytes_stay(client, house):
     digest = base64.b64encode(hashlib.sha256(signed.content).digest()).decode()
     assert signed.headers["repr-digest"] == f"sha-256=:{digest}:"
     assert json.loads(signed.content)["value"]["document"]["state"] == "final"
-    sign_in(client, house, Role.AUDITOR)
+    sign_in(client, app_context, Role.AUDITOR)
     assert client.get(f"{files}/signed").content == signed.content
     assert client.get(f"{API}/nonsense/versions/1/signed").status_code == 404
-    sign_in(client, house, Role.CLINICIAN)
+    sign_in(client, app_context, Role.CLINICIAN)
     assert client.get(f"{files}/signed").status_code == 403
 
 
-def test_what_stands_has_no_rejection_note(client, house):
-    sign_in(client, house, Role.RADIOLOGIST)
-    made = signed_report(house.records)
+def test_what_stands_has_no_rejection_note(client, app_context):
+    sign_in(client, app_context, Role.RADIOLOGIST)
+    made = signed_report(app_context.records)
     answer = client.get(f"{API}/{made.id}/versions/1/rejection")
     assert answer.status_code == 409 and "stands" in answer.json()["detail"]
     assert client.get(f"{API}/{made.id}/versions/1/sr").status_code == 200
 
 
-def test_every_page_that_names_it_says_by_whom_when_and_why(client, house):
-    made = withdrawn(house, department="Göğüs Hastalıkları")
-    everybody = sign_in(client, house, *Role)
+def test_every_page_that_names_it_says_by_whom_when_and_why(client, app_context):
+    made = withdrawn(app_context, department="Göğüs Hastalıkları")
+    everybody = sign_in(client, app_context, *Role)
     patient_id = client.get(f"/api/v1/cases/{made.case_id}").json()["patient_id"]
     pages = [
         client.get(path).text
@@ -152,7 +152,7 @@ def test_every_page_that_names_it_says_by_whom_when_and_why(client, house):
     assert f"/reports/{made.id}/versions/1/sr" not in pages[0]
     steps = client.get(f"/audit/cases/{made.case_id}").text
     assert "withdrew the report" in steps and f"/api/v1/reports/{made.id}/versions/1/signed" in steps
-    with house.records.write(everybody) as tx:
+    with app_context.records.write(everybody) as tx:
         sign(tx, made.id, everybody)
     after = client.get(f"/reports/{made.id}").text
     assert "Version 1 was withdrawn, and this one was signed in its place" in after

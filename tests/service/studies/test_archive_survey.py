@@ -12,7 +12,7 @@ from tests.records.pictured import film
 from tests.service.zips import cd, directory, zipped
 from tetkik.errors import InputError
 from tetkik.imaging.kinds import Kind, kind_of
-from tetkik.service.kit.http.incoming_files import Scale
+from tetkik.service.kit.http.incoming_files import MemoryBudget
 from tetkik.service.studies import archive
 from tetkik.service.studies.archive import Archive
 
@@ -25,7 +25,7 @@ def outcomes(content: bytes) -> dict[str, bytes | str]:
     archive = Archive(io.BytesIO(content), "cd.zip")
     found: dict[str, bytes | str] = {}
     for member in archive.survey(MOST).members:
-        with Scale().weighed() as load:
+        with MemoryBudget().reserve() as load:
             try:
                 found[f"{member.number}:{member.name}"] = archive.content(member, load)
             except InputError as fault:

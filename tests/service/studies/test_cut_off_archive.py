@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from tests.patience import PATIENCE
 from tests.records.kit import made_records, made_user
 from tests.records.pictured import film
-from tests.service.kit import made_house, opened_session, served
+from tests.service.kit import make_context, opened_session, served
 from tests.service.zips import cd, zipped
 from tetkik.records.images import images
 from tetkik.records.schema import Blob, Case, Image, Job, Patient
@@ -59,7 +59,7 @@ def house_apart(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 def test_a_house_that_is_killed_over_a_zip_keeps_what_it_answered(tmp_path):
     films = [film(0, side=64 + 2 * number) for number in range(COUNT)]
     records = made_records(tmp_path)
-    cookie, csrf = opened_session(made_house(tmp_path, records), made_user(records, Role.TECHNICIAN))
+    cookie, csrf = opened_session(make_context(tmp_path, records), made_user(records, Role.TECHNICIAN))
     records.close()
     disk, headers = zipped(cd(*films)), {"X-CSRF-Token": csrf, "Idempotency-Key": "cd"}
     address = "/api/v1/images/archive"
@@ -76,7 +76,7 @@ def test_a_house_that_is_killed_over_a_zip_keeps_what_it_answered(tmp_path):
             if number == 3:
                 process.kill()
     assert 3 <= len(kept) < COUNT
-    again = made_house(tmp_path)
+    again = make_context(tmp_path)
     with served(again) as browser, again.records.read() as tx:
         for image_id, content in zip(kept, films, strict=False):
             assert images.content(tx, images.get(tx, image_id)) == content

@@ -11,7 +11,7 @@ from tests.records.pictured import film
 from tests.service.frames import frames, one_sound_frame
 from tetkik.imaging.read import read_bytes
 from tetkik.records.images import images, jobs
-from tetkik.service.kit.background.image_decoder import Machine
+from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.values import Role
 from tetkik.workflow.casework import read_case_image
 
@@ -65,15 +65,15 @@ def test_of_ten_thousand_frames_the_one_asked_for_alone_is_decoded(client):
     assert other.status_code == 422 and other.json()["detail"].count(". ") == 0
 
 
-def test_a_model_reads_the_middle_or_the_frame_that_was_asked_for_and_the_run_says_which(client, house):
-    machine = Machine(house.records)
+def test_a_model_reads_the_middle_or_the_frame_that_was_asked_for_and_the_run_says_which(client, app_context):
+    machine = ImageDecoder(app_context.records)
     image_id = client.post(UPLOAD, content=frames(7)).json()["image"]["id"]
 
     def read():
-        with house.records.write(made_user(house.records, Role.TECHNICIAN)) as tx:
+        with app_context.records.write(made_user(app_context.records, Role.TECHNICIAN)) as tx:
             work = jobs.take(tx, "w")
         assert work is not None
-        read_case_image(house.records, work, partial(machine.pixels, frame=work.frame))
+        read_case_image(app_context.records, work, partial(machine.pixels, frame=work.frame))
 
     read()
     assert client.get(f"{UPLOAD}/{image_id}").json()["run"]["frame"] == 4
@@ -90,10 +90,10 @@ def test_a_model_reads_the_middle_or_the_frame_that_was_asked_for_and_the_run_sa
     assert client.get(f"{UPLOAD}/{one}").json()["run"]["frame"] is None
 
 
-def test_the_page_asks_for_another_frame(client, house):
+def test_the_page_asks_for_another_frame(client, app_context):
     image_id = client.post(UPLOAD, content=frames(7)).json()["image"]["id"]
     answer = client.post(f"/upload/{image_id}/frame", data={"frame": 6})
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         case_id = images.get(tx, image_id).case_id
         work = jobs.of_image(tx, image_id)
     assert answer.status_code == 303 and answer.headers["location"] == f"/read/{case_id}?image={image_id}"

@@ -16,21 +16,21 @@ from tetkik.records.people.visibility import see
 from tetkik.values import Role
 
 
-def read_image(house, case, frame):
+def read_image(app_context, case, frame):
     """The image with seven frames, of which a model has read one."""
-    technician = made_user(house.records, Role.TECHNICIAN)
-    with house.records.write(technician) as tx:
+    technician = made_user(app_context.records, Role.TECHNICIAN)
+    with app_context.records.write(technician) as tx:
         file = images.store(tx, see(tx, case).patient_id, BytesIO(frames(7)))
         image = images.add_image(tx, case, file, Described.of(read_bytes(frames(7), "x"))).image
         runs.add_run(tx, image, runs.Answer("m 1.0", "", tx.now, None, frame))
     return image
 
 
-def test_frames_are_leafed_through_and_another_is_read(house):
-    case = made_case(house.records, made_user(house.records, Role.RECEPTION))
-    image = read_image(house, case, frame=4)
-    with serving(house) as address, chromium() as browser, opened(browser, address) as window:
-        signed_in(window, house, Role.RADIOLOGIST, Role.TECHNICIAN)
+def test_frames_are_leafed_through_and_another_is_read(app_context):
+    case = made_case(app_context.records, made_user(app_context.records, Role.RECEPTION))
+    image = read_image(app_context, case, frame=4)
+    with serving(app_context) as address, chromium() as browser, opened(browser, address) as window:
+        signed_in(window, app_context, Role.RADIOLOGIST, Role.TECHNICIAN)
         page = window.new_page()
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url.partition("frame=")[2]))
@@ -52,6 +52,6 @@ def test_frames_are_leafed_through_and_another_is_read(house):
         assert axe(page) == [] and overflow(page) == 0
         bar.locator("[data-ask] button").click()
         expect(page.locator("[data-awaited]").first).to_contain_text("Model 7. kareyi okuyor")
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         work = jobs.of_image(tx, image.id)
         assert work is not None and work.frame == 7

@@ -13,23 +13,27 @@ from playwright.sync_api import expect
 from tests.records.kit import made_case, made_user
 from tests.records.pictured import film
 from tests.service.browser import axe, chromium, opened, overflow, serving, signed_in
-from tests.service.kit import made_house
+from tests.service.kit import make_context
 from tests.service.zips import directory, zipped
 from tetkik.records.images import images
 from tetkik.values import Role
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory):
-    made = made_house(tmp_path_factory.mktemp("house"))
+def app_context(tmp_path_factory):
+    made = make_context(tmp_path_factory.mktemp("house"))
     yield made
     made.records.close()
 
 
 @pytest.fixture(scope="module")
-def page(house):
-    with serving(house, work=True) as address, chromium() as browser, opened(browser, address) as window:
-        signed_in(window, house, Role.TECHNICIAN)
+def page(app_context):
+    with (
+        serving(app_context, work=True) as address,
+        chromium() as browser,
+        opened(browser, address) as window,
+    ):
+        signed_in(window, app_context, Role.TECHNICIAN)
         yield window.new_page()
 
 
@@ -51,8 +55,8 @@ def group(page, name):
     return page.locator(f'[data-group="{name}"]')
 
 
-def test_each_file_of_several_stands_for_itself(page, house):
-    case = made_case(house.records, made_user(house.records, Role.RECEPTION))
+def test_each_file_of_several_stands_for_itself(page, app_context):
+    case = made_case(app_context.records, made_user(app_context.records, Role.RECEPTION))
     page.goto(f"/upload?case={case}")
     expect(page.locator("h1 + p")).to_contain_text("Gülçin ŞAHİN")
     files = {"baska.dcm": film(7, side=512), "notlar.txt": b"x", "kesik.dcm": film()[:9000]}
@@ -64,19 +68,19 @@ def test_each_file_of_several_stands_for_itself(page, house):
     question = page.locator(".question")
     expect(question.locator("table")).to_contain_text("FANTOM SENTETIK")
     assert axe(page) == [] and overflow(page) == 0
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         assert images.of_case(tx, case) == ()
     question.locator(".sure").click()
     expect(row(page, "baska.dcm").locator(".state")).to_have_text("model okudu")
     expect(row(page, "baska.dcm").locator(".open")).to_have_attribute("href", f"/cases/{case}")
     expect(page.locator("#tally")).to_have_text("3 dosyadan 1 tanesi yüklendi")
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         (image,) = images.of_case(tx, case)
         assert images.described(tx, image).name == "baska.dcm"
 
 
-def test_a_folder_and_a_zip_of_many_images_stay_readable(page, house, tmp_path):
-    case = made_case(house.records, made_user(house.records, Role.RECEPTION))
+def test_a_folder_and_a_zip_of_many_images_stay_readable(page, app_context, tmp_path):
+    case = made_case(app_context.records, made_user(app_context.records, Role.RECEPTION))
     for number in range(13):
         (tmp_path / f"IM{number:04}").write_bytes(picture(number))
     (tmp_path / "kesik.dcm").write_bytes(film()[:9000])
@@ -99,12 +103,12 @@ def test_a_folder_and_a_zip_of_many_images_stay_readable(page, house, tmp_path):
     assert axe(page) == [] and overflow(page) == 0
     page.locator(".question .sure").click()
     expect(page.locator("#tally")).to_have_text("18 dosyadan 16 tanesi yüklendi")
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         assert len(images.of_case(tx, case)) == 16
 
 
-def test_what_a_broken_line_left_out_goes_up_once_more(page, house):
-    case = made_case(house.records, made_user(house.records, Role.RECEPTION))
+def test_what_a_broken_line_left_out_goes_up_once_more(page, app_context):
+    case = made_case(app_context.records, made_user(app_context.records, Role.RECEPTION))
     page.goto(f"/upload?case={case}")
     page.route("**/api/v1/images**", lambda route: route.abort())
     files = [given("a.png", picture(1)), given("cd.zip", zipped([("b.png", picture(2))]))]
@@ -114,7 +118,7 @@ def test_what_a_broken_line_left_out_goes_up_once_more(page, house):
     page.locator("#retry").click()
     expect(page.locator("#tally")).to_have_text("2 dosyadan 2 tanesi yüklendi")
     expect(group(page, "failed")).to_be_hidden()
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         assert len(images.of_case(tx, case)) == 2
 
 

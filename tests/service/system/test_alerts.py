@@ -10,7 +10,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.records.kit import made_case, made_user
-from tests.service.kit import made_house, served, sign_in
+from tests.service.kit import make_context, served, sign_in
 from tests.service.system.test_metrics import work
 from tetkik.values import Role
 
@@ -28,10 +28,10 @@ def rules():
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory):
     """Every sample of a house that has worked: its name, and the values of each label."""
-    house = made_house(tmp_path_factory.mktemp("house"))
-    work(house, made_case(house.records, made_user(house.records, Role.RECEPTION)))
-    with served(house, anew=True) as client:
-        sign_in(client, house, Role.ADMINISTRATOR)
+    app_context = make_context(tmp_path_factory.mktemp("house"))
+    work(app_context, made_case(app_context.records, made_user(app_context.records, Role.RECEPTION)))
+    with served(app_context, anew=True) as client:
+        sign_in(client, app_context, Role.ADMINISTRATOR)
         client.get("/")
         text = client.get("/metrics").text
     found: dict[str, dict[str, set[str]]] = {}

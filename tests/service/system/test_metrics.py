@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import insert
 
 from tests.records.kit import made_case, made_user
-from tests.service.kit import made_house, served, sign_in
+from tests.service.kit import make_context, served, sign_in
 from tetkik.records.schema import Case, Image, Job, Report, ReportVersion, Run, Study
 from tetkik.records.trail.chain import Action
 from tetkik.service.app import create_app
@@ -27,9 +27,9 @@ def read(client):
     }
 
 
-def work(house, case_id):
+def work(app_context, case_id):
     """Two pieces of work, two runs, two signed reports of which one was corrected."""
-    with house.records.write(made_user(house.records, Role.TECHNICIAN)) as tx:
+    with app_context.records.write(made_user(app_context.records, Role.TECHNICIAN)) as tx:
         patient = tx.session.get_one(Case, case_id).patient_id
         whose = {"case_id": case_id, "patient_id": patient}
         tx.session.execute(insert(Study), [{"id": "s", "created_at": tx.now} | whose])
@@ -85,11 +85,11 @@ def work(house, case_id):
         tx.audit(Action.SIGN_IN_FAILED)
 
 
-def test_the_figures_of_the_house(house):
-    case_id = made_case(house.records, made_user(house.records, Role.RECEPTION))
-    work(house, case_id)
-    with served(house, anew=True) as client:
-        sign_in(client, house, Role.ADMINISTRATOR)
+def test_the_figures_of_the_house(app_context):
+    case_id = made_case(app_context.records, made_user(app_context.records, Role.RECEPTION))
+    work(app_context, case_id)
+    with served(app_context, anew=True) as client:
+        sign_in(client, app_context, Role.ADMINISTRATOR)
         found = read(client)
         text = client.get("/metrics").text
     assert found["tetkik_queue_length", ()] == 1
@@ -105,10 +105,10 @@ def test_the_figures_of_the_house(house):
     assert case_id not in text and "ŞAHİN" not in text
 
 
-def test_pages_are_measured_by_their_template(house):
-    case_id = made_case(house.records, made_user(house.records, Role.RECEPTION))
-    with served(house, anew=True) as client:
-        sign_in(client, house, Role.ADMINISTRATOR, Role.RADIOLOGIST)
+def test_pages_are_measured_by_their_template(app_context):
+    case_id = made_case(app_context.records, made_user(app_context.records, Role.RECEPTION))
+    with served(app_context, anew=True) as client:
+        sign_in(client, app_context, Role.ADMINISTRATOR, Role.RADIOLOGIST)
         client.get(f"/api/v1/cases/{case_id}/claim")
         client.get("/worklist?department=Dahiliye")
         client.get(f"/nowhere/{case_id}")
@@ -121,16 +121,16 @@ def test_pages_are_measured_by_their_template(house):
     assert case_id not in text and "Dahiliye" not in text
 
 
-def test_not_for_everybody(house):
-    with served(house, anew=True) as client:
+def test_not_for_everybody(app_context):
+    with served(app_context, anew=True) as client:
         assert client.get("/metrics").status_code in (303, 401)
-        sign_in(client, house, Role.RADIOLOGIST)
+        sign_in(client, app_context, Role.RADIOLOGIST)
         assert client.get("/metrics").status_code == 403
 
 
 def test_for_a_program_on_this_machine_where_the_setting_says_so(tmp_path):
-    house = made_house(tmp_path, metrics_public=True)
-    app = create_app(house, work=False)
+    app_context = make_context(tmp_path, metrics_public=True)
+    app = create_app(app_context, work=False)
     with TestClient(app, client=("127.0.0.1", 1), follow_redirects=False) as client:
         assert client.get("/metrics").status_code == 200
         assert client.get("/metrics", headers={"X-Forwarded-For": "10.0.0.9"}).status_code != 200
@@ -140,18 +140,18 @@ def test_for_a_program_on_this_machine_where_the_setting_says_so(tmp_path):
 
 def test_two_applications_measure_apart(tmp_path):
     for name in "ab":
-        house = made_house(tmp_path / name)
-        with served(house, anew=True) as client:
-            sign_in(client, house, Role.ADMINISTRATOR)
+        app_context = make_context(tmp_path / name)
+        with served(app_context, anew=True) as client:
+            sign_in(client, app_context, Role.ADMINISTRATOR)
             read(client)
 
 
-def test_health_in_detail(house):
-    work(house, made_case(house.records, made_user(house.records, Role.RECEPTION)))
-    with served(house, anew=True) as client:
-        sign_in(client, house, Role.RADIOLOGIST)
+def test_health_in_detail(app_context):
+    work(app_context, made_case(app_context.records, made_user(app_context.records, Role.RECEPTION)))
+    with served(app_context, anew=True) as client:
+        sign_in(client, app_context, Role.RADIOLOGIST)
         assert client.get("/api/v1/status").status_code == 403
-        sign_in(client, house, Role.ADMINISTRATOR)
+        sign_in(client, app_context, Role.ADMINISTRATOR)
         said = client.get("/api/v1/status").json()
     assert said["queue"]["waiting"] == said["queue"]["failed"] == 1
     assert said["cases"]["waiting"] == 1 and said["corrected_share"] == 0.5

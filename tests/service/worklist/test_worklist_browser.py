@@ -11,10 +11,10 @@ from tetkik.records.worklist import claims
 from tetkik.values import CaseState, Priority, Role
 
 
-def put(house, name, *, priority=Priority.ROUTINE):
-    desk = made_user(house.records, Role.RECEPTION)
-    case_id = made_case(house.records, desk, Person(name), department="Dahiliye", priority=priority)
-    with house.records.write(desk) as tx:
+def put(app_context, name, *, priority=Priority.ROUTINE):
+    desk = made_user(app_context.records, Role.RECEPTION)
+    case_id = made_case(app_context.records, desk, Person(name), department="Dahiliye", priority=priority)
+    with app_context.records.write(desk) as tx:
         cases.set_state(tx, case_id, CaseState.TO_READ)
     return case_id
 
@@ -26,10 +26,10 @@ def top_of(page, case_id):
     )
 
 
-def test_by_keyboard_and_live(house, browser):
-    every = [put(house, f"Hasta {n:02}") for n in range(30)]
-    with serving(house) as address, opened(browser, address, language="en") as context:
-        signed_in(context, house, Role.RADIOLOGIST)
+def test_by_keyboard_and_live(app_context, browser):
+    every = [put(app_context, f"Hasta {n:02}") for n in range(30)]
+    with serving(app_context) as address, opened(browser, address, language="en") as context:
+        signed_in(context, app_context, Role.RADIOLOGIST)
         page, watch = context.new_page(), Watch()
         watch.over(page)
         page.goto("/worklist")
@@ -43,7 +43,7 @@ def test_by_keyboard_and_live(house, browser):
         # Claim and release, with what others see.
         page.keyboard.press("c")
         page.locator(f'tr[data-case="{every[1]}"] .mine').wait_for()
-        with house.records.read() as tx:
+        with app_context.records.read() as tx:
             assert claims.reader_of(tx, every[1]) is not None
         assert page.evaluate("document.activeElement.id") == f"open-{every[1]}"
         page.keyboard.press("r")
@@ -52,9 +52,9 @@ def test_by_keyboard_and_live(house, browser):
         for _ in range(24):
             page.keyboard.press("j")
         before = top_of(page, every[25])
-        critical = put(house, "Çok Acil", priority=Priority.CRITICAL)
+        critical = put(app_context, "Çok Acil", priority=Priority.CRITICAL)
         page.locator(f'tr[data-case="{critical}"]').wait_for(state="attached")
-        with house.records.read() as tx:
+        with app_context.records.read() as tx:
             number = tx.session.get_one(Case, critical).number
         page.locator("#news", has_text=number).wait_for(state="attached")
         assert abs(before - top_of(page, every[25])) < 2
@@ -63,8 +63,8 @@ def test_by_keyboard_and_live(house, browser):
         assert page.locator("tr.case").first.get_attribute("data-case") == critical
         assert "Acil" not in (page.locator("#news").text_content() or "")
         # Taking over asks first.
-        other = made_user(house.records, Role.RADIOLOGIST, name="Dr. Barış")
-        with house.records.write(other) as tx:
+        other = made_user(app_context.records, Role.RADIOLOGIST, name="Dr. Barış")
+        with app_context.records.write(other) as tx:
             claims.claim(tx, every[25])
         page.locator(f'tr[data-case="{every[25]}"] [data-claim="take"]').wait_for()
         page.keyboard.press("c")
@@ -83,10 +83,10 @@ def test_by_keyboard_and_live(house, browser):
         assert watch.complaints == []
 
 
-def test_a_search_on_a_page_of_its_own(house, browser):
-    case_id = put(house, "Hasta 01")
-    with serving(house) as address, opened(browser, address) as context:
-        signed_in(context, house, Role.RADIOLOGIST)
+def test_a_search_on_a_page_of_its_own(app_context, browser):
+    case_id = put(app_context, "Hasta 01")
+    with serving(app_context) as address, opened(browser, address) as context:
+        signed_in(context, app_context, Role.RADIOLOGIST)
         page, watch = context.new_page(), Watch()
         watch.over(page)
         page.goto("/search")
@@ -96,10 +96,10 @@ def test_a_search_on_a_page_of_its_own(house, browser):
         assert watch.complaints == []
 
 
-def test_a_key_works_the_moment_a_row_is_there(house, browser):
-    case_id = put(house, "Hasta 01")
-    with serving(house) as address, opened(browser, address) as context:
-        signed_in(context, house, Role.RADIOLOGIST)
+def test_a_key_works_the_moment_a_row_is_there(app_context, browser):
+    case_id = put(app_context, "Hasta 01")
+    with serving(app_context) as address, opened(browser, address) as context:
+        signed_in(context, app_context, Role.RADIOLOGIST)
         page = context.new_page()
         page.goto("/worklist")
         page.keyboard.press("j")
@@ -113,37 +113,37 @@ def test_a_key_works_the_moment_a_row_is_there(house, browser):
         )
         with page.expect_response(lambda answer: answer.request.method == "DELETE"):
             page.keyboard.press("c")
-        with house.records.read() as tx:
+        with app_context.records.read() as tx:
             assert claims.reader_of(tx, case_id) is None
 
 
-def test_pages_of_one_browser_share_a_stream(house, browser):
-    with serving(house) as address, opened(browser, address) as context:
-        signed_in(context, house, Role.RADIOLOGIST)
+def test_pages_of_one_browser_share_a_stream(app_context, browser):
+    with serving(app_context) as address, opened(browser, address) as context:
+        signed_in(context, app_context, Role.RADIOLOGIST)
         streams: list[str] = []
         context.on("request", lambda request: streams.append(request.url))
         first, second = context.new_page(), context.new_page()
         with context.expect_event("request", lambda request: "/events?after" in request.url):
             first.goto("/worklist")
         second.goto("/worklist")
-        both = put(house, "Hasta BİR")
+        both = put(app_context, "Hasta BİR")
         for page in (first, second):
             page.locator(f'tr[data-case="{both}"]').wait_for()
         assert len([url for url in streams if "/events?after" in url]) == 1
         with context.expect_event("request", lambda request: "/events?after" in request.url):
             first.close()
-        later = put(house, "Hasta İKİ")
+        later = put(app_context, "Hasta İKİ")
         second.locator(f'tr[data-case="{later}"]').wait_for()
         assert len([url for url in streams if "/events?after" in url]) == 2
 
 
-def test_it_fits_every_screen(house, browser):
+def test_it_fits_every_screen(app_context, browser):
     for n, priority in enumerate(Priority):
-        put(house, f"Gülçin ŞAHİN {n}", priority=priority)
-    with serving(house) as address:
-        actor = made_user(house.records, Role.RADIOLOGIST)
+        put(app_context, f"Gülçin ŞAHİN {n}", priority=priority)
+    with serving(app_context) as address:
+        actor = made_user(app_context.records, Role.RADIOLOGIST)
         with opened(browser, address) as context:
-            signed_in(context, house, actor=actor)
+            signed_in(context, app_context, actor=actor)
             page = context.new_page()
             for width, height in ((1440, 900), (768, 1024), (390, 844)):
                 page.set_viewport_size({"width": width, "height": height})

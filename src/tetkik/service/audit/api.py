@@ -13,7 +13,7 @@ from tetkik.records.trail import events as audit_events
 from tetkik.records.trail.chain import Action
 from tetkik.records.trail.events import AuditEvent, AuditFilter
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import InHouse
+from tetkik.service.kit.context import ContextDep
 from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from tetkik.values import Actor, Permission
 
@@ -70,7 +70,7 @@ class AuditEntry(BaseModel):
 @router.get("/audit")
 def entries(
     actor: Auditor,
-    house: InHouse,
+    context: ContextDep,
     user_id: Code = None,
     case: Code = None,
     patient_id: Code = None,
@@ -90,7 +90,7 @@ def entries(
         since=_zoned(since),
         until=_zoned(until),
     )
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         found = audit_events.newest(tx, wanted, limit=limit + 1, before=before)
         tx.audit(Action.AUDIT_READ)
     items = [AuditEntry.of(event) for event in found[:limit]]

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 
 from tetkik.errors import NotFound
+from tetkik.language import Sentence
 from tetkik.records.database import Records
 from tetkik.records.trail import events as audit_events
 from tetkik.records.trail.chain import Action
@@ -24,11 +25,15 @@ from tetkik.records.trail.fhir import to_line
 from tetkik.records.trail.verify import verify
 from tetkik.service.audit.view import action_word, actions_named, detail_words
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import InHouse
+from tetkik.service.kit.context import ContextDep
+from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.values import Actor, Permission
 
 router = APIRouter(prefix="/audit")
+NAVIGATION = (
+    NavigationEntry("/audit", Permission.AUDIT_READ, "audit", Sentence("Audit"), "g a", position=70, start=7),
+)
 
 Auditor = Annotated[Actor, allowed(Permission.AUDIT_READ)]
 _PAGE = 50
@@ -76,7 +81,7 @@ class Chosen:
 @router.get("")
 def trail(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Auditor,
     person: Annotated[str, Query(max_length=26)] = "",
     case: Annotated[str, Query(max_length=26)] = "",
@@ -88,12 +93,12 @@ def trail(
     """The newest entries that fit."""
     chosen = Chosen(person, case, action, since, until)
     language = language_of(request)
-    with house.records.read(actor, still=True) as tx:
+    with context.records.read(actor, still=True) as tx:
         events = audit_events.newest(tx, chosen.filter(), limit=_PAGE + 1, before=before)
         state = verify(tx, last=_QUICK)
         glasses = audit_events.broken_glass(tx)
         count, people = audit_events.length(tx), audit_events.people(tx)
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         tx.audit(Action.AUDIT_READ)
     more = len(events) > _PAGE
     return render(
@@ -115,11 +120,11 @@ def trail(
 
 
 @router.post("/verify")
-def verify_all(request: Request, house: InHouse, actor: Auditor) -> HTMLResponse:
+def verify_all(request: Request, context: ContextDep, actor: Auditor) -> HTMLResponse:
     """Walk the whole trail; the fragment tells the result."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         tx.audit(Action.AUDIT_READ, whole=True)
-    with house.records.read(actor, still=True) as tx:
+    with context.records.read(actor, still=True) as tx:
         state = verify(tx)
     language = language_of(request)
     faults = [fault.what.in_language(language) for fault in state.broken]
@@ -127,10 +132,10 @@ def verify_all(request: Request, house: InHouse, actor: Auditor) -> HTMLResponse
 
 
 @router.get("/cases/{case_id}")
-def story(request: Request, house: InHouse, actor: Auditor, case_id: str) -> HTMLResponse:
+def story(request: Request, context: ContextDep, actor: Auditor, case_id: str) -> HTMLResponse:
     """Every step of one case, the first first."""
     language = language_of(request)
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         steps = audit_events.story(tx, case_id)
         if not steps or steps[0].case_id is None:
             raise NotFound("The trail tells of no such case; look for its number.")
@@ -147,7 +152,7 @@ def story(request: Request, house: InHouse, actor: Auditor, case_id: str) -> HTM
 
 @router.post("/export")
 def export(
-    house: InHouse,
+    context: ContextDep,
     actor: Auditor,
     person: Annotated[str, Form(max_length=26)] = "",
     case: Annotated[str, Form(max_length=26)] = "",
@@ -157,11 +162,11 @@ def export(
 ) -> StreamingResponse:
     """The entries that fit as FHIR AuditEvents, one a line, sent as they are read."""
     wanted = Chosen(person, case, action, since, until).filter()
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         tx.audit(Action.AUDIT_EXPORTED)
     name = f"audit-{datetime.now(UTC):%Y%m%d-%H%M%S}.ndjson"
     return StreamingResponse(
-        _lines(house.records, actor, wanted),
+        _lines(context.records, actor, wanted),
         media_type="application/fhir+ndjson",
         headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
     )

@@ -20,7 +20,7 @@ from tetkik.records.trail.chain import Action
 from tetkik.records.worklist import priority
 from tetkik.service.cases.shapes import CaseChange, CaseShape, CaseSummary, NewCase
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import InHouse
+from tetkik.service.kit.context import ContextDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from tetkik.service.kit.rendering.templates import language_of
@@ -38,7 +38,7 @@ NEEDED = "This change needs the header If-Match with the ETag of the case; load 
 @router.post("", status_code=201, response_model=CaseShape)
 def open_case(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Annotated[Actor, allowed(Permission.CASE_CREATE)],
     new: NewCase,
     once: IdempotentDep,
@@ -48,13 +48,13 @@ def open_case(
     if new.complaint.strip():
         if not actor.may(Permission.TRIAGE):
             raise Forbidden("Your role does not allow this ({permission}).", permission=Permission.TRIAGE)
-        complaint = triage.triaged(new.complaint, house.settings, language_of(request))
+        complaint = triage.triaged(new.complaint, context.settings, language_of(request))
     wanted = Admission(
         new.patient_id,
         new.patient.value() if new.patient else None,
         new.unknown,
         complaint,
-        triage.chosen_department(new.department, house.settings),
+        triage.chosen_department(new.department, context.settings),
         new.question,
         new.restricted,
     )
@@ -62,12 +62,12 @@ def open_case(
     def work(tx: Transaction) -> CaseShape:
         return CaseShape.of_case(cases.case_of(tx, admission.admit(tx, wanted), audit=False))
 
-    return once.run(house.records, actor, work).response()
+    return once.run(context.records, actor, work).response()
 
 
 @router.get("")
 def list_cases(
-    house: InHouse,
+    context: ContextDep,
     actor: Reader,
     cursor: Cursor = None,
     limit: Limit = 50,
@@ -76,7 +76,7 @@ def list_cases(
 ) -> Page[CaseSummary]:
     """Cases that one may see, the newest first; who the patients are, each case tells when it is opened."""
     before = str(decode_cursor(cursor, (str,))[0]) if cursor is not None else None
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         found = case_list.lines(tx, before=before, limit=limit + 1, state=state, department=department)
         tx.audit(Action.CASES_LISTED, listed=min(len(found), limit))
     more = len(found) > limit
@@ -86,13 +86,13 @@ def list_cases(
 
 @router.get("/{case_id}", response_model=CaseShape, responses={304: {"description": "As you know it."}})
 def read_case(
-    house: InHouse,
+    context: ContextDep,
     actor: Reader,
     case_id: CaseId,
     if_none_match: Annotated[str | None, Header(max_length=200)] = None,
 ) -> Response:
     """A case with its patient; the trail notes that it was opened."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         shown = answered(cases.case_of(tx, case_id))
     if if_none_match is not None and if_none_match == shown.headers["etag"]:
         return Response(status_code=304, headers={"ETag": shown.headers["etag"]})
@@ -108,7 +108,7 @@ def read_case(
     },
 )
 def change_case(
-    house: InHouse,
+    context: ContextDep,
     actor: Annotated[Actor, allowed(Permission.CASE_EDIT)],
     case_id: CaseId,
     change: CaseChange,
@@ -119,8 +119,8 @@ def change_case(
     """Correct a case; either everything is changed or nothing."""
     if if_match is None:
         raise HTTPException(428, NEEDED)
-    chosen = triage.chosen_department(change.department, house.settings)
-    with house.records.write(actor) as tx:
+    chosen = triage.chosen_department(change.department, context.settings)
+    with context.records.write(actor) as tx:
         cases.hold(tx, case_id)
         if answered(cases.case_of(tx, case_id, audit=False)).headers["etag"] != if_match:
             raise HTTPException(412, CHANGED)
@@ -177,7 +177,7 @@ class Opened(BaseModel):
 
 @router.post("/{case_id}/break-glass", status_code=201, response_model=Opened)
 def break_glass(
-    house: InHouse,
+    context: ContextDep,
     actor: Annotated[Actor, allowed(Permission.BREAK_GLASS)],
     once: IdempotentDep,
     case_id: str,
@@ -188,4 +188,4 @@ def break_glass(
     def work(tx: Transaction) -> Opened:
         return Opened(case_id=case_id, until=breakglass.break_glass(tx, case_id, emergency.reason))
 
-    return once.run(house.records, actor, work).response()
+    return once.run(context.records, actor, work).response()

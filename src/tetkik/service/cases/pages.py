@@ -18,8 +18,8 @@ from tetkik.records.worklist import priority
 from tetkik.service.cases.shapes import PriorityChoice
 from tetkik.service.cases.view import slip_of
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.access.redirects import inside
-from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.access.redirects import safe_path
+from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http.problems import status_of
 from tetkik.service.kit.rendering.highlights import pieces
 from tetkik.service.kit.rendering.templates import language_of, render
@@ -38,7 +38,7 @@ Editor = Annotated[Actor, allowed(Permission.CASE_EDIT)]
 @router.get("/cases/{case_id}")
 def case_page(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Reader,
     case_id: str,
     opened: str | None = None,
@@ -46,13 +46,13 @@ def case_page(
 ) -> HTMLResponse:
     """A case, for whoever may open it; for others the way to break the glass."""
     return _shown(
-        request, house, actor, case_id, just_opened=opened is not None, just_moved=moved is not None
+        request, context, actor, case_id, just_opened=opened is not None, just_moved=moved is not None
     )
 
 
 def _shown(
     request: Request,
-    house: House,
+    context: AppContext,
     actor: Actor,
     case_id: str,
     *,
@@ -62,12 +62,12 @@ def _shown(
     error: TetkikError | None = None,
 ) -> HTMLResponse:
     try:
-        with house.records.write(actor) as tx:
+        with context.records.write(actor) as tx:
             case = cases.case_of(tx, case_id)
             held = casefile.file_of(tx, case_id)
             until = breakglass.open_until(tx, case_id) if case.by_glass else None
     except Forbidden:
-        return locked(request, house, actor, case_id)
+        return locked(request, context, actor, case_id)
     return render(
         request,
         "cases/page.html.jinja",
@@ -76,7 +76,7 @@ def _shown(
         file=held,
         marked=pieces(case.complaint.result) if case.complaint else (),
         clinic=_clinic(case),
-        departments=[(name, name) for name in triage.departments(house.settings)],
+        departments=[(name, name) for name in triage.departments(context.settings)],
         just_opened=just_opened,
         until=until,
         typed=typed or TypedPerson.of(case.person),
@@ -86,13 +86,13 @@ def _shown(
     )
 
 
-def locked(request: Request, house: House, actor: Actor, case_id: str) -> HTMLResponse:
+def locked(request: Request, context: AppContext, actor: Actor, case_id: str) -> HTMLResponse:
     """The page of a case that is not open to the actor; where breaking the glass would open it, it says so.
 
     Raises:
         Forbidden: breaking the glass is not for the actor either.
     """
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         tx.audit(Action.FORBIDDEN, case_id=case_id, permission=Permission.CASE_READ.value)
     if not actor.may(Permission.BREAK_GLASS):
         raise Forbidden("This case is restricted or belongs to another department.")
@@ -107,14 +107,14 @@ def locked(request: Request, house: House, actor: Actor, case_id: str) -> HTMLRe
 
 
 @router.get("/cases/{case_id}/slip")
-def slip(request: Request, house: InHouse, actor: Reader, case_id: str) -> HTMLResponse:
+def slip(request: Request, context: ContextDep, actor: Reader, case_id: str) -> HTMLResponse:
     """The slip that goes with the patient."""
     try:
-        with house.records.write(actor) as tx:
+        with context.records.write(actor) as tx:
             case = cases.case_of(tx, case_id, audit=False)
             tx.audit(Action.SLIP_PRINTED, case_id=case_id, patient_id=case.patient_id)
     except Forbidden:
-        return locked(request, house, actor, case_id)
+        return locked(request, context, actor, case_id)
     shown = slip_of(case, _clinic(case), language_of(request))
     return render(request, "cases/slip.html.jinja", case_id=case_id, slip=shown)
 
@@ -122,7 +122,7 @@ def slip(request: Request, house: InHouse, actor: Reader, case_id: str) -> HTMLR
 @router.post("/cases/{case_id}/person")
 def correct_person(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Editor,
     case_id: str,
     name: _Short = "",
@@ -135,51 +135,53 @@ def correct_person(
     typed = TypedPerson(name, tckn, number, birth_date, sex)
     try:
         person = typed.value()
-        return _changed(house, actor, case_id, lambda tx: cases.change_person(tx, case_id, person))
+        return _changed(context, actor, case_id, lambda tx: cases.change_person(tx, case_id, person))
     except InputError as error:
-        return _shown(request, house, actor, case_id, typed=typed, error=error)
+        return _shown(request, context, actor, case_id, typed=typed, error=error)
 
 
 @router.post("/cases/{case_id}/department")
-def choose_department(house: InHouse, actor: Editor, case_id: str, department: _Short) -> RedirectResponse:
+def choose_department(
+    context: ContextDep, actor: Editor, case_id: str, department: _Short
+) -> RedirectResponse:
     """Choose the department."""
-    chosen = triage.chosen_department(department, house.settings) or ""
-    return _changed(house, actor, case_id, lambda tx: cases.change_department(tx, case_id, chosen))
+    chosen = triage.chosen_department(department, context.settings) or ""
+    return _changed(context, actor, case_id, lambda tx: cases.change_department(tx, case_id, chosen))
 
 
 @router.post("/cases/{case_id}/question")
 def correct_question(
-    house: InHouse, actor: Editor, case_id: str, question: Annotated[str, Form(max_length=20_000)] = ""
+    context: ContextDep, actor: Editor, case_id: str, question: Annotated[str, Form(max_length=20_000)] = ""
 ) -> RedirectResponse:
     """Correct the clinical question."""
     text = question.replace("\r\n", "\n")
-    return _changed(house, actor, case_id, lambda tx: cases.change_question(tx, case_id, text))
+    return _changed(context, actor, case_id, lambda tx: cases.change_question(tx, case_id, text))
 
 
 @router.post("/cases/{case_id}/restricted")
 def restrict(
-    house: InHouse, actor: Editor, case_id: str, restricted: Annotated[bool, Form()] = False
+    context: ContextDep, actor: Editor, case_id: str, restricted: Annotated[bool, Form()] = False
 ) -> RedirectResponse:
     """Let the case open only with a reason, or as usual again."""
-    return _changed(house, actor, case_id, lambda tx: cases.restrict(tx, case_id, restricted))
+    return _changed(context, actor, case_id, lambda tx: cases.restrict(tx, case_id, restricted))
 
 
 @router.post("/cases/{case_id}/close")
-def close(house: InHouse, actor: Editor, case_id: str) -> RedirectResponse:
+def close(context: ContextDep, actor: Editor, case_id: str) -> RedirectResponse:
     """Put the case away."""
-    return _changed(house, actor, case_id, lambda tx: cases.close(tx, case_id))
+    return _changed(context, actor, case_id, lambda tx: cases.close(tx, case_id))
 
 
 @router.post("/cases/{case_id}/reopen")
-def reopen(house: InHouse, actor: Editor, case_id: str) -> RedirectResponse:
+def reopen(context: ContextDep, actor: Editor, case_id: str) -> RedirectResponse:
     """Take a closed case up again."""
-    return _changed(house, actor, case_id, lambda tx: cases.reopen(tx, case_id))
+    return _changed(context, actor, case_id, lambda tx: cases.reopen(tx, case_id))
 
 
 def _changed(
-    house: House, actor: Actor, case_id: str, change: Callable[[Transaction], Any]
+    context: AppContext, actor: Actor, case_id: str, change: Callable[[Transaction], Any]
 ) -> RedirectResponse:
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         change(tx)
     return RedirectResponse(f"/cases/{case_id}", 303)
 
@@ -192,26 +194,26 @@ def _clinic(case: CaseView) -> Clinic | None:
 
 @router.post("/cases/{case_id}/break-glass")
 def break_glass(
-    house: InHouse,
+    context: ContextDep,
     actor: Annotated[Actor, allowed(Permission.BREAK_GLASS)],
     case_id: str,
     reason: Annotated[str, Form(max_length=2000)] = "",
     back: Annotated[str | None, Form(alias="next", max_length=2000)] = None,
 ) -> RedirectResponse:
     """Open the case with a reason, and go on to it."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         breakglass.break_glass(tx, case_id, reason)
-    return RedirectResponse(inside(back) if back else f"/cases/{case_id}", 303)
+    return RedirectResponse(safe_path(back) if back else f"/cases/{case_id}", 303)
 
 
 @router.post("/cases/{case_id}/priority")
 def choose_priority(
-    house: InHouse,
+    context: ContextDep,
     actor: Annotated[Actor, allowed(Permission.CASE_EDIT)],
     case_id: str,
     chosen: Annotated[PriorityChoice, Form(alias="priority")],
 ) -> RedirectResponse:
     """Choose the priority, or let it follow triage and the findings again."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         priority.choose(tx, case_id, chosen.priority)
     return RedirectResponse(f"/cases/{case_id}", 303)

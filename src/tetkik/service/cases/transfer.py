@@ -8,12 +8,12 @@ from tetkik.errors import TetkikError
 from tetkik.records.cases import moving
 from tetkik.records.cases.moving import Done
 from tetkik.records.database import Transaction
-from tetkik.service.kit.background.image_decoder import Machine
-from tetkik.service.kit.context import House
+from tetkik.service.kit.background.image_decoder import ImageDecoder
+from tetkik.service.kit.context import AppContext
 from tetkik.values import Actor, MoveReason
 
 
-class Move:
+class CaseTransfer:
     """One case on its way to the right patient.
 
     Args:
@@ -24,9 +24,11 @@ class Move:
         patient_id: of the right one.
     """
 
-    def __init__(self, house: House, machine: Machine, actor: Actor, case_id: str, patient_id: str) -> None:
-        self._house = house
-        self._machine = machine
+    def __init__(
+        self, context: AppContext, decoder: ImageDecoder, actor: Actor, case_id: str, patient_id: str
+    ) -> None:
+        self._context = context
+        self._decoder = decoder
         self._actor = actor
         self._case_id = case_id
         self._patient_id = patient_id
@@ -35,10 +37,10 @@ class Move:
     def prepare(self) -> None:
         """Bring the images to the disk under the right patient's key, as far as that can be."""
         # What stands in the way is told by the move itself, or it was made before and is answered again.
-        with suppress(TetkikError), self._house.records.read(self._actor) as tx:
+        with suppress(TetkikError), self._context.records.read(self._actor) as tx:
             moving.prepare(tx, self._case_id, self._patient_id)
 
-    def keep(self, tx: Transaction, reason: MoveReason, seen: str, *, sure: bool) -> Done:
+    def transfer(self, tx: Transaction, reason: MoveReason, seen: str, *, sure: bool) -> Done:
         """Move it; see `moving.move`.
 
         Raises:
@@ -49,8 +51,8 @@ class Move:
         self._done = moving.move(tx, self._case_id, self._patient_id, reason, seen, sure=sure)
         return self._done
 
-    def kept(self) -> None:
+    def finish(self) -> None:
         """Remove what the wrong patient's key could still open, and wake the worker; the move is through."""
         if self._done is not None:
-            moving.forget(self._house.records, self._done)
-            self._machine.bell.set()
+            moving.forget(self._context.records, self._done)
+            self._decoder.work_available.set()

@@ -14,10 +14,10 @@ from tetkik.records.cases.matching import Difference
 from tetkik.records.cases.moving import Looked
 from tetkik.records.database import Transaction
 from tetkik.service.cases.api import CHANGED, NEEDED, CaseId, answered
-from tetkik.service.cases.transfer import Move
+from tetkik.service.cases.transfer import CaseTransfer
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.background.image_decoder import InMachine
-from tetkik.service.kit.context import InHouse
+from tetkik.service.kit.background.image_decoder import DecoderDep
+from tetkik.service.kit.context import ContextDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.patients.shapes import ID_PATTERN, ComparedTrait, RecordShape
 from tetkik.values import Actor, MoveReason, Permission
@@ -102,13 +102,13 @@ class MoveShape(BaseModel):
 
 @router.get("/{case_id}/move/{patient_id}", response_model=MoveComparison)
 def compare_for_move(
-    house: InHouse,
+    context: ContextDep,
     actor: Mover,
     case_id: CaseId,
     patient_id: Annotated[str, Path(max_length=26, description="Of a record of the right patient.")],
 ) -> Response:
     """The two people side by side, to be looked at before the case is moved; the ETag is of the case."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         shown = MoveComparison.of(moving.looked_at(tx, case_id, patient_id))
         etag = answered(cases.case_of(tx, case_id, audit=False)).headers["etag"]
     headers = {"ETag": etag, "Cache-Control": "no-store"}
@@ -125,8 +125,8 @@ def compare_for_move(
     },
 )
 def move_case(
-    house: InHouse,
-    machine: InMachine,
+    context: ContextDep,
+    decoder: DecoderDep,
     actor: Mover,
     case_id: CaseId,
     wanted: NewMove,
@@ -138,15 +138,15 @@ def move_case(
     """Let a case that was opened for the wrong patient go on as one of the right patient."""
     if if_match is None:
         raise HTTPException(428, NEEDED)
-    step = Move(house, machine, actor, case_id, wanted.patient_id)
-    step.prepare()
+    transfer = CaseTransfer(context, decoder, actor, case_id, wanted.patient_id)
+    transfer.prepare()
 
     def work(tx: Transaction) -> MoveShape:
         if answered(cases.case_of(tx, case_id, audit=False)).headers["etag"] != if_match:
             raise HTTPException(412, CHANGED)
-        done = step.keep(tx, wanted.reason, wanted.seen, sure=wanted.sure)
+        done = transfer.transfer(tx, wanted.reason, wanted.seen, sure=wanted.sure)
         return MoveShape(case_id=done.case_id, number=done.number, moved_from=case_id, reason=wanted.reason)
 
-    outcome = once.run(house.records, actor, work)
-    step.kept()
+    outcome = once.run(context.records, actor, work)
+    transfer.finish()
     return outcome.response()

@@ -10,10 +10,10 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from tetkik.errors import Conflict, InputError, TetkikError
 from tetkik.records.cases import cases, moving, patients
 from tetkik.records.cases.patients import Match
-from tetkik.service.cases.transfer import Move
+from tetkik.service.cases.transfer import CaseTransfer
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.background.image_decoder import InMachine
-from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.background.image_decoder import DecoderDep
+from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http.problems import status_of
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.service.patients.shapes import TypedPerson
@@ -26,21 +26,23 @@ _Short = Annotated[str, Form(max_length=400)]
 
 
 @router.get("")
-def choose(request: Request, house: InHouse, actor: Mover, case_id: str) -> HTMLResponse:
+def choose(request: Request, context: ContextDep, actor: Mover, case_id: str) -> HTMLResponse:
     """Whose case it is: somebody to be found, or to be registered."""
-    return _choice(request, house, actor, case_id)
+    return _choice(request, context, actor, case_id)
 
 
 @router.post("/find")
-def find(request: Request, house: InHouse, actor: Mover, case_id: str, words: _Short = "") -> HTMLResponse:
+def find(
+    request: Request, context: ContextDep, actor: Mover, case_id: str, words: _Short = ""
+) -> HTMLResponse:
     """Patients by name or number, to be compared with the one of the case."""
-    return _choice(request, house, actor, case_id, words=words.strip())
+    return _choice(request, context, actor, case_id, words=words.strip())
 
 
 @router.post("/register")
 def register(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Mover,
     case_id: str,
     name: _Short = "",
@@ -52,16 +54,16 @@ def register(
     """Register the right patient, or show again what was typed with what is wrong."""
     typed = TypedPerson(name, tckn, number, birth_date, sex)
     try:
-        with house.records.write(actor) as tx:
+        with context.records.write(actor) as tx:
             patient_id = moving.register(tx, case_id, typed.value())
     except (Conflict, InputError) as error:
-        return _choice(request, house, actor, case_id, typed=typed, error=error)
+        return _choice(request, context, actor, case_id, typed=typed, error=error)
     return RedirectResponse(f"/cases/{case_id}/move/{patient_id}", 303)
 
 
 def _choice(
     request: Request,
-    house: House,
+    context: AppContext,
     actor: Actor,
     case_id: str,
     *,
@@ -69,7 +71,7 @@ def _choice(
     typed: TypedPerson | None = None,
     error: TetkikError | None = None,
 ) -> HTMLResponse:
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         case = cases.case_of(tx, case_id)
         moving.refuse_unmovable(tx, case_id)
         found: tuple[Match, ...] = ()
@@ -89,16 +91,18 @@ def _choice(
 
 
 @router.get("/{patient_id}")
-def compare(request: Request, house: InHouse, actor: Mover, case_id: str, patient_id: str) -> HTMLResponse:
+def compare(
+    request: Request, context: ContextDep, actor: Mover, case_id: str, patient_id: str
+) -> HTMLResponse:
     """The two people side by side, what goes along, and the question whether to move it."""
-    return _compared(request, house, actor, case_id, patient_id)
+    return _compared(request, context, actor, case_id, patient_id)
 
 
 @router.post("/{patient_id}")
 def move(
     request: Request,
-    house: InHouse,
-    machine: InMachine,
+    context: ContextDep,
+    decoder: DecoderDep,
     actor: Mover,
     case_id: str,
     patient_id: str,
@@ -107,20 +111,20 @@ def move(
     sure: Annotated[bool, Form()] = False,
 ) -> Response:
     """Move the case, or show the two again with what is wrong."""
-    step = Move(house, machine, actor, case_id, patient_id)
-    step.prepare()
+    transfer = CaseTransfer(context, decoder, actor, case_id, patient_id)
+    transfer.prepare()
     try:
-        with house.records.write(actor) as tx:
-            done = step.keep(tx, reason, seen, sure=sure)
+        with context.records.write(actor) as tx:
+            done = transfer.transfer(tx, reason, seen, sure=sure)
     except Conflict as error:
-        return _compared(request, house, actor, case_id, patient_id, error=error, reason=reason)
-    step.kept()
+        return _compared(request, context, actor, case_id, patient_id, error=error, reason=reason)
+    transfer.finish()
     return RedirectResponse(f"/cases/{done.case_id}?moved", 303)
 
 
 def _compared(
     request: Request,
-    house: House,
+    context: AppContext,
     actor: Actor,
     case_id: str,
     patient_id: str,
@@ -128,7 +132,7 @@ def _compared(
     error: TetkikError | None = None,
     reason: MoveReason = MoveReason.CHOSEN_WRONGLY,
 ) -> HTMLResponse:
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         looked = moving.looked_at(tx, case_id, patient_id)
         case = cases.case_of(tx, case_id, audit=False)
     return render(

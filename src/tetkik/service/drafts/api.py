@@ -26,7 +26,7 @@ from tetkik.service.drafts.shapes import (
     TemplateSent,
 )
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import InHouse
+from tetkik.service.kit.context import ContextDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.rendering.templates import language_of
 from tetkik.values import Actor, Permission
@@ -39,7 +39,7 @@ ReportId = Annotated[str, Path(max_length=26, description="Of the report.")]
 
 @router.post("", status_code=201, response_model=DraftShape)
 def write_by_hand(
-    request: Request, house: InHouse, actor: Editor, sent: ByHandSent, once: IdempotentDep
+    request: Request, context: ContextDep, actor: Editor, sent: ByHandSent, once: IdempotentDep
 ) -> Response:
     """Begin a report without a model's draft."""
 
@@ -51,26 +51,31 @@ def write_by_hand(
         )
         return DraftShape.of(begun, language_of(request))
 
-    return once.run(house.records, actor, work).response()
+    return once.run(context.records, actor, work).response()
 
 
 @router.get("/{report_id}", response_model=DraftShape)
-def read(request: Request, house: InHouse, actor: Reader, report_id: ReportId) -> Response:
+def read(request: Request, context: ContextDep, actor: Reader, report_id: ReportId) -> Response:
     """The draft as it stands; the header ETag names its revision."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         return answered(request, drafts.open_draft(tx, report_id))
 
 
 @router.put("/{report_id}", response_model=DraftShape, responses=EDITS)
 def save(
-    request: Request, house: InHouse, actor: Editor, report_id: ReportId, revision: Revision, sent: DraftSent
+    request: Request,
+    context: ContextDep,
+    actor: Editor,
+    report_id: ReportId,
+    revision: Revision,
+    sent: DraftSent,
 ) -> Response:
     """Keep the whole text; what stands as it stood keeps its evidence and its decisions."""
     values = [sentence.value() for sentence in sent.sentences]
     # Places of decisions count the sentences as they were sent; an empty one has none.
     place = {sent_as: kept for kept, sent_as in enumerate(i for i, value in enumerate(values) if value)}
     choices = [one.value(place.get(one.sentence, -1)) for one in sent.decisions]
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         saved = drafts.save(tx, report_id, revision, [value for value in values if value], choices)
         return answered(request, saved)
 
@@ -78,7 +83,7 @@ def save(
 @router.post("/{report_id}/decisions", response_model=DraftShape, responses=EDITS)
 def decide(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Editor,
     report_id: ReportId,
     revision: Revision,
@@ -86,21 +91,21 @@ def decide(
 ) -> Response:
     """Decide about objections of the grounding check; kept with who and when."""
     choices = [one.value(one.sentence) for one in sent.decisions]
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         return answered(request, drafts.decide(tx, report_id, revision, choices))
 
 
 @router.post("/{report_id}/reviews", response_model=DraftShape, responses=EDITS)
 def judge(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Editor,
     report_id: ReportId,
     revision: Revision,
     sent: ReviewSent,
 ) -> Response:
     """Accept, reject or add a finding: kept for retraining, and the marks of the draft follow."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         after = drafts.judge(
             tx, report_id, revision, sent.label, sent.judgement, sentences_follow=sent.sentences_follow
         )
@@ -110,15 +115,15 @@ def judge(
 @router.post("/{report_id}/redraft", response_model=DraftShape, responses=EDITS)
 def redraft(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Editor,
     report_id: ReportId,
     revision: Revision,
     sent: RedraftSent,
 ) -> Response:
     """Write the draft afresh, in either language, by the composer or a language model; edits are lost."""
-    fresh = fresh_draft(house, actor, report_id, revision, sent)
-    with house.records.write(actor) as tx:
+    fresh = fresh_draft(context, actor, report_id, revision, sent)
+    with context.records.write(actor) as tx:
         return answered(request, fresh.keep(tx))
 
 
@@ -129,7 +134,7 @@ def redraft(
 )
 def redraft_stream(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Editor,
     report_id: ReportId,
     revision: Revision,
@@ -141,20 +146,20 @@ def redraft_stream(
     before its end stops the language model, and the draft stays as it was; `end` says that the session is
     over or locked, with the same effect.
     """
-    return streamed(request, house, actor, report_id, revision, sent)
+    return streamed(request, context, actor, report_id, revision, sent)
 
 
 @router.post("/{report_id}/template", response_model=DraftShape, responses=EDITS)
 def take_template(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Editor,
     report_id: ReportId,
     revision: Revision,
     sent: TemplateSent,
 ) -> Response:
     """Put a template's sentences around those of the draft."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         return answered(request, templates.take(tx, report_id, revision, sent.template_id))
 
 
@@ -163,11 +168,11 @@ def take_template(
     response_class=Response,
     responses={200: {"content": {"application/pdf": {}}, "description": "Marked as unsigned on every page."}},
 )
-def preview(house: InHouse, actor: Reader, report_id: ReportId) -> Response:
+def preview(context: ContextDep, actor: Reader, report_id: ReportId) -> Response:
     """The draft as a PDF that says on every page that nobody has signed it."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         found = drafts.draft_of(tx, report_id)
-        document = signing.document_of(tx, report_id, hospital_of(house))
+        document = signing.document_of(tx, report_id, hospital_of(context))
         tx.audit(
             Action.DOCUMENT_EXPORTED,
             case_id=found.case_id,
@@ -192,21 +197,21 @@ MeasurementId = Annotated[str, Path(max_length=26, description="Of the measureme
 @measurement_router.post("", response_model=DraftShape, responses=EDITS)
 def measure(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Editor,
     report_id: ReportId,
     revision: Revision,
     sent: MeasurementSent,
 ) -> Response:
     """Keep a new length or angle; sent twice, the second names a revision that is past."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         return answered(request, measuring.add(tx, report_id, revision, sent.value()))
 
 
 @measurement_router.patch("/{measurement_id}", response_model=DraftShape, responses=EDITS)
 def change(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Editor,
     report_id: ReportId,
     measurement_id: MeasurementId,
@@ -214,7 +219,7 @@ def change(
     sent: MeasurementChanged,
 ) -> Response:
     """Move the points of a measurement, or name it."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         after = measuring.change(
             tx, report_id, revision, measurement_id, points=sent.places(), label=sent.label
         )
@@ -224,12 +229,12 @@ def change(
 @measurement_router.delete("/{measurement_id}", response_model=DraftShape, responses=EDITS)
 def remove(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Editor,
     report_id: ReportId,
     measurement_id: MeasurementId,
     revision: Revision,
 ) -> Response:
     """Take a measurement away; a sentence that says its size is objected to from then on."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         return answered(request, measuring.remove(tx, report_id, revision, measurement_id))

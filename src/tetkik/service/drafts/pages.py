@@ -26,9 +26,9 @@ from tetkik.records.worklist import claims, events, worklist
 from tetkik.service.drafts.redrafting import fresh_draft
 from tetkik.service.drafts.revisions import DraftRoute
 from tetkik.service.drafts.shapes import MeasurementChanged, MeasurementSent, RedraftSent
-from tetkik.service.drafts.view import Desk, desk_of, shown_findings, shown_working
+from tetkik.service.drafts.view import ReadingView, reading_view, shown_findings, shown_working
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import House, InHouse, house_of
+from tetkik.service.kit.context import AppContext, ContextDep, context_of
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.values import (
     Actor,
@@ -50,10 +50,10 @@ Claims = Annotated[Actor, allowed(Permission.CLAIM)]
 
 
 @router.get("/next")
-def next_case(house: InHouse, actor: Claims, after: str = "") -> RedirectResponse:
+def next_case(context: ContextDep, actor: Claims, after: str = "") -> RedirectResponse:
     """The most urgent case that is to be read and that nobody reads; the worklist where there is none."""
     chosen = worklist.Filter(states=(CaseState.TO_READ,), scope=worklist.Scope.UNCLAIMED)
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         found = [item.case_id for item in worklist.listing(tx, chosen, limit=2).items]
     other = next((case_id for case_id in found if case_id != after), None)
     return RedirectResponse(f"/read/{other}" if other else "/worklist", 303)
@@ -61,51 +61,51 @@ def next_case(house: InHouse, actor: Claims, after: str = "") -> RedirectRespons
 
 @router.get("/{case_id}")
 def reading(
-    request: Request, house: InHouse, actor: Reads, case_id: str, image: str | None = None
+    request: Request, context: ContextDep, actor: Reads, case_id: str, image: str | None = None
 ) -> Response:
     """The whole view; whoever opens a case that nobody reads is its reader."""
-    taken = _claimed(house, actor, case_id)
-    with house.records.read(actor) as tx:
+    taken = _claimed(context, actor, case_id)
+    with context.records.read(actor) as tx:
         gone = moves.of(tx, see(tx, case_id).id).to is not None
     if gone:  # opened for the wrong patient: the case's own page says as which it goes on
         return RedirectResponse(f"/cases/{case_id}", 303)
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         seq = events.newest(tx)
-        desk = desk_of(tx, case_id, image)
+        view = reading_view(tx, case_id, image)
         texts = templates.all_templates(tx)
-    return _page(request, house, desk, taken, texts, seq)
+    return _page(request, context, view, taken, texts, seq)
 
 
 @router.get("/{case_id}/ready")
-def ready(house: InHouse, actor: Reads, case_id: str, image: str) -> Response:
+def ready(context: ContextDep, actor: Reads, case_id: str, image: str) -> Response:
     """Whether the model is through with an image: 200, or 204 while it is at work."""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         work = jobs.of_image(tx, images.see(tx, image).id)
     waits = work is not None and work.state in (JobState.QUEUED, JobState.RUNNING)
     return Response(status_code=204 if waits else 200)
 
 
 @router.post("/{case_id}/claim")
-def take_over(house: InHouse, actor: Claims, case_id: str, image: str | None = None) -> RedirectResponse:
+def take_over(context: ContextDep, actor: Claims, case_id: str, image: str | None = None) -> RedirectResponse:
     """Read a case that somebody else is reading."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         claims.claim(tx, case_id, take_over=True)
     return RedirectResponse(f"/read/{case_id}" + (f"?image={image}" if image else ""), 303)
 
 
 @router.put("/{case_id}/claim", status_code=204)
-def go_on(house: InHouse, actor: Claims, case_id: str) -> None:
+def go_on(context: ContextDep, actor: Claims, case_id: str) -> None:
     """Still reading; the open page says so every few minutes."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         claims.claim(tx, case_id)
 
 
-def _claimed(house: House, actor: Actor, case_id: str) -> bool:
+def _claimed(context: AppContext, actor: Actor, case_id: str) -> bool:
     """Whether the actor reads the case now; somebody else may be reading it, or nobody has to any more."""
     if not actor.may(Permission.CLAIM):
         return False
     try:
-        with house.records.write(actor) as tx:
+        with context.records.write(actor) as tx:
             if _is_read(tx, case_id):
                 return False
             claims.claim(tx, case_id)
@@ -122,21 +122,26 @@ def _is_read(tx: Transaction, case_id: str) -> bool:
 
 
 def _page(
-    request: Request, house: House, desk: Desk, mine: bool, texts: tuple[HouseTemplate, ...], seq: int
+    request: Request,
+    context: AppContext,
+    view: ReadingView,
+    mine: bool,
+    texts: tuple[HouseTemplate, ...],
+    seq: int,
 ) -> HTMLResponse:
     language = language_of(request)
     shown: dict[str, Any] = {
-        "desk": desk,
+        "view": view,
         "mine": mine,
         "seq": seq,
-        "age": _age(desk.case.person.born, datetime.now(UTC).date()),
+        "age": _age(view.case.person.born, datetime.now(UTC).date()),
         "texts": texts,
-        "language_model": bool(house.settings.llm_url),
+        "language_model": bool(context.settings.llm_url),
     }
-    if desk.working is not None:
-        shown |= shown_working(desk.working, desk.heat, language)
+    if view.working is not None:
+        shown |= shown_working(view.working, view.heat, language)
     else:
-        shown |= shown_findings(desk, language)
+        shown |= shown_findings(view, language)
     return render(request, "drafts/page.html.jinja", **shown)
 
 
@@ -147,12 +152,12 @@ def _age(born: date | None, today: date) -> int | None:
 
 
 @router.post("/{case_id}/reports")
-def begin(house: InHouse, actor: Edits, case_id: str, image: str) -> RedirectResponse:
+def begin(context: ContextDep, actor: Edits, case_id: str, image: str) -> RedirectResponse:
     """Write a report by hand where no model has written one."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         found = images.see(tx, image)
         described = images.described(tx, found)
-        language = house.settings.report_language
+        language = context.settings.report_language
         drafts.write_by_hand(tx, image, language, identity=described.identity, tags=described.tags)
     return RedirectResponse(f"/read/{case_id}?image={image}", 303)
 
@@ -272,63 +277,63 @@ def shown_panels(request: Request, panels: Panels) -> HTMLResponse:
         request,
         "drafts/panels.html.jinja",
         texts=panels.texts,
-        language_model=bool(house_of(request).settings.llm_url),
+        language_model=bool(context_of(request).settings.llm_url),
         **shown_working(panels.working, panels.heat, language_of(request)),
     )
 
 
 @panel_router.get("/{case_id}/{report_id}")
 def panels(
-    request: Request, house: InHouse, actor: Reads, case_id: CaseId, report_id: ReportId
+    request: Request, context: ContextDep, actor: Reads, case_id: CaseId, report_id: ReportId
 ) -> HTMLResponse:
     """The panels as they are now."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         seen = panels_of(tx, drafts.open_draft(tx, report_id))
     return shown_panels(request, seen)
 
 
 @panel_router.put("/{case_id}/{report_id}")
 def save(
-    request: Request, house: InHouse, actor: Edits, case_id: CaseId, report_id: ReportId, body: Save
+    request: Request, context: ContextDep, actor: Edits, case_id: CaseId, report_id: ReportId, body: Save
 ) -> HTMLResponse:
     """Keep what stands in the editor, and what was decided about marks."""
     sentences = [DraftSentence(item.text, item.section, tuple(item.evidence)) for item in body.sentences]
     choices = [
         Choice(item.sentence, item.fault, item.start, item.end, item.decision) for item in body.decisions
     ]
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         seen = panels_of(tx, drafts.save(tx, report_id, body.revision, sentences, choices))
     return shown_panels(request, seen)
 
 
 @panel_router.post("/{case_id}/{report_id}/findings")
 def judge(
-    request: Request, house: InHouse, actor: Edits, case_id: CaseId, report_id: ReportId, body: Judge
+    request: Request, context: ContextDep, actor: Edits, case_id: CaseId, report_id: ReportId, body: Judge
 ) -> HTMLResponse:
     """Accept, reject or add a finding; the marks of the draft follow."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         seen = panels_of(tx, drafts.judge(tx, report_id, body.revision, body.label, body.judgement))
     return shown_panels(request, seen)
 
 
 @panel_router.post("/{case_id}/{report_id}/rewrite")
 def write_again(
-    request: Request, house: InHouse, actor: Edits, case_id: CaseId, report_id: ReportId, body: Again
+    request: Request, context: ContextDep, actor: Edits, case_id: CaseId, report_id: ReportId, body: Again
 ) -> HTMLResponse:
     """A fresh draft from the findings as they were judged, in the language asked for."""
     wanted = RedraftSent(language=body.language)
-    fresh = fresh_draft(house, actor, report_id, body.revision, wanted)
-    with house.records.write(actor) as tx:
+    fresh = fresh_draft(context, actor, report_id, body.revision, wanted)
+    with context.records.write(actor) as tx:
         seen = panels_of(tx, fresh.keep(tx))
     return shown_panels(request, seen)
 
 
 @panel_router.post("/{case_id}/{report_id}/template")
 def take_template(
-    request: Request, house: InHouse, actor: Edits, case_id: CaseId, report_id: ReportId, body: Take
+    request: Request, context: ContextDep, actor: Edits, case_id: CaseId, report_id: ReportId, body: Take
 ) -> HTMLResponse:
     """Put the standing sentences of the house around those of the draft."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         seen = panels_of(tx, templates.take(tx, report_id, body.revision, body.template_id))
     return shown_panels(request, seen)
 
@@ -358,20 +363,20 @@ class Remove(BaseModel):
 
 @panel_router.post("/{case_id}/{report_id}/measurements")
 def measure(
-    request: Request, house: InHouse, actor: Edits, case_id: CaseId, report_id: ReportId, body: Measure
+    request: Request, context: ContextDep, actor: Edits, case_id: CaseId, report_id: ReportId, body: Measure
 ) -> HTMLResponse:
     """Keep a new length or angle."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         seen = panels_of(tx, measuring.add(tx, report_id, body.revision, body.value()))
     return shown_panels(request, seen)
 
 
 @panel_router.post("/{case_id}/{report_id}/measurements/change")
 def change_measurement(
-    request: Request, house: InHouse, actor: Edits, case_id: CaseId, report_id: ReportId, body: Change
+    request: Request, context: ContextDep, actor: Edits, case_id: CaseId, report_id: ReportId, body: Change
 ) -> HTMLResponse:
     """Move the points of a measurement, or name it."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         after = measuring.change(
             tx, report_id, body.revision, body.id, points=body.places(), label=body.label
         )
@@ -381,9 +386,9 @@ def change_measurement(
 
 @panel_router.post("/{case_id}/{report_id}/measurements/remove")
 def remove_measurement(
-    request: Request, house: InHouse, actor: Edits, case_id: CaseId, report_id: ReportId, body: Remove
+    request: Request, context: ContextDep, actor: Edits, case_id: CaseId, report_id: ReportId, body: Remove
 ) -> HTMLResponse:
     """Take a measurement away."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         seen = panels_of(tx, measuring.remove(tx, report_id, body.revision, body.id))
     return shown_panels(request, seen)

@@ -27,7 +27,7 @@ from tetkik.records.worklist import claims
 from tetkik.records.worklist.events import still_there
 from tetkik.report.llm import LanguageModel, open_model
 from tetkik.service.drafts.shapes import DraftShape, RedraftSent
-from tetkik.service.kit.context import House
+from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http.problems import status_of
 from tetkik.service.kit.rendering.templates import language_of
 from tetkik.values import Actor, Draft
@@ -39,7 +39,7 @@ _CHECKS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Fresh:
+class FreshDraft:
     """A draft that is not kept yet.
 
     Attributes:
@@ -71,14 +71,14 @@ class Fresh:
 
 
 def fresh_draft(
-    house: House,
+    context: AppContext,
     actor: Actor,
     report_id: str,
     revision: int,
     sent: RedraftSent,
     writer: LanguageModel | None = None,
     heard: Callable[[str], None] | None = None,
-) -> Fresh:
+) -> FreshDraft:
     """A draft from what is known of the image; nothing is kept yet, and no transaction waits for it.
 
     Raises:
@@ -87,7 +87,7 @@ def fresh_draft(
         UsageError: a language model was asked for and none is configured.
     """
     writer = writer or writer_of(sent)
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         ground, begun = ground_of(tx, report_id, revision), tx.now
     reported = workflow.report_findings(
         ground.result,
@@ -98,7 +98,7 @@ def fresh_draft(
         identity=ground.identity,
         heard=heard,
     )
-    return Fresh(report_id, revision, begun, reported.drafted.draft)
+    return FreshDraft(report_id, revision, begun, reported.drafted.draft)
 
 
 def writer_of(sent: RedraftSent) -> LanguageModel | None:
@@ -148,7 +148,7 @@ class _Writing:
 
     def __init__(
         self,
-        house: House,
+        context: AppContext,
         actor: Actor,
         report_id: str,
         revision: int,
@@ -156,7 +156,7 @@ class _Writing:
         model: LanguageModel | None,
         tell: Callable[[_Step], None],
     ) -> None:
-        self._house, self._actor, self._tell = house, actor, tell
+        self._context, self._actor, self._tell = context, actor, tell
         self._asked = (report_id, revision, sent)
         self._writer = None if model is None else Stoppable(model, lambda number: tell(_Try(number)))
 
@@ -171,10 +171,10 @@ class _Writing:
 
     def _run(self) -> None:
         try:
-            fresh = fresh_draft(self._house, self._actor, *self._asked, self._writer, self._tell)
+            fresh = fresh_draft(self._context, self._actor, *self._asked, self._writer, self._tell)
             if self._writer is not None:
                 self._writer.check()
-            with self._house.records.write(self._actor) as tx:
+            with self._context.records.write(self._actor) as tx:
                 if not still_there(tx):
                     raise NotSignedIn("The session is over; sign in again.")
                 kept = fresh.keep(tx)
@@ -185,7 +185,7 @@ class _Writing:
 
 
 def streamed(
-    request: Request, house: House, actor: Actor, report_id: str, revision: int, sent: RedraftSent
+    request: Request, context: AppContext, actor: Actor, report_id: str, revision: int, sent: RedraftSent
 ) -> Response:
     """Server-sent events while the draft is written (HTML standard, section 9.2).
 
@@ -193,18 +193,21 @@ def streamed(
     stream stops the work.
     """
     model = writer_of(sent)
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         ground_of(tx, report_id, revision)
-    begin = partial(_Writing, house, actor, report_id, revision, sent, model)
+    begin = partial(_Writing, context, actor, report_id, revision, sent, model)
     return StreamingResponse(
-        _course(house, actor, begin, language_of(request)),
+        _course(context, actor, begin, language_of(request)),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
 async def _course(
-    house: House, actor: Actor, begin: Callable[[Callable[[_Step], None]], _Writing], language: Language
+    context: AppContext,
+    actor: Actor,
+    begin: Callable[[Callable[[_Step], None]], _Writing],
+    language: Language,
 ) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
     told: asyncio.Queue[_Step] = asyncio.Queue()
@@ -221,7 +224,7 @@ async def _course(
             step = await _next(told)
             if isinstance(step, _Ended) or time.monotonic() - checked >= _CHECKS:
                 checked = time.monotonic()
-                if not await run_in_threadpool(_goes_on, house, actor):
+                if not await run_in_threadpool(_goes_on, context, actor):
                     yield _event("end", "{}")
                     return
             yield ": still writing\n\n" if step is None else _told(step, language)
@@ -237,8 +240,8 @@ async def _next(told: asyncio.Queue[_Step]) -> _Step | None:
     return None
 
 
-def _goes_on(house: House, actor: Actor) -> bool:
-    with house.records.read(actor) as tx:
+def _goes_on(context: AppContext, actor: Actor) -> bool:
+    with context.records.read(actor) as tx:
         return still_there(tx)
 
 

@@ -16,7 +16,7 @@ from tetkik.records.reports.working import EditConflict, WorkingDraft
 from tetkik.records.trail.chain import Action
 from tetkik.service.drafts.shapes import DraftShape
 from tetkik.service.kit.access.authentication import identify
-from tetkik.service.kit.context import House, house_of
+from tetkik.service.kit.context import AppContext, context_of
 from tetkik.service.kit.http.problems import Problem
 from tetkik.service.kit.rendering.templates import language_of
 from tetkik.values import Hospital
@@ -79,7 +79,7 @@ class DraftRoute(APIRoute):
 def _note_shown(request: Request, conflict: EditConflict) -> None:
     """Note in the trail that whoever came second opened the draft: the answer shows it to them."""
     current = conflict.current
-    with house_of(request).records.write(identify(request).actor) as tx:
+    with context_of(request).records.write(identify(request).actor) as tx:
         tx.audit(
             Action.DRAFT_OPENED,
             case_id=current.case_id,
@@ -119,7 +119,7 @@ def answered(request: Request, draft: WorkingDraft, status: int = 200) -> Respon
     return Response(shape.model_dump_json(), status, headers=etag(draft), media_type="application/json")
 
 
-def hospital_of(house: House) -> Hospital:
+def hospital_of(context: AppContext) -> Hospital:
     """The house as its reports name it."""
-    chosen = house.settings
+    chosen = context.settings
     return Hospital(chosen.hospital_name, chosen.hospital_department, chosen.hospital_address)

@@ -103,7 +103,7 @@ def measurement_lines(
     )
 
 
-class Standing(StrEnum):
+class FindingGroup(StrEnum):
     """How a finding stands, in the order in which they are listed."""
 
     POSITIVE = "positive"
@@ -129,7 +129,7 @@ class FindingLine:
     """
 
     finding: Finding
-    standing: Standing
+    standing: FindingGroup
     judgement: Judgement | None
     has_heat: bool
     critical: bool
@@ -159,7 +159,7 @@ class FindingLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class DraftLine:
     """A sentence of the draft as the editor shows it.
 
     Attributes:
@@ -178,7 +178,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class ReadingView:
     """Everything that a radiologist has before them of one image.
 
     Attributes:
@@ -210,7 +210,7 @@ class Desk:
     heat: tuple[str, ...]
 
 
-def desk_of(tx: Transaction, case_id: str, image_id: str | None = None) -> Desk:
+def reading_view(tx: Transaction, case_id: str, image_id: str | None = None) -> ReadingView:
     """What there is of a case, and of one of its images: the first that still waits for a signature.
 
     Raises:
@@ -222,13 +222,13 @@ def desk_of(tx: Transaction, case_id: str, image_id: str | None = None) -> Desk:
     image = _chosen(tx, found, image_id)
     if image is None:
         reader = claims.reader_of(tx, case_id)
-        return Desk(case, None, (), None, None, None, None, None, None, None, reader, ())
+        return ReadingView(case, None, (), None, None, None, None, None, None, None, reader, ())
     run = runs.latest(tx, image.id)
     read = run is not None and run.state is not RunState.FAILED
     earlier = runs.earlier(tx, image)
     report_id = drafts.report_of_image(tx, image.id)
     working = _working(tx, report_id)
-    return Desk(
+    return ReadingView(
         case=case,
         image=image,
         images=found,
@@ -283,11 +283,11 @@ def _signed(tx: Transaction, report_id: str | None) -> SignedVersion | None:
 
 def finding_lines(
     result: FindingsResult | None, judged: Mapping[str, Judgement], heat: tuple[str, ...]
-) -> dict[Standing, list[FindingLine]]:
+) -> dict[FindingGroup, list[FindingLine]]:
     """The findings in groups, the most probable first in each."""
     known = {item.label: item for item in result.findings} if result is not None else {}
     labels = [*known, *(label for label in FINDING_LABELS if label not in known)]
-    groups: dict[Standing, list[FindingLine]] = {standing: [] for standing in Standing}
+    groups: dict[FindingGroup, list[FindingLine]] = {standing: [] for standing in FindingGroup}
     for label in labels:
         finding = known.get(label) or Finding(label, assessed=False)
         judgement = judged.get(label)
@@ -299,28 +299,28 @@ def finding_lines(
     return groups
 
 
-def _standing(finding: Finding, judgement: Judgement | None) -> Standing:
+def _standing(finding: Finding, judgement: Judgement | None) -> FindingGroup:
     if judgement is Judgement.ADDED:
-        return Standing.ADDED
+        return FindingGroup.ADDED
     if not finding.assessed:
-        return Standing.NOT_ASSESSED
+        return FindingGroup.NOT_ASSESSED
     if finding.positive:
-        return Standing.POSITIVE
+        return FindingGroup.POSITIVE
     if finding.uncertain:
-        return Standing.UNCERTAIN
-    return Standing.RULED_OUT if finding.rules_out else Standing.NEGATIVE
+        return FindingGroup.UNCERTAIN
+    return FindingGroup.RULED_OUT if finding.rules_out else FindingGroup.NEGATIVE
 
 
-def draft_lines(working: WorkingDraft) -> dict[Section, list[Line]]:
+def draft_lines(working: WorkingDraft) -> dict[Section, list[DraftLine]]:
     """The sentences by section, with what each leans on."""
     draft = working.draft
     bases = {basis.id: basis for basis in draft.evidence}
     passages = {f"passage:{passage.id}": passage for passage in draft.passages}
-    sections: dict[Section, list[Line]] = {section: [] for section in Section}
+    sections: dict[Section, list[DraftLine]] = {section: [] for section in Section}
     for place, (sentence, by_person) in enumerate(zip(draft.sentences, working.by_person, strict=True)):
         cited = tuple(passages[name] for name in sentence.evidence if name in passages)
         leans_on = tuple(bases[name] for name in sentence.evidence if name in bases and name not in passages)
-        sections[sentence.section].append(Line(place, sentence, by_person, leans_on, cited))
+        sections[sentence.section].append(DraftLine(place, sentence, by_person, leans_on, cited))
     return sections
 
 
@@ -329,15 +329,15 @@ def _says_something(draft: Draft) -> bool:
     return bool(draft.section(Section.FINDINGS) or draft.section(Section.IMPRESSION))
 
 
-def shown_findings(desk: Desk, language: Language) -> dict[str, Any]:
+def shown_findings(view: ReadingView, language: Language) -> dict[str, Any]:
     """What the panels show where there is no draft."""
-    verdicts = desk.signed.verdicts if desk.signed is not None else ()
-    document = desk.signed.document if desk.signed is not None else None
+    verdicts = view.signed.verdicts if view.signed is not None else ()
+    document = view.signed.document if view.signed is not None else None
     judged = {verdict.label: verdict.judgement for verdict in verdicts}
     return {
         "working": None,
-        "groups": finding_lines(desk.result, judged, desk.heat),
-        "Standing": Standing,
+        "groups": finding_lines(view.result, judged, view.heat),
+        "FindingGroup": FindingGroup,
         "labels": _names(language),
         "Section": Section,
         "measured": measurement_lines(document.measurements, language, document.draft.language)
@@ -352,7 +352,7 @@ def shown_working(working: WorkingDraft, heat: tuple[str, ...], language: Langua
     return {
         "working": working,
         "groups": finding_lines(working.result, judged, heat),
-        "Standing": Standing,
+        "FindingGroup": FindingGroup,
         "labels": _names(language),
         "lines": draft_lines(working),
         "measured": measurement_lines(working.measurements, language, working.draft.language),

@@ -32,7 +32,7 @@ from tetkik.service.engineering.view import (
     triage_csv,
 )
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.statistics import InputMoved, LabelMoved, Shift
 from tetkik.values import Actor, Permission
 
@@ -41,15 +41,15 @@ Engineer = Annotated[Actor, allowed(Permission.MODELS_READ)]
 
 
 @router.get("")
-def list_models(house: InHouse, actor: Engineer) -> Models:
+def list_models(context: ContextDep, actor: Engineer) -> Models:
     """Every bundle that this house has."""
-    return Models(items=[_summary(bundle, house) for bundle in available()])
+    return Models(items=[_summary(bundle, context) for bundle in available()])
 
 
 @router.get("/agreement")
-def model_agreement(house: InHouse, actor: Engineer) -> Agreement:
+def model_agreement(context: ContextDep, actor: Engineer) -> Agreement:
     """What radiologists made of the models' answers."""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         weeks = weeks_until(tx.now)
         corrected, labels = corrected_drafts(tx, weeks), agreement(tx, weeks)
     return Agreement(
@@ -60,9 +60,9 @@ def model_agreement(house: InHouse, actor: Engineer) -> Agreement:
 
 
 @router.get("/drift")
-def model_drift(house: InHouse, actor: Engineer, against: Against = Against.CARD) -> list[DriftOfModel]:
+def model_drift(context: ContextDep, actor: Engineer, against: Against = Against.CARD) -> list[DriftOfModel]:
     """Whether the models that ran here drift: against their cards, or against what they did first here."""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         return [
             _drift(one, drift_of(tx, one, against), manifest_that_ran(one)) for one in models_that_ran(tx)
         ]
@@ -75,8 +75,8 @@ def show_model(actor: Engineer, model_id: str) -> dict[str, Any]:
     return manifest.model_dump(mode="json")
 
 
-def _summary(bundle: Bundle, house: House) -> ModelSummary:
-    found, chosen = bundle.manifest, house.settings
+def _summary(bundle: Bundle, context: AppContext) -> ModelSummary:
+    found, chosen = bundle.manifest, context.settings
     return ModelSummary(
         id=found.id,
         name=found.name,
@@ -174,10 +174,10 @@ feedback_router = APIRouter(tags=["triage"])
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "A table."}},
 )
 def feedback(
-    house: InHouse,
+    context: ContextDep,
     actor: Annotated[Actor, allowed(Permission.FEEDBACK_EXPORT)],
     since: Annotated[date | None, Query(description="From this day on (UTC).")] = None,
     until: Annotated[date | None, Query(description="Up to this day, it included (UTC).")] = None,
 ) -> Response:
     """CSV: text (masked), label (the department chosen), the model's own, urgency, month."""
-    return triage_csv(house, actor, since, until)
+    return triage_csv(context, actor, since, until)

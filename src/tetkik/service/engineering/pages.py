@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from tetkik.bundle import available
-from tetkik.language import Language
+from tetkik.language import Language, Sentence
 from tetkik.records.cases import triage_performance
 from tetkik.records.drift import REFERENCE, Ran
 from tetkik.records.images.drift import card_share, ran
@@ -31,13 +31,19 @@ from tetkik.service.engineering.view import (
     triage_csv,
 )
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.context import AppContext, ContextDep
+from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.statistics import FEWEST, InputMoved, Movement, Shift, Stability
 from tetkik.statistics.observations import REFUSED
 from tetkik.values import Actor, Capability, Permission, label_name
 
 router = APIRouter(prefix="/engineer")
+NAVIGATION = (
+    NavigationEntry(
+        "/engineer", Permission.MODELS_READ, "chart", Sentence("Models"), "g m", position=60, start=6
+    ),
+)
 Engineer = Annotated[Actor, allowed(Permission.MODELS_READ)]
 
 
@@ -107,9 +113,9 @@ class RouteRows:
 
 
 @router.get("")
-def overview(request: Request, house: InHouse, actor: Engineer) -> HTMLResponse:
+def overview(request: Request, context: ContextDep, actor: Engineer) -> HTMLResponse:
     """The figures that tell whether the models help, and the models."""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         weeks = weeks_until(tx.now)
         corrected = corrected_drafts(tx, weeks)
         reviewed = agreement(tx, weeks)
@@ -126,14 +132,14 @@ def overview(request: Request, house: InHouse, actor: Engineer) -> HTMLResponse:
         runs=sum(one.runs for one in answered),
         waiting=waiting,
         bundles=available(),
-        in_use=_in_use(house),
+        in_use=_in_use(context),
     )
 
 
 @router.get("/agreement")
-def agreement_page(request: Request, house: InHouse, actor: Engineer) -> HTMLResponse:
+def agreement_page(request: Request, context: ContextDep, actor: Engineer) -> HTMLResponse:
     """How far radiologists agree with each finding, week by week."""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         weeks = weeks_until(tx.now)
         labels = agreement(tx, weeks)
     language = language_of(request)
@@ -147,7 +153,7 @@ def agreement_page(request: Request, house: InHouse, actor: Engineer) -> HTMLRes
 @router.get("/drift")
 def drift_page(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Engineer,
     bundle: str | None = None,
     against: Against = Against.CARD,
@@ -156,7 +162,7 @@ def drift_page(
 
     Of findings and of triage; the first of findings where none is chosen.
     """
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         answered = models_that_ran(tx)
         chosen = next((one for one in answered if one.sha256 == bundle), answered[0] if answered else None)
         found = drift_of(tx, chosen, against) if chosen else None
@@ -179,7 +185,7 @@ def drift_page(
 
 
 @router.get("/models/{model_id}")
-def model_page(request: Request, house: InHouse, actor: Engineer, model_id: str) -> HTMLResponse:
+def model_page(request: Request, context: ContextDep, actor: Engineer, model_id: str) -> HTMLResponse:
     """One model: what its manifest and its card say."""
     bundle = bundle_of(model_id)
     card = bundle.path / "README.md"
@@ -188,12 +194,12 @@ def model_page(request: Request, house: InHouse, actor: Engineer, model_id: str)
         "engineering/model.html.jinja",
         manifest=bundle.manifest,
         card=rendered(card.read_text("utf-8")) if card.is_file() else None,
-        in_use=_in_use(house),
+        in_use=_in_use(context),
     )
 
 
-def _in_use(house: House) -> tuple[str | None, ...]:
-    chosen = house.settings
+def _in_use(context: AppContext) -> tuple[str | None, ...]:
+    chosen = context.settings
     return (chosen.triage_model, chosen.findings_model, chosen.caption_model)
 
 
@@ -246,10 +252,10 @@ def _input_row(one: InputMoved) -> InputRow:
 
 @router.get("/triage")
 def performance(
-    request: Request, house: InHouse, actor: Annotated[Actor, allowed(Permission.MODELS_READ)]
+    request: Request, context: ContextDep, actor: Annotated[Actor, allowed(Permission.MODELS_READ)]
 ) -> HTMLResponse:
     """The share of suggestions that people followed, by department and by urgency."""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         departments = triage_performance.performance(tx)
         urgencies = triage_performance.by_urgency(tx)
     return render(
@@ -262,6 +268,6 @@ def performance(
 
 
 @router.get("/triage-feedback.csv")
-def feedback(house: InHouse, actor: Annotated[Actor, allowed(Permission.FEEDBACK_EXPORT)]) -> Response:
+def feedback(context: ContextDep, actor: Annotated[Actor, allowed(Permission.FEEDBACK_EXPORT)]) -> Response:
     """Every decision, masked, as a table to train from."""
-    return triage_csv(house, actor, None, None)
+    return triage_csv(context, actor, None, None)

@@ -23,7 +23,7 @@ from tetkik.records.cases import tallies, triage_feedback
 from tetkik.records.database import Transaction
 from tetkik.records.drift import Drift, Ran
 from tetkik.records.images import drift as images
-from tetkik.service.kit.context import House
+from tetkik.service.kit.context import AppContext
 from tetkik.values import Actor, Capability
 
 
@@ -84,7 +84,7 @@ def drift_of(tx: Transaction, ran: Ran, against: Against) -> Drift:
     return images.drift(tx, ran, reference if isinstance(reference, ImageReference) else None)
 
 
-def triage_csv(house: House, actor: Actor, since: date | None, until: date | None) -> Response:
+def triage_csv(context: AppContext, actor: Actor, since: date | None, until: date | None) -> Response:
     """The table as CSV; the trail notes who took it.
 
     Args:
@@ -93,7 +93,7 @@ def triage_csv(house: House, actor: Actor, since: date | None, until: date | Non
         since: the first day, UTC; None from the first.
         until: the last day, UTC; None to the last.
     """
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         found = triage_feedback.export(tx, _start(since), _end(until))
     return Response(
         found.as_csv(),

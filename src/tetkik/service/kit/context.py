@@ -12,7 +12,7 @@ from tetkik.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class AppContext:
     """The house that the application serves.
 
     Attributes:
@@ -26,11 +26,11 @@ class House:
     secure: bool
 
 
-def house_of(request: Request) -> House:
+def context_of(request: Request) -> AppContext:
     """The house of the application that a request came to."""
-    house: House = request.app.state.house
-    return house
+    context: AppContext = request.app.state.context
+    return context
 
 
-InHouse = Annotated[House, Depends(house_of)]
+ContextDep = Annotated[AppContext, Depends(context_of)]
 """A route's parameter for the house."""

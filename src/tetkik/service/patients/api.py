@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from tetkik.records.cases import comparing, merging
 from tetkik.records.database import Transaction
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import InHouse
+from tetkik.service.kit.context import ContextDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.patients.shapes import (
     Comparison,
@@ -26,22 +26,24 @@ PatientId = Annotated[str, Path(max_length=26, description="Of a record of the p
 
 
 @router.get("/{patient_id}")
-def read_patient(house: InHouse, actor: Merger, patient_id: PatientId) -> PatientRecords:
+def read_patient(context: ContextDep, actor: Merger, patient_id: PatientId) -> PatientRecords:
     """Every record of a patient, by any of them; the trail notes the look."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         return PatientRecords.of(comparing.records(tx, patient_id))
 
 
 @router.get("/{patient_id}/comparison/{other_id}")
-def compare_patients(house: InHouse, actor: Merger, patient_id: PatientId, other_id: PatientId) -> Comparison:
+def compare_patients(
+    context: ContextDep, actor: Merger, patient_id: PatientId, other_id: PatientId
+) -> Comparison:
     """Two patients side by side, to be looked at before their records are joined."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         return Comparison.of(comparing.compared(tx, patient_id, other_id))
 
 
 @router.post("/{patient_id}/link", status_code=201, response_model=LinkShape)
 def link_patient(
-    house: InHouse, actor: Merger, patient_id: PatientId, wanted: NewLink, once: IdempotentDep
+    context: ContextDep, actor: Merger, patient_id: PatientId, wanted: NewLink, once: IdempotentDep
 ) -> Response:
     """Let another record stand for this one; nothing of either is changed, and the link can be undone."""
 
@@ -49,11 +51,11 @@ def link_patient(
         merging.link(tx, patient_id, wanted.survivor, wanted.reason, wanted.seen)
         return LinkShape(replaced=patient_id, survivor=wanted.survivor, reason=wanted.reason)
 
-    return once.run(house.records, actor, work).response()
+    return once.run(context.records, actor, work).response()
 
 
 @router.delete("/{patient_id}/link", status_code=204)
-def unlink_patient(house: InHouse, actor: Merger, patient_id: PatientId, reason: SplitReason) -> None:
+def unlink_patient(context: ContextDep, actor: Merger, patient_id: PatientId, reason: SplitReason) -> None:
     """Take this record out of the other's stead: it is again what it was."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         merging.unlink(tx, patient_id, reason)

@@ -11,7 +11,7 @@ from tetkik.errors import Conflict, InputError, TetkikError
 from tetkik.records.cases import comparing, merging, patients
 from tetkik.records.cases.patients import Match
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http.problems import status_of
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.values import Actor, LinkReason, Permission, SplitReason
@@ -24,7 +24,7 @@ Merger = Annotated[Actor, allowed(Permission.PATIENTS_MERGE)]
 @router.get("/{patient_id}")
 def records(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Merger,
     patient_id: str,
     joined: str | None = None,
@@ -32,24 +32,24 @@ def records(
 ) -> HTMLResponse:
     """The records of a patient, and who may be the same person."""
     done = "joined" if joined is not None else "separated" if separated is not None else ""
-    return _records(request, house, actor, patient_id, done=done)
+    return _records(request, context, actor, patient_id, done=done)
 
 
 @router.post("/{patient_id}/find")
 def find(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Merger,
     patient_id: str,
     words: Annotated[str, Form(max_length=400)] = "",
 ) -> HTMLResponse:
     """Other patients by name or number, to be compared with this one."""
-    return _records(request, house, actor, patient_id, words=words.strip())
+    return _records(request, context, actor, patient_id, words=words.strip())
 
 
 def _records(
     request: Request,
-    house: House,
+    context: AppContext,
     actor: Actor,
     patient_id: str,
     *,
@@ -57,7 +57,7 @@ def _records(
     done: str = "",
     error: TetkikError | None = None,
 ) -> HTMLResponse:
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         held = comparing.records(tx, patient_id)
         alike = comparing.alike(tx, patient_id)
         found: tuple[Match, ...] = ()
@@ -79,15 +79,17 @@ def _records(
 
 
 @router.get("/{patient_id}/with/{other_id}")
-def compare(request: Request, house: InHouse, actor: Merger, patient_id: str, other_id: str) -> HTMLResponse:
+def compare(
+    request: Request, context: ContextDep, actor: Merger, patient_id: str, other_id: str
+) -> HTMLResponse:
     """Two patients side by side, and the question whether they are one."""
-    return _compared(request, house, actor, patient_id, other_id)
+    return _compared(request, context, actor, patient_id, other_id)
 
 
 @router.post("/{patient_id}/with/{other_id}")
 def join(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Merger,
     patient_id: str,
     other_id: str,
@@ -98,16 +100,16 @@ def join(
     """Let the one that was chosen stand for both, or show them again with what is wrong."""
     try:
         replaced, kept = _chosen(survivor, patient_id, other_id)
-        with house.records.write(actor) as tx:
+        with context.records.write(actor) as tx:
             merging.link(tx, replaced, kept, reason, seen)
     except (Conflict, InputError) as error:
-        return _compared(request, house, actor, patient_id, other_id, error=error, reason=reason)
+        return _compared(request, context, actor, patient_id, other_id, error=error, reason=reason)
     return RedirectResponse(f"/patients/{kept}?joined", 303)
 
 
 def _compared(
     request: Request,
-    house: House,
+    context: AppContext,
     actor: Actor,
     patient_id: str,
     other_id: str,
@@ -116,10 +118,10 @@ def _compared(
     reason: LinkReason | None = None,
 ) -> HTMLResponse:
     try:
-        with house.records.write(actor) as tx:
+        with context.records.write(actor) as tx:
             found = comparing.compared(tx, patient_id, other_id)
     except Conflict as already:
-        return _records(request, house, actor, patient_id, error=already)
+        return _records(request, context, actor, patient_id, error=already)
     return render(
         request,
         "patients/compare.html.jinja",
@@ -135,17 +137,17 @@ def _compared(
 @router.post("/{patient_id}/separate")
 def separate(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Merger,
     patient_id: str,
     reason: Annotated[SplitReason, Form()],
 ) -> Response:
     """Take a record out of the other's stead, or tell that it is so already."""
     try:
-        with house.records.write(actor) as tx:
+        with context.records.write(actor) as tx:
             survivor = merging.unlink(tx, patient_id, reason)
     except Conflict as error:
-        return _records(request, house, actor, patient_id, error=error)
+        return _records(request, context, actor, patient_id, error=error)
     return RedirectResponse(f"/patients/{survivor}?separated", 303)
 
 

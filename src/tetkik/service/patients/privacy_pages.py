@@ -11,17 +11,22 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 
 from tetkik.errors import InputError, TetkikError
+from tetkik.language import Sentence
 from tetkik.records.keeping import erasure, privacy
 from tetkik.records.keeping.erasure import Erasure, Ground
 from tetkik.records.keeping.portability import export_patient
 from tetkik.records.keeping.privacy import Subject
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http.problems import status_of
+from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.values import Actor, Permission
 
 router = APIRouter(prefix="/admin/privacy")
+NAVIGATION = (
+    NavigationEntry("/admin/privacy", Permission.PRIVACY, "lock", Sentence("Privacy"), "g d", position=90),
+)
 
 Officer = Annotated[Actor, allowed(Permission.PRIVACY)]
 _GROUNDS = (Ground.REQUEST, Ground.COURT, Ground.MISTAKE)
@@ -31,28 +36,28 @@ _IN_MEMORY = 64 << 20
 
 
 @router.get("")
-def page(request: Request, house: InHouse, actor: Officer) -> HTMLResponse:
+def page(request: Request, context: ContextDep, actor: Officer) -> HTMLResponse:
     """The form, and the erasures that wait for the law."""
-    return _page(request, house, actor)
+    return _page(request, context, actor)
 
 
 @router.post("/find")
 def find(
-    request: Request, house: InHouse, actor: Officer, number: Annotated[str, Form(max_length=64)]
+    request: Request, context: ContextDep, actor: Officer, number: Annotated[str, Form(max_length=64)]
 ) -> HTMLResponse:
     """Whom a number belongs to."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         found = privacy.find(tx, number.strip()) if number.strip() else ()
-    return _page(request, house, actor, found=found, looked=True)
+    return _page(request, context, actor, found=found, looked=True)
 
 
 @router.post("/{patient_id}/export")
-def export(request: Request, house: InHouse, actor: Officer, patient_id: str) -> Response:
+def export(request: Request, context: ContextDep, actor: Officer, patient_id: str) -> Response:
     """Everything of one patient as a zip."""
     # Nameless and closed with the answer: nothing of it stays on the disk.
-    file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(house.records.files.temporary))  # noqa: SIM115
+    file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(context.records.files.temporary))  # noqa: SIM115
     try:
-        export_patient(house.records, patient_id, file, actor=actor, language=language_of(request))
+        export_patient(context.records, patient_id, file, actor=actor, language=language_of(request))
         file.seek(0)
     except BaseException:
         file.close()
@@ -68,7 +73,7 @@ def export(request: Request, house: InHouse, actor: Officer, patient_id: str) ->
 @router.post("/{patient_id}/erase")
 def erase(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Officer,
     patient_id: str,
     ground: Annotated[Ground, Form()],
@@ -83,21 +88,21 @@ def erase(
                 "person; give all three."
             )
         done = erasure.erase(
-            house.records,
+            context.records,
             patient_id,
             ground,
-            years=house.settings.retention_years,
+            years=context.settings.retention_years,
             reference=reference.strip(),
             actor=actor,
         )
     except TetkikError as error:
-        return _page(request, house, actor, error=error)
-    return _page(request, house, actor, done=done)
+        return _page(request, context, actor, error=error)
+    return _page(request, context, actor, done=done)
 
 
 def _page(
     request: Request,
-    house: House,
+    context: AppContext,
     actor: Actor,
     *,
     found: tuple[Subject, ...] = (),
@@ -105,7 +110,7 @@ def _page(
     done: Erasure | None = None,
     error: TetkikError | None = None,
 ) -> HTMLResponse:
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         waiting = privacy.postponed(tx)
     return render(
         request,
@@ -116,7 +121,7 @@ def _page(
         done=done,
         error=error.in_language(language_of(request)) if error else None,
         waiting=waiting,
-        years=house.settings.retention_years,
+        years=context.settings.retention_years,
         grounds=_GROUNDS,
     )
 

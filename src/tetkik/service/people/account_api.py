@@ -16,15 +16,15 @@ from tetkik.records.people.sessions import Resumed
 from tetkik.records.people.users import row_of
 from tetkik.records.trail.chain import Action
 from tetkik.service.kit.access import passkeys
-from tetkik.service.kit.access.authentication import of_session, peer_of, refuse_programs, resumed
+from tetkik.service.kit.access.authentication import identified_by, peer_of, refuse_programs, require_session
 from tetkik.service.kit.access.authorization import allowed, check_origin, public
 from tetkik.service.kit.access.new_session import begin
 from tetkik.service.kit.access.passkeys import Purpose
-from tetkik.service.kit.access.rate_limits import gate_of, take
-from tetkik.service.kit.access.reauthentication import Proof, verify_for_account
-from tetkik.service.kit.access.redirects import inside
-from tetkik.service.kit.access.required_passkey import refuse_second
-from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.access.rate_limits import limit_rate, rate_limits_of
+from tetkik.service.kit.access.reauthentication import Proof, reauthenticate_for_account
+from tetkik.service.kit.access.redirects import safe_path
+from tetkik.service.kit.access.required_passkey import refuse_second_passkey
+from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.people.shapes import Account, Addition, Answer, MadeToken, NewToken, Tokens, TokenView
 from tetkik.values import Actor, Method, Permission
@@ -36,9 +36,9 @@ TokenId = Annotated[str, Path(max_length=64)]
 
 
 @router.get("")
-def account(house: InHouse, actor: Owner) -> Account:
+def account(context: ContextDep, actor: Owner) -> Account:
     """Who is signed in, and what they may do."""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         assert actor.user_id is not None
         member = users.get(tx, actor.user_id)
     return Account(
@@ -52,30 +52,30 @@ def account(house: InHouse, actor: Owner) -> Account:
 
 
 @router.get("/tokens")
-def list_tokens(house: InHouse, actor: Owner) -> Tokens:
+def list_tokens(context: ContextDep, actor: Owner) -> Tokens:
     """One's tokens, the latest first."""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         return Tokens(items=[_view(token) for token in tokens.of_actor(tx)])
 
 
 @router.post("/tokens", status_code=201, response_model=MadeToken)
 def make_token(
-    request: Request, house: InHouse, actor: Owner, once: IdempotentDep, new: NewToken
+    request: Request, context: ContextDep, actor: Owner, once: IdempotentDep, new: NewToken
 ) -> Response:
     """Make a token; its secret is in this answer and nowhere else."""
-    verify_for_account(request, actor, new.proof)
+    reauthenticate_for_account(request, actor, new.proof)
 
     def make(tx: Transaction) -> MadeToken:
         secret, token = tokens.create(tx, new.name, new.scopes, timedelta(days=new.days))
         return MadeToken(secret=secret, **_view(token).model_dump())
 
-    return once.run(house.records, actor, make).response()
+    return once.run(context.records, actor, make).response()
 
 
 @router.delete("/tokens/{token_id}", status_code=204)
-def revoke_token(house: InHouse, actor: Owner, token_id: TokenId) -> None:
+def revoke_token(context: ContextDep, actor: Owner, token_id: TokenId) -> None:
     """End a token at once."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         tokens.revoke(tx, token_id)
 
 
@@ -96,29 +96,29 @@ passkey_router = APIRouter(include_in_schema=False)
 @passkey_router.post("/passkeys/sign-in/question", dependencies=[public()])
 def ask_at_sign_in(request: Request) -> dict[str, Any]:
     """What the browser is asked at sign-in."""
-    take(request, gate_of(request).sign_ins, f"address {peer_of(request).address}")
-    return passkeys.ask(request, Purpose.SIGN_IN)
+    limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer_of(request).address}")
+    return passkeys.authentication_options(request, Purpose.SIGN_IN)
 
 
 @passkey_router.post("/passkeys/sign-in", dependencies=[public()])
-def sign_in_with(request: Request, house: InHouse, answer: Answer) -> Response:
+def sign_in_with(request: Request, context: ContextDep, answer: Answer) -> Response:
     """Sign in with a passkey."""
     peer = peer_of(request)
-    take(request, gate_of(request).sign_ins, f"address {peer.address}")
+    limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer.address}")
     try:
-        user_id = passkeys.proved(request, Purpose.SIGN_IN, answer.credential)
+        user_id = passkeys.verify(request, Purpose.SIGN_IN, answer.credential)
     except Forbidden:
-        _note_failure(house, Actor(None, "", method=Method.PASSKEY, address=peer.address))
+        _note_failure(context, Actor(None, "", method=Method.PASSKEY, address=peer.address))
         raise
-    with house.records.read() as tx:
+    with context.records.read() as tx:
         actor = sign_in.actor_of(row_of(tx, user_id), Method.PASSKEY, peer)
-    done = JSONResponse({"next": inside(answer.next)})
-    begin(request, house, actor, done)
+    done = JSONResponse({"next": safe_path(answer.next)})
+    begin(request, context, actor, done)
     return done
 
 
-def _note_failure(house: House, actor: Actor) -> None:
-    with house.records.write(actor) as tx:
+def _note_failure(context: AppContext, actor: Actor) -> None:
+    with context.records.write(actor) as tx:
         tx.audit(Action.SIGN_IN_FAILED, by=Method.PASSKEY.value)
 
 
@@ -126,29 +126,31 @@ def _note_failure(house: House, actor: Actor) -> None:
 async def ask_at_lock(request: Request) -> dict[str, Any]:
     """What the browser is asked at a locked screen."""
     found = await _own_session(request)
-    return await run_in_threadpool(passkeys.ask, request, Purpose.AGAIN, found.actor)
+    return await run_in_threadpool(
+        passkeys.authentication_options, request, Purpose.REAUTHENTICATE, found.actor
+    )
 
 
 @passkey_router.post("/passkeys/unlock", dependencies=[public()])
-async def unlock_with(request: Request, house: InHouse, answer: Answer) -> dict[str, str]:
+async def unlock_with(request: Request, context: ContextDep, answer: Answer) -> dict[str, str]:
     """Open the locked screen with a passkey."""
     found = await _own_session(request)
-    await run_in_threadpool(_unlock, request, house, found, answer)
-    return {"next": inside(answer.next)}
+    await run_in_threadpool(_unlock, request, context, found, answer)
+    return {"next": safe_path(answer.next)}
 
 
-def _unlock(request: Request, house: House, found: Resumed, answer: Answer) -> None:
-    take(request, gate_of(request).sign_ins, f"again {found.actor.user_id}")
-    passkeys.proved(request, Purpose.AGAIN, answer.credential, found.actor)
-    with house.records.write(found.actor) as tx:
+def _unlock(request: Request, context: AppContext, found: Resumed, answer: Answer) -> None:
+    limit_rate(request, rate_limits_of(request).sign_ins, f"again {found.actor.user_id}")
+    passkeys.verify(request, Purpose.REAUTHENTICATE, answer.credential, found.actor)
+    with context.records.write(found.actor) as tx:
         sessions.unlock(tx, Method.PASSKEY)
 
 
 async def _own_session(request: Request) -> Resumed:
     if request.headers.get("authorization") is not None:
         raise NotSignedIn("Nobody is signed in here; sign in first.")
-    found = await run_in_threadpool(resumed, request)
-    await check_origin(request, of_session(found))
+    found = await run_in_threadpool(require_session, request)
+    await check_origin(request, identified_by(found))
     return found
 
 
@@ -156,20 +158,20 @@ async def _own_session(request: Request) -> Resumed:
 def ask_again(request: Request, actor: Owner) -> dict[str, Any]:
     """What the browser is asked before a signature."""
     refuse_programs(actor)
-    return passkeys.ask(request, Purpose.AGAIN, actor)
+    return passkeys.authentication_options(request, Purpose.REAUTHENTICATE, actor)
 
 
 @passkey_router.post("/account/passkeys/new")
-def ask_to_add(request: Request, house: InHouse, actor: Owner, proof: Proof) -> dict[str, Any]:
+def ask_to_add(request: Request, context: ContextDep, actor: Owner, proof: Proof) -> dict[str, Any]:
     """What the browser is asked to make a passkey, once the person has proved themselves."""
-    refuse_second(house, actor)
-    verify_for_account(request, actor, proof)
-    return passkeys.ask_to_add(request, actor)
+    refuse_second_passkey(context, actor)
+    reauthenticate_for_account(request, actor, proof)
+    return passkeys.registration_options(request, actor)
 
 
 @passkey_router.post("/account/passkeys", status_code=201)
-def add_passkey(request: Request, house: InHouse, actor: Owner, addition: Addition) -> dict[str, str]:
+def add_passkey(request: Request, context: ContextDep, actor: Owner, addition: Addition) -> dict[str, str]:
     """Keep the passkey that the browser made."""
     refuse_programs(actor)
-    refuse_second(house, actor)
-    return {"id": passkeys.added(request, actor, addition.name, addition.credential)}
+    refuse_second_passkey(context, actor)
+    return {"id": passkeys.register(request, actor, addition.name, addition.credential)}

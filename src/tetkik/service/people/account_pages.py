@@ -13,12 +13,12 @@ from tetkik.language import Language
 from tetkik.records.people import notices, passkeys, passwords, preferences, sessions, tokens, users
 from tetkik.records.people.tokens import Token
 from tetkik.service.kit.access import oidc
-from tetkik.service.kit.access.authentication import give_cookie, take_cookie
+from tetkik.service.kit.access.authentication import clear_session_cookie, set_session_cookie
 from tetkik.service.kit.access.authorization import allowed, public
-from tetkik.service.kit.access.reauthentication import FRESH, Proof, verify_for_account
-from tetkik.service.kit.access.redirects import inside, with_return
-from tetkik.service.kit.access.required_passkey import is_weak, refuse_second
-from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.access.reauthentication import FRESH, Proof, reauthenticate_for_account
+from tetkik.service.kit.access.redirects import safe_path, with_next
+from tetkik.service.kit.access.required_passkey import needs_passkey, refuse_second_passkey
+from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http.problems import status_of
 from tetkik.service.kit.rendering.templates import LANGUAGE_COOKIE, THEME_COOKIE, language_of, render
 from tetkik.service.people.sign_in_pages import Return, Text, refuse_unequal, shown_strength
@@ -31,21 +31,21 @@ Owner = Annotated[Actor, allowed(Permission.OWN_ACCOUNT)]
 
 
 @router.get("/account")
-def account(request: Request, house: InHouse, actor: Owner) -> Response:
+def account(request: Request, context: ContextDep, actor: Owner) -> Response:
     """Everything that opens one's account."""
-    return _account(request, house, actor)
+    return _account(request, context, actor)
 
 
 def _account(
     request: Request,
-    house: House,
+    context: AppContext,
     actor: Actor,
     *,
     error: TetkikError | None = None,
     made: tuple[str, Token] | None = None,
 ) -> Response:
-    idle = timedelta(minutes=house.settings.session_idle_minutes)
-    with house.records.read(actor) as tx:
+    idle = timedelta(minutes=context.settings.session_idle_minutes)
+    with context.records.read(actor) as tx:
         assert actor.user_id is not None
         values = {
             "member": users.get(tx, actor.user_id),
@@ -68,19 +68,19 @@ def _account(
 
 
 @router.post("/account/notices")
-def acknowledge(house: InHouse, actor: Owner, upto: Text = "") -> Response:
+def acknowledge(context: ContextDep, actor: Owner, upto: Text = "") -> Response:
     """Say that one has seen what changed in one's account."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         notices.acknowledge(tx, upto)
     return RedirectResponse("/account", 303)
 
 
 @router.get("/account/passkey")
-def enrol_page(request: Request, house: InHouse, actor: Owner, next: str = "/") -> Response:  # noqa: A002
+def enrol_page(request: Request, context: ContextDep, actor: Owner, next: str = "/") -> Response:  # noqa: A002
     """The page of somebody whose role needs more than a password: add a passkey, then sign in with it."""
-    if not is_weak(house.settings, actor):
-        return RedirectResponse(inside(next), 303)
-    with house.records.read(actor) as tx:
+    if not needs_passkey(context.settings, actor):
+        return RedirectResponse(safe_path(next), 303)
+    with context.records.read(actor) as tx:
         assert actor.user_id is not None
         known, fresh = passkeys.of_user(tx, actor.user_id), sessions.is_fresh(tx, FRESH)
     return render(
@@ -89,22 +89,22 @@ def enrol_page(request: Request, house: InHouse, actor: Owner, next: str = "/") 
         passkeys=known,
         held=bool(known) and all(one.held for one in known),
         fresh=fresh,
-        back=inside(next),
-        here=with_return("/account/passkey", next),
-        single_sign_on=oidc.button_of(house.settings),
+        back=safe_path(next),
+        here=with_next("/account/passkey", next),
+        single_sign_on=oidc.provider_name(context.settings),
     )
 
 
 @router.get("/account/password")
-def password_page(request: Request, house: InHouse, actor: Owner, next: str = "/account") -> Response:  # noqa: A002
+def password_page(request: Request, context: ContextDep, actor: Owner, next: str = "/account") -> Response:  # noqa: A002
     """The page to change one's password."""
-    return _password(request, house, actor, next)
+    return _password(request, context, actor, next)
 
 
 @router.post("/account/password")
 def change_password(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Owner,
     password: Text = "",
     repeated: Text = "",
@@ -115,33 +115,33 @@ def change_password(
     """Change one's password; every other session ends, and with `keys` passkeys and tokens, too."""
     assert actor.user_id is not None
     try:
-        verify_for_account(request, actor, Proof(password=current or None))
+        reauthenticate_for_account(request, actor, Proof(password=current or None))
         refuse_unequal(password, repeated)
         if keys:
-            refuse_second(house, actor)
-        with house.records.write(actor) as tx:
-            users.set_password(tx, actor.user_id, password, house.settings.hospital_name, keys=keys)
+            refuse_second_passkey(context, actor)
+        with context.records.write(actor) as tx:
+            users.set_password(tx, actor.user_id, password, context.settings.hospital_name, keys=keys)
             cookie = sessions.renew(tx)
     except TetkikError as error:
-        return _password(request, house, actor, back, error)
-    answer = RedirectResponse(inside(back), 303)
-    give_cookie(answer, house, cookie)
+        return _password(request, context, actor, back, error)
+    answer = RedirectResponse(safe_path(back), 303)
+    set_session_cookie(answer, context, cookie)
     return answer
 
 
 @router.post("/account/password/strength")
-def password_strength(request: Request, house: InHouse, actor: Owner, password: Text = "") -> Response:
+def password_strength(request: Request, context: ContextDep, actor: Owner, password: Text = "") -> Response:
     """How good a new password is, while it is typed."""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         assert actor.user_id is not None
         member = users.get(tx, actor.user_id)
-    return shown_strength(request, house, password, (member.login, member.profile.name))
+    return shown_strength(request, context, password, (member.login, member.profile.name))
 
 
 def _password(
-    request: Request, house: House, actor: Actor, back: str, error: TetkikError | None = None
+    request: Request, context: AppContext, actor: Actor, back: str, error: TetkikError | None = None
 ) -> Response:
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         assert actor.user_id is not None
         member, held_tokens = users.get(tx, actor.user_id), tokens.of_actor(tx)
     return render(
@@ -149,9 +149,9 @@ def _password(
         "people/password.html.jinja",
         status=status_of(error) if error else 200,
         member=member,
-        back=inside(back),
+        back=safe_path(back),
         shortest=passwords.SHORTEST,
-        keys=bool(member.passkeys or held_tokens) and not is_weak(house.settings, actor),
+        keys=bool(member.passkeys or held_tokens) and not needs_passkey(context.settings, actor),
         error=error.in_language(language_of(request)) if error else None,
     )
 
@@ -159,7 +159,7 @@ def _password(
 @router.post("/account/tokens")
 def make_token(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Owner,
     name: Text = "",
     days: Annotated[int, Form(ge=1, le=366)] = 90,
@@ -168,45 +168,45 @@ def make_token(
 ) -> Response:
     """Make a token for a program; the page shows its secret this once."""
     try:
-        verify_for_account(request, actor, Proof(password=current or None))
-        with house.records.write(actor) as tx:
+        reauthenticate_for_account(request, actor, Proof(password=current or None))
+        with context.records.write(actor) as tx:
             made = tokens.create(tx, name, scope or [], timedelta(days=days))
     except TetkikError as error:
-        return _account(request, house, actor, error=error)
-    return _account(request, house, actor, made=made)
+        return _account(request, context, actor, error=error)
+    return _account(request, context, actor, made=made)
 
 
 @router.post("/account/tokens/{token_id}/revoke")
-def revoke_token(house: InHouse, actor: Owner, token_id: str) -> Response:
+def revoke_token(context: ContextDep, actor: Owner, token_id: str) -> Response:
     """End a token."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         tokens.revoke(tx, token_id)
     return RedirectResponse("/account#tokens", 303)
 
 
 @router.post("/account/passkeys/{passkey_id}/remove")
-def remove_passkey(house: InHouse, actor: Owner, passkey_id: str) -> Response:
+def remove_passkey(context: ContextDep, actor: Owner, passkey_id: str) -> Response:
     """Forget a passkey."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         passkeys.remove(tx, passkey_id)
     return RedirectResponse("/account#passkeys", 303)
 
 
 @router.post("/account/sessions/{session_id}/end")
-def end_session(house: InHouse, actor: Owner, session_id: str) -> Response:
+def end_session(context: ContextDep, actor: Owner, session_id: str) -> Response:
     """Sign out in another browser."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         sessions.end_one(tx, session_id)
     return RedirectResponse("/account#sessions", 303)
 
 
 @router.post("/account/sign-out-everywhere")
-def sign_out_everywhere(house: InHouse, actor: Owner) -> Response:
+def sign_out_everywhere(context: ContextDep, actor: Owner) -> Response:
     """Sign out in every browser, this one too."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         sessions.end_all(tx)
     answer = RedirectResponse("/login", 303)
-    take_cookie(answer, house)
+    clear_session_cookie(answer, context)
     return answer
 
 
@@ -216,33 +216,33 @@ _YEAR = 365 * 24 * 3600
 
 @router.post("/preferences", dependencies=[public()])
 def browser_preferences(
-    house: InHouse,
+    context: ContextDep,
     language: Annotated[Language | None, Form()] = None,
     theme: Annotated[Theme | None, Form()] = None,
     back: Annotated[str, Form(alias="next")] = "/",
 ) -> RedirectResponse:
     """Keep a choice in this browser, for the pages before sign-in."""
-    return _kept(back, language, theme, secure=house.secure)
+    return _kept(back, language, theme, secure=context.secure)
 
 
 @router.post("/account/preferences")
 def own_preferences(
-    house: InHouse,
+    context: ContextDep,
     actor: Annotated[Actor, allowed(Permission.OWN_ACCOUNT)],
     language: Annotated[Language | None, Form()] = None,
     theme: Annotated[Theme | None, Form()] = None,
     back: Annotated[str, Form(alias="next")] = "/",
 ) -> RedirectResponse:
     """Keep a choice with the person, so that it is the same at every screen."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         preferences.keep(tx, language=language, theme=theme)
-    return _kept(back, language, theme, secure=house.secure)
+    return _kept(back, language, theme, secure=context.secure)
 
 
 def _kept(back: str, language: Language | None, theme: Theme | None, *, secure: bool) -> RedirectResponse:
     # Only a path of this house: "//elsewhere" and "/\elsewhere" are other hosts to a browser.
-    inside = back.startswith("/") and not back.startswith(("//", "/\\"))
-    answer = RedirectResponse(back if inside else "/", 303)
+    safe_path = back.startswith("/") and not back.startswith(("//", "/\\"))
+    answer = RedirectResponse(back if safe_path else "/", 303)
     for name, value in ((LANGUAGE_COOKIE, language), (THEME_COOKIE, theme)):
         if value is not None:
             answer.set_cookie(name, value, max_age=_YEAR, secure=secure, httponly=True, samesite="lax")

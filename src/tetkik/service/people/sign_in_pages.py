@@ -15,20 +15,25 @@ from tetkik.records.people.sessions import Resumed
 from tetkik.records.people.users import row_of
 from tetkik.records.trail.chain import Action
 from tetkik.service.kit.access import oidc
-from tetkik.service.kit.access.authentication import of_session, peer_of, resumed, take_cookie
+from tetkik.service.kit.access.authentication import (
+    clear_session_cookie,
+    identified_by,
+    peer_of,
+    require_session,
+)
 from tetkik.service.kit.access.authorization import allowed, check_origin, public
-from tetkik.service.kit.access.new_session import signed_in
+from tetkik.service.kit.access.new_session import start_session_and_redirect
 from tetkik.service.kit.access.passkeys import origin_of
-from tetkik.service.kit.access.rate_limits import gate_of, take
-from tetkik.service.kit.access.redirects import inside, with_return
-from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.access.rate_limits import limit_rate, rate_limits_of
+from tetkik.service.kit.access.redirects import safe_path, with_next
+from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http.problems import status_of
-from tetkik.service.kit.rendering.navigation import beginning_of
+from tetkik.service.kit.rendering.navigation import start_page_of
 from tetkik.service.kit.rendering.templates import asset, language_of, render
 from tetkik.values import Actor, Method, Permission
 
 
-def shown_strength(request: Request, house: House, password: str, own: Iterable[str]) -> Response:
+def shown_strength(request: Request, context: AppContext, password: str, own: Iterable[str]) -> Response:
     """The meter for a password.
 
     Args:
@@ -40,11 +45,11 @@ def shown_strength(request: Request, house: House, password: str, own: Iterable[
     Raises:
         TooManyRequests: too often.
     """
-    take(request, gate_of(request).strengths, f"address {peer_of(request).address}")
+    limit_rate(request, rate_limits_of(request).strengths, f"address {peer_of(request).address}")
     return render(
         request,
         "people/strength.html.jinja",
-        strength=passwords.strength(password, (*own, house.settings.hospital_name)) if password else None,
+        strength=passwords.strength(password, (*own, context.settings.hospital_name)) if password else None,
         missing=passwords.SHORTEST - len(password),
         most=passwords.LONGEST,
     )
@@ -57,116 +62,116 @@ Return = Annotated[str, Form(alias="next", max_length=2000)]
 
 
 @router.get("/login", dependencies=[public()])
-def login_page(request: Request, house: InHouse, next: str = "/") -> Response:  # noqa: A002
+def login_page(request: Request, context: ContextDep, next: str = "/") -> Response:  # noqa: A002
     """The page to sign in."""
     try:
-        resumed(request)
+        require_session(request)
     except NotSignedIn:
-        return _login(request, house, next)
-    return RedirectResponse(inside(next), 303)
+        return _login(request, context, next)
+    return RedirectResponse(safe_path(next), 303)
 
 
 @router.post("/login", dependencies=[public()])
 def login(
-    request: Request, house: InHouse, login: Text = "", password: Text = "", back: Return = "/"
+    request: Request, context: ContextDep, login: Text = "", password: Text = "", back: Return = "/"
 ) -> Response:
     """Sign in with a password."""
     peer = peer_of(request)
-    take(request, gate_of(request).sign_ins, f"address {peer.address}")
+    limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer.address}")
     try:
-        actor = sign_in.by_password(house.records, login, password, peer)
+        actor = sign_in.by_password(context.records, login, password, peer)
     except NotSignedIn as error:
-        return _login(request, house, back, login=login, error=error)
-    return signed_in(request, house, actor, back)
+        return _login(request, context, back, login=login, error=error)
+    return start_session_and_redirect(request, context, actor, back)
 
 
 def _login(
-    request: Request, house: House, back: str, *, login: str = "", error: TetkikError | None = None
+    request: Request, context: AppContext, back: str, *, login: str = "", error: TetkikError | None = None
 ) -> Response:
     return render(
         request,
         "people/login.html.jinja",
         status=status_of(error) if error else 200,
-        back=inside(back),
+        back=safe_path(back),
         login=login,
         error=error.in_language(language_of(request)) if error else None,
-        provider=oidc.button_of(house.settings),
+        provider=oidc.provider_name(context.settings),
     )
 
 
-def login_again(request: Request, house: House, back: str, error: TetkikError) -> Response:
+def login_again(request: Request, context: AppContext, back: str, error: TetkikError) -> Response:
     """The sign-in page with what went wrong."""
-    return _login(request, house, back, error=error)
+    return _login(request, context, back, error=error)
 
 
 @router.post("/logout", dependencies=[public()])
-async def logout(request: Request, house: InHouse) -> Response:
+async def logout(request: Request, context: ContextDep) -> Response:
     """Sign out; a locked screen may be left, too."""
     answer = RedirectResponse("/login", 303)
     try:
         found = await _own_session(request)
     except NotSignedIn:
         return answer
-    await run_in_threadpool(_end, house, found.actor)
-    take_cookie(answer, house)
+    await run_in_threadpool(_end, context, found.actor)
+    clear_session_cookie(answer, context)
     return answer
 
 
-def _end(house: House, actor: Actor) -> None:
-    with house.records.write(actor) as tx:
+def _end(context: AppContext, actor: Actor) -> None:
+    with context.records.write(actor) as tx:
         sessions.end(tx)
 
 
 async def _own_session(request: Request) -> Resumed:
     """The session that sends a form, locked or not."""
-    found = await run_in_threadpool(resumed, request)
-    await check_origin(request, of_session(found))
+    found = await run_in_threadpool(require_session, request)
+    await check_origin(request, identified_by(found))
     return found
 
 
 @router.post("/lock")
 def lock(
-    house: InHouse, actor: Annotated[Actor, allowed(Permission.OWN_ACCOUNT)], back: Return = "/"
+    context: ContextDep, actor: Annotated[Actor, allowed(Permission.OWN_ACCOUNT)], back: Return = "/"
 ) -> Response:
     """Lock the screen."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         sessions.lock(tx)
-    return RedirectResponse(with_return("/lock", back), 303)
+    return RedirectResponse(with_next("/lock", back), 303)
 
 
 @router.get("/lock", dependencies=[public()])
-def lock_page(request: Request, house: InHouse, next: str = "/") -> Response:  # noqa: A002
+def lock_page(request: Request, context: ContextDep, next: str = "/") -> Response:  # noqa: A002
     """The locked screen: nothing but whose it is."""
     try:
-        found = resumed(request)
+        found = require_session(request)
     except NotSignedIn:
-        return RedirectResponse(with_return("/login", next), 303)
-    return _locked(request, house, found, next) if found.locked else RedirectResponse(inside(next), 303)
+        return RedirectResponse(with_next("/login", next), 303)
+    return _locked(request, context, found, next) if found.locked else RedirectResponse(safe_path(next), 303)
 
 
 @router.post("/lock/open", dependencies=[public()])
-async def unlock(request: Request, house: InHouse, password: Text = "", back: Return = "/") -> Response:
+async def unlock(request: Request, context: ContextDep, password: Text = "", back: Return = "/") -> Response:
     """Open the locked screen with the password, and return to the same page."""
     try:
         found = await _own_session(request)
     except NotSignedIn:
-        return RedirectResponse(with_return("/login", back), 303)
-    return await run_in_threadpool(_unlock, request, house, found, password, back)
+        return RedirectResponse(with_next("/login", back), 303)
+    return await run_in_threadpool(_unlock, request, context, found, password, back)
 
 
-def _unlock(request: Request, house: House, found: Resumed, password: str, back: str) -> Response:
-    take(request, gate_of(request).sign_ins, f"again {found.actor.user_id}")
+def _unlock(request: Request, context: AppContext, found: Resumed, password: str, back: str) -> Response:
+    limit_rate(request, rate_limits_of(request).sign_ins, f"again {found.actor.user_id}")
     try:
-        sign_in.again(house.records, found.actor, password)
+        sign_in.again(context.records, found.actor, password)
     except Forbidden as error:
-        return _locked(request, house, found, back, error)
-    with house.records.write(found.actor) as tx:
+        return _locked(request, context, found, back, error)
+    with context.records.write(found.actor) as tx:
         sessions.unlock(tx, Method.PASSWORD)
-    return RedirectResponse(inside(back), 303)
+    return RedirectResponse(safe_path(back), 303)
 
 
 def _locked(
-    request: Request, house: House, found: Resumed, back: str, error: TetkikError | None = None
+    request: Request, context: AppContext, found: Resumed, back: str, error: TetkikError | None = None
 ) -> Response:
     return render(
         request,
@@ -174,23 +179,23 @@ def _locked(
         status=status_of(error) if error else 200,
         name=found.actor.name,
         csrf=found.csrf,
-        back=inside(back),
+        back=safe_path(back),
         error=error.in_language(language_of(request)) if error else None,
-        provider=oidc.button_of(house.settings) if found.actor.method is Method.OIDC else None,
+        provider=oidc.provider_name(context.settings) if found.actor.method is Method.OIDC else None,
     )
 
 
 @router.get("/setup/{token}", dependencies=[public()])
-def setup_page(request: Request, house: InHouse, token: str) -> Response:
+def setup_page(request: Request, context: ContextDep, token: str) -> Response:
     """What a one-time link opens."""
-    take(request, gate_of(request).sign_ins, f"address {peer_of(request).address}")
-    return _setup(request, house, token)
+    limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer_of(request).address}")
+    return _setup(request, context, token)
 
 
 @router.post("/setup/{token}", dependencies=[public()])
 def setup(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     token: str,
     password: Text = "",
     repeated: Text = "",
@@ -199,24 +204,24 @@ def setup(
 ) -> Response:
     """Use a one-time link: choose a password, and be signed in."""
     peer = peer_of(request)
-    take(request, gate_of(request).sign_ins, f"address {peer.address}")
+    limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer.address}")
     newcomer = Actor(None, "", method=Method.PASSWORD, address=peer.address, request_id=peer.request_id)
     try:
         refuse_unequal(password, repeated)
-        with house.records.write(newcomer) as tx:
+        with context.records.write(newcomer) as tx:
             user_id = invites.accept(
-                tx, token, password, login=login, name=name, house=house.settings.hospital_name
+                tx, token, password, login=login, name=name, house=context.settings.hospital_name
             )
             actor = sign_in.actor_of(row_of(tx, user_id), Method.PASSWORD, peer)
     except TetkikError as error:
-        return _setup(request, house, token, login=login, name=name, error=error)
-    return signed_in(request, house, actor, "/")
+        return _setup(request, context, token, login=login, name=name, error=error)
+    return start_session_and_redirect(request, context, actor, "/")
 
 
 @router.post("/setup/{token}/strength", dependencies=[public()])
 def setup_strength(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     token: str,
     password: Text = "",
     login: Text = "",
@@ -225,12 +230,12 @@ def setup_strength(
     """How good the password is that a one-time link is about to set, while it is typed."""
     own = (login, name)
     try:
-        with house.records.read() as tx:
+        with context.records.read() as tx:
             invitation = invites.look(tx, token)
         own = (invitation.login or login, invitation.name or name)
     except NotFound:
         pass  # used a moment ago, by the very form that asks
-    return shown_strength(request, house, password, own)
+    return shown_strength(request, context, password, own)
 
 
 def refuse_unequal(password: str, repeated: str) -> None:
@@ -245,14 +250,14 @@ def refuse_unequal(password: str, repeated: str) -> None:
 
 def _setup(
     request: Request,
-    house: House,
+    context: AppContext,
     token: str,
     *,
     login: str = "",
     name: str = "",
     error: TetkikError | None = None,
 ) -> Response:
-    with house.records.read() as tx:
+    with context.records.read() as tx:
         invitation = invites.look(tx, token)
     return render(
         request,
@@ -271,25 +276,25 @@ _MINUTES = 5
 
 
 @router.get("/login/oidc", dependencies=[public()])
-def go(request: Request, house: InHouse, next: str = "/") -> Response:  # noqa: A002
+def go(request: Request, context: ContextDep, next: str = "/") -> Response:  # noqa: A002
     """Send the browser to the identity provider."""
-    take(request, gate_of(request).sign_ins, f"address {peer_of(request).address}")
-    if not house.settings.oidc_issuer:
+    limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer_of(request).address}")
+    if not context.settings.oidc_issuer:
         raise NotFound("This house has no single sign-on; sign in with your password.")
     try:
         address, state, sign_on = oidc.begin(
-            house.settings, origin_of(request), inside(next), anew=_is_locked(request)
+            context.settings, origin_of(request), safe_path(next), anew=_is_locked(request)
         )
     except TetkikError as error:
-        return login_again(request, house, next, error)
-    gate_of(request).sign_ons.ask(state, sign_on)
+        return login_again(request, context, next, error)
+    rate_limits_of(request).sign_ons.ask(state, sign_on)
     answer = RedirectResponse(address, 303)
     answer.set_cookie(
         oidc.COOKIE,
         state,
         max_age=_MINUTES * 60,
         path="/login",
-        secure=house.secure,
+        secure=context.secure,
         httponly=True,
         samesite="lax",
     )
@@ -298,35 +303,35 @@ def go(request: Request, house: InHouse, next: str = "/") -> Response:  # noqa: 
 
 def _is_locked(request: Request) -> bool:
     try:
-        return resumed(request).locked
+        return require_session(request).locked
     except NotSignedIn:
         return False
 
 
 @router.get(oidc.CALLBACK, dependencies=[public()])
-def come_back(request: Request, house: InHouse, state: str = "") -> Response:
+def come_back(request: Request, context: ContextDep, state: str = "") -> Response:
     """The provider's answer: a session, or the sign-in page with the reason."""
-    take(request, gate_of(request).sign_ins, f"address {peer_of(request).address}")
-    sign_on: oidc.SignOn | None = gate_of(request).sign_ons.answered(state)
+    limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer_of(request).address}")
+    sign_on: oidc.SignOn | None = rate_limits_of(request).sign_ons.answered(state)
     try:
         if sign_on is None or not oidc.same_browser(state, request.cookies.get(oidc.COOKIE)):
             raise Forbidden("The sign-on was not begun in this browser, or too long ago; begin again.")
-        actor = _arrived(request, house, oidc.finish(house.settings, sign_on, request.query_params))
-        answer = signed_in(request, house, actor, sign_on.back)
+        actor = _arrived(request, context, oidc.finish(context.settings, sign_on, request.query_params))
+        answer = start_session_and_redirect(request, context, actor, sign_on.back)
     except TetkikError as error:
-        _note_failure(request, house)
-        answer = login_again(request, house, sign_on.back if sign_on else "/", error)
+        _note_failure(request, context)
+        answer = login_again(request, context, sign_on.back if sign_on else "/", error)
     answer.delete_cookie(oidc.COOKIE, path="/login")
     return answer
 
 
-def _arrived(request: Request, house: House, arrival: sso.Arrival) -> Actor:
-    with house.records.write(_nobody(request)) as tx:
+def _arrived(request: Request, context: AppContext, arrival: sso.Arrival) -> Actor:
+    with context.records.write(_nobody(request)) as tx:
         return sign_in.actor_of(sso.arrive(tx, arrival), Method.OIDC, peer_of(request))
 
 
-def _note_failure(request: Request, house: House) -> None:
-    with house.records.write(_nobody(request)) as tx:
+def _note_failure(request: Request, context: AppContext) -> None:
+    with context.records.write(_nobody(request)) as tx:
         tx.audit(Action.SIGN_IN_FAILED, by=Method.OIDC.value)
 
 
@@ -345,6 +350,6 @@ def icon() -> RedirectResponse:
 
 
 @router.get("/")
-def start(actor: Annotated[Actor, allowed(Permission.OWN_ACCOUNT)]) -> RedirectResponse:
+def start(request: Request, actor: Annotated[Actor, allowed(Permission.OWN_ACCOUNT)]) -> RedirectResponse:
     """Go to the first place of whoever is signed in."""
-    return RedirectResponse(beginning_of(actor), 303)
+    return RedirectResponse(start_page_of(request, actor), 303)

@@ -13,7 +13,7 @@ from tetkik.records.people import after_restore, invites, users
 from tetkik.records.people.users import Member, Profile
 from tetkik.service.kit.access.authorization import allowed
 from tetkik.service.kit.access.passkeys import origin_of
-from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from tetkik.service.people.shapes import InvitedUser, Link, NewUser, Reset, UserProfile, UserView
@@ -27,11 +27,11 @@ UserId = Annotated[str, Path(max_length=64)]
 
 @router.get("")
 def list_users(
-    house: InHouse, actor: Administrator, cursor: Cursor = None, limit: Limit = 50
+    context: ContextDep, actor: Administrator, cursor: Cursor = None, limit: Limit = 50
 ) -> Page[UserView]:
     """Everybody, by login."""
     after = str(decode_cursor(cursor, [str])[0]) if cursor else ""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         found = users.everybody(tx, after=after, limit=limit + 1)
     more = encode_cursor([found[limit - 1].login]) if len(found) > limit else None
     return Page(items=[_view(member) for member in found[:limit]], next=more)
@@ -39,7 +39,7 @@ def list_users(
 
 @router.post("", status_code=201, response_model=InvitedUser)
 def create_user(
-    request: Request, house: InHouse, actor: Administrator, once: IdempotentDep, new: NewUser
+    request: Request, context: ContextDep, actor: Administrator, once: IdempotentDep, new: NewUser
 ) -> Response:
     """Create a user; the answer holds the link with which they choose a password."""
     origin = origin_of(request)
@@ -50,50 +50,50 @@ def create_user(
         view = _view(users.get(tx, user_id))
         return InvitedUser(link=f"{origin}/setup/{token}", **view.model_dump())
 
-    return once.run(house.records, actor, create).response()
+    return once.run(context.records, actor, create).response()
 
 
 @router.get("/{user_id}")
-def get_user(house: InHouse, actor: Administrator, user_id: UserId) -> UserView:
+def get_user(context: ContextDep, actor: Administrator, user_id: UserId) -> UserView:
     """One user."""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         return _view(users.get(tx, user_id))
 
 
 @router.put("/{user_id}")
-def change_user(house: InHouse, actor: Administrator, user_id: UserId, profile: UserProfile) -> UserView:
+def change_user(context: ContextDep, actor: Administrator, user_id: UserId, profile: UserProfile) -> UserView:
     """Give a user another name, other roles, other departments."""
-    return _changed(house, actor, user_id, lambda tx: users.change(tx, user_id, _profile(profile)))
+    return _changed(context, actor, user_id, lambda tx: users.change(tx, user_id, _profile(profile)))
 
 
 @router.post("/{user_id}/disable")
-def disable_user(house: InHouse, actor: Administrator, user_id: UserId) -> UserView:
+def disable_user(context: ContextDep, actor: Administrator, user_id: UserId) -> UserView:
     """Close an account; nothing is deleted."""
-    return _changed(house, actor, user_id, lambda tx: users.disable(tx, user_id))
+    return _changed(context, actor, user_id, lambda tx: users.disable(tx, user_id))
 
 
 @router.post("/{user_id}/enable")
-def enable_user(house: InHouse, actor: Administrator, user_id: UserId) -> UserView:
+def enable_user(context: ContextDep, actor: Administrator, user_id: UserId) -> UserView:
     """Open a closed account again."""
-    return _changed(house, actor, user_id, lambda tx: users.enable(tx, user_id))
+    return _changed(context, actor, user_id, lambda tx: users.enable(tx, user_id))
 
 
 @router.post("/{user_id}/unlock")
-def unlock_user(house: InHouse, actor: Administrator, user_id: UserId) -> UserView:
+def unlock_user(context: ContextDep, actor: Administrator, user_id: UserId) -> UserView:
     """End the pause after failed sign-ins."""
-    return _changed(house, actor, user_id, lambda tx: users.unlock(tx, user_id))
+    return _changed(context, actor, user_id, lambda tx: users.unlock(tx, user_id))
 
 
 @router.post("/{user_id}/demand-change")
-def demand_change(house: InHouse, actor: Administrator, user_id: UserId) -> UserView:
+def demand_change(context: ContextDep, actor: Administrator, user_id: UserId) -> UserView:
     """Ask for a new password: whoever signs in, or is signed in, chooses one before anything else opens."""
-    return _changed(house, actor, user_id, lambda tx: users.demand_change(tx, user_id))
+    return _changed(context, actor, user_id, lambda tx: users.demand_change(tx, user_id))
 
 
 @router.post("/{user_id}/reset", status_code=201, response_model=Link)
 def reset_user(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Administrator,
     once: IdempotentDep,
     user_id: UserId,
@@ -111,17 +111,19 @@ def reset_user(
             tokens_revoked=ended.tokens,
         )
 
-    return once.run(house.records, actor, reset).response()
+    return once.run(context.records, actor, reset).response()
 
 
 @router.post("/{user_id}/confirm-keys")
-def confirm_keys(house: InHouse, actor: Administrator, user_id: UserId) -> UserView:
+def confirm_keys(context: ContextDep, actor: Administrator, user_id: UserId) -> UserView:
     """Let passkeys and tokens open again that came back with a backup."""
-    return _changed(house, actor, user_id, lambda tx: after_restore.confirm(tx, user_id))
+    return _changed(context, actor, user_id, lambda tx: after_restore.confirm(tx, user_id))
 
 
-def _changed(house: House, actor: Actor, user_id: str, work: Callable[[Transaction], object]) -> UserView:
-    with house.records.write(actor) as tx:
+def _changed(
+    context: AppContext, actor: Actor, user_id: str, work: Callable[[Transaction], object]
+) -> UserView:
+    with context.records.write(actor) as tx:
         work(tx)
         return _view(users.get(tx, user_id))
 

@@ -9,20 +9,25 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from tetkik.errors import TetkikError
+from tetkik.language import Sentence
 from tetkik.records.database import Transaction
 from tetkik.records.people import after_restore, invites, users
 from tetkik.records.people.endings import Ended
 from tetkik.records.people.users import Member, Profile
 from tetkik.service.kit.access.authorization import allowed
 from tetkik.service.kit.access.passkeys import origin_of
-from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http.problems import status_of
+from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.service.people.sign_in_pages import Text
 from tetkik.turkish import alphabetical
 from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, Actor, Permission, Role
 
 router = APIRouter(prefix="/admin/users")
+NAVIGATION = (
+    NavigationEntry("/admin/users", Permission.USERS, "persons", Sentence("Users"), "g p", position=80),
+)
 
 Administrator = Annotated[Actor, allowed(Permission.USERS)]
 Roles = Annotated[list[Role] | None, Form()]
@@ -30,21 +35,21 @@ Departments = Annotated[list[str] | None, Form()]
 
 
 @router.get("")
-def everybody(request: Request, house: InHouse, actor: Administrator) -> Response:
+def everybody(request: Request, context: ContextDep, actor: Administrator) -> Response:
     """The list of users."""
-    return _list(request, house, actor)
+    return _list(request, context, actor)
 
 
 def _list(
     request: Request,
-    house: House,
+    context: AppContext,
     actor: Actor,
     *,
     error: TetkikError | None = None,
     link: str | None = None,
     invited: Member | None = None,
 ) -> Response:
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         members, held = users.everybody(tx), after_restore.held(tx)
     return render(
         request,
@@ -64,7 +69,7 @@ def _list(
 @router.post("")
 def add(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Administrator,
     login: Text = "",
     name: Text = "",
@@ -76,12 +81,12 @@ def add(
     """Create a user; the page shows the one-time link this once."""
     profile = _profile(name, title, registration, role, department)
     try:
-        with house.records.write(actor) as tx:
+        with context.records.write(actor) as tx:
             user_id = users.create(tx, login, profile)
             token, member = invites.invite(tx, user_id), users.get(tx, user_id)
     except TetkikError as error:
-        return _list(request, house, actor, error=error)
-    return _list(request, house, actor, link=_link(request, token), invited=member)
+        return _list(request, context, actor, error=error)
+    return _list(request, context, actor, link=_link(request, token), invited=member)
 
 
 def _profile(
@@ -95,14 +100,14 @@ def _link(request: Request, token: str) -> str:
 
 
 @router.get("/{user_id}")
-def one(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
+def one(request: Request, context: ContextDep, actor: Administrator, user_id: str) -> Response:
     """One user."""
-    return _one(request, house, actor, user_id)
+    return _one(request, context, actor, user_id)
 
 
 def _one(
     request: Request,
-    house: House,
+    context: AppContext,
     actor: Actor,
     user_id: str,
     *,
@@ -110,7 +115,7 @@ def _one(
     link: str | None = None,
     ended: Ended | None = None,
 ) -> Response:
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         member, held = users.get(tx, user_id), after_restore.held(tx, user_id)
     return render(
         request,
@@ -130,7 +135,7 @@ def _one(
 @router.post("/{user_id}")
 def change(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Administrator,
     user_id: str,
     name: Text = "",
@@ -141,37 +146,37 @@ def change(
 ) -> Response:
     """Change a user's name, roles and departments."""
     profile = _profile(name, title, registration, role, department)
-    return _done(request, house, actor, user_id, lambda tx: users.change(tx, user_id, profile))
+    return _done(request, context, actor, user_id, lambda tx: users.change(tx, user_id, profile))
 
 
 @router.post("/{user_id}/disable")
-def disable(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
+def disable(request: Request, context: ContextDep, actor: Administrator, user_id: str) -> Response:
     """Close an account."""
-    return _done(request, house, actor, user_id, lambda tx: users.disable(tx, user_id))
+    return _done(request, context, actor, user_id, lambda tx: users.disable(tx, user_id))
 
 
 @router.post("/{user_id}/enable")
-def enable(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
+def enable(request: Request, context: ContextDep, actor: Administrator, user_id: str) -> Response:
     """Open a closed account again."""
-    return _done(request, house, actor, user_id, lambda tx: users.enable(tx, user_id))
+    return _done(request, context, actor, user_id, lambda tx: users.enable(tx, user_id))
 
 
 @router.post("/{user_id}/unlock")
-def unlock(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
+def unlock(request: Request, context: ContextDep, actor: Administrator, user_id: str) -> Response:
     """End the pause after failed sign-ins."""
-    return _done(request, house, actor, user_id, lambda tx: users.unlock(tx, user_id))
+    return _done(request, context, actor, user_id, lambda tx: users.unlock(tx, user_id))
 
 
 @router.post("/{user_id}/demand-change")
-def demand_change(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
+def demand_change(request: Request, context: ContextDep, actor: Administrator, user_id: str) -> Response:
     """Ask for a new password; nothing else opens before it is chosen."""
-    return _done(request, house, actor, user_id, lambda tx: users.demand_change(tx, user_id))
+    return _done(request, context, actor, user_id, lambda tx: users.demand_change(tx, user_id))
 
 
 @router.post("/{user_id}/reset")
 def reset(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Administrator,
     user_id: str,
     keep: Annotated[bool, Form()] = False,
@@ -181,26 +186,26 @@ def reset(
     Every session ends; passkeys and tokens, too, unless the form says to keep them.
     """
     try:
-        with house.records.write(actor) as tx:
+        with context.records.write(actor) as tx:
             ended = users.reset(tx, user_id, keys=not keep)
             token = invites.invite(tx, user_id)
     except TetkikError as error:
-        return _one(request, house, actor, user_id, error=error)
-    return _one(request, house, actor, user_id, link=_link(request, token), ended=ended)
+        return _one(request, context, actor, user_id, error=error)
+    return _one(request, context, actor, user_id, link=_link(request, token), ended=ended)
 
 
 @router.post("/{user_id}/confirm")
-def confirm(request: Request, house: InHouse, actor: Administrator, user_id: str) -> Response:
+def confirm(request: Request, context: ContextDep, actor: Administrator, user_id: str) -> Response:
     """Let passkeys and tokens open again that came back with a backup."""
-    return _done(request, house, actor, user_id, lambda tx: after_restore.confirm(tx, user_id))
+    return _done(request, context, actor, user_id, lambda tx: after_restore.confirm(tx, user_id))
 
 
 def _done(
-    request: Request, house: House, actor: Actor, user_id: str, work: Callable[[Transaction], object]
+    request: Request, context: AppContext, actor: Actor, user_id: str, work: Callable[[Transaction], object]
 ) -> Response:
     try:
-        with house.records.write(actor) as tx:
+        with context.records.write(actor) as tx:
             work(tx)
     except TetkikError as error:
-        return _one(request, house, actor, user_id, error=error)
+        return _one(request, context, actor, user_id, error=error)
     return RedirectResponse(f"/admin/users/{user_id}", 303)

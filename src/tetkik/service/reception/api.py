@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import InHouse
+from tetkik.service.kit.context import ContextDep
 from tetkik.service.kit.rendering.templates import language_of
 from tetkik.service.reception.shapes import Asked, TriageShape
 from tetkik.service.reception.triage import answer_to
@@ -18,7 +18,7 @@ router = APIRouter(tags=["triage"])
 
 @router.post("/triage")
 def triage(
-    request: Request, house: InHouse, _actor: Annotated[Actor, allowed(Permission.TRIAGE)], asked: Asked
+    request: Request, context: ContextDep, _actor: Annotated[Actor, allowed(Permission.TRIAGE)], asked: Asked
 ) -> TriageShape:
     """Departments, urgency, evidence; nothing is kept and nothing is logged."""
-    return TriageShape.of(answer_to(asked.text, house.settings, language_of(request)))
+    return TriageShape.of(answer_to(asked.text, context.settings, language_of(request)))

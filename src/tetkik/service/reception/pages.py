@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel
 
 from tetkik.errors import Conflict, InputError, TetkikError
+from tetkik.language import Sentence
 from tetkik.records.cases import admission, patients
 from tetkik.records.cases.admission import Admission
 from tetkik.records.cases.patients import Match, Person
@@ -19,15 +20,21 @@ from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.trail.chain import Action
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http.idempotency import IdempotentRequest
 from tetkik.service.kit.http.problems import status_of
+from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.service.patients.shapes import TypedPerson, sex_of
 from tetkik.service.reception import triage
 from tetkik.values import Actor, Permission
 
 router = APIRouter()
+NAVIGATION = (
+    NavigationEntry(
+        "/reception", Permission.CASE_CREATE, "message", Sentence("Reception"), "g r", position=10, start=2
+    ),
+)
 
 _Text = Annotated[str, Form(max_length=triage.LONGEST_TEXT)]
 _Short = Annotated[str, Form(max_length=400)]
@@ -88,16 +95,16 @@ class _Opened(BaseModel):
 
 @router.get("/reception")
 def reception(
-    request: Request, house: InHouse, actor: Annotated[Actor, allowed(Permission.CASE_CREATE)]
+    request: Request, context: ContextDep, actor: Annotated[Actor, allowed(Permission.CASE_CREATE)]
 ) -> HTMLResponse:
     """An empty desk."""
-    return _page(request, house, actor, Typed())
+    return _page(request, context, actor, Typed())
 
 
 @router.post("/reception/triage")
 def live_triage(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     _actor: Annotated[Actor, allowed(Permission.TRIAGE)],
     complaint: _Text = "",
     asked: _Short = "",
@@ -105,14 +112,14 @@ def live_triage(
     """The answer to what is typed so far; nothing is kept and nothing is logged."""
     answer = None
     if complaint.strip():
-        answer = triage.ask_live(complaint, house.settings, language_of(request), _listed(asked))
+        answer = triage.ask_live(complaint, context.settings, language_of(request), _listed(asked))
     return render(request, "reception/answer.html.jinja", answer=answer, fragment=True)
 
 
 @router.post("/reception/patients")
 def find_patients(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Annotated[Actor, allowed(Permission.CASE_CREATE)],
     words: _Short = "",
 ) -> HTMLResponse:
@@ -120,7 +127,7 @@ def find_patients(
     words = words.strip()
     if not patients.worth_searching(words):
         return render(request, "reception/patients.html.jinja", matches=(), words="", most=0)
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         matches = patients.search(tx, words)
     return render(
         request, "reception/patients.html.jinja", matches=matches, words=words, most=patients.MOST_MATCHES
@@ -152,17 +159,17 @@ def _typed(
 @router.post("/reception")
 def open_case(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Annotated[Actor, allowed(Permission.CASE_CREATE)],
     typed: Annotated[Typed, Depends(_typed)],
 ) -> Response:
     """Open a case, or show the desk again with what is wrong."""
     try:
-        wanted = _wanted(request, house, actor, typed)
+        wanted = _wanted(request, context, actor, typed)
         form = IdempotentRequest(typed.once or None, typed.digest())
-        opened = form.run(house.records, actor, lambda tx: _admitted(tx, wanted)).value(_Opened)
+        opened = form.run(context.records, actor, lambda tx: _admitted(tx, wanted)).value(_Opened)
     except (InputError, Conflict) as error:
-        return _page(request, house, actor, typed, error)
+        return _page(request, context, actor, typed, error)
     return RedirectResponse(f"/cases/{opened.case_id}?opened", 303)
 
 
@@ -170,31 +177,31 @@ def _admitted(tx: Transaction, wanted: Admission) -> _Opened:
     return _Opened(case_id=admission.admit(tx, wanted))
 
 
-def _wanted(request: Request, house: House, actor: Actor, typed: Typed) -> Admission:
+def _wanted(request: Request, context: AppContext, actor: Actor, typed: Typed) -> Admission:
     complaint = None
     if typed.complaint.strip() and actor.may(Permission.TRIAGE):
-        complaint = triage.triaged(typed.complaint, house.settings, language_of(request))
+        complaint = triage.triaged(typed.complaint, context.settings, language_of(request))
     return Admission(
         typed.patient_id or None,
         None if typed.patient_id else typed.person(),
         typed.unknown,
         complaint,
-        triage.chosen_department(typed.department, house.settings),
+        triage.chosen_department(typed.department, context.settings),
         typed.question,
         typed.restricted,
     )
 
 
 def _page(
-    request: Request, house: House, actor: Actor, typed: Typed, error: TetkikError | None = None
+    request: Request, context: AppContext, actor: Actor, typed: Typed, error: TetkikError | None = None
 ) -> HTMLResponse:
     language = language_of(request)
     answer: triage.LiveAnswer | None = None
     matches: tuple[Match, ...] = ()
     if typed.complaint.strip():
-        answer = triage.ask_live(typed.complaint, house.settings, language, _listed(typed.asked))
+        answer = triage.ask_live(typed.complaint, context.settings, language, _listed(typed.asked))
     if error is not None:
-        matches = _alike(house, actor, typed)
+        matches = _alike(context, actor, typed)
     return render(
         request,
         "reception/page.html.jinja",
@@ -202,7 +209,7 @@ def _page(
         typed=replace(typed, once=new_id()),
         answer=answer,
         matches=matches,
-        departments=[(name, name) for name in triage.departments(house.settings)],
+        departments=[(name, name) for name in triage.departments(context.settings)],
         fault=error.in_language(language) if error is not None else None,
         fragment=False,
         words="",
@@ -210,10 +217,10 @@ def _page(
     )
 
 
-def _alike(house: House, actor: Actor, typed: Typed) -> tuple[Match, ...]:
+def _alike(context: AppContext, actor: Actor, typed: Typed) -> tuple[Match, ...]:
     """The patient that was chosen, or those with the numbers that were typed: as good as a search."""
     person = Person(tckn="".join(typed.tckn.split()), number=typed.number.strip())
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         chosen = (typed.patient_id,) if typed.patient_id else patients.known_as(tx, person)
         found = patients.matches_of(tx, chosen)
         if found:

@@ -19,8 +19,8 @@ from tetkik.records.trail.chain import Action
 from tetkik.service.drafts.revisions import DraftRoute, Revision, hospital_of, number_in
 from tetkik.service.drafts.shapes import DraftShape
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.access.reauthentication import verify_again
-from tetkik.service.kit.context import InHouse
+from tetkik.service.kit.access.reauthentication import reauthenticate
+from tetkik.service.kit.context import ContextDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from tetkik.service.kit.rendering.templates import language_of
@@ -50,13 +50,13 @@ _CONTENT: dict[str, dict[str, object]] = {kind.media.partition(";")[0]: {} for k
 
 @document_router.get("/{report_id}/versions/{number}/signed", response_class=Response, responses=_SIGNED)
 def signed(
-    house: InHouse,
+    context: ContextDep,
     actor: Annotated[Actor, allowed(Permission.REPORT_ORIGINAL)],
     report_id: Annotated[str, Path(max_length=26, description="Of the report.")],
     number: Annotated[int, Path(ge=1, lt=2**31, description="Of the version, from 1.")],
 ) -> Response:
     """A version byte for byte as it was signed, whatever became of it; its digest stands in the header."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         found = versions.as_signed(tx, report_id, number)
     digest = base64.b64encode(bytes.fromhex(found.digest)).decode()
     name = f"report-{report_id}-v{number}.signed.json"
@@ -74,14 +74,14 @@ def signed(
     responses={200: {"content": _CONTENT, "description": "The file; its name tells nothing of the patient."}},
 )
 def document(
-    house: InHouse,
+    context: ContextDep,
     actor: Annotated[Actor, allowed(Permission.REPORT_READ)],
     report_id: Annotated[str, Path(max_length=26, description="Of the report.")],
     number: Annotated[int, Path(ge=1, lt=2**31, description="Of the version, from 1.")],
     form: Annotated[Format, Path(description="As what.")],
 ) -> Response:
     """A signed version as a file, made now and kept nowhere."""
-    return documents.answer(house, actor, report_id, number, form)
+    return documents.answer(context, actor, report_id, number, form)
 
 
 router = APIRouter(prefix="/reports", tags=["reports"], route_class=DraftRoute)
@@ -100,7 +100,7 @@ Number = Annotated[int, Path(ge=1, lt=2**31, description="Of the version, from 1
 
 @router.get("")
 def listed(
-    house: InHouse,
+    context: ContextDep,
     actor: Reader,
     department: Annotated[str | None, Query(max_length=60, description="Of the case.")] = None,
     state: Annotated[ReportState | None, Query(description="`final`, `amended` or `withdrawn`.")] = None,
@@ -110,7 +110,7 @@ def listed(
 ) -> Page[ReportListed]:
     """Signed reports that you may see, the newest signature first."""
     wanted = Wanted(department=department, state=state, own=own)
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         found = reports.list_reports(tx, wanted, limit=limit + 1, after=after_cursor(cursor))
         tx.audit(Action.CASES_LISTED, list="reports", count=min(len(found), limit))
     page = found[:limit]
@@ -145,9 +145,9 @@ def after_cursor(cursor: str | None) -> tuple[datetime, str] | None:
 
 
 @router.post("/verify")
-def verify(house: InHouse, actor: Reader, sent: CodeSent) -> Verified:
+def verify(context: ContextDep, actor: Reader, sent: CodeSent) -> Verified:
     """Whether a verification code belongs to a signed report of this house, and to its last version."""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         found = reports.report_verified(tx, sent.code)
         if found is None:
             return Verified(known=False)
@@ -168,42 +168,42 @@ def verify(house: InHouse, actor: Reader, sent: CodeSent) -> Verified:
 
 @router.get("/{report_id}")
 def read(
-    request: Request, response: Response, house: InHouse, actor: Reader, report_id: ReportId
+    request: Request, response: Response, context: ContextDep, actor: Reader, report_id: ReportId
 ) -> VersionShape:
     """The last signed version; its number is the ETag, for whoever withdraws it."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         found = versions.open_version(tx, report_id)
     response.headers["ETag"] = f'"{found.info.number}"'
     return VersionShape.whole(found, language_of(request))
 
 
 @router.get("/{report_id}/versions")
-def all_versions(house: InHouse, actor: Reader, report_id: ReportId) -> Page[VersionListed]:
+def all_versions(context: ContextDep, actor: Reader, report_id: ReportId) -> Page[VersionListed]:
     """Every signed version, the first first; there are few, so this is one page."""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         return Page(items=[VersionListed.of(item) for item in versions.versions_of(tx, report_id)])
 
 
 @router.get("/{report_id}/versions/{number}")
 def read_version(
-    request: Request, house: InHouse, actor: Reader, report_id: ReportId, number: Number
+    request: Request, context: ContextDep, actor: Reader, report_id: ReportId, number: Number
 ) -> VersionShape:
     """One signed version, for ever as it was signed."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         return VersionShape.whole(versions.open_version(tx, report_id, number), language_of(request))
 
 
 @router.get("/{report_id}/compare")
 def compare(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Reader,
     report_id: ReportId,
     before: Annotated[int, Query(alias="from", ge=1, lt=2**31, description="Number of a version.")],
     after: Annotated[int, Query(alias="to", ge=1, lt=2**31, description="Number of another one.")],
 ) -> Comparison:
     """Word by word, and measurement by measurement, what changed from one version to another."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         old = versions.open_version(tx, report_id, before)
         new = versions.open_version(tx, report_id, after)
     return Comparison.of(old, new, language_of(request))
@@ -211,26 +211,31 @@ def compare(
 
 @router.post("/{report_id}/sign", status_code=201, response_model=SignedShape)
 def sign(
-    request: Request, house: InHouse, actor: Signer, report_id: ReportId, sent: SignSent, once: IdempotentDep
+    request: Request,
+    context: ContextDep,
+    actor: Signer,
+    report_id: ReportId,
+    sent: SignSent,
+    once: IdempotentDep,
 ) -> Response:
     """Sign the draft with the password or a passkey again; it never changes from then on.
 
     It is not a qualified electronic signature.
     """
-    method = verify_again(request, actor, sent.proof)
+    method = reauthenticate(request, actor, sent.proof)
     proof = signing.Proof(actor.user_id or "", method, datetime.now(UTC))
 
     def work(tx: Transaction) -> SignedShape:
-        signed = signing.sign(tx, report_id, sent.revision, proof, hospital_of(house))
+        signed = signing.sign(tx, report_id, sent.revision, proof, hospital_of(context))
         return SignedShape.of(report_id, signed)
 
-    return once.run(house.records, actor, work).response()
+    return once.run(context.records, actor, work).response()
 
 
 @router.post("/{report_id}/amendments", status_code=201, response_model=DraftShape)
 def amend(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Signer,
     report_id: ReportId,
     sent: AmendmentSent,
@@ -241,20 +246,20 @@ def amend(
     def work(tx: Transaction) -> DraftShape:
         return DraftShape.of(signing.begin_amendment(tx, report_id, sent.reason), language_of(request))
 
-    return once.run(house.records, actor, work).response()
+    return once.run(context.records, actor, work).response()
 
 
 @router.delete("/{report_id}/amendments", status_code=204)
-def give_up(house: InHouse, actor: Signer, report_id: ReportId, revision: Revision) -> None:
+def give_up(context: ContextDep, actor: Signer, report_id: ReportId, revision: Revision) -> None:
     """Give the amendment under way up; the signed version stays as it is."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         signing.drop_amendment(tx, report_id, revision)
 
 
 @router.post("/{report_id}/withdraw", status_code=201, response_model=Withdrawn, responses=_MATCHED)
 def withdraw(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Annotated[Actor, allowed(Permission.REPORT_WITHDRAW)],
     report_id: ReportId,
     sent: WithdrawalSent,
@@ -269,7 +274,7 @@ def withdraw(
     """
     if if_match is None:
         raise HTTPException(428, _NEEDED)
-    method = verify_again(request, actor, sent.proof)
+    method = reauthenticate(request, actor, sent.proof)
     proof = signing.Proof(actor.user_id or "", method, datetime.now(UTC))
 
     def work(tx: Transaction) -> Withdrawn:
@@ -277,6 +282,6 @@ def withdraw(
         return done
 
     try:
-        return once.run(house.records, actor, work).response()
+        return once.run(context.records, actor, work).response()
     except withdrawing.AnotherVersion as error:
         raise HTTPException(412, error.template) from None

@@ -11,21 +11,28 @@ from fastapi.responses import RedirectResponse, Response
 
 from tetkik.documents.words import heatmap_words, judged_words, patient_name
 from tetkik.errors import Forbidden, TetkikError
+from tetkik.language import Sentence
 from tetkik.records.reports import reports, signing, versions
 from tetkik.records.reports.comparison import compared, compared_measurements
 from tetkik.records.reports.reports import Wanted
 from tetkik.records.trail.chain import Action
 from tetkik.service.drafts.view import measurement_lines
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http.paging import Cursor
 from tetkik.service.kit.http.problems import status_of
+from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.service.reports import documents
 from tetkik.service.reports.api import after_cursor, cursor_of
 from tetkik.values import Actor, Permission, ReportState, Section, WithdrawalReason
 
 router = APIRouter(prefix="/reports")
+NAVIGATION = (
+    NavigationEntry(
+        "/reports", Permission.REPORT_READ, "report", Sentence("Reports"), "g o", position=50, start=3
+    ),
+)
 Reader = Annotated[Actor, allowed(Permission.REPORT_READ)]
 Signer = Annotated[Actor, allowed(Permission.REPORT_SIGN)]
 _PAGE = 40
@@ -35,7 +42,7 @@ _LISTED = (ReportState.FINAL, ReportState.AMENDED, ReportState.WITHDRAWN)
 @router.get("")
 def listed(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Reader,
     department: Annotated[str, Query(max_length=60)] = "",
     state: Annotated[str, Query(max_length=10)] = "",
@@ -52,7 +59,7 @@ def listed(
         since=since,
         until=since + timedelta(days=1) if since else None,
     )
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         found = reports.list_reports(tx, wanted, limit=_PAGE + 1, after=after_cursor(cursor))
         departments = reports.departments(tx)
         tx.audit(Action.CASES_LISTED, list="reports", count=min(len(found), _PAGE))
@@ -84,33 +91,37 @@ def _day(text: str) -> datetime | None:
 
 
 @router.get("/{report_id}")
-def read(request: Request, house: InHouse, actor: Reader, report_id: str) -> Response:
+def read(request: Request, context: ContextDep, actor: Reader, report_id: str) -> Response:
     """The last signed version, as the ward reads it."""
-    return _reading(request, house, actor, report_id, None)
+    return _reading(request, context, actor, report_id, None)
 
 
 @router.get("/{report_id}/versions/{number}")
-def read_version(request: Request, house: InHouse, actor: Reader, report_id: str, number: int) -> Response:
+def read_version(
+    request: Request, context: ContextDep, actor: Reader, report_id: str, number: int
+) -> Response:
     """An earlier version; the page says that a later one has taken its place."""
-    return _reading(request, house, actor, report_id, number)
+    return _reading(request, context, actor, report_id, number)
 
 
 @router.get("/{report_id}/versions/{number}/{form}")
-def document(house: InHouse, actor: Reader, report_id: str, number: int, form: documents.Format) -> Response:
+def document(
+    context: ContextDep, actor: Reader, report_id: str, number: int, form: documents.Format
+) -> Response:
     """A version as a file."""
-    return documents.answer(house, actor, report_id, number, form)
+    return documents.answer(context, actor, report_id, number, form)
 
 
 @router.get("/{report_id}/document.pdf")
-def last_pdf(house: InHouse, actor: Reader, report_id: str) -> Response:
+def last_pdf(context: ContextDep, actor: Reader, report_id: str) -> Response:
     """The last version as a PDF."""
-    return documents.answer(house, actor, report_id, None, documents.Format.PDF)
+    return documents.answer(context, actor, report_id, None, documents.Format.PDF)
 
 
 @router.get("/{report_id}/compare")
 def compare(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Reader,
     report_id: str,
     before: Annotated[int | None, Query(alias="from")] = None,
@@ -118,7 +129,7 @@ def compare(
 ) -> Response:
     """Two versions word by word; without numbers, the last one and the one before."""
     language = language_of(request)
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         known = versions.versions_of(tx, report_id)
         new = versions.open_version(tx, report_id, after)
         old = versions.open_version(tx, report_id, before or max(new.info.number - 1, 1))
@@ -139,35 +150,35 @@ def compare(
 
 @router.post("/{report_id}/amend")
 def amend(
-    request: Request, house: InHouse, actor: Signer, report_id: str, reason: Annotated[str, Form()] = ""
+    request: Request, context: ContextDep, actor: Signer, report_id: str, reason: Annotated[str, Form()] = ""
 ) -> Response:
     """Begin an amendment and go on to the reading view; the signed version stays what the ward reads."""
     try:
-        with house.records.write(actor) as tx:
+        with context.records.write(actor) as tx:
             begun = signing.begin_amendment(tx, report_id, reason)
     except TetkikError as error:
-        return _reading(request, house, actor, report_id, None, error=error)
+        return _reading(request, context, actor, report_id, None, error=error)
     return RedirectResponse(f"/read/{begun.case_id}?image={begun.image_id}", 303)
 
 
 @router.post("/{report_id}/amend/drop")
-def drop(house: InHouse, actor: Signer, report_id: str, revision: Annotated[int, Form()]) -> Response:
+def drop(context: ContextDep, actor: Signer, report_id: str, revision: Annotated[int, Form()]) -> Response:
     """Give the amendment under way up."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         signing.drop_amendment(tx, report_id, revision)
     return RedirectResponse(f"/reports/{report_id}", 303)
 
 
 def _reading(
     request: Request,
-    house: House,
+    context: AppContext,
     actor: Actor,
     report_id: str,
     number: int | None,
     error: TetkikError | None = None,
 ) -> Response:
     try:
-        with house.records.write(actor) as tx:
+        with context.records.write(actor) as tx:
             found = versions.open_version(tx, report_id, number)
             known = versions.versions_of(tx, report_id)
             under_way = signing.amendment_of(tx, report_id)
@@ -175,7 +186,7 @@ def _reading(
         # Another department's, or a restricted case: its own page asks for the reason.
         if not actor.may(Permission.BREAK_GLASS):
             raise
-        with house.records.read() as tx:
+        with context.records.read() as tx:
             case_id = versions.case_of(tx, report_id)
         return RedirectResponse(f"/cases/{case_id}", 303)
     draft = found.document.draft

@@ -13,7 +13,7 @@ from tetkik.language import Language
 from tetkik.records.database import Transaction
 from tetkik.records.reports import templates
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import InHouse
+from tetkik.service.kit.context import ContextDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.paging import Page
 from tetkik.values import Actor, Permission
@@ -68,38 +68,38 @@ class TemplateShape(BaseModel):
 
 
 @router.get("")
-def listed(house: InHouse, actor: Reader) -> Page[TemplateShape]:
+def listed(context: ContextDep, actor: Reader) -> Page[TemplateShape]:
     """Every template, by name; there are few, so this is one page."""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         return Page(items=[TemplateShape.of(found) for found in templates.all_templates(tx)])
 
 
 @router.post("", status_code=201, response_model=TemplateShape)
-def add(house: InHouse, actor: Editor, sent: TemplateSent, once: IdempotentDep) -> Response:
+def add(context: ContextDep, actor: Editor, sent: TemplateSent, once: IdempotentDep) -> Response:
     """Keep a new template."""
 
     def work(tx: Transaction) -> TemplateShape:
         return TemplateShape.of(templates.add(tx, sent.name, sent.language, sent.text))
 
-    return once.run(house.records, actor, work).response()
+    return once.run(context.records, actor, work).response()
 
 
 @router.get("/{template_id}")
-def read(house: InHouse, actor: Reader, template_id: TemplateId) -> TemplateShape:
+def read(context: ContextDep, actor: Reader, template_id: TemplateId) -> TemplateShape:
     """One template."""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         return TemplateShape.of(templates.template_of(tx, template_id))
 
 
 @router.put("/{template_id}")
-def change(house: InHouse, actor: Editor, template_id: TemplateId, sent: TemplateSent) -> TemplateShape:
+def change(context: ContextDep, actor: Editor, template_id: TemplateId, sent: TemplateSent) -> TemplateShape:
     """Put a new text in its place."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         return TemplateShape.of(templates.change(tx, template_id, sent.name, sent.language, sent.text))
 
 
 @router.delete("/{template_id}", status_code=204)
-def remove(house: InHouse, actor: Editor, template_id: TemplateId) -> None:
+def remove(context: ContextDep, actor: Editor, template_id: TemplateId) -> None:
     """Take it away; drafts that took it stay as they are."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         templates.remove(tx, template_id)

@@ -12,7 +12,7 @@ from tetkik.language import Language
 from tetkik.records.reports import templates
 from tetkik.report.template import SLOTS
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http.problems import status_of
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.values import Actor, Permission
@@ -25,15 +25,15 @@ Body = Annotated[str, Form(max_length=2 * templates.LONGEST)]
 
 
 @router.get("")
-def listed(request: Request, house: InHouse, actor: Reader) -> Response:
+def listed(request: Request, context: ContextDep, actor: Reader) -> Response:
     """Every template, and an empty form."""
-    return _page(request, house, actor)
+    return _page(request, context, actor)
 
 
 @router.post("")
 def add(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Editor,
     name: Name = "",
     language: Annotated[Language, Form()] = Language.TR,
@@ -41,23 +41,23 @@ def add(
 ) -> Response:
     """Keep a new template."""
     try:
-        with house.records.write(actor) as tx:
+        with context.records.write(actor) as tx:
             templates.add(tx, name, language, text)
     except TetkikError as error:
-        return _page(request, house, actor, typed=(name, language, text), error=error)
+        return _page(request, context, actor, typed=(name, language, text), error=error)
     return RedirectResponse("/templates", 303)
 
 
 @router.get("/{template_id}")
-def one(request: Request, house: InHouse, actor: Reader, template_id: str) -> Response:
+def one(request: Request, context: ContextDep, actor: Reader, template_id: str) -> Response:
     """One template in the form."""
-    return _page(request, house, actor, template_id=template_id)
+    return _page(request, context, actor, template_id=template_id)
 
 
 @router.post("/{template_id}")
 def change(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Editor,
     template_id: str,
     name: Name = "",
@@ -66,25 +66,25 @@ def change(
 ) -> Response:
     """Put a new text in a template's place."""
     try:
-        with house.records.write(actor) as tx:
+        with context.records.write(actor) as tx:
             templates.change(tx, template_id, name, language, text)
     except TetkikError as error:
         typed = (name, language, text)
-        return _page(request, house, actor, template_id=template_id, typed=typed, error=error)
+        return _page(request, context, actor, template_id=template_id, typed=typed, error=error)
     return RedirectResponse("/templates", 303)
 
 
 @router.post("/{template_id}/remove")
-def remove(house: InHouse, actor: Editor, template_id: str) -> Response:
+def remove(context: ContextDep, actor: Editor, template_id: str) -> Response:
     """Take a template away."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         templates.remove(tx, template_id)
     return RedirectResponse("/templates", 303)
 
 
 def _page(
     request: Request,
-    house: House,
+    context: AppContext,
     actor: Actor,
     *,
     template_id: str | None = None,
@@ -92,7 +92,7 @@ def _page(
     error: TetkikError | None = None,
 ) -> Response:
     language = language_of(request)
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         known = templates.all_templates(tx)
         chosen = templates.template_of(tx, template_id) if template_id is not None else None
     if typed is None:

@@ -17,10 +17,10 @@ from tetkik.records.people.visibility import see as see_case
 from tetkik.records.trail.chain import Action
 from tetkik.service.kit.access.authorization import allowed
 from tetkik.service.kit.access.body_limits import takes_files
-from tetkik.service.kit.background.image_decoder import InMachine, Machine
-from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
+from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http.idempotency import IdempotencyKey
-from tetkik.service.kit.http.incoming_files import received
+from tetkik.service.kit.http.incoming_files import incoming_file
 from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from tetkik.service.kit.rendering.templates import language_of
 from tetkik.service.studies.shapes import FindingsShape, ImageShape, UploadShape
@@ -68,16 +68,16 @@ _MEDIA = {
 @takes_files
 async def upload(
     request: Request,
-    house: InHouse,
-    machine: InMachine,
+    context: ContextDep,
+    decoder: DecoderDep,
     actor: Sender,
     case_id: CaseId = None,
     sure: Sure = False,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Upload one image: DICOM, PNG, JPEG or TIFF. The same file twice in a case is one image."""
-    async with received(request) as file:
-        upload = Upload(house, machine, actor, file, case_id, sure=sure)
+    async with incoming_file(request) as file:
+        upload = Upload(context, decoder, actor, file, case_id, sure=sure)
         outcome = await run_in_threadpool(upload.run, request, idempotency_key)
     return outcome.response()
 
@@ -85,7 +85,7 @@ async def upload(
 @router.get("", response_model=Page[ImageShape])
 def of_case(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Reader,
     case_id: Annotated[str, Query(max_length=26, description="Of the case.")],
     cursor: Cursor = None,
@@ -93,7 +93,7 @@ def of_case(
 ) -> Page[ImageShape]:
     """The images of a case, in the order in which they came."""
     after = str(decode_cursor(cursor, [str])[0]) if cursor is not None else ""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         see_case(tx, case_id)
         found = [image for image in images.of_case(tx, case_id) if image.id > after]
         shown = [ImageShape.of(tx, image, language_of(request)) for image in found[:limit]]
@@ -101,9 +101,9 @@ def of_case(
 
 
 @router.get("/{image_id}", response_model=ImageShape)
-def one(request: Request, house: InHouse, actor: Reader, image_id: ImageId) -> ImageShape:
+def one(request: Request, context: ContextDep, actor: Reader, image_id: ImageId) -> ImageShape:
     """One image: its size and kind, and how far the model is with it."""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         return ImageShape.of(tx, images.see(tx, image_id), language_of(request))
 
 
@@ -113,8 +113,8 @@ def one(request: Request, house: InHouse, actor: Reader, image_id: ImageId) -> I
     responses={200: {"content": {"application/octet-stream": _BINARY}}, 304: {"description": "Unchanged"}},
 )
 def pixels(
-    house: InHouse,
-    machine: InMachine,
+    context: ContextDep,
+    decoder: DecoderDep,
     actor: Reader,
     image_id: ImageId,
     frame: Annotated[
@@ -130,13 +130,13 @@ def pixels(
     (millimetres between rows and between columns) and `X-Plane` (whether they hold in the `patient`, at the
     `detector`, or `unstated`). Of a file with several frames only the one asked for is decoded.
     """
-    image = _opened(house, machine, actor, image_id, "pixels")
+    image = _opened(context, decoder, actor, image_id, "pixels")
     images.check_frame(image, frame)
     shown = frame or image.middle
     tag = f'"{image.id}-{shown}"'
     if if_none_match == tag:
         return Response(status_code=304, headers={"ETag": tag, **_KEPT})
-    found = machine.pixels(image, shown)
+    found = decoder.pixels(image, shown)
     bits = found.pixels.dtype.itemsize * 8
     headers = {
         "ETag": tag,
@@ -163,11 +163,11 @@ def pixels(
     responses={200: {"content": {"image/png": _BINARY}}, 304: {"description": "Unchanged"}},
 )
 def preview(
-    house: InHouse, machine: InMachine, actor: Reader, image_id: ImageId, if_none_match: Tag = None
+    context: ContextDep, decoder: DecoderDep, actor: Reader, image_id: ImageId, if_none_match: Tag = None
 ) -> Response:
     """The image as a small PNG."""
-    image = _opened(house, machine, actor, image_id, "preview")
-    return _picture(house, image, PictureKind.PREVIEW, "", if_none_match)
+    image = _opened(context, decoder, actor, image_id, "preview")
+    return _picture(context, image, PictureKind.PREVIEW, "", if_none_match)
 
 
 @router.get(
@@ -176,23 +176,23 @@ def preview(
     responses={200: {"content": {"image/png": _BINARY}}, 304: {"description": "Unchanged"}},
 )
 def heatmap(
-    house: InHouse,
-    machine: InMachine,
+    context: ContextDep,
+    decoder: DecoderDep,
     actor: Reader,
     image_id: ImageId,
     label: Annotated[str, Path(max_length=60, description="Of the finding.")],
     if_none_match: Tag = None,
 ) -> Response:
     """Where the model looked for one finding: a transparent PNG over the whole image."""
-    image = _opened(house, machine, actor, image_id, "heatmap")
-    return _picture(house, image, PictureKind.HEAT, label, if_none_match)
+    image = _opened(context, decoder, actor, image_id, "heatmap")
+    return _picture(context, image, PictureKind.HEAT, label, if_none_match)
 
 
 @router.get("/{image_id}/findings", response_model=FindingsShape)
-def findings(house: InHouse, machine: InMachine, actor: Reader, image_id: ImageId) -> FindingsShape:
+def findings(context: ContextDep, decoder: DecoderDep, actor: Reader, image_id: ImageId) -> FindingsShape:
     """What the newest run says of the image. 404 before any, and where it failed."""
-    image = _opened(house, machine, actor, image_id, "findings")
-    with house.records.read(actor) as tx:
+    image = _opened(context, decoder, actor, image_id, "findings")
+    with context.records.read(actor) as tx:
         run = runs.latest(tx, image.id)
         return FindingsShape.of(
             runs.get(tx, run.id if run else ""), runs.result_of(tx, run.id if run else "")
@@ -204,9 +204,9 @@ def findings(house: InHouse, machine: InMachine, actor: Reader, image_id: ImageI
     response_class=Response,
     responses={200: {"content": {"application/octet-stream": _BINARY}}},
 )
-def file(house: InHouse, actor: Reader, image_id: ImageId) -> Response:
+def file(context: ContextDep, actor: Reader, image_id: ImageId) -> Response:
     """The file as it came; each download is in the audit trail."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         image = images.see(tx, image_id)
         pieces = images.chunks(tx, image)
         first = next(pieces)  # a file that is gone is told before the answer begins
@@ -226,12 +226,14 @@ def file(house: InHouse, actor: Reader, image_id: ImageId) -> Response:
     return StreamingResponse(chain([first], pieces), media_type=_MEDIA[image.file_format], headers=headers)
 
 
-def _opened(house: House, machine: Machine, actor: Actor, image_id: str, what: str) -> StoredImage:
+def _opened(
+    context: AppContext, decoder: ImageDecoder, actor: Actor, image_id: str, what: str
+) -> StoredImage:
     """An image that the actor may see, with the word in the trail that they saw this of it."""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         image = images.see(tx, image_id)
-    if not machine.looked_lately(actor, image.id, what):
-        with house.records.write(actor) as tx:
+    if not decoder.was_viewed_recently(actor, image.id, what):
+        with context.records.write(actor) as tx:
             tx.audit(
                 Action.IMAGE_OPENED,
                 case_id=image.case_id,
@@ -239,12 +241,14 @@ def _opened(house: House, machine: Machine, actor: Actor, image_id: str, what: s
                 object_id=image.id,
                 what=what,
             )
-        machine.note_look(actor, image.id, what)
+        decoder.record_view(actor, image.id, what)
     return image
 
 
-def _picture(house: House, image: StoredImage, kind: PictureKind, label: str, known: str | None) -> Response:
-    with house.records.read() as tx:
+def _picture(
+    context: AppContext, image: StoredImage, kind: PictureKind, label: str, known: str | None
+) -> Response:
+    with context.records.read() as tx:
         png = pictures.picture(tx, image, kind, label)
     tag = f'"{hashlib.sha256(png).hexdigest()[:32]}"'
     headers = {"ETag": tag, **_KEPT}

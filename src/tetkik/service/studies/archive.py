@@ -17,7 +17,7 @@ from tetkik.bundle.zips import UNREADABLE, ZIP, is_bomb, is_folder, is_link
 from tetkik.errors import InputError, TetkikError
 from tetkik.imaging.kinds import Kind, kind_of
 from tetkik.imaging.limits import check_bytes
-from tetkik.service.kit.http.incoming_files import Load, tidied
+from tetkik.service.kit.http.incoming_files import Reservation, clean_file_name
 
 MOST_ENTRIES = 20_000
 _HEAD = 1024
@@ -98,7 +98,7 @@ class Archive:
         for number, entry in enumerate(self._zip.filelist, 1):
             if is_folder(entry):
                 continue
-            member = Member(number, tidied(entry.filename), entry)
+            member = Member(number, clean_file_name(entry.filename), entry)
             fault = _fault_of(entry, member.name, overlaps=number in clashing)
             kind = Kind.OTHER
             if fault is None and entry.file_size and not is_link(entry):
@@ -159,7 +159,7 @@ class Archive:
         with self._zip.open(entry) as packed:
             return packed.read(_HEAD)
 
-    def content(self, member: Member, load: Load) -> bytes:
+    def content(self, member: Member, load: Reservation) -> bytes:
         """The whole of one entry.
 
         Args:

@@ -16,10 +16,10 @@ from starlette.types import Receive, Scope, Send
 
 from tetkik.service.kit.access.authorization import allowed
 from tetkik.service.kit.access.body_limits import takes_files
-from tetkik.service.kit.background.image_decoder import InMachine, Machine
-from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
+from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http import problems
-from tetkik.service.kit.http.incoming_files import Received, spooled, weighed
+from tetkik.service.kit.http.incoming_files import IncomingFile, reserve, spooled_file
 from tetkik.service.studies.api import CaseId, Sure
 from tetkik.service.studies.archive import MOST_ENTRIES, Archive, Member, Survey
 from tetkik.service.studies.shapes import UploadShape
@@ -85,8 +85,8 @@ class MemberShape(BaseModel):
 @takes_files
 async def upload_archive(
     request: Request,
-    house: InHouse,
-    machine: InMachine,
+    context: ContextDep,
+    decoder: DecoderDep,
     actor: Sender,
     case_id: CaseId = None,
     sure: Sure = False,
@@ -111,10 +111,10 @@ async def upload_archive(
     next; sending the zip again doubles nothing.
     """
     async with AsyncExitStack() as stack:
-        spool, name = await stack.enter_async_context(spooled(request, house.records.files.temporary))
+        spool, name = await stack.enter_async_context(spooled_file(request, context.records.files.temporary))
         archive = await run_in_threadpool(Archive, spool, name or "zip")
-        survey = await run_in_threadpool(archive.survey, house.settings.max_archive_bytes)
-        sending = _Sending(request, house, machine, actor, archive, case_id, sure, idempotency_key)
+        survey = await run_in_threadpool(archive.survey, context.settings.max_archive_bytes)
+        sending = _Sending(request, context, decoder, actor, archive, case_id, sure, idempotency_key)
         chosen = [member for member in survey.members if only is None or member.number in only]
         return _Lines(sending.lines(survey, chosen), stack.pop_all())
     raise AssertionError  # no context here swallows a fault
@@ -150,8 +150,8 @@ class _Sending:
     """
 
     request: Request
-    house: House
-    machine: Machine
+    context: AppContext
+    decoder: ImageDecoder
     actor: Actor
     archive: Archive
     case_id: str | None
@@ -167,9 +167,9 @@ class _Sending:
 
     def _answer(self, member: Member) -> tuple[int, dict[str, Any]]:
         try:
-            with weighed() as load:
-                file = Received(self.archive.content(member, load), member.name)
-                upload = Upload(self.house, self.machine, self.actor, file, self.case_id, sure=self.sure)
+            with reserve() as load:
+                file = IncomingFile(self.archive.content(member, load), member.name)
+                upload = Upload(self.context, self.decoder, self.actor, file, self.case_id, sure=self.sure)
                 outcome = upload.run(self.request, self._key_of(member))
             return outcome.status, outcome.value(UploadShape).model_dump(mode="json")
         except Exception as fault:  # it costs this file alone; the others are still to be answered

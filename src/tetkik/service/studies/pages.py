@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from tetkik.errors import Forbidden, NotFound
+from tetkik.language import Sentence
 from tetkik.records.cases import case_list, cases
 from tetkik.records.cases.cases import CaseView
 from tetkik.records.database import Transaction
@@ -17,12 +18,16 @@ from tetkik.records.people.visibility import see
 from tetkik.records.trail.chain import Action
 from tetkik.service.cases.pages import locked
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.background.image_decoder import InMachine
-from tetkik.service.kit.context import InHouse
+from tetkik.service.kit.background.image_decoder import DecoderDep
+from tetkik.service.kit.context import ContextDep
+from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.kit.rendering.templates import render
 from tetkik.values import Actor, CaseState, Permission, Priority
 
 router = APIRouter()
+NAVIGATION = (
+    NavigationEntry("/upload", Permission.IMAGE_UPLOAD, "upload", Sentence("Upload"), "g u", position=20),
+)
 
 Sender = Annotated[Actor, allowed(Permission.IMAGE_UPLOAD)]
 _WAITING = 12
@@ -31,35 +36,35 @@ _WAITING = 12
 @router.get("/upload")
 def upload_page(
     request: Request,
-    house: InHouse,
+    context: ContextDep,
     actor: Sender,
     case_id: Annotated[str | None, Query(alias="case", max_length=26)] = None,
 ) -> HTMLResponse:
     """The page to upload into one case, or without one."""
     try:
-        with house.records.write(actor) as tx:
+        with context.records.write(actor) as tx:
             case = cases.case_of(tx, case_id) if case_id is not None else None
             there = images.of_case(tx, case.id) if case is not None else ()
             waiting = _waiting(tx) if case is None else ()
     except Forbidden:
-        return locked(request, house, actor, case_id or "")
+        return locked(request, context, actor, case_id or "")
     return render(request, "studies/upload.html.jinja", case=case, images=there, waiting=waiting)
 
 
 @router.post("/upload/{image_id}/frame")
 def read_frame(
-    house: InHouse,
-    machine: InMachine,
+    context: ContextDep,
+    decoder: DecoderDep,
     actor: Sender,
     image_id: str,
     frame: Annotated[int, Form(ge=1, le=2**31 - 1)],
 ) -> RedirectResponse:
     """Have the model read another frame of an image; a draft that a person has changed stays."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         image = images.see(tx, image_id)
         case = see(tx, image.case_id)
         jobs.add(tx, JobKind.READ_IMAGE, image, Priority(case.priority), frame=frame)
-    machine.bell.set()
+    decoder.work_available.set()
     return RedirectResponse(f"/read/{image.case_id}?image={image.id}", 303)
 
 

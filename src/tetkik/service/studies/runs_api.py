@@ -22,8 +22,8 @@ from tetkik.records.people.visibility import see as see_case
 from tetkik.records.trail.chain import Action
 from tetkik.records.worklist.events import still_there
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.background.image_decoder import InMachine, Machine
-from tetkik.service.kit.context import InHouse
+from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
+from tetkik.service.kit.context import ContextDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.rendering.templates import language_of
 from tetkik.service.studies.shapes import FindingsShape, RunShape, WorkShape
@@ -52,8 +52,8 @@ class RunSent(BaseModel):
 @router.post("/images/{image_id}/runs", status_code=202, response_model=WorkShape)
 def run_again(
     request: Request,
-    house: InHouse,
-    machine: InMachine,
+    context: ContextDep,
+    decoder: DecoderDep,
     actor: Sender,
     image_id: ImageId,
     sent: RunSent,
@@ -71,8 +71,8 @@ def run_again(
         assert waits is not None
         return WorkShape.of(waits, language_of(request))
 
-    outcome = once.run(house.records, actor, work, status=202)
-    machine.bell.set()
+    outcome = once.run(context.records, actor, work, status=202)
+    decoder.work_available.set()
     return outcome.response()
 
 
@@ -81,19 +81,19 @@ def _installed() -> set[str]:
 
 
 @router.get("/images/{image_id}/runs")
-def of_image(house: InHouse, actor: Reader, image_id: ImageId) -> list[RunShape]:
+def of_image(context: ContextDep, actor: Reader, image_id: ImageId) -> list[RunShape]:
     """Every run over an image, newest first."""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         images.see(tx, image_id)
         return [RunShape.of(run) for run in runs.of_image(tx, image_id)]
 
 
 @router.get("/runs/{run_id}")
 def one(
-    house: InHouse, actor: Reader, run_id: Annotated[str, Path(max_length=26, description="Of the run.")]
+    context: ContextDep, actor: Reader, run_id: Annotated[str, Path(max_length=26, description="Of the run.")]
 ) -> FindingsShape:
     """One run with everything that it said. 404 where it failed."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         run = runs.get(tx, run_id)
         see_case(tx, run.case_id)
         shown = FindingsShape.of(run, runs.result_of(tx, run.id))
@@ -113,7 +113,7 @@ def one(
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
 async def stream(
-    request: Request, house: InHouse, machine: InMachine, actor: Reader, image_id: ImageId
+    request: Request, context: ContextDep, decoder: DecoderDep, actor: Reader, image_id: ImageId
 ) -> StreamingResponse:
     """The course of the work on an image, as server-sent events, until it ends.
 
@@ -122,12 +122,12 @@ async def stream(
     """
 
     def may_see() -> None:
-        with house.records.read(actor) as tx:
+        with context.records.read(actor) as tx:
             images.see(tx, image_id)
 
     await run_in_threadpool(may_see)
     words = actor.may(Permission.DRAFT_READ)
-    course = _course(house.records, actor, machine, image_id, language_of(request), words=words)
+    course = _course(context.records, actor, decoder, image_id, language_of(request), words=words)
     return StreamingResponse(
         course,
         media_type="text/event-stream",
@@ -136,7 +136,7 @@ async def stream(
 
 
 async def _course(
-    records: Records, actor: Actor, machine: Machine, image_id: str, language: Language, *, words: bool
+    records: Records, actor: Actor, decoder: ImageDecoder, image_id: str, language: Language, *, words: bool
 ) -> AsyncIterator[str]:
     """What this process does is told as it happens; what another does, when it is through."""
     silent, reached = 0.0, None
@@ -144,7 +144,7 @@ async def _course(
     if end is not None:
         yield end
         return
-    async with aclosing(machine.live.follow(image_id, _LOOK_SECONDS)) as steps:
+    async with aclosing(decoder.progress.follow(image_id, _LOOK_SECONDS)) as steps:
         async for told in steps:
             if told is not None and told.stage is not None:
                 if told.text and words:

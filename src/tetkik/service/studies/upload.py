@@ -21,10 +21,10 @@ from tetkik.records.images.pictures import PictureKind
 from tetkik.records.images.quota import Quota
 from tetkik.records.people.visibility import see
 from tetkik.records.trail.chain import Action
-from tetkik.service.kit.background.image_decoder import Machine
-from tetkik.service.kit.context import House
+from tetkik.service.kit.background.image_decoder import ImageDecoder
+from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http.idempotency import IdempotentRequest, Outcome
-from tetkik.service.kit.http.incoming_files import Received
+from tetkik.service.kit.http.incoming_files import IncomingFile
 from tetkik.service.kit.http.malware_scanner import scan
 from tetkik.service.kit.rendering.templates import language_of
 from tetkik.service.studies.shapes import ImageShape, UploadShape
@@ -64,23 +64,23 @@ class Upload:
 
     def __init__(
         self,
-        house: House,
-        machine: Machine,
+        context: AppContext,
+        decoder: ImageDecoder,
         actor: Actor,
-        file: Received,
+        file: IncomingFile,
         case_id: str | None = None,
         *,
         sure: bool = False,
     ) -> None:
-        self._house = house
-        self._machine = machine
+        self._context = context
+        self._decoder = decoder
         self._actor = actor
         self._file = file
         self._case_id = case_id
         self._sure = sure
         self._image: Radiograph | None = None
         self._preview = b""
-        most = house.settings
+        most = context.settings
         self._most = Quota(most.upload_files_per_day, most.upload_bytes_per_day)
         self.sha256 = hashlib.sha256(file.content).hexdigest()
 
@@ -94,15 +94,15 @@ class Upload:
         once = IdempotentRequest(key, hashlib.sha256(asked.encode()).digest())
         try:
             self.prepare()
-            outcome = once.run(self._house.records, self._actor, partial(self.keep, language_of(request)))
+            outcome = once.run(self._context.records, self._actor, partial(self.keep, language_of(request)))
         except OtherPatient:
-            with self._house.records.write(self._actor) as tx:
+            with self._context.records.write(self._actor) as tx:
                 self._note_comparison(tx)
             raise
         if outcome.fresh is not None:
             assert self._image is not None
-            self._machine.keep_at_hand(outcome.fresh.image.id, self._image)  # spares the worker the decoding
-            self._machine.bell.set()
+            self._decoder.cache_pixels(outcome.fresh.image.id, self._image)  # spares the worker the decoding
+            self._decoder.work_available.set()
         return outcome
 
     def prepare(self) -> None:
@@ -117,17 +117,17 @@ class Upload:
             TooManyRequests: it goes beyond what the actor may upload in a day.
             ScannerSilent: the malware scanner does not answer.
         """
-        with self._house.records.read(self._actor) as tx:
+        with self._context.records.read(self._actor) as tx:
             if self._case_id is not None:
                 see(tx, self._case_id)  # before anything is made of the file
                 moves.refuse_moved(tx, self._case_id)
         # The name goes into an error that the sender sees, and no further.
         name = self._file.name or "image"
-        if scanner := self._house.settings.upload_scanner:
+        if scanner := self._context.settings.upload_scanner:
             scan(scanner, self._file.content, name)
-        self._image = self._machine.decode(self._file.content, name)
+        self._image = self._decoder.decode(self._file.content, name)
         self._preview = preview_of(self._image)
-        with self._house.records.read(self._actor) as tx:
+        with self._context.records.read(self._actor) as tx:
             home = self._home(tx)
             self._admit(tx, home)
             if home.patient_id is not None:

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from tetkik import __version__
 from tetkik.records.figures import figures
 from tetkik.service.kit.access.authorization import allowed, public
-from tetkik.service.kit.background.events import hub_of
-from tetkik.service.kit.context import InHouse
+from tetkik.service.kit.background.events import broker_of
+from tetkik.service.kit.context import ContextDep
 from tetkik.values import Actor, Capability, CaseState, Permission
 
 router = APIRouter(tags=["health"])
@@ -32,9 +32,9 @@ def health() -> Health:
 
 
 @router.get("/ready", dependencies=[public()])
-def ready(house: InHouse) -> Health:
+def ready(context: ContextDep) -> Health:
     """The database answers, too."""
-    with house.records.read() as tx:
+    with context.records.read() as tx:
         tx.session.execute(text("SELECT 1"))
     return Health(status="ok")
 
@@ -107,15 +107,17 @@ class Status(BaseModel):
 
 
 @router.get("/status")
-def status(request: Request, _actor: Annotated[Actor, allowed(Permission.SYSTEM)], house: InHouse) -> Status:
+def status(
+    request: Request, _actor: Annotated[Actor, allowed(Permission.SYSTEM)], context: ContextDep
+) -> Status:
     """Counts, ages and seconds of the house; no ids, no names."""
-    with house.records.read() as tx:
+    with context.records.read() as tx:
         counted = figures(tx)
     queue = counted.queue
     return Status(
         version=__version__,
-        database=house.records.engine.dialect.name,
-        disk_free_bytes=shutil.disk_usage(house.records.folder).free,
+        database=context.records.engine.dialect.name,
+        disk_free_bytes=shutil.disk_usage(context.records.folder).free,
         queue=QueueStatus(
             waiting=queue.waiting,
             running=queue.running,
@@ -135,7 +137,7 @@ def status(request: Request, _actor: Annotated[Actor, allowed(Permission.SYSTEM)
         cases=counted.cases,
         claims=counted.claims,
         sessions=counted.sessions,
-        listeners=hub_of(request).listening,
+        listeners=broker_of(request).listening,
         reports_signed=counted.reports_signed,
         corrected_share=counted.corrected_share,
         sign_ins_failed=counted.sign_ins_failed,

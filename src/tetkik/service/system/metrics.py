@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tetkik import __version__
 from tetkik.records.figures import Figures, figures
 from tetkik.service.kit.access.authorization import Guard, check_routes
-from tetkik.service.kit.context import House, InHouse, house_of
+from tetkik.service.kit.context import AppContext, ContextDep, context_of
 from tetkik.values import SYSTEM, Actor, Permission
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -28,7 +28,7 @@ _API = "/api/v1"
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
-class Latency:
+class LatencyMiddleware:
     """Measures each answer by the template of its route, until its last byte.
 
     Streams of events are left out: how long somebody listens is no latency.
@@ -67,15 +67,15 @@ class Latency:
                 self._histogram.labels(*labels).observe(time.perf_counter() - begin)
 
 
-class HouseCollector(Collector):
+class RecordsCollector(Collector):
     """The figures of the records, counted when somebody asks.
 
     Args:
         house: whose.
     """
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
 
     def describe(self) -> Iterator[Metric]:
         """Nothing in advance: registering this asks no database."""
@@ -83,7 +83,7 @@ class HouseCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Every figure of now."""
-        with self._house.records.read() as tx:
+        with self._context.records.read() as tx:
             counted = figures(tx)
         yield from _queue(counted)
         yield from _inference(counted)
@@ -155,7 +155,7 @@ class MetricsGuard(Guard):
             NotSignedIn: nobody is signed in.
             Forbidden: the role or the token does not allow it.
         """
-        if house_of(request).settings.metrics_public and _from_here(request):
+        if context_of(request).settings.metrics_public and _from_here(request):
             return SYSTEM
         return await super().__call__(request)
 
@@ -164,16 +164,16 @@ router = APIRouter()
 
 
 @router.get("/metrics", dependencies=[Depends(MetricsGuard())], include_in_schema=False)
-def metrics(request: Request, house: InHouse) -> Response:
+def metrics(request: Request, context: ContextDep) -> Response:
     """Every figure, in the text format of Prometheus."""
     registry: CollectorRegistry = request.app.state.metrics
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def install(app: FastAPI, house: House) -> None:
+def install(app: FastAPI, context: AppContext) -> None:
     """Measure every answer, and serve the figures."""
     registry = CollectorRegistry()
-    registry.register(HouseCollector(house))
+    registry.register(RecordsCollector(context))
     histogram = Histogram(
         "tetkik_page_seconds",
         "Seconds from a request to the last byte of its answer.",
@@ -184,7 +184,7 @@ def install(app: FastAPI, house: House) -> None:
     app.state.metrics = registry
     check_routes(router)
     app.include_router(router)
-    app.add_middleware(Latency, histogram=histogram)
+    app.add_middleware(LatencyMiddleware, histogram=histogram)
 
 
 def _template(scope: Scope) -> str:

@@ -17,18 +17,23 @@ from pydantic import SecretStr
 
 from tetkik import __version__
 from tetkik.bundle import available
+from tetkik.language import Sentence
 from tetkik.records import overview
 from tetkik.records.migrate import version_of
 from tetkik.records.people import after_restore
 from tetkik.records.reports.agreement import queue
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.access.required_passkey import strong_roles
-from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.access.required_passkey import passkey_roles
+from tetkik.service.kit.context import AppContext, ContextDep
+from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.kit.rendering.templates import render
 from tetkik.settings import Settings
 from tetkik.values import Actor, Permission, Role
 
 router = APIRouter(prefix="/admin")
+NAVIGATION = (
+    NavigationEntry("/admin", Permission.SYSTEM, "server", Sentence("System"), "g s", position=100, start=5),
+)
 
 BACKUP_DUE = timedelta(days=2)
 _LOW = 0.10
@@ -75,10 +80,10 @@ class Part:
 
 @router.get("")
 def system(
-    request: Request, house: InHouse, actor: Annotated[Actor, allowed(Permission.SYSTEM)]
+    request: Request, context: ContextDep, actor: Annotated[Actor, allowed(Permission.SYSTEM)]
 ) -> HTMLResponse:
     """The overview."""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         people, kept, trail = overview.people(tx), overview.kept(tx), overview.trail(tx)
         held = after_restore.held(tx)
         backup, waiting = overview.last_backup(tx), queue(tx)
@@ -87,7 +92,7 @@ def system(
         request,
         "system/overview.html.jinja",
         people=people,
-        passkeys_advised=Role.ADMINISTRATOR not in strong_roles(house.settings),
+        passkeys_advised=Role.ADMINISTRATOR not in passkey_roles(context.settings),
         held=held,
         kept=kept,
         trail=trail,
@@ -95,10 +100,10 @@ def system(
         backup_due=backup_due,
         waiting=waiting,
         schema=schema,
-        disk=_disk(house),
-        database=house.records.engine.dialect.name,
+        disk=_disk(context),
+        database=context.records.engine.dialect.name,
         bundles=available(),
-        settings=shown_settings(house.settings),
+        settings=shown_settings(context.settings),
         browser_parts=browser_parts(),
         python_parts=python_parts(),
         version=__version__,
@@ -151,6 +156,6 @@ def _licence(about: metadata.PackageMetadata) -> str:
     return said("License-Expression") or names or said("License").split("\n")[0][:60] or "–"
 
 
-def _disk(house: House) -> Disk:
-    usage = shutil.disk_usage(house.records.folder)
+def _disk(context: AppContext) -> Disk:
+    usage = shutil.disk_usage(context.records.folder)
     return Disk(usage.free, usage.total)

@@ -11,8 +11,8 @@ from tetkik.records.trail.chain import Action
 from tetkik.records.worklist import claims, worklist
 from tetkik.records.worklist import search as records
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.background.events import hub_of, stream
-from tetkik.service.kit.context import InHouse
+from tetkik.service.kit.background.events import broker_of, stream
+from tetkik.service.kit.context import ContextDep
 from tetkik.service.kit.http.paging import Cursor, Limit, Page
 from tetkik.service.worklist.shapes import (
     CaseReader,
@@ -37,25 +37,25 @@ CaseId = Annotated[str, Path(max_length=26, description="Of the case.")]
 @router.get("/worklist", tags=["worklist"])
 def worklist_page(
     actor: Annotated[Actor, allowed(Permission.WORKLIST)],
-    house: InHouse,
+    context: ContextDep,
     query: Annotated[WorklistQuery, Query()],
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[WorklistCase]:
     """Cases by priority, then by how long they wait; the look is audited."""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         found = worklist.listing(tx, query.chosen(), after=place_of(cursor), limit=limit)
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         tx.audit(Action.CASES_LISTED, shown=len(found.items))
     return Page(items=[WorklistCase.of(item) for item in found.items], next=cursor_of(found.next))
 
 
 @router.get("/cases/{case_id}/claim", tags=["worklist"])
 def reading(
-    actor: Annotated[Actor, allowed(Permission.CASE_READ)], house: InHouse, case_id: CaseId
+    actor: Annotated[Actor, allowed(Permission.CASE_READ)], context: ContextDep, case_id: CaseId
 ) -> Reading:
     """Who is reading a case."""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         reader = claims.reading(tx, case_id)
     return Reading(reader=CaseReader.of(reader) if reader else None)
 
@@ -63,27 +63,31 @@ def reading(
 @router.put("/cases/{case_id}/claim", tags=["worklist"])
 def claim(
     actor: Annotated[Actor, allowed(Permission.CLAIM)],
-    house: InHouse,
+    context: ContextDep,
     case_id: CaseId,
     take_over: Annotated[bool, Query(description="Take it from somebody who is reading it.")] = False,
 ) -> CaseReader:
     """Say that one is reading a case, or that one still is: a claim lasts 20 minutes."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         return CaseReader.of(claims.claim(tx, case_id, take_over=take_over))
 
 
 @router.delete("/cases/{case_id}/claim", tags=["worklist"], status_code=204)
-def release(actor: Annotated[Actor, allowed(Permission.CLAIM)], house: InHouse, case_id: CaseId) -> Response:
+def release(
+    actor: Annotated[Actor, allowed(Permission.CLAIM)], context: ContextDep, case_id: CaseId
+) -> Response:
     """Say that one reads a case no more; where one did not, nothing happens."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         claims.release(tx, case_id)
     return Response(status_code=204)
 
 
 @router.post("/search", tags=["search"])
-def search(wanted: Wanted, actor: Annotated[Actor, allowed(Permission.CASE_SEARCH)], house: InHouse) -> Found:
+def search(
+    wanted: Wanted, actor: Annotated[Actor, allowed(Permission.CASE_SEARCH)], context: ContextDep
+) -> Found:
     """Cases that one may see, by patient or number; the search is audited."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         items = records.search(tx, wanted.query)
     return Found(items=[WorklistCase.of(item) for item in items], more=len(items) >= records.MOST)
 
@@ -102,7 +106,7 @@ _ABOUT: dict[int | str, dict[str, Any]] = {
 async def events(
     request: Request,
     actor: Annotated[Actor, allowed(Permission.CASE_READ)],
-    house: InHouse,
+    context: ContextDep,
     after: Annotated[
         int | None, Query(ge=0, le=_LARGEST, description="The number of the last event that was heard.")
     ] = None,
@@ -111,11 +115,11 @@ async def events(
     ] = None,
 ) -> StreamingResponse:
     """Hear what happens; nothing is missed from `after` on."""
-    hub = hub_of(request)
+    hub = broker_of(request)
     hub.admit(actor)
     begins = min(int(last_event_id), _LARGEST) if last_event_id is not None else after
     return StreamingResponse(
-        stream(hub, house, actor, begins),
+        stream(hub, context, actor, begins),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )

@@ -14,8 +14,9 @@ from tetkik.records.worklist import events, search, worklist
 from tetkik.records.worklist.items import WorklistItem
 from tetkik.records.worklist.worklist import COUNTED, Scope
 from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import House, InHouse
+from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http.paging import Cursor
+from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.service.worklist.shapes import PriorityWord, WorklistQuery, cursor_of, place_of
 from tetkik.turkish import alphabetical
@@ -31,6 +32,14 @@ from tetkik.values import (
 )
 
 router = APIRouter()
+NAVIGATION = (
+    NavigationEntry(
+        "/worklist", Permission.WORKLIST, "worklist", Sentence("Worklist"), "g w", position=30, start=1
+    ),
+    NavigationEntry(
+        "/search", Permission.CASE_SEARCH, "search", Sentence("Search"), "g f", position=40, start=4
+    ),
+)
 
 _SHOWN = 50
 _MOST = 500
@@ -60,11 +69,11 @@ Chosen = Annotated[WorklistQuery, Query()]
 
 @router.get("/worklist")
 def page(
-    request: Request, actor: Reader, house: InHouse, query: Chosen, cursor: Cursor = None
+    request: Request, actor: Reader, context: ContextDep, query: Chosen, cursor: Cursor = None
 ) -> HTMLResponse:
     """The list as a page; the look is audited."""
-    values = _list(request, house, actor, query, cursor=cursor)
-    _note(house, actor, len(values["items"]))
+    values = _list(request, context, actor, query, cursor=cursor)
+    _note(context, actor, len(values["items"]))
     return render(request, "worklist/page.html.jinja", **values)
 
 
@@ -72,21 +81,21 @@ def page(
 def rows(
     request: Request,
     actor: Reader,
-    house: InHouse,
+    context: ContextDep,
     query: Chosen,
     cursor: Cursor = None,
     shown: Annotated[int, Query(ge=1, le=_MOST)] = _SHOWN,
 ) -> HTMLResponse:
     """The same list again, after something happened; the look of the page stands for it in the trail."""
-    values = _list(request, house, actor, query, cursor=cursor, limit=shown)
+    values = _list(request, context, actor, query, cursor=cursor, limit=shown)
     return render(request, "worklist/list.html.jinja", **values)
 
 
 @router.get("/worklist/more")
-def more(request: Request, actor: Reader, house: InHouse, query: Chosen, cursor: Cursor) -> HTMLResponse:
+def more(request: Request, actor: Reader, context: ContextDep, query: Chosen, cursor: Cursor) -> HTMLResponse:
     """The rows after the last one; the look is audited."""
-    values = _list(request, house, actor, query, cursor=cursor)
-    _note(house, actor, len(values["items"]))
+    values = _list(request, context, actor, query, cursor=cursor)
+    _note(context, actor, len(values["items"]))
     return render(request, "worklist/more.html.jinja", **values)
 
 
@@ -100,11 +109,11 @@ def search_page(request: Request, actor: Finder) -> HTMLResponse:
 def find(
     request: Request,
     actor: Finder,
-    house: InHouse,
+    context: ContextDep,
     words: Annotated[str, Form(max_length=search.LONGEST)] = "",
 ) -> HTMLResponse:
     """What was found; the words stand in the body of the request and nowhere else."""
-    with house.records.write(actor) as tx:
+    with context.records.write(actor) as tx:
         items = search.search(tx, words)
     values = _shared(request, actor, items) | {"found": True, "more": len(items) >= search.MOST}
     fragment = request.headers.get("hx-request") == "true"
@@ -113,7 +122,7 @@ def find(
 
 def _list(
     request: Request,
-    house: House,
+    context: AppContext,
     actor: Actor,
     query: WorklistQuery,
     *,
@@ -121,7 +130,7 @@ def _list(
     limit: int = _SHOWN,
 ) -> dict[str, Any]:
     chosen = query.chosen()
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         # Before the list: what happens in between is heard once more rather than never.
         seq = events.newest(tx)
         found = worklist.listing(tx, chosen, after=place_of(cursor), limit=limit)
@@ -161,6 +170,6 @@ def _shared(request: Request, actor: Actor, items: tuple[WorklistItem, ...]) -> 
     return {"items": items, "name_of": name_of, "address_of": address_of, "word_of": PriorityWord.of}
 
 
-def _note(house: House, actor: Actor, shown: int) -> None:
-    with house.records.write(actor) as tx:
+def _note(context: AppContext, actor: Actor, shown: int) -> None:
+    with context.records.write(actor) as tx:
         tx.audit(Action.CASES_LISTED, shown=shown)

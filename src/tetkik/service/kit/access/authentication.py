@@ -12,9 +12,9 @@ from tetkik.errors import Forbidden, NotSignedIn
 from tetkik.language import Language
 from tetkik.records.people import sessions, tokens
 from tetkik.records.people.sign_in import Peer
-from tetkik.service.kit.access.rate_limits import gate_of, take
-from tetkik.service.kit.access.required_passkey import is_weak
-from tetkik.service.kit.context import House, house_of
+from tetkik.service.kit.access.rate_limits import limit_rate, rate_limits_of
+from tetkik.service.kit.access.required_passkey import needs_passkey
+from tetkik.service.kit.context import AppContext, context_of
 from tetkik.values import Actor
 
 LOCK_PAGE = "/lock"
@@ -44,21 +44,21 @@ class Identified:
     theme: str | None = None
 
 
-def cookie_name(house: House) -> str:
+def cookie_name(context: AppContext) -> str:
     """The session's cookie; over TLS its prefix binds it to this host alone (RFC 6265bis, 4.1.3)."""
-    return "__Host-tetkik" if house.secure else "tetkik"
+    return "__Host-tetkik" if context.secure else "tetkik"
 
 
-def give_cookie(answer: Response, house: House, cookie: str) -> None:
+def set_session_cookie(answer: Response, context: AppContext, cookie: str) -> None:
     """Let the browser keep a session until it is closed; no script reads it, no other site sends it on."""
     answer.set_cookie(
-        cookie_name(house), cookie, path="/", secure=house.secure, httponly=True, samesite="lax"
+        cookie_name(context), cookie, path="/", secure=context.secure, httponly=True, samesite="lax"
     )
 
 
-def take_cookie(answer: Response, house: House) -> None:
+def clear_session_cookie(answer: Response, context: AppContext) -> None:
     """Let the browser forget the session, and whatever it kept of the pages."""
-    answer.delete_cookie(cookie_name(house), path="/", secure=house.secure, httponly=True, samesite="lax")
+    answer.delete_cookie(cookie_name(context), path="/", secure=context.secure, httponly=True, samesite="lax")
     answer.headers["Clear-Site-Data"] = '"cache", "storage"'
 
 
@@ -90,7 +90,7 @@ def _identify(request: Request) -> Identified:
     authorization = request.headers.get("authorization")
     if authorization is not None and request.url.path.startswith("/api/"):
         return _program(request, authorization)
-    found = resumed(request)
+    found = require_session(request)
     if found.locked:
         request.state.detour = LOCK_PAGE
         raise NotSignedIn("The screen is locked; give the password again.")
@@ -99,38 +99,38 @@ def _identify(request: Request) -> Identified:
         if path not in _WHILE_CHANGING:
             request.state.detour = CHANGE_PAGE
             raise NotSignedIn("The password has to be changed first; choose a new one.")
-    elif path not in _WHILE_ENROLLING and is_weak(house_of(request).settings, found.actor):
+    elif path not in _WHILE_ENROLLING and needs_passkey(context_of(request).settings, found.actor):
         request.state.detour = ENROL_PAGE
         raise NotSignedIn("Your role needs more than a password; add a passkey and sign in with it.")
-    return of_session(found)
+    return identified_by(found)
 
 
-def of_session(found: sessions.Resumed) -> Identified:
+def identified_by(found: sessions.Resumed) -> Identified:
     """A session as its pages need it."""
     language = Language(found.language) if found.language else None
     return Identified(found.actor, found.csrf, language, found.theme)
 
 
-def resumed(request: Request) -> sessions.Resumed:
+def require_session(request: Request) -> sessions.Resumed:
     """The session of a browser, locked or not.
 
     Raises:
         NotSignedIn: nobody is signed in, or the session is over.
         TooManyRequests: too often.
     """
-    house, peer = house_of(request), peer_of(request)
-    cookie = request.cookies.get(cookie_name(house))
+    context, peer = context_of(request), peer_of(request)
+    cookie = request.cookies.get(cookie_name(context))
     try:
         if cookie is None:
             raise NotSignedIn("Nobody is signed in here; sign in first.")
-        idle = timedelta(minutes=house.settings.session_idle_minutes)
+        idle = timedelta(minutes=context.settings.session_idle_minutes)
         found = sessions.resume(
-            house.records, cookie, address=peer.address, request_id=peer.request_id, idle=idle
+            context.records, cookie, address=peer.address, request_id=peer.request_id, idle=idle
         )
     except NotSignedIn:
-        take(request, gate_of(request).requests, f"address {peer.address}")
+        limit_rate(request, rate_limits_of(request).requests, f"address {peer.address}")
         raise
-    take(request, gate_of(request).requests, f"user {found.actor.user_id}")
+    limit_rate(request, rate_limits_of(request).requests, f"user {found.actor.user_id}")
     return found
 
 
@@ -140,11 +140,11 @@ def _program(request: Request, authorization: str) -> Identified:
     try:
         if scheme.lower() != "bearer":
             raise NotSignedIn("The header Authorization is not of a token; send `Authorization: Bearer …`.")
-        actor = tokens.use(house_of(request).records, secret.strip(), peer)
+        actor = tokens.use(context_of(request).records, secret.strip(), peer)
     except NotSignedIn:
-        take(request, gate_of(request).sign_ins, f"address {peer.address}")
+        limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer.address}")
         raise
-    take(request, gate_of(request).requests, f"token {actor.user_id}")
+    limit_rate(request, rate_limits_of(request).requests, f"token {actor.user_id}")
     return Identified(actor)
 
 

@@ -20,7 +20,7 @@ from starlette.concurrency import run_in_threadpool
 from tetkik.errors import Forbidden
 from tetkik.records.trail.chain import Action
 from tetkik.service.kit.access.authentication import Identified, identify
-from tetkik.service.kit.context import House, house_of
+from tetkik.service.kit.context import AppContext, context_of
 from tetkik.values import Actor, Method, Permission
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -48,7 +48,7 @@ class Guard:
         if request.method not in _SAFE and found.actor.method is not Method.TOKEN:
             await check_origin(request, found)
         if not found.actor.may(self.permission):
-            await run_in_threadpool(_note_refusal, house_of(request), found.actor, self.permission)
+            await run_in_threadpool(_note_refusal, context_of(request), found.actor, self.permission)
             raise Forbidden("Your role does not allow this ({permission}).", permission=self.permission)
         return found.actor
 
@@ -80,8 +80,8 @@ async def check_origin(request: Request, found: Identified) -> None:
         raise Forbidden("The request does not come from a page of this house; load the page again.")
 
 
-def _note_refusal(house: House, actor: Actor, permission: Permission) -> None:
-    with house.records.write(actor) as tx:
+def _note_refusal(context: AppContext, actor: Actor, permission: Permission) -> None:
+    with context.records.write(actor) as tx:
         tx.audit(Action.FORBIDDEN, permission=permission.value)
 
 

@@ -25,7 +25,7 @@ def takes_files(endpoint: _F) -> _F:
     return endpoint
 
 
-class Bodies:
+class BodyLimitMiddleware:
     """Refuses what is too large: by its declared length at once, else as soon as it is.
 
     Args:

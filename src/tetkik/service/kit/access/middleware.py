@@ -13,12 +13,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tetkik.language import Sentence
 from tetkik.records.ids import new_id
-from tetkik.service.kit.access.body_limits import Bodies
+from tetkik.service.kit.access.body_limits import BodyLimitMiddleware
 from tetkik.service.kit.access.oidc import departments_by_value, roles_by_group
-from tetkik.service.kit.access.proxies import Proxies, networks
-from tetkik.service.kit.access.rate_limits import Gate
-from tetkik.service.kit.access.required_passkey import strong_roles
-from tetkik.service.kit.context import House
+from tetkik.service.kit.access.proxies import TrustedProxyMiddleware, networks
+from tetkik.service.kit.access.rate_limits import RateLimits
+from tetkik.service.kit.access.required_passkey import passkey_roles
+from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http import problems
 
 POLICY = (
@@ -34,7 +34,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _log = structlog.get_logger()
 
 
-class Headers:
+class HeadersMiddleware:
     """Gives each request a number and each answer its headers, and writes one line of it into the log.
 
     Args:
@@ -104,7 +104,7 @@ def template_of(scope: Scope) -> str:
     return f"{_API}{path}" if api else path
 
 
-class Door:
+class HostOriginMiddleware:
     """Refuses requests for another host, and changes that another site asks for.
 
     Args:
@@ -137,12 +137,12 @@ class Door:
         return None
 
 
-def install(app: FastAPI, house: House) -> None:
+def install(app: FastAPI, context: AppContext) -> None:
     """Put the armour around the application; what is added last stands outermost."""
-    for read in (roles_by_group, departments_by_value, strong_roles):
-        read(house.settings)  # what is wrong is told at the start, not when the first person signs on
-    app.state.gate = Gate(house.settings)
-    app.add_middleware(Bodies, routes=app.router, most=house.settings.max_upload_bytes)
-    app.add_middleware(Door, public_url=house.settings.public_url)
-    app.add_middleware(Headers, secure=house.secure)
-    app.add_middleware(Proxies, trusted=networks(house.settings.trusted_proxies))
+    for read in (roles_by_group, departments_by_value, passkey_roles):
+        read(context.settings)  # what is wrong is told at the start, not when the first person signs on
+    app.state.rate_limits = RateLimits(context.settings)
+    app.add_middleware(BodyLimitMiddleware, routes=app.router, most=context.settings.max_upload_bytes)
+    app.add_middleware(HostOriginMiddleware, public_url=context.settings.public_url)
+    app.add_middleware(HeadersMiddleware, secure=context.secure)
+    app.add_middleware(TrustedProxyMiddleware, trusted=networks(context.settings.trusted_proxies))

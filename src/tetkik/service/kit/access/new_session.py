@@ -12,9 +12,9 @@ from fastapi.responses import RedirectResponse, Response
 from tetkik.errors import NotSignedIn
 from tetkik.records.people import sessions, sign_in
 from tetkik.records.people.users import row_of
-from tetkik.service.kit.access.authentication import give_cookie, peer_of, resumed
-from tetkik.service.kit.access.redirects import inside
-from tetkik.service.kit.context import House
+from tetkik.service.kit.access.authentication import peer_of, require_session, set_session_cookie
+from tetkik.service.kit.access.redirects import safe_path
+from tetkik.service.kit.context import AppContext
 from tetkik.values import Actor
 
 _BROWSER_DAYS = 400
@@ -22,14 +22,14 @@ _BROWSER_DAYS = 400
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
-def signed_in(request: Request, house: House, actor: Actor, back: str) -> Response:
+def start_session_and_redirect(request: Request, context: AppContext, actor: Actor, back: str) -> Response:
     """Begin a session for whoever proved themselves, and lead them on."""
-    answer = RedirectResponse(inside(back), 303)
-    begin(request, house, actor, answer)
+    answer = RedirectResponse(safe_path(back), 303)
+    begin(request, context, actor, answer)
     return answer
 
 
-def begin(request: Request, house: House, actor: Actor, answer: Response) -> None:
+def begin(request: Request, context: AppContext, actor: Actor, answer: Response) -> None:
     """Give a browser a new session; the one that it had ends, and its id with it.
 
     A second cookie, which opens nothing, tells this browser from others when its person comes again.
@@ -41,29 +41,29 @@ def begin(request: Request, house: House, actor: Actor, answer: Response) -> Non
         answer: that carries the cookies.
     """
     try:
-        before: Actor | None = resumed(request).actor
+        before: Actor | None = require_session(request).actor
     except NotSignedIn:
         before = None
-    known = request.cookies.get(_browser_cookie(house), "")
+    known = request.cookies.get(_browser_cookie(context), "")
     browser = known if _BROWSER.fullmatch(known) else secrets.token_urlsafe(32)
-    lasting = timedelta(hours=house.settings.session_hours)
-    with house.records.write(actor) as tx:
+    lasting = timedelta(hours=context.settings.session_hours)
+    with context.records.write(actor) as tx:
         assert actor.user_id is not None
         if before is not None:
             sessions.replace(tx, before)
         user = row_of(tx, actor.user_id)
         cookie = sign_in.open_session(tx, user, actor.method, peer_of(request), lasting, browser)
-    give_cookie(answer, house, cookie)
+    set_session_cookie(answer, context, cookie)
     answer.set_cookie(
-        _browser_cookie(house),
+        _browser_cookie(context),
         browser,
         max_age=_BROWSER_DAYS * 24 * 3600,
         path="/",
-        secure=house.secure,
+        secure=context.secure,
         httponly=True,
         samesite="lax",
     )
 
 
-def _browser_cookie(house: House) -> str:
-    return "__Host-tetkik-browser" if house.secure else "tetkik-browser"
+def _browser_cookie(context: AppContext) -> str:
+    return "__Host-tetkik-browser" if context.secure else "tetkik-browser"

@@ -73,7 +73,7 @@ class SignOn:
     max_age: int
 
 
-def button_of(settings: Settings) -> str | None:
+def provider_name(settings: Settings) -> str | None:
     """What the button of single sign-on calls the provider; None where there is none."""
     if not settings.oidc_issuer:
         return None

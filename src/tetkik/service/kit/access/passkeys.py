@@ -34,8 +34,8 @@ from tetkik.errors import Forbidden
 from tetkik.records.people import passkeys
 from tetkik.records.people.passkeys import KnownPasskey
 from tetkik.records.people.users import get, row_of
-from tetkik.service.kit.access.rate_limits import gate_of
-from tetkik.service.kit.context import house_of
+from tetkik.service.kit.access.rate_limits import rate_limits_of
+from tetkik.service.kit.context import context_of
 from tetkik.values import Actor
 
 _REQUIRED = UserVerificationRequirement.REQUIRED
@@ -46,12 +46,12 @@ class Purpose(StrEnum):
 
     SIGN_IN = "sign in"
     ADD = "add"
-    AGAIN = "again"
+    REAUTHENTICATE = "again"
 
 
 def origin_of(request: Request) -> str:
     """Where the browser is, as it says it itself; the host was checked at the door."""
-    public = house_of(request).settings.public_url.rstrip("/")
+    public = context_of(request).settings.public_url.rstrip("/")
     if public and urlsplit(public).hostname == request.url.hostname:
         return public
     return f"{request.url.scheme}://{request.url.netloc}"
@@ -61,10 +61,10 @@ def _party(request: Request) -> str:
     return request.url.hostname or ""
 
 
-def ask_to_add(request: Request, actor: Actor) -> dict[str, Any]:
+def registration_options(request: Request, actor: Actor) -> dict[str, Any]:
     """What a browser needs to make a passkey for the actor."""
     assert actor.user_id is not None
-    with house_of(request).records.read() as tx:
+    with context_of(request).records.read() as tx:
         member, known = get(tx, actor.user_id), passkeys.of_user(tx, actor.user_id)
     options = generate_registration_options(
         rp_id=_party(request),
@@ -81,7 +81,7 @@ def ask_to_add(request: Request, actor: Actor) -> dict[str, Any]:
     return _as_json(options_to_json(options))
 
 
-def added(request: Request, actor: Actor, name: str, answer: dict[str, Any]) -> str:
+def register(request: Request, actor: Actor, name: str, answer: dict[str, Any]) -> str:
     """Keep the passkey that a browser made; gives its id.
 
     Raises:
@@ -98,13 +98,13 @@ def added(request: Request, actor: Actor, name: str, answer: dict[str, Any]) -> 
         )
     except (WebAuthnException, ValueError, KeyError, TypeError):
         raise _refused() from None
-    with house_of(request).records.write(actor) as tx:
+    with context_of(request).records.write(actor) as tx:
         return passkeys.add(
             tx, name, verified.credential_id, verified.credential_public_key, verified.sign_count
         )
 
 
-def ask(request: Request, purpose: Purpose, actor: Actor | None = None) -> dict[str, Any]:
+def authentication_options(request: Request, purpose: Purpose, actor: Actor | None = None) -> dict[str, Any]:
     """What a browser needs to prove who sits before it.
 
     Args:
@@ -115,7 +115,7 @@ def ask(request: Request, purpose: Purpose, actor: Actor | None = None) -> dict[
     user_id = actor.user_id if actor is not None else None
     known: list[KnownPasskey] = []
     if user_id is not None:
-        with house_of(request).records.read() as tx:
+        with context_of(request).records.read() as tx:
             known = [one for one in passkeys.of_user(tx, user_id) if not one.held]
         if not known:
             raise Forbidden("You have no passkey here; add one in your account.")
@@ -128,7 +128,7 @@ def ask(request: Request, purpose: Purpose, actor: Actor | None = None) -> dict[
     return _as_json(options_to_json(options))
 
 
-def proved(request: Request, purpose: Purpose, answer: dict[str, Any], actor: Actor | None = None) -> str:
+def verify(request: Request, purpose: Purpose, answer: dict[str, Any], actor: Actor | None = None) -> str:
     """The id of the user whom a browser's answer proves.
 
     Args:
@@ -142,7 +142,7 @@ def proved(request: Request, purpose: Purpose, answer: dict[str, Any], actor: Ac
     """
     expected = actor.user_id if actor is not None else None
     challenge = _answered(request, answer, purpose, expected)
-    records = house_of(request).records
+    records = context_of(request).records
     with records.read() as tx:
         known = passkeys.find(tx, _bytes(answer.get("rawId")))
         closed = known is not None and row_of(tx, known.user_id).disabled_at is not None
@@ -169,7 +169,7 @@ def proved(request: Request, purpose: Purpose, answer: dict[str, Any], actor: Ac
 
 def _challenge(request: Request, purpose: Purpose, user_id: str | None) -> bytes:
     challenge = secrets.token_bytes(32)
-    gate_of(request).challenges.ask(challenge.hex(), (purpose, user_id))
+    rate_limits_of(request).challenges.ask(challenge.hex(), (purpose, user_id))
     return challenge
 
 
@@ -180,7 +180,7 @@ def _answered(request: Request, answer: dict[str, Any], purpose: Purpose, user_i
         challenge = _bytes(said["challenge"])
     except (ValueError, KeyError, TypeError, RecursionError):
         raise _refused() from None
-    if gate_of(request).challenges.answered(challenge.hex()) != (purpose, user_id):
+    if rate_limits_of(request).challenges.answered(challenge.hex()) != (purpose, user_id):
         raise _refused()
     return challenge
 

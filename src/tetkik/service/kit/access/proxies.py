@@ -29,7 +29,7 @@ def networks(text: str) -> tuple[Network, ...]:
         ) from None
 
 
-class Proxies:
+class TrustedProxyMiddleware:
     """Takes the browser's address and scheme from a trusted proxy's word, and from nobody else's.
 
     Of `X-Forwarded-For` the last address counts that is no trusted proxy itself: everything before it is what

@@ -84,7 +84,7 @@ class Pending:
         return content if until > self._clock() else None
 
 
-class Gate:
+class RateLimits:
     """The limits and open questions of one process.
 
     Args:
@@ -100,13 +100,13 @@ class Gate:
         self.sign_ons = Pending()
 
 
-def gate_of(request: Request) -> Gate:
+def rate_limits_of(request: Request) -> RateLimits:
     """The gate of the application that a request came to."""
-    gate: Gate = request.app.state.gate
-    return gate
+    limits: RateLimits = request.app.state.rate_limits
+    return limits
 
 
-def take(request: Request, limiter: Limiter, key: str) -> None:
+def limit_rate(request: Request, limiter: Limiter, key: str) -> None:
     """Count a request.
 
     Raises:

@@ -13,8 +13,8 @@ from tetkik.records.people import sessions, sign_in
 from tetkik.service.kit.access import passkeys
 from tetkik.service.kit.access.authentication import refuse_programs
 from tetkik.service.kit.access.passkeys import Purpose
-from tetkik.service.kit.access.rate_limits import gate_of, take
-from tetkik.service.kit.context import house_of
+from tetkik.service.kit.access.rate_limits import limit_rate, rate_limits_of
+from tetkik.service.kit.context import context_of
 from tetkik.values import Actor, Method
 
 FRESH = timedelta(minutes=5)
@@ -32,7 +32,7 @@ class Proof(BaseModel):
     assertion: dict[str, Any] | None = Field(default=None, repr=False)
 
 
-def verify_again(request: Request, actor: Actor, proof: Proof) -> Method:
+def reauthenticate(request: Request, actor: Actor, proof: Proof) -> Method:
     """Prove that the person before the screen is the actor; gives how they did.
 
     It takes transactions of its own, because a failure counts whatever happens next: call it before the
@@ -49,17 +49,17 @@ def verify_again(request: Request, actor: Actor, proof: Proof) -> Method:
         TooManyRequests: too often.
     """
     refuse_programs(actor)
-    take(request, gate_of(request).sign_ins, f"again {actor.user_id}")
+    limit_rate(request, rate_limits_of(request).sign_ins, f"again {actor.user_id}")
     if proof.assertion is not None:
-        passkeys.proved(request, Purpose.AGAIN, proof.assertion, actor)
+        passkeys.verify(request, Purpose.REAUTHENTICATE, proof.assertion, actor)
         return Method.PASSKEY
     if proof.password:
-        sign_in.again(house_of(request).records, actor, proof.password)
+        sign_in.again(context_of(request).records, actor, proof.password)
         return Method.PASSWORD
     raise Forbidden("This needs your password or a passkey; give one of them.")
 
 
-def verify_for_account(request: Request, actor: Actor, proof: Proof) -> None:
+def reauthenticate_for_account(request: Request, actor: Actor, proof: Proof) -> None:
     """As `verify_again`, before one's own account changes; a sign-in just now (`FRESH`) is proof, too.
 
     Raises:
@@ -68,8 +68,8 @@ def verify_for_account(request: Request, actor: Actor, proof: Proof) -> None:
     """
     refuse_programs(actor)
     if proof.password or proof.assertion is not None:
-        verify_again(request, actor, proof)
+        reauthenticate(request, actor, proof)
         return
-    with house_of(request).records.read(actor) as tx:
+    with context_of(request).records.read(actor) as tx:
         if not sessions.is_fresh(tx, FRESH):
             raise Forbidden("This needs your password or a passkey; give one of them.")

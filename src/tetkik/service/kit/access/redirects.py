@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 
-def inside(target: str) -> str:
+def safe_path(target: str) -> str:
     r"""`target` if it is a path of this house, else the start page.
 
     `//elsewhere` and `/\elsewhere` are other hosts to a browser, and it drops tabs and line ends.
@@ -14,6 +14,6 @@ def inside(target: str) -> str:
     return target if plain and "\\" not in target and all(char > " " for char in target) else "/"
 
 
-def with_return(page: str, target: str) -> str:
+def with_next(page: str, target: str) -> str:
     """The address of `page` that knows where to return to."""
-    return f"{page}?next={quote(inside(target))}"
+    return f"{page}?next={quote(safe_path(target))}"

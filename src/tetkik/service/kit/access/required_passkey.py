@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from tetkik.errors import Forbidden, SettingError
 from tetkik.records.people import passkeys
-from tetkik.service.kit.context import House
+from tetkik.service.kit.context import AppContext
 from tetkik.settings import Settings
 from tetkik.values import Actor, Method, Role
 
 
-def strong_roles(settings: Settings) -> frozenset[Role]:
+def passkey_roles(settings: Settings) -> frozenset[Role]:
     """The setting `passkey_roles`, read.
 
     Raises:
@@ -30,20 +30,20 @@ def strong_roles(settings: Settings) -> frozenset[Role]:
         ) from None
 
 
-def is_weak(settings: Settings, actor: Actor) -> bool:
+def needs_passkey(settings: Settings, actor: Actor) -> bool:
     """Whether somebody signed in by a password alone who needs more."""
-    return actor.method is Method.PASSWORD and bool(actor.roles & strong_roles(settings))
+    return actor.method is Method.PASSWORD and bool(actor.roles & passkey_roles(settings))
 
 
-def refuse_second(house: House, actor: Actor) -> None:
+def refuse_second_passkey(context: AppContext, actor: Actor) -> None:
     """Keep a weak session from adding a passkey where there is one, and from removing that one first.
 
     Raises:
         Forbidden: the account has a passkey, confirmed or not.
     """
-    if not is_weak(house.settings, actor):
+    if not needs_passkey(context.settings, actor):
         return
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         assert actor.user_id is not None
         known = passkeys.of_user(tx, actor.user_id)
     if known:

@@ -26,18 +26,18 @@ from tetkik.errors import RecordsError, TooManyRequests
 from tetkik.records.people.standing import Standing, standings
 from tetkik.records.worklist import claims, events
 from tetkik.records.worklist.events import Hearing
-from tetkik.service.kit.context import House
+from tetkik.service.kit.context import AppContext
 from tetkik.values import SYSTEM, Actor
 
 MOST = 8
 """Streams of one person in one process: as many pages."""
-LOOKS = 1.0
+POLL_SECONDS = 1.0
 """Seconds between two looks at the table for what another process announced."""
-BEATS = 15.0
+HEARTBEAT_SECONDS = 15.0
 """Seconds between two signs of life, so that no proxy takes the stream for dead."""
-CHECKS = 3.0
+CHECK_SECONDS = 3.0
 """Seconds between two looks at whether the listeners are still who they were."""
-LASTS = 3600.0
+STREAM_SECONDS = 3600.0
 """Seconds after which a stream ends and the page connects again, with its session asked anew."""
 _GATHERS = 0.1
 _TIDIES = 60.0
@@ -54,7 +54,7 @@ class End(Enum):
     """Other roles or departments: the page connects again, as whoever its person is now."""
 
 
-class Ear:
+class Subscriber:
     """One listener: woken from the looking thread, waiting in the event loop.
 
     Args:
@@ -97,18 +97,18 @@ class Ear:
         self._woken.clear()
 
 
-class Hub:
+class EventBroker:
     """The listeners of one process, and the thread that looks for them while there are any.
 
     Args:
         house: whose events.
     """
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
         self._lock = threading.Lock()
-        self._idle = timedelta(minutes=house.settings.session_idle_minutes)
-        self._ears: set[Ear] = set()
+        self._idle = timedelta(minutes=context.settings.session_idle_minutes)
+        self._ears: set[Subscriber] = set()
         self._looking = False
         self._look = threading.Event()
         self._tidied = 0.0
@@ -130,14 +130,14 @@ class Hub:
             raise TooManyRequests("Too many pages of yours are open; close some of them.")
 
     @contextmanager
-    def listen(self, actor: Actor) -> Iterator[Ear]:
+    def listen(self, actor: Actor) -> Iterator[Subscriber]:
         """One more listener, as long as the block lasts."""
-        ear = Ear(asyncio.get_running_loop(), actor)
+        ear = Subscriber(asyncio.get_running_loop(), actor)
         with self._lock:
             self._ears.add(ear)
             if not self._looking:
                 self._looking = True
-                self._house.records.on_news.append(self._look.set)
+                self._context.records.on_news.append(self._look.set)
                 threading.Thread(target=self._run, name="events", daemon=True).start()
         try:
             yield ear
@@ -148,16 +148,16 @@ class Hub:
     def _run(self) -> None:
         seen, looked = self._newest(), time.monotonic()
         while True:
-            self._look.wait(LOOKS)
+            self._look.wait(POLL_SECONDS)
             self._look.clear()
             with self._lock:
                 if not self._ears:
                     self._looking = False
-                    self._house.records.on_news.remove(self._look.set)
+                    self._context.records.on_news.remove(self._look.set)
                     return
                 ears = tuple(self._ears)
             newest = self._newest()
-            if newest != seen or time.monotonic() - looked >= CHECKS:
+            if newest != seen or time.monotonic() - looked >= CHECK_SECONDS:
                 looked = time.monotonic()
                 self._judge(ears)
             if newest != seen:
@@ -166,10 +166,10 @@ class Hub:
                     ear.wake()
             self._tidy()
 
-    def _judge(self, ears: tuple[Ear, ...]) -> None:
+    def _judge(self, ears: tuple[Subscriber, ...]) -> None:
         """Wake those whose stream has to end."""
         try:
-            with self._house.records.read() as tx:
+            with self._context.records.read() as tx:
                 found = standings(tx, [ear.actor for ear in ears], self._idle)
         except SQLAlchemyError as error:
             _log.warning("events.unreadable", kind=type(error).__name__)
@@ -181,7 +181,7 @@ class Hub:
 
     def _newest(self) -> int | None:
         try:
-            with self._house.records.read() as tx:
+            with self._context.records.read() as tx:
                 return events.newest(tx)
         except SQLAlchemyError as error:
             # The database may be away for a moment; whoever listens waits for it.
@@ -193,23 +193,23 @@ class Hub:
             return
         self._tidied = time.monotonic()
         try:
-            with self._house.records.write(SYSTEM) as tx:
+            with self._context.records.write(SYSTEM) as tx:
                 events.prune(tx)
                 claims.forget_old(tx)
         except RecordsError:
             _log.warning("events.not_pruned")
 
 
-def hub_of(request: Request) -> Hub:
+def broker_of(request: Request) -> EventBroker:
     """The listeners of the application that a request came to."""
     state = request.app.state
     if not hasattr(state, "events"):
-        state.events = Hub(state.house)
-    hub: Hub = state.events
+        state.events = EventBroker(state.context)
+    hub: EventBroker = state.events
     return hub
 
 
-async def stream(hub: Hub, house: House, actor: Actor, seq: int | None) -> AsyncIterator[str]:
+async def stream(hub: EventBroker, context: AppContext, actor: Actor, seq: int | None) -> AsyncIterator[str]:
     """Events as text, until the person is no longer who they were, or for an hour.
 
     Args:
@@ -222,10 +222,10 @@ async def stream(hub: Hub, house: House, actor: Actor, seq: int | None) -> Async
     upto = seq
     with hub.listen(actor) as ear:
         if upto is None:
-            upto = await run_in_threadpool(_now, house)
+            upto = await run_in_threadpool(_now, context)
         yield f"retry: {_RETRY}\n\n"
-        while time.monotonic() - begin < LASTS and ear.end is None:
-            hearing = await run_in_threadpool(_hear, house, actor, upto)
+        while time.monotonic() - begin < STREAM_SECONDS and ear.end is None:
+            hearing = await run_in_threadpool(_hear, context, actor, upto)
             if hearing.missed:
                 yield f"id: {hearing.upto}\nevent: missed\ndata: {{}}\n\n"
             for one in () if hearing.missed else hearing.events:
@@ -234,22 +234,22 @@ async def stream(hub: Hub, house: House, actor: Actor, seq: int | None) -> Async
             if hearing.upto != upto:
                 upto = hearing.upto
                 continue
-            rest = beat + BEATS - time.monotonic()
+            rest = beat + HEARTBEAT_SECONDS - time.monotonic()
             if rest <= 0:
-                beat, rest = time.monotonic(), BEATS
+                beat, rest = time.monotonic(), HEARTBEAT_SECONDS
                 yield ": \n\n"
             await ear.wait(rest)
         if ear.end is End.OVER:
             yield "event: end\ndata: {}\n\n"
 
 
-def _now(house: House) -> int:
+def _now(context: AppContext) -> int:
     """The number of the last event so far."""
-    with house.records.read() as tx:
+    with context.records.read() as tx:
         return events.newest(tx)
 
 
-def _hear(house: House, actor: Actor, upto: int) -> Hearing:
+def _hear(context: AppContext, actor: Actor, upto: int) -> Hearing:
     """What there is to hear."""
-    with house.records.read(actor) as tx:
+    with context.records.read(actor) as tx:
         return events.after(tx, upto)

@@ -13,7 +13,7 @@ from tetkik.imaging.readers import Readers
 from tetkik.records.database import Records
 from tetkik.records.images import images
 from tetkik.records.images.images import StoredImage
-from tetkik.service.kit.background.progress import Live
+from tetkik.service.kit.background.progress import ProgressBroker
 from tetkik.values import Actor, Radiograph, middle_frame
 
 _AT_HAND = 256 * 2**20
@@ -24,7 +24,7 @@ _ONE_LOOK = 600.0
 _LOOKS = 20_000
 
 
-class Machine:
+class ImageDecoder:
     """The decoders of one process and what they have just read.
 
     Args:
@@ -32,8 +32,8 @@ class Machine:
     """
 
     def __init__(self, records: Records) -> None:
-        self.live = Live()
-        self.bell = threading.Event()
+        self.progress = ProgressBroker()
+        self.work_available = threading.Event()
         """Rung when there is new work."""
         self._records = records
         self._readers = Readers()
@@ -76,7 +76,7 @@ class Machine:
         self._keep(place, found)
         return found
 
-    def keep_at_hand(self, image_id: str, image: Radiograph) -> None:
+    def cache_pixels(self, image_id: str, image: Radiograph) -> None:
         """Keep the pixels of an image that was decoded without a choice of frame, for whoever asks next."""
         self._keep((image_id, middle_frame(image.tags.frames)), image)
 
@@ -87,7 +87,7 @@ class Machine:
             while sum(one.pixels.nbytes for one in self._at_hand.values()) > _AT_HAND:
                 self._at_hand.popitem(last=False)
 
-    def looked_lately(self, actor: Actor, image_id: str, what: str) -> bool:
+    def was_viewed_recently(self, actor: Actor, image_id: str, what: str) -> bool:
         """Whether the trail tells already that somebody sees this of an image.
 
         A viewer asks for the same again and again while one reads; that is one look.
@@ -96,7 +96,7 @@ class Machine:
             seen = self._looks.get(_look(actor, image_id, what))
         return seen is not None and time.monotonic() - seen < _ONE_LOOK
 
-    def note_look(self, actor: Actor, image_id: str, what: str) -> None:
+    def record_view(self, actor: Actor, image_id: str, what: str) -> None:
         """The trail tells it now."""
         with self._lock:
             self._looks.pop(_look(actor, image_id, what), None)
@@ -117,11 +117,11 @@ def _look(actor: Actor, image_id: str, what: str) -> tuple[str, str, str]:
     return actor.session_id or actor.user_id or "", image_id, what
 
 
-def machine_of(request: Request) -> Machine:
+def decoder_of(request: Request) -> ImageDecoder:
     """The machine of the application that a request came to."""
-    machine: Machine = request.app.state.machine
-    return machine
+    decoder: ImageDecoder = request.app.state.decoder
+    return decoder
 
 
-InMachine = Annotated[Machine, Depends(machine_of)]
+DecoderDep = Annotated[ImageDecoder, Depends(decoder_of)]
 """A route's parameter for the machine."""

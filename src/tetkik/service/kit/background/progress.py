@@ -12,7 +12,7 @@ from tetkik.workflow.casework import Stage
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ProgressEvent:
     """One step.
 
     Attributes:
@@ -24,22 +24,22 @@ class Told:
     text: str = field(default="", repr=False)
 
 
-Ear = tuple[asyncio.AbstractEventLoop, asyncio.Event]
+Subscriber = tuple[asyncio.AbstractEventLoop, asyncio.Event]
 
 
 class _Course:
     """The steps of one attempt so far, and who waits for the next."""
 
     def __init__(self) -> None:
-        self.steps: list[Told] = []
-        self.ears: list[Ear] = []
+        self.steps: list[ProgressEvent] = []
+        self.ears: list[Subscriber] = []
 
     @property
     def over(self) -> bool:
         return bool(self.steps) and self.steps[-1].stage is None
 
 
-class Live:
+class ProgressBroker:
     """The courses of the images that this process works on; the worker tells, event streams listen.
 
     A course is held from its begin to its end, and as long as somebody listens.
@@ -60,7 +60,7 @@ class Live:
             course = self._courses.get(image_id)
             if course is None or course.over:
                 return
-            course.steps.append(Told(stage, text))
+            course.steps.append(ProgressEvent(stage, text))
             ears = tuple(course.ears)
             if stage is None:
                 del self._courses[image_id]
@@ -68,7 +68,7 @@ class Live:
             with suppress(RuntimeError):  # that loop is closed: nobody waits there any more
                 loop.call_soon_threadsafe(event.set)
 
-    async def follow(self, image_id: str, patience: float) -> AsyncGenerator[Told | None, None]:
+    async def follow(self, image_id: str, patience: float) -> AsyncGenerator[ProgressEvent | None, None]:
         """The steps of an image, from the first of the attempt under way, without an end.
 
         Args:
@@ -96,7 +96,7 @@ class Live:
     def _of(self, image_id: str) -> _Course:
         return self._courses.setdefault(image_id, _Course())
 
-    def _leave(self, image_id: str, course: _Course, ear: Ear) -> None:
+    def _leave(self, image_id: str, course: _Course, ear: Subscriber) -> None:
         """Forget a course that nobody has begun and nobody waits for any more."""
         with self._lock:
             course.ears.remove(ear)

@@ -8,7 +8,7 @@ import structlog
 
 from tetkik.errors import TetkikError
 from tetkik.records.keeping import retention
-from tetkik.service.kit.context import House
+from tetkik.service.kit.context import AppContext
 from tetkik.settings import Settings
 
 _LOOKS = 15 * 60
@@ -18,7 +18,7 @@ _FIRST = 60
 _log = structlog.get_logger()
 
 
-class Upkeep:
+class RetentionThread:
     """Looks now and then whether retention is due, until it is stopped.
 
     Args:
@@ -26,8 +26,8 @@ class Upkeep:
         first: seconds before the first look.
     """
 
-    def __init__(self, house: House, first: float = _FIRST) -> None:
-        self._house = house
+    def __init__(self, context: AppContext, first: float = _FIRST) -> None:
+        self._context = context
         self._first = first
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
@@ -49,8 +49,8 @@ class Upkeep:
 
     def _look(self) -> None:
         try:
-            if retention.is_due(self._house.records):
-                done = retention.apply(self._house.records, terms(self._house.settings))
+            if retention.is_due(self._context.records):
+                done = retention.apply(self._context.records, terms(self._context.settings))
                 _log.info("retention.applied", erased=done.erased, cases=done.cases, files=done.files)
         except (TetkikError, OSError) as error:
             # The next look tries again; what failed is told by its kind alone.

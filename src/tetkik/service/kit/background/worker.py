@@ -15,8 +15,8 @@ import structlog
 from tetkik.errors import Conflict, InputError, TetkikError
 from tetkik.records.images import jobs
 from tetkik.records.images.jobs import LEASE, STARTS, Work
-from tetkik.service.kit.background.image_decoder import Machine
-from tetkik.service.kit.context import House
+from tetkik.service.kit.background.image_decoder import ImageDecoder
+from tetkik.service.kit.context import AppContext
 from tetkik.values import SYSTEM
 from tetkik.workflow.casework import Stage, give_up_or_rest, read_case_image, warm_up
 
@@ -33,9 +33,9 @@ class Worker:
         machine: whose decoders and bell.
     """
 
-    def __init__(self, house: House, machine: Machine) -> None:
-        self._records = house.records
-        self._machine = machine
+    def __init__(self, context: AppContext, decoder: ImageDecoder) -> None:
+        self._records = context.records
+        self._decoder = decoder
         self._name = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
@@ -47,13 +47,13 @@ class Worker:
     def stop(self) -> None:
         """Finish the job under way and end."""
         self._stopped.set()
-        self._machine.bell.set()
+        self._decoder.work_available.set()
         self._thread.join()
 
     def _run(self) -> None:
         self._prepare()
         while not self._stopped.is_set():
-            self._machine.bell.clear()
+            self._decoder.work_available.clear()
             try:
                 busy = self._step()
             except Exception as fault:
@@ -61,14 +61,14 @@ class Worker:
                 _log.error("worker", kind=type(fault).__name__)
                 busy = False
             if not busy:
-                self._machine.bell.wait(_POLL_SECONDS)
+                self._decoder.work_available.wait(_POLL_SECONDS)
 
     def _prepare(self) -> None:
         """Free what a predecessor left, and load what the first image needs."""
         try:
             with self._records.write(SYSTEM) as tx:
                 jobs.free_abandoned(tx, self._may_live)
-            threading.Thread(target=self._machine.start, name="decoder", daemon=True).start()
+            threading.Thread(target=self._decoder.start, name="decoder", daemon=True).start()
             warm_up()
         except Exception as fault:
             # A model that is missing is told at each image; the house opens all the same.
@@ -99,19 +99,19 @@ class Worker:
             work = jobs.take(tx, self._name)
         if work is None:
             return False
-        self._machine.live.begin(work.image_id)
+        self._decoder.progress.begin(work.image_id)
         began = time.monotonic()
         try:
             with _Lease(self, work):
                 self._do(work)
         finally:
-            self._machine.live.tell(work.image_id, None)
+            self._decoder.progress.tell(work.image_id, None)
         _log.info("job", job=work.id, image=work.image_id, seconds=round(time.monotonic() - began, 3))
         return True
 
     def _do(self, work: Work) -> None:
         def tell(stage: Stage, text: str) -> None:
-            self._machine.live.tell(work.image_id, stage, text)
+            self._decoder.progress.tell(work.image_id, stage, text)
 
         try:
             if work.deadly:
@@ -119,7 +119,7 @@ class Worker:
                     "The program ended {count} times while it read this image; look at it in another viewer.",
                     count=STARTS,
                 )
-            read_case_image(self._records, work, partial(self._machine.pixels, frame=work.frame), tell)
+            read_case_image(self._records, work, partial(self._decoder.pixels, frame=work.frame), tell)
         except Conflict:
             _log.warning("job lost", job=work.id)
         except Exception as fault:

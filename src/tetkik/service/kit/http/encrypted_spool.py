@@ -18,7 +18,7 @@ MOST_AT_ONCE = 4 << 20
 """Bytes that one call reads at most: nothing sound asks for more, and a hostile directory of a zip does."""
 
 
-class Spool(io.RawIOBase):
+class EncryptedSpool(io.RawIOBase):
     """Written once, from its beginning to `seal`; then read from anywhere.
 
     Args:

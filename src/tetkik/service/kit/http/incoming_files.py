@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from tetkik.errors import InputError, TooManyRequests
-from tetkik.service.kit.http.encrypted_spool import Spool
+from tetkik.service.kit.http.encrypted_spool import EncryptedSpool
 
 _AT_ONCE = 2 * 2**30
 """Bytes of files that may be on their way in at once."""
@@ -32,7 +32,7 @@ _LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class IncomingFile:
     """A file that a request brought.
 
     Attributes:
@@ -44,7 +44,7 @@ class Received:
     name: str = field(default="", repr=False)
 
 
-class Scale:
+class MemoryBudget:
     """Weighs what is on its way in, so that no crowd of files takes all the memory.
 
     Args:
@@ -57,9 +57,9 @@ class Scale:
         self._held = 0
 
     @contextmanager
-    def weighed(self) -> Iterator[Load]:
+    def reserve(self) -> Iterator[Reservation]:
         """A load that is empty at first, and put down at the end."""
-        load = Load(self)
+        load = Reservation(self)
         try:
             yield load
         finally:
@@ -78,10 +78,10 @@ class Scale:
             self._held += weight
 
 
-class Load:
+class Reservation:
     """What one request has put on the scale."""
 
-    def __init__(self, scale: Scale) -> None:
+    def __init__(self, scale: MemoryBudget) -> None:
         self._scale = scale
         self.weight = 0
 
@@ -95,31 +95,31 @@ class Load:
         self.weight += weight
 
 
-_scale = Scale()
-_spooled = Scale(_SPOOLED_AT_ONCE)
+_scale = MemoryBudget()
+_spooled = MemoryBudget(_SPOOLED_AT_ONCE)
 
 
-def weighed() -> AbstractContextManager[Load]:
+def reserve() -> AbstractContextManager[Reservation]:
     """A load for a file that comes out of an archive: it lies in memory like one that a request brings."""
-    return _scale.weighed()
+    return _scale.reserve()
 
 
 @asynccontextmanager
-async def received(request: Request) -> AsyncIterator[Received]:
+async def incoming_file(request: Request) -> AsyncIterator[IncomingFile]:
     """The file of a request, for as long as it is looked at.
 
     Raises:
         InputError: no file, or a form with several.
         TooManyRequests: too much is on its way in.
     """
-    with _scale.weighed() as load:
+    with _scale.reserve() as load:
         if request.headers.get("content-type", "").startswith("multipart/form-data"):
             yield await _of_form(request, load)
         else:
-            yield Received(await _body(request, load), _name(request))
+            yield IncomingFile(await _body(request, load), _name(request))
 
 
-async def _body(request: Request, load: Load) -> bytes:
+async def _body(request: Request, load: Reservation) -> bytes:
     pieces = bytearray()
     async for piece in request.stream():
         load.add(len(piece))
@@ -128,7 +128,7 @@ async def _body(request: Request, load: Load) -> bytes:
 
 
 @asynccontextmanager
-async def spooled(request: Request, folder: Path) -> AsyncIterator[tuple[IO[bytes], str]]:
+async def spooled_file(request: Request, folder: Path) -> AsyncIterator[tuple[IO[bytes], str]]:
     """The body of a request on the disk, sealed, with the name that the sender gave it.
 
     Args:
@@ -141,7 +141,7 @@ async def spooled(request: Request, folder: Path) -> AsyncIterator[tuple[IO[byte
     """
     if request.headers.get("content-type", "").startswith("multipart/"):
         raise InputError("A zip is sent by itself, as the body of the request; leave the form out.")
-    with _spooled.weighed() as load, Spool(folder) as spool:
+    with _spooled.reserve() as load, EncryptedSpool(folder) as spool:
         waiting = bytearray()
         async for piece in request.stream():
             load.add(len(piece))
@@ -154,13 +154,13 @@ async def spooled(request: Request, folder: Path) -> AsyncIterator[tuple[IO[byte
         yield cast(IO[bytes], spool), _name(request)
 
 
-async def _of_form(request: Request, load: Load) -> Received:
-    async def weighed() -> AsyncIterator[bytes]:
+async def _of_form(request: Request, load: Reservation) -> IncomingFile:
+    async def reserve() -> AsyncIterator[bytes]:
         async for piece in request.stream():
             load.add(len(piece))
             yield piece
 
-    parser = MultiPartParser(request.headers, weighed(), max_files=1, max_fields=10)  # type: ignore[arg-type]
+    parser = MultiPartParser(request.headers, reserve(), max_files=1, max_fields=10)  # type: ignore[arg-type]
     parser.spool_max_size = 2**62  # in memory: a patient's image does not lie about in a temporary folder
     try:
         form = await parser.parse()
@@ -169,7 +169,7 @@ async def _of_form(request: Request, load: Load) -> Received:
     try:
         for value in form.values():
             if isinstance(value, UploadFile):
-                return Received(await value.read(), tidied(value.filename or ""))
+                return IncomingFile(await value.read(), clean_file_name(value.filename or ""))
     finally:
         await form.close()
     raise HTTPException(422)
@@ -177,10 +177,10 @@ async def _of_form(request: Request, load: Load) -> Received:
 
 def _name(request: Request) -> str:
     """The name that a program or a page gives its file, percent-encoded UTF-8."""
-    return tidied(unquote(request.headers.get(_NAME, ""), errors="replace"))
+    return clean_file_name(unquote(request.headers.get(_NAME, ""), errors="replace"))
 
 
-def tidied(name: str) -> str:
+def clean_file_name(name: str) -> str:
     """The last part of a path, without characters that hide or turn the direction of writing."""
     last = name.replace("\\", "/").rpartition("/")[2]
     return "".join(char for char in last if char.isprintable())[:_LONGEST]

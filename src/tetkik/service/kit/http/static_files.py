@@ -11,7 +11,7 @@ from starlette.types import Scope
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 
-class Assets(StaticFiles):
+class VersionedStaticFiles(StaticFiles):
     """Files of the package. One that a module asks for by its bare name is asked for again each time."""
 
     def file_response(

@@ -1,65 +1,50 @@
-"""The places of the house: what the bar at the top shows to whom, and where each person begins."""
+"""The bar at the top: each module of pages declares its entry as `NAVIGATION`; `app.py` collects them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from fastapi import Request
 
 from tetkik.language import Sentence
 from tetkik.values import Actor, Permission
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A page of its own in the bar.
+class NavigationEntry:
+    """A page in the bar.
 
     Attributes:
-        path: its address.
         permission: that shows it.
         icon: a symbol of `static/icons.svg`.
-        word: its name.
         shortcut: two keys that lead there.
+        position: in the bar, from the left.
+        start: rank among the pages where a person begins after signing in, the lowest first; None for none.
     """
 
     path: str
     permission: Permission
     icon: str
-    word: Sentence
+    name: Sentence
     shortcut: str
-
-    def holds(self, path: str) -> bool:
-        """Whether a page belongs to this place and to none that lies deeper."""
-        return self is max((one for one in PLACES if _below(path, one.path)), key=_depth, default=None)
+    position: int
+    start: int | None = None
 
 
-PLACES = (
-    Place("/reception", Permission.CASE_CREATE, "message", Sentence("Reception"), "g r"),
-    Place("/upload", Permission.IMAGE_UPLOAD, "upload", Sentence("Upload"), "g u"),
-    Place("/worklist", Permission.WORKLIST, "worklist", Sentence("Worklist"), "g w"),
-    Place("/search", Permission.CASE_SEARCH, "search", Sentence("Search"), "g f"),
-    Place("/reports", Permission.REPORT_READ, "report", Sentence("Reports"), "g o"),
-    Place("/engineer", Permission.MODELS_READ, "chart", Sentence("Models"), "g m"),
-    Place("/audit", Permission.AUDIT_READ, "audit", Sentence("Audit"), "g a"),
-    Place("/admin/users", Permission.USERS, "persons", Sentence("Users"), "g p"),
-    Place("/admin/privacy", Permission.PRIVACY, "lock", Sentence("Privacy"), "g d"),
-    Place("/admin", Permission.SYSTEM, "server", Sentence("System"), "g s"),
-)
-_BEGINNINGS = ("/worklist", "/reception", "/reports", "/search", "/admin", "/engineer", "/audit")
+def navigation_of(request: Request, actor: Actor) -> tuple[NavigationEntry, ...]:
+    """The entries that a person may open, in the order of the bar."""
+    entries: tuple[NavigationEntry, ...] = request.app.state.navigation
+    return tuple(entry for entry in entries if actor.may(entry.permission))
 
 
-def places_of(actor: Actor) -> tuple[Place, ...]:
-    """The places that a person may go to, in the order of the bar."""
-    return tuple(place for place in PLACES if actor.may(place.permission))
+def current_entry(entries: Iterable[NavigationEntry], path: str) -> NavigationEntry | None:
+    """The deepest entry that a page belongs to."""
+    above = [entry for entry in entries if path == entry.path or path.startswith(f"{entry.path}/")]
+    return max(above, key=lambda entry: len(entry.path), default=None)
 
 
-def beginning_of(actor: Actor) -> str:
+def start_page_of(request: Request, actor: Actor) -> str:
     """Where a person begins after signing in."""
-    open_to = {place.path for place in places_of(actor)}
-    return next((path for path in _BEGINNINGS if path in open_to), "/account")
-
-
-def _below(path: str, place: str) -> bool:
-    return path == place or path.startswith(f"{place}/")
-
-
-def _depth(place: Place) -> int:
-    return len(place.path)
+    starts = [(entry.start, entry.path) for entry in navigation_of(request, actor) if entry.start is not None]
+    return min(starts)[1] if starts else "/account"

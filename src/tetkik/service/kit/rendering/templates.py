@@ -23,10 +23,10 @@ from jinja2.runtime import Context
 
 from tetkik.language import Language, translate
 from tetkik.records.people import notices
-from tetkik.service.kit.context import house_of
+from tetkik.service.kit.context import context_of
 from tetkik.service.kit.rendering import times
 from tetkik.service.kit.rendering.highlights import plain
-from tetkik.service.kit.rendering.navigation import places_of
+from tetkik.service.kit.rendering.navigation import current_entry, navigation_of
 from tetkik.values import DISCLAIMER, Permission
 
 LANGUAGE_COOKIE = "tetkik-language"
@@ -43,7 +43,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.globals |= {"asset": asset, "Permission": Permission, "places_of": places_of}
+    templates.globals |= {"asset": asset, "Permission": Permission, "places_of": navigation_of}
     templates.filters |= {"ago": _ago, "exact": times.exact, "iso": datetime.isoformat, "plain": plain}
     return templates
 
@@ -80,7 +80,7 @@ def language_of(request: Request) -> Language:
         code = wish.split(";")[0].strip()[:2].lower()
         if code in list(Language):
             return Language(code)
-    return house_of(request).settings.language
+    return context_of(request).settings.language
 
 
 def theme_of(request: Request) -> str | None:
@@ -95,7 +95,8 @@ def render(request: Request, template: str, /, *, status: int = 200, **values: A
     """A page or a fragment.
 
     Every template also gets `t`, `language`, `theme`, `actor` (None where nobody is signed in), `may`,
-    `unseen_notices`, `csrf`, `now`, `hospital`, `disclaimer`, `lock_minutes`, `path`.
+    `unseen_notices`, `navigation`, `current_page`, `csrf`, `now`, `hospital`, `disclaimer`, `lock_minutes`,
+    `path`.
 
     Args:
         request: that it answers.
@@ -106,7 +107,7 @@ def render(request: Request, template: str, /, *, status: int = 200, **values: A
     language = language_of(request)
     identified = getattr(request.state, "identified", None)
     actor = identified.actor if identified is not None else None
-    settings = house_of(request).settings
+    settings = context_of(request).settings
 
     def t(sentence: str, /, **fields: object) -> str:
         return translate(sentence, language, **fields)
@@ -118,10 +119,13 @@ def render(request: Request, template: str, /, *, status: int = 200, **values: A
         """Asked by the bar alone: a part of a page costs no look."""
         if actor is None or actor.session_id is None:
             return 0
-        with house_of(request).records.read(actor) as tx:
+        with context_of(request).records.read(actor) as tx:
             return notices.unseen(tx)
 
+    entries = navigation_of(request, actor) if actor is not None else ()
     shared = {
+        "navigation": entries,
+        "current_page": current_entry(entries, request.url.path),
         "t": t,
         "may": may,
         "unseen_notices": unseen_notices,
