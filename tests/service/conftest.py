@@ -8,13 +8,13 @@ from tests.service.fixtures import app_context, case, client, there
 from tests.service.moving import application
 
 __all__ = [
+    "app_context",
     "application",
     "both_records",
     "browser",
     "case",
     "client",
     "clock",
-    "app_context",
     "lasting_decoders",
     "make_url",
     "postgres",

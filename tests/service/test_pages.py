@@ -15,7 +15,6 @@ from playwright.sync_api import Page, Response, expect
 from tests.service.browser import SIZES, Watch, arrived, axe, chord, opened, overflow, serving, signed_in
 from tests.service.kit import make_context
 from tests.service.rounds import Rounds
-
 from tetkik.service.app import routers
 from tetkik.service.kit.access.authorization import Guard, guards
 from tetkik.values import Permission, Role, permissions_of

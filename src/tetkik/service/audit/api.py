@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from tetkik.errors import InputError
 from tetkik.records.trail import events as audit_events
@@ -25,45 +25,26 @@ _LAST = 2**63 - 1
 
 
 class AuditEntry(BaseModel):
-    """One entry of the audit trail.
-
-    Attributes:
-        seq: its number.
-        at: when.
-        action: what was done.
-        user_id: who; null for the program itself.
-        user: the name of that person.
-        case_id: to which case.
-        case: the number of that case.
-        patient_id: to whose data, as an id.
-        object_id: to which image, report, user.
-        roles: that the person had then.
-        method: how the person had proved who they are.
-        address: of the network peer.
-        request: joins the entry with the log.
-        detail: more, in codes and numbers.
-        erased: whether an erasure emptied it.
-    """
+    """One entry of the audit trail."""
 
     seq: int
     at: datetime
     action: str
-    user_id: str | None
-    user: str | None
+    user_id: str | None = Field(description="Who; null for the program itself.")
+    user: str | None = Field(description="The name of that person.")
     case_id: str | None
     case: str | None
-    patient_id: str | None
-    object_id: str | None
-    roles: list[str]
-    method: str | None
+    patient_id: str | None = Field(description="To whose data, as an id.")
+    object_id: str | None = Field(description="To which image, report, user.")
+    roles: list[str] = Field(description="That the person had then.")
+    method: str | None = Field(description="How the person had proved who they are.")
     address: str | None
-    request: str | None
-    detail: dict[str, str | int | float | bool | None]
-    erased: bool
+    request: str | None = Field(description="Joins the entry with the log.")
+    detail: dict[str, str | int | float | bool | None] = Field(description="More, in codes and numbers.")
+    erased: bool = Field(description="Whether an erasure emptied it.")
 
     @classmethod
     def of(cls, event: AuditEvent) -> AuditEntry:
-        """For an answer."""
         return cls.model_validate(event, from_attributes=True)
 
 

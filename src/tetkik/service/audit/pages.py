@@ -38,7 +38,7 @@ NAVIGATION = (
 Auditor = Annotated[Actor, allowed(Permission.AUDIT_READ)]
 _PAGE = 50
 _QUICK = 1_000
-"""Entries that every look at the page checks; the whole trail is walked on request."""
+"""Entries that every view of the page checks; the whole trail is verified on request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,7 @@ class Chosen:
     """The filter as a form has it: empty where nothing was chosen.
 
     Attributes:
-        person: id of a user.
-        case: number of a case.
         action: of `Action`.
-        since: first day.
-        until: last day.
     """
 
     person: str = ""
@@ -121,7 +117,7 @@ def trail(
 
 @router.post("/verify")
 def verify_all(request: Request, context: ContextDep, actor: Auditor) -> HTMLResponse:
-    """Walk the whole trail; the fragment tells the result."""
+    """Verify the whole trail; the fragment shows the result."""
     with context.records.write(actor) as tx:
         tx.audit(Action.AUDIT_READ, whole=True)
     with context.records.read(actor, still=True) as tx:

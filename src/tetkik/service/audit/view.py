@@ -132,17 +132,17 @@ def action_word(action: str, language: Language) -> str:
 
 
 def detail_words(detail: Mapping[str, object], language: Language) -> list[tuple[str, object]]:
-    """What an entry tells beside its action, in words; a name that this version does not know stays a code.
+    """The details of an entry, in words; a name that this version does not know stays a code.
 
-    What was not told, and that no glass was broken, is left out.
+    Empty values, and `by_glass` that is false, are left out.
     """
-    told = [(name, value) for name, value in detail.items() if value is not None]
+    given = [(name, value) for name, value in detail.items() if value is not None]
     return [
         (
             _DETAILS[name].in_language(language) if name in _DETAILS else name,
             _SO[value].in_language(language) if isinstance(value, bool) else value,
         )
-        for name, value in told
+        for name, value in given
         if (name, value) != ("by_glass", False)
     ]
 

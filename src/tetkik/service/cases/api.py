@@ -74,7 +74,7 @@ def list_cases(
     state: CaseState | None = None,
     department: Annotated[str | None, Query(max_length=60)] = None,
 ) -> Page[CaseSummary]:
-    """Cases that one may see, the newest first; who the patients are, each case tells when it is opened."""
+    """Cases that one may see, the newest first, without identity."""
     before = str(decode_cursor(cursor, (str,))[0]) if cursor is not None else None
     with context.records.write(actor) as tx:
         found = case_list.lines(tx, before=before, limit=limit + 1, state=state, department=department)
@@ -154,22 +154,17 @@ def answered(case: cases.CaseView) -> Response:
 
 
 class Emergency(BaseModel):
-    """Why a closed case has to open.
+    """Why a closed case has to open."""
 
-    Attributes:
-        reason: why the patient needs it now; sealed, and read by the auditor.
-    """
-
-    reason: str = Field(min_length=breakglass.SHORTEST, max_length=breakglass.LONGEST)
+    reason: str = Field(
+        min_length=breakglass.SHORTEST,
+        max_length=breakglass.LONGEST,
+        description="Why the patient needs it now; sealed, and read by the auditor.",
+    )
 
 
 class Opened(BaseModel):
-    """A case that is open for a while.
-
-    Attributes:
-        case_id: which.
-        until: when it closes again.
-    """
+    """A case that is open for a while."""
 
     case_id: str
     until: datetime

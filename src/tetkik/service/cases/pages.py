@@ -144,7 +144,6 @@ def correct_person(
 def choose_department(
     context: ContextDep, actor: Editor, case_id: str, department: _Short
 ) -> RedirectResponse:
-    """Choose the department."""
     chosen = triage.chosen_department(department, context.settings) or ""
     return _changed(context, actor, case_id, lambda tx: cases.change_department(tx, case_id, chosen))
 
@@ -153,7 +152,6 @@ def choose_department(
 def correct_question(
     context: ContextDep, actor: Editor, case_id: str, question: Annotated[str, Form(max_length=20_000)] = ""
 ) -> RedirectResponse:
-    """Correct the clinical question."""
     text = question.replace("\r\n", "\n")
     return _changed(context, actor, case_id, lambda tx: cases.change_question(tx, case_id, text))
 
@@ -168,7 +166,6 @@ def restrict(
 
 @router.post("/cases/{case_id}/close")
 def close(context: ContextDep, actor: Editor, case_id: str) -> RedirectResponse:
-    """Put the case away."""
     return _changed(context, actor, case_id, lambda tx: cases.close(tx, case_id))
 
 

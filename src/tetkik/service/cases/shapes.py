@@ -20,17 +20,7 @@ Department = Annotated[str, Field(min_length=1, max_length=60, description="One 
 
 
 class NewCase(BaseModel):
-    """What opens a case. The patient is `patient_id`, or `patient`, or nobody knows (`unknown`).
-
-    Attributes:
-        patient_id: of a known patient.
-        patient: who a new patient is.
-        unknown: nobody knows who the patient is.
-        complaint: what the patient says; it is answered by the model and kept with the answer.
-        department: that a person chose.
-        question: the clinical question of the referrer.
-        restricted: whether the case opens only with a reason.
-    """
+    """What opens a case. The patient is `patient_id`, or `patient`, or nobody knows (`unknown`)."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -47,58 +37,46 @@ class NewCase(BaseModel):
 
     patient_id: Annotated[str, StringConstraints(pattern=ID_PATTERN)] | None = None
     patient: PersonShape | None = None
-    unknown: bool = False
-    complaint: str = Field("", max_length=LONGEST_TEXT, repr=False)
+    unknown: bool = Field(False, description="Nobody knows who the patient is.")
+    complaint: str = Field(
+        "",
+        max_length=LONGEST_TEXT,
+        repr=False,
+        description="What the patient says; it is answered by the model and kept with the answer.",
+    )
     department: Department | None = None
-    question: str = Field("", max_length=LONGEST_QUESTION, repr=False)
-    restricted: bool = False
+    question: str = Field(
+        "", max_length=LONGEST_QUESTION, repr=False, description="The clinical question of the referrer."
+    )
+    restricted: bool = Field(False, description="Whether the case opens only with a reason.")
 
 
 class CaseChange(BaseModel):
-    """What is to be changed; what is left out stays.
-
-    Attributes:
-        patient: who the patient is, whole.
-        department: that a person chose.
-        question: the clinical question.
-        restricted: whether the case opens only with a reason.
-        priority: that a person chose, whatever is found; `as_found` lets it follow triage and the findings.
-        closed: True puts the case away, False takes it up again.
-    """
+    """What is to be changed; what is left out stays."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"department": "Kardiyoloji"}]})
 
     patient: PersonShape | None = None
     department: Department | None = None
     question: str | None = Field(None, max_length=LONGEST_QUESTION, repr=False)
-    restricted: bool | None = None
-    priority: PriorityChoice | None = None
-    closed: bool | None = None
+    restricted: bool | None = Field(None, description="Whether the case opens only with a reason.")
+    priority: PriorityChoice | None = Field(
+        None,
+        description="A person's choice; `as_found` lets it follow triage and the findings.",
+    )
+    closed: bool | None = Field(None, description="True puts the case away, False takes it up again.")
 
 
 class CaseSummary(BaseModel):
-    """A case in a list: without identity and without words of the patient.
-
-    Attributes:
-        id: of the case.
-        number: what people call it.
-        state: where it is on its way.
-        priority: 0 critical, 1 urgent, 2 routine.
-        urgency: of triage; None without a complaint.
-        department: that a person chose.
-        restricted: whether it opens only with a reason.
-        waiting_since: for the worklist.
-        created_at: when it was opened.
-        updated_at: when it last changed.
-    """
+    """A case in a list: without identity and without words of the patient."""
 
     id: str
     number: str
-    state: CaseState
-    priority: int = Field(ge=0, le=2)
-    urgency: UrgencyLevel | None
+    state: CaseState = Field(description="Where it is on its way.")
+    priority: int = Field(ge=0, le=2, description="0 critical, 1 urgent, 2 routine.")
+    urgency: UrgencyLevel | None = Field(description="Of triage; None without a complaint.")
     department: str | None
-    restricted: bool
+    restricted: bool = Field(description="Whether it opens only with a reason.")
     waiting_since: datetime
     created_at: datetime
     updated_at: datetime
@@ -110,14 +88,7 @@ class CaseSummary(BaseModel):
 
 
 class OtherCaseShape(BaseModel):
-    """The case at the other end of a move.
-
-    Attributes:
-        case_id: of the case.
-        number: what people call it.
-        reason: why it was moved.
-        moved_at: when.
-    """
+    """The case at the other end of a move."""
 
     case_id: str
     number: str
@@ -133,34 +104,26 @@ class OtherCaseShape(BaseModel):
 
 
 class CaseShape(CaseSummary):
-    """A case with its patient.
+    """A case with its patient."""
 
-    Attributes:
-        patient_id: for a further case of the same patient.
-        patient: who the patient is.
-        registered_as: what the record says under which the case was opened; None where no other one
-            stands for it.
-        question: the clinical question.
-        triage: the complaint with the model's answer; None without one.
-        by_glass: whether it is open only because the glass was broken.
-        priority_chosen: whether a person chose the priority; else it follows triage and the findings.
-        moved_to: the case as which it goes on, had it been opened for the wrong patient.
-        moved_from: the case of the wrong patient that it was.
-    """
-
-    patient_id: str
+    patient_id: str = Field(description="For a further case of the same patient.")
     patient: PersonShape
-    registered_as: PersonShape | None
+    registered_as: PersonShape | None = Field(
+        description="The record under which the case was opened; None where no other stands for it."
+    )
     question: str
-    triage: TriageShape | None
-    by_glass: bool
-    priority_chosen: bool
-    moved_to: OtherCaseShape | None
-    moved_from: OtherCaseShape | None
+    triage: TriageShape | None = Field(description="The complaint with the model's answer; None without one.")
+    by_glass: bool = Field(description="Whether it is open only because the glass was broken.")
+    priority_chosen: bool = Field(
+        description="Whether a person chose the priority; else it follows triage and the findings."
+    )
+    moved_to: OtherCaseShape | None = Field(
+        description="The case as which it goes on, had it been opened for the wrong patient."
+    )
+    moved_from: OtherCaseShape | None = Field(description="The case of the wrong patient that it was.")
 
     @classmethod
     def of_case(cls, case: CaseView) -> CaseShape:
-        """The shape of a case."""
         return cls.model_construct(
             **_shared(case),
             patient_id=case.patient_id,

@@ -17,11 +17,7 @@ class CaseTransfer:
     """One case on its way to the right patient.
 
     Args:
-        house: of the records.
-        machine: whose worker reads the images anew.
-        actor: who moves it.
         case_id: of the case that was opened for the wrong patient.
-        patient_id: of the right one.
     """
 
     def __init__(
@@ -36,7 +32,7 @@ class CaseTransfer:
 
     def prepare(self) -> None:
         """Bring the images to the disk under the right patient's key, as far as that can be."""
-        # What stands in the way is told by the move itself, or it was made before and is answered again.
+        # What prevents the move is an error of the move itself, or it was made before and is answered again.
         with suppress(TetkikError), self._context.records.read(self._actor) as tx:
             moving.prepare(tx, self._case_id, self._patient_id)
 

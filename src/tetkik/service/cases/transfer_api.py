@@ -28,27 +28,20 @@ _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schema
 
 
 class MoveComparison(BaseModel):
-    """The patient of a case beside the one whom it would go to.
+    """The patient of a case beside the one whom it would go to."""
 
-    Attributes:
-        one: records of the patient of the case, the surviving one first.
-        other: of the one whom it goes to.
-        traits: on what the surviving ones agree; what neither says is left out.
-        differs: where images contradict the record that they go to; moving them needs `sure`.
-        images: how many go along.
-        read_by: who is reading the case right now; None where nobody is.
-        written: whether a person has written in a draft, which is dropped.
-        seen: names what was shown; a move is made of it.
-    """
-
-    one: list[RecordShape]
-    other: list[RecordShape]
-    traits: list[ComparedTrait]
-    differs: list[Difference]
+    one: list[RecordShape] = Field(description="Records of the patient of the case, the surviving one first.")
+    other: list[RecordShape] = Field(description="Of the one whom it goes to.")
+    traits: list[ComparedTrait] = Field(
+        description="On what the surviving ones agree; what neither says is left out."
+    )
+    differs: list[Difference] = Field(
+        description="Where images contradict the record that they go to; moving them needs `sure`."
+    )
     images: int
-    read_by: str | None
-    written: bool
-    seen: str
+    read_by: str | None = Field(description="Who is reading the case right now; None where nobody is.")
+    written: bool = Field(description="Whether a person has written in a draft, which is dropped.")
+    seen: str = Field(description="Names what was shown; a move is made of it.")
 
     @classmethod
     def of(cls, looked: Looked) -> MoveComparison:
@@ -67,36 +60,27 @@ class MoveComparison(BaseModel):
 
 
 class NewMove(BaseModel):
-    """To whom a case goes, and why.
-
-    Attributes:
-        patient_id: the right patient, by any of their records.
-        reason: why.
-        seen: of the comparison that a person looked at.
-        sure: whether a person has compared the two, where the images name another than the right one.
-    """
+    """To whom a case goes, and why."""
 
     model_config = ConfigDict(extra="forbid")
 
-    patient_id: Annotated[str, StringConstraints(pattern=ID_PATTERN)]
+    patient_id: Annotated[str, StringConstraints(pattern=ID_PATTERN)] = Field(
+        description="The right patient, by any of their records."
+    )
     reason: MoveReason
-    seen: str = Field(max_length=64)
-    sure: bool = False
+    seen: str = Field(max_length=64, description="Of the comparison that a person looked at.")
+    sure: bool = Field(
+        False,
+        description="Whether a person compared the two, where the images name another patient.",
+    )
 
 
 class MoveShape(BaseModel):
-    """A move that was made. Ids alone: the answer is kept for a day, and either patient may be erased before.
+    """A move that was made. Ids alone: the answer is kept for a day, and a patient may be erased before."""
 
-    Attributes:
-        case_id: the case of the right patient.
-        number: what people call it.
-        moved_from: the case of the wrong one.
-        reason: why.
-    """
-
-    case_id: str
+    case_id: str = Field(description="The case of the right patient.")
     number: str
-    moved_from: str
+    moved_from: str = Field(description="The case of the wrong one.")
     reason: MoveReason
 
 

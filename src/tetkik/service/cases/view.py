@@ -22,9 +22,8 @@ class Slip:
     """What the slip says.
 
     Attributes:
-        number: of the case.
         code: the number as a QR code, an SVG.
-        initials: of the patient, so that a lost slip finds its owner and tells nobody else; may be empty.
+        initials: of the patient, so that a lost slip finds its owner; may be empty.
         urgency: how soon; None without a complaint.
         department: where to; None where nobody has chosen yet.
         clinic: as it is booked; None where it is called the same.
@@ -46,9 +45,7 @@ def slip_of(case: CaseView, clinic: Clinic | None, language: Language) -> Slip:
     """The slip of a case.
 
     Args:
-        case: of which.
         clinic: that its department is booked as; None where the list has none.
-        language: of the referral rule.
     """
     return Slip(
         case.number,

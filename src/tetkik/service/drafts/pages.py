@@ -166,7 +166,6 @@ class PanelRoute(DraftRoute):
     """A route that shows whoever comes second both texts, and overwrites neither."""
 
     def second(self, request: Request, conflict: EditConflict) -> Response:
-        """Both texts."""
         return _conflict(request, conflict)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -251,7 +250,7 @@ class Again(BaseModel):
 
 
 class Take(BaseModel):
-    """A text of the house, to be put around the draft."""
+    """A template, to be put around the draft."""
 
     revision: Revision
     template_id: Annotated[str, Field(max_length=26)]
@@ -332,7 +331,7 @@ def write_again(
 def take_template(
     request: Request, context: ContextDep, actor: Edits, case_id: CaseId, report_id: ReportId, body: Take
 ) -> HTMLResponse:
-    """Put the standing sentences of the house around those of the draft."""
+    """Put the standing sentences of a template around those of the draft."""
     with context.records.write(actor) as tx:
         seen = panels_of(tx, templates.take(tx, report_id, body.revision, body.template_id))
     return shown_panels(request, seen)
@@ -388,7 +387,6 @@ def change_measurement(
 def remove_measurement(
     request: Request, context: ContextDep, actor: Edits, case_id: CaseId, report_id: ReportId, body: Remove
 ) -> HTMLResponse:
-    """Take a measurement away."""
     with context.records.write(actor) as tx:
         seen = panels_of(tx, measuring.remove(tx, report_id, body.revision, body.id))
     return shown_panels(request, seen)

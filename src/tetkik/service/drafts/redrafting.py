@@ -46,7 +46,6 @@ class FreshDraft:
         report_id: whose draft it is to be.
         revision: that it was asked for on.
         begun: when the work on it began.
-        draft: the draft.
     """
 
     report_id: str
@@ -124,8 +123,6 @@ class _Try:
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """How the writing ended."""
-
     draft: WorkingDraft | None = None
     fault: Exception | None = None
 
@@ -137,13 +134,9 @@ class _Writing:
     """The thread in which a draft is written and kept.
 
     Args:
-        house: whose.
-        actor: who asked.
-        report_id: whose draft.
         revision: that they had before their eyes.
-        sent: what was asked for.
         model: the language model that writes; None for the composer.
-        tell: told each step, from that thread.
+        publish: called with each step, from that thread.
     """
 
     def __init__(
@@ -154,14 +147,13 @@ class _Writing:
         revision: int,
         sent: RedraftSent,
         model: LanguageModel | None,
-        tell: Callable[[_Step], None],
+        publish: Callable[[_Step], None],
     ) -> None:
-        self._context, self._actor, self._tell = context, actor, tell
+        self._context, self._actor, self._publish = context, actor, publish
         self._asked = (report_id, revision, sent)
-        self._writer = None if model is None else Stoppable(model, lambda number: tell(_Try(number)))
+        self._writer = None if model is None else Stoppable(model, lambda number: publish(_Try(number)))
 
     def start(self) -> None:
-        """Begin."""
         threading.Thread(target=self._run, daemon=True, name="redraft").start()
 
     def stop(self) -> None:
@@ -171,17 +163,17 @@ class _Writing:
 
     def _run(self) -> None:
         try:
-            fresh = fresh_draft(self._context, self._actor, *self._asked, self._writer, self._tell)
+            fresh = fresh_draft(self._context, self._actor, *self._asked, self._writer, self._publish)
             if self._writer is not None:
                 self._writer.check()
             with self._context.records.write(self._actor) as tx:
                 if not still_there(tx):
                     raise NotSignedIn("The session is over; sign in again.")
                 kept = fresh.keep(tx)
-            self._tell(_Ended(kept))
+            self._publish(_Ended(kept))
         # Whatever happens in the thread ends the stream with a word, and is not lost.
         except Exception as fault:
-            self._tell(_Ended(fault=fault))
+            self._publish(_Ended(fault=fault))
 
 
 def streamed(
@@ -210,33 +202,33 @@ async def _course(
     language: Language,
 ) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
-    told: asyncio.Queue[_Step] = asyncio.Queue()
+    steps: asyncio.Queue[_Step] = asyncio.Queue()
 
-    def tell(step: _Step) -> None:
+    def publish(step: _Step) -> None:
         with suppress(RuntimeError):  # that loop is closed: nobody waits there any more
-            loop.call_soon_threadsafe(told.put_nowait, step)
+            loop.call_soon_threadsafe(steps.put_nowait, step)
 
-    writing = begin(tell)
+    writing = begin(publish)
     writing.start()
     checked = time.monotonic()
     try:
         while True:
-            step = await _next(told)
+            step = await _next(steps)
             if isinstance(step, _Ended) or time.monotonic() - checked >= _CHECKS:
                 checked = time.monotonic()
                 if not await run_in_threadpool(_goes_on, context, actor):
                     yield _event("end", "{}")
                     return
-            yield ": still writing\n\n" if step is None else _told(step, language)
+            yield ": still writing\n\n" if step is None else _sse_of(step, language)
             if isinstance(step, _Ended):
                 return
     finally:
         writing.stop()
 
 
-async def _next(told: asyncio.Queue[_Step]) -> _Step | None:
+async def _next(steps: asyncio.Queue[_Step]) -> _Step | None:
     with suppress(TimeoutError):
-        return await asyncio.wait_for(told.get(), _CHECKS)
+        return await asyncio.wait_for(steps.get(), _CHECKS)
     return None
 
 
@@ -245,7 +237,7 @@ def _goes_on(context: AppContext, actor: Actor) -> bool:
         return still_there(tx)
 
 
-def _told(step: _Step, language: Language) -> str:
+def _sse_of(step: _Step, language: Language) -> str:
     if isinstance(step, str):
         return _event("text", json.dumps({"text": step}, ensure_ascii=False))
     if isinstance(step, _Try):
@@ -265,11 +257,11 @@ def _fault(fault: Exception | None, language: Language) -> dict[str, object]:
         _log.error("unexpected", kind=type(fault).__name__, during="redraft")
         sentence = Sentence("Something failed here; it is in the log under this request's number.")
         return {"status": 500, "title": "Unexpected", "detail": sentence.in_language(language)}
-    told: dict[str, object] = {
+    problem: dict[str, object] = {
         "status": 412 if isinstance(fault, EditConflict) else status_of(fault),
         "title": type(fault).__name__,
         "detail": fault.in_language(language),
     }
     if isinstance(fault, EditConflict):
-        told["revision"] = fault.current.revision
-    return told
+        problem["revision"] = fault.current.revision
+    return problem

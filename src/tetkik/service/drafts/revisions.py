@@ -120,6 +120,6 @@ def answered(request: Request, draft: WorkingDraft, status: int = 200) -> Respon
 
 
 def hospital_of(context: AppContext) -> Hospital:
-    """The house as its reports name it."""
+    """The hospital as its reports name it."""
     chosen = context.settings
     return Hospital(chosen.hospital_name, chosen.hospital_department, chosen.hospital_address)

@@ -41,40 +41,33 @@ Label = Annotated[str, Field(max_length=LONGEST_LABEL)]
 
 
 class MeasurementShape(BaseModel):
-    """A length or an angle in an image.
+    """A length or an angle in an image."""
 
-    Attributes:
-        id: of the measurement, the same in every version of the report.
-        image_id: in which image: the report's own, or an earlier one of the same patient.
-        frame: which of several, from 1; None in an image of one.
-        earlier: whether it is an earlier image.
-        kind: `length`, between two points, or `angle`, at the second of three.
-        points: column and row of each, in pixels from the outer corner of the first one.
-        label: a few words of the radiologist; may be empty.
-        value: how much, in `unit`.
-        unit: `mm`, `deg`, or `{pixels}` where the file does not say how large a pixel is.
-        calibrated: whether the file says so.
-        plane: where millimetres hold: in the `patient`, at the `detector` (larger than in the patient), or
-            `unstated`; None where it is not calibrated.
-        name: the label, else what it is.
-        text: the value with its unit, in the reader's language.
-        about: how far it is to be trusted, in the reader's language.
-    """
-
-    id: str
-    image_id: str
-    frame: int | None
+    id: str = Field(description="Of the measurement, the same in every version of the report.")
+    image_id: str = Field(
+        description="In which image: the report's own, or an earlier one of the same patient."
+    )
+    frame: int | None = Field(description="Which of several, from 1; None in an image of one.")
     earlier: bool
-    kind: MeasurementKind
-    points: list[list[float]]
-    label: str
-    value: float
-    unit: MeasurementUnit
-    calibrated: bool
-    plane: SpacingPlane | None
-    name: str
-    text: str
-    about: str
+    kind: MeasurementKind = Field(
+        description="`length`, between two points, or `angle`, at the second of three."
+    )
+    points: list[list[float]] = Field(
+        description="Column and row of each, in pixels from the outer corner of the first one."
+    )
+    label: str = Field(description="A few words of the radiologist; may be empty.")
+    value: float = Field(description="How much, in `unit`.")
+    unit: MeasurementUnit = Field(
+        description="`mm`, `deg`, or `{pixels}` where the file does not say how large a pixel is."
+    )
+    calibrated: bool = Field(description="Whether the file says so.")
+    plane: SpacingPlane | None = Field(
+        description="Where millimetres hold: in the `patient`, at the `detector` (larger), or "
+        "`unstated`; None where it is not calibrated."
+    )
+    name: str = Field(description="The label, else what it is.")
+    text: str = Field(description="The value with its unit, in the reader's language.")
+    about: str = Field(description="How far it is to be trusted, in the reader's language.")
 
     @classmethod
     def of(cls, item: Measurement, language: Language) -> MeasurementShape:
@@ -124,65 +117,39 @@ class MeasurementChanged(BaseModel):
 
 
 class MarkShape(BaseModel):
-    """An objection of the grounding check.
-
-    Attributes:
-        fault: what is wrong.
-        reason: in words.
-        start: first character of the words in the sentence.
-        end: after the last one.
-        decision: of a person; None as long as nobody decided.
-        decided_by: id of who decided.
-        decided_at: when.
-    """
+    """An objection of the grounding check."""
 
     fault: Fault
     reason: str
-    start: int
+    start: int = Field(description="First character of the words in the sentence.")
     end: int
-    decision: Decision | None
+    decision: Decision | None = Field(description="Of a person; None as long as nobody decided.")
     decided_by: str | None
     decided_at: datetime | None
 
 
 class SentenceShape(BaseModel):
-    """A sentence of a draft.
-
-    Attributes:
-        section: where it stands.
-        text: as it is read.
-        evidence: ids of the draft's evidence.
-        certainty: how sure it sounds; None where it asserts no finding.
-        by: whether the machine wrote it as it stands, or a person wrote or changed it.
-        marks: objections.
-    """
+    """A sentence of a draft."""
 
     section: Section
     text: str
-    evidence: list[str]
-    certainty: Certainty | None
-    by: Literal["machine", "person"]
+    evidence: list[str] = Field(description="Ids of the draft's evidence.")
+    certainty: Certainty | None = Field(description="How sure it sounds; None where it asserts no finding.")
+    by: Literal["machine", "person"] = Field(
+        description="Whether a model wrote it as it stands, or a person wrote or changed it."
+    )
     marks: list[MarkShape]
 
 
 class EvidenceShape(BaseModel):
-    """One thing that a sentence leans on.
+    """One thing that a sentence leans on."""
 
-    Attributes:
-        id: how a sentence cites it.
-        kind: what it is.
-        key: the label, the passage's id, or the name of the input.
-        name: of a label, in the reader's language; otherwise the key.
-        probability: of a finding, 0 to 1; None where there is none.
-        side: of a finding, where it was measured.
-    """
-
-    id: str
+    id: str = Field(description="How a sentence cites it.")
     kind: BasisKind
-    key: str
-    name: str
-    probability: float | None
-    side: Side | None
+    key: str = Field(description="The label, the passage's id, or the name of the input.")
+    name: str = Field(description="Of a label, in the reader's language; otherwise the key.")
+    probability: float | None = Field(description="Of a finding, 0 to 1; None where there is none.")
+    side: Side | None = Field(description="Of a finding, where it was measured.")
 
 
 class PassageShape(BaseModel):
@@ -195,83 +162,53 @@ class PassageShape(BaseModel):
 
 
 class FindingShape(BaseModel):
-    """What the model says of one label, and what the radiologist says of that.
+    """What the model says of one label, and what the radiologist says of that."""
 
-    Attributes:
-        label: its name in every file.
-        name: in the reader's language.
-        assessed: whether the model was taught it and the image allows it.
-        score: the network's, 0 to 1.
-        probability: calibrated, 0 to 1; None where there is none.
-        threshold: the operating point.
-        threshold_on: what the threshold is compared with.
-        positive: whether the threshold is reached.
-        rules_out: whether its absence may be stated.
-        uncertain: whether it lies in the band in which an imported model is not to be trusted.
-        judgement: of the radiologist; None as long as there is none.
-    """
-
-    label: str
-    name: str
-    assessed: bool
-    score: float | None
-    probability: float | None
+    label: str = Field(description="Its name in every file.")
+    name: str = Field(description="In the reader's language.")
+    assessed: bool = Field(description="Whether the model was taught it and the image allows it.")
+    score: float | None = Field(description="The network's, 0 to 1.")
+    probability: float | None = Field(description="Calibrated, 0 to 1; None where there is none.")
     threshold: float | None
     threshold_on: ThresholdOn | None
-    positive: bool
-    rules_out: bool
-    uncertain: bool
-    judgement: Judgement | None
+    positive: bool = Field(description="Whether the threshold is reached.")
+    rules_out: bool = Field(description="Whether its absence may be stated.")
+    uncertain: bool = Field(
+        description="Whether it lies in the band in which an imported model is not to be trusted."
+    )
+    judgement: Judgement | None = Field(description="Of the radiologist; None as long as there is none.")
 
 
 class DraftShape(BaseModel):
-    """A draft at one revision.
-
-    Attributes:
-        report_id: of the report.
-        case_id: of its case.
-        image_id: that it is about.
-        run_id: of the model; None without one.
-        number: as people call the report.
-        revision: grows with each save; the value of the ETag.
-        version: of the last signed one; 0 before the first.
-        amending: why a signed report is being amended; None where it is not.
-        withdrawn: who took the last signed version back, when and why; None where nobody did.
-        language: of the sentences.
-        writer: `composer`, `person`, or the name of the language model.
-        model: the bundle that found the findings.
-        updated_at: when it was last saved.
-        updated_by: who saved it; None for the machine.
-        notices: what the reader must know of how it came about.
-        open_marks: objections that nobody has decided; it cannot be signed before there are none.
-        sentences: in reading order.
-        evidence: everything that a sentence may cite.
-        passages: those that were cited.
-        findings: what the model said, in the order of the labels.
-        measurements: that people made in the image, in the order in which they were made.
-    """
+    """A draft at one revision."""
 
     report_id: str
     case_id: str
     image_id: str
-    run_id: str | None
-    number: str
-    revision: int
-    version: int
-    amending: str | None
-    withdrawn: Withdrawn | None
+    run_id: str | None = Field(description="Of the model; None without one.")
+    number: str = Field(description="As people call the report.")
+    revision: int = Field(description="Grows with each save; the value of the ETag.")
+    version: int = Field(description="Of the last signed one; 0 before the first.")
+    amending: str | None = Field(description="Why a signed report is being amended; None where it is not.")
+    withdrawn: Withdrawn | None = Field(
+        description="Who took the last signed version back, when and why; None where nobody did."
+    )
     language: Language
-    writer: str
-    model: str | None
-    updated_at: datetime
-    updated_by: str | None
-    notices: list[str]
-    open_marks: int
+    writer: str = Field(description="`composer`, `person`, or the name of the language model.")
+    model: str | None = Field(description="The bundle that found the findings.")
+    updated_at: datetime = Field(description="When it was last saved.")
+    updated_by: str | None = Field(description="Who saved it; None for a model.")
+    notices: list[str] = Field(description="What the reader must know of how it came about.")
+    open_marks: int = Field(
+        description="Objections that nobody has decided; it cannot be signed before there are none."
+    )
     sentences: list[SentenceShape]
-    evidence: list[EvidenceShape]
+    evidence: list[EvidenceShape] = Field(description="Everything that a sentence may cite.")
     passages: list[PassageShape]
-    findings: list[FindingShape]
-    measurements: list[MeasurementShape]
+    findings: list[FindingShape] = Field(description="What the model said, in the order of the labels.")
+    measurements: list[MeasurementShape] = Field(
+        description="That people made in the image, in the order in which they were made."
+    )
 
     @classmethod
     def of(cls, found: WorkingDraft, language: Language) -> DraftShape:
@@ -342,21 +279,17 @@ class SentenceSent(BaseModel):
 
 
 class DecisionSent(BaseModel):
-    """What a person decides about a mark.
+    """What a person decides about a mark."""
 
-    Attributes:
-        sentence: its place in the list of sentences, from 0.
-        fault: of the mark.
-        start: of the mark.
-        end: of the mark.
-        decision: `kept`, `removed` (the sentence goes), or null to open the question again.
-    """
-
-    sentence: Annotated[int, Field(ge=0, lt=MOST)]
+    sentence: Annotated[int, Field(ge=0, lt=MOST)] = Field(
+        description="Its place in the list of sentences, from 0."
+    )
     fault: Fault
     start: Place
     end: Place
-    decision: Decision | None = None
+    decision: Decision | None = Field(
+        None, description="`kept`, `removed` (the sentence goes), or null to open the question again."
+    )
 
     def value(self, place: int) -> Choice:
         """The same for the records, about the sentence at `place`."""
@@ -380,17 +313,13 @@ class DecisionsSent(BaseModel):
 
 
 class ReviewSent(BaseModel):
-    """What a radiologist says of one finding.
-
-    Attributes:
-        label: of the finding.
-        judgement: null takes it back.
-        sentences_follow: whether sentences that lean on a rejected finding alone go with it.
-    """
+    """What a radiologist says of one finding."""
 
     label: Annotated[str, Field(max_length=60)]
-    judgement: Judgement | None
-    sentences_follow: bool = False
+    judgement: Judgement | None = Field(description="Null takes it back.")
+    sentences_follow: bool = Field(
+        False, description="Whether sentences that lean on a rejected finding alone go with it."
+    )
 
 
 class RedraftSent(BaseModel):
@@ -428,8 +357,8 @@ def _sentence(
 
 def _mark(mark: Mark, text: str, decisions: tuple[MarkDecision, ...], language: Language) -> MarkShape:
     about = (text, mark.fault, mark.start, mark.end)
-    told = [one for one in decisions if (one.sentence, one.fault, one.start, one.end) == about]
-    last = told[-1] if told and mark.decision is not None else None
+    decided = [one for one in decisions if (one.sentence, one.fault, one.start, one.end) == about]
+    last = decided[-1] if decided and mark.decision is not None else None
     return MarkShape(
         fault=mark.fault,
         reason=mark.reason.in_language(language),

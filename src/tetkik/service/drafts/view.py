@@ -47,7 +47,6 @@ class MeasurementLine:
     """A measurement as the list beside the draft shows it.
 
     Attributes:
-        item: the measurement.
         number: its place in the list, from 1.
         name: the radiologist's, else what it is.
         text: how much, in the reader's language.
@@ -86,8 +85,6 @@ def measurement_lines(
 
     Args:
         measurements: in the order in which they were made.
-        language: of the reader.
-        spoken: of the report.
     """
     return tuple(
         MeasurementLine(
@@ -121,11 +118,8 @@ class FindingLine:
     """A finding as the list shows it.
 
     Attributes:
-        finding: what the model said.
-        standing: in which group it stands.
         judgement: of the radiologist; None as long as there is none.
         has_heat: whether there is a heatmap.
-        critical: whether it cannot wait.
     """
 
     finding: Finding
@@ -136,7 +130,6 @@ class FindingLine:
 
     @property
     def label(self) -> str:
-        """Of the model."""
         return self.finding.label
 
     @property
@@ -164,10 +157,8 @@ class DraftLine:
 
     Attributes:
         place: among all sentences, from 0.
-        sentence: with its marks.
         by_person: whether a person wrote or changed it.
         leans_on: what it leans on, apart from passages.
-        passages: that it cites.
     """
 
     place: int
@@ -182,7 +173,6 @@ class ReadingView:
     """Everything that a radiologist has before them of one image.
 
     Attributes:
-        case: of the image.
         image: that is looked at; None where the case has none yet.
         images: of the case, in the order in which they came.
         prior: the newest earlier image of the same patient that a model has read; None without one.
@@ -193,7 +183,6 @@ class ReadingView:
         signed: the last signed version, where nobody amends it; None before the first.
         report_id: of the image's report; None without one.
         reader: who is reading the case.
-        heat: labels with a heatmap.
     """
 
     case: CaseView

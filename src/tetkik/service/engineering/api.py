@@ -1,4 +1,4 @@
-"""The models of this house: what their manifests say, how radiologists judge them, whether they drift."""
+"""The installed models: what their manifests say, how radiologists judge them, whether they drift."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Engineer = Annotated[Actor, allowed(Permission.MODELS_READ)]
 
 @router.get("")
 def list_models(context: ContextDep, actor: Engineer) -> Models:
-    """Every bundle that this house has."""
+    """Every installed bundle."""
     return Models(items=[_summary(bundle, context) for bundle in available()])
 
 

@@ -13,7 +13,6 @@ class Dot:
     Attributes:
         x: from the left, 0 to the width.
         y: from the top, 0 to the height.
-        value: that it shows.
     """
 
     x: float
@@ -26,10 +25,7 @@ class Line:
     """A line of shares (0 to 1) over time.
 
     Attributes:
-        width: of its box.
-        height: of its box.
         runs: stretches without a gap, each as the `points` of an SVG polyline.
-        dots: every known point.
     """
 
     width: int
@@ -64,9 +60,6 @@ class Bar:
     """The share of one bin, now as a bar and then as a mark across it.
 
     Attributes:
-        x: of its left edge.
-        top: of the bar, from the top.
-        height: of the bar.
         mark: height of the mark, from the top.
     """
 

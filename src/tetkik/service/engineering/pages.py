@@ -1,6 +1,6 @@
-"""The engineer's desk: models, their cards, how radiologists judge them, and whether they drift.
+"""The engineer's pages: models, their cards, how radiologists judge them, and whether they drift.
 
-Nothing here tells whose image or report it was: figures, labels and bundles alone.
+Nothing here identifies a patient: figures, labels and bundles alone.
 """
 
 from __future__ import annotations
@@ -54,9 +54,6 @@ class LabelRow:
     Attributes:
         name: of the label, in the language of the page.
         shift: how far they moved; None with too few.
-        bars: the chart of them.
-        before: above the threshold, then.
-        now: above the threshold, now.
         prevalence: share known to have it, then.
         card: share above the threshold in the card's evaluation.
     """
@@ -75,7 +72,6 @@ class InputRow:
     """A row of inputs.
 
     Attributes:
-        name: of the figure.
         shift: how far it moved; None with too few.
         bars: the chart of it; empty for a share.
         before: hits then, for a share.
@@ -101,9 +97,7 @@ class RouteRows:
 
     Attributes:
         route: which; empty for images that took none.
-        images: how many now.
         rows: that are looked at first; empty with too few images.
-        minor: the others.
     """
 
     route: str

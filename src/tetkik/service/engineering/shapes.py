@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from tetkik.service.engineering.view import (
     Against,
@@ -14,184 +14,116 @@ from tetkik.values import Capability
 
 
 class ModelSummary(BaseModel):
-    """A bundle that this house has.
+    """An installed bundle."""
 
-    Attributes:
-        id: as the settings name it.
-        name: id and version, as results quote it.
-        task: triage, findings, caption or gate.
-        kind: its family.
-        created: date of its training.
-        licence: of its weights.
-        in_use: whether the settings choose it.
-    """
-
-    id: str
-    name: str
-    task: str
+    id: str = Field(description="As the settings name it.")
+    name: str = Field(description="Id and version, as results quote it.")
+    task: str = Field(description="Triage, findings, caption or gate.")
     kind: str
     created: str
     licence: str
-    in_use: bool
+    in_use: bool = Field(description="Whether the settings choose it.")
 
 
 class Models(BaseModel):
-    """Every bundle, by id.
+    """Every bundle, by id."""
 
-    Attributes:
-        items: all of them; there are few.
-        next: always None.
-    """
-
-    items: list[ModelSummary]
-    next: None = None
+    items: list[ModelSummary] = Field(description="All of them; there are few.")
+    next: None = Field(None, description="Always None.")
 
 
 class Share(BaseModel):
-    """So many of so many.
-
-    Attributes:
-        hits: those meant.
-        total: all.
-        low: lower end of the share's 95% interval (Wilson); None of none.
-        high: its upper end.
-    """
+    """So many of so many."""
 
     hits: int
     total: int
-    low: float | None
+    low: float | None = Field(description="Lower end of the share's 95% interval (Wilson); None of none.")
     high: float | None
 
 
 class AgreementOfLabel(BaseModel):
-    """What radiologists said of one finding.
+    """What radiologists said of one finding."""
 
-    Attributes:
-        label: as the models spell it.
-        agreed: accepted of judged.
-        confirmed: accepted of those that the model had called present.
-        called: called by the model of those that radiologists say are there.
-        missed: added by a radiologist.
-        kappa: Cohen's; None where either says the same of every image.
-        weeks: accepted of judged by week, the oldest first.
-    """
-
-    label: str
+    label: str = Field(description="As the models spell it.")
     agreed: Share
-    confirmed: Share
-    called: Share
+    confirmed: Share = Field(description="Accepted of those that the model had called present.")
+    called: Share = Field(description="Called by the model of those that radiologists say are there.")
     missed: int
-    kappa: float | None
-    weeks: list[Share]
+    kappa: float | None = Field(description="Cohen's; None where either says the same of every image.")
+    weeks: list[Share] = Field(description="Accepted of judged by week, the oldest first.")
 
 
 class Agreement(BaseModel):
-    """What radiologists made of the models' answers in the last twelve weeks.
+    """What radiologists made of the models' answers in the last twelve weeks."""
 
-    Attributes:
-        weeks: when each week begins, the oldest first.
-        corrected: drafts changed before the first signature, of all signed, by week.
-        labels: findings, those most often judged first.
-    """
-
-    weeks: list[datetime]
-    corrected: list[Share]
-    labels: list[AgreementOfLabel]
+    weeks: list[datetime] = Field(description="When each week begins, the oldest first.")
+    corrected: list[Share] = Field(
+        description="Drafts changed before the first signature, of all signed, by week."
+    )
+    labels: list[AgreementOfLabel] = Field(description="Findings, those most often judged first.")
 
 
 class Moved(BaseModel):
-    """How far a figure moved; what it is held against by chance allows for every comparison at once.
-
-    Attributes:
-        verdict: stable, watch or shifted.
-        psi: population stability index over deciles, or over yes and no.
-        psi_chance: its 95% limit by chance.
-        ks: largest gap of the cumulative distributions; None of a share.
-        ks_chance: its 95% limit by chance, alone; None of a share.
-        mean_before: then.
-        mean_now: now.
-        bins: share then and now in each bin of the index.
-    """
+    """How far a figure moved; what it is held against by chance allows for every comparison at once."""
 
     verdict: Stability
-    psi: float
-    psi_chance: float
-    ks: float | None
-    ks_chance: float | None
+    psi: float = Field(description="Population stability index over deciles, or over yes and no.")
+    psi_chance: float = Field(description="Its 95% limit by chance.")
+    ks: float | None = Field(description="Largest gap of the cumulative distributions; None of a share.")
+    ks_chance: float | None = Field(description="Its 95% limit by chance, alone; None of a share.")
     mean_before: float
     mean_now: float
-    bins: list[tuple[float, float]]
+    bins: list[tuple[float, float]] = Field(description="Share then and now in each bin of the index.")
 
 
 class DriftOfLabel(BaseModel):
-    """The scores of a label then and now.
+    """The scores of a label then and now."""
 
-    Attributes:
-        label: as the model spells it: a finding, or a department.
-        moved: how far; None with fewer than 50 images or complaints on a side.
-        positive_before: above the threshold, then; of a department, complaints of which it was the first.
-        positive_now: the same, now.
-        prevalence: share known to have it, then; None where nothing is known.
-        positive_card: share above the threshold in the card's evaluation.
-    """
-
-    label: str
-    moved: Moved | None
-    positive_before: Share
+    label: str = Field(description="As the model spells it: a finding, or a department.")
+    moved: Moved | None = Field(
+        description="How far; None with fewer than 50 images or complaints on a side."
+    )
+    positive_before: Share = Field(
+        description="Above the threshold, then; of a department, complaints of which it was the first."
+    )
     positive_now: Share
-    prevalence: float | None
-    positive_card: float | None
+    prevalence: float | None = Field(description="Share known to have it, then; None where nothing is known.")
+    positive_card: float | None = Field(description="Share above the threshold in the card's evaluation.")
 
 
 class DriftOfInput(BaseModel):
-    """One figure of the images, or of the complaints, then and now.
+    """One figure of the images, or of the complaints, then and now."""
 
-    Attributes:
-        route: that the images take, chest or brain_mri; an empty name for none, and for complaints.
-        figure: of images brightness, contrast, side, or a share: refused, without_spacing, modality:DX,
-            flaw:rotated; of complaints words, unknown, or a share: plain, refused; of answers to them
-            probability, or a share: abstained, urgency:kirmizi.
-        moved: how far; None with fewer than 50 on a side.
-        before: of all then, for a share.
-        now: of all now, for a share.
-    """
-
-    route: str
-    figure: str
-    moved: Moved | None
-    before: Share | None
-    now: Share | None
+    route: str = Field(
+        description="That the images take, chest or brain_mri; an empty name for none, and for complaints."
+    )
+    figure: str = Field(
+        description="Of images brightness, contrast, side, or a share: refused, without_spacing, "
+        "modality:DX, flaw:rotated; of complaints words, unknown, or a share: plain, refused; of answers "
+        "probability, or a share: abstained, urgency:kirmizi."
+    )
+    moved: Moved | None = Field(description="How far; None with fewer than 50 on a side.")
+    before: Share | None = Field(description="Of all then, for a share.")
+    now: Share | None = Field(description="Of all now, for a share.")
 
 
 class DriftOfModel(BaseModel):
-    """A bundle's last four weeks against its card, or against its first images or complaints here.
-
-    Attributes:
-        task: findings or triage.
-        bundle: its name.
-        sha256: of its manifest.
-        against: card or first; None where there is nothing to compare with.
-        data: name of the data then.
-        split: the part of it.
-        n_before: how many images or complaints there were.
-        n_now: how many there are.
-        scores: the worst that is said of a score or an answer; None with too few.
-        inputs: the worst that is said of an input; None with too few.
-        labels: those that moved furthest first.
-        figures: of the inputs, by route.
-        answers: what triage says beside its departments; none of findings.
-    """
+    """A bundle's last four weeks against its card, or against its first images or complaints here."""
 
     task: Capability
     bundle: str
     sha256: str
-    against: Against | None
-    data: str | None
+    against: Against | None = Field(description="Card or first; None where there is nothing to compare with.")
+    data: str | None = Field(description="Name of the data then.")
     split: str | None
-    n_before: int
+    n_before: int = Field(description="How many images or complaints there were.")
     n_now: int
-    scores: Stability | None
-    inputs: Stability | None
-    labels: list[DriftOfLabel]
-    figures: list[DriftOfInput]
-    answers: list[DriftOfInput]
+    scores: Stability | None = Field(
+        description="The worst that is said of a score or an answer; None with too few."
+    )
+    inputs: Stability | None = Field(description="The worst that is said of an input; None with too few.")
+    labels: list[DriftOfLabel] = Field(description="Those that moved furthest first.")
+    figures: list[DriftOfInput] = Field(description="Of the inputs, by route.")
+    answers: list[DriftOfInput] = Field(
+        description="What triage says beside its departments; none of findings."
+    )

@@ -1,4 +1,4 @@
-"""The models that this house has, as a request names them, and what they carry."""
+"""The installed models, as a request names them, and their references."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Against(StrEnum):
 
 
 def bundle_of(model_id: str) -> Bundle:
-    """A bundle that this house has, by its id alone: a path or a hub's id leads nowhere.
+    """An installed bundle, by its id alone: a path or a hub's id leads nowhere.
 
     Raises:
         NotFound: there is none.
@@ -88,8 +88,6 @@ def triage_csv(context: AppContext, actor: Actor, since: date | None, until: dat
     """The table as CSV; the trail notes who took it.
 
     Args:
-        house: whose.
-        actor: who takes it.
         since: the first day, UTC; None from the first.
         until: the last day, UTC; None to the last.
     """

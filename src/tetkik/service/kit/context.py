@@ -1,4 +1,4 @@
-"""What every route needs of the house that runs it."""
+"""What every route needs of the application."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from tetkik.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """The house that the application serves.
+    """The records and settings that the application serves.
 
     Attributes:
-        records: what it keeps.
         settings: as read at the start.
         secure: whether browsers come over TLS, so that cookies travel over nothing else.
     """
@@ -27,10 +26,10 @@ class AppContext:
 
 
 def context_of(request: Request) -> AppContext:
-    """The house of the application that a request came to."""
+    """The context of the application."""
     context: AppContext = request.app.state.context
     return context
 
 
 ContextDep = Annotated[AppContext, Depends(context_of)]
-"""A route's parameter for the house."""
+"""A route's parameter for the context."""

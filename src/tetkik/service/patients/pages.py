@@ -142,7 +142,7 @@ def separate(
     patient_id: str,
     reason: Annotated[SplitReason, Form()],
 ) -> Response:
-    """Take a record out of the other's stead, or tell that it is so already."""
+    """Separate a record again, or say that it is separate already."""
     try:
         with context.records.write(actor) as tx:
             survivor = merging.unlink(tx, patient_id, reason)

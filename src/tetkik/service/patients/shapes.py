@@ -25,9 +25,6 @@ class TypedPerson:
     """Who a patient is, as it was typed, so that a fault loses nothing of it.
 
     Attributes:
-        name: of the patient.
-        tckn: Turkish identity number.
-        number: of the hospital.
         birth_date: as people type it: `1.2.1970`.
         sex: F, M, O or empty.
     """
@@ -89,20 +86,14 @@ ID_PATTERN = r"^[0-9a-hjkmnp-tv-z]{26}$"
 
 
 class PersonShape(BaseModel):
-    """Who a patient is.
-
-    Attributes:
-        name: as it is spoken.
-        tckn: Turkish identity number; its check digits are checked.
-        number: of the hospital.
-        birth_date: day of birth.
-        sex: F, M or O.
-    """
+    """Who a patient is."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field("", max_length=LONGEST_NAME, repr=False)
-    tckn: Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{10})?$")] = Field("", repr=False)
+    tckn: Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{10})?$")] = Field(
+        "", repr=False, description="Turkish identity number; its check digits are checked."
+    )
     number: str = Field("", max_length=LONGEST_NUMBER, repr=False)
     birth_date: date | None = Field(None, repr=False)
     sex: Sex | None = Field(None, repr=False)
@@ -125,45 +116,26 @@ class PersonShape(BaseModel):
 
 
 class RecordCase(BaseModel):
-    """A case of a record.
-
-    Attributes:
-        id: of the case.
-        number: what people call it.
-        state: where it is on its way.
-        department: that a person chose.
-        created_at: when it was opened.
-        signed: how many signed versions of reports it has.
-        withdrawn: who took a report of it back, when and why, where it was not signed anew since; else None.
-    """
+    """A case of a record."""
 
     id: str
     number: str
-    state: CaseState
+    state: CaseState = Field(description="Where it is on its way.")
     department: str | None
     created_at: datetime
-    signed: int
-    withdrawn: Withdrawn | None
+    signed: int = Field(description="How many signed versions of reports it has.")
+    withdrawn: Withdrawn | None = Field(
+        description="Who took a report of it back, where it was not signed anew since; else None."
+    )
 
 
 class RecordShape(BaseModel):
-    """One record of a patient.
-
-    Attributes:
-        id: of the record.
-        patient: what it says.
-        created_at: when it was made.
-        replaced_by: the record that stands for it; None for the surviving one.
-        reason: of that link.
-        linked_at: when it was joined.
-        cases: the newest.
-        count: how many there are.
-    """
+    """One record of a patient."""
 
     id: str
     patient: PersonShape
     created_at: datetime
-    replaced_by: str | None
+    replaced_by: str | None = Field(description="The record that stands for it; None for the surviving one.")
     reason: LinkReason | None
     linked_at: datetime | None
     cases: list[RecordCase]
@@ -196,11 +168,7 @@ class RecordShape(BaseModel):
 
 
 class PatientRecords(BaseModel):
-    """Every record of one patient.
-
-    Attributes:
-        records: the surviving one first.
-    """
+    """Every record of one patient."""
 
     records: list[RecordShape]
 
@@ -211,35 +179,27 @@ class PatientRecords(BaseModel):
 
 
 class ComparedTrait(BaseModel):
-    """On what two records agree or not.
+    """On what two records agree or not."""
 
-    Attributes:
-        trait: what they are compared by.
-        agreement: the same, alike (written differently), said by one alone, or different.
-    """
-
-    trait: Trait
-    agreement: Agreement
+    trait: Trait = Field(description="What they are compared by.")
+    agreement: Agreement = Field(
+        description="The same, alike (written differently), said by one alone, or different."
+    )
 
 
 class Comparison(BaseModel):
-    """Two patients side by side.
+    """Two patients side by side."""
 
-    Attributes:
-        one: records of the first, the surviving one first.
-        other: of the second.
-        traits: on what the surviving ones agree; what neither says is left out.
-        survivor: the record that had better stand for both.
-        obstacle: whether two identity numbers say that they are two people; then they cannot be joined.
-        seen: names what was shown; a link is made of it.
-    """
-
-    one: list[RecordShape]
+    one: list[RecordShape] = Field(description="Records of the first, the surviving one first.")
     other: list[RecordShape]
-    traits: list[ComparedTrait]
-    survivor: str
-    obstacle: bool
-    seen: str
+    traits: list[ComparedTrait] = Field(
+        description="On what the surviving ones agree; what neither says is left out."
+    )
+    survivor: str = Field(description="The record that had better stand for both.")
+    obstacle: bool = Field(
+        description="Whether two identity numbers say that they are two people; then they cannot be joined."
+    )
+    seen: str = Field(description="Names what was shown; a link is made of it.")
 
     @classmethod
     def of(cls, found: Compared) -> Comparison:
@@ -255,30 +215,20 @@ class Comparison(BaseModel):
 
 
 class NewLink(BaseModel):
-    """Which record stands for this one, and why.
-
-    Attributes:
-        survivor: the record that stands for both.
-        reason: why they become one.
-        seen: of the comparison that a person looked at.
-    """
+    """Which record stands for this one, and why."""
 
     model_config = ConfigDict(extra="forbid")
 
-    survivor: Annotated[str, StringConstraints(pattern=ID_PATTERN)]
+    survivor: Annotated[str, StringConstraints(pattern=ID_PATTERN)] = Field(
+        description="The record that stands for both."
+    )
     reason: LinkReason
-    seen: str = Field(max_length=64)
+    seen: str = Field(max_length=64, description="Of the comparison that a person looked at.")
 
 
 class LinkShape(BaseModel):
-    """A link that was made. Ids alone: the answer is kept for a day, and the two may be separated before.
+    """A link that was made. Ids alone: the answer is kept for a day, and the two may be separated before."""
 
-    Attributes:
-        replaced: the record that another one stands for now.
-        survivor: the record that stands for both.
-        reason: why.
-    """
-
-    replaced: str
-    survivor: str
+    replaced: str = Field(description="The record that another one stands for now.")
+    survivor: str = Field(description="The record that stands for both.")
     reason: LinkReason

@@ -1,4 +1,4 @@
-"""The questions and answers of passkeys, between the pages' script and the house; no programs' business."""
+"""One's own account, API tokens and passkeys; for browsers, not for programs."""
 
 from __future__ import annotations
 

@@ -178,7 +178,6 @@ def make_token(
 
 @router.post("/account/tokens/{token_id}/revoke")
 def revoke_token(context: ContextDep, actor: Owner, token_id: str) -> Response:
-    """End a token."""
     with context.records.write(actor) as tx:
         tokens.revoke(tx, token_id)
     return RedirectResponse("/account#tokens", 303)
@@ -186,7 +185,6 @@ def revoke_token(context: ContextDep, actor: Owner, token_id: str) -> Response:
 
 @router.post("/account/passkeys/{passkey_id}/remove")
 def remove_passkey(context: ContextDep, actor: Owner, passkey_id: str) -> Response:
-    """Forget a passkey."""
     with context.records.write(actor) as tx:
         passkeys.remove(tx, passkey_id)
     return RedirectResponse("/account#passkeys", 303)
@@ -240,9 +238,7 @@ def own_preferences(
 
 
 def _kept(back: str, language: Language | None, theme: Theme | None, *, secure: bool) -> RedirectResponse:
-    # Only a path of this house: "//elsewhere" and "/\elsewhere" are other hosts to a browser.
-    safe_path = back.startswith("/") and not back.startswith(("//", "/\\"))
-    answer = RedirectResponse(back if safe_path else "/", 303)
+    answer = RedirectResponse(safe_path(back), 303)
     for name, value in ((LANGUAGE_COOKIE, language), (THEME_COOKIE, theme)):
         if value is not None:
             answer.set_cookie(name, value, max_age=_YEAR, secure=secure, httponly=True, samesite="lax")

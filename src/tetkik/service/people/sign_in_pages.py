@@ -37,9 +37,7 @@ def shown_strength(request: Request, context: AppContext, password: str, own: It
     """The meter for a password.
 
     Args:
-        request: that asks.
-        house: whose name is no password.
-        password: as typed so far.
+        context: the hospital's name is no password.
         own: the login and name of the person.
 
     Raises:
@@ -63,7 +61,6 @@ Return = Annotated[str, Form(alias="next", max_length=2000)]
 
 @router.get("/login", dependencies=[public()])
 def login_page(request: Request, context: ContextDep, next: str = "/") -> Response:  # noqa: A002
-    """The page to sign in."""
     try:
         require_session(request)
     except NotSignedIn:
@@ -133,7 +130,6 @@ async def _own_session(request: Request) -> Resumed:
 def lock(
     context: ContextDep, actor: Annotated[Actor, allowed(Permission.OWN_ACCOUNT)], back: Return = "/"
 ) -> Response:
-    """Lock the screen."""
     with context.records.write(actor) as tx:
         sessions.lock(tx)
     return RedirectResponse(with_next("/lock", back), 303)
@@ -280,7 +276,7 @@ def go(request: Request, context: ContextDep, next: str = "/") -> Response:  # n
     """Send the browser to the identity provider."""
     limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer_of(request).address}")
     if not context.settings.oidc_issuer:
-        raise NotFound("This house has no single sign-on; sign in with your password.")
+        raise NotFound("This server has no single sign-on; sign in with your password.")
     try:
         address, state, sign_on = oidc.begin(
             context.settings, origin_of(request), safe_path(next), anew=_is_locked(request)
@@ -345,7 +341,7 @@ _KEPT = {"Cache-Control": "public, max-age=86400"}
 
 @router.get("/favicon.ico", dependencies=[public()])
 def icon() -> RedirectResponse:
-    """The icon, where browsers look for it beside what is no page, such as a PDF."""
+    """The icon, where browsers expect it beside a PDF."""
     return RedirectResponse(asset("favicon.svg"), 307, headers=_KEPT)
 
 

@@ -36,7 +36,6 @@ Departments = Annotated[list[str] | None, Form()]
 
 @router.get("")
 def everybody(request: Request, context: ContextDep, actor: Administrator) -> Response:
-    """The list of users."""
     return _list(request, context, actor)
 
 
@@ -101,7 +100,6 @@ def _link(request: Request, token: str) -> str:
 
 @router.get("/{user_id}")
 def one(request: Request, context: ContextDep, actor: Administrator, user_id: str) -> Response:
-    """One user."""
     return _one(request, context, actor, user_id)
 
 
@@ -151,7 +149,6 @@ def change(
 
 @router.post("/{user_id}/disable")
 def disable(request: Request, context: ContextDep, actor: Administrator, user_id: str) -> Response:
-    """Close an account."""
     return _done(request, context, actor, user_id, lambda tx: users.disable(tx, user_id))
 
 

@@ -1,4 +1,4 @@
-"""The desk: a complaint is answered as it is typed, a patient is found or made, a case is opened."""
+"""The reception desk: live triage of a complaint, search for the patient, a new case."""
 
 from __future__ import annotations
 
@@ -46,17 +46,12 @@ class Typed:
 
     Attributes:
         once: names this form, so that sending it twice opens one case.
-        complaint: what the patient says.
         asked: questions that were answered with no, with commas.
         department: that was chosen; empty for none.
         patient_id: of a known patient; empty for a new one.
-        name: of a new patient.
-        tckn: of a new patient.
-        number: of the hospital.
         birth_date: as it was typed: `01.01.1970`.
         sex: F, M, O or empty.
         unknown: nobody knows who the patient is.
-        question: the clinical question.
         restricted: whether the case opens only with a reason.
     """
 
@@ -97,7 +92,7 @@ class _Opened(BaseModel):
 def reception(
     request: Request, context: ContextDep, actor: Annotated[Actor, allowed(Permission.CASE_CREATE)]
 ) -> HTMLResponse:
-    """An empty desk."""
+    """The empty form."""
     return _page(request, context, actor, Typed())
 
 
@@ -163,7 +158,7 @@ def open_case(
     actor: Annotated[Actor, allowed(Permission.CASE_CREATE)],
     typed: Annotated[Typed, Depends(_typed)],
 ) -> Response:
-    """Open a case, or show the desk again with what is wrong."""
+    """Open a case, or show the form again with what is wrong."""
     try:
         wanted = _wanted(request, context, actor, typed)
         form = IdempotentRequest(typed.once or None, typed.digest())

@@ -9,103 +9,66 @@ from tetkik.values import TriageResult, UrgencyLevel
 
 
 class Asked(BaseModel):
-    """A complaint.
-
-    Attributes:
-        text: what the patient says, in Turkish.
-    """
+    """A complaint."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"text": "Gözlerim kızardı ve sulanıyor."}]}
     )
 
-    text: str = Field(max_length=triage.LONGEST_TEXT, repr=False)
+    text: str = Field(
+        max_length=triage.LONGEST_TEXT, repr=False, description="What the patient says, in Turkish."
+    )
 
 
 class DepartmentShape(BaseModel):
-    """A department with its calibrated probability.
-
-    Attributes:
-        name: of the department.
-        probability: 0 to 1.
-        clinic: as it is booked; None where the hospital's list has none.
-        referral: which clinic must refer first; None where it is booked directly.
-    """
+    """A department with its calibrated probability."""
 
     name: str
-    probability: float = Field(ge=0, le=1)
-    clinic: str | None
-    referral: str | None
+    probability: float = Field(ge=0, le=1, description="0 to 1.")
+    clinic: str | None = Field(description="As it is booked; None where the hospital's list has none.")
+    referral: str | None = Field(
+        description="Which clinic must refer first; None where it is booked directly."
+    )
 
 
 class FlagShape(BaseModel):
-    """A rule of urgency that fired.
-
-    Attributes:
-        id: of the rule.
-        reason: for the person at the desk.
-        start: of the words in the text, in characters.
-        end: after the words.
-        level: that it asks for.
-        source: where the rule comes from.
-    """
+    """A rule of urgency that fired."""
 
     id: str
-    reason: str
-    start: int = Field(ge=0)
+    reason: str = Field(description="For the person at the desk.")
+    start: int = Field(ge=0, description="Of the words in the text, in characters.")
     end: int = Field(ge=0)
     level: UrgencyLevel
-    source: str
+    source: str = Field(description="Where the rule comes from.")
 
 
 class UrgencyShape(BaseModel):
-    """How soon the patient should be seen.
-
-    Attributes:
-        level: kirmizi, sari or yesil.
-        flags: that were found, the worst first.
-    """
+    """How soon the patient should be seen."""
 
     level: UrgencyLevel
-    flags: list[FlagShape]
+    flags: list[FlagShape] = Field(description="That were found, the worst first.")
 
 
 class EvidenceShape(BaseModel):
-    """Words that decided for the first department.
+    """Words that decided for the first department."""
 
-    Attributes:
-        start: in the text, in characters.
-        end: after the words.
-        text: the words.
-        weight: what they add to the logit, in nats.
-    """
-
-    start: int = Field(ge=0)
+    start: int = Field(ge=0, description="In the text, in characters.")
     end: int = Field(ge=0)
     text: str
-    weight: float
+    weight: float = Field(description="What they add to the logit, in nats.")
 
 
 class TriageShape(BaseModel):
-    """The answer to one complaint, with the keys of `tetkik triage predict --json`.
+    """The answer to one complaint, with the keys of `tetkik triage predict --json`."""
 
-    Attributes:
-        text: the complaint as it came.
-        departments: the best first; empty where the text cannot be read.
-        urgency: found by rules, apart from the departments.
-        abstain: whether no department is likely enough.
-        reason: why it abstains, or why the first department comes first.
-        question: that would help most where it abstains.
-        evidence: the strongest first.
-        model: id and version.
-    """
-
-    text: str
-    departments: list[DepartmentShape]
-    urgency: UrgencyShape
-    abstain: bool
-    reason: str | None
-    question: str | None
+    text: str = Field(description="The complaint as it came.")
+    departments: list[DepartmentShape] = Field(
+        description="The best first; empty where the text cannot be read."
+    )
+    urgency: UrgencyShape = Field(description="Found by rules, apart from the departments.")
+    abstain: bool = Field(description="Whether no department is likely enough.")
+    reason: str | None = Field(description="Why it abstains, or why the first department comes first.")
+    question: str | None = Field(description="That would help most where it abstains.")
     evidence: list[EvidenceShape]
     model: str
 

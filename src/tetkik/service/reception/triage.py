@@ -1,4 +1,4 @@
-"""The desk: a complaint becomes an answer, an answer and a patient become a case. For pages and API alike."""
+"""Triage at the reception desk, for the pages and the API."""
 
 from __future__ import annotations
 
@@ -28,12 +28,9 @@ class LiveAnswer:
     """What the page shows while somebody types.
 
     Attributes:
-        result: the model's answer.
         pieces: the text with its marks.
         first: the departments that are shown at once.
-        rest: the others.
         question: asked where the model abstains; None where it names a department.
-        question_id: of that question.
         answers: what a yes may mean, to be added to the text.
         asked: ids of the questions that were answered with no.
     """
@@ -52,8 +49,7 @@ def answer_to(text: str, settings: Settings, language: Language) -> TriageResult
     """The model's answer to a complaint, in the language of the page; nothing is kept.
 
     Args:
-        text: what the patient says.
-        settings: of the house, which name the model.
+        settings: which name the model.
         language: of reasons, questions and rules.
     """
     return _answered(text, settings, language).result
@@ -71,8 +67,7 @@ def ask_live(text: str, settings: Settings, language: Language, asked: Sequence[
 
     Args:
         text: what the patient says, as far as it is typed.
-        settings: of the house, which name the model.
-        language: of the page.
+        settings: which name the model.
         asked: ids of questions that were answered with no.
     """
     result = answer_to(text, settings, language)
@@ -103,9 +98,7 @@ def triaged(text: str, settings: Settings, language: Language) -> Triaged:
     """The answer to a complaint that is to be kept, with the model that gave it.
 
     Args:
-        text: what the patient says.
-        settings: of the house, which name the model.
-        language: of reasons and rules.
+        settings: which name the model.
     """
     said = _answered(text, settings, language, measure=True)
     return Triaged(said.result, said.sha256, said.measured)
@@ -131,7 +124,6 @@ def clinic(department: str, result: TriageResult | None) -> Clinic | None:
     """The clinic that a department is booked as, for this patient.
 
     Args:
-        department: that was chosen.
         result: the answer, which knows whether the patient is a child; None without a complaint.
     """
     adult, child = clinic_of(department, child=False), clinic_of(department, child=True)

@@ -71,7 +71,7 @@ def signed(
 @document_router.get(
     "/{report_id}/versions/{number}/{form}",
     response_class=Response,
-    responses={200: {"content": _CONTENT, "description": "The file; its name tells nothing of the patient."}},
+    responses={200: {"content": _CONTENT, "description": "The file; its name identifies nobody."}},
 )
 def document(
     context: ContextDep,
@@ -146,7 +146,7 @@ def after_cursor(cursor: str | None) -> tuple[datetime, str] | None:
 
 @router.post("/verify")
 def verify(context: ContextDep, actor: Reader, sent: CodeSent) -> Verified:
-    """Whether a verification code belongs to a signed report of this house, and to its last version."""
+    """Whether a verification code belongs to a signed report, and to its last version."""
     with context.records.read(actor) as tx:
         found = reports.report_verified(tx, sent.code)
         if found is None:

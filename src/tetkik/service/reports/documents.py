@@ -1,4 +1,4 @@
-"""A signed report as a file: made when it is asked for, kept nowhere, under a name that tells nothing."""
+"""A signed report as a file: made on request, stored nowhere, with a file name that identifies nobody."""
 
 from __future__ import annotations
 
@@ -81,11 +81,8 @@ def answer(context: AppContext, actor: Actor, report_id: str, number: int | None
     """A signed version as a file.
 
     Args:
-        house: whose it is.
         actor: who asks; the trail names them.
-        report_id: which report.
         number: of the version; None is the last one.
-        form: as what.
 
     Raises:
         NotFound: no such version, or it has no such picture.

@@ -81,7 +81,7 @@ def listed(
 
 
 def _day(text: str) -> datetime | None:
-    """The beginning of a day of the house's calendar; None for anything else."""
+    """The beginning of a day in the time zone of the server; None for anything else."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
@@ -114,7 +114,6 @@ def document(
 
 @router.get("/{report_id}/document.pdf")
 def last_pdf(context: ContextDep, actor: Reader, report_id: str) -> Response:
-    """The last version as a PDF."""
     return documents.answer(context, actor, report_id, None, documents.Format.PDF)
 
 

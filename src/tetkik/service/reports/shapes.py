@@ -20,19 +20,16 @@ from tetkik.values import Judgement, Method, ReportState, Section, WithdrawalRea
 
 
 class WithdrawalSent(BaseModel):
-    """Why a report is withdrawn, and the password or a passkey again.
-
-    Attributes:
-        why: from the short list.
-        words: more about it, that its readers will see; needed with `other`.
-        password: as typed.
-        assertion: a passkey's answer to the question of `POST /api/v1/account/passkeys/question`.
-    """
+    """Why a report is withdrawn, and the password or a passkey again."""
 
     why: WithdrawalReason
-    words: Annotated[str, Field(max_length=LONGEST_WORDS, repr=False)] = ""
+    words: Annotated[str, Field(max_length=LONGEST_WORDS, repr=False)] = Field(
+        "", description="More about it, that its readers will see; needed with `other`."
+    )
     password: Annotated[str | None, Field(max_length=400, repr=False)] = None
-    assertion: Annotated[dict[str, Any] | None, Field(repr=False)] = None
+    assertion: Annotated[dict[str, Any] | None, Field(repr=False)] = Field(
+        None, description="A passkey's answer to the question of `POST /api/v1/account/passkeys/question`."
+    )
 
     @property
     def proof(self) -> Proof:
@@ -41,37 +38,23 @@ class WithdrawalSent(BaseModel):
 
 
 class ReportListed(BaseModel):
-    """A signed report in a list.
-
-    Attributes:
-        report_id: of the report.
-        case_id: of its case.
-        number: as people call it.
-        department: of the case.
-        state: `final`, `amended` or `withdrawn`.
-        version: of the last one.
-        signed_at: when that was signed.
-        signed_by: who, with title.
-        corrected: whether a person changed the machine's draft before.
-        amending: whether it is being amended right now.
-        withdrawn: who took it back, when and why; None where it stands.
-        restricted: whether the case opens only with a reason.
-        patient: name; None where you may not know it, or the patient was erased.
-    """
+    """A signed report in a list."""
 
     report_id: str
     case_id: str
     number: str
     department: str | None
-    state: ReportState
+    state: ReportState = Field(description="`final`, `amended` or `withdrawn`.")
     version: int
     signed_at: datetime
     signed_by: str
-    corrected: bool
-    amending: bool
-    withdrawn: Withdrawn | None
-    restricted: bool
-    patient: str | None
+    corrected: bool = Field(description="Whether a person changed the model's draft before.")
+    amending: bool = Field(description="Whether it is being amended right now.")
+    withdrawn: Withdrawn | None = Field(description="Who took it back, when and why; None where it stands.")
+    restricted: bool = Field(description="Whether the case opens only with a reason.")
+    patient: str | None = Field(
+        description="Name; None where you may not know it, or the patient was erased."
+    )
 
     @classmethod
     def of(cls, found: ListedReport) -> ReportListed:
@@ -94,29 +77,19 @@ class ReportListed(BaseModel):
 
 
 class VersionListed(BaseModel):
-    """A signed version in a few words.
+    """A signed version in a few words."""
 
-    Attributes:
-        number: from 1.
-        replaces: the number of the version that it amends; None for the first.
-        signed_at: when.
-        signed_by: who, with title.
-        verification: code of the document.
-        corrected: whether a person changed the machine's draft before.
-        is_last: whether no later one amends it.
-        withdrawn: who took it back, when and why; None where nobody did.
-        follows: the withdrawal of the version before it; None of the first, and of an amendment.
-    """
-
-    number: int
-    replaces: int | None
+    number: int = Field(description="From 1.")
+    replaces: int | None = Field(description="The number of the version that it amends; None for the first.")
     signed_at: datetime
     signed_by: str
     verification: str
-    corrected: bool
-    is_last: bool
-    withdrawn: Withdrawn | None
-    follows: Withdrawn | None
+    corrected: bool = Field(description="Whether a person changed the model's draft before.")
+    is_last: bool = Field(description="Whether no later one amends it.")
+    withdrawn: Withdrawn | None = Field(description="Who took it back, when and why; None where nobody did.")
+    follows: Withdrawn | None = Field(
+        description="The withdrawal of the version before it; None of the first, and of an amendment."
+    )
 
     @classmethod
     def of(cls, found: VersionInfo) -> VersionListed:
@@ -150,42 +123,27 @@ class JudgedShape(BaseModel):
 
 
 class VersionShape(VersionListed):
-    """A signed version as it reads.
-
-    Attributes:
-        report_id: of the report.
-        case_id: of its case.
-        image_id: that it is about.
-        report_number: as people call the report.
-        state: `final`, `amended` or `withdrawn`.
-        withdrawal_words: what was said beside the reason of the withdrawal; None where it stands.
-        language: of its sentences.
-        method: how the signer proved to be that person.
-        reason: why it amends the one before; None for the first.
-        sections: in reading order.
-        references: the sources that it cites.
-        model: the bundle that found the findings; None without one.
-        has_image: whether there is a picture of the image.
-        has_heatmap: whether there is a heatmap.
-        judgements: what the radiologist said of the findings; nothing for those that nobody judged.
-        measurements: that stand in it.
-    """
+    """A signed version as it reads."""
 
     report_id: str
     case_id: str
     image_id: str
-    report_number: str
-    state: ReportState
-    withdrawal_words: str | None
+    report_number: str = Field(description="As people call the report.")
+    state: ReportState = Field(description="`final`, `amended` or `withdrawn`.")
+    withdrawal_words: str | None = Field(
+        description="What was said beside the reason of the withdrawal; None where it stands."
+    )
     language: Language
-    method: Method
-    reason: str | None
+    method: Method = Field(description="How the signer proved to be that person.")
+    reason: str | None = Field(description="Why it amends the one before; None for the first.")
     sections: list[SectionText]
-    references: list[str]
-    model: str | None
-    has_image: bool
+    references: list[str] = Field(description="The sources that it cites.")
+    model: str | None = Field(description="The bundle that found the findings; None without one.")
+    has_image: bool = Field(description="Whether there is a picture of the image.")
     has_heatmap: bool
-    judgements: list[JudgedShape]
+    judgements: list[JudgedShape] = Field(
+        description="What the radiologist said of the findings; nothing for those that nobody judged."
+    )
     measurements: list[MeasurementShape]
 
     @classmethod
@@ -244,19 +202,11 @@ class ComparedMeasurementShape(BaseModel):
 
 
 class Comparison(BaseModel):
-    """Two versions of a report.
+    """Two versions of a report."""
 
-    Attributes:
-        before: the number of the earlier one.
-        after: the number of the later one.
-        reason: why the later one was made; None for the first.
-        sections: those that either has.
-        measurements: those that either has.
-    """
-
-    before: int
-    after: int
-    reason: str | None
+    before: int = Field(description="The number of the earlier one.")
+    after: int = Field(description="The number of the later one.")
+    reason: str | None = Field(description="Why the later one was made; None for the first.")
     sections: list[ComparedShape]
     measurements: list[ComparedMeasurementShape]
 
@@ -286,17 +236,15 @@ class Comparison(BaseModel):
 
 
 class SignSent(BaseModel):
-    """A signature: what was read, and that it is still the same person.
+    """A signature: what was read, and that it is still the same person."""
 
-    Attributes:
-        revision: of the draft that the person read.
-        password: as typed; or `assertion`.
-        assertion: a passkey's answer to the question of `POST /api/v1/account/passkeys/question`.
-    """
-
-    revision: Annotated[int, Field(ge=0, lt=2**31)]
-    password: Annotated[str | None, Field(max_length=400, repr=False)] = None
-    assertion: Annotated[dict[str, Any] | None, Field(repr=False)] = None
+    revision: Annotated[int, Field(ge=0, lt=2**31)] = Field(description="Of the draft that the person read.")
+    password: Annotated[str | None, Field(max_length=400, repr=False)] = Field(
+        None, description="As typed; or `assertion`."
+    )
+    assertion: Annotated[dict[str, Any] | None, Field(repr=False)] = Field(
+        None, description="A passkey's answer to the question of `POST /api/v1/account/passkeys/question`."
+    )
 
     @property
     def proof(self) -> Proof:
@@ -305,19 +253,12 @@ class SignSent(BaseModel):
 
 
 class SignedShape(BaseModel):
-    """What a signature made.
-
-    Attributes:
-        report_id: of the report.
-        number: of the version.
-        verification: code of the document.
-        corrected: whether a person changed the machine's draft before.
-    """
+    """What a signature made."""
 
     report_id: str
     number: int
     verification: str
-    corrected: bool
+    corrected: bool = Field(description="Whether a person changed the model's draft before.")
 
     @classmethod
     def of(cls, report_id: str, signed: Signed) -> SignedShape:
@@ -343,18 +284,14 @@ class CodeSent(BaseModel):
 
 
 class Verified(BaseModel):
-    """What a code belongs to.
+    """What a code belongs to."""
 
-    Attributes:
-        known: whether a signed version of this house has it.
-        is_last: whether that version is the last of its report: an older one was amended since.
-        withdrawn: whether it was withdrawn: it stands no longer, even where it is the last.
-        report_id: of the report, where you may open it; None otherwise.
-        number: of the version; None where it is not known.
-    """
-
-    known: bool
-    is_last: bool | None = None
-    withdrawn: bool | None = None
-    report_id: str | None = None
-    number: int | None = None
+    known: bool = Field(description="Whether a signed version has it.")
+    is_last: bool | None = Field(
+        None, description="Whether that version is the last of its report: an older one was amended since."
+    )
+    withdrawn: bool | None = Field(
+        None, description="Whether it was withdrawn: it stands no longer, even where it is the last."
+    )
+    report_id: str | None = Field(None, description="Of the report, where you may open it; None otherwise.")
+    number: int | None = Field(None, description="Of the version; None where it is not known.")

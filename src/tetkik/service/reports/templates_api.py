@@ -25,35 +25,25 @@ TemplateId = Annotated[str, Path(max_length=26, description="Of the template.")]
 
 
 class TemplateSent(BaseModel):
-    """A template as somebody leaves it.
+    """A template as somebody leaves it."""
 
-    Attributes:
-        name: that people choose it by; no two have the same.
-        language: of its sentences.
-        text: with slots such as `{findings}`.
-    """
-
-    name: Annotated[str, Field(min_length=1, max_length=80)]
+    name: Annotated[str, Field(min_length=1, max_length=80)] = Field(
+        description="That people choose it by; no two have the same."
+    )
     language: Language
-    text: Annotated[str, Field(min_length=1, max_length=templates.LONGEST)]
+    text: Annotated[str, Field(min_length=1, max_length=templates.LONGEST)] = Field(
+        description="With slots such as `{findings}`."
+    )
 
 
 class TemplateShape(BaseModel):
-    """A template of the house.
-
-    Attributes:
-        id: of the template.
-        name: that people choose it by.
-        language: of its sentences.
-        text: with its slots.
-        changed_at: when it was last changed.
-    """
+    """A template."""
 
     id: str
-    name: str
+    name: str = Field(description="That people choose it by.")
     language: Language
     text: str
-    changed_at: datetime
+    changed_at: datetime = Field(description="When it was last changed.")
 
     @classmethod
     def of(cls, found: templates.HouseTemplate) -> TemplateShape:

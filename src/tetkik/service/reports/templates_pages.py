@@ -39,7 +39,6 @@ def add(
     language: Annotated[Language, Form()] = Language.TR,
     text: Body = "",
 ) -> Response:
-    """Keep a new template."""
     try:
         with context.records.write(actor) as tx:
             templates.add(tx, name, language, text)
@@ -76,7 +75,6 @@ def change(
 
 @router.post("/{template_id}/remove")
 def remove(context: ContextDep, actor: Editor, template_id: str) -> Response:
-    """Take a template away."""
     with context.records.write(actor) as tx:
         templates.remove(tx, template_id)
     return RedirectResponse("/templates", 303)

@@ -209,7 +209,7 @@ def file(context: ContextDep, actor: Reader, image_id: ImageId) -> Response:
     with context.records.write(actor) as tx:
         image = images.see(tx, image_id)
         pieces = images.chunks(tx, image)
-        first = next(pieces)  # a file that is gone is told before the answer begins
+        first = next(pieces)  # a missing file is an error before the answer begins
         tx.audit(
             Action.IMAGE_OPENED,
             case_id=image.case_id,

@@ -163,7 +163,6 @@ class Archive:
         """The whole of one entry.
 
         Args:
-            member: which.
             load: on which its weight is put as it grows.
 
         Raises:

@@ -42,38 +42,26 @@ _BODY = {
 
 
 class ArchiveShape(BaseModel):
-    """The first line of the answer: what the zip holds.
+    """The first line of the answer: what the zip holds."""
 
-    Attributes:
-        images: files that are images or cannot be looked into; each gets a line.
-        others: other files, which stay closed: a directory, a viewer, a leaflet.
-        archives: how many of those are archives themselves.
-    """
-
-    images: int
-    others: int
-    archives: int
+    images: int = Field(description="Files that are images or cannot be looked into; each gets a line.")
+    others: int = Field(description="Other files, which stay closed: a directory, a viewer, a leaflet.")
+    archives: int = Field(description="How many of those are archives themselves.")
 
     @classmethod
     def of(cls, survey: Survey) -> ArchiveShape:
-        """From the value."""
         return cls(images=len(survey.members), others=survey.others, archives=survey.archives)
 
 
 class MemberShape(BaseModel):
-    """A line of the answer: what became of one file of the zip.
+    """A line of the answer: what became of one file of the zip."""
 
-    Attributes:
-        number: its place in the zip, counted from 1; `only` takes it.
-        name: the last part of the name that it has there.
-        status: what `POST /images` would have answered with.
-        answer: what it would have answered: an upload (201), else a problem.
-    """
-
-    number: int
-    name: str = Field(repr=False)
-    status: int
-    answer: dict[str, Any] = Field(repr=False)
+    number: int = Field(description="Its place in the zip, counted from 1; `only` takes it.")
+    name: str = Field(repr=False, description="The last part of the name that it has there.")
+    status: int = Field(description="What `POST /images` would have answered with.")
+    answer: dict[str, Any] = Field(
+        repr=False, description="What it would have answered: an upload (201), else a problem."
+    )
 
 
 @router.post(
@@ -106,7 +94,7 @@ async def upload_archive(
 ) -> Response:
     """Upload a zip of images, such as a patient's CD. Each is kept or refused by itself.
 
-    The answer is a line of JSON (`ArchiveShape`) that tells what the zip holds, and then one for each image
+    The answer is a line of JSON (`ArchiveShape`) about the content of the zip, and then one for each image
     (`MemberShape`) as soon as it is kept or refused. What was answered with 201 is kept, whatever happens
     next; sending the zip again doubles nothing.
     """
@@ -129,7 +117,6 @@ class _Lines(StreamingResponse):
         self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Tell it."""
         async with self._held:
             await super().__call__(scope, receive, send)
 
@@ -139,11 +126,6 @@ class _Sending:
     """One archive on its way into the records.
 
     Attributes:
-        request: that brought it.
-        house: of the records.
-        machine: whose decoders read it.
-        actor: who sends it.
-        archive: itself.
         case_id: of the case; None lets each image find or open one.
         sure: whether a person has compared the patients.
         key: of the request, if it has one.
@@ -159,7 +141,7 @@ class _Sending:
     key: str | None
 
     def lines(self, survey: Survey, chosen: Iterable[Member]) -> Iterator[str]:
-        """The lines of the answer; each image is kept, or not, before its line is told."""
+        """The lines of the answer; each image is stored, or not, before its line is sent."""
         yield _line(ArchiveShape.of(survey))
         for member in chosen:
             status, answer = self._answer(member)

@@ -38,15 +38,16 @@ _ALIVE_SECONDS = 15.0
 
 
 class RunSent(BaseModel):
-    """What is asked for.
+    """What is asked for."""
 
-    Attributes:
-        model: id of an installed model of findings; None takes that of the settings.
-        frame: of several, counted from 1; None takes the middle one.
-    """
-
-    model: str | None = Field(default=None, max_length=120)
-    frame: int | None = Field(default=None, ge=1, le=2**31 - 1)
+    model: str | None = Field(
+        default=None,
+        max_length=120,
+        description="Id of an installed model of findings; None takes that of the settings.",
+    )
+    frame: int | None = Field(
+        default=None, ge=1, le=2**31 - 1, description="Of several, counted from 1; None takes the middle one."
+    )
 
 
 @router.post("/images/{image_id}/runs", status_code=202, response_model=WorkShape)
@@ -115,7 +116,7 @@ def one(
 async def stream(
     request: Request, context: ContextDep, decoder: DecoderDep, actor: Reader, image_id: ImageId
 ) -> StreamingResponse:
-    """The course of the work on an image, as server-sent events, until it ends.
+    """The progress of the work on an image, as server-sent events, until it ends.
 
     `stage` tells how far it is, `text` what a language model has just written (to whoever may read drafts
     alone), `done` and `failed` the end; `end` says that the session is over or locked.
@@ -127,33 +128,33 @@ async def stream(
 
     await run_in_threadpool(may_see)
     words = actor.may(Permission.DRAFT_READ)
-    course = _course(context.records, actor, decoder, image_id, language_of(request), words=words)
+    progress = _progress(context.records, actor, decoder, image_id, language_of(request), words=words)
     return StreamingResponse(
-        course,
+        progress,
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _course(
+async def _progress(
     records: Records, actor: Actor, decoder: ImageDecoder, image_id: str, language: Language, *, words: bool
 ) -> AsyncIterator[str]:
-    """What this process does is told as it happens; what another does, when it is through."""
+    """The work of this process is sent as it happens; that of another process when it is done."""
     silent, reached = 0.0, None
     end = await run_in_threadpool(_end, records, actor, image_id, language)
     if end is not None:
         yield end
         return
     async with aclosing(decoder.progress.follow(image_id, _LOOK_SECONDS)) as steps:
-        async for told in steps:
-            if told is not None and told.stage is not None:
-                if told.text and words:
-                    yield _event("text", text=told.text)
-                elif told.stage is not reached:
-                    reached = told.stage
-                    yield _event("stage", stage=told.stage)
+        async for step in steps:
+            if step is not None and step.stage is not None:
+                if step.text and words:
+                    yield _event("text", text=step.text)
+                elif step.stage is not reached:
+                    reached = step.stage
+                    yield _event("stage", stage=step.stage)
                 continue
-            reached = None if told is not None else reached  # another attempt begins anew
+            reached = None if step is not None else reached  # another attempt begins anew
             end = await run_in_threadpool(_end, records, actor, image_id, language)
             if end is not None:
                 yield end

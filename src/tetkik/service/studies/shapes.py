@@ -19,31 +19,19 @@ from tetkik.values import FileFormat, FindingsResult, Flaw, JobState, Route, Run
 
 
 class WorkShape(BaseModel):
-    """What a model still has to do about an image, or did last.
-
-    Attributes:
-        id: of the work.
-        state: where it is.
-        attempts: how often it was begun.
-        model: that was asked for; None is that of the settings.
-        frame: that was asked for; None is the middle one.
-        fault: why the last attempt failed, as a sentence.
-        created_at: since when it waits.
-        finished_at: when it was done or given up.
-    """
+    """What a model still has to do about an image, or did last."""
 
     id: str
     state: JobState
-    attempts: int
-    model: str | None
-    frame: int | None
-    fault: str | None
+    attempts: int = Field(description="How often it was begun.")
+    model: str | None = Field(description="That was asked for; None is that of the settings.")
+    frame: int | None = Field(description="That was asked for; None is the middle one.")
+    fault: str | None = Field(description="Why the last attempt failed, as a sentence.")
     created_at: datetime
-    finished_at: datetime | None
+    finished_at: datetime | None = Field(description="When it was done or given up.")
 
     @classmethod
     def of(cls, work: Work, language: Language) -> WorkShape:
-        """From the value."""
         return cls(
             id=work.id,
             state=work.state,
@@ -57,39 +45,25 @@ class WorkShape(BaseModel):
 
 
 class RunShape(BaseModel):
-    """One answer of a model.
-
-    Attributes:
-        id: of the run.
-        image_id: of the image.
-        case_id: of its case.
-        bundle: id and version of the model.
-        bundle_sha256: of its manifest; empty for a model without one.
-        state: how it ended.
-        route: what kind of image it is.
-        flaws: what the quality gate found.
-        screen: calibrated probability that anything is abnormal.
-        frame: which of several was read, counted from 1; None for an image of one.
-        started_at: when it began.
-        finished_at: when it ended.
-    """
+    """One answer of a model."""
 
     id: str
     image_id: str
     case_id: str
-    bundle: str
-    bundle_sha256: str
+    bundle: str = Field(description="Id and version of the model.")
+    bundle_sha256: str = Field(description="Of its manifest; empty for a model without one.")
     state: RunState
-    route: Route | None
-    flaws: list[Flaw]
-    screen: float | None
-    frame: int | None
+    route: Route | None = Field(description="What kind of image it is.")
+    flaws: list[Flaw] = Field(description="What the quality gate found.")
+    screen: float | None = Field(description="Calibrated probability that anything is abnormal.")
+    frame: int | None = Field(
+        description="Which of several was read, counted from 1; None for an image of one."
+    )
     started_at: datetime
     finished_at: datetime
 
     @classmethod
     def of(cls, run: ModelRun) -> RunShape:
-        """From the value."""
         return cls(
             id=run.id,
             image_id=run.image_id,
@@ -107,47 +81,29 @@ class RunShape(BaseModel):
 
 
 class ImageShape(BaseModel):
-    """An image; nothing here names the patient.
-
-    Attributes:
-        id: of the image.
-        case_id: of its case.
-        study_id: of its study.
-        file_format: what it was read from.
-        size: bytes of the file as it came.
-        rows: height in pixels.
-        columns: width in pixels.
-        frames: how many there are; `pixels?frame=n` gives each.
-        read_frame: which of them the model reads, or did last.
-        spacing_mm: millimetres between rows and between columns, where known.
-        view: the projection, where known.
-        created_at: when it came.
-        work: the newest work about it.
-        run: the newest answer of a model; None before any.
-        heatmaps: labels that have one.
-        report_id: of its report, draft or signed; None before any.
-    """
+    """An image; nothing here names the patient."""
 
     id: str
     case_id: str
     study_id: str
-    file_format: FileFormat
-    size: int
-    rows: int
-    columns: int
-    frames: int
-    read_frame: int
-    spacing_mm: tuple[float, float] | None
+    file_format: FileFormat = Field(description="What it was read from.")
+    size: int = Field(description="Bytes of the file as it came.")
+    rows: int = Field(description="Height in pixels.")
+    columns: int = Field(description="Width in pixels.")
+    frames: int = Field(description="How many there are; `pixels?frame=n` gives each.")
+    read_frame: int = Field(description="Which of them the model reads, or did last.")
+    spacing_mm: tuple[float, float] | None = Field(
+        description="Millimetres between rows and between columns, where known."
+    )
     view: View | None
     created_at: datetime
-    work: WorkShape | None
-    run: RunShape | None
+    work: WorkShape | None = Field(description="The newest work about it.")
+    run: RunShape | None = Field(description="The newest answer of a model; None before any.")
     heatmaps: list[str]
-    report_id: str | None
+    report_id: str | None = Field(description="Of its report, draft or signed; None before any.")
 
     @classmethod
     def of(cls, tx: Transaction, image: StoredImage, language: Language) -> ImageShape:
-        """From the records."""
         work, run = jobs.of_image(tx, image.id), runs.latest(tx, image.id)
         return cls(
             id=image.id,
@@ -170,35 +126,23 @@ class ImageShape(BaseModel):
 
 
 class UploadShape(BaseModel):
-    """What became of a file.
-
-    Attributes:
-        image: as it is kept.
-        fresh: whether it is new; otherwise the same file was in the case before.
-        case_number: of its case.
-        case_opened: whether a case was opened for it.
-        differs: where the file contradicts the record; somebody has confirmed it.
-    """
+    """What became of a file."""
 
     image: ImageShape
-    fresh: bool
+    fresh: bool = Field(description="Whether it is new; otherwise the same file was in the case before.")
     case_number: str
-    case_opened: bool
-    differs: list[Difference]
+    case_opened: bool = Field(description="Whether a case was opened for it.")
+    differs: list[Difference] = Field(
+        description="Where the file contradicts the record; somebody has confirmed it."
+    )
 
 
 class FindingsShape(BaseModel):
-    """What a model says of an image.
-
-    Attributes:
-        run: which run.
-        result: the answer, with the keys of `tetkik findings predict --json`.
-    """
+    """What a model says of an image."""
 
     run: RunShape
     result: dict[str, Any] = Field(description="The keys of `tetkik findings predict --json`.")
 
     @classmethod
     def of(cls, run: ModelRun, result: FindingsResult) -> FindingsShape:
-        """From the values."""
         return cls(run=RunShape.of(run), result=result.as_json())

@@ -54,10 +54,6 @@ class Upload:
     """One file on its way into the records.
 
     Args:
-        house: of the records.
-        machine: whose decoders read it.
-        actor: who sends it.
-        file: as it came.
         case_id: of the case; None looks for it, or opens one.
         sure: whether a person has compared the two patients and is sure.
     """
@@ -88,7 +84,7 @@ class Upload:
         """Keep the file, with the work that it makes, once for each key.
 
         Raises:
-            TetkikError: it is refused, as `prepare` and `keep` tell.
+            TetkikError: it is refused, see `prepare` and `keep`.
         """
         asked = f"{request.method} {request.url.path}?{self._case_id}&{self._sure}\n{self.sha256}"
         once = IdempotentRequest(key, hashlib.sha256(asked.encode()).digest())
@@ -166,7 +162,7 @@ class Upload:
         )
 
     def _note_comparison(self, tx: Transaction) -> None:
-        """Note in the trail that the sender was told what the record says of its patient."""
+        """Audit that the sender saw what the record says of its patient."""
         home = self._home(tx)
         tx.audit(Action.CASE_OPENED, case_id=home.case_id, patient_id=home.patient_id, compared=True)
 

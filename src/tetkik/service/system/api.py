@@ -6,7 +6,7 @@ import shutil
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlalchemy import text
 
 from tetkik import __version__
@@ -40,69 +40,40 @@ def ready(context: ContextDep) -> Health:
 
 
 class QueueStatus(BaseModel):
-    """The work that waits for a model.
-
-    Attributes:
-        waiting: pieces of work.
-        running: that a worker has.
-        failed: that were given up.
-        oldest_seconds: how long the oldest waits; 0 where none does.
-    """
+    """The work that waits for a model."""
 
     waiting: int
     running: int
     failed: int
-    oldest_seconds: float
+    oldest_seconds: float = Field(description="How long the oldest waits; 0 where none does.")
 
 
 class InferenceStatus(BaseModel):
-    """How long a model took, over the last hour.
-
-    Attributes:
-        capability: which of the models.
-        runs: how many.
-        failed: of these.
-        median_seconds: half took longer.
-        p95_seconds: one in twenty took longer.
-    """
+    """How long a model took, over the last hour."""
 
     capability: Capability
     runs: int
     failed: int
     median_seconds: float
-    p95_seconds: float
+    p95_seconds: float = Field(description="One in twenty took longer.")
 
 
 class Status(BaseModel):
-    """The house at one moment.
-
-    Attributes:
-        version: of Tetkik.
-        database: `sqlite` or `postgresql`.
-        disk_free_bytes: where images are kept.
-        queue: of the models.
-        inference: of the last hour, by capability.
-        cases: by state.
-        claims: cases that somebody is reading.
-        sessions: open browsers.
-        listeners: pages that hear the events of this process.
-        reports_signed: versions ever signed.
-        corrected_share: share of the drafts of the last 30 days that a person changed before signing; null
-            before the first signature.
-        sign_ins_failed: in the last hour.
-    """
+    """The service at one moment."""
 
     version: str
-    database: str
+    database: str = Field(description="`sqlite` or `postgresql`.")
     disk_free_bytes: int
     queue: QueueStatus
-    inference: list[InferenceStatus]
+    inference: list[InferenceStatus] = Field(description="Of the last hour, by capability.")
     cases: dict[CaseState, int]
-    claims: int
+    claims: int = Field(description="Cases that somebody is reading.")
     sessions: int
-    listeners: int
+    listeners: int = Field(description="Pages that follow the events of this process.")
     reports_signed: int
-    corrected_share: float | None
+    corrected_share: float | None = Field(
+        description="Share of drafts of 30 days changed before signing; null before the first."
+    )
     sign_ins_failed: int
 
 
@@ -110,7 +81,7 @@ class Status(BaseModel):
 def status(
     request: Request, _actor: Annotated[Actor, allowed(Permission.SYSTEM)], context: ContextDep
 ) -> Status:
-    """Counts, ages and seconds of the house; no ids, no names."""
+    """Counts, ages and seconds; no ids, no names."""
     with context.records.read() as tx:
         counted = figures(tx)
     queue = counted.queue

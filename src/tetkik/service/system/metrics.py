@@ -1,7 +1,7 @@
-"""Figures for Prometheus: how long pages take, and the house as its records count it. No ids, no names.
+"""Figures for Prometheus: how long pages take, and counts of the records. No ids, no names.
 
 `/metrics` is for tokens and people with the permission `system`; with the setting `metrics_public` also for
-a program on this very machine that comes directly, not through a proxy.
+a program on this very host that comes directly, not through a proxy.
 """
 
 from __future__ import annotations
@@ -32,10 +32,6 @@ class LatencyMiddleware:
     """Measures each answer by the template of its route, until its last byte.
 
     Streams of events are left out: how long somebody listens is no latency.
-
-    Args:
-        app: the application behind it.
-        histogram: that it counts in.
     """
 
     def __init__(self, app: ASGIApp, histogram: Histogram) -> None:
@@ -43,7 +39,6 @@ class LatencyMiddleware:
         self._histogram = histogram
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -68,11 +63,7 @@ class LatencyMiddleware:
 
 
 class RecordsCollector(Collector):
-    """The figures of the records, counted when somebody asks.
-
-    Args:
-        house: whose.
-    """
+    """The figures of the records, counted when somebody asks."""
 
     def __init__(self, context: AppContext) -> None:
         self._context = context
@@ -82,7 +73,6 @@ class RecordsCollector(Collector):
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """Every figure of now."""
         with self._context.records.read() as tx:
             counted = figures(tx)
         yield from _queue(counted)
@@ -143,7 +133,7 @@ def _people(counted: Figures) -> Iterator[Metric]:
 
 
 class MetricsGuard(Guard):
-    """Lets through who may see the system, and, where the setting says so, a program on this machine."""
+    """Lets through who may see the system, and, where the setting says so, a program on this host."""
 
     def __init__(self) -> None:
         super().__init__(Permission.SYSTEM)
@@ -203,7 +193,7 @@ def _method(scope: Scope) -> str:
 
 
 def _from_here(request: Request) -> bool:
-    """Whether a program of this machine asks, and no proxy asks for somebody else."""
+    """Whether a program of this host asks, and no proxy asks for somebody else."""
     if request.client is None or any(name in request.headers for name in _FORWARDED):
         return False
     try:

@@ -1,4 +1,4 @@
-"""The administrator's overview: whether the house is well, and how it is set; nobody's name."""
+"""The administrator's overview: health and settings; nobody's name."""
 
 from __future__ import annotations
 
@@ -65,13 +65,7 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Something that others wrote and the house runs.
-
-    Attributes:
-        name: of the package.
-        version: of it.
-        licence: as it says itself.
-    """
+    """A third-party package."""
 
     name: str
     version: str
@@ -82,7 +76,6 @@ class Part:
 def system(
     request: Request, context: ContextDep, actor: Annotated[Actor, allowed(Permission.SYSTEM)]
 ) -> HTMLResponse:
-    """The overview."""
     with context.records.read(actor) as tx:
         people, kept, trail = overview.people(tx), overview.kept(tx), overview.trail(tx)
         held = after_restore.held(tx)

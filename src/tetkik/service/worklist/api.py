@@ -42,7 +42,7 @@ def worklist_page(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[WorklistCase]:
-    """Cases by priority, then by how long they wait; the look is audited."""
+    """Cases by priority, then by how long they wait; audited."""
     with context.records.read(actor) as tx:
         found = worklist.listing(tx, query.chosen(), after=place_of(cursor), limit=limit)
     with context.records.write(actor) as tx:
@@ -108,18 +108,18 @@ async def events(
     actor: Annotated[Actor, allowed(Permission.CASE_READ)],
     context: ContextDep,
     after: Annotated[
-        int | None, Query(ge=0, le=_LARGEST, description="The number of the last event that was heard.")
+        int | None, Query(ge=0, le=_LARGEST, description="The number of the last event received.")
     ] = None,
     last_event_id: Annotated[
         str | None, Header(max_length=20, pattern="^[0-9]{1,19}$", description="The same, of a reconnection.")
     ] = None,
 ) -> StreamingResponse:
-    """Hear what happens; nothing is missed from `after` on."""
-    hub = broker_of(request)
-    hub.admit(actor)
+    """Events as they happen; nothing is missed from `after` on."""
+    broker = broker_of(request)
+    broker.check_limit(actor)
     begins = min(int(last_event_id), _LARGEST) if last_event_id is not None else after
     return StreamingResponse(
-        stream(hub, context, actor, begins),
+        stream(broker, context, actor, begins),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )

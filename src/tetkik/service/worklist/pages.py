@@ -71,7 +71,7 @@ Chosen = Annotated[WorklistQuery, Query()]
 def page(
     request: Request, actor: Reader, context: ContextDep, query: Chosen, cursor: Cursor = None
 ) -> HTMLResponse:
-    """The list as a page; the look is audited."""
+    """The list as a page; audited."""
     values = _list(request, context, actor, query, cursor=cursor)
     _note(context, actor, len(values["items"]))
     return render(request, "worklist/page.html.jinja", **values)
@@ -86,14 +86,14 @@ def rows(
     cursor: Cursor = None,
     shown: Annotated[int, Query(ge=1, le=_MOST)] = _SHOWN,
 ) -> HTMLResponse:
-    """The same list again, after something happened; the look of the page stands for it in the trail."""
+    """The same list again, after something happened; the audit entry of the page covers it."""
     values = _list(request, context, actor, query, cursor=cursor, limit=shown)
     return render(request, "worklist/list.html.jinja", **values)
 
 
 @router.get("/worklist/more")
 def more(request: Request, actor: Reader, context: ContextDep, query: Chosen, cursor: Cursor) -> HTMLResponse:
-    """The rows after the last one; the look is audited."""
+    """The rows after the last one; audited."""
     values = _list(request, context, actor, query, cursor=cursor)
     _note(context, actor, len(values["items"]))
     return render(request, "worklist/more.html.jinja", **values)
@@ -101,7 +101,7 @@ def more(request: Request, actor: Reader, context: ContextDep, query: Chosen, cu
 
 @router.get("/search")
 def search_page(request: Request, actor: Finder) -> HTMLResponse:
-    """A place to look for a case."""
+    """The search form."""
     return render(request, "worklist/search.html.jinja", found=False, **_shared(request, actor, ()))
 
 
@@ -131,7 +131,7 @@ def _list(
 ) -> dict[str, Any]:
     chosen = query.chosen()
     with context.records.read(actor) as tx:
-        # Before the list: what happens in between is heard once more rather than never.
+        # Before the list: what happens in between is sent twice rather than never.
         seq = events.newest(tx)
         found = worklist.listing(tx, chosen, after=place_of(cursor), limit=limit)
         counts = worklist.counts(tx, chosen)

@@ -40,7 +40,6 @@ class PriorityWord(StrEnum):
 
     @property
     def priority(self) -> Priority:
-        """What the word means."""
         return Priority[self.name]
 
 
@@ -48,29 +47,33 @@ _EARLIEST, _LATEST = date(1990, 1, 1), date(2200, 1, 1)
 
 
 class WorklistQuery(BaseModel):
-    """Which cases; without anything, every open one.
-
-    Attributes:
-        state: where they are on their way; several may be given.
-        priority: of the order; several may be given.
-        department: that a person chose.
-        modality: DICOM's code of an image.
-        finding: a positive finding, as the model calls it.
-        scope: whose: that I am reading (`mine`), that somebody is (`claimed`), that nobody is.
-        since: waiting since this day or later, by the clock of the house.
-        until: waiting since this day or earlier.
-    """
+    """Which cases; without anything, every open one."""
 
     model_config = ConfigDict(frozen=True)
 
-    state: list[CaseState] = Field(default_factory=list, max_length=8)
-    priority: list[PriorityWord] = Field(default_factory=list, max_length=8)
+    state: list[CaseState] = Field(
+        default_factory=list, max_length=8, description="Where they are on their way; several may be given."
+    )
+    priority: list[PriorityWord] = Field(
+        default_factory=list, max_length=8, description="Of the order; several may be given."
+    )
     department: str | None = Field(default=None, min_length=1, max_length=60)
-    modality: str | None = Field(default=None, pattern="^[A-Z0-9_]{1,16}$")
-    finding: str | None = Field(default=None, pattern="^[A-Za-z0-9_-]{1,60}$")
-    scope: Scope = Scope.ALL
-    since: date | None = None
-    until: date | None = None
+    modality: str | None = Field(
+        default=None, pattern="^[A-Z0-9_]{1,16}$", description="DICOM's code of an image."
+    )
+    finding: str | None = Field(
+        default=None,
+        pattern="^[A-Za-z0-9_-]{1,60}$",
+        description="A positive finding, as the model calls it.",
+    )
+    scope: Scope = Field(
+        Scope.ALL,
+        description="Whose: that I am reading (`mine`), that somebody is (`claimed`), that nobody is.",
+    )
+    since: date | None = Field(
+        None, description="Waiting since this day or later, in the time zone of the server."
+    )
+    until: date | None = Field(None, description="Waiting since this day or earlier.")
 
     @field_validator("department", "modality", "finding", "since", "until", mode="before")
     @classmethod
@@ -142,97 +145,62 @@ def place_of(cursor: str | None) -> Place | None:
 
 
 def _begin(day: date, days: int = 0) -> datetime:
-    """The first moment of a day, or of so many days after it, where the house is."""
+    """The first moment of a day, or of so many days after it, in the time zone of the server."""
     near = min(max(day, _EARLIEST), _LATEST)  # what lies further off is the same as none
     return datetime.combine(near + timedelta(days=days), time.min).astimezone()
 
 
 class PositiveFinding(BaseModel):
-    """A positive finding of the newest run.
+    """A positive finding of the newest run."""
 
-    Attributes:
-        label: as the model calls it.
-        probability: calibrated, from 0 to 1.
-    """
-
-    label: str
-    probability: float | None
+    label: str = Field(description="As the model calls it.")
+    probability: float | None = Field(description="Calibrated, from 0 to 1.")
 
 
 class CaseReader(BaseModel):
-    """Who is reading a case.
-
-    Attributes:
-        user_id: of the person.
-        name: of the person.
-        since: when they began.
-        expires_at: when the case is free again, unless the claim is renewed.
-    """
+    """Who is reading a case."""
 
     user_id: str
     name: str
     since: datetime
-    expires_at: datetime
+    expires_at: datetime = Field(description="When the case is free again, unless the claim is renewed.")
 
     @classmethod
     def of(cls, reader: Reader) -> CaseReader:
-        """As the records have it."""
         return cls(user_id=reader.user_id, name=reader.name, since=reader.since, expires_at=reader.expires_at)
 
 
 class WorklistCase(BaseModel):
-    """A case in the worklist; identity is empty where the case is restricted and not open to whoever asks.
-
-    Attributes:
-        case_id: of the case.
-        number: what people call it.
-        name: of the patient.
-        registered_as: the name under which the case was opened, where a record with another name stands for
-            it.
-        patient_number: of the hospital.
-        birth_date: `YYYYMMDD`.
-        sex: of the patient.
-        complaint: its first words.
-        hidden: whether it is restricted and not open to whoever asks.
-        urgency: of triage.
-        priority: of the order.
-        department: that a person chose.
-        state: where the case is on its way.
-        modalities: of its images.
-        findings: positive ones, most probable first.
-        unsuitable: whether the newest run refused an image.
-        waiting_since: for the order.
-        reader: who is reading it.
-        report: how far the report is.
-        withdrawn: who took a report back, when and why, where it was not signed anew since; else None.
-        job: where the newest work of a model is.
-    """
+    """A case in the worklist; identity is empty where the case is restricted and not open to whoever asks."""
 
     case_id: str
     number: str
     name: str
-    registered_as: str
+    registered_as: str = Field(
+        description="The name under which the case was opened, where another record stands for it."
+    )
     patient_number: str
-    birth_date: str
+    birth_date: str = Field(description="`YYYYMMDD`.")
     sex: Sex | None
     complaint: str
-    hidden: bool
+    hidden: bool = Field(description="Whether it is restricted and not open to whoever asks.")
     urgency: UrgencyLevel | None
     priority: PriorityWord
     department: str | None
-    state: CaseState
+    state: CaseState = Field(description="Where the case is on its way.")
     modalities: list[str]
-    findings: list[PositiveFinding]
-    unsuitable: bool
+    findings: list[PositiveFinding] = Field(description="Positive ones, most probable first.")
+    unsuitable: bool = Field(description="Whether the newest run refused an image.")
     waiting_since: datetime
     reader: CaseReader | None
     report: ReportState | None
-    withdrawn: Withdrawn | None
-    job: JobState | None
+    withdrawn: Withdrawn | None = Field(
+        description="Who took a report back, when and why, where it was not signed anew since; else None."
+    )
+    job: JobState | None = Field(description="Where the newest work of a model is.")
 
     @classmethod
     def of(cls, item: WorklistItem) -> WorklistCase:
-        """As the records have it."""
         return cls(
             case_id=item.case_id,
             number=item.number,
@@ -259,33 +227,24 @@ class WorklistCase(BaseModel):
 
 
 class Reading(BaseModel):
-    """Who is reading a case.
+    """Who is reading a case."""
 
-    Attributes:
-        reader: None where nobody is.
-    """
-
-    reader: CaseReader | None
+    reader: CaseReader | None = Field(description="None where nobody is.")
 
 
 class Wanted(BaseModel):
-    """What is looked for.
+    """What is looked for."""
 
-    Attributes:
-        query: a name or the beginning of one, a TCKN, a number of the hospital, an accession number, or the
-            number of a case.
-    """
-
-    query: str = Field(max_length=records.LONGEST, repr=False)
+    query: str = Field(
+        max_length=records.LONGEST,
+        repr=False,
+        description="A name or the beginning of one, a TCKN, a number of the hospital, an accession number, "
+        "or the number of a case.",
+    )
 
 
 class Found(BaseModel):
-    """What was found.
-
-    Attributes:
-        items: the newest cases first.
-        more: whether there may be more than these: say more of the name.
-    """
+    """What was found."""
 
     items: list[WorklistCase]
-    more: bool
+    more: bool = Field(description="Whether there may be more than these: say more of the name.")

@@ -32,9 +32,8 @@ class Identified:
     """Who asks, and what their pages look like.
 
     Attributes:
-        actor: who.
         csrf: the token that requests of this session carry; empty for a program.
-        language: that the person chose; None for the house's.
+        language: that the person chose; None for the setting's.
         theme: `light` or `dark`; None for the system's.
     """
 

@@ -1,7 +1,7 @@
-"""The guard at every route: a route says what it needs, and without a word it does not start.
+"""Authorization: each route declares its permission; a route without one does not start.
 
     @router.get("/worklist")
-    def worklist(actor: Annotated[Actor, allowed(Permission.WORKLIST)], house: InHouse) -> ...
+    def worklist(actor: Annotated[Actor, allowed(Permission.WORKLIST)], context: ContextDep) -> ...
 
 A route for everybody (the sign-in page, health) depends on `public()`.
 """
@@ -28,11 +28,7 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 class Guard:
-    """Lets through who may do one thing.
-
-    Args:
-        permission: the thing.
-    """
+    """Lets through who may do one thing."""
 
     def __init__(self, permission: Permission) -> None:
         self.permission = permission
@@ -77,7 +73,7 @@ async def check_origin(request: Request, found: Identified) -> None:
         field = (await request.form()).get("csrf")
         given = field if isinstance(field, str) else None
     if given is None or not hmac.compare_digest(given.encode(), found.csrf.encode()):
-        raise Forbidden("The request does not come from a page of this house; load the page again.")
+        raise Forbidden("The request does not come from a page of this server; load the page again.")
 
 
 def _note_refusal(context: AppContext, actor: Actor, permission: Permission) -> None:

@@ -29,7 +29,6 @@ class BodyLimitMiddleware:
     """Refuses what is too large: by its declared length at once, else as soon as it is.
 
     Args:
-        app: the application behind it.
         routes: the router that knows which of its routes take files.
         most: bytes of a request with files.
     """
@@ -40,7 +39,6 @@ class BodyLimitMiddleware:
         self._most = most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             await self._app(scope, receive, send)
             return

@@ -38,7 +38,6 @@ class HeadersMiddleware:
     """Gives each request a number and each answer its headers, and writes one line of it into the log.
 
     Args:
-        app: the application behind it.
         secure: whether browsers come over TLS.
     """
 
@@ -56,7 +55,6 @@ class HeadersMiddleware:
             self._headers["Strict-Transport-Security"] = "max-age=31536000"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -108,8 +106,7 @@ class HostOriginMiddleware:
     """Refuses requests for another host, and changes that another site asks for.
 
     Args:
-        app: the application behind it.
-        public_url: where browsers reach the house; empty lets every host in.
+        public_url: the address of the service; empty allows every host.
     """
 
     def __init__(self, app: ASGIApp, *, public_url: str) -> None:
@@ -130,17 +127,17 @@ class HostOriginMiddleware:
     def _refusal(self, headers: RequestHeaders, method: str) -> tuple[int, Sentence] | None:
         host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
         if self._hosts is not None and host.lower() not in self._hosts:
-            return 400, Sentence("This house is not reached under that name; see the setting public_url.")
+            return 400, Sentence("This server is not reached under that name; see the setting public_url.")
         # Another site's page must not sign anybody in either, where there is no session's token yet.
         if method not in _SAFE and headers.get("sec-fetch-site") in _ELSEWHERE:
-            return 403, Sentence("The request does not come from a page of this house; load the page again.")
+            return 403, Sentence("The request does not come from a page of this server; load the page again.")
         return None
 
 
 def install(app: FastAPI, context: AppContext) -> None:
-    """Put the armour around the application; what is added last stands outermost."""
+    """Add the middleware; what is added last stands outermost."""
     for read in (roles_by_group, departments_by_value, passkey_roles):
-        read(context.settings)  # what is wrong is told at the start, not when the first person signs on
+        read(context.settings)  # a wrong setting is an error at the start
     app.state.rate_limits = RateLimits(context.settings)
     app.add_middleware(BodyLimitMiddleware, routes=app.router, most=context.settings.max_upload_bytes)
     app.add_middleware(HostOriginMiddleware, public_url=context.settings.public_url)

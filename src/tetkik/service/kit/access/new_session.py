@@ -32,13 +32,7 @@ def start_session_and_redirect(request: Request, context: AppContext, actor: Act
 def begin(request: Request, context: AppContext, actor: Actor, answer: Response) -> None:
     """Give a browser a new session; the one that it had ends, and its id with it.
 
-    A second cookie, which opens nothing, tells this browser from others when its person comes again.
-
-    Args:
-        request: that brought the proof.
-        house: that it came to.
-        actor: who proved themselves.
-        answer: that carries the cookies.
+    A second cookie, which opens nothing, recognises this browser at the next sign-in.
     """
     try:
         before: Actor | None = require_session(request).actor

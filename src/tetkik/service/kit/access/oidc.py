@@ -1,4 +1,4 @@
-"""Single sign-on: OpenID Connect's code flow with PKCE, nonce and state, against one provider of the house.
+"""Single sign-on: OpenID Connect's code flow with PKCE, nonce and state, against one provider.
 
 OpenID Connect Core 1.0, 3.1; RFC 7636 (PKCE); RFC 9207 (`iss` of the answer); RFC 9700 (state bound to the
 browser). The ID token is believed for its signature and claims alone, whatever channel it came through.
@@ -40,8 +40,6 @@ class Provider:
     """What a provider says of itself (OpenID Connect Discovery 1.0, 3).
 
     Attributes:
-        issuer: its name.
-        authorization: where browsers are sent.
         token: where a code becomes tokens.
         keys: where its public keys are.
         userinfo: where it says more of a person; None where it does not.
@@ -60,7 +58,6 @@ class SignOn:
 
     Attributes:
         nonce: that the ID token has to carry.
-        verifier: of PKCE.
         redirect: where the provider sends the browser back to.
         back: where the person wanted to go.
         max_age: seconds since the person last proved themselves to the provider, at most; 0 asks them anew.
@@ -124,8 +121,7 @@ def begin(settings: Settings, origin: str, back: str, *, anew: bool) -> tuple[st
     is no older than the time after which a screen locks, and for one of now where a screen is locked.
 
     Args:
-        settings: of the house.
-        origin: where the browser sees the house.
+        origin: of the service, as the browser sees it.
         back: where the person wants to go.
         anew: whether the person has to prove themselves now, as at a locked screen.
 
@@ -161,8 +157,6 @@ def finish(settings: Settings, sign_on: SignOn, answer: Mapping[str, str]) -> Ar
     """Who came, from the provider's answer.
 
     Args:
-        settings: of the house.
-        sign_on: what was kept.
         answer: the query of the callback.
 
     Raises:

@@ -50,7 +50,7 @@ class Purpose(StrEnum):
 
 
 def origin_of(request: Request) -> str:
-    """Where the browser is, as it says it itself; the host was checked at the door."""
+    """Where the browser is, as it says it itself; the middleware has checked the host."""
     public = context_of(request).settings.public_url.rstrip("/")
     if public and urlsplit(public).hostname == request.url.hostname:
         return public
@@ -108,9 +108,7 @@ def authentication_options(request: Request, purpose: Purpose, actor: Actor | No
     """What a browser needs to prove who sits before it.
 
     Args:
-        request: that asks.
-        purpose: what for.
-        actor: who it has to be; None at sign-in, where the passkey tells.
+        actor: who it has to be; None at sign-in, where the passkey says it.
     """
     user_id = actor.user_id if actor is not None else None
     known: list[KnownPasskey] = []
@@ -132,9 +130,6 @@ def verify(request: Request, purpose: Purpose, answer: dict[str, Any], actor: Ac
     """The id of the user whom a browser's answer proves.
 
     Args:
-        request: that brings it.
-        purpose: what was asked for.
-        answer: of the browser.
         actor: who it has to be; None at sign-in.
 
     Raises:

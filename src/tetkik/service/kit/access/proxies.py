@@ -1,4 +1,4 @@
-"""A proxy before the house: what it says of the browser is believed, where it is one that is trusted."""
+"""Reverse proxies: the forwarded address and scheme count where the proxy is trusted."""
 
 from __future__ import annotations
 
@@ -34,10 +34,6 @@ class TrustedProxyMiddleware:
 
     Of `X-Forwarded-For` the last address counts that is no trusted proxy itself: everything before it is what
     the browser said.
-
-    Args:
-        app: the application behind it.
-        trusted: networks of the proxies.
     """
 
     def __init__(self, app: ASGIApp, *, trusted: Sequence[Network]) -> None:
@@ -45,7 +41,6 @@ class TrustedProxyMiddleware:
         self._trusted = trusted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         if scope["type"] == "http" and scope.get("client") and self._trusts(scope["client"][0]):
             headers = Headers(scope=scope)
             scheme = headers.get("x-forwarded-proto", "").strip().lower()

@@ -1,4 +1,4 @@
-"""What the doors of one process remember: rate limits, and challenges that wait for their answer."""
+"""Rate limits and open challenges, in this process alone."""
 
 from __future__ import annotations
 
@@ -35,12 +35,7 @@ class Limiter:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, key: str, cost: float = 1) -> int:
-        """Take tokens; gives 0, or the whole seconds after which there are enough again.
-
-        Args:
-            key: whose bucket.
-            cost: how many tokens.
-        """
+        """Take tokens; gives 0, or the whole seconds after which there are enough again."""
         now = self._clock()
         with self._lock:
             level, since = self._buckets.pop(key, (self._burst, now))
@@ -85,11 +80,7 @@ class Pending:
 
 
 class RateLimits:
-    """The limits and open questions of one process.
-
-    Args:
-        settings: with the limits.
-    """
+    """The limits and open questions of one process."""
 
     def __init__(self, settings: Settings) -> None:
         per_minute = settings.requests_per_minute
@@ -101,7 +92,7 @@ class RateLimits:
 
 
 def rate_limits_of(request: Request) -> RateLimits:
-    """The gate of the application that a request came to."""
+    """The rate limits of the application."""
     limits: RateLimits = request.app.state.rate_limits
     return limits
 

@@ -21,15 +21,14 @@ FRESH = timedelta(minutes=5)
 
 
 class Proof(BaseModel):
-    """What proves the person again: one of the two.
-
-    Attributes:
-        password: as typed.
-        assertion: a passkey's answer to the question of `POST /api/v1/account/passkeys/question`.
-    """
+    """What proves the person again: one of the two."""
 
     password: str | None = Field(default=None, max_length=400, repr=False)
-    assertion: dict[str, Any] | None = Field(default=None, repr=False)
+    assertion: dict[str, Any] | None = Field(
+        default=None,
+        repr=False,
+        description="A passkey's answer to the question of `POST /api/v1/account/passkeys/question`.",
+    )
 
 
 def reauthenticate(request: Request, actor: Actor, proof: Proof) -> Method:
@@ -40,8 +39,6 @@ def reauthenticate(request: Request, actor: Actor, proof: Proof) -> Method:
     cannot prove themselves here.
 
     Args:
-        request: that brings the proof.
-        actor: who it has to be.
         proof: a password or a passkey's answer.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Where a page returns to: a path of this house and nothing else."""
+"""Where a page returns to: a path of this service and nothing else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 
 def safe_path(target: str) -> str:
-    r"""`target` if it is a path of this house, else the start page.
+    r"""`target` if it is a path of this service, else the start page.
 
     `//elsewhere` and `/\elsewhere` are other hosts to a browser, and it drops tabs and line ends.
     """

@@ -1,9 +1,9 @@
-"""Server-sent events: open pages hear what happens, in every process that serves the house.
+"""Server-sent events: open pages learn what happens, in every process of the service.
 
 One thread of each process looks at the table of events while somebody listens, at once where this process
 itself announced something, and wakes the listeners; each of them asks the table for what it may know. The
 same thread looks whether the listeners are still who they were: one look for all of them, every few seconds
-and before anything new is told.
+and before anything new is sent.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class End(Enum):
     """Why a stream ends before its hour."""
 
     OVER = "over"
-    """The session is over or locked, the token revoked, the account closed: the page is told."""
+    """The session is over or locked, the token revoked, the account closed: the page gets the event `end`."""
     CHANGED = "changed"
     """Other roles or departments: the page connects again, as whoever its person is now."""
 
@@ -57,12 +57,7 @@ class End(Enum):
 class Subscriber:
     """One listener: woken from the looking thread, waiting in the event loop.
 
-    Args:
-        loop: of the listener.
-        actor: who listens.
-
     Attributes:
-        actor: who listens.
         end: why the stream has to end; None while it goes on.
     """
 
@@ -72,7 +67,7 @@ class Subscriber:
         self._loop = loop
         self._woken = asyncio.Event()
 
-    def judge(self, now: Standing | None) -> None:
+    def check(self, now: Standing | None) -> None:
         """End the stream of somebody who is no longer who they were.
 
         Args:
@@ -93,57 +88,52 @@ class Subscriber:
             await asyncio.wait_for(self._woken.wait(), seconds)
         except TimeoutError:
             return
-        await asyncio.sleep(_GATHERS)  # what comes together is told together
+        await asyncio.sleep(_GATHERS)  # events that come together are sent together
         self._woken.clear()
 
 
 class EventBroker:
-    """The listeners of one process, and the thread that looks for them while there are any.
-
-    Args:
-        house: whose events.
-    """
+    """The listeners of one process, and the thread that looks for them while there are any."""
 
     def __init__(self, context: AppContext) -> None:
         self._context = context
         self._lock = threading.Lock()
         self._idle = timedelta(minutes=context.settings.session_idle_minutes)
-        self._ears: set[Subscriber] = set()
+        self._subscribers: set[Subscriber] = set()
         self._looking = False
         self._look = threading.Event()
         self._tidied = 0.0
 
     @property
     def listening(self) -> int:
-        """How many pages listen."""
-        return len(self._ears)
+        return len(self._subscribers)
 
-    def admit(self, actor: Actor) -> None:
+    def check_limit(self, actor: Actor) -> None:
         """Ask whether the person may open one more stream.
 
         Raises:
             TooManyRequests: too many pages of theirs listen already.
         """
         with self._lock:
-            open_ones = sum(ear.actor.user_id == actor.user_id for ear in self._ears)
+            open_ones = sum(subscriber.actor.user_id == actor.user_id for subscriber in self._subscribers)
         if open_ones >= MOST:
             raise TooManyRequests("Too many pages of yours are open; close some of them.")
 
     @contextmanager
-    def listen(self, actor: Actor) -> Iterator[Subscriber]:
+    def subscribe(self, actor: Actor) -> Iterator[Subscriber]:
         """One more listener, as long as the block lasts."""
-        ear = Subscriber(asyncio.get_running_loop(), actor)
+        subscriber = Subscriber(asyncio.get_running_loop(), actor)
         with self._lock:
-            self._ears.add(ear)
+            self._subscribers.add(subscriber)
             if not self._looking:
                 self._looking = True
                 self._context.records.on_news.append(self._look.set)
                 threading.Thread(target=self._run, name="events", daemon=True).start()
         try:
-            yield ear
+            yield subscriber
         finally:
             with self._lock:
-                self._ears.discard(ear)
+                self._subscribers.discard(subscriber)
 
     def _run(self) -> None:
         seen, looked = self._newest(), time.monotonic()
@@ -151,33 +141,33 @@ class EventBroker:
             self._look.wait(POLL_SECONDS)
             self._look.clear()
             with self._lock:
-                if not self._ears:
+                if not self._subscribers:
                     self._looking = False
                     self._context.records.on_news.remove(self._look.set)
                     return
-                ears = tuple(self._ears)
+                subscribers = tuple(self._subscribers)
             newest = self._newest()
             if newest != seen or time.monotonic() - looked >= CHECK_SECONDS:
                 looked = time.monotonic()
-                self._judge(ears)
+                self._check(subscribers)
             if newest != seen:
                 seen = newest
-                for ear in ears:
-                    ear.wake()
+                for subscriber in subscribers:
+                    subscriber.wake()
             self._tidy()
 
-    def _judge(self, ears: tuple[Subscriber, ...]) -> None:
+    def _check(self, subscribers: tuple[Subscriber, ...]) -> None:
         """Wake those whose stream has to end."""
         try:
             with self._context.records.read() as tx:
-                found = standings(tx, [ear.actor for ear in ears], self._idle)
+                found = standings(tx, [subscriber.actor for subscriber in subscribers], self._idle)
         except SQLAlchemyError as error:
             _log.warning("events.unreadable", kind=type(error).__name__)
             return
-        for ear in ears:
-            ear.judge(found.get(ear.actor.session_id or ear.actor.token_id or ""))
-            if ear.end is not None:
-                ear.wake()
+        for subscriber in subscribers:
+            subscriber.check(found.get(subscriber.actor.session_id or subscriber.actor.token_id or ""))
+            if subscriber.end is not None:
+                subscriber.wake()
 
     def _newest(self) -> int | None:
         try:
@@ -205,27 +195,26 @@ def broker_of(request: Request) -> EventBroker:
     state = request.app.state
     if not hasattr(state, "events"):
         state.events = EventBroker(state.context)
-    hub: EventBroker = state.events
-    return hub
+    broker: EventBroker = state.events
+    return broker
 
 
-async def stream(hub: EventBroker, context: AppContext, actor: Actor, seq: int | None) -> AsyncIterator[str]:
+async def stream(
+    broker: EventBroker, context: AppContext, actor: Actor, seq: int | None
+) -> AsyncIterator[str]:
     """Events as text, until the person is no longer who they were, or for an hour.
 
     Args:
-        hub: of the process.
-        house: whose events.
-        actor: who listens.
-        seq: the number that the page heard last; None begins with now.
+        seq: the number of the last event that the page has; None begins with now.
     """
     begin = beat = time.monotonic()
     upto = seq
-    with hub.listen(actor) as ear:
+    with broker.subscribe(actor) as subscriber:
         if upto is None:
             upto = await run_in_threadpool(_now, context)
         yield f"retry: {_RETRY}\n\n"
-        while time.monotonic() - begin < STREAM_SECONDS and ear.end is None:
-            hearing = await run_in_threadpool(_hear, context, actor, upto)
+        while time.monotonic() - begin < STREAM_SECONDS and subscriber.end is None:
+            hearing = await run_in_threadpool(_events_after, context, actor, upto)
             if hearing.missed:
                 yield f"id: {hearing.upto}\nevent: missed\ndata: {{}}\n\n"
             for one in () if hearing.missed else hearing.events:
@@ -238,8 +227,8 @@ async def stream(hub: EventBroker, context: AppContext, actor: Actor, seq: int |
             if rest <= 0:
                 beat, rest = time.monotonic(), HEARTBEAT_SECONDS
                 yield ": \n\n"
-            await ear.wait(rest)
-        if ear.end is End.OVER:
+            await subscriber.wait(rest)
+        if subscriber.end is End.OVER:
             yield "event: end\ndata: {}\n\n"
 
 
@@ -249,7 +238,6 @@ def _now(context: AppContext) -> int:
         return events.newest(tx)
 
 
-def _hear(context: AppContext, actor: Actor, upto: int) -> Hearing:
-    """What there is to hear."""
+def _events_after(context: AppContext, actor: Actor, upto: int) -> Hearing:
     with context.records.read(actor) as tx:
         return events.after(tx, upto)

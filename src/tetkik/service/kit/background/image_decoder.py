@@ -1,4 +1,4 @@
-"""What a process needs to read images: its decoders, a few pixels kept at hand, the bell of its worker."""
+"""Decodes images in processes of their own, and caches pixels."""
 
 from __future__ import annotations
 
@@ -16,20 +16,16 @@ from tetkik.records.images.images import StoredImage
 from tetkik.service.kit.background.progress import ProgressBroker
 from tetkik.values import Actor, Radiograph, middle_frame
 
-_AT_HAND = 256 * 2**20
+_CACHE_BYTES = 256 * 2**20
 """Bytes of pixels that are kept, so that what was just uploaded or shown need not be decoded again."""
 
-_ONE_LOOK = 600.0
-"""Seconds after which the same look of the same person is told again."""
-_LOOKS = 20_000
+_ONE_VIEW = 600.0
+"""Seconds after which the same view of the same person is audited again."""
+_VIEWS = 20_000
 
 
 class ImageDecoder:
-    """The decoders of one process and what they have just read.
-
-    Args:
-        records: of the house.
-    """
+    """The decoders of one process and what they have just read."""
 
     def __init__(self, records: Records) -> None:
         self.progress = ProgressBroker()
@@ -38,8 +34,8 @@ class ImageDecoder:
         self._records = records
         self._readers = Readers()
         self._lock = threading.Lock()
-        self._looks: OrderedDict[tuple[str, str, str], float] = OrderedDict()
-        self._at_hand: OrderedDict[tuple[str, int], Radiograph] = OrderedDict()
+        self._views: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, int], Radiograph] = OrderedDict()
 
     def decode(self, content: bytes, name: str) -> Radiograph:
         """The image in a file's content, read by a process of its own.
@@ -53,7 +49,6 @@ class ImageDecoder:
         """An image of the records; whoever asks has been allowed to see it.
 
         Args:
-            image: the row.
             frame: which of several, counted from 1; None takes the middle one. No other is decoded.
 
         Raises:
@@ -67,9 +62,9 @@ class ImageDecoder:
         with self._records.read() as tx:
             tx.key(image.patient_id)  # an erased patient's pixels are not to be had from memory either
             with self._lock:
-                known = self._at_hand.get(place)
+                known = self._cache.get(place)
                 if known is not None:
-                    self._at_hand.move_to_end(place)
+                    self._cache.move_to_end(place)
                     return known
             content = images.content(tx, image)
         found = self._readers.read(content, image.id, chosen if image.frames > 1 else None)
@@ -82,46 +77,45 @@ class ImageDecoder:
 
     def _keep(self, place: tuple[str, int], image: Radiograph) -> None:
         with self._lock:
-            self._at_hand[place] = image
-            self._at_hand.move_to_end(place)
-            while sum(one.pixels.nbytes for one in self._at_hand.values()) > _AT_HAND:
-                self._at_hand.popitem(last=False)
+            self._cache[place] = image
+            self._cache.move_to_end(place)
+            while sum(one.pixels.nbytes for one in self._cache.values()) > _CACHE_BYTES:
+                self._cache.popitem(last=False)
 
     def was_viewed_recently(self, actor: Actor, image_id: str, what: str) -> bool:
-        """Whether the trail tells already that somebody sees this of an image.
+        """Whether the audit trail has a recent entry of this view of an image.
 
-        A viewer asks for the same again and again while one reads; that is one look.
+        A viewer asks for the same again and again while one reads; that is one view.
         """
         with self._lock:
-            seen = self._looks.get(_look(actor, image_id, what))
-        return seen is not None and time.monotonic() - seen < _ONE_LOOK
+            seen = self._views.get(_view(actor, image_id, what))
+        return seen is not None and time.monotonic() - seen < _ONE_VIEW
 
     def record_view(self, actor: Actor, image_id: str, what: str) -> None:
-        """The trail tells it now."""
+        """Remember that the view was audited."""
         with self._lock:
-            self._looks.pop(_look(actor, image_id, what), None)
-            self._looks[_look(actor, image_id, what)] = time.monotonic()
-            while len(self._looks) > _LOOKS:
-                self._looks.popitem(last=False)
+            self._views.pop(_view(actor, image_id, what), None)
+            self._views[_view(actor, image_id, what)] = time.monotonic()
+            while len(self._views) > _VIEWS:
+                self._views.popitem(last=False)
 
     def start(self) -> None:
         """Have a decoder ready for the first image."""
         self._readers.start()
 
     def close(self) -> None:
-        """End the decoders."""
         self._readers.close()
 
 
-def _look(actor: Actor, image_id: str, what: str) -> tuple[str, str, str]:
+def _view(actor: Actor, image_id: str, what: str) -> tuple[str, str, str]:
     return actor.session_id or actor.user_id or "", image_id, what
 
 
 def decoder_of(request: Request) -> ImageDecoder:
-    """The machine of the application that a request came to."""
+    """The decoder of the application."""
     decoder: ImageDecoder = request.app.state.decoder
     return decoder
 
 
 DecoderDep = Annotated[ImageDecoder, Depends(decoder_of)]
-"""A route's parameter for the machine."""
+"""A route's parameter for the decoder."""

@@ -1,4 +1,4 @@
-"""What the worker of this process is doing right now, for pages that watch: nothing of it is kept."""
+"""Progress of the work on images, for pages that watch; nothing of it is stored."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class ProgressEvent:
 Subscriber = tuple[asyncio.AbstractEventLoop, asyncio.Event]
 
 
-class _Course:
+class _Log:
     """The steps of one attempt so far, and who waits for the next."""
 
     def __init__(self) -> None:
         self.steps: list[ProgressEvent] = []
-        self.ears: list[Subscriber] = []
+        self.subscribers: list[Subscriber] = []
 
     @property
     def over(self) -> bool:
@@ -40,31 +40,30 @@ class _Course:
 
 
 class ProgressBroker:
-    """The courses of the images that this process works on; the worker tells, event streams listen.
+    """Progress of the images that this process works on, from the worker to event streams.
 
-    A course is held from its begin to its end, and as long as somebody listens.
+    A log is held from its begin to its end, and as long as somebody listens.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._courses: dict[str, _Course] = {}
+        self._logs: dict[str, _Log] = {}
 
     def begin(self, image_id: str) -> None:
-        """An attempt begins."""
         with self._lock:
             self._of(image_id)
 
-    def tell(self, image_id: str, stage: Stage | None, text: str = "") -> None:
+    def publish(self, image_id: str, stage: Stage | None, text: str = "") -> None:
         """The work came to a stage, or the attempt to its end."""
         with self._lock:
-            course = self._courses.get(image_id)
-            if course is None or course.over:
+            log = self._logs.get(image_id)
+            if log is None or log.over:
                 return
-            course.steps.append(ProgressEvent(stage, text))
-            ears = tuple(course.ears)
+            log.steps.append(ProgressEvent(stage, text))
+            subscribers = tuple(log.subscribers)
             if stage is None:
-                del self._courses[image_id]
-        for loop, event in ears:
+                del self._logs[image_id]
+        for loop, event in subscribers:
             with suppress(RuntimeError):  # that loop is closed: nobody waits there any more
                 loop.call_soon_threadsafe(event.set)
 
@@ -72,39 +71,38 @@ class ProgressBroker:
         """The steps of an image, from the first of the attempt under way, without an end.
 
         Args:
-            image_id: of the image.
             patience: seconds of silence after which None is given, for whoever listens to look elsewhere.
         """
-        ear = (asyncio.get_running_loop(), asyncio.Event())
+        subscriber = (asyncio.get_running_loop(), asyncio.Event())
         while True:
             with self._lock:
-                course = self._of(image_id)
-                course.ears.append(ear)
+                log = self._of(image_id)
+                log.subscribers.append(subscriber)
             try:
-                heard = 0
-                while not (course.over and heard == len(course.steps)):
-                    ear[1].clear()
-                    steps = course.steps[heard:]
-                    heard += len(steps)
+                sent = 0
+                while not (log.over and sent == len(log.steps)):
+                    subscriber[1].clear()
+                    steps = log.steps[sent:]
+                    sent += len(steps)
                     for step in steps:
                         yield step
-                    if not steps and not await _rings(ear[1], patience):
+                    if not steps and not await _set_within(subscriber[1], patience):
                         yield None
             finally:
-                self._leave(image_id, course, ear)
+                self._leave(image_id, log, subscriber)
 
-    def _of(self, image_id: str) -> _Course:
-        return self._courses.setdefault(image_id, _Course())
+    def _of(self, image_id: str) -> _Log:
+        return self._logs.setdefault(image_id, _Log())
 
-    def _leave(self, image_id: str, course: _Course, ear: Subscriber) -> None:
-        """Forget a course that nobody has begun and nobody waits for any more."""
+    def _leave(self, image_id: str, log: _Log, subscriber: Subscriber) -> None:
+        """Forget a log that nobody has begun and nobody waits for any more."""
         with self._lock:
-            course.ears.remove(ear)
-            if self._courses.get(image_id) is course and not course.ears and not course.steps:
-                del self._courses[image_id]
+            log.subscribers.remove(subscriber)
+            if self._logs.get(image_id) is log and not log.subscribers and not log.steps:
+                del self._logs[image_id]
 
 
-async def _rings(event: asyncio.Event, patience: float) -> bool:
+async def _set_within(event: asyncio.Event, patience: float) -> bool:
     with suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), patience)
         return True

@@ -11,29 +11,27 @@ from tetkik.records.keeping import retention
 from tetkik.service.kit.context import AppContext
 from tetkik.settings import Settings
 
-_LOOKS = 15 * 60
-"""Seconds between two looks at whether a day has passed."""
+_CHECKS = 15 * 60
+"""Seconds between two checks whether a day has passed."""
 _FIRST = 60
 """Seconds after the start: nobody waits for it then."""
 _log = structlog.get_logger()
 
 
 class RetentionThread:
-    """Looks now and then whether retention is due, until it is stopped.
+    """Checks whether retention is due, until it is stopped.
 
     Args:
-        house: whose records.
-        first: seconds before the first look.
+        first: seconds before the first check.
     """
 
     def __init__(self, context: AppContext, first: float = _FIRST) -> None:
         self._context = context
         self._first = first
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -44,16 +42,16 @@ class RetentionThread:
     def _run(self) -> None:
         wait = self._first
         while not self._stop.wait(wait):
-            self._look()
-            wait = _LOOKS
+            self._check()
+            wait = _CHECKS
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         try:
             if retention.is_due(self._context.records):
                 done = retention.apply(self._context.records, terms(self._context.settings))
                 _log.info("retention.applied", erased=done.erased, cases=done.cases, files=done.files)
         except (TetkikError, OSError) as error:
-            # The next look tries again; what failed is told by its kind alone.
+            # The next check tries again; the log has the kind of the error alone.
             _log.error("retention.failed", fault=type(error).__name__)
 
 

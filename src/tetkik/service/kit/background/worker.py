@@ -21,17 +21,12 @@ from tetkik.values import SYSTEM
 from tetkik.workflow.casework import Stage, give_up_or_rest, read_case_image, warm_up
 
 _POLL_SECONDS = 2.0
-"""How often work of other processes is looked for; that of this one rings the bell."""
+"""Seconds between two looks for work of other processes; this one sets `work_available`."""
 _log = structlog.get_logger()
 
 
 class Worker:
-    """Takes jobs until it is stopped.
-
-    Args:
-        house: whose jobs.
-        machine: whose decoders and bell.
-    """
+    """Takes jobs until it is stopped."""
 
     def __init__(self, context: AppContext, decoder: ImageDecoder) -> None:
         self._records = context.records
@@ -41,7 +36,6 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -71,11 +65,11 @@ class Worker:
             threading.Thread(target=self._decoder.start, name="decoder", daemon=True).start()
             warm_up()
         except Exception as fault:
-            # A model that is missing is told at each image; the house opens all the same.
+            # A missing model is an error at each image; the service starts all the same.
             _log.error("worker not ready", kind=type(fault).__name__)
 
     def _may_live(self, name: str) -> bool:
-        """Whether another worker may be alive: of this machine's one can tell; others have their lease."""
+        """Whether another worker may be alive: known for this host, else its lease decides."""
         host, _, rest = name.partition(":")
         if host != self._name.partition(":")[0]:
             return True
@@ -105,13 +99,13 @@ class Worker:
             with _Lease(self, work):
                 self._do(work)
         finally:
-            self._decoder.progress.tell(work.image_id, None)
+            self._decoder.progress.publish(work.image_id, None)
         _log.info("job", job=work.id, image=work.image_id, seconds=round(time.monotonic() - began, 3))
         return True
 
     def _do(self, work: Work) -> None:
-        def tell(stage: Stage, text: str) -> None:
-            self._decoder.progress.tell(work.image_id, stage, text)
+        def publish(stage: Stage, text: str) -> None:
+            self._decoder.progress.publish(work.image_id, stage, text)
 
         try:
             if work.deadly:
@@ -119,7 +113,7 @@ class Worker:
                     "The program ended {count} times while it read this image; look at it in another viewer.",
                     count=STARTS,
                 )
-            read_case_image(self._records, work, partial(self._decoder.pixels, frame=work.frame), tell)
+            read_case_image(self._records, work, partial(self._decoder.pixels, frame=work.frame), publish)
         except Conflict:
             _log.warning("job lost", job=work.id)
         except Exception as fault:
@@ -139,12 +133,7 @@ class Worker:
 
 
 class _Lease:
-    """Renews the lease of a job from a thread of its own while the job is done.
-
-    Args:
-        worker: who does it.
-        work: the job.
-    """
+    """Renews the lease of a job from a thread of its own while the job is done."""
 
     def __init__(self, worker: Worker, work: Work) -> None:
         self._worker = worker

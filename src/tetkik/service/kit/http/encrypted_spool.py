@@ -19,11 +19,7 @@ MOST_AT_ONCE = 4 << 20
 
 
 class EncryptedSpool(io.RawIOBase):
-    """Written once, from its beginning to `seal`; then read from anywhere.
-
-    Args:
-        folder: for the file.
-    """
+    """Written once, from its beginning to `seal`; then read from anywhere."""
 
     def __init__(self, folder: Path) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -37,7 +33,6 @@ class EncryptedSpool(io.RawIOBase):
         self._open_piece = -1, b""
 
     def write(self, content: bytes) -> int:  # type: ignore[override]
-        """Add to the end."""
         self._waiting += content
         self._size += len(content)
         while len(self._waiting) >= _PIECE:
@@ -46,7 +41,6 @@ class EncryptedSpool(io.RawIOBase):
         return len(content)
 
     def seal(self) -> None:
-        """Nothing more comes."""
         if self._waiting:
             self._put(bytes(self._waiting))
             self._waiting.clear()
@@ -99,15 +93,12 @@ class EncryptedSpool(io.RawIOBase):
         return self._at
 
     def readable(self) -> bool:
-        """It is."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
         return True
 
     def close(self) -> None:
-        """Let it go."""
         self._file.close()
         self._open_piece = -1, b""
         super().close()

@@ -1,6 +1,6 @@
 """A request that may come twice happens once: the header `Idempotency-Key` of everything that creates.
 
-The answer is kept in the same transaction as what it tells of, so that after a crash both are there or
+The answer is kept in the same transaction as what it describes, so that after a crash both are there or
 neither is (draft-ietf-httpapi-idempotency-key-header). One that speaks of a patient is sealed under that
 patient's key, so that erasure takes it away with everything else.
 """
@@ -61,7 +61,6 @@ class IdempotentRequest:
     """One request that creates something; without a key it happens each time.
 
     Args:
-        key: the header.
         digest: of method, path and body.
     """
 

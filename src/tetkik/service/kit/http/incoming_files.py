@@ -36,7 +36,6 @@ class IncomingFile:
     """A file that a request brought.
 
     Attributes:
-        content: all of it.
         name: that the sender gave it: shown to them and sealed, and never a path.
     """
 
@@ -133,7 +132,6 @@ async def spooled_file(request: Request, folder: Path) -> AsyncIterator[tuple[IO
 
     Args:
         request: whose body is the file; a form is not looked into.
-        folder: for the file.
 
     Raises:
         InputError: a form.

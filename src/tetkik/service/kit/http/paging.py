@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Annotated, Generic, TypeVar
 
 from fastapi import Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from tetkik.errors import InputError
 
@@ -22,15 +22,10 @@ Cursor = Annotated[
 
 
 class Page(BaseModel, Generic[T]):
-    """One page of a list.
-
-    Attributes:
-        items: in order.
-        next: the cursor of the next page; None after the last.
-    """
+    """One page of a list."""
 
     items: list[T]
-    next: str | None = None
+    next: str | None = Field(None, description="The cursor of the next page; None after the last.")
 
 
 def encode_cursor(place: Sequence[str | int]) -> str:

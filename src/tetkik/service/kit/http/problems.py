@@ -1,4 +1,4 @@
-"""What a fault looks like: problem+json for programs (RFC 9457), a calm page or a fragment for people."""
+"""Errors: problem+json for programs (RFC 9457), a page or a fragment for people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from tetkik.errors import (
@@ -50,23 +50,14 @@ _SENTENCES = {
 
 
 class Problem(BaseModel):
-    """A fault, as RFC 9457 writes it.
+    """A fault, as RFC 9457 writes it."""
 
-    Attributes:
-        type: what kind, as a URN.
-        title: the kind in a few words, always English.
-        status: of HTTP.
-        detail: one sentence: the input, the fault, the remedy.
-        instance: the request's number, as the log has it.
-        errors: of fields, each with its place and fault.
-    """
-
-    type: str
-    title: str
+    type: str = Field(description="What kind, as a URN.")
+    title: str = Field(description="The kind in a few words, always English.")
     status: int
-    detail: str
-    instance: str | None = None
-    errors: list[dict[str, Any]] | None = None
+    detail: str = Field(description="One sentence: the input, the fault, the remedy.")
+    instance: str | None = Field(None, description="The request's number, as the log has it.")
+    errors: list[dict[str, Any]] | None = Field(None, description="Of fields, each with its place and fault.")
 
 
 def _answers(*codes: int) -> dict[int | str, dict[str, Any]]:
@@ -75,7 +66,7 @@ def _answers(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 
 PROBLEMS = _answers(400, 401, 403, 404, 409, 412, 413, 422, 428, 429)
-"""For `responses=` of every router of the API, so that the schema tells of them."""
+"""For `responses=` of every router of the API, so that the schema lists them."""
 
 
 def status_of(error: TetkikError) -> int:

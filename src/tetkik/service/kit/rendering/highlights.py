@@ -18,7 +18,6 @@ class Piece:
     """A stretch of a complaint.
 
     Attributes:
-        text: of the patient.
         level: `kirmizi` or `sari` for words of a red flag; else empty.
         decided: whether it decided for the first department.
         reason: why it is marked, for a red flag.

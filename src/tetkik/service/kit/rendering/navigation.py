@@ -16,7 +16,6 @@ class NavigationEntry:
     """A page in the bar.
 
     Attributes:
-        permission: that shows it.
         icon: a symbol of `static/icons.svg`.
         shortcut: two keys that lead there.
         position: in the bar, from the left.

@@ -68,7 +68,7 @@ def asset(path: str) -> str:
 
 
 def language_of(request: Request) -> Language:
-    """The language of a request: chosen by the person, the browser's cookie, its wishes, or the house's."""
+    """The language of a request: the person's, the cookie's, of Accept-Language, or the setting's."""
     identified = getattr(request.state, "identified", None)
     if identified is not None and identified.language is not None:
         chosen: Language = identified.language
@@ -76,8 +76,8 @@ def language_of(request: Request) -> Language:
     cookie = request.cookies.get(LANGUAGE_COOKIE)
     if cookie in list(Language):
         return Language(cookie)
-    for wish in request.headers.get("accept-language", "").split(","):
-        code = wish.split(";")[0].strip()[:2].lower()
+    for preferred in request.headers.get("accept-language", "").split(","):
+        code = preferred.split(";")[0].strip()[:2].lower()
         if code in list(Language):
             return Language(code)
     return context_of(request).settings.language
@@ -99,10 +99,7 @@ def render(request: Request, template: str, /, *, status: int = 200, **values: A
     `path`.
 
     Args:
-        request: that it answers.
         template: such as `cases/page.html.jinja`.
-        status: of HTTP.
-        values: what the template shows.
     """
     language = language_of(request)
     identified = getattr(request.state, "identified", None)
@@ -116,7 +113,7 @@ def render(request: Request, template: str, /, *, status: int = 200, **values: A
         return actor is not None and actor.may(Permission(permission))
 
     def unseen_notices() -> int:
-        """Asked by the bar alone: a part of a page costs no look."""
+        """Called by the bar alone: a fragment needs no query."""
         if actor is None or actor.session_id is None:
             return 0
         with context_of(request).records.read(actor) as tx:

@@ -1,4 +1,4 @@
-"""Times as a page says them: "5 minutes ago", and in full in the zone of the house's machine."""
+"""Times as a page says them: "5 minutes ago", and in full in the time zone of the server."""
 
 from __future__ import annotations
 
