@@ -111,7 +111,7 @@ def test_without_the_extra_it_says_what_to_install(command):
 
 def test_settings_that_cannot_be_are_told_at_the_start(tmp_path):
     for wrong in ({"oidc_roles": "a=king"}, {"trusted_proxies": "proxy"}):
-        with pytest.raises(SettingError), served(make_context(tmp_path, **wrong), anew=True):
+        with pytest.raises(SettingError), served(make_context(tmp_path, None, **wrong), anew=True):
             pass
 
 

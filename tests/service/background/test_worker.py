@@ -34,7 +34,7 @@ from tetkik.records.reports import drafts, versions
 from tetkik.records.schema import AuditRow, Blob, Report, Run
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.http.incoming_files import IncomingFile
-from tetkik.service.studies.runs_api import _course
+from tetkik.service.studies.runs_api import _progress
 from tetkik.service.studies.upload import Upload
 from tetkik.settings import settings
 from tetkik.values import SYSTEM, BasisKind, CaseState, JobState, Judgement, Priority, Role, RunState
@@ -355,7 +355,7 @@ def test_a_locked_screen_hears_nothing_more_of_the_work(app_context, machine, te
         sessions.lock(tx)
 
     async def heard() -> list[str]:
-        course = _course(app_context.records, actor, machine, image.id, Language.EN, words=True)
+        course = _progress(app_context.records, actor, machine, image.id, Language.EN, words=True)
         return [event async for event in course]
 
     assert asyncio.run(asyncio.wait_for(heard(), PATIENCE)) == ["event: end\ndata: {}\n\n"]

@@ -130,14 +130,14 @@ def test_who_takes_the_case_over_ends_it(page, room, heard):
 
 def cut_off_at(monkeypatch, kind: type) -> None:
     """The line is cut instead of telling the page a step of that kind."""
-    tell = redrafting._told
+    tell = redrafting._sse_of
 
     def cut(step, language):
         if isinstance(step, kind):
             raise ConnectionError("the line is cut")
         return tell(step, language)
 
-    monkeypatch.setattr(redrafting, "_told", cut)
+    monkeypatch.setattr(redrafting, "_sse_of", cut)
 
 
 def test_a_connection_that_breaks_off_under_way_keeps_nothing(page, room, heard, monkeypatch):

@@ -6,15 +6,16 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from tetkik.errors import InputError
 from tetkik.records.trail import events as audit_events
 from tetkik.records.trail.chain import Action
-from tetkik.records.trail.events import AuditEvent, AuditFilter
+from tetkik.records.trail.events import AuditFilter
 from tetkik.service.kit.access.authorization import allowed
 from tetkik.service.kit.context import ContextDep
 from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from tetkik.service.kit.http.shape import Shape
 from tetkik.values import Actor, Permission
 
 router = APIRouter(tags=["audit"])
@@ -24,7 +25,7 @@ Code = Annotated[str | None, Query(max_length=26, pattern=r"^[0-9A-Za-z-]+$")]
 _LAST = 2**63 - 1
 
 
-class AuditEntry(BaseModel):
+class AuditEntry(Shape):
     """One entry of the audit trail."""
 
     seq: int
@@ -42,10 +43,6 @@ class AuditEntry(BaseModel):
     request: str | None = Field(description="Joins the entry with the log.")
     detail: dict[str, str | int | float | bool | None] = Field(description="More, in codes and numbers.")
     erased: bool = Field(description="Whether an erasure emptied it.")
-
-    @classmethod
-    def of(cls, event: AuditEvent) -> AuditEntry:
-        return cls.model_validate(event, from_attributes=True)
 
 
 @router.get("/audit")
@@ -74,7 +71,7 @@ def entries(
     with context.records.write(actor) as tx:
         found = audit_events.newest(tx, wanted, limit=limit + 1, before=before)
         tx.audit(Action.AUDIT_READ)
-    items = [AuditEntry.of(event) for event in found[:limit]]
+    items = [AuditEntry.from_value(event) for event in found[:limit]]
     return Page(items=items, next=encode_cursor([items[-1].seq]) if len(found) > limit else None)
 
 

@@ -80,7 +80,7 @@ def list_cases(
         found = case_list.lines(tx, before=before, limit=limit + 1, state=state, department=department)
         tx.audit(Action.CASES_LISTED, listed=min(len(found), limit))
     more = len(found) > limit
-    items = [CaseSummary.of(line) for line in found[:limit]]
+    items = [CaseSummary.from_value(line) for line in found[:limit]]
     return Page(items=items, next=encode_cursor([items[-1].id]) if more else None)
 
 

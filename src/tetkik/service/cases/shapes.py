@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from tetkik.records.cases.case_list import CaseLine
 from tetkik.records.cases.cases import LONGEST_QUESTION, CaseView
 from tetkik.records.cases.moves import OtherCase
+from tetkik.service.kit.http.shape import Shape
 from tetkik.service.patients.shapes import ID_PATTERN, PersonShape
 from tetkik.service.reception.shapes import TriageShape
 from tetkik.service.reception.triage import LONGEST_TEXT
@@ -37,18 +37,21 @@ class NewCase(BaseModel):
 
     patient_id: Annotated[str, StringConstraints(pattern=ID_PATTERN)] | None = None
     patient: PersonShape | None = None
-    unknown: bool = Field(False, description="Nobody knows who the patient is.")
+    unknown: bool = Field(default=False, description="Nobody knows who the patient is.")
     complaint: str = Field(
-        "",
+        default="",
         max_length=LONGEST_TEXT,
         repr=False,
         description="What the patient says; it is answered by the model and kept with the answer.",
     )
     department: Department | None = None
     question: str = Field(
-        "", max_length=LONGEST_QUESTION, repr=False, description="The clinical question of the referrer."
+        default="",
+        max_length=LONGEST_QUESTION,
+        repr=False,
+        description="The clinical question of the referrer.",
     )
-    restricted: bool = Field(False, description="Whether the case opens only with a reason.")
+    restricted: bool = Field(default=False, description="Whether the case opens only with a reason.")
 
 
 class CaseChange(BaseModel):
@@ -58,16 +61,16 @@ class CaseChange(BaseModel):
 
     patient: PersonShape | None = None
     department: Department | None = None
-    question: str | None = Field(None, max_length=LONGEST_QUESTION, repr=False)
-    restricted: bool | None = Field(None, description="Whether the case opens only with a reason.")
+    question: str | None = Field(default=None, max_length=LONGEST_QUESTION, repr=False)
+    restricted: bool | None = Field(default=None, description="Whether the case opens only with a reason.")
     priority: PriorityChoice | None = Field(
-        None,
+        default=None,
         description="A person's choice; `as_found` lets it follow triage and the findings.",
     )
-    closed: bool | None = Field(None, description="True puts the case away, False takes it up again.")
+    closed: bool | None = Field(default=None, description="True puts the case away, False takes it up again.")
 
 
-class CaseSummary(BaseModel):
+class CaseSummary(Shape):
     """A case in a list: without identity and without words of the patient."""
 
     id: str
@@ -80,11 +83,6 @@ class CaseSummary(BaseModel):
     waiting_since: datetime
     created_at: datetime
     updated_at: datetime
-
-    @classmethod
-    def of(cls, line: CaseLine | CaseView) -> CaseSummary:
-        """The shape of a line of a list."""
-        return cls(**_shared(line))
 
 
 class OtherCaseShape(BaseModel):
@@ -125,7 +123,7 @@ class CaseShape(CaseSummary):
     @classmethod
     def of_case(cls, case: CaseView) -> CaseShape:
         return cls.model_construct(
-            **_shared(case),
+            **{name: getattr(case, name) for name in CaseSummary.model_fields},
             patient_id=case.patient_id,
             patient=PersonShape.of(case.person),
             registered_as=PersonShape.of(case.registered_as) if case.registered_as else None,
@@ -136,21 +134,6 @@ class CaseShape(CaseSummary):
             moved_to=OtherCaseShape.of(case.moves.to),
             moved_from=OtherCaseShape.of(case.moves.origin),
         )
-
-
-def _shared(case: CaseLine | CaseView) -> dict[str, Any]:
-    return {
-        "id": case.id,
-        "number": case.number,
-        "state": case.state,
-        "priority": int(case.priority),
-        "urgency": case.urgency,
-        "department": case.department,
-        "restricted": case.restricted,
-        "waiting_since": case.waiting_since,
-        "created_at": case.created_at,
-        "updated_at": case.updated_at,
-    }
 
 
 class PriorityChoice(StrEnum):

@@ -70,7 +70,7 @@ class NewMove(BaseModel):
     reason: MoveReason
     seen: str = Field(max_length=64, description="Of the comparison that a person looked at.")
     sure: bool = Field(
-        False,
+        default=False,
         description="Whether a person compared the two, where the images name another patient.",
     )
 

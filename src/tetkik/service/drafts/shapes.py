@@ -14,6 +14,7 @@ from tetkik.records.reports.material import MarkDecision
 from tetkik.records.reports.measuring import LONGEST_LABEL, Taken
 from tetkik.records.reports.withdrawals import Withdrawn
 from tetkik.records.reports.working import WorkingDraft
+from tetkik.service.kit.http.shape import Shape
 from tetkik.values import (
     BasisKind,
     Certainty,
@@ -40,7 +41,7 @@ Points = Annotated[list[Pair], Field(min_length=2, max_length=3)]
 Label = Annotated[str, Field(max_length=LONGEST_LABEL)]
 
 
-class MeasurementShape(BaseModel):
+class MeasurementShape(Shape):
     """A length or an angle in an image."""
 
     id: str = Field(description="Of the measurement, the same in every version of the report.")
@@ -72,17 +73,13 @@ class MeasurementShape(BaseModel):
     @classmethod
     def of(cls, item: Measurement, language: Language) -> MeasurementShape:
         """The same for a program."""
-        return cls(
-            id=item.id,
+        return cls.from_value(
+            item,
             image_id=item.image.id,
             frame=item.image.frame,
             earlier=item.image.earlier,
-            kind=item.kind,
             points=[list(point) for point in item.points],
-            label=item.label,
             value=item.rounded,
-            unit=item.unit,
-            calibrated=item.calibrated,
             plane=item.image.plane if item.calibrated else None,
             name=measured_name(item, language),
             text=measurement_words(item, language),
@@ -116,7 +113,7 @@ class MeasurementChanged(BaseModel):
         return None if self.points is None else [(column, row) for column, row in self.points]
 
 
-class MarkShape(BaseModel):
+class MarkShape(Shape):
     """An objection of the grounding check."""
 
     fault: Fault
@@ -128,7 +125,7 @@ class MarkShape(BaseModel):
     decided_at: datetime | None
 
 
-class SentenceShape(BaseModel):
+class SentenceShape(Shape):
     """A sentence of a draft."""
 
     section: Section
@@ -141,7 +138,7 @@ class SentenceShape(BaseModel):
     marks: list[MarkShape]
 
 
-class EvidenceShape(BaseModel):
+class EvidenceShape(Shape):
     """One thing that a sentence leans on."""
 
     id: str = Field(description="How a sentence cites it.")
@@ -152,7 +149,7 @@ class EvidenceShape(BaseModel):
     side: Side | None = Field(description="Of a finding, where it was measured.")
 
 
-class PassageShape(BaseModel):
+class PassageShape(Shape):
     """A text that was cited."""
 
     id: str
@@ -161,7 +158,7 @@ class PassageShape(BaseModel):
     source: str
 
 
-class FindingShape(BaseModel):
+class FindingShape(Shape):
     """What the model says of one label, and what the radiologist says of that."""
 
     label: str = Field(description="Its name in every file.")
@@ -179,7 +176,7 @@ class FindingShape(BaseModel):
     judgement: Judgement | None = Field(description="Of the radiologist; None as long as there is none.")
 
 
-class DraftShape(BaseModel):
+class DraftShape(Shape):
     """A draft at one revision."""
 
     report_id: str
@@ -218,21 +215,11 @@ class DraftShape(BaseModel):
         findings = list(found.result.findings) if found.result is not None else []
         known = {item.label for item in findings}
         findings += [Finding(label, False) for label in judged if label not in known]
-        return cls(
-            report_id=found.report_id,
-            case_id=found.case_id,
-            image_id=found.image_id,
-            run_id=found.run_id,
-            number=found.number,
-            revision=found.revision,
-            version=found.version,
-            amending=found.amending,
-            withdrawn=found.withdrawn,
+        return cls.from_value(
+            found,
             language=draft.language,
             writer=draft.writer,
             model=draft.model,
-            updated_at=found.updated_at,
-            updated_by=found.updated_by,
             notices=[notice.in_language(language) for notice in draft.notices],
             open_marks=draft.open_marks,
             sentences=[
@@ -240,20 +227,13 @@ class DraftShape(BaseModel):
                 for item, by_person in zip(draft.sentences, found.by_person, strict=True)
             ],
             evidence=[
-                EvidenceShape(
-                    id=item.id,
-                    kind=item.kind,
-                    key=item.key,
+                EvidenceShape.from_value(
+                    item,
                     name=label_name(item.key, language) if item.kind in _OF_LABELS else item.key,
-                    probability=item.probability,
-                    side=item.side,
                 )
                 for item in draft.evidence
             ],
-            passages=[
-                PassageShape(id=item.id, title=item.title, text=item.text, source=item.source)
-                for item in draft.passages
-            ],
+            passages=draft.passages,
             findings=[_finding(item, judged.get(item.label), language) for item in findings],
             measurements=[MeasurementShape.of(item, language) for item in found.measurements],
         )
@@ -288,7 +268,7 @@ class DecisionSent(BaseModel):
     start: Place
     end: Place
     decision: Decision | None = Field(
-        None, description="`kept`, `removed` (the sentence goes), or null to open the question again."
+        default=None, description="`kept`, `removed` (the sentence goes), or null to open the question again."
     )
 
     def value(self, place: int) -> Choice:
@@ -318,7 +298,7 @@ class ReviewSent(BaseModel):
     label: Annotated[str, Field(max_length=60)]
     judgement: Judgement | None = Field(description="Null takes it back.")
     sentences_follow: bool = Field(
-        False, description="Whether sentences that lean on a rejected finding alone go with it."
+        default=False, description="Whether sentences that lean on a rejected finding alone go with it."
     )
 
 
@@ -345,11 +325,8 @@ class TemplateSent(BaseModel):
 def _sentence(
     item: DraftSentence, by_person: bool, decisions: tuple[MarkDecision, ...], language: Language
 ) -> SentenceShape:
-    return SentenceShape(
-        section=item.section,
-        text=item.text,
-        evidence=list(item.evidence),
-        certainty=item.certainty,
+    return SentenceShape.from_value(
+        item,
         by="person" if by_person else "machine",
         marks=[_mark(mark, item.text, decisions, language) for mark in item.marks],
     )
@@ -359,28 +336,13 @@ def _mark(mark: Mark, text: str, decisions: tuple[MarkDecision, ...], language: 
     about = (text, mark.fault, mark.start, mark.end)
     decided = [one for one in decisions if (one.sentence, one.fault, one.start, one.end) == about]
     last = decided[-1] if decided and mark.decision is not None else None
-    return MarkShape(
-        fault=mark.fault,
+    return MarkShape.from_value(
+        mark,
         reason=mark.reason.in_language(language),
-        start=mark.start,
-        end=mark.end,
-        decision=mark.decision,
         decided_by=last.user_id if last is not None else None,
         decided_at=last.at if last is not None else None,
     )
 
 
 def _finding(item: Finding, judgement: Judgement | None, language: Language) -> FindingShape:
-    return FindingShape(
-        label=item.label,
-        name=label_name(item.label, language),
-        assessed=item.assessed,
-        score=item.score,
-        probability=item.probability,
-        threshold=item.threshold,
-        threshold_on=item.threshold_on,
-        positive=item.positive,
-        rules_out=item.rules_out,
-        uncertain=item.uncertain,
-        judgement=judgement,
-    )
+    return FindingShape.from_value(item, name=label_name(item.label, language), judgement=judgement)

@@ -153,16 +153,7 @@ def _input(one: InputMoved) -> DriftOfInput:
 def _moved(shift: Shift | None) -> Moved | None:
     if shift is None:
         return None
-    return Moved(
-        verdict=shift.stability,
-        psi=shift.psi,
-        psi_chance=shift.psi_chance,
-        ks=shift.ks,
-        ks_chance=shift.ks_chance,
-        mean_before=shift.mean_before,
-        mean_now=shift.mean_now,
-        bins=list(shift.bins),
-    )
+    return Moved.from_value(shift, verdict=shift.stability)
 
 
 feedback_router = APIRouter(tags=["triage"])

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from tetkik.service.engineering.view import (
     Against,
 )
+from tetkik.service.kit.http.shape import Shape
 from tetkik.statistics import Stability
 from tetkik.values import Capability
 
@@ -29,7 +30,7 @@ class Models(BaseModel):
     """Every bundle, by id."""
 
     items: list[ModelSummary] = Field(description="All of them; there are few.")
-    next: None = Field(None, description="Always None.")
+    next: None = Field(default=None, description="Always None.")
 
 
 class Share(BaseModel):
@@ -63,7 +64,7 @@ class Agreement(BaseModel):
     labels: list[AgreementOfLabel] = Field(description="Findings, those most often judged first.")
 
 
-class Moved(BaseModel):
+class Moved(Shape):
     """How far a figure moved; what it is held against by chance allows for every comparison at once."""
 
     verdict: Stability

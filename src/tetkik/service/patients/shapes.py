@@ -90,13 +90,13 @@ class PersonShape(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field("", max_length=LONGEST_NAME, repr=False)
+    name: str = Field(default="", max_length=LONGEST_NAME, repr=False)
     tckn: Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{10})?$")] = Field(
-        "", repr=False, description="Turkish identity number; its check digits are checked."
+        default="", repr=False, description="Turkish identity number; its check digits are checked."
     )
-    number: str = Field("", max_length=LONGEST_NUMBER, repr=False)
-    birth_date: date | None = Field(None, repr=False)
-    sex: Sex | None = Field(None, repr=False)
+    number: str = Field(default="", max_length=LONGEST_NUMBER, repr=False)
+    birth_date: date | None = Field(default=None, repr=False)
+    sex: Sex | None = Field(default=None, repr=False)
 
     def value(self) -> Person:
         """The value that records keep."""

@@ -55,7 +55,7 @@ def account(context: ContextDep, actor: Owner) -> Account:
 def list_tokens(context: ContextDep, actor: Owner) -> Tokens:
     """One's tokens, the latest first."""
     with context.records.read(actor) as tx:
-        return Tokens(items=[_view(token) for token in tokens.of_actor(tx)])
+        return Tokens(items=[TokenView.from_value(token) for token in tokens.of_actor(tx)])
 
 
 @router.post("/tokens", status_code=201, response_model=MadeToken)
@@ -67,7 +67,7 @@ def make_token(
 
     def make(tx: Transaction) -> MadeToken:
         secret, token = tokens.create(tx, new.name, new.scopes, timedelta(days=new.days))
-        return MadeToken(secret=secret, **_view(token).model_dump())
+        return MadeToken.from_value(token, secret=secret)
 
     return once.run(context.records, actor, make).response()
 
@@ -77,17 +77,6 @@ def revoke_token(context: ContextDep, actor: Owner, token_id: TokenId) -> None:
     """End a token at once."""
     with context.records.write(actor) as tx:
         tokens.revoke(tx, token_id)
-
-
-def _view(token: tokens.Token) -> TokenView:
-    return TokenView(
-        id=token.id,
-        name=token.name,
-        scopes=list(token.scopes),
-        created_at=token.created_at,
-        expires_at=token.expires_at,
-        used_at=token.used_at,
-    )
 
 
 passkey_router = APIRouter(include_in_schema=False)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from tetkik.service.kit.access.reauthentication import Proof
+from tetkik.service.kit.http.shape import Shape
 from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, Permission, Role
 
 
@@ -24,7 +25,7 @@ class Account(BaseModel):
     permissions: list[Permission]
 
 
-class TokenView(BaseModel):
+class TokenView(Shape):
     """A token, without its secret."""
 
     id: str
@@ -85,7 +86,7 @@ class UserProfile(BaseModel):
     registration: str = Field(default="", max_length=40)
     roles: list[Role] = Field(min_length=1)
     departments: list[Department] = Field(
-        [], description="Of a clinician; `*` is every one, and without any they open none."
+        default=[], description="Of a clinician; `*` is every one, and without any they open none."
     )
 
 
@@ -125,7 +126,7 @@ class Reset(BaseModel):
     """How an account is reset."""
 
     keep_keys: bool = Field(
-        False,
+        default=False,
         description="Whether passkeys and tokens stay; else they end with the password and every session.",
     )
 

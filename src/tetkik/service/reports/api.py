@@ -116,7 +116,9 @@ def listed(
     page = found[:limit]
     more = len(found) > limit
     return Page(
-        items=[ReportListed.of(item) for item in page],
+        items=[
+            ReportListed.from_value(item, patient=item.person.name if item.person else None) for item in page
+        ],
         next=cursor_of(page[-1]) if more else None,
     )
 
@@ -181,7 +183,7 @@ def read(
 def all_versions(context: ContextDep, actor: Reader, report_id: ReportId) -> Page[VersionListed]:
     """Every signed version, the first first; there are few, so this is one page."""
     with context.records.read(actor) as tx:
-        return Page(items=[VersionListed.of(item) for item in versions.versions_of(tx, report_id)])
+        return Page(items=[VersionListed.from_value(item) for item in versions.versions_of(tx, report_id)])
 
 
 @router.get("/{report_id}/versions/{number}")
@@ -227,7 +229,7 @@ def sign(
 
     def work(tx: Transaction) -> SignedShape:
         signed = signing.sign(tx, report_id, sent.revision, proof, hospital_of(context))
-        return SignedShape.of(report_id, signed)
+        return SignedShape.from_value(signed, report_id=report_id)
 
     return once.run(context.records, actor, work).response()
 

@@ -9,13 +9,13 @@ from pydantic import BaseModel, Field
 
 from tetkik.language import Language
 from tetkik.records.reports.comparison import Change, compared, compared_measurements
-from tetkik.records.reports.reports import ListedReport
-from tetkik.records.reports.signing import LONGEST_REASON, Signed
-from tetkik.records.reports.versions import SignedVersion, VersionInfo
+from tetkik.records.reports.signing import LONGEST_REASON
+from tetkik.records.reports.versions import SignedVersion
 from tetkik.records.reports.withdrawals import Withdrawn
 from tetkik.records.reports.withdrawing import LONGEST_WORDS
 from tetkik.service.drafts.shapes import MeasurementShape
 from tetkik.service.kit.access.reauthentication import Proof
+from tetkik.service.kit.http.shape import Shape
 from tetkik.values import Judgement, Method, ReportState, Section, WithdrawalReason, label_name
 
 
@@ -24,11 +24,12 @@ class WithdrawalSent(BaseModel):
 
     why: WithdrawalReason
     words: Annotated[str, Field(max_length=LONGEST_WORDS, repr=False)] = Field(
-        "", description="More about it, that its readers will see; needed with `other`."
+        default="", description="More about it, that its readers will see; needed with `other`."
     )
     password: Annotated[str | None, Field(max_length=400, repr=False)] = None
     assertion: Annotated[dict[str, Any] | None, Field(repr=False)] = Field(
-        None, description="A passkey's answer to the question of `POST /api/v1/account/passkeys/question`."
+        default=None,
+        description="A passkey's answer to the question of `POST /api/v1/account/passkeys/question`.",
     )
 
     @property
@@ -37,7 +38,7 @@ class WithdrawalSent(BaseModel):
         return Proof(password=self.password, assertion=self.assertion)
 
 
-class ReportListed(BaseModel):
+class ReportListed(Shape):
     """A signed report in a list."""
 
     report_id: str
@@ -56,27 +57,8 @@ class ReportListed(BaseModel):
         description="Name; None where you may not know it, or the patient was erased."
     )
 
-    @classmethod
-    def of(cls, found: ListedReport) -> ReportListed:
-        """The same for a program."""
-        return cls(
-            report_id=found.report_id,
-            case_id=found.case_id,
-            number=found.number,
-            department=found.department,
-            state=found.state,
-            version=found.version,
-            signed_at=found.signed_at,
-            signed_by=found.signed_by,
-            corrected=found.corrected,
-            amending=found.amending,
-            withdrawn=found.withdrawn,
-            restricted=found.restricted,
-            patient=found.person.name if found.person is not None else None,
-        )
 
-
-class VersionListed(BaseModel):
+class VersionListed(Shape):
     """A signed version in a few words."""
 
     number: int = Field(description="From 1.")
@@ -91,21 +73,6 @@ class VersionListed(BaseModel):
         description="The withdrawal of the version before it; None of the first, and of an amendment."
     )
 
-    @classmethod
-    def of(cls, found: VersionInfo) -> VersionListed:
-        """The same for a program."""
-        return cls(
-            number=found.number,
-            replaces=found.replaces,
-            signed_at=found.signed_at,
-            signed_by=found.signed_by,
-            verification=found.verification,
-            corrected=found.corrected,
-            is_last=found.is_last,
-            withdrawn=found.withdrawn,
-            follows=found.follows,
-        )
-
 
 class SectionText(BaseModel):
     """A part of a report with its sentences."""
@@ -114,7 +81,7 @@ class SectionText(BaseModel):
     sentences: list[str]
 
 
-class JudgedShape(BaseModel):
+class JudgedShape(Shape):
     """What the radiologist said of one label."""
 
     label: str
@@ -151,9 +118,8 @@ class VersionShape(VersionListed):
         """The same for a program, its names in the reader's language."""
         document = found.document
         sections = [(section, document.draft.section(section)) for section in Section]
-        return cls(
-            **VersionListed.of(found.info).model_dump(),
-            report_id=found.info.report_id,
+        return cls.from_value(
+            found.info,
             case_id=found.case_id,
             image_id=found.image_id,
             report_number=found.report_number,
@@ -179,14 +145,14 @@ class VersionShape(VersionListed):
         )
 
 
-class StretchShape(BaseModel):
+class StretchShape(Shape):
     """Words that stayed, went or came."""
 
     change: Change
     text: str
 
 
-class ComparedShape(BaseModel):
+class ComparedShape(Shape):
     """One part of two versions."""
 
     section: Section
@@ -201,7 +167,7 @@ class ComparedMeasurementShape(BaseModel):
     measurement: MeasurementShape
 
 
-class Comparison(BaseModel):
+class Comparison(Shape):
     """Two versions of a report."""
 
     before: int = Field(description="The number of the earlier one.")
@@ -214,18 +180,11 @@ class Comparison(BaseModel):
     def of(cls, before: SignedVersion, after: SignedVersion, language: Language) -> Comparison:
         """The same for a program, its names in the reader's language."""
         old, new = before.document, after.document
-        return cls(
+        return cls.from_value(
+            after,
             before=before.info.number,
             after=after.info.number,
-            reason=after.reason,
-            sections=[
-                ComparedShape(
-                    section=item.section,
-                    changed=item.changed,
-                    stretches=[StretchShape(change=one.change, text=one.text) for one in item.stretches],
-                )
-                for item in compared(old.draft, new.draft)
-            ],
+            sections=compared(old.draft, new.draft),
             measurements=[
                 ComparedMeasurementShape(
                     change=item.change, measurement=MeasurementShape.of(item.measurement, language)
@@ -240,10 +199,11 @@ class SignSent(BaseModel):
 
     revision: Annotated[int, Field(ge=0, lt=2**31)] = Field(description="Of the draft that the person read.")
     password: Annotated[str | None, Field(max_length=400, repr=False)] = Field(
-        None, description="As typed; or `assertion`."
+        default=None, description="As typed; or `assertion`."
     )
     assertion: Annotated[dict[str, Any] | None, Field(repr=False)] = Field(
-        None, description="A passkey's answer to the question of `POST /api/v1/account/passkeys/question`."
+        default=None,
+        description="A passkey's answer to the question of `POST /api/v1/account/passkeys/question`.",
     )
 
     @property
@@ -252,23 +212,13 @@ class SignSent(BaseModel):
         return Proof(password=self.password, assertion=self.assertion)
 
 
-class SignedShape(BaseModel):
+class SignedShape(Shape):
     """What a signature made."""
 
     report_id: str
     number: int
     verification: str
     corrected: bool = Field(description="Whether a person changed the model's draft before.")
-
-    @classmethod
-    def of(cls, report_id: str, signed: Signed) -> SignedShape:
-        """The same for a program."""
-        return cls(
-            report_id=report_id,
-            number=signed.number,
-            verification=signed.verification,
-            corrected=signed.corrected,
-        )
 
 
 class AmendmentSent(BaseModel):
@@ -288,10 +238,13 @@ class Verified(BaseModel):
 
     known: bool = Field(description="Whether a signed version has it.")
     is_last: bool | None = Field(
-        None, description="Whether that version is the last of its report: an older one was amended since."
+        default=None,
+        description="Whether that version is the last of its report: an older one was amended since.",
     )
     withdrawn: bool | None = Field(
-        None, description="Whether it was withdrawn: it stands no longer, even where it is the last."
+        default=None, description="Whether it was withdrawn: it stands no longer, even where it is the last."
     )
-    report_id: str | None = Field(None, description="Of the report, where you may open it; None otherwise.")
-    number: int | None = Field(None, description="Of the version; None where it is not known.")
+    report_id: str | None = Field(
+        default=None, description="Of the report, where you may open it; None otherwise."
+    )
+    number: int | None = Field(default=None, description="Of the version; None where it is not known.")

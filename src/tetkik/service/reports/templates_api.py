@@ -16,6 +16,7 @@ from tetkik.service.kit.access.authorization import allowed
 from tetkik.service.kit.context import ContextDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.paging import Page
+from tetkik.service.kit.http.shape import Shape
 from tetkik.values import Actor, Permission
 
 router = APIRouter(prefix="/templates", tags=["templates"])
@@ -36,7 +37,7 @@ class TemplateSent(BaseModel):
     )
 
 
-class TemplateShape(BaseModel):
+class TemplateShape(Shape):
     """A template."""
 
     id: str
@@ -45,23 +46,12 @@ class TemplateShape(BaseModel):
     text: str
     changed_at: datetime = Field(description="When it was last changed.")
 
-    @classmethod
-    def of(cls, found: templates.HouseTemplate) -> TemplateShape:
-        """The same for a program."""
-        return cls(
-            id=found.id,
-            name=found.name,
-            language=found.language,
-            text=found.text,
-            changed_at=found.created_at,
-        )
-
 
 @router.get("")
 def listed(context: ContextDep, actor: Reader) -> Page[TemplateShape]:
     """Every template, by name; there are few, so this is one page."""
     with context.records.read(actor) as tx:
-        return Page(items=[TemplateShape.of(found) for found in templates.all_templates(tx)])
+        return Page(items=[_shape(found) for found in templates.all_templates(tx)])
 
 
 @router.post("", status_code=201, response_model=TemplateShape)
@@ -69,7 +59,7 @@ def add(context: ContextDep, actor: Editor, sent: TemplateSent, once: Idempotent
     """Keep a new template."""
 
     def work(tx: Transaction) -> TemplateShape:
-        return TemplateShape.of(templates.add(tx, sent.name, sent.language, sent.text))
+        return _shape(templates.add(tx, sent.name, sent.language, sent.text))
 
     return once.run(context.records, actor, work).response()
 
@@ -78,14 +68,14 @@ def add(context: ContextDep, actor: Editor, sent: TemplateSent, once: Idempotent
 def read(context: ContextDep, actor: Reader, template_id: TemplateId) -> TemplateShape:
     """One template."""
     with context.records.read(actor) as tx:
-        return TemplateShape.of(templates.template_of(tx, template_id))
+        return _shape(templates.template_of(tx, template_id))
 
 
 @router.put("/{template_id}")
 def change(context: ContextDep, actor: Editor, template_id: TemplateId, sent: TemplateSent) -> TemplateShape:
     """Put a new text in its place."""
     with context.records.write(actor) as tx:
-        return TemplateShape.of(templates.change(tx, template_id, sent.name, sent.language, sent.text))
+        return _shape(templates.change(tx, template_id, sent.name, sent.language, sent.text))
 
 
 @router.delete("/{template_id}", status_code=204)
@@ -93,3 +83,7 @@ def remove(context: ContextDep, actor: Editor, template_id: TemplateId) -> None:
     """Take it away; drafts that took it stay as they are."""
     with context.records.write(actor) as tx:
         templates.remove(tx, template_id)
+
+
+def _shape(found: templates.HouseTemplate) -> TemplateShape:
+    return TemplateShape.from_value(found, changed_at=found.created_at)

@@ -86,7 +86,7 @@ def of_image(context: ContextDep, actor: Reader, image_id: ImageId) -> list[RunS
     """Every run over an image, newest first."""
     with context.records.read(actor) as tx:
         images.see(tx, image_id)
-        return [RunShape.of(run) for run in runs.of_image(tx, image_id)]
+        return [RunShape.from_value(run) for run in runs.of_image(tx, image_id)]
 
 
 @router.get("/runs/{run_id}")

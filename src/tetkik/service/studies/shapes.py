@@ -15,10 +15,11 @@ from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import Work
 from tetkik.records.images.runs import ModelRun
 from tetkik.records.reports import drafts
+from tetkik.service.kit.http.shape import Shape
 from tetkik.values import FileFormat, FindingsResult, Flaw, JobState, Route, RunState, View
 
 
-class WorkShape(BaseModel):
+class WorkShape(Shape):
     """What a model still has to do about an image, or did last."""
 
     id: str
@@ -32,19 +33,12 @@ class WorkShape(BaseModel):
 
     @classmethod
     def of(cls, work: Work, language: Language) -> WorkShape:
-        return cls(
-            id=work.id,
-            state=work.state,
-            attempts=work.attempts,
-            model=work.model,
-            frame=work.frame,
-            fault=work.fault.in_language(language) if work.fault is not None else None,
-            created_at=work.created_at,
-            finished_at=work.finished_at,
+        return cls.from_value(
+            work, fault=work.fault.in_language(language) if work.fault is not None else None
         )
 
 
-class RunShape(BaseModel):
+class RunShape(Shape):
     """One answer of a model."""
 
     id: str
@@ -62,25 +56,8 @@ class RunShape(BaseModel):
     started_at: datetime
     finished_at: datetime
 
-    @classmethod
-    def of(cls, run: ModelRun) -> RunShape:
-        return cls(
-            id=run.id,
-            image_id=run.image_id,
-            case_id=run.case_id,
-            bundle=run.bundle,
-            bundle_sha256=run.bundle_sha256,
-            state=run.state,
-            route=run.route,
-            flaws=list(run.flaws),
-            screen=run.screen,
-            frame=run.frame,
-            started_at=run.started_at,
-            finished_at=run.finished_at,
-        )
 
-
-class ImageShape(BaseModel):
+class ImageShape(Shape):
     """An image; nothing here names the patient."""
 
     id: str
@@ -105,21 +82,12 @@ class ImageShape(BaseModel):
     @classmethod
     def of(cls, tx: Transaction, image: StoredImage, language: Language) -> ImageShape:
         work, run = jobs.of_image(tx, image.id), runs.latest(tx, image.id)
-        return cls(
-            id=image.id,
-            case_id=image.case_id,
-            study_id=image.study_id,
-            file_format=image.file_format,
-            size=image.size,
-            rows=image.rows,
-            columns=image.columns,
-            frames=image.frames,
+        return cls.from_value(
+            image,
             read_frame=(work.frame if work is not None else None) or image.middle,
             spacing_mm=image.spacing,
-            view=image.view,
-            created_at=image.created_at,
             work=WorkShape.of(work, language) if work is not None else None,
-            run=RunShape.of(run) if run is not None else None,
+            run=run,
             heatmaps=list(pictures.labels(tx, image.id)),
             report_id=drafts.report_of_image(tx, image.id),
         )
@@ -145,4 +113,4 @@ class FindingsShape(BaseModel):
 
     @classmethod
     def of(cls, run: ModelRun, result: FindingsResult) -> FindingsShape:
-        return cls(run=RunShape.of(run), result=result.as_json())
+        return cls(run=RunShape.from_value(run), result=result.as_json())

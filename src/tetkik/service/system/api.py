@@ -14,6 +14,7 @@ from tetkik.records.figures import figures
 from tetkik.service.kit.access.authorization import allowed, public
 from tetkik.service.kit.background.events import broker_of
 from tetkik.service.kit.context import ContextDep
+from tetkik.service.kit.http.shape import Shape
 from tetkik.values import Actor, Capability, CaseState, Permission
 
 router = APIRouter(tags=["health"])
@@ -39,7 +40,7 @@ def ready(context: ContextDep) -> Health:
     return Health(status="ok")
 
 
-class QueueStatus(BaseModel):
+class QueueStatus(Shape):
     """The work that waits for a model."""
 
     waiting: int
@@ -48,7 +49,7 @@ class QueueStatus(BaseModel):
     oldest_seconds: float = Field(description="How long the oldest waits; 0 where none does.")
 
 
-class InferenceStatus(BaseModel):
+class InferenceStatus(Shape):
     """How long a model took, over the last hour."""
 
     capability: Capability
@@ -58,7 +59,7 @@ class InferenceStatus(BaseModel):
     p95_seconds: float = Field(description="One in twenty took longer.")
 
 
-class Status(BaseModel):
+class Status(Shape):
     """The service at one moment."""
 
     version: str
@@ -84,32 +85,10 @@ def status(
     """Counts, ages and seconds; no ids, no names."""
     with context.records.read() as tx:
         counted = figures(tx)
-    queue = counted.queue
-    return Status(
+    return Status.from_value(
+        counted,
         version=__version__,
         database=context.records.engine.dialect.name,
         disk_free_bytes=shutil.disk_usage(context.records.folder).free,
-        queue=QueueStatus(
-            waiting=queue.waiting,
-            running=queue.running,
-            failed=queue.failed,
-            oldest_seconds=queue.oldest_seconds,
-        ),
-        inference=[
-            InferenceStatus(
-                capability=one.capability,
-                runs=one.runs,
-                failed=one.failed,
-                median_seconds=one.median_seconds,
-                p95_seconds=one.p95_seconds,
-            )
-            for one in counted.inference
-        ],
-        cases=counted.cases,
-        claims=counted.claims,
-        sessions=counted.sessions,
         listeners=broker_of(request).listening,
-        reports_signed=counted.reports_signed,
-        corrected_share=counted.corrected_share,
-        sign_ins_failed=counted.sign_ins_failed,
     )

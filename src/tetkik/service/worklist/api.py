@@ -57,7 +57,7 @@ def reading(
     """Who is reading a case."""
     with context.records.read(actor) as tx:
         reader = claims.reading(tx, case_id)
-    return Reading(reader=CaseReader.of(reader) if reader else None)
+    return Reading(reader=CaseReader.from_value(reader) if reader else None)
 
 
 @router.put("/cases/{case_id}/claim", tags=["worklist"])
@@ -69,7 +69,7 @@ def claim(
 ) -> CaseReader:
     """Say that one is reading a case, or that one still is: a claim lasts 20 minutes."""
     with context.records.write(actor) as tx:
-        return CaseReader.of(claims.claim(tx, case_id, take_over=take_over))
+        return CaseReader.from_value(claims.claim(tx, case_id, take_over=take_over))
 
 
 @router.delete("/cases/{case_id}/claim", tags=["worklist"], status_code=204)

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from tetkik.errors import InputError
 from tetkik.records.reports.withdrawals import Withdrawn
 from tetkik.records.worklist import search as records
-from tetkik.records.worklist.claims import Reader
 from tetkik.records.worklist.items import WorklistItem
 from tetkik.records.worklist.worklist import OPEN, Filter, Place, Scope
 from tetkik.service.kit.http.paging import decode_cursor, encode_cursor
+from tetkik.service.kit.http.shape import Shape
 from tetkik.values import (
     CaseState,
     JobState,
@@ -71,9 +71,9 @@ class WorklistQuery(BaseModel):
         description="Whose: that I am reading (`mine`), that somebody is (`claimed`), that nobody is.",
     )
     since: date | None = Field(
-        None, description="Waiting since this day or later, in the time zone of the server."
+        default=None, description="Waiting since this day or later, in the time zone of the server."
     )
-    until: date | None = Field(None, description="Waiting since this day or earlier.")
+    until: date | None = Field(default=None, description="Waiting since this day or earlier.")
 
     @field_validator("department", "modality", "finding", "since", "until", mode="before")
     @classmethod
@@ -150,14 +150,14 @@ def _begin(day: date, days: int = 0) -> datetime:
     return datetime.combine(near + timedelta(days=days), time.min).astimezone()
 
 
-class PositiveFinding(BaseModel):
+class PositiveFinding(Shape):
     """A positive finding of the newest run."""
 
     label: str = Field(description="As the model calls it.")
     probability: float | None = Field(description="Calibrated, from 0 to 1.")
 
 
-class CaseReader(BaseModel):
+class CaseReader(Shape):
     """Who is reading a case."""
 
     user_id: str
@@ -165,12 +165,8 @@ class CaseReader(BaseModel):
     since: datetime
     expires_at: datetime = Field(description="When the case is free again, unless the claim is renewed.")
 
-    @classmethod
-    def of(cls, reader: Reader) -> CaseReader:
-        return cls(user_id=reader.user_id, name=reader.name, since=reader.since, expires_at=reader.expires_at)
 
-
-class WorklistCase(BaseModel):
+class WorklistCase(Shape):
     """A case in the worklist; identity is empty where the case is restricted and not open to whoever asks."""
 
     case_id: str
@@ -201,29 +197,7 @@ class WorklistCase(BaseModel):
 
     @classmethod
     def of(cls, item: WorklistItem) -> WorklistCase:
-        return cls(
-            case_id=item.case_id,
-            number=item.number,
-            name=item.name,
-            registered_as=item.registered_as,
-            patient_number=item.patient_number,
-            birth_date=item.born,
-            sex=item.sex,
-            complaint=item.complaint,
-            hidden=item.hidden,
-            urgency=item.urgency,
-            priority=PriorityWord.of(item.priority),
-            department=item.department,
-            state=item.state,
-            modalities=list(item.modalities),
-            findings=[PositiveFinding(label=one.label, probability=one.probability) for one in item.findings],
-            unsuitable=item.unsuitable,
-            waiting_since=item.waiting_since,
-            reader=CaseReader.of(item.reader) if item.reader else None,
-            report=item.report,
-            withdrawn=item.withdrawn,
-            job=item.job,
-        )
+        return cls.from_value(item, birth_date=item.born, priority=PriorityWord.of(item.priority))
 
 
 class Reading(BaseModel):

@@ -25,7 +25,7 @@ class Page(BaseModel, Generic[T]):
     """One page of a list."""
 
     items: list[T]
-    next: str | None = Field(None, description="The cursor of the next page; None after the last.")
+    next: str | None = Field(default=None, description="The cursor of the next page; None after the last.")
 
 
 def encode_cursor(place: Sequence[str | int]) -> str:

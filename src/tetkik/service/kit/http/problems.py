@@ -56,8 +56,10 @@ class Problem(BaseModel):
     title: str = Field(description="The kind in a few words, always English.")
     status: int
     detail: str = Field(description="One sentence: the input, the fault, the remedy.")
-    instance: str | None = Field(None, description="The request's number, as the log has it.")
-    errors: list[dict[str, Any]] | None = Field(None, description="Of fields, each with its place and fault.")
+    instance: str | None = Field(default=None, description="The request's number, as the log has it.")
+    errors: list[dict[str, Any]] | None = Field(
+        default=None, description="Of fields, each with its place and fault."
+    )
 
 
 def _answers(*codes: int) -> dict[int | str, dict[str, Any]]:
