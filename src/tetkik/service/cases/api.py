@@ -23,6 +23,7 @@ from tetkik.service.kit.access.authorization import allowed
 from tetkik.service.kit.context import ContextDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from tetkik.service.kit.http.preconditions import MATCHED, IfMatch
 from tetkik.service.kit.rendering.templates import language_of
 from tetkik.service.reception import triage
 from tetkik.values import Actor, CaseState, Permission
@@ -30,9 +31,7 @@ from tetkik.values import Actor, CaseState, Permission
 router = APIRouter(prefix="/cases", tags=["cases"])
 Reader = Annotated[Actor, allowed(Permission.CASE_READ)]
 CaseId = Annotated[str, Path(max_length=26, description="Of the case.")]
-_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 CHANGED = "The case has changed since you looked; load it again and repeat."
-NEEDED = "This change needs the header If-Match with the ETag of the case; load the case and send it along."
 
 
 @router.post("", status_code=201, response_model=CaseShape)
@@ -102,23 +101,16 @@ def read_case(
 @router.patch(
     "/{case_id}",
     response_model=CaseShape,
-    responses={
-        412: {"description": "Somebody else changed it first.", "content": _PROBLEM},
-        428: {"description": "The header If-Match is missing.", "content": _PROBLEM},
-    },
+    responses=MATCHED,
 )
 def change_case(
     context: ContextDep,
     actor: Annotated[Actor, allowed(Permission.CASE_EDIT)],
     case_id: CaseId,
     change: CaseChange,
-    if_match: Annotated[
-        str | None, Header(max_length=200, description="ETag of the case that the change was made on.")
-    ] = None,
+    if_match: IfMatch,
 ) -> Response:
     """Correct a case; either everything is changed or nothing."""
-    if if_match is None:
-        raise HTTPException(428, NEEDED)
     chosen = triage.chosen_department(change.department, context.settings)
     with context.records.write(actor) as tx:
         cases.hold(tx, case_id)

@@ -20,7 +20,6 @@ from tetkik.service.cases.view import slip_of
 from tetkik.service.kit.access.authorization import allowed
 from tetkik.service.kit.access.redirects import safe_path
 from tetkik.service.kit.context import AppContext, ContextDep
-from tetkik.service.kit.http.problems import status_of
 from tetkik.service.kit.rendering.highlights import pieces
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.service.patients.shapes import TypedPerson
@@ -71,7 +70,6 @@ def _shown(
     return render(
         request,
         "cases/page.html.jinja",
-        status=200 if error is None else status_of(error),
         case=case,
         file=held,
         marked=pieces(case.complaint.result) if case.complaint else (),
@@ -82,7 +80,7 @@ def _shown(
         typed=typed or TypedPerson.of(case.person),
         movable=actor.may(Permission.CASE_MOVE) and not case.state.ended,
         just_moved=just_moved,
-        fault=error.in_language(language_of(request)) if error is not None else None,
+        error=error,
     )
 
 
@@ -125,16 +123,11 @@ def correct_person(
     context: ContextDep,
     actor: Editor,
     case_id: str,
-    name: _Short = "",
-    tckn: _Short = "",
-    number: _Short = "",
-    birth_date: _Short = "",
-    sex: _Short = "",
+    typed: Annotated[TypedPerson, Form()],
 ) -> Response:
     """Correct who the patient is, or show again what was typed with what is wrong."""
-    typed = TypedPerson(name, tckn, number, birth_date, sex)
     try:
-        person = typed.value()
+        person = typed.person()
         return _changed(context, actor, case_id, lambda tx: cases.change_person(tx, case_id, person))
     except InputError as error:
         return _shown(request, context, actor, case_id, typed=typed, error=error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path
+from fastapi import APIRouter, Path
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.exceptions import HTTPException
@@ -13,18 +13,18 @@ from tetkik.records.cases import cases, moving
 from tetkik.records.cases.matching import Difference
 from tetkik.records.cases.moving import Looked
 from tetkik.records.database import Transaction
-from tetkik.service.cases.api import CHANGED, NEEDED, CaseId, answered
+from tetkik.service.cases.api import CHANGED, CaseId, answered
 from tetkik.service.cases.transfer import CaseTransfer
 from tetkik.service.kit.access.authorization import allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep
 from tetkik.service.kit.context import ContextDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
+from tetkik.service.kit.http.preconditions import MATCHED, IfMatch
 from tetkik.service.patients.shapes import ID_PATTERN, ComparedTrait, RecordShape
 from tetkik.values import Actor, MoveReason, Permission
 
 router = APIRouter(prefix="/cases", tags=["cases"])
 Mover = Annotated[Actor, allowed(Permission.CASE_MOVE)]
-_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
 class MoveComparison(BaseModel):
@@ -103,10 +103,7 @@ def compare_for_move(
     "/{case_id}/move",
     status_code=201,
     response_model=MoveShape,
-    responses={
-        412: {"description": "Somebody else changed the case first.", "content": _PROBLEM},
-        428: {"description": "The header If-Match is missing.", "content": _PROBLEM},
-    },
+    responses=MATCHED,
 )
 def move_case(
     context: ContextDep,
@@ -115,13 +112,9 @@ def move_case(
     case_id: CaseId,
     wanted: NewMove,
     once: IdempotentDep,
-    if_match: Annotated[
-        str | None, Header(max_length=200, description="ETag of the case that was looked at.")
-    ] = None,
+    if_match: IfMatch,
 ) -> Response:
     """Let a case that was opened for the wrong patient go on as one of the right patient."""
-    if if_match is None:
-        raise HTTPException(428, NEEDED)
     transfer = CaseTransfer(context, decoder, actor, case_id, wanted.patient_id)
     transfer.prepare()
 

@@ -14,8 +14,7 @@ from tetkik.service.cases.transfer import CaseTransfer
 from tetkik.service.kit.access.authorization import allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep
 from tetkik.service.kit.context import AppContext, ContextDep
-from tetkik.service.kit.http.problems import status_of
-from tetkik.service.kit.rendering.templates import language_of, render
+from tetkik.service.kit.rendering.templates import render
 from tetkik.service.patients.shapes import TypedPerson
 from tetkik.values import Actor, MoveReason, Permission
 
@@ -45,17 +44,12 @@ def register(
     context: ContextDep,
     actor: Mover,
     case_id: str,
-    name: _Short = "",
-    tckn: _Short = "",
-    number: _Short = "",
-    birth_date: _Short = "",
-    sex: _Short = "",
+    typed: Annotated[TypedPerson, Form()],
 ) -> Response:
     """Register the right patient, or show again what was typed with what is wrong."""
-    typed = TypedPerson(name, tckn, number, birth_date, sex)
     try:
         with context.records.write(actor) as tx:
-            patient_id = moving.register(tx, case_id, typed.value())
+            patient_id = moving.register(tx, case_id, typed.person())
     except (Conflict, InputError) as error:
         return _choice(request, context, actor, case_id, typed=typed, error=error)
     return RedirectResponse(f"/cases/{case_id}/move/{patient_id}", 303)
@@ -80,13 +74,12 @@ def _choice(
     return render(
         request,
         "cases/move_to.html.jinja",
-        status=status_of(error) if error else 200,
         case=case,
         found=found,
         words=words,
         most=patients.MOST_MATCHES,
         typed=typed or TypedPerson(),
-        fault=error.in_language(language_of(request)) if error else None,
+        error=error,
     )
 
 
@@ -138,10 +131,9 @@ def _compared(
     return render(
         request,
         "cases/move.html.jinja",
-        status=status_of(error) if error else 200,
         case=case,
         looked=looked,
         reasons=list(MoveReason),
         reason=reason,
-        fault=error.in_language(language_of(request)) if error else None,
+        error=error,
     )

@@ -13,7 +13,7 @@ from tetkik.records.images import images
 from tetkik.records.reports import drafts, measuring, signing, templates
 from tetkik.records.trail.chain import Action
 from tetkik.service.drafts.redrafting import fresh_draft, streamed
-from tetkik.service.drafts.revisions import EDITS, DraftRoute, Revision, answered, hospital_of
+from tetkik.service.drafts.revisions import DraftRoute, answered, hospital_of
 from tetkik.service.drafts.shapes import (
     ByHandSent,
     DecisionsSent,
@@ -28,6 +28,7 @@ from tetkik.service.drafts.shapes import (
 from tetkik.service.kit.access.authorization import allowed
 from tetkik.service.kit.context import ContextDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
+from tetkik.service.kit.http.preconditions import MATCHED, Revision
 from tetkik.service.kit.rendering.templates import language_of
 from tetkik.values import Actor, Permission
 
@@ -61,7 +62,7 @@ def read(request: Request, context: ContextDep, actor: Reader, report_id: Report
         return answered(request, drafts.open_draft(tx, report_id))
 
 
-@router.put("/{report_id}", response_model=DraftShape, responses=EDITS)
+@router.put("/{report_id}", response_model=DraftShape, responses=MATCHED)
 def save(
     request: Request,
     context: ContextDep,
@@ -71,16 +72,13 @@ def save(
     sent: DraftSent,
 ) -> Response:
     """Keep the whole text; what stands as it stood keeps its evidence and its decisions."""
-    values = [sentence.value() for sentence in sent.sentences]
-    # Places of decisions count the sentences as they were sent; an empty one has none.
-    place = {sent_as: kept for kept, sent_as in enumerate(i for i, value in enumerate(values) if value)}
-    choices = [one.value(place.get(one.sentence, -1)) for one in sent.decisions]
+    sentences, choices = sent.values()
     with context.records.write(actor) as tx:
-        saved = drafts.save(tx, report_id, revision, [value for value in values if value], choices)
+        saved = drafts.save(tx, report_id, revision, sentences, choices)
         return answered(request, saved)
 
 
-@router.post("/{report_id}/decisions", response_model=DraftShape, responses=EDITS)
+@router.post("/{report_id}/decisions", response_model=DraftShape, responses=MATCHED)
 def decide(
     request: Request,
     context: ContextDep,
@@ -95,7 +93,7 @@ def decide(
         return answered(request, drafts.decide(tx, report_id, revision, choices))
 
 
-@router.post("/{report_id}/reviews", response_model=DraftShape, responses=EDITS)
+@router.post("/{report_id}/reviews", response_model=DraftShape, responses=MATCHED)
 def judge(
     request: Request,
     context: ContextDep,
@@ -112,7 +110,7 @@ def judge(
         return answered(request, after)
 
 
-@router.post("/{report_id}/redraft", response_model=DraftShape, responses=EDITS)
+@router.post("/{report_id}/redraft", response_model=DraftShape, responses=MATCHED)
 def redraft(
     request: Request,
     context: ContextDep,
@@ -130,7 +128,7 @@ def redraft(
 @router.post(
     "/{report_id}/redraft/stream",
     response_class=Response,
-    responses=EDITS | {200: {"content": {"text/event-stream": {}}, "description": "Server-sent events."}},
+    responses=MATCHED | {200: {"content": {"text/event-stream": {}}, "description": "Server-sent events."}},
 )
 def redraft_stream(
     request: Request,
@@ -149,7 +147,7 @@ def redraft_stream(
     return streamed(request, context, actor, report_id, revision, sent)
 
 
-@router.post("/{report_id}/template", response_model=DraftShape, responses=EDITS)
+@router.post("/{report_id}/template", response_model=DraftShape, responses=MATCHED)
 def take_template(
     request: Request,
     context: ContextDep,
@@ -194,7 +192,7 @@ measurement_router = APIRouter(
 MeasurementId = Annotated[str, Path(max_length=26, description="Of the measurement.")]
 
 
-@measurement_router.post("", response_model=DraftShape, responses=EDITS)
+@measurement_router.post("", response_model=DraftShape, responses=MATCHED)
 def measure(
     request: Request,
     context: ContextDep,
@@ -208,7 +206,7 @@ def measure(
         return answered(request, measuring.add(tx, report_id, revision, sent.value()))
 
 
-@measurement_router.patch("/{measurement_id}", response_model=DraftShape, responses=EDITS)
+@measurement_router.patch("/{measurement_id}", response_model=DraftShape, responses=MATCHED)
 def change(
     request: Request,
     context: ContextDep,
@@ -226,7 +224,7 @@ def change(
         return answered(request, after)
 
 
-@measurement_router.delete("/{measurement_id}", response_model=DraftShape, responses=EDITS)
+@measurement_router.delete("/{measurement_id}", response_model=DraftShape, responses=MATCHED)
 def remove(
     request: Request,
     context: ContextDep,

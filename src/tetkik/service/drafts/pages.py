@@ -19,13 +19,19 @@ from tetkik.records.database import Transaction
 from tetkik.records.images import images, jobs, pictures
 from tetkik.records.people.visibility import see
 from tetkik.records.reports import drafts, measuring, templates
-from tetkik.records.reports.editing import LONGEST, MOST, Choice
 from tetkik.records.reports.templates import HouseTemplate
 from tetkik.records.reports.working import EditConflict, WorkingDraft
 from tetkik.records.worklist import claims, events, worklist
 from tetkik.service.drafts.redrafting import fresh_draft
 from tetkik.service.drafts.revisions import DraftRoute
-from tetkik.service.drafts.shapes import MeasurementChanged, MeasurementSent, RedraftSent
+from tetkik.service.drafts.shapes import (
+    DraftSent,
+    MeasurementChanged,
+    MeasurementSent,
+    RedraftSent,
+    ReviewSent,
+    TemplateSent,
+)
 from tetkik.service.drafts.view import ReadingView, reading_view, shown_findings, shown_working
 from tetkik.service.kit.access.authorization import allowed
 from tetkik.service.kit.context import AppContext, ContextDep, context_of
@@ -33,13 +39,8 @@ from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.values import (
     Actor,
     CaseState,
-    Decision,
-    DraftSentence,
-    Fault,
     JobState,
-    Judgement,
     Permission,
-    Section,
 )
 
 router = APIRouter(prefix="/read")
@@ -208,52 +209,28 @@ CaseId = Annotated[str, Path(max_length=26)]
 ReportId = Annotated[str, Path(max_length=26)]
 
 
-class Written(BaseModel):
-    """A sentence as the editor sends it."""
+class Revised(BaseModel):
+    """A change of a draft, with the revision that it was made on."""
 
-    text: Annotated[str, Field(min_length=1, max_length=LONGEST, pattern=r"\S")]
-    section: Section
-    evidence: Annotated[list[str], Field(max_length=50)] = []
+    revision: Revision
 
 
-class Chosen(BaseModel):
-    """A decision about a mark, by the place of its sentence among those that are sent."""
-
-    sentence: Annotated[int, Field(ge=0, lt=MOST)]
-    fault: Fault
-    start: Annotated[int, Field(ge=0)]
-    end: Annotated[int, Field(ge=0)]
-    decision: Decision | None
-
-
-class Save(BaseModel):
+class Save(DraftSent, Revised):
     """Everything that stands in the editor."""
 
-    revision: Revision
-    sentences: Annotated[list[Written], Field(max_length=MOST)]
-    decisions: Annotated[list[Chosen], Field(max_length=MOST)] = []
+
+class Judge(ReviewSent, Revised):
+    """What the radiologist says of one finding."""
 
 
-class Judge(BaseModel):
-    """What the radiologist says of one finding; None takes it back."""
-
-    revision: Revision
-    label: Annotated[str, Field(max_length=60)]
-    judgement: Judgement | None
-
-
-class Again(BaseModel):
+class Rewrite(Revised):
     """A fresh draft of the composer in one language; a language model's comes as a stream of the API."""
 
-    revision: Revision
     language: Language
 
 
-class Take(BaseModel):
+class Take(TemplateSent, Revised):
     """A template, to be put around the draft."""
-
-    revision: Revision
-    template_id: Annotated[str, Field(max_length=26)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,10 +273,7 @@ def save(
     request: Request, context: ContextDep, actor: Edits, case_id: CaseId, report_id: ReportId, body: Save
 ) -> HTMLResponse:
     """Keep what stands in the editor, and what was decided about marks."""
-    sentences = [DraftSentence(item.text, item.section, tuple(item.evidence)) for item in body.sentences]
-    choices = [
-        Choice(item.sentence, item.fault, item.start, item.end, item.decision) for item in body.decisions
-    ]
+    sentences, choices = body.values()
     with context.records.write(actor) as tx:
         seen = panels_of(tx, drafts.save(tx, report_id, body.revision, sentences, choices))
     return shown_panels(request, seen)
@@ -317,7 +291,7 @@ def judge(
 
 @panel_router.post("/{case_id}/{report_id}/rewrite")
 def write_again(
-    request: Request, context: ContextDep, actor: Edits, case_id: CaseId, report_id: ReportId, body: Again
+    request: Request, context: ContextDep, actor: Edits, case_id: CaseId, report_id: ReportId, body: Rewrite
 ) -> HTMLResponse:
     """A fresh draft from the findings as they were judged, in the language asked for."""
     wanted = RedraftSent(language=body.language)
@@ -340,23 +314,19 @@ def take_template(
 MeasurementId = Annotated[str, Field(max_length=26)]
 
 
-class Measure(MeasurementSent):
+class Measure(MeasurementSent, Revised):
     """A new measurement of the viewer."""
 
-    revision: Revision
 
-
-class Change(MeasurementChanged):
+class Change(MeasurementChanged, Revised):
     """What changes of a measurement; None stays."""
 
-    revision: Revision
     id: MeasurementId
 
 
-class Remove(BaseModel):
+class Remove(Revised):
     """A measurement that goes."""
 
-    revision: Revision
     id: MeasurementId
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +13,7 @@ from functools import partial
 
 import structlog
 from fastapi import Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
 from tetkik import workflow
@@ -28,8 +27,9 @@ from tetkik.records.worklist.events import still_there
 from tetkik.report.llm import LanguageModel, open_model
 from tetkik.service.drafts.shapes import DraftShape, RedraftSent
 from tetkik.service.kit.context import AppContext
-from tetkik.service.kit.http.problems import status_of
+from tetkik.service.kit.http.event_stream import event, event_stream
 from tetkik.service.kit.rendering.templates import language_of
+from tetkik.service.kit.statuses import status_of
 from tetkik.values import Actor, Draft
 from tetkik.workflow.writers import Stoppable
 
@@ -188,11 +188,7 @@ def streamed(
     with context.records.write(actor) as tx:
         ground_of(tx, report_id, revision)
     begin = partial(_Writing, context, actor, report_id, revision, sent, model)
-    return StreamingResponse(
-        _course(context, actor, begin, language_of(request)),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    return event_stream(_course(context, actor, begin, language_of(request)))
 
 
 async def _course(
@@ -217,7 +213,7 @@ async def _course(
             if isinstance(step, _Ended) or time.monotonic() - checked >= _CHECKS:
                 checked = time.monotonic()
                 if not await run_in_threadpool(_goes_on, context, actor):
-                    yield _event("end", "{}")
+                    yield event("end")
                     return
             yield ": still writing\n\n" if step is None else _sse_of(step, language)
             if isinstance(step, _Ended):
@@ -239,16 +235,12 @@ def _goes_on(context: AppContext, actor: Actor) -> bool:
 
 def _sse_of(step: _Step, language: Language) -> str:
     if isinstance(step, str):
-        return _event("text", json.dumps({"text": step}, ensure_ascii=False))
+        return event("text", text=step)
     if isinstance(step, _Try):
-        return _event("asked", json.dumps({"try": step.number}))
+        return event("asked", **{"try": step.number})
     if step.draft is not None:
-        return _event("done", DraftShape.of(step.draft, language).model_dump_json())
-    return _event("fault", json.dumps(_fault(step.fault, language), ensure_ascii=False))
-
-
-def _event(name: str, data: str) -> str:
-    return f"event: {name}\ndata: {data}\n\n"
+        return event("done", **DraftShape.of(step.draft, language).model_dump(mode="json"))
+    return event("fault", **_fault(step.fault, language))
 
 
 def _fault(fault: Exception | None, language: Language) -> dict[str, object]:

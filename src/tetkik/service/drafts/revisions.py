@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends, Header, Request
+from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 
 from tetkik.language import Sentence
 from tetkik.records.reports.working import EditConflict, WorkingDraft
@@ -20,39 +19,6 @@ from tetkik.service.kit.context import AppContext, context_of
 from tetkik.service.kit.http.problems import Problem
 from tetkik.service.kit.rendering.templates import language_of
 from tetkik.values import Hospital
-
-_NEEDED = (
-    "This change needs the header If-Match with the ETag of the draft; load the draft and send it along."
-)
-_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-EDITS: dict[int | str, dict[str, Any]] = {
-    412: {
-        "description": "Somebody else saved first; the problem holds the draft as it is now.",
-        "content": _PROBLEM,
-    },
-    428: {"description": "The header If-Match is missing.", "content": _PROBLEM},
-}
-"""For `responses=` of routes that take `Revision`."""
-
-
-def _revision(
-    if_match: Annotated[
-        str | None, Header(max_length=80, description="ETag of the draft that the change was made on.")
-    ] = None,
-) -> int:
-    if if_match is None:
-        raise HTTPException(428, _NEEDED)
-    return number_in(if_match)
-
-
-def number_in(if_match: str) -> int:
-    """The number that an ETag names; -1, which nothing has, for anything else."""
-    number = if_match.strip().removeprefix("W/").strip('"')
-    return int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else -1
-
-
-Revision = Annotated[int, Depends(_revision)]
-"""A route's parameter for the revision in If-Match; -1, which is none, for anything else."""
 
 
 class DraftRoute(APIRoute):

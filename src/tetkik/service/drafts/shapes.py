@@ -285,6 +285,14 @@ class DraftSent(BaseModel):
     sentences: Annotated[list[SentenceSent], Field(max_length=MOST)]
     decisions: Decisions = []
 
+    def values(self) -> tuple[list[DraftSentence], list[Choice]]:
+        """Sentences and decisions for the records, without the empty sentences."""
+        kept = [(place, value) for place, one in enumerate(self.sentences) if (value := one.value())]
+        # Places of decisions count the sentences as they were sent; an empty one has none.
+        places = {sent: place for place, (sent, _) in enumerate(kept)}
+        choices = [one.value(places.get(one.sentence, -1)) for one in self.decisions]
+        return [value for _, value in kept], choices
+
 
 class DecisionsSent(BaseModel):
     """Decisions about marks."""

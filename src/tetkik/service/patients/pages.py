@@ -12,8 +12,7 @@ from tetkik.records.cases import comparing, merging, patients
 from tetkik.records.cases.patients import Match
 from tetkik.service.kit.access.authorization import allowed
 from tetkik.service.kit.context import AppContext, ContextDep
-from tetkik.service.kit.http.problems import status_of
-from tetkik.service.kit.rendering.templates import language_of, render
+from tetkik.service.kit.rendering.templates import render
 from tetkik.values import Actor, LinkReason, Permission, SplitReason
 
 router = APIRouter(prefix="/patients")
@@ -66,14 +65,13 @@ def _records(
     return render(
         request,
         "patients/records.html.jinja",
-        status=status_of(error) if error else 200,
         records=held,
         alike=alike,
         found=found,
         words=words,
         most=patients.MOST_MATCHES,
         done=done,
-        fault=error.in_language(language_of(request)) if error else None,
+        error=error,
         reasons=list(SplitReason),
     )
 
@@ -125,12 +123,11 @@ def _compared(
     return render(
         request,
         "patients/compare.html.jinja",
-        status=status_of(error) if error else 200,
         found=found,
         agreements={trait.value: agreement.value for trait, agreement in found.traits},
         reasons=list(LinkReason),
         reason=reason or _likely(found),
-        fault=error.in_language(language_of(request)) if error else None,
+        error=error,
     )
 
 

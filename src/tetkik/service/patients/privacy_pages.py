@@ -18,7 +18,6 @@ from tetkik.records.keeping.portability import export_patient
 from tetkik.records.keeping.privacy import Subject
 from tetkik.service.kit.access.authorization import allowed
 from tetkik.service.kit.context import AppContext, ContextDep
-from tetkik.service.kit.http.problems import status_of
 from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.values import Actor, Permission
@@ -115,11 +114,10 @@ def _page(
     return render(
         request,
         "patients/privacy.html.jinja",
-        status=status_of(error) if error else 200,
         found=found,
         looked=looked,
         done=done,
-        error=error.in_language(language_of(request)) if error else None,
+        error=error,
         waiting=waiting,
         years=context.settings.retention_years,
         grounds=_GROUNDS,

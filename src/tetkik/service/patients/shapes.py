@@ -1,9 +1,8 @@
-"""What people type into a form, as values."""
+"""What patients look like to a program, and what people type of one into a form."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Annotated
 
@@ -20,30 +19,29 @@ _YEAR_FIRST = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})", re.ASCII)
 _DIGITS = re.compile(r"(\d{2})(\d{2})(\d{4})", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class TypedPerson:
-    """Who a patient is, as it was typed, so that a fault loses nothing of it.
+Short = Annotated[str, Field(max_length=400, repr=False)]
 
-    Attributes:
-        birth_date: as people type it: `1.2.1970`.
-        sex: F, M, O or empty.
-    """
 
-    name: str = field(default="", repr=False)
-    tckn: str = field(default="", repr=False)
-    number: str = field(default="", repr=False)
-    birth_date: str = field(default="", repr=False)
-    sex: str = field(default="", repr=False)
+class TypedPerson(BaseModel):
+    """Who a patient is, as it was typed, so that a fault loses nothing of it."""
+
+    name: Short = ""
+    tckn: Short = ""
+    number: Short = ""
+    birth_date: Short = ""
+    sex: Short = ""
 
     @classmethod
     def of(cls, person: Person) -> TypedPerson:
         """A person as the form shows one."""
         born = person.birth_date
         shown = f"{born[6:]}.{born[4:6]}.{born[:4]}" if born else ""
-        return cls(person.name, person.tckn, person.number, shown, person.sex or "")
+        return cls(
+            name=person.name, tckn=person.tckn, number=person.number, birth_date=shown, sex=person.sex or ""
+        )
 
-    def value(self) -> Person:
-        """The person.
+    def person(self) -> Person:
+        """The value that records keep.
 
         Raises:
             InputError: not a date, or no such sex.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
@@ -19,8 +19,7 @@ from tetkik.service.kit.access.reauthentication import FRESH, Proof, reauthentic
 from tetkik.service.kit.access.redirects import safe_path, with_next
 from tetkik.service.kit.access.required_passkey import needs_passkey, refuse_second_passkey
 from tetkik.service.kit.context import AppContext, ContextDep
-from tetkik.service.kit.http.problems import status_of
-from tetkik.service.kit.rendering.templates import LANGUAGE_COOKIE, THEME_COOKIE, language_of, render
+from tetkik.service.kit.rendering.templates import LANGUAGE_COOKIE, THEME_COOKIE, render
 from tetkik.service.people.sign_in_pages import Return, Text, refuse_unequal, shown_strength
 from tetkik.service.people.user_agents import browser_of
 from tetkik.values import Actor, Permission
@@ -47,7 +46,7 @@ def _account(
     idle = timedelta(minutes=context.settings.session_idle_minutes)
     with context.records.read(actor) as tx:
         assert actor.user_id is not None
-        values = {
+        values: dict[str, Any] = {
             "member": users.get(tx, actor.user_id),
             "passkeys": passkeys.of_user(tx, actor.user_id),
             "sessions": sessions.of_actor(tx, idle),
@@ -57,10 +56,9 @@ def _account(
     return render(
         request,
         "people/account.html.jinja",
-        status=status_of(error) if error else 200,
         scopes=tokens.grantable(actor),
         browser_of=browser_of,
-        error=error.in_language(language_of(request)) if error else None,
+        error=error,
         secret=made[0] if made else None,
         new=made[1] if made else None,
         **values,
@@ -147,12 +145,11 @@ def _password(
     return render(
         request,
         "people/password.html.jinja",
-        status=status_of(error) if error else 200,
         member=member,
         back=safe_path(back),
         shortest=passwords.SHORTEST,
         keys=bool(member.passkeys or held_tokens) and not needs_passkey(context.settings, actor),
-        error=error.in_language(language_of(request)) if error else None,
+        error=error,
     )
 
 

@@ -27,9 +27,8 @@ from tetkik.service.kit.access.passkeys import origin_of
 from tetkik.service.kit.access.rate_limits import limit_rate, rate_limits_of
 from tetkik.service.kit.access.redirects import safe_path, with_next
 from tetkik.service.kit.context import AppContext, ContextDep
-from tetkik.service.kit.http.problems import status_of
 from tetkik.service.kit.rendering.navigation import start_page_of
-from tetkik.service.kit.rendering.templates import asset, language_of, render
+from tetkik.service.kit.rendering.templates import asset, render
 from tetkik.values import Actor, Method, Permission
 
 
@@ -88,10 +87,9 @@ def _login(
     return render(
         request,
         "people/login.html.jinja",
-        status=status_of(error) if error else 200,
         back=safe_path(back),
         login=login,
-        error=error.in_language(language_of(request)) if error else None,
+        error=error,
         provider=oidc.provider_name(context.settings),
     )
 
@@ -172,11 +170,10 @@ def _locked(
     return render(
         request,
         "people/lock.html.jinja",
-        status=status_of(error) if error else 200,
         name=found.actor.name,
         csrf=found.csrf,
         back=safe_path(back),
-        error=error.in_language(language_of(request)) if error else None,
+        error=error,
         provider=oidc.provider_name(context.settings) if found.actor.method is Method.OIDC else None,
     )
 
@@ -258,13 +255,12 @@ def _setup(
     return render(
         request,
         "people/setup.html.jinja",
-        status=status_of(error) if error else 200,
         invitation=invitation,
         login=login,
         name=name,
         shortest=passwords.SHORTEST,
         asks=f"/setup/{token}/strength",
-        error=error.in_language(language_of(request)) if error else None,
+        error=error,
     )
 
 

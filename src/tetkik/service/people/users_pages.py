@@ -17,9 +17,8 @@ from tetkik.records.people.users import Member, Profile
 from tetkik.service.kit.access.authorization import allowed
 from tetkik.service.kit.access.passkeys import origin_of
 from tetkik.service.kit.context import AppContext, ContextDep
-from tetkik.service.kit.http.problems import status_of
 from tetkik.service.kit.rendering.navigation import NavigationEntry
-from tetkik.service.kit.rendering.templates import language_of, render
+from tetkik.service.kit.rendering.templates import render
 from tetkik.service.people.sign_in_pages import Text
 from tetkik.turkish import alphabetical
 from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, Actor, Permission, Role
@@ -53,13 +52,12 @@ def _list(
     return render(
         request,
         "people/users.html.jinja",
-        status=status_of(error) if error else 200,
         members=members,
         held=held,
         roles=tuple(Role),
         departments=sorted(DEPARTMENTS, key=alphabetical),
         every=EVERY_DEPARTMENT,
-        error=error.in_language(language_of(request)) if error else None,
+        error=error,
         link=link,
         invited=invited,
     )
@@ -118,14 +116,13 @@ def _one(
     return render(
         request,
         "people/user.html.jinja",
-        status=status_of(error) if error else 200,
         member=member,
         held=held,
         ended=ended,
         roles=tuple(Role),
         departments=sorted(DEPARTMENTS, key=alphabetical),
         every=EVERY_DEPARTMENT,
-        error=error.in_language(language_of(request)) if error else None,
+        error=error,
         link=link,
     )
 

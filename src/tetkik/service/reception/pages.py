@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import astuple, dataclass, field, replace
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, field_validator
 
 from tetkik.errors import Conflict, InputError, TetkikError
 from tetkik.language import Sentence
@@ -22,10 +20,9 @@ from tetkik.records.trail.chain import Action
 from tetkik.service.kit.access.authorization import allowed
 from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http.idempotency import IdempotentRequest
-from tetkik.service.kit.http.problems import status_of
 from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.kit.rendering.templates import language_of, render
-from tetkik.service.patients.shapes import TypedPerson, sex_of
+from tetkik.service.patients.shapes import Short, TypedPerson, sex_of
 from tetkik.service.reception import triage
 from tetkik.values import Actor, Permission
 
@@ -40,48 +37,29 @@ _Text = Annotated[str, Form(max_length=triage.LONGEST_TEXT)]
 _Short = Annotated[str, Form(max_length=400)]
 
 
-@dataclass(frozen=True, slots=True)
-class Typed:
-    """The desk's form as it was sent, so that a fault loses nothing of it.
+class CaseForm(TypedPerson):
+    """The form as it was sent, so that a fault loses nothing of it."""
 
-    Attributes:
-        once: names this form, so that sending it twice opens one case.
-        asked: questions that were answered with no, with commas.
-        department: that was chosen; empty for none.
-        patient_id: of a known patient; empty for a new one.
-        birth_date: as it was typed: `01.01.1970`.
-        sex: F, M, O or empty.
-        unknown: nobody knows who the patient is.
-        restricted: whether the case opens only with a reason.
-    """
-
-    once: str = ""
-    complaint: str = field(default="", repr=False)
-    asked: str = ""
-    department: str = ""
-    patient_id: str = ""
-    name: str = field(default="", repr=False)
-    tckn: str = field(default="", repr=False)
-    number: str = field(default="", repr=False)
-    birth_date: str = field(default="", repr=False)
-    sex: str = field(default="", repr=False)
-    unknown: bool = False
-    question: str = field(default="", repr=False)
+    once: Short = Field(default="", description="Names this form: sent twice, it opens one case.")
+    complaint: str = Field(default="", max_length=triage.LONGEST_TEXT, repr=False)
+    asked: Short = Field(default="", description="Ids of questions that were answered with no, with commas.")
+    department: Short = ""
+    patient_id: Short = Field(default="", description="Empty for a new patient.")
+    unknown: bool = Field(default=False, description="Nobody knows who the patient is.")
+    question: str = Field(default="", max_length=20_000, repr=False)
     restricted: bool = False
+
+    @field_validator("complaint", "question")
+    @classmethod
+    def _plain_line_ends(cls, value: str) -> str:
+        return value.replace("\r\n", "\n")
 
     def digest(self) -> bytes:
         """By which the same form is known again, and another one under its name is refused."""
-        return hashlib.sha256(json.dumps(astuple(self)).encode()).digest()
+        return hashlib.sha256(self.model_dump_json().encode()).digest()
 
     def person(self) -> Person:
-        """Who the new patient is.
-
-        Raises:
-            InputError: no such sex, or a date that cannot be.
-        """
-        if self.unknown:
-            return Person(sex=sex_of(self.sex))
-        return TypedPerson(self.name, self.tckn, self.number, self.birth_date, self.sex).value()
+        return Person(sex=sex_of(self.sex)) if self.unknown else super().person()
 
 
 class _Opened(BaseModel):
@@ -93,7 +71,7 @@ def reception(
     request: Request, context: ContextDep, actor: Annotated[Actor, allowed(Permission.CASE_CREATE)]
 ) -> HTMLResponse:
     """The empty form."""
-    return _page(request, context, actor, Typed())
+    return _page(request, context, actor, CaseForm())
 
 
 @router.post("/reception/triage")
@@ -129,34 +107,12 @@ def find_patients(
     )
 
 
-def _typed(
-    *,
-    once: _Short = "",
-    complaint: _Text = "",
-    asked: _Short = "",
-    department: _Short = "",
-    patient_id: _Short = "",
-    name: _Short = "",
-    tckn: _Short = "",
-    number: _Short = "",
-    birth_date: _Short = "",
-    sex: _Short = "",
-    unknown: Annotated[bool, Form()] = False,
-    question: Annotated[str, Form(max_length=20_000)] = "",
-    restricted: Annotated[bool, Form()] = False,
-) -> Typed:
-    return Typed(
-        once, complaint.replace("\r\n", "\n"), asked, department, patient_id, name, tckn, number, birth_date,
-        sex, unknown, question.replace("\r\n", "\n"), restricted,
-    )  # fmt: skip
-
-
 @router.post("/reception")
 def open_case(
     request: Request,
     context: ContextDep,
     actor: Annotated[Actor, allowed(Permission.CASE_CREATE)],
-    typed: Annotated[Typed, Depends(_typed)],
+    typed: Annotated[CaseForm, Form()],
 ) -> Response:
     """Open a case, or show the form again with what is wrong."""
     try:
@@ -172,7 +128,7 @@ def _admitted(tx: Transaction, wanted: Admission) -> _Opened:
     return _Opened(case_id=admission.admit(tx, wanted))
 
 
-def _wanted(request: Request, context: AppContext, actor: Actor, typed: Typed) -> Admission:
+def _wanted(request: Request, context: AppContext, actor: Actor, typed: CaseForm) -> Admission:
     complaint = None
     if typed.complaint.strip() and actor.may(Permission.TRIAGE):
         complaint = triage.triaged(typed.complaint, context.settings, language_of(request))
@@ -188,7 +144,7 @@ def _wanted(request: Request, context: AppContext, actor: Actor, typed: Typed) -
 
 
 def _page(
-    request: Request, context: AppContext, actor: Actor, typed: Typed, error: TetkikError | None = None
+    request: Request, context: AppContext, actor: Actor, typed: CaseForm, error: TetkikError | None = None
 ) -> HTMLResponse:
     language = language_of(request)
     answer: triage.LiveAnswer | None = None
@@ -200,19 +156,18 @@ def _page(
     return render(
         request,
         "reception/page.html.jinja",
-        status=200 if error is None else status_of(error),
-        typed=replace(typed, once=new_id()),
+        typed=typed.model_copy(update={"once": new_id()}),
         answer=answer,
         matches=matches,
         departments=[(name, name) for name in triage.departments(context.settings)],
-        fault=error.in_language(language) if error is not None else None,
+        error=error,
         fragment=False,
         words="",
         most=patients.MOST_MATCHES,
     )
 
 
-def _alike(context: AppContext, actor: Actor, typed: Typed) -> tuple[Match, ...]:
+def _alike(context: AppContext, actor: Actor, typed: CaseForm) -> tuple[Match, ...]:
     """The patient that was chosen, or those with the numbers that were typed: as good as a search."""
     person = Person(tckn="".join(typed.tckn.split()), number=typed.number.strip())
     with context.records.write(actor) as tx:

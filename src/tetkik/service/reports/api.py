@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
@@ -16,13 +16,14 @@ from tetkik.records.reports import reports, signing, versions, withdrawing
 from tetkik.records.reports.reports import ListedReport, Wanted
 from tetkik.records.reports.withdrawals import Withdrawn
 from tetkik.records.trail.chain import Action
-from tetkik.service.drafts.revisions import DraftRoute, Revision, hospital_of, number_in
+from tetkik.service.drafts.revisions import DraftRoute, hospital_of
 from tetkik.service.drafts.shapes import DraftShape
 from tetkik.service.kit.access.authorization import allowed
 from tetkik.service.kit.access.reauthentication import reauthenticate
 from tetkik.service.kit.context import ContextDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from tetkik.service.kit.http.preconditions import MATCHED, Revision
 from tetkik.service.kit.rendering.templates import language_of
 from tetkik.service.reports import documents
 from tetkik.service.reports.documents import KINDS, Format
@@ -88,13 +89,6 @@ router = APIRouter(prefix="/reports", tags=["reports"], route_class=DraftRoute)
 Reader = Annotated[Actor, allowed(Permission.REPORT_READ)]
 Signer = Annotated[Actor, allowed(Permission.REPORT_SIGN)]
 ReportId = Annotated[str, Path(max_length=26, description="Of the report.")]
-_NEEDED = (
-    "This change needs the header If-Match with the ETag of the report; load the report and send it along."
-)
-_MATCHED: dict[int | str, dict[str, Any]] = {
-    412: {"description": "A later version was signed first."},
-    428: {"description": "The header If-Match is missing."},
-}
 Number = Annotated[int, Path(ge=1, lt=2**31, description="Of the version, from 1.")]
 
 
@@ -224,7 +218,7 @@ def sign(
 
     It is not a qualified electronic signature.
     """
-    method = reauthenticate(request, actor, sent.proof)
+    method = reauthenticate(request, actor, sent)
     proof = signing.Proof(actor.user_id or "", method, datetime.now(UTC))
 
     def work(tx: Transaction) -> SignedShape:
@@ -258,7 +252,7 @@ def give_up(context: ContextDep, actor: Signer, report_id: ReportId, revision: R
         signing.drop_amendment(tx, report_id, revision)
 
 
-@router.post("/{report_id}/withdraw", status_code=201, response_model=Withdrawn, responses=_MATCHED)
+@router.post("/{report_id}/withdraw", status_code=201, response_model=Withdrawn, responses=MATCHED)
 def withdraw(
     request: Request,
     context: ContextDep,
@@ -266,21 +260,17 @@ def withdraw(
     report_id: ReportId,
     sent: WithdrawalSent,
     once: IdempotentDep,
-    if_match: Annotated[
-        str | None, Header(max_length=80, description="ETag of the report: the number of its last version.")
-    ] = None,
+    revision: Revision,
 ) -> Response:
     """Withdraw a report that was issued in error, with the password or a passkey again.
 
     Its versions stay as they were signed, and stand no longer; the case is to be read again.
     """
-    if if_match is None:
-        raise HTTPException(428, _NEEDED)
-    method = reauthenticate(request, actor, sent.proof)
+    method = reauthenticate(request, actor, sent)
     proof = signing.Proof(actor.user_id or "", method, datetime.now(UTC))
 
     def work(tx: Transaction) -> Withdrawn:
-        done = withdrawing.withdraw(tx, report_id, number_in(if_match), sent.why, sent.words, proof)
+        done = withdrawing.withdraw(tx, report_id, revision, sent.why, sent.words, proof)
         return done
 
     try:

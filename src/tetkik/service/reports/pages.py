@@ -20,7 +20,6 @@ from tetkik.service.drafts.view import measurement_lines
 from tetkik.service.kit.access.authorization import allowed
 from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.http.paging import Cursor
-from tetkik.service.kit.http.problems import status_of
 from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.service.reports import documents
@@ -193,7 +192,6 @@ def _reading(
     return render(
         request,
         "reports/report.html.jinja",
-        status=status_of(error) if error else 200,
         version=found,
         info=found.info,
         document=found.document,
@@ -206,5 +204,5 @@ def _reading(
         known=known,
         under_way=under_way,
         reasons=tuple(WithdrawalReason),
-        error=error.in_language(language_of(request)) if error else None,
+        error=error,
     )

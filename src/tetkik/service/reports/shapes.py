@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
@@ -19,23 +19,13 @@ from tetkik.service.kit.http.shape import Shape
 from tetkik.values import Judgement, Method, ReportState, Section, WithdrawalReason, label_name
 
 
-class WithdrawalSent(BaseModel):
+class WithdrawalSent(Proof):
     """Why a report is withdrawn, and the password or a passkey again."""
 
     why: WithdrawalReason
     words: Annotated[str, Field(max_length=LONGEST_WORDS, repr=False)] = Field(
         default="", description="More about it, that its readers will see; needed with `other`."
     )
-    password: Annotated[str | None, Field(max_length=400, repr=False)] = None
-    assertion: Annotated[dict[str, Any] | None, Field(repr=False)] = Field(
-        default=None,
-        description="A passkey's answer to the question of `POST /api/v1/account/passkeys/question`.",
-    )
-
-    @property
-    def proof(self) -> Proof:
-        """The password or the passkey."""
-        return Proof(password=self.password, assertion=self.assertion)
 
 
 class ReportListed(Shape):
@@ -194,22 +184,10 @@ class Comparison(Shape):
         )
 
 
-class SignSent(BaseModel):
+class SignSent(Proof):
     """A signature: what was read, and that it is still the same person."""
 
     revision: Annotated[int, Field(ge=0, lt=2**31)] = Field(description="Of the draft that the person read.")
-    password: Annotated[str | None, Field(max_length=400, repr=False)] = Field(
-        default=None, description="As typed; or `assertion`."
-    )
-    assertion: Annotated[dict[str, Any] | None, Field(repr=False)] = Field(
-        default=None,
-        description="A passkey's answer to the question of `POST /api/v1/account/passkeys/question`.",
-    )
-
-    @property
-    def proof(self) -> Proof:
-        """The password or the passkey."""
-        return Proof(password=self.password, assertion=self.assertion)
 
 
 class SignedShape(Shape):

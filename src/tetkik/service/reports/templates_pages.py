@@ -13,7 +13,6 @@ from tetkik.records.reports import templates
 from tetkik.report.template import SLOTS
 from tetkik.service.kit.access.authorization import allowed
 from tetkik.service.kit.context import AppContext, ContextDep
-from tetkik.service.kit.http.problems import status_of
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.values import Actor, Permission
 
@@ -98,10 +97,9 @@ def _page(
     return render(
         request,
         "reports/templates.html.jinja",
-        status=status_of(error) if error else 200,
         known=known,
         chosen=chosen,
         typed=typed,
         slots=tuple(SLOTS.items()),
-        error=error.in_language(language) if error else None,
+        error=error,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Annotated
@@ -24,6 +23,7 @@ from tetkik.records.worklist.events import still_there
 from tetkik.service.kit.access.authorization import allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
 from tetkik.service.kit.context import ContextDep
+from tetkik.service.kit.http.event_stream import event, event_stream
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.rendering.templates import language_of
 from tetkik.service.studies.shapes import FindingsShape, RunShape, WorkShape
@@ -129,11 +129,7 @@ async def stream(
     await run_in_threadpool(may_see)
     words = actor.may(Permission.DRAFT_READ)
     progress = _progress(context.records, actor, decoder, image_id, language_of(request), words=words)
-    return StreamingResponse(
-        progress,
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    return event_stream(progress)
 
 
 async def _progress(
@@ -149,10 +145,10 @@ async def _progress(
         async for step in steps:
             if step is not None and step.stage is not None:
                 if step.text and words:
-                    yield _event("text", text=step.text)
+                    yield event("text", text=step.text)
                 elif step.stage is not reached:
                     reached = step.stage
-                    yield _event("stage", stage=step.stage)
+                    yield event("stage", stage=step.stage)
                 continue
             reached = None if step is not None else reached  # another attempt begins anew
             end = await run_in_threadpool(_end, records, actor, image_id, language)
@@ -169,14 +165,10 @@ def _end(records: Records, actor: Actor, image_id: str, language: Language) -> s
     """The last event, once the work or the session is over."""
     with records.read(actor) as tx:
         if not still_there(tx):
-            return _event("end")
+            return event("end")
         work = jobs.of_image(tx, image_id)
     if work is None or work.state is JobState.DONE:
-        return _event("done")
+        return event("done")
     if work.state is JobState.FAILED:
-        return _event("failed", fault=work.fault.in_language(language) if work.fault is not None else None)
+        return event("failed", fault=work.fault.in_language(language) if work.fault is not None else None)
     return None
-
-
-def _event(name: str, **data: object) -> str:
-    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"

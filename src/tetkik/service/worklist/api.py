@@ -13,6 +13,7 @@ from tetkik.records.worklist import search as records
 from tetkik.service.kit.access.authorization import allowed
 from tetkik.service.kit.background.events import broker_of, stream
 from tetkik.service.kit.context import ContextDep
+from tetkik.service.kit.http.event_stream import event_stream
 from tetkik.service.kit.http.paging import Cursor, Limit, Page
 from tetkik.service.worklist.shapes import (
     CaseReader,
@@ -118,8 +119,4 @@ async def events(
     broker = broker_of(request)
     broker.check_limit(actor)
     begins = min(int(last_event_id), _LARGEST) if last_event_id is not None else after
-    return StreamingResponse(
-        stream(broker, context, actor, begins),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    return event_stream(stream(broker, context, actor, begins))

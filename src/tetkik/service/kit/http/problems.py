@@ -14,30 +14,13 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from tetkik.errors import (
-    AccessError,
-    Conflict,
-    Forbidden,
-    InputError,
-    NotFound,
-    NotSignedIn,
     TetkikError,
-    TooManyRequests,
-    UsageError,
 )
 from tetkik.language import Sentence
 from tetkik.service.kit.http import openapi
 from tetkik.service.kit.rendering.templates import language_of, render
+from tetkik.service.kit.statuses import status_of
 
-_STATUS: tuple[tuple[type[TetkikError], int], ...] = (
-    (NotFound, 404),
-    (Conflict, 409),
-    (NotSignedIn, 401),
-    (Forbidden, 403),
-    (TooManyRequests, 429),
-    (InputError, 422),
-    (UsageError, 422),
-    (AccessError, 503),  # the identity provider does not answer
-)
 _log = structlog.get_logger()
 _SENTENCES = {
     404: Sentence("There is nothing at this address; check it, or begin at the start page."),
@@ -69,11 +52,6 @@ def _answers(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 PROBLEMS = _answers(400, 401, 403, 404, 409, 412, 413, 422, 428, 429)
 """For `responses=` of every router of the API, so that the schema lists them."""
-
-
-def status_of(error: TetkikError) -> int:
-    """The HTTP status of an error."""
-    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
 def install(app: FastAPI) -> None:

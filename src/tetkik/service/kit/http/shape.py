@@ -13,6 +13,6 @@ class Shape(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     @classmethod
-    def from_value(cls, value: object, **given: Any) -> Self:
+    def from_value(cls, value: object, /, **given: Any) -> Self:
         names = cls.model_fields.keys() - given.keys()
         return cls(**given, **{name: getattr(value, name) for name in names if hasattr(value, name)})

@@ -21,12 +21,14 @@ from jinja2 import (
 )
 from jinja2.runtime import Context
 
+from tetkik.errors import TetkikError
 from tetkik.language import Language, translate
 from tetkik.records.people import notices
 from tetkik.service.kit.context import context_of
 from tetkik.service.kit.rendering import times
 from tetkik.service.kit.rendering.highlights import plain
 from tetkik.service.kit.rendering.navigation import current_entry, navigation_of
+from tetkik.service.kit.statuses import status_of
 from tetkik.values import DISCLAIMER, Permission
 
 LANGUAGE_COOKIE = "tetkik-language"
@@ -91,7 +93,15 @@ def theme_of(request: Request) -> str | None:
     return chosen if chosen in ("light", "dark") else None
 
 
-def render(request: Request, template: str, /, *, status: int = 200, **values: Any) -> HTMLResponse:
+def render(
+    request: Request,
+    template: str,
+    /,
+    *,
+    status: int | None = None,
+    error: TetkikError | None = None,
+    **values: Any,
+) -> HTMLResponse:
     """A page or a fragment.
 
     Every template also gets `t`, `language`, `theme`, `actor` (None where nobody is signed in), `may`,
@@ -136,5 +146,7 @@ def render(request: Request, template: str, /, *, status: int = 200, **values: A
         "lock_minutes": settings.lock_minutes,
         "path": request.url.path,
     }
+    shared["error"] = error.in_language(language) if error is not None else None
+    status = status or (status_of(error) if error is not None else 200)
     page = environment().get_template(template).render(shared | values)
     return HTMLResponse(page, status, headers={"Cache-Control": "no-store"})
