@@ -12,15 +12,14 @@ from tetkik.errors import InputError
 from tetkik.records.trail import events as audit_events
 from tetkik.records.trail.chain import Action
 from tetkik.records.trail.events import AuditFilter
-from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import ContextDep
+from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from tetkik.service.kit.http.shape import Shape
-from tetkik.values import Actor, Permission
+from tetkik.values import Permission
 
 router = APIRouter(tags=["audit"])
 
-Auditor = Annotated[Actor, allowed(Permission.AUDIT_READ)]
+Auditor = Annotated[RequestContext, allowed(Permission.AUDIT_READ)]
 Code = Annotated[str | None, Query(max_length=26, pattern=r"^[0-9A-Za-z-]+$")]
 _LAST = 2**63 - 1
 
@@ -47,8 +46,7 @@ class AuditEntry(Shape):
 
 @router.get("/audit")
 def entries(
-    actor: Auditor,
-    context: ContextDep,
+    ctx: Auditor,
     user_id: Code = None,
     case: Code = None,
     patient_id: Code = None,
@@ -68,7 +66,7 @@ def entries(
         since=_zoned(since),
         until=_zoned(until),
     )
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         found = audit_events.newest(tx, wanted, limit=limit + 1, before=before)
         tx.audit(Action.AUDIT_READ)
     items = [AuditEntry.from_value(event) for event in found[:limit]]

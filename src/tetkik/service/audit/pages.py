@@ -12,7 +12,7 @@ from functools import partial
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse, StreamingResponse
 
 from tetkik.errors import NotFound
@@ -24,10 +24,8 @@ from tetkik.records.trail.events import AuditFilter
 from tetkik.records.trail.fhir import to_line
 from tetkik.records.trail.verify import verify
 from tetkik.service.audit.view import action_word, actions_named, detail_words
-from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import ContextDep
+from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.rendering.navigation import NavigationEntry
-from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.values import Actor, Permission
 
 router = APIRouter(prefix="/audit")
@@ -35,7 +33,7 @@ NAVIGATION = (
     NavigationEntry("/audit", Permission.AUDIT_READ, "audit", Sentence("Audit"), "g a", position=70, start=7),
 )
 
-Auditor = Annotated[Actor, allowed(Permission.AUDIT_READ)]
+Auditor = Annotated[RequestContext, allowed(Permission.AUDIT_READ)]
 _PAGE = 50
 _QUICK = 1_000
 """Entries that every view of the page checks; the whole trail is verified on request."""
@@ -76,9 +74,7 @@ class Chosen:
 
 @router.get("")
 def trail(
-    request: Request,
-    context: ContextDep,
-    actor: Auditor,
+    ctx: Auditor,
     person: Annotated[str, Query(max_length=26)] = "",
     case: Annotated[str, Query(max_length=26)] = "",
     action: Annotated[str, Query(max_length=40)] = "",
@@ -88,17 +84,16 @@ def trail(
 ) -> HTMLResponse:
     """The newest entries that fit."""
     chosen = Chosen(person, case, action, since, until)
-    language = language_of(request)
-    with context.records.read(actor, still=True) as tx:
+    language = ctx.language
+    with ctx.read(still=True) as tx:
         events = audit_events.newest(tx, chosen.filter(), limit=_PAGE + 1, before=before)
         state = verify(tx, last=_QUICK)
         glasses = audit_events.broken_glass(tx)
         count, people = audit_events.length(tx), audit_events.people(tx)
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         tx.audit(Action.AUDIT_READ)
     more = len(events) > _PAGE
-    return render(
-        request,
+    return ctx.render(
         "audit/trail.html.jinja",
         events=[(event, action_word(event.action, language)) for event in events[:_PAGE]],
         older=chosen.address(events[_PAGE - 1].seq) if more else None,
@@ -116,28 +111,27 @@ def trail(
 
 
 @router.post("/verify")
-def verify_all(request: Request, context: ContextDep, actor: Auditor) -> HTMLResponse:
+def verify_all(ctx: Auditor) -> HTMLResponse:
     """Verify the whole trail; the fragment shows the result."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         tx.audit(Action.AUDIT_READ, whole=True)
-    with context.records.read(actor, still=True) as tx:
+    with ctx.read(still=True) as tx:
         state = verify(tx)
-    language = language_of(request)
+    language = ctx.language
     faults = [fault.what.in_language(language) for fault in state.broken]
-    return render(request, "audit/verified.html.jinja", state=state, faults=faults)
+    return ctx.render("audit/verified.html.jinja", state=state, faults=faults)
 
 
 @router.get("/cases/{case_id}")
-def story(request: Request, context: ContextDep, actor: Auditor, case_id: str) -> HTMLResponse:
+def story(ctx: Auditor, case_id: str) -> HTMLResponse:
     """Every step of one case, the first first."""
-    language = language_of(request)
-    with context.records.write(actor) as tx:
+    language = ctx.language
+    with ctx.write() as tx:
         steps = audit_events.story(tx, case_id)
         if not steps or steps[0].case_id is None:
             raise NotFound("The trail tells of no such case; look for its number.")
         tx.audit(Action.AUDIT_READ, case_id=steps[0].case_id)
-    return render(
-        request,
+    return ctx.render(
         "audit/story.html.jinja",
         steps=[(step, action_word(step.action, language)) for step in steps],
         number=next((step.case for step in steps if step.case), steps[0].case_id),
@@ -148,8 +142,7 @@ def story(request: Request, context: ContextDep, actor: Auditor, case_id: str) -
 
 @router.post("/export")
 def export(
-    context: ContextDep,
-    actor: Auditor,
+    ctx: Auditor,
     person: Annotated[str, Form(max_length=26)] = "",
     case: Annotated[str, Form(max_length=26)] = "",
     action: Annotated[str, Form(max_length=40)] = "",
@@ -158,11 +151,11 @@ def export(
 ) -> StreamingResponse:
     """The entries that fit as FHIR AuditEvents, one a line, sent as they are read."""
     wanted = Chosen(person, case, action, since, until).filter()
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         tx.audit(Action.AUDIT_EXPORTED)
     name = f"audit-{datetime.now(UTC):%Y%m%d-%H%M%S}.ndjson"
     return StreamingResponse(
-        _lines(context.records, actor, wanted),
+        _lines(ctx.records, ctx.actor, wanted),
         media_type="application/fhir+ndjson",
         headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
     )

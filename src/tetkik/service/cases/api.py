@@ -6,7 +6,7 @@ import hashlib
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import APIRouter, Header, Path, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
@@ -19,41 +19,35 @@ from tetkik.records.people import breakglass
 from tetkik.records.trail.chain import Action
 from tetkik.records.worklist import priority
 from tetkik.service.cases.shapes import CaseChange, CaseShape, CaseSummary, NewCase
-from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import ContextDep
+from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from tetkik.service.kit.http.preconditions import MATCHED, IfMatch
-from tetkik.service.kit.rendering.templates import language_of
 from tetkik.service.reception import triage
-from tetkik.values import Actor, CaseState, Permission
+from tetkik.values import CaseState, Permission
 
 router = APIRouter(prefix="/cases", tags=["cases"])
-Reader = Annotated[Actor, allowed(Permission.CASE_READ)]
+Reader = Annotated[RequestContext, allowed(Permission.CASE_READ)]
 CaseId = Annotated[str, Path(max_length=26, description="Of the case.")]
 CHANGED = "The case has changed since you looked; load it again and repeat."
 
 
 @router.post("", status_code=201, response_model=CaseShape)
 def open_case(
-    request: Request,
-    context: ContextDep,
-    actor: Annotated[Actor, allowed(Permission.CASE_CREATE)],
-    new: NewCase,
-    once: IdempotentDep,
+    ctx: Annotated[RequestContext, allowed(Permission.CASE_CREATE)], new: NewCase, once: IdempotentDep
 ) -> Response:
     """Open a case for a known, a new or an unknown patient, all at once with its complaint."""
     complaint = None
     if new.complaint.strip():
-        if not actor.may(Permission.TRIAGE):
+        if not ctx.actor.may(Permission.TRIAGE):
             raise Forbidden("Your role does not allow this ({permission}).", permission=Permission.TRIAGE)
-        complaint = triage.triaged(new.complaint, context.settings, language_of(request))
+        complaint = triage.triaged(new.complaint, ctx.settings, ctx.language)
     wanted = Admission(
         new.patient_id,
         new.patient.value() if new.patient else None,
         new.unknown,
         complaint,
-        triage.chosen_department(new.department, context.settings),
+        triage.chosen_department(new.department, ctx.settings),
         new.question,
         new.restricted,
     )
@@ -61,13 +55,12 @@ def open_case(
     def work(tx: Transaction) -> CaseShape:
         return CaseShape.of_case(cases.case_of(tx, admission.admit(tx, wanted), audit=False))
 
-    return once.run(context.records, actor, work).response()
+    return once.run(ctx.records, ctx.actor, work).response()
 
 
 @router.get("")
 def list_cases(
-    context: ContextDep,
-    actor: Reader,
+    ctx: Reader,
     cursor: Cursor = None,
     limit: Limit = 50,
     state: CaseState | None = None,
@@ -75,7 +68,7 @@ def list_cases(
 ) -> Page[CaseSummary]:
     """Cases that one may see, the newest first, without identity."""
     before = str(decode_cursor(cursor, (str,))[0]) if cursor is not None else None
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         found = case_list.lines(tx, before=before, limit=limit + 1, state=state, department=department)
         tx.audit(Action.CASES_LISTED, listed=min(len(found), limit))
     more = len(found) > limit
@@ -85,13 +78,10 @@ def list_cases(
 
 @router.get("/{case_id}", response_model=CaseShape, responses={304: {"description": "As you know it."}})
 def read_case(
-    context: ContextDep,
-    actor: Reader,
-    case_id: CaseId,
-    if_none_match: Annotated[str | None, Header(max_length=200)] = None,
+    ctx: Reader, case_id: CaseId, if_none_match: Annotated[str | None, Header(max_length=200)] = None
 ) -> Response:
     """A case with its patient; the trail notes that it was opened."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         shown = answered(cases.case_of(tx, case_id))
     if if_none_match is not None and if_none_match == shown.headers["etag"]:
         return Response(status_code=304, headers={"ETag": shown.headers["etag"]})
@@ -104,15 +94,14 @@ def read_case(
     responses=MATCHED,
 )
 def change_case(
-    context: ContextDep,
-    actor: Annotated[Actor, allowed(Permission.CASE_EDIT)],
+    ctx: Annotated[RequestContext, allowed(Permission.CASE_EDIT)],
     case_id: CaseId,
     change: CaseChange,
     if_match: IfMatch,
 ) -> Response:
     """Correct a case; either everything is changed or nothing."""
-    chosen = triage.chosen_department(change.department, context.settings)
-    with context.records.write(actor) as tx:
+    chosen = triage.chosen_department(change.department, ctx.settings)
+    with ctx.write() as tx:
         cases.hold(tx, case_id)
         if answered(cases.case_of(tx, case_id, audit=False)).headers["etag"] != if_match:
             raise HTTPException(412, CHANGED)
@@ -164,8 +153,7 @@ class Opened(BaseModel):
 
 @router.post("/{case_id}/break-glass", status_code=201, response_model=Opened)
 def break_glass(
-    context: ContextDep,
-    actor: Annotated[Actor, allowed(Permission.BREAK_GLASS)],
+    ctx: Annotated[RequestContext, allowed(Permission.BREAK_GLASS)],
     once: IdempotentDep,
     case_id: str,
     emergency: Emergency,
@@ -175,4 +163,4 @@ def break_glass(
     def work(tx: Transaction) -> Opened:
         return Opened(case_id=case_id, until=breakglass.break_glass(tx, case_id, emergency.reason))
 
-    return once.run(context.records, actor, work).response()
+    return once.run(ctx.records, ctx.actor, work).response()

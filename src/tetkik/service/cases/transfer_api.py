@@ -15,16 +15,15 @@ from tetkik.records.cases.moving import Looked
 from tetkik.records.database import Transaction
 from tetkik.service.cases.api import CHANGED, CaseId, answered
 from tetkik.service.cases.transfer import CaseTransfer
-from tetkik.service.kit.access.authorization import allowed
+from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep
-from tetkik.service.kit.context import ContextDep
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.preconditions import MATCHED, IfMatch
 from tetkik.service.patients.shapes import ID_PATTERN, ComparedTrait, RecordShape
-from tetkik.values import Actor, MoveReason, Permission
+from tetkik.values import MoveReason, Permission
 
 router = APIRouter(prefix="/cases", tags=["cases"])
-Mover = Annotated[Actor, allowed(Permission.CASE_MOVE)]
+Mover = Annotated[RequestContext, allowed(Permission.CASE_MOVE)]
 
 
 class MoveComparison(BaseModel):
@@ -86,13 +85,12 @@ class MoveShape(BaseModel):
 
 @router.get("/{case_id}/move/{patient_id}", response_model=MoveComparison)
 def compare_for_move(
-    context: ContextDep,
-    actor: Mover,
+    ctx: Mover,
     case_id: CaseId,
     patient_id: Annotated[str, Path(max_length=26, description="Of a record of the right patient.")],
 ) -> Response:
     """The two people side by side, to be looked at before the case is moved; the ETag is of the case."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         shown = MoveComparison.of(moving.looked_at(tx, case_id, patient_id))
         etag = answered(cases.case_of(tx, case_id, audit=False)).headers["etag"]
     headers = {"ETag": etag, "Cache-Control": "no-store"}
@@ -106,16 +104,10 @@ def compare_for_move(
     responses=MATCHED,
 )
 def move_case(
-    context: ContextDep,
-    decoder: DecoderDep,
-    actor: Mover,
-    case_id: CaseId,
-    wanted: NewMove,
-    once: IdempotentDep,
-    if_match: IfMatch,
+    ctx: Mover, decoder: DecoderDep, case_id: CaseId, wanted: NewMove, once: IdempotentDep, if_match: IfMatch
 ) -> Response:
     """Let a case that was opened for the wrong patient go on as one of the right patient."""
-    transfer = CaseTransfer(context, decoder, actor, case_id, wanted.patient_id)
+    transfer = CaseTransfer(ctx.app, decoder, ctx.actor, case_id, wanted.patient_id)
     transfer.prepare()
 
     def work(tx: Transaction) -> MoveShape:
@@ -124,6 +116,6 @@ def move_case(
         done = transfer.transfer(tx, wanted.reason, wanted.seen, sure=wanted.sure)
         return MoveShape(case_id=done.case_id, number=done.number, moved_from=case_id, reason=wanted.reason)
 
-    outcome = once.run(context.records, actor, work)
+    outcome = once.run(ctx.records, ctx.actor, work)
     transfer.finish()
     return outcome.response()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
 from tetkik.documents.pdf import to_pdf
@@ -25,23 +25,19 @@ from tetkik.service.drafts.shapes import (
     ReviewSent,
     TemplateSent,
 )
-from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import ContextDep
+from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.preconditions import MATCHED, Revision
-from tetkik.service.kit.rendering.templates import language_of
-from tetkik.values import Actor, Permission
+from tetkik.values import Permission
 
 router = APIRouter(prefix="/drafts", tags=["drafts"], route_class=DraftRoute)
-Reader = Annotated[Actor, allowed(Permission.DRAFT_READ)]
-Editor = Annotated[Actor, allowed(Permission.DRAFT_EDIT)]
+Reader = Annotated[RequestContext, allowed(Permission.DRAFT_READ)]
+Editor = Annotated[RequestContext, allowed(Permission.DRAFT_EDIT)]
 ReportId = Annotated[str, Path(max_length=26, description="Of the report.")]
 
 
 @router.post("", status_code=201, response_model=DraftShape)
-def write_by_hand(
-    request: Request, context: ContextDep, actor: Editor, sent: ByHandSent, once: IdempotentDep
-) -> Response:
+def write_by_hand(ctx: Editor, sent: ByHandSent, once: IdempotentDep) -> Response:
     """Begin a report without a model's draft."""
 
     def work(tx: Transaction) -> DraftShape:
@@ -50,79 +46,51 @@ def write_by_hand(
         begun = drafts.write_by_hand(
             tx, sent.image_id, sent.language, identity=known.identity, tags=known.tags
         )
-        return DraftShape.of(begun, language_of(request))
+        return DraftShape.of(begun, ctx.language)
 
-    return once.run(context.records, actor, work).response()
+    return once.run(ctx.records, ctx.actor, work).response()
 
 
 @router.get("/{report_id}", response_model=DraftShape)
-def read(request: Request, context: ContextDep, actor: Reader, report_id: ReportId) -> Response:
+def read(ctx: Reader, report_id: ReportId) -> Response:
     """The draft as it stands; the header ETag names its revision."""
-    with context.records.write(actor) as tx:
-        return answered(request, drafts.open_draft(tx, report_id))
+    with ctx.write() as tx:
+        return answered(ctx.request, drafts.open_draft(tx, report_id))
 
 
 @router.put("/{report_id}", response_model=DraftShape, responses=MATCHED)
-def save(
-    request: Request,
-    context: ContextDep,
-    actor: Editor,
-    report_id: ReportId,
-    revision: Revision,
-    sent: DraftSent,
-) -> Response:
+def save(ctx: Editor, report_id: ReportId, revision: Revision, sent: DraftSent) -> Response:
     """Keep the whole text; what stands as it stood keeps its evidence and its decisions."""
     sentences, choices = sent.values()
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         saved = drafts.save(tx, report_id, revision, sentences, choices)
-        return answered(request, saved)
+        return answered(ctx.request, saved)
 
 
 @router.post("/{report_id}/decisions", response_model=DraftShape, responses=MATCHED)
-def decide(
-    request: Request,
-    context: ContextDep,
-    actor: Editor,
-    report_id: ReportId,
-    revision: Revision,
-    sent: DecisionsSent,
-) -> Response:
+def decide(ctx: Editor, report_id: ReportId, revision: Revision, sent: DecisionsSent) -> Response:
     """Decide about objections of the grounding check; kept with who and when."""
     choices = [one.value(one.sentence) for one in sent.decisions]
-    with context.records.write(actor) as tx:
-        return answered(request, drafts.decide(tx, report_id, revision, choices))
+    with ctx.write() as tx:
+        return answered(ctx.request, drafts.decide(tx, report_id, revision, choices))
 
 
 @router.post("/{report_id}/reviews", response_model=DraftShape, responses=MATCHED)
-def judge(
-    request: Request,
-    context: ContextDep,
-    actor: Editor,
-    report_id: ReportId,
-    revision: Revision,
-    sent: ReviewSent,
-) -> Response:
+def judge(ctx: Editor, report_id: ReportId, revision: Revision, sent: ReviewSent) -> Response:
     """Accept, reject or add a finding: kept for retraining, and the marks of the draft follow."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         after = drafts.judge(
             tx, report_id, revision, sent.label, sent.judgement, sentences_follow=sent.sentences_follow
         )
-        return answered(request, after)
+        return answered(ctx.request, after)
 
 
 @router.post("/{report_id}/redraft", response_model=DraftShape, responses=MATCHED)
-def redraft(
-    request: Request,
-    context: ContextDep,
-    actor: Editor,
-    report_id: ReportId,
-    revision: Revision,
-    sent: RedraftSent,
-) -> Response:
+def redraft(ctx: Editor, report_id: ReportId, revision: Revision, sent: RedraftSent) -> Response:
     """Write the draft afresh, in either language, by the composer or a language model; edits are lost."""
-    fresh = fresh_draft(context, actor, report_id, revision, sent)
-    with context.records.write(actor) as tx:
-        return answered(request, fresh.keep(tx))
+    fresh = fresh_draft(ctx.app, ctx.actor, report_id, revision, sent)
+    with ctx.write() as tx:
+        return answered(ctx.request, fresh.keep(tx))
 
 
 @router.post(
@@ -130,35 +98,21 @@ def redraft(
     response_class=Response,
     responses=MATCHED | {200: {"content": {"text/event-stream": {}}, "description": "Server-sent events."}},
 )
-def redraft_stream(
-    request: Request,
-    context: ContextDep,
-    actor: Editor,
-    report_id: ReportId,
-    revision: Revision,
-    sent: RedraftSent,
-) -> Response:
+def redraft_stream(ctx: Editor, report_id: ReportId, revision: Revision, sent: RedraftSent) -> Response:
     """The same as server-sent events: `asked` and `text` while a model writes, then `done` or `fault`.
 
     `asked` tells the number of the try: what was heard before it could not be used. Whoever closes the stream
     before its end stops the language model, and the draft stays as it was; `end` says that the session is
     over or locked, with the same effect.
     """
-    return streamed(request, context, actor, report_id, revision, sent)
+    return streamed(ctx.request, ctx.app, ctx.actor, report_id, revision, sent)
 
 
 @router.post("/{report_id}/template", response_model=DraftShape, responses=MATCHED)
-def take_template(
-    request: Request,
-    context: ContextDep,
-    actor: Editor,
-    report_id: ReportId,
-    revision: Revision,
-    sent: TemplateSent,
-) -> Response:
+def take_template(ctx: Editor, report_id: ReportId, revision: Revision, sent: TemplateSent) -> Response:
     """Put a template's sentences around those of the draft."""
-    with context.records.write(actor) as tx:
-        return answered(request, templates.take(tx, report_id, revision, sent.template_id))
+    with ctx.write() as tx:
+        return answered(ctx.request, templates.take(tx, report_id, revision, sent.template_id))
 
 
 @router.get(
@@ -166,11 +120,11 @@ def take_template(
     response_class=Response,
     responses={200: {"content": {"application/pdf": {}}, "description": "Marked as unsigned on every page."}},
 )
-def preview(context: ContextDep, actor: Reader, report_id: ReportId) -> Response:
+def preview(ctx: Reader, report_id: ReportId) -> Response:
     """The draft as a PDF that says on every page that nobody has signed it."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         found = drafts.draft_of(tx, report_id)
-        document = signing.document_of(tx, report_id, hospital_of(context))
+        document = signing.document_of(tx, report_id, hospital_of(ctx.app))
         tx.audit(
             Action.DOCUMENT_EXPORTED,
             case_id=found.case_id,
@@ -193,46 +147,30 @@ MeasurementId = Annotated[str, Path(max_length=26, description="Of the measureme
 
 
 @measurement_router.post("", response_model=DraftShape, responses=MATCHED)
-def measure(
-    request: Request,
-    context: ContextDep,
-    actor: Editor,
-    report_id: ReportId,
-    revision: Revision,
-    sent: MeasurementSent,
-) -> Response:
+def measure(ctx: Editor, report_id: ReportId, revision: Revision, sent: MeasurementSent) -> Response:
     """Keep a new length or angle; sent twice, the second names a revision that is past."""
-    with context.records.write(actor) as tx:
-        return answered(request, measuring.add(tx, report_id, revision, sent.value()))
+    with ctx.write() as tx:
+        return answered(ctx.request, measuring.add(tx, report_id, revision, sent.value()))
 
 
 @measurement_router.patch("/{measurement_id}", response_model=DraftShape, responses=MATCHED)
 def change(
-    request: Request,
-    context: ContextDep,
-    actor: Editor,
+    ctx: Editor,
     report_id: ReportId,
     measurement_id: MeasurementId,
     revision: Revision,
     sent: MeasurementChanged,
 ) -> Response:
     """Move the points of a measurement, or name it."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         after = measuring.change(
             tx, report_id, revision, measurement_id, points=sent.places(), label=sent.label
         )
-        return answered(request, after)
+        return answered(ctx.request, after)
 
 
 @measurement_router.delete("/{measurement_id}", response_model=DraftShape, responses=MATCHED)
-def remove(
-    request: Request,
-    context: ContextDep,
-    actor: Editor,
-    report_id: ReportId,
-    measurement_id: MeasurementId,
-    revision: Revision,
-) -> Response:
+def remove(ctx: Editor, report_id: ReportId, measurement_id: MeasurementId, revision: Revision) -> Response:
     """Take a measurement away; a sentence that says its size is objected to from then on."""
-    with context.records.write(actor) as tx:
-        return answered(request, measuring.remove(tx, report_id, revision, measurement_id))
+    with ctx.write() as tx:
+        return answered(ctx.request, measuring.remove(tx, report_id, revision, measurement_id))

@@ -33,11 +33,10 @@ from tetkik.service.drafts.shapes import (
     TemplateSent,
 )
 from tetkik.service.drafts.view import ReadingView, reading_view, shown_findings, shown_working
-from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import AppContext, ContextDep, context_of
+from tetkik.service.kit.access.authorization import RequestContext, allowed
+from tetkik.service.kit.context import AppContext, context_of
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.values import (
-    Actor,
     CaseState,
     JobState,
     Permission,
@@ -45,68 +44,66 @@ from tetkik.values import (
 
 router = APIRouter(prefix="/read")
 
-Reads = Annotated[Actor, allowed(Permission.DRAFT_READ)]
-Edits = Annotated[Actor, allowed(Permission.DRAFT_EDIT)]
-Claims = Annotated[Actor, allowed(Permission.CLAIM)]
+Reads = Annotated[RequestContext, allowed(Permission.DRAFT_READ)]
+Edits = Annotated[RequestContext, allowed(Permission.DRAFT_EDIT)]
+Claims = Annotated[RequestContext, allowed(Permission.CLAIM)]
 
 
 @router.get("/next")
-def next_case(context: ContextDep, actor: Claims, after: str = "") -> RedirectResponse:
+def next_case(ctx: Claims, after: str = "") -> RedirectResponse:
     """The most urgent case that is to be read and that nobody reads; the worklist where there is none."""
     chosen = worklist.Filter(states=(CaseState.TO_READ,), scope=worklist.Scope.UNCLAIMED)
-    with context.records.read(actor) as tx:
+    with ctx.read() as tx:
         found = [item.case_id for item in worklist.listing(tx, chosen, limit=2).items]
     other = next((case_id for case_id in found if case_id != after), None)
     return RedirectResponse(f"/read/{other}" if other else "/worklist", 303)
 
 
 @router.get("/{case_id}")
-def reading(
-    request: Request, context: ContextDep, actor: Reads, case_id: str, image: str | None = None
-) -> Response:
+def reading(ctx: Reads, case_id: str, image: str | None = None) -> Response:
     """The whole view; whoever opens a case that nobody reads is its reader."""
-    taken = _claimed(context, actor, case_id)
-    with context.records.read(actor) as tx:
+    taken = _claimed(ctx, case_id)
+    with ctx.read() as tx:
         gone = moves.of(tx, see(tx, case_id).id).to is not None
     if gone:  # opened for the wrong patient: the case's own page says as which it goes on
         return RedirectResponse(f"/cases/{case_id}", 303)
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         seq = events.newest(tx)
         view = reading_view(tx, case_id, image)
         texts = templates.all_templates(tx)
-    return _page(request, context, view, taken, texts, seq)
+    return _page(ctx.request, ctx.app, view, taken, texts, seq)
 
 
 @router.get("/{case_id}/ready")
-def ready(context: ContextDep, actor: Reads, case_id: str, image: str) -> Response:
+def ready(ctx: Reads, case_id: str, image: str) -> Response:
     """Whether the model is through with an image: 200, or 204 while it is at work."""
-    with context.records.read(actor) as tx:
+    with ctx.read() as tx:
         work = jobs.of_image(tx, images.see(tx, image).id)
     waits = work is not None and work.state in (JobState.QUEUED, JobState.RUNNING)
     return Response(status_code=204 if waits else 200)
 
 
 @router.post("/{case_id}/claim")
-def take_over(context: ContextDep, actor: Claims, case_id: str, image: str | None = None) -> RedirectResponse:
+def take_over(ctx: Claims, case_id: str, image: str | None = None) -> RedirectResponse:
     """Read a case that somebody else is reading."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         claims.claim(tx, case_id, take_over=True)
     return RedirectResponse(f"/read/{case_id}" + (f"?image={image}" if image else ""), 303)
 
 
 @router.put("/{case_id}/claim", status_code=204)
-def go_on(context: ContextDep, actor: Claims, case_id: str) -> None:
+def go_on(ctx: Claims, case_id: str) -> None:
     """Still reading; the open page says so every few minutes."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         claims.claim(tx, case_id)
 
 
-def _claimed(context: AppContext, actor: Actor, case_id: str) -> bool:
+def _claimed(ctx: RequestContext, case_id: str) -> bool:
     """Whether the actor reads the case now; somebody else may be reading it, or nobody has to any more."""
-    if not actor.may(Permission.CLAIM):
+    if not ctx.actor.may(Permission.CLAIM):
         return False
     try:
-        with context.records.write(actor) as tx:
+        with ctx.write() as tx:
             if _is_read(tx, case_id):
                 return False
             claims.claim(tx, case_id)
@@ -153,12 +150,12 @@ def _age(born: date | None, today: date) -> int | None:
 
 
 @router.post("/{case_id}/reports")
-def begin(context: ContextDep, actor: Edits, case_id: str, image: str) -> RedirectResponse:
+def begin(ctx: Edits, case_id: str, image: str) -> RedirectResponse:
     """Write a report by hand where no model has written one."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         found = images.see(tx, image)
         described = images.described(tx, found)
-        language = context.settings.report_language
+        language = ctx.settings.report_language
         drafts.write_by_hand(tx, image, language, identity=described.identity, tags=described.tags)
     return RedirectResponse(f"/read/{case_id}?image={image}", 303)
 
@@ -259,56 +256,46 @@ def shown_panels(request: Request, panels: Panels) -> HTMLResponse:
 
 
 @panel_router.get("/{case_id}/{report_id}")
-def panels(
-    request: Request, context: ContextDep, actor: Reads, case_id: CaseId, report_id: ReportId
-) -> HTMLResponse:
+def panels(ctx: Reads, case_id: CaseId, report_id: ReportId) -> HTMLResponse:
     """The panels as they are now."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         seen = panels_of(tx, drafts.open_draft(tx, report_id))
-    return shown_panels(request, seen)
+    return shown_panels(ctx.request, seen)
 
 
 @panel_router.put("/{case_id}/{report_id}")
-def save(
-    request: Request, context: ContextDep, actor: Edits, case_id: CaseId, report_id: ReportId, body: Save
-) -> HTMLResponse:
+def save(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Save) -> HTMLResponse:
     """Keep what stands in the editor, and what was decided about marks."""
     sentences, choices = body.values()
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         seen = panels_of(tx, drafts.save(tx, report_id, body.revision, sentences, choices))
-    return shown_panels(request, seen)
+    return shown_panels(ctx.request, seen)
 
 
 @panel_router.post("/{case_id}/{report_id}/findings")
-def judge(
-    request: Request, context: ContextDep, actor: Edits, case_id: CaseId, report_id: ReportId, body: Judge
-) -> HTMLResponse:
+def judge(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Judge) -> HTMLResponse:
     """Accept, reject or add a finding; the marks of the draft follow."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         seen = panels_of(tx, drafts.judge(tx, report_id, body.revision, body.label, body.judgement))
-    return shown_panels(request, seen)
+    return shown_panels(ctx.request, seen)
 
 
 @panel_router.post("/{case_id}/{report_id}/rewrite")
-def write_again(
-    request: Request, context: ContextDep, actor: Edits, case_id: CaseId, report_id: ReportId, body: Rewrite
-) -> HTMLResponse:
+def write_again(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Rewrite) -> HTMLResponse:
     """A fresh draft from the findings as they were judged, in the language asked for."""
     wanted = RedraftSent(language=body.language)
-    fresh = fresh_draft(context, actor, report_id, body.revision, wanted)
-    with context.records.write(actor) as tx:
+    fresh = fresh_draft(ctx.app, ctx.actor, report_id, body.revision, wanted)
+    with ctx.write() as tx:
         seen = panels_of(tx, fresh.keep(tx))
-    return shown_panels(request, seen)
+    return shown_panels(ctx.request, seen)
 
 
 @panel_router.post("/{case_id}/{report_id}/template")
-def take_template(
-    request: Request, context: ContextDep, actor: Edits, case_id: CaseId, report_id: ReportId, body: Take
-) -> HTMLResponse:
+def take_template(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Take) -> HTMLResponse:
     """Put the standing sentences of a template around those of the draft."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         seen = panels_of(tx, templates.take(tx, report_id, body.revision, body.template_id))
-    return shown_panels(request, seen)
+    return shown_panels(ctx.request, seen)
 
 
 MeasurementId = Annotated[str, Field(max_length=26)]
@@ -331,32 +318,26 @@ class Remove(Revised):
 
 
 @panel_router.post("/{case_id}/{report_id}/measurements")
-def measure(
-    request: Request, context: ContextDep, actor: Edits, case_id: CaseId, report_id: ReportId, body: Measure
-) -> HTMLResponse:
+def measure(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Measure) -> HTMLResponse:
     """Keep a new length or angle."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         seen = panels_of(tx, measuring.add(tx, report_id, body.revision, body.value()))
-    return shown_panels(request, seen)
+    return shown_panels(ctx.request, seen)
 
 
 @panel_router.post("/{case_id}/{report_id}/measurements/change")
-def change_measurement(
-    request: Request, context: ContextDep, actor: Edits, case_id: CaseId, report_id: ReportId, body: Change
-) -> HTMLResponse:
+def change_measurement(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Change) -> HTMLResponse:
     """Move the points of a measurement, or name it."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         after = measuring.change(
             tx, report_id, body.revision, body.id, points=body.places(), label=body.label
         )
         seen = panels_of(tx, after)
-    return shown_panels(request, seen)
+    return shown_panels(ctx.request, seen)
 
 
 @panel_router.post("/{case_id}/{report_id}/measurements/remove")
-def remove_measurement(
-    request: Request, context: ContextDep, actor: Edits, case_id: CaseId, report_id: ReportId, body: Remove
-) -> HTMLResponse:
-    with context.records.write(actor) as tx:
+def remove_measurement(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Remove) -> HTMLResponse:
+    with ctx.write() as tx:
         seen = panels_of(tx, measuring.remove(tx, report_id, body.revision, body.id))
-    return shown_panels(request, seen)
+    return shown_panels(ctx.request, seen)

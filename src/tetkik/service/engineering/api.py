@@ -31,25 +31,25 @@ from tetkik.service.engineering.view import (
     models_that_ran,
     triage_csv,
 )
-from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import AppContext, ContextDep
+from tetkik.service.kit.access.authorization import RequestContext, allowed
+from tetkik.service.kit.context import AppContext
 from tetkik.statistics import InputMoved, LabelMoved, Shift
-from tetkik.values import Actor, Permission
+from tetkik.values import Permission
 
 router = APIRouter(prefix="/models", tags=["models"])
-Engineer = Annotated[Actor, allowed(Permission.MODELS_READ)]
+Engineer = Annotated[RequestContext, allowed(Permission.MODELS_READ)]
 
 
 @router.get("")
-def list_models(context: ContextDep, actor: Engineer) -> Models:
+def list_models(ctx: Engineer) -> Models:
     """Every installed bundle."""
-    return Models(items=[_summary(bundle, context) for bundle in available()])
+    return Models(items=[_summary(bundle, ctx.app) for bundle in available()])
 
 
 @router.get("/agreement")
-def model_agreement(context: ContextDep, actor: Engineer) -> Agreement:
+def model_agreement(ctx: Engineer) -> Agreement:
     """What radiologists made of the models' answers."""
-    with context.records.read(actor) as tx:
+    with ctx.read() as tx:
         weeks = weeks_until(tx.now)
         corrected, labels = corrected_drafts(tx, weeks), agreement(tx, weeks)
     return Agreement(
@@ -60,16 +60,16 @@ def model_agreement(context: ContextDep, actor: Engineer) -> Agreement:
 
 
 @router.get("/drift")
-def model_drift(context: ContextDep, actor: Engineer, against: Against = Against.CARD) -> list[DriftOfModel]:
+def model_drift(ctx: Engineer, against: Against = Against.CARD) -> list[DriftOfModel]:
     """Whether the models that ran here drift: against their cards, or against what they did first here."""
-    with context.records.read(actor) as tx:
+    with ctx.read() as tx:
         return [
             _drift(one, drift_of(tx, one, against), manifest_that_ran(one)) for one in models_that_ran(tx)
         ]
 
 
 @router.get("/{model_id}")
-def show_model(actor: Engineer, model_id: str) -> dict[str, Any]:
+def show_model(ctx: Engineer, model_id: str) -> dict[str, Any]:
     """The manifest of a bundle."""
     manifest: Manifest = bundle_of(model_id).manifest
     return manifest.model_dump(mode="json")
@@ -165,10 +165,9 @@ feedback_router = APIRouter(tags=["triage"])
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "A table."}},
 )
 def feedback(
-    context: ContextDep,
-    actor: Annotated[Actor, allowed(Permission.FEEDBACK_EXPORT)],
+    ctx: Annotated[RequestContext, allowed(Permission.FEEDBACK_EXPORT)],
     since: Annotated[date | None, Query(description="From this day on (UTC).")] = None,
     until: Annotated[date | None, Query(description="Up to this day, it included (UTC).")] = None,
 ) -> Response:
     """CSV: text (masked), label (the department chosen), the model's own, urgency, month."""
-    return triage_csv(context, actor, since, until)
+    return triage_csv(ctx, since, until)

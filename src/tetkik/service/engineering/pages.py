@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from tetkik.bundle import available
@@ -30,13 +30,12 @@ from tetkik.service.engineering.view import (
     reference_of,
     triage_csv,
 )
-from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import AppContext, ContextDep
+from tetkik.service.kit.access.authorization import RequestContext, allowed
+from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.rendering.navigation import NavigationEntry
-from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.statistics import FEWEST, InputMoved, Movement, Shift, Stability
 from tetkik.statistics.observations import REFUSED
-from tetkik.values import Actor, Capability, Permission, label_name
+from tetkik.values import Capability, Permission, label_name
 
 router = APIRouter(prefix="/engineer")
 NAVIGATION = (
@@ -44,7 +43,7 @@ NAVIGATION = (
         "/engineer", Permission.MODELS_READ, "chart", Sentence("Models"), "g m", position=60, start=6
     ),
 )
-Engineer = Annotated[Actor, allowed(Permission.MODELS_READ)]
+Engineer = Annotated[RequestContext, allowed(Permission.MODELS_READ)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +106,15 @@ class RouteRows:
 
 
 @router.get("")
-def overview(request: Request, context: ContextDep, actor: Engineer) -> HTMLResponse:
+def overview(ctx: Engineer) -> HTMLResponse:
     """The figures that tell whether the models help, and the models."""
-    with context.records.read(actor) as tx:
+    with ctx.read() as tx:
         weeks = weeks_until(tx.now)
         corrected = corrected_drafts(tx, weeks)
         reviewed = agreement(tx, weeks)
         answered = ran(tx)
         waiting = queue(tx)
-    return render(
-        request,
+    return ctx.render(
         "engineering/overview.html.jinja",
         weeks=weeks,
         corrected=corrected,
@@ -126,50 +124,43 @@ def overview(request: Request, context: ContextDep, actor: Engineer) -> HTMLResp
         runs=sum(one.runs for one in answered),
         waiting=waiting,
         bundles=available(),
-        in_use=_in_use(context),
+        in_use=_in_use(ctx.app),
     )
 
 
 @router.get("/agreement")
-def agreement_page(request: Request, context: ContextDep, actor: Engineer) -> HTMLResponse:
+def agreement_page(ctx: Engineer) -> HTMLResponse:
     """How far radiologists agree with each finding, week by week."""
-    with context.records.read(actor) as tx:
+    with ctx.read() as tx:
         weeks = weeks_until(tx.now)
         labels = agreement(tx, weeks)
-    language = language_of(request)
+    language = ctx.language
     rows = [
         (label_name(one.label, language), one, line([count.share for count in one.weeks], 120, 24))
         for one in labels
     ]
-    return render(request, "engineering/agreement.html.jinja", rows=rows, weeks=weeks)
+    return ctx.render("engineering/agreement.html.jinja", rows=rows, weeks=weeks)
 
 
 @router.get("/drift")
-def drift_page(
-    request: Request,
-    context: ContextDep,
-    actor: Engineer,
-    bundle: str | None = None,
-    against: Against = Against.CARD,
-) -> HTMLResponse:
+def drift_page(ctx: Engineer, bundle: str | None = None, against: Against = Against.CARD) -> HTMLResponse:
     """Whether a model's scores and inputs are still those of its card, or those that it began with here.
 
     Of findings and of triage; the first of findings where none is chosen.
     """
-    with context.records.read(actor) as tx:
+    with ctx.read() as tx:
         answered = models_that_ran(tx)
         chosen = next((one for one in answered if one.sha256 == bundle), answered[0] if answered else None)
         found = drift_of(tx, chosen, against) if chosen else None
     of_complaints = chosen is not None and chosen.capability is Capability.TRIAGE
-    return render(
-        request,
+    return ctx.render(
         "engineering/drift.html.jinja",
         of_complaints=of_complaints,
         answered=answered,
         chosen=chosen,
         carried=reference_of(chosen) is not None if chosen else False,
         drift=found,
-        labels=_label_rows(found.moved, chosen, language_of(request)) if found and chosen else (),
+        labels=_label_rows(found.moved, chosen, ctx.language) if found and chosen else (),
         routes=_routes(found.moved) if found and not of_complaints else (),
         inputs=_rows(found.moved.inputs) if found and found.moved and of_complaints else (),
         answers=_rows(found.moved.answers) if found and found.moved else (),
@@ -179,16 +170,15 @@ def drift_page(
 
 
 @router.get("/models/{model_id}")
-def model_page(request: Request, context: ContextDep, actor: Engineer, model_id: str) -> HTMLResponse:
+def model_page(ctx: Engineer, model_id: str) -> HTMLResponse:
     """One model: what its manifest and its card say."""
     bundle = bundle_of(model_id)
     card = bundle.path / "README.md"
-    return render(
-        request,
+    return ctx.render(
         "engineering/model.html.jinja",
         manifest=bundle.manifest,
         card=rendered(card.read_text("utf-8")) if card.is_file() else None,
-        in_use=_in_use(context),
+        in_use=_in_use(ctx.app),
     )
 
 
@@ -245,15 +235,12 @@ def _input_row(one: InputMoved) -> InputRow:
 
 
 @router.get("/triage")
-def performance(
-    request: Request, context: ContextDep, actor: Annotated[Actor, allowed(Permission.MODELS_READ)]
-) -> HTMLResponse:
+def performance(ctx: Annotated[RequestContext, allowed(Permission.MODELS_READ)]) -> HTMLResponse:
     """The share of suggestions that people followed, by department and by urgency."""
-    with context.records.read(actor) as tx:
+    with ctx.read() as tx:
         departments = triage_performance.performance(tx)
         urgencies = triage_performance.by_urgency(tx)
-    return render(
-        request,
+    return ctx.render(
         "engineering/triage.html.jinja",
         triage_departments=departments,
         triage_urgencies=urgencies,
@@ -262,6 +249,6 @@ def performance(
 
 
 @router.get("/triage-feedback.csv")
-def feedback(context: ContextDep, actor: Annotated[Actor, allowed(Permission.FEEDBACK_EXPORT)]) -> Response:
+def feedback(ctx: Annotated[RequestContext, allowed(Permission.FEEDBACK_EXPORT)]) -> Response:
     """Every decision, masked, as a table to train from."""
-    return triage_csv(context, actor, None, None)
+    return triage_csv(ctx, None, None)

@@ -23,8 +23,8 @@ from tetkik.records.cases import tallies, triage_feedback
 from tetkik.records.database import Transaction
 from tetkik.records.drift import Drift, Ran
 from tetkik.records.images import drift as images
-from tetkik.service.kit.context import AppContext
-from tetkik.values import Actor, Capability
+from tetkik.service.kit.access.authorization import RequestContext
+from tetkik.values import Capability
 
 
 class Against(StrEnum):
@@ -84,14 +84,14 @@ def drift_of(tx: Transaction, ran: Ran, against: Against) -> Drift:
     return images.drift(tx, ran, reference if isinstance(reference, ImageReference) else None)
 
 
-def triage_csv(context: AppContext, actor: Actor, since: date | None, until: date | None) -> Response:
+def triage_csv(ctx: RequestContext, since: date | None, until: date | None) -> Response:
     """The table as CSV; the trail notes who took it.
 
     Args:
         since: the first day, UTC; None from the first.
         until: the last day, UTC; None to the last.
     """
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         found = triage_feedback.export(tx, _start(since), _end(until))
     return Response(
         found.as_csv(),

@@ -4,66 +4,50 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from tetkik.errors import Conflict, InputError, TetkikError
 from tetkik.records.cases import comparing, merging, patients
 from tetkik.records.cases.patients import Match
-from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import AppContext, ContextDep
-from tetkik.service.kit.rendering.templates import render
-from tetkik.values import Actor, LinkReason, Permission, SplitReason
+from tetkik.service.kit.access.authorization import RequestContext, allowed
+from tetkik.values import LinkReason, Permission, SplitReason
 
 router = APIRouter(prefix="/patients")
 
-Merger = Annotated[Actor, allowed(Permission.PATIENTS_MERGE)]
+Merger = Annotated[RequestContext, allowed(Permission.PATIENTS_MERGE)]
 
 
 @router.get("/{patient_id}")
 def records(
-    request: Request,
-    context: ContextDep,
-    actor: Merger,
-    patient_id: str,
-    joined: str | None = None,
-    separated: str | None = None,
+    ctx: Merger, patient_id: str, joined: str | None = None, separated: str | None = None
 ) -> HTMLResponse:
     """The records of a patient, and who may be the same person."""
     done = "joined" if joined is not None else "separated" if separated is not None else ""
-    return _records(request, context, actor, patient_id, done=done)
+    return _records(ctx, patient_id, done=done)
 
 
 @router.post("/{patient_id}/find")
-def find(
-    request: Request,
-    context: ContextDep,
-    actor: Merger,
-    patient_id: str,
-    words: Annotated[str, Form(max_length=400)] = "",
-) -> HTMLResponse:
+def find(ctx: Merger, patient_id: str, words: Annotated[str, Form(max_length=400)] = "") -> HTMLResponse:
     """Other patients by name or number, to be compared with this one."""
-    return _records(request, context, actor, patient_id, words=words.strip())
+    return _records(ctx, patient_id, words=words.strip())
 
 
 def _records(
-    request: Request,
-    context: AppContext,
-    actor: Actor,
+    ctx: RequestContext,
     patient_id: str,
     *,
     words: str | None = None,
     done: str = "",
     error: TetkikError | None = None,
 ) -> HTMLResponse:
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         held = comparing.records(tx, patient_id)
         alike = comparing.alike(tx, patient_id)
         found: tuple[Match, ...] = ()
         if words and patients.worth_searching(words):
             found = tuple(match for match in patients.search(tx, words) if match.id != held[0].id)
-    return render(
-        request,
+    return ctx.render(
         "patients/records.html.jinja",
         records=held,
         alike=alike,
@@ -77,18 +61,14 @@ def _records(
 
 
 @router.get("/{patient_id}/with/{other_id}")
-def compare(
-    request: Request, context: ContextDep, actor: Merger, patient_id: str, other_id: str
-) -> HTMLResponse:
+def compare(ctx: Merger, patient_id: str, other_id: str) -> HTMLResponse:
     """Two patients side by side, and the question whether they are one."""
-    return _compared(request, context, actor, patient_id, other_id)
+    return _compared(ctx, patient_id, other_id)
 
 
 @router.post("/{patient_id}/with/{other_id}")
 def join(
-    request: Request,
-    context: ContextDep,
-    actor: Merger,
+    ctx: Merger,
     patient_id: str,
     other_id: str,
     reason: Annotated[LinkReason, Form()],
@@ -98,17 +78,15 @@ def join(
     """Let the one that was chosen stand for both, or show them again with what is wrong."""
     try:
         replaced, kept = _chosen(survivor, patient_id, other_id)
-        with context.records.write(actor) as tx:
+        with ctx.write() as tx:
             merging.link(tx, replaced, kept, reason, seen)
     except (Conflict, InputError) as error:
-        return _compared(request, context, actor, patient_id, other_id, error=error, reason=reason)
+        return _compared(ctx, patient_id, other_id, error=error, reason=reason)
     return RedirectResponse(f"/patients/{kept}?joined", 303)
 
 
 def _compared(
-    request: Request,
-    context: AppContext,
-    actor: Actor,
+    ctx: RequestContext,
     patient_id: str,
     other_id: str,
     *,
@@ -116,12 +94,11 @@ def _compared(
     reason: LinkReason | None = None,
 ) -> HTMLResponse:
     try:
-        with context.records.write(actor) as tx:
+        with ctx.write() as tx:
             found = comparing.compared(tx, patient_id, other_id)
     except Conflict as already:
-        return _records(request, context, actor, patient_id, error=already)
-    return render(
-        request,
+        return _records(ctx, patient_id, error=already)
+    return ctx.render(
         "patients/compare.html.jinja",
         found=found,
         agreements={trait.value: agreement.value for trait, agreement in found.traits},
@@ -132,19 +109,13 @@ def _compared(
 
 
 @router.post("/{patient_id}/separate")
-def separate(
-    request: Request,
-    context: ContextDep,
-    actor: Merger,
-    patient_id: str,
-    reason: Annotated[SplitReason, Form()],
-) -> Response:
+def separate(ctx: Merger, patient_id: str, reason: Annotated[SplitReason, Form()]) -> Response:
     """Separate a record again, or say that it is separate already."""
     try:
-        with context.records.write(actor) as tx:
+        with ctx.write() as tx:
             survivor = merging.unlink(tx, patient_id, reason)
     except Conflict as error:
-        return _records(request, context, actor, patient_id, error=error)
+        return _records(ctx, patient_id, error=error)
     return RedirectResponse(f"/patients/{survivor}?separated", 303)
 
 

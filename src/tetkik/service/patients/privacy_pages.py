@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import IO, Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 
 from tetkik.errors import InputError, TetkikError
@@ -16,18 +16,16 @@ from tetkik.records.keeping import erasure, privacy
 from tetkik.records.keeping.erasure import Erasure, Ground
 from tetkik.records.keeping.portability import export_patient
 from tetkik.records.keeping.privacy import Subject
-from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import AppContext, ContextDep
+from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.rendering.navigation import NavigationEntry
-from tetkik.service.kit.rendering.templates import language_of, render
-from tetkik.values import Actor, Permission
+from tetkik.values import Permission
 
 router = APIRouter(prefix="/admin/privacy")
 NAVIGATION = (
     NavigationEntry("/admin/privacy", Permission.PRIVACY, "lock", Sentence("Privacy"), "g d", position=90),
 )
 
-Officer = Annotated[Actor, allowed(Permission.PRIVACY)]
+Officer = Annotated[RequestContext, allowed(Permission.PRIVACY)]
 _GROUNDS = (Ground.REQUEST, Ground.COURT, Ground.MISTAKE)
 _PIECE = 1 << 20
 _IN_MEMORY = 64 << 20
@@ -35,28 +33,26 @@ _IN_MEMORY = 64 << 20
 
 
 @router.get("")
-def page(request: Request, context: ContextDep, actor: Officer) -> HTMLResponse:
+def page(ctx: Officer) -> HTMLResponse:
     """The form, and the erasures that wait for the law."""
-    return _page(request, context, actor)
+    return _page(ctx)
 
 
 @router.post("/find")
-def find(
-    request: Request, context: ContextDep, actor: Officer, number: Annotated[str, Form(max_length=64)]
-) -> HTMLResponse:
+def find(ctx: Officer, number: Annotated[str, Form(max_length=64)]) -> HTMLResponse:
     """Whom a number belongs to."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         found = privacy.find(tx, number.strip()) if number.strip() else ()
-    return _page(request, context, actor, found=found, looked=True)
+    return _page(ctx, found=found, looked=True)
 
 
 @router.post("/{patient_id}/export")
-def export(request: Request, context: ContextDep, actor: Officer, patient_id: str) -> Response:
+def export(ctx: Officer, patient_id: str) -> Response:
     """Everything of one patient as a zip."""
     # Nameless and closed with the answer: nothing of it stays on the disk.
-    file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(context.records.files.temporary))  # noqa: SIM115
+    file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(ctx.records.files.temporary))  # noqa: SIM115
     try:
-        export_patient(context.records, patient_id, file, actor=actor, language=language_of(request))
+        export_patient(ctx.records, patient_id, file, actor=ctx.actor, language=ctx.language)
         file.seek(0)
     except BaseException:
         file.close()
@@ -71,9 +67,7 @@ def export(request: Request, context: ContextDep, actor: Officer, patient_id: st
 
 @router.post("/{patient_id}/erase")
 def erase(
-    request: Request,
-    context: ContextDep,
-    actor: Officer,
+    ctx: Officer,
     patient_id: str,
     ground: Annotated[Ground, Form()],
     reference: Annotated[str, Form(max_length=60)] = "",
@@ -87,39 +81,36 @@ def erase(
                 "person; give all three."
             )
         done = erasure.erase(
-            context.records,
+            ctx.records,
             patient_id,
             ground,
-            years=context.settings.retention_years,
+            years=ctx.settings.retention_years,
             reference=reference.strip(),
-            actor=actor,
+            actor=ctx.actor,
         )
     except TetkikError as error:
-        return _page(request, context, actor, error=error)
-    return _page(request, context, actor, done=done)
+        return _page(ctx, error=error)
+    return _page(ctx, done=done)
 
 
 def _page(
-    request: Request,
-    context: AppContext,
-    actor: Actor,
+    ctx: RequestContext,
     *,
     found: tuple[Subject, ...] = (),
     looked: bool = False,
     done: Erasure | None = None,
     error: TetkikError | None = None,
 ) -> HTMLResponse:
-    with context.records.read(actor) as tx:
+    with ctx.read() as tx:
         waiting = privacy.postponed(tx)
-    return render(
-        request,
+    return ctx.render(
         "patients/privacy.html.jinja",
         found=found,
         looked=looked,
         done=done,
         error=error,
         waiting=waiting,
-        years=context.settings.retention_years,
+        years=ctx.settings.retention_years,
         grounds=_GROUNDS,
     )
 

@@ -17,7 +17,7 @@ from tetkik.records.people.users import row_of
 from tetkik.records.trail.chain import Action
 from tetkik.service.kit.access import passkeys
 from tetkik.service.kit.access.authentication import identified_by, peer_of, refuse_programs, require_session
-from tetkik.service.kit.access.authorization import allowed, check_origin, public
+from tetkik.service.kit.access.authorization import RequestContext, allowed, check_origin, public
 from tetkik.service.kit.access.new_session import begin
 from tetkik.service.kit.access.passkeys import Purpose
 from tetkik.service.kit.access.rate_limits import limit_rate, rate_limits_of
@@ -31,51 +31,49 @@ from tetkik.values import Actor, Method, Permission
 
 router = APIRouter(prefix="/account", tags=["account"])
 
-Owner = Annotated[Actor, allowed(Permission.OWN_ACCOUNT)]
+Owner = Annotated[RequestContext, allowed(Permission.OWN_ACCOUNT)]
 TokenId = Annotated[str, Path(max_length=64)]
 
 
 @router.get("")
-def account(context: ContextDep, actor: Owner) -> Account:
+def account(ctx: Owner) -> Account:
     """Who is signed in, and what they may do."""
-    with context.records.read(actor) as tx:
-        assert actor.user_id is not None
-        member = users.get(tx, actor.user_id)
+    with ctx.read() as tx:
+        assert ctx.actor.user_id is not None
+        member = users.get(tx, ctx.actor.user_id)
     return Account(
         id=member.id,
         login=member.login,
         name=member.profile.name,
         roles=sorted(member.profile.roles),
         departments=list(member.profile.departments),
-        permissions=sorted(actor.permissions),
+        permissions=sorted(ctx.actor.permissions),
     )
 
 
 @router.get("/tokens")
-def list_tokens(context: ContextDep, actor: Owner) -> Tokens:
+def list_tokens(ctx: Owner) -> Tokens:
     """One's tokens, the latest first."""
-    with context.records.read(actor) as tx:
+    with ctx.read() as tx:
         return Tokens(items=[TokenView.from_value(token) for token in tokens.of_actor(tx)])
 
 
 @router.post("/tokens", status_code=201, response_model=MadeToken)
-def make_token(
-    request: Request, context: ContextDep, actor: Owner, once: IdempotentDep, new: NewToken
-) -> Response:
+def make_token(ctx: Owner, once: IdempotentDep, new: NewToken) -> Response:
     """Make a token; its secret is in this answer and nowhere else."""
-    reauthenticate_for_account(request, actor, new.proof)
+    reauthenticate_for_account(ctx.request, ctx.actor, new.proof)
 
     def make(tx: Transaction) -> MadeToken:
         secret, token = tokens.create(tx, new.name, new.scopes, timedelta(days=new.days))
         return MadeToken.from_value(token, secret=secret)
 
-    return once.run(context.records, actor, make).response()
+    return once.run(ctx.records, ctx.actor, make).response()
 
 
 @router.delete("/tokens/{token_id}", status_code=204)
-def revoke_token(context: ContextDep, actor: Owner, token_id: TokenId) -> None:
+def revoke_token(ctx: Owner, token_id: TokenId) -> None:
     """End a token at once."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         tokens.revoke(tx, token_id)
 
 
@@ -144,23 +142,23 @@ async def _own_session(request: Request) -> Resumed:
 
 
 @passkey_router.post("/account/passkeys/question")
-def ask_again(request: Request, actor: Owner) -> dict[str, Any]:
+def ask_again(ctx: Owner) -> dict[str, Any]:
     """What the browser is asked before a signature."""
-    refuse_programs(actor)
-    return passkeys.authentication_options(request, Purpose.REAUTHENTICATE, actor)
+    refuse_programs(ctx.actor)
+    return passkeys.authentication_options(ctx.request, Purpose.REAUTHENTICATE, ctx.actor)
 
 
 @passkey_router.post("/account/passkeys/new")
-def ask_to_add(request: Request, context: ContextDep, actor: Owner, proof: Proof) -> dict[str, Any]:
+def ask_to_add(ctx: Owner, proof: Proof) -> dict[str, Any]:
     """What the browser is asked to make a passkey, once the person has proved themselves."""
-    refuse_second_passkey(context, actor)
-    reauthenticate_for_account(request, actor, proof)
-    return passkeys.registration_options(request, actor)
+    refuse_second_passkey(ctx.app, ctx.actor)
+    reauthenticate_for_account(ctx.request, ctx.actor, proof)
+    return passkeys.registration_options(ctx.request, ctx.actor)
 
 
 @passkey_router.post("/account/passkeys", status_code=201)
-def add_passkey(request: Request, context: ContextDep, actor: Owner, addition: Addition) -> dict[str, str]:
+def add_passkey(ctx: Owner, addition: Addition) -> dict[str, str]:
     """Keep the passkey that the browser made."""
-    refuse_programs(actor)
-    refuse_second_passkey(context, actor)
-    return {"id": passkeys.register(request, actor, addition.name, addition.credential)}
+    refuse_programs(ctx.actor)
+    refuse_second_passkey(ctx.app, ctx.actor)
+    return {"id": passkeys.register(ctx.request, ctx.actor, addition.name, addition.credential)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse, Response
 
 from tetkik.errors import TetkikError
@@ -14,49 +14,43 @@ from tetkik.records.people import notices, passkeys, passwords, preferences, ses
 from tetkik.records.people.tokens import Token
 from tetkik.service.kit.access import oidc
 from tetkik.service.kit.access.authentication import clear_session_cookie, set_session_cookie
-from tetkik.service.kit.access.authorization import allowed, public
+from tetkik.service.kit.access.authorization import RequestContext, allowed, public
 from tetkik.service.kit.access.reauthentication import FRESH, Proof, reauthenticate_for_account
 from tetkik.service.kit.access.redirects import safe_path, with_next
 from tetkik.service.kit.access.required_passkey import needs_passkey, refuse_second_passkey
-from tetkik.service.kit.context import AppContext, ContextDep
-from tetkik.service.kit.rendering.templates import LANGUAGE_COOKIE, THEME_COOKIE, render
+from tetkik.service.kit.context import ContextDep
+from tetkik.service.kit.rendering.templates import LANGUAGE_COOKIE, THEME_COOKIE
 from tetkik.service.people.sign_in_pages import Return, Text, refuse_unequal, shown_strength
 from tetkik.service.people.user_agents import browser_of
-from tetkik.values import Actor, Permission
+from tetkik.values import Permission
 
 router = APIRouter()
 
-Owner = Annotated[Actor, allowed(Permission.OWN_ACCOUNT)]
+Owner = Annotated[RequestContext, allowed(Permission.OWN_ACCOUNT)]
 
 
 @router.get("/account")
-def account(request: Request, context: ContextDep, actor: Owner) -> Response:
+def account(ctx: Owner) -> Response:
     """Everything that opens one's account."""
-    return _account(request, context, actor)
+    return _account(ctx)
 
 
 def _account(
-    request: Request,
-    context: AppContext,
-    actor: Actor,
-    *,
-    error: TetkikError | None = None,
-    made: tuple[str, Token] | None = None,
+    ctx: RequestContext, *, error: TetkikError | None = None, made: tuple[str, Token] | None = None
 ) -> Response:
-    idle = timedelta(minutes=context.settings.session_idle_minutes)
-    with context.records.read(actor) as tx:
-        assert actor.user_id is not None
+    idle = timedelta(minutes=ctx.settings.session_idle_minutes)
+    with ctx.read() as tx:
+        assert ctx.actor.user_id is not None
         values: dict[str, Any] = {
-            "member": users.get(tx, actor.user_id),
-            "passkeys": passkeys.of_user(tx, actor.user_id),
+            "member": users.get(tx, ctx.actor.user_id),
+            "passkeys": passkeys.of_user(tx, ctx.actor.user_id),
             "sessions": sessions.of_actor(tx, idle),
             "tokens": tokens.of_actor(tx),
             "notices": notices.of_actor(tx),
         }
-    return render(
-        request,
+    return ctx.render(
         "people/account.html.jinja",
-        scopes=tokens.grantable(actor),
+        scopes=tokens.grantable(ctx.actor),
         browser_of=browser_of,
         error=error,
         secret=made[0] if made else None,
@@ -66,44 +60,41 @@ def _account(
 
 
 @router.post("/account/notices")
-def acknowledge(context: ContextDep, actor: Owner, upto: Text = "") -> Response:
+def acknowledge(ctx: Owner, upto: Text = "") -> Response:
     """Say that one has seen what changed in one's account."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         notices.acknowledge(tx, upto)
     return RedirectResponse("/account", 303)
 
 
 @router.get("/account/passkey")
-def enrol_page(request: Request, context: ContextDep, actor: Owner, next: str = "/") -> Response:  # noqa: A002
+def enrol_page(ctx: Owner, next: str = "/") -> Response:  # noqa: A002
     """The page of somebody whose role needs more than a password: add a passkey, then sign in with it."""
-    if not needs_passkey(context.settings, actor):
+    if not needs_passkey(ctx.settings, ctx.actor):
         return RedirectResponse(safe_path(next), 303)
-    with context.records.read(actor) as tx:
-        assert actor.user_id is not None
-        known, fresh = passkeys.of_user(tx, actor.user_id), sessions.is_fresh(tx, FRESH)
-    return render(
-        request,
+    with ctx.read() as tx:
+        assert ctx.actor.user_id is not None
+        known, fresh = passkeys.of_user(tx, ctx.actor.user_id), sessions.is_fresh(tx, FRESH)
+    return ctx.render(
         "people/enrol.html.jinja",
         passkeys=known,
         held=bool(known) and all(one.held for one in known),
         fresh=fresh,
         back=safe_path(next),
         here=with_next("/account/passkey", next),
-        single_sign_on=oidc.provider_name(context.settings),
+        single_sign_on=oidc.provider_name(ctx.settings),
     )
 
 
 @router.get("/account/password")
-def password_page(request: Request, context: ContextDep, actor: Owner, next: str = "/account") -> Response:  # noqa: A002
+def password_page(ctx: Owner, next: str = "/account") -> Response:  # noqa: A002
     """The page to change one's password."""
-    return _password(request, context, actor, next)
+    return _password(ctx, next)
 
 
 @router.post("/account/password")
 def change_password(
-    request: Request,
-    context: ContextDep,
-    actor: Owner,
+    ctx: Owner,
     password: Text = "",
     repeated: Text = "",
     current: Text = "",
@@ -111,53 +102,48 @@ def change_password(
     back: Return = "/account",
 ) -> Response:
     """Change one's password; every other session ends, and with `keys` passkeys and tokens, too."""
-    assert actor.user_id is not None
+    assert ctx.actor.user_id is not None
     try:
-        reauthenticate_for_account(request, actor, Proof(password=current or None))
+        reauthenticate_for_account(ctx.request, ctx.actor, Proof(password=current or None))
         refuse_unequal(password, repeated)
         if keys:
-            refuse_second_passkey(context, actor)
-        with context.records.write(actor) as tx:
-            users.set_password(tx, actor.user_id, password, context.settings.hospital_name, keys=keys)
+            refuse_second_passkey(ctx.app, ctx.actor)
+        with ctx.write() as tx:
+            users.set_password(tx, ctx.actor.user_id, password, ctx.settings.hospital_name, keys=keys)
             cookie = sessions.renew(tx)
     except TetkikError as error:
-        return _password(request, context, actor, back, error)
+        return _password(ctx, back, error)
     answer = RedirectResponse(safe_path(back), 303)
-    set_session_cookie(answer, context, cookie)
+    set_session_cookie(answer, ctx.app, cookie)
     return answer
 
 
 @router.post("/account/password/strength")
-def password_strength(request: Request, context: ContextDep, actor: Owner, password: Text = "") -> Response:
+def password_strength(ctx: Owner, password: Text = "") -> Response:
     """How good a new password is, while it is typed."""
-    with context.records.read(actor) as tx:
-        assert actor.user_id is not None
-        member = users.get(tx, actor.user_id)
-    return shown_strength(request, context, password, (member.login, member.profile.name))
+    with ctx.read() as tx:
+        assert ctx.actor.user_id is not None
+        member = users.get(tx, ctx.actor.user_id)
+    return shown_strength(ctx.request, ctx.app, password, (member.login, member.profile.name))
 
 
-def _password(
-    request: Request, context: AppContext, actor: Actor, back: str, error: TetkikError | None = None
-) -> Response:
-    with context.records.read(actor) as tx:
-        assert actor.user_id is not None
-        member, held_tokens = users.get(tx, actor.user_id), tokens.of_actor(tx)
-    return render(
-        request,
+def _password(ctx: RequestContext, back: str, error: TetkikError | None = None) -> Response:
+    with ctx.read() as tx:
+        assert ctx.actor.user_id is not None
+        member, held_tokens = users.get(tx, ctx.actor.user_id), tokens.of_actor(tx)
+    return ctx.render(
         "people/password.html.jinja",
         member=member,
         back=safe_path(back),
         shortest=passwords.SHORTEST,
-        keys=bool(member.passkeys or held_tokens) and not needs_passkey(context.settings, actor),
+        keys=bool(member.passkeys or held_tokens) and not needs_passkey(ctx.settings, ctx.actor),
         error=error,
     )
 
 
 @router.post("/account/tokens")
 def make_token(
-    request: Request,
-    context: ContextDep,
-    actor: Owner,
+    ctx: Owner,
     name: Text = "",
     days: Annotated[int, Form(ge=1, le=366)] = 90,
     scope: Annotated[list[Permission] | None, Form()] = None,
@@ -165,43 +151,43 @@ def make_token(
 ) -> Response:
     """Make a token for a program; the page shows its secret this once."""
     try:
-        reauthenticate_for_account(request, actor, Proof(password=current or None))
-        with context.records.write(actor) as tx:
+        reauthenticate_for_account(ctx.request, ctx.actor, Proof(password=current or None))
+        with ctx.write() as tx:
             made = tokens.create(tx, name, scope or [], timedelta(days=days))
     except TetkikError as error:
-        return _account(request, context, actor, error=error)
-    return _account(request, context, actor, made=made)
+        return _account(ctx, error=error)
+    return _account(ctx, made=made)
 
 
 @router.post("/account/tokens/{token_id}/revoke")
-def revoke_token(context: ContextDep, actor: Owner, token_id: str) -> Response:
-    with context.records.write(actor) as tx:
+def revoke_token(ctx: Owner, token_id: str) -> Response:
+    with ctx.write() as tx:
         tokens.revoke(tx, token_id)
     return RedirectResponse("/account#tokens", 303)
 
 
 @router.post("/account/passkeys/{passkey_id}/remove")
-def remove_passkey(context: ContextDep, actor: Owner, passkey_id: str) -> Response:
-    with context.records.write(actor) as tx:
+def remove_passkey(ctx: Owner, passkey_id: str) -> Response:
+    with ctx.write() as tx:
         passkeys.remove(tx, passkey_id)
     return RedirectResponse("/account#passkeys", 303)
 
 
 @router.post("/account/sessions/{session_id}/end")
-def end_session(context: ContextDep, actor: Owner, session_id: str) -> Response:
+def end_session(ctx: Owner, session_id: str) -> Response:
     """Sign out in another browser."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         sessions.end_one(tx, session_id)
     return RedirectResponse("/account#sessions", 303)
 
 
 @router.post("/account/sign-out-everywhere")
-def sign_out_everywhere(context: ContextDep, actor: Owner) -> Response:
+def sign_out_everywhere(ctx: Owner) -> Response:
     """Sign out in every browser, this one too."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         sessions.end_all(tx)
     answer = RedirectResponse("/login", 303)
-    clear_session_cookie(answer, context)
+    clear_session_cookie(answer, ctx.app)
     return answer
 
 
@@ -222,16 +208,15 @@ def browser_preferences(
 
 @router.post("/account/preferences")
 def own_preferences(
-    context: ContextDep,
-    actor: Annotated[Actor, allowed(Permission.OWN_ACCOUNT)],
+    ctx: Annotated[RequestContext, allowed(Permission.OWN_ACCOUNT)],
     language: Annotated[Language | None, Form()] = None,
     theme: Annotated[Theme | None, Form()] = None,
     back: Annotated[str, Form(alias="next")] = "/",
 ) -> RedirectResponse:
     """Keep a choice with the person, so that it is the same at every screen."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         preferences.keep(tx, language=language, theme=theme)
-    return _kept(back, language, theme, secure=context.secure)
+    return _kept(back, language, theme, secure=ctx.app.secure)
 
 
 def _kept(back: str, language: Language | None, theme: Theme | None, *, secure: bool) -> RedirectResponse:

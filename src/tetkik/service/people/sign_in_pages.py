@@ -21,7 +21,7 @@ from tetkik.service.kit.access.authentication import (
     peer_of,
     require_session,
 )
-from tetkik.service.kit.access.authorization import allowed, check_origin, public
+from tetkik.service.kit.access.authorization import RequestContext, allowed, check_origin, public
 from tetkik.service.kit.access.new_session import start_session_and_redirect
 from tetkik.service.kit.access.passkeys import origin_of
 from tetkik.service.kit.access.rate_limits import limit_rate, rate_limits_of
@@ -125,10 +125,8 @@ async def _own_session(request: Request) -> Resumed:
 
 
 @router.post("/lock")
-def lock(
-    context: ContextDep, actor: Annotated[Actor, allowed(Permission.OWN_ACCOUNT)], back: Return = "/"
-) -> Response:
-    with context.records.write(actor) as tx:
+def lock(ctx: Annotated[RequestContext, allowed(Permission.OWN_ACCOUNT)], back: Return = "/") -> Response:
+    with ctx.write() as tx:
         sessions.lock(tx)
     return RedirectResponse(with_next("/lock", back), 303)
 
@@ -342,6 +340,6 @@ def icon() -> RedirectResponse:
 
 
 @router.get("/")
-def start(request: Request, actor: Annotated[Actor, allowed(Permission.OWN_ACCOUNT)]) -> RedirectResponse:
+def start(ctx: Annotated[RequestContext, allowed(Permission.OWN_ACCOUNT)]) -> RedirectResponse:
     """Go to the first place of whoever is signed in."""
-    return RedirectResponse(start_page_of(request, actor), 303)
+    return RedirectResponse(start_page_of(ctx.request, ctx.actor), 303)

@@ -14,43 +14,38 @@ from tetkik.records.database import Transaction
 from tetkik.records.people import after_restore, invites, users
 from tetkik.records.people.endings import Ended
 from tetkik.records.people.users import Member, Profile
-from tetkik.service.kit.access.authorization import allowed
+from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.passkeys import origin_of
-from tetkik.service.kit.context import AppContext, ContextDep
 from tetkik.service.kit.rendering.navigation import NavigationEntry
-from tetkik.service.kit.rendering.templates import render
 from tetkik.service.people.sign_in_pages import Text
 from tetkik.turkish import alphabetical
-from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, Actor, Permission, Role
+from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, Permission, Role
 
 router = APIRouter(prefix="/admin/users")
 NAVIGATION = (
     NavigationEntry("/admin/users", Permission.USERS, "persons", Sentence("Users"), "g p", position=80),
 )
 
-Administrator = Annotated[Actor, allowed(Permission.USERS)]
+Administrator = Annotated[RequestContext, allowed(Permission.USERS)]
 Roles = Annotated[list[Role] | None, Form()]
 Departments = Annotated[list[str] | None, Form()]
 
 
 @router.get("")
-def everybody(request: Request, context: ContextDep, actor: Administrator) -> Response:
-    return _list(request, context, actor)
+def everybody(ctx: Administrator) -> Response:
+    return _list(ctx)
 
 
 def _list(
-    request: Request,
-    context: AppContext,
-    actor: Actor,
+    ctx: RequestContext,
     *,
     error: TetkikError | None = None,
     link: str | None = None,
     invited: Member | None = None,
 ) -> Response:
-    with context.records.read(actor) as tx:
+    with ctx.read() as tx:
         members, held = users.everybody(tx), after_restore.held(tx)
-    return render(
-        request,
+    return ctx.render(
         "people/users.html.jinja",
         members=members,
         held=held,
@@ -65,9 +60,7 @@ def _list(
 
 @router.post("")
 def add(
-    request: Request,
-    context: ContextDep,
-    actor: Administrator,
+    ctx: Administrator,
     login: Text = "",
     name: Text = "",
     title: Text = "",
@@ -78,12 +71,12 @@ def add(
     """Create a user; the page shows the one-time link this once."""
     profile = _profile(name, title, registration, role, department)
     try:
-        with context.records.write(actor) as tx:
+        with ctx.write() as tx:
             user_id = users.create(tx, login, profile)
             token, member = invites.invite(tx, user_id), users.get(tx, user_id)
     except TetkikError as error:
-        return _list(request, context, actor, error=error)
-    return _list(request, context, actor, link=_link(request, token), invited=member)
+        return _list(ctx, error=error)
+    return _list(ctx, link=_link(ctx.request, token), invited=member)
 
 
 def _profile(
@@ -97,24 +90,21 @@ def _link(request: Request, token: str) -> str:
 
 
 @router.get("/{user_id}")
-def one(request: Request, context: ContextDep, actor: Administrator, user_id: str) -> Response:
-    return _one(request, context, actor, user_id)
+def one(ctx: Administrator, user_id: str) -> Response:
+    return _one(ctx, user_id)
 
 
 def _one(
-    request: Request,
-    context: AppContext,
-    actor: Actor,
+    ctx: RequestContext,
     user_id: str,
     *,
     error: TetkikError | None = None,
     link: str | None = None,
     ended: Ended | None = None,
 ) -> Response:
-    with context.records.read(actor) as tx:
+    with ctx.read() as tx:
         member, held = users.get(tx, user_id), after_restore.held(tx, user_id)
-    return render(
-        request,
+    return ctx.render(
         "people/user.html.jinja",
         member=member,
         held=held,
@@ -129,9 +119,7 @@ def _one(
 
 @router.post("/{user_id}")
 def change(
-    request: Request,
-    context: ContextDep,
-    actor: Administrator,
+    ctx: Administrator,
     user_id: str,
     name: Text = "",
     title: Text = "",
@@ -141,65 +129,57 @@ def change(
 ) -> Response:
     """Change a user's name, roles and departments."""
     profile = _profile(name, title, registration, role, department)
-    return _done(request, context, actor, user_id, lambda tx: users.change(tx, user_id, profile))
+    return _done(ctx, user_id, lambda tx: users.change(tx, user_id, profile))
 
 
 @router.post("/{user_id}/disable")
-def disable(request: Request, context: ContextDep, actor: Administrator, user_id: str) -> Response:
-    return _done(request, context, actor, user_id, lambda tx: users.disable(tx, user_id))
+def disable(ctx: Administrator, user_id: str) -> Response:
+    return _done(ctx, user_id, lambda tx: users.disable(tx, user_id))
 
 
 @router.post("/{user_id}/enable")
-def enable(request: Request, context: ContextDep, actor: Administrator, user_id: str) -> Response:
+def enable(ctx: Administrator, user_id: str) -> Response:
     """Open a closed account again."""
-    return _done(request, context, actor, user_id, lambda tx: users.enable(tx, user_id))
+    return _done(ctx, user_id, lambda tx: users.enable(tx, user_id))
 
 
 @router.post("/{user_id}/unlock")
-def unlock(request: Request, context: ContextDep, actor: Administrator, user_id: str) -> Response:
+def unlock(ctx: Administrator, user_id: str) -> Response:
     """End the pause after failed sign-ins."""
-    return _done(request, context, actor, user_id, lambda tx: users.unlock(tx, user_id))
+    return _done(ctx, user_id, lambda tx: users.unlock(tx, user_id))
 
 
 @router.post("/{user_id}/demand-change")
-def demand_change(request: Request, context: ContextDep, actor: Administrator, user_id: str) -> Response:
+def demand_change(ctx: Administrator, user_id: str) -> Response:
     """Ask for a new password; nothing else opens before it is chosen."""
-    return _done(request, context, actor, user_id, lambda tx: users.demand_change(tx, user_id))
+    return _done(ctx, user_id, lambda tx: users.demand_change(tx, user_id))
 
 
 @router.post("/{user_id}/reset")
-def reset(
-    request: Request,
-    context: ContextDep,
-    actor: Administrator,
-    user_id: str,
-    keep: Annotated[bool, Form()] = False,
-) -> Response:
+def reset(ctx: Administrator, user_id: str, keep: Annotated[bool, Form()] = False) -> Response:
     """Take the password away; the page shows the link for a new one this once.
 
     Every session ends; passkeys and tokens, too, unless the form says to keep them.
     """
     try:
-        with context.records.write(actor) as tx:
+        with ctx.write() as tx:
             ended = users.reset(tx, user_id, keys=not keep)
             token = invites.invite(tx, user_id)
     except TetkikError as error:
-        return _one(request, context, actor, user_id, error=error)
-    return _one(request, context, actor, user_id, link=_link(request, token), ended=ended)
+        return _one(ctx, user_id, error=error)
+    return _one(ctx, user_id, link=_link(ctx.request, token), ended=ended)
 
 
 @router.post("/{user_id}/confirm")
-def confirm(request: Request, context: ContextDep, actor: Administrator, user_id: str) -> Response:
+def confirm(ctx: Administrator, user_id: str) -> Response:
     """Let passkeys and tokens open again that came back with a backup."""
-    return _done(request, context, actor, user_id, lambda tx: after_restore.confirm(tx, user_id))
+    return _done(ctx, user_id, lambda tx: after_restore.confirm(tx, user_id))
 
 
-def _done(
-    request: Request, context: AppContext, actor: Actor, user_id: str, work: Callable[[Transaction], object]
-) -> Response:
+def _done(ctx: RequestContext, user_id: str, work: Callable[[Transaction], object]) -> Response:
     try:
-        with context.records.write(actor) as tx:
+        with ctx.write() as tx:
             work(tx)
     except TetkikError as error:
-        return _one(request, context, actor, user_id, error=error)
+        return _one(ctx, user_id, error=error)
     return RedirectResponse(f"/admin/users/{user_id}", 303)

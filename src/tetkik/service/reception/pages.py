@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field, field_validator
 
@@ -17,14 +17,12 @@ from tetkik.records.cases.patients import Match, Person
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.trail.chain import Action
-from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import AppContext, ContextDep
+from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.idempotency import IdempotentRequest
 from tetkik.service.kit.rendering.navigation import NavigationEntry
-from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.service.patients.shapes import Short, TypedPerson, sex_of
 from tetkik.service.reception import triage
-from tetkik.values import Actor, Permission
+from tetkik.values import Permission
 
 router = APIRouter()
 NAVIGATION = (
@@ -67,60 +65,48 @@ class _Opened(BaseModel):
 
 
 @router.get("/reception")
-def reception(
-    request: Request, context: ContextDep, actor: Annotated[Actor, allowed(Permission.CASE_CREATE)]
-) -> HTMLResponse:
+def reception(ctx: Annotated[RequestContext, allowed(Permission.CASE_CREATE)]) -> HTMLResponse:
     """The empty form."""
-    return _page(request, context, actor, CaseForm())
+    return _page(ctx, CaseForm())
 
 
 @router.post("/reception/triage")
 def live_triage(
-    request: Request,
-    context: ContextDep,
-    _actor: Annotated[Actor, allowed(Permission.TRIAGE)],
-    complaint: _Text = "",
-    asked: _Short = "",
+    ctx: Annotated[RequestContext, allowed(Permission.TRIAGE)], complaint: _Text = "", asked: _Short = ""
 ) -> HTMLResponse:
     """The answer to what is typed so far; nothing is kept and nothing is logged."""
     answer = None
     if complaint.strip():
-        answer = triage.ask_live(complaint, context.settings, language_of(request), _listed(asked))
-    return render(request, "reception/answer.html.jinja", answer=answer, fragment=True)
+        answer = triage.ask_live(complaint, ctx.settings, ctx.language, _listed(asked))
+    return ctx.render("reception/answer.html.jinja", answer=answer, fragment=True)
 
 
 @router.post("/reception/patients")
 def find_patients(
-    request: Request,
-    context: ContextDep,
-    actor: Annotated[Actor, allowed(Permission.CASE_CREATE)],
-    words: _Short = "",
+    ctx: Annotated[RequestContext, allowed(Permission.CASE_CREATE)], words: _Short = ""
 ) -> HTMLResponse:
     """Patients by name or number, to be chosen."""
     words = words.strip()
     if not patients.worth_searching(words):
-        return render(request, "reception/patients.html.jinja", matches=(), words="", most=0)
-    with context.records.write(actor) as tx:
+        return ctx.render("reception/patients.html.jinja", matches=(), words="", most=0)
+    with ctx.write() as tx:
         matches = patients.search(tx, words)
-    return render(
-        request, "reception/patients.html.jinja", matches=matches, words=words, most=patients.MOST_MATCHES
+    return ctx.render(
+        "reception/patients.html.jinja", matches=matches, words=words, most=patients.MOST_MATCHES
     )
 
 
 @router.post("/reception")
 def open_case(
-    request: Request,
-    context: ContextDep,
-    actor: Annotated[Actor, allowed(Permission.CASE_CREATE)],
-    typed: Annotated[CaseForm, Form()],
+    ctx: Annotated[RequestContext, allowed(Permission.CASE_CREATE)], typed: Annotated[CaseForm, Form()]
 ) -> Response:
     """Open a case, or show the form again with what is wrong."""
     try:
-        wanted = _wanted(request, context, actor, typed)
+        wanted = _wanted(ctx, typed)
         form = IdempotentRequest(typed.once or None, typed.digest())
-        opened = form.run(context.records, actor, lambda tx: _admitted(tx, wanted)).value(_Opened)
+        opened = form.run(ctx.records, ctx.actor, lambda tx: _admitted(tx, wanted)).value(_Opened)
     except (InputError, Conflict) as error:
-        return _page(request, context, actor, typed, error)
+        return _page(ctx, typed, error)
     return RedirectResponse(f"/cases/{opened.case_id}?opened", 303)
 
 
@@ -128,38 +114,35 @@ def _admitted(tx: Transaction, wanted: Admission) -> _Opened:
     return _Opened(case_id=admission.admit(tx, wanted))
 
 
-def _wanted(request: Request, context: AppContext, actor: Actor, typed: CaseForm) -> Admission:
+def _wanted(ctx: RequestContext, typed: CaseForm) -> Admission:
     complaint = None
-    if typed.complaint.strip() and actor.may(Permission.TRIAGE):
-        complaint = triage.triaged(typed.complaint, context.settings, language_of(request))
+    if typed.complaint.strip() and ctx.actor.may(Permission.TRIAGE):
+        complaint = triage.triaged(typed.complaint, ctx.settings, ctx.language)
     return Admission(
         typed.patient_id or None,
         None if typed.patient_id else typed.person(),
         typed.unknown,
         complaint,
-        triage.chosen_department(typed.department, context.settings),
+        triage.chosen_department(typed.department, ctx.settings),
         typed.question,
         typed.restricted,
     )
 
 
-def _page(
-    request: Request, context: AppContext, actor: Actor, typed: CaseForm, error: TetkikError | None = None
-) -> HTMLResponse:
-    language = language_of(request)
+def _page(ctx: RequestContext, typed: CaseForm, error: TetkikError | None = None) -> HTMLResponse:
+    language = ctx.language
     answer: triage.LiveAnswer | None = None
     matches: tuple[Match, ...] = ()
     if typed.complaint.strip():
-        answer = triage.ask_live(typed.complaint, context.settings, language, _listed(typed.asked))
+        answer = triage.ask_live(typed.complaint, ctx.settings, language, _listed(typed.asked))
     if error is not None:
-        matches = _alike(context, actor, typed)
-    return render(
-        request,
+        matches = _alike(ctx, typed)
+    return ctx.render(
         "reception/page.html.jinja",
         typed=typed.model_copy(update={"once": new_id()}),
         answer=answer,
         matches=matches,
-        departments=[(name, name) for name in triage.departments(context.settings)],
+        departments=[(name, name) for name in triage.departments(ctx.settings)],
         error=error,
         fragment=False,
         words="",
@@ -167,10 +150,10 @@ def _page(
     )
 
 
-def _alike(context: AppContext, actor: Actor, typed: CaseForm) -> tuple[Match, ...]:
+def _alike(ctx: RequestContext, typed: CaseForm) -> tuple[Match, ...]:
     """The patient that was chosen, or those with the numbers that were typed: as good as a search."""
     person = Person(tckn="".join(typed.tckn.split()), number=typed.number.strip())
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         chosen = (typed.patient_id,) if typed.patient_id else patients.known_as(tx, person)
         found = patients.matches_of(tx, chosen)
         if found:

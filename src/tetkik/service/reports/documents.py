@@ -19,8 +19,8 @@ from tetkik.documents.text import to_text
 from tetkik.errors import Conflict, NotFound
 from tetkik.records.reports import versions
 from tetkik.records.trail.chain import Action
-from tetkik.service.kit.context import AppContext
-from tetkik.values import Actor, ReportDocument
+from tetkik.service.kit.access.authorization import RequestContext
+from tetkik.values import ReportDocument
 
 
 class Format(StrEnum):
@@ -77,7 +77,7 @@ KINDS = MappingProxyType(
 )
 
 
-def answer(context: AppContext, actor: Actor, report_id: str, number: int | None, form: Format) -> Response:
+def answer(ctx: RequestContext, report_id: str, number: int | None, form: Format) -> Response:
     """A signed version as a file.
 
     Args:
@@ -89,7 +89,7 @@ def answer(context: AppContext, actor: Actor, report_id: str, number: int | None
         Conflict: a DICOM object of a withdrawn version, or a rejection note of one that stands.
     """
     kind = KINDS[form]
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         found = versions.version_of(tx, report_id, number)
         _refuse(form, found.document)
         whose = {"case_id": found.case_id, "patient_id": found.patient_id}

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Form, Query
 from fastapi.responses import RedirectResponse, Response
 
 from tetkik.documents.words import heatmap_words, judged_words, patient_name
@@ -17,14 +17,12 @@ from tetkik.records.reports.comparison import compared, compared_measurements
 from tetkik.records.reports.reports import Wanted
 from tetkik.records.trail.chain import Action
 from tetkik.service.drafts.view import measurement_lines
-from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import AppContext, ContextDep
+from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.paging import Cursor
 from tetkik.service.kit.rendering.navigation import NavigationEntry
-from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.service.reports import documents
 from tetkik.service.reports.api import after_cursor, cursor_of
-from tetkik.values import Actor, Permission, ReportState, Section, WithdrawalReason
+from tetkik.values import Permission, ReportState, Section, WithdrawalReason
 
 router = APIRouter(prefix="/reports")
 NAVIGATION = (
@@ -32,17 +30,15 @@ NAVIGATION = (
         "/reports", Permission.REPORT_READ, "report", Sentence("Reports"), "g o", position=50, start=3
     ),
 )
-Reader = Annotated[Actor, allowed(Permission.REPORT_READ)]
-Signer = Annotated[Actor, allowed(Permission.REPORT_SIGN)]
+Reader = Annotated[RequestContext, allowed(Permission.REPORT_READ)]
+Signer = Annotated[RequestContext, allowed(Permission.REPORT_SIGN)]
 _PAGE = 40
 _LISTED = (ReportState.FINAL, ReportState.AMENDED, ReportState.WITHDRAWN)
 
 
 @router.get("")
 def listed(
-    request: Request,
-    context: ContextDep,
-    actor: Reader,
+    ctx: Reader,
     department: Annotated[str, Query(max_length=60)] = "",
     state: Annotated[str, Query(max_length=10)] = "",
     own: bool = False,
@@ -54,11 +50,11 @@ def listed(
     wanted = Wanted(
         department=department or None,
         state=ReportState(state) if state in _LISTED else None,
-        own=own and actor.may(Permission.REPORT_SIGN),
+        own=own and ctx.actor.may(Permission.REPORT_SIGN),
         since=since,
         until=since + timedelta(days=1) if since else None,
     )
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         found = reports.list_reports(tx, wanted, limit=_PAGE + 1, after=after_cursor(cursor))
         departments = reports.departments(tx)
         tx.audit(Action.CASES_LISTED, list="reports", count=min(len(found), _PAGE))
@@ -67,8 +63,7 @@ def listed(
     kept = {name: value for name, value in chosen.items() if value}
     older = urlencode(kept | {"cursor": cursor_of(page[-1])}) if len(found) > _PAGE else None
     newest = f"/reports?{urlencode(kept)}" if cursor is not None else None
-    return render(
-        request,
+    return ctx.render(
         "reports/list.html.jinja",
         reports=page,
         departments=departments,
@@ -90,49 +85,42 @@ def _day(text: str) -> datetime | None:
 
 
 @router.get("/{report_id}")
-def read(request: Request, context: ContextDep, actor: Reader, report_id: str) -> Response:
+def read(ctx: Reader, report_id: str) -> Response:
     """The last signed version, as the ward reads it."""
-    return _reading(request, context, actor, report_id, None)
+    return _reading(ctx, report_id, None)
 
 
 @router.get("/{report_id}/versions/{number}")
-def read_version(
-    request: Request, context: ContextDep, actor: Reader, report_id: str, number: int
-) -> Response:
+def read_version(ctx: Reader, report_id: str, number: int) -> Response:
     """An earlier version; the page says that a later one has taken its place."""
-    return _reading(request, context, actor, report_id, number)
+    return _reading(ctx, report_id, number)
 
 
 @router.get("/{report_id}/versions/{number}/{form}")
-def document(
-    context: ContextDep, actor: Reader, report_id: str, number: int, form: documents.Format
-) -> Response:
+def document(ctx: Reader, report_id: str, number: int, form: documents.Format) -> Response:
     """A version as a file."""
-    return documents.answer(context, actor, report_id, number, form)
+    return documents.answer(ctx, report_id, number, form)
 
 
 @router.get("/{report_id}/document.pdf")
-def last_pdf(context: ContextDep, actor: Reader, report_id: str) -> Response:
-    return documents.answer(context, actor, report_id, None, documents.Format.PDF)
+def last_pdf(ctx: Reader, report_id: str) -> Response:
+    return documents.answer(ctx, report_id, None, documents.Format.PDF)
 
 
 @router.get("/{report_id}/compare")
 def compare(
-    request: Request,
-    context: ContextDep,
-    actor: Reader,
+    ctx: Reader,
     report_id: str,
     before: Annotated[int | None, Query(alias="from")] = None,
     after: Annotated[int | None, Query(alias="to")] = None,
 ) -> Response:
     """Two versions word by word; without numbers, the last one and the one before."""
-    language = language_of(request)
-    with context.records.write(actor) as tx:
+    language = ctx.language
+    with ctx.write() as tx:
         known = versions.versions_of(tx, report_id)
         new = versions.open_version(tx, report_id, after)
         old = versions.open_version(tx, report_id, before or max(new.info.number - 1, 1))
-    return render(
-        request,
+    return ctx.render(
         "reports/compare.html.jinja",
         known=known,
         old=old,
@@ -147,50 +135,42 @@ def compare(
 
 
 @router.post("/{report_id}/amend")
-def amend(
-    request: Request, context: ContextDep, actor: Signer, report_id: str, reason: Annotated[str, Form()] = ""
-) -> Response:
+def amend(ctx: Signer, report_id: str, reason: Annotated[str, Form()] = "") -> Response:
     """Begin an amendment and go on to the reading view; the signed version stays what the ward reads."""
     try:
-        with context.records.write(actor) as tx:
+        with ctx.write() as tx:
             begun = signing.begin_amendment(tx, report_id, reason)
     except TetkikError as error:
-        return _reading(request, context, actor, report_id, None, error=error)
+        return _reading(ctx, report_id, None, error=error)
     return RedirectResponse(f"/read/{begun.case_id}?image={begun.image_id}", 303)
 
 
 @router.post("/{report_id}/amend/drop")
-def drop(context: ContextDep, actor: Signer, report_id: str, revision: Annotated[int, Form()]) -> Response:
+def drop(ctx: Signer, report_id: str, revision: Annotated[int, Form()]) -> Response:
     """Give the amendment under way up."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         signing.drop_amendment(tx, report_id, revision)
     return RedirectResponse(f"/reports/{report_id}", 303)
 
 
 def _reading(
-    request: Request,
-    context: AppContext,
-    actor: Actor,
-    report_id: str,
-    number: int | None,
-    error: TetkikError | None = None,
+    ctx: RequestContext, report_id: str, number: int | None, error: TetkikError | None = None
 ) -> Response:
     try:
-        with context.records.write(actor) as tx:
+        with ctx.write() as tx:
             found = versions.open_version(tx, report_id, number)
             known = versions.versions_of(tx, report_id)
             under_way = signing.amendment_of(tx, report_id)
     except Forbidden:
         # Another department's, or a restricted case: its own page asks for the reason.
-        if not actor.may(Permission.BREAK_GLASS):
+        if not ctx.actor.may(Permission.BREAK_GLASS):
             raise
-        with context.records.read() as tx:
+        with ctx.records.read() as tx:
             case_id = versions.case_of(tx, report_id)
         return RedirectResponse(f"/cases/{case_id}", 303)
     draft = found.document.draft
     order = (Section.IMPRESSION, Section.FINDINGS, Section.RECOMMENDATION, Section.TECHNIQUE)
-    return render(
-        request,
+    return ctx.render(
         "reports/report.html.jinja",
         version=found,
         info=found.info,

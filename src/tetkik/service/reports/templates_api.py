@@ -12,16 +12,15 @@ from pydantic import BaseModel, Field
 from tetkik.language import Language
 from tetkik.records.database import Transaction
 from tetkik.records.reports import templates
-from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import ContextDep
+from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.paging import Page
 from tetkik.service.kit.http.shape import Shape
-from tetkik.values import Actor, Permission
+from tetkik.values import Permission
 
 router = APIRouter(prefix="/templates", tags=["templates"])
-Reader = Annotated[Actor, allowed(Permission.DRAFT_READ)]
-Editor = Annotated[Actor, allowed(Permission.DRAFT_EDIT)]
+Reader = Annotated[RequestContext, allowed(Permission.DRAFT_READ)]
+Editor = Annotated[RequestContext, allowed(Permission.DRAFT_EDIT)]
 TemplateId = Annotated[str, Path(max_length=26, description="Of the template.")]
 
 
@@ -48,40 +47,40 @@ class TemplateShape(Shape):
 
 
 @router.get("")
-def listed(context: ContextDep, actor: Reader) -> Page[TemplateShape]:
+def listed(ctx: Reader) -> Page[TemplateShape]:
     """Every template, by name; there are few, so this is one page."""
-    with context.records.read(actor) as tx:
+    with ctx.read() as tx:
         return Page(items=[_shape(found) for found in templates.all_templates(tx)])
 
 
 @router.post("", status_code=201, response_model=TemplateShape)
-def add(context: ContextDep, actor: Editor, sent: TemplateSent, once: IdempotentDep) -> Response:
+def add(ctx: Editor, sent: TemplateSent, once: IdempotentDep) -> Response:
     """Keep a new template."""
 
     def work(tx: Transaction) -> TemplateShape:
         return _shape(templates.add(tx, sent.name, sent.language, sent.text))
 
-    return once.run(context.records, actor, work).response()
+    return once.run(ctx.records, ctx.actor, work).response()
 
 
 @router.get("/{template_id}")
-def read(context: ContextDep, actor: Reader, template_id: TemplateId) -> TemplateShape:
+def read(ctx: Reader, template_id: TemplateId) -> TemplateShape:
     """One template."""
-    with context.records.read(actor) as tx:
+    with ctx.read() as tx:
         return _shape(templates.template_of(tx, template_id))
 
 
 @router.put("/{template_id}")
-def change(context: ContextDep, actor: Editor, template_id: TemplateId, sent: TemplateSent) -> TemplateShape:
+def change(ctx: Editor, template_id: TemplateId, sent: TemplateSent) -> TemplateShape:
     """Put a new text in its place."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         return _shape(templates.change(tx, template_id, sent.name, sent.language, sent.text))
 
 
 @router.delete("/{template_id}", status_code=204)
-def remove(context: ContextDep, actor: Editor, template_id: TemplateId) -> None:
+def remove(ctx: Editor, template_id: TemplateId) -> None:
     """Take it away; drafts that took it stay as they are."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         templates.remove(tx, template_id)
 
 

@@ -6,7 +6,7 @@ import hashlib
 from itertools import chain
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import APIRouter, Header, Path, Query
 from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -15,21 +15,20 @@ from tetkik.records.images.images import StoredImage
 from tetkik.records.images.pictures import PictureKind
 from tetkik.records.people.visibility import see as see_case
 from tetkik.records.trail.chain import Action
-from tetkik.service.kit.access.authorization import allowed
+from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.body_limits import takes_files
 from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
-from tetkik.service.kit.context import AppContext, ContextDep
+from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http.idempotency import IdempotencyKey
 from tetkik.service.kit.http.incoming_files import incoming_file
 from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
-from tetkik.service.kit.rendering.templates import language_of
 from tetkik.service.studies.shapes import FindingsShape, ImageShape, UploadShape
 from tetkik.service.studies.upload import Upload
-from tetkik.values import Actor, FileFormat, Permission
+from tetkik.values import FileFormat, Permission
 
 router = APIRouter(prefix="/images", tags=["images"])
-Reader = Annotated[Actor, allowed(Permission.IMAGE_READ)]
-Sender = Annotated[Actor, allowed(Permission.IMAGE_UPLOAD)]
+Reader = Annotated[RequestContext, allowed(Permission.IMAGE_READ)]
+Sender = Annotated[RequestContext, allowed(Permission.IMAGE_UPLOAD)]
 ImageId = Annotated[str, Path(max_length=26, description="Of the image.")]
 Tag = Annotated[str | None, Header(alias="If-None-Match", max_length=200)]
 CaseId = Annotated[
@@ -67,44 +66,40 @@ _MEDIA = {
 @router.post("", status_code=201, response_model=UploadShape, openapi_extra=_BODY)
 @takes_files
 async def upload(
-    request: Request,
-    context: ContextDep,
+    ctx: Sender,
     decoder: DecoderDep,
-    actor: Sender,
     case_id: CaseId = None,
     sure: Sure = False,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Upload one image: DICOM, PNG, JPEG or TIFF. The same file twice in a case is one image."""
-    async with incoming_file(request) as file:
-        upload = Upload(context, decoder, actor, file, case_id, sure=sure)
-        outcome = await run_in_threadpool(upload.run, request, idempotency_key)
+    async with incoming_file(ctx.request) as file:
+        upload = Upload(ctx.app, decoder, ctx.actor, file, case_id, sure=sure)
+        outcome = await run_in_threadpool(upload.run, ctx.request, idempotency_key)
     return outcome.response()
 
 
 @router.get("", response_model=Page[ImageShape])
 def of_case(
-    request: Request,
-    context: ContextDep,
-    actor: Reader,
+    ctx: Reader,
     case_id: Annotated[str, Query(max_length=26, description="Of the case.")],
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[ImageShape]:
     """The images of a case, in the order in which they came."""
     after = str(decode_cursor(cursor, [str])[0]) if cursor is not None else ""
-    with context.records.read(actor) as tx:
+    with ctx.read() as tx:
         see_case(tx, case_id)
         found = [image for image in images.of_case(tx, case_id) if image.id > after]
-        shown = [ImageShape.of(tx, image, language_of(request)) for image in found[:limit]]
+        shown = [ImageShape.of(tx, image, ctx.language) for image in found[:limit]]
     return Page(items=shown, next=encode_cursor([shown[-1].id]) if len(found) > limit else None)
 
 
 @router.get("/{image_id}", response_model=ImageShape)
-def one(request: Request, context: ContextDep, actor: Reader, image_id: ImageId) -> ImageShape:
+def one(ctx: Reader, image_id: ImageId) -> ImageShape:
     """One image: its size and kind, and how far the model is with it."""
-    with context.records.read(actor) as tx:
-        return ImageShape.of(tx, images.see(tx, image_id), language_of(request))
+    with ctx.read() as tx:
+        return ImageShape.of(tx, images.see(tx, image_id), ctx.language)
 
 
 @router.get(
@@ -113,9 +108,8 @@ def one(request: Request, context: ContextDep, actor: Reader, image_id: ImageId)
     responses={200: {"content": {"application/octet-stream": _BINARY}}, 304: {"description": "Unchanged"}},
 )
 def pixels(
-    context: ContextDep,
+    ctx: Reader,
     decoder: DecoderDep,
-    actor: Reader,
     image_id: ImageId,
     frame: Annotated[
         int | None,
@@ -130,7 +124,7 @@ def pixels(
     (millimetres between rows and between columns) and `X-Plane` (whether they hold in the `patient`, at the
     `detector`, or `unstated`). Of a file with several frames only the one asked for is decoded.
     """
-    image = _opened(context, decoder, actor, image_id, "pixels")
+    image = _opened(ctx, decoder, image_id, "pixels")
     images.check_frame(image, frame)
     shown = frame or image.middle
     tag = f'"{image.id}-{shown}"'
@@ -162,12 +156,10 @@ def pixels(
     response_class=Response,
     responses={200: {"content": {"image/png": _BINARY}}, 304: {"description": "Unchanged"}},
 )
-def preview(
-    context: ContextDep, decoder: DecoderDep, actor: Reader, image_id: ImageId, if_none_match: Tag = None
-) -> Response:
+def preview(ctx: Reader, decoder: DecoderDep, image_id: ImageId, if_none_match: Tag = None) -> Response:
     """The image as a small PNG."""
-    image = _opened(context, decoder, actor, image_id, "preview")
-    return _picture(context, image, PictureKind.PREVIEW, "", if_none_match)
+    image = _opened(ctx, decoder, image_id, "preview")
+    return _picture(ctx.app, image, PictureKind.PREVIEW, "", if_none_match)
 
 
 @router.get(
@@ -176,23 +168,22 @@ def preview(
     responses={200: {"content": {"image/png": _BINARY}}, 304: {"description": "Unchanged"}},
 )
 def heatmap(
-    context: ContextDep,
+    ctx: Reader,
     decoder: DecoderDep,
-    actor: Reader,
     image_id: ImageId,
     label: Annotated[str, Path(max_length=60, description="Of the finding.")],
     if_none_match: Tag = None,
 ) -> Response:
     """Where the model looked for one finding: a transparent PNG over the whole image."""
-    image = _opened(context, decoder, actor, image_id, "heatmap")
-    return _picture(context, image, PictureKind.HEAT, label, if_none_match)
+    image = _opened(ctx, decoder, image_id, "heatmap")
+    return _picture(ctx.app, image, PictureKind.HEAT, label, if_none_match)
 
 
 @router.get("/{image_id}/findings", response_model=FindingsShape)
-def findings(context: ContextDep, decoder: DecoderDep, actor: Reader, image_id: ImageId) -> FindingsShape:
+def findings(ctx: Reader, decoder: DecoderDep, image_id: ImageId) -> FindingsShape:
     """What the newest run says of the image. 404 before any, and where it failed."""
-    image = _opened(context, decoder, actor, image_id, "findings")
-    with context.records.read(actor) as tx:
+    image = _opened(ctx, decoder, image_id, "findings")
+    with ctx.read() as tx:
         run = runs.latest(tx, image.id)
         return FindingsShape.of(
             runs.get(tx, run.id if run else ""), runs.result_of(tx, run.id if run else "")
@@ -204,9 +195,9 @@ def findings(context: ContextDep, decoder: DecoderDep, actor: Reader, image_id: 
     response_class=Response,
     responses={200: {"content": {"application/octet-stream": _BINARY}}},
 )
-def file(context: ContextDep, actor: Reader, image_id: ImageId) -> Response:
+def file(ctx: Reader, image_id: ImageId) -> Response:
     """The file as it came; each download is in the audit trail."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         image = images.see(tx, image_id)
         pieces = images.chunks(tx, image)
         first = next(pieces)  # a missing file is an error before the answer begins
@@ -226,14 +217,12 @@ def file(context: ContextDep, actor: Reader, image_id: ImageId) -> Response:
     return StreamingResponse(chain([first], pieces), media_type=_MEDIA[image.file_format], headers=headers)
 
 
-def _opened(
-    context: AppContext, decoder: ImageDecoder, actor: Actor, image_id: str, what: str
-) -> StoredImage:
+def _opened(ctx: RequestContext, decoder: ImageDecoder, image_id: str, what: str) -> StoredImage:
     """An image that the actor may see, with the word in the trail that they saw this of it."""
-    with context.records.read(actor) as tx:
+    with ctx.read() as tx:
         image = images.see(tx, image_id)
-    if not decoder.was_viewed_recently(actor, image.id, what):
-        with context.records.write(actor) as tx:
+    if not decoder.was_viewed_recently(ctx.actor, image.id, what):
+        with ctx.write() as tx:
             tx.audit(
                 Action.IMAGE_OPENED,
                 case_id=image.case_id,
@@ -241,7 +230,7 @@ def _opened(
                 object_id=image.id,
                 what=what,
             )
-        decoder.record_view(actor, image.id, what)
+        decoder.record_view(ctx.actor, image.id, what)
     return image
 
 

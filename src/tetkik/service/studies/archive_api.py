@@ -14,10 +14,10 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
-from tetkik.service.kit.access.authorization import allowed
+from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.body_limits import takes_files
 from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
-from tetkik.service.kit.context import AppContext, ContextDep
+from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http import problems
 from tetkik.service.kit.http.incoming_files import IncomingFile, reserve, spooled_file
 from tetkik.service.studies.api import CaseId, Sure
@@ -27,7 +27,7 @@ from tetkik.service.studies.upload import Upload
 from tetkik.values import Actor, Permission
 
 router = APIRouter(prefix="/images/archive", tags=["images"])
-Sender = Annotated[Actor, allowed(Permission.IMAGE_UPLOAD)]
+Sender = Annotated[RequestContext, allowed(Permission.IMAGE_UPLOAD)]
 _MOST_NAMED = 500
 """Files of a zip that one request names; an address has an end."""
 _LINES = "application/x-ndjson"
@@ -72,10 +72,8 @@ class MemberShape(BaseModel):
 )
 @takes_files
 async def upload_archive(
-    request: Request,
-    context: ContextDep,
+    ctx: Sender,
     decoder: DecoderDep,
-    actor: Sender,
     case_id: CaseId = None,
     sure: Sure = False,
     only: Annotated[
@@ -99,10 +97,10 @@ async def upload_archive(
     next; sending the zip again doubles nothing.
     """
     async with AsyncExitStack() as stack:
-        spool, name = await stack.enter_async_context(spooled_file(request, context.records.files.temporary))
+        spool, name = await stack.enter_async_context(spooled_file(ctx.request, ctx.records.files.temporary))
         archive = await run_in_threadpool(Archive, spool, name or "zip")
-        survey = await run_in_threadpool(archive.survey, context.settings.max_archive_bytes)
-        sending = _Sending(request, context, decoder, actor, archive, case_id, sure, idempotency_key)
+        survey = await run_in_threadpool(archive.survey, ctx.settings.max_archive_bytes)
+        sending = _Sending(ctx.request, ctx.app, decoder, ctx.actor, archive, case_id, sure, idempotency_key)
         chosen = [member for member in survey.members if only is None or member.number in only]
         return _Lines(sending.lines(survey, chosen), stack.pop_all())
     raise AssertionError  # no context here swallows a fault

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from tetkik.errors import Forbidden, NotFound
@@ -17,50 +17,41 @@ from tetkik.records.images.jobs import JobKind
 from tetkik.records.people.visibility import see
 from tetkik.records.trail.chain import Action
 from tetkik.service.cases.pages import locked
-from tetkik.service.kit.access.authorization import allowed
+from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep
-from tetkik.service.kit.context import ContextDep
 from tetkik.service.kit.rendering.navigation import NavigationEntry
-from tetkik.service.kit.rendering.templates import render
-from tetkik.values import Actor, CaseState, Permission, Priority
+from tetkik.values import CaseState, Permission, Priority
 
 router = APIRouter()
 NAVIGATION = (
     NavigationEntry("/upload", Permission.IMAGE_UPLOAD, "upload", Sentence("Upload"), "g u", position=20),
 )
 
-Sender = Annotated[Actor, allowed(Permission.IMAGE_UPLOAD)]
+Sender = Annotated[RequestContext, allowed(Permission.IMAGE_UPLOAD)]
 _WAITING = 12
 
 
 @router.get("/upload")
 def upload_page(
-    request: Request,
-    context: ContextDep,
-    actor: Sender,
-    case_id: Annotated[str | None, Query(alias="case", max_length=26)] = None,
+    ctx: Sender, case_id: Annotated[str | None, Query(alias="case", max_length=26)] = None
 ) -> HTMLResponse:
     """The page to upload into one case, or without one."""
     try:
-        with context.records.write(actor) as tx:
+        with ctx.write() as tx:
             case = cases.case_of(tx, case_id) if case_id is not None else None
             there = images.of_case(tx, case.id) if case is not None else ()
             waiting = _waiting(tx) if case is None else ()
     except Forbidden:
-        return locked(request, context, actor, case_id or "")
-    return render(request, "studies/upload.html.jinja", case=case, images=there, waiting=waiting)
+        return locked(ctx, case_id or "")
+    return ctx.render("studies/upload.html.jinja", case=case, images=there, waiting=waiting)
 
 
 @router.post("/upload/{image_id}/frame")
 def read_frame(
-    context: ContextDep,
-    decoder: DecoderDep,
-    actor: Sender,
-    image_id: str,
-    frame: Annotated[int, Form(ge=1, le=2**31 - 1)],
+    ctx: Sender, decoder: DecoderDep, image_id: str, frame: Annotated[int, Form(ge=1, le=2**31 - 1)]
 ) -> RedirectResponse:
     """Have the model read another frame of an image; a draft that a person has changed stays."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         image = images.see(tx, image_id)
         case = see(tx, image.case_id)
         jobs.add(tx, JobKind.READ_IMAGE, image, Priority(case.priority), frame=frame)

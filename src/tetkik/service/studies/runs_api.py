@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
@@ -20,18 +20,16 @@ from tetkik.records.images.jobs import JobKind
 from tetkik.records.people.visibility import see as see_case
 from tetkik.records.trail.chain import Action
 from tetkik.records.worklist.events import still_there
-from tetkik.service.kit.access.authorization import allowed
+from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
-from tetkik.service.kit.context import ContextDep
 from tetkik.service.kit.http.event_stream import event, event_stream
 from tetkik.service.kit.http.idempotency import IdempotentDep
-from tetkik.service.kit.rendering.templates import language_of
 from tetkik.service.studies.shapes import FindingsShape, RunShape, WorkShape
 from tetkik.values import Actor, JobState, Permission, Priority
 
 router = APIRouter(tags=["runs"])
-Reader = Annotated[Actor, allowed(Permission.IMAGE_READ)]
-Sender = Annotated[Actor, allowed(Permission.IMAGE_UPLOAD)]
+Reader = Annotated[RequestContext, allowed(Permission.IMAGE_READ)]
+Sender = Annotated[RequestContext, allowed(Permission.IMAGE_UPLOAD)]
 ImageId = Annotated[str, Path(max_length=26, description="Of the image.")]
 _LOOK_SECONDS = 1.0
 _ALIVE_SECONDS = 15.0
@@ -52,13 +50,7 @@ class RunSent(BaseModel):
 
 @router.post("/images/{image_id}/runs", status_code=202, response_model=WorkShape)
 def run_again(
-    request: Request,
-    context: ContextDep,
-    decoder: DecoderDep,
-    actor: Sender,
-    image_id: ImageId,
-    sent: RunSent,
-    once: IdempotentDep,
+    ctx: Sender, decoder: DecoderDep, image_id: ImageId, sent: RunSent, once: IdempotentDep
 ) -> Response:
     """Have the image read once more. A draft that a person has changed, and a signed report, stay."""
     if sent.model is not None and sent.model not in _installed():
@@ -70,9 +62,9 @@ def run_again(
         jobs.add(tx, JobKind.READ_IMAGE, image, Priority(case.priority), sent.model, sent.frame)
         waits = jobs.of_image(tx, image.id)
         assert waits is not None
-        return WorkShape.of(waits, language_of(request))
+        return WorkShape.of(waits, ctx.language)
 
-    outcome = once.run(context.records, actor, work, status=202)
+    outcome = once.run(ctx.records, ctx.actor, work, status=202)
     decoder.work_available.set()
     return outcome.response()
 
@@ -82,19 +74,17 @@ def _installed() -> set[str]:
 
 
 @router.get("/images/{image_id}/runs")
-def of_image(context: ContextDep, actor: Reader, image_id: ImageId) -> list[RunShape]:
+def of_image(ctx: Reader, image_id: ImageId) -> list[RunShape]:
     """Every run over an image, newest first."""
-    with context.records.read(actor) as tx:
+    with ctx.read() as tx:
         images.see(tx, image_id)
         return [RunShape.from_value(run) for run in runs.of_image(tx, image_id)]
 
 
 @router.get("/runs/{run_id}")
-def one(
-    context: ContextDep, actor: Reader, run_id: Annotated[str, Path(max_length=26, description="Of the run.")]
-) -> FindingsShape:
+def one(ctx: Reader, run_id: Annotated[str, Path(max_length=26, description="Of the run.")]) -> FindingsShape:
     """One run with everything that it said. 404 where it failed."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         run = runs.get(tx, run_id)
         see_case(tx, run.case_id)
         shown = FindingsShape.of(run, runs.result_of(tx, run.id))
@@ -113,9 +103,7 @@ def one(
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
-async def stream(
-    request: Request, context: ContextDep, decoder: DecoderDep, actor: Reader, image_id: ImageId
-) -> StreamingResponse:
+async def stream(ctx: Reader, decoder: DecoderDep, image_id: ImageId) -> StreamingResponse:
     """The progress of the work on an image, as server-sent events, until it ends.
 
     `stage` tells how far it is, `text` what a language model has just written (to whoever may read drafts
@@ -123,12 +111,12 @@ async def stream(
     """
 
     def may_see() -> None:
-        with context.records.read(actor) as tx:
+        with ctx.read() as tx:
             images.see(tx, image_id)
 
     await run_in_threadpool(may_see)
-    words = actor.may(Permission.DRAFT_READ)
-    progress = _progress(context.records, actor, decoder, image_id, language_of(request), words=words)
+    words = ctx.actor.may(Permission.DRAFT_READ)
+    progress = _progress(ctx.records, ctx.actor, decoder, image_id, ctx.language, words=words)
     return event_stream(progress)
 
 

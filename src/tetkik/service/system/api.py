@@ -5,17 +5,17 @@ from __future__ import annotations
 import shutil
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from sqlalchemy import text
 
 from tetkik import __version__
 from tetkik.records.figures import figures
-from tetkik.service.kit.access.authorization import allowed, public
+from tetkik.service.kit.access.authorization import RequestContext, allowed, public
 from tetkik.service.kit.background.events import broker_of
 from tetkik.service.kit.context import ContextDep
 from tetkik.service.kit.http.shape import Shape
-from tetkik.values import Actor, Capability, CaseState, Permission
+from tetkik.values import Capability, CaseState, Permission
 
 router = APIRouter(tags=["health"])
 
@@ -79,16 +79,14 @@ class Status(Shape):
 
 
 @router.get("/status")
-def status(
-    request: Request, _actor: Annotated[Actor, allowed(Permission.SYSTEM)], context: ContextDep
-) -> Status:
+def status(ctx: Annotated[RequestContext, allowed(Permission.SYSTEM)]) -> Status:
     """Counts, ages and seconds; no ids, no names."""
-    with context.records.read() as tx:
+    with ctx.records.read() as tx:
         counted = figures(tx)
     return Status.from_value(
         counted,
         version=__version__,
-        database=context.records.engine.dialect.name,
-        disk_free_bytes=shutil.disk_usage(context.records.folder).free,
-        listeners=broker_of(request).listening,
+        database=ctx.records.engine.dialect.name,
+        disk_free_bytes=shutil.disk_usage(ctx.records.folder).free,
+        listeners=broker_of(ctx.request).listening,
     )

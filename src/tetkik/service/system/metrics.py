@@ -19,9 +19,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tetkik import __version__
 from tetkik.records.figures import Figures, figures
-from tetkik.service.kit.access.authorization import Guard, check_routes
+from tetkik.service.kit.access.authorization import Guard, RequestContext, check_routes
 from tetkik.service.kit.context import AppContext, ContextDep, context_of
-from tetkik.values import SYSTEM, Actor, Permission
+from tetkik.values import SYSTEM, Permission
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _API = "/api/v1"
@@ -138,7 +138,7 @@ class MetricsGuard(Guard):
     def __init__(self) -> None:
         super().__init__(Permission.SYSTEM)
 
-    async def __call__(self, request: Request) -> Actor:
+    async def __call__(self, request: Request) -> RequestContext:
         """Who asks, if they may.
 
         Raises:
@@ -146,7 +146,7 @@ class MetricsGuard(Guard):
             Forbidden: the role or the token does not allow it.
         """
         if context_of(request).settings.metrics_public and _from_here(request):
-            return SYSTEM
+            return RequestContext(request, context_of(request), SYSTEM)
         return await super().__call__(request)
 
 

@@ -11,7 +11,7 @@ from functools import cache
 from importlib import metadata, resources
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from pydantic import SecretStr
 
@@ -22,13 +22,12 @@ from tetkik.records import overview
 from tetkik.records.migrate import version_of
 from tetkik.records.people import after_restore
 from tetkik.records.reports.agreement import queue
-from tetkik.service.kit.access.authorization import allowed
+from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.required_passkey import passkey_roles
-from tetkik.service.kit.context import AppContext, ContextDep
+from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.rendering.navigation import NavigationEntry
-from tetkik.service.kit.rendering.templates import render
 from tetkik.settings import Settings
-from tetkik.values import Actor, Permission, Role
+from tetkik.values import Permission, Role
 
 router = APIRouter(prefix="/admin")
 NAVIGATION = (
@@ -73,19 +72,16 @@ class Part:
 
 
 @router.get("")
-def system(
-    request: Request, context: ContextDep, actor: Annotated[Actor, allowed(Permission.SYSTEM)]
-) -> HTMLResponse:
-    with context.records.read(actor) as tx:
+def system(ctx: Annotated[RequestContext, allowed(Permission.SYSTEM)]) -> HTMLResponse:
+    with ctx.read() as tx:
         people, kept, trail = overview.people(tx), overview.kept(tx), overview.trail(tx)
         held = after_restore.held(tx)
         backup, waiting = overview.last_backup(tx), queue(tx)
         schema, backup_due = version_of(tx.session.connection()), tx.now - BACKUP_DUE
-    return render(
-        request,
+    return ctx.render(
         "system/overview.html.jinja",
         people=people,
-        passkeys_advised=Role.ADMINISTRATOR not in passkey_roles(context.settings),
+        passkeys_advised=Role.ADMINISTRATOR not in passkey_roles(ctx.settings),
         held=held,
         kept=kept,
         trail=trail,
@@ -93,10 +89,10 @@ def system(
         backup_due=backup_due,
         waiting=waiting,
         schema=schema,
-        disk=_disk(context),
-        database=context.records.engine.dialect.name,
+        disk=_disk(ctx.app),
+        database=ctx.records.engine.dialect.name,
         bundles=available(),
-        settings=shown_settings(context.settings),
+        settings=shown_settings(ctx.settings),
         browser_parts=browser_parts(),
         python_parts=python_parts(),
         version=__version__,

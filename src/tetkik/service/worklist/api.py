@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from tetkik.records.trail.chain import Action
 from tetkik.records.worklist import claims, worklist
 from tetkik.records.worklist import search as records
-from tetkik.service.kit.access.authorization import allowed
+from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.events import broker_of, stream
-from tetkik.service.kit.context import ContextDep
 from tetkik.service.kit.http.event_stream import event_stream
 from tetkik.service.kit.http.paging import Cursor, Limit, Page
 from tetkik.service.worklist.shapes import (
@@ -26,7 +25,6 @@ from tetkik.service.worklist.shapes import (
     place_of,
 )
 from tetkik.values import (
-    Actor,
     Permission,
 )
 
@@ -37,58 +35,50 @@ CaseId = Annotated[str, Path(max_length=26, description="Of the case.")]
 
 @router.get("/worklist", tags=["worklist"])
 def worklist_page(
-    actor: Annotated[Actor, allowed(Permission.WORKLIST)],
-    context: ContextDep,
+    ctx: Annotated[RequestContext, allowed(Permission.WORKLIST)],
     query: Annotated[WorklistQuery, Query()],
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[WorklistCase]:
     """Cases by priority, then by how long they wait; audited."""
-    with context.records.read(actor) as tx:
+    with ctx.read() as tx:
         found = worklist.listing(tx, query.chosen(), after=place_of(cursor), limit=limit)
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         tx.audit(Action.CASES_LISTED, shown=len(found.items))
     return Page(items=[WorklistCase.of(item) for item in found.items], next=cursor_of(found.next))
 
 
 @router.get("/cases/{case_id}/claim", tags=["worklist"])
-def reading(
-    actor: Annotated[Actor, allowed(Permission.CASE_READ)], context: ContextDep, case_id: CaseId
-) -> Reading:
+def reading(ctx: Annotated[RequestContext, allowed(Permission.CASE_READ)], case_id: CaseId) -> Reading:
     """Who is reading a case."""
-    with context.records.read(actor) as tx:
+    with ctx.read() as tx:
         reader = claims.reading(tx, case_id)
     return Reading(reader=CaseReader.from_value(reader) if reader else None)
 
 
 @router.put("/cases/{case_id}/claim", tags=["worklist"])
 def claim(
-    actor: Annotated[Actor, allowed(Permission.CLAIM)],
-    context: ContextDep,
+    ctx: Annotated[RequestContext, allowed(Permission.CLAIM)],
     case_id: CaseId,
     take_over: Annotated[bool, Query(description="Take it from somebody who is reading it.")] = False,
 ) -> CaseReader:
     """Say that one is reading a case, or that one still is: a claim lasts 20 minutes."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         return CaseReader.from_value(claims.claim(tx, case_id, take_over=take_over))
 
 
 @router.delete("/cases/{case_id}/claim", tags=["worklist"], status_code=204)
-def release(
-    actor: Annotated[Actor, allowed(Permission.CLAIM)], context: ContextDep, case_id: CaseId
-) -> Response:
+def release(ctx: Annotated[RequestContext, allowed(Permission.CLAIM)], case_id: CaseId) -> Response:
     """Say that one reads a case no more; where one did not, nothing happens."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         claims.release(tx, case_id)
     return Response(status_code=204)
 
 
 @router.post("/search", tags=["search"])
-def search(
-    wanted: Wanted, actor: Annotated[Actor, allowed(Permission.CASE_SEARCH)], context: ContextDep
-) -> Found:
+def search(ctx: Annotated[RequestContext, allowed(Permission.CASE_SEARCH)], wanted: Wanted) -> Found:
     """Cases that one may see, by patient or number; the search is audited."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         items = records.search(tx, wanted.query)
     return Found(items=[WorklistCase.of(item) for item in items], more=len(items) >= records.MOST)
 
@@ -105,9 +95,7 @@ _ABOUT: dict[int | str, dict[str, Any]] = {
 
 @router.get("/events", tags=["events"], response_class=StreamingResponse, responses=_ABOUT)
 async def events(
-    request: Request,
-    actor: Annotated[Actor, allowed(Permission.CASE_READ)],
-    context: ContextDep,
+    ctx: Annotated[RequestContext, allowed(Permission.CASE_READ)],
     after: Annotated[
         int | None, Query(ge=0, le=_LARGEST, description="The number of the last event received.")
     ] = None,
@@ -116,7 +104,7 @@ async def events(
     ] = None,
 ) -> StreamingResponse:
     """Events as they happen; nothing is missed from `after` on."""
-    broker = broker_of(request)
-    broker.check_limit(actor)
+    broker = broker_of(ctx.request)
+    broker.check_limit(ctx.actor)
     begins = min(int(last_event_id), _LARGEST) if last_event_id is not None else after
-    return event_stream(stream(broker, context, actor, begins))
+    return event_stream(stream(broker, ctx.app, ctx.actor, begins))

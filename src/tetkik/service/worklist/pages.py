@@ -13,11 +13,10 @@ from tetkik.records.trail.chain import Action
 from tetkik.records.worklist import events, search, worklist
 from tetkik.records.worklist.items import WorklistItem
 from tetkik.records.worklist.worklist import COUNTED, Scope
-from tetkik.service.kit.access.authorization import allowed
-from tetkik.service.kit.context import AppContext, ContextDep
+from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.paging import Cursor
 from tetkik.service.kit.rendering.navigation import NavigationEntry
-from tetkik.service.kit.rendering.templates import language_of, render
+from tetkik.service.kit.rendering.templates import language_of
 from tetkik.service.worklist.shapes import PriorityWord, WorklistQuery, cursor_of, place_of
 from tetkik.turkish import alphabetical
 from tetkik.values import (
@@ -62,85 +61,67 @@ _SCOPES = {
     Scope.UNCLAIMED: Sentence("nobody is reading"),
 }
 
-Reader = Annotated[Actor, allowed(Permission.WORKLIST)]
-Finder = Annotated[Actor, allowed(Permission.CASE_SEARCH)]
+Reader = Annotated[RequestContext, allowed(Permission.WORKLIST)]
+Finder = Annotated[RequestContext, allowed(Permission.CASE_SEARCH)]
 Chosen = Annotated[WorklistQuery, Query()]
 
 
 @router.get("/worklist")
-def page(
-    request: Request, actor: Reader, context: ContextDep, query: Chosen, cursor: Cursor = None
-) -> HTMLResponse:
+def page(ctx: Reader, query: Chosen, cursor: Cursor = None) -> HTMLResponse:
     """The list as a page; audited."""
-    values = _list(request, context, actor, query, cursor=cursor)
-    _note(context, actor, len(values["items"]))
-    return render(request, "worklist/page.html.jinja", **values)
+    values = _list(ctx, query, cursor=cursor)
+    _note(ctx, len(values["items"]))
+    return ctx.render("worklist/page.html.jinja", **values)
 
 
 @router.get("/worklist/rows")
 def rows(
-    request: Request,
-    actor: Reader,
-    context: ContextDep,
-    query: Chosen,
-    cursor: Cursor = None,
-    shown: Annotated[int, Query(ge=1, le=_MOST)] = _SHOWN,
+    ctx: Reader, query: Chosen, cursor: Cursor = None, shown: Annotated[int, Query(ge=1, le=_MOST)] = _SHOWN
 ) -> HTMLResponse:
     """The same list again, after something happened; the audit entry of the page covers it."""
-    values = _list(request, context, actor, query, cursor=cursor, limit=shown)
-    return render(request, "worklist/list.html.jinja", **values)
+    values = _list(ctx, query, cursor=cursor, limit=shown)
+    return ctx.render("worklist/list.html.jinja", **values)
 
 
 @router.get("/worklist/more")
-def more(request: Request, actor: Reader, context: ContextDep, query: Chosen, cursor: Cursor) -> HTMLResponse:
+def more(ctx: Reader, query: Chosen, cursor: Cursor) -> HTMLResponse:
     """The rows after the last one; audited."""
-    values = _list(request, context, actor, query, cursor=cursor)
-    _note(context, actor, len(values["items"]))
-    return render(request, "worklist/more.html.jinja", **values)
+    values = _list(ctx, query, cursor=cursor)
+    _note(ctx, len(values["items"]))
+    return ctx.render("worklist/more.html.jinja", **values)
 
 
 @router.get("/search")
-def search_page(request: Request, actor: Finder) -> HTMLResponse:
+def search_page(ctx: Finder) -> HTMLResponse:
     """The search form."""
-    return render(request, "worklist/search.html.jinja", found=False, **_shared(request, actor, ()))
+    return ctx.render("worklist/search.html.jinja", found=False, **_shared(ctx.request, ctx.actor, ()))
 
 
 @router.post("/search")
-def find(
-    request: Request,
-    actor: Finder,
-    context: ContextDep,
-    words: Annotated[str, Form(max_length=search.LONGEST)] = "",
-) -> HTMLResponse:
+def find(ctx: Finder, words: Annotated[str, Form(max_length=search.LONGEST)] = "") -> HTMLResponse:
     """What was found; the words stand in the body of the request and nowhere else."""
-    with context.records.write(actor) as tx:
+    with ctx.write() as tx:
         items = search.search(tx, words)
-    values = _shared(request, actor, items) | {"found": True, "more": len(items) >= search.MOST}
-    fragment = request.headers.get("hx-request") == "true"
-    return render(request, f"worklist/{'found' if fragment else 'search'}.html.jinja", **values)
+    values = _shared(ctx.request, ctx.actor, items) | {"found": True, "more": len(items) >= search.MOST}
+    fragment = ctx.request.headers.get("hx-request") == "true"
+    return ctx.render(f"worklist/{'found' if fragment else 'search'}.html.jinja", **values)
 
 
 def _list(
-    request: Request,
-    context: AppContext,
-    actor: Actor,
-    query: WorklistQuery,
-    *,
-    cursor: str | None,
-    limit: int = _SHOWN,
+    ctx: RequestContext, query: WorklistQuery, *, cursor: str | None, limit: int = _SHOWN
 ) -> dict[str, Any]:
     chosen = query.chosen()
-    with context.records.read(actor) as tx:
+    with ctx.read() as tx:
         # Before the list: what happens in between is sent twice rather than never.
         seq = events.newest(tx)
         found = worklist.listing(tx, chosen, after=place_of(cursor), limit=limit)
         counts = worklist.counts(tx, chosen)
     following = cursor_of(found.next)
-    language = language_of(request)
+    language = ctx.language
     labels = [label for label in FINDING_LABELS if label not in NORMAL_LABELS]
     names = {label: label_name(label, language) for label in labels}
     named = sorted(names.items(), key=lambda one: alphabetical(one[1]))
-    return _shared(request, actor, found.items) | {
+    return _shared(ctx.request, ctx.actor, found.items) | {
         "query": query,
         "chosen": chosen,
         "counts": counts,
@@ -148,7 +129,7 @@ def _list(
         "seq": seq,
         "states": _STATES,
         "priorities": _PRIORITIES,
-        "scopes": _SCOPES if actor.may(Permission.CLAIM) else {},
+        "scopes": _SCOPES if ctx.actor.may(Permission.CLAIM) else {},
         "departments": sorted(DEPARTMENTS, key=alphabetical),
         "modalities": _MODALITIES,
         "labels": named,
@@ -170,6 +151,6 @@ def _shared(request: Request, actor: Actor, items: tuple[WorklistItem, ...]) -> 
     return {"items": items, "name_of": name_of, "address_of": address_of, "word_of": PriorityWord.of}
 
 
-def _note(context: AppContext, actor: Actor, shown: int) -> None:
-    with context.records.write(actor) as tx:
+def _note(ctx: RequestContext, shown: int) -> None:
+    with ctx.write() as tx:
         tx.audit(Action.CASES_LISTED, shown=shown)

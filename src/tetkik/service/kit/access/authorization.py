@@ -1,7 +1,7 @@
 """Authorization: each route declares its permission; a route without one does not start.
 
     @router.get("/worklist")
-    def worklist(actor: Annotated[Actor, allowed(Permission.WORKLIST)], context: ContextDep) -> ...
+    def worklist(ctx: Annotated[RequestContext, allowed(Permission.WORKLIST)]) -> ...
 
 A route for everybody (the sign-in page, health) depends on `public()`.
 """
@@ -10,21 +10,61 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.dependencies.models import Dependant
+from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from tetkik.errors import Forbidden
+from tetkik.language import Language
+from tetkik.records.database import Records, Transaction
 from tetkik.records.trail.chain import Action
 from tetkik.service.kit.access.authentication import Identified, identify
 from tetkik.service.kit.context import AppContext, context_of
+from tetkik.service.kit.rendering.templates import language_of, render
+from tetkik.settings import Settings
 from tetkik.values import Actor, Method, Permission
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _FORM = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """What a route that needs a permission is given: the request, the application, and who asks."""
+
+    request: Request
+    app: AppContext
+    actor: Actor
+
+    @property
+    def records(self) -> Records:
+        return self.app.records
+
+    @property
+    def settings(self) -> Settings:
+        return self.app.settings
+
+    @property
+    def language(self) -> Language:
+        return language_of(self.request)
+
+    def read(self, *, still: bool = False) -> AbstractContextManager[Transaction]:
+        """A transaction of the actor that reads; see `Records.read`."""
+        return self.app.records.read(self.actor, still=still)
+
+    def write(self) -> AbstractContextManager[Transaction]:
+        """A transaction of the actor that writes; see `Records.write`."""
+        return self.app.records.write(self.actor)
+
+    def render(self, template: str, /, **values: Any) -> HTMLResponse:
+        """A page or a fragment; see `templates.render`."""
+        return render(self.request, template, **values)
 
 
 class Guard:
@@ -33,7 +73,7 @@ class Guard:
     def __init__(self, permission: Permission) -> None:
         self.permission = permission
 
-    async def __call__(self, request: Request) -> Actor:
+    async def __call__(self, request: Request) -> RequestContext:
         """Who asks, if they may.
 
         Raises:
@@ -46,7 +86,7 @@ class Guard:
         if not found.actor.may(self.permission):
             await run_in_threadpool(_note_refusal, context_of(request), found.actor, self.permission)
             raise Forbidden("Your role does not allow this ({permission}).", permission=self.permission)
-        return found.actor
+        return RequestContext(request, context_of(request), found.actor)
 
 
 class Public:
@@ -57,7 +97,7 @@ class Public:
 
 
 def allowed(permission: Permission) -> Any:
-    """A dependency that gives the actor, if they may do `permission`."""
+    """A dependency that gives the `RequestContext` of somebody who may do `permission`."""
     return Depends(Guard(permission))
 
 
