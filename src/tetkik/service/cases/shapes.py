@@ -123,7 +123,8 @@ class CaseShape(CaseSummary):
     @classmethod
     def of_case(cls, case: CaseView) -> CaseShape:
         return cls.model_construct(
-            **{name: getattr(case, name) for name in CaseSummary.model_fields},
+            **{name: getattr(case, name) for name in CaseSummary.model_fields if name != "priority"},
+            priority=int(case.priority),
             patient_id=case.patient_id,
             patient=PersonShape.of(case.person),
             registered_as=PersonShape.of(case.registered_as) if case.registered_as else None,

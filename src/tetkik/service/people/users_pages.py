@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, Field
 
 from tetkik.errors import TetkikError
 from tetkik.language import Sentence
@@ -17,7 +18,6 @@ from tetkik.records.people.users import Member, Profile
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.passkeys import origin_of
 from tetkik.service.kit.rendering.navigation import NavigationEntry
-from tetkik.service.people.sign_in_pages import Text
 from tetkik.turkish import alphabetical
 from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, Permission, Role
 
@@ -27,8 +27,20 @@ NAVIGATION = (
 )
 
 Administrator = Annotated[RequestContext, allowed(Permission.USERS)]
-Roles = Annotated[list[Role] | None, Form()]
-Departments = Annotated[list[str] | None, Form()]
+
+
+class UserForm(BaseModel):
+    """A user as the forms send one; the login only of a new one."""
+
+    login: str = Field(default="", max_length=400)
+    name: str = Field(default="", max_length=400)
+    title: str = Field(default="", max_length=400)
+    registration: str = Field(default="", max_length=400)
+    role: list[Role] = []
+    department: list[str] = []
+
+    def profile(self) -> Profile:
+        return Profile(self.name, frozenset(self.role), self.title, self.registration, tuple(self.department))
 
 
 @router.get("")
@@ -49,9 +61,7 @@ def _list(
         "people/users.html.jinja",
         members=members,
         held=held,
-        roles=tuple(Role),
-        departments=sorted(DEPARTMENTS, key=alphabetical),
-        every=EVERY_DEPARTMENT,
+        **_choices(),
         error=error,
         link=link,
         invited=invited,
@@ -61,28 +71,16 @@ def _list(
 @router.post("")
 def add(
     ctx: Administrator,
-    login: Text = "",
-    name: Text = "",
-    title: Text = "",
-    registration: Text = "",
-    role: Roles = None,
-    department: Departments = None,
+    form: Annotated[UserForm, Form()],
 ) -> Response:
     """Create a user; the page shows the one-time link this once."""
-    profile = _profile(name, title, registration, role, department)
     try:
         with ctx.write() as tx:
-            user_id = users.create(tx, login, profile)
+            user_id = users.create(tx, form.login, form.profile())
             token, member = invites.invite(tx, user_id), users.get(tx, user_id)
     except TetkikError as error:
         return _list(ctx, error=error)
     return _list(ctx, link=_link(ctx.request, token), invited=member)
-
-
-def _profile(
-    name: str, title: str, registration: str, roles: list[Role] | None, departments: list[str] | None
-) -> Profile:
-    return Profile(name, frozenset(roles or ()), title, registration, tuple(departments or ()))
 
 
 def _link(request: Request, token: str) -> str:
@@ -109,9 +107,7 @@ def _one(
         member=member,
         held=held,
         ended=ended,
-        roles=tuple(Role),
-        departments=sorted(DEPARTMENTS, key=alphabetical),
-        every=EVERY_DEPARTMENT,
+        **_choices(),
         error=error,
         link=link,
     )
@@ -121,15 +117,10 @@ def _one(
 def change(
     ctx: Administrator,
     user_id: str,
-    name: Text = "",
-    title: Text = "",
-    registration: Text = "",
-    role: Roles = None,
-    department: Departments = None,
+    form: Annotated[UserForm, Form()],
 ) -> Response:
     """Change a user's name, roles and departments."""
-    profile = _profile(name, title, registration, role, department)
-    return _done(ctx, user_id, lambda tx: users.change(tx, user_id, profile))
+    return _done(ctx, user_id, lambda tx: users.change(tx, user_id, form.profile()))
 
 
 @router.post("/{user_id}/disable")
@@ -183,3 +174,11 @@ def _done(ctx: RequestContext, user_id: str, work: Callable[[Transaction], objec
     except TetkikError as error:
         return _one(ctx, user_id, error=error)
     return RedirectResponse(f"/admin/users/{user_id}", 303)
+
+
+def _choices() -> dict[str, Any]:
+    return {
+        "roles": tuple(Role),
+        "departments": sorted(DEPARTMENTS, key=alphabetical),
+        "every": EVERY_DEPARTMENT,
+    }
