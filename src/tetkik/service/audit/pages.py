@@ -25,6 +25,7 @@ from tetkik.records.trail.fhir import to_line
 from tetkik.records.trail.verify import verify
 from tetkik.service.audit.view import action_word, actions_named, detail_words
 from tetkik.service.kit.access.authorization import RequestContext, allowed
+from tetkik.service.kit.http.downloads import download_headers
 from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.values import Actor, Permission
 
@@ -157,7 +158,7 @@ def export(
     return StreamingResponse(
         _lines(ctx.records, ctx.actor, wanted),
         media_type="application/fhir+ndjson",
-        headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
+        headers=download_headers(name),
     )
 
 

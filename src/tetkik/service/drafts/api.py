@@ -26,6 +26,7 @@ from tetkik.service.drafts.shapes import (
     TemplateSent,
 )
 from tetkik.service.kit.access.authorization import RequestContext, allowed
+from tetkik.service.kit.http.downloads import download_headers
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.preconditions import MATCHED, Revision
 from tetkik.values import Permission
@@ -133,10 +134,7 @@ def preview(ctx: Reader, report_id: ReportId) -> Response:
             format="pdf",
             version=0,
         )
-    headers = {
-        "Content-Disposition": f'inline; filename="draft-{found.number}.pdf"',
-        "Cache-Control": "no-store",
-    }
+    headers = download_headers(f"draft-{found.number}.pdf", inline=True)
     return Response(to_pdf(document), headers=headers, media_type="application/pdf")
 
 

@@ -24,6 +24,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.drift import Drift, Ran
 from tetkik.records.images import drift as images
 from tetkik.service.kit.access.authorization import RequestContext
+from tetkik.service.kit.http.downloads import download_headers
 from tetkik.values import Capability
 
 
@@ -96,10 +97,7 @@ def triage_csv(ctx: RequestContext, since: date | None, until: date | None) -> R
     return Response(
         found.as_csv(),
         media_type="text/csv; charset=utf-8",
-        headers={
-            "Content-Disposition": 'attachment; filename="triage-feedback.csv"',
-            "Cache-Control": "no-store",
-        },
+        headers=download_headers("triage-feedback.csv"),
     )
 
 

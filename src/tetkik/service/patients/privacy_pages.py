@@ -17,6 +17,7 @@ from tetkik.records.keeping.erasure import Erasure, Ground
 from tetkik.records.keeping.portability import export_patient
 from tetkik.records.keeping.privacy import Subject
 from tetkik.service.kit.access.authorization import RequestContext, allowed
+from tetkik.service.kit.http.downloads import download_headers
 from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.values import Permission
 
@@ -61,7 +62,7 @@ def export(ctx: Officer, patient_id: str) -> Response:
     return StreamingResponse(
         _pieces(file),
         media_type="application/zip",
-        headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
+        headers=download_headers(name),
     )
 
 

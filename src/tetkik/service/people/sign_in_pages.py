@@ -94,11 +94,6 @@ def _login(
     )
 
 
-def login_again(request: Request, context: AppContext, back: str, error: TetkikError) -> Response:
-    """The sign-in page with what went wrong."""
-    return _login(request, context, back, error=error)
-
-
 @router.post("/logout", dependencies=[public()])
 async def logout(request: Request, context: ContextDep) -> Response:
     """Sign out; a locked screen may be left, too."""
@@ -276,7 +271,7 @@ def go(request: Request, context: ContextDep, next: str = "/") -> Response:  # n
             context.settings, origin_of(request), safe_path(next), anew=_is_locked(request)
         )
     except TetkikError as error:
-        return login_again(request, context, next, error)
+        return _login(request, context, next, error=error)
     rate_limits_of(request).sign_ons.ask(state, sign_on)
     answer = RedirectResponse(address, 303)
     answer.set_cookie(
@@ -310,7 +305,7 @@ def come_back(request: Request, context: ContextDep, state: str = "") -> Respons
         answer = start_session_and_redirect(request, context, actor, sign_on.back)
     except TetkikError as error:
         _note_failure(request, context)
-        answer = login_again(request, context, sign_on.back if sign_on else "/", error)
+        answer = _login(request, context, sign_on.back if sign_on else "/", error=error)
     answer.delete_cookie(oidc.COOKIE, path="/login")
     return answer
 

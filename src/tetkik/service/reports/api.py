@@ -20,6 +20,7 @@ from tetkik.service.drafts.revisions import DraftRoute, hospital_of
 from tetkik.service.drafts.shapes import DraftShape
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.reauthentication import reauthenticate
+from tetkik.service.kit.http.downloads import download_headers
 from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from tetkik.service.kit.http.preconditions import MATCHED, Revision
@@ -58,11 +59,7 @@ def signed(
         found = versions.as_signed(tx, report_id, number)
     digest = base64.b64encode(bytes.fromhex(found.digest)).decode()
     name = f"report-{report_id}-v{number}.signed.json"
-    headers = {
-        "Content-Disposition": f'attachment; filename="{name}"',
-        "Repr-Digest": f"sha-256=:{digest}:",  # RFC 9530
-        "Cache-Control": "no-store",
-    }
+    headers = download_headers(name) | {"Repr-Digest": f"sha-256=:{digest}:"}  # RFC 9530
     return Response(found.content, headers=headers, media_type="application/json")
 
 

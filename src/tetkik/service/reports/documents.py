@@ -20,6 +20,7 @@ from tetkik.errors import Conflict, NotFound
 from tetkik.records.reports import versions
 from tetkik.records.trail.chain import Action
 from tetkik.service.kit.access.authorization import RequestContext
+from tetkik.service.kit.http.downloads import download_headers
 from tetkik.values import ReportDocument
 
 
@@ -102,9 +103,7 @@ def answer(ctx: RequestContext, report_id: str, number: int | None, form: Format
     if content is None:
         raise NotFound("This version of the report has no such picture; take another format.")
     name = f"report-{found.report_number}-v{found.info.number}.{kind.ending}"
-    place = "inline" if kind.inline else "attachment"
-    headers = {"Content-Disposition": f'{place}; filename="{name}"', "Cache-Control": "no-store"}
-    return Response(content, headers=headers, media_type=kind.media)
+    return Response(content, headers=download_headers(name, inline=kind.inline), media_type=kind.media)
 
 
 def _refuse(form: Format, document: ReportDocument) -> None:

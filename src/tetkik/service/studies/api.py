@@ -19,6 +19,7 @@ from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.body_limits import takes_files
 from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
 from tetkik.service.kit.context import AppContext
+from tetkik.service.kit.http.downloads import download_headers
 from tetkik.service.kit.http.idempotency import IdempotencyKey
 from tetkik.service.kit.http.incoming_files import incoming_file
 from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
@@ -209,11 +210,7 @@ def file(ctx: Reader, image_id: ImageId) -> Response:
             what="file",
         )
     ending = "dcm" if image.file_format is FileFormat.DICOM else image.file_format.value
-    headers = {
-        "Content-Disposition": f'attachment; filename="{image.id}.{ending}"',
-        "Content-Length": str(image.size),
-        "Cache-Control": "no-store",
-    }
+    headers = download_headers(f"{image.id}.{ending}") | {"Content-Length": str(image.size)}
     return StreamingResponse(chain([first], pieces), media_type=_MEDIA[image.file_format], headers=headers)
 
 
