@@ -82,7 +82,7 @@ def read_case(
 ) -> Response:
     """A case with its patient; the trail notes that it was opened."""
     with ctx.write() as tx:
-        shown = answered(cases.case_of(tx, case_id))
+        shown = case_response(cases.case_of(tx, case_id))
     if if_none_match is not None and if_none_match == shown.headers["etag"]:
         return Response(status_code=304, headers={"ETag": shown.headers["etag"]})
     return shown
@@ -103,11 +103,11 @@ def change_case(
     chosen = triage.chosen_department(change.department, ctx.settings)
     with ctx.write() as tx:
         cases.hold(tx, case_id)
-        if answered(cases.case_of(tx, case_id, audit=False)).headers["etag"] != if_match:
+        if case_response(cases.case_of(tx, case_id, audit=False)).headers["etag"] != if_match:
             raise HTTPException(412, CHANGED)
         _apply(tx, case_id, change, chosen)
         tx.session.flush()
-        return answered(cases.case_of(tx, case_id, audit=False))
+        return case_response(cases.case_of(tx, case_id, audit=False))
 
 
 def _apply(tx: Transaction, case_id: str, change: CaseChange, department: str | None) -> None:
@@ -127,7 +127,7 @@ def _apply(tx: Transaction, case_id: str, change: CaseChange, department: str | 
         cases.reopen(tx, case_id)
 
 
-def answered(case: cases.CaseView) -> Response:
+def case_response(case: cases.CaseView) -> Response:
     """A case with its ETag."""
     body = CaseShape.of_case(case).model_dump_json().encode()
     headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"', "Cache-Control": "no-store"}

@@ -13,7 +13,7 @@ from tetkik.records.cases import cases, moving
 from tetkik.records.cases.matching import Difference
 from tetkik.records.cases.moving import Looked
 from tetkik.records.database import Transaction
-from tetkik.service.cases.api import CHANGED, CaseId, answered
+from tetkik.service.cases.api import CHANGED, CaseId, case_response
 from tetkik.service.cases.transfer import CaseTransfer
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep
@@ -92,7 +92,7 @@ def compare_for_move(
     """The two people side by side, to be looked at before the case is moved; the ETag is of the case."""
     with ctx.write() as tx:
         shown = MoveComparison.of(moving.looked_at(tx, case_id, patient_id))
-        etag = answered(cases.case_of(tx, case_id, audit=False)).headers["etag"]
+        etag = case_response(cases.case_of(tx, case_id, audit=False)).headers["etag"]
     headers = {"ETag": etag, "Cache-Control": "no-store"}
     return Response(shown.model_dump_json(), headers=headers, media_type="application/json")
 
@@ -111,7 +111,7 @@ def move_case(
     transfer.prepare()
 
     def work(tx: Transaction) -> MoveShape:
-        if answered(cases.case_of(tx, case_id, audit=False)).headers["etag"] != if_match:
+        if case_response(cases.case_of(tx, case_id, audit=False)).headers["etag"] != if_match:
             raise HTTPException(412, CHANGED)
         done = transfer.transfer(tx, wanted.reason, wanted.seen, sure=wanted.sure)
         return MoveShape(case_id=done.case_id, number=done.number, moved_from=case_id, reason=wanted.reason)

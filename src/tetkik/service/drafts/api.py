@@ -13,7 +13,7 @@ from tetkik.records.images import images
 from tetkik.records.reports import drafts, measuring, signing, templates
 from tetkik.records.trail.chain import Action
 from tetkik.service.drafts.redrafting import fresh_draft, streamed
-from tetkik.service.drafts.revisions import DraftRoute, answered, hospital_of
+from tetkik.service.drafts.revisions import DraftRoute, draft_response, hospital_of
 from tetkik.service.drafts.shapes import (
     ByHandSent,
     DecisionsSent,
@@ -56,7 +56,7 @@ def write_by_hand(ctx: Editor, sent: ByHandSent, once: IdempotentDep) -> Respons
 def read(ctx: Reader, report_id: ReportId) -> Response:
     """The draft as it stands; the header ETag names its revision."""
     with ctx.write() as tx:
-        return answered(ctx.request, drafts.open_draft(tx, report_id))
+        return draft_response(ctx.request, drafts.open_draft(tx, report_id))
 
 
 @router.put("/{report_id}", response_model=DraftShape, responses=MATCHED)
@@ -65,7 +65,7 @@ def save(ctx: Editor, report_id: ReportId, revision: Revision, sent: DraftSent) 
     sentences, choices = sent.values()
     with ctx.write() as tx:
         saved = drafts.save(tx, report_id, revision, sentences, choices)
-        return answered(ctx.request, saved)
+        return draft_response(ctx.request, saved)
 
 
 @router.post("/{report_id}/decisions", response_model=DraftShape, responses=MATCHED)
@@ -73,7 +73,7 @@ def decide(ctx: Editor, report_id: ReportId, revision: Revision, sent: Decisions
     """Decide about objections of the grounding check; kept with who and when."""
     choices = [one.value(one.sentence) for one in sent.decisions]
     with ctx.write() as tx:
-        return answered(ctx.request, drafts.decide(tx, report_id, revision, choices))
+        return draft_response(ctx.request, drafts.decide(tx, report_id, revision, choices))
 
 
 @router.post("/{report_id}/reviews", response_model=DraftShape, responses=MATCHED)
@@ -83,7 +83,7 @@ def judge(ctx: Editor, report_id: ReportId, revision: Revision, sent: ReviewSent
         after = drafts.judge(
             tx, report_id, revision, sent.label, sent.judgement, sentences_follow=sent.sentences_follow
         )
-        return answered(ctx.request, after)
+        return draft_response(ctx.request, after)
 
 
 @router.post("/{report_id}/redraft", response_model=DraftShape, responses=MATCHED)
@@ -91,7 +91,7 @@ def redraft(ctx: Editor, report_id: ReportId, revision: Revision, sent: RedraftS
     """Write the draft afresh, in either language, by the composer or a language model; edits are lost."""
     fresh = fresh_draft(ctx.app, ctx.actor, report_id, revision, sent)
     with ctx.write() as tx:
-        return answered(ctx.request, fresh.keep(tx))
+        return draft_response(ctx.request, fresh.keep(tx))
 
 
 @router.post(
@@ -113,7 +113,7 @@ def redraft_stream(ctx: Editor, report_id: ReportId, revision: Revision, sent: R
 def take_template(ctx: Editor, report_id: ReportId, revision: Revision, sent: TemplateSent) -> Response:
     """Put a template's sentences around those of the draft."""
     with ctx.write() as tx:
-        return answered(ctx.request, templates.take(tx, report_id, revision, sent.template_id))
+        return draft_response(ctx.request, templates.take(tx, report_id, revision, sent.template_id))
 
 
 @router.get(
@@ -148,7 +148,7 @@ MeasurementId = Annotated[str, Path(max_length=26, description="Of the measureme
 def measure(ctx: Editor, report_id: ReportId, revision: Revision, sent: MeasurementSent) -> Response:
     """Keep a new length or angle; sent twice, the second names a revision that is past."""
     with ctx.write() as tx:
-        return answered(ctx.request, measuring.add(tx, report_id, revision, sent.value()))
+        return draft_response(ctx.request, measuring.add(tx, report_id, revision, sent.value()))
 
 
 @measurement_router.patch("/{measurement_id}", response_model=DraftShape, responses=MATCHED)
@@ -164,11 +164,11 @@ def change(
         after = measuring.change(
             tx, report_id, revision, measurement_id, points=sent.places(), label=sent.label
         )
-        return answered(ctx.request, after)
+        return draft_response(ctx.request, after)
 
 
 @measurement_router.delete("/{measurement_id}", response_model=DraftShape, responses=MATCHED)
 def remove(ctx: Editor, report_id: ReportId, measurement_id: MeasurementId, revision: Revision) -> Response:
     """Take a measurement away; a sentence that says its size is objected to from then on."""
     with ctx.write() as tx:
-        return answered(ctx.request, measuring.remove(tx, report_id, revision, measurement_id))
+        return draft_response(ctx.request, measuring.remove(tx, report_id, revision, measurement_id))

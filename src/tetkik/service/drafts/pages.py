@@ -163,8 +163,8 @@ def begin(ctx: Edits, case_id: str, image: str) -> RedirectResponse:
 class PanelRoute(DraftRoute):
     """A route that shows whoever comes second both texts, and overwrites neither."""
 
-    def second(self, request: Request, conflict: EditConflict) -> Response:
-        return _conflict(request, conflict)
+    def respond_to_conflict(self, request: Request, conflict: EditConflict) -> Response:
+        return _conflict_panel(request, conflict)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler of every draft; where the case was moved, the page keeps what was written."""
@@ -179,7 +179,7 @@ class PanelRoute(DraftRoute):
         return handle
 
 
-def _conflict(request: Request, error: EditConflict) -> HTMLResponse:
+def _conflict_panel(request: Request, error: EditConflict) -> HTMLResponse:
     return render(
         request,
         "drafts/conflict.html.jinja",

@@ -32,17 +32,17 @@ class DraftRoute(APIRoute):
             try:
                 return await handler(request)
             except EditConflict as conflict:
-                await run_in_threadpool(_note_shown, request, conflict)
-                return self.second(request, conflict)
+                await run_in_threadpool(_audit_shown, request, conflict)
+                return self.respond_to_conflict(request, conflict)
 
         return handle
 
-    def second(self, request: Request, conflict: EditConflict) -> Response:
+    def respond_to_conflict(self, request: Request, conflict: EditConflict) -> Response:
         """What whoever comes second is answered."""
-        return stale(request, conflict)
+        return conflict_response(request, conflict)
 
 
-def _note_shown(request: Request, conflict: EditConflict) -> None:
+def _audit_shown(request: Request, conflict: EditConflict) -> None:
     """Note in the trail that whoever came second opened the draft: the answer shows it to them."""
     current = conflict.current
     with context_of(request).records.write(identify(request).actor) as tx:
@@ -54,7 +54,7 @@ def _note_shown(request: Request, conflict: EditConflict) -> None:
         )
 
 
-def stale(request: Request, conflict: EditConflict) -> Response:
+def conflict_response(request: Request, conflict: EditConflict) -> Response:
     """That somebody else saved first: 412 where If-Match named another revision, 409 where the body did."""
     language, current = language_of(request), conflict.current
     status = 412 if "if-match" in request.headers else 409
@@ -79,7 +79,7 @@ def etag(draft: WorkingDraft) -> dict[str, str]:
     return {"ETag": f'"{draft.revision}"', "Cache-Control": "no-store"}
 
 
-def answered(request: Request, draft: WorkingDraft, status: int = 200) -> Response:
+def draft_response(request: Request, draft: WorkingDraft, status: int = 200) -> Response:
     """A draft with its revision."""
     shape = DraftShape.of(draft, language_of(request))
     return Response(shape.model_dump_json(), status, headers=etag(draft), media_type="application/json")

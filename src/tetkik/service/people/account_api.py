@@ -95,7 +95,7 @@ def sign_in_with(request: Request, context: ContextDep, answer: Answer) -> Respo
     try:
         user_id = passkeys.verify(request, Purpose.SIGN_IN, answer.credential)
     except Forbidden:
-        _note_failure(context, Actor(None, "", method=Method.PASSKEY, address=peer.address))
+        _audit_failure(context, Actor(None, "", method=Method.PASSKEY, address=peer.address))
         raise
     with context.records.read() as tx:
         actor = sign_in.actor_of(row_of(tx, user_id), Method.PASSKEY, peer)
@@ -104,7 +104,7 @@ def sign_in_with(request: Request, context: ContextDep, answer: Answer) -> Respo
     return done
 
 
-def _note_failure(context: AppContext, actor: Actor) -> None:
+def _audit_failure(context: AppContext, actor: Actor) -> None:
     with context.records.write(actor) as tx:
         tx.audit(Action.SIGN_IN_FAILED, by=Method.PASSKEY.value)
 

@@ -272,7 +272,7 @@ def go(request: Request, context: ContextDep, next: str = "/") -> Response:  # n
         )
     except TetkikError as error:
         return _login(request, context, next, error=error)
-    rate_limits_of(request).sign_ons.ask(state, sign_on)
+    rate_limits_of(request).sign_ons.put(state, sign_on)
     answer = RedirectResponse(address, 303)
     answer.set_cookie(
         oidc.COOKIE,
@@ -297,14 +297,14 @@ def _is_locked(request: Request) -> bool:
 def come_back(request: Request, context: ContextDep, state: str = "") -> Response:
     """The provider's answer: a session, or the sign-in page with the reason."""
     limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer_of(request).address}")
-    sign_on: oidc.SignOn | None = rate_limits_of(request).sign_ons.answered(state)
+    sign_on: oidc.SignOn | None = rate_limits_of(request).sign_ons.pop(state)
     try:
         if sign_on is None or not oidc.same_browser(state, request.cookies.get(oidc.COOKIE)):
             raise Forbidden("The sign-on was not begun in this browser, or too long ago; begin again.")
         actor = _arrived(request, context, oidc.finish(context.settings, sign_on, request.query_params))
         answer = start_session_and_redirect(request, context, actor, sign_on.back)
     except TetkikError as error:
-        _note_failure(request, context)
+        _audit_failure(request, context)
         answer = _login(request, context, sign_on.back if sign_on else "/", error=error)
     answer.delete_cookie(oidc.COOKIE, path="/login")
     return answer
@@ -315,7 +315,7 @@ def _arrived(request: Request, context: AppContext, arrival: sso.Arrival) -> Act
         return sign_in.actor_of(sso.arrive(tx, arrival), Method.OIDC, peer_of(request))
 
 
-def _note_failure(request: Request, context: AppContext) -> None:
+def _audit_failure(request: Request, context: AppContext) -> None:
     with context.records.write(_nobody(request)) as tx:
         tx.audit(Action.SIGN_IN_FAILED, by=Method.OIDC.value)
 

@@ -70,7 +70,7 @@ Chosen = Annotated[WorklistQuery, Query()]
 def page(ctx: Reader, query: Chosen, cursor: Cursor = None) -> HTMLResponse:
     """The list as a page; audited."""
     values = _list(ctx, query, cursor=cursor)
-    _note(ctx, len(values["items"]))
+    _audit_listing(ctx, len(values["items"]))
     return ctx.render("worklist/page.html.jinja", **values)
 
 
@@ -87,7 +87,7 @@ def rows(
 def more(ctx: Reader, query: Chosen, cursor: Cursor) -> HTMLResponse:
     """The rows after the last one; audited."""
     values = _list(ctx, query, cursor=cursor)
-    _note(ctx, len(values["items"]))
+    _audit_listing(ctx, len(values["items"]))
     return ctx.render("worklist/more.html.jinja", **values)
 
 
@@ -151,6 +151,6 @@ def _shared(request: Request, actor: Actor, items: tuple[WorklistItem, ...]) -> 
     return {"items": items, "name_of": name_of, "address_of": address_of, "word_of": PriorityWord.of}
 
 
-def _note(ctx: RequestContext, shown: int) -> None:
+def _audit_listing(ctx: RequestContext, shown: int) -> None:
     with ctx.write() as tx:
         tx.audit(Action.CASES_LISTED, shown=shown)

@@ -84,7 +84,7 @@ class Guard:
         if request.method not in _SAFE and found.actor.method is not Method.TOKEN:
             await check_origin(request, found)
         if not found.actor.may(self.permission):
-            await run_in_threadpool(_note_refusal, context_of(request), found.actor, self.permission)
+            await run_in_threadpool(_audit_refusal, context_of(request), found.actor, self.permission)
             raise Forbidden("Your role does not allow this ({permission}).", permission=self.permission)
         return RequestContext(request, context_of(request), found.actor)
 
@@ -116,7 +116,7 @@ async def check_origin(request: Request, found: Identified) -> None:
         raise Forbidden("The request does not come from a page of this server; load the page again.")
 
 
-def _note_refusal(context: AppContext, actor: Actor, permission: Permission) -> None:
+def _audit_refusal(context: AppContext, actor: Actor, permission: Permission) -> None:
     with context.records.write(actor) as tx:
         tx.audit(Action.FORBIDDEN, permission=permission.value)
 

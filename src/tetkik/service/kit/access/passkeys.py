@@ -164,7 +164,7 @@ def verify(request: Request, purpose: Purpose, answer: dict[str, Any], actor: Ac
 
 def _challenge(request: Request, purpose: Purpose, user_id: str | None) -> bytes:
     challenge = secrets.token_bytes(32)
-    rate_limits_of(request).challenges.ask(challenge.hex(), (purpose, user_id))
+    rate_limits_of(request).challenges.put(challenge.hex(), (purpose, user_id))
     return challenge
 
 
@@ -175,7 +175,7 @@ def _answered(request: Request, answer: dict[str, Any], purpose: Purpose, user_i
         challenge = _bytes(said["challenge"])
     except (ValueError, KeyError, TypeError, RecursionError):
         raise _refused() from None
-    if rate_limits_of(request).challenges.answered(challenge.hex()) != (purpose, user_id):
+    if rate_limits_of(request).challenges.pop(challenge.hex()) != (purpose, user_id):
         raise _refused()
     return challenge
 

@@ -53,7 +53,7 @@ _STRENGTHS = 120
 """How often a minute one address may ask how good a password is: as fast as anybody types."""
 
 
-class Pending:
+class PendingChallenges:
     """What was asked of a browser and is answered once, within five minutes.
 
     Args:
@@ -65,14 +65,14 @@ class Pending:
         self._lock = threading.Lock()
         self._open: OrderedDict[str, tuple[float, Any]] = OrderedDict()
 
-    def ask(self, key: str, content: Any) -> None:
+    def put(self, key: str, content: Any) -> None:
         """Remember `content` until it is answered."""
         with self._lock:
             self._open[key] = (self._clock() + _SECONDS, content)
             while len(self._open) > _MOST:
                 self._open.popitem(last=False)
 
-    def answered(self, key: str) -> Any | None:
+    def pop(self, key: str) -> Any | None:
         """What was asked, once; None where nothing was, or too long ago."""
         with self._lock:
             until, content = self._open.pop(key, (0.0, None))
@@ -87,8 +87,8 @@ class RateLimits:
         self.requests = Limiter(per_minute, per_minute)
         self.sign_ins = Limiter(settings.sign_ins_per_minute, settings.sign_ins_per_minute)
         self.strengths = Limiter(_STRENGTHS, _STRENGTHS)
-        self.challenges = Pending()
-        self.sign_ons = Pending()
+        self.challenges = PendingChallenges()
+        self.sign_ons = PendingChallenges()
 
 
 def rate_limits_of(request: Request) -> RateLimits:
