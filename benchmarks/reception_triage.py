@@ -42,8 +42,8 @@ def serve(folder: Path, port: int, ready: Connection) -> None:
     from tetkik.records.people.users import Profile
     from tetkik.records.schema import BrowserSession
     from tetkik.service.app import create_app
-    from tetkik.service.house import House
-    from tetkik.service.running.logging import configure
+    from tetkik.service.kit.context import AppContext
+    from tetkik.service.kit.logging import configure
     from tetkik.settings import Settings
     from tetkik.values import SYSTEM, Method, Role
 
@@ -60,7 +60,7 @@ def serve(folder: Path, port: int, ready: Connection) -> None:
         tx.session.flush()
         csrf = tx.session.scalars(select(BrowserSession.csrf)).one()
     ready.send((cookie, csrf))
-    app = create_app(House(records, chosen, secure=False), work=False)
+    app = create_app(AppContext(records, chosen, secure=False), work=False)
     uvicorn.run(app, host="127.0.0.1", port=port, log_config=None, access_log=False)
 
 

@@ -32,7 +32,7 @@ from figures import judged, record
 from tests.phantom import write_phantom
 from tests.records.kit import made_records, made_user
 from tests.service.chaos import ServedHouse
-from tests.service.kit import made_house, opened_session
+from tests.service.kit import make_context, opened_session
 from tetkik import workflow
 from tetkik.settings import settings
 from tetkik.values import Role
@@ -59,9 +59,9 @@ def measure(folder: Path, dicom: Path | None, turns: int) -> None:
         dicom = folder / "phantom.dcm"
         write_phantom(dicom, 3, ("Effusion",), rows=2048, columns=2048)
     known = pydicom.dcmread(dicom)
-    house = ServedHouse(folder / "house", os.environ["TETKIK_THREADS"])
-    client = signed_in(folder / "house", house)
-    house.start()
+    app_context = ServedHouse(folder / "house", os.environ["TETKIK_THREADS"])
+    client = signed_in(folder / "house", app_context)
+    app_context.start()
     bare: list[float] = []
     sheets: list[float] = []
     served: list[float] = []
@@ -74,8 +74,8 @@ def measure(folder: Path, dicom: Path | None, turns: int) -> None:
                 for times, seconds in zip((bare, sheets, served), took, strict=True):
                     times.append(seconds)
     finally:
-        house.end()
-        house.close()
+        app_context.end()
+        app_context.close()
     print(f"{dicom.stat().st_size / 1e6:.1f} MB, {known.Rows} x {known.Columns}, n = {turns} after {_WARM}")
     print(f"served: median {1000 * statistics.median(served):.0f} ms")
     for name, times in (("library without heatmaps", bare), ("library with heatmaps", sheets)):
@@ -106,14 +106,14 @@ def library(file: Path, heat: Path | None = None) -> float:
     return time.perf_counter() - begin
 
 
-def signed_in(folder: Path, house: ServedHouse) -> httpx.Client:
+def signed_in(folder: Path, app_context: ServedHouse) -> httpx.Client:
     """A client of somebody who may upload and read drafts."""
     records = made_records(folder)
     actor = made_user(records, Role.TECHNICIAN, Role.RADIOLOGIST)
-    cookie, csrf = opened_session(made_house(folder, records), actor)
+    cookie, csrf = opened_session(make_context(folder, records), actor)
     records.close()
     return httpx.Client(
-        base_url=f"{house.address}/api/v1",
+        base_url=f"{app_context.address}/api/v1",
         cookies={"tetkik": cookie},
         headers={"X-CSRF-Token": csrf},
         timeout=60,

@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from figures import judged, record
 from tests.records.kit import made_records
 from tests.records.postgres import Cluster
-from tests.service.kit import made_house, opened_session
+from tests.service.kit import make_context, opened_session
 from tetkik.service.app import create_app
 from worklist_house import fill
 
@@ -77,9 +77,9 @@ def serve(cases: int, url: str | None) -> Served:
     begin = time.perf_counter()
     actor = fill(records, cases)
     print(f"  {cases:,} cases made in {time.perf_counter() - begin:.0f} s", file=sys.stderr)
-    house = made_house(folder, records, requests_per_minute=100_000)
-    client = TestClient(create_app(house, work=False))
-    client.cookies.set("tetkik", opened_session(house, actor)[0])
+    app_context = make_context(folder, records, requests_per_minute=100_000)
+    client = TestClient(create_app(app_context, work=False))
+    client.cookies.set("tetkik", opened_session(app_context, actor)[0])
 
     def close() -> None:
         client.close()

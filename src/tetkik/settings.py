@@ -204,7 +204,7 @@ class Settings(BaseSettings):
         ge=0,
         le=100,
         description="Years for which signed reports of a patient who asked for erasure are kept, from the "
-        "last signature; set what the law of your house demands (docs/how-to/privacy.md). 0 keeps none.",
+        "last signature; set what the law demands of your hospital (docs/how-to/privacy.md). 0 keeps none.",
     )
     retention_closed_days: int = Field(
         default=0,

@@ -30,7 +30,7 @@ from tests.programs import program
 from tests.records.kit import made_user
 from tests.service.kit import opened_session
 from tetkik.service.app import create_app
-from tetkik.service.house import House
+from tetkik.service.kit.context import AppContext
 from tetkik.values import Actor, Role
 
 ARGUMENTS = ("--no-sandbox", "--disable-gpu")
@@ -79,9 +79,9 @@ class Watch:
 
 
 @contextmanager
-def serving(house: House, *, work: bool = False) -> Iterator[str]:
+def serving(app_context: AppContext, *, work: bool = False) -> Iterator[str]:
     """Serve a house on a free port of this machine; gives its address."""
-    with at_a_port(create_app(house, work=work)) as address:
+    with at_a_port(create_app(app_context, work=work)) as address:
         yield address
 
 
@@ -144,10 +144,12 @@ def opened(
         context.close()
 
 
-def signed_in(context: BrowserContext, house: House, *roles: Role, actor: Actor | None = None) -> Actor:
+def signed_in(
+    context: BrowserContext, app_context: AppContext, *roles: Role, actor: Actor | None = None
+) -> Actor:
     """Sign a window in, as a fresh user with these roles or as `actor`."""
-    actor = actor or made_user(house.records, *roles)
-    cookie, _ = opened_session(house, actor)
+    actor = actor or made_user(app_context.records, *roles)
+    cookie, _ = opened_session(app_context, actor)
     context.add_cookies(
         [{"name": "tetkik", "value": cookie, "domain": "127.0.0.1", "path": "/", "httpOnly": True}]
     )

@@ -29,7 +29,7 @@ from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.records.kit import made_records, made_user
 from tests.records.pictured import film
-from tests.service.kit import made_house, opened_session
+from tests.service.kit import make_context, opened_session
 from tetkik.records.database import Records
 from tetkik.records.images import images
 from tetkik.records.lifecycle import retention
@@ -164,9 +164,9 @@ class Person:
         courses: where they keep what was acknowledged.
     """
 
-    def __init__(self, house: ServedHouse, cookie: str, csrf: str, courses: list[Course]) -> None:
+    def __init__(self, app_context: ServedHouse, cookie: str, csrf: str, courses: list[Course]) -> None:
         self._client = httpx.Client(
-            base_url=f"{house.address}/api/v1",
+            base_url=f"{app_context.address}/api/v1",
             cookies={"tetkik": cookie},
             headers={"X-CSRF-Token": csrf},
             timeout=PATIENCE,
@@ -293,25 +293,25 @@ def chaos(folder: Path, kills: int, seed: int = 0, people: int = 2) -> Outcome:
     """
     records = made_records(folder)
     moments, outcome, films = random.Random(seed), Outcome(), _locked(_films())
-    house = ServedHouse(folder)
-    at_work = [Person(house, *_signed_in(folder, records), outcome.courses) for _ in range(people)]
+    app_context = ServedHouse(folder)
+    at_work = [Person(app_context, *_signed_in(folder, records), outcome.courses) for _ in range(people)]
     records.close()
-    house.start()
+    app_context.start()
     threads = [threading.Thread(target=person.work, args=(films,), daemon=True) for person in at_work]
     for thread in threads:
         thread.start()
     for number in range(kills):
         _wait_for(list(STEPS)[number % len(STEPS)], at_work, moments)
         outcome.interrupted.update(person.now.step for person in at_work if person.now is not None)
-        house.end()
+        app_context.end()
         outcome.kills += 1
-        house.start()
+        app_context.start()
     for person in at_work:
         person.closing.set()
     for thread in threads:
         thread.join()
-    house.end(signal.SIGTERM)
-    house.close()
+    app_context.end(signal.SIGTERM)
+    app_context.close()
     outcome.faults += [
         f"a person gave up: {person.fault!r}" for person in at_work if person.fault is not None
     ]
@@ -347,7 +347,7 @@ def _signed_in(folder: Path, records: Records) -> tuple[str, str]:
     actor = made_user(records, Role.TECHNICIAN, Role.RADIOLOGIST)
     with records.write(actor) as tx:
         tx.session.get_one(User, actor.user_id).password_hash = passwords.hashed(PASSWORD)
-    return opened_session(made_house(folder, records), actor)
+    return opened_session(make_context(folder, records), actor)
 
 
 def _looked_through(records: Records, courses: list[Course]) -> list[str]:

@@ -4,17 +4,17 @@ from tests.records.clock import clock
 from tests.records.fixtures import both_records, make_url, postgres
 from tests.service.browser import browser
 from tests.service.decoders import lasting_decoders
-from tests.service.fixtures import case, client, house, there
+from tests.service.fixtures import app_context, case, client, there
 from tests.service.moving import application
 
 __all__ = [
+    "app_context",
     "application",
     "both_records",
     "browser",
     "case",
     "client",
     "clock",
-    "house",
     "lasting_decoders",
     "make_url",
     "postgres",

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tetkik.imaging.reader_pool import ReaderPool
-from tetkik.service.running import machine
+from tetkik.imaging.readers import Readers
+from tetkik.service.kit.background import image_decoder
 
 
 class Lasting(ReaderPool):
@@ -26,6 +26,6 @@ def lasting_decoders() -> Iterator[None]:
     """One pool for each process of tests, which every house that it serves reads with."""
     found = Lasting()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(machine, "ReaderPool", lambda: found)
+        patch.setattr(image_decoder, "Readers", lambda: found)
         yield
     found.end()

@@ -13,34 +13,36 @@ from fastapi.testclient import TestClient
 
 from tests.records.kit import made_case, made_user
 from tests.records.whole import Whole, made_whole
-from tests.service.kit import made_house, served, sign_in
-from tetkik.service.house import House
+from tests.service.kit import make_context, served, sign_in
+from tetkik.service.kit.context import AppContext
 from tetkik.values import Role
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def app_context(tmp_path: Path) -> Iterator[AppContext]:
     """A house as its settings are by default."""
-    made = made_house(tmp_path)
+    made = make_context(tmp_path)
     yield made
     made.records.close()
 
 
 @pytest.fixture
-def there(house: House) -> Whole:
+def there(app_context: AppContext) -> Whole:
     """A patient with everything that a house keeps of one."""
-    return made_whole(house.records)
+    return made_whole(app_context.records)
 
 
 @pytest.fixture
-def client(house: House) -> Iterator[TestClient]:
+def client(app_context: AppContext) -> Iterator[TestClient]:
     """A technician's client."""
-    with served(house) as found:
-        sign_in(found, house, Role.TECHNICIAN)
+    with served(app_context) as found:
+        sign_in(found, app_context, Role.TECHNICIAN)
         yield found
 
 
 @pytest.fixture
-def case(house: House) -> str:
+def case(app_context: AppContext) -> str:
     """A case in one department."""
-    return made_case(house.records, made_user(house.records, Role.RECEPTION), department="Dahiliye")
+    return made_case(
+        app_context.records, made_user(app_context.records, Role.RECEPTION), department="Dahiliye"
+    )

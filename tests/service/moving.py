@@ -7,22 +7,22 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.service.kit import made_house, serve, served
-from tetkik.service.house import House
+from tests.service.kit import make_context, serve, served
+from tetkik.service.kit.context import AppContext
 
 
 @pytest.fixture(scope="module")
 def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """A client whose application serves whichever house it is moved to."""
-    house = made_house(tmp_path_factory.mktemp("first"))
-    with served(house) as client:
+    app_context = make_context(tmp_path_factory.mktemp("first"))
+    with served(app_context) as client:
         yield client
-    house.records.close()
+    app_context.records.close()
 
 
-def moved(client: TestClient, house: House) -> TestClient:
+def moved(client: TestClient, app_context: AppContext) -> TestClient:
     """The client, signed out, before another house; what the doors remember begins anew."""
-    serve(client.app, house)  # type: ignore[arg-type]
+    serve(client.app, app_context)  # type: ignore[arg-type]
     client.cookies.clear()
     client.headers.pop("X-CSRF-Token", None)
     return client

@@ -15,7 +15,8 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.phantom import write_phantom
 from tests.records.kit import made_user
 from tests.service.browser import opened, serving
-from tests.service.kit import made_house
+from tests.service.kit import make_context
+from tetkik.imaging.phantom import write_phantom
 from tetkik.imaging.read import read_image
 from tetkik.records.cases import cases, patients
 from tetkik.records.cases.complaints import TriagedComplaint
@@ -26,7 +27,7 @@ from tetkik.records.images.jobs import JobKind
 from tetkik.records.people import sessions, users
 from tetkik.records.reports import drafts
 from tetkik.records.reports.working import WorkingDraft
-from tetkik.service.house import House
+from tetkik.service.kit.context import AppContext
 from tetkik.values import SYSTEM, Actor, Method, Priority, Role, Sex
 from tetkik.workflow import triage
 from tetkik.workflow.casework import read_case_image
@@ -42,7 +43,7 @@ window.addEventListener('error', (event) => faults.push(event.message));"""
 class Room:
     """What the tests need of it."""
 
-    house: House
+    app_context: AppContext
     reader: Actor
     case_id: str
     image_id: str
@@ -51,29 +52,31 @@ class Room:
 
 def made_room(folder: Path, *signs: str, prior: bool = False) -> Room:
     """A house whose radiologist has a case before them, read by the built-in models."""
-    house = made_house(folder)
-    reader = made_user(house.records, Role.RADIOLOGIST, name="Uzm. Dr. Elif Kaya")
-    with house.records.write(SYSTEM) as tx:
+    app_context = make_context(folder)
+    reader = made_user(app_context.records, Role.RADIOLOGIST, name="Uzm. Dr. Elif Kaya")
+    with app_context.records.write(SYSTEM) as tx:
         users.set_password(tx, reader.user_id or "", PASSWORD)
         person = Person("Gülçin ŞAHİN", "10000000146", "H-204518", "19680514", Sex.FEMALE)
         patient_id = patients.create(tx, person)
     if prior:
-        read_one(house, patient_id, folder, 3)
-    case_id, image_id = read_one(house, patient_id, folder, 1, *signs)
-    return Room(house, reader, case_id, image_id)
+        read_one(app_context, patient_id, folder, 3)
+    case_id, image_id = read_one(app_context, patient_id, folder, 1, *signs)
+    return Room(app_context, reader, case_id, image_id)
 
 
 def another_case(room: Room) -> Room:
     """The same house with a fresh case of the same patient."""
-    with room.house.records.read() as tx:
-        patient_id = cases.load_case(tx, room.case_id, audit=False).patient_id
-    case_id, image_id = read_one(room.house, patient_id, room.house.records.folder, 1, "Effusion")
+    with room.app_context.records.read() as tx:
+        patient_id = cases.case_of(tx, room.case_id, audit=False).patient_id
+    case_id, image_id = read_one(room.app_context, patient_id, room.app_context.records.folder, 1, "Effusion")
     return replace(room, case_id=case_id, image_id=image_id)
 
 
-def read_one(house: House, patient_id: str, folder: Path, seed: int, *signs: str) -> tuple[str, str]:
+def read_one(
+    app_context: AppContext, patient_id: str, folder: Path, seed: int, *signs: str
+) -> tuple[str, str]:
     """Another case of a patient, with an image that the models have read; gives the ids of both."""
-    with house.records.write(SYSTEM) as tx:
+    with app_context.records.write(SYSTEM) as tx:
         case_id = cases.open_case(
             tx,
             patient_id,
@@ -82,14 +85,14 @@ def read_one(house: House, patient_id: str, folder: Path, seed: int, *signs: str
             question="Plevral efüzyon? Pnömoni?",
         )
     file = drawn(folder, seed, signs)
-    with house.records.write(SYSTEM) as tx, file.open("rb") as content:
-        stored = images.store_file(tx, patient_id, content)
-        added = images.add_image(tx, case_id, stored, ImageMetadata.of(read_image(file), "chest.dcm"))
-        jobs.add_job(tx, JobKind.READ_IMAGE, added.image, Priority.URGENT)
-    with house.records.write(SYSTEM) as tx:
-        work = jobs.take_job(tx, "test")
+    with app_context.records.write(SYSTEM) as tx, file.open("rb") as content:
+        stored = images.store(tx, patient_id, content)
+        added = images.add_image(tx, case_id, stored, Described.of(read_image(file), "chest.dcm"))
+        jobs.add(tx, JobKind.READ_IMAGE, added.image, Priority.URGENT)
+    with app_context.records.write(SYSTEM) as tx:
+        work = jobs.take(tx, "test")
     assert work is not None
-    read_case_image(house.records, house.settings, work, lambda _image: read_image(file))
+    read_case_image(app_context.records, work, lambda _image: read_image(file))
     return case_id, added.image.id
 
 
@@ -104,14 +107,14 @@ def drawn(folder: Path, seed: int, signs: tuple[str, ...]) -> Path:
 @contextmanager
 def served_room(room: Room) -> Iterator[Room]:
     """The same at a port."""
-    with serving(room.house) as address:
+    with serving(room.app_context) as address:
         yield replace(room, address=address)
 
 
 def cookie_of(room: Room) -> SetCookieParam:
     """A session of the reader, as a browser's context takes it."""
-    with room.house.records.write(room.reader) as tx:
-        value = sessions.begin_session(tx, room.reader.user_id or "", Method.PASSWORD)
+    with room.app_context.records.write(room.reader) as tx:
+        value = sessions.begin(tx, room.reader.user_id or "", Method.PASSWORD)
     return {"name": "tetkik", "value": value, "url": room.address}
 
 
@@ -131,7 +134,7 @@ def reading(
 
 def working(room: Room) -> WorkingDraft:
     """The draft as it stands at the server."""
-    with room.house.records.read() as tx:
+    with room.app_context.records.read() as tx:
         return drafts.draft_of(tx, drafts.report_of_image(tx, room.image_id) or "")
 
 

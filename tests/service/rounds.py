@@ -20,12 +20,11 @@ from tetkik.records.images import jobs
 from tetkik.records.people import invites
 from tetkik.records.reports import drafts, signing, templates
 from tetkik.records.reports.signing import Proof
-from tetkik.service.house import House
-from tetkik.service.http.received import Received
-from tetkik.service.running.machine import Machine
-from tetkik.service.steps.desk import triaged
-from tetkik.service.steps.uploads import Upload
-from tetkik.settings import settings
+from tetkik.service.kit.background.image_decoder import ImageDecoder
+from tetkik.service.kit.context import AppContext
+from tetkik.service.kit.http.incoming_files import IncomingFile
+from tetkik.service.reception.triage import triaged
+from tetkik.service.studies.upload import Upload
 from tetkik.statistics import FEWEST
 from tetkik.values import SYSTEM, Hospital, LinkReason, Method, Role, Sex
 from tetkik.workflow import patient_comparison, patient_merge
@@ -52,13 +51,13 @@ class Rounds:
         house: to fill.
     """
 
-    def __init__(self, house: House) -> None:
-        self.house = house
-        self.records = house.records
+    def __init__(self, app_context: AppContext) -> None:
+        self.app_context = app_context
+        self.records = app_context.records
         self.desk = made_user(self.records, Role.RECEPTION, name="Ayşe Kaya")
         self.technician = made_user(self.records, Role.TECHNICIAN, name="Can Demir")
         self.radiologist = made_user(self.records, Role.RADIOLOGIST, name="Uzm. Dr. Zeynep Arslan")
-        machine = Machine(self.records)
+        machine = ImageDecoder(self.records)
         self.waiting = self._case("Gülçin ŞAHİN", "10000000146")
         self.to_read = self._case("İbrahim ÇAĞLAR", "10000000078")
         self.signed = self._case("Ömer IŞIK", "")
@@ -79,17 +78,22 @@ class Rounds:
             self.invite = invites.invite(tx, str(self.technician.user_id))
 
     def _case(self, name: str, number: str) -> str:
-        answer = triaged(COMPLAINT, self.house.settings, Language.TR)
+        answer = triaged(COMPLAINT, self.app_context.settings, Language.TR)
         person = Person(name, number, "", "19700101")
         return made_case(self.records, self.desk, person, complaint=answer, department="Göğüs Hastalıkları")
 
-    def _read(self, machine: Machine, case_id: str, seed: int) -> None:
+    def _read(self, machine: ImageDecoder, case_id: str, seed: int) -> None:
         upload = Upload(
-            self.house, machine, self.technician, Received(film(seed), "film.dcm"), case_id, sure=True
+            self.app_context,
+            machine,
+            self.technician,
+            IncomingFile(film(seed), "film.dcm"),
+            case_id,
+            sure=True,
         )
         upload.prepare()
         with self.records.write(self.technician) as tx:
-            upload.keep(tx)
+            upload.keep(Language.TR, tx)
         with self.records.write(SYSTEM) as tx:
             work = jobs.take_job(tx, "rounds")
         assert work is not None
@@ -105,7 +109,7 @@ class Rounds:
 
     def _say_much(self) -> None:
         """As many complaints as a verdict on drift needs, in the counts alone."""
-        answer = triaged(COMPLAINT, self.house.settings, Language.TR)
+        answer = triaged(COMPLAINT, self.app_context.settings, Language.TR)
         self.triage_model = answer.bundle_sha256
         with self.records.write(SYSTEM) as tx:
             for _ in range(FEWEST):

@@ -20,15 +20,15 @@ from starlette.staticfiles import StaticFiles
 from tests.phantom import BITS, draw_phantom
 from tests.service.browser import PATIENT
 from tetkik.language import Language, translate
-from tetkik.service.access.armour import Headers
-from tetkik.service.showing.rendering import environment
+from tetkik.service.kit.access.middleware import HeadersMiddleware
+from tetkik.service.kit.rendering.templates import environment
 
 ROWS, COLUMNS = 400, 600
 BLOCK = (60, 40, 120, 90)
 """Left, top, right, bottom of the white block in `blocks`."""
 
 PAGE = """
-{% import "reading/viewer.html.jinja" as viewer with context %}
+{% import "drafts/viewer.html.jinja" as viewer with context %}
 <!doctype html>
 <html lang="{{ language }}" data-theme="dark">
 <head><title>viewer</title><meta name="csrf-token" content="">
@@ -110,7 +110,7 @@ def _heatmap(request: Request) -> Response:
     return Response(heatmap(), media_type="image/png")
 
 
-def viewer_app() -> Headers:
+def viewer_app() -> HeadersMiddleware:
     """The application."""
     app = Starlette(
         routes=[
@@ -123,7 +123,7 @@ def viewer_app() -> Headers:
             Mount("/static", StaticFiles(packages=[("tetkik.service", "static")])),
         ]
     )
-    return Headers(app, secure=False)
+    return HeadersMiddleware(app, secure=False)
 
 
 WEBGL = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")

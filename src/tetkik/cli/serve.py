@@ -44,14 +44,14 @@ def serve(
 
     from tetkik.records.connect import open_records
     from tetkik.service.app import create_app
-    from tetkik.service.house import House
-    from tetkik.service.running.logging import configure
+    from tetkik.service.kit.context import AppContext
+    from tetkik.service.kit.logging import configure
 
     configure()
     records = open_records(chosen)
     try:
         greet(records, chosen)
-        app = create_app(House(records, chosen, is_secure(chosen)), work=work)
+        app = create_app(AppContext(records, chosen, is_secure(chosen)), work=work)
         uvicorn.run(
             app,
             host=chosen.listen_host,

@@ -1,1 +1,1 @@
-"""The API and the pages: one process that the house opens in a browser."""
+"""The web application: API, pages, background work."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from types import ModuleType
 
@@ -12,46 +12,38 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.gzip import GZipMiddleware
 
-import tetkik.service.api
-import tetkik.service.pages
+import tetkik.service
 from tetkik import __version__
-from tetkik.service.access import armour
-from tetkik.service.access.guard import check_routes
-from tetkik.service.house import House
-from tetkik.service.http import problems
-from tetkik.service.http.assets import Assets
-from tetkik.service.running import metrics
-from tetkik.service.running.machine import Machine
-from tetkik.service.running.upkeep import Upkeep
-from tetkik.service.running.worker import Worker
+from tetkik.service.kit.access import middleware
+from tetkik.service.kit.access.authorization import check_routes
+from tetkik.service.kit.background.image_decoder import ImageDecoder
+from tetkik.service.kit.background.retention import RetentionThread
+from tetkik.service.kit.background.worker import Worker
+from tetkik.service.kit.context import AppContext
+from tetkik.service.kit.http import problems
+from tetkik.service.kit.http.static_files import VersionedStaticFiles
+from tetkik.service.kit.rendering.navigation import NavigationEntry
+from tetkik.service.system import metrics
 
 PREFIX = "/api/v1"
 
 
-def create_app(house: House, *, work: bool = True) -> FastAPI:
-    """The application of one house.
-
-    Args:
-        house: its records and settings.
-        work: whether this process also runs the models that images wait for.
-    """
+def create_app(context: AppContext, *, work: bool = True) -> FastAPI:
+    """The application; with `work`, this process also runs the models that images wait for."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        worker = Worker(house, machine) if work else None
-        upkeep = Upkeep(house) if work else None
-        for helper in (worker, upkeep):
-            if helper is not None:
-                helper.start()
+        threads = (Worker(context, decoder), RetentionThread(context)) if work else ()
+        for thread in threads:
+            thread.start()
         try:
             yield
         finally:
-            for helper in (worker, upkeep):
-                if helper is not None:
-                    helper.stop()
-            machine.close()
+            for thread in threads:
+                thread.stop()
+            decoder.close()
 
-    machine = Machine(house.records)
+    decoder = ImageDecoder(context.records)
     app = FastAPI(
         title="Tetkik",
         version=__version__,
@@ -61,18 +53,19 @@ def create_app(house: House, *, work: bool = True) -> FastAPI:
         generate_unique_id_function=_operation_id,
         lifespan=lifespan,
     )
-    app.state.house = house
-    app.state.machine = machine
-    for router in routers_of(tetkik.service.api):
+    app.state.context = context
+    app.state.decoder = decoder
+    app.state.navigation = _navigation()
+    for router in routers("api"):
         app.include_router(router, prefix=PREFIX, responses=problems.PROBLEMS)
-    for router in routers_of(tetkik.service.pages):
+    for router in routers("pages"):
         app.include_router(router, include_in_schema=False)
     # Packed: nothing in them is secret. Pages are not, for a packed size could tell of their tokens (BREACH).
-    static = GZipMiddleware(Assets(packages=[("tetkik.service", "static")]))
+    static = GZipMiddleware(VersionedStaticFiles(packages=[("tetkik.service", "static")]))
     app.mount("/static", static, name="static")
     problems.install(app)
-    armour.install(app, house)
-    metrics.install(app, house)
+    middleware.install(app, context)
+    metrics.install(app, context)
     return app
 
 
@@ -81,12 +74,21 @@ def _operation_id(route: APIRoute) -> str:
     return f"{route.tags[0]}-{route.name}" if route.tags else route.name
 
 
-def routers_of(package: ModuleType) -> list[APIRouter]:
-    """The routers of every module of a package, each route of them guarded."""
-    path, name = package.__path__, package.__name__
-    names = sorted(item.name for item in pkgutil.iter_modules(path))
-    modules = (importlib.import_module(f"{name}.{module}") for module in names)
-    found = [module.router for module in modules if hasattr(module, "router")]
-    for router in found:
-        check_routes(router)
-    return found
+def routers(kind: str) -> Iterator[APIRouter]:
+    """Every router of the domains' modules `api` or `pages` (also `…_api`, `…_pages`), each route guarded."""
+    for module in _modules(kind):
+        for value in vars(module).values():
+            if isinstance(value, APIRouter):
+                check_routes(value)
+                yield value
+
+
+def _navigation() -> tuple[NavigationEntry, ...]:
+    found = [entry for module in _modules("pages") for entry in getattr(module, "NAVIGATION", ())]
+    return tuple(sorted(found, key=lambda entry: entry.position))
+
+
+def _modules(kind: str) -> Iterator[ModuleType]:
+    for item in pkgutil.walk_packages(tetkik.service.__path__, "tetkik.service."):
+        if f"_{item.name.rpartition('.')[2]}".endswith(f"_{kind}"):
+            yield importlib.import_module(item.name)

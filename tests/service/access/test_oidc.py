@@ -18,13 +18,13 @@ from sqlalchemy import select
 
 from tests.records.kit import made_case, made_user
 from tests.service.identity import SECRET, provider, sign_on
-from tests.service.kit import made_house, served
+from tests.service.kit import make_context, served
 from tests.service.moving import moved
 from tetkik.errors import SettingError
 from tetkik.records.people import users
 from tetkik.records.people.users import Profile
 from tetkik.records.schema import AuditRow, BrowserSession, User
-from tetkik.service.access.oidc import departments_by_value, roles_by_group
+from tetkik.service.kit.access.oidc import departments_by_value, roles_by_group
 from tetkik.settings import Settings
 from tetkik.values import SYSTEM, Method, Role
 
@@ -38,7 +38,7 @@ def issuer() -> Iterator[str]:
 
 
 def house_with(folder, issuer: str, **more: Any):
-    return made_house(folder, **settings_with(issuer) | more)
+    return make_context(folder, **settings_with(issuer) | more)
 
 
 def settings_with(issuer: str) -> dict[str, Any]:
@@ -61,14 +61,14 @@ def arrive(client, person: str, back: str = "/account"):
 
 
 def test_a_person_of_a_group_with_a_role_signs_on(application, tmp_path, issuer):
-    house = house_with(tmp_path, issuer)
-    client = moved(application, house)
+    app_context = house_with(tmp_path, issuer)
+    client = moved(application, app_context)
     assert "Sign in with Hospital" in client.get("/login").text
     answer = arrive(client, "irem")
     assert (answer.status_code, answer.headers["location"]) == (303, "/account")
     account = client.get("/api/v1/account").json()
     assert (account["login"], account["name"], account["roles"]) == ("irem", "İrem Işık", ["radiologist"])
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         assert tx.session.scalars(select(BrowserSession.method)).one() is Method.OIDC
         user = tx.session.scalars(select(User)).one()
         assert (user.oidc_issuer, user.oidc_subject, user.password_hash) == (issuer, "irem", None)
@@ -82,53 +82,54 @@ def test_claims_within_the_id_token_will_do(application, tmp_path):
 
 
 def test_who_comes_again_is_the_same_and_follows_their_groups(application, tmp_path, issuer):
-    house = house_with(tmp_path, issuer)
-    client = moved(application, house)
+    app_context = house_with(tmp_path, issuer)
+    client = moved(application, app_context)
     arrive(client, "irem")
-    with house.records.write(SYSTEM) as tx:
-        member = users.find_user(tx, "irem")
+    with app_context.records.write(SYSTEM) as tx:
+        member = users.by_login(tx, "irem")
         users.change(tx, member.id, Profile("Dr. İrem", frozenset({Role.CLINICIAN}), "Dr."))
     arrive(client, "irem")
-    with house.records.read() as tx:
-        (member,) = users.list_users(tx)
+    with app_context.records.read() as tx:
+        (member,) = users.everybody(tx)
         assert member.profile == Profile("Dr. İrem", frozenset({Role.RADIOLOGIST}), "Dr.")
 
 
 CLINICIANS = {"oidc_roles": "radyoloji=clinician"}
 
 
-def departments_of(house) -> tuple[str, ...]:
-    with house.records.read() as tx:
-        return users.find_user(tx, "irem").profile.departments
+def departments_of(app_context) -> tuple[str, ...]:
+    with app_context.records.read() as tx:
+        return users.by_login(tx, "irem").profile.departments
 
 
 def test_a_newcomer_sees_no_department_until_somebody_says_which(application, tmp_path, issuer):
-    house = made_house(tmp_path, **settings_with(issuer) | CLINICIANS)
-    client = moved(application, house)
-    case_id = made_case(house.records, made_user(house.records, Role.RECEPTION), department="Nöroloji")
+    app_context = make_context(tmp_path, **settings_with(issuer) | CLINICIANS)
+    client = moved(application, app_context)
+    case_id = made_case(
+        app_context.records, made_user(app_context.records, Role.RECEPTION), department="Nöroloji"
+    )
     arrive(client, "irem")
     assert client.get("/api/v1/account").json()["departments"] == []
     assert client.get(f"/api/v1/cases/{case_id}").status_code == 403
-    with house.records.write(SYSTEM) as tx:
-        member = users.find_user(tx, "irem")
-        profile = replace(member.profile, departments=("Nöroloji",))
-        users.change(tx, member.id, profile, departments=profile.departments)
+    with app_context.records.write(SYSTEM) as tx:
+        member = users.by_login(tx, "irem")
+        users.change(tx, member.id, replace(member.profile, departments=("Nöroloji",)))
     assert client.get(f"/api/v1/cases/{case_id}").status_code == 200
     arrive(client, "irem")  # what the administrator gave stays
-    assert departments_of(house) == ("Nöroloji",)
+    assert departments_of(app_context) == ("Nöroloji",)
 
 
 def test_departments_follow_the_claim_where_it_is_mapped(application, tmp_path, issuer):
     mapped = CLINICIANS | {"oidc_departments": "radyoloji=Nöroloji, radyoloji=Üroloji, bashekimlik=*"}
-    house = made_house(tmp_path, **settings_with(issuer) | mapped)
-    client = moved(application, house)
+    app_context = make_context(tmp_path, **settings_with(issuer) | mapped)
+    client = moved(application, app_context)
     arrive(client, "irem")
-    assert departments_of(house) == ("Nöroloji", "Üroloji")
-    with house.records.write(SYSTEM) as tx:
-        member = users.find_user(tx, "irem")
+    assert departments_of(app_context) == ("Üroloji", "Nöroloji")
+    with app_context.records.write(SYSTEM) as tx:
+        member = users.by_login(tx, "irem")
         users.change(tx, member.id, replace(member.profile, departments=("*",)))
     arrive(client, "irem")
-    assert departments_of(house) == ("Nöroloji", "Üroloji")
+    assert departments_of(app_context) == ("Üroloji", "Nöroloji")
 
 
 @pytest.mark.parametrize("text", ["noroloji=Norology", "noroloji", "=Nöroloji"])
@@ -138,31 +139,31 @@ def test_a_department_that_there_is_not_is_told(text):
 
 
 def test_without_a_group_that_has_a_role_nobody_is_made(application, tmp_path, issuer):
-    house = house_with(tmp_path, issuer)
-    client = moved(application, house)
+    app_context = house_with(tmp_path, issuer)
+    client = moved(application, app_context)
     answer = arrive(client, "kimse")
     assert answer.status_code == 403 and "None of your groups" in answer.text
     assert client.get("/api/v1/account").status_code == 401
-    with house.records.read() as tx:
-        assert users.list_users(tx) == []
+    with app_context.records.read() as tx:
+        assert users.everybody(tx) == []
         assert tx.session.scalars(select(AuditRow.action)).all() == ["sign_in.failed"]
 
 
 def test_a_login_that_is_the_same_joins_nobody(application, tmp_path, issuer):
-    house = house_with(tmp_path, issuer)
-    with house.records.write(SYSTEM) as tx:
+    app_context = house_with(tmp_path, issuer)
+    with app_context.records.write(SYSTEM) as tx:
         users.create(tx, "irem", Profile("Another İrem", frozenset({Role.ADMINISTRATOR})))
-    client = moved(application, house)
+    client = moved(application, app_context)
     arrive(client, "irem")
     account = client.get("/api/v1/account").json()
     assert (account["login"], account["roles"]) == ("irem-2", ["radiologist"])
 
 
 def test_a_closed_account_stays_closed(application, tmp_path, issuer):
-    house = house_with(tmp_path, issuer)
-    client = moved(application, house)
+    app_context = house_with(tmp_path, issuer)
+    client = moved(application, app_context)
     arrive(client, "irem")
-    with house.records.write(SYSTEM) as tx:
+    with app_context.records.write(SYSTEM) as tx:
         users.create(tx, "admin", Profile("A", frozenset({Role.ADMINISTRATOR})))
         users.disable(tx, users.find_user(tx, "irem").id)
     client.cookies.clear()
@@ -171,11 +172,11 @@ def test_a_closed_account_stays_closed(application, tmp_path, issuer):
 
 
 def test_the_last_administrator_stays_whatever_the_groups_say(application, tmp_path, issuer):
-    house = house_with(tmp_path, issuer)
-    client = moved(application, house)
+    app_context = house_with(tmp_path, issuer)
+    client = moved(application, app_context)
     arrive(client, "irem")
-    with house.records.write(SYSTEM) as tx:
-        member = users.find_user(tx, "irem")
+    with app_context.records.write(SYSTEM) as tx:
+        member = users.by_login(tx, "irem")
         users.change(tx, member.id, Profile("İrem", frozenset({Role.ADMINISTRATOR})))
     arrive(client, "irem")
     assert client.get("/api/v1/account").json()["roles"] == ["administrator", "radiologist"]
@@ -199,10 +200,10 @@ def test_an_answer_counts_once_and_in_the_browser_that_asked(application, tmp_pa
 
 
 def test_a_locked_screen_opens_by_a_fresh_proof_alone(application, tmp_path, issuer):
-    house = house_with(tmp_path, issuer)
-    client = moved(application, house)
+    app_context = house_with(tmp_path, issuer)
+    client = moved(application, app_context)
     arrive(client, "irem")
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         client.headers["X-CSRF-Token"] = tx.session.scalars(select(BrowserSession.csrf)).one()
     client.post("/lock")
     answer = client.post("/lock/open", data={"password": "x"})
@@ -211,7 +212,7 @@ def test_a_locked_screen_opens_by_a_fresh_proof_alone(application, tmp_path, iss
     assert (asked["prompt"], asked["max_age"]) == (["login"], ["0"])
     assert arrive(client, "irem").headers["location"] == "/account"
     assert client.get("/account").status_code == 200
-    with house.records.read() as tx:
+    with app_context.records.read() as tx:
         assert not tx.session.scalars(select(BrowserSession.locked)).one()
 
 
@@ -222,7 +223,7 @@ def test_a_silent_provider_leaves_the_password(application, tmp_path):
 
 
 def test_without_the_setting_there_is_none(application, tmp_path):
-    client = moved(application, made_house(tmp_path))
+    client = moved(application, make_context(tmp_path))
     assert client.get("/login/oidc").status_code == 404
     assert "/login/oidc" not in client.get("/login").text
 

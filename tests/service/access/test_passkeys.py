@@ -11,10 +11,10 @@ from playwright.sync_api import Browser, Page
 
 from tests.records.clock import Clock
 from tests.service.browser import Watch, arrived, authenticator, axe, opened, overflow, serving
-from tests.service.kit import made_house, served, sign_in
+from tests.service.kit import make_context, served, sign_in
 from tetkik.records.people import after_restore, passkeys, users
 from tetkik.records.people.users import Profile
-from tetkik.service.house import House
+from tetkik.service.kit.context import AppContext
 from tetkik.values import SYSTEM, Role
 
 GOOD = "dört küçük mavi kuş"
@@ -28,8 +28,8 @@ REFUSED = """() => {
 
 
 @pytest.fixture
-def house(tmp_path):
-    made = made_house(tmp_path, language="en")
+def app_context(tmp_path):
+    made = make_context(tmp_path, language="en")
     with made.records.write(SYSTEM) as tx:
         users.create(tx, "irem", Profile("İrem Işık", frozenset({Role.ADMINISTRATOR})), password=GOOD)
     yield made
@@ -37,17 +37,20 @@ def house(tmp_path):
 
 
 @pytest.fixture
-def page(house, browser) -> Iterator[Page]:
+def page(app_context, browser) -> Iterator[Page]:
     """A page of a browser with an authenticator, at the sign-in of a served house."""
-    with browser_at(house, browser) as made:
+    with browser_at(app_context, browser) as made:
         yield made
 
 
 @contextmanager
-def browser_at(house: House, browser: Browser) -> Iterator[Page]:
+def browser_at(app_context: AppContext, browser: Browser) -> Iterator[Page]:
     """A page with an authenticator, at the sign-in of any house."""
     # A passkey belongs to a name; an address of numbers has none.
-    with serving(house) as address, opened(browser, address.replace("127.0.0.1", "localhost")) as context:
+    with (
+        serving(app_context) as address,
+        opened(browser, address.replace("127.0.0.1", "localhost")) as context,
+    ):
         made = context.new_page()
         made.authenticator = authenticator(made)  # type: ignore[attr-defined]
         made.goto("/login")
@@ -90,7 +93,7 @@ def proof(page: Page) -> dict[str, Any]:
     return made
 
 
-def test_a_passkey_signs_in_and_opens_the_locked_screen(page, house):
+def test_a_passkey_signs_in_and_opens_the_locked_screen(page, app_context):
     watch = Watch()
     watch.over(page)
     with_passkey_added(page)
@@ -103,13 +106,13 @@ def test_a_passkey_signs_in_and_opens_the_locked_screen(page, house):
     arrived(page, "/login")
     page.click("[data-passkey=sign-in]")
     arrived(page, "/admin")
-    with house.records.read() as tx:
-        (known,) = passkeys.of_user(tx, users.find_user(tx, "irem").id)
+    with app_context.records.read() as tx:
+        (known,) = passkeys.of_user(tx, users.by_login(tx, "irem").id)
         assert known.used_at is not None and known.sign_count >= 2
     assert [said for said in watch.complaints if "Clear-Site-Data" not in said] == []
 
 
-def test_a_passkey_proves_the_person_again_once(page, house, clock: Clock):
+def test_a_passkey_proves_the_person_again_once(page, app_context, clock: Clock):
     with_passkey_added(page)
     clock.go(minutes=6)
     token = {"name": "x", "scopes": ["users"]}
@@ -149,7 +152,7 @@ def test_a_stranger_before_the_authenticator_is_refused(page):
     assert page.url.endswith("/login")
 
 
-def test_a_removed_passkey_opens_nothing(page, house):
+def test_a_removed_passkey_opens_nothing(page, app_context):
     with_passkey_added(page)
     page.get_by_role("button", name="Kaldır: Desk 3").click()
     page.locator("#confirm [data-yes]").click()
@@ -187,26 +190,26 @@ def test_locking_one_tab_hides_the_others(page):
     ],
 )
 def test_what_is_no_answer_is_refused(tmp_path, answer):
-    house = made_house(tmp_path)
-    with served(house) as client:
-        sign_in(client, house, Role.ADMINISTRATOR)
+    app_context = make_context(tmp_path)
+    with served(app_context) as client:
+        sign_in(client, app_context, Role.ADMINISTRATOR)
         assert client.post("/api/v1/passkeys/sign-in", json={"credential": answer}).status_code == 403
         added = client.post("/api/v1/account/passkeys", json={"credential": answer, "name": "x"})
         assert added.status_code == 403
 
 
 def test_without_a_passkey_nothing_is_asked(tmp_path):
-    house = made_house(tmp_path)
-    with served(house) as client:
-        sign_in(client, house, Role.ADMINISTRATOR)
+    app_context = make_context(tmp_path)
+    with served(app_context) as client:
+        sign_in(client, app_context, Role.ADMINISTRATOR)
         assert client.post("/api/v1/account/passkeys/question").status_code == 403
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_pages_of_access_are_open_to_everybody(house, browser, theme):
+def test_the_pages_of_access_are_open_to_everybody(app_context, browser, theme):
     """axe finds nothing, nothing is wider than the window, in both themes, at a desk and on a phone."""
     faults = []
-    with serving(house) as address:
+    with serving(app_context) as address:
         for width in (1440, 390):
             with opened(browser, address, width=width, theme=theme) as context:
                 page = context.new_page()
@@ -230,7 +233,7 @@ def test_the_pages_of_access_are_open_to_everybody(house, browser, theme):
 
 
 def test_a_role_that_needs_a_passkey_adds_one_and_goes_on_with_it(browser, tmp_path):
-    strict = made_house(tmp_path, language="en", passkey_roles="administrator")
+    strict = make_context(tmp_path, language="en", passkey_roles="administrator")
     with strict.records.write(SYSTEM) as tx:
         users.create(tx, "irem", Profile("İrem Işık", frozenset({Role.ADMINISTRATOR})), password=GOOD)
     with browser_at(strict, browser) as page:
@@ -245,14 +248,14 @@ def test_a_role_that_needs_a_passkey_adds_one_and_goes_on_with_it(browser, tmp_p
     strict.records.close()
 
 
-def test_a_passkey_that_came_back_with_a_backup_opens_nothing_before_it_is_confirmed(page, house):
+def test_a_passkey_that_came_back_with_a_backup_opens_nothing_before_it_is_confirmed(page, app_context):
     with_passkey_added(page)
-    with house.records.write(SYSTEM) as tx:
-        after_restore.suspend_restored_access(tx, "2026-01-01T00:00:00+00:00")
+    with app_context.records.write(SYSTEM) as tx:
+        after_restore.hold_keys(tx, "2026-01-01T00:00:00+00:00")
     page.goto("/login")
     page.click("[data-passkey=sign-in]")
     page.locator("[data-passkey-fault]", has_text="yedekle geri geldi").wait_for()
-    with house.records.write(SYSTEM) as tx:
-        after_restore.confirm_keys(tx, users.find_user(tx, "irem").id)
+    with app_context.records.write(SYSTEM) as tx:
+        after_restore.confirm(tx, users.by_login(tx, "irem").id)
     page.click("[data-passkey=sign-in]")
     arrived(page, "/admin")

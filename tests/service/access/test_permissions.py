@@ -15,24 +15,22 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-import tetkik.service.api
-import tetkik.service.pages
 from tests.records.kit import id_of, made_user
-from tests.service.kit import made_house, served
+from tests.service.kit import make_context, served
 from tetkik.records.ids import new_id
 from tetkik.records.people import sessions, tokens
 from tetkik.records.schema import BrowserSession
-from tetkik.service.access.guard import Guard, Public, guards
-from tetkik.service.app import PREFIX, routers_of
-from tetkik.service.house import House
+from tetkik.service.app import PREFIX, routers
+from tetkik.service.kit.access.authorization import Guard, Public, guards
+from tetkik.service.kit.context import AppContext
 from tetkik.values import PERMISSIONS, Actor, Method, Permission, Role, permissions_of
 
 ROLE_SENTENCE = "Your role does not allow this"
 ROUTES = sorted(
     {
         (method, prefix + route.path): guards(route)[0]
-        for package, prefix in ((tetkik.service.api, PREFIX), (tetkik.service.pages, ""))
-        for router in routers_of(package)
+        for kind, prefix in (("api", PREFIX), ("pages", ""))
+        for router in routers(kind)
         for route in router.routes
         if isinstance(route, APIRoute)
         for method in sorted(route.methods or ())
@@ -46,8 +44,8 @@ ENDLESS = re.compile(r"/(events|stream)$")
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory) -> Iterator[House]:
-    made = made_house(
+def app_context(tmp_path_factory) -> Iterator[AppContext]:
+    made = make_context(
         tmp_path_factory.mktemp("house"),
         language="en",
         requests_per_minute=1_000_000,
@@ -58,8 +56,8 @@ def house(tmp_path_factory) -> Iterator[House]:
 
 
 @pytest.fixture(scope="module")
-def client(house) -> Iterator[TestClient]:
-    with served(house, anew=True) as opened:
+def client(app_context) -> Iterator[TestClient]:
+    with served(app_context, anew=True) as opened:
         opened.headers["accept-language"] = "en"
         yield opened
 
@@ -74,10 +72,10 @@ def called(client: TestClient, method: str, path: str, headers: dict[str, str] |
     return client.request(method, filled, headers=headers, **body)
 
 
-def session_headers(house: House, actor: Actor) -> dict[str, str]:
+def session_headers(app_context: AppContext, actor: Actor) -> dict[str, str]:
     """A session for one request: some routes end it."""
-    with house.records.write(actor) as tx:
-        cookie = sessions.begin_session(tx, id_of(actor), Method.PASSWORD)
+    with app_context.records.write(actor) as tx:
+        cookie = sessions.begin(tx, id_of(actor), Method.PASSWORD)
         tx.session.flush()
         token = tx.session.scalar(
             select(BrowserSession.csrf)
@@ -88,14 +86,14 @@ def session_headers(house: House, actor: Actor) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_each_role_opens_what_the_table_gives_it(house, client, role):
-    actor = made_user(house.records, role)
+def test_each_role_opens_what_the_table_gives_it(app_context, client, role):
+    actor = made_user(app_context.records, role)
     wrong = []
     for method, path, permission in GUARDED:
         may = permission in PERMISSIONS[role]
         if may and ENDLESS.search(path):
             continue
-        answer = called(client, method, path, session_headers(house, actor))
+        answer = called(client, method, path, session_headers(app_context, actor))
         refused = answer.status_code == 403 and ROLE_SENTENCE in answer.text
         if answer.status_code in (401, 500) or refused == may:
             wrong.append(f"{method} {path} ({permission}): {answer.status_code}")
@@ -112,9 +110,9 @@ def test_nobody_gets_in_signed_out(client):
     assert not wrong, "\n".join(wrong)
 
 
-def test_a_token_of_no_scope_opens_nothing(house, client):
-    owner = made_user(house.records, *Role)
-    with house.records.write(owner) as tx:
+def test_a_token_of_no_scope_opens_nothing(app_context, client):
+    owner = made_user(app_context.records, *Role)
+    with app_context.records.write(owner) as tx:
         secret, _ = tokens.create(tx, "nothing", (), timedelta(days=1))
     wrong = []
     for method, path, _ in GUARDED:

@@ -28,13 +28,13 @@ _DIRECTORY = "1.2.840.10008.1.3.10"
 _IMPLEMENTATION = UID("2.25.226573841098730412845716293045018273645")
 
 _WRITTEN_WITH_TEXT = Sentence(
-    "There seems to be text in the pixels: look at the image before it leaves the house."
+    "There seems to be text in the pixels: look at the image before it leaves the hospital."
 )
 _WRITTEN_UNSEEN = Sentence(
-    "The pixels cannot be decoded here: look at the image for text before it leaves the house."
+    "The pixels cannot be decoded here: look at the image for text before it leaves the hospital."
 )
 _SAYS_TEXT = Sentence(
-    "The original says that there is text in its pixels: look at the image before it leaves the house."
+    "The original says that there is text in its pixels: look at the image before it leaves the hospital."
 )
 
 

@@ -1,8 +1,8 @@
-// What happens in the house, heard by a page: `hear({ after, told, live, over })`.
+// What happens in the service, for a page: `hear({ after, told, live, over })`.
 //
 // A browser opens six connections to one server at most, and a stream holds one for as long as it lasts. So
 // one page of the browser listens and tells the others; when it goes, the next one takes over from the last
-// number that it heard. Where the browser has no locks (a house without TLS), each page listens by itself.
+// number that it heard. Where the browser has no locks (a server without TLS), each page listens by itself.
 
 const NAME = "tetkik-events";
 

@@ -1,6 +1,6 @@
 // The live list of cases: rows move by themselves, and the eye finds its row where it was.
 //
-// Whatever happens in the house comes as an event (an id alone); the list is then asked for anew and swapped,
+// Whatever happens comes as an event (an id alone); the list is then asked for anew and swapped,
 // with the row under the keyboard, the focus and the place on the screen kept.
 
 import { hear } from "./events.js";
@@ -176,7 +176,7 @@ function tick() {
   }
 }
 
-// ---- what happens in the house ---------------------------------------------------------------------------
+// ---- what happens --------------------------------------------------------------------------------------
 
 if (shownOf().rows) {
   critical = new Set(rows().filter((row) => row.dataset.priority === "critical").map((row) => row.dataset.case));

@@ -7,7 +7,7 @@
  * @property {string} sentence of a fault, for the user
  */
 
-/** What every request carries: JSON, and the token that shows that it comes from a page of the house. */
+/** What every request carries: JSON, and the token that shows that it comes from a page of this service. */
 export function headers() {
   const csrf = /** @type {HTMLMetaElement} */ (document.querySelector('meta[name="csrf-token"]')).content;
   return { 'Content-Type': 'application/json', 'X-CSRF-Token': csrf };

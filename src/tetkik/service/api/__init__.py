@@ -1,1 +1,0 @@
-"""The API, `/api/v1`: each module has a `router`, and the application finds them all."""

@@ -1,0 +1,1 @@
+"""Cases: open, correct, move to the right patient."""

@@ -1,0 +1,119 @@
+"""The way of a case from the wrong patient to the right one: found or registered, compared, moved."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from tetkik.errors import Conflict, InputError, TetkikError
+from tetkik.records.cases import cases, patients
+from tetkik.records.cases.patients import Match
+from tetkik.service.cases.transfer import CaseTransfer
+from tetkik.service.kit.access.authorization import RequestContext, allowed
+from tetkik.service.kit.background.image_decoder import DecoderDep
+from tetkik.service.patients.shapes import TypedPerson
+from tetkik.values import MoveReason, Permission
+
+router = APIRouter(prefix="/cases/{case_id}/move")
+
+Mover = Annotated[RequestContext, allowed(Permission.CASE_MOVE)]
+_Short = Annotated[str, Form(max_length=400)]
+
+
+@router.get("")
+def choose(ctx: Mover, case_id: str) -> HTMLResponse:
+    """Whose case it is: somebody to be found, or to be registered."""
+    return _choice(ctx, case_id)
+
+
+@router.post("/find")
+def find(ctx: Mover, case_id: str, words: _Short = "") -> HTMLResponse:
+    """Patients by name or number, to be compared with the one of the case."""
+    return _choice(ctx, case_id, words=words.strip())
+
+
+@router.post("/register")
+def register(ctx: Mover, case_id: str, typed: Annotated[TypedPerson, Form()]) -> Response:
+    """Register the right patient, or show again what was typed with what is wrong."""
+    try:
+        with ctx.write() as tx:
+            patient_id = moving.register(tx, case_id, typed.person())
+    except (Conflict, InputError) as error:
+        return _choice(ctx, case_id, typed=typed, error=error)
+    return RedirectResponse(f"/cases/{case_id}/move/{patient_id}", 303)
+
+
+def _choice(
+    ctx: RequestContext,
+    case_id: str,
+    *,
+    words: str | None = None,
+    typed: TypedPerson | None = None,
+    error: TetkikError | None = None,
+) -> HTMLResponse:
+    with ctx.write() as tx:
+        case = cases.case_of(tx, case_id)
+        moving.refuse_unmovable(tx, case_id)
+        found: tuple[Match, ...] = ()
+        if words and patients.worth_searching(words):
+            found = moving.candidates(tx, case_id, words)
+    return ctx.render(
+        "cases/move_to.html.jinja",
+        case=case,
+        found=found,
+        words=words,
+        most=patients.MOST_MATCHES,
+        typed=typed or TypedPerson(),
+        error=error,
+    )
+
+
+@router.get("/{patient_id}")
+def compare(ctx: Mover, case_id: str, patient_id: str) -> HTMLResponse:
+    """The two people side by side, what goes along, and the question whether to move it."""
+    return _compared(ctx, case_id, patient_id)
+
+
+@router.post("/{patient_id}")
+def move(
+    ctx: Mover,
+    decoder: DecoderDep,
+    case_id: str,
+    patient_id: str,
+    reason: Annotated[MoveReason, Form()],
+    seen: Annotated[str, Form(max_length=64)] = "",
+    sure: Annotated[bool, Form()] = False,
+) -> Response:
+    """Move the case, or show the two again with what is wrong."""
+    transfer = CaseTransfer(ctx.app, decoder, ctx.actor, case_id, patient_id)
+    transfer.prepare()
+    try:
+        with ctx.write() as tx:
+            done = transfer.transfer(tx, reason, seen, sure=sure)
+    except Conflict as error:
+        return _compared(ctx, case_id, patient_id, error=error, reason=reason)
+    transfer.finish()
+    return RedirectResponse(f"/cases/{done.case_id}?moved", 303)
+
+
+def _compared(
+    ctx: RequestContext,
+    case_id: str,
+    patient_id: str,
+    *,
+    error: TetkikError | None = None,
+    reason: MoveReason = MoveReason.CHOSEN_WRONGLY,
+) -> HTMLResponse:
+    with ctx.write() as tx:
+        looked = moving.looked_at(tx, case_id, patient_id)
+        case = cases.case_of(tx, case_id, audit=False)
+    return ctx.render(
+        "cases/move.html.jinja",
+        case=case,
+        looked=looked,
+        reasons=list(MoveReason),
+        reason=reason,
+        error=error,
+    )

@@ -1,0 +1,1 @@
+"""Drafts of reports: the reading view, edits, measurements."""

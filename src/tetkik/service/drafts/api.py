@@ -1,0 +1,174 @@
+"""Drafts: read, edit, decide, judge, write afresh. The ETag is the revision; every change names it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from fastapi.responses import Response
+
+from tetkik.documents.pdf import to_pdf
+from tetkik.records.database import Transaction
+from tetkik.records.images import images
+from tetkik.records.reports import drafts, measuring, signing, templates
+from tetkik.records.trail.chain import Action
+from tetkik.service.drafts.redrafting import fresh_draft, streamed
+from tetkik.service.drafts.revisions import DraftRoute, draft_response, hospital_of
+from tetkik.service.drafts.shapes import (
+    ByHandSent,
+    DecisionsSent,
+    DraftSent,
+    DraftShape,
+    MeasurementChanged,
+    MeasurementSent,
+    RedraftSent,
+    ReviewSent,
+    TemplateSent,
+)
+from tetkik.service.kit.access.authorization import RequestContext, allowed
+from tetkik.service.kit.http.downloads import download_headers
+from tetkik.service.kit.http.idempotency import IdempotentDep
+from tetkik.service.kit.http.preconditions import MATCHED, Revision
+from tetkik.values import Permission
+
+router = APIRouter(prefix="/drafts", tags=["drafts"], route_class=DraftRoute)
+Reader = Annotated[RequestContext, allowed(Permission.DRAFT_READ)]
+Editor = Annotated[RequestContext, allowed(Permission.DRAFT_EDIT)]
+ReportId = Annotated[str, Path(max_length=26, description="Of the report.")]
+
+
+@router.post("", status_code=201, response_model=DraftShape)
+def write_by_hand(ctx: Editor, sent: ByHandSent, once: IdempotentDep) -> Response:
+    """Begin a report without a model's draft."""
+
+    def work(tx: Transaction) -> DraftShape:
+        image = images.see(tx, sent.image_id)
+        known = images.described(tx, image)
+        begun = drafts.write_by_hand(
+            tx, sent.image_id, sent.language, identity=known.identity, tags=known.tags
+        )
+        return DraftShape.of(begun, ctx.language)
+
+    return once.run(ctx.records, ctx.actor, work).response()
+
+
+@router.get("/{report_id}", response_model=DraftShape)
+def read(ctx: Reader, report_id: ReportId) -> Response:
+    """The draft as it stands; the header ETag names its revision."""
+    with ctx.write() as tx:
+        return draft_response(ctx.request, drafts.open_draft(tx, report_id))
+
+
+@router.put("/{report_id}", response_model=DraftShape, responses=MATCHED)
+def save(ctx: Editor, report_id: ReportId, revision: Revision, sent: DraftSent) -> Response:
+    """Keep the whole text; what stands as it stood keeps its evidence and its decisions."""
+    sentences, choices = sent.values()
+    with ctx.write() as tx:
+        saved = drafts.save(tx, report_id, revision, sentences, choices)
+        return draft_response(ctx.request, saved)
+
+
+@router.post("/{report_id}/decisions", response_model=DraftShape, responses=MATCHED)
+def decide(ctx: Editor, report_id: ReportId, revision: Revision, sent: DecisionsSent) -> Response:
+    """Decide about objections of the grounding check; kept with who and when."""
+    choices = [one.value(one.sentence) for one in sent.decisions]
+    with ctx.write() as tx:
+        return draft_response(ctx.request, drafts.decide(tx, report_id, revision, choices))
+
+
+@router.post("/{report_id}/reviews", response_model=DraftShape, responses=MATCHED)
+def judge(ctx: Editor, report_id: ReportId, revision: Revision, sent: ReviewSent) -> Response:
+    """Accept, reject or add a finding: kept for retraining, and the marks of the draft follow."""
+    with ctx.write() as tx:
+        after = drafts.judge(
+            tx, report_id, revision, sent.label, sent.judgement, sentences_follow=sent.sentences_follow
+        )
+        return draft_response(ctx.request, after)
+
+
+@router.post("/{report_id}/redraft", response_model=DraftShape, responses=MATCHED)
+def redraft(ctx: Editor, report_id: ReportId, revision: Revision, sent: RedraftSent) -> Response:
+    """Write the draft afresh, in either language, by the composer or a language model; edits are lost."""
+    fresh = fresh_draft(ctx.app, ctx.actor, report_id, revision, sent)
+    with ctx.write() as tx:
+        return draft_response(ctx.request, fresh.keep(tx))
+
+
+@router.post(
+    "/{report_id}/redraft/stream",
+    response_class=Response,
+    responses=MATCHED | {200: {"content": {"text/event-stream": {}}, "description": "Server-sent events."}},
+)
+def redraft_stream(ctx: Editor, report_id: ReportId, revision: Revision, sent: RedraftSent) -> Response:
+    """The same as server-sent events: `asked` and `text` while a model writes, then `done` or `fault`.
+
+    `asked` tells the number of the try: what was heard before it could not be used. Whoever closes the stream
+    before its end stops the language model, and the draft stays as it was; `end` says that the session is
+    over or locked, with the same effect.
+    """
+    return streamed(ctx.request, ctx.app, ctx.actor, report_id, revision, sent)
+
+
+@router.post("/{report_id}/template", response_model=DraftShape, responses=MATCHED)
+def take_template(ctx: Editor, report_id: ReportId, revision: Revision, sent: TemplateSent) -> Response:
+    """Put a template's sentences around those of the draft."""
+    with ctx.write() as tx:
+        return draft_response(ctx.request, templates.take(tx, report_id, revision, sent.template_id))
+
+
+@router.get(
+    "/{report_id}/preview.pdf",
+    response_class=Response,
+    responses={200: {"content": {"application/pdf": {}}, "description": "Marked as unsigned on every page."}},
+)
+def preview(ctx: Reader, report_id: ReportId) -> Response:
+    """The draft as a PDF that says on every page that nobody has signed it."""
+    with ctx.write() as tx:
+        found = drafts.draft_of(tx, report_id)
+        document = signing.document_of(tx, report_id, hospital_of(ctx.app))
+        tx.audit(
+            Action.DOCUMENT_EXPORTED,
+            case_id=found.case_id,
+            patient_id=found.patient_id,
+            object_id=report_id,
+            format="pdf",
+            version=0,
+        )
+    headers = download_headers(f"draft-{found.number}.pdf", inline=True)
+    return Response(to_pdf(document), headers=headers, media_type="application/pdf")
+
+
+measurement_router = APIRouter(
+    prefix="/drafts/{report_id}/measurements", tags=["drafts"], route_class=DraftRoute
+)
+MeasurementId = Annotated[str, Path(max_length=26, description="Of the measurement.")]
+
+
+@measurement_router.post("", response_model=DraftShape, responses=MATCHED)
+def measure(ctx: Editor, report_id: ReportId, revision: Revision, sent: MeasurementSent) -> Response:
+    """Keep a new length or angle; sent twice, the second names a revision that is past."""
+    with ctx.write() as tx:
+        return draft_response(ctx.request, measuring.add(tx, report_id, revision, sent.value()))
+
+
+@measurement_router.patch("/{measurement_id}", response_model=DraftShape, responses=MATCHED)
+def change(
+    ctx: Editor,
+    report_id: ReportId,
+    measurement_id: MeasurementId,
+    revision: Revision,
+    sent: MeasurementChanged,
+) -> Response:
+    """Move the points of a measurement, or name it."""
+    with ctx.write() as tx:
+        after = measuring.change(
+            tx, report_id, revision, measurement_id, points=sent.places(), label=sent.label
+        )
+        return draft_response(ctx.request, after)
+
+
+@measurement_router.delete("/{measurement_id}", response_model=DraftShape, responses=MATCHED)
+def remove(ctx: Editor, report_id: ReportId, measurement_id: MeasurementId, revision: Revision) -> Response:
+    """Take a measurement away; a sentence that says its size is objected to from then on."""
+    with ctx.write() as tx:
+        return draft_response(ctx.request, measuring.remove(tx, report_id, revision, measurement_id))

@@ -1,0 +1,343 @@
+"""The draft in the reading view: each change names the revision it was made on, and gives the panels back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import BaseModel, Field
+
+from tetkik.errors import Conflict, Forbidden
+from tetkik.language import Language
+from tetkik.records.cases import cases, moves
+from tetkik.records.cases.moves import Moved
+from tetkik.records.database import Transaction
+from tetkik.records.images import images, jobs, pictures
+from tetkik.records.people.visibility import see
+from tetkik.records.reports import drafts, measuring, templates
+from tetkik.records.reports.templates import HouseTemplate
+from tetkik.records.reports.working import EditConflict, WorkingDraft
+from tetkik.records.worklist import claims, events, worklist
+from tetkik.service.drafts.redrafting import fresh_draft
+from tetkik.service.drafts.revisions import DraftRoute
+from tetkik.service.drafts.shapes import (
+    DraftSent,
+    MeasurementChanged,
+    MeasurementSent,
+    RedraftSent,
+    ReviewSent,
+    TemplateSent,
+)
+from tetkik.service.drafts.view import ReadingView, reading_view, shown_findings, shown_working
+from tetkik.service.kit.access.authorization import RequestContext, allowed
+from tetkik.service.kit.context import AppContext, context_of
+from tetkik.service.kit.rendering.templates import language_of, render
+from tetkik.values import (
+    CaseState,
+    JobState,
+    Permission,
+)
+
+router = APIRouter(prefix="/read")
+
+Reads = Annotated[RequestContext, allowed(Permission.DRAFT_READ)]
+Edits = Annotated[RequestContext, allowed(Permission.DRAFT_EDIT)]
+Claims = Annotated[RequestContext, allowed(Permission.CLAIM)]
+
+
+@router.get("/next")
+def next_case(ctx: Claims, after: str = "") -> RedirectResponse:
+    """The most urgent case that is to be read and that nobody reads; the worklist where there is none."""
+    chosen = worklist.Filter(states=(CaseState.TO_READ,), scope=worklist.Scope.UNCLAIMED)
+    with ctx.read() as tx:
+        found = [item.case_id for item in worklist.listing(tx, chosen, limit=2).items]
+    other = next((case_id for case_id in found if case_id != after), None)
+    return RedirectResponse(f"/read/{other}" if other else "/worklist", 303)
+
+
+@router.get("/{case_id}")
+def reading(ctx: Reads, case_id: str, image: str | None = None) -> Response:
+    """The whole view; whoever opens a case that nobody reads is its reader."""
+    taken = _claimed(ctx, case_id)
+    with ctx.read() as tx:
+        gone = moves.of(tx, see(tx, case_id).id).to is not None
+    if gone:  # opened for the wrong patient: the case's own page says as which it goes on
+        return RedirectResponse(f"/cases/{case_id}", 303)
+    with ctx.write() as tx:
+        seq = events.newest(tx)
+        view = reading_view(tx, case_id, image)
+        texts = templates.all_templates(tx)
+    return _page(ctx.request, ctx.app, view, taken, texts, seq)
+
+
+@router.get("/{case_id}/ready")
+def ready(ctx: Reads, case_id: str, image: str) -> Response:
+    """Whether the model is through with an image: 200, or 204 while it is at work."""
+    with ctx.read() as tx:
+        work = jobs.of_image(tx, images.see(tx, image).id)
+    waits = work is not None and work.state in (JobState.QUEUED, JobState.RUNNING)
+    return Response(status_code=204 if waits else 200)
+
+
+@router.post("/{case_id}/claim")
+def take_over(ctx: Claims, case_id: str, image: str | None = None) -> RedirectResponse:
+    """Read a case that somebody else is reading."""
+    with ctx.write() as tx:
+        claims.claim(tx, case_id, take_over=True)
+    return RedirectResponse(f"/read/{case_id}" + (f"?image={image}" if image else ""), 303)
+
+
+@router.put("/{case_id}/claim", status_code=204)
+def go_on(ctx: Claims, case_id: str) -> None:
+    """Still reading; the open page says so every few minutes."""
+    with ctx.write() as tx:
+        claims.claim(tx, case_id)
+
+
+def _claimed(ctx: RequestContext, case_id: str) -> bool:
+    """Whether the actor reads the case now; somebody else may be reading it, or nobody has to any more."""
+    if not ctx.actor.may(Permission.CLAIM):
+        return False
+    try:
+        with ctx.write() as tx:
+            if _is_read(tx, case_id):
+                return False
+            claims.claim(tx, case_id)
+    except Conflict:
+        return False
+    return True
+
+
+def _is_read(tx: Transaction, case_id: str) -> bool:
+    try:
+        return cases.case_of(tx, case_id, audit=False).state not in worklist.OPEN
+    except Forbidden:
+        return False  # a restricted case opens for whoever claims it
+
+
+def _page(
+    request: Request,
+    context: AppContext,
+    view: ReadingView,
+    mine: bool,
+    texts: tuple[HouseTemplate, ...],
+    seq: int,
+) -> HTMLResponse:
+    language = language_of(request)
+    shown: dict[str, Any] = {
+        "view": view,
+        "mine": mine,
+        "seq": seq,
+        "age": _age(view.case.person.born, datetime.now(UTC).date()),
+        "texts": texts,
+        "language_model": bool(context.settings.llm_url),
+    }
+    if view.working is not None:
+        shown |= shown_working(view.working, view.heat, language)
+    else:
+        shown |= shown_findings(view, language)
+    return render(request, "drafts/page.html.jinja", **shown)
+
+
+def _age(born: date | None, today: date) -> int | None:
+    if born is None:
+        return None
+    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+
+
+@router.post("/{case_id}/reports")
+def begin(ctx: Edits, case_id: str, image: str) -> RedirectResponse:
+    """Write a report by hand where no model has written one."""
+    with ctx.write() as tx:
+        found = images.see(tx, image)
+        described = images.described(tx, found)
+        language = ctx.settings.report_language
+        drafts.write_by_hand(tx, image, language, identity=described.identity, tags=described.tags)
+    return RedirectResponse(f"/read/{case_id}?image={image}", 303)
+
+
+class PanelRoute(DraftRoute):
+    """A route that shows whoever comes second both texts, and overwrites neither."""
+
+    def respond_to_conflict(self, request: Request, conflict: EditConflict) -> Response:
+        return _conflict_panel(request, conflict)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler of every draft; where the case was moved, the page keeps what was written."""
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except Moved as moved:
+                return _moved(request, moved)
+
+        return handle
+
+
+def _conflict_panel(request: Request, error: EditConflict) -> HTMLResponse:
+    return render(
+        request,
+        "drafts/conflict.html.jinja",
+        status=409,
+        sentence=error.in_language(language_of(request)),
+        **shown_working(error.current, (), language_of(request)),
+    )
+
+
+def _moved(request: Request, error: Moved) -> HTMLResponse:
+    return render(
+        request,
+        "drafts/moved.html.jinja",
+        status=409,
+        sentence=error.in_language(language_of(request)),
+        to=error.to,
+    )
+
+
+panel_router = APIRouter(prefix="/read", route_class=PanelRoute)
+
+Revision = Annotated[int, Field(ge=0, lt=2**31)]
+CaseId = Annotated[str, Path(max_length=26)]
+ReportId = Annotated[str, Path(max_length=26)]
+
+
+class Revised(BaseModel):
+    """A change of a draft, with the revision that it was made on."""
+
+    revision: Revision
+
+
+class Save(DraftSent, Revised):
+    """Everything that stands in the editor."""
+
+
+class Judge(ReviewSent, Revised):
+    """What the radiologist says of one finding."""
+
+
+class Rewrite(Revised):
+    """A fresh draft of the composer in one language; a language model's comes as a stream of the API."""
+
+    language: Language
+
+
+class Take(TemplateSent, Revised):
+    """A template, to be put around the draft."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panels:
+    """What the panels are made of, once the transaction is through."""
+
+    working: WorkingDraft
+    heat: tuple[str, ...]
+    texts: tuple[HouseTemplate, ...]
+
+
+def panels_of(tx: Transaction, working: WorkingDraft) -> Panels:
+    """What the panels of a draft are made of."""
+    return Panels(working, pictures.labels(tx, working.image_id), templates.all_templates(tx))
+
+
+def shown_panels(request: Request, panels: Panels) -> HTMLResponse:
+    """Findings and draft, drawn anew."""
+    return render(
+        request,
+        "drafts/panels.html.jinja",
+        texts=panels.texts,
+        language_model=bool(context_of(request).settings.llm_url),
+        **shown_working(panels.working, panels.heat, language_of(request)),
+    )
+
+
+@panel_router.get("/{case_id}/{report_id}")
+def panels(ctx: Reads, case_id: CaseId, report_id: ReportId) -> HTMLResponse:
+    """The panels as they are now."""
+    with ctx.write() as tx:
+        seen = panels_of(tx, drafts.open_draft(tx, report_id))
+    return shown_panels(ctx.request, seen)
+
+
+@panel_router.put("/{case_id}/{report_id}")
+def save(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Save) -> HTMLResponse:
+    """Keep what stands in the editor, and what was decided about marks."""
+    sentences, choices = body.values()
+    with ctx.write() as tx:
+        seen = panels_of(tx, drafts.save(tx, report_id, body.revision, sentences, choices))
+    return shown_panels(ctx.request, seen)
+
+
+@panel_router.post("/{case_id}/{report_id}/findings")
+def judge(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Judge) -> HTMLResponse:
+    """Accept, reject or add a finding; the marks of the draft follow."""
+    with ctx.write() as tx:
+        seen = panels_of(tx, drafts.judge(tx, report_id, body.revision, body.label, body.judgement))
+    return shown_panels(ctx.request, seen)
+
+
+@panel_router.post("/{case_id}/{report_id}/rewrite")
+def write_again(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Rewrite) -> HTMLResponse:
+    """A fresh draft from the findings as they were judged, in the language asked for."""
+    wanted = RedraftSent(language=body.language)
+    fresh = fresh_draft(ctx.app, ctx.actor, report_id, body.revision, wanted)
+    with ctx.write() as tx:
+        seen = panels_of(tx, fresh.keep(tx))
+    return shown_panels(ctx.request, seen)
+
+
+@panel_router.post("/{case_id}/{report_id}/template")
+def take_template(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Take) -> HTMLResponse:
+    """Put the standing sentences of a template around those of the draft."""
+    with ctx.write() as tx:
+        seen = panels_of(tx, templates.take(tx, report_id, body.revision, body.template_id))
+    return shown_panels(ctx.request, seen)
+
+
+MeasurementId = Annotated[str, Field(max_length=26)]
+
+
+class Measure(MeasurementSent, Revised):
+    """A new measurement of the viewer."""
+
+
+class Change(MeasurementChanged, Revised):
+    """What changes of a measurement; None stays."""
+
+    id: MeasurementId
+
+
+class Remove(Revised):
+    """A measurement that goes."""
+
+    id: MeasurementId
+
+
+@panel_router.post("/{case_id}/{report_id}/measurements")
+def measure(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Measure) -> HTMLResponse:
+    """Keep a new length or angle."""
+    with ctx.write() as tx:
+        seen = panels_of(tx, measuring.add(tx, report_id, body.revision, body.value()))
+    return shown_panels(ctx.request, seen)
+
+
+@panel_router.post("/{case_id}/{report_id}/measurements/change")
+def change_measurement(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Change) -> HTMLResponse:
+    """Move the points of a measurement, or name it."""
+    with ctx.write() as tx:
+        after = measuring.change(
+            tx, report_id, body.revision, body.id, points=body.places(), label=body.label
+        )
+        seen = panels_of(tx, after)
+    return shown_panels(ctx.request, seen)
+
+
+@panel_router.post("/{case_id}/{report_id}/measurements/remove")
+def remove_measurement(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Remove) -> HTMLResponse:
+    with ctx.write() as tx:
+        seen = panels_of(tx, measuring.remove(tx, report_id, body.revision, body.id))
+    return shown_panels(ctx.request, seen)

@@ -1,0 +1,260 @@
+"""A fresh draft while somebody waits: at once from the composer, piece by piece from a language model."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+import structlog
+from fastapi import Request
+from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
+
+from tetkik import workflow
+from tetkik.errors import Conflict, NotSignedIn, TetkikError, UsageError
+from tetkik.language import Language, Sentence
+from tetkik.records.database import Transaction
+from tetkik.records.reports.redrafting import redraft_input, rewrite
+from tetkik.records.reports.working import EditConflict, WorkingDraft
+from tetkik.records.worklist import claims
+from tetkik.records.worklist.case_events import is_actor_current
+from tetkik.report.llm import LanguageModel, open_model
+from tetkik.service.drafts.shapes import DraftShape, RedraftSent
+from tetkik.service.kit.context import AppContext
+from tetkik.service.kit.http.event_stream import event, event_stream
+from tetkik.service.kit.rendering.templates import language_of
+from tetkik.service.kit.statuses import status_of
+from tetkik.values import Actor, Draft
+from tetkik.workflow.writers import Stoppable
+
+_log = structlog.get_logger()
+_CHECKS = 5.0
+"""Seconds after which a stream at the latest sees that its session is over or locked."""
+
+
+@dataclass(frozen=True, slots=True)
+class FreshDraft:
+    """A draft that is not kept yet.
+
+    Attributes:
+        report_id: whose draft it is to be.
+        revision: that it was asked for on.
+        begun: when the work on it began.
+    """
+
+    report_id: str
+    revision: int
+    begun: datetime
+    draft: Draft
+
+    def keep(self, tx: Transaction) -> WorkingDraft:
+        """Put it in the place of the draft at hand.
+
+        Raises:
+            EditConflict: somebody else saved in between.
+            Conflict: somebody else took the case over in between.
+        """
+        kept = rewrite(tx, self.report_id, self.revision, self.draft)
+        reader = claims.reader_of_case(tx, kept.case_id)
+        if reader is not None and reader.user_id != tx.actor.user_id and reader.since > self.begun:
+            raise Conflict(
+                "{name} took the case over meanwhile; the draft stands as it was.", name=reader.name
+            )
+        return kept
+
+
+def fresh_draft(
+    context: AppContext,
+    actor: Actor,
+    report_id: str,
+    revision: int,
+    sent: RedraftSent,
+    writer: LanguageModel | None = None,
+    heard: Callable[[str], None] | None = None,
+) -> FreshDraft:
+    """A draft from what is known of the image; nothing is kept yet, and no transaction waits for it.
+
+    Raises:
+        EditConflict: somebody else saved in between.
+        Conflict: no model has looked at the image.
+        UsageError: a language model was asked for and none is configured.
+    """
+    writer = writer or writer_of(sent)
+    with context.records.write(actor) as tx:
+        ground, begun = ground_of(tx, report_id, revision), tx.now
+    reported = workflow.report_findings(
+        ground.result,
+        ground.inputs,
+        house.settings,
+        prior=ground.prior,
+        language=sent.language,
+        writer=writer,
+        identity=ground.identity,
+        on_text=heard,
+    )
+    return FreshDraft(report_id, revision, begun, reported.drafted.draft)
+
+
+def writer_of(sent: RedraftSent) -> LanguageModel | None:
+    """The language model that was asked for; None for the composer.
+
+    Raises:
+        UsageError: none is configured.
+    """
+    if sent.writer == "composer":
+        return None
+    writer = open_model()
+    if writer is None:
+        raise UsageError("No language model is configured; an administrator can name one with llm_url.")
+    return writer
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """The language model is asked, for the first time or once more."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    draft: WorkingDraft | None = None
+    fault: Exception | None = None
+
+
+_Step = str | _Try | _Ended
+
+
+class _Writing:
+    """The thread in which a draft is written and kept.
+
+    Args:
+        revision: that they had before their eyes.
+        model: the language model that writes; None for the composer.
+        publish: called with each step, from that thread.
+    """
+
+    def __init__(
+        self,
+        context: AppContext,
+        actor: Actor,
+        report_id: str,
+        revision: int,
+        sent: RedraftSent,
+        model: LanguageModel | None,
+        publish: Callable[[_Step], None],
+    ) -> None:
+        self._context, self._actor, self._publish = context, actor, publish
+        self._asked = (report_id, revision, sent)
+        self._writer = None if model is None else Stoppable(model, lambda number: publish(_Try(number)))
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, daemon=True, name="redraft").start()
+
+    def stop(self) -> None:
+        """Nobody waits any more: the language model stops, and nothing is kept."""
+        if self._writer is not None:
+            self._writer.stop()
+
+    def _run(self) -> None:
+        try:
+            fresh = fresh_draft(self._context, self._actor, *self._asked, self._writer, self._publish)
+            if self._writer is not None:
+                self._writer.check()
+            with self._context.records.write(self._actor) as tx:
+                if not still_there(tx):
+                    raise NotSignedIn("The session is over; sign in again.")
+                kept = fresh.keep(tx)
+            self._publish(_Ended(kept))
+        # Whatever happens in the thread ends the stream with a word, and is not lost.
+        except Exception as fault:
+            self._publish(_Ended(fault=fault))
+
+
+def streamed(
+    request: Request, context: AppContext, actor: Actor, report_id: str, revision: int, sent: RedraftSent
+) -> Response:
+    """Server-sent events while the draft is written (HTML standard, section 9.2).
+
+    What can be refused at once is refused with its own status, before the stream begins. Whoever closes the
+    stream stops the work.
+    """
+    model = writer_of(sent)
+    with context.records.write(actor) as tx:
+        ground_of(tx, report_id, revision)
+    begin = partial(_Writing, context, actor, report_id, revision, sent, model)
+    return event_stream(_course(context, actor, begin, language_of(request)))
+
+
+async def _course(
+    context: AppContext,
+    actor: Actor,
+    begin: Callable[[Callable[[_Step], None]], _Writing],
+    language: Language,
+) -> AsyncIterator[str]:
+    loop = asyncio.get_running_loop()
+    steps: asyncio.Queue[_Step] = asyncio.Queue()
+
+    def publish(step: _Step) -> None:
+        with suppress(RuntimeError):  # that loop is closed: nobody waits there any more
+            loop.call_soon_threadsafe(steps.put_nowait, step)
+
+    writing = begin(publish)
+    writing.start()
+    checked = time.monotonic()
+    try:
+        while True:
+            step = await _next(steps)
+            if isinstance(step, _Ended) or time.monotonic() - checked >= _CHECKS:
+                checked = time.monotonic()
+                if not await run_in_threadpool(_goes_on, context, actor):
+                    yield event("end")
+                    return
+            yield ": still writing\n\n" if step is None else _sse_of(step, language)
+            if isinstance(step, _Ended):
+                return
+    finally:
+        writing.stop()
+
+
+async def _next(steps: asyncio.Queue[_Step]) -> _Step | None:
+    with suppress(TimeoutError):
+        return await asyncio.wait_for(steps.get(), _CHECKS)
+    return None
+
+
+def _goes_on(context: AppContext, actor: Actor) -> bool:
+    with context.records.read(actor) as tx:
+        return still_there(tx)
+
+
+def _sse_of(step: _Step, language: Language) -> str:
+    if isinstance(step, str):
+        return event("text", text=step)
+    if isinstance(step, _Try):
+        return event("asked", **{"try": step.number})
+    if step.draft is not None:
+        return event("done", **DraftShape.of(step.draft, language).model_dump(mode="json"))
+    return event("fault", **_fault(step.fault, language))
+
+
+def _fault(fault: Exception | None, language: Language) -> dict[str, object]:
+    """A fault as the stream's last word; of an unexpected one the kind alone."""
+    if not isinstance(fault, TetkikError):
+        _log.error("unexpected", kind=type(fault).__name__, during="redraft")
+        sentence = Sentence("Something failed here; it is in the log under this request's number.")
+        return {"status": 500, "title": "Unexpected", "detail": sentence.in_language(language)}
+    problem: dict[str, object] = {
+        "status": 412 if isinstance(fault, EditConflict) else status_of(fault),
+        "title": type(fault).__name__,
+        "detail": fault.in_language(language),
+    }
+    if isinstance(fault, EditConflict):
+        problem["revision"] = fault.current.revision
+    return problem

@@ -1,0 +1,92 @@
+"""What every route that changes a draft shares: the revision it was made on, and who was faster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
+
+from tetkik.language import Sentence
+from tetkik.records.audit_chain import Action
+from tetkik.records.reports.working import EditConflict, WorkingDraft
+from tetkik.records.trail.chain import Action
+from tetkik.service.drafts.shapes import DraftShape
+from tetkik.service.kit.access.authentication import identify
+from tetkik.service.kit.context import AppContext, context_of
+from tetkik.service.kit.http.problems import Problem
+from tetkik.service.kit.rendering.templates import language_of
+from tetkik.values import Hospital
+
+
+class DraftRoute(APIRoute):
+    """A route that tells whoever comes second who was faster, with the draft as it is now."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler of FastAPI, with the conflict answered."""
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except EditConflict as conflict:
+                await run_in_threadpool(_audit_shown, request, conflict)
+                return self.respond_to_conflict(request, conflict)
+
+        return handle
+
+    def respond_to_conflict(self, request: Request, conflict: EditConflict) -> Response:
+        """What whoever comes second is answered."""
+        return conflict_response(request, conflict)
+
+
+def _audit_shown(request: Request, conflict: EditConflict) -> None:
+    """Note in the trail that whoever came second opened the draft: the answer shows it to them."""
+    current = conflict.current
+    with context_of(request).records.write(identify(request).actor) as tx:
+        tx.audit(
+            Action.DRAFT_OPENED,
+            case_id=current.case_id,
+            patient_id=current.patient_id,
+            object_id=current.report_id,
+        )
+
+
+def conflict_response(request: Request, conflict: EditConflict) -> Response:
+    """That somebody else saved first: 412 where If-Match named another revision, 409 where the body did."""
+    language, current = language_of(request), conflict.current
+    status = 412 if "if-match" in request.headers else 409
+    problem = Problem(
+        type="urn:tetkik:problem:EditConflict",
+        title="EditConflict",
+        status=status,
+        detail=Sentence(conflict.template, conflict.values).in_language(language),
+        instance=getattr(request.state, "request_id", None),
+    )
+    content = problem.model_dump(exclude_none=True) | {
+        "revision": current.revision,
+        "saved_by": current.updated_by,
+        "saved_at": current.updated_at.isoformat(),
+        "current": DraftShape.of(current, language).model_dump(mode="json"),
+    }
+    return JSONResponse(content, status, headers=etag(current), media_type="application/problem+json")
+
+
+def etag(draft: WorkingDraft) -> dict[str, str]:
+    """The header that names a revision; no cache keeps a draft."""
+    return {"ETag": f'"{draft.revision}"', "Cache-Control": "no-store"}
+
+
+def draft_response(request: Request, draft: WorkingDraft, status: int = 200) -> Response:
+    """A draft with its revision."""
+    shape = DraftShape.of(draft, language_of(request))
+    return Response(shape.model_dump_json(), status, headers=etag(draft), media_type="application/json")
+
+
+def hospital_of(context: AppContext) -> Hospital:
+    """The hospital as its reports name it."""
+    chosen = context.settings
+    return Hospital(chosen.hospital_name, chosen.hospital_department, chosen.hospital_address)

@@ -1,0 +1,356 @@
+"""What a draft looks like to a program, and what it may send back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from tetkik.documents.words import measured_name, measured_words, measurement_words
+from tetkik.language import Language
+from tetkik.records.reports.editing import LONGEST, MOST, Choice
+from tetkik.records.reports.material import MarkDecision
+from tetkik.records.reports.measuring import LONGEST_LABEL, Taken
+from tetkik.records.reports.withdrawals import Withdrawn
+from tetkik.records.reports.working import WorkingDraft
+from tetkik.service.kit.http.shape import Shape
+from tetkik.values import (
+    BasisKind,
+    Certainty,
+    Decision,
+    DraftSentence,
+    Fault,
+    Finding,
+    Judgement,
+    Mark,
+    Measurement,
+    MeasurementKind,
+    MeasurementUnit,
+    Section,
+    Side,
+    SpacingPlane,
+    ThresholdOn,
+    label_name,
+)
+
+_FARTHEST = 10**6
+Coordinate = Annotated[float, Field(ge=0, le=_FARTHEST, allow_inf_nan=False)]
+Pair = Annotated[list[Coordinate], Field(min_length=2, max_length=2)]
+Points = Annotated[list[Pair], Field(min_length=2, max_length=3)]
+Label = Annotated[str, Field(max_length=LONGEST_LABEL)]
+
+
+class MeasurementShape(Shape):
+    """A length or an angle in an image."""
+
+    id: str = Field(description="Of the measurement, the same in every version of the report.")
+    image_id: str = Field(
+        description="In which image: the report's own, or an earlier one of the same patient."
+    )
+    frame: int | None = Field(description="Which of several, from 1; None in an image of one.")
+    earlier: bool
+    kind: MeasurementKind = Field(
+        description="`length`, between two points, or `angle`, at the second of three."
+    )
+    points: list[list[float]] = Field(
+        description="Column and row of each, in pixels from the outer corner of the first one."
+    )
+    label: str = Field(description="A few words of the radiologist; may be empty.")
+    value: float = Field(description="How much, in `unit`.")
+    unit: MeasurementUnit = Field(
+        description="`mm`, `deg`, or `{pixels}` where the file does not say how large a pixel is."
+    )
+    calibrated: bool = Field(description="Whether the file says so.")
+    plane: SpacingPlane | None = Field(
+        description="Where millimetres hold: in the `patient`, at the `detector` (larger), or "
+        "`unstated`; None where it is not calibrated."
+    )
+    name: str = Field(description="The label, else what it is.")
+    text: str = Field(description="The value with its unit, in the reader's language.")
+    about: str = Field(description="How far it is to be trusted, in the reader's language.")
+
+    @classmethod
+    def of(cls, item: Measurement, language: Language) -> MeasurementShape:
+        """The same for a program."""
+        return cls.from_value(
+            item,
+            image_id=item.image.id,
+            frame=item.image.frame,
+            earlier=item.image.earlier,
+            points=[list(point) for point in item.points],
+            value=item.rounded,
+            plane=item.image.plane if item.calibrated else None,
+            name=measured_name(item, language),
+            text=measurement_words(item, language),
+            about=measured_words(item, language),
+        )
+
+
+class MeasurementSent(BaseModel):
+    """A new measurement; how large a pixel is comes from the image."""
+
+    kind: MeasurementKind
+    image_id: Annotated[str, Field(max_length=26)]
+    points: Points
+    label: Label = ""
+    frame: Annotated[int, Field(ge=1, lt=2**31)] | None = None
+
+    def value(self) -> Taken:
+        """The same for the records."""
+        points = [(column, row) for column, row in self.points]
+        return Taken(self.kind, self.image_id, points, self.label, self.frame)
+
+
+class MeasurementChanged(BaseModel):
+    """What changes of a measurement; what is null stays."""
+
+    points: Points | None = None
+    label: Label | None = None
+
+    def places(self) -> list[tuple[float, float]] | None:
+        """The points for the records."""
+        return None if self.points is None else [(column, row) for column, row in self.points]
+
+
+class MarkShape(Shape):
+    """An objection of the grounding check."""
+
+    fault: Fault
+    reason: str
+    start: int = Field(description="First character of the words in the sentence.")
+    end: int
+    decision: Decision | None = Field(description="Of a person; None as long as nobody decided.")
+    decided_by: str | None
+    decided_at: datetime | None
+
+
+class SentenceShape(Shape):
+    """A sentence of a draft."""
+
+    section: Section
+    text: str
+    evidence: list[str] = Field(description="Ids of the draft's evidence.")
+    certainty: Certainty | None = Field(description="How sure it sounds; None where it asserts no finding.")
+    by: Literal["machine", "person"] = Field(
+        description="Whether a model wrote it as it stands, or a person wrote or changed it."
+    )
+    marks: list[MarkShape]
+
+
+class EvidenceShape(Shape):
+    """One thing that a sentence leans on."""
+
+    id: str = Field(description="How a sentence cites it.")
+    kind: BasisKind
+    key: str = Field(description="The label, the passage's id, or the name of the input.")
+    name: str = Field(description="Of a label, in the reader's language; otherwise the key.")
+    probability: float | None = Field(description="Of a finding, 0 to 1; None where there is none.")
+    side: Side | None = Field(description="Of a finding, where it was measured.")
+
+
+class PassageShape(Shape):
+    """A text that was cited."""
+
+    id: str
+    title: str
+    text: str
+    source: str
+
+
+class FindingShape(Shape):
+    """What the model says of one label, and what the radiologist says of that."""
+
+    label: str = Field(description="Its name in every file.")
+    name: str = Field(description="In the reader's language.")
+    assessed: bool = Field(description="Whether the model was taught it and the image allows it.")
+    score: float | None = Field(description="The network's, 0 to 1.")
+    probability: float | None = Field(description="Calibrated, 0 to 1; None where there is none.")
+    threshold: float | None
+    threshold_on: ThresholdOn | None
+    positive: bool = Field(description="Whether the threshold is reached.")
+    rules_out: bool = Field(description="Whether its absence may be stated.")
+    uncertain: bool = Field(
+        description="Whether it lies in the band in which an imported model is not to be trusted."
+    )
+    judgement: Judgement | None = Field(description="Of the radiologist; None as long as there is none.")
+
+
+class DraftShape(Shape):
+    """A draft at one revision."""
+
+    report_id: str
+    case_id: str
+    image_id: str
+    run_id: str | None = Field(description="Of the model; None without one.")
+    number: str = Field(description="As people call the report.")
+    revision: int = Field(description="Grows with each save; the value of the ETag.")
+    version: int = Field(description="Of the last signed one; 0 before the first.")
+    amending: str | None = Field(description="Why a signed report is being amended; None where it is not.")
+    withdrawn: Withdrawn | None = Field(
+        description="Who took the last signed version back, when and why; None where nobody did."
+    )
+    language: Language
+    writer: str = Field(description="`composer`, `person`, or the name of the language model.")
+    model: str | None = Field(description="The bundle that found the findings.")
+    updated_at: datetime = Field(description="When it was last saved.")
+    updated_by: str | None = Field(description="Who saved it; None for a model.")
+    notices: list[str] = Field(description="What the reader must know of how it came about.")
+    open_marks: int = Field(
+        description="Objections that nobody has decided; it cannot be signed before there are none."
+    )
+    sentences: list[SentenceShape]
+    evidence: list[EvidenceShape] = Field(description="Everything that a sentence may cite.")
+    passages: list[PassageShape]
+    findings: list[FindingShape] = Field(description="What the model said, in the order of the labels.")
+    measurements: list[MeasurementShape] = Field(
+        description="That people made in the image, in the order in which they were made."
+    )
+
+    @classmethod
+    def of(cls, found: WorkingDraft, language: Language) -> DraftShape:
+        """A draft, its names and reasons in the reader's language."""
+        draft = found.draft
+        judged = {item.label: item.judgement for item in found.verdicts}
+        findings = list(found.result.findings) if found.result is not None else []
+        known = {item.label for item in findings}
+        findings += [Finding(label, False) for label in judged if label not in known]
+        return cls.from_value(
+            found,
+            language=draft.language,
+            writer=draft.writer,
+            model=draft.model,
+            notices=[notice.in_language(language) for notice in draft.notices],
+            open_marks=draft.open_marks,
+            sentences=[
+                _sentence(item, by_person, found.decisions, language)
+                for item, by_person in zip(draft.sentences, found.by_person, strict=True)
+            ],
+            evidence=[
+                EvidenceShape.from_value(
+                    item,
+                    name=label_name(item.key, language) if item.kind in _OF_LABELS else item.key,
+                )
+                for item in draft.evidence
+            ],
+            passages=draft.passages,
+            findings=[_finding(item, judged.get(item.label), language) for item in findings],
+            measurements=[MeasurementShape.of(item, language) for item in found.measurements],
+        )
+
+
+_OF_LABELS = frozenset({BasisKind.FINDING, BasisKind.ABSENCE, BasisKind.PRIOR})
+Text = Annotated[str, Field(max_length=LONGEST)]
+Place = Annotated[int, Field(ge=0, le=LONGEST)]
+
+
+class SentenceSent(BaseModel):
+    """A sentence as a person leaves it; one that is empty is left out."""
+
+    section: Section
+    text: Text
+    evidence: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=50)] = []
+
+    def value(self) -> DraftSentence | None:
+        """The sentence; None for one without words."""
+        if not self.text.strip():
+            return None
+        return DraftSentence(self.text, self.section, tuple(self.evidence))
+
+
+class DecisionSent(BaseModel):
+    """What a person decides about a mark."""
+
+    sentence: Annotated[int, Field(ge=0, lt=MOST)] = Field(
+        description="Its place in the list of sentences, from 0."
+    )
+    fault: Fault
+    start: Place
+    end: Place
+    decision: Decision | None = Field(
+        default=None, description="`kept`, `removed` (the sentence goes), or null to open the question again."
+    )
+
+    def value(self, place: int) -> Choice:
+        """The same for the records, about the sentence at `place`."""
+        return Choice(place, self.fault, self.start, self.end, self.decision)
+
+
+Decisions = Annotated[list[DecisionSent], Field(max_length=10 * MOST)]
+
+
+class DraftSent(BaseModel):
+    """A whole draft as a person leaves it."""
+
+    sentences: Annotated[list[SentenceSent], Field(max_length=MOST)]
+    decisions: Decisions = []
+
+    def values(self) -> tuple[list[DraftSentence], list[Choice]]:
+        """Sentences and decisions for the records, without the empty sentences."""
+        kept = [(place, value) for place, one in enumerate(self.sentences) if (value := one.value())]
+        # Places of decisions count the sentences as they were sent; an empty one has none.
+        places = {sent: place for place, (sent, _) in enumerate(kept)}
+        choices = [one.value(places.get(one.sentence, -1)) for one in self.decisions]
+        return [value for _, value in kept], choices
+
+
+class DecisionsSent(BaseModel):
+    """Decisions about marks."""
+
+    decisions: Decisions
+
+
+class ReviewSent(BaseModel):
+    """What a radiologist says of one finding."""
+
+    label: Annotated[str, Field(max_length=60)]
+    judgement: Judgement | None = Field(description="Null takes it back.")
+    sentences_follow: bool = Field(
+        default=False, description="Whether sentences that lean on a rejected finding alone go with it."
+    )
+
+
+class RedraftSent(BaseModel):
+    """How a fresh draft is to be written."""
+
+    language: Language
+    writer: Literal["composer", "language_model"] = "composer"
+
+
+class ByHandSent(BaseModel):
+    """An image that a person writes about without a model's draft."""
+
+    image_id: Annotated[str, Field(max_length=26)]
+    language: Language
+
+
+class TemplateSent(BaseModel):
+    """The template whose sentences a draft takes."""
+
+    template_id: Annotated[str, Field(max_length=26)]
+
+
+def _sentence(
+    item: DraftSentence, by_person: bool, decisions: tuple[MarkDecision, ...], language: Language
+) -> SentenceShape:
+    return SentenceShape.from_value(
+        item,
+        by="person" if by_person else "machine",
+        marks=[_mark(mark, item.text, decisions, language) for mark in item.marks],
+    )
+
+
+def _mark(mark: Mark, text: str, decisions: tuple[MarkDecision, ...], language: Language) -> MarkShape:
+    about = (text, mark.fault, mark.start, mark.end)
+    decided = [one for one in decisions if (one.sentence, one.fault, one.start, one.end) == about]
+    last = decided[-1] if decided and mark.decision is not None else None
+    return MarkShape.from_value(
+        mark,
+        reason=mark.reason.in_language(language),
+        decided_by=last.user_id if last is not None else None,
+        decided_at=last.at if last is not None else None,
+    )
+
+
+def _finding(item: Finding, judgement: Judgement | None, language: Language) -> FindingShape:
+    return FindingShape.from_value(item, name=label_name(item.label, language), judgement=judgement)

@@ -1,0 +1,356 @@
+"""What the reading view shows of a case: images, findings, the draft with what each sentence leans on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from tetkik.documents.words import measured_name, measured_words, measurement_words
+from tetkik.errors import Conflict, Forbidden, NotFound
+from tetkik.language import Language
+from tetkik.records.cases import cases
+from tetkik.records.cases.cases import CaseView
+from tetkik.records.database import Transaction
+from tetkik.records.images import derived_images, images, jobs, runs
+from tetkik.records.images.images import StoredImage
+from tetkik.records.images.jobs import Work
+from tetkik.records.images.runs import ModelRun
+from tetkik.records.reports import drafts, versions
+from tetkik.records.reports.versions import SignedVersion
+from tetkik.records.reports.working import WorkingDraft
+from tetkik.records.worklist import claims
+from tetkik.records.worklist.claims import Reader
+from tetkik.values import (
+    CRITICAL_LABELS,
+    FINDING_LABELS,
+    NORMAL_LABELS,
+    Basis,
+    Draft,
+    DraftSentence,
+    Finding,
+    FindingsResult,
+    Judgement,
+    Measurement,
+    MeasurementUnit,
+    Passage,
+    RunState,
+    Section,
+    ThresholdOn,
+    label_name,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementLine:
+    """A measurement as the list beside the draft shows it.
+
+    Attributes:
+        number: its place in the list, from 1.
+        name: the radiologist's, else what it is.
+        text: how much, in the reader's language.
+        about: how far it is to be trusted, and in which image it was made.
+        where: its points, column and row.
+        put: how much, as a sentence of the report says it; empty for pixels, which no report says.
+    """
+
+    item: Measurement
+    number: int
+    name: str
+    text: str
+    about: str
+    where: str
+    put: str
+
+    @property
+    def drawn(self) -> dict[str, object]:
+        """What the viewer draws it from."""
+        item = self.item
+        points = [list(point) for point in item.points]
+        return {
+            "id": item.id,
+            "image": item.image.id,
+            "frame": item.image.frame,
+            "kind": item.kind,
+            "points": points,
+            "label": item.label,
+        }
+
+
+def measurement_lines(
+    measurements: Sequence[Measurement], language: Language, spoken: Language
+) -> tuple[MeasurementLine, ...]:
+    """The measurements as a page shows them.
+
+    Args:
+        measurements: in the order in which they were made.
+    """
+    return tuple(
+        MeasurementLine(
+            item=item,
+            number=number,
+            name=measured_name(item, language),
+            text=measurement_words(item, language),
+            about=measured_words(item, language),
+            where=" → ".join(f"{column:.0f}, {row:.0f}" for column, row in item.points),
+            put="" if item.unit is MeasurementUnit.PIXEL else measurement_words(item, spoken),
+        )
+        for number, item in enumerate(measurements, 1)
+    )
+
+
+class FindingGroup(StrEnum):
+    """How a finding stands, in the order in which they are listed."""
+
+    POSITIVE = "positive"
+    ADDED = "added"
+    """The radiologist found it; the model did not."""
+    UNCERTAIN = "uncertain"
+    NEGATIVE = "negative"
+    """Below the threshold, without the right to state its absence."""
+    RULED_OUT = "ruled_out"
+    NOT_ASSESSED = "not_assessed"
+
+
+@dataclass(frozen=True, slots=True)
+class FindingLine:
+    """A finding as the list shows it.
+
+    Attributes:
+        judgement: of the radiologist; None as long as there is none.
+        has_heat: whether there is a heatmap.
+    """
+
+    finding: Finding
+    standing: FindingGroup
+    judgement: Judgement | None
+    has_heat: bool
+    critical: bool
+
+    @property
+    def label(self) -> str:
+        return self.finding.label
+
+    @property
+    def normal(self) -> bool:
+        """Whether it is a verdict on the whole image, not a finding in it."""
+        return self.label in NORMAL_LABELS
+
+    @property
+    def bar(self) -> float:
+        """What its threshold is compared with: the bar and its tick are on one scale."""
+        if self.finding.threshold_on is ThresholdOn.PROBABILITY and self.finding.probability is not None:
+            return self.finding.probability
+        return self.finding.score or 0.0
+
+    @property
+    def shown(self) -> float:
+        """The probability; the score where the model has no calibration for it."""
+        probability = self.finding.probability
+        return (self.finding.score or 0.0) if probability is None else probability
+
+
+@dataclass(frozen=True, slots=True)
+class DraftLine:
+    """A sentence of the draft as the editor shows it.
+
+    Attributes:
+        place: among all sentences, from 0.
+        by_person: whether a person wrote or changed it.
+        leans_on: what it leans on, apart from passages.
+    """
+
+    place: int
+    sentence: DraftSentence
+    by_person: bool
+    leans_on: tuple[Basis, ...]
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingView:
+    """Everything that a radiologist has before them of one image.
+
+    Attributes:
+        image: that is looked at; None where the case has none yet.
+        images: of the case, in the order in which they came.
+        prior: the newest earlier image of the same patient that a model has read; None without one.
+        work: what a model still has to do; None where nothing waits.
+        run: the model's newest answer; None before any.
+        result: what it says; None where it failed or nothing ran.
+        working: the draft; None where there is none, or where it is signed.
+        signed: the last signed version, where nobody amends it; None before the first.
+        report_id: of the image's report; None without one.
+        reader: who is reading the case.
+    """
+
+    case: CaseView
+    image: StoredImage | None
+    images: tuple[StoredImage, ...]
+    prior: StoredImage | None
+    work: Work | None
+    run: ModelRun | None
+    result: FindingsResult | None = field(repr=False)
+    working: WorkingDraft | None
+    signed: SignedVersion | None
+    report_id: str | None
+    reader: Reader | None
+    heat: tuple[str, ...]
+
+
+def reading_view(tx: Transaction, case_id: str, image_id: str | None = None) -> ReadingView:
+    """What there is of a case, and of one of its images: the first that still waits for a signature.
+
+    Raises:
+        NotFound: no such case or image.
+        Forbidden: a case that the actor may not open.
+    """
+    case = cases.load_case(tx, case_id)
+    found = images.list_images(tx, case_id)
+    image = _chosen(tx, found, image_id)
+    if image is None:
+        reader = claims.reader_of(tx, case_id)
+        return ReadingView(case, None, (), None, None, None, None, None, None, None, reader, ())
+    run = runs.latest(tx, image.id)
+    read = run is not None and run.state is not RunState.FAILED
+    earlier = runs.list_earlier_runs(tx, image)
+    report_id = drafts.report_of_image(tx, image.id)
+    working = _working(tx, report_id)
+    return ReadingView(
+        case=case,
+        image=image,
+        images=found,
+        prior=images.load_visible_image(tx, earlier[0].image_id)
+        if earlier and _may_see(tx, earlier[0].image_id)
+        else None,
+        work=jobs.newest_job(tx, image.id),
+        run=run,
+        result=runs.load_result(tx, run.id) if run is not None and read else None,
+        working=working,
+        signed=_signed(tx, report_id) if working is None else None,
+        report_id=report_id,
+        reader=claims.reader_of_case(tx, case_id),
+        heat=derived_images.heatmap_labels(tx, image.id),
+    )
+
+
+def _chosen(tx: Transaction, found: tuple[StoredImage, ...], image_id: str | None) -> StoredImage | None:
+    if image_id is not None:
+        for image in found:
+            if image.id == image_id:
+                return image
+        raise NotFound("There is no such image; look at its case.")
+    for image in found:
+        report_id = drafts.report_of_image(tx, image.id)
+        signed = versions.versions_of(tx, report_id) if report_id is not None else ()
+        if not signed or signed[-1].withdrawn is not None:
+            return image
+    return found[0] if found else None
+
+
+def _may_see(tx: Transaction, image_id: str) -> bool:
+    try:
+        images.load_visible_image(tx, image_id)
+    except Forbidden:
+        return False
+    return True
+
+
+def _working(tx: Transaction, report_id: str | None) -> WorkingDraft | None:
+    if report_id is None:
+        return None
+    try:
+        return drafts.open_draft(tx, report_id)
+    except Conflict:
+        return None  # signed, and nobody is amending it
+
+
+def _signed(tx: Transaction, report_id: str | None) -> SignedVersion | None:
+    if report_id is None or not versions.versions_of(tx, report_id):
+        return None
+    return versions.open_version(tx, report_id)
+
+
+def finding_lines(
+    result: FindingsResult | None, judged: Mapping[str, Judgement], heat: tuple[str, ...]
+) -> dict[FindingGroup, list[FindingLine]]:
+    """The findings in groups, the most probable first in each."""
+    known = {item.label: item for item in result.findings} if result is not None else {}
+    labels = [*known, *(label for label in FINDING_LABELS if label not in known)]
+    groups: dict[FindingGroup, list[FindingLine]] = {standing: [] for standing in FindingGroup}
+    for label in labels:
+        finding = known.get(label) or Finding(label, assessed=False)
+        judgement = judged.get(label)
+        standing = _standing(finding, judgement)
+        line = FindingLine(finding, standing, judgement, label in heat, label in CRITICAL_LABELS)
+        groups[standing].append(line)
+    for lines in groups.values():
+        lines.sort(key=lambda line: (line.normal, -line.shown))
+    return groups
+
+
+def _standing(finding: Finding, judgement: Judgement | None) -> FindingGroup:
+    if judgement is Judgement.ADDED:
+        return FindingGroup.ADDED
+    if not finding.assessed:
+        return FindingGroup.NOT_ASSESSED
+    if finding.positive:
+        return FindingGroup.POSITIVE
+    if finding.uncertain:
+        return FindingGroup.UNCERTAIN
+    return FindingGroup.RULED_OUT if finding.rules_out else FindingGroup.NEGATIVE
+
+
+def draft_lines(working: WorkingDraft) -> dict[Section, list[DraftLine]]:
+    """The sentences by section, with what each leans on."""
+    draft = working.draft
+    bases = {basis.id: basis for basis in draft.evidence}
+    passages = {f"passage:{passage.id}": passage for passage in draft.passages}
+    sections: dict[Section, list[DraftLine]] = {section: [] for section in Section}
+    for place, (sentence, by_person) in enumerate(zip(draft.sentences, working.by_person, strict=True)):
+        cited = tuple(passages[name] for name in sentence.evidence if name in passages)
+        leans_on = tuple(bases[name] for name in sentence.evidence if name in bases and name not in passages)
+        sections[sentence.section].append(DraftLine(place, sentence, by_person, leans_on, cited))
+    return sections
+
+
+def _says_something(draft: Draft) -> bool:
+    """Whether there is anything to sign: findings or an impression."""
+    return bool(draft.section(Section.FINDINGS) or draft.section(Section.IMPRESSION))
+
+
+def shown_findings(view: ReadingView, language: Language) -> dict[str, Any]:
+    """What the panels show where there is no draft."""
+    verdicts = view.signed.verdicts if view.signed is not None else ()
+    document = view.signed.document if view.signed is not None else None
+    judged = {verdict.label: verdict.judgement for verdict in verdicts}
+    return {
+        "working": None,
+        "groups": finding_lines(view.result, judged, view.heat),
+        "FindingGroup": FindingGroup,
+        "labels": _names(language),
+        "Section": Section,
+        "measured": measurement_lines(document.measurements, language, document.draft.language)
+        if document is not None
+        else (),
+    }
+
+
+def shown_working(working: WorkingDraft, heat: tuple[str, ...], language: Language) -> dict[str, Any]:
+    """What the two panels show: the findings and the draft."""
+    judged = {verdict.label: verdict.judgement for verdict in working.verdicts}
+    return {
+        "working": working,
+        "groups": finding_lines(working.result, judged, heat),
+        "FindingGroup": FindingGroup,
+        "labels": _names(language),
+        "lines": draft_lines(working),
+        "measured": measurement_lines(working.measurements, language, working.draft.language),
+        "Section": Section,
+        "signable": _says_something(working.draft) and not working.draft.open_marks,
+    }
+
+
+def _names(language: Language) -> Callable[[str], str]:
+    return lambda label: label_name(label, language)

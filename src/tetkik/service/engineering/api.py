@@ -1,0 +1,173 @@
+"""The installed models: what their manifests say, how radiologists judge them, whether they drift."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from tetkik.bundle import Bundle, Manifest, available
+from tetkik.records.drift import Drift, Ran
+from tetkik.records.images.drift import card_share
+from tetkik.records.reports.agreement import Count, LabelAgreement, agreement, corrected_drafts, weeks_until
+from tetkik.service.engineering.shapes import (
+    Agreement,
+    AgreementOfLabel,
+    DriftOfInput,
+    DriftOfLabel,
+    DriftOfModel,
+    Models,
+    ModelSummary,
+    Moved,
+    Share,
+)
+from tetkik.service.engineering.view import (
+    Against,
+    bundle_of,
+    drift_of,
+    manifest_that_ran,
+    models_that_ran,
+    triage_csv,
+)
+from tetkik.service.kit.access.authorization import RequestContext, allowed
+from tetkik.service.kit.context import AppContext
+from tetkik.statistics import InputMoved, LabelMoved, Shift
+from tetkik.values import Permission
+
+router = APIRouter(prefix="/models", tags=["models"])
+Engineer = Annotated[RequestContext, allowed(Permission.MODELS_READ)]
+
+
+@router.get("")
+def list_models(ctx: Engineer) -> Models:
+    """Every installed bundle."""
+    return Models(items=[_summary(bundle, ctx.app) for bundle in available()])
+
+
+@router.get("/agreement")
+def model_agreement(ctx: Engineer) -> Agreement:
+    """What radiologists made of the models' answers."""
+    with ctx.read() as tx:
+        weeks = weeks_until(tx.now)
+        corrected, labels = corrected_drafts(tx, weeks), agreement(tx, weeks)
+    return Agreement(
+        weeks=list(weeks.starts),
+        corrected=[_share(count) for count in corrected],
+        labels=[_agreement(one) for one in labels],
+    )
+
+
+@router.get("/drift")
+def model_drift(ctx: Engineer, against: Against = Against.CARD) -> list[DriftOfModel]:
+    """Whether the models that ran here drift: against their cards, or against what they did first here."""
+    with ctx.read() as tx:
+        return [
+            _drift(one, drift_of(tx, one, against), manifest_that_ran(one)) for one in models_that_ran(tx)
+        ]
+
+
+@router.get("/{model_id}")
+def show_model(ctx: Engineer, model_id: str) -> dict[str, Any]:
+    """The manifest of a bundle."""
+    manifest: Manifest = bundle_of(model_id).manifest
+    return manifest.model_dump(mode="json")
+
+
+def _summary(bundle: Bundle, context: AppContext) -> ModelSummary:
+    found, chosen = bundle.manifest, context.settings
+    return ModelSummary(
+        id=found.id,
+        name=found.name,
+        task=found.task.value,
+        kind=found.kind,
+        created=found.created,
+        licence=found.licence,
+        in_use=found.id in (chosen.triage_model, chosen.findings_model, chosen.caption_model),
+    )
+
+
+def _share(count: Count) -> Share:
+    interval = count.interval
+    return Share(
+        hits=count.hits,
+        total=count.total,
+        low=interval.low if interval is not None else None,
+        high=interval.high if interval is not None else None,
+    )
+
+
+def _agreement(one: LabelAgreement) -> AgreementOfLabel:
+    return AgreementOfLabel(
+        label=one.label,
+        agreed=_share(one.all),
+        confirmed=_share(one.asserted),
+        called=_share(one.called),
+        missed=one.missed,
+        kappa=one.kappa,
+        weeks=[_share(count) for count in one.weeks],
+    )
+
+
+def _drift(one: Ran, found: Drift, manifest: Manifest | None) -> DriftOfModel:
+    before, moved = found.before, found.moved
+    return DriftOfModel(
+        task=one.capability,
+        bundle=one.bundle,
+        sha256=one.sha256,
+        against=None if before is None else Against.CARD if found.on_card else Against.FIRST,
+        data=before.data if before else None,
+        split=before.split if before else None,
+        n_before=before.total if before else 0,
+        n_now=found.now,
+        scores=moved.scores if moved else None,
+        inputs=moved.seen if moved else None,
+        labels=[_label(label, manifest) for label in moved.labels] if moved else [],
+        figures=[_input(figure) for figure in moved.inputs] if moved else [],
+        answers=[_input(figure) for figure in moved.answers] if moved else [],
+    )
+
+
+def _label(one: LabelMoved, manifest: Manifest | None) -> DriftOfLabel:
+    return DriftOfLabel(
+        label=one.label,
+        moved=_moved(one.shift),
+        positive_before=_share(Count(*one.positive_before)),
+        positive_now=_share(Count(*one.positive_now)),
+        prevalence=one.prevalence,
+        positive_card=card_share(manifest, one.label) if manifest else None,
+    )
+
+
+def _input(one: InputMoved) -> DriftOfInput:
+    return DriftOfInput(
+        route=one.route,
+        figure=one.name,
+        moved=_moved(one.shift),
+        before=_share(Count(*one.before)) if one.before else None,
+        now=_share(Count(*one.now)) if one.now else None,
+    )
+
+
+def _moved(shift: Shift | None) -> Moved | None:
+    if shift is None:
+        return None
+    return Moved.from_value(shift, verdict=shift.stability)
+
+
+feedback_router = APIRouter(tags=["triage"])
+
+
+@feedback_router.get(
+    "/triage/feedback",
+    response_class=Response,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "A table."}},
+)
+def feedback(
+    ctx: Annotated[RequestContext, allowed(Permission.FEEDBACK_EXPORT)],
+    since: Annotated[date | None, Query(description="From this day on (UTC).")] = None,
+    until: Annotated[date | None, Query(description="Up to this day, it included (UTC).")] = None,
+) -> Response:
+    """CSV: text (masked), label (the department chosen), the model's own, urgency, month."""
+    return triage_csv(ctx, since, until)

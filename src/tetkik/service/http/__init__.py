@@ -1,1 +1,0 @@
-"""What every route speaks: problems, idempotency keys, cursors, forms and files as a request brings them."""

@@ -1,0 +1,157 @@
+"""Who sends a request: a browser's cookie, or a program's token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from fastapi import Request
+from fastapi.responses import Response
+
+from tetkik.errors import Forbidden, NotSignedIn
+from tetkik.language import Language
+from tetkik.records.people import sessions, tokens
+from tetkik.records.people.sign_in import Peer
+from tetkik.service.kit.access.rate_limits import limit_rate, rate_limits_of
+from tetkik.service.kit.access.required_passkey import needs_passkey
+from tetkik.service.kit.context import AppContext, context_of
+from tetkik.values import Actor
+
+LOCK_PAGE = "/lock"
+CHANGE_PAGE = "/account/password"
+ENROL_PAGE = "/account/passkey"
+_ALWAYS = frozenset({"/logout", "/account/preferences", LOCK_PAGE})
+_WHILE_CHANGING = _ALWAYS | {CHANGE_PAGE, f"{CHANGE_PAGE}/strength"}
+"""What is open to somebody who has to choose a new password first."""
+_WHILE_ENROLLING = _ALWAYS | {ENROL_PAGE, "/api/v1/account/passkeys/new", "/api/v1/account/passkeys"}
+"""What is open to somebody whose role needs more than the password that they gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """Who asks, and what their pages look like.
+
+    Attributes:
+        csrf: the token that requests of this session carry; empty for a program.
+        language: that the person chose; None for the setting's.
+        theme: `light` or `dark`; None for the system's.
+    """
+
+    actor: Actor
+    csrf: str = ""
+    language: Language | None = None
+    theme: str | None = None
+
+
+def cookie_name(context: AppContext) -> str:
+    """The session's cookie; over TLS its prefix binds it to this host alone (RFC 6265bis, 4.1.3)."""
+    return "__Host-tetkik" if context.secure else "tetkik"
+
+
+def set_session_cookie(answer: Response, context: AppContext, cookie: str) -> None:
+    """Let the browser keep a session until it is closed; no script reads it, no other site sends it on."""
+    answer.set_cookie(
+        cookie_name(context), cookie, path="/", secure=context.secure, httponly=True, samesite="lax"
+    )
+
+
+def clear_session_cookie(answer: Response, context: AppContext) -> None:
+    """Let the browser forget the session, and whatever it kept of the pages."""
+    answer.delete_cookie(cookie_name(context), path="/", secure=context.secure, httponly=True, samesite="lax")
+    answer.headers["Clear-Site-Data"] = '"cache", "storage"'
+
+
+def peer_of(request: Request) -> Peer:
+    """Where a request comes from."""
+    return Peer(
+        request.client.host if request.client else None,
+        getattr(request.state, "request_id", None),
+        request.headers.get("user-agent", ""),
+    )
+
+
+def identify(request: Request) -> Identified:
+    """Who sends this request; found once and kept with it.
+
+    Raises:
+        NotSignedIn: nobody is signed in, or the session is over or locked.
+        Forbidden: the password has to be changed first.
+        TooManyRequests: too often.
+    """
+    known: Identified | None = getattr(request.state, "identified", None)
+    if known is None:
+        known = _identify(request)
+        request.state.identified = known
+    return known
+
+
+def _identify(request: Request) -> Identified:
+    authorization = request.headers.get("authorization")
+    if authorization is not None and request.url.path.startswith("/api/"):
+        return _program(request, authorization)
+    found = require_session(request)
+    if found.locked:
+        request.state.detour = LOCK_PAGE
+        raise NotSignedIn("The screen is locked; give the password again.")
+    path = request.url.path
+    if found.must_change:
+        if path not in _WHILE_CHANGING:
+            request.state.detour = CHANGE_PAGE
+            raise NotSignedIn("The password has to be changed first; choose a new one.")
+    elif path not in _WHILE_ENROLLING and needs_passkey(context_of(request).settings, found.actor):
+        request.state.detour = ENROL_PAGE
+        raise NotSignedIn("Your role needs more than a password; add a passkey and sign in with it.")
+    return identified_by(found)
+
+
+def identified_by(found: sessions.Resumed) -> Identified:
+    """A session as its pages need it."""
+    language = Language(found.language) if found.language else None
+    return Identified(found.actor, found.csrf, language, found.theme)
+
+
+def require_session(request: Request) -> sessions.Resumed:
+    """The session of a browser, locked or not.
+
+    Raises:
+        NotSignedIn: nobody is signed in, or the session is over.
+        TooManyRequests: too often.
+    """
+    context, peer = context_of(request), peer_of(request)
+    cookie = request.cookies.get(cookie_name(context))
+    try:
+        if cookie is None:
+            raise NotSignedIn("Nobody is signed in here; sign in first.")
+        idle = timedelta(minutes=context.settings.session_idle_minutes)
+        found = sessions.resume(
+            context.records, cookie, address=peer.address, request_id=peer.request_id, idle=idle
+        )
+    except NotSignedIn:
+        limit_rate(request, rate_limits_of(request).requests, f"address {peer.address}")
+        raise
+    limit_rate(request, rate_limits_of(request).requests, f"user {found.actor.user_id}")
+    return found
+
+
+def _program(request: Request, authorization: str) -> Identified:
+    peer = peer_of(request)
+    scheme, _, secret = authorization.partition(" ")
+    try:
+        if scheme.lower() != "bearer":
+            raise NotSignedIn("The header Authorization is not of a token; send `Authorization: Bearer …`.")
+        actor = tokens.use(context_of(request).records, secret.strip(), peer)
+    except NotSignedIn:
+        limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer.address}")
+        raise
+    limit_rate(request, rate_limits_of(request).requests, f"token {actor.user_id}")
+    return Identified(actor)
+
+
+def refuse_programs(actor: Actor) -> None:
+    """Keep programs from what a person does for themselves.
+
+    Raises:
+        Forbidden: the request came with a token.
+    """
+    if actor.session_id is None:
+        raise Forbidden("A token cannot do this; sign in with a browser.")

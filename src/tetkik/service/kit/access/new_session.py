@@ -1,0 +1,63 @@
+"""The session that begins when somebody has proved who they are, however they did."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import timedelta
+
+from fastapi import Request
+from fastapi.responses import RedirectResponse, Response
+
+from tetkik.errors import NotSignedIn
+from tetkik.records.people import sessions, sign_in
+from tetkik.records.people.users import row_of
+from tetkik.service.kit.access.authentication import peer_of, require_session, set_session_cookie
+from tetkik.service.kit.access.redirects import safe_path
+from tetkik.service.kit.context import AppContext
+from tetkik.values import Actor
+
+_BROWSER_DAYS = 400
+"""The longest that browsers keep a cookie (RFC 6265bis, 4.1.2.2)."""
+_BROWSER = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def start_session_and_redirect(request: Request, context: AppContext, actor: Actor, back: str) -> Response:
+    """Begin a session for whoever proved themselves, and lead them on."""
+    answer = RedirectResponse(safe_path(back), 303)
+    begin(request, context, actor, answer)
+    return answer
+
+
+def begin(request: Request, context: AppContext, actor: Actor, answer: Response) -> None:
+    """Give a browser a new session; the one that it had ends, and its id with it.
+
+    A second cookie, which opens nothing, recognises this browser at the next sign-in.
+    """
+    try:
+        before: Actor | None = require_session(request).actor
+    except NotSignedIn:
+        before = None
+    known = request.cookies.get(_browser_cookie(context), "")
+    browser = known if _BROWSER.fullmatch(known) else secrets.token_urlsafe(32)
+    lasting = timedelta(hours=context.settings.session_hours)
+    with context.records.write(actor) as tx:
+        assert actor.user_id is not None
+        if before is not None:
+            sessions.replace(tx, before)
+        user = user_row(tx, actor.user_id)
+        cookie = sign_in.open_session(tx, user, actor.method, peer_of(request), lasting, browser)
+    set_session_cookie(answer, context, cookie)
+    answer.set_cookie(
+        _browser_cookie(context),
+        browser,
+        max_age=_BROWSER_DAYS * 24 * 3600,
+        path="/",
+        secure=context.secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def _browser_cookie(context: AppContext) -> str:
+    return "__Host-tetkik-browser" if context.secure else "tetkik-browser"

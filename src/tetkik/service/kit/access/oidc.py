@@ -1,0 +1,302 @@
+"""Single sign-on: OpenID Connect's code flow with PKCE, nonce and state, against one provider.
+
+OpenID Connect Core 1.0, 3.1; RFC 7636 (PKCE); RFC 9207 (`iss` of the answer); RFC 9700 (state bound to the
+browser). The ID token is believed for its signature and claims alone, whatever channel it came through.
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+from authlib.common.security import generate_token
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+from authlib.oidc.core import CodeIDToken
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from tetkik.errors import AccessError, Forbidden, SettingError
+from tetkik.records.people.sso import Arrival
+from tetkik.settings import Settings
+from tetkik.values import EVERY_DEPARTMENT, Role
+from tetkik.workflow import departments
+
+COOKIE = "tetkik-sign-on"
+CALLBACK = "/login/oidc/callback"
+_SECONDS = 10
+_LEEWAY = 60
+_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+"""Those with a public key: with a shared secret, the provider's word could be anybody's who knows it."""
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """What a provider says of itself (OpenID Connect Discovery 1.0, 3).
+
+    Attributes:
+        token: where a code becomes tokens.
+        keys: where its public keys are.
+        userinfo: where it says more of a person; None where it does not.
+    """
+
+    issuer: str
+    authorization: str
+    token: str
+    keys: str
+    userinfo: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignOn:
+    """A sign-on under way.
+
+    Attributes:
+        nonce: that the ID token has to carry.
+        redirect: where the provider sends the browser back to.
+        back: where the person wanted to go.
+        max_age: seconds since the person last proved themselves to the provider, at most; 0 asks them anew.
+    """
+
+    nonce: str
+    verifier: str
+    redirect: str
+    back: str
+    max_age: int
+
+
+def provider_name(settings: Settings) -> str | None:
+    """What the button of single sign-on calls the provider; None where there is none."""
+    if not settings.oidc_issuer:
+        return None
+    return settings.oidc_name or urlsplit(settings.oidc_issuer).hostname
+
+
+def roles_by_group(settings: Settings) -> dict[str, Role]:
+    """The setting `oidc_roles`, read.
+
+    Raises:
+        SettingError: not pairs of a group and a role.
+    """
+    pairs = [part.rpartition("=") for part in settings.oidc_roles.split(",") if part.strip()]
+    try:
+        return {group.strip(): Role(role.strip()) for group, _, role in pairs if group.strip()}
+    except ValueError:
+        raise SettingError(
+            "The setting oidc_roles names a role that there is not ({text}); write such as "
+            "radyoloji=radiologist, kalite=auditor.",
+            text=settings.oidc_roles,
+        ) from None
+
+
+def departments_by_value(settings: Settings, *, check: bool = True) -> dict[str, tuple[str, ...]]:
+    """The setting `oidc_departments`, read: a value of the claim may open several.
+
+    Args:
+        settings: of the service.
+        check: whether each department has to be one of the triage model's.
+
+    Raises:
+        SettingError: not pairs of a value and a department.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    checks = check and bool(settings.oidc_departments)
+    known = {EVERY_DEPARTMENT, *(departments(settings.triage_model) if checks else ())}
+    for part in settings.oidc_departments.split(","):
+        value, _, department = (text.strip() for text in part.rpartition("="))
+        if value and department and (not check or department in known):
+            found[value] = (*found.get(value, ()), department)
+        elif part.strip():
+            raise SettingError(
+                "The setting oidc_departments names a department that there is not ({text}); write such as "
+                "noroloji=Nöroloji, and see `tetkik users departments`.",
+                text=part.strip(),
+            )
+    return found
+
+
+def begin(settings: Settings, origin: str, back: str, *, anew: bool) -> tuple[str, str, SignOn]:
+    """Where to send a browser, the state that it has to bring back, and what is kept meanwhile.
+
+    Whoever left a screen behind is still known to the provider's own cookie; so it is asked for a proof that
+    is no older than the time after which a screen locks, and for one of now where a screen is locked.
+
+    Args:
+        origin: of the service, as the browser sees it.
+        back: where the person wants to go.
+        anew: whether the person has to prove themselves now, as at a locked screen.
+
+    Raises:
+        AccessError: the provider does not answer.
+    """
+    provider = _discover(settings)
+    state = generate_token(43)
+    max_age = 0 if anew else settings.lock_minutes * 60
+    sign_on = SignOn(generate_token(43), generate_token(64), origin + CALLBACK, back, max_age)
+    query = {
+        "response_type": "code",
+        "client_id": settings.oidc_client_id,
+        "redirect_uri": sign_on.redirect,
+        "scope": settings.oidc_scopes,
+        "state": state,
+        "nonce": sign_on.nonce,
+        "code_challenge": create_s256_code_challenge(sign_on.verifier),
+        "code_challenge_method": "S256",
+        "max_age": str(max_age),
+        **({"prompt": "login"} if anew else {}),
+    }
+    mark = "&" if urlsplit(provider.authorization).query else "?"
+    return f"{provider.authorization}{mark}{urlencode(query)}", state, sign_on
+
+
+def same_browser(state: str, cookie: str | None) -> bool:
+    """Whether an answer came to the browser that asked."""
+    return cookie is not None and hmac.compare_digest(state.encode(), cookie.encode())
+
+
+def finish(settings: Settings, sign_on: SignOn, answer: Mapping[str, str]) -> Arrival:
+    """Who came, from the provider's answer.
+
+    Args:
+        answer: the query of the callback.
+
+    Raises:
+        AccessError: the provider does not answer.
+        Forbidden: it refused, or what it says does not hold.
+    """
+    provider = _discover(settings)
+    code = answer.get("code")
+    if code is None or answer.get("iss", provider.issuer) != provider.issuer:
+        raise _refused()
+    tokens = _tokens(settings, provider, sign_on, code)
+    claims = _verified(settings, provider, sign_on, tokens)
+    by_value = departments_by_value(settings, check=False)
+    wanted = {settings.oidc_role_claim} | ({settings.oidc_department_claim} if by_value else set())
+    if provider.userinfo is not None and not wanted <= claims.keys():
+        claims |= _more(provider.userinfo, tokens, str(claims["sub"]))
+    roles = roles_by_group(settings)
+    subject = str(claims["sub"])
+    return Arrival(
+        issuer=provider.issuer,
+        subject=subject,
+        login=str(claims.get("preferred_username") or claims.get("email") or ""),
+        name=str(claims.get("name") or ""),
+        roles=frozenset(roles[group] for group in _said(claims, settings.oidc_role_claim) if group in roles),
+        departments=_opened(by_value, _said(claims, settings.oidc_department_claim)),
+    )
+
+
+def _said(claims: Mapping[str, Any], name: str) -> list[str]:
+    """The values of a claim that may be one text or a list."""
+    value = claims.get(name, [])
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
+
+
+def _opened(by_value: Mapping[str, tuple[str, ...]], said: list[str]) -> tuple[str, ...] | None:
+    """The departments that a person's values open, as the setting orders them; None where it is empty."""
+    if not by_value:
+        return None
+    return tuple(dict.fromkeys(name for value, names in by_value.items() if value in said for name in names))
+
+
+def _discover(settings: Settings) -> Provider:
+    issuer = settings.oidc_issuer.rstrip("/")
+    parts = urlsplit(issuer)
+    if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+        raise SettingError("The setting oidc_issuer has to begin with https://; correct it.")
+    said = _get(f"{issuer}/.well-known/openid-configuration")
+    try:
+        provider = Provider(
+            issuer=said["issuer"],
+            authorization=said["authorization_endpoint"],
+            token=said["token_endpoint"],
+            keys=said["jwks_uri"],
+            userinfo=said.get("userinfo_endpoint"),
+        )
+    except KeyError:
+        raise _silent() from None
+    # Another provider's document must not speak for this one (Discovery 1.0, 4.3).
+    if provider.issuer.rstrip("/") != issuer:
+        raise _silent()
+    return provider
+
+
+def _tokens(settings: Settings, provider: Provider, sign_on: SignOn, code: str) -> dict[str, Any]:
+    body = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": sign_on.redirect,
+        "code_verifier": sign_on.verifier,
+        "client_id": settings.oidc_client_id,
+    }
+    secret = settings.oidc_client_secret
+    proof = httpx.BasicAuth(settings.oidc_client_id, secret.get_secret_value()) if secret else None
+    try:
+        answer = httpx.post(provider.token, data=body, auth=proof, timeout=_SECONDS)
+        content = answer.json()
+    except (httpx.HTTPError, ValueError):
+        raise _silent() from None
+    if answer.status_code != 200 or not isinstance(content, dict) or "id_token" not in content:
+        raise _refused()
+    return content
+
+
+def _verified(
+    settings: Settings, provider: Provider, sign_on: SignOn, tokens: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The claims of the ID token, if its signature and they hold (Core 1.0, 3.1.3.7)."""
+    try:
+        keys = KeySet.import_key_set(cast(Any, _get(provider.keys)))
+        token = jwt.decode(tokens["id_token"], keys, algorithms=_ALGORITHMS)
+        claims = CodeIDToken(
+            token.claims,
+            token.header,
+            options={
+                "iss": {"essential": True, "value": provider.issuer},
+                "aud": {"essential": True, "value": settings.oidc_client_id},
+            },
+            params={
+                "nonce": sign_on.nonce,
+                "client_id": settings.oidc_client_id,
+                "access_token": tokens.get("access_token"),
+            },
+        )
+        claims.validate(leeway=_LEEWAY)
+        if time.time() - claims["auth_time"] > sign_on.max_age + _LEEWAY:
+            raise _refused()
+    except (JoseError, ValueError, KeyError, TypeError):
+        raise _refused() from None
+    return dict(claims)
+
+
+def _more(url: str, tokens: Mapping[str, Any], subject: str) -> dict[str, Any]:
+    """What the provider says besides the ID token, of the same person alone (Core 1.0, 5.3.2)."""
+    said = _get(url, {"Authorization": f"Bearer {tokens.get('access_token', '')}"})
+    if said.get("sub") != subject:
+        raise _refused()
+    return said
+
+
+def _get(url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+    try:
+        answer = httpx.get(url, headers=headers, timeout=_SECONDS).raise_for_status()
+        content = answer.json()
+    except (httpx.HTTPError, ValueError):
+        raise _silent() from None
+    if not isinstance(content, dict):
+        raise _silent()
+    return content
+
+
+def _silent() -> AccessError:
+    return AccessError("The identity provider does not answer as it should; sign in with your password.")
+
+
+def _refused() -> Forbidden:
+    return Forbidden("The identity provider did not sign you on; try again, or sign in with your password.")

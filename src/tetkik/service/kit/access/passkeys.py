@@ -1,0 +1,202 @@
+"""Passkeys (WebAuthn level 2): what the browser is asked, and whether its answer proves the person.
+
+A challenge is good for one purpose, one person and one answer. The authenticator verifies its user (a finger,
+a PIN), so that a passkey alone is two factors.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import secrets
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import Request
+from webauthn import (
+    generate_authentication_options,
+    generate_registration_options,
+    options_to_json,
+    verify_authentication_response,
+    verify_registration_response,
+)
+from webauthn.helpers.exceptions import WebAuthnException
+from webauthn.helpers.structs import (
+    AuthenticatorSelectionCriteria,
+    PublicKeyCredentialDescriptor,
+    ResidentKeyRequirement,
+    UserVerificationRequirement,
+)
+
+from tetkik.errors import Forbidden
+from tetkik.records.people import passkeys
+from tetkik.records.people.passkeys import KnownPasskey
+from tetkik.records.people.users import get, row_of
+from tetkik.service.kit.access.rate_limits import rate_limits_of
+from tetkik.service.kit.context import context_of
+from tetkik.values import Actor
+
+_REQUIRED = UserVerificationRequirement.REQUIRED
+
+
+class Purpose(StrEnum):
+    """What a challenge is good for."""
+
+    SIGN_IN = "sign in"
+    ADD = "add"
+    REAUTHENTICATE = "again"
+
+
+def origin_of(request: Request) -> str:
+    """Where the browser is, as it says it itself; the middleware has checked the host."""
+    public = context_of(request).settings.public_url.rstrip("/")
+    if public and urlsplit(public).hostname == request.url.hostname:
+        return public
+    return f"{request.url.scheme}://{request.url.netloc}"
+
+
+def _party(request: Request) -> str:
+    return request.url.hostname or ""
+
+
+def registration_options(request: Request, actor: Actor) -> dict[str, Any]:
+    """What a browser needs to make a passkey for the actor."""
+    assert actor.user_id is not None
+    with context_of(request).records.read() as tx:
+        member, known = get(tx, actor.user_id), passkeys.of_user(tx, actor.user_id)
+    options = generate_registration_options(
+        rp_id=_party(request),
+        rp_name="Tetkik",
+        user_name=member.login,
+        user_id=actor.user_id.encode(),
+        user_display_name=member.profile.name,
+        challenge=_challenge(request, Purpose.ADD, actor.user_id),
+        authenticator_selection=AuthenticatorSelectionCriteria(
+            resident_key=ResidentKeyRequirement.REQUIRED, user_verification=_REQUIRED
+        ),
+        exclude_credentials=_descriptors(known),
+    )
+    return _as_json(options_to_json(options))
+
+
+def register(request: Request, actor: Actor, name: str, answer: dict[str, Any]) -> str:
+    """Keep the passkey that a browser made; gives its id.
+
+    Raises:
+        Forbidden: the answer is not to our question, or does not hold.
+    """
+    challenge = _answered(request, answer, Purpose.ADD, actor.user_id)
+    try:
+        verified = verify_registration_response(
+            credential=answer,
+            expected_challenge=challenge,
+            expected_rp_id=_party(request),
+            expected_origin=origin_of(request),
+            require_user_verification=True,
+        )
+    except (WebAuthnException, ValueError, KeyError, TypeError):
+        raise _refused() from None
+    with context_of(request).records.write(actor) as tx:
+        return passkeys.add(
+            tx, name, verified.credential_id, verified.credential_public_key, verified.sign_count
+        )
+
+
+def authentication_options(request: Request, purpose: Purpose, actor: Actor | None = None) -> dict[str, Any]:
+    """What a browser needs to prove who sits before it.
+
+    Args:
+        actor: who it has to be; None at sign-in, where the passkey says it.
+    """
+    user_id = actor.user_id if actor is not None else None
+    known: list[KnownPasskey] = []
+    if user_id is not None:
+        with context_of(request).records.read() as tx:
+            known = [one for one in passkeys.of_user(tx, user_id) if not one.held]
+        if not known:
+            raise Forbidden("You have no passkey here; add one in your account.")
+    options = generate_authentication_options(
+        rp_id=_party(request),
+        challenge=_challenge(request, purpose, user_id),
+        allow_credentials=_descriptors(known),
+        user_verification=_REQUIRED,
+    )
+    return _as_json(options_to_json(options))
+
+
+def verify(request: Request, purpose: Purpose, answer: dict[str, Any], actor: Actor | None = None) -> str:
+    """The id of the user whom a browser's answer proves.
+
+    Args:
+        actor: who it has to be; None at sign-in.
+
+    Raises:
+        Forbidden: the answer is not to our question, or does not hold.
+    """
+    expected = actor.user_id if actor is not None else None
+    challenge = _answered(request, answer, purpose, expected)
+    records = context_of(request).records
+    with records.read() as tx:
+        known = passkeys.find(tx, _bytes(answer.get("rawId")))
+        closed = known is not None and user_row(tx, known.user_id).disabled_at is not None
+    if known is None or closed or (expected is not None and known.user_id != expected):
+        raise _refused()
+    if known.held:
+        raise Forbidden("The passkey came back with a backup and waits; ask the administrator to confirm it.")
+    try:
+        verified = verify_authentication_response(
+            credential=answer,
+            expected_challenge=challenge,
+            expected_rp_id=_party(request),
+            expected_origin=origin_of(request),
+            credential_public_key=known.public_key,
+            credential_current_sign_count=known.sign_count,
+            require_user_verification=True,
+        )
+    except (WebAuthnException, ValueError, KeyError, TypeError):
+        raise _refused() from None
+    with records.write(Actor(known.user_id, "")) as tx:
+        passkeys.used(tx, known.id, verified.new_sign_count)
+    return known.user_id
+
+
+def _challenge(request: Request, purpose: Purpose, user_id: str | None) -> bytes:
+    challenge = secrets.token_bytes(32)
+    rate_limits_of(request).challenges.put(challenge.hex(), (purpose, user_id))
+    return challenge
+
+
+def _answered(request: Request, answer: dict[str, Any], purpose: Purpose, user_id: str | None) -> bytes:
+    """The challenge that an answer names, if we asked it for this purpose of this person, and only once."""
+    try:
+        said = json.loads(_bytes(answer["response"]["clientDataJSON"]))
+        challenge = _bytes(said["challenge"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise _refused() from None
+    if rate_limits_of(request).challenges.pop(challenge.hex()) != (purpose, user_id):
+        raise _refused()
+    return challenge
+
+
+def _bytes(text: object) -> bytes:
+    if not isinstance(text, str):
+        raise _refused()
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise _refused() from None
+
+
+def _descriptors(known: list[KnownPasskey]) -> list[PublicKeyCredentialDescriptor]:
+    return [PublicKeyCredentialDescriptor(id=one.credential_id) for one in known]
+
+
+def _as_json(text: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(text)
+    return content
+
+
+def _refused() -> Forbidden:
+    return Forbidden("The passkey does not open this; try again, or use your password.")

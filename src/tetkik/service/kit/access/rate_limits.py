@@ -1,0 +1,109 @@
+"""Rate limits and open challenges, in this process alone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from math import ceil
+from typing import Any
+
+from fastapi import Request
+
+from tetkik.errors import TooManyRequests
+from tetkik.settings import Settings
+
+_KEPT = 20_000
+"""Buckets; the ones least used are forgotten, and begin full again."""
+
+
+class Limiter:
+    """So many a minute, some of them at once.
+
+    Args:
+        per_minute: how many tokens flow in.
+        burst: how many a bucket holds.
+        clock: seconds that never go back.
+    """
+
+    def __init__(self, per_minute: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate = per_minute / 60
+        self._burst = burst
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, key: str, cost: float = 1) -> int:
+        """Take tokens; gives 0, or the whole seconds after which there are enough again."""
+        now = self._clock()
+        with self._lock:
+            level, since = self._buckets.pop(key, (self._burst, now))
+            level = min(self._burst, level + (now - since) * self._rate)
+            enough = level >= cost
+            self._buckets[key] = (level - cost if enough else level, now)
+            if len(self._buckets) > _KEPT:
+                self._buckets.popitem(last=False)
+        return 0 if enough else ceil((cost - level) / self._rate)
+
+
+_SECONDS = 300
+_MOST = 10_000
+_STRENGTHS = 120
+"""How often a minute one address may ask how good a password is: as fast as anybody types."""
+
+
+class PendingChallenges:
+    """What was asked of a browser and is answered once, within five minutes.
+
+    Args:
+        clock: seconds that never go back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._open: OrderedDict[str, tuple[float, Any]] = OrderedDict()
+
+    def put(self, key: str, content: Any) -> None:
+        """Remember `content` until it is answered."""
+        with self._lock:
+            self._open[key] = (self._clock() + _SECONDS, content)
+            while len(self._open) > _MOST:
+                self._open.popitem(last=False)
+
+    def pop(self, key: str) -> Any | None:
+        """What was asked, once; None where nothing was, or too long ago."""
+        with self._lock:
+            until, content = self._open.pop(key, (0.0, None))
+        return content if until > self._clock() else None
+
+
+class RateLimits:
+    """The limits and open questions of one process."""
+
+    def __init__(self, settings: Settings) -> None:
+        per_minute = settings.requests_per_minute
+        self.requests = Limiter(per_minute, per_minute)
+        self.sign_ins = Limiter(settings.sign_ins_per_minute, settings.sign_ins_per_minute)
+        self.strengths = Limiter(_STRENGTHS, _STRENGTHS)
+        self.challenges = PendingChallenges()
+        self.sign_ons = PendingChallenges()
+
+
+def rate_limits_of(request: Request) -> RateLimits:
+    """The rate limits of the application."""
+    limits: RateLimits = request.app.state.rate_limits
+    return limits
+
+
+def limit_rate(request: Request, limiter: Limiter, key: str) -> None:
+    """Count a request.
+
+    Raises:
+        TooManyRequests: too many; the answer says after how many seconds to come again.
+    """
+    wait = limiter.take(key)
+    if wait:
+        request.state.retry_after = wait
+        raise TooManyRequests("Too many requests; wait {seconds} s and try again.", seconds=wait)

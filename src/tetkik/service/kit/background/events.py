@@ -1,0 +1,243 @@
+"""Server-sent events: open pages learn what happens, in every process of the service.
+
+One thread of each process looks at the table of events while somebody listens, at once where this process
+itself announced something, and wakes the listeners; each of them asks the table for what it may know. The
+same thread looks whether the listeners are still who they were: one look for all of them, every few seconds
+and before anything new is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from enum import Enum
+
+import structlog
+from fastapi import Request
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
+
+from tetkik.errors import RecordsError, TooManyRequests
+from tetkik.records.people.standing import Standing, standings
+from tetkik.records.worklist import claims, events
+from tetkik.records.worklist.events import Hearing
+from tetkik.service.kit.context import AppContext
+from tetkik.values import SYSTEM, Actor
+
+MOST = 8
+"""Streams of one person in one process: as many pages."""
+POLL_SECONDS = 1.0
+"""Seconds between two looks at the table for what another process announced."""
+HEARTBEAT_SECONDS = 15.0
+"""Seconds between two signs of life, so that no proxy takes the stream for dead."""
+CHECK_SECONDS = 3.0
+"""Seconds between two looks at whether the listeners are still who they were."""
+STREAM_SECONDS = 3600.0
+"""Seconds after which a stream ends and the page connects again, with its session asked anew."""
+_GATHERS = 0.1
+_TIDIES = 60.0
+_RETRY = 2000
+_log = structlog.get_logger()
+
+
+class End(Enum):
+    """Why a stream ends before its hour."""
+
+    OVER = "over"
+    """The session is over or locked, the token revoked, the account closed: the page gets the event `end`."""
+    CHANGED = "changed"
+    """Other roles or departments: the page connects again, as whoever its person is now."""
+
+
+class Subscriber:
+    """One listener: woken from the looking thread, waiting in the event loop.
+
+    Attributes:
+        end: why the stream has to end; None while it goes on.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, actor: Actor) -> None:
+        self.actor = actor
+        self.end: End | None = None
+        self._loop = loop
+        self._woken = asyncio.Event()
+
+    def check(self, now: Standing | None) -> None:
+        """End the stream of somebody who is no longer who they were.
+
+        Args:
+            now: what they are; None where they are not there any more.
+        """
+        if now is None:
+            self.end = End.OVER
+        elif now != AccessState.of(self.actor):
+            self.end = End.CHANGED
+
+    def wake(self) -> None:
+        """Something happened; from any thread."""
+        self._loop.call_soon_threadsafe(self._woken.set)
+
+    async def wait(self, seconds: float) -> None:
+        """Until something happens, or for so long."""
+        try:
+            await asyncio.wait_for(self._woken.wait(), seconds)
+        except TimeoutError:
+            return
+        await asyncio.sleep(_GATHERS)  # events that come together are sent together
+        self._woken.clear()
+
+
+class EventBroker:
+    """The listeners of one process, and the thread that looks for them while there are any."""
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+        self._lock = threading.Lock()
+        self._idle = timedelta(minutes=context.settings.session_idle_minutes)
+        self._subscribers: set[Subscriber] = set()
+        self._looking = False
+        self._look = threading.Event()
+        self._tidied = 0.0
+
+    @property
+    def listening(self) -> int:
+        return len(self._subscribers)
+
+    def check_limit(self, actor: Actor) -> None:
+        """Ask whether the person may open one more stream.
+
+        Raises:
+            TooManyRequests: too many pages of theirs listen already.
+        """
+        with self._lock:
+            open_ones = sum(subscriber.actor.user_id == actor.user_id for subscriber in self._subscribers)
+        if open_ones >= MOST:
+            raise TooManyRequests("Too many pages of yours are open; close some of them.")
+
+    @contextmanager
+    def subscribe(self, actor: Actor) -> Iterator[Subscriber]:
+        """One more listener, as long as the block lasts."""
+        subscriber = Subscriber(asyncio.get_running_loop(), actor)
+        with self._lock:
+            self._subscribers.add(subscriber)
+            if not self._looking:
+                self._looking = True
+                self._context.records.on_news.append(self._look.set)
+                threading.Thread(target=self._run, name="events", daemon=True).start()
+        try:
+            yield subscriber
+        finally:
+            with self._lock:
+                self._subscribers.discard(subscriber)
+
+    def _run(self) -> None:
+        seen, looked = self._newest(), time.monotonic()
+        while True:
+            self._look.wait(POLL_SECONDS)
+            self._look.clear()
+            with self._lock:
+                if not self._subscribers:
+                    self._looking = False
+                    self._context.records.on_news.remove(self._look.set)
+                    return
+                subscribers = tuple(self._subscribers)
+            newest = self._newest()
+            if newest != seen or time.monotonic() - looked >= CHECK_SECONDS:
+                looked = time.monotonic()
+                self._check(subscribers)
+            if newest != seen:
+                seen = newest
+                for subscriber in subscribers:
+                    subscriber.wake()
+            self._tidy()
+
+    def _check(self, subscribers: tuple[Subscriber, ...]) -> None:
+        """Wake those whose stream has to end."""
+        try:
+            with self._context.records.read() as tx:
+                found = standings(tx, [subscriber.actor for subscriber in subscribers], self._idle)
+        except SQLAlchemyError as error:
+            _log.warning("events.unreadable", kind=type(error).__name__)
+            return
+        for subscriber in subscribers:
+            subscriber.check(found.get(subscriber.actor.session_id or subscriber.actor.token_id or ""))
+            if subscriber.end is not None:
+                subscriber.wake()
+
+    def _newest(self) -> int | None:
+        try:
+            with self._context.records.read() as tx:
+                return events.newest(tx)
+        except SQLAlchemyError as error:
+            # The database may be away for a moment; whoever listens waits for it.
+            _log.warning("events.unreadable", kind=type(error).__name__)
+            return None
+
+    def _tidy(self) -> None:
+        if time.monotonic() - self._tidied < _TIDIES:
+            return
+        self._tidied = time.monotonic()
+        try:
+            with self._context.records.write(SYSTEM) as tx:
+                events.prune(tx)
+                claims.forget_old(tx)
+        except RecordsError:
+            _log.warning("events.not_pruned")
+
+
+def broker_of(request: Request) -> EventBroker:
+    """The listeners of the application that a request came to."""
+    state = request.app.state
+    if not hasattr(state, "events"):
+        state.events = EventBroker(state.context)
+    broker: EventBroker = state.events
+    return broker
+
+
+async def stream(
+    broker: EventBroker, context: AppContext, actor: Actor, seq: int | None
+) -> AsyncIterator[str]:
+    """Events as text, until the person is no longer who they were, or for an hour.
+
+    Args:
+        seq: the number of the last event that the page has; None begins with now.
+    """
+    begin = beat = time.monotonic()
+    upto = seq
+    with broker.subscribe(actor) as subscriber:
+        if upto is None:
+            upto = await run_in_threadpool(_now, context)
+        yield f"retry: {_RETRY}\n\n"
+        while time.monotonic() - begin < STREAM_SECONDS and subscriber.end is None:
+            hearing = await run_in_threadpool(_events_after, context, actor, upto)
+            if hearing.missed:
+                yield f"id: {hearing.upto}\nevent: missed\ndata: {{}}\n\n"
+            for one in () if hearing.missed else hearing.events:
+                said = {"kind": one.kind, "case_id": one.case_id}
+                yield f"id: {one.seq}\ndata: {json.dumps(said, separators=(',', ':'))}\n\n"
+            if hearing.upto != upto:
+                upto = hearing.upto
+                continue
+            rest = beat + HEARTBEAT_SECONDS - time.monotonic()
+            if rest <= 0:
+                beat, rest = time.monotonic(), HEARTBEAT_SECONDS
+                yield ": \n\n"
+            await subscriber.wait(rest)
+        if subscriber.end is End.OVER:
+            yield "event: end\ndata: {}\n\n"
+
+
+def _now(context: AppContext) -> int:
+    """The number of the last event so far."""
+    with context.records.read() as tx:
+        return events.newest(tx)
+
+
+def _events_after(context: AppContext, actor: Actor, upto: int) -> Hearing:
+    with context.records.read(actor) as tx:
+        return events.after(tx, upto)

@@ -1,0 +1,121 @@
+"""Decodes images in processes of their own, and caches pixels."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from tetkik.imaging.reader_pool import ReaderPool
+from tetkik.records.database import Records
+from tetkik.records.images import images
+from tetkik.records.images.images import StoredImage
+from tetkik.service.kit.background.progress import ProgressBroker
+from tetkik.values import Actor, Radiograph, middle_frame
+
+_CACHE_BYTES = 256 * 2**20
+"""Bytes of pixels that are kept, so that what was just uploaded or shown need not be decoded again."""
+
+_ONE_VIEW = 600.0
+"""Seconds after which the same view of the same person is audited again."""
+_VIEWS = 20_000
+
+
+class ImageDecoder:
+    """The decoders of one process and what they have just read."""
+
+    def __init__(self, records: Records) -> None:
+        self.progress = ProgressBroker()
+        self.work_available = threading.Event()
+        """Rung when there is new work."""
+        self._records = records
+        self._readers = ReaderPool()
+        self._lock = threading.Lock()
+        self._views: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, int], Radiograph] = OrderedDict()
+
+    def decode(self, content: bytes, name: str) -> Radiograph:
+        """The image in a file's content, read by a process of its own.
+
+        Raises:
+            InputError: it cannot be read as an image.
+        """
+        return self._readers.read(content, name)
+
+    def pixels(self, image: StoredImage, frame: int | None = None) -> Radiograph:
+        """An image of the records; whoever asks has been allowed to see it.
+
+        Args:
+            frame: which of several, counted from 1; None takes the middle one. No other is decoded.
+
+        Raises:
+            InputError: the image has no such frame.
+            NotFound: the patient was erased.
+            RecordsError: its file is missing or altered.
+        """
+        images.check_frame(image, frame)
+        chosen = frame or image.middle
+        place = image.id, chosen
+        with self._records.read() as tx:
+            tx.key(image.patient_id)  # an erased patient's pixels are not to be had from memory either
+            with self._lock:
+                known = self._cache.get(place)
+                if known is not None:
+                    self._cache.move_to_end(place)
+                    return known
+            content = images.read_content(tx, image)
+        found = self._readers.read(content, image.id, chosen if image.frames > 1 else None)
+        self._keep(place, found)
+        return found
+
+    def cache_pixels(self, image_id: str, image: Radiograph) -> None:
+        """Keep the pixels of an image that was decoded without a choice of frame, for whoever asks next."""
+        self._keep((image_id, middle_frame(image.tags.frames)), image)
+
+    def _keep(self, place: tuple[str, int], image: Radiograph) -> None:
+        with self._lock:
+            self._cache[place] = image
+            self._cache.move_to_end(place)
+            while sum(one.pixels.nbytes for one in self._cache.values()) > _CACHE_BYTES:
+                self._cache.popitem(last=False)
+
+    def was_viewed_recently(self, actor: Actor, image_id: str, what: str) -> bool:
+        """Whether the audit trail has a recent entry of this view of an image.
+
+        A viewer asks for the same again and again while one reads; that is one view.
+        """
+        with self._lock:
+            seen = self._views.get(_view(actor, image_id, what))
+        return seen is not None and time.monotonic() - seen < _ONE_VIEW
+
+    def record_view(self, actor: Actor, image_id: str, what: str) -> None:
+        """Remember that the view was audited."""
+        with self._lock:
+            self._views.pop(_view(actor, image_id, what), None)
+            self._views[_view(actor, image_id, what)] = time.monotonic()
+            while len(self._views) > _VIEWS:
+                self._views.popitem(last=False)
+
+    def start(self) -> None:
+        """Have a decoder ready for the first image."""
+        self._readers.start()
+
+    def close(self) -> None:
+        self._readers.close()
+
+
+def _view(actor: Actor, image_id: str, what: str) -> tuple[str, str, str]:
+    return actor.session_id or actor.user_id or "", image_id, what
+
+
+def decoder_of(request: Request) -> ImageDecoder:
+    """The decoder of the application."""
+    decoder: ImageDecoder = request.app.state.decoder
+    return decoder
+
+
+DecoderDep = Annotated[ImageDecoder, Depends(decoder_of)]
+"""A route's parameter for the decoder."""

@@ -1,0 +1,60 @@
+"""The thread that applies retention once a day, whatever else the service does."""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+
+from tetkik.errors import TetkikError
+from tetkik.records.keeping import retention
+from tetkik.service.kit.context import AppContext
+from tetkik.settings import Settings
+
+_CHECKS = 15 * 60
+"""Seconds between two checks whether a day has passed."""
+_FIRST = 60
+"""Seconds after the start: nobody waits for it then."""
+_log = structlog.get_logger()
+
+
+class RetentionThread:
+    """Checks whether retention is due, until it is stopped.
+
+    Args:
+        first: seconds before the first check.
+    """
+
+    def __init__(self, context: AppContext, first: float = _FIRST) -> None:
+        self._context = context
+        self._first = first
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what is under way and end."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        wait = self._first
+        while not self._stop.wait(wait):
+            self._check()
+            wait = _CHECKS
+
+    def _check(self) -> None:
+        try:
+            if retention.is_due(self._context.records):
+                done = retention.apply(self._context.records, terms(self._context.settings))
+                _log.info("retention.applied", erased=done.erased, cases=done.cases, files=done.files)
+        except (TetkikError, OSError) as error:
+            # The next check tries again; the log has the kind of the error alone.
+            _log.error("retention.failed", fault=type(error).__name__)
+
+
+def terms(settings: Settings) -> retention.RetentionTerms:
+    """How long the settings keep what."""
+    return retention.RetentionTerms(settings.retention_years, settings.retention_closed_days)

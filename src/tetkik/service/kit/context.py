@@ -1,0 +1,35 @@
+"""What every route needs of the application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from tetkik.records.database import Records
+from tetkik.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class AppContext:
+    """The records and settings that the application serves.
+
+    Attributes:
+        settings: as read at the start.
+        secure: whether browsers come over TLS, so that cookies travel over nothing else.
+    """
+
+    records: Records
+    settings: Settings
+    secure: bool
+
+
+def context_of(request: Request) -> AppContext:
+    """The context of the application."""
+    context: AppContext = request.app.state.context
+    return context
+
+
+ContextDep = Annotated[AppContext, Depends(context_of)]
+"""A route's parameter for the context."""

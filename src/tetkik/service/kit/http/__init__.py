@@ -1,0 +1,1 @@
+"""Requests and responses: files, forms, paging, idempotency, problems."""

@@ -1,0 +1,184 @@
+"""A file as a request brings it: the body itself, or the one file of a form. It is held in memory alone.
+
+An archive does not fit there, and goes through `spool` to the disk, sealed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, cast
+from urllib.parse import unquote
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from tetkik.errors import InputError, TooManyRequests
+from tetkik.service.kit.http.encrypted_spool import EncryptedSpool
+
+_AT_ONCE = 2 * 2**30
+"""Bytes of files that may be on their way in at once."""
+_SPOOLED_AT_ONCE = 8 * 2**30
+"""Bytes of archives that may lie on the disk at once."""
+_PIECE = 1 << 20
+_NAME = "X-File-Name"
+_LONGEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingFile:
+    """A file that a request brought.
+
+    Attributes:
+        name: that the sender gave it: shown to them and sealed, and never a path.
+    """
+
+    content: bytes = field(repr=False)
+    name: str = field(default="", repr=False)
+
+
+class MemoryBudget:
+    """Weighs what is on its way in, so that no crowd of files takes all the memory.
+
+    Args:
+        most: bytes.
+    """
+
+    def __init__(self, most: int = _AT_ONCE) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._held = 0
+
+    @contextmanager
+    def reserve(self) -> Iterator[Reservation]:
+        """A load that is empty at first, and put down at the end."""
+        load = Reservation(self)
+        try:
+            yield load
+        finally:
+            self.add(-load.weight)
+
+    def add(self, weight: int) -> None:
+        """Put bytes on.
+
+        Raises:
+            TooManyRequests: there are too many already.
+        """
+        with self._lock:
+            # One alone may be heavier than everything: what a single file may weigh, others decide.
+            if weight > 0 and self._held and self._held + weight > self._most:
+                raise TooManyRequests("Too much is being uploaded at once; try again in a moment.")
+            self._held += weight
+
+
+class Reservation:
+    """What one request has put on the scale."""
+
+    def __init__(self, scale: MemoryBudget) -> None:
+        self._scale = scale
+        self.weight = 0
+
+    def add(self, weight: int) -> None:
+        """Put more on.
+
+        Raises:
+            TooManyRequests: there is too much already.
+        """
+        self._scale.add(weight)
+        self.weight += weight
+
+
+_scale = MemoryBudget()
+_spooled = MemoryBudget(_SPOOLED_AT_ONCE)
+
+
+def reserve() -> AbstractContextManager[Reservation]:
+    """A load for a file that comes out of an archive: it lies in memory like one that a request brings."""
+    return _scale.reserve()
+
+
+@asynccontextmanager
+async def incoming_file(request: Request) -> AsyncIterator[IncomingFile]:
+    """The file of a request, for as long as it is looked at.
+
+    Raises:
+        InputError: no file, or a form with several.
+        TooManyRequests: too much is on its way in.
+    """
+    with _scale.reserve() as load:
+        if request.headers.get("content-type", "").startswith("multipart/form-data"):
+            yield await _of_form(request, load)
+        else:
+            yield IncomingFile(await _body(request, load), _name(request))
+
+
+async def _body(request: Request, load: Reservation) -> bytes:
+    pieces = bytearray()
+    async for piece in request.stream():
+        load.add(len(piece))
+        pieces += piece
+    return bytes(pieces)
+
+
+@asynccontextmanager
+async def spooled_file(request: Request, folder: Path) -> AsyncIterator[tuple[IO[bytes], str]]:
+    """The body of a request on the disk, sealed, with the name that the sender gave it.
+
+    Args:
+        request: whose body is the file; a form is not looked into.
+
+    Raises:
+        InputError: a form.
+        TooManyRequests: too much is on its way in.
+    """
+    if request.headers.get("content-type", "").startswith("multipart/"):
+        raise InputError("A zip is sent by itself, as the body of the request; leave the form out.")
+    with _spooled.reserve() as load, EncryptedSpool(folder) as spool:
+        waiting = bytearray()
+        async for piece in request.stream():
+            load.add(len(piece))
+            waiting += piece
+            if len(waiting) >= _PIECE:
+                await run_in_threadpool(spool.write, bytes(waiting))
+                waiting.clear()
+        await run_in_threadpool(spool.write, bytes(waiting))
+        await run_in_threadpool(spool.seal)
+        yield cast(IO[bytes], spool), _name(request)
+
+
+async def _of_form(request: Request, load: Reservation) -> IncomingFile:
+    async def reserve() -> AsyncIterator[bytes]:
+        async for piece in request.stream():
+            load.add(len(piece))
+            yield piece
+
+    parser = MultiPartParser(request.headers, reserve(), max_files=1, max_fields=10)  # type: ignore[arg-type]
+    parser.spool_max_size = 2**62  # in memory: a patient's image does not lie about in a temporary folder
+    try:
+        form = await parser.parse()
+    except MultiPartException:
+        raise InputError("The form cannot be read; send one file, or the file alone as the body.") from None
+    try:
+        for value in form.values():
+            if isinstance(value, UploadFile):
+                return IncomingFile(await value.read(), clean_file_name(value.filename or ""))
+    finally:
+        await form.close()
+    raise HTTPException(422)
+
+
+def _name(request: Request) -> str:
+    """The name that a program or a page gives its file, percent-encoded UTF-8."""
+    return clean_file_name(unquote(request.headers.get(_NAME, ""), errors="replace"))
+
+
+def clean_file_name(name: str) -> str:
+    """The last part of a path, without characters that hide or turn the direction of writing."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    return "".join(char for char in last if char.isprintable())[:_LONGEST]

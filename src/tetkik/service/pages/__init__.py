@@ -1,1 +1,0 @@
-"""The pages: each module has a `router`, and the application finds them all."""

@@ -1,0 +1,1 @@
+"""Records of patients: compare, link, export, erase."""

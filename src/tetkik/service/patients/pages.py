@@ -1,0 +1,133 @@
+"""A patient's records: who else may be the same person, two side by side, joined, and taken apart again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from tetkik.errors import Conflict, InputError, TetkikError
+from tetkik.records.cases import patients
+from tetkik.records.cases.patients import Match
+from tetkik.service.kit.access.authorization import RequestContext, allowed
+from tetkik.values import LinkReason, Permission, SplitReason
+
+router = APIRouter(prefix="/patients")
+
+Merger = Annotated[RequestContext, allowed(Permission.PATIENTS_MERGE)]
+
+
+@router.get("/{patient_id}")
+def records(
+    ctx: Merger, patient_id: str, joined: str | None = None, separated: str | None = None
+) -> HTMLResponse:
+    """The records of a patient, and who may be the same person."""
+    done = "joined" if joined is not None else "separated" if separated is not None else ""
+    return _records(ctx, patient_id, done=done)
+
+
+@router.post("/{patient_id}/find")
+def find(ctx: Merger, patient_id: str, words: Annotated[str, Form(max_length=400)] = "") -> HTMLResponse:
+    """Other patients by name or number, to be compared with this one."""
+    return _records(ctx, patient_id, words=words.strip())
+
+
+def _records(
+    ctx: RequestContext,
+    patient_id: str,
+    *,
+    words: str | None = None,
+    done: str = "",
+    error: TetkikError | None = None,
+) -> HTMLResponse:
+    with ctx.write() as tx:
+        held = comparing.records(tx, patient_id)
+        alike = comparing.alike(tx, patient_id)
+        found: tuple[Match, ...] = ()
+        if words and patients.is_searchable(words):
+            found = tuple(match for match in patients.search(tx, words) if match.id != held[0].id)
+    return ctx.render(
+        "patients/records.html.jinja",
+        records=held,
+        alike=alike,
+        found=found,
+        words=words,
+        most=patients.MOST_MATCHES,
+        done=done,
+        error=error,
+        reasons=list(SplitReason),
+    )
+
+
+@router.get("/{patient_id}/with/{other_id}")
+def compare(ctx: Merger, patient_id: str, other_id: str) -> HTMLResponse:
+    """Two patients side by side, and the question whether they are one."""
+    return _compared(ctx, patient_id, other_id)
+
+
+@router.post("/{patient_id}/with/{other_id}")
+def join(
+    ctx: Merger,
+    patient_id: str,
+    other_id: str,
+    reason: Annotated[LinkReason, Form()],
+    survivor: Annotated[str, Form(max_length=26)] = "",
+    seen: Annotated[str, Form(max_length=64)] = "",
+) -> Response:
+    """Let the one that was chosen stand for both, or show them again with what is wrong."""
+    try:
+        replaced, kept = _chosen(survivor, patient_id, other_id)
+        with ctx.write() as tx:
+            merging.link(tx, replaced, kept, reason, seen)
+    except (Conflict, InputError) as error:
+        return _compared(ctx, patient_id, other_id, error=error, reason=reason)
+    return RedirectResponse(f"/patients/{kept}?joined", 303)
+
+
+def _compared(
+    ctx: RequestContext,
+    patient_id: str,
+    other_id: str,
+    *,
+    error: TetkikError | None = None,
+    reason: LinkReason | None = None,
+) -> HTMLResponse:
+    try:
+        with ctx.write() as tx:
+            found = comparing.compared(tx, patient_id, other_id)
+    except Conflict as already:
+        return _records(ctx, patient_id, error=already)
+    return ctx.render(
+        "patients/compare.html.jinja",
+        found=found,
+        agreements={trait.value: agreement.value for trait, agreement in found.traits},
+        reasons=list(LinkReason),
+        reason=reason or _likely(found),
+        error=error,
+    )
+
+
+@router.post("/{patient_id}/separate")
+def separate(ctx: Merger, patient_id: str, reason: Annotated[SplitReason, Form()]) -> Response:
+    """Separate a record again, or say that it is separate already."""
+    try:
+        with ctx.write() as tx:
+            survivor = merging.unlink(tx, patient_id, reason)
+    except Conflict as error:
+        return _records(ctx, patient_id, error=error)
+    return RedirectResponse(f"/patients/{survivor}?separated", 303)
+
+
+def _chosen(survivor: str, *both: str) -> tuple[str, str]:
+    """The record that is replaced, and the one that stands for both."""
+    if survivor not in both:
+        raise InputError("Nobody can tell which record stands for both; choose one of the two.")
+    replaced = next((one for one in both if one != survivor), survivor)
+    return replaced, survivor
+
+
+def _likely(found: patient_comparison.PatientComparison) -> LinkReason:
+    """The reason that is offered first: one record that knows no number is of somebody who was unknown."""
+    unknown = any(not (side[0].person.tckn or side[0].person.number) for side in (found.one, found.other))
+    return LinkReason.IDENTIFIED if unknown else LinkReason.REGISTERED_TWICE

@@ -1,0 +1,232 @@
+"""What patients look like to a program, and what people type of one into a form."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from tetkik.errors import InputError
+from tetkik.records.cases.comparing import Agreement, Compared, Record, Trait
+from tetkik.records.cases.patients import LONGEST_NAME, LONGEST_NUMBER, Person
+from tetkik.records.reports.withdrawals import Withdrawn
+from tetkik.values import CaseState, LinkReason, Sex
+
+_DAY_FIRST = re.compile(r"(\d{1,2})[./\- ]+(\d{1,2})[./\- ]+(\d{4})", re.ASCII)
+_YEAR_FIRST = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})", re.ASCII)
+_DIGITS = re.compile(r"(\d{2})(\d{2})(\d{4})", re.ASCII)
+
+
+Short = Annotated[str, Field(max_length=400, repr=False)]
+
+
+class TypedPerson(BaseModel):
+    """Who a patient is, as it was typed, so that a fault loses nothing of it."""
+
+    name: Short = ""
+    tckn: Short = ""
+    number: Short = ""
+    birth_date: Short = ""
+    sex: Short = ""
+
+    @classmethod
+    def of(cls, person: Person) -> TypedPerson:
+        """A person as the form shows one."""
+        born = person.birth_date
+        shown = f"{born[6:]}.{born[4:6]}.{born[:4]}" if born else ""
+        return cls(
+            name=person.name, tckn=person.tckn, number=person.number, birth_date=shown, sex=person.sex or ""
+        )
+
+    def person(self) -> Person:
+        """The value that records keep.
+
+        Raises:
+            InputError: not a date, or no such sex.
+        """
+        return Person(self.name, self.tckn, self.number, date_of(self.birth_date), sex_of(self.sex))
+
+
+def date_of(typed: str) -> str:
+    """A date as people here type it (`1.2.1970`, `01021970`, `1970-02-01`) as `YYYYMMDD`; empty for none.
+
+    Whether there is such a day is asked where it is kept.
+
+    Raises:
+        InputError: not a date.
+    """
+    typed = typed.strip()
+    if not typed:
+        return ""
+    if found := _YEAR_FIRST.fullmatch(typed):
+        year, month, day = found.groups()
+    elif found := _DAY_FIRST.fullmatch(typed) or _DIGITS.fullmatch(typed):
+        day, month, year = found.groups()
+    else:
+        raise InputError("This is no date of birth; give day, month and year.")
+    return f"{year}{month:0>2}{day:0>2}"
+
+
+def sex_of(code: str) -> Sex | None:
+    """The sex that a form names; None for none.
+
+    Raises:
+        InputError: no such code.
+    """
+    if code and code not in list(Sex):
+        raise InputError("There is no such sex; choose one of the list.")
+    return Sex(code) if code else None
+
+
+ID_PATTERN = r"^[0-9a-hjkmnp-tv-z]{26}$"
+
+
+class PersonShape(BaseModel):
+    """Who a patient is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(default="", max_length=LONGEST_NAME, repr=False)
+    tckn: Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{10})?$")] = Field(
+        default="", repr=False, description="Turkish identity number; its check digits are checked."
+    )
+    number: str = Field(default="", max_length=LONGEST_NUMBER, repr=False)
+    birth_date: date | None = Field(default=None, repr=False)
+    sex: Sex | None = Field(default=None, repr=False)
+
+    def value(self) -> Person:
+        """The value that records keep."""
+        born = f"{self.birth_date:%Y%m%d}" if self.birth_date else ""
+        return Person(self.name, self.tckn, self.number, born.zfill(8) if born else "", self.sex)
+
+    @classmethod
+    def of(cls, person: Person) -> PersonShape:
+        """The shape of a person; a date that is not one is left out."""
+        return cls.model_construct(
+            name=person.name,
+            tckn=person.tckn,
+            number=person.number,
+            birth_date=person.born,
+            sex=person.sex,
+        )
+
+
+class RecordCase(BaseModel):
+    """A case of a record."""
+
+    id: str
+    number: str
+    state: CaseState = Field(description="Where it is on its way.")
+    department: str | None
+    created_at: datetime
+    signed: int = Field(description="How many signed versions of reports it has.")
+    withdrawn: Withdrawn | None = Field(
+        description="Who took a report of it back, where it was not signed anew since; else None."
+    )
+
+
+class RecordShape(BaseModel):
+    """One record of a patient."""
+
+    id: str
+    patient: PersonShape
+    created_at: datetime
+    replaced_by: str | None = Field(description="The record that stands for it; None for the surviving one.")
+    reason: LinkReason | None
+    linked_at: datetime | None
+    cases: list[RecordCase]
+    count: int
+
+    @classmethod
+    def of(cls, record: Record) -> RecordShape:
+        """The shape of a record."""
+        return cls.model_construct(
+            id=record.id,
+            patient=PersonShape.of(record.person),
+            created_at=record.created_at,
+            replaced_by=record.replaced_by,
+            reason=record.reason,
+            linked_at=record.linked_at,
+            cases=[
+                RecordCase(
+                    id=case.id,
+                    number=case.number,
+                    state=case.state,
+                    department=case.department,
+                    created_at=case.created_at,
+                    signed=case.signed,
+                    withdrawn=case.withdrawn,
+                )
+                for case in record.cases
+            ],
+            count=record.count,
+        )
+
+
+class PatientRecords(BaseModel):
+    """Every record of one patient."""
+
+    records: list[RecordShape]
+
+    @classmethod
+    def of(cls, records: tuple[Record, ...]) -> PatientRecords:
+        """The shape of a patient's records."""
+        return cls.model_construct(records=[RecordShape.of(record) for record in records])
+
+
+class ComparedTrait(BaseModel):
+    """On what two records agree or not."""
+
+    trait: Trait = Field(description="What they are compared by.")
+    agreement: Agreement = Field(
+        description="The same, alike (written differently), said by one alone, or different."
+    )
+
+
+class Comparison(BaseModel):
+    """Two patients side by side."""
+
+    one: list[RecordShape] = Field(description="Records of the first, the surviving one first.")
+    other: list[RecordShape]
+    traits: list[ComparedTrait] = Field(
+        description="On what the surviving ones agree; what neither says is left out."
+    )
+    survivor: str = Field(description="The record that had better stand for both.")
+    obstacle: bool = Field(
+        description="Whether two identity numbers say that they are two people; then they cannot be joined."
+    )
+    seen: str = Field(description="Names what was shown; a link is made of it.")
+
+    @classmethod
+    def of(cls, found: Compared) -> Comparison:
+        """The shape of a comparison."""
+        return cls.model_construct(
+            one=[RecordShape.of(record) for record in found.one],
+            other=[RecordShape.of(record) for record in found.other],
+            traits=[ComparedTrait(trait=trait, agreement=agreement) for trait, agreement in found.traits],
+            survivor=found.survivor,
+            obstacle=found.obstacle,
+            seen=found.seen,
+        )
+
+
+class NewLink(BaseModel):
+    """Which record stands for this one, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    survivor: Annotated[str, StringConstraints(pattern=ID_PATTERN)] = Field(
+        description="The record that stands for both."
+    )
+    reason: LinkReason
+    seen: str = Field(max_length=64, description="Of the comparison that a person looked at.")
+
+
+class LinkShape(BaseModel):
+    """A link that was made. Ids alone: the answer is kept for a day, and the two may be separated before."""
+
+    replaced: str = Field(description="The record that another one stands for now.")
+    survivor: str = Field(description="The record that stands for both.")
+    reason: LinkReason

@@ -1,0 +1,1 @@
+"""Users, their accounts, and how they sign in."""

@@ -1,0 +1,340 @@
+"""Signing in and out, the locked screen, and the one-time links that begin an account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+from starlette.concurrency import run_in_threadpool
+
+from tetkik.errors import Forbidden, InputError, NotFound, NotSignedIn, TetkikError
+from tetkik.records.people import invites, passwords, sessions, sign_in, sso
+from tetkik.records.people.sessions import Resumed
+from tetkik.records.people.users import row_of
+from tetkik.records.trail.chain import Action
+from tetkik.service.kit.access import oidc
+from tetkik.service.kit.access.authentication import (
+    clear_session_cookie,
+    identified_by,
+    peer_of,
+    require_session,
+)
+from tetkik.service.kit.access.authorization import RequestContext, allowed, check_origin, public
+from tetkik.service.kit.access.new_session import start_session_and_redirect
+from tetkik.service.kit.access.passkeys import origin_of
+from tetkik.service.kit.access.rate_limits import limit_rate, rate_limits_of
+from tetkik.service.kit.access.redirects import safe_path, with_next
+from tetkik.service.kit.context import AppContext, ContextDep
+from tetkik.service.kit.rendering.navigation import start_page_of
+from tetkik.service.kit.rendering.templates import asset, render
+from tetkik.values import Actor, Method, Permission
+
+
+def shown_strength(request: Request, context: AppContext, password: str, own: Iterable[str]) -> Response:
+    """The meter for a password.
+
+    Args:
+        context: the hospital's name is no password.
+        own: the login and name of the person.
+
+    Raises:
+        TooManyRequests: too often.
+    """
+    limit_rate(request, rate_limits_of(request).strengths, f"address {peer_of(request).address}")
+    return render(
+        request,
+        "people/strength.html.jinja",
+        strength=passwords.strength(password, (*own, context.settings.hospital_name)) if password else None,
+        missing=passwords.SHORTEST - len(password),
+        most=passwords.LONGEST,
+    )
+
+
+router = APIRouter()
+
+Text = Annotated[str, Form(max_length=400)]
+Return = Annotated[str, Form(alias="next", max_length=2000)]
+
+
+@router.get("/login", dependencies=[public()])
+def login_page(request: Request, context: ContextDep, next: str = "/") -> Response:  # noqa: A002
+    try:
+        require_session(request)
+    except NotSignedIn:
+        return _login(request, context, next)
+    return RedirectResponse(safe_path(next), 303)
+
+
+@router.post("/login", dependencies=[public()])
+def login(
+    request: Request, context: ContextDep, login: Text = "", password: Text = "", back: Return = "/"
+) -> Response:
+    """Sign in with a password."""
+    peer = peer_of(request)
+    limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer.address}")
+    try:
+        actor = sign_in.by_password(context.records, login, password, peer)
+    except NotSignedIn as error:
+        return _login(request, context, back, login=login, error=error)
+    return start_session_and_redirect(request, context, actor, back)
+
+
+def _login(
+    request: Request, context: AppContext, back: str, *, login: str = "", error: TetkikError | None = None
+) -> Response:
+    return render(
+        request,
+        "people/login.html.jinja",
+        back=safe_path(back),
+        login=login,
+        error=error,
+        provider=oidc.provider_name(context.settings),
+    )
+
+
+@router.post("/logout", dependencies=[public()])
+async def logout(request: Request, context: ContextDep) -> Response:
+    """Sign out; a locked screen may be left, too."""
+    answer = RedirectResponse("/login", 303)
+    try:
+        found = await _own_session(request)
+    except NotSignedIn:
+        return answer
+    await run_in_threadpool(_end, context, found.actor)
+    clear_session_cookie(answer, context)
+    return answer
+
+
+def _end(context: AppContext, actor: Actor) -> None:
+    with context.records.write(actor) as tx:
+        sessions.end(tx)
+
+
+async def _own_session(request: Request) -> Resumed:
+    """The session that sends a form, locked or not."""
+    found = await run_in_threadpool(require_session, request)
+    await check_origin(request, identified_by(found))
+    return found
+
+
+@router.post("/lock")
+def lock(ctx: Annotated[RequestContext, allowed(Permission.OWN_ACCOUNT)], back: Return = "/") -> Response:
+    with ctx.write() as tx:
+        sessions.lock(tx)
+    return RedirectResponse(with_next("/lock", back), 303)
+
+
+@router.get("/lock", dependencies=[public()])
+def lock_page(request: Request, context: ContextDep, next: str = "/") -> Response:  # noqa: A002
+    """The locked screen: nothing but whose it is."""
+    try:
+        found = require_session(request)
+    except NotSignedIn:
+        return RedirectResponse(with_next("/login", next), 303)
+    return _locked(request, context, found, next) if found.locked else RedirectResponse(safe_path(next), 303)
+
+
+@router.post("/lock/open", dependencies=[public()])
+async def unlock(request: Request, context: ContextDep, password: Text = "", back: Return = "/") -> Response:
+    """Open the locked screen with the password, and return to the same page."""
+    try:
+        found = await _own_session(request)
+    except NotSignedIn:
+        return RedirectResponse(with_next("/login", back), 303)
+    return await run_in_threadpool(_unlock, request, context, found, password, back)
+
+
+def _unlock(request: Request, context: AppContext, found: Resumed, password: str, back: str) -> Response:
+    limit_rate(request, rate_limits_of(request).sign_ins, f"again {found.actor.user_id}")
+    try:
+        sign_in.again(context.records, found.actor, password)
+    except Forbidden as error:
+        return _locked(request, context, found, back, error)
+    with context.records.write(found.actor) as tx:
+        sessions.unlock(tx, Method.PASSWORD)
+    return RedirectResponse(safe_path(back), 303)
+
+
+def _locked(
+    request: Request, context: AppContext, found: Resumed, back: str, error: TetkikError | None = None
+) -> Response:
+    return render(
+        request,
+        "people/lock.html.jinja",
+        name=found.actor.name,
+        csrf=found.csrf,
+        back=safe_path(back),
+        error=error,
+        provider=oidc.provider_name(context.settings) if found.actor.method is Method.OIDC else None,
+    )
+
+
+@router.get("/setup/{token}", dependencies=[public()])
+def setup_page(request: Request, context: ContextDep, token: str) -> Response:
+    """What a one-time link opens."""
+    limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer_of(request).address}")
+    return _setup(request, context, token)
+
+
+@router.post("/setup/{token}", dependencies=[public()])
+def setup(
+    request: Request,
+    context: ContextDep,
+    token: str,
+    password: Text = "",
+    repeated: Text = "",
+    login: Text = "",
+    name: Text = "",
+) -> Response:
+    """Use a one-time link: choose a password, and be signed in."""
+    peer = peer_of(request)
+    limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer.address}")
+    newcomer = Actor(None, "", method=Method.PASSWORD, address=peer.address, request_id=peer.request_id)
+    try:
+        refuse_unequal(password, repeated)
+        with context.records.write(newcomer) as tx:
+            user_id = invites.accept(
+                tx, token, password, login=login, name=name, house=context.settings.hospital_name
+            )
+            actor = sign_in.actor_of(row_of(tx, user_id), Method.PASSWORD, peer)
+    except TetkikError as error:
+        return _setup(request, context, token, login=login, name=name, error=error)
+    return start_session_and_redirect(request, context, actor, "/")
+
+
+@router.post("/setup/{token}/strength", dependencies=[public()])
+def setup_strength(
+    request: Request,
+    context: ContextDep,
+    token: str,
+    password: Text = "",
+    login: Text = "",
+    name: Text = "",
+) -> Response:
+    """How good the password is that a one-time link is about to set, while it is typed."""
+    own = (login, name)
+    try:
+        with context.records.read() as tx:
+            invitation = invites.look(tx, token)
+        own = (invitation.login or login, invitation.name or name)
+    except NotFound:
+        pass  # used a moment ago, by the very form that asks
+    return shown_strength(request, context, password, own)
+
+
+def refuse_unequal(password: str, repeated: str) -> None:
+    """Refuse a new password that was typed in two ways.
+
+    Raises:
+        InputError: they differ.
+    """
+    if password != repeated:
+        raise InputError("The two passwords differ; type the same one twice.")
+
+
+def _setup(
+    request: Request,
+    context: AppContext,
+    token: str,
+    *,
+    login: str = "",
+    name: str = "",
+    error: TetkikError | None = None,
+) -> Response:
+    with context.records.read() as tx:
+        invitation = invites.look(tx, token)
+    return render(
+        request,
+        "people/setup.html.jinja",
+        invitation=invitation,
+        login=login,
+        name=name,
+        shortest=passwords.SHORTEST,
+        asks=f"/setup/{token}/strength",
+        error=error,
+    )
+
+
+_MINUTES = 5
+
+
+@router.get("/login/oidc", dependencies=[public()])
+def go(request: Request, context: ContextDep, next: str = "/") -> Response:  # noqa: A002
+    """Send the browser to the identity provider."""
+    limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer_of(request).address}")
+    if not context.settings.oidc_issuer:
+        raise NotFound("This server has no single sign-on; sign in with your password.")
+    try:
+        address, state, sign_on = oidc.begin(
+            context.settings, origin_of(request), safe_path(next), anew=_is_locked(request)
+        )
+    except TetkikError as error:
+        return _login(request, context, next, error=error)
+    rate_limits_of(request).sign_ons.put(state, sign_on)
+    answer = RedirectResponse(address, 303)
+    answer.set_cookie(
+        oidc.COOKIE,
+        state,
+        max_age=_MINUTES * 60,
+        path="/login",
+        secure=context.secure,
+        httponly=True,
+        samesite="lax",
+    )
+    return answer
+
+
+def _is_locked(request: Request) -> bool:
+    try:
+        return require_session(request).locked
+    except NotSignedIn:
+        return False
+
+
+@router.get(oidc.CALLBACK, dependencies=[public()])
+def come_back(request: Request, context: ContextDep, state: str = "") -> Response:
+    """The provider's answer: a session, or the sign-in page with the reason."""
+    limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer_of(request).address}")
+    sign_on: oidc.SignOn | None = rate_limits_of(request).sign_ons.pop(state)
+    try:
+        if sign_on is None or not oidc.same_browser(state, request.cookies.get(oidc.COOKIE)):
+            raise Forbidden("The sign-on was not begun in this browser, or too long ago; begin again.")
+        actor = _arrived(request, context, oidc.finish(context.settings, sign_on, request.query_params))
+        answer = start_session_and_redirect(request, context, actor, sign_on.back)
+    except TetkikError as error:
+        _audit_failure(request, context)
+        answer = _login(request, context, sign_on.back if sign_on else "/", error=error)
+    answer.delete_cookie(oidc.COOKIE, path="/login")
+    return answer
+
+
+def _arrived(request: Request, context: AppContext, arrival: sso.Arrival) -> Actor:
+    with context.records.write(_nobody(request)) as tx:
+        return sign_in.actor_of(sso.arrive(tx, arrival), Method.OIDC, peer_of(request))
+
+
+def _audit_failure(request: Request, context: AppContext) -> None:
+    with context.records.write(_nobody(request)) as tx:
+        tx.audit(Action.SIGN_IN_FAILED, by=Method.OIDC.value)
+
+
+def _nobody(request: Request) -> Actor:
+    peer = peer_of(request)
+    return Actor(None, "", method=Method.OIDC, address=peer.address, request_id=peer.request_id)
+
+
+_KEPT = {"Cache-Control": "public, max-age=86400"}
+
+
+@router.get("/favicon.ico", dependencies=[public()])
+def icon() -> RedirectResponse:
+    """The icon, where browsers expect it beside a PDF."""
+    return RedirectResponse(asset("favicon.svg"), 307, headers=_KEPT)
+
+
+@router.get("/")
+def start(ctx: Annotated[RequestContext, allowed(Permission.OWN_ACCOUNT)]) -> RedirectResponse:
+    """Go to the first place of whoever is signed in."""
+    return RedirectResponse(start_page_of(ctx.request, ctx.actor), 303)

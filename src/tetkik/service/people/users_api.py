@@ -1,0 +1,141 @@
+"""Users, for the administrator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from fastapi.responses import Response
+
+from tetkik.records.database import Transaction
+from tetkik.records.people import after_restore, invites, users
+from tetkik.records.people.users import Member, Profile
+from tetkik.service.kit.access.authorization import RequestContext, allowed
+from tetkik.service.kit.access.passkeys import origin_of
+from tetkik.service.kit.http.idempotency import IdempotentDep
+from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from tetkik.service.people.shapes import InvitedUser, Link, NewUser, Reset, UserProfile, UserView
+from tetkik.values import Permission
+
+router = APIRouter(prefix="/users", tags=["users"])
+
+Administrator = Annotated[RequestContext, allowed(Permission.USERS)]
+UserId = Annotated[str, Path(max_length=64)]
+
+
+@router.get("")
+def list_users(ctx: Administrator, cursor: Cursor = None, limit: Limit = 50) -> Page[UserView]:
+    """Everybody, by login."""
+    after = str(decode_cursor(cursor, [str])[0]) if cursor else ""
+    with ctx.read() as tx:
+        found = users.everybody(tx, after=after, limit=limit + 1)
+    more = encode_cursor([found[limit - 1].login]) if len(found) > limit else None
+    return Page(items=[_view(member) for member in found[:limit]], next=more)
+
+
+@router.post("", status_code=201, response_model=InvitedUser)
+def create_user(ctx: Administrator, once: IdempotentDep, new: NewUser) -> Response:
+    """Create a user; the answer holds the link with which they choose a password."""
+    origin = origin_of(ctx.request)
+
+    def create(tx: Transaction) -> InvitedUser:
+        user_id = users.create(tx, new.login, _profile(new))
+        token = invites.invite(tx, user_id)
+        view = _view(users.get(tx, user_id))
+        return InvitedUser(link=f"{origin}/setup/{token}", **view.model_dump())
+
+    return once.run(ctx.records, ctx.actor, create).response()
+
+
+@router.get("/{user_id}")
+def get_user(ctx: Administrator, user_id: UserId) -> UserView:
+    """One user."""
+    with ctx.read() as tx:
+        return _view(users.get(tx, user_id))
+
+
+@router.put("/{user_id}")
+def change_user(ctx: Administrator, user_id: UserId, profile: UserProfile) -> UserView:
+    """Give a user another name, other roles, other departments."""
+    return _changed(ctx, user_id, lambda tx: users.change(tx, user_id, _profile(profile)))
+
+
+@router.post("/{user_id}/disable")
+def disable_user(ctx: Administrator, user_id: UserId) -> UserView:
+    """Close an account; nothing is deleted."""
+    return _changed(ctx, user_id, lambda tx: users.disable(tx, user_id))
+
+
+@router.post("/{user_id}/enable")
+def enable_user(ctx: Administrator, user_id: UserId) -> UserView:
+    """Open a closed account again."""
+    return _changed(ctx, user_id, lambda tx: users.enable(tx, user_id))
+
+
+@router.post("/{user_id}/unlock")
+def unlock_user(ctx: Administrator, user_id: UserId) -> UserView:
+    """End the pause after failed sign-ins."""
+    return _changed(ctx, user_id, lambda tx: users.unlock(tx, user_id))
+
+
+@router.post("/{user_id}/demand-change")
+def demand_change(ctx: Administrator, user_id: UserId) -> UserView:
+    """Ask for a new password: whoever signs in, or is signed in, chooses one before anything else opens."""
+    return _changed(ctx, user_id, lambda tx: users.demand_change(tx, user_id))
+
+
+@router.post("/{user_id}/reset", status_code=201, response_model=Link)
+def reset_user(
+    ctx: Administrator, once: IdempotentDep, user_id: UserId, how: Reset | None = None
+) -> Response:
+    """Take the password away and end every session; the answer holds the link to choose another."""
+    origin, keep = origin_of(ctx.request), how is not None and how.keep_keys
+
+    def reset(tx: Transaction) -> Link:
+        ended = users.reset(tx, user_id, keys=not keep)
+        return Link(
+            link=f"{origin}/setup/{invites.invite(tx, user_id)}",
+            sessions_ended=ended.sessions,
+            passkeys_removed=ended.passkeys,
+            tokens_revoked=ended.tokens,
+        )
+
+    return once.run(ctx.records, ctx.actor, reset).response()
+
+
+@router.post("/{user_id}/confirm-keys")
+def confirm_keys(ctx: Administrator, user_id: UserId) -> UserView:
+    """Let passkeys and tokens open again that came back with a backup."""
+    return _changed(ctx, user_id, lambda tx: after_restore.confirm(tx, user_id))
+
+
+def _changed(ctx: RequestContext, user_id: str, work: Callable[[Transaction], object]) -> UserView:
+    with ctx.write() as tx:
+        work(tx)
+        return _view(users.get(tx, user_id))
+
+
+def _profile(given: UserProfile) -> Profile:
+    return Profile(
+        given.name, frozenset(given.roles), given.title, given.registration, tuple(given.departments)
+    )
+
+
+def _view(member: Member) -> UserView:
+    profile = member.profile
+    return UserView(
+        id=member.id,
+        login=member.login,
+        name=profile.name,
+        title=profile.title,
+        registration=profile.registration,
+        roles=sorted(profile.roles),
+        departments=list(profile.departments),
+        disabled=member.disabled_at is not None,
+        paused=member.locked_until is not None,
+        must_change=member.must_change,
+        created_at=member.created_at,
+        last_login_at=member.last_login_at,
+        keys_held=member.keys_held,
+    )

@@ -1,0 +1,1 @@
+"""The reception desk: triage of a complaint, and a new case."""

@@ -1,0 +1,78 @@
+"""What the answer to a complaint looks like to a program."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tetkik.service.reception import triage
+from tetkik.values import TriageResult, UrgencyLevel
+
+
+class Asked(BaseModel):
+    """A complaint."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"text": "Gözlerim kızardı ve sulanıyor."}]}
+    )
+
+    text: str = Field(
+        max_length=triage.LONGEST_TEXT, repr=False, description="What the patient says, in Turkish."
+    )
+
+
+class DepartmentShape(BaseModel):
+    """A department with its calibrated probability."""
+
+    name: str
+    probability: float = Field(ge=0, le=1, description="0 to 1.")
+    clinic: str | None = Field(description="As it is booked; None where the hospital's list has none.")
+    referral: str | None = Field(
+        description="Which clinic must refer first; None where it is booked directly."
+    )
+
+
+class FlagShape(BaseModel):
+    """A rule of urgency that fired."""
+
+    id: str
+    reason: str = Field(description="For the person at the desk.")
+    start: int = Field(ge=0, description="Of the words in the text, in characters.")
+    end: int = Field(ge=0)
+    level: UrgencyLevel
+    source: str = Field(description="Where the rule comes from.")
+
+
+class UrgencyShape(BaseModel):
+    """How soon the patient should be seen."""
+
+    level: UrgencyLevel
+    flags: list[FlagShape] = Field(description="That were found, the worst first.")
+
+
+class EvidenceShape(BaseModel):
+    """Words that decided for the first department."""
+
+    start: int = Field(ge=0, description="In the text, in characters.")
+    end: int = Field(ge=0)
+    text: str
+    weight: float = Field(description="What they add to the logit, in nats.")
+
+
+class TriageShape(BaseModel):
+    """The answer to one complaint, with the keys of `tetkik triage predict --json`."""
+
+    text: str = Field(description="The complaint as it came.")
+    departments: list[DepartmentShape] = Field(
+        description="The best first; empty where the text cannot be read."
+    )
+    urgency: UrgencyShape = Field(description="Found by rules, apart from the departments.")
+    abstain: bool = Field(description="Whether no department is likely enough.")
+    reason: str | None = Field(description="Why it abstains, or why the first department comes first.")
+    question: str | None = Field(description="That would help most where it abstains.")
+    evidence: list[EvidenceShape]
+    model: str
+
+    @classmethod
+    def of(cls, result: TriageResult) -> TriageShape:
+        """The shape of an answer."""
+        return cls.model_validate(result.as_json())

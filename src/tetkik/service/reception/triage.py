@@ -1,0 +1,128 @@
+"""Triage at the reception desk, for the pages and the API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tetkik import workflow
+from tetkik.errors import InputError
+from tetkik.language import Language
+from tetkik.records.cases.complaints import Triaged
+from tetkik.service.kit.rendering.highlights import Piece, pieces
+from tetkik.settings import Settings
+from tetkik.triage.clinics import Clinic, clinic_of
+from tetkik.triage.questions import Answer, Question, best_question, questions
+from tetkik.turkish import alphabetical
+from tetkik.values import DepartmentScore, TriageResult
+
+LONGEST_TEXT = 200_000
+"""Characters of a complaint that are taken at all; the setting `max_text_chars` says how many are read."""
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LiveAnswer:
+    """What the page shows while somebody types.
+
+    Attributes:
+        pieces: the text with its marks.
+        first: the departments that are shown at once.
+        question: asked where the model abstains; None where it names a department.
+        answers: what a yes may mean, to be added to the text.
+        asked: ids of the questions that were answered with no.
+    """
+
+    result: TriageResult
+    pieces: tuple[Piece, ...]
+    first: tuple[DepartmentScore, ...]
+    rest: tuple[DepartmentScore, ...]
+    question: str | None = None
+    question_id: str = ""
+    answers: tuple[Answer, ...] = ()
+    asked: tuple[str, ...] = ()
+
+
+def answer_to(text: str, settings: Settings, language: Language) -> TriageResult:
+    """The model's answer to a complaint, in the language of the page; nothing is kept.
+
+    Args:
+        settings: which name the model.
+        language: of reasons, questions and rules.
+    """
+    return _answered(text, settings, language).result
+
+
+def _answered(
+    text: str, settings: Settings, language: Language, *, measure: bool = False
+) -> workflow.ComplaintAnswer:
+    plain = text.replace("\r\n", "\n")
+    return workflow.answer_complaint(plain, settings.triage_model, language, measure=measure)
+
+
+def ask_live(text: str, settings: Settings, language: Language, asked: Sequence[str] = ()) -> LiveAnswer:
+    """The answer as the page shows it; a question that was answered with no is not asked again.
+
+    Args:
+        text: what the patient says, as far as it is typed.
+        settings: which name the model.
+        asked: ids of questions that were answered with no.
+    """
+    result = answer_to(text, settings, language)
+    known = {question.id: question for question in questions()}
+    denied = tuple(name for name in dict.fromkeys(asked) if name in known)
+    shown, rest = result.departments[:_SHOWN], result.departments[_SHOWN:]
+    live = LiveAnswer(result, pieces(result), shown, rest, asked=denied)
+    question = _question(result, known, denied)
+    if question is None:
+        return live
+    return replace(live, question=question.text[language], question_id=question.id, answers=question.answers)
+
+
+def _question(result: TriageResult, known: Mapping[str, Question], denied: Sequence[str]) -> Question | None:
+    """The question to ask: the model's own, or the next best where that was answered with no."""
+    if result.question_id is None:
+        return None
+    if result.question_id not in denied:
+        return known[result.question_id]
+    if len(denied) >= len(known):
+        return None
+    believed = np.array([department.probability for department in result.departments])
+    return best_question([item.name for item in result.departments], believed, leave_out=denied)
+
+
+def triaged(text: str, settings: Settings, language: Language) -> TriagedComplaint:
+    """The answer to a complaint that is to be kept, with the model that gave it.
+
+    Args:
+        settings: which name the model.
+    """
+    said = _answered(text, settings, language, measure=True)
+    return TriagedComplaint(said.result, said.sha256, said.measured)
+
+
+def departments(settings: Settings) -> tuple[str, ...]:
+    """The departments that can be chosen: those of the model, in the order of the alphabet."""
+    return tuple(sorted(workflow.departments(settings.triage_model), key=alphabetical))
+
+
+def chosen_department(name: str | None, settings: Settings) -> str | None:
+    """A department that somebody chose; None for none.
+
+    Raises:
+        InputError: no such department.
+    """
+    if name and name not in departments(settings):
+        raise InputError("There is no such department; choose one of the list.")
+    return name or None
+
+
+def clinic(department: str, result: TriageResult | None) -> Clinic | None:
+    """The clinic that a department is booked as, for this patient.
+
+    Args:
+        result: the answer, which knows whether the patient is a child; None without a complaint.
+    """
+    return clinic_of(department, child=result is not None and result.child)

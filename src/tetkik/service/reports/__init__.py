@@ -1,0 +1,1 @@
+"""Signed reports: read, sign, amend, withdraw, download; text templates."""

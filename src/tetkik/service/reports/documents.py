@@ -1,0 +1,118 @@
+"""A signed report as a file: made on request, stored nowhere, with a file name that identifies nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from fastapi.responses import Response
+
+from tetkik.documents.capture import to_capture
+from tetkik.documents.fhir import to_fhir
+from tetkik.documents.hl7 import to_hl7
+from tetkik.documents.pdf import to_pdf
+from tetkik.documents.rejection import to_rejection
+from tetkik.documents.sr import to_sr
+from tetkik.documents.text import to_text
+from tetkik.errors import Conflict, NotFound
+from tetkik.records.audit_chain import Action
+from tetkik.records.reports import versions
+from tetkik.records.trail.chain import Action
+from tetkik.service.kit.access.authorization import RequestContext
+from tetkik.service.kit.http.downloads import download_headers
+from tetkik.values import ReportDocument
+
+
+class Format(StrEnum):
+    """What a report can be had as."""
+
+    PDF = "pdf"
+    FHIR = "fhir"
+    """FHIR R4B, a document bundle."""
+    SR = "sr"
+    """DICOM structured report, TID 1500."""
+    CAPTURE = "capture"
+    """The heatmap as a DICOM Secondary Capture image."""
+    REJECTION = "rejection"
+    """Of a withdrawn report in the place of both: the rejection note for archives, IHE IOCM."""
+    HL7 = "hl7"
+    """HL7 v2.5.1, ORU^R01."""
+    TEXT = "text"
+    IMAGE = "image"
+    """The image as a PNG."""
+    HEATMAP = "heatmap"
+    """The image with the heatmap as a PNG."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How a format is made and named."""
+
+    media: str
+    ending: str
+    make: Callable[[ReportDocument], bytes | None]
+    inline: bool = False
+
+
+def _capture(document: ReportDocument) -> bytes | None:
+    return to_capture(document) if document.heatmap is not None else None
+
+
+def _rejection(document: ReportDocument) -> bytes | None:
+    return to_rejection(document) if document.withdrawal is not None else None
+
+
+KINDS = MappingProxyType(
+    {
+        Format.PDF: _Kind("application/pdf", "pdf", to_pdf, inline=True),
+        Format.FHIR: _Kind("application/fhir+json", "fhir.json", to_fhir),
+        Format.SR: _Kind("application/dicom", "sr.dcm", to_sr),
+        Format.CAPTURE: _Kind("application/dicom", "heatmap.dcm", _capture),
+        Format.REJECTION: _Kind("application/dicom", "rejection.dcm", _rejection),
+        Format.HL7: _Kind("x-application/hl7-v2+er7; charset=utf-8", "hl7", to_hl7),
+        Format.TEXT: _Kind("text/plain; charset=utf-8", "txt", to_text),
+        Format.IMAGE: _Kind("image/png", "png", lambda document: document.image, inline=True),
+        Format.HEATMAP: _Kind("image/png", "heatmap.png", lambda document: document.heatmap, inline=True),
+    }
+)
+
+
+def answer(ctx: RequestContext, report_id: str, number: int | None, form: Format) -> Response:
+    """A signed version as a file.
+
+    Args:
+        actor: who asks; the trail names them.
+        number: of the version; None is the last one.
+
+    Raises:
+        NotFound: no such version, or it has no such picture.
+        Conflict: a DICOM object of a withdrawn version, or a rejection note of one that stands.
+    """
+    kind = KINDS[form]
+    with ctx.write() as tx:
+        found = versions.version_of(tx, report_id, number)
+        _refuse(form, found.document)
+        whose = {"case_id": found.case_id, "patient_id": found.patient_id}
+        if form not in (Format.IMAGE, Format.HEATMAP):
+            version = found.info.number
+            tx.audit(Action.DOCUMENT_EXPORTED, **whose, object_id=report_id, format=form, version=version)
+        elif form in found.pictures:
+            tx.audit(Action.IMAGE_OPENED, **whose, object_id=found.image_id, what=f"report {form}")
+    content = kind.make(found.document)
+    if content is None:
+        raise NotFound("This version of the report has no such picture; take another format.")
+    name = f"report-{found.report_number}-v{found.info.number}.{kind.ending}"
+    return Response(content, headers=download_headers(name, inline=kind.inline), media_type=kind.media)
+
+
+def _refuse(form: Format, document: ReportDocument) -> None:
+    """An archive that takes a withdrawn object beside its rejection would show it again."""
+    if document.withdrawal is not None and form in (Format.SR, Format.CAPTURE):
+        raise Conflict(
+            "This version was withdrawn, so its DICOM objects are given out no longer; take the rejection "
+            "note for the archive instead."
+        )
+    if document.withdrawal is None and form is Format.REJECTION:
+        raise Conflict("This version stands, so there is no rejection note; take its structured report.")

@@ -1,1 +1,0 @@
-"""How a thing looks: pages from templates, times, charts and marks in words, the slip of the desk."""

@@ -1,0 +1,1 @@
+"""Images: upload, archives, pixels, runs of the models."""

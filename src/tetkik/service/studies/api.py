@@ -1,0 +1,243 @@
+"""Images: upload, pixels for a viewer, heatmaps, preview, the file as it came."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import chain
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query
+from fastapi.responses import Response, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from tetkik.records.images import images, pictures, runs
+from tetkik.records.images.images import StoredImage
+from tetkik.records.images.pictures import PictureKind
+from tetkik.records.people.visibility import see as see_case
+from tetkik.records.trail.chain import Action
+from tetkik.service.kit.access.authorization import RequestContext, allowed
+from tetkik.service.kit.access.body_limits import takes_files
+from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
+from tetkik.service.kit.context import AppContext
+from tetkik.service.kit.http.downloads import download_headers
+from tetkik.service.kit.http.idempotency import IdempotencyKey
+from tetkik.service.kit.http.incoming_files import incoming_file
+from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from tetkik.service.studies.shapes import FindingsShape, ImageShape, UploadShape
+from tetkik.service.studies.upload import Upload
+from tetkik.values import FileFormat, Permission
+
+router = APIRouter(prefix="/images", tags=["images"])
+Reader = Annotated[RequestContext, allowed(Permission.IMAGE_READ)]
+Sender = Annotated[RequestContext, allowed(Permission.IMAGE_UPLOAD)]
+ImageId = Annotated[str, Path(max_length=26, description="Of the image.")]
+Tag = Annotated[str | None, Header(alias="If-None-Match", max_length=200)]
+CaseId = Annotated[
+    str | None, Query(max_length=26, description="Of the case; without it a DICOM file finds or opens one.")
+]
+Sure = Annotated[
+    bool, Query(description="The patient of the file and of the case were compared, and it is right.")
+]
+_KEPT = {"Cache-Control": "private, no-cache"}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_FORM = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {"file": {"type": "string", "format": "binary"}},
+}
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "The file itself, or a form with one file. `X-File-Name` may name it.",
+        "content": {
+            "application/octet-stream": _BINARY,
+            "application/dicom": _BINARY,
+            "multipart/form-data": {"schema": _FORM},
+        },
+    }
+}
+_MEDIA = {
+    FileFormat.DICOM: "application/dicom",
+    FileFormat.PNG: "image/png",
+    FileFormat.JPEG: "image/jpeg",
+    FileFormat.TIFF: "image/tiff",
+}
+
+
+@router.post("", status_code=201, response_model=UploadShape, openapi_extra=_BODY)
+@takes_files
+async def upload(
+    ctx: Sender,
+    decoder: DecoderDep,
+    case_id: CaseId = None,
+    sure: Sure = False,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Upload one image: DICOM, PNG, JPEG or TIFF. The same file twice in a case is one image."""
+    async with incoming_file(ctx.request) as file:
+        upload = Upload(ctx.app, decoder, ctx.actor, file, case_id, sure=sure)
+        outcome = await run_in_threadpool(upload.run, ctx.request, idempotency_key)
+    return outcome.response()
+
+
+@router.get("", response_model=Page[ImageShape])
+def of_case(
+    ctx: Reader,
+    case_id: Annotated[str, Query(max_length=26, description="Of the case.")],
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Page[ImageShape]:
+    """The images of a case, in the order in which they came."""
+    after = str(decode_cursor(cursor, [str])[0]) if cursor is not None else ""
+    with ctx.read() as tx:
+        see_case(tx, case_id)
+        found = [image for image in images.of_case(tx, case_id) if image.id > after]
+        shown = [ImageShape.of(tx, image, ctx.language) for image in found[:limit]]
+    return Page(items=shown, next=encode_cursor([shown[-1].id]) if len(found) > limit else None)
+
+
+@router.get("/{image_id}", response_model=ImageShape)
+def one(ctx: Reader, image_id: ImageId) -> ImageShape:
+    """One image: its size and kind, and how far the model is with it."""
+    with ctx.read() as tx:
+        return ImageShape.of(tx, images.see(tx, image_id), ctx.language)
+
+
+@router.get(
+    "/{image_id}/pixels",
+    response_class=Response,
+    responses={200: {"content": {"application/octet-stream": _BINARY}}, 304: {"description": "Unchanged"}},
+)
+def pixels(
+    ctx: Reader,
+    decoder: DecoderDep,
+    image_id: ImageId,
+    frame: Annotated[
+        int | None,
+        Query(ge=1, le=2**31 - 1, description="Of several, counted from 1; without it the middle one."),
+    ] = None,
+    if_none_match: Tag = None,
+) -> Response:
+    """The pixels as they should be looked at: row by row, one byte or two in little-endian order.
+
+    `X-Rows`, `X-Columns`, `X-Bits` (8 or 16), `X-White` (the value of white; black is 0), `X-Window` (centre
+    and width), `X-Frame` and `X-Frames` (which of how many), and, where that is known, `X-Spacing`
+    (millimetres between rows and between columns) and `X-Plane` (whether they hold in the `patient`, at the
+    `detector`, or `unstated`). Of a file with several frames only the one asked for is decoded.
+    """
+    image = _opened(ctx, decoder, image_id, "pixels")
+    images.check_frame(image, frame)
+    shown = frame or image.middle
+    tag = f'"{image.id}-{shown}"'
+    if if_none_match == tag:
+        return Response(status_code=304, headers={"ETag": tag, **_KEPT})
+    found = decoder.pixels(image, shown)
+    bits = found.pixels.dtype.itemsize * 8
+    headers = {
+        "ETag": tag,
+        **_KEPT,
+        "X-Rows": str(found.rows),
+        "X-Columns": str(found.columns),
+        "X-Bits": str(bits),
+        "X-White": str(found.white),
+        "X-Frame": str(shown),
+        "X-Frames": str(image.frames),
+        "X-Window": f"{found.white / 2:g},{found.white}",
+    }
+    if found.spacing is not None:
+        headers["X-Spacing"] = f"{found.spacing[0]:.7g},{found.spacing[1]:.7g}"
+    if found.plane is not None:
+        headers["X-Plane"] = found.plane.value
+    content = found.pixels.astype("<u2" if bits == 16 else "u1", copy=False).tobytes()
+    return Response(content, headers=headers, media_type="application/octet-stream")
+
+
+@router.get(
+    "/{image_id}/preview",
+    response_class=Response,
+    responses={200: {"content": {"image/png": _BINARY}}, 304: {"description": "Unchanged"}},
+)
+def preview(ctx: Reader, decoder: DecoderDep, image_id: ImageId, if_none_match: Tag = None) -> Response:
+    """The image as a small PNG."""
+    image = _opened(ctx, decoder, image_id, "preview")
+    return _picture(ctx.app, image, PictureKind.PREVIEW, "", if_none_match)
+
+
+@router.get(
+    "/{image_id}/heatmaps/{label}",
+    response_class=Response,
+    responses={200: {"content": {"image/png": _BINARY}}, 304: {"description": "Unchanged"}},
+)
+def heatmap(
+    ctx: Reader,
+    decoder: DecoderDep,
+    image_id: ImageId,
+    label: Annotated[str, Path(max_length=60, description="Of the finding.")],
+    if_none_match: Tag = None,
+) -> Response:
+    """Where the model looked for one finding: a transparent PNG over the whole image."""
+    image = _opened(ctx, decoder, image_id, "heatmap")
+    return _picture(ctx.app, image, PictureKind.HEAT, label, if_none_match)
+
+
+@router.get("/{image_id}/findings", response_model=FindingsShape)
+def findings(ctx: Reader, decoder: DecoderDep, image_id: ImageId) -> FindingsShape:
+    """What the newest run says of the image. 404 before any, and where it failed."""
+    image = _opened(ctx, decoder, image_id, "findings")
+    with ctx.read() as tx:
+        run = runs.latest(tx, image.id)
+        return FindingsShape.of(
+            runs.load_run(tx, run.id if run else ""), runs.load_result(tx, run.id if run else "")
+        )
+
+
+@router.get(
+    "/{image_id}/file",
+    response_class=Response,
+    responses={200: {"content": {"application/octet-stream": _BINARY}}},
+)
+def file(ctx: Reader, image_id: ImageId) -> Response:
+    """The file as it came; each download is in the audit trail."""
+    with ctx.write() as tx:
+        image = images.see(tx, image_id)
+        pieces = images.chunks(tx, image)
+        first = next(pieces)  # a missing file is an error before the answer begins
+        tx.audit(
+            Action.IMAGE_OPENED,
+            case_id=image.case_id,
+            patient_id=image.patient_id,
+            object_id=image.id,
+            what="file",
+        )
+    ending = "dcm" if image.file_format is FileFormat.DICOM else image.file_format.value
+    headers = download_headers(f"{image.id}.{ending}") | {"Content-Length": str(image.size)}
+    return StreamingResponse(chain([first], pieces), media_type=_MEDIA[image.file_format], headers=headers)
+
+
+def _opened(ctx: RequestContext, decoder: ImageDecoder, image_id: str, what: str) -> StoredImage:
+    """An image that the actor may see, with the word in the trail that they saw this of it."""
+    with ctx.read() as tx:
+        image = images.see(tx, image_id)
+    if not decoder.was_viewed_recently(ctx.actor, image.id, what):
+        with ctx.write() as tx:
+            tx.audit(
+                Action.IMAGE_OPENED,
+                case_id=image.case_id,
+                patient_id=image.patient_id,
+                object_id=image.id,
+                what=what,
+            )
+        decoder.record_view(ctx.actor, image.id, what)
+    return image
+
+
+def _picture(
+    context: AppContext, image: StoredImage, kind: PictureKind, label: str, known: str | None
+) -> Response:
+    with context.records.read() as tx:
+        png = pictures.picture(tx, image, kind, label)
+    tag = f'"{hashlib.sha256(png).hexdigest()[:32]}"'
+    headers = {"ETag": tag, **_KEPT}
+    if known == tag:
+        return Response(status_code=304, headers=headers)
+    return Response(png, headers=headers, media_type="image/png")

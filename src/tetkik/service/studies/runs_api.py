@@ -1,0 +1,163 @@
+"""Runs: what models said of an image, once more with another model, and the work as it happens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from fastapi.responses import Response, StreamingResponse
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from tetkik.bundle import Task, available
+from tetkik.errors import InputError
+from tetkik.language import Language
+from tetkik.records.audit_chain import Action
+from tetkik.records.database import Records, Transaction
+from tetkik.records.images import images, jobs, runs
+from tetkik.records.images.jobs import JobKind
+from tetkik.records.people.visibility import see as see_case
+from tetkik.records.trail.chain import Action
+from tetkik.records.worklist.events import still_there
+from tetkik.service.kit.access.authorization import RequestContext, allowed
+from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
+from tetkik.service.kit.http.event_stream import event, event_stream
+from tetkik.service.kit.http.idempotency import IdempotentDep
+from tetkik.service.studies.shapes import FindingsShape, RunShape, WorkShape
+from tetkik.values import Actor, JobState, Permission, Priority
+
+router = APIRouter(tags=["runs"])
+Reader = Annotated[RequestContext, allowed(Permission.IMAGE_READ)]
+Sender = Annotated[RequestContext, allowed(Permission.IMAGE_UPLOAD)]
+ImageId = Annotated[str, Path(max_length=26, description="Of the image.")]
+_LOOK_SECONDS = 1.0
+_ALIVE_SECONDS = 15.0
+
+
+class RunSent(BaseModel):
+    """What is asked for."""
+
+    model: str | None = Field(
+        default=None,
+        max_length=120,
+        description="Id of an installed model of findings; None takes that of the settings.",
+    )
+    frame: int | None = Field(
+        default=None, ge=1, le=2**31 - 1, description="Of several, counted from 1; None takes the middle one."
+    )
+
+
+@router.post("/images/{image_id}/runs", status_code=202, response_model=WorkShape)
+def run_again(
+    ctx: Sender, decoder: DecoderDep, image_id: ImageId, sent: RunSent, once: IdempotentDep
+) -> Response:
+    """Have the image read once more. A draft that a person has changed, and a signed report, stay."""
+    if sent.model is not None and sent.model not in _installed():
+        raise InputError("There is no such model of findings here; `GET /models` lists those there are.")
+
+    def work(tx: Transaction) -> WorkShape:
+        image = images.load_visible_image(tx, image_id)
+        case = see_case(tx, image.case_id)
+        jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority(case.priority), sent.model, sent.frame)
+        waits = jobs.newest_job(tx, image.id)
+        assert waits is not None
+        return WorkShape.of(waits, ctx.language)
+
+    outcome = once.run(ctx.records, ctx.actor, work, status=202)
+    decoder.work_available.set()
+    return outcome.response()
+
+
+def _installed() -> set[str]:
+    return {bundle.manifest.id for bundle in available() if bundle.manifest.task is Task.FINDINGS}
+
+
+@router.get("/images/{image_id}/runs")
+def of_image(ctx: Reader, image_id: ImageId) -> list[RunShape]:
+    """Every run over an image, newest first."""
+    with ctx.read() as tx:
+        images.see(tx, image_id)
+        return [RunShape.from_value(run) for run in runs.of_image(tx, image_id)]
+
+
+@router.get("/runs/{run_id}")
+def one(ctx: Reader, run_id: Annotated[str, Path(max_length=26, description="Of the run.")]) -> FindingsShape:
+    """One run with everything that it said. 404 where it failed."""
+    with ctx.write() as tx:
+        run = runs.get(tx, run_id)
+        see_case(tx, run.case_id)
+        shown = FindingsShape.of(run, runs.load_result(tx, run.id))
+        tx.audit(
+            Action.IMAGE_OPENED,
+            case_id=run.case_id,
+            patient_id=run.patient_id,
+            object_id=run.image_id,
+            what="run",
+        )
+    return shown
+
+
+@router.get(
+    "/images/{image_id}/stream",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
+async def stream(ctx: Reader, decoder: DecoderDep, image_id: ImageId) -> StreamingResponse:
+    """The progress of the work on an image, as server-sent events, until it ends.
+
+    `stage` tells how far it is, `text` what a language model has just written (to whoever may read drafts
+    alone), `done` and `failed` the end; `end` says that the session is over or locked.
+    """
+
+    def may_see() -> None:
+        with ctx.read() as tx:
+            images.see(tx, image_id)
+
+    await run_in_threadpool(may_see)
+    words = ctx.actor.may(Permission.DRAFT_READ)
+    progress = _progress(ctx.records, ctx.actor, decoder, image_id, ctx.language, words=words)
+    return event_stream(progress)
+
+
+async def _progress(
+    records: Records, actor: Actor, decoder: ImageDecoder, image_id: str, language: Language, *, words: bool
+) -> AsyncIterator[str]:
+    """The work of this process is sent as it happens; that of another process when it is done."""
+    silent, reached = 0.0, None
+    end = await run_in_threadpool(_end, records, actor, image_id, language)
+    if end is not None:
+        yield end
+        return
+    async with aclosing(decoder.progress.follow(image_id, _LOOK_SECONDS)) as steps:
+        async for step in steps:
+            if step is not None and step.stage is not None:
+                if step.text and words:
+                    yield event("text", text=step.text)
+                elif step.stage is not reached:
+                    reached = step.stage
+                    yield event("stage", stage=step.stage)
+                continue
+            reached = None if step is not None else reached  # another attempt begins anew
+            end = await run_in_threadpool(_end, records, actor, image_id, language)
+            if end is not None:
+                yield end
+                return
+            silent += _LOOK_SECONDS
+            if silent >= _ALIVE_SECONDS:
+                silent = 0.0
+                yield ": still waiting\n\n"
+
+
+def _end(records: Records, actor: Actor, image_id: str, language: Language) -> str | None:
+    """The last event, once the work or the session is over."""
+    with records.read(actor) as tx:
+        if not still_there(tx):
+            return event("end")
+        work = jobs.of_image(tx, image_id)
+    if work is None or work.state is JobState.DONE:
+        return event("done")
+    if work.state is JobState.FAILED:
+        return event("failed", fault=work.fault.in_language(language) if work.fault is not None else None)
+    return None

@@ -1,0 +1,221 @@
+"""An image comes in: read, compared with the case's patient, sealed, kept, and left for a model to read."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from io import BytesIO
+
+from fastapi import Request
+from pydantic import TypeAdapter
+
+from tetkik.errors import Conflict, Forbidden, InputError
+from tetkik.language import Language
+from tetkik.records.cases import cases, matching, moves, patients
+from tetkik.records.cases.matching import Difference, Home
+from tetkik.records.database import Transaction
+from tetkik.records.images import images, jobs, pictures, quota
+from tetkik.records.images.images import Described, StoredImage
+from tetkik.records.images.jobs import JobKind
+from tetkik.records.images.pictures import PictureKind
+from tetkik.records.images.quota import Quota
+from tetkik.records.people.visibility import see
+from tetkik.records.trail.chain import Action
+from tetkik.service.kit.background.image_decoder import ImageDecoder
+from tetkik.service.kit.context import AppContext
+from tetkik.service.kit.http.idempotency import IdempotentRequest, Outcome
+from tetkik.service.kit.http.incoming_files import IncomingFile
+from tetkik.service.kit.http.malware_scanner import scan
+from tetkik.service.kit.rendering.templates import language_of
+from tetkik.service.studies.shapes import ImageShape, UploadShape
+from tetkik.values import Actor, CaseState, Permission, Priority, Radiograph
+from tetkik.workflow.casework import preview_of
+
+
+class OtherPatient(Conflict):
+    """The file says that it is of another patient than the case.
+
+    Args:
+        found: where they differ; for the person who asks, and for no log.
+    """
+
+    def __init__(self, found: tuple[Difference, ...]) -> None:
+        super().__init__(
+            "This file says that it is of another patient than the case; compare the two, and upload it only "
+            "if you are sure."
+        )
+        self.fields = [_TOLD.dump_python(one, mode="json") for one in found]
+
+
+_TOLD = TypeAdapter(Difference)
+
+
+class Upload:
+    """One file on its way into the records.
+
+    Args:
+        case_id: of the case; None looks for it, or opens one.
+        sure: whether a person has compared the two patients and is sure.
+    """
+
+    def __init__(
+        self,
+        context: AppContext,
+        decoder: ImageDecoder,
+        actor: Actor,
+        file: IncomingFile,
+        case_id: str | None = None,
+        *,
+        sure: bool = False,
+    ) -> None:
+        self._context = context
+        self._decoder = decoder
+        self._actor = actor
+        self._file = file
+        self._case_id = case_id
+        self._sure = sure
+        self._image: Radiograph | None = None
+        self._preview = b""
+        most = context.settings
+        self._most = Quota(most.upload_files_per_day, most.upload_bytes_per_day)
+        self.sha256 = hashlib.sha256(file.content).hexdigest()
+
+    def run(self, request: Request, key: str | None) -> Outcome[UploadShape]:
+        """Keep the file, with the work that it makes, once for each key.
+
+        Raises:
+            TetkikError: it is refused, see `prepare` and `keep`.
+        """
+        asked = f"{request.method} {request.url.path}?{self._case_id}&{self._sure}\n{self.sha256}"
+        once = IdempotentRequest(key, hashlib.sha256(asked.encode()).digest())
+        try:
+            self.prepare()
+            outcome = once.run(self._context.records, self._actor, partial(self.keep, language_of(request)))
+        except OtherPatient:
+            with self._context.records.write(self._actor) as tx:
+                self._note_comparison(tx)
+            raise
+        if outcome.fresh is not None:
+            assert self._image is not None
+            self._decoder.cache_pixels(outcome.fresh.image.id, self._image)  # spares the worker the decoding
+            self._decoder.work_available.set()
+        return outcome
+
+    def prepare(self) -> None:
+        """Read the file, and bring it to the disk with its preview: no transaction waits for that.
+
+        Raises:
+            InputError: it is no image, it is damaged or hostile; or it is of nobody and has no case.
+            OtherPatient: it says that it is of another patient, and nobody has said that they are sure.
+            NotFound: no such case.
+            Forbidden: a case that the actor may not open.
+            Moved: the case goes on as another one.
+            TooManyRequests: it goes beyond what the actor may upload in a day.
+            ScannerSilent: the malware scanner does not answer.
+        """
+        with self._context.records.read(self._actor) as tx:
+            if self._case_id is not None:
+                load_visible_case(tx, self._case_id)  # before anything is made of the file
+                transfers.require_not_moved(tx, self._case_id)
+        # The name goes into an error that the sender sees, and no further.
+        name = self._file.name or "image"
+        if scanner := self._context.settings.upload_scanner:
+            scan(scanner, self._file.content, name)
+        self._image = self._decoder.decode(self._file.content, name)
+        self._preview = preview_of(self._image)
+        with self._context.records.read(self._actor) as tx:
+            home = self._home(tx)
+            self._admit(tx, home)
+            if home.patient_id is not None:
+                self._compare(tx, home.patient_id)
+            elif self._actor.may(Permission.CASE_CREATE):
+                self._newcomer = ReservedPatient()
+            if patient_id := home.patient_id or (self._newcomer and self._newcomer.id):
+                self._stored = self._store(tx, patient_id)
+
+    def keep(self, language: Language, tx: Transaction) -> UploadShape:
+        """Keep it, with the work that it makes, in one transaction.
+
+        Raises:
+            OtherPatient: it says that it is of another patient, and nobody has said that they are sure.
+            Conflict: the case is closed.
+            Forbidden: a case would have to be opened, and the actor may not.
+            TooManyRequests: it goes beyond what the actor may upload in a day.
+        """
+        assert self._image is not None
+        quota.lock_uploads(tx)
+        home = self._home(tx)
+        self._admit(tx, home)
+        case_id = home.case_id or self._open(tx, home)
+        case = load_visible_case(tx, case_id)
+        differs = self._compare(tx, case.patient_id)
+        if not self._is_stored_for(tx, case.patient_id):  # the patient is another than a moment ago
+            self._stored = self._store(tx, case.patient_id)
+        assert self._stored is not None
+        _, file, preview = self._stored
+        described = ImageMetadata.of(self._image, self._file.name)
+        added = images.add_image(
+            tx, case_id, file, described, confirmed=tuple(one.trait.value for one in differs)
+        )
+        if added.fresh:
+            self._let_wait(tx, added.image)
+        return UploadShape(
+            image=ImageShape.of(tx, added.image, language),
+            fresh=added.fresh,
+            case_number=case.number,
+            case_opened=home.case_id is None,
+            differs=list(differs),
+        )
+
+    def _note_comparison(self, tx: Transaction) -> None:
+        """Audit that the sender saw what the record says of its patient."""
+        home = self._home(tx)
+        tx.audit(Action.CASE_OPENED, case_id=home.case_id, patient_id=home.patient_id, compared=True)
+
+    def _admit(self, tx: Transaction, home: Home) -> None:
+        """A file that is there already costs nothing of what the actor may upload."""
+        if (
+            home.case_id
+            and home.patient_id
+            and images.has_file(tx, home.case_id, home.patient_id, self.sha256)
+        ):
+            return
+        quota.check_quota(tx, self._most, UploadQuota(1, len(self._file.content)))
+
+    def _compare(self, tx: Transaction, patient_id: str) -> tuple[Difference, ...]:
+        assert self._image is not None
+        differs = patient_matching.compare_with_patient(tx, patient_id, self._image.identity)
+        if differs and not self._sure:
+            raise OtherPatient(differs)
+        return differs
+
+    def _home(self, tx: Transaction) -> Destination:
+        if self._case_id is not None:
+            return Destination(load_visible_case(tx, self._case_id).patient_id, self._case_id)
+        assert self._image is not None
+        identity = self._image.identity
+        filed = patient_matching.person_from_identity(identity)
+        if not (filed.number or filed.tckn):
+            raise InputError(
+                "{file} does not say whose image it is; choose the case first.",
+                file=self._file.name or "image",
+            )
+        return patient_matching.find_destination(tx, identity, self.sha256)
+
+    def _open(self, tx: Transaction, home: Destination) -> str:
+        assert self._image is not None
+        if not self._actor.may(Permission.CASE_CREATE):
+            raise Forbidden(
+                "Your role does not allow this ({permission}).", permission=Permission.CASE_CREATE
+            )
+        patient_id = home.patient_id or patients.create(
+            tx, patient_matching.person_from_identity(self._image.identity), self._newcomer
+        )
+        return cases.open_case(tx, patient_id)
+
+    def _let_wait(self, tx: Transaction, image: StoredImage, preview: StoredFile) -> None:
+        case = load_visible_case(tx, image.case_id)
+        derived_images.replace_derived_images(tx, image, DerivedImageKind.PREVIEW, {"": preview})
+        jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority(case.priority))
+        if case.state is not CaseState.TO_READ:
+            cases.set_state(tx, case.id, CaseState.PROCESSING)

@@ -1,0 +1,1 @@
+"""The worklist, the search for a case, and live events."""

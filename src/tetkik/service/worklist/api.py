@@ -1,0 +1,110 @@
+"""The worklist, and who is reading a case."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi.responses import StreamingResponse
+
+from tetkik.records.trail.chain import Action
+from tetkik.records.worklist import claims, worklist
+from tetkik.records.worklist import search as records
+from tetkik.service.kit.access.authorization import RequestContext, allowed
+from tetkik.service.kit.background.events import broker_of, stream
+from tetkik.service.kit.http.event_stream import event_stream
+from tetkik.service.kit.http.paging import Cursor, Limit, Page
+from tetkik.service.worklist.shapes import (
+    CaseReader,
+    Found,
+    Reading,
+    Wanted,
+    WorklistCase,
+    WorklistQuery,
+    cursor_of,
+    place_of,
+)
+from tetkik.values import (
+    Permission,
+)
+
+router = APIRouter()
+
+CaseId = Annotated[str, Path(max_length=26, description="Of the case.")]
+
+
+@router.get("/worklist", tags=["worklist"])
+def worklist_page(
+    ctx: Annotated[RequestContext, allowed(Permission.WORKLIST)],
+    query: Annotated[WorklistQuery, Query()],
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Page[WorklistCase]:
+    """Cases by priority, then by how long they wait; audited."""
+    with ctx.read() as tx:
+        found = worklist.listing(tx, query.chosen(), after=place_of(cursor), limit=limit)
+    with ctx.write() as tx:
+        tx.audit(Action.CASES_LISTED, shown=len(found.items))
+    return Page(items=[WorklistCase.of(item) for item in found.items], next=cursor_of(found.next))
+
+
+@router.get("/cases/{case_id}/claim", tags=["worklist"])
+def reading(ctx: Annotated[RequestContext, allowed(Permission.CASE_READ)], case_id: CaseId) -> Reading:
+    """Who is reading a case."""
+    with ctx.read() as tx:
+        reader = claims.reading(tx, case_id)
+    return Reading(reader=CaseReader.from_value(reader) if reader else None)
+
+
+@router.put("/cases/{case_id}/claim", tags=["worklist"])
+def claim(
+    ctx: Annotated[RequestContext, allowed(Permission.CLAIM)],
+    case_id: CaseId,
+    take_over: Annotated[bool, Query(description="Take it from somebody who is reading it.")] = False,
+) -> CaseReader:
+    """Say that one is reading a case, or that one still is: a claim lasts 20 minutes."""
+    with ctx.write() as tx:
+        return CaseReader.from_value(claims.claim(tx, case_id, take_over=take_over))
+
+
+@router.delete("/cases/{case_id}/claim", tags=["worklist"], status_code=204)
+def release(ctx: Annotated[RequestContext, allowed(Permission.CLAIM)], case_id: CaseId) -> Response:
+    """Say that one reads a case no more; where one did not, nothing happens."""
+    with ctx.write() as tx:
+        claims.release(tx, case_id)
+    return Response(status_code=204)
+
+
+@router.post("/search", tags=["search"])
+def search(ctx: Annotated[RequestContext, allowed(Permission.CASE_SEARCH)], wanted: Wanted) -> Found:
+    """Cases that one may see, by patient or number; the search is audited."""
+    with ctx.write() as tx:
+        items = records.search(tx, wanted.query)
+    return Found(items=[WorklistCase.of(item) for item in items], more=len(items) >= records.MOST)
+
+
+_LARGEST = 2**63 - 1
+_ABOUT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A stream without an end. Each message is `{kind, case_id}`, with its number as `id`; "
+        "the event `missed` says that older ones are gone, `end` that the session is over.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
+
+
+@router.get("/events", tags=["events"], response_class=StreamingResponse, responses=_ABOUT)
+async def events(
+    ctx: Annotated[RequestContext, allowed(Permission.CASE_READ)],
+    after: Annotated[
+        int | None, Query(ge=0, le=_LARGEST, description="The number of the last event received.")
+    ] = None,
+    last_event_id: Annotated[
+        str | None, Header(max_length=20, pattern="^[0-9]{1,19}$", description="The same, of a reconnection.")
+    ] = None,
+) -> StreamingResponse:
+    """Events as they happen; nothing is missed from `after` on."""
+    broker = broker_of(ctx.request)
+    broker.check_limit(ctx.actor)
+    begins = min(int(last_event_id), _LARGEST) if last_event_id is not None else after
+    return event_stream(stream(broker, ctx.app, ctx.actor, begins))

@@ -1,0 +1,324 @@
+"""The reading view in a real browser: from an open case to a signed report."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from tests.records.kit import made_user
+from tests.service.browser import AXE, authenticator, told
+from tests.service.reading_room import (
+    PASSWORD,
+    cookie_of,
+    fields,
+    reading,
+    revised,
+    saved,
+    seen,
+    texts,
+    working,
+)
+from tetkik.records.cases import cases
+from tetkik.records.reports import drafts, versions
+from tetkik.records.worklist import claims
+from tetkik.values import CaseState, Judgement, Method, Role
+
+BEFORE_THE_VIEWER = 150_000
+"""Bytes that may come before the viewer."""
+
+
+def test_who_opens_a_case_reads_it_and_the_trail_says_so(page, room):
+    expect(page.get_by_role("heading", level=2).first).to_be_visible()
+    with room.app_context.records.read(room.reader) as tx:
+        reader = claims.reader_of(tx, room.case_id)
+    assert reader is not None and reader.user_id == room.reader.user_id
+    assert "Gülçin ŞAHİN" in page.locator(".strip-top").inner_text()
+    assert room.case_id in page.url and "AHİN" not in page.url
+
+
+def test_a_reader_is_told_that_the_case_was_taken_over(page, room):
+    seen(page)
+    other = made_user(room.app_context.records, Role.RADIOLOGIST, name="Dr. Can Demir")
+    with room.app_context.records.write(other) as tx:
+        claims.claim(tx, room.case_id, take_over=True)
+    told(page, "Dr. Can Demir")
+
+
+def test_the_image_the_prior_and_a_heatmap_are_shown(page, room):
+    seen(page)
+    assert page.evaluate("document.querySelector('[data-pane=current] canvas').width") > 300
+    page.keyboard.press("c")
+    page.wait_for_selector("[data-pane=prior][data-ready=processor]")
+    page.locator("[data-heat]").first.click()
+    page.wait_for_selector(".viewer.with-heat .heat")
+    assert page.evaluate("document.querySelector('.heat').decode().then(() => true)")
+
+
+def test_findings_stand_in_groups(page, room):
+    found = working(room).result
+    assert found is not None
+    positive = {item.label for item in found.findings if item.positive}
+    shown = {row.get_attribute("data-finding") for row in page.locator(".finding.positive").all()}
+    assert shown == positive
+    assert page.locator("[data-finding]").count() == 22
+    assert page.locator("#not-assessed").get_attribute("open") is None
+
+
+def test_what_is_typed_is_saved_by_itself_and_checked(page, room):
+    before = working(room).revision
+    field = fields(page, "findings").first
+    field.fill("Sol pnömotoraks vardır.")
+    revised(page, before + 1)
+    assert "Sol pnömotoraks vardır." in texts(room)
+    line = page.locator(".line.marked").first
+    expect(line.locator(".objection")).to_contain_text("nömotoraks")
+    expect(page.locator("[data-sign]")).to_have_attribute("aria-disabled", "true")
+    assert field.input_value() == "Sol pnömotoraks vardır."
+
+
+def test_typing_goes_on_while_it_is_saved(page, room):
+    field = fields(page, "findings").first
+    field.fill("Kalp")
+    page.route("**/read/*/*", lambda route: (page.wait_for_timeout(400), route.continue_()))
+    page.keyboard.press("Control+s")
+    field.press_sequentially(" gölgesi normaldir.", delay=30)
+    revised(page, working(room).revision)
+    saved(page)
+    assert field.input_value() == "Kalp gölgesi normaldir."
+    assert "Kalp gölgesi normaldir." in texts(room)
+    page.unroute_all()
+
+
+@pytest.mark.parametrize("path", ["", "/findings"])
+def test_what_comes_and_goes_while_the_server_answers_stays_so(page, room, path):
+    """A sentence is taken out and another begun between what is asked and its answer."""
+    held: list[Route] = []
+    page.route(f"**/read/*/*{path}", lambda route: route.continue_() if held else held.append(route))
+    gone, field = texts(room)[0], fields(page, "impression").first
+    with page.expect_request(f"**/read/*/*{path}"):
+        if path:
+            page.locator(".finding [data-judge=rejected]").first.click()
+        else:
+            field.fill("Kalp gölgesi normaldir.")
+            page.keyboard.press("Control+s")
+    page.locator("[data-remove]").first.evaluate("(button) => button.click()")
+    page.locator('[data-add="impression"]').click()
+    page.keyboard.type("Kontrol önerilir.")
+    held[0].continue_()
+    page.keyboard.press("Control+s")
+    revised(page, 3)
+    saved(page)
+    page.unroute_all()
+    assert gone not in texts(room) and texts(room)[-1] == "Kontrol önerilir."
+
+
+def test_an_objection_is_decided_and_the_sentence_kept_or_taken_out(page, room):
+    count = len(texts(room))
+    fields(page, "findings").first.fill("Sol pnömotoraks vardır.")
+    page.keyboard.press("Control+s")
+    page.get_by_role("button", name="Cümle kalsın").first.click()
+    expect(page.locator(".objection.decided")).to_have_count(1)
+    assert working(room).draft.open_marks == 0
+    page.get_by_role("button", name="Yeniden aç").click()
+    page.get_by_role("button", name="Çıkar").first.click()
+    expect(page.locator("[data-line]")).to_have_count(count - 1)
+    assert "Sol pnömotoraks vardır." not in texts(room)
+
+
+def test_sentences_by_keyboard(page, room):
+    field = fields(page, "impression").first
+    field.fill("Birinci cümle. İkinci cümle.")
+    field.evaluate("(element) => element.setSelectionRange(14, 14)")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Alt+ArrowUp")
+    page.keyboard.press("Control+s")
+    saved(page)
+    impression = [item.text for item in working(room).draft.sentences if item.section == "impression"]
+    assert impression[:2] == ["İkinci cümle.", "Birinci cümle."]
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Control+s")
+    saved(page)
+    assert "İkinci cümle." not in texts(room)
+
+
+def test_a_session_that_ends_loses_no_word(page, room):
+    page.context.clear_cookies(name="tetkik")
+    revision = working(room).revision
+    field = fields(page, "impression").first
+    field.fill("Oturum kapandıktan sonra yazıldı.")
+    told(page, "başka bir sekmede oturum açın")
+    assert field.input_value() == "Oturum kapandıktan sonra yazıldı."
+    page.context.add_cookies([cookie_of(room)])
+    page.keyboard.press("Control+s")
+    revised(page, revision + 1)
+    assert "Oturum kapandıktan sonra yazıldı." in texts(room)
+
+
+def test_findings_are_judged(page, room):
+    label = page.locator(".finding.positive").first.get_attribute("data-finding")
+    page.locator(f'[data-finding="{label}"] [data-judge=rejected]').click()
+    expect(page.locator(f'[data-finding="{label}"]')).to_have_class(re.compile("rejected"))
+    page.locator('[data-finding="Hernia"] [data-judge=added]').evaluate("(button) => button.click()")
+    expect(page.locator(".finding.added")).to_have_attribute("data-finding", "Hernia")
+    assert {item.label: item.judgement for item in working(room).verdicts} == {
+        label: Judgement.REJECTED,
+        "Hernia": Judgement.ADDED,
+    }
+    page.locator(f'[data-finding="{label}"] [data-judge=rejected]').click()
+    expect(page.locator(f'[data-finding="{label}"]')).not_to_have_class(re.compile("rejected"))
+
+
+def test_two_who_write_at_once_both_keep_their_words(page, room, browser):
+    with reading(browser, room) as other:
+        other.goto(f"/read/{room.case_id}")
+        revision = working(room).revision
+        fields(other, "impression").first.fill("Onun cümlesi.")
+        revised(other, revision + 1)
+        fields(page, "impression").first.fill("Benim cümlem.")
+        dialog = page.locator("#conflict")
+        expect(dialog).to_be_visible()
+        expect(dialog.locator(".differs")).to_have_text(["Onun cümlesi.", "Benim cümlem."])
+        assert "Onun cümlesi." in texts(room)
+        dialog.get_by_role("button", name="Yerine benimkini kaydet").click()
+        revised(page, revision + 2)
+        assert "Benim cümlem." in texts(room)
+        fields(other, "impression").first.fill("Yine onun cümlesi.")
+        other.locator("#conflict").get_by_role("button", name="Şu anki metni al").click()
+        expect(fields(other, "impression").first).to_have_value("Benim cümlem.")
+        assert "Yine onun cümlesi." not in texts(room)
+
+
+def test_the_draft_in_the_other_language(page, room):
+    page.locator("[data-rewrite=en]").click()
+    expect(page.locator("[data-rewrite=en]")).to_have_attribute("aria-pressed", "true")
+    assert working(room).draft.language == "en"
+    # Typed a moment ago and not saved yet: it is asked about all the same.
+    fields(page, "impression").first.fill("Changed by hand.")
+    page.locator("[data-rewrite=tr]").click()
+    page.locator("#confirm").get_by_role("button", name="Vazgeç").click()
+    assert "Changed by hand." in texts(room)
+
+
+def test_the_draft_is_accepted_or_rejected_as_a_whole(page, room):
+    positive = page.locator(".finding.positive").count()
+    page.get_by_label("Diğer").click()
+    page.locator("[data-accept-all]").click()
+    expect(page.locator(".finding.accepted")).to_have_count(positive)
+    page.get_by_label("Diğer").click()
+    page.locator("[data-empty]").click()
+    page.locator("#confirm").get_by_role("button", name="Devam").click()
+    expect(page.locator("[data-line]")).to_have_count(0)
+    expect(page.locator("[data-sign]")).to_have_attribute("aria-disabled", "true")
+    page.locator('[data-add="findings"]').click()
+    page.keyboard.type("Akciğerler normal görünümdedir.")
+    page.keyboard.press("Control+s")
+    saved(page)
+    assert texts(room) == ["Akciğerler normal görünümdedir."]
+
+
+def test_the_report_is_signed_with_the_password(page, room):
+    fields(page, "findings").first.fill("Sol pnömotoraks vardır.")
+    page.keyboard.press("Control+s")
+    expect(page.locator("[data-sign]")).to_have_attribute("aria-disabled", "true")
+    page.locator("[data-sign]").dispatch_event("click")
+    told(page, "Karar bekleyen 1 itiraz")
+    assert page.locator("#sign").is_hidden()
+    page.get_by_role("button", name="Cümle kalsın").first.click()
+    expect(page.locator("[data-sign]")).not_to_have_attribute("aria-disabled", "true")
+    page.locator("[data-sign]").click()
+    dialog = page.locator("#sign")
+    expect(dialog).to_contain_text("Sol pnömotoraks vardır.")
+    page.fill("#sign-password", "yanlış parola")
+    page.keyboard.press("Enter")
+    expect(dialog.locator("[data-refused]")).to_contain_text("Parola doğru değil")
+    page.fill("#sign-password", PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.locator(".as-signed")).to_contain_text("Sol pnömotoraks vardır.")
+    with room.app_context.records.read() as tx:
+        report_id = drafts.report_of_image(tx, room.image_id)
+        signed = versions.version_of(tx, report_id or "", pictures=False)
+        assert cases.load_case(tx, room.case_id, audit=False).state is CaseState.SIGNED
+    assert signed.method is Method.PASSWORD and signed.info.corrected
+
+
+def test_the_report_is_signed_with_a_passkey(browser, room):
+    # A passkey belongs to a name.
+    named = replace(room, address=room.address.replace("127.0.0.1", "localhost"))
+    with reading(browser, named) as page:
+        authenticator(page)
+        page.goto("/account")
+        page.click("[data-dialog=add-passkey]")
+        page.fill("#passkey-name", "Masa 3")
+        page.fill("#passkey-password", PASSWORD)
+        page.click("#add-passkey [type=submit]")
+        page.get_by_text("Masa 3", exact=True).wait_for()
+        page.goto(f"/read/{room.case_id}")
+        page.locator("[data-sign]").click()
+        page.locator("[data-passkey-sign]").click()
+        expect(page.locator(".as-signed")).to_be_visible()
+    with room.app_context.records.read() as tx:
+        signed = versions.version_of(tx, drafts.report_of_image(tx, room.image_id) or "", pictures=False)
+    assert signed.method is Method.PASSKEY and not signed.info.corrected
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (768, "dark"), (390, "light")])
+def test_axe_finds_nothing_and_nothing_hangs_over(browser, reading_house, width, theme):
+    with reading(browser, reading_house, width=width, theme=theme) as page:
+        page.goto(f"/read/{reading_house.case_id}")
+        seen(page)
+        page.evaluate(AXE.read_text("utf-8"))
+        for tab in ("tab-findings", "tab-draft") if width < 1340 else ("",):
+            if tab:
+                page.locator(f"#{tab}").click()
+            found = page.evaluate("axe.run()")["violations"]
+            assert [(item["id"], [node["html"] for node in item["nodes"]]) for item in found] == []
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+
+
+def test_the_page_is_light_before_the_viewer(browser, reading_house):
+    names: dict[str, str] = {}
+    sizes: dict[str, float] = {}
+    with reading(browser, reading_house) as page:
+        network = page.context.new_cdp_session(page)
+        network.send("Network.enable")
+        network.on(
+            "Network.responseReceived",
+            lambda event: names.update({event["requestId"]: event["response"]["url"]}),
+        )
+        network.on(
+            "Network.loadingFinished",
+            lambda event: sizes.update({event["requestId"]: event["encodedDataLength"]}),
+        )
+        page.goto(f"/read/{reading_house.case_id}")
+        seen(page)
+    late = "/viewer/|/cornerstone/|/images/"
+    before = {
+        names[one]: size for one, size in sizes.items() if one in names and not re.search(late, names[one])
+    }
+    assert len(before) > 10
+    assert sum(before.values()) < BEFORE_THE_VIEWER, before
+
+
+def test_all_tabs_of_a_browser_hear_by_one_stream(browser, room):
+    streams: list[str] = []
+    with reading(browser, room) as page:
+        page.context.on("request", lambda request: streams.append(request.url))
+        page.goto(f"/read/{room.case_id}")
+        page.wait_for_function("() => navigator.locks.query().then((all) => all.held.length === 1)")
+        second = page.context.new_page()
+        second.goto("/worklist")
+        second.wait_for_function("() => navigator.locks.query().then((all) => all.pending.length === 1)")
+        (stream,) = (url for url in streams if "/api/v1/events" in url)
+        assert re.search(r"/events\?after=\d+$", stream)
+        # What happens is told by the tab that listens, and each takes what is for it.
+        other = made_user(room.app_context.records, Role.RADIOLOGIST, name="Dr. Barış")
+        with room.app_context.records.write(other) as tx:
+            claims.claim(tx, room.case_id, take_over=True)
+        expect(second.locator(f'tr[data-case="{room.case_id}"]')).to_contain_text("Barış")
+        told(page, "Barış")

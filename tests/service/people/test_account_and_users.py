@@ -1,0 +1,322 @@
+"""Tokens for programs, the administrator's users, the emergency: pages and API."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+
+from tests.records.clock import Clock
+from tests.records.kit import id_of, made_case, made_user
+from tests.service.kit import make_context, opened_session, sign_in
+from tests.service.moving import moved
+from tetkik.records.cases import cases
+from tetkik.records.people import breakglass, tokens, users
+from tetkik.records.schema import ApiToken, AuditRow, BrokenGlass
+from tetkik.values import SYSTEM, Role
+
+GOOD = "dört küçük mavi kuş"
+
+
+@pytest.fixture
+def app_context(tmp_path):
+    made = make_context(tmp_path, language="en")
+    yield made
+    made.records.close()
+
+
+@pytest.fixture
+def client(application, app_context):
+    return moved(application, app_context)
+
+
+def bearer(secret: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {secret}"}
+
+
+def found(pattern: str, page: str) -> str:
+    match = re.search(pattern, page)
+    assert match is not None
+    return match[0]
+
+
+def program(client):
+    """A client without the browser's cookie and token."""
+    client.cookies.clear()
+    client.headers.pop("X-CSRF-Token", None)
+    return client
+
+
+# Tokens
+
+
+def test_a_token_does_what_its_scopes_say_until_it_ends(client, app_context, clock: Clock):
+    owner = sign_in(client, app_context, Role.ADMINISTRATOR)
+    made = client.post("/api/v1/account/tokens", json={"name": "HIS", "scopes": ["users"], "days": 7}).json()
+    assert made["secret"].startswith(tokens.PREFIX)
+    caller = program(client)
+    assert caller.get("/api/v1/users", headers=bearer(made["secret"])).status_code == 200
+    assert caller.get("/api/v1/account", headers=bearer(made["secret"])).status_code == 403
+    assert caller.get("/admin/users", headers=bearer(made["secret"])).status_code == 303
+    assert caller.get("/api/v1/users", headers=bearer(made["secret"] + "x")).status_code == 401
+    assert caller.get("/api/v1/users", headers={"authorization": "Basic eDp5"}).status_code == 401
+    with app_context.records.read(owner) as tx:
+        assert tokens.of_actor(tx)[0].used_at == clock.now
+        assert made["secret"] not in tx.session.scalars(select(ApiToken.digest)).one()
+    clock.go(days=7)
+    assert caller.get("/api/v1/users", headers=bearer(made["secret"])).status_code == 401
+
+
+def test_a_token_needs_no_csrf_and_a_cookie_beside_it_gives_nothing(client, app_context):
+    sign_in(client, app_context, Role.ADMINISTRATOR)
+    secret = client.post("/api/v1/account/tokens", json={"name": "HIS", "scopes": ["system"]}).json()[
+        "secret"
+    ]
+    del client.headers["X-CSRF-Token"]
+    body = {"login": "irem", "name": "İrem", "roles": ["radiologist"]}
+    assert client.post("/api/v1/users", json=body, headers=bearer(secret)).status_code == 403
+    assert client.post("/api/v1/users", json=body).status_code == 403
+
+
+@pytest.mark.parametrize(("scope", "status"), [("own_account", 403), ("report.sign", 403), ("nonsense", 422)])
+def test_a_token_never_has_more_than_its_owner(client, app_context, scope, status):
+    sign_in(client, app_context, Role.ADMINISTRATOR)
+    assert client.post("/api/v1/account/tokens", json={"name": "x", "scopes": [scope]}).status_code == status
+
+
+def test_a_token_loses_what_its_owner_loses(client, app_context):
+    owner = sign_in(client, app_context, Role.ADMINISTRATOR, Role.ENGINEER)
+    made_user(app_context.records, Role.ADMINISTRATOR)
+    scopes = ["users", "models.read"]
+    secret = client.post("/api/v1/account/tokens", json={"name": "x", "scopes": scopes}).json()["secret"]
+    with app_context.records.write(SYSTEM) as tx:
+        profile = users.Profile("E", frozenset({Role.ENGINEER}))
+        users.change(tx, id_of(owner), profile)
+    assert program(client).get("/api/v1/users", headers=bearer(secret)).status_code == 403
+    with app_context.records.write(SYSTEM) as tx:
+        users.disable(tx, id_of(owner))
+    assert client.get("/api/v1/users", headers=bearer(secret)).status_code == 401
+
+
+def test_a_revoked_token_is_shut_out_at_once(client, app_context):
+    sign_in(client, app_context, Role.ADMINISTRATOR)
+    made = client.post("/api/v1/account/tokens", json={"name": "x", "scopes": ["users"]}).json()
+    assert [one["name"] for one in client.get("/api/v1/account/tokens").json()["items"]] == ["x"]
+    assert client.delete(f"/api/v1/account/tokens/{made['id']}").status_code == 204
+    assert client.delete("/api/v1/account/tokens/nothing").status_code == 404
+    assert program(client).get("/api/v1/users", headers=bearer(made["secret"])).status_code == 401
+
+
+def test_nobody_revokes_the_tokens_of_others(client, app_context):
+    sign_in(client, app_context, Role.ADMINISTRATOR)
+    made = client.post("/api/v1/account/tokens", json={"name": "x", "scopes": ["users"]}).json()
+    sign_in(client, app_context, Role.ADMINISTRATOR)
+    assert client.delete(f"/api/v1/account/tokens/{made['id']}").status_code == 404
+
+
+def test_the_page_shows_a_token_once_and_asks_for_the_password(client, app_context, clock: Clock):
+    actor = made_user(app_context.records, Role.ENGINEER)
+    with app_context.records.write(actor) as tx:
+        users.set_password(tx, id_of(actor), GOOD)
+    cookie, client.headers["X-CSRF-Token"] = opened_session(app_context, actor)
+    client.cookies.set("tetkik", cookie)
+    clock.go(minutes=6)
+    form = {"name": "Metrics", "scope": ["models.read"], "days": "30"}
+    assert client.post("/account/tokens", data=form).status_code == 403
+    assert client.post("/account/tokens", data=form | {"current": "x"}).status_code == 403
+    page = client.post("/account/tokens", data=form | {"current": GOOD}).text
+    secret = found(rf"{tokens.PREFIX}[\w-]+", page)
+    assert secret not in client.get("/account").text
+    assert client.get("/api/v1/models", headers=bearer(secret)).status_code == 200
+
+
+def test_the_same_key_makes_one_token(client, app_context):
+    sign_in(client, app_context, Role.ADMINISTRATOR)
+    body, key = {"name": "x", "scopes": ["users"]}, {"Idempotency-Key": "one"}
+    first = client.post("/api/v1/account/tokens", json=body, headers=key)
+    again = client.post("/api/v1/account/tokens", json=body, headers=key)
+    assert first.json() == again.json() and again.headers["idempotency-replayed"] == "true"
+    assert len(client.get("/api/v1/account/tokens").json()["items"]) == 1
+
+
+# Users
+
+
+def test_the_administrator_invites_somebody_who_then_works(client, app_context):
+    sign_in(client, app_context, Role.ADMINISTRATOR)
+    form = {"login": "İrem", "name": "İrem Işık", "title": "Uzm. Dr.", "role": ["radiologist"]}
+    page = client.post("/admin/users", data=form).text
+    link = found(r"/setup/[\w-]+", page)
+    assert link not in client.get("/admin/users").text
+    guest = program(client)
+    assert "İrem Işık" in guest.get(link).text
+    assert guest.post(link, data={"password": GOOD, "repeated": GOOD}).headers["location"] == "/"
+    account = guest.get("/api/v1/account").json()
+    assert (account["login"], account["roles"]) == ("irem", ["radiologist"])
+
+
+def test_wrong_fields_say_so_and_make_nobody(client, app_context):
+    sign_in(client, app_context, Role.ADMINISTRATOR)
+    assert "at least one role" in client.post("/admin/users", data={"login": "irem", "name": "İrem"}).text
+    assert (
+        client.post("/admin/users", data={"login": "irem", "name": "İ", "role": ["king"]}).status_code == 422
+    )
+    with app_context.records.read() as tx:
+        assert len(users.everybody(tx)) == 1
+
+
+def test_reset_disable_enable_unlock(client, app_context):
+    sign_in(client, app_context, Role.ADMINISTRATOR)
+    actor = made_user(app_context.records, Role.CLINICIAN)
+    with app_context.records.write(SYSTEM) as tx:
+        users.set_password(tx, id_of(actor), GOOD)
+        login = users.load_user(tx, id_of(actor)).login
+    at = f"/admin/users/{actor.user_id}"
+
+    assert client.post(f"{at}/disable").status_code == 303
+    with app_context.records.read() as tx:
+        assert users.get(tx, id_of(actor)).disabled_at is not None
+    assert client.post(f"{at}/enable").status_code == 303
+    assert client.post(f"{at}/unlock").status_code == 303
+    assert "/setup/" in client.post(f"{at}/reset").text
+    knocked = program(client).post("/login", data={"login": login, "password": GOOD})
+    assert knocked.status_code == 401
+
+
+def test_a_new_password_is_asked_for_and_the_present_one_is_none(client, app_context):
+    sign_in(client, app_context, Role.ADMINISTRATOR)
+    actor = made_user(app_context.records, Role.RADIOLOGIST)
+    at = f"/admin/users/{actor.user_id}"
+    assert "demand-change" not in client.get(at).text
+    assert client.post(f"{at}/demand-change").status_code == 409
+    with app_context.records.write(SYSTEM) as tx:
+        users.set_password(tx, id_of(actor), GOOD)
+        login = users.load_user(tx, id_of(actor)).login
+    assert "demand-change" in client.get(at).text
+    assert client.post(f"{at}/demand-change").status_code == 303
+    assert "password to be changed" in client.get("/admin/users").text
+    assert "demand-change" not in client.get(at).text
+
+    theirs = TestClient(client.app, follow_redirects=False)
+    theirs.post("/login", data={"login": login, "password": GOOD})
+    assert theirs.get("/worklist").headers["location"].startswith("/account/password")
+    page = theirs.get("/account/password").text
+    assert "An administrator asks for a new password" in page
+    theirs.headers["X-CSRF-Token"] = found(r'(?<=name="csrf" value=")[^"]+', page)
+    same = theirs.post("/account/password", data={"password": GOOD, "repeated": GOOD})
+    assert same.status_code == 422 and "another one is asked for" in same.text
+    new = {"password": "beş büyük sarı fil", "repeated": "beş büyük sarı fil"}
+    assert theirs.post("/account/password", data=new).status_code == 303
+    assert theirs.get("/worklist").status_code == 200
+    assert "password to be changed" not in client.get("/admin/users").text
+
+
+def test_the_last_administrator_stays(client, app_context):
+    actor = sign_in(client, app_context, Role.ADMINISTRATOR)
+    at = f"/admin/users/{actor.user_id}"
+    assert client.post(f"{at}/disable").status_code == 409
+    assert client.post(at, data={"name": "A", "role": ["auditor"]}).status_code == 409
+    body = {"name": "A", "roles": ["auditor"]}
+    assert client.put(f"/api/v1/users/{actor.user_id}", json=body).status_code == 409
+    assert client.get("/admin/users").status_code == 200
+
+
+def test_users_over_the_api(client, app_context):
+    sign_in(client, app_context, Role.ADMINISTRATOR)
+    body = {"login": "irem", "name": "İrem", "roles": ["clinician"], "departments": ["Nöroloji"]}
+    made = client.post("/api/v1/users", json=body)
+    assert made.status_code == 201 and "/setup/" in made.json()["link"]
+    assert client.post("/api/v1/users", json=body).status_code == 409
+    user_id = made.json()["id"]
+    changed = client.put(
+        f"/api/v1/users/{user_id}", json={"name": "İrem Ay", "roles": ["clinician", "auditor"]}
+    )
+    assert changed.json()["roles"] == ["auditor", "clinician"]
+    assert client.post(f"/api/v1/users/{user_id}/disable").json()["disabled"] is True
+    assert client.post(f"/api/v1/users/{user_id}/enable").json()["disabled"] is False
+    assert client.post(f"/api/v1/users/{user_id}/unlock").json()["paused"] is False
+    assert client.post(f"/api/v1/users/{user_id}/demand-change").status_code == 409
+    with app_context.records.write(SYSTEM) as tx:
+        users.set_password(tx, user_id, GOOD)
+    assert client.get(f"/api/v1/users/{user_id}").json()["must_change"] is False
+    assert client.post(f"/api/v1/users/{user_id}/demand-change").json()["must_change"] is True
+    assert "/setup/" in client.post(f"/api/v1/users/{user_id}/reset").json()["link"]
+    first = client.get("/api/v1/users", params={"limit": 1}).json()
+    second = client.get("/api/v1/users", params={"limit": 1, "cursor": first["next"]}).json()
+    assert [first["items"][0]["login"], second["next"]] == ["irem", None]
+    assert client.get("/api/v1/users/nobody").status_code == 404
+
+
+# The emergency
+
+
+def restricted(app_context) -> str:
+    return made_case(app_context.records, made_user(app_context.records, Role.RECEPTION), restricted=True)
+
+
+def test_a_reason_opens_a_closed_case_for_an_hour(client, app_context, clock: Clock):
+    case_id = restricted(app_context)
+    actor = sign_in(client, app_context, Role.CLINICIAN)
+    assert client.get(f"/cases/{case_id}").status_code == 403
+    answer = client.post(f"/cases/{case_id}/break-glass", data={"reason": "Acilde, nabız alınamıyor"})
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/cases/{case_id}")
+    assert client.get(f"/cases/{case_id}").status_code == 200
+    with app_context.records.read(actor) as tx:
+        assert breakglass.open_until(tx, case_id) == clock.now + timedelta(hours=1)
+    for _ in range(2):
+        clock.go(minutes=29)
+        assert client.get(f"/cases/{case_id}").status_code == 200
+    clock.go(minutes=2)
+    assert client.get(f"/cases/{case_id}").status_code == 403
+
+
+def test_the_reason_is_sealed_and_the_deed_is_noted(client, app_context):
+    case_id = restricted(app_context)
+    actor = sign_in(client, app_context, Role.CLINICIAN)
+    client.post(f"/cases/{case_id}/break-glass", data={"reason": "Acilde, nabız alınamıyor"})
+    with app_context.records.read(actor) as tx:
+        row = tx.session.scalars(select(BrokenGlass)).one()
+        assert "nabız".encode() not in row.reason
+        patient_id = cases.load_case(tx, case_id, audit=False).patient_id
+        assert tx.open(patient_id, "break_glass.reason", row.id, row.reason).decode().startswith("Acilde")
+        noted = tx.session.scalars(select(AuditRow).where(AuditRow.action == "break_glass")).one()
+        assert (noted.user_id, noted.case_id) == (actor.user_id, case_id)
+        assert "nabız" not in noted.content
+
+
+@pytest.mark.parametrize("reason", ["", "acil", "a    b    c    d"])
+def test_without_a_reason_worth_the_name_it_stays_closed(client, app_context, reason):
+    case_id = restricted(app_context)
+    sign_in(client, app_context, Role.CLINICIAN)
+    assert client.post(f"/cases/{case_id}/break-glass", data={"reason": reason}).status_code == 422
+    assert client.get(f"/cases/{case_id}").status_code == 403
+
+
+def test_it_opens_for_one_person_and_one_case(client, app_context):
+    case_id, other = restricted(app_context), restricted(app_context)
+    sign_in(client, app_context, Role.CLINICIAN)
+    opened = client.post(f"/api/v1/cases/{case_id}/break-glass", json={"reason": "Acilde, nabız alınamıyor"})
+    assert opened.status_code == 201 and opened.json()["case_id"] == case_id
+    assert client.get(f"/cases/{other}").status_code == 403
+    sign_in(client, app_context, Role.CLINICIAN)
+    assert client.get(f"/cases/{case_id}").status_code == 403
+
+
+def test_whose_role_it_is_not_breaks_no_glass(client, app_context):
+    case_id = restricted(app_context)
+    for role in (Role.TECHNICIAN, Role.AUDITOR, Role.ENGINEER, Role.ADMINISTRATOR):
+        sign_in(client, app_context, role)
+        answer = client.post(f"/cases/{case_id}/break-glass", data={"reason": "Acilde, nabız alınamıyor"})
+        assert answer.status_code == 403
+    with app_context.records.read() as tx:
+        assert tx.session.scalars(select(BrokenGlass)).all() == []
+
+
+def test_an_open_case_needs_no_hammer(client, app_context):
+    case_id = made_case(app_context.records, made_user(app_context.records, Role.RECEPTION))
+    sign_in(client, app_context, Role.CLINICIAN)
+    answer = client.post(f"/api/v1/cases/{case_id}/break-glass", json={"reason": "Acilde, nabız alınamıyor"})
+    assert answer.status_code == 403

@@ -1,0 +1,184 @@
+"""The worklist over HTTP: its pages and its API, who may, and what stands in the trail."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select
+
+from tests.records.kit import made_case, made_user
+from tests.service.kit import served, sign_in
+from tetkik.records.cases.patients import Person
+from tetkik.records.schema import AuditRow, Case
+from tetkik.records.worklist import claims
+from tetkik.values import CaseState, Priority, Role
+
+API = "/api/v1"
+
+
+@pytest.fixture
+def client(app_context):
+    with served(app_context) as client:
+        client.headers["Accept-Language"] = "en"
+        yield client
+
+
+def put(app_context, name="Gülçin ŞAHİN", *, state=CaseState.TO_READ, priority=Priority.ROUTINE, **columns):
+    desk = made_user(app_context.records, Role.RECEPTION)
+    case_id = made_case(app_context.records, desk, Person(name, "", "H-1", "19700101"))
+    with app_context.records.write(desk) as tx:
+        row = tx.session.get_one(Case, case_id)
+        row.state, row.priority = state, priority
+        for key, value in columns.items():
+            setattr(row, key, value)
+    return case_id
+
+
+def actions(app_context, actor):
+    with app_context.records.read() as tx:
+        rows = select(AuditRow.action).where(AuditRow.user_id == actor.user_id).order_by(AuditRow.seq)
+        return list(tx.session.scalars(rows))
+
+
+def test_the_page_lists_and_the_trail_knows(app_context, client):
+    critical = put(app_context, "Ali KAYA", priority=Priority.CRITICAL)
+    routine = put(app_context)
+    waiting = put(app_context, "Ece TAN", state=CaseState.WAITING)
+    put(app_context, "Can ULU", state=CaseState.SIGNED)
+    actor = sign_in(client, app_context, Role.RADIOLOGIST)
+    page = client.get("/worklist").text
+    assert page.index("Ali KAYA") < page.index("Gülçin ŞAHİN") < page.index("Ece TAN")
+    assert "Can ULU" not in page and "Critical" in page
+    assert f'href="/read/{critical}"' in page and f'href="/read/{routine}"' in page
+    assert f'href="/cases/{waiting}"' in page
+    assert actions(app_context, actor) == ["cases.listed"]
+    assert "Can ULU" in client.get("/worklist?state=signed").text
+
+
+def test_a_technician_opens_the_case_and_claims_nothing(app_context, client):
+    case_id = put(app_context)
+    sign_in(client, app_context, Role.TECHNICIAN)
+    page = client.get("/worklist").text
+    assert f'href="/cases/{case_id}"' in page and "data-claim" not in page
+    assert client.put(f"{API}/cases/{case_id}/claim").status_code == 403
+
+
+def test_an_empty_list_says_so(app_context, client):
+    sign_in(client, app_context, Role.RADIOLOGIST)
+    assert "Nothing waits" in client.get("/worklist").text
+    answer = client.get("/worklist", params={"department": "Dahiliye", "finding": "", "since": "2026-01-01"})
+    assert "No case matches" in answer.text
+
+
+def test_more_goes_on_where_the_page_ended(app_context, client, monkeypatch):
+    monkeypatch.setattr("tetkik.service.pages.worklist._SHOWN", 2)
+    names = ["Ali BİR", "Ali İKİ", "Ali ÜÇ", "Ali DÖRT", "Ali BEŞ"]
+    for name in names:
+        put(app_context, name)
+    sign_in(client, app_context, Role.RADIOLOGIST)
+    page, seen = client.get("/worklist").text, []
+    while True:
+        seen += [name for name in names if name in page]
+        if 'id="more-button"' not in page:
+            break
+        address = page.partition('hx-get="/worklist/more')[2].partition('"')[0].replace("&amp;", "&")
+        page = client.get(f"/worklist/more{address}").text
+    assert seen == names
+    assert all(name in client.get("/worklist/rows?shown=5").text for name in names)
+
+
+def test_filters_are_links_that_can_be_left_again(app_context, client):
+    put(app_context)
+    sign_in(client, app_context, Role.RADIOLOGIST)
+    page = client.get("/worklist?priority=routine&state=to_read").text
+    assert 'href="/worklist?state=to_read" aria-current="true"' in page
+    assert 'href="/worklist?state=to_read&amp;priority=routine&amp;scope=mine"' in page
+
+
+def test_a_restricted_case_hides_its_name(app_context, client):
+    case_id = put(app_context, restricted=True)
+    sign_in(client, app_context, Role.RADIOLOGIST)
+    page = client.get("/worklist").text
+    assert "Restricted" in page and "ŞAHİN" not in page
+    assert client.put(f"{API}/cases/{case_id}/claim").status_code == 200
+    assert "ŞAHİN" in client.get("/worklist").text
+
+
+def test_the_search_of_the_page(app_context, client):
+    put(app_context)
+    actor = sign_in(client, app_context, Role.RADIOLOGIST)
+    found = client.post("/search", data={"words": "şahin"}, headers={"HX-Request": "true"})
+    assert "One case found" in found.text and "Gülçin ŞAHİN" in found.text and "<html" not in found.text
+    whole = client.post("/search", data={"words": "mehmet"})
+    assert "Nothing found" in whole.text and "<html" in whole.text
+    assert actions(app_context, actor) == ["patient.searched"] * 2
+
+
+def test_a_clinician_searches_their_department(app_context, client):
+    put(app_context, "Can ULU", department="Dahiliye")
+    put(app_context, "Can TAN", department="Kardiyoloji")
+    sign_in(client, app_context, Role.CLINICIAN, departments=("Dahiliye",))
+    assert client.get("/worklist").status_code == 403
+    assert 'name="words"' in client.get("/search").text
+    page = client.post("/search", data={"words": "can"}).text
+    assert "Can ULU" in page and "Can TAN" not in page
+
+
+def test_the_api_lists_in_pages(app_context, client):
+    every = [put(app_context, priority=priority) for priority in (*Priority, Priority.ROUTINE)]
+    sign_in(client, app_context, Role.RADIOLOGIST)
+    seen, cursor = [], None
+    while True:
+        given = {"limit": 3} | ({"cursor": cursor} if cursor else {})
+        page = client.get(f"{API}/worklist", params=given).json()
+        seen += page["items"]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert [item["case_id"] for item in seen] == every
+    assert (seen[0]["priority"], seen[0]["name"], seen[0]["reader"]) == ("critical", "Gülçin ŞAHİN", None)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["cursor=x", "cursor=WzEsICJ4IiwgInkiXQ", "state=nowhere", "priority=9", "since=soon", "limit=0"],
+)
+def test_what_the_api_refuses(app_context, client, query):
+    sign_in(client, app_context, Role.RADIOLOGIST)
+    answer = client.get(f"{API}/worklist?{query}")
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_claims_over_the_api(app_context, client):
+    case_id = put(app_context)
+    me = sign_in(client, app_context, Role.RADIOLOGIST)
+    address = f"{API}/cases/{case_id}/claim"
+    assert client.get(address).json() == {"reader": None}
+    assert client.put(address).json()["user_id"] == me.user_id
+    other = made_user(app_context.records, Role.RADIOLOGIST, name="Dr. Barış")
+    with app_context.records.write(other) as tx:
+        claims.claim(tx, case_id, take_over=True)
+    answer = client.put(address)
+    assert answer.status_code == 409 and "Dr. Barış is reading" in answer.json()["detail"]
+    assert client.put(address, params={"take_over": True}).status_code == 200
+    assert client.delete(address).status_code == 204
+    assert client.delete(address).status_code == 204
+    assert client.get(address).json() == {"reader": None}
+    assert client.put(f"{API}/cases/{'0' * 26}/claim").status_code == 404
+
+
+def test_the_search_of_the_api(app_context, client):
+    case_id = put(app_context)
+    sign_in(client, app_context, Role.CLINICIAN)
+    answer = client.post(f"{API}/search", json={"query": "gülçin"}).json()
+    assert [item["case_id"] for item in answer["items"]] == [case_id] and answer["more"] is False
+    assert client.get(f"{API}/search").status_code == 405
+    assert client.post(f"{API}/search", json={"query": "x" * 121}).status_code == 422
+
+
+def test_a_form_of_another_site_claims_nothing(app_context, client):
+    case_id = put(app_context)
+    sign_in(client, app_context, Role.RADIOLOGIST)
+    del client.headers["X-CSRF-Token"]
+    assert client.put(f"{API}/cases/{case_id}/claim").status_code == 403
+    assert client.post("/search", data={"words": "x"}).status_code == 403

@@ -1,0 +1,152 @@
+"""The worklist in a browser: by keyboard alone, and live without losing the row that one looks at."""
+
+from __future__ import annotations
+
+from tests.records.kit import made_case, made_user
+from tests.service.browser import Watch, axe, opened, overflow, serving, signed_in
+from tetkik.records.cases import cases
+from tetkik.records.cases.patients import Person
+from tetkik.records.schema import Case
+from tetkik.records.worklist import claims
+from tetkik.values import CaseState, Priority, Role
+
+
+def put(app_context, name, *, priority=Priority.ROUTINE):
+    desk = made_user(app_context.records, Role.RECEPTION)
+    case_id = made_case(app_context.records, desk, Person(name), department="Dahiliye", priority=priority)
+    with app_context.records.write(desk) as tx:
+        cases.set_state(tx, case_id, CaseState.TO_READ)
+    return case_id
+
+
+def top_of(page, case_id):
+    """Where a row is on the screen, asked within the page: its rows are exchanged at any moment."""
+    return page.evaluate(
+        "id => document.querySelector(`tr[data-case='${id}']`).getBoundingClientRect().y", case_id
+    )
+
+
+def test_by_keyboard_and_live(app_context, browser):
+    every = [put(app_context, f"Hasta {n:02}") for n in range(30)]
+    with serving(app_context) as address, opened(browser, address, language="en") as context:
+        signed_in(context, app_context, Role.RADIOLOGIST)
+        page, watch = context.new_page(), Watch()
+        watch.over(page)
+        page.goto("/worklist")
+        current = page.locator("tr.case.current")
+        page.keyboard.press("j")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("j")
+        page.keyboard.press("k")
+        assert current.get_attribute("data-case") == every[1]
+        assert page.evaluate("document.activeElement.id") == f"open-{every[1]}"
+        # Claim and release, with what others see.
+        page.keyboard.press("c")
+        page.locator(f'tr[data-case="{every[1]}"] .mine').wait_for()
+        with app_context.records.read() as tx:
+            assert claims.reader_of(tx, every[1]) is not None
+        assert page.evaluate("document.activeElement.id") == f"open-{every[1]}"
+        page.keyboard.press("r")
+        page.locator(f'tr[data-case="{every[1]}"] [data-claim="claim"]').wait_for()
+        # Far down, something critical comes in on top: the row stays where it is on the screen.
+        for _ in range(24):
+            page.keyboard.press("j")
+        before = top_of(page, every[25])
+        critical = put(app_context, "Çok Acil", priority=Priority.CRITICAL)
+        page.locator(f'tr[data-case="{critical}"]').wait_for(state="attached")
+        with app_context.records.read() as tx:
+            number = tx.session.get_one(Case, critical).number
+        page.locator("#news", has_text=number).wait_for(state="attached")
+        assert abs(before - top_of(page, every[25])) < 2
+        assert current.get_attribute("data-case") == every[25]
+        assert page.evaluate("document.activeElement.id") == f"open-{every[25]}"
+        assert page.locator("tr.case").first.get_attribute("data-case") == critical
+        assert "Acil" not in (page.locator("#news").text_content() or "")
+        # Taking over asks first.
+        other = made_user(app_context.records, Role.RADIOLOGIST, name="Dr. Barış")
+        with app_context.records.write(other) as tx:
+            claims.claim(tx, every[25])
+        page.locator(f'tr[data-case="{every[25]}"] [data-claim="take"]').wait_for()
+        page.keyboard.press("c")
+        question = page.locator("#confirm[open]")
+        assert "Dr. Barış" in (question.text_content() or "")
+        question.locator("[data-yes]").click()
+        page.locator(f'tr[data-case="{every[25]}"] .mine').wait_for()
+        # Search, and back.
+        page.keyboard.press("/")
+        assert page.evaluate("document.activeElement.id") == "words"
+        page.keyboard.type("hasta 07")
+        page.keyboard.press("Enter")
+        page.locator("#found-title").wait_for()
+        assert page.evaluate("document.activeElement.id") == f"open-{every[7]}"
+        assert "hasta" not in page.url.lower()
+        assert watch.complaints == []
+
+
+def test_a_search_on_a_page_of_its_own(app_context, browser):
+    case_id = put(app_context, "Hasta 01")
+    with serving(app_context) as address, opened(browser, address) as context:
+        signed_in(context, app_context, Role.RADIOLOGIST)
+        page, watch = context.new_page(), Watch()
+        watch.over(page)
+        page.goto("/search")
+        page.locator("#words").fill("hasta 01")
+        page.locator("#words").press("Enter")
+        page.wait_for_function("id => document.activeElement.id === `open-${id}`", arg=case_id)
+        assert watch.complaints == []
+
+
+def test_a_key_works_the_moment_a_row_is_there(app_context, browser):
+    case_id = put(app_context, "Hasta 01")
+    with serving(app_context) as address, opened(browser, address) as context:
+        signed_in(context, app_context, Role.RADIOLOGIST)
+        page = context.new_page()
+        page.goto("/worklist")
+        page.keyboard.press("j")
+        page.evaluate(
+            """() => new MutationObserver((_, observer) => {
+                if (!document.querySelector("#worklist .mine")) return;
+                observer.disconnect();
+                const key = new KeyboardEvent("keydown", { key: "r", bubbles: true });
+                document.activeElement.dispatchEvent(key);
+            }).observe(document.getElementById("worklist"), { childList: true, subtree: true })"""
+        )
+        with page.expect_response(lambda answer: answer.request.method == "DELETE"):
+            page.keyboard.press("c")
+        with app_context.records.read() as tx:
+            assert claims.reader_of(tx, case_id) is None
+
+
+def test_pages_of_one_browser_share_a_stream(app_context, browser):
+    with serving(app_context) as address, opened(browser, address) as context:
+        signed_in(context, app_context, Role.RADIOLOGIST)
+        streams: list[str] = []
+        context.on("request", lambda request: streams.append(request.url))
+        first, second = context.new_page(), context.new_page()
+        with context.expect_event("request", lambda request: "/events?after" in request.url):
+            first.goto("/worklist")
+        second.goto("/worklist")
+        both = put(app_context, "Hasta BİR")
+        for page in (first, second):
+            page.locator(f'tr[data-case="{both}"]').wait_for()
+        assert len([url for url in streams if "/events?after" in url]) == 1
+        with context.expect_event("request", lambda request: "/events?after" in request.url):
+            first.close()
+        later = put(app_context, "Hasta İKİ")
+        second.locator(f'tr[data-case="{later}"]').wait_for()
+        assert len([url for url in streams if "/events?after" in url]) == 2
+
+
+def test_it_fits_every_screen(app_context, browser):
+    for n, priority in enumerate(Priority):
+        put(app_context, f"Gülçin ŞAHİN {n}", priority=priority)
+    with serving(app_context) as address:
+        actor = made_user(app_context.records, Role.RADIOLOGIST)
+        with opened(browser, address) as context:
+            signed_in(context, app_context, actor=actor)
+            page = context.new_page()
+            for width, height in ((1440, 900), (768, 1024), (390, 844)):
+                page.set_viewport_size({"width": width, "height": height})
+                page.goto("/worklist")
+                assert overflow(page) == 0
+                assert axe(page) == []
