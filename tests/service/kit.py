@@ -92,7 +92,7 @@ def opened_session(app_context: AppContext, actor: Actor) -> tuple[str, str]:
     """A session of a user: the cookie's value and the token of its requests."""
     assert actor.user_id is not None
     with app_context.records.write(actor) as tx:
-        cookie = sessions.begin(tx, actor.user_id, Method.PASSWORD)
+        cookie = sessions.begin_session(tx, actor.user_id, Method.PASSWORD)
         tx.session.flush()
         row = tx.session.scalars(select(BrowserSession).where(BrowserSession.user_id == actor.user_id)).one()
         return cookie, row.csrf

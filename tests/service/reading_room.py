@@ -16,7 +16,6 @@ from tests.phantom import write_phantom
 from tests.records.kit import made_user
 from tests.service.browser import opened, serving
 from tests.service.kit import make_context
-from tetkik.imaging.phantom import write_phantom
 from tetkik.imaging.read import read_image
 from tetkik.records.cases import cases, patients
 from tetkik.records.cases.complaints import TriagedComplaint
@@ -67,7 +66,7 @@ def made_room(folder: Path, *signs: str, prior: bool = False) -> Room:
 def another_case(room: Room) -> Room:
     """The same house with a fresh case of the same patient."""
     with room.app_context.records.read() as tx:
-        patient_id = cases.case_of(tx, room.case_id, audit=False).patient_id
+        patient_id = cases.load_case(tx, room.case_id, audit=False).patient_id
     case_id, image_id = read_one(room.app_context, patient_id, room.app_context.records.folder, 1, "Effusion")
     return replace(room, case_id=case_id, image_id=image_id)
 
@@ -86,13 +85,13 @@ def read_one(
         )
     file = drawn(folder, seed, signs)
     with app_context.records.write(SYSTEM) as tx, file.open("rb") as content:
-        stored = images.store(tx, patient_id, content)
-        added = images.add_image(tx, case_id, stored, Described.of(read_image(file), "chest.dcm"))
-        jobs.add(tx, JobKind.READ_IMAGE, added.image, Priority.URGENT)
+        stored = images.store_file(tx, patient_id, content)
+        added = images.add_image(tx, case_id, stored, ImageMetadata.of(read_image(file), "chest.dcm"))
+        jobs.add_job(tx, JobKind.READ_IMAGE, added.image, Priority.URGENT)
     with app_context.records.write(SYSTEM) as tx:
-        work = jobs.take(tx, "test")
+        work = jobs.take_job(tx, "test")
     assert work is not None
-    read_case_image(app_context.records, work, lambda _image: read_image(file))
+    read_case_image(app_context.records, app_context.settings, work, lambda _image: read_image(file))
     return case_id, added.image.id
 
 
@@ -114,7 +113,7 @@ def served_room(room: Room) -> Iterator[Room]:
 def cookie_of(room: Room) -> SetCookieParam:
     """A session of the reader, as a browser's context takes it."""
     with room.app_context.records.write(room.reader) as tx:
-        value = sessions.begin(tx, room.reader.user_id or "", Method.PASSWORD)
+        value = sessions.begin_session(tx, room.reader.user_id or "", Method.PASSWORD)
     return {"name": "tetkik", "value": value, "url": room.address}
 
 

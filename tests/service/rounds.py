@@ -25,6 +25,7 @@ from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http.incoming_files import IncomingFile
 from tetkik.service.reception.triage import triaged
 from tetkik.service.studies.upload import Upload
+from tetkik.settings import settings
 from tetkik.statistics import FEWEST
 from tetkik.values import SYSTEM, Hospital, LinkReason, Method, Role, Sex
 from tetkik.workflow import patient_comparison, patient_merge

@@ -15,7 +15,6 @@ from tests.phantom import write_phantom
 from tests.records.kit import made_user
 from tests.service.browser import serving
 from tests.service.kit import make_context
-from tetkik.imaging.phantom import write_phantom
 from tetkik.records.people import tokens
 from tetkik.values import Permission, Role
 

@@ -14,8 +14,9 @@ from tests.records.reports_kit import every_mark_kept, made_image, made_report, 
 from tetkik import workflow
 from tetkik.errors import Conflict, Forbidden, InputError, NotFound
 from tetkik.language import Language
+from tetkik.records import serialization
 from tetkik.records.images import images, runs
-from tetkik.records.reports import drafts, packing, redrafting
+from tetkik.records.reports import drafts, redrafting
 from tetkik.records.reports.editing import LONGEST, MOST, Choice
 from tetkik.records.reports.working import EditConflict
 from tetkik.records.schema import AuditRow, Report
@@ -377,13 +378,13 @@ def test_no_such_report(records, reader, report_id):
 def test_a_change_unpacks_the_draft_once(records, reader, monkeypatch):
     made = made_report(records)
     kinds = []
-    unpack = packing.from_bytes
+    unpack = serialization.from_bytes
 
     def counted(kind, content):
         kinds.append(kind.__name__)
         return unpack(kind, content)
 
-    monkeypatch.setattr(packing, "from_bytes", counted)
+    monkeypatch.setattr(serialization, "from_bytes", counted)
     with records.write(reader) as tx:
         drafts.save(tx, made.id, 1, [DraftSentence("Kalp normaldir.", Section.FINDINGS)])
     assert sorted(kinds) == ["Material", "Working"]

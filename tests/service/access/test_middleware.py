@@ -246,7 +246,7 @@ def test_what_breaks_unexpectedly_tells_nobody_what(tmp_path, log, monkeypatch):
     def broken(*_: object) -> None:
         raise ValueError("Gülçin ŞAHİN")
 
-    monkeypatch.setattr(invites, "look", broken)
+    monkeypatch.setattr(invites, "load_invitation", broken)
     with served(make_context(tmp_path)) as client:
         client._transport.raise_server_exceptions = False  # type: ignore[attr-defined]
         answer = client.get("/setup/a-secret-link")

@@ -86,11 +86,11 @@ def test_who_comes_again_is_the_same_and_follows_their_groups(application, tmp_p
     client = moved(application, app_context)
     arrive(client, "irem")
     with app_context.records.write(SYSTEM) as tx:
-        member = users.by_login(tx, "irem")
+        member = users.find_user(tx, "irem")
         users.change(tx, member.id, Profile("Dr. İrem", frozenset({Role.CLINICIAN}), "Dr."))
     arrive(client, "irem")
     with app_context.records.read() as tx:
-        (member,) = users.everybody(tx)
+        (member,) = users.list_users(tx)
         assert member.profile == Profile("Dr. İrem", frozenset({Role.RADIOLOGIST}), "Dr.")
 
 
@@ -99,7 +99,7 @@ CLINICIANS = {"oidc_roles": "radyoloji=clinician"}
 
 def departments_of(app_context) -> tuple[str, ...]:
     with app_context.records.read() as tx:
-        return users.by_login(tx, "irem").profile.departments
+        return users.find_user(tx, "irem").profile.departments
 
 
 def test_a_newcomer_sees_no_department_until_somebody_says_which(application, tmp_path, issuer):
@@ -112,7 +112,7 @@ def test_a_newcomer_sees_no_department_until_somebody_says_which(application, tm
     assert client.get("/api/v1/account").json()["departments"] == []
     assert client.get(f"/api/v1/cases/{case_id}").status_code == 403
     with app_context.records.write(SYSTEM) as tx:
-        member = users.by_login(tx, "irem")
+        member = users.find_user(tx, "irem")
         users.change(tx, member.id, replace(member.profile, departments=("Nöroloji",)))
     assert client.get(f"/api/v1/cases/{case_id}").status_code == 200
     arrive(client, "irem")  # what the administrator gave stays
@@ -126,7 +126,7 @@ def test_departments_follow_the_claim_where_it_is_mapped(application, tmp_path, 
     arrive(client, "irem")
     assert departments_of(app_context) == ("Üroloji", "Nöroloji")
     with app_context.records.write(SYSTEM) as tx:
-        member = users.by_login(tx, "irem")
+        member = users.find_user(tx, "irem")
         users.change(tx, member.id, replace(member.profile, departments=("*",)))
     arrive(client, "irem")
     assert departments_of(app_context) == ("Üroloji", "Nöroloji")
@@ -145,7 +145,7 @@ def test_without_a_group_that_has_a_role_nobody_is_made(application, tmp_path, i
     assert answer.status_code == 403 and "None of your groups" in answer.text
     assert client.get("/api/v1/account").status_code == 401
     with app_context.records.read() as tx:
-        assert users.everybody(tx) == []
+        assert users.list_users(tx) == []
         assert tx.session.scalars(select(AuditRow.action)).all() == ["sign_in.failed"]
 
 
@@ -176,7 +176,7 @@ def test_the_last_administrator_stays_whatever_the_groups_say(application, tmp_p
     client = moved(application, app_context)
     arrive(client, "irem")
     with app_context.records.write(SYSTEM) as tx:
-        member = users.by_login(tx, "irem")
+        member = users.find_user(tx, "irem")
         users.change(tx, member.id, Profile("İrem", frozenset({Role.ADMINISTRATOR})))
     arrive(client, "irem")
     assert client.get("/api/v1/account").json()["roles"] == ["administrator", "radiologist"]

@@ -107,7 +107,7 @@ def test_a_passkey_signs_in_and_opens_the_locked_screen(page, app_context):
     page.click("[data-passkey=sign-in]")
     arrived(page, "/admin")
     with app_context.records.read() as tx:
-        (known,) = passkeys.of_user(tx, users.by_login(tx, "irem").id)
+        (known,) = passkeys.of_user(tx, users.find_user(tx, "irem").id)
         assert known.used_at is not None and known.sign_count >= 2
     assert [said for said in watch.complaints if "Clear-Site-Data" not in said] == []
 
@@ -251,11 +251,11 @@ def test_a_role_that_needs_a_passkey_adds_one_and_goes_on_with_it(browser, tmp_p
 def test_a_passkey_that_came_back_with_a_backup_opens_nothing_before_it_is_confirmed(page, app_context):
     with_passkey_added(page)
     with app_context.records.write(SYSTEM) as tx:
-        after_restore.hold_keys(tx, "2026-01-01T00:00:00+00:00")
+        after_restore.suspend_restored_access(tx, "2026-01-01T00:00:00+00:00")
     page.goto("/login")
     page.click("[data-passkey=sign-in]")
     page.locator("[data-passkey-fault]", has_text="yedekle geri geldi").wait_for()
     with app_context.records.write(SYSTEM) as tx:
-        after_restore.confirm(tx, users.by_login(tx, "irem").id)
+        after_restore.confirm_keys(tx, users.find_user(tx, "irem").id)
     page.click("[data-passkey=sign-in]")
     arrived(page, "/admin")

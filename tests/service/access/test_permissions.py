@@ -75,7 +75,7 @@ def called(client: TestClient, method: str, path: str, headers: dict[str, str] |
 def session_headers(app_context: AppContext, actor: Actor) -> dict[str, str]:
     """A session for one request: some routes end it."""
     with app_context.records.write(actor) as tx:
-        cookie = sessions.begin(tx, id_of(actor), Method.PASSWORD)
+        cookie = sessions.begin_session(tx, id_of(actor), Method.PASSWORD)
         tx.session.flush()
         token = tx.session.scalar(
             select(BrowserSession.csrf)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from tests.service.kit import make_context, served, sign_in
+from tetkik.records.audit_chain import Action
 from tetkik.records.schema import AuditRow
 from tetkik.values import Role
 

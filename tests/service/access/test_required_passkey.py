@@ -61,8 +61,8 @@ def with_passkey(app_context, actor) -> None:
 def demand(app_context, actor) -> None:
     """A password of long ago, which has to be changed; the session goes on."""
     with app_context.records.write(SYSTEM) as tx:
-        users.row_of(tx, id_of(actor)).password_hash = passwords.hashed("beş büyük sarı fil")
-        users.demand_change(tx, id_of(actor))
+        users.user_row(tx, id_of(actor)).password_hash = passwords.hashed("beş büyük sarı fil")
+        users.require_password_change(tx, id_of(actor))
 
 
 # More than a password
@@ -179,7 +179,7 @@ def test_a_new_password_ends_the_cookie_that_was_there_and_with_a_tick_the_keys(
     actor = sign_in(client, app_context, Role.ENGINEER)
     with_passkey(app_context, actor)
     with app_context.records.write(actor) as tx:
-        elsewhere = sessions.begin(tx, id_of(actor), Method.PASSWORD)
+        elsewhere = sessions.begin_session(tx, id_of(actor), Method.PASSWORD)
         tokens.create(tx, "HIS", [Permission.MODELS_READ], tokens.LONGEST)
     before = client.cookies["tetkik"]
     assert 'name="keys"' in client.get("/account/password").text
@@ -190,7 +190,7 @@ def test_a_new_password_ends_the_cookie_that_was_there_and_with_a_tick_the_keys(
     fresh = answer.headers["set-cookie"].partition(";")[0]
     assert client.get("/account", headers={"cookie": fresh}).status_code == 200  # this browser goes on
     with app_context.records.read(actor) as tx:
-        assert not passkeys.of_user(tx, id_of(actor)) and not tokens.of_actor(tx)
+        assert not passkeys.of_user(tx, id_of(actor)) and not tokens.list_tokens(tx)
         assert tx.session.query(BrowserSession).filter_by(user_id=actor.user_id).count() == 1
     for stolen in (before, elsewhere):
         assert client.get("/account", headers={"cookie": f"tetkik={stolen}"}).status_code == 303
@@ -241,7 +241,7 @@ def test_a_change_shows_in_the_bar_until_it_is_acknowledged(application, app_con
     actor = sign_in(client, app_context, Role.ENGINEER)
     assert "Changes in your account" not in client.get("/engineer").text
     with app_context.records.write(SYSTEM) as tx:
-        notices.tell(tx, id_of(actor), AccountChange.PASSKEY_ADDED, "<b>Desk</b>")
+        notices.notify(tx, id_of(actor), AccountChange.PASSKEY_ADDED, "<b>Desk</b>")
     assert "Changes in your account: 1" in client.get("/engineer").text
     page = client.get("/account").text
     assert "The passkey &lt;b&gt;Desk&lt;/b&gt; was added." in page
@@ -271,9 +271,9 @@ def test_a_sign_in_with_another_browser_is_told_with_its_address(application, ap
     client.cookies.set("tetkik-browser", kept)
     client.post("/login", data=form)
     with app_context.records.read() as tx:
-        user_id = users.by_login(tx, "irem").id
+        user_id = users.find_user(tx, "irem").id
     with app_context.records.read(Actor(user_id, "")) as tx:
-        assert notices.unseen(tx) == 1
+        assert notices.count_unseen(tx) == 1
     client.cookies.clear()
     answer = client.post("/login", data=form, headers={"cookie": "tetkik-browser=made-up"})
     assert "tetkik-browser=made-up" not in answer.headers["set-cookie"]
@@ -289,7 +289,7 @@ def test_an_administrator_confirms_what_came_back(application, app_context):
     with app_context.records.write(actor) as tx:
         secret, _ = tokens.create(tx, "HIS", [Permission.MODELS_READ], tokens.LONGEST)
     with app_context.records.write(SYSTEM) as tx:
-        after_restore.hold_keys(tx, "2026-01-01T00:00:00+00:00")
+        after_restore.suspend_restored_access(tx, "2026-01-01T00:00:00+00:00")
     sign_in(client, app_context, Role.ADMINISTRATOR)
     header = {"authorization": f"Bearer {secret}"}
     assert client.get("/api/v1/models", headers=header).status_code == 401

@@ -12,7 +12,6 @@ from tests.service.moving import moved
 from tetkik.language import Language
 from tetkik.records.audit_chain import Action
 from tetkik.records.schema import AuditRow, Case
-from tetkik.records.trail.chain import Action
 from tetkik.service.audit.view import action_word, actions_named, detail_words
 from tetkik.values import Role
 

@@ -48,8 +48,8 @@ def test_a_run_ends_with_the_bundle_that_it_began_with(app_context, tmp_path):
         case_id = made_case(app_context.records, made_user(app_context.records, Role.RECEPTION))
         added = put(app_context.records, technician, case_id, seed)
         with app_context.records.write(SYSTEM) as tx:
-            jobs.add(tx, JobKind.READ_IMAGE, images.get(tx, added.image.id), Priority.ROUTINE)
-            work = jobs.take(tx, "w")
+            jobs.add_job(tx, JobKind.READ_IMAGE, images.load_image(tx, added.image.id), Priority.ROUTINE)
+            work = jobs.take_job(tx, "w")
         assert work is not None
 
         def import_anew(stage, _text):
@@ -58,7 +58,7 @@ def test_a_run_ends_with_the_bundle_that_it_began_with(app_context, tmp_path):
 
         read_case_image(app_context.records, work, lambda _image: radiograph(), import_anew)
         with app_context.records.read() as tx:
-            run = runs.latest(tx, added.image.id)
+            run = runs.load_latest_run(tx, added.image.id)
         assert run is not None
         rows.append((run.bundle, run.bundle_sha256))
     assert rows == [

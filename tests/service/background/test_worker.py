@@ -63,18 +63,18 @@ def upload(app_context, machine, actor, content, case_id=None):
     coming = Upload(app_context, machine, actor, IncomingFile(content, "film"), case_id, sure=True)
     coming.prepare()
     with app_context.records.write(actor) as tx:
-        return images.see(tx, coming.keep(Language.TR, tx).image.id)
+        return images.load_visible_image(tx, coming.keep(Language.TR, tx).image.id)
 
 
 def take(app_context):
     with app_context.records.write(SYSTEM) as tx:
-        return jobs.take(tx, "w")
+        return jobs.take_job(tx, "w")
 
 
 def read(app_context, machine):
     work = take(app_context)
     assert work is not None
-    read_case_image(app_context.records, work, machine.pixels)
+    read_case_image(app_context.records, app_context.settings, work, machine.pixels)
     return work
 
 
@@ -98,10 +98,16 @@ def test_everything_that_a_model_says_is_kept(both_houses):
     image = upload(app_context, machine, technician, film(3, side=512))
     stages = []
     work = take(app_context)
-    read_case_image(app_context.records, work, machine.pixels, lambda stage, text: stages.append(stage))
+    read_case_image(
+        app_context.records,
+        app_context.settings,
+        work,
+        machine.pixels,
+        lambda stage, text: stages.append(stage),
+    )
     assert stages == [Stage.READING, Stage.FINDING, Stage.DRAFTING, Stage.KEEPING]
     with app_context.records.read() as tx:
-        run = runs.latest(tx, image.id)
+        run = runs.load_latest_run(tx, image.id)
         assert run is not None and run.state is RunState.DONE and len(run.bundle_sha256) == 64
         said = runs.load_result(tx, run.id)
         assert said.suitable and said.sha256 == images.load_sha256(tx, image) and said.path == image.id
@@ -125,7 +131,7 @@ def test_a_refused_image_is_an_answer_with_its_reasons(app_context, machine, tec
     image = upload(app_context, machine, technician, noise(), case)
     read(app_context, machine)
     with app_context.records.read() as tx:
-        run = runs.latest(tx, image.id)
+        run = runs.load_latest_run(tx, image.id)
         assert run is not None and run.state is RunState.REFUSED and run.flaws
         said = runs.load_result(tx, run.id)
         text = {one.text for one in drafts.draft_of(tx, report_of(tx, image.id)).draft.sentences}
@@ -145,7 +151,7 @@ def test_a_run_once_more_leaves_what_a_person_wrote_and_what_is_signed(app_conte
 
     def again():
         with app_context.records.write(doctor) as tx:
-            jobs.add(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE)
+            jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE)
         read(app_context, machine)
 
     again()
@@ -172,10 +178,10 @@ def test_a_new_image_of_a_signed_case_is_to_be_read(app_context, machine, techni
         sign(tx, report_of(tx, image.id), doctor)
     upload(app_context, machine, technician, noise(), image.case_id)
     with app_context.records.read() as tx:
-        assert cases.case_of(tx, image.case_id, audit=False).state is CaseState.PROCESSING
+        assert cases.load_case(tx, image.case_id, audit=False).state is CaseState.PROCESSING
     read(app_context, machine)
     with app_context.records.read() as tx:
-        assert cases.case_of(tx, image.case_id, audit=False).state is CaseState.TO_READ
+        assert cases.load_case(tx, image.case_id, audit=False).state is CaseState.TO_READ
 
 
 def test_an_earlier_image_of_the_patient_is_compared_with(app_context, machine, technician):
@@ -201,10 +207,10 @@ def test_an_earlier_image_is_compared_with_as_it_was_judged(app_context, technic
             [("Effusion", Judgement.REJECTED), ("Nodule", Judgement.ADDED)], 1
         ):
             drafts.judge(tx, made.id, revision, label, judgement)
-        case = cases.open_case(tx, images.get(tx, made.image_id).patient_id)
+        case = cases.open_case(tx, images.load_image(tx, made.image_id).patient_id)
     image_id = made_image(app_context.records, case)
     with app_context.records.read() as tx:
-        image = images.get(tx, image_id)
+        image = images.load_image(tx, image_id)
         prior = casework._prior(tx, image, replace(sample.RESULT, sha256="cd" * 32))
     assert prior is not None
     known = {one.label: one.positive for one in prior.findings}
@@ -215,7 +221,7 @@ def test_an_earlier_image_is_compared_with_as_it_was_judged(app_context, technic
 def test_an_older_film_that_comes_late_is_compared_with_nothing(app_context, technician, date, compared):
     case = made_case(app_context.records, technician)
     with app_context.records.read() as tx:
-        patient_id = cases.case_of(tx, case, audit=False).patient_id
+        patient_id = cases.load_case(tx, case, audit=False).patient_id
     for at in ("20260101", date):
         known = images.ImageMetadata.of(radiograph(3))
         known = replace(known, identity=replace(known.identity, study_date=at))
@@ -223,7 +229,7 @@ def test_an_older_film_that_comes_late_is_compared_with_nothing(app_context, tec
             case = cases.open_case(tx, patient_id)
             file = images.store_file(tx, patient_id, io.BytesIO(at.encode()))
             image = images.add_image(tx, case, file, known).image
-            runs.add_run(tx, image, runs.Answer("m 1.0", "", datetime.now(UTC), result(sha256=at)))
+            runs.add_run(tx, image, runs.ModelAnswer("m 1.0", "", datetime.now(UTC), result(sha256=at)))
     with app_context.records.read() as tx:
         assert (casework._prior(tx, image, result()) is not None) is compared
 
@@ -238,10 +244,10 @@ def test_a_lost_lease_keeps_nothing(both_houses):
     def lose(stage, _text):
         if stage is Stage.KEEPING:
             with app_context.records.write(SYSTEM) as tx:
-                jobs.free_abandoned(tx, lambda name: False)
+                jobs.requeue_abandoned(tx, lambda name: False)
 
     with pytest.raises(Conflict):
-        read_case_image(app_context.records, work, machine.pixels, lose)
+        read_case_image(app_context.records, app_context.settings, work, machine.pixels, lose)
     with app_context.records.read() as tx:
         for table in (Run, Report):
             assert tx.session.scalar(select(func.count()).select_from(table)) == 0
@@ -249,7 +255,7 @@ def test_a_lost_lease_keeps_nothing(both_houses):
         assert tx.session.scalar(heats) == 0
     read(app_context, machine)
     with app_context.records.read() as tx:
-        assert len(runs.of_image(tx, image.id)) == 1
+        assert len(runs.list_runs(tx, image.id)) == 1
 
 
 def test_what_no_model_could_read_still_reaches_a_radiologist(
@@ -262,8 +268,10 @@ def test_what_no_model_could_read_still_reaches_a_radiologist(
         work = take(app_context)
         assert work is not None
         with pytest.raises(Exception, match="no-such-model") as caught:
-            read_case_image(app_context.records, work, machine.pixels)
-        assert give_up_or_rest(app_context.records, work, caught.value) is (attempt == jobs.ATTEMPTS)
+            read_case_image(app_context.records, settings(), work, machine.pixels)
+        assert record_failure(app_context.records, settings(), work, caught.value) is (
+            attempt == jobs.ATTEMPTS
+        )
         clock.go(minutes=10)
     with app_context.records.read() as tx:
         draft = drafts.draft_of(tx, report_of(tx, image.id)).draft
@@ -279,9 +287,9 @@ def test_a_failed_run_once_more_leaves_the_draft(app_context, machine, technicia
     with app_context.records.read() as tx:
         before = drafts.draft_of(tx, report_of(tx, image.id))
     with app_context.records.write(SYSTEM) as tx:
-        jobs.add(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE)
+        jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority.ROUTINE)
     work = take(app_context)
-    assert give_up_or_rest(app_context.records, work, InputError("x")) is True
+    assert record_failure(app_context.records, app_context.settings, work, InputError("x")) is True
     with app_context.records.read() as tx:
         assert drafts.draft_of(tx, report_of(tx, image.id)) == before
 
@@ -289,9 +297,12 @@ def test_a_failed_run_once_more_leaves_the_draft(app_context, machine, technicia
 def test_an_unexpected_fault_is_told_by_its_kind_alone(app_context, machine, technician):
     image = upload(app_context, machine, technician, film(3, side=512))
     work = take(app_context)
-    assert give_up_or_rest(app_context.records, work, ZeroDivisionError("Gülçin ŞAHİN")) is False
+    assert (
+        record_failure(app_context.records, app_context.settings, work, ZeroDivisionError("Gülçin ŞAHİN"))
+        is False
+    )
     with app_context.records.read() as tx:
-        waiting = jobs.of_image(tx, image.id)
+        waiting = jobs.newest_job(tx, image.id)
         assert waiting is not None and waiting.fault is not None
         assert "ZeroDivisionError" in str(waiting.fault.values) and "Gülçin" not in str(waiting.fault.values)
 
@@ -354,7 +365,7 @@ def test_what_a_language_model_writes_is_heard_while_it_writes(tmp_path, monkeyp
 def test_a_locked_screen_hears_nothing_more_of_the_work(app_context, machine, technician):
     image = upload(app_context, machine, technician, film(3))
     cookie, _ = opened_session(app_context, technician)
-    actor = sessions.resume(app_context.records, cookie, address=None, request_id=None).actor
+    actor = sessions.resume_session(app_context.records, cookie, address=None, request_id=None).actor
     with app_context.records.write(actor) as tx:
         sessions.lock(tx)
 

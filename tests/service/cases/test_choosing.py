@@ -59,7 +59,7 @@ def test_a_priority_is_chosen_on_the_page_and_over_the_api(app, app_context):
     assert app.post(f"{at}/priority", data={"priority": "critical"}).status_code == 303
     assert "Bir kişi seçti" in app.get(at).text
     with app_context.records.read(desk) as tx:
-        assert cases.case_of(tx, case_id, audit=False).priority is Priority.CRITICAL
+        assert cases.load_case(tx, case_id, audit=False).priority is Priority.CRITICAL
     assert app.post(f"{at}/priority", data={"priority": "soon"}).status_code == 422
     seen = app.get(f"/api/v1{at}")
     assert (seen.json()["priority"], seen.json()["priority_chosen"]) == (0, True)

@@ -99,7 +99,7 @@ def test_images_that_name_another_and_a_reader_are_told_before(client, app_conte
     case, gulcin = opened(app_context, film=True), patient(app_context)
     reader = made_user(app_context.records, Role.RADIOLOGIST, name="Elif KAYA")
     with app_context.records.write(reader) as tx:
-        claims.claim(tx, case)
+        claims.claim_case(tx, case)
     page = client.get(f"/cases/{case}/move/{gulcin}").text
     assert "Elif KAYA is reading" in page and "The images name another patient." in page
     refused = client.post(f"/cases/{case}/move/{gulcin}", data=seen_in(page))

@@ -20,7 +20,7 @@ def changed_by_a_colleague(room):
     seen = working(room)
     assert seen.result is not None
     found = next(one.label for one in seen.result.findings if one.positive)
-    length = Taken(MeasurementKind.LENGTH, room.image_id, ((100, 100), (300, 100)), "Kardiyak çap")
+    length = NewMeasurement(MeasurementKind.LENGTH, room.image_id, ((100, 100), (300, 100)), "Kardiyak çap")
     with room.app_context.records.write(colleague) as tx:
         text = [*seen.draft.sentences, DraftSentence(THEIRS, Section.IMPRESSION)]
         now = drafts.save(tx, seen.report_id, seen.revision, text)

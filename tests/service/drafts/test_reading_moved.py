@@ -16,14 +16,14 @@ from tetkik.workflow.case_transfer import CompletedTransfer
 WORDS = "Henüz kaydedilmemiş bir cümle."
 
 
-def moved(room) -> Done:
+def moved(room) -> CompletedTransfer:
     desk = made_user(room.app_context.records, Role.RECEPTION, name="Ayşe Kaya")
     with room.app_context.records.write(desk) as tx:
         right = patients.create(tx, Person("Ayşe DEMİR", number="A-1"))
-        seen = moving.looked_at(tx, room.case_id, right).seen
+        seen = case_transfer.preview_transfer(tx, room.case_id, right).seen
     with room.app_context.records.write(desk) as tx:
-        done = moving.move(tx, room.case_id, right, MoveReason.ALIKE, seen, sure=True)
-    moving.forget(room.app_context.records, done)
+        done = case_transfer.transfer_case(tx, room.case_id, right, MoveReason.ALIKE, seen, sure=True)
+    case_transfer.remove_leftover_files(room.app_context.records, done)
     return done
 
 
@@ -40,7 +40,7 @@ def test_who_writes_is_told_where_the_case_went_and_keeps_every_word(page, room)
     dialog.get_by_role("link", name=done.number).click()
     page.wait_for_url(f"**/cases/{done.case_id}")
     with room.app_context.records.read(room.reader) as tx:
-        assert cases.case_of(tx, room.case_id, audit=False).moves.to is not None
+        assert cases.load_case(tx, room.case_id, audit=False).moves.to is not None
 
 
 def test_the_old_address_leads_to_where_the_case_went(browser, room):

@@ -33,7 +33,7 @@ BEFORE_THE_VIEWER = 150_000
 def test_who_opens_a_case_reads_it_and_the_trail_says_so(page, room):
     expect(page.get_by_role("heading", level=2).first).to_be_visible()
     with room.app_context.records.read(room.reader) as tx:
-        reader = claims.reader_of(tx, room.case_id)
+        reader = claims.reader_of_case(tx, room.case_id)
     assert reader is not None and reader.user_id == room.reader.user_id
     assert "Gülçin ŞAHİN" in page.locator(".strip-top").inner_text()
     assert room.case_id in page.url and "AHİN" not in page.url
@@ -43,7 +43,7 @@ def test_a_reader_is_told_that_the_case_was_taken_over(page, room):
     seen(page)
     other = made_user(room.app_context.records, Role.RADIOLOGIST, name="Dr. Can Demir")
     with room.app_context.records.write(other) as tx:
-        claims.claim(tx, room.case_id, take_over=True)
+        claims.claim_case(tx, room.case_id, take_over=True)
     told(page, "Dr. Can Demir")
 
 
@@ -319,6 +319,6 @@ def test_all_tabs_of_a_browser_hear_by_one_stream(browser, room):
         # What happens is told by the tab that listens, and each takes what is for it.
         other = made_user(room.app_context.records, Role.RADIOLOGIST, name="Dr. Barış")
         with room.app_context.records.write(other) as tx:
-            claims.claim(tx, room.case_id, take_over=True)
+            claims.claim_case(tx, room.case_id, take_over=True)
         expect(second.locator(f'tr[data-case="{room.case_id}"]')).to_contain_text("Barış")
         told(page, "Barış")

@@ -36,7 +36,7 @@ def client(room) -> Iterator[TestClient]:
 def fresh(room: Room, *, work: bool = False, image: bool = True) -> tuple[str, str]:
     """Another case of the patient, with the same file as an image that no model has read."""
     with room.app_context.records.write(SYSTEM) as tx:
-        known = images.get(tx, room.image_id)
+        known = images.load_image(tx, room.image_id)
         case_id = cases.open_case(tx, known.patient_id)
         if not image:
             return case_id, ""
@@ -64,7 +64,7 @@ def test_who_comes_second_may_take_over(client, room):
     assert client.post(f"/read/{case_id}/claim").status_code == 303
     assert "data-mine" in client.get(f"/read/{case_id}").text
     with room.app_context.records.read() as tx:
-        reader = claims.reader_of(tx, case_id)
+        reader = claims.reader_of_case(tx, case_id)
     assert reader is not None and reader.user_id == second.user_id
 
 
@@ -75,7 +75,7 @@ def test_a_model_at_work_is_awaited_and_a_failure_told(client, room):
     ready = f"/read/{case_id}/ready?image={image_id}"
     assert client.get(ready).status_code == 204
     with room.app_context.records.write(SYSTEM) as tx:
-        work = jobs.take(tx, "test")
+        work = jobs.take_job(tx, "test")
         assert work is not None
         fault = InputError("{file} cannot be read.", file="x")
         jobs.fail_job(tx, work, Sentence(fault.template, fault.values), for_good=True)
@@ -86,7 +86,7 @@ def test_a_model_at_work_is_awaited_and_a_failure_told(client, room):
 
 def test_normal_is_no_finding_among_others(client, room, tmp_path):
     with room.app_context.records.read() as tx:
-        patient_id = cases.case_of(tx, room.case_id, audit=False).patient_id
+        patient_id = cases.load_case(tx, room.case_id, audit=False).patient_id
     case_id, image_id = read_one(room.app_context, patient_id, tmp_path, 3)
     reader = sign_in(client, room.app_context, Role.RADIOLOGIST)
     with room.app_context.records.write(reader) as tx:

@@ -92,11 +92,11 @@ def taken_by_another(desk):
     """Another takes the case over in the middle."""
     other = made_user(desk.app_context.records, Role.RADIOLOGIST, name="Dr. Can Demir")
     with desk.app_context.records.write(desk.reader) as tx:
-        claims.claim(tx, desk.report.case_id)
+        claims.claim_case(tx, desk.report.case_id)
 
     def take():
         with desk.app_context.records.write(other) as tx:
-            claims.claim(tx, desk.report.case_id, take_over=True)
+            claims.claim_case(tx, desk.report.case_id, take_over=True)
         desk.heard.go.set()
 
     return take

@@ -120,12 +120,12 @@ def test_who_takes_the_case_over_ends_it(page, room, heard):
     other = made_user(room.app_context.records, Role.RADIOLOGIST, name="Dr. Can Demir")
     let_it_write(page)
     with room.app_context.records.write(other) as tx:
-        claims.claim(tx, room.case_id, take_over=True)
+        claims.claim_case(tx, room.case_id, take_over=True)
     ended(page)
     told(page, "Dr. Can Demir")
     assert heard.left.wait(PATIENCE) and working(room) == before
     with room.app_context.records.write(room.reader) as tx:
-        claims.claim(tx, room.case_id, take_over=True)
+        claims.claim_case(tx, room.case_id, take_over=True)
 
 
 def cut_off_at(monkeypatch, kind: type) -> None:

@@ -18,7 +18,6 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.lifecycle.retention import is_due
 from tetkik.records.schema import AuditRow, Case, IdempotentRequest, Patient, ReportVersion
-from tetkik.records.trail.chain import Action
 from tetkik.service.kit.background.retention import RetentionThread
 from tetkik.values import Role
 
@@ -108,7 +107,7 @@ def test_no_kept_answer_speaks_of_the_erased(client, app_context):
         patient_id = tx.session.get_one(Case, made["id"]).patient_id
         assert b"Veli" not in tx.session.scalars(select(IdempotentRequest.body)).all()[1]
     copies = _answers(app_context)
-    erase(app_context.records, patient_id, Ground.REQUEST, years=20)
+    erase(app_context.records, patient_id, ErasureReason.REQUEST, years=20)
     assert len(_answers(app_context)) == 1
     assert client.post("/api/v1/cases", json=body, headers=key).json()["id"] != made["id"]
     again = client.post(

@@ -64,7 +64,7 @@ def test_a_token_does_what_its_scopes_say_until_it_ends(client, app_context, clo
     assert caller.get("/api/v1/users", headers=bearer(made["secret"] + "x")).status_code == 401
     assert caller.get("/api/v1/users", headers={"authorization": "Basic eDp5"}).status_code == 401
     with app_context.records.read(owner) as tx:
-        assert tokens.of_actor(tx)[0].used_at == clock.now
+        assert tokens.list_tokens(tx)[0].used_at == clock.now
         assert made["secret"] not in tx.session.scalars(select(ApiToken.digest)).one()
     clock.go(days=7)
     assert caller.get("/api/v1/users", headers=bearer(made["secret"])).status_code == 401
@@ -165,7 +165,7 @@ def test_wrong_fields_say_so_and_make_nobody(client, app_context):
         client.post("/admin/users", data={"login": "irem", "name": "İ", "role": ["king"]}).status_code == 422
     )
     with app_context.records.read() as tx:
-        assert len(users.everybody(tx)) == 1
+        assert len(users.list_users(tx)) == 1
 
 
 def test_reset_disable_enable_unlock(client, app_context):
@@ -178,7 +178,7 @@ def test_reset_disable_enable_unlock(client, app_context):
 
     assert client.post(f"{at}/disable").status_code == 303
     with app_context.records.read() as tx:
-        assert users.get(tx, id_of(actor)).disabled_at is not None
+        assert users.load_user(tx, id_of(actor)).disabled_at is not None
     assert client.post(f"{at}/enable").status_code == 303
     assert client.post(f"{at}/unlock").status_code == 303
     assert "/setup/" in client.post(f"{at}/reset").text

@@ -31,7 +31,7 @@ def test_a_person_takes_them_to_another_browser(tmp_path):
 
 def opened_session_again(app_context, actor):
     with app_context.records.write(actor) as tx:
-        return sessions.begin(tx, actor.user_id, Method.PASSWORD)
+        return sessions.begin_session(tx, actor.user_id, Method.PASSWORD)
 
 
 @pytest.mark.parametrize(

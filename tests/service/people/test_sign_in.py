@@ -52,7 +52,7 @@ def actions(app_context: AppContext) -> list[str]:
 def test_the_first_start_from_the_link_to_the_administration(application, tmp_path):
     app_context = make_context(tmp_path)
     with app_context.records.write(SYSTEM) as tx:
-        link = invites.first_start(tx)
+        link = invites.invite_first_administrator(tx)
     given = {"name": "Ayşe Yılmaz", "login": "AYŞE", "password": GOOD, "repeated": GOOD}
     client = moved(application, app_context)
     assert client.get(f"/setup/{link}").status_code == 200
@@ -202,7 +202,7 @@ def test_an_idle_session_is_over(client, clock: Clock):
 def test_a_closed_account_is_out_at_once(client, app_context):
     log_in(client)
     with app_context.records.write(SYSTEM) as tx:
-        users.disable(tx, users.by_login(tx, "irem").id)
+        users.disable(tx, users.find_user(tx, "irem").id)
     assert client.get("/api/v1/account").status_code == 401
     assert log_in(client).status_code == 401
 
@@ -211,14 +211,14 @@ def test_new_roles_count_from_the_next_request_on(client, app_context):
     log_in(client)
     assert client.get("/admin/users").status_code == 403
     with app_context.records.write(SYSTEM) as tx:
-        user_id = users.by_login(tx, "irem").id
+        user_id = users.find_user(tx, "irem").id
         users.change(tx, user_id, Profile("İrem", frozenset({Role.ADMINISTRATOR})))
     assert client.get("/admin/users").status_code == 200
 
 
 def test_a_password_that_has_to_be_changed_comes_before_everything(client, app_context):
     with app_context.records.write(SYSTEM) as tx:
-        users.demand_change(tx, users.by_login(tx, "irem").id)
+        users.require_password_change(tx, users.find_user(tx, "irem").id)
     log_in(client)
     token = csrf_of(app_context)
     assert client.get("/worklist-or-anything").status_code == 404

@@ -59,7 +59,7 @@ def opened(client, **form):
 
 def view(app_context, case_id):
     with app_context.records.read() as tx:
-        return cases.case_of(tx, case_id, audit=False)
+        return cases.load_case(tx, case_id, audit=False)
 
 
 def test_live_triage_answers_and_keeps_nothing(desk, app_context):

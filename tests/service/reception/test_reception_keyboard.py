@@ -99,7 +99,7 @@ def test_a_visit_from_the_first_key_to_the_slip(app_context, browser):
         assert axe(page) == []
     assert watch.complaints == []
     with app_context.records.read() as tx:
-        case = cases.case_of(tx, case_id, audit=False)
+        case = cases.load_case(tx, case_id, audit=False)
     assert (case.department, case.person.number, case.question) == ("Kardiyoloji", "H-1", "Kalp büyük mü?")
     assert case.complaint is not None
     assert case.complaint.result.text == TEXT + " ve terliyorum"

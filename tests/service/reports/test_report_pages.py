@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.records.kit import made_user
 from tests.records.reports_kit import sign, signed_report
-from tests.service.browser import SIZES, Watch, axe, chromium, opened, overflow, serving, signed_in
+from tests.service.browser import Watch, axe, chromium, opened, overflow, serving, signed_in
 from tests.service.kit import make_context
 from tetkik.language import Language
 from tetkik.records.reports import drafts, signing, templates

@@ -319,7 +319,7 @@ def test_the_page_reads_the_impression_first_and_marks_an_old_version(client, ap
 def test_what_was_judged_and_measured_stands_in_the_version_and_its_comparison(client, app_context):
     actor = sign_in(client, app_context, Role.RADIOLOGIST)
     made = made_report(app_context.records)
-    line = Taken(MeasurementKind.LENGTH, made.image_id, [(2.0, 3.0), (2.0, 27.0)], "kosta")
+    line = NewMeasurement(MeasurementKind.LENGTH, made.image_id, [(2.0, 3.0), (2.0, 27.0)], "kosta")
     with app_context.records.write(actor) as tx:
         drafts.judge(tx, made.id, 1, "Nodule", Judgement.ADDED)
         measuring.add(tx, made.id, 2, line)

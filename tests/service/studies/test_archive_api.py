@@ -44,9 +44,9 @@ def test_a_patients_cd_becomes_its_images_and_nothing_else_is_opened(client, app
     assert first["image"]["case_id"] == second["image"]["case_id"]
     assert (count(app_context, Case), count(app_context, Image), count(app_context, Job)) == (1, 2, 2)
     with app_context.records.read() as tx:
-        kept = images.of_case(tx, first["image"]["case_id"])
-        assert [images.content(tx, image) for image in kept] == [film(0), film(0, side=128)]
-        assert [images.described(tx, image).name for image in kept] == ["IM000000", "IM000001"]
+        kept = images.list_images(tx, first["image"]["case_id"])
+        assert [images.read_content(tx, image) for image in kept] == [film(0), film(0, side=128)]
+        assert [images.load_metadata(tx, image).name for image in kept] == ["IM000000", "IM000001"]
 
 
 def test_the_same_zip_again_doubles_nothing(client, app_context):
@@ -68,8 +68,8 @@ def test_images_of_another_patient_are_asked_about_one_by_one(client, app_contex
     _, (sure,) = sent(client, content, f"?case_id={case}&sure=true&only={lines[1]['number']}")
     assert sure["status"] == 201 and {one["trait"] for one in sure["answer"]["differs"]} == {"name", "number"}
     with app_context.records.read() as tx:
-        (image,) = images.of_case(tx, case)
-        assert images.content(tx, image) == film(5)
+        (image,) = images.list_images(tx, case)
+        assert images.read_content(tx, image) == film(5)
 
 
 def test_one_bad_file_costs_itself_alone(client, app_context):

@@ -71,9 +71,11 @@ def test_a_model_reads_the_middle_or_the_frame_that_was_asked_for_and_the_run_sa
 
     def read():
         with app_context.records.write(made_user(app_context.records, Role.TECHNICIAN)) as tx:
-            work = jobs.take(tx, "w")
+            work = jobs.take_job(tx, "w")
         assert work is not None
-        read_case_image(app_context.records, work, partial(machine.pixels, frame=work.frame))
+        read_case_image(
+            app_context.records, app_context.settings, work, partial(machine.pixels, frame=work.frame)
+        )
 
     read()
     assert client.get(f"{UPLOAD}/{image_id}").json()["run"]["frame"] == 4
@@ -94,7 +96,7 @@ def test_the_page_asks_for_another_frame(client, app_context):
     image_id = client.post(UPLOAD, content=frames(7)).json()["image"]["id"]
     answer = client.post(f"/upload/{image_id}/frame", data={"frame": 6})
     with app_context.records.read() as tx:
-        case_id = images.get(tx, image_id).case_id
-        work = jobs.of_image(tx, image_id)
+        case_id = images.load_image(tx, image_id).case_id
+        work = jobs.newest_job(tx, image_id)
     assert answer.status_code == 303 and answer.headers["location"] == f"/read/{case_id}?image={image_id}"
     assert work is not None and work.frame == 6

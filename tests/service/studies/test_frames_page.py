@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from io import BytesIO
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.records.kit import made_case, made_user
@@ -21,9 +20,9 @@ def read_image(app_context, case, frame):
     """The image with seven frames, of which a model has read one."""
     technician = made_user(app_context.records, Role.TECHNICIAN)
     with app_context.records.write(technician) as tx:
-        file = images.store(tx, see(tx, case).patient_id, BytesIO(frames(7)))
-        image = images.add_image(tx, case, file, Described.of(read_bytes(frames(7), "x"))).image
-        runs.add_run(tx, image, runs.Answer("m 1.0", "", tx.now, None, frame))
+        file = images.store_file(tx, load_visible_case(tx, case).patient_id, BytesIO(frames(7)))
+        image = images.add_image(tx, case, file, ImageMetadata.of(read_bytes(frames(7), "x"))).image
+        runs.add_run(tx, image, runs.ModelAnswer("m 1.0", "", tx.now, None, frame))
     return image
 
 
@@ -54,5 +53,5 @@ def test_frames_are_leafed_through_and_another_is_read(app_context):
         bar.locator("[data-ask] button").click()
         expect(page.locator("[data-awaited]").first).to_contain_text("Model 7. kareyi okuyor")
     with app_context.records.read() as tx:
-        work = jobs.of_image(tx, image.id)
+        work = jobs.newest_job(tx, image.id)
         assert work is not None and work.frame == 7

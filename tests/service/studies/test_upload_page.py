@@ -71,14 +71,14 @@ def test_each_file_of_several_stands_for_itself(page, app_context):
     expect(question.locator("table")).to_contain_text("FANTOM SENTETIK")
     assert axe(page) == [] and overflow(page) == 0
     with app_context.records.read() as tx:
-        assert images.of_case(tx, case) == ()
+        assert images.list_images(tx, case) == ()
     question.locator(".sure").click()
     expect(row(page, "baska.dcm").locator(".state")).to_have_text("model okudu")
     expect(row(page, "baska.dcm").locator(".open")).to_have_attribute("href", f"/cases/{case}")
     expect(page.locator("#tally")).to_have_text("3 dosyadan 1 tanesi yüklendi")
     with app_context.records.read() as tx:
-        (image,) = images.of_case(tx, case)
-        assert images.described(tx, image).name == "baska.dcm"
+        (image,) = images.list_images(tx, case)
+        assert images.load_metadata(tx, image).name == "baska.dcm"
 
 
 def test_a_folder_and_a_zip_of_many_images_stay_readable(page, app_context, tmp_path):
@@ -106,7 +106,7 @@ def test_a_folder_and_a_zip_of_many_images_stay_readable(page, app_context, tmp_
     page.locator(".question .sure").click()
     expect(page.locator("#tally")).to_have_text("18 dosyadan 16 tanesi yüklendi")
     with app_context.records.read() as tx:
-        assert len(images.of_case(tx, case)) == 16
+        assert len(images.list_images(tx, case)) == 16
 
 
 def test_what_a_broken_line_left_out_goes_up_once_more(page, app_context):
@@ -121,7 +121,7 @@ def test_what_a_broken_line_left_out_goes_up_once_more(page, app_context):
     expect(page.locator("#tally")).to_have_text("2 dosyadan 2 tanesi yüklendi")
     expect(group(page, "failed")).to_be_hidden()
     with app_context.records.read() as tx:
-        assert len(images.of_case(tx, case)) == 2
+        assert len(images.list_images(tx, case)) == 2
 
 
 def test_a_file_is_dropped_and_finds_its_patient(page):

@@ -18,7 +18,7 @@ from tests.service.http.clamd import EICAR, clamd
 from tests.service.kit import count, make_context, opened_session, served, sign_in
 from tests.service.zips import zipped
 from tetkik.records.cases import cases
-from tetkik.records.images import images, jobs
+from tetkik.records.images import jobs
 from tetkik.records.images.patient_matching import person_from_identity
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.schema import AuditRow, Case, Image, Job, Patient
@@ -181,7 +181,7 @@ def test_dicom_without_a_case_opens_one_and_its_study_follows_it(client, app_con
 
 def test_dicom_without_a_case_goes_where_its_patient_waits(client, app_context):
     desk = made_user(app_context.records, Role.RECEPTION)
-    case = made_case(app_context.records, desk, person_in(radiograph(0).identity))
+    case = made_case(app_context.records, desk, person_from_identity(radiograph(0).identity))
     body = client.post(UPLOAD, content=film(0)).json()
     assert body["image"]["case_id"] == case and not body["case_opened"]
 
@@ -275,7 +275,7 @@ def test_an_erased_patients_pixels_are_gone_from_memory_too(client, app_context)
     assert client.get(f"{UPLOAD}/{image_id}/pixels").status_code == 200
     with app_context.records.read() as tx:
         patient_id = tx.session.scalars(select(Patient.id)).one()
-    erase(app_context.records, patient_id, Ground.REQUEST, years=20)
+    erase(app_context.records, patient_id, ErasureReason.REQUEST, years=20)
     for what in ("pixels", "preview", "file"):
         assert client.get(f"{UPLOAD}/{image_id}/{what}").status_code in (403, 404)
 
@@ -283,7 +283,7 @@ def test_an_erased_patients_pixels_are_gone_from_memory_too(client, app_context)
 def test_an_image_is_read_once_more_on_wish(client, app_context, case):
     image_id = client.post(f"{UPLOAD}?case_id={case}", content=png()).json()["image"]["id"]
     with app_context.records.write(made_user(app_context.records, Role.TECHNICIAN)) as tx:
-        work = jobs.take(tx, "w")
+        work = jobs.take_job(tx, "w")
         assert work is not None
         jobs.finish_job(tx, work)
     for model, status in (

@@ -10,6 +10,7 @@ from sqlalchemy import insert
 
 from tests.records.kit import made_case, made_user
 from tests.service.kit import make_context, served, sign_in
+from tetkik.records.audit_chain import Action
 from tetkik.records.schema import Case, Image, Job, Report, ReportVersion, Run, Study
 from tetkik.service.app import create_app
 from tetkik.values import Capability, JobState, ReportState, Role, RunState

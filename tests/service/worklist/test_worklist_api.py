@@ -157,7 +157,7 @@ def test_claims_over_the_api(app_context, client):
     assert client.put(address).json()["user_id"] == me.user_id
     other = made_user(app_context.records, Role.RADIOLOGIST, name="Dr. Barış")
     with app_context.records.write(other) as tx:
-        claims.claim(tx, case_id, take_over=True)
+        claims.claim_case(tx, case_id, take_over=True)
     answer = client.put(address)
     assert answer.status_code == 409 and "Dr. Barış is reading" in answer.json()["detail"]
     assert client.put(address, params={"take_over": True}).status_code == 200

@@ -44,7 +44,7 @@ def test_by_keyboard_and_live(app_context, browser):
         page.keyboard.press("c")
         page.locator(f'tr[data-case="{every[1]}"] .mine').wait_for()
         with app_context.records.read() as tx:
-            assert claims.reader_of(tx, every[1]) is not None
+            assert claims.reader_of_case(tx, every[1]) is not None
         assert page.evaluate("document.activeElement.id") == f"open-{every[1]}"
         page.keyboard.press("r")
         page.locator(f'tr[data-case="{every[1]}"] [data-claim="claim"]').wait_for()
@@ -65,7 +65,7 @@ def test_by_keyboard_and_live(app_context, browser):
         # Taking over asks first.
         other = made_user(app_context.records, Role.RADIOLOGIST, name="Dr. Barış")
         with app_context.records.write(other) as tx:
-            claims.claim(tx, every[25])
+            claims.claim_case(tx, every[25])
         page.locator(f'tr[data-case="{every[25]}"] [data-claim="take"]').wait_for()
         page.keyboard.press("c")
         question = page.locator("#confirm[open]")
@@ -114,7 +114,7 @@ def test_a_key_works_the_moment_a_row_is_there(app_context, browser):
         with page.expect_response(lambda answer: answer.request.method == "DELETE"):
             page.keyboard.press("c")
         with app_context.records.read() as tx:
-            assert claims.reader_of(tx, case_id) is None
+            assert claims.reader_of_case(tx, case_id) is None
 
 
 def test_pages_of_one_browser_share_a_stream(app_context, browser):

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from tetkik.errors import InputError
-from tetkik.records.trail import events as audit_events
-from tetkik.records.trail.chain import Action
-from tetkik.records.trail.events import AuditFilter
+from tetkik.records.audit_chain import Action
+from tetkik.records.trail import audit_events
+from tetkik.records.trail.audit_events import AuditFilter
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from tetkik.service.kit.http.shape import Shape
@@ -67,7 +67,7 @@ def entries(
         until=_zoned(until),
     )
     with ctx.write() as tx:
-        found = audit_events.newest(tx, wanted, limit=limit + 1, before=before)
+        found = audit_events.load_newest(tx, wanted, limit=limit + 1, before=before)
         tx.audit(Action.AUDIT_READ)
     items = [AuditEntry.from_value(event) for event in found[:limit]]
     return Page(items=items, next=encode_cursor([items[-1].seq]) if len(found) > limit else None)

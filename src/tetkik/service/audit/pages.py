@@ -17,6 +17,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 
 from tetkik.errors import NotFound
 from tetkik.language import Sentence
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records
 from tetkik.records.trail import audit_events
 from tetkik.records.trail.audit_events import AuditFilter
@@ -86,10 +87,10 @@ def trail(
     chosen = Chosen(person, case, action, since, until)
     language = ctx.language
     with ctx.read(still=True) as tx:
-        events = audit_events.newest(tx, chosen.filter(), limit=_PAGE + 1, before=before)
+        events = audit_events.load_newest(tx, chosen.filter(), limit=_PAGE + 1, before=before)
         state = verify(tx, last=_QUICK)
-        glasses = audit_events.broken_glass(tx)
-        count, people = audit_events.length(tx), audit_events.people(tx)
+        glasses = audit_events.list_emergency_accesses(tx)
+        count, people = audit_events.count_events(tx), audit_events.list_users(tx)
     with ctx.write() as tx:
         tx.audit(Action.AUDIT_READ)
     more = len(events) > _PAGE
@@ -127,7 +128,7 @@ def story(ctx: Auditor, case_id: str) -> HTMLResponse:
     """Every step of one case, the first first."""
     language = ctx.language
     with ctx.write() as tx:
-        steps = audit_events.story(tx, case_id)
+        steps = audit_events.load_case_history(tx, case_id)
         if not steps or steps[0].case_id is None:
             raise NotFound("The trail tells of no such case; look for its number.")
         tx.audit(Action.AUDIT_READ, case_id=steps[0].case_id)

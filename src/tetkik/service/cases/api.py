@@ -18,8 +18,6 @@ from tetkik.records.cases.admission import Admission
 from tetkik.records.cases.locks import lock_case
 from tetkik.records.database import Transaction
 from tetkik.records.people import breakglass
-from tetkik.records.trail.chain import Action
-from tetkik.records.worklist import priority
 from tetkik.service.cases.shapes import CaseChange, CaseShape, CaseSummary, NewCase
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.idempotency import IdempotentDep
@@ -71,7 +69,7 @@ def list_cases(
     """Cases that one may see, the newest first, without identity."""
     before = str(decode_cursor(cursor, (str,))[0]) if cursor is not None else None
     with ctx.write() as tx:
-        found = case_list.lines(tx, before=before, limit=limit + 1, state=state, department=department)
+        found = case_list.list_cases(tx, before=before, limit=limit + 1, state=state, department=department)
         tx.audit(Action.CASES_LISTED, listed=min(len(found), limit))
     more = len(found) > limit
     items = [CaseSummary.from_value(line) for line in found[:limit]]
@@ -84,7 +82,7 @@ def read_case(
 ) -> Response:
     """A case with its patient; the trail notes that it was opened."""
     with ctx.write() as tx:
-        shown = case_response(cases.case_of(tx, case_id))
+        shown = case_response(cases.load_case(tx, case_id))
     if if_none_match is not None and if_none_match == shown.headers["etag"]:
         return Response(status_code=304, headers={"ETag": shown.headers["etag"]})
     return shown
@@ -104,12 +102,12 @@ def change_case(
     """Correct a case; either everything is changed or nothing."""
     chosen = triage.chosen_department(change.department, ctx.settings)
     with ctx.write() as tx:
-        cases.hold(tx, case_id)
-        if case_response(cases.case_of(tx, case_id, audit=False)).headers["etag"] != if_match:
+        lock_case(tx, case_id)
+        if case_response(cases.load_case(tx, case_id, audit=False)).headers["etag"] != if_match:
             raise HTTPException(412, CHANGED)
         _apply(tx, case_id, change, chosen)
         tx.session.flush()
-        return case_response(cases.case_of(tx, case_id, audit=False))
+        return case_response(cases.load_case(tx, case_id, audit=False))
 
 
 def _apply(tx: Transaction, case_id: str, change: CaseChange, department: str | None) -> None:

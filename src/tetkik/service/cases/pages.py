@@ -9,12 +9,12 @@ from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from tetkik.errors import Forbidden, InputError, TetkikError
-from tetkik.records.cases import casefile, cases
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases import cases, priority
 from tetkik.records.cases.cases import CaseView
 from tetkik.records.database import Transaction
 from tetkik.records.people import breakglass
-from tetkik.records.trail.chain import Action
-from tetkik.records.worklist import priority
+from tetkik.records.worklist import case_contents
 from tetkik.service.cases.shapes import PriorityChoice
 from tetkik.service.cases.view import slip_of
 from tetkik.service.kit.access.authorization import RequestContext, allowed
@@ -49,8 +49,8 @@ def _shown(
 ) -> HTMLResponse:
     try:
         with ctx.write() as tx:
-            case = cases.case_of(tx, case_id)
-            held = casefile.file_of(tx, case_id)
+            case = cases.load_case(tx, case_id)
+            held = case_contents.load_contents(tx, case_id)
             until = breakglass.open_until(tx, case_id) if case.by_glass else None
     except Forbidden:
         return locked(ctx, case_id)
@@ -94,7 +94,7 @@ def slip(ctx: Reader, case_id: str) -> HTMLResponse:
     """The slip that goes with the patient."""
     try:
         with ctx.write() as tx:
-            case = cases.case_of(tx, case_id, audit=False)
+            case = cases.load_case(tx, case_id, audit=False)
             tx.audit(Action.SLIP_PRINTED, case_id=case_id, patient_id=case.patient_id)
     except Forbidden:
         return locked(ctx, case_id)
@@ -176,5 +176,5 @@ def choose_priority(
 ) -> RedirectResponse:
     """Choose the priority, or let it follow triage and the findings again."""
     with ctx.write() as tx:
-        priority.choose(tx, case_id, chosen.priority)
+        priority.choose_priority(tx, case_id, chosen.priority)
     return RedirectResponse(f"/cases/{case_id}", 303)

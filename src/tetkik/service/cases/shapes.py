@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from tetkik.records.cases.cases import LONGEST_QUESTION, CaseView
-from tetkik.records.cases.moves import OtherCase
+from tetkik.records.cases.transfers import MovedCase
 from tetkik.service.kit.http.shape import Shape
 from tetkik.service.patients.shapes import ID_PATTERN, PersonShape
 from tetkik.service.reception.shapes import TriageShape
@@ -94,7 +94,7 @@ class OtherCaseShape(BaseModel):
     moved_at: datetime
 
     @classmethod
-    def of(cls, other: OtherCase | None) -> OtherCaseShape | None:
+    def of(cls, other: MovedCase | None) -> OtherCaseShape | None:
         """The shape of such a case; None of none."""
         if other is None:
             return None

@@ -34,9 +34,9 @@ class CaseTransfer:
         """Bring the images to the disk under the right patient's key, as far as that can be."""
         # What prevents the move is an error of the move itself, or it was made before and is answered again.
         with suppress(TetkikError), self._context.records.read(self._actor) as tx:
-            moving.prepare(tx, self._case_id, self._patient_id)
+            case_transfer.prepare_images(tx, self._case_id, self._patient_id)
 
-    def transfer(self, tx: Transaction, reason: MoveReason, seen: str, *, sure: bool) -> Done:
+    def transfer(self, tx: Transaction, reason: MoveReason, seen: str, *, sure: bool) -> CompletedTransfer:
         """Move it; see `moving.move`.
 
         Raises:
@@ -50,5 +50,5 @@ class CaseTransfer:
     def finish(self) -> None:
         """Remove what the wrong patient's key could still open, and wake the worker; the move is through."""
         if self._done is not None:
-            moving.forget(self._context.records, self._done)
+            case_transfer.remove_leftover_files(self._context.records, self._done)
             self._decoder.work_available.set()

@@ -9,10 +9,9 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.exceptions import HTTPException
 
-from tetkik.records.cases import cases, moving
-from tetkik.records.cases.matching import Difference
-from tetkik.records.cases.moving import Looked
+from tetkik.records.cases import cases
 from tetkik.records.database import Transaction
+from tetkik.records.images.patient_matching import Difference
 from tetkik.service.cases.api import CHANGED, CaseId, case_response
 from tetkik.service.cases.transfer import CaseTransfer
 from tetkik.service.kit.access.authorization import RequestContext, allowed
@@ -21,6 +20,8 @@ from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.preconditions import MATCHED, IfMatch
 from tetkik.service.patients.shapes import ID_PATTERN, ComparedTrait, RecordShape
 from tetkik.values import MoveReason, Permission
+from tetkik.workflow import case_transfer
+from tetkik.workflow.case_transfer import TransferPreview
 
 router = APIRouter(prefix="/cases", tags=["cases"])
 Mover = Annotated[RequestContext, allowed(Permission.CASE_MOVE)]
@@ -43,7 +44,7 @@ class MoveComparison(BaseModel):
     seen: str = Field(description="Names what was shown; a move is made of it.")
 
     @classmethod
-    def of(cls, looked: Looked) -> MoveComparison:
+    def of(cls, looked: TransferPreview) -> MoveComparison:
         """The shape of what is looked at."""
         people = looked.people
         return cls.model_construct(
@@ -91,8 +92,8 @@ def compare_for_move(
 ) -> Response:
     """The two people side by side, to be looked at before the case is moved; the ETag is of the case."""
     with ctx.write() as tx:
-        shown = MoveComparison.of(moving.looked_at(tx, case_id, patient_id))
-        etag = case_response(cases.case_of(tx, case_id, audit=False)).headers["etag"]
+        shown = MoveComparison.of(case_transfer.preview_transfer(tx, case_id, patient_id))
+        etag = case_response(cases.load_case(tx, case_id, audit=False)).headers["etag"]
     headers = {"ETag": etag, "Cache-Control": "no-store"}
     return Response(shown.model_dump_json(), headers=headers, media_type="application/json")
 
@@ -111,7 +112,7 @@ def move_case(
     transfer.prepare()
 
     def work(tx: Transaction) -> MoveShape:
-        if case_response(cases.case_of(tx, case_id, audit=False)).headers["etag"] != if_match:
+        if case_response(cases.load_case(tx, case_id, audit=False)).headers["etag"] != if_match:
             raise HTTPException(412, CHANGED)
         done = transfer.transfer(tx, wanted.reason, wanted.seen, sure=wanted.sure)
         return MoveShape(case_id=done.case_id, number=done.number, moved_from=case_id, reason=wanted.reason)

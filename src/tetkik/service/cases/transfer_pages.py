@@ -15,6 +15,7 @@ from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep
 from tetkik.service.patients.shapes import TypedPerson
 from tetkik.values import MoveReason, Permission
+from tetkik.workflow import case_transfer
 
 router = APIRouter(prefix="/cases/{case_id}/move")
 
@@ -39,7 +40,7 @@ def register(ctx: Mover, case_id: str, typed: Annotated[TypedPerson, Form()]) ->
     """Register the right patient, or show again what was typed with what is wrong."""
     try:
         with ctx.write() as tx:
-            patient_id = moving.register(tx, case_id, typed.person())
+            patient_id = case_transfer.register_recipient(tx, case_id, typed.person())
     except (Conflict, InputError) as error:
         return _choice(ctx, case_id, typed=typed, error=error)
     return RedirectResponse(f"/cases/{case_id}/move/{patient_id}", 303)
@@ -54,11 +55,11 @@ def _choice(
     error: TetkikError | None = None,
 ) -> HTMLResponse:
     with ctx.write() as tx:
-        case = cases.case_of(tx, case_id)
-        moving.refuse_unmovable(tx, case_id)
+        case = cases.load_case(tx, case_id)
+        case_transfer.require_transferable(tx, case_id)
         found: tuple[Match, ...] = ()
-        if words and patients.worth_searching(words):
-            found = moving.candidates(tx, case_id, words)
+        if words and patients.is_searchable(words):
+            found = case_transfer.search_recipients(tx, case_id, words)
     return ctx.render(
         "cases/move_to.html.jinja",
         case=case,
@@ -107,8 +108,8 @@ def _compared(
     reason: MoveReason = MoveReason.CHOSEN_WRONGLY,
 ) -> HTMLResponse:
     with ctx.write() as tx:
-        looked = moving.looked_at(tx, case_id, patient_id)
-        case = cases.case_of(tx, case_id, audit=False)
+        looked = case_transfer.preview_transfer(tx, case_id, patient_id)
+        case = cases.load_case(tx, case_id, audit=False)
     return ctx.render(
         "cases/move.html.jinja",
         case=case,

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
 from tetkik.documents.pdf import to_pdf
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.images import images
 from tetkik.records.reports import drafts, measuring, signing, templates
-from tetkik.records.trail.chain import Action
 from tetkik.service.drafts.redrafting import fresh_draft, streamed
 from tetkik.service.drafts.revisions import DraftRoute, draft_response, hospital_of
 from tetkik.service.drafts.shapes import (
@@ -42,8 +42,8 @@ def write_by_hand(ctx: Editor, sent: ByHandSent, once: IdempotentDep) -> Respons
     """Begin a report without a model's draft."""
 
     def work(tx: Transaction) -> DraftShape:
-        image = images.see(tx, sent.image_id)
-        known = images.described(tx, image)
+        image = images.load_visible_image(tx, sent.image_id)
+        known = images.load_metadata(tx, image)
         begun = drafts.write_by_hand(
             tx, sent.image_id, sent.language, identity=known.identity, tags=known.tags
         )

@@ -13,15 +13,15 @@ from pydantic import BaseModel, Field
 
 from tetkik.errors import Conflict, Forbidden
 from tetkik.language import Language
-from tetkik.records.cases import cases, moves
-from tetkik.records.cases.moves import Moved
+from tetkik.records.cases import cases, transfers
+from tetkik.records.cases.transfers import CaseMoved
 from tetkik.records.database import Transaction
-from tetkik.records.images import images, jobs, pictures
-from tetkik.records.people.visibility import see
+from tetkik.records.images import derived_images, images, jobs
+from tetkik.records.people.visibility import load_visible_case
 from tetkik.records.reports import drafts, measuring, templates
-from tetkik.records.reports.templates import HouseTemplate
+from tetkik.records.reports.templates import HospitalTemplate
 from tetkik.records.reports.working import EditConflict, WorkingDraft
-from tetkik.records.worklist import claims, events, worklist
+from tetkik.records.worklist import case_events, claims, worklist
 from tetkik.service.drafts.redrafting import fresh_draft
 from tetkik.service.drafts.revisions import DraftRoute
 from tetkik.service.drafts.shapes import (
@@ -52,9 +52,9 @@ Claims = Annotated[RequestContext, allowed(Permission.CLAIM)]
 @router.get("/next")
 def next_case(ctx: Claims, after: str = "") -> RedirectResponse:
     """The most urgent case that is to be read and that nobody reads; the worklist where there is none."""
-    chosen = worklist.Filter(states=(CaseState.TO_READ,), scope=worklist.Scope.UNCLAIMED)
+    chosen = worklist.WorklistFilter(states=(CaseState.TO_READ,), scope=worklist.Scope.UNCLAIMED)
     with ctx.read() as tx:
-        found = [item.case_id for item in worklist.listing(tx, chosen, limit=2).items]
+        found = [item.case_id for item in worklist.load_worklist(tx, chosen, limit=2).items]
     other = next((case_id for case_id in found if case_id != after), None)
     return RedirectResponse(f"/read/{other}" if other else "/worklist", 303)
 
@@ -64,11 +64,11 @@ def reading(ctx: Reads, case_id: str, image: str | None = None) -> Response:
     """The whole view; whoever opens a case that nobody reads is its reader."""
     taken = _claimed(ctx, case_id)
     with ctx.read() as tx:
-        gone = moves.of(tx, see(tx, case_id).id).to is not None
+        gone = transfers.load_moves(tx, load_visible_case(tx, case_id).id).to is not None
     if gone:  # opened for the wrong patient: the case's own page says as which it goes on
         return RedirectResponse(f"/cases/{case_id}", 303)
     with ctx.write() as tx:
-        seq = events.newest(tx)
+        seq = case_events.newest_sequence(tx)
         view = reading_view(tx, case_id, image)
         texts = templates.all_templates(tx)
     return _page(ctx.request, ctx.app, view, taken, texts, seq)
@@ -78,7 +78,7 @@ def reading(ctx: Reads, case_id: str, image: str | None = None) -> Response:
 def ready(ctx: Reads, case_id: str, image: str) -> Response:
     """Whether the model is through with an image: 200, or 204 while it is at work."""
     with ctx.read() as tx:
-        work = jobs.of_image(tx, images.see(tx, image).id)
+        work = jobs.newest_job(tx, images.load_visible_image(tx, image).id)
     waits = work is not None and work.state in (JobState.QUEUED, JobState.RUNNING)
     return Response(status_code=204 if waits else 200)
 
@@ -87,7 +87,7 @@ def ready(ctx: Reads, case_id: str, image: str) -> Response:
 def take_over(ctx: Claims, case_id: str, image: str | None = None) -> RedirectResponse:
     """Read a case that somebody else is reading."""
     with ctx.write() as tx:
-        claims.claim(tx, case_id, take_over=True)
+        claims.claim_case(tx, case_id, take_over=True)
     return RedirectResponse(f"/read/{case_id}" + (f"?image={image}" if image else ""), 303)
 
 
@@ -95,7 +95,7 @@ def take_over(ctx: Claims, case_id: str, image: str | None = None) -> RedirectRe
 def go_on(ctx: Claims, case_id: str) -> None:
     """Still reading; the open page says so every few minutes."""
     with ctx.write() as tx:
-        claims.claim(tx, case_id)
+        claims.claim_case(tx, case_id)
 
 
 def _claimed(ctx: RequestContext, case_id: str) -> bool:
@@ -106,7 +106,7 @@ def _claimed(ctx: RequestContext, case_id: str) -> bool:
         with ctx.write() as tx:
             if _is_read(tx, case_id):
                 return False
-            claims.claim(tx, case_id)
+            claims.claim_case(tx, case_id)
     except Conflict:
         return False
     return True
@@ -114,7 +114,7 @@ def _claimed(ctx: RequestContext, case_id: str) -> bool:
 
 def _is_read(tx: Transaction, case_id: str) -> bool:
     try:
-        return cases.case_of(tx, case_id, audit=False).state not in worklist.OPEN
+        return cases.load_case(tx, case_id, audit=False).state not in worklist.OPEN
     except Forbidden:
         return False  # a restricted case opens for whoever claims it
 
@@ -124,7 +124,7 @@ def _page(
     context: AppContext,
     view: ReadingView,
     mine: bool,
-    texts: tuple[HouseTemplate, ...],
+    texts: tuple[HospitalTemplate, ...],
     seq: int,
 ) -> HTMLResponse:
     language = language_of(request)
@@ -153,8 +153,8 @@ def _age(born: date | None, today: date) -> int | None:
 def begin(ctx: Edits, case_id: str, image: str) -> RedirectResponse:
     """Write a report by hand where no model has written one."""
     with ctx.write() as tx:
-        found = images.see(tx, image)
-        described = images.described(tx, found)
+        found = images.load_visible_image(tx, image)
+        described = images.load_metadata(tx, found)
         language = ctx.settings.report_language
         drafts.write_by_hand(tx, image, language, identity=described.identity, tags=described.tags)
     return RedirectResponse(f"/read/{case_id}?image={image}", 303)
@@ -173,7 +173,7 @@ class PanelRoute(DraftRoute):
         async def handle(request: Request) -> Response:
             try:
                 return await handler(request)
-            except Moved as moved:
+            except CaseMoved as moved:
                 return _moved(request, moved)
 
         return handle
@@ -189,7 +189,7 @@ def _conflict_panel(request: Request, error: EditConflict) -> HTMLResponse:
     )
 
 
-def _moved(request: Request, error: Moved) -> HTMLResponse:
+def _moved(request: Request, error: CaseMoved) -> HTMLResponse:
     return render(
         request,
         "drafts/moved.html.jinja",
@@ -236,12 +236,12 @@ class Panels:
 
     working: WorkingDraft
     heat: tuple[str, ...]
-    texts: tuple[HouseTemplate, ...]
+    texts: tuple[HospitalTemplate, ...]
 
 
 def panels_of(tx: Transaction, working: WorkingDraft) -> Panels:
     """What the panels of a draft are made of."""
-    return Panels(working, pictures.labels(tx, working.image_id), templates.all_templates(tx))
+    return Panels(working, derived_images.heatmap_labels(tx, working.image_id), templates.all_templates(tx))
 
 
 def shown_panels(request: Request, panels: Panels) -> HTMLResponse:

@@ -87,11 +87,11 @@ def fresh_draft(
     """
     writer = writer or writer_of(sent)
     with context.records.write(actor) as tx:
-        ground, begun = ground_of(tx, report_id, revision), tx.now
+        ground, begun = redraft_input(tx, report_id, revision), tx.now
     reported = workflow.report_findings(
         ground.result,
         ground.inputs,
-        house.settings,
+        context.settings,
         prior=ground.prior,
         language=sent.language,
         writer=writer,
@@ -168,7 +168,7 @@ class _Writing:
             if self._writer is not None:
                 self._writer.check()
             with self._context.records.write(self._actor) as tx:
-                if not still_there(tx):
+                if not is_actor_current(tx):
                     raise NotSignedIn("The session is over; sign in again.")
                 kept = fresh.keep(tx)
             self._publish(_Ended(kept))
@@ -187,7 +187,7 @@ def streamed(
     """
     model = writer_of(sent)
     with context.records.write(actor) as tx:
-        ground_of(tx, report_id, revision)
+        redraft_input(tx, report_id, revision)
     begin = partial(_Writing, context, actor, report_id, revision, sent, model)
     return event_stream(_course(context, actor, begin, language_of(request)))
 
@@ -231,7 +231,7 @@ async def _next(steps: asyncio.Queue[_Step]) -> _Step | None:
 
 def _goes_on(context: AppContext, actor: Actor) -> bool:
     with context.records.read(actor) as tx:
-        return still_there(tx)
+        return is_actor_current(tx)
 
 
 def _sse_of(step: _Step, language: Language) -> str:

@@ -11,7 +11,7 @@ from tetkik.documents.words import measured_name, measured_words, measurement_wo
 from tetkik.language import Language
 from tetkik.records.reports.editing import LONGEST, MOST, Choice
 from tetkik.records.reports.material import MarkDecision
-from tetkik.records.reports.measuring import LONGEST_LABEL, Taken
+from tetkik.records.reports.measuring import LONGEST_LABEL, NewMeasurement
 from tetkik.records.reports.withdrawals import Withdrawn
 from tetkik.records.reports.working import WorkingDraft
 from tetkik.service.kit.http.shape import Shape
@@ -96,10 +96,10 @@ class MeasurementSent(BaseModel):
     label: Label = ""
     frame: Annotated[int, Field(ge=1, lt=2**31)] | None = None
 
-    def value(self) -> Taken:
+    def value(self) -> NewMeasurement:
         """The same for the records."""
         points = [(column, row) for column, row in self.points]
-        return Taken(self.kind, self.image_id, points, self.label, self.frame)
+        return NewMeasurement(self.kind, self.image_id, points, self.label, self.frame)
 
 
 class MeasurementChanged(BaseModel):

@@ -210,9 +210,9 @@ def reading_view(tx: Transaction, case_id: str, image_id: str | None = None) -> 
     found = images.list_images(tx, case_id)
     image = _chosen(tx, found, image_id)
     if image is None:
-        reader = claims.reader_of(tx, case_id)
+        reader = claims.reader_of_case(tx, case_id)
         return ReadingView(case, None, (), None, None, None, None, None, None, None, reader, ())
-    run = runs.latest(tx, image.id)
+    run = runs.load_latest_run(tx, image.id)
     read = run is not None and run.state is not RunState.FAILED
     earlier = runs.list_earlier_runs(tx, image)
     report_id = drafts.report_of_image(tx, image.id)

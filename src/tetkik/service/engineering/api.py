@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from tetkik.bundle import Bundle, Manifest, available
-from tetkik.records.drift import Drift, Ran
+from tetkik.records.drift import BundleUsage, Drift
 from tetkik.records.images.drift import card_share
 from tetkik.records.reports.agreement import Count, LabelAgreement, agreement, corrected_drafts, weeks_until
 from tetkik.service.engineering.shapes import (
@@ -110,7 +110,7 @@ def _agreement(one: LabelAgreement) -> AgreementOfLabel:
     )
 
 
-def _drift(one: Ran, found: Drift, manifest: Manifest | None) -> DriftOfModel:
+def _drift(one: BundleUsage, found: Drift, manifest: Manifest | None) -> DriftOfModel:
     before, moved = found.before, found.moved
     return DriftOfModel(
         task=one.capability,

@@ -16,8 +16,8 @@ from fastapi.responses import HTMLResponse, Response
 from tetkik.bundle import available
 from tetkik.language import Language, Sentence
 from tetkik.records.cases import triage_performance
-from tetkik.records.drift import REFERENCE, Ran
-from tetkik.records.images.drift import card_share, ran
+from tetkik.records.drift import REFERENCE, BundleUsage
+from tetkik.records.images.drift import card_share, list_bundles
 from tetkik.records.reports.agreement import Count, agreement, corrected_drafts, queue, weeks_until
 from tetkik.service.engineering.charts import Bar, bars, line
 from tetkik.service.engineering.markdown import rendered

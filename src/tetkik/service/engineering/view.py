@@ -19,7 +19,7 @@ from tetkik.bundle import (
 )
 from tetkik.bundle.store import MANIFEST
 from tetkik.errors import NotFound
-from tetkik.records.cases import tallies, triage_feedback
+from tetkik.records.cases import complaint_drift, triage_feedback
 from tetkik.records.database import Transaction
 from tetkik.records.drift import BundleUsage, Drift
 from tetkik.records.images import drift as images
@@ -81,8 +81,10 @@ def drift_of(tx: Transaction, ran: BundleUsage, against: Against) -> Drift:
     """
     reference = reference_of(ran) if against is Against.CARD else None
     if ran.capability is Capability.TRIAGE:
-        return tallies.drift(tx, ran, reference if isinstance(reference, ComplaintReference) else None)
-    return images.drift(tx, ran, reference if isinstance(reference, ImageReference) else None)
+        return complaint_drift.measure_drift(
+            tx, ran, reference if isinstance(reference, ComplaintReference) else None
+        )
+    return images.measure_drift(tx, ran, reference if isinstance(reference, ImageReference) else None)
 
 
 def triage_csv(ctx: RequestContext, since: date | None, until: date | None) -> Response:

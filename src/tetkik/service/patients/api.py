@@ -7,7 +7,6 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
-from tetkik.records.cases import comparing, merging
 from tetkik.records.database import Transaction
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.idempotency import IdempotentDep
@@ -18,6 +17,7 @@ from tetkik.service.patients.shapes import (
     PatientRecords,
 )
 from tetkik.values import Permission, SplitReason
+from tetkik.workflow import patient_comparison, patient_merge
 
 router = APIRouter(prefix="/patients", tags=["patients"])
 Merger = Annotated[RequestContext, allowed(Permission.PATIENTS_MERGE)]
@@ -28,14 +28,14 @@ PatientId = Annotated[str, Path(max_length=26, description="Of a record of the p
 def read_patient(ctx: Merger, patient_id: PatientId) -> PatientRecords:
     """Every record of a patient, by any of them; the trail notes the look."""
     with ctx.write() as tx:
-        return PatientRecords.of(comparing.records(tx, patient_id))
+        return PatientRecords.of(patient_comparison.load_records(tx, patient_id))
 
 
 @router.get("/{patient_id}/comparison/{other_id}")
 def compare_patients(ctx: Merger, patient_id: PatientId, other_id: PatientId) -> Comparison:
     """Two patients side by side, to be looked at before their records are joined."""
     with ctx.write() as tx:
-        return Comparison.of(comparing.compared(tx, patient_id, other_id))
+        return Comparison.of(patient_comparison.compare_patients(tx, patient_id, other_id))
 
 
 @router.post("/{patient_id}/link", status_code=201, response_model=LinkShape)
@@ -43,7 +43,7 @@ def link_patient(ctx: Merger, patient_id: PatientId, wanted: NewLink, once: Idem
     """Let another record stand for this one; nothing of either is changed, and the link can be undone."""
 
     def work(tx: Transaction) -> LinkShape:
-        merging.link(tx, patient_id, wanted.survivor, wanted.reason, wanted.seen)
+        patient_merge.link(tx, patient_id, wanted.survivor, wanted.reason, wanted.seen)
         return LinkShape(replaced=patient_id, survivor=wanted.survivor, reason=wanted.reason)
 
     return once.run(ctx.records, ctx.actor, work).response()
@@ -53,4 +53,4 @@ def link_patient(ctx: Merger, patient_id: PatientId, wanted: NewLink, once: Idem
 def unlink_patient(ctx: Merger, patient_id: PatientId, reason: SplitReason) -> None:
     """Take this record out of the other's stead: it is again what it was."""
     with ctx.write() as tx:
-        merging.unlink(tx, patient_id, reason)
+        patient_merge.unlink(tx, patient_id, reason)

@@ -12,6 +12,7 @@ from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Match
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.values import LinkReason, Permission, SplitReason
+from tetkik.workflow import patient_comparison, patient_merge
 
 router = APIRouter(prefix="/patients")
 
@@ -42,8 +43,8 @@ def _records(
     error: TetkikError | None = None,
 ) -> HTMLResponse:
     with ctx.write() as tx:
-        held = comparing.records(tx, patient_id)
-        alike = comparing.alike(tx, patient_id)
+        held = patient_comparison.load_records(tx, patient_id)
+        alike = patient_comparison.find_possible_duplicates(tx, patient_id)
         found: tuple[Match, ...] = ()
         if words and patients.is_searchable(words):
             found = tuple(match for match in patients.search(tx, words) if match.id != held[0].id)
@@ -79,7 +80,7 @@ def join(
     try:
         replaced, kept = _chosen(survivor, patient_id, other_id)
         with ctx.write() as tx:
-            merging.link(tx, replaced, kept, reason, seen)
+            patient_merge.link(tx, replaced, kept, reason, seen)
     except (Conflict, InputError) as error:
         return _compared(ctx, patient_id, other_id, error=error, reason=reason)
     return RedirectResponse(f"/patients/{kept}?joined", 303)
@@ -95,7 +96,7 @@ def _compared(
 ) -> HTMLResponse:
     try:
         with ctx.write() as tx:
-            found = comparing.compared(tx, patient_id, other_id)
+            found = patient_comparison.compare_patients(tx, patient_id, other_id)
     except Conflict as already:
         return _records(ctx, patient_id, error=already)
     return ctx.render(
@@ -113,7 +114,7 @@ def separate(ctx: Merger, patient_id: str, reason: Annotated[SplitReason, Form()
     """Separate a record again, or say that it is separate already."""
     try:
         with ctx.write() as tx:
-            survivor = merging.unlink(tx, patient_id, reason)
+            survivor = patient_merge.unlink(tx, patient_id, reason)
     except Conflict as error:
         return _records(ctx, patient_id, error=error)
     return RedirectResponse(f"/patients/{survivor}?separated", 303)

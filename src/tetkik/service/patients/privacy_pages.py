@@ -12,10 +12,10 @@ from fastapi.responses import HTMLResponse, Response, StreamingResponse
 
 from tetkik.errors import InputError, TetkikError
 from tetkik.language import Sentence
-from tetkik.records.keeping import erasure, privacy
-from tetkik.records.keeping.erasure import Erasure, Ground
-from tetkik.records.keeping.portability import export_patient
-from tetkik.records.keeping.privacy import Subject
+from tetkik.records.lifecycle import data_subjects, erasure
+from tetkik.records.lifecycle.data_subjects import DataSubject
+from tetkik.records.lifecycle.erasure import Erasure, ErasureReason
+from tetkik.records.lifecycle.patient_export import export_patient
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.downloads import download_headers
 from tetkik.service.kit.rendering.navigation import NavigationEntry
@@ -27,7 +27,7 @@ NAVIGATION = (
 )
 
 Officer = Annotated[RequestContext, allowed(Permission.PRIVACY)]
-_GROUNDS = (Ground.REQUEST, Ground.COURT, Ground.MISTAKE)
+_GROUNDS = (ErasureReason.REQUEST, ErasureReason.COURT, ErasureReason.MISTAKE)
 _PIECE = 1 << 20
 _IN_MEMORY = 64 << 20
 """Bytes of an export that are held in memory; a larger one lies in a nameless file until it is sent."""
@@ -43,7 +43,7 @@ def page(ctx: Officer) -> HTMLResponse:
 def find(ctx: Officer, number: Annotated[str, Form(max_length=64)]) -> HTMLResponse:
     """Whom a number belongs to."""
     with ctx.write() as tx:
-        found = privacy.find(tx, number.strip()) if number.strip() else ()
+        found = data_subjects.find_subjects(tx, number.strip()) if number.strip() else ()
     return _page(ctx, found=found, looked=True)
 
 
@@ -103,7 +103,7 @@ def _page(
     error: TetkikError | None = None,
 ) -> HTMLResponse:
     with ctx.read() as tx:
-        waiting = privacy.postponed(tx)
+        waiting = data_subjects.list_postponed_erasures(tx)
     return ctx.render(
         "patients/privacy.html.jinja",
         found=found,

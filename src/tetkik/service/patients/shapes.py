@@ -9,10 +9,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from tetkik.errors import InputError
-from tetkik.records.cases.comparing import Agreement, Compared, Record, Trait
 from tetkik.records.cases.patients import LONGEST_NAME, LONGEST_NUMBER, Person
 from tetkik.records.reports.withdrawals import Withdrawn
 from tetkik.values import CaseState, LinkReason, Sex
+from tetkik.workflow.patient_comparison import Agreement, PatientComparison, PatientRecord, Trait
 
 _DAY_FIRST = re.compile(r"(\d{1,2})[./\- ]+(\d{1,2})[./\- ]+(\d{4})", re.ASCII)
 _YEAR_FIRST = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})", re.ASCII)
@@ -140,7 +140,7 @@ class RecordShape(BaseModel):
     count: int
 
     @classmethod
-    def of(cls, record: Record) -> RecordShape:
+    def of(cls, record: PatientRecord) -> RecordShape:
         """The shape of a record."""
         return cls.model_construct(
             id=record.id,
@@ -171,7 +171,7 @@ class PatientRecords(BaseModel):
     records: list[RecordShape]
 
     @classmethod
-    def of(cls, records: tuple[Record, ...]) -> PatientRecords:
+    def of(cls, records: tuple[PatientRecord, ...]) -> PatientRecords:
         """The shape of a patient's records."""
         return cls.model_construct(records=[RecordShape.of(record) for record in records])
 
@@ -200,7 +200,7 @@ class Comparison(BaseModel):
     seen: str = Field(description="Names what was shown; a link is made of it.")
 
     @classmethod
-    def of(cls, found: Compared) -> Comparison:
+    def of(cls, found: PatientComparison) -> Comparison:
         """The shape of a comparison."""
         return cls.model_construct(
             one=[RecordShape.of(record) for record in found.one],

@@ -10,11 +10,11 @@ from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from tetkik.errors import Forbidden, NotSignedIn
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.people import sessions, sign_in, tokens, users
 from tetkik.records.people.sessions import Resumed
-from tetkik.records.people.users import row_of
-from tetkik.records.trail.chain import Action
+from tetkik.records.people.users import user_row
 from tetkik.service.kit.access import passkeys
 from tetkik.service.kit.access.authentication import identified_by, peer_of, refuse_programs, require_session
 from tetkik.service.kit.access.authorization import RequestContext, allowed, check_origin, public
@@ -40,7 +40,7 @@ def account(ctx: Owner) -> Account:
     """Who is signed in, and what they may do."""
     with ctx.read() as tx:
         assert ctx.actor.user_id is not None
-        member = users.get(tx, ctx.actor.user_id)
+        member = users.load_user(tx, ctx.actor.user_id)
     return Account(
         id=member.id,
         login=member.login,
@@ -55,7 +55,7 @@ def account(ctx: Owner) -> Account:
 def list_tokens(ctx: Owner) -> Tokens:
     """One's tokens, the latest first."""
     with ctx.read() as tx:
-        return Tokens(items=[TokenView.from_value(token) for token in tokens.of_actor(tx)])
+        return Tokens(items=[TokenView.from_value(token) for token in tokens.list_tokens(tx)])
 
 
 @router.post("/tokens", status_code=201, response_model=MadeToken)
@@ -98,7 +98,7 @@ def sign_in_with(request: Request, context: ContextDep, answer: Answer) -> Respo
         _audit_failure(context, Actor(None, "", method=Method.PASSKEY, address=peer.address))
         raise
     with context.records.read() as tx:
-        actor = sign_in.actor_of(row_of(tx, user_id), Method.PASSKEY, peer)
+        actor = sign_in.build_actor(user_row(tx, user_id), Method.PASSKEY, peer)
     done = JSONResponse({"next": safe_path(answer.next)})
     begin(request, context, actor, done)
     return done

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from tetkik.errors import TetkikError
 from tetkik.language import Language
-from tetkik.records.people import notices, passkeys, passwords, preferences, sessions, tokens, users
+from tetkik.records.people import notices, passkeys, passwords, sessions, tokens, users
 from tetkik.records.people.tokens import Token
 from tetkik.service.kit.access import oidc
 from tetkik.service.kit.access.authentication import clear_session_cookie, set_session_cookie
@@ -42,11 +42,11 @@ def _account(
     with ctx.read() as tx:
         assert ctx.actor.user_id is not None
         values: dict[str, Any] = {
-            "member": users.get(tx, ctx.actor.user_id),
+            "member": users.load_user(tx, ctx.actor.user_id),
             "passkeys": passkeys.of_user(tx, ctx.actor.user_id),
-            "sessions": sessions.of_actor(tx, idle),
-            "tokens": tokens.of_actor(tx),
-            "notices": notices.of_actor(tx),
+            "sessions": sessions.list_sessions(tx, idle),
+            "tokens": tokens.list_tokens(tx),
+            "notices": notices.list_notices(tx),
         }
     return ctx.render(
         "people/account.html.jinja",
@@ -123,14 +123,14 @@ def password_strength(ctx: Owner, password: Text = "") -> Response:
     """How good a new password is, while it is typed."""
     with ctx.read() as tx:
         assert ctx.actor.user_id is not None
-        member = users.get(tx, ctx.actor.user_id)
+        member = users.load_user(tx, ctx.actor.user_id)
     return shown_strength(ctx.request, ctx.app, password, (member.login, member.profile.name))
 
 
 def _password(ctx: RequestContext, back: str, error: TetkikError | None = None) -> Response:
     with ctx.read() as tx:
         assert ctx.actor.user_id is not None
-        member, held_tokens = users.get(tx, ctx.actor.user_id), tokens.of_actor(tx)
+        member, held_tokens = users.load_user(tx, ctx.actor.user_id), tokens.list_tokens(tx)
     return ctx.render(
         "people/password.html.jinja",
         member=member,
@@ -215,7 +215,7 @@ def own_preferences(
 ) -> RedirectResponse:
     """Keep a choice with the person, so that it is the same at every screen."""
     with ctx.write() as tx:
-        preferences.keep(tx, language=language, theme=theme)
+        users.save_preferences(tx, language=language, theme=theme)
     return _kept(back, language, theme, secure=ctx.app.secure)
 
 

@@ -10,10 +10,10 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from tetkik.errors import Forbidden, InputError, NotFound, NotSignedIn, TetkikError
+from tetkik.records.audit_chain import Action
 from tetkik.records.people import invites, passwords, sessions, sign_in, sso
 from tetkik.records.people.sessions import Resumed
-from tetkik.records.people.users import row_of
-from tetkik.records.trail.chain import Action
+from tetkik.records.people.users import user_row
 from tetkik.service.kit.access import oidc
 from tetkik.service.kit.access.authentication import (
     clear_session_cookie,
@@ -75,7 +75,7 @@ def login(
     peer = peer_of(request)
     limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer.address}")
     try:
-        actor = sign_in.by_password(context.records, login, password, peer)
+        actor = sign_in.sign_in_by_password(context.records, login, password, peer)
     except NotSignedIn as error:
         return _login(request, context, back, login=login, error=error)
     return start_session_and_redirect(request, context, actor, back)
@@ -149,7 +149,7 @@ async def unlock(request: Request, context: ContextDep, password: Text = "", bac
 def _unlock(request: Request, context: AppContext, found: Resumed, password: str, back: str) -> Response:
     limit_rate(request, rate_limits_of(request).sign_ins, f"again {found.actor.user_id}")
     try:
-        sign_in.again(context.records, found.actor, password)
+        sign_in.reauthenticate(context.records, found.actor, password)
     except Forbidden as error:
         return _locked(request, context, found, back, error)
     with context.records.write(found.actor) as tx:
@@ -195,10 +195,10 @@ def setup(
     try:
         refuse_unequal(password, repeated)
         with context.records.write(newcomer) as tx:
-            user_id = invites.accept(
-                tx, token, password, login=login, name=name, house=context.settings.hospital_name
+            user_id = invites.accept_invitation(
+                tx, token, password, login=login, name=name, hospital=context.settings.hospital_name
             )
-            actor = sign_in.actor_of(row_of(tx, user_id), Method.PASSWORD, peer)
+            actor = sign_in.build_actor(user_row(tx, user_id), Method.PASSWORD, peer)
     except TetkikError as error:
         return _setup(request, context, token, login=login, name=name, error=error)
     return start_session_and_redirect(request, context, actor, "/")
@@ -217,7 +217,7 @@ def setup_strength(
     own = (login, name)
     try:
         with context.records.read() as tx:
-            invitation = invites.look(tx, token)
+            invitation = invites.load_invitation(tx, token)
         own = (invitation.login or login, invitation.name or name)
     except NotFound:
         pass  # used a moment ago, by the very form that asks
@@ -244,7 +244,7 @@ def _setup(
     error: TetkikError | None = None,
 ) -> Response:
     with context.records.read() as tx:
-        invitation = invites.look(tx, token)
+        invitation = invites.load_invitation(tx, token)
     return render(
         request,
         "people/setup.html.jinja",
@@ -312,7 +312,7 @@ def come_back(request: Request, context: ContextDep, state: str = "") -> Respons
 
 def _arrived(request: Request, context: AppContext, arrival: sso.Arrival) -> Actor:
     with context.records.write(_nobody(request)) as tx:
-        return sign_in.actor_of(sso.arrive(tx, arrival), Method.OIDC, peer_of(request))
+        return sign_in.build_actor(sso.sign_in_by_sso(tx, arrival), Method.OIDC, peer_of(request))
 
 
 def _audit_failure(request: Request, context: AppContext) -> None:

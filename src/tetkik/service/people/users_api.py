@@ -29,7 +29,7 @@ def list_users(ctx: Administrator, cursor: Cursor = None, limit: Limit = 50) -> 
     """Everybody, by login."""
     after = str(decode_cursor(cursor, [str])[0]) if cursor else ""
     with ctx.read() as tx:
-        found = users.everybody(tx, after=after, limit=limit + 1)
+        found = users.list_users(tx, after=after, limit=limit + 1)
     more = encode_cursor([found[limit - 1].login]) if len(found) > limit else None
     return Page(items=[_view(member) for member in found[:limit]], next=more)
 
@@ -42,7 +42,7 @@ def create_user(ctx: Administrator, once: IdempotentDep, new: NewUser) -> Respon
     def create(tx: Transaction) -> InvitedUser:
         user_id = users.create(tx, new.login, _profile(new))
         token = invites.invite(tx, user_id)
-        view = _view(users.get(tx, user_id))
+        view = _view(users.load_user(tx, user_id))
         return InvitedUser(link=f"{origin}/setup/{token}", **view.model_dump())
 
     return once.run(ctx.records, ctx.actor, create).response()
@@ -52,7 +52,7 @@ def create_user(ctx: Administrator, once: IdempotentDep, new: NewUser) -> Respon
 def get_user(ctx: Administrator, user_id: UserId) -> UserView:
     """One user."""
     with ctx.read() as tx:
-        return _view(users.get(tx, user_id))
+        return _view(users.load_user(tx, user_id))
 
 
 @router.put("/{user_id}")
@@ -82,7 +82,7 @@ def unlock_user(ctx: Administrator, user_id: UserId) -> UserView:
 @router.post("/{user_id}/demand-change")
 def demand_change(ctx: Administrator, user_id: UserId) -> UserView:
     """Ask for a new password: whoever signs in, or is signed in, chooses one before anything else opens."""
-    return _changed(ctx, user_id, lambda tx: users.demand_change(tx, user_id))
+    return _changed(ctx, user_id, lambda tx: users.require_password_change(tx, user_id))
 
 
 @router.post("/{user_id}/reset", status_code=201, response_model=Link)
@@ -93,7 +93,7 @@ def reset_user(
     origin, keep = origin_of(ctx.request), how is not None and how.keep_keys
 
     def reset(tx: Transaction) -> Link:
-        ended = users.reset(tx, user_id, keys=not keep)
+        ended = users.reset_access(tx, user_id, keys=not keep)
         return Link(
             link=f"{origin}/setup/{invites.invite(tx, user_id)}",
             sessions_ended=ended.sessions,
@@ -107,13 +107,13 @@ def reset_user(
 @router.post("/{user_id}/confirm-keys")
 def confirm_keys(ctx: Administrator, user_id: UserId) -> UserView:
     """Let passkeys and tokens open again that came back with a backup."""
-    return _changed(ctx, user_id, lambda tx: after_restore.confirm(tx, user_id))
+    return _changed(ctx, user_id, lambda tx: after_restore.confirm_keys(tx, user_id))
 
 
 def _changed(ctx: RequestContext, user_id: str, work: Callable[[Transaction], object]) -> UserView:
     with ctx.write() as tx:
         work(tx)
-        return _view(users.get(tx, user_id))
+        return _view(users.load_user(tx, user_id))
 
 
 def _profile(given: UserProfile) -> Profile:

@@ -13,7 +13,7 @@ from tetkik.errors import TetkikError
 from tetkik.language import Sentence
 from tetkik.records.database import Transaction
 from tetkik.records.people import after_restore, invites, users
-from tetkik.records.people.endings import Ended
+from tetkik.records.people.deactivation import RevokedAccess
 from tetkik.records.people.users import Member, Profile
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.passkeys import origin_of
@@ -56,7 +56,7 @@ def _list(
     invited: Member | None = None,
 ) -> Response:
     with ctx.read() as tx:
-        members, held = users.everybody(tx), after_restore.held(tx)
+        members, held = users.list_users(tx), after_restore.count_suspended(tx)
     return ctx.render(
         "people/users.html.jinja",
         members=members,
@@ -77,7 +77,7 @@ def add(
     try:
         with ctx.write() as tx:
             user_id = users.create(tx, form.login, form.profile())
-            token, member = invites.invite(tx, user_id), users.get(tx, user_id)
+            token, member = invites.invite(tx, user_id), users.load_user(tx, user_id)
     except TetkikError as error:
         return _list(ctx, error=error)
     return _list(ctx, link=_link(ctx.request, token), invited=member)
@@ -98,10 +98,10 @@ def _one(
     *,
     error: TetkikError | None = None,
     link: str | None = None,
-    ended: Ended | None = None,
+    ended: RevokedAccess | None = None,
 ) -> Response:
     with ctx.read() as tx:
-        member, held = users.get(tx, user_id), after_restore.held(tx, user_id)
+        member, held = users.load_user(tx, user_id), after_restore.count_suspended(tx, user_id)
     return ctx.render(
         "people/user.html.jinja",
         member=member,
@@ -143,7 +143,7 @@ def unlock(ctx: Administrator, user_id: str) -> Response:
 @router.post("/{user_id}/demand-change")
 def demand_change(ctx: Administrator, user_id: str) -> Response:
     """Ask for a new password; nothing else opens before it is chosen."""
-    return _done(ctx, user_id, lambda tx: users.demand_change(tx, user_id))
+    return _done(ctx, user_id, lambda tx: users.require_password_change(tx, user_id))
 
 
 @router.post("/{user_id}/reset")
@@ -154,7 +154,7 @@ def reset(ctx: Administrator, user_id: str, keep: Annotated[bool, Form()] = Fals
     """
     try:
         with ctx.write() as tx:
-            ended = users.reset(tx, user_id, keys=not keep)
+            ended = users.reset_access(tx, user_id, keys=not keep)
             token = invites.invite(tx, user_id)
     except TetkikError as error:
         return _one(ctx, user_id, error=error)
@@ -164,7 +164,7 @@ def reset(ctx: Administrator, user_id: str, keep: Annotated[bool, Form()] = Fals
 @router.post("/{user_id}/confirm")
 def confirm(ctx: Administrator, user_id: str) -> Response:
     """Let passkeys and tokens open again that came back with a backup."""
-    return _done(ctx, user_id, lambda tx: after_restore.confirm(tx, user_id))
+    return _done(ctx, user_id, lambda tx: after_restore.confirm_keys(tx, user_id))
 
 
 def _done(ctx: RequestContext, user_id: str, work: Callable[[Transaction], object]) -> Response:

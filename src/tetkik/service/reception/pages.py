@@ -11,12 +11,12 @@ from pydantic import BaseModel, Field, field_validator
 
 from tetkik.errors import Conflict, InputError, TetkikError
 from tetkik.language import Sentence
+from tetkik.records.audit_chain import Action
 from tetkik.records.cases import admission, patients
 from tetkik.records.cases.admission import Admission
 from tetkik.records.cases.patients import Match, Person
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
-from tetkik.records.trail.chain import Action
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.idempotency import IdempotentRequest
 from tetkik.service.kit.rendering.navigation import NavigationEntry
@@ -87,7 +87,7 @@ def find_patients(
 ) -> HTMLResponse:
     """Patients by name or number, to be chosen."""
     words = words.strip()
-    if not patients.worth_searching(words):
+    if not patients.is_searchable(words):
         return ctx.render("reception/patients.html.jinja", matches=(), words="", most=0)
     with ctx.write() as tx:
         matches = patients.search(tx, words)
@@ -154,8 +154,8 @@ def _alike(ctx: RequestContext, typed: CaseForm) -> tuple[Match, ...]:
     """The patient that was chosen, or those with the numbers that were typed: as good as a search."""
     person = Person(tckn="".join(typed.tckn.split()), number=typed.number.strip())
     with ctx.write() as tx:
-        chosen = (typed.patient_id,) if typed.patient_id else patients.known_as(tx, person)
-        found = patients.matches_of(tx, chosen)
+        chosen = (typed.patient_id,) if typed.patient_id else patients.find_by_number(tx, person)
+        found = patients.load_matches(tx, chosen)
         if found:
             tx.audit(Action.PATIENT_SEARCHED, found=len(found))
     return found

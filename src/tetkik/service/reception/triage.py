@@ -10,7 +10,7 @@ import numpy as np
 from tetkik import workflow
 from tetkik.errors import InputError
 from tetkik.language import Language
-from tetkik.records.cases.complaints import Triaged
+from tetkik.records.cases.complaints import TriagedComplaint
 from tetkik.service.kit.rendering.highlights import Piece, pieces
 from tetkik.settings import Settings
 from tetkik.triage.clinics import Clinic, clinic_of

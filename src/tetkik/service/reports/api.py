@@ -16,7 +16,6 @@ from tetkik.records.database import Transaction
 from tetkik.records.reports import reports, signing, versions, withdrawing
 from tetkik.records.reports.reports import ListedReport, Wanted
 from tetkik.records.reports.withdrawals import Withdrawn
-from tetkik.records.trail.chain import Action
 from tetkik.service.drafts.revisions import DraftRoute, hospital_of
 from tetkik.service.drafts.shapes import DraftShape
 from tetkik.service.kit.access.authorization import RequestContext, allowed

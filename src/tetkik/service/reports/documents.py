@@ -19,7 +19,6 @@ from tetkik.documents.text import to_text
 from tetkik.errors import Conflict, NotFound
 from tetkik.records.audit_chain import Action
 from tetkik.records.reports import versions
-from tetkik.records.trail.chain import Action
 from tetkik.service.kit.access.authorization import RequestContext
 from tetkik.service.kit.http.downloads import download_headers
 from tetkik.values import ReportDocument

@@ -12,10 +12,10 @@ from fastapi.responses import RedirectResponse, Response
 from tetkik.documents.words import heatmap_words, judged_words, patient_name
 from tetkik.errors import Forbidden, TetkikError
 from tetkik.language import Sentence
+from tetkik.records.audit_chain import Action
 from tetkik.records.reports import reports, signing, versions
 from tetkik.records.reports.comparison import compared, compared_measurements
 from tetkik.records.reports.reports import Wanted
-from tetkik.records.trail.chain import Action
 from tetkik.service.drafts.view import measurement_lines
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.paging import Cursor

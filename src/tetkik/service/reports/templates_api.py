@@ -84,5 +84,5 @@ def remove(ctx: Editor, template_id: TemplateId) -> None:
         templates.remove(tx, template_id)
 
 
-def _shape(found: templates.HouseTemplate) -> TemplateShape:
+def _shape(found: templates.HospitalTemplate) -> TemplateShape:
     return TemplateShape.from_value(found, changed_at=found.created_at)

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Header, Path, Query
 from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from tetkik.records.images import images, pictures, runs
+from tetkik.records.audit_chain import Action
+from tetkik.records.images import derived_images, images, runs
+from tetkik.records.images.derived_images import DerivedImageKind
 from tetkik.records.images.images import StoredImage
-from tetkik.records.images.pictures import PictureKind
-from tetkik.records.people.visibility import see as see_case
-from tetkik.records.trail.chain import Action
+from tetkik.records.people.visibility import load_visible_case as see_case
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.body_limits import takes_files
 from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
@@ -91,7 +91,7 @@ def of_case(
     after = str(decode_cursor(cursor, [str])[0]) if cursor is not None else ""
     with ctx.read() as tx:
         see_case(tx, case_id)
-        found = [image for image in images.of_case(tx, case_id) if image.id > after]
+        found = [image for image in images.list_images(tx, case_id) if image.id > after]
         shown = [ImageShape.of(tx, image, ctx.language) for image in found[:limit]]
     return Page(items=shown, next=encode_cursor([shown[-1].id]) if len(found) > limit else None)
 
@@ -100,7 +100,7 @@ def of_case(
 def one(ctx: Reader, image_id: ImageId) -> ImageShape:
     """One image: its size and kind, and how far the model is with it."""
     with ctx.read() as tx:
-        return ImageShape.of(tx, images.see(tx, image_id), ctx.language)
+        return ImageShape.of(tx, images.load_visible_image(tx, image_id), ctx.language)
 
 
 @router.get(
@@ -160,7 +160,7 @@ def pixels(
 def preview(ctx: Reader, decoder: DecoderDep, image_id: ImageId, if_none_match: Tag = None) -> Response:
     """The image as a small PNG."""
     image = _opened(ctx, decoder, image_id, "preview")
-    return _picture(ctx.app, image, PictureKind.PREVIEW, "", if_none_match)
+    return _picture(ctx.app, image, DerivedImageKind.PREVIEW, "", if_none_match)
 
 
 @router.get(
@@ -177,7 +177,7 @@ def heatmap(
 ) -> Response:
     """Where the model looked for one finding: a transparent PNG over the whole image."""
     image = _opened(ctx, decoder, image_id, "heatmap")
-    return _picture(ctx.app, image, PictureKind.HEAT, label, if_none_match)
+    return _picture(ctx.app, image, DerivedImageKind.HEAT, label, if_none_match)
 
 
 @router.get("/{image_id}/findings", response_model=FindingsShape)
@@ -185,7 +185,7 @@ def findings(ctx: Reader, decoder: DecoderDep, image_id: ImageId) -> FindingsSha
     """What the newest run says of the image. 404 before any, and where it failed."""
     image = _opened(ctx, decoder, image_id, "findings")
     with ctx.read() as tx:
-        run = runs.latest(tx, image.id)
+        run = runs.load_latest_run(tx, image.id)
         return FindingsShape.of(
             runs.load_run(tx, run.id if run else ""), runs.load_result(tx, run.id if run else "")
         )
@@ -199,8 +199,8 @@ def findings(ctx: Reader, decoder: DecoderDep, image_id: ImageId) -> FindingsSha
 def file(ctx: Reader, image_id: ImageId) -> Response:
     """The file as it came; each download is in the audit trail."""
     with ctx.write() as tx:
-        image = images.see(tx, image_id)
-        pieces = images.chunks(tx, image)
+        image = images.load_visible_image(tx, image_id)
+        pieces = images.read_chunks(tx, image)
         first = next(pieces)  # a missing file is an error before the answer begins
         tx.audit(
             Action.IMAGE_OPENED,
@@ -217,7 +217,7 @@ def file(ctx: Reader, image_id: ImageId) -> Response:
 def _opened(ctx: RequestContext, decoder: ImageDecoder, image_id: str, what: str) -> StoredImage:
     """An image that the actor may see, with the word in the trail that they saw this of it."""
     with ctx.read() as tx:
-        image = images.see(tx, image_id)
+        image = images.load_visible_image(tx, image_id)
     if not decoder.was_viewed_recently(ctx.actor, image.id, what):
         with ctx.write() as tx:
             tx.audit(
@@ -232,10 +232,10 @@ def _opened(ctx: RequestContext, decoder: ImageDecoder, image_id: str, what: str
 
 
 def _picture(
-    context: AppContext, image: StoredImage, kind: PictureKind, label: str, known: str | None
+    context: AppContext, image: StoredImage, kind: DerivedImageKind, label: str, known: str | None
 ) -> Response:
     with context.records.read() as tx:
-        png = pictures.picture(tx, image, kind, label)
+        png = derived_images.read_derived_image(tx, image, kind, label)
     tag = f'"{hashlib.sha256(png).hexdigest()[:32]}"'
     headers = {"ETag": tag, **_KEPT}
     if known == tag:

@@ -9,13 +9,13 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from tetkik.errors import Forbidden, NotFound
 from tetkik.language import Sentence
+from tetkik.records.audit_chain import Action
 from tetkik.records.cases import case_list, cases
 from tetkik.records.cases.cases import CaseView
 from tetkik.records.database import Transaction
 from tetkik.records.images import images, jobs
 from tetkik.records.images.jobs import JobKind
-from tetkik.records.people.visibility import see
-from tetkik.records.trail.chain import Action
+from tetkik.records.people.visibility import load_visible_case
 from tetkik.service.cases.pages import locked
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep
@@ -38,8 +38,8 @@ def upload_page(
     """The page to upload into one case, or without one."""
     try:
         with ctx.write() as tx:
-            case = cases.case_of(tx, case_id) if case_id is not None else None
-            there = images.of_case(tx, case.id) if case is not None else ()
+            case = cases.load_case(tx, case_id) if case_id is not None else None
+            there = images.list_images(tx, case.id) if case is not None else ()
             waiting = _waiting(tx) if case is None else ()
     except Forbidden:
         return locked(ctx, case_id or "")
@@ -52,9 +52,9 @@ def read_frame(
 ) -> RedirectResponse:
     """Have the model read another frame of an image; a draft that a person has changed stays."""
     with ctx.write() as tx:
-        image = images.see(tx, image_id)
-        case = see(tx, image.case_id)
-        jobs.add(tx, JobKind.READ_IMAGE, image, Priority(case.priority), frame=frame)
+        image = images.load_visible_image(tx, image_id)
+        case = load_visible_case(tx, image.case_id)
+        jobs.add_job(tx, JobKind.READ_IMAGE, image, Priority(case.priority), frame=frame)
     decoder.work_available.set()
     return RedirectResponse(f"/read/{image.case_id}?image={image.id}", 303)
 

@@ -18,9 +18,8 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
 from tetkik.records.images import images, jobs, runs
 from tetkik.records.images.jobs import JobKind
-from tetkik.records.people.visibility import see as see_case
-from tetkik.records.trail.chain import Action
-from tetkik.records.worklist.events import still_there
+from tetkik.records.people.visibility import load_visible_case as see_case
+from tetkik.records.worklist.case_events import is_actor_current
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.background.image_decoder import DecoderDep, ImageDecoder
 from tetkik.service.kit.http.event_stream import event, event_stream
@@ -78,15 +77,15 @@ def _installed() -> set[str]:
 def of_image(ctx: Reader, image_id: ImageId) -> list[RunShape]:
     """Every run over an image, newest first."""
     with ctx.read() as tx:
-        images.see(tx, image_id)
-        return [RunShape.from_value(run) for run in runs.of_image(tx, image_id)]
+        images.load_visible_image(tx, image_id)
+        return [RunShape.from_value(run) for run in runs.list_runs(tx, image_id)]
 
 
 @router.get("/runs/{run_id}")
 def one(ctx: Reader, run_id: Annotated[str, Path(max_length=26, description="Of the run.")]) -> FindingsShape:
     """One run with everything that it said. 404 where it failed."""
     with ctx.write() as tx:
-        run = runs.get(tx, run_id)
+        run = runs.load_run(tx, run_id)
         see_case(tx, run.case_id)
         shown = FindingsShape.of(run, runs.load_result(tx, run.id))
         tx.audit(
@@ -113,7 +112,7 @@ async def stream(ctx: Reader, decoder: DecoderDep, image_id: ImageId) -> Streami
 
     def may_see() -> None:
         with ctx.read() as tx:
-            images.see(tx, image_id)
+            images.load_visible_image(tx, image_id)
 
     await run_in_threadpool(may_see)
     words = ctx.actor.may(Permission.DRAFT_READ)
@@ -153,9 +152,9 @@ async def _progress(
 def _end(records: Records, actor: Actor, image_id: str, language: Language) -> str | None:
     """The last event, once the work or the session is over."""
     with records.read(actor) as tx:
-        if not still_there(tx):
+        if not is_actor_current(tx):
             return event("end")
-        work = jobs.of_image(tx, image_id)
+        work = jobs.newest_job(tx, image_id)
     if work is None or work.state is JobState.DONE:
         return event("done")
     if work.state is JobState.FAILED:

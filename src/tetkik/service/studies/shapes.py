@@ -8,11 +8,11 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from tetkik.language import Language
-from tetkik.records.cases.matching import Difference
 from tetkik.records.database import Transaction
-from tetkik.records.images import jobs, pictures, runs
+from tetkik.records.images import derived_images, jobs, runs
 from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import Work
+from tetkik.records.images.patient_matching import Difference
 from tetkik.records.images.runs import ModelRun
 from tetkik.records.reports import drafts
 from tetkik.service.kit.http.shape import Shape
@@ -81,14 +81,14 @@ class ImageShape(Shape):
 
     @classmethod
     def of(cls, tx: Transaction, image: StoredImage, language: Language) -> ImageShape:
-        work, run = jobs.of_image(tx, image.id), runs.latest(tx, image.id)
+        work, run = jobs.newest_job(tx, image.id), runs.load_latest_run(tx, image.id)
         return cls.from_value(
             image,
             read_frame=(work.frame if work is not None else None) or image.middle,
             spacing_mm=image.spacing,
             work=WorkShape.of(work, language) if work is not None else None,
             run=run,
-            heatmaps=list(pictures.labels(tx, image.id)),
+            heatmaps=list(derived_images.heatmap_labels(tx, image.id)),
             report_id=drafts.report_of_image(tx, image.id),
         )
 

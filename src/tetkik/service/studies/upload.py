@@ -11,16 +11,18 @@ from pydantic import TypeAdapter
 
 from tetkik.errors import Conflict, Forbidden, InputError
 from tetkik.language import Language
-from tetkik.records.cases import cases, matching, moves, patients
-from tetkik.records.cases.matching import Difference, Home
+from tetkik.records.audit_chain import Action
+from tetkik.records.cases import cases, patients, transfers
+from tetkik.records.cases.patients import ReservedPatient
 from tetkik.records.database import Transaction
-from tetkik.records.images import images, jobs, pictures, quota
-from tetkik.records.images.images import Described, StoredImage
+from tetkik.records.files import StoredFile
+from tetkik.records.images import derived_images, images, jobs, patient_matching, quota
+from tetkik.records.images.derived_images import DerivedImageKind
+from tetkik.records.images.images import ImageMetadata, StoredImage
 from tetkik.records.images.jobs import JobKind
-from tetkik.records.images.pictures import PictureKind
-from tetkik.records.images.quota import Quota
-from tetkik.records.people.visibility import see
-from tetkik.records.trail.chain import Action
+from tetkik.records.images.patient_matching import Destination, Difference
+from tetkik.records.images.quota import UploadQuota
+from tetkik.records.people.visibility import load_visible_case
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.http.idempotency import IdempotentRequest, Outcome
@@ -76,8 +78,11 @@ class Upload:
         self._sure = sure
         self._image: Radiograph | None = None
         self._preview = b""
+        self._newcomer: ReservedPatient | None = None
+        self._stored: tuple[str, StoredFile, StoredFile] | None = None
+        """Patient, file and preview as they lie on the disk."""
         most = context.settings
-        self._most = Quota(most.upload_files_per_day, most.upload_bytes_per_day)
+        self._most = UploadQuota(most.upload_files_per_day, most.upload_bytes_per_day)
         self.sha256 = hashlib.sha256(file.content).hexdigest()
 
     def run(self, request: Request, key: str | None) -> Outcome[UploadShape]:
@@ -158,7 +163,7 @@ class Upload:
             tx, case_id, file, described, confirmed=tuple(one.trait.value for one in differs)
         )
         if added.fresh:
-            self._let_wait(tx, added.image)
+            self._let_wait(tx, added.image, preview)
         return UploadShape(
             image=ImageShape.of(tx, added.image, language),
             fresh=added.fresh,
@@ -167,12 +172,27 @@ class Upload:
             differs=list(differs),
         )
 
+    def _store(self, tx: Transaction, patient_id: str) -> tuple[str, StoredFile, StoredFile]:
+        newcomer = self._newcomer
+        reserved = newcomer if newcomer is not None and newcomer.id == patient_id else None
+        content, preview = BytesIO(self._file.content), BytesIO(self._preview)
+        return (
+            patient_id,
+            images.store_file(tx, patient_id, content, sha256=self.sha256, reserved=reserved),
+            images.store_file(tx, patient_id, preview, reserved=reserved),
+        )
+
+    def _is_stored_for(self, tx: Transaction, patient_id: str) -> bool:
+        if self._stored is None or self._stored[0] != patient_id:
+            return False
+        return images.still_stored(tx, patient_id, *self._stored[1:])
+
     def _note_comparison(self, tx: Transaction) -> None:
         """Audit that the sender saw what the record says of its patient."""
         home = self._home(tx)
         tx.audit(Action.CASE_OPENED, case_id=home.case_id, patient_id=home.patient_id, compared=True)
 
-    def _admit(self, tx: Transaction, home: Home) -> None:
+    def _admit(self, tx: Transaction, home: Destination) -> None:
         """A file that is there already costs nothing of what the actor may upload."""
         if (
             home.case_id

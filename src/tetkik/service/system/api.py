@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import text
 
 from tetkik import __version__
-from tetkik.records.figures import figures
+from tetkik.records.metrics import collect_metrics
 from tetkik.service.kit.access.authorization import RequestContext, allowed, public
 from tetkik.service.kit.background.events import broker_of
 from tetkik.service.kit.context import ContextDep
@@ -82,7 +82,7 @@ class Status(Shape):
 def status(ctx: Annotated[RequestContext, allowed(Permission.SYSTEM)]) -> Status:
     """Counts, ages and seconds; no ids, no names."""
     with ctx.records.read() as tx:
-        counted = figures(tx)
+        counted = collect_metrics(tx)
     return Status.from_value(
         counted,
         version=__version__,

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tetkik import __version__
-from tetkik.records.figures import Figures, figures
+from tetkik.records.metrics import RecordsMetrics, collect_metrics
 from tetkik.service.kit.access.authorization import Guard, RequestContext, check_routes
 from tetkik.service.kit.context import AppContext, ContextDep, context_of
 from tetkik.values import SYSTEM, Permission
@@ -74,7 +74,7 @@ class RecordsCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         with self._context.records.read() as tx:
-            counted = figures(tx)
+            counted = collect_metrics(tx)
         yield from _queue(counted)
         yield from _inference(counted)
         yield from _people(counted)

@@ -74,8 +74,12 @@ class Part:
 @router.get("")
 def system(ctx: Annotated[RequestContext, allowed(Permission.SYSTEM)]) -> HTMLResponse:
     with ctx.read() as tx:
-        people, kept, trail = overview.people(tx), overview.kept(tx), overview.trail(tx)
-        held = after_restore.held(tx)
+        people, kept, trail = (
+            overview.count_accounts(tx),
+            overview.count_records(tx),
+            overview.summarize_trail(tx),
+        )
+        held = after_restore.count_suspended(tx)
         backup, waiting = overview.last_backup(tx), queue(tx)
         schema, backup_due = version_of(tx.session.connection()), tx.now - BACKUP_DUE
     return ctx.render(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
-from tetkik.records.trail.chain import Action
+from tetkik.records.audit_chain import Action
 from tetkik.records.worklist import claims, worklist
 from tetkik.records.worklist import search as records
 from tetkik.service.kit.access.authorization import RequestContext, allowed
@@ -42,7 +42,7 @@ def worklist_page(
 ) -> Page[WorklistCase]:
     """Cases by priority, then by how long they wait; audited."""
     with ctx.read() as tx:
-        found = worklist.listing(tx, query.chosen(), after=place_of(cursor), limit=limit)
+        found = worklist.load_worklist(tx, query.chosen(), after=place_of(cursor), limit=limit)
     with ctx.write() as tx:
         tx.audit(Action.CASES_LISTED, shown=len(found.items))
     return Page(items=[WorklistCase.of(item) for item in found.items], next=cursor_of(found.next))
@@ -52,7 +52,7 @@ def worklist_page(
 def reading(ctx: Annotated[RequestContext, allowed(Permission.CASE_READ)], case_id: CaseId) -> Reading:
     """Who is reading a case."""
     with ctx.read() as tx:
-        reader = claims.reading(tx, case_id)
+        reader = claims.load_reader(tx, case_id)
     return Reading(reader=CaseReader.from_value(reader) if reader else None)
 
 
@@ -64,14 +64,14 @@ def claim(
 ) -> CaseReader:
     """Say that one is reading a case, or that one still is: a claim lasts 20 minutes."""
     with ctx.write() as tx:
-        return CaseReader.from_value(claims.claim(tx, case_id, take_over=take_over))
+        return CaseReader.from_value(claims.claim_case(tx, case_id, take_over=take_over))
 
 
 @router.delete("/cases/{case_id}/claim", tags=["worklist"], status_code=204)
 def release(ctx: Annotated[RequestContext, allowed(Permission.CLAIM)], case_id: CaseId) -> Response:
     """Say that one reads a case no more; where one did not, nothing happens."""
     with ctx.write() as tx:
-        claims.release(tx, case_id)
+        claims.release_case(tx, case_id)
     return Response(status_code=204)
 
 
@@ -79,7 +79,7 @@ def release(ctx: Annotated[RequestContext, allowed(Permission.CLAIM)], case_id: 
 def search(ctx: Annotated[RequestContext, allowed(Permission.CASE_SEARCH)], wanted: Wanted) -> Found:
     """Cases that one may see, by patient or number; the search is audited."""
     with ctx.write() as tx:
-        items = records.search(tx, wanted.query)
+        items = records.search_cases(tx, wanted.query)
     return Found(items=[WorklistCase.of(item) for item in items], more=len(items) >= records.MOST)
 
 

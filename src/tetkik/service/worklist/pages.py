@@ -12,6 +12,7 @@ from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
 from tetkik.records.worklist import case_events, search, worklist
 from tetkik.records.worklist.worklist import COUNTED, Scope
+from tetkik.records.worklist.worklist_items import WorklistItem
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.paging import Cursor
 from tetkik.service.kit.rendering.navigation import NavigationEntry
@@ -100,7 +101,7 @@ def search_page(ctx: Finder) -> HTMLResponse:
 def find(ctx: Finder, words: Annotated[str, Form(max_length=search.LONGEST)] = "") -> HTMLResponse:
     """What was found; the words stand in the body of the request and nowhere else."""
     with ctx.write() as tx:
-        items = search.search(tx, words)
+        items = search.search_cases(tx, words)
     values = _shared(ctx.request, ctx.actor, items) | {"found": True, "more": len(items) >= search.MOST}
     fragment = ctx.request.headers.get("hx-request") == "true"
     return ctx.render(f"worklist/{'found' if fragment else 'search'}.html.jinja", **values)
@@ -112,9 +113,9 @@ def _list(
     chosen = query.chosen()
     with ctx.read() as tx:
         # Before the list: what happens in between is sent twice rather than never.
-        seq = events.newest(tx)
-        found = worklist.listing(tx, chosen, after=place_of(cursor), limit=limit)
-        counts = worklist.counts(tx, chosen)
+        seq = case_events.newest_sequence(tx)
+        found = worklist.load_worklist(tx, chosen, after=place_of(cursor), limit=limit)
+        counts = worklist.count_worklist(tx, chosen)
     following = cursor_of(found.next)
     language = ctx.language
     labels = [label for label in FINDING_LABELS if label not in NORMAL_LABELS]
@@ -129,7 +130,7 @@ def _list(
         "states": _STATES,
         "priorities": _PRIORITIES,
         "scopes": _SCOPES if ctx.actor.may(Permission.CLAIM) else {},
-        "departments": sorted(DEPARTMENTS, key=alphabetical),
+        "departments": offered_departments(ctx.settings.triage_model),
         "modalities": _MODALITIES,
         "labels": named,
         "cursor": cursor,

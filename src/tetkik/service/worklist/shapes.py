@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from tetkik.errors import InputError
 from tetkik.records.reports.withdrawals import Withdrawn
 from tetkik.records.worklist import search as records
-from tetkik.records.worklist.items import WorklistItem
-from tetkik.records.worklist.worklist import OPEN, Filter, Place, Scope
+from tetkik.records.worklist.worklist import OPEN, Scope, WorklistCursor, WorklistFilter
+from tetkik.records.worklist.worklist_items import WorklistItem
 from tetkik.service.kit.http.paging import decode_cursor, encode_cursor
 from tetkik.service.kit.http.shape import Shape
 from tetkik.values import (

@@ -123,7 +123,7 @@ def require_session(request: Request) -> sessions.Resumed:
         if cookie is None:
             raise NotSignedIn("Nobody is signed in here; sign in first.")
         idle = timedelta(minutes=context.settings.session_idle_minutes)
-        found = sessions.resume(
+        found = sessions.resume_session(
             context.records, cookie, address=peer.address, request_id=peer.request_id, idle=idle
         )
     except NotSignedIn:
@@ -139,7 +139,7 @@ def _program(request: Request, authorization: str) -> Identified:
     try:
         if scheme.lower() != "bearer":
             raise NotSignedIn("The header Authorization is not of a token; send `Authorization: Bearer …`.")
-        actor = tokens.use(context_of(request).records, secret.strip(), peer)
+        actor = tokens.authenticate_token(context_of(request).records, secret.strip(), peer)
     except NotSignedIn:
         limit_rate(request, rate_limits_of(request).sign_ins, f"address {peer.address}")
         raise

@@ -22,8 +22,8 @@ from starlette.concurrency import run_in_threadpool
 
 from tetkik.errors import Forbidden
 from tetkik.language import Language
+from tetkik.records.audit_chain import Action
 from tetkik.records.database import Records, Transaction
-from tetkik.records.trail.chain import Action
 from tetkik.service.kit.access.authentication import Identified, identify
 from tetkik.service.kit.context import AppContext, context_of
 from tetkik.service.kit.rendering.templates import language_of, render

@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from tetkik.errors import NotSignedIn
 from tetkik.records.people import sessions, sign_in
-from tetkik.records.people.users import row_of
+from tetkik.records.people.users import user_row
 from tetkik.service.kit.access.authentication import peer_of, require_session, set_session_cookie
 from tetkik.service.kit.access.redirects import safe_path
 from tetkik.service.kit.context import AppContext

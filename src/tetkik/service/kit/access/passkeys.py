@@ -33,7 +33,7 @@ from webauthn.helpers.structs import (
 from tetkik.errors import Forbidden
 from tetkik.records.people import passkeys
 from tetkik.records.people.passkeys import KnownPasskey
-from tetkik.records.people.users import get, row_of
+from tetkik.records.people.users import load_user, user_row
 from tetkik.service.kit.access.rate_limits import rate_limits_of
 from tetkik.service.kit.context import context_of
 from tetkik.values import Actor
@@ -65,7 +65,7 @@ def registration_options(request: Request, actor: Actor) -> dict[str, Any]:
     """What a browser needs to make a passkey for the actor."""
     assert actor.user_id is not None
     with context_of(request).records.read() as tx:
-        member, known = get(tx, actor.user_id), passkeys.of_user(tx, actor.user_id)
+        member, known = load_user(tx, actor.user_id), passkeys.of_user(tx, actor.user_id)
     options = generate_registration_options(
         rp_id=_party(request),
         rp_name="Tetkik",

@@ -51,7 +51,7 @@ def reauthenticate(request: Request, actor: Actor, proof: Proof) -> Method:
         passkeys.verify(request, Purpose.REAUTHENTICATE, proof.assertion, actor)
         return Method.PASSKEY
     if proof.password:
-        sign_in.again(context_of(request).records, actor, proof.password)
+        sign_in.reauthenticate(context_of(request).records, actor, proof.password)
         return Method.PASSWORD
     raise Forbidden("This needs your password or a passkey; give one of them.")
 

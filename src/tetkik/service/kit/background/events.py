@@ -23,9 +23,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from tetkik.errors import RecordsError, TooManyRequests
-from tetkik.records.people.standing import Standing, standings
-from tetkik.records.worklist import claims, events
-from tetkik.records.worklist.events import Hearing
+from tetkik.records.people.access_state import AccessState, load_access_states
+from tetkik.records.worklist import case_events, claims
+from tetkik.records.worklist.case_events import EventBatch
 from tetkik.service.kit.context import AppContext
 from tetkik.values import SYSTEM, Actor
 
@@ -67,7 +67,7 @@ class Subscriber:
         self._loop = loop
         self._woken = asyncio.Event()
 
-    def check(self, now: Standing | None) -> None:
+    def check(self, now: AccessState | None) -> None:
         """End the stream of somebody who is no longer who they were.
 
         Args:
@@ -127,7 +127,7 @@ class EventBroker:
             self._subscribers.add(subscriber)
             if not self._looking:
                 self._looking = True
-                self._context.records.on_news.append(self._look.set)
+                self._context.records.on_announcement.append(self._look.set)
                 threading.Thread(target=self._run, name="events", daemon=True).start()
         try:
             yield subscriber
@@ -143,7 +143,7 @@ class EventBroker:
             with self._lock:
                 if not self._subscribers:
                     self._looking = False
-                    self._context.records.on_news.remove(self._look.set)
+                    self._context.records.on_announcement.remove(self._look.set)
                     return
                 subscribers = tuple(self._subscribers)
             newest = self._newest()
@@ -160,7 +160,7 @@ class EventBroker:
         """Wake those whose stream has to end."""
         try:
             with self._context.records.read() as tx:
-                found = standings(tx, [subscriber.actor for subscriber in subscribers], self._idle)
+                found = load_access_states(tx, [subscriber.actor for subscriber in subscribers], self._idle)
         except SQLAlchemyError as error:
             _log.warning("events.unreadable", kind=type(error).__name__)
             return
@@ -172,7 +172,7 @@ class EventBroker:
     def _newest(self) -> int | None:
         try:
             with self._context.records.read() as tx:
-                return events.newest(tx)
+                return case_events.newest_sequence(tx)
         except SQLAlchemyError as error:
             # The database may be away for a moment; whoever listens waits for it.
             _log.warning("events.unreadable", kind=type(error).__name__)
@@ -184,8 +184,8 @@ class EventBroker:
         self._tidied = time.monotonic()
         try:
             with self._context.records.write(SYSTEM) as tx:
-                events.prune(tx)
-                claims.forget_old(tx)
+                case_events.delete_old_events(tx)
+                claims.delete_expired(tx)
         except RecordsError:
             _log.warning("events.not_pruned")
 
@@ -235,9 +235,9 @@ async def stream(
 def _now(context: AppContext) -> int:
     """The number of the last event so far."""
     with context.records.read() as tx:
-        return events.newest(tx)
+        return case_events.newest_sequence(tx)
 
 
-def _events_after(context: AppContext, actor: Actor, upto: int) -> Hearing:
+def _events_after(context: AppContext, actor: Actor, upto: int) -> EventBatch:
     with context.records.read(actor) as tx:
-        return events.after(tx, upto)
+        return case_events.load_events_after(tx, upto)

@@ -7,7 +7,7 @@ import threading
 import structlog
 
 from tetkik.errors import TetkikError
-from tetkik.records.keeping import retention
+from tetkik.records.lifecycle import retention
 from tetkik.service.kit.context import AppContext
 from tetkik.settings import Settings
 
@@ -48,7 +48,7 @@ class RetentionThread:
     def _check(self) -> None:
         try:
             if retention.is_due(self._context.records):
-                done = retention.apply(self._context.records, terms(self._context.settings))
+                done = retention.apply_retention(self._context.records, terms(self._context.settings))
                 _log.info("retention.applied", erased=done.erased, cases=done.cases, files=done.files)
         except (TetkikError, OSError) as error:
             # The next check tries again; the log has the kind of the error alone.

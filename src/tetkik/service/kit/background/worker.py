@@ -30,6 +30,7 @@ class Worker:
 
     def __init__(self, context: AppContext, decoder: ImageDecoder) -> None:
         self._records = context.records
+        self._settings = context.settings
         self._decoder = decoder
         self._name = f"{socket.gethostname()[:40]}:{os.getpid()}:{secrets.token_hex(4)}"
         self._stopped = threading.Event()
@@ -61,9 +62,9 @@ class Worker:
         """Free what a predecessor left, and load what the first image needs."""
         try:
             with self._records.write(SYSTEM) as tx:
-                jobs.free_abandoned(tx, self._may_live)
+                jobs.requeue_abandoned(tx, self._may_live)
             threading.Thread(target=self._decoder.start, name="decoder", daemon=True).start()
-            warm_up()
+            warm_up(self._settings.findings_model)
         except Exception as fault:
             # A missing model is an error at each image; the service starts all the same.
             _log.error("worker not ready", kind=type(fault).__name__)
@@ -113,7 +114,8 @@ class Worker:
                     "The program ended {count} times while it read this image; look at it in another viewer.",
                     count=STARTS,
                 )
-            read_case_image(self._records, work, partial(self._decoder.pixels, frame=work.frame), publish)
+            pixels = partial(self._decoder.pixels, frame=work.frame)
+            read_case_image(self._records, self._settings, work, pixels, publish)
         except Conflict:
             _log.warning("job lost", job=work.id)
         except Exception as fault:

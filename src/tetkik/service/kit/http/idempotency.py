@@ -22,7 +22,7 @@ from sqlalchemy import delete
 from tetkik.errors import Conflict
 from tetkik.records import schema
 from tetkik.records.database import Records, Transaction
-from tetkik.records.keeping import answers
+from tetkik.records.lifecycle import idempotent_responses
 from tetkik.values import Actor
 
 _KEPT = timedelta(days=1)
@@ -79,7 +79,7 @@ class IdempotentRequest:
         with records.write(actor) as tx:
             before = self._before(tx)
             if before is not None:
-                return Outcome(None, answers.opened(tx, before), before.status)
+                return Outcome(None, idempotent_responses.open_response(tx, before), before.status)
             made = work(tx)
             body = to_json(made)
             if self.key is not None:
@@ -90,7 +90,7 @@ class IdempotentRequest:
                         request=self._stored_digest(tx),
                         patient_id=tx.about,
                         status=status,
-                        body=answers.sealed(tx, actor.user_id or "", self.key, body),
+                        body=idempotent_responses.seal_response(tx, actor.user_id or "", self.key, body),
                         at=tx.now,
                     )
                 )
@@ -106,7 +106,7 @@ class IdempotentRequest:
             return None
         if row.request != self._stored_digest(tx):
             raise Conflict("This Idempotency-Key was used for another request; take a new one.")
-        if row.body == answers.FORGOTTEN:
+        if row.body == idempotent_responses.FORGOTTEN:
             raise Conflict(
                 "What this request made belongs to another case by now; take a new Idempotency-Key to make "
                 "it once more."

@@ -127,7 +127,7 @@ def render(
         if actor is None or actor.session_id is None:
             return 0
         with context_of(request).records.read(actor) as tx:
-            return notices.unseen(tx)
+            return notices.count_unseen(tx)
 
     entries = navigation_of(request, actor) if actor is not None else ()
     shared = {
