@@ -26,16 +26,16 @@ from tetkik.values import Role
 COUNT = 8
 _SERVED = """
 import itertools, pathlib, sys, threading, uvicorn
-from tests.service.kit import made_house
+from tests.service.kit import make_context
 from tetkik.service.app import create_app
 from tetkik.service.studies.upload import Upload
 kept, keep = itertools.count(1), Upload.keep
-def held(upload, tx):
+def held(upload, language, tx):
     if next(kept) > 5:
         threading.Event().wait()  # until it is killed, in the middle of a transaction
-    return keep(upload, tx)
+    return keep(upload, language, tx)
 Upload.keep = held
-app = create_app(made_house(pathlib.Path(sys.argv[1])), work=False)
+app = create_app(make_context(pathlib.Path(sys.argv[1])), work=False)
 uvicorn.Server(uvicorn.Config(app, fd=int(sys.argv[2]), log_level="error")).run()
 """
 

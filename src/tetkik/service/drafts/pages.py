@@ -19,6 +19,7 @@ from tetkik.records.database import Transaction
 from tetkik.records.images import derived_images, images, jobs
 from tetkik.records.people.visibility import load_visible_case
 from tetkik.records.reports import drafts, measuring, templates
+from tetkik.records.reports.editing import LONGEST, MOST
 from tetkik.records.reports.templates import HospitalTemplate
 from tetkik.records.reports.working import EditConflict, WorkingDraft
 from tetkik.records.worklist import case_events, claims, worklist
@@ -30,6 +31,7 @@ from tetkik.service.drafts.shapes import (
     MeasurementSent,
     RedraftSent,
     ReviewSent,
+    SentenceSent,
     TemplateSent,
 )
 from tetkik.service.drafts.view import ReadingView, reading_view, shown_findings, shown_working
@@ -212,8 +214,16 @@ class Revised(BaseModel):
     revision: Revision
 
 
+class Written(SentenceSent):
+    """A sentence of the editor, which is never empty."""
+
+    text: Annotated[str, Field(min_length=1, max_length=LONGEST, pattern=r"\S")]
+
+
 class Save(DraftSent, Revised):
     """Everything that stands in the editor."""
+
+    sentences: Annotated[list[Written], Field(max_length=MOST)]  # type: ignore[assignment]
 
 
 class Judge(ReviewSent, Revised):
