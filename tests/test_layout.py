@@ -67,7 +67,7 @@ def tracked(*endings: str) -> list[Path]:
     """The project's own files: those that git tracks, or would if they were added."""
     git = find_program("git")
     if git is not None and (ROOT / ".git").exists():
-        command = [git, "ls-files", "--cached", "--others", "--exclude-standard"]
+        command = [str(git), "ls-files", "--cached", "--others", "--exclude-standard"]
         listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         names = listing.stdout.splitlines()
     else:  # an archive of the source
