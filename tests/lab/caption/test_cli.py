@@ -113,6 +113,7 @@ def test_it_is_judged_on_the_test_split(work, tmp_path):
     assert (out / "report.html").stat().st_size > 1000
 
 
+@pytest.mark.program("java")
 def test_training_and_test_figures_in_one_command(work, tmp_path):
     train = (
         "caption",

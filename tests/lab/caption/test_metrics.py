@@ -121,6 +121,7 @@ def why_not(limit=None):
     return found.in_language(Language.EN)
 
 
+@pytest.mark.program("java")
 def test_meteor_says_why_there_is_none(monkeypatch, tmp_path):
     assert "took more than" in why_not(limit=0.001)
     program = tmp_path / "java"
