@@ -11,7 +11,7 @@ from rich.table import Table
 
 from tetkik.cli.console import err, language, note, out, progress, shown, t, warn, writing
 from tetkik.cli.options import Since
-from tetkik.cli.records import records_of_settings
+from tetkik.cli.records import open_configured_records
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def verify(
     ] = True,
 ) -> None:
     """Exit status 1 where anything is broken."""
-    with records_of_settings() as records:
+    with open_configured_records() as records:
         from tetkik.records.lifecycle.integrity import verify_stored
         from tetkik.records.trail.verify import Anchor
         from tetkik.records.trail.verify import verify as verify_trail
@@ -85,7 +85,7 @@ def list_entries(
     until: _Until = None,
 ) -> None:
     """A table; nothing in it names a patient."""
-    with records_of_settings() as records:
+    with open_configured_records() as records:
         from tetkik.records.trail.audit_events import AuditFilter, load_newest
 
         wanted = AuditFilter(
@@ -111,7 +111,7 @@ def export(
     until: _Until = None,
 ) -> None:
     """Read and written in batches; the export itself is an entry of the trail."""
-    with records_of_settings() as records:
+    with open_configured_records() as records:
         from tetkik.records.trail.audit_export import export_trail
 
         with writing(target):

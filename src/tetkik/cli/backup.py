@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tetkik.cli.console import note, out, progress, t, warn, writing
-from tetkik.cli.records import records_of_settings
+from tetkik.cli.records import open_configured_records
 from tetkik.cli.serve import need_extra
 from tetkik.cli.tables import in_language
 from tetkik.errors import OutputError
@@ -27,7 +27,7 @@ def backup(
     ] = None,
 ) -> None:
     """Write everything that the house keeps into one encrypted file, while the service goes on."""
-    with records_of_settings() as records:
+    with open_configured_records() as records:
         from tetkik.records.lifecycle.backup import make_backup
 
         with writing(target), progress("tetkik backup") as bar:
@@ -79,7 +79,7 @@ def restore(
 
     chosen = settings()
     require_key(source, master_key(chosen))
-    with records_of_settings(new=True) as records:
+    with open_configured_records(new=True) as records:
         from tetkik.records.lifecycle.erasure import erase_again
         from tetkik.records.people import after_restore
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tetkik.cli.console import note, out, progress, t, warn, writing
-from tetkik.cli.records import records_of_settings
+from tetkik.cli.records import open_configured_records
 from tetkik.cli.serve import need_extra
 from tetkik.cli.tables import in_language
 from tetkik.errors import InputError
@@ -30,7 +30,7 @@ def show(
     if file is not None:
         out.print(_told(file), soft_wrap=True)
         return
-    with records_of_settings() as records:
+    with open_configured_records() as records:
         from tetkik.records.keyring import master_key_since
 
         with records.engine.connect() as connection:
@@ -60,7 +60,7 @@ def rotate(
     ] = None,
 ) -> None:
     """The present key stays beside the next, for the backups of its time."""
-    with records_of_settings() as records:
+    with open_configured_records() as records:
         from tetkik.records.lifecycle.key_rotation import rotate_master_key as replace
 
         given = _next_key(to) if to is not None else None

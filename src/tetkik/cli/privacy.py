@@ -16,7 +16,7 @@ import typer
 
 from tetkik.cli.console import language, out, shown, t, warn, writing
 from tetkik.cli.options import ZipFile
-from tetkik.cli.records import records_of_settings
+from tetkik.cli.records import open_configured_records
 from tetkik.errors import NotFound, UsageError
 from tetkik.settings import settings
 
@@ -40,7 +40,7 @@ class _Ground(StrEnum):
 )
 def export(target: ZipFile) -> None:
     """For the patient's right to their data."""
-    with records_of_settings() as records:
+    with open_configured_records() as records:
         subject = _subject(records)
         from tetkik.records.lifecycle.patient_export import export_patient
 
@@ -67,7 +67,7 @@ def erase(
     ] = False,
 ) -> None:
     """Signed reports are kept as long as the law wants, and the date is told."""
-    with records_of_settings() as records:
+    with open_configured_records() as records:
         subject = _subject(records)
         if not yes:
             _confirm(subject)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def records_of_settings(*, new: bool = False) -> Iterator[Records]:
+def open_configured_records(*, new: bool = False) -> Iterator[Records]:
     """The records, closed in the end.
 
     Args:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from tetkik.cli.console import out, t
-from tetkik.cli.records import records_of_settings
+from tetkik.cli.records import open_configured_records
 from tetkik.settings import settings
 
 
 def retention() -> None:
     """Erasures whose day has come, closed cases without a report, what passes within a day."""
     chosen = settings()
-    with records_of_settings() as records:
+    with open_configured_records() as records:
         from tetkik.records.lifecycle.retention import RetentionTerms, apply_retention
 
         done = apply_retention(records, RetentionTerms(chosen.retention_years, chosen.retention_closed_days))

@@ -83,8 +83,8 @@ class Findings:
         Raises:
             InputError: the file cannot be read as an image.
         """
-        seen = preprocess_file(path, self._request(picture))
-        return Study(self._answers([(str(path), seen)])[0], seen)
+        prepared = preprocess_file(path, self._request(picture))
+        return Study(self._answers([(str(path), prepared)])[0], prepared)
 
     def study_image(self, image: Radiograph, path: str = "", picture: int = 0) -> Study:
         """The answer to an image that has been read, with what is needed to explain it.
@@ -96,8 +96,8 @@ class Findings:
             InputError: its pixels make a step fail.
         """
         with one_file(path):
-            seen = preprocess(image, self._request(picture))
-        return Study(self._answers([(path, seen)])[0], seen)
+            prepared = preprocess(image, self._request(picture))
+        return Study(self._answers([(path, prepared)])[0], prepared)
 
     def predict_many(
         self, paths: Iterable[Path | str], workers: int | None = None
@@ -116,20 +116,22 @@ class Findings:
     ) -> Iterator[Study | TetkikError]:
         """As `predict_many`, with what is needed to explain each answer."""
         for batch in preprocess_many(paths, self._request(picture), workers):
-            prepared = [(path, seen) for path, seen in batch if isinstance(seen, PreparedImage)]
+            prepared = [(path, item) for path, item in batch if isinstance(item, PreparedImage)]
             results = iter(self._answers(prepared))
-            for _, seen in batch:
-                if isinstance(seen, BundleError):  # the gate's own network: no file is at fault
-                    raise seen
-                yield Study(next(results), seen) if isinstance(seen, PreparedImage) else seen
+            for _, item in batch:
+                if isinstance(item, BundleError):  # the gate's own network: no file is at fault
+                    raise item
+                yield Study(next(results), item) if isinstance(item, PreparedImage) else item
 
     def _request(self, picture: int) -> PreprocessRequest:
         return PreprocessRequest(self.model.preprocessing, self.gate, self.points.ages, picture)
 
-    def _answers(self, seen: Sequence[tuple[str, PreparedImage]]) -> list[FindingsResult]:
-        squares = [item.square for _, item in seen if item.square is not None]
+    def _answers(self, prepared: Sequence[tuple[str, PreparedImage]]) -> list[FindingsResult]:
+        squares = [item.square for _, item in prepared if item.square is not None]
         rows = iter(self._scores(squares))
-        return [self._answer(path, item, None if item.square is None else next(rows)) for path, item in seen]
+        return [
+            self._answer(path, item, None if item.square is None else next(rows)) for path, item in prepared
+        ]
 
     def _scores(self, squares: Sequence[NDArray[np.float32]]) -> list[list[float]]:
         if not squares:

@@ -23,7 +23,7 @@ _SUFFIX = re.compile(
 )
 
 
-_LOOKED_AT = 2_000
+_LANGUAGE_SAMPLE = 2_000
 """Characters that tell the language well enough."""
 
 
@@ -68,7 +68,7 @@ def unreadable_reason(
         return Unreadable.EMPTY
     if len(text) > most_characters:
         return Unreadable.TOO_LONG
-    folded = turkish.fold(text[:_LOOKED_AT])
+    folded = turkish.fold(text[:_LANGUAGE_SAMPLE])
     words = [word for word in folded.split() if not word.isdigit()]
     if sum(len(word) for word in words) < 2:
         return Unreadable.NO_LETTERS

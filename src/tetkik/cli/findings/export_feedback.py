@@ -12,7 +12,7 @@ from rich.table import Table
 
 from tetkik.cli.console import note, out, show_error, shown, t
 from tetkik.cli.options import FiguresAsJson, Since
-from tetkik.cli.records import records_of_settings
+from tetkik.cli.records import open_configured_records
 from tetkik.errors import UsageError, as_fault_of
 from tetkik.values import SYSTEM, Judgement
 
@@ -38,7 +38,7 @@ def export_feedback(
 ) -> None:
     """What radiologists said of findings, as a table for `tetkik findings train`, without identity."""
     start, end = _day(since), _day(until)
-    with records_of_settings() as records:
+    with open_configured_records() as records:
         from tetkik.records.reports.findings_feedback import judged_images, write_feedback
 
         # The files are written before the transaction ends: what nobody could keep was not exported.

@@ -12,7 +12,7 @@ from rich.table import Table
 from tetkik.cli.console import note, out, shown, t, writing
 from tetkik.cli.dates import parse_day
 from tetkik.cli.options import FiguresAsJson, Since
-from tetkik.cli.records import records_of_settings
+from tetkik.cli.records import open_configured_records
 
 if TYPE_CHECKING:
     from tetkik.records.cases.triage_feedback import Feedback
@@ -29,7 +29,7 @@ def export_feedback(
 ) -> None:
     """What people at the desk decided, as a table for `tetkik triage train`, without identity."""
     start, end = parse_day(since), parse_day(until, end=True)
-    with records_of_settings() as records:
+    with open_configured_records() as records:
         from tetkik.records.cases.triage_feedback import export
         from tetkik.values import SYSTEM
 
