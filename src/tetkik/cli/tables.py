@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import typer
 from rich.table import Table
 from rich.text import Text
 
-from tetkik.cli.console import language, out, t
-from tetkik.language import Sentence
+from tetkik.cli.console import language, note, out, t, writing
+from tetkik.language import Language, Sentence
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
+    from tetkik.lab.engine.evaluation_page import Evaluation
     from tetkik.statistics import Interval
+
+EvaluationT = TypeVar("EvaluationT", bound="Evaluation")
 
 
 def in_language(report: ProgressCallback) -> ProgressCallback:
@@ -53,6 +59,31 @@ def show_parts(
         out.print()
         for name, why in not_computed.items():
             out.print(Text(f"{name}: {why.in_language(language())}", style="dim"))
+
+
+def deliver(
+    evaluation: EvaluationT,
+    *,
+    as_json: bool,
+    folder: Path | None,
+    show: Callable[[EvaluationT], None],
+    write: Callable[[EvaluationT, Path, Language], tuple[Path, ...]],
+) -> None:
+    """Print an evaluation and, where a folder was asked for, write its page and pictures."""
+    from tetkik.lab.engine.evaluation_page import PAGE
+
+    if as_json:
+        echo_json(evaluation.as_json(language()))
+    else:
+        show(evaluation)
+    if folder is not None:
+        with writing(folder):
+            paths = write(evaluation, folder, language())
+        note("{count} files are in {folder}; begin with {page}.", count=len(paths), folder=folder, page=PAGE)
+
+
+def echo_json(content: Mapping[str, Any]) -> None:
+    typer.echo(json.dumps(content, ensure_ascii=False, allow_nan=False))
 
 
 def say(sentences: list[str]) -> None:

@@ -52,7 +52,7 @@ def export_feedback(
         _show(judged, written)
         out.print(shown(folder / "labels.csv"), markup=False, soft_wrap=True)
         if images:
-            note("De-identification can miss something; look at the images before they leave the house.")
+            note("De-identification can miss something; look at the images before they leave the hospital.")
     for error in written.refused.values():
         show_error(error)
     if written.refused:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tetkik.bundle import Bundle
 from tetkik.cli.console import note, out, progress, t, writing
+from tetkik.cli.lab_options import BundleFolder
 from tetkik.cli.tables import in_language
 from tetkik.cli.targets import check_target
 from tetkik.errors import MissingExtra
@@ -34,7 +34,7 @@ def import_checkpoint(
         ),
     ],
     *,
-    folder: Annotated[Path, typer.Option("--out", help=t("The folder of the bundle to write."))],
+    folder: BundleFolder,
     labels: Annotated[
         str | None,
         typer.Option(

@@ -11,6 +11,7 @@ import typer
 from tetkik.bundle import Task, resolve
 from tetkik.cli.console import note, out, progress, t, writing
 from tetkik.cli.findings.inputs import image_files
+from tetkik.cli.lab_options import BundleFolder
 from tetkik.cli.tables import in_language
 from tetkik.cli.targets import check_target
 
@@ -24,7 +25,7 @@ def quantize(
     images: Annotated[
         Path, typer.Option("--images", help=t("A folder of images of the kind that the model will see."))
     ],
-    folder: Annotated[Path, typer.Option("--out", help=t("The folder of the bundle to write."))],
+    folder: BundleFolder,
     limit: Annotated[int, typer.Option("--limit", min=16, help=t("Most images that are read."))] = 128,
     name: Annotated[
         str | None, typer.Option("--id", help=t("Name of the model; without it the old name and -int8."))

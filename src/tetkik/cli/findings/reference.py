@@ -12,6 +12,7 @@ from tetkik.bundle import REFERENCE_IMAGES, ImageReference, Task, refuse_itself,
 from tetkik.cli.console import note, out, progress, t, writing
 from tetkik.cli.findings.evaluate import Images, Known, Workers, read_images
 from tetkik.cli.findings.inputs import image_files
+from tetkik.cli.lab_options import BundleFolder, BundleName, NeededModel
 from tetkik.cli.tables import figure, in_language, table
 from tetkik.cli.targets import check_target
 from tetkik.errors import UsageError
@@ -27,11 +28,8 @@ def reference(
         Path | None, typer.Argument(help=t("A table of images and their labels."), metavar="[LABELS.csv]")
     ] = None,
     *,
-    model: Annotated[
-        str,
-        typer.Option("--model", help=t("A built-in or imported id, a path, or a Hugging Face id.")),
-    ],
-    folder: Annotated[Path, typer.Option("--out", help=t("The folder of the bundle to write."))],
+    model: NeededModel,
+    folder: BundleFolder,
     images: Images = None,
     log: Annotated[
         Path | None,
@@ -52,9 +50,7 @@ def reference(
     limit: Annotated[
         int, typer.Option("--limit", min=1, help=t("Most images that are read, drawn by chance."))
     ] = REFERENCE_IMAGES,
-    name: Annotated[
-        str | None, typer.Option("--id", help=t("Name of the new model; without it the old one."))
-    ] = None,
+    name: BundleName = None,
     known: Known = None,
     workers: Workers = None,
 ) -> None:

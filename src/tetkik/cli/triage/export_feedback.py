@@ -43,7 +43,7 @@ def export_feedback(
         return
     _show(found)
     out.print(shown(target), markup=False, soft_wrap=True)
-    note("Masking misses some names; read the table before it leaves the house.")
+    note("Masking misses some names; read the table before it leaves the hospital.")
 
 
 def _figures(found: Feedback) -> dict[str, object]:

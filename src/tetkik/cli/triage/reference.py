@@ -17,6 +17,7 @@ from tetkik.bundle import (
     with_reference,
 )
 from tetkik.cli.console import out, progress, t, writing
+from tetkik.cli.lab_options import BundleFolder, BundleName, NeededModel
 from tetkik.cli.tables import figure, in_language, table
 from tetkik.cli.targets import check_target
 from tetkik.cli.triage.evaluate import say_left_out
@@ -30,11 +31,8 @@ def reference(
         Path, typer.Argument(help=t("A CSV file with the columns text and label."), metavar="DATA.csv")
     ],
     *,
-    model: Annotated[
-        str,
-        typer.Option("--model", help=t("A built-in or imported id, a path, or a Hugging Face id.")),
-    ],
-    folder: Annotated[Path, typer.Option("--out", help=t("The folder of the bundle to write."))],
+    model: NeededModel,
+    folder: BundleFolder,
     data_name: Annotated[
         str | None, typer.Option("--data-name", help=t("What the card calls the data; else the file."))
     ] = None,
@@ -45,9 +43,7 @@ def reference(
     limit: Annotated[
         int, typer.Option("--limit", min=1, help=t("Most complaints that are read, drawn by chance."))
     ] = REFERENCE_COMPLAINTS,
-    name: Annotated[
-        str | None, typer.Option("--id", help=t("Name of the new model; without it the old one."))
-    ] = None,
+    name: BundleName = None,
 ) -> None:
     """A copy of the model with the reference that its drift is told by; the model itself stays as it is.
 

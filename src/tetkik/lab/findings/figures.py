@@ -19,8 +19,6 @@ from tetkik.values import Sex, View
 
 
 class Method(StrEnum):
-    """Where an interval comes from."""
-
     DELONG = "delong"
     """Each row is a group of its own: DeLong's variance, on the logit scale."""
     BOOTSTRAP = "bootstrap"
@@ -247,7 +245,6 @@ class Evaluation:
 
     @property
     def measured(self) -> tuple[LabelFigures, ...]:
-        """The labels that have an AUROC."""
         return tuple(figures for figures in self.per_label.values() if figures.auroc is not None)
 
     @property

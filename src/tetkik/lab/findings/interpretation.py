@@ -44,7 +44,6 @@ class LabelName(Sentence):
     """A label, by its clinical name in the language asked for; the template is the label itself."""
 
     def in_language(self, language: Language) -> str:
-        """The name."""
         return label_name(self.template, language)
 
 
@@ -69,11 +68,10 @@ def _overall(evaluation: Evaluation) -> Iterator[Sentence]:
     values = {"n": len(evaluation.judged), "labels": len(evaluation.measured), "mean": evaluation.mean_auroc}
     interval = evaluation.mean_auroc_ci
     if evaluation.mean_auroc is None:
-        yield Sentence("{n} images were scored, and for no label can an AUROC be told.", {"n": values["n"]})
+        yield Sentence("{n} images were scored, and no label has an AUROC.", {"n": values["n"]})
     elif interval is None:
         yield Sentence(
-            "Over {labels} labels on {n} images the mean AUROC is {mean:.3f}; how far chance reaches cannot "
-            "be told.",
+            "Over {labels} labels on {n} images the mean AUROC is {mean:.3f}; it has no interval.",
             values,
         )
     else:
@@ -88,8 +86,8 @@ def _extremes(evaluation: Evaluation) -> Iterator[Sentence]:
     ranked = sorted(evaluation.measured, key=lambda figures: -(figures.auroc or 0))
     count = min(3, len(ranked) // 2)
     if count:
-        yield Sentence("Told best: {items}.", {"items": listed(map(_named, ranked[:count]))})
-        yield Sentence("Told worst: {items}.", {"items": listed(map(_named, ranked[::-1][:count]))})
+        yield Sentence("Highest AUROC: {items}.", {"items": listed(map(_named, ranked[:count]))})
+        yield Sentence("Lowest AUROC: {items}.", {"items": listed(map(_named, ranked[::-1][:count]))})
     unsure = [item for item in ranked if item.ci is not None and item.ci.low <= 0.5]
     if unsure:
         yield Sentence(
@@ -292,13 +290,13 @@ def _unscored(evaluation: Evaluation) -> Iterator[Sentence]:
 
 
 def _without(evaluation: Evaluation) -> Iterator[Sentence]:
-    untaught = [
+    not_assessed = [
         label
         for label, figures in evaluation.per_label.items()
         if figures.operated_at is None and figures.n_positive
     ]
-    if untaught:
+    if not_assessed:
         yield Sentence(
             "In the data and not assessed by the model: {labels}.",
-            {"labels": listed(map(LabelName, untaught), ", ")},
+            {"labels": listed(map(LabelName, not_assessed), ", ")},
         )

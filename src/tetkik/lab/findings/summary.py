@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from tetkik.lab.engine.evaluation_page import csv_text
+from tetkik.lab.engine.results import to_json
 from tetkik.lab.findings.agreement import Agreement
 from tetkik.lab.findings.data import LabelledImages
 from tetkik.lab.findings.metrics import CoOccurrence, co_occurrence
@@ -145,7 +145,6 @@ class Pair:
 
 
 def summarise(images: LabelledImages) -> Summary:
-    """Count what is there."""
     rows_of: dict[str, list[int]] = {}
     for row, source in enumerate(images.source):
         rows_of.setdefault(source, []).append(row)
@@ -227,20 +226,16 @@ def summary_files(summary: Summary, agreements: Sequence[Agreement] = ()) -> dic
         (pair.first, pair.second, pair.n, pair.observed, f"{pair.expected:.1f}", _plain(pair.ratio))
         for pair in summary.pairs()
     ]
-    figures = summary.as_json() | ({"agreement": [one.as_json() for one in agreements]} if agreements else {})
+    figures = summary.as_json() | ({"agreement": to_json(agreements)} if agreements else {})
+    header = ("source", "label", "present", "absent", "unknown", "prevalence")
+    together = ("first", "second", "n", "observed", "expected", "ratio")
     content = json.dumps(figures, ensure_ascii=False, allow_nan=False, indent=1)
     return {
         "sources.json": content.encode("utf-8"),
-        "prevalence.csv": _csv(("source", "label", "present", "absent", "unknown", "prevalence"), prevalence),
-        "co_occurrence.csv": _csv(("first", "second", "n", "observed", "expected", "ratio"), pairs),
+        "prevalence.csv": csv_text(header, prevalence).encode(),
+        "co_occurrence.csv": csv_text(together, pairs).encode(),
     }
 
 
 def _plain(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
-
-
-def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    return text.getvalue().encode("utf-8")

@@ -11,7 +11,7 @@ from tetkik.lab.triage.metrics import rank_of_truth
 from tetkik.lab.triage.plots import pictures
 from tetkik.language import Language
 
-DIMENSIONS = {"length": "Length", "age": "Age told", "sex": "Sex told"}
+DIMENSIONS = {"length": "Length", "age": "Age given", "sex": "Sex in words"}
 """The title of each dimension of the slices."""
 
 

@@ -19,7 +19,6 @@ COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 
 
 def decisions(judged: Judged, draws: ClusterBootstrap) -> tuple[DecisionFigures, DecisionFigures | None]:
-    """The figures of decisions, and their replicates where there is anything to draw."""
     columns = judged.columns
     replicates = decision_figures(draws.sums(columns)) if draws.possible else None
     return decision_figures(columns.sum(axis=0)), replicates
