@@ -17,9 +17,11 @@ from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
     from tetkik.lab.engine.evaluation_page import Evaluation
+    from tetkik.lab.engine.results import SubgroupFigures
     from tetkik.statistics import Interval
 
 EvaluationT = TypeVar("EvaluationT", bound="Evaluation")
+SubgroupT = TypeVar("SubgroupT", bound="SubgroupFigures")
 
 
 def in_language(report: ProgressCallback) -> ProgressCallback:
@@ -43,6 +45,18 @@ def table(*titles: str) -> Table:
     for place, title in enumerate(titles):
         made.add_column(title, justify="right" if place else "left", no_wrap=place > 0)
     return made
+
+
+def add_subgroups(
+    made: Table, found: Iterable[SubgroupT], cells: Callable[[SubgroupT], Iterable[str]]
+) -> None:
+    """A row for each subgroup, its title first; an empty row where a dimension ends."""
+    dimension = ""
+    for part in found:
+        if dimension and part.dimension != dimension:
+            made.add_row()
+        dimension = part.dimension
+        made.add_row(Text(part.title.in_language(language())), *cells(part))
 
 
 def show_parts(

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from tetkik.cli.console import language, note, out, progress, t
 from tetkik.cli.lab_options import AsJson, EvaluationFolder, OptionalModel, Replicates
-from tetkik.cli.tables import brackets, deliver, figure, in_language, show_parts, table
+from tetkik.cli.tables import add_subgroups, brackets, deliver, figure, in_language, show_parts, table
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
@@ -220,19 +220,17 @@ def _labels(evaluation: Evaluation) -> Table | None:
 
 
 def _parts(evaluation: Evaluation) -> Table | None:
-    if not evaluation.slices:
+    if not evaluation.subgroups:
         return None
     made = table(t("part"), "n", t("labels"), t("mean AUROC"), t("95%"))
-    dimension = ""
-    for part in evaluation.slices:
-        if dimension and part.dimension != dimension:
-            made.add_row()
-        dimension = part.dimension
-        made.add_row(
-            Text(part.title.in_language(language())),
+    add_subgroups(
+        made,
+        evaluation.subgroups,
+        lambda part: (
             str(part.n),
             str(len(part.aurocs or {})),
             figure(part.mean_auroc),
             brackets(part.ci),
-        )
+        ),
+    )
     return made

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from tetkik.cli.console import language, note, out, progress, t, warn
 from tetkik.cli.lab_options import AsJson, EvaluationFolder, OptionalModel, Replicates
-from tetkik.cli.tables import brackets, deliver, figure, in_language, show_parts, table
+from tetkik.cli.tables import add_subgroups, brackets, deliver, figure, in_language, show_parts, table
 from tetkik.settings import settings
 
 if TYPE_CHECKING:
@@ -140,16 +140,9 @@ def _perturbed(evaluation: Evaluation) -> Table | None:
 
 def _parts(evaluation: Evaluation) -> Table:
     made = table(t("part"), "n", t("accuracy"), t("95%"), t("Macro-F1"))
-    dimension = ""
-    for part in evaluation.slices:
-        if dimension and part.dimension != dimension:
-            made.add_row()
-        dimension = part.dimension
-        made.add_row(
-            part.title.in_language(language()),
-            str(part.n),
-            figure(part.accuracy),
-            brackets(part.ci),
-            figure(part.macro_f1),
-        )
+    add_subgroups(
+        made,
+        evaluation.subgroups,
+        lambda part: (str(part.n), figure(part.accuracy), brackets(part.ci), figure(part.macro_f1)),
+    )
     return made

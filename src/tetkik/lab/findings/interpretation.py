@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from tetkik.lab.engine.results import bracket, listed
-from tetkik.lab.findings.figures import Evaluation, LabelFigures, Slice
+from tetkik.lab.findings.figures import Evaluation, LabelFigures, SubgroupFigures
 from tetkik.lab.findings.metrics import LEAST_EXPECTED
 from tetkik.language import Language, Sentence
 from tetkik.values import Flaw, Route
@@ -57,7 +57,7 @@ def interpret(evaluation: Evaluation) -> tuple[Sentence, ...]:
         *_decisions(evaluation),
         *_calibration(evaluation),
         *_task(evaluation),
-        *_slices(evaluation),
+        *_subgroups(evaluation),
         *_together(evaluation),
         *_unscored(evaluation),
         *_without(evaluation),
@@ -216,9 +216,9 @@ def _task(evaluation: Evaluation) -> Iterator[Sentence]:
         )
 
 
-def _slices(evaluation: Evaluation) -> Iterator[Sentence]:
+def _subgroups(evaluation: Evaluation) -> Iterator[Sentence]:
     clear = []
-    for part in evaluation.slices:
+    for part in evaluation.subgroups:
         whole = _whole(evaluation, part)
         if part.ci is not None and whole is not None and part.ci.high < whole:
             clear.append((part, whole))
@@ -236,7 +236,7 @@ def _slices(evaluation: Evaluation) -> Iterator[Sentence]:
         )
 
 
-def _whole(evaluation: Evaluation, part: Slice) -> float | None:
+def _whole(evaluation: Evaluation, part: SubgroupFigures) -> float | None:
     """The mean AUROC on all images, over the labels of `part`; None for a part that is of labels."""
     if part.dimension == "prevalence" or not part.aurocs:
         return None
@@ -244,7 +244,7 @@ def _whole(evaluation: Evaluation, part: Slice) -> float | None:
 
 
 def _together(evaluation: Evaluation) -> Iterator[Sentence]:
-    true, called = evaluation.together, evaluation.called_together
+    true, called = evaluation.co_occurrence, evaluation.called_co_occurrence
     with np.errstate(invalid="ignore"):
         excess = np.triu(np.nan_to_num(called.ratio / np.maximum(true.ratio, 0.1)), 1)
     enough = (called.observed >= _LEAST_TOGETHER) & (true.expected >= LEAST_EXPECTED)

@@ -85,7 +85,7 @@ class Summary:
 
     Attributes:
         sources: in order of first appearance; `whole` is all of them as one.
-        together: findings that stand together, over the labels of something wrong that are present at all.
+        co_occurrence: over the labels of something wrong that are present at all.
         other_labels: labels that are not among the columns, and how often they were marked present.
     """
 
@@ -94,7 +94,7 @@ class Summary:
     whole: SourceCount
     sources: tuple[SourceCount, ...]
     overlaps: tuple[Overlap, ...]
-    together: CoOccurrence
+    co_occurrence: CoOccurrence
     left_out: Mapping[str, int]
     other_labels: Mapping[str, int]
 
@@ -112,18 +112,18 @@ class Summary:
 
     def pairs(self, least: float = 0.0) -> tuple[Pair, ...]:
         """Pairs of labels with rows that know both, most above chance first."""
-        names, ratio = self.together.labels, self.together.ratio
+        names, ratio = self.co_occurrence.labels, self.co_occurrence.ratio
         found = [
             Pair(
                 names[i],
                 names[j],
-                int(self.together.n[i, j]),
-                int(self.together.observed[i, j]),
-                float(self.together.expected[i, j]),
+                int(self.co_occurrence.n[i, j]),
+                int(self.co_occurrence.observed[i, j]),
+                float(self.co_occurrence.expected[i, j]),
                 None if np.isnan(ratio[i, j]) else float(ratio[i, j]),
             )
             for i, j in combinations(range(len(names)), 2)
-            if self.together.n[i, j] and self.together.expected[i, j] >= least
+            if self.co_occurrence.n[i, j] and self.co_occurrence.expected[i, j] >= least
         ]
         return tuple(sorted(found, key=lambda pair: (-(pair.ratio or 0.0), pair.first, pair.second)))
 
@@ -166,7 +166,7 @@ def summarise(images: LabelledImages) -> Summary:
         whole=whole,
         sources=sources,
         overlaps=tuple(sorted(_overlaps(images, rows_of), key=lambda one: -one.groups)),
-        together=co_occurrence(images.truth[:, present], [images.labels[place] for place in present]),
+        co_occurrence=co_occurrence(images.truth[:, present], [images.labels[place] for place in present]),
         left_out=images.left_out,
         other_labels=images.other_labels,
     )
@@ -228,12 +228,12 @@ def summary_files(summary: Summary, agreements: Sequence[Agreement] = ()) -> dic
     ]
     figures = summary.as_json() | ({"agreement": to_json(agreements)} if agreements else {})
     header = ("source", "label", "present", "absent", "unknown", "prevalence")
-    together = ("first", "second", "n", "observed", "expected", "ratio")
+    pair_header = ("first", "second", "n", "observed", "expected", "ratio")
     content = json.dumps(figures, ensure_ascii=False, allow_nan=False, indent=1)
     return {
         "sources.json": content.encode("utf-8"),
         "prevalence.csv": csv_text(header, prevalence).encode(),
-        "co_occurrence.csv": csv_text(together, pairs).encode(),
+        "co_occurrence.csv": csv_text(pair_header, pairs).encode(),
     }
 
 

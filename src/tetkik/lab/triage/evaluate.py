@@ -30,7 +30,7 @@ from tetkik.lab.triage.summaries import (
     label_figures,
     paired_interval,
     probability_figures,
-    slice_figures,
+    subgroup_figures,
 )
 from tetkik.language import Sentence
 from tetkik.statistics import ClusterBootstrap, Floats, Interval, Ints
@@ -116,7 +116,7 @@ def evaluate(
         coverage=coverage_figures(judged),
         abstain=abstention(judged, scorer.abstain_threshold),
         robustness=_robustness(scorer, kept, judged, draws, progress) if robustness else (),
-        slices=tuple(slice_figures(judged, kept.texts, draws)),
+        subgroups=tuple(subgroup_figures(judged, kept.texts, draws)),
         not_evaluated=unknown,
         left_out=complaints.left_out,
         not_computed=_not_computed(scorer.abstain_threshold, replicates, robustness)

@@ -12,7 +12,7 @@ from tetkik.lab.triage.plots import pictures
 from tetkik.language import Language
 
 DIMENSIONS = {"length": "Length", "age": "Age given", "sex": "Sex in words"}
-"""The title of each dimension of the slices."""
+"""The title of each dimension of the subgroups."""
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path, language: Language) -> tuple[Path, ...]:

@@ -145,7 +145,7 @@ class PerturbedFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class SubgroupFigures:
     """The figures on a part of the complaints; None with a reason where the part is too small."""
 
     dimension: str
@@ -190,7 +190,7 @@ class Evaluation:
     coverage: Coverage
     abstain: Abstention | None
     robustness: tuple[PerturbedFigures, ...]
-    slices: tuple[Slice, ...]
+    subgroups: tuple[SubgroupFigures, ...]
     not_evaluated: Mapping[str, int]
     left_out: Mapping[str, int]
     not_computed: Mapping[str, Sentence]
@@ -218,7 +218,7 @@ class Evaluation:
             "coverage": to_json(self.coverage),
             "abstain": to_json(self.abstain),
             "robustness": {perturbed.id: perturbed.as_json() for perturbed in self.robustness},
-            "slices": subgroups_json(self.slices, language),
+            "slices": subgroups_json(self.subgroups, language),
             "unreadable": self.judged.unreadable,
             "not_evaluated": dict(self.not_evaluated),
             "left_out": dict(self.left_out),

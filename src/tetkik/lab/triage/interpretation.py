@@ -54,7 +54,7 @@ def interpret(evaluation: Evaluation) -> tuple[Sentence, ...]:
         *_calibration(evaluation),
         *_coverage(evaluation),
         *_robustness(evaluation),
-        *_slices(evaluation),
+        *_subgroups(evaluation),
         *_missing(evaluation),
     )
 
@@ -217,10 +217,10 @@ def _robustness(evaluation: Evaluation) -> Iterator[Sentence]:
     )
 
 
-def _slices(evaluation: Evaluation) -> Iterator[Sentence]:
+def _subgroups(evaluation: Evaluation) -> Iterator[Sentence]:
     clear = [
         part
-        for part in evaluation.slices
+        for part in evaluation.subgroups
         if part.accuracy is not None and part.ci is not None and part.ci.high < evaluation.accuracy
     ]
     for part in sorted(clear, key=lambda part: part.accuracy or 0.0)[:2]:
