@@ -35,7 +35,7 @@ from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer  # noqa: E402
 from rouge_score.rouge_scorer import RougeScorer  # noqa: E402
 
 from figures import record  # noqa: E402
-from tetkik.lab.caption.metrics import words  # noqa: E402
+from tetkik.lab.caption.metrics import tokens  # noqa: E402
 from tetkik.lab.caption.metrics.bleu import bleu_counts, bleu_of  # noqa: E402
 from tetkik.lab.caption.metrics.cider import cider_rows  # noqa: E402
 from tetkik.lab.caption.metrics.corpus import Corpus, read_corpus  # noqa: E402
@@ -77,8 +77,8 @@ def reference_words(texts: list[str]) -> list[str]:
 
 def our_words(texts: list[str]) -> list[str]:
     """The same by our own; every round begins without what the round before kept."""
-    words._cut.cache_clear()
-    return [" ".join(found) for found in words.all_treebank_words(texts)]
+    tokens._cut.cache_clear()
+    return [" ".join(found) for found in tokens.all_treebank_words(texts)]
 
 
 def tokens_table(named: dict[str, list[str]], show: int) -> None:

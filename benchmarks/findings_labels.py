@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 
 from figures import record
 from tetkik.lab.engine.duplicate_images import duplicate_images, thumbnails
+from tetkik.lab.engine.splits import folds
 from tetkik.lab.findings.agreement import Rate, judge_text_labels
-from tetkik.lab.findings.data import LabelledImages, folds, read_source
+from tetkik.lab.findings.data import LabelledImages, read_source
 from tetkik.lab.findings.sources import Reading
 from tetkik.lab.findings.sources.adapter import the_file
 from tetkik.lab.findings.sources.adjudicated import read_adjudicated
@@ -136,9 +137,9 @@ def noise(path: Path) -> None:
 
 def shown(rate: Rate) -> str:
     """A figure with its interval."""
-    if rate.value is None or rate.interval is None:
+    if rate.value is None or rate.ci is None:
         return "–"
-    return f"{rate.value:.3f} [{rate.interval.low:.3f}, {rate.interval.high:.3f}]"
+    return f"{rate.value:.3f} [{rate.ci.low:.3f}, {rate.ci.high:.3f}]"
 
 
 def uncertainty(table: Path) -> None:

@@ -21,9 +21,15 @@ TableAsJson = Annotated[bool, typer.Option("--json", help=marked("Print JSON ins
 LinesAsJson = Annotated[bool, typer.Option("--json", help=marked("Print one JSON object a line."))]
 FiguresAsJson = Annotated[bool, typer.Option("--json", help=marked("Print the figures as one JSON object."))]
 AnswerAsJson = Annotated[bool, typer.Option("--json", help=marked("Print one JSON object."))]
-Model = Annotated[
-    str | None,
-    typer.Option("--model", help=marked("A built-in or imported id, a path, or a Hugging Face id.")),
+_MODEL = marked("A built-in or imported id, a path, or a Hugging Face id.")
+Model = Annotated[str | None, typer.Option("--model", help=_MODEL)]
+NeededModel = Annotated[str, typer.Option("--model", help=_MODEL)]
+Replicates = Annotated[
+    int, typer.Option("--bootstrap", min=0, help=marked("Replicates for the intervals; 0 for none."))
+]
+EvaluationFolder = Annotated[
+    Path | None,
+    typer.Option("--out", help=marked("A folder for the pictures, metrics.json and report.html.")),
 ]
 BundleFolder = Annotated[Path, typer.Option("--out", help=marked("The folder of the bundle to write."))]
 ZipFile = Annotated[Path, typer.Option("--out", help=marked("The zip file to write."))]

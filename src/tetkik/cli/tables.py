@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import typer
 from rich.table import Table
 from rich.text import Text
 
-from tetkik.cli.console import language, out, t
-from tetkik.language import Sentence
+from tetkik.cli.console import language, note, out, t, writing
+from tetkik.language import Language, Sentence
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
     from tetkik.bundle.reference import LabelReference
+    from tetkik.lab.engine.evaluation_page import Evaluation
+    from tetkik.lab.engine.results import SubgroupFigures
     from tetkik.statistics import Interval
+
+EvaluationT = TypeVar("EvaluationT", bound="Evaluation")
+SubgroupT = TypeVar("SubgroupT", bound="SubgroupFigures")
 
 
 def in_language(report: ProgressCallback) -> ProgressCallback:
@@ -55,6 +63,18 @@ def reference_table(labels: Mapping[str, LabelReference], *titles: str) -> Table
     return made
 
 
+def add_subgroups(
+    made: Table, found: Iterable[SubgroupT], cells: Callable[[SubgroupT], Iterable[str]]
+) -> None:
+    """A row for each subgroup, its title first; an empty row where a dimension ends."""
+    dimension = ""
+    for part in found:
+        if dimension and part.dimension != dimension:
+            made.add_row()
+        dimension = part.dimension
+        made.add_row(Text(part.title.in_language(language())), *cells(part))
+
+
 def show_parts(
     parts: Iterable[Table | None], interpretation: Iterable[Sentence], not_computed: Mapping[str, Sentence]
 ) -> None:
@@ -69,6 +89,31 @@ def show_parts(
         out.print()
         for name, why in not_computed.items():
             out.print(Text(f"{name}: {why.in_language(language())}", style="dim"))
+
+
+def deliver(
+    evaluation: EvaluationT,
+    *,
+    as_json: bool,
+    folder: Path | None,
+    show: Callable[[EvaluationT], None],
+    write: Callable[[EvaluationT, Path, Language], tuple[Path, ...]],
+) -> None:
+    """Print an evaluation and, where a folder was asked for, write its page and pictures."""
+    from tetkik.lab.engine.evaluation_page import PAGE
+
+    if as_json:
+        echo_json(evaluation.as_json(language()))
+    else:
+        show(evaluation)
+    if folder is not None:
+        with writing(folder):
+            paths = write(evaluation, folder, language())
+        note("{count} files are in {folder}; begin with {page}.", count=len(paths), folder=folder, page=PAGE)
+
+
+def echo_json(content: Mapping[str, Any]) -> None:
+    typer.echo(json.dumps(content, ensure_ascii=False, allow_nan=False))
 
 
 def say(sentences: list[str]) -> None:

@@ -6,7 +6,7 @@ moved = compare_complaints(reference, described(tally, ...))
 
 A complaint's figures are never kept side by side: a tally knows how many complaints had so many words and how
 many were thought to be for so and so, and of none of them both. The bins are the same for every model and
-house, so that a house can count before it knows what it will be compared with.
+hospital, so that a hospital can count before it knows what it will be compared with.
 """
 
 from __future__ import annotations

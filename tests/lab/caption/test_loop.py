@@ -155,7 +155,7 @@ def test_a_batch_without_a_number_is_named_and_nothing_is_kept(course, tmp_path)
     training = learner._lesson.training
     true = training.features
 
-    class Spoiled:
+    class PerturbedFigures:
         """Row 5 is no number."""
 
         def fetch(self, rows):
@@ -165,7 +165,7 @@ def test_a_batch_without_a_number_is_named_and_nothing_is_kept(course, tmp_path)
 
         at_cut = staticmethod(true.at_cut)
 
-    learner._lesson = replace(learner._lesson, training=replace(training, features=Spoiled()))
+    learner._lesson = replace(learner._lesson, training=replace(training, features=PerturbedFigures()))
     with pytest.raises(TrainingError, match=r"row-005") as fault:
         learner.run(silent)
     # Its part of two, not the whole step.

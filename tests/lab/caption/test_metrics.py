@@ -21,7 +21,7 @@ from tetkik.lab.caption.metrics import Wanted, meteor, quick_scores, score_capti
 from tetkik.lab.caption.metrics.corpus import Corpus, read_corpus
 from tetkik.lab.caption.metrics.meteor import meteor_counts, meteor_of
 from tetkik.lab.caption.metrics.rouge import longest_common
-from tetkik.lab.caption.metrics.words import all_treebank_words, treebank_words
+from tetkik.lab.caption.metrics.tokens import all_treebank_words, treebank_words
 from tetkik.language import Language, Sentence
 
 CLOSE = 1e-6

@@ -204,7 +204,7 @@ def test_a_picture_in_two_splits_stays_in_the_later(tmp_path):
     assert prepared.part(Split.VALID).ids == ("v",)
     assert prepared.part(Split.TRAIN).ids == ("4", "5")
     assert report.left_out == {Reason.COPY: 3}
-    assert report.twins == {Likeness.SAME: 2, Likeness.NEAR: 1, Likeness.ALIKE: 0, Likeness.CAPTION: 0}
+    assert report.duplicates == {Likeness.SAME: 2, Likeness.NEAR: 1, Likeness.ALIKE: 0, Likeness.CAPTION: 0}
     assert report.crossing_groups == 0
     prints = {split: set(prepared.part(split).prints.tolist()) for split in Split}
     assert not prints[Split.TRAIN] & (prints[Split.TEST] | prints[Split.VALID])
@@ -220,7 +220,7 @@ def test_what_is_only_alike_is_listed_and_kept(tmp_path):
     (path.parent / "a.png").write_bytes(encoded(Image.fromarray(picture.astype(np.uint8))))
     (path.parent / "b.png").write_bytes(encoded(Image.fromarray(mixed.astype(np.uint8))))
     report, prepared = run(open_source(path), tmp_path / "out")
-    assert report.twins == {Likeness.SAME: 0, Likeness.NEAR: 0, Likeness.ALIKE: 1, Likeness.CAPTION: 0}
+    assert report.duplicates == {Likeness.SAME: 0, Likeness.NEAR: 0, Likeness.ALIKE: 1, Likeness.CAPTION: 0}
     assert prepared.part(Split.TRAIN).ids == ("a",)
     (row,) = listed(tmp_path / "out" / "duplicates.csv")
     assert (row["alike"], row["kept"], row["other"], row["other_left_out"]) == ("alike", "b", "a", "no")
@@ -230,7 +230,7 @@ def test_copies_are_kept_where_that_is_asked_for(tmp_path):
     report, prepared = run(copies(tmp_path), tmp_path / "out", replace(IN_ONE, keep_duplicates=True))
     assert prepared.part(Split.TRAIN).ids == ("1", "2", "3", "4", "5")
     assert report.crossing_groups == 1
-    assert sum(report.twins.values()) == 3
+    assert sum(report.duplicates.values()) == 3
     assert {row["other_left_out"] for row in listed(tmp_path / "out" / "duplicates.csv")} == {"no"}
     # In one channel or in three, the same picture has the same 64 bits.
     assert prepared.part(Split.TRAIN).prints[0] == prepared.part(Split.TEST).prints[0]
@@ -246,7 +246,7 @@ def test_a_long_caption_in_two_splits_stays_in_the_later(tmp_path):
     ]
     source = table(tmp_path, rows)
     report, prepared = run(source, tmp_path / "out")
-    assert report.twins[Likeness.CAPTION] == 1
+    assert report.duplicates[Likeness.CAPTION] == 1
     assert report.left_out == {Reason.SAID: 1}
     assert prepared.part(Split.TRAIN).ids == ("c",)
     _, prepared = run(source, tmp_path / "kept", replace(IN_ONE, keep_duplicates=True))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tetkik.errors import DataError
+from tetkik.lab.engine.results import to_json
 from tetkik.lab.findings.agreement import agreement, judge_text_labels
 from tetkik.lab.findings.sources.adjudicated import Adjudicated
 from tetkik.values import FINDING_LABELS
@@ -18,7 +19,7 @@ def columns(tp, fp, fn, tn):
 
 
 def ends(rate):
-    return rate.interval.low, rate.interval.high
+    return rate.ci.low, rate.ci.high
 
 
 def test_figures_by_hand():
@@ -43,7 +44,7 @@ def test_kappa_against_another_implementation():
     judged = np.where(random.random(400) < 0.8, reference, 1 - reference).astype(np.int8)
     found = agreement("Mass", judged, reference, [str(row) for row in range(400)], replicates=0)
     assert found.kappa.value == pytest.approx(cohen_kappa_score(reference, judged))
-    assert found.kappa.interval is None
+    assert found.kappa.ci is None
 
 
 def test_patients_are_drawn_whole():
@@ -60,7 +61,7 @@ def test_unknown_rows_are_left_out_and_nothing_left_is_an_error():
     reference = np.array([1, -1, 0, 0], np.int8)
     found = agreement("Mass", judged, reference, list("abcd"), replicates=100)
     assert found.n == 2 and found.sensitivity.value == 1 and found.npv.value is None
-    assert found.as_json()["npv"] == {"value": None, "ci": None}
+    assert to_json(found)["npv"] == {"value": None, "ci": None}
     with pytest.raises(DataError, match="Mass"):
         agreement("Mass", judged[[2]], reference[[2]], ["c"])
 

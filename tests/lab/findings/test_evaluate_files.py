@@ -82,7 +82,7 @@ def test_the_page_is_in_the_language_asked_for(written, tmp_path):
     english, turkish = ((path / "report.html").read_text("utf-8") for path in (tmp_path, folder))
     assert "Pleural effusion" in english and "What the figures say" in english
     body = re.sub(r"<style>.*?</style>|data:[^\"]*", "", turkish, flags=re.DOTALL)
-    for word in ("What the figures", "sensitivity", "Told best", "images"):
+    for word in ("What the figures", "sensitivity", "Highest AUROC", "images"):
         assert word not in body.replace("predictions.csv", ""), word
 
 

@@ -17,11 +17,12 @@ from tests.lab.findings.tables import (
     write_nih,
 )
 from tetkik.errors import DataError, UsageError
-from tetkik.lab.findings.data import LabelledImages, Split, read_source
+from tetkik.lab.engine.splits import Split
+from tetkik.lab.findings.data import LabelledImages, read_source
 from tetkik.lab.findings.sources import LeftOut, Reading
 from tetkik.lab.findings.sources.adjudicated import read_adjudicated
 from tetkik.lab.findings.sources.boxes import read_nih_boxes, read_vindr_boxes
-from tetkik.lab.findings.sources.twins import CHEXPERT, GOOGLE, VINDR, Meaning
+from tetkik.lab.findings.sources.label_mapping import CHEXPERT, GOOGLE, VINDR, Meaning
 from tetkik.values import FINDING_LABELS, NIH_LABELS, Sex, View
 
 
@@ -114,7 +115,7 @@ def test_the_first_release_with_its_last_comma_reads_the_same(tmp_path):
     write(root / "Data_Entry_2017.csv", "\n".join([header, rows[0] + ","]))
     assert said(read_source(f"nih:{root}"), 0)["Mass"] == 1
     write(root / "Data_Entry_2017.csv.gz", "\n".join([header, rows[0] + ","]))
-    assert len(read_source(f"nih:{root}")) == 1, "the packed twin beside it is no second table"
+    assert len(read_source(f"nih:{root}")) == 1, "the packed mapping beside it is no second table"
     write(root / "Data_Entry_2017_v2020.csv", "\n".join([header, rows[0] + ","]))
     with pytest.raises(DataError, match="several tables"):
         read_source(f"nih:{root}")
@@ -315,15 +316,15 @@ def test_vindr_tells_a_tie_and_a_wider_label(tmp_path):
 # The mappings, boxes and adjudicated labels
 
 
-@pytest.mark.parametrize("twins", [CHEXPERT, VINDR, GOOGLE])
-def test_every_mapping_is_whole(twins):
-    for twin in twins:
-        assert set(twin.ours) <= set(FINDING_LABELS) and twin.reason
-        assert len(twin.ours) == {Meaning.SAME: 1, Meaning.NONE: 0}.get(twin.meaning, len(twin.ours))
-    same = [twin.ours[0] for twin in twins if twin.meaning is Meaning.SAME]
+@pytest.mark.parametrize("mappings", [CHEXPERT, VINDR, GOOGLE])
+def test_every_mapping_is_whole(mappings):
+    for mapping in mappings:
+        assert set(mapping.ours) <= set(FINDING_LABELS) and mapping.reason
+        assert len(mapping.ours) == {Meaning.SAME: 1, Meaning.NONE: 0}.get(mapping.meaning, len(mapping.ours))
+    same = [mapping.ours[0] for mapping in mappings if mapping.meaning is Meaning.SAME]
     assert len(same) == len(set(same))
-    assert {twin.theirs for twin in CHEXPERT} == set(OBSERVATIONS)
-    assert {twin.theirs for twin in VINDR} >= set(VINDR_LABELS)
+    assert {mapping.theirs for mapping in CHEXPERT} == set(OBSERVATIONS)
+    assert {mapping.theirs for mapping in VINDR} >= set(VINDR_LABELS)
 
 
 def test_nih_boxes(tmp_path):

@@ -68,10 +68,10 @@ def test_one_stray_byte_does_not_spoil_its_line() -> None:
 def test_wrongly_decoded_letters_are_restored(text: str) -> None:
     for wrong in ("cp1252", "cp1254", "latin-1"):
         try:
-            spoiled = text.encode("utf-8").decode(wrong)
+            perturbed = text.encode("utf-8").decode(wrong)
         except UnicodeDecodeError:
             continue
-        assert restore(spoiled) == text
+        assert restore(perturbed) == text
 
 
 @given(st.text(alphabet="abcçdefgğhıijklmnoöprsştuüvyzABCÇDEFGĞHIİÖŞÜâîû’“”… ,.?", max_size=80))

@@ -14,7 +14,7 @@ from scrapy.http import HtmlResponse, Request
 
 from tetkik.errors import InputError, UsageError
 from tetkik.lab.triage.collect import Site, built_in_sites, load_site
-from tetkik.lab.triage.collect.manners import StayOnSite
+from tetkik.lab.triage.collect.politeness import StayOnSite
 from tetkik.values import DEPARTMENTS
 
 

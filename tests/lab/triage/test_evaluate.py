@@ -16,7 +16,7 @@ from tetkik import turkish
 from tetkik.errors import DataError
 from tetkik.lab.triage.comparison import compare, mcnemar
 from tetkik.lab.triage.data import Complaints, read_complaints
-from tetkik.lab.triage.evaluate import SCORING, SPOILING, evaluate
+from tetkik.lab.triage.evaluate import PERTURBING, SCORING, evaluate
 from tetkik.language import Language
 from tetkik.triage.calibration import ece
 
@@ -309,7 +309,7 @@ def test_progress_counts_every_text_once_and_ends_at_the_total():
         progress=lambda step, done, total: told.setdefault(step, []).append((done, total)),
     )
     assert told[SCORING] == [(512, 1100), (1024, 1100), (1100, 1100)]
-    assert told[SPOILING][-1] == (6600, 6600)
+    assert told[PERTURBING][-1] == (6600, 6600)
 
 
 @pytest.mark.parametrize(("b", "c"), [(0, 0), (5, 0), (3, 9), (7, 7), (40, 71), (1000, 1100)])

@@ -18,7 +18,7 @@ import tetkik
 from tetkik.errors import MissingExtra, OutputError
 from tetkik.lab.engine.evaluation_page import check_target
 from tetkik.lab.triage.data import Complaints
-from tetkik.lab.triage.evaluate import SCORING, SPOILING, evaluate
+from tetkik.lab.triage.evaluate import PERTURBING, SCORING, evaluate
 from tetkik.lab.triage.evaluation_page import DIMENSIONS, write_evaluation
 from tetkik.lab.triage.robustness import PERTURBATIONS
 from tetkik.language import Language
@@ -172,7 +172,7 @@ def _templates() -> set[str]:
     files = [source / "lab" / "triage" / f"{name}.py" for name in names]
     files += [source / "cli" / "triage" / f"{name}.py" for name in ("evaluate", "compare")]
     calls = {"Sentence", "t", "translate", "note", "DataError", "OutputError", "MissingExtra"}
-    found = {SCORING, SPOILING, *DIMENSIONS.values(), *(item.title for item in PERTURBATIONS)}
+    found = {SCORING, PERTURBING, *DIMENSIONS.values(), *(item.title for item in PERTURBATIONS)}
     for file in files:
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if (

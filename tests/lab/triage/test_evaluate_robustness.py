@@ -74,14 +74,14 @@ def test_keyboard_neighbours_are_mutual_and_turkish():
 @given(TURKISH, st.integers(0, 5))
 @settings(max_examples=100, deadline=None)
 def test_one_word_in_ten_is_mistyped_and_always_the_same_ones(text, seed):
-    spoiled = typing_errors(text, seed)
-    assert spoiled == typing_errors(text, seed)
+    perturbed = typing_errors(text, seed)
+    assert perturbed == typing_errors(text, seed)
     words = [word for word in turkish.fold(text).split() if len(word) > 1 and word.isalpha()]
     if not words:
-        assert spoiled == text
+        assert perturbed == text
     else:
-        assert spoiled != text
-        assert abs(len(spoiled) - len(text)) <= math.ceil(0.1 * len(text.split())) + 1
+        assert perturbed != text
+        assert abs(len(perturbed) - len(text)) <= math.ceil(0.1 * len(text.split())) + 1
 
 
 def test_typing_errors_touch_the_share_that_was_asked_for():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,8 +23,9 @@ from tetkik.cli.caption.options import (
     TopP,
     decoding_of,
 )
-from tetkik.cli.console import language, note, out, progress, t, writing
-from tetkik.cli.tables import brackets, figure, in_language, show_parts, table
+from tetkik.cli.console import out, progress, t
+from tetkik.cli.options import Replicates, TableAsJson
+from tetkik.cli.tables import brackets, deliver, figure, in_language, show_parts, table
 from tetkik.errors import UsageError
 from tetkik.lab.caption.baselines import Nearness
 from tetkik.lab.caption.data import Split
@@ -72,7 +72,7 @@ def evaluate(
             "--out", help=t("A folder for metrics.json, captions.csv, the pictures and report.html.")
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
+    as_json: TableAsJson = False,
     leave_out_seen: Annotated[
         bool,
         typer.Option(
@@ -103,9 +103,7 @@ def evaluate(
     bertscore_model: BertModel = None,
     bertscore_layer: BertLayer = None,
     bertscore_idf: BertIdf = False,
-    bootstrap: Annotated[
-        int, typer.Option("--bootstrap", min=0, help=t("Replicates for the intervals; 0 for none."))
-    ] = 1000,
+    bootstrap: Replicates = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0, help=t("Of the bootstrap and of every draw."))] = 0,
 ) -> None:
     """Figures with intervals beside two baselines, what they say, and with --out a page of images."""
@@ -113,7 +111,7 @@ def evaluate(
     from tetkik.lab.caption.evaluate import EvaluationOptions, check_rows, evaluate_captions
     from tetkik.lab.caption.evaluation_page import write_evaluation
     from tetkik.lab.caption.prepared import open_prepared
-    from tetkik.lab.engine.evaluation_page import PAGE, check_target
+    from tetkik.lab.engine.evaluation_page import check_target
 
     options = EvaluationOptions(
         split=split,
@@ -145,14 +143,7 @@ def evaluate(
     captioner = load_caption(bundle, base=base, quantisation=quantisation)
     with progress(t("evaluate")) as report:
         evaluation = evaluate_captions(prepared, captioner.network, bundle, options, in_language(report))
-    if as_json:
-        typer.echo(json.dumps(evaluation.as_json(language()), ensure_ascii=False, allow_nan=False))
-    else:
-        _show(evaluation)
-    if folder is not None:
-        with writing(folder):
-            paths = write_evaluation(evaluation, folder, language())
-        note("{count} files are in {folder}; begin with {page}.", count=len(paths), folder=folder, page=PAGE)
+    deliver(evaluation, as_json=as_json, folder=folder, show=_show, write=write_evaluation)
 
 
 def _bertscore(model: str | None, layer: int | None, idf: bool) -> BertScoreOptions | None:

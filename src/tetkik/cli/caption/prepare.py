@@ -17,7 +17,7 @@ from tetkik.lab.caption.sources.source import SourceKind
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tetkik.lab.caption.report import PrepareReport
+    from tetkik.lab.caption.prepare_report import PrepareReport
 
 _MIB = 1 << 20
 _GIB = 1 << 30
@@ -141,7 +141,10 @@ def _show(report: PrepareReport) -> None:
         )
     for title, counts in (
         (t("Rows left out"), {t(reason.value): count for reason, count in report.left_out.items()}),
-        (t("Alike in two splits"), {t(kind.value): count for kind, count in report.twins.items() if count}),
+        (
+            t("Alike in two splits"),
+            {t(kind.value): count for kind, count in report.duplicates.items() if count},
+        ),
     ):
         if counts:
             out.print()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,8 +10,9 @@ import typer
 from rich.text import Text
 
 from tetkik.cli.console import language, out, progress, t
-from tetkik.cli.findings.evaluate import Known, Labels, NoGate, Replicates, Seed, Workers, names, read_images
-from tetkik.cli.tables import brackets, figure, in_language, say, table
+from tetkik.cli.findings.evaluate import Known, Labels, NoGate, Seed, Workers, names, read_images
+from tetkik.cli.options import Replicates, TableAsJson
+from tetkik.cli.tables import brackets, echo_json, figure, in_language, say, table
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def compare(
             metavar="DIR",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
+    as_json: TableAsJson = False,
     labels: Labels = None,
     known: Known = None,
     no_gate: NoGate = False,
@@ -69,7 +69,7 @@ def compare(
         sets.append(LabelledSet(name, labelled, one, other))
     comparison = judge(sets, labels=names(labels), bootstrap=bootstrap, seed=seed)
     if as_json:
-        typer.echo(json.dumps(comparison.as_json(language()), ensure_ascii=False, allow_nan=False))
+        echo_json(comparison.as_json(language()))
     else:
         _show(comparison)
 

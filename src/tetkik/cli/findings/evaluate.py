@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from tetkik.cli.console import language, note, out, progress, t, writing
-from tetkik.cli.tables import brackets, figure, in_language, show_parts, table
+from tetkik.cli.console import language, note, out, progress, t
+from tetkik.cli.options import EvaluationFolder, Model, Replicates, TableAsJson
+from tetkik.cli.tables import add_subgroups, brackets, deliver, figure, in_language, show_parts, table
 from tetkik.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ Known = Annotated[
 Labels = Annotated[
     str | None,
     typer.Option("--labels", help=t("Judge these labels alone: names, or nih14, brain."), metavar="A,B"),
-]
-Replicates = Annotated[
-    int, typer.Option("--bootstrap", min=0, help=t("Replicates for the intervals; 0 for none."))
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help=t("Of the bootstrap."))]
 NoGate = Annotated[
@@ -70,10 +67,7 @@ def evaluate(
             metavar="KIND:PATH",
         ),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", help=t("A built-in or imported id, a path, or a Hugging Face id.")),
-    ] = None,
+    model: Model = None,
     predictions: Annotated[
         Path | None,
         typer.Option(
@@ -82,10 +76,8 @@ def evaluate(
             metavar="FILE.jsonl",
         ),
     ] = None,
-    folder: Annotated[
-        Path | None, typer.Option("--out", help=t("A folder for the pictures, metrics.json and report.html."))
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
+    folder: EvaluationFolder = None,
+    as_json: TableAsJson = False,
     task: Annotated[
         str | None,
         typer.Option(
@@ -100,7 +92,7 @@ def evaluate(
     workers: Workers = None,
 ) -> None:
     """Figures with intervals, what they say in words, and with --out pictures and a page."""
-    from tetkik.lab.engine.evaluation_page import PAGE, check_target
+    from tetkik.lab.engine.evaluation_page import check_target
     from tetkik.lab.findings.evaluate import evaluate as judge
     from tetkik.lab.findings.evaluation_page import write_evaluation
     from tetkik.lab.findings.predictions import predict_all, read_predictions
@@ -127,14 +119,7 @@ def evaluate(
         bootstrap=bootstrap,
         seed=seed,
     )
-    if as_json:
-        typer.echo(json.dumps(evaluation.as_json(language()), ensure_ascii=False, allow_nan=False))
-    else:
-        _show(evaluation)
-    if folder is not None:
-        with writing(folder):
-            paths = write_evaluation(evaluation, folder, language())
-        note("{count} files are in {folder}; begin with {page}.", count=len(paths), folder=folder, page=PAGE)
+    deliver(evaluation, as_json=as_json, folder=folder, show=_show, write=write_evaluation)
 
 
 def read_images(
@@ -235,19 +220,17 @@ def _labels(evaluation: Evaluation) -> Table | None:
 
 
 def _parts(evaluation: Evaluation) -> Table | None:
-    if not evaluation.slices:
+    if not evaluation.subgroups:
         return None
     made = table(t("part"), "n", t("labels"), t("mean AUROC"), t("95%"))
-    dimension = ""
-    for part in evaluation.slices:
-        if dimension and part.dimension != dimension:
-            made.add_row()
-        dimension = part.dimension
-        made.add_row(
-            Text(part.title.in_language(language())),
+    add_subgroups(
+        made,
+        evaluation.subgroups,
+        lambda part: (
             str(part.n),
             str(len(part.aurocs or {})),
             figure(part.mean_auroc),
             brackets(part.ci),
-        )
+        ),
+    )
     return made

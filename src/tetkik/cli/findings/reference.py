@@ -12,7 +12,7 @@ from tetkik.bundle import REFERENCE_IMAGES, ImageReference, Task, refuse_same_fo
 from tetkik.cli.console import note, out, progress, t, writing
 from tetkik.cli.findings.evaluate import Images, Known, Workers, read_images
 from tetkik.cli.findings.inputs import image_files
-from tetkik.cli.options import BundleFolder, CopyName
+from tetkik.cli.options import BundleFolder, CopyName, NeededModel
 from tetkik.cli.output_folder import check_output_folder
 from tetkik.cli.tables import in_language, reference_table
 from tetkik.errors import UsageError
@@ -26,10 +26,7 @@ def reference(
         Path | None, typer.Argument(help=t("A table of images and their labels."), metavar="[LABELS.csv]")
     ] = None,
     *,
-    model: Annotated[
-        str,
-        typer.Option("--model", help=t("A built-in or imported id, a path, or a Hugging Face id.")),
-    ],
+    model: NeededModel,
     folder: BundleFolder,
     images: Images = None,
     log: Annotated[

@@ -100,10 +100,10 @@ def _joined(images: LabelledImages) -> LabelledImages:
     from tetkik.lab.engine.duplicate_images import duplicate_images, thumbnails
 
     with progress(t("duplicates")) as report:
-        squares, readable = thumbnails(images.files, progress=in_language(report))
+        small, readable = thumbnails(images.files, progress=in_language(report))
     if unreadable := len(readable) - int(readable.sum()):
         note("Images that cannot be read: {count}; they are not compared.", count=unreadable)
-    return images.grouped(duplicate_images(squares, readable))
+    return images.grouped(duplicate_images(small, readable))
 
 
 def _show(summary: Summary, agreements: tuple[Agreement, ...]) -> None:
@@ -124,7 +124,7 @@ def _show(summary: Summary, agreements: tuple[Agreement, ...]) -> None:
             out.print(made)
     for title, counts in (
         (t("Rows left out"), {t(reason): count for reason, count in summary.left_out.items()}),
-        (t("Labels without a twin"), summary.other_labels),
+        (t("Labels without a counterpart"), summary.other_labels),
     ):
         if counts:
             out.print()
@@ -243,6 +243,6 @@ def _agreements(agreements: tuple[Agreement, ...]) -> Table | None:
 
 
 def _rate(rate: Rate) -> str:
-    if rate.value is None or rate.interval is None:
+    if rate.value is None or rate.ci is None:
         return figure(rate.value, "{:.2f}")
-    return f"{rate.value:.2f} [{brackets(rate.interval, '{:.2f}')}]"
+    return f"{rate.value:.2f} [{brackets(rate.ci, '{:.2f}')}]"

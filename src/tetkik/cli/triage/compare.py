@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
 from tetkik.cli.console import language, out, progress, t
-from tetkik.cli.tables import brackets, figure, in_language, say, table
-from tetkik.cli.triage.evaluate import Data, Replicates, Seed, say_left_out
+from tetkik.cli.options import Replicates, TableAsJson
+from tetkik.cli.tables import brackets, echo_json, figure, in_language, say, table
+from tetkik.cli.triage.evaluate import Data, Seed, say_left_out
 
 if TYPE_CHECKING:
     from tetkik.lab.triage.comparison import Comparison
@@ -21,7 +21,7 @@ def compare(
     second: Annotated[str, typer.Argument(help=t("The other model."), metavar="B")],
     data: Data,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
+    as_json: TableAsJson = False,
     bootstrap: Replicates = 1000,
     seed: Seed = 0,
 ) -> None:
@@ -36,7 +36,7 @@ def compare(
     with progress(t("compare")) as report:
         comparison = judge(*scorers, complaints, bootstrap=bootstrap, seed=seed, progress=in_language(report))
     if as_json:
-        typer.echo(json.dumps(comparison.as_json(language()), ensure_ascii=False, allow_nan=False))
+        echo_json(comparison.as_json(language()))
     else:
         _show(comparison)
 

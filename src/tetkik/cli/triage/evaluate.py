@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from tetkik.cli.console import language, note, out, progress, t, warn, writing
-from tetkik.cli.tables import brackets, figure, in_language, show_parts, table
+from tetkik.cli.console import language, note, out, progress, t, warn
+from tetkik.cli.options import EvaluationFolder, Model, Replicates, TableAsJson
+from tetkik.cli.tables import add_subgroups, brackets, deliver, figure, in_language, show_parts, table
 from tetkik.settings import settings
 
 if TYPE_CHECKING:
@@ -24,34 +24,26 @@ if TYPE_CHECKING:
 Data = Annotated[
     Path, typer.Argument(help=t("A CSV file with the columns text and label."), metavar="DATA.csv")
 ]
-Replicates = Annotated[
-    int, typer.Option("--bootstrap", min=0, help=t("Replicates for the intervals; 0 for none."))
-]
 Seed = Annotated[int, typer.Option("--seed", min=0, help=t("Of the bootstrap and of the typing errors."))]
 
 
 def evaluate(
     data: Data,
     *,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", help=t("A built-in or imported id, a path, or a Hugging Face id.")),
-    ] = None,
-    folder: Annotated[
-        Path | None, typer.Option("--out", help=t("A folder for the pictures, metrics.json and report.html."))
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=t("Print JSON instead of a table."))] = False,
+    model: Model = None,
+    folder: EvaluationFolder = None,
+    as_json: TableAsJson = False,
     bootstrap: Replicates = 1000,
     seed: Seed = 0,
     robustness: Annotated[
         bool,
         typer.Option(
-            "--robustness/--no-robustness", help=t("Score spoiled texts too, which is six times the work.")
+            "--robustness/--no-robustness", help=t("Score perturbed texts too, which is six times the work.")
         ),
     ] = True,
 ) -> None:
     """Figures with intervals, what they say in words, and with --out pictures and a page."""
-    from tetkik.lab.engine.evaluation_page import PAGE, check_target
+    from tetkik.lab.engine.evaluation_page import check_target
     from tetkik.lab.triage.data import read_complaints
     from tetkik.lab.triage.evaluate import evaluate as judge
     from tetkik.lab.triage.evaluation_page import write_evaluation
@@ -72,14 +64,7 @@ def evaluate(
             robustness=robustness,
             progress=in_language(report),
         )
-    if as_json:
-        typer.echo(json.dumps(evaluation.as_json(language()), ensure_ascii=False, allow_nan=False))
-    else:
-        _show(evaluation)
-    if folder is not None:
-        with writing(folder):
-            paths = write_evaluation(evaluation, folder, language())
-        note("{count} files are in {folder}; begin with {page}.", count=len(paths), folder=folder, page=PAGE)
+    deliver(evaluation, as_json=as_json, folder=folder, show=_show, write=write_evaluation)
 
 
 def _warn_of_training_rows(scorer: Scorer, complaints: Complaints) -> None:
@@ -101,7 +86,7 @@ def _show(evaluation: Evaluation) -> None:
     out.print(
         Text(evaluation.model, style="bold"), Text(t("{n} complaints", n=len(evaluation.judged)), style="dim")
     )
-    parts = (_headline, _departments, _spoiled, _parts)
+    parts = (_headline, _departments, _perturbed, _parts)
     show_parts((part(evaluation) for part in parts), evaluation.interpretation, evaluation.not_computed)
 
 
@@ -137,10 +122,10 @@ def _departments(evaluation: Evaluation) -> Table:
     return made
 
 
-def _spoiled(evaluation: Evaluation) -> Table | None:
+def _perturbed(evaluation: Evaluation) -> Table | None:
     if not evaluation.robustness:
         return None
-    made = table(t("spoiling"), t("accuracy"), t("change"), t("95%"), t("Macro-F1"), t("change"))
+    made = table(t("perturbation"), t("accuracy"), t("change"), t("95%"), t("Macro-F1"), t("change"))
     for item in evaluation.robustness:
         made.add_row(
             item.title.in_language(language()),
@@ -155,16 +140,9 @@ def _spoiled(evaluation: Evaluation) -> Table | None:
 
 def _parts(evaluation: Evaluation) -> Table:
     made = table(t("part"), "n", t("accuracy"), t("95%"), t("Macro-F1"))
-    dimension = ""
-    for part in evaluation.slices:
-        if dimension and part.dimension != dimension:
-            made.add_row()
-        dimension = part.dimension
-        made.add_row(
-            part.title.in_language(language()),
-            str(part.n),
-            figure(part.accuracy),
-            brackets(part.ci),
-            figure(part.macro_f1),
-        )
+    add_subgroups(
+        made,
+        evaluation.subgroups,
+        lambda part: (str(part.n), figure(part.accuracy), brackets(part.ci), figure(part.macro_f1)),
+    )
     return made

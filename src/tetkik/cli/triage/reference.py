@@ -17,7 +17,7 @@ from tetkik.bundle import (
     with_reference,
 )
 from tetkik.cli.console import out, progress, t, writing
-from tetkik.cli.options import BundleFolder, CopyName
+from tetkik.cli.options import BundleFolder, CopyName, NeededModel
 from tetkik.cli.output_folder import check_output_folder
 from tetkik.cli.tables import in_language, reference_table
 from tetkik.cli.triage.evaluate import say_left_out
@@ -28,10 +28,7 @@ def reference(
         Path, typer.Argument(help=t("A CSV file with the columns text and label."), metavar="DATA.csv")
     ],
     *,
-    model: Annotated[
-        str,
-        typer.Option("--model", help=t("A built-in or imported id, a path, or a Hugging Face id.")),
-    ],
+    model: NeededModel,
     folder: BundleFolder,
     data_name: Annotated[
         str | None, typer.Option("--data-name", help=t("What the card calls the data; else the file."))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.lab.caption.metrics.quick import quick_scores
-from tetkik.lab.caption.metrics.words import treebank_words
+from tetkik.lab.caption.metrics.tokens import treebank_words
 from tetkik.statistics import Ints
 from tetkik.values import ProgressCallback
 

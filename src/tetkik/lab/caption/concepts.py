@@ -1,4 +1,4 @@
-"""UMLS concepts: told apart in the cells of a table, and named."""
+"""UMLS concepts: found in the cells of a table, and named."""
 
 from __future__ import annotations
 

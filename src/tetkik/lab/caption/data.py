@@ -1,4 +1,4 @@
-"""The words of this room: a captioned image as a source lists it, and the part of the data it belongs to."""
+"""A captioned image as a source lists it, and the part of the data it belongs to."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class LeftOut:
 
     Attributes:
         split: as the source has it; empty where it is not known.
-        detail: what the reason alone does not say, such as the name of the twin; may be empty.
+        detail: what the reason alone does not say, such as the name of the row it repeats; may be empty.
     """
 
     id: str

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.errors import TetkikError
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason
-from tetkik.lab.caption.duplicates import is_grey, picture_print
+from tetkik.lab.caption.duplicates import is_grey, picture_digest
 from tetkik.lab.engine.duplicate_images import SIDE, difference_hashes
 
 Bytes = NDArray[np.uint8]
@@ -67,7 +67,6 @@ Outcome = Decoded | Failed
 
 
 def decode(row: CaptionRow, spec: ImageSpec) -> Outcome:
-    """The picture of one row."""
     from PIL import Image
 
     from tetkik.caption.colour_images import open_picture
@@ -75,7 +74,7 @@ def decode(row: CaptionRow, spec: ImageSpec) -> Outcome:
     try:
         picture = open_picture(row.read(), row.file)
         square = spec.square(picture.image)
-        print_ = picture_print(np.asarray(picture.image))
+        digest = picture_digest(np.asarray(picture.image))
     except FileNotFoundError:
         return Failed(Reason.NO_FILE, "")
     except TetkikError as error:
@@ -90,7 +89,7 @@ def decode(row: CaptionRow, spec: ImageSpec) -> Outcome:
         square=np.ascontiguousarray(square[..., 0]) if exactly else square,
         mode=picture.mode,
         grey=exactly or _looks_grey(square),
-        print=print_,
+        print=digest,
         hash=int(difference_hashes(thumbnail[None])[0]),
         thumbnail=thumbnail,
     )

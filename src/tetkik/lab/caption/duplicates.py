@@ -42,7 +42,7 @@ class Likeness(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Twin:
+class DuplicatePair:
     """Two rows of different splits that are alike; the first is in the later split."""
 
     likeness: Likeness
@@ -52,7 +52,7 @@ class Twin:
     other_split: Split
 
 
-def picture_print(rgb: Bytes) -> int:
+def picture_digest(rgb: Bytes) -> int:
     """64 bits of the decoded picture; grey is the same whether it was stored in one channel or in three.
 
     Args:
@@ -70,7 +70,7 @@ def is_grey(rgb: Bytes) -> bool:
     return bool(np.array_equal(first, rgb[..., 1]) and np.array_equal(first, rgb[..., 2]))
 
 
-class Seen:
+class LaterSplits:
     """What later splits hold, against which the rows of an earlier one are compared.
 
     Args:
@@ -110,7 +110,7 @@ class Seen:
         return _other(self._pictures.get(picture), split)
 
     def same_caption(self, split: Split, caption: int) -> tuple[str, Split] | None:
-        """The row of another split with the same words; a short caption has no twin."""
+        """The row of another split with the same words; a short caption has no pair."""
         return _other(self._captions.get(caption), split) if caption else None
 
     def near_picture(
@@ -134,11 +134,11 @@ class Seen:
         return Likeness.NEAR if is_near else Likeness.ALIKE, self._names[place]
 
 
-def crossing(twins: Iterable[Twin]) -> dict[Likeness, int]:
-    """How many twins there are of each kind."""
+def count_by_likeness(pairs: Iterable[DuplicatePair]) -> dict[Likeness, int]:
+    """How many pairs there are of each kind."""
     counts = dict.fromkeys(Likeness, 0)
-    for twin in twins:
-        counts[twin.likeness] += 1
+    for pair in pairs:
+        counts[pair.likeness] += 1
     return counts
 
 
@@ -147,18 +147,16 @@ def _other(found: tuple[str, Split] | None, split: Split) -> tuple[str, Split] |
 
 
 class _Rows:
-    """An array that grows."""
-
     def __init__(self, dtype: type, shape: tuple[int, ...]) -> None:
-        self._room: NDArray[Any] = np.zeros((64, *shape), dtype)
+        self._buffer: NDArray[Any] = np.zeros((64, *shape), dtype)
         self._count = 0
 
     def append(self, row: object) -> None:
-        if self._count == len(self._room):
-            self._room = np.concatenate([self._room, np.zeros_like(self._room)])
-        self._room[self._count] = row
+        if self._count == len(self._buffer):
+            self._buffer = np.concatenate([self._buffer, np.zeros_like(self._buffer)])
+        self._buffer[self._count] = row
         self._count += 1
 
     @property
     def values(self) -> NDArray[Any]:
-        return self._room[: self._count]
+        return self._buffer[: self._count]

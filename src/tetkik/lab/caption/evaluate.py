@@ -36,7 +36,7 @@ from tetkik.lab.caption.figures import (
     System,
 )
 from tetkik.lab.caption.interpretation import interpret
-from tetkik.lab.caption.leaks import refuse_seen, seen_rows
+from tetkik.lab.caption.leakage import refuse_seen, seen_rows
 from tetkik.lab.caption.metrics import (
     BertScoreOptions,
     CaptionScores,
@@ -206,7 +206,6 @@ def _chosen(prepared: Prepared, bundle: Bundle, options: EvaluationOptions) -> _
 def _made(
     network: CaptionNetwork, judged: _Rows, options: EvaluationOptions, progress: ProgressCallback
 ) -> list[Generated]:
-    """A caption for each row."""
     import torch
 
     found: list[Generated] = []
@@ -259,7 +258,7 @@ def _baselines(
 def _features(network: CaptionNetwork, squares: NDArray[np.uint8]) -> Embeddings:
     """What the model's vision tower sees, the mean over its tokens, (n, width).
 
-    Not what lies behind it: a trained Q-Former would lend the baseline what the training taught it.
+    Not what lies behind it: a trained Q-Former would lend the baseline what it learned.
     """
     import torch
 

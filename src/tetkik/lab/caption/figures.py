@@ -134,7 +134,6 @@ class CaptionEvaluation:
 
     @property
     def judged(self) -> System:
-        """The model."""
         return self.systems[0]
 
     def as_json(self, language: Language = Language.EN) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def _against(system: System, name: str) -> Sentence:
     }
     if figure.over_ci is None:
         return Sentence(
-            "{metric}: {over:+.3f} against {system}; how far chance reaches cannot be told.",
+            "{metric}: {over:+.3f} against {system}; it has no interval.",
             {name: values[name] for name in ("metric", "over", "system")},
         )
     if figure.over_ci.low > 0:

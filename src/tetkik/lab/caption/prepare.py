@@ -22,11 +22,11 @@ from tetkik.caption.image_spec import ImageSpec
 from tetkik.errors import DataError, OutputError, UsageError
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split
 from tetkik.lab.caption.decoding import Decoded, Failed, decoded, workers_for
-from tetkik.lab.caption.duplicates import Likeness, Seen, Twin, crossing
+from tetkik.lab.caption.duplicates import DuplicatePair, LaterSplits, Likeness, count_by_likeness
+from tetkik.lab.caption.prepare_report import LEAVES, PrepareReport, SplitReport, write_lists
 from tetkik.lab.caption.prepared import CONCEPTS, FORMAT_VERSION, PREPARED, is_prepared
-from tetkik.lab.caption.report import LEAVES, PrepareReport, SplitReport, write_lists
 from tetkik.lab.caption.sources import Source
-from tetkik.lab.caption.splitting import SplitFiles, SplitWriter, Tally
+from tetkik.lab.caption.split_writer import SplitFiles, SplitWriter, Tally
 from tetkik.lab.engine.output import public_name
 
 if TYPE_CHECKING:
@@ -128,8 +128,6 @@ def _check_room(source: Source, out: Path, spec: ImageSpec, options: PrepareOpti
 
 
 class _Work:
-    """One preparation on its way."""
-
     def __init__(
         self,
         source: Source,
@@ -145,10 +143,10 @@ class _Work:
         self._tokenizer = tokenizer
         self._options = options
         self._progress = progress
-        self._seen = Seen()
+        self._later = LaterSplits()
         self._ids: set[str] = set()
         self._left_out: list[LeftOut] = list(source.unplaced)
-        self._twins: list[Twin] = []
+        self._duplicates: list[DuplicatePair] = []
         self._tallies: dict[Split, Tally] = {}
         self._files: dict[Split, SplitFiles] = {}
 
@@ -161,7 +159,7 @@ class _Work:
         (self._folder / CONCEPTS).write_text(
             json.dumps(dict(self._source.concept_names), ensure_ascii=False), encoding="utf-8"
         )
-        write_lists(self._folder, self._left_out, self._twins, removed=not self._options.keep_duplicates)
+        write_lists(self._folder, self._left_out, self._duplicates, removed=not self._options.keep_duplicates)
 
     def _nothing(self) -> DataError:
         counts = Counter(item.reason for item in self._left_out)
@@ -218,25 +216,26 @@ class _Work:
         if not line.caption:
             leave(Reason.NO_CAPTION)
             return
-        twin = self._twin(row, outcome, line.print)
-        if twin is not None and not self._options.keep_duplicates:
-            leave(*twin)
+        duplicate = self._duplicate_of(row, outcome, line.print)
+        if duplicate is not None and not self._options.keep_duplicates:
+            leave(*duplicate)
             return
         writer.add(line, outcome)
-        self._seen.add(row.id, row.split, outcome.print, outcome.hash, outcome.thumbnail, line.print)
-        self._seen.add_group(row.group, row.split)
+        self._later.add(row.id, row.split, outcome.print, outcome.hash, outcome.thumbnail, line.print)
+        self._later.add_group(row.group, row.split)
 
-    def _twin(self, row: CaptionRow, outcome: Decoded, caption: int) -> tuple[Reason, str] | None:
-        """Why the row must not be in its split, and its twin in a later one; every likeness is noted down."""
+    def _duplicate_of(self, row: CaptionRow, outcome: Decoded, caption: int) -> tuple[Reason, str] | None:
+        """Why the row leaves its split, and which row of a later one it repeats; every likeness is listed."""
         found: dict[Likeness, tuple[str, Split]] = {}
-        if (same := self._seen.same_picture(row.split, outcome.print)) is not None:
+        if (same := self._later.same_picture(row.split, outcome.print)) is not None:
             found[Likeness.SAME] = same
-        elif (near := self._seen.near_picture(row.split, outcome.hash, outcome.thumbnail)) is not None:
+        elif (near := self._later.near_picture(row.split, outcome.hash, outcome.thumbnail)) is not None:
             found[near[0]] = near[1]
-        if (said := self._seen.same_caption(row.split, caption)) is not None:
+        if (said := self._later.same_caption(row.split, caption)) is not None:
             found[Likeness.CAPTION] = said
-        self._twins += [
-            Twin(likeness, other, split, row.id, row.split) for likeness, (other, split) in found.items()
+        self._duplicates += [
+            DuplicatePair(likeness, other, split, row.id, row.split)
+            for likeness, (other, split) in found.items()
         ]
         for likeness, reason in LEAVES.items():
             if likeness in found:
@@ -244,7 +243,6 @@ class _Work:
         return None
 
     def report(self, out: Path) -> PrepareReport:
-        """What was done."""
         published = self._source.published
         splits = tuple(
             SplitReport(
@@ -264,9 +262,9 @@ class _Work:
             reference=published.reference if published else None,
             splits=splits,
             left_out=dict(Counter(item.reason for item in self._left_out)),
-            twins=crossing(self._twins),
+            duplicates=count_by_likeness(self._duplicates),
             removed=not self._options.keep_duplicates,
-            crossing_groups=self._seen.crossing_groups(),
+            crossing_groups=self._later.crossing_groups(),
             words=tuple(count for part in files for count in part.words),
             tokens=tuple(count for part in files for count in part.token_counts),
             cut=sum(part.cut for part in files),

@@ -44,7 +44,6 @@ class PartFiles:
     others: tuple[ShardFile, ...]
 
     def all(self) -> tuple[ShardFile, ...]:
-        """Every one of them."""
         return (*self.shards, *self.others)
 
 
@@ -192,7 +191,6 @@ class Prepared:
         return Part(self.folder / split.value, files, self.image.size, self.fingerprint)
 
     def rows(self, split: Split) -> int:
-        """How many rows that split has."""
         return sum(file.rows for file in self.files.get(split, PartFiles((), ())).shards)
 
     def concept_names(self) -> Mapping[str, str]:

@@ -173,5 +173,4 @@ def caption_print(caption: str) -> int:
 
 
 def word_count(caption: str) -> int:
-    """How many words it has."""
     return len(caption.split())

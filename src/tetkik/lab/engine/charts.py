@@ -1,4 +1,4 @@
-"""The charts that more than one room draws: bars with intervals, curves with a legend, a matrix.
+"""The charts that several evaluations draw: bars with intervals, curves with a legend, a matrix.
 
 Every text is given as it shall stand: what a chart says, and in which language, its caller knows.
 """
@@ -24,8 +24,6 @@ _SHADE = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A named value with its interval."""
-
     name: str
     value: float
     interval: Interval | None = None

@@ -43,20 +43,20 @@ Thumbnails = NDArray[np.uint8]
 def thumbnails(
     files: Sequence[Path], *, workers: int = 4, progress: ProgressCallback | None = None
 ) -> tuple[Thumbnails, NDArray[np.bool_]]:
-    """Small grey squares of images, and which files could be read.
+    """Small grey versions of images, and which files could be read.
 
     Returns:
         (n, 32, 32), uint8, zero where a file could not be read; and (n,), bool.
     """
-    squares = np.zeros((len(files), SIDE, SIDE), np.uint8)
+    images = np.zeros((len(files), SIDE, SIDE), np.uint8)
     readable = np.zeros(len(files), bool)
     with ThreadPoolExecutor(workers) as pool:
-        for row, square in enumerate(pool.map(_thumbnail, files)):
-            if square is not None:
-                squares[row], readable[row] = square, True
+        for row, small in enumerate(pool.map(_thumbnail, files)):
+            if small is not None:
+                images[row], readable[row] = small, True
             if progress:
                 progress("thumbnails", row + 1, len(files))
-    return squares, readable
+    return images, readable
 
 
 def _thumbnail(file: Path) -> Thumbnails | None:
@@ -68,12 +68,12 @@ def _thumbnail(file: Path) -> Thumbnails | None:
 
 
 def duplicate_images(
-    squares: Thumbnails, readable: NDArray[np.bool_] | None = None, *, threshold: float = THRESHOLD
+    images: Thumbnails, readable: NDArray[np.bool_] | None = None, *, threshold: float = THRESHOLD
 ) -> NDArray[np.int64]:
     """The group of images that show the same picture; being a copy is passed on.
 
     Args:
-        squares: (n, 32, 32), uint8.
+        images: (n, 32, 32), uint8.
         readable: (n,), bool: where False the image stays alone; None is all True.
         threshold: the correlation at which two thumbnails show the same, in (0, 1].
 
@@ -82,13 +82,13 @@ def duplicate_images(
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must be in (0, 1], not {threshold}")
-    groups = np.arange(len(squares), dtype=np.int64)
+    groups = np.arange(len(images), dtype=np.int64)
     rows = groups if readable is None else np.flatnonzero(readable)
     if not len(rows):
         return groups
     # Identical thumbnails are one from here on: thousands of black images are not millions of pairs.
     distinct, first, place = np.unique(
-        squares[rows].reshape(len(rows), -1), axis=0, return_index=True, return_inverse=True
+        images[rows].reshape(len(rows), -1), axis=0, return_index=True, return_inverse=True
     )
     left, right = _candidates(difference_hashes(distinct.reshape(-1, SIDE, SIDE)))
     alike = np.zeros(len(left), bool)
@@ -96,7 +96,7 @@ def duplicate_images(
         block = slice(start, start + _CHUNK)
         alike[block] = image_similarity(distinct[left[block]], distinct[right[block]]) >= threshold
     of_distinct = connected(len(distinct), left[alike], right[alike])
-    smallest = np.full(len(distinct), len(squares), np.int64)
+    smallest = np.full(len(distinct), len(images), np.int64)
     np.minimum.at(smallest, of_distinct, rows[first])
     groups[rows] = smallest[of_distinct][place.reshape(-1)]
     return groups
@@ -133,11 +133,11 @@ def _ranks(flat: Thumbnails) -> NDArray[np.float32]:
     return of_pixel.astype(np.float32)
 
 
-def difference_hashes(squares: Thumbnails) -> NDArray[np.uint64]:
+def difference_hashes(images: Thumbnails) -> NDArray[np.uint64]:
     """Difference hashes of thumbnails (n, 32, 32): (n,), uint64."""
     rows, columns = _area(SIDE, 8), _area(SIDE, 9)
-    grid = np.einsum("ri,nij,cj->nrc", rows, squares.astype(np.float32), columns, optimize=True)
-    bits = (grid[:, :, 1:] > grid[:, :, :-1]).reshape(len(squares), 64)
+    grid = np.einsum("ri,nij,cj->nrc", rows, images.astype(np.float32), columns, optimize=True)
+    bits = (grid[:, :, 1:] > grid[:, :, :-1]).reshape(len(images), 64)
     packed: NDArray[np.uint64] = np.packbits(bits, axis=1).view(np.uint64).ravel()
     return packed
 

@@ -64,6 +64,9 @@ class SubgroupFigures(Protocol):
     @property
     def id(self) -> str: ...
 
+    @property
+    def title(self) -> Sentence: ...
+
     def as_json(self, language: Language) -> dict[str, Any]: ...
 
 

@@ -19,8 +19,6 @@ from tetkik.statistics import Floats, Ints
 
 
 class Split(StrEnum):
-    """What a row is for."""
-
     TRAIN = "train"
     VALIDATION = "validation"
     CALIBRATION = "calibration"

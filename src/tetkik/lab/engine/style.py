@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -48,14 +49,14 @@ class Picture:
 
 
 @contextmanager
-def styled() -> Iterator[None]:
-    """One style for what is drawn within the block."""
+def styled(changes: Any = MappingProxyType({})) -> Iterator[None]:
+    """One style for what is drawn within the block; `changes` of it by the names of matplotlib's rcParams."""
     import matplotlib as mpl
 
     with mpl.rc_context():
         # A user's matplotlibrc must not change the pictures.
         mpl.rcdefaults()
-        mpl.rcParams.update(_STYLE)
+        mpl.rcParams.update({**_STYLE, **changes})
         yield
 
 

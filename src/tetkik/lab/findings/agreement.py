@@ -8,20 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tetkik.errors import DataError
 from tetkik.lab.engine.groups import key_hashes
 from tetkik.lab.findings.sources.adjudicated import Adjudicated
+from tetkik.lab.findings.sources.label_mapping import GOOGLE, Meaning
 from tetkik.lab.findings.sources.rows import PRESENT, UNKNOWN, Truth
-from tetkik.lab.findings.sources.twins import GOOGLE, Meaning
-from tetkik.statistics import ClusterBootstrap, Interval, percentile_interval, ratio
+from tetkik.statistics import ClusterBootstrap, Floats, Interval, percentile_interval, ratio
 from tetkik.values import FINDING_LABELS
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +25,7 @@ class Rate:
     """A figure with its 95% interval; None where it has no meaning (nothing to divide by)."""
 
     value: float | None
-    interval: Interval | None
-
-    def as_json(self) -> dict[str, Any]:
-        return {"value": self.value, "ci": self.interval.as_json() if self.interval else None}
+    ci: Interval | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +46,6 @@ class Agreement:
     ppv: Rate
     npv: Rate
     kappa: Rate
-
-    def as_json(self) -> dict[str, Any]:
-        counts = ("n", "patients", "true_positive", "false_positive", "false_negative", "true_negative")
-        rates = ("prevalence", "labelled", "sensitivity", "specificity", "ppv", "npv", "kappa")
-        return {
-            "label": self.label,
-            **{name: getattr(self, name) for name in counts},
-            **{name: getattr(self, name).as_json() for name in rates},
-        }
 
 
 def agreement(
@@ -132,18 +116,18 @@ def _figures(cells: Floats) -> dict[str, Floats]:
 
 
 def judge_text_labels(table: Adjudicated, *, replicates: int = 2000, seed: int = 0) -> tuple[Agreement, ...]:
-    """NIH's text-derived labels against the adjudicated ones, for those that have a twin.
+    """NIH's text-derived labels against the adjudicated ones, for those that have a mapping.
 
     A reference that is wider than one shared label (nodule or mass) is compared with either of them.
     """
     found = []
-    for place, twin in enumerate(GOOGLE):
-        if twin.meaning is Meaning.NONE:
+    for place, mapping in enumerate(GOOGLE):
+        if mapping.meaning is Meaning.NONE:
             continue
-        columns = table.text[:, [FINDING_LABELS.index(label) for label in twin.ours]]
+        columns = table.text[:, [FINDING_LABELS.index(label) for label in mapping.ours]]
         found.append(
             agreement(
-                " or ".join(twin.ours),
+                " or ".join(mapping.ours),
                 columns.max(axis=1),
                 table.truth[:, place],
                 table.patients,

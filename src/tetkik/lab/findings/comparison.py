@@ -281,8 +281,8 @@ def _of_the_mean(names: tuple[str, str], whole: ComparedSet) -> Sentence:
     values: dict[str, object] = {"difference": whole.difference, "n": whole.n, "labels": len(whole.labels)}
     if whole.ci is None:
         return Sentence(
-            "The mean AUROC over {labels} labels differs by {difference:+.3f} (B minus A) on {n} images; how "
-            "far chance reaches cannot be told.",
+            "The mean AUROC over {labels} labels differs by {difference:+.3f} (B minus A) on {n} "
+            "images; it has no interval.",
             values,
         )
     values |= {"low": whole.ci.low, "high": whole.ci.high}

@@ -7,30 +7,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.errors import DataError, UsageError
 from tetkik.lab.engine.groups import component_ids, key_hashes
-from tetkik.lab.engine.splits import SHARES, Parts, Split, folds, split
+from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources import KnownRule, Reading, Rows, SourceSpec, parse_spec, read_rows
 from tetkik.lab.findings.sources.rows import UNKNOWN, LeftOut, Truth
 from tetkik.statistics import Ints
 from tetkik.values import FINDING_LABELS, Sex, View
 
-__all__ = [
-    "SHARES",
-    "LabelledImages",
-    "Parts",
-    "Split",
-    "folds",
-    "join",
-    "read_labels",
-    "read_source",
-    "read_sources",
-    "split",
-]
+_CELLS = ("files", "patient", "source", "view", "sex", "age", "names", "image", "official")
+"""The columns of `LabelledImages` that are tuples with a cell for each row."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,8 +60,7 @@ class LabelledImages:
 
     def __post_init__(self) -> None:
         rows = len(self.files)
-        columns = (self.patient, self.group, self.source, self.view, self.sex, self.age, self.weight)
-        if {len(column) for column in (*columns, self.names, self.image, self.official)} != {rows}:
+        if {len(getattr(self, name)) for name in (*_CELLS, "group", "weight")} != {rows}:
             raise ValueError("columns differ in length")
         if self.truth.shape != (rows, len(self.labels)) or self.truth.dtype != np.int8:
             raise ValueError(f"truth must be int8 ({rows}, {len(self.labels)}), not {self.truth.shape}")
@@ -84,22 +74,11 @@ class LabelledImages:
         """These rows, in this order; a boolean array (n,) chooses as well."""
         chosen = np.asarray(rows)
         index = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64)
-        places = index.tolist()
-        return replace(
-            self,
-            files=tuple(self.files[row] for row in places),
-            truth=self.truth[index],
-            patient=tuple(self.patient[row] for row in places),
-            group=self.group[index],
-            source=tuple(self.source[row] for row in places),
-            view=tuple(self.view[row] for row in places),
-            sex=tuple(self.sex[row] for row in places),
-            age=tuple(self.age[row] for row in places),
-            weight=self.weight[index],
-            names=tuple(self.names[row] for row in places),
-            image=tuple(self.image[row] for row in places),
-            official=tuple(self.official[row] for row in places),
-        )
+        cells: dict[str, Any] = {
+            name: tuple(map(getattr(self, name).__getitem__, index.tolist())) for name in _CELLS
+        }
+        arrays = {name: getattr(self, name)[index] for name in ("truth", "group", "weight")}
+        return replace(self, **cells, **arrays)
 
     def grouped(self, copies: NDArray[np.int64]) -> LabelledImages:
         """The same rows, those of one group of `copies` ((n,), int64) joined as well."""
@@ -205,20 +184,18 @@ def join(specs: Sequence[SourceSpec], how: Reading | None = None) -> LabelledIma
     for rows in parts:
         left_out.update(rows.left_out)
         others.update(rows.other_labels)
+    cells: dict[str, Any] = {
+        name: tuple(chain.from_iterable(getattr(rows, name) for rows in parts))
+        for name in _CELLS
+        if name != "patient"
+    }
     return LabelledImages(
-        files=tuple(chain.from_iterable(rows.files for rows in parts)),
         labels=labels,
         truth=np.concatenate([_columns(rows, labels) for rows in parts]),
         patient=tuple(chain.from_iterable(map(_patients, parts, origins))),
         group=component_ids(keys),
-        source=tuple(chain.from_iterable(rows.source for rows in parts)),
-        view=tuple(chain.from_iterable(rows.view for rows in parts)),
-        sex=tuple(chain.from_iterable(rows.sex for rows in parts)),
-        age=tuple(chain.from_iterable(rows.age for rows in parts)),
         weight=np.concatenate(weight),
-        names=tuple(chain.from_iterable(rows.names for rows in parts)),
-        image=tuple(chain.from_iterable(rows.image for rows in parts)),
-        official=tuple(chain.from_iterable(rows.split for rows in parts)),
+        **cells,
         left_out=dict(left_out),
         other_labels={name: count for name, count in others.items() if name not in labels},
     )

@@ -18,7 +18,7 @@ from tetkik.lab.findings.figures import Evaluation, Judged, TaskFigures, Unscore
 from tetkik.lab.findings.interpretation import interpret
 from tetkik.lab.findings.metrics import co_occurrence
 from tetkik.lab.findings.predictions import Predictions
-from tetkik.lab.findings.subgroups import prevalence_figures, slice_figures
+from tetkik.lab.findings.subgroups import prevalence_figures, subgroup_figures
 from tetkik.lab.findings.summaries import (
     Without,
     label_figures,
@@ -81,11 +81,11 @@ def evaluate(
         mean_ece=mean_of(figures.ece for figures in per_label.values()),
         mean_brier_skill=mean_of(figures.brier_skill for figures in per_label.values()),
         per_label=per_label,
-        slices=(*slice_figures(judged, draws), *prevalence_figures(judged, per_label, replicates)),
+        subgroups=(*subgroup_figures(judged, draws), *prevalence_figures(judged, per_label, replicates)),
         screening=screening,
         task=task_result,
-        together=co_occurrence(np.where(called >= 0, truth, -1), names),
-        called_together=co_occurrence(np.where(truth >= 0, called, -1), names),
+        co_occurrence=co_occurrence(np.where(called >= 0, truth, -1), names),
+        called_co_occurrence=co_occurrence(np.where(truth >= 0, called, -1), names),
         unscored=unscored,
         left_out=images.left_out,
         not_computed=without | without_screening | _missing(replicates, measured, task_result),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tetkik.errors import TrainingError
-from tetkik.lab.findings.quiet import quiet_exporter
+from tetkik.lab.engine.exporters import quiet_exporter
 
 LARGEST_FP32_DIFFERENCE = 1e-4
 """A score may differ by this much between torch and ONNX: rounding, not a different network."""
@@ -42,8 +42,6 @@ class Exportable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written."""
-
     file: Path
     difference: float
     images: int
@@ -159,7 +157,7 @@ def _tidy(file: Path) -> None:
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         del part.metadata_props[:]
         part.doc_string = ""
-    # Shapes that torch noted contradict those that ONNX infers, and the quantiser stops at that.
+    # Shapes that torch recorded contradict those that ONNX infers, and the quantiser stops at that.
     del graph.value_info[:]
     model.ir_version = min(model.ir_version, _IR_VERSION)
     file.write_bytes(model.SerializeToString())

@@ -19,8 +19,6 @@ from tetkik.values import Sex, View
 
 
 class Method(StrEnum):
-    """Where an interval comes from."""
-
     DELONG = "delong"
     """Each row is a group of its own: DeLong's variance, on the logit scale."""
     BOOTSTRAP = "bootstrap"
@@ -138,7 +136,7 @@ class LabelFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class SubgroupFigures:
     """The figures on a part of the images, or of the labels; None with a reason where it is too small.
 
     Attributes:
@@ -222,7 +220,7 @@ class Evaluation:
     """Everything that was found about one model on one labelled set.
 
     Attributes:
-        together: true findings that stand together, and `called_together` those that the model calls.
+        co_occurrence: of true findings; `called_co_occurrence` of those that the model calls.
     """
 
     model: str
@@ -233,11 +231,11 @@ class Evaluation:
     mean_ece: float | None
     mean_brier_skill: float | None
     per_label: Mapping[str, LabelFigures]
-    slices: tuple[Slice, ...]
+    subgroups: tuple[SubgroupFigures, ...]
     screening: tuple[Screening, ...]
     task: TaskFigures | None
-    together: CoOccurrence
-    called_together: CoOccurrence
+    co_occurrence: CoOccurrence
+    called_co_occurrence: CoOccurrence
     unscored: Unscored
     left_out: Mapping[str, int]
     not_computed: Mapping[str, Sentence]
@@ -247,7 +245,6 @@ class Evaluation:
 
     @property
     def measured(self) -> tuple[LabelFigures, ...]:
-        """The labels that have an AUROC."""
         return tuple(figures for figures in self.per_label.values() if figures.auroc is not None)
 
     @property
@@ -267,15 +264,15 @@ class Evaluation:
             "mean_auroc_labels": [figures.label for figures in self.measured],
             "mean_ece": self.mean_ece,
             "mean_brier_skill": self.mean_brier_skill,
-            "slices": subgroups_json(self.slices, language),
+            "slices": subgroups_json(self.subgroups, language),
             "screening": {part.route: part.as_json() for part in self.screening},
             "task": to_json(self.task),
             "co_occurrence": {
-                "labels": list(self.together.labels),
-                "observed": self.together.observed.tolist(),
-                "expected": np.round(self.together.expected, 3).tolist(),
-                "predicted": self.called_together.observed.tolist(),
-                "predicted_expected": np.round(self.called_together.expected, 3).tolist(),
+                "labels": list(self.co_occurrence.labels),
+                "observed": self.co_occurrence.observed.tolist(),
+                "expected": np.round(self.co_occurrence.expected, 3).tolist(),
+                "predicted": self.called_co_occurrence.observed.tolist(),
+                "predicted_expected": np.round(self.called_co_occurrence.expected, 3).tolist(),
             },
             "unscored": self.unscored.as_json(),
             "left_out": dict(self.left_out),

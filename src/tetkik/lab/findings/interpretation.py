@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from tetkik.lab.engine.results import bracket, listed
-from tetkik.lab.findings.figures import Evaluation, LabelFigures, Slice
+from tetkik.lab.findings.figures import Evaluation, LabelFigures, SubgroupFigures
 from tetkik.lab.findings.metrics import LEAST_EXPECTED
 from tetkik.language import Language, Sentence
 from tetkik.values import Flaw, Route, label_name
@@ -43,7 +43,6 @@ class LabelName(Sentence):
     """A label, by its clinical name in the language asked for; the template is the label itself."""
 
     def in_language(self, language: Language) -> str:
-        """The name."""
         return label_name(self.template, language)
 
 
@@ -57,7 +56,7 @@ def interpret(evaluation: Evaluation) -> tuple[Sentence, ...]:
         *_decisions(evaluation),
         *_calibration(evaluation),
         *_task(evaluation),
-        *_slices(evaluation),
+        *_subgroups(evaluation),
         *_together(evaluation),
         *_unscored(evaluation),
         *_without(evaluation),
@@ -68,11 +67,10 @@ def _overall(evaluation: Evaluation) -> Iterator[Sentence]:
     values = {"n": len(evaluation.judged), "labels": len(evaluation.measured), "mean": evaluation.mean_auroc}
     interval = evaluation.mean_auroc_ci
     if evaluation.mean_auroc is None:
-        yield Sentence("{n} images were scored, and for no label can an AUROC be told.", {"n": values["n"]})
+        yield Sentence("{n} images were scored, and no label has an AUROC.", {"n": values["n"]})
     elif interval is None:
         yield Sentence(
-            "Over {labels} labels on {n} images the mean AUROC is {mean:.3f}; how far chance reaches cannot "
-            "be told.",
+            "Over {labels} labels on {n} images the mean AUROC is {mean:.3f}; it has no interval.",
             values,
         )
     else:
@@ -87,8 +85,8 @@ def _extremes(evaluation: Evaluation) -> Iterator[Sentence]:
     ranked = sorted(evaluation.measured, key=lambda figures: -(figures.auroc or 0))
     count = min(3, len(ranked) // 2)
     if count:
-        yield Sentence("Told best: {items}.", {"items": listed(map(_named, ranked[:count]))})
-        yield Sentence("Told worst: {items}.", {"items": listed(map(_named, ranked[::-1][:count]))})
+        yield Sentence("Highest AUROC: {items}.", {"items": listed(map(_named, ranked[:count]))})
+        yield Sentence("Lowest AUROC: {items}.", {"items": listed(map(_named, ranked[::-1][:count]))})
     unsure = [item for item in ranked if item.ci is not None and item.ci.low <= 0.5]
     if unsure:
         yield Sentence(
@@ -217,9 +215,9 @@ def _task(evaluation: Evaluation) -> Iterator[Sentence]:
         )
 
 
-def _slices(evaluation: Evaluation) -> Iterator[Sentence]:
+def _subgroups(evaluation: Evaluation) -> Iterator[Sentence]:
     clear = []
-    for part in evaluation.slices:
+    for part in evaluation.subgroups:
         whole = _whole(evaluation, part)
         if part.ci is not None and whole is not None and part.ci.high < whole:
             clear.append((part, whole))
@@ -237,7 +235,7 @@ def _slices(evaluation: Evaluation) -> Iterator[Sentence]:
         )
 
 
-def _whole(evaluation: Evaluation, part: Slice) -> float | None:
+def _whole(evaluation: Evaluation, part: SubgroupFigures) -> float | None:
     """The mean AUROC on all images, over the labels of `part`; None for a part that is of labels."""
     if part.dimension == "prevalence" or not part.aurocs:
         return None
@@ -245,7 +243,7 @@ def _whole(evaluation: Evaluation, part: Slice) -> float | None:
 
 
 def _together(evaluation: Evaluation) -> Iterator[Sentence]:
-    true, called = evaluation.together, evaluation.called_together
+    true, called = evaluation.co_occurrence, evaluation.called_co_occurrence
     with np.errstate(invalid="ignore"):
         excess = np.triu(np.nan_to_num(called.ratio / np.maximum(true.ratio, 0.1)), 1)
     enough = (called.observed >= _LEAST_TOGETHER) & (true.expected >= LEAST_EXPECTED)
@@ -291,13 +289,13 @@ def _unscored(evaluation: Evaluation) -> Iterator[Sentence]:
 
 
 def _without(evaluation: Evaluation) -> Iterator[Sentence]:
-    untaught = [
+    not_assessed = [
         label
         for label, figures in evaluation.per_label.items()
         if figures.operated_at is None and figures.n_positive
     ]
-    if untaught:
+    if not_assessed:
         yield Sentence(
             "In the data and not assessed by the model: {labels}.",
-            {"labels": listed(map(LabelName, untaught), ", ")},
+            {"labels": listed(map(LabelName, not_assessed), ", ")},
         )

@@ -45,7 +45,7 @@ def pictures(evaluation: Evaluation, language: Language) -> tuple[Picture, ...]:
         ]
     if any(figures.ece is not None for figures in evaluation.measured):
         wanted.append(("reliability.png", "Reliability of the probabilities", _reliability))
-    if len(evaluation.together.labels) > 1:
+    if len(evaluation.co_occurrence.labels) > 1:
         wanted += [
             ("co_occurrence.png", "Findings that stand together, truth", _true_pairs),
             ("co_occurrence_called.png", "Findings that are called together, model", _called_pairs),
@@ -143,12 +143,12 @@ def _reliability(evaluation: Evaluation, language: Language) -> Figure:
 
 def _true_pairs(evaluation: Evaluation, language: Language) -> Figure:
     title = translate("Findings that stand together, truth", language)
-    return _pairs(evaluation.together, title, language)
+    return _pairs(evaluation.co_occurrence, title, language)
 
 
 def _called_pairs(evaluation: Evaluation, language: Language) -> Figure:
     title = translate("Findings that are called together, model", language)
-    return _pairs(evaluation.called_together, title, language)
+    return _pairs(evaluation.called_co_occurrence, title, language)
 
 
 def _pairs(pairs: CoOccurrence, title: str, language: Language) -> Figure:

@@ -1,4 +1,4 @@
-"""A linear layer over the grid means of many stages of a network: small data's best friend.
+"""A linear layer over the grid means of many stages of a network, for small data sets.
 
 What a network trained on photographs sees half-way (edges, textures) serves a radiograph better than what it
 sees last. The means of each stage over a coarse grid keep roughly where it was seen (spatial pyramid,

@@ -97,8 +97,6 @@ def predict_all(
     workers: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> Predictions:
-    """Have every file answered."""
-
     def answers() -> Iterator[Mapping[str, Any]]:
         for number, (file, answer) in enumerate(
             zip(files, findings.predict_many(files, workers), strict=True), 1

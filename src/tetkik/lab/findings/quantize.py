@@ -112,7 +112,7 @@ def _quantise(source: Path, images: NDArray[np.float32], target: Path) -> None:
     )
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    from tetkik.lab.findings.quiet import quiet_exporter
+    from tetkik.lab.engine.exporters import quiet_exporter
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         """The images in batches, once, in an order that mixes their sources."""

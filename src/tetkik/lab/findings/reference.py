@@ -108,7 +108,7 @@ def make_reference(
 ) -> ImageReference:
     """Look at images as the service does and describe what is seen and said.
 
-    An image that the gate refuses counts among the inputs; it has no score, for a house would get none.
+    An image that the gate refuses counts among the inputs; it has no score, for in use it would get none.
 
     Args:
         workers: processes that read; None takes one for each core, and none for a few images.

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from tetkik.lab.engine.results import SMALLEST, Subgroup
-from tetkik.lab.findings.figures import Judged, LabelFigures, Slice
+from tetkik.lab.findings.figures import Judged, LabelFigures, SubgroupFigures
 from tetkik.lab.findings.summaries import LEAST_KIND, mean_interval, mean_of
 from tetkik.language import Sentence
 from tetkik.statistics import Bools, ClusterBootstrap, Floats, auroc, auroc_replicates
@@ -67,10 +67,10 @@ def _by_age(judged: Judged) -> list[Subgroup]:
     ]
 
 
-def slice_figures(judged: Judged, draws: ClusterBootstrap) -> Iterator[Slice]:
+def subgroup_figures(judged: Judged, draws: ClusterBootstrap) -> Iterator[SubgroupFigures]:
     """The mean AUROC of every part of the images, over the labels with enough rows of both kinds there."""
     for part in subgroups(judged):
-        bare = Slice(part.dimension, part.id, part.title, int(part.rows.sum()))
+        bare = SubgroupFigures(part.dimension, part.id, part.title, int(part.rows.sum()))
         if bare.n < SMALLEST:
             yield replace(bare, reason=Sentence("Fewer than {least} images.", {"least": SMALLEST}))
             continue
@@ -104,7 +104,7 @@ def _enough(judged: Judged, rows: Bools) -> list[int]:
 
 def prevalence_figures(
     judged: Judged, figures: Mapping[str, LabelFigures], replicates: Floats | None
-) -> Iterator[Slice]:
+) -> Iterator[SubgroupFigures]:
     """The mean AUROC of rare, less rare and common labels, where the data has more than one of these."""
     titles = {
         "under_2": Sentence("present in under 2%"),
@@ -119,7 +119,9 @@ def prevalence_figures(
             areas = {item.label: item.auroc for item in inside if item.auroc is not None}
             n = int(judged.usable[:, columns].any(axis=1).sum())
             interval = mean_interval(replicates, columns)
-            found.append(Slice("prevalence", name, title, n, mean_of(areas.values()), interval, aurocs=areas))
+            found.append(
+                SubgroupFigures("prevalence", name, title, n, mean_of(areas.values()), interval, aurocs=areas)
+            )
     if len(found) > 1:
         yield from found
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from tetkik.lab.engine.evaluation_page import csv_text
+from tetkik.lab.engine.results import to_json
 from tetkik.lab.findings.agreement import Agreement
 from tetkik.lab.findings.data import LabelledImages
 from tetkik.lab.findings.metrics import CoOccurrence, co_occurrence
@@ -85,7 +85,7 @@ class Summary:
 
     Attributes:
         sources: in order of first appearance; `whole` is all of them as one.
-        together: findings that stand together, over the labels of something wrong that are present at all.
+        co_occurrence: over the labels of something wrong that are present at all.
         other_labels: labels that are not among the columns, and how often they were marked present.
     """
 
@@ -94,7 +94,7 @@ class Summary:
     whole: SourceCount
     sources: tuple[SourceCount, ...]
     overlaps: tuple[Overlap, ...]
-    together: CoOccurrence
+    co_occurrence: CoOccurrence
     left_out: Mapping[str, int]
     other_labels: Mapping[str, int]
 
@@ -112,18 +112,18 @@ class Summary:
 
     def pairs(self, least: float = 0.0) -> tuple[Pair, ...]:
         """Pairs of labels with rows that know both, most above chance first."""
-        names, ratio = self.together.labels, self.together.ratio
+        names, ratio = self.co_occurrence.labels, self.co_occurrence.ratio
         found = [
             Pair(
                 names[i],
                 names[j],
-                int(self.together.n[i, j]),
-                int(self.together.observed[i, j]),
-                float(self.together.expected[i, j]),
+                int(self.co_occurrence.n[i, j]),
+                int(self.co_occurrence.observed[i, j]),
+                float(self.co_occurrence.expected[i, j]),
                 None if np.isnan(ratio[i, j]) else float(ratio[i, j]),
             )
             for i, j in combinations(range(len(names)), 2)
-            if self.together.n[i, j] and self.together.expected[i, j] >= least
+            if self.co_occurrence.n[i, j] and self.co_occurrence.expected[i, j] >= least
         ]
         return tuple(sorted(found, key=lambda pair: (-(pair.ratio or 0.0), pair.first, pair.second)))
 
@@ -145,7 +145,6 @@ class Pair:
 
 
 def summarise(images: LabelledImages) -> Summary:
-    """Count what is there."""
     rows_of: dict[str, list[int]] = {}
     for row, source in enumerate(images.source):
         rows_of.setdefault(source, []).append(row)
@@ -167,7 +166,7 @@ def summarise(images: LabelledImages) -> Summary:
         whole=whole,
         sources=sources,
         overlaps=tuple(sorted(_overlaps(images, rows_of), key=lambda one: -one.groups)),
-        together=co_occurrence(images.truth[:, present], [images.labels[place] for place in present]),
+        co_occurrence=co_occurrence(images.truth[:, present], [images.labels[place] for place in present]),
         left_out=images.left_out,
         other_labels=images.other_labels,
     )
@@ -227,20 +226,16 @@ def summary_files(summary: Summary, agreements: Sequence[Agreement] = ()) -> dic
         (pair.first, pair.second, pair.n, pair.observed, f"{pair.expected:.1f}", _plain(pair.ratio))
         for pair in summary.pairs()
     ]
-    figures = summary.as_json() | ({"agreement": [one.as_json() for one in agreements]} if agreements else {})
+    figures = summary.as_json() | ({"agreement": to_json(agreements)} if agreements else {})
+    header = ("source", "label", "present", "absent", "unknown", "prevalence")
+    pair_header = ("first", "second", "n", "observed", "expected", "ratio")
     content = json.dumps(figures, ensure_ascii=False, allow_nan=False, indent=1)
     return {
         "sources.json": content.encode("utf-8"),
-        "prevalence.csv": _csv(("source", "label", "present", "absent", "unknown", "prevalence"), prevalence),
-        "co_occurrence.csv": _csv(("first", "second", "n", "observed", "expected", "ratio"), pairs),
+        "prevalence.csv": csv_text(header, prevalence).encode(),
+        "co_occurrence.csv": csv_text(pair_header, pairs).encode(),
     }
 
 
 def _plain(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
-
-
-def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    return text.getvalue().encode("utf-8")

@@ -63,5 +63,4 @@ def measured(
 
 
 def library_versions(names: Sequence[str]) -> dict[str, str]:
-    """The installed version of each named library."""
     return {name: importlib.metadata.version(name) for name in names}

@@ -70,7 +70,7 @@ class Comparison:
 
     Attributes:
         ci: 95% intervals of the differences, by name, from paired draws of duplicate groups.
-        not_evaluated: rows by label that one of the two was never taught; they are in no figure.
+        not_evaluated: rows by label that one of the two does not have; they are in no figure.
     """
 
     n: int

@@ -39,8 +39,6 @@ _MOST_LINES = 200
 
 @dataclass(frozen=True, slots=True)
 class Complaints:
-    """Texts with their labels, row by row."""
-
     texts: tuple[str, ...]
     labels: tuple[str, ...]
     left_out: dict[str, int]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tetkik.errors import DataError
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
 from tetkik.lab.triage.data import Complaints
-from tetkik.lab.triage.figures import Evaluation, Judged, Spoiled
+from tetkik.lab.triage.figures import Evaluation, Judged, PerturbedFigures
 from tetkik.lab.triage.interpretation import interpret
 from tetkik.lab.triage.metrics import DecisionFigures
 from tetkik.lab.triage.robustness import PERTURBATIONS
@@ -30,16 +30,16 @@ from tetkik.lab.triage.summaries import (
     label_figures,
     paired_interval,
     probability_figures,
-    slice_figures,
+    subgroup_figures,
 )
 from tetkik.language import Sentence
 from tetkik.statistics import ClusterBootstrap, Floats, Interval, Ints
 from tetkik.values import ProgressCallback
 
-__all__ = ["SCORING", "SPOILING", "Evaluation", "Scorer", "evaluate", "judge", "known_rows", "stepped"]
+__all__ = ["PERTURBING", "SCORING", "Evaluation", "Scorer", "evaluate", "judge", "known_rows", "stepped"]
 
 SCORING = "complaints scored"
-SPOILING = "spoiled complaints scored"
+PERTURBING = "perturbed complaints scored"
 """The steps that `evaluate` reports as it goes."""
 
 _BATCH = 512
@@ -82,13 +82,13 @@ def evaluate(
     """Judge `scorer` on `complaints`.
 
     A text without an answer counts as wrong in every figure of decisions, and is left out of those of
-    probabilities (ECE, Brier skill, AUROC). A label that the model was never taught is in no figure; a label
+    probabilities (ECE, Brier skill, AUROC). A label that the model does not have is in no figure; a label
     of the model that the data lacks is left out of the macro means.
 
     Args:
         groups: (complaints,), the duplicate group of each; None has them found.
         bootstrap: replicates of the bootstrap of groups; 0 for no intervals.
-        robustness: whether to score the spoiled texts too (six times the work).
+        robustness: whether to score the perturbed texts too (six times the work).
 
     Raises:
         DataError: no row has a label of the model.
@@ -116,7 +116,7 @@ def evaluate(
         coverage=coverage_figures(judged),
         abstain=abstention(judged, scorer.abstain_threshold),
         robustness=_robustness(scorer, kept, judged, draws, progress) if robustness else (),
-        slices=tuple(slice_figures(judged, kept.texts, draws)),
+        subgroups=tuple(subgroup_figures(judged, kept.texts, draws)),
         not_evaluated=unknown,
         left_out=complaints.left_out,
         not_computed=_not_computed(scorer.abstain_threshold, replicates, robustness)
@@ -187,8 +187,8 @@ def _robustness(
     clean: Judged,
     draws: ClusterBootstrap,
     progress: ProgressCallback | None,
-) -> tuple[Spoiled, ...]:
-    count = stepped(progress, SPOILING, len(PERTURBATIONS) * len(complaints))
+) -> tuple[PerturbedFigures, ...]:
+    count = stepped(progress, PERTURBING, len(PERTURBATIONS) * len(complaints))
     before, before_replicates = decisions(clean, draws)
     found = []
     for perturbation in PERTURBATIONS:
@@ -200,7 +200,7 @@ def _robustness(
             ci[name] = interval_of(after_replicates, name)
             ci[f"{name}_change"] = paired_interval(before_replicates, after_replicates, name)
         found.append(
-            Spoiled(
+            PerturbedFigures(
                 id=perturbation.id,
                 title=Sentence(perturbation.title),
                 accuracy=float(after.accuracy),

@@ -11,8 +11,8 @@ from tetkik.lab.triage.metrics import rank_of_truth
 from tetkik.lab.triage.plots import pictures
 from tetkik.language import Language
 
-DIMENSIONS = {"length": "Length", "age": "Age told", "sex": "Sex told"}
-"""The title of each dimension of the slices."""
+DIMENSIONS = {"length": "Length", "age": "Age given", "sex": "Sex in words"}
+"""The title of each dimension of the subgroups."""
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path, language: Language) -> tuple[Path, ...]:

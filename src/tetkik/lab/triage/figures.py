@@ -129,8 +129,8 @@ class Abstention:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoiled:
-    """The figures on spoiled texts, and the changes from the clean ones (negative is worse)."""
+class PerturbedFigures:
+    """The figures on perturbed texts, and the changes from the clean ones (negative is worse)."""
 
     id: str
     title: Sentence
@@ -145,7 +145,7 @@ class Spoiled:
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class SubgroupFigures:
     """The figures on a part of the complaints; None with a reason where the part is too small."""
 
     dimension: str
@@ -172,8 +172,8 @@ class Evaluation:
         ci: 95% intervals by figure, from a bootstrap of duplicate groups.
         per_label: the figures of each label of the model; None where the data has none of it.
         abstain: what the model's own threshold does; None where it has none.
-        robustness: on spoiled texts; empty where it was not asked for.
-        not_evaluated: rows by label that the model was never taught; they are in no figure.
+        robustness: on perturbed texts; empty where it was not asked for.
+        not_evaluated: rows by label that the model does not have; they are in no figure.
     """
 
     model: str
@@ -189,8 +189,8 @@ class Evaluation:
     per_label: Mapping[str, LabelFigures | None]
     coverage: Coverage
     abstain: Abstention | None
-    robustness: tuple[Spoiled, ...]
-    slices: tuple[Slice, ...]
+    robustness: tuple[PerturbedFigures, ...]
+    subgroups: tuple[SubgroupFigures, ...]
     not_evaluated: Mapping[str, int]
     left_out: Mapping[str, int]
     not_computed: Mapping[str, Sentence]
@@ -217,8 +217,8 @@ class Evaluation:
             "ci": to_json(self.ci),
             "coverage": to_json(self.coverage),
             "abstain": to_json(self.abstain),
-            "robustness": {spoiled.id: spoiled.as_json() for spoiled in self.robustness},
-            "slices": subgroups_json(self.slices, language),
+            "robustness": {perturbed.id: perturbed.as_json() for perturbed in self.robustness},
+            "slices": subgroups_json(self.subgroups, language),
             "unreadable": self.judged.unreadable,
             "not_evaluated": dict(self.not_evaluated),
             "left_out": dict(self.left_out),

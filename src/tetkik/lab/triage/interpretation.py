@@ -10,7 +10,7 @@ from tetkik.lab.engine.results import bracket
 from tetkik.lab.triage.figures import Evaluation, LabelFigures
 from tetkik.language import Sentence
 
-NEIGHBOURS: tuple[tuple[str, str], ...] = (
+RELATED: tuple[tuple[str, str], ...] = (
     ("Kardiyoloji", "Göğüs Hastalıkları"),
     ("Kardiyoloji", "Dahiliye"),
     ("Dahiliye", "Genel Cerrahi"),
@@ -32,13 +32,13 @@ NEIGHBOURS: tuple[tuple[str, str], ...] = (
     ("Pediatri", "Dermatoloji"),
     ("Pediatri", "Göğüs Hastalıkları"),
 )
-"""Departments that see the same part of the body or the same people, so that telling them apart is worth
-saying."""
+"""Departments that see the same part of the body or the same people, so that confusing them is worth
+mentioning."""
 
-_WELL_APART = 0.05
-"""Neighbours are told apart well where at most this share of their complaints crosses over."""
+_RARELY_CONFUSED = 0.05
+"""Two departments are rarely confused where at most this share of their complaints crosses over."""
 _ENOUGH = 20
-"""Complaints of each of two neighbours before anything is said of them."""
+"""Complaints of each of two related departments before anything is said of them."""
 _PAIR_LEAST = 3
 """Crossings before a pair is called confused."""
 _GOOD_ECE = 0.05
@@ -50,11 +50,11 @@ def interpret(evaluation: Evaluation) -> tuple[Sentence, ...]:
         _overall(evaluation),
         *_weakest(evaluation),
         *_confused(evaluation),
-        *_neighbours(evaluation),
+        *_related(evaluation),
         *_calibration(evaluation),
         *_coverage(evaluation),
         *_robustness(evaluation),
-        *_slices(evaluation),
+        *_subgroups(evaluation),
         *_missing(evaluation),
     )
 
@@ -114,12 +114,12 @@ def _confused(evaluation: Evaluation) -> Iterator[Sentence]:
         )
 
 
-def _neighbours(evaluation: Evaluation) -> Iterator[Sentence]:
+def _related(evaluation: Evaluation) -> Iterator[Sentence]:
     counts, support = evaluation.judged.confusion, evaluation.judged.support
     place = {label: index for index, label in enumerate(evaluation.judged.labels)}
     items = []
     looked_at = False
-    for first, second in NEIGHBOURS:
+    for first, second in RELATED:
         if first not in place or second not in place:
             continue
         one, other = place[first], place[second]
@@ -127,18 +127,18 @@ def _neighbours(evaluation: Evaluation) -> Iterator[Sentence]:
             continue
         looked_at = True
         crossed, both = int(counts[one, other] + counts[other, one]), int(support[one] + support[other])
-        if crossed <= _WELL_APART * both:
+        if crossed <= _RARELY_CONFUSED * both:
             items.append((crossed / both, f"{first} / {second} ({crossed}/{both})"))
     if items:
         yield Sentence(
-            "Neighbours told apart well (crossed over / complaints of both): {items}.",
+            "Related departments that are rarely confused (confused / complaints of both): {items}.",
             {"items": "; ".join(item for _, item in sorted(items)[:5])},
         )
     elif looked_at:
         yield Sentence(
-            "No two neighbouring departments are told apart well: more than {share:.0f}% cross over in "
-            "each pair.",
-            {"share": 100 * _WELL_APART},
+            "No two related departments are rarely confused: more than {share:.0f}% of the "
+            "complaints in each pair are.",
+            {"share": 100 * _RARELY_CONFUSED},
         )
 
 
@@ -199,28 +199,28 @@ def _coverage(evaluation: Evaluation) -> Iterator[Sentence]:
 def _robustness(evaluation: Evaluation) -> Iterator[Sentence]:
     if not evaluation.robustness:
         return
-    # Cutting a text takes away what it says; the other spoilings only change how it is spelled.
-    spelled = [spoiled for spoiled in evaluation.robustness if not spoiled.id.startswith("first_")]
-    worst = min(spelled, key=lambda spoiled: spoiled.accuracy_change)
+    # Cutting a text takes away what it says; the other perturbations only change how it is spelled.
+    spelled = [perturbed for perturbed in evaluation.robustness if not perturbed.id.startswith("first_")]
+    worst = min(spelled, key=lambda perturbed: perturbed.accuracy_change)
     fall = -100 * worst.accuracy_change
     if fall < 1:
-        yield Sentence("How a text is spelled matters little: no spoiling costs one point of accuracy.")
+        yield Sentence("How a text is spelled matters little: no perturbation costs one point of accuracy.")
     else:
         yield Sentence(
-            "Of the changes in spelling this one costs most: {spoiling} ({fall:.1f} points of accuracy).",
-            {"spoiling": worst.title, "fall": fall},
+            "Of the changes in spelling this one costs most: {perturbation} ({fall:.1f} points of accuracy).",
+            {"perturbation": worst.title, "fall": fall},
         )
-    short = next(spoiled for spoiled in evaluation.robustness if spoiled.id == "first_sentence")
+    short = next(perturbed for perturbed in evaluation.robustness if perturbed.id == "first_sentence")
     yield Sentence(
         "With the first sentence only, {accuracy:.1f}% are right ({change:+.1f} points).",
         {"accuracy": 100 * short.accuracy, "change": 100 * short.accuracy_change},
     )
 
 
-def _slices(evaluation: Evaluation) -> Iterator[Sentence]:
+def _subgroups(evaluation: Evaluation) -> Iterator[Sentence]:
     clear = [
         part
-        for part in evaluation.slices
+        for part in evaluation.subgroups
         if part.accuracy is not None and part.ci is not None and part.ci.high < evaluation.accuracy
     ]
     for part in sorted(clear, key=lambda part: part.accuracy or 0.0)[:2]:
@@ -239,7 +239,7 @@ def _missing(evaluation: Evaluation) -> Iterator[Sentence]:
         )
     if evaluation.not_evaluated:
         yield Sentence(
-            "Rows in no figure, because the model was never taught their label: {labels}.",
+            "Rows in no figure, because the model does not have their label: {labels}.",
             {"labels": ", ".join(f"{label} ({n})" for label, n in evaluation.not_evaluated.items())},
         )
     absent = [label for label, figures in evaluation.per_label.items() if figures is None]

@@ -33,7 +33,6 @@ class OutOfFold:
     unknown: NDArray[np.float64]
 
     def only(self, rows: NDArray[np.int64]) -> OutOfFold:
-        """These complaints."""
         return OutOfFold(self.probabilities[rows], self.unknown[rows])
 
 
@@ -71,7 +70,7 @@ class ReferenceComplaints:
 def observe(
     triage: Triage, given: ReferenceComplaints, progress: ProgressCallback | None = None
 ) -> list[SeenComplaint]:
-    """What would have been counted of complaints, had they been said at a desk."""
+    """What reception's tally would have counted of these complaints."""
     found: list[SeenComplaint] = []
     for start in range(0, len(given), _BATCH):
         texts = given.texts[start : start + _BATCH]

@@ -1,6 +1,6 @@
-"""The same complaints, spoiled as patients spoil them: without Turkish letters, mistyped, shouted, cut short.
+"""The same complaints, as patients write too: without Turkish letters, mistyped, in capitals, cut short.
 
-Every spoiling depends on the text and the seed alone, not on the other rows or their order.
+Every perturbation depends on the text and the seed alone, not on the other rows or their order.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Perturbation:
     Attributes:
         id: its key in `evaluate --json`.
         title: what it is, in English (a message template).
-        apply: (text, seed) to the spoiled text.
+        apply: (text, seed) to the perturbed text.
     """
 
     id: str

@@ -68,10 +68,10 @@ def _by_age(folded: Sequence[str]) -> tuple[Subgroup, ...]:
     ages = [read_age(text) for text in folded]
     years = np.array([np.nan if age is None else age.years for age in ages])
     return (
-        Subgroup("age", "child", Sentence("age told, under 18"), years < 18),
-        Subgroup("age", "adult", Sentence("age told, 18 to 64"), (years >= 18) & (years < 65)),
-        Subgroup("age", "old", Sentence("age told, 65 or more"), years >= 65),
-        Subgroup("age", "not_told", Sentence("no age told"), np.isnan(years)),
+        Subgroup("age", "child", Sentence("age given, under 18"), years < 18),
+        Subgroup("age", "adult", Sentence("age given, 18 to 64"), (years >= 18) & (years < 65)),
+        Subgroup("age", "old", Sentence("age given, 65 or more"), years >= 65),
+        Subgroup("age", "not_told", Sentence("no age given"), np.isnan(years)),
     )
 
 
@@ -82,5 +82,5 @@ def _by_sex(folded: Sequence[str]) -> tuple[Subgroup, ...]:
         Subgroup("sex", "female", Sentence("words of a woman or girl"), female & ~male),
         Subgroup("sex", "male", Sentence("words of a man or boy"), male & ~female),
         Subgroup("sex", "both", Sentence("words of both sexes"), female & male),
-        Subgroup("sex", "neither", Sentence("no word tells a sex"), ~female & ~male),
+        Subgroup("sex", "neither", Sentence("no word of either sex"), ~female & ~male),
     )

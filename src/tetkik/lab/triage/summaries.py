@@ -7,7 +7,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tetkik.lab.engine.results import SMALLEST
-from tetkik.lab.triage.figures import Abstention, Coverage, CoveragePoint, Judged, LabelFigures, Slice
+from tetkik.lab.triage.figures import (
+    Abstention,
+    Coverage,
+    CoveragePoint,
+    Judged,
+    LabelFigures,
+    SubgroupFigures,
+)
 from tetkik.lab.triage.metrics import DecisionFigures, accuracy_by_coverage, decision_figures
 from tetkik.lab.triage.subgroups import subgroups
 from tetkik.language import Sentence
@@ -19,7 +26,6 @@ COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 
 
 def decisions(judged: Judged, draws: ClusterBootstrap) -> tuple[DecisionFigures, DecisionFigures | None]:
-    """The figures of decisions, and their replicates where there is anything to draw."""
     columns = judged.columns
     replicates = decision_figures(draws.sums(columns)) if draws.possible else None
     return decision_figures(columns.sum(axis=0)), replicates
@@ -129,20 +135,22 @@ def paired_interval(
     return percentile_interval(getattr(after, name) - getattr(before, name))
 
 
-def slice_figures(judged: Judged, texts: Sequence[str], draws: ClusterBootstrap) -> Iterator[Slice]:
+def subgroup_figures(
+    judged: Judged, texts: Sequence[str], draws: ClusterBootstrap
+) -> Iterator[SubgroupFigures]:
     """The figures of every part of the complaints."""
     columns = judged.columns
     for part in subgroups(texts):
         n = int(part.rows.sum())
         if n < SMALLEST:
             reason = Sentence("Fewer than {least} complaints.", {"least": SMALLEST})
-            yield Slice(part.dimension, part.id, part.title, n, reason=reason)
+            yield SubgroupFigures(part.dimension, part.id, part.title, n, reason=reason)
             continue
         inside = columns[part.rows]
         figures = decision_figures(inside.sum(axis=0))
         own_draws = ClusterBootstrap(judged.groups[part.rows], draws.replicates, draws.seed)
         replicates = decision_figures(own_draws.sums(inside)) if own_draws.possible else None
-        yield Slice(
+        yield SubgroupFigures(
             part.dimension,
             part.id,
             part.title,

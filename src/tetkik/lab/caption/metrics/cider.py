@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tetkik.lab.caption.metrics.corpus import Corpus
-from tetkik.lab.caption.metrics.grams import Grams, looked_up
+from tetkik.lab.caption.metrics.ngrams import Grams, looked_up
 from tetkik.statistics import Floats
 
 _SIGMA = 6.0

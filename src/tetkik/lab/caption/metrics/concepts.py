@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tetkik.lab.caption.metrics.words import rouge_words
+from tetkik.lab.caption.metrics.tokens import rouge_words
 from tetkik.statistics import Floats
 
 _LONGEST = 8

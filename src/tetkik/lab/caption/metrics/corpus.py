@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tetkik.errors import UsageError
-from tetkik.lab.caption.metrics.grams import Grams, count_grams
-from tetkik.lab.caption.metrics.words import all_treebank_words
+from tetkik.lab.caption.metrics.ngrams import Grams, count_grams
+from tetkik.lab.caption.metrics.tokens import all_treebank_words
 from tetkik.statistics import Ints
 
 

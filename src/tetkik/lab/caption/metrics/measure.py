@@ -26,7 +26,6 @@ class Measure:
 
     @property
     def value(self) -> float:
-        """Over all rows."""
         return float(self.of(self.columns.sum(axis=0)))
 
     @property

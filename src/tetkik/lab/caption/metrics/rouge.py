@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tetkik.lab.caption.metrics.corpus import Corpus
-from tetkik.lab.caption.metrics.words import rouge_words
+from tetkik.lab.caption.metrics.tokens import rouge_words
 from tetkik.statistics import Floats
 
 _BETA2 = 1.2**2

@@ -5,7 +5,6 @@ Each way is a small value that can be pickled, so that the process which decodes
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,16 +13,12 @@ from pathlib import Path, PurePosixPath
 
 from tetkik.errors import DataError
 from tetkik.imaging.limits import check_bytes, damaged, read_file
+from tetkik.lab.engine.paths import IMAGE_SUFFIXES, files_in, inside
 from tetkik.settings import settings
-
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm"})
-"""What counts as an image by its name, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileBytes:
-    """The content of a file."""
-
     path: Path
 
     def __call__(self) -> bytes:
@@ -40,8 +35,6 @@ class FileBytes:
 
 @dataclass(frozen=True, slots=True)
 class ZipBytes:
-    """The content of a member of a zip archive."""
-
     archive: Path
     member: str
 
@@ -76,7 +69,6 @@ class HeldBytes:
     data: bytes
 
     def __call__(self) -> bytes:
-        """All of them."""
         return self.data
 
 
@@ -120,11 +112,7 @@ def open_archive(path: Path) -> zipfile.ZipFile:
 
 def safe_name(name: str) -> str | None:
     """A relative path with `/`; None for one that leads out of its folder or means a machine's own path."""
-    plain = name.strip().replace("\\", "/")
-    if not plain or plain.startswith("/") or plain[1:2] == ":" or not plain.isprintable():
-        return None
-    parts = [part for part in plain.split("/") if part not in {"", "."}]
-    return None if ".." in parts or not parts else "/".join(parts)
+    return inside(name.strip())
 
 
 class ImageFinder:
@@ -137,8 +125,9 @@ class ImageFinder:
     def __init__(self, folders: Iterable[Path], archives: Iterable[Path] = ()) -> None:
         self._found: dict[str, Reader] = {}
         for folder in folders:
-            for name in _files_in(folder):
-                self._found.setdefault(PurePosixPath(name).stem, FileBytes(folder / name))
+            for name in files_in(folder):
+                if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES:
+                    self._found.setdefault(PurePosixPath(name).stem, FileBytes(folder / name))
         for path in archives:
             with open_archive(path) as archive:
                 for member in archive.namelist():
@@ -166,12 +155,3 @@ def name_of(reader: Reader) -> str:
             return name
         case _:
             return ""
-
-
-def _files_in(folder: Path) -> list[str]:
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if not entry.is_dir()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return sorted(name for name in names if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES)

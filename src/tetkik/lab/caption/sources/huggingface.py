@@ -116,7 +116,6 @@ def from_hub(name: str) -> Path:
 
 
 def _files(folder: Path) -> dict[Split, list[Path]]:
-    """The files of each split, by name."""
     found: dict[Split, list[Path]] = {}
     for path in sorted((*folder.rglob("*.parquet"), *folder.rglob("*.arrow"))):
         split = _split_of_file(path, folder)
@@ -191,8 +190,6 @@ def _batches(path: Path) -> Iterator[Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """Which column holds what."""
-
     image: str
     caption: str
     id: str | None

@@ -16,8 +16,6 @@ _LONGEST_LINE = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table that was read."""
-
     path: Path
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]

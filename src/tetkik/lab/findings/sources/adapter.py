@@ -47,7 +47,7 @@ def the_file(folder: Path, *patterns: str) -> Path:
     """
     for pattern in patterns:
         found = sorted(path for path in folder.glob(pattern) if path.is_file())
-        # The table and its compressed twin may lie side by side.
+        # The table and its compressed copy may lie side by side.
         plain = [path for path in found if path.suffix != ".gz"] or found
         if len(plain) > 1:
             raise DataError(

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from tetkik.errors import DataError
+from tetkik.lab.findings.sources.label_mapping import GOOGLE
 from tetkik.lab.findings.sources.nih import nih_truth
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, Truth
 from tetkik.lab.findings.sources.table import read_table
-from tetkik.lab.findings.sources.twins import GOOGLE
 
-ADJUDICATED_LABELS = tuple(twin.theirs for twin in GOOGLE)
+ADJUDICATED_LABELS = tuple(mapping.theirs for mapping in GOOGLE)
 _VALUES = {"YES": PRESENT, "NO": ABSENT}
 
 

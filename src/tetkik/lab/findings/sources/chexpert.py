@@ -17,18 +17,19 @@ from numpy.typing import NDArray
 
 from tetkik.errors import DataError
 from tetkik.findings.label_names import age_years, public_image, sex_named, view_named
+from tetkik.lab.engine.paths import inside
 from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.adapter import Adapter, Reading
 from tetkik.lab.findings.sources.draft import Draft
-from tetkik.lab.findings.sources.files import ImageFolder, inside
+from tetkik.lab.findings.sources.files import ImageFolder
+from tetkik.lab.findings.sources.label_mapping import CHEXPERT, Translated, translate_labels
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
 from tetkik.lab.findings.sources.spec import SourceSpec
 from tetkik.lab.findings.sources.table import Table, read_table
-from tetkik.lab.findings.sources.twins import CHEXPERT, Translated, translate_labels
 from tetkik.lab.findings.sources.uncertain import UNCERTAIN_OPTIONS, codes, uncertain_policy
 from tetkik.values import View
 
-OBSERVATIONS = tuple(twin.theirs for twin in CHEXPERT)
+OBSERVATIONS = tuple(mapping.theirs for mapping in CHEXPERT)
 NO_FINDING, DEVICES = "No Finding", "Support Devices"
 _TABLES = {"train.csv": Split.TRAIN, "valid.csv": Split.VALIDATION, "test.csv": Split.TEST}
 _RELEASE = re.compile(r"CheXpert-v1\.0[^/]*/")
@@ -90,7 +91,7 @@ def _merged(tables: list[Table], spec: SourceSpec, how: Reading) -> Rows:
         view=views,
         sex=[sex_named(cell) for cell in column("Sex")],
         age=[age_years(cell) for cell in column("Age")],
-        split=[_TABLES.get(table.path.name) for table in tables for _ in range(table.rows)],
+        official=[_TABLES.get(table.path.name) for table in tables for _ in range(table.rows)],
         left_out=left_out,
         other_labels=translated.others,
     ).rows()

@@ -17,6 +17,7 @@ from tetkik.lab.findings.sources.rows import PRESENT, UNKNOWN, LeftOut, Rows, Tr
 from tetkik.values import BRAIN_LABELS, FINDING_LABELS, Sex, View
 
 _Cell = TypeVar("_Cell")
+_OPTIONAL = ("patient", "duplicate", "image", "public_patient", "view", "sex", "age", "official")
 _ILL = (
     ("Normal", tuple(label for label in FINDING_LABELS if label not in (*BRAIN_LABELS, "Normal"))),
     ("No_Tumor", tuple(label for label in BRAIN_LABELS if label != "No_Tumor")),
@@ -49,12 +50,11 @@ class Draft:
     view: Sequence[View | None] = ()
     sex: Sequence[Sex | None] = ()
     age: Sequence[float | None] = ()
-    split: Sequence[Split | None] = ()
+    official: Sequence[Split | None] = ()
     left_out: Counter[str] = field(default_factory=Counter)
     other_labels: Mapping[str, int] = field(default_factory=dict)
 
     def rows(self) -> Rows:
-        """The usable rows."""
         faults = self._judged()
         files = [
             None if fault or name is None else self.find(name)
@@ -72,15 +72,8 @@ class Draft:
             names=[name or "" for name in compress(self.names, good.tolist())],
             labels=self.labels,
             truth=self.truth[good],
-            patient=chosen(self.patient, None),
-            duplicate=chosen(self.duplicate, None),
-            image=chosen(self.image, None),
-            public_patient=chosen(self.public_patient, None),
             source=chosen(self.source, self.origin),
-            view=chosen(self.view, None),
-            sex=chosen(self.sex, None),
-            age=chosen(self.age, None),
-            split=chosen(self.split, None),
+            **{name: chosen(getattr(self, name), None) for name in _OPTIONAL},
             left_out=dict(counts),
             other_labels=self.other_labels,
         )

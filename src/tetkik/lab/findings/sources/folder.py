@@ -10,14 +10,14 @@ import numpy as np
 
 from tetkik.errors import DataError
 from tetkik.findings.label_names import public_image, shared_label
+from tetkik.lab.engine.paths import IMAGE_SUFFIXES, files_in
 from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.adapter import Adapter, Reading
 from tetkik.lab.findings.sources.draft import Draft
-from tetkik.lab.findings.sources.files import IMAGE_SUFFIXES, files_in
+from tetkik.lab.findings.sources.label_mapping import own_name
 from tetkik.lab.findings.sources.listing import split_named
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
 from tetkik.lab.findings.sources.spec import SourceSpec
-from tetkik.lab.findings.sources.twins import own_name
 from tetkik.values import FINDING_LABELS
 
 _PNEUMONIAS = frozenset({"Pneumonia", "Viral_Pneumonia", "COVID-19", "Tuberculosis"})
@@ -79,7 +79,7 @@ def read_folder(spec: SourceSpec, how: Reading) -> Rows:
         faults=[None] * len(names),
         image=[image for image, _ in public],
         public_patient=[patient for _, patient in public],
-        split=splits,
+        official=splits,
         left_out=left_out,
         other_labels=others,
     ).rows()

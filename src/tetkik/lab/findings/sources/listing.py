@@ -12,15 +12,16 @@ import numpy as np
 
 from tetkik.errors import DataError
 from tetkik.findings.label_names import age_years, public_image, sex_named, shared_label, view_named
+from tetkik.lab.engine.paths import inside
 from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.adapter import Adapter, Reading
 from tetkik.lab.findings.sources.draft import Draft
-from tetkik.lab.findings.sources.files import ImageFolder, inside
+from tetkik.lab.findings.sources.files import ImageFolder
 from tetkik.lab.findings.sources.known import KnownRule, known_labels, read_rules
+from tetkik.lab.findings.sources.label_mapping import own_name
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
 from tetkik.lab.findings.sources.spec import SourceSpec
 from tetkik.lab.findings.sources.table import Table, read_table
-from tetkik.lab.findings.sources.twins import own_name
 from tetkik.lab.findings.sources.uncertain import UNCERTAIN_OPTIONS, codes, is_code, uncertain_policy
 from tetkik.values import FINDING_LABELS
 
@@ -174,7 +175,7 @@ def _placed(spec: SourceSpec, table: Table, file_column: str, marks: _Marks, how
         view=[view_named(cell) for cell in table.get("view")],
         sex=[sex_named(cell) for cell in table.get("sex")],
         age=[age_years(cell) for cell in table.get("age")],
-        split=[split_named(cell) for cell in table.get("split")],
+        official=[split_named(cell) for cell in table.get("split")],
         left_out=table.left_out(),
         other_labels=marks.others,
     ).rows()

@@ -9,10 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from tetkik.findings.label_names import view_named
+from tetkik.lab.engine.paths import inside
 from tetkik.lab.findings.sources.adapter import Adapter, Reading, the_file
 from tetkik.lab.findings.sources.chexpert import OBSERVATIONS, VIEWS, observations, settled, view_faults
 from tetkik.lab.findings.sources.draft import Draft
-from tetkik.lab.findings.sources.files import ImageFolder, inside
+from tetkik.lab.findings.sources.files import ImageFolder
 from tetkik.lab.findings.sources.listing import split_named
 from tetkik.lab.findings.sources.rows import LeftOut, Rows
 from tetkik.lab.findings.sources.spec import SourceSpec
@@ -68,7 +69,7 @@ def read_mimic(spec: SourceSpec, how: Reading) -> Rows:
         public_patient=[f"mimic:{patient}" for patient in patients],
         image=[f"mimic:{image}" for image in images["dicom_id"]],
         view=views,
-        split=[part.get(image) for image in images["dicom_id"]],
+        official=[part.get(image) for image in images["dicom_id"]],
         left_out=left_out,
         other_labels=translated.others,
     ).rows()

@@ -12,10 +12,11 @@ import numpy as np
 
 from tetkik.errors import DataError
 from tetkik.findings.label_names import age_years, public_image, sex_named, shared_label, view_named
+from tetkik.lab.engine.paths import inside
 from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.adapter import Adapter, Reading, the_file
 from tetkik.lab.findings.sources.draft import Draft
-from tetkik.lab.findings.sources.files import by_name, inside
+from tetkik.lab.findings.sources.files import by_name
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
 from tetkik.lab.findings.sources.spec import SourceSpec
 from tetkik.lab.findings.sources.table import read_table
@@ -59,7 +60,7 @@ def read_nih(spec: SourceSpec, how: Reading) -> Rows:
         view=[view_named(cell) for cell in table.get("View Position")],
         sex=[sex_named(cell) for cell in table.get("Patient Gender")],
         age=[age_years(cell) for cell in table.get("Patient Age")],
-        split=[official.get(name or "") for name in names] if official else (),
+        official=[official.get(name or "") for name in names] if official else (),
         left_out=table.left_out(),
     ).rows()
 

@@ -55,8 +55,8 @@ class Rows:
             another source; None where it has none.
         public_patient: number in a public data set (`nih:75`), the same wherever its images are; else None.
         view, sex, age: None where unknown; age in years.
-        split: the official part, None where there is none.
-        other_labels: how often a label without a twin among the columns was marked present.
+        official: the part of the data set's own split, None where there is none.
+        other_labels: how often a label without a counterpart among the columns was marked present.
     """
 
     origin: str
@@ -72,13 +72,13 @@ class Rows:
     view: Sequence[View | None]
     sex: Sequence[Sex | None]
     age: Sequence[float | None]
-    split: Sequence[Split | None]
+    official: Sequence[Split | None]
     left_out: Mapping[str, int] = field(default_factory=dict)
     other_labels: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         columns = (self.names, self.truth, self.patient, self.duplicate, self.image, self.public_patient)
-        more = (self.source, self.view, self.sex, self.age, self.split)
+        more = (self.source, self.view, self.sex, self.age, self.official)
         if {len(column) for column in (*columns, *more)} != {len(self.files)}:
             raise ValueError(f"columns of {self.origin} differ in length")
         if self.truth.shape[1] != len(self.labels):

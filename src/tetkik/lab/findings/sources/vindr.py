@@ -16,19 +16,20 @@ from numpy.typing import NDArray
 
 from tetkik.errors import DataError
 from tetkik.findings.label_names import folded
+from tetkik.lab.engine.paths import inside
 from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.adapter import Adapter, Reading
 from tetkik.lab.findings.sources.draft import Draft
-from tetkik.lab.findings.sources.files import by_name, inside
+from tetkik.lab.findings.sources.files import by_name
+from tetkik.lab.findings.sources.label_mapping import VINDR, Translated, translate_labels
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
 from tetkik.lab.findings.sources.spec import SourceSpec
 from tetkik.lab.findings.sources.table import Table, read_table
-from tetkik.lab.findings.sources.twins import VINDR, Translated, translate_labels
 from tetkik.lab.findings.sources.uncertain import codes
 
 _PARTS = {"train": Split.TRAIN, "test": Split.TEST}
 _VOTES = ("majority", "any", "unanimous")
-_NAMES = {folded(twin.theirs) for twin in VINDR}
+_NAMES = {folded(mapping.theirs) for mapping in VINDR}
 
 
 def read_vindr(spec: SourceSpec, how: Reading) -> Rows:
@@ -77,7 +78,7 @@ def read_vindr(spec: SourceSpec, how: Reading) -> Rows:
         find=(lambda name: root / f"{name}.dicom") if files is None else files.get,
         faults=faults,
         image=[f"vindr:{(name or '').rpartition('/')[2]}" for name in names],
-        split=split,
+        official=split,
         left_out=left_out,
         other_labels=others,
     ).rows()

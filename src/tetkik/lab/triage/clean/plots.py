@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tetkik.lab.engine.style import styled
 from tetkik.lab.triage.clean.summary import Summary
 from tetkik.language import Language, translate
 
@@ -31,7 +31,7 @@ class Picture:
 @dataclass(frozen=True, slots=True)
 class _Palette:
     ink: str
-    quiet: str
+    muted: str
     pale: str
     main: str
     page: str
@@ -61,37 +61,19 @@ def _uri(
     palette: _Palette,
     language: Language,
 ) -> str:
-    with _drawing(palette):
-        figure = draw(summary, palette, language)
-        file = io.BytesIO()
-        # Neither date nor random identifiers: the same table gives the same page.
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode("ascii")
-
-
-@contextmanager
-def _drawing(palette: _Palette) -> Iterator[None]:
-    import matplotlib as mpl
-
-    style: Any = {
-        "font.family": "DejaVu Sans",  # comes with matplotlib and has ğ, ş, ı, İ
-        "font.size": 10,
+    # Glyphs as paths and fixed identifiers: the same table gives the same page everywhere.
+    changes = {
+        **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), palette.ink),
+        "axes.edgecolor": palette.muted,
+        "axes.facecolor": "none",
         "svg.fonttype": "path",
         "svg.hashsalt": "tetkik",
-        "text.color": palette.ink,
-        "axes.labelcolor": palette.ink,
-        "axes.edgecolor": palette.quiet,
-        "axes.facecolor": "none",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "xtick.color": palette.ink,
-        "ytick.color": palette.ink,
-        "legend.frameon": False,
     }
-    with mpl.rc_context():
-        mpl.rcdefaults()  # a user's matplotlibrc must not change the pictures
-        mpl.rcParams.update(style)
-        yield
+    with styled(changes):
+        figure = draw(summary, palette, language)
+        file = io.BytesIO()
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Any]:

@@ -1,4 +1,4 @@
-"""Rows out of CSV, JSON lines, XLSX and Parquet, told apart by their content, one row at a time."""
+"""Rows out of CSV, JSON lines, XLSX and Parquet, recognised by their content, one row at a time."""
 
 from __future__ import annotations
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tetkik.errors import MissingExtra
+from tetkik.lab.engine.evaluation_page import page_environment
 from tetkik.lab.triage.clean.plots import number, pictures
 from tetkik.lab.triage.clean.summary import Summary
-from tetkik.language import Language, translate
-from tetkik.values import DISCLAIMER
+from tetkik.language import Language
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -39,14 +38,11 @@ def write_report(summary: Summary, path: Path, language: Language) -> None:
 
 
 def render(summary: Summary, language: Language) -> str:
-    """The page as HTML."""
     return (
         _environment(language)
         .get_template("report.html.jinja")
         .render(
             s=summary,
-            language=language,
-            disclaimer=DISCLAIMER[language.value],
             pictures=pictures(summary, language),
             spellings={
                 label.name: [(spelled, count) for spelled, count in label.spellings if spelled != label.name]
@@ -60,17 +56,7 @@ def render(summary: Summary, language: Language) -> str:
 
 
 def _environment(language: Language) -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    # Labels and texts come from a user's files and may hold anything: everything is escaped.
-    environment = Environment(
-        loader=FileSystemLoader(str(resources.files("tetkik.lab.triage.clean"))),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["t"] = lambda template, **values: translate(template, language, **values)
+    environment = page_environment("tetkik.lab.triage.clean", language)
     environment.filters["n"] = lambda value: number(value, language)
     environment.filters["share"] = lambda value, whole: f"{100 * value / whole:.1f}" if whole else "0"
     environment.filters["decimal"] = lambda text: text.replace(".", ",") if language is Language.TR else text
@@ -80,6 +66,5 @@ def _environment(language: Language) -> Environment:
     environment.filters["brief"] = lambda text: (
         text if len(text) <= _LONGEST else text[:_LONGEST].rstrip() + " …"
     )
-    environment.filters["say"] = lambda error: error.in_language(language)
     environment.filters["file"] = lambda source: Path(source).name
     return environment

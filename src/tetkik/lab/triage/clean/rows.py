@@ -23,7 +23,7 @@ class Reason(StrEnum):
     """Why a row is not in the clean table: the value of the column `reason` in `rejected.csv`."""
 
     BROKEN_ROW = "broken row"
-    """Its columns could not be told apart (quotes, delimiters), or its JSON is broken."""
+    """Its columns could not be separated (quotes, delimiters), or its JSON is broken."""
     TOO_LONG = "too long"
     EMPTY = "empty text"
     NO_WORDS = "no words"

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.errors import TetkikError
+from tetkik.lab.engine.results import fields_json
 from tetkik.lab.triage.clean.rows import Reason, Repair
 from tetkik.privacy import Personal
 
@@ -110,15 +111,7 @@ class Summary:
             "masked": {kind.value: count for kind, count in self.masked.items()},
             "masked_rows": self.masked_rows,
             "adverts": self.adverts,
-            "labels": [
-                {
-                    "name": label.name,
-                    "read": label.read,
-                    "kept": label.kept,
-                    "spellings": dict(label.spellings),
-                }
-                for label in self.labels
-            ],
+            "labels": [{**fields_json(label), "spellings": dict(label.spellings)} for label in self.labels],
             "other_labels": dict(self.other_labels),
             "groups": self.groups,
             "rows_in_groups": self.in_groups,
@@ -127,12 +120,7 @@ class Summary:
             "judged": self.judged,
             "agreement": round(self.agreement, 4) if self.judged else None,
             "files": [
-                {
-                    "path": file.path,
-                    "read": file.read,
-                    "kept": file.kept,
-                    "error": None if file.failure is None else str(file.failure),
-                }
+                {**fields_json(file, "failure"), "error": None if file.failure is None else str(file.failure)}
                 for file in self.files
             ],
         }

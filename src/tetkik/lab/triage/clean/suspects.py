@@ -1,8 +1,8 @@
 """Rows whose label the other rows speak against: confident learning (Northcutt et al., JAIR 2021; cleanlab).
 
-The probabilities are out of fold, the folds go by duplicate group (a twin in the training part would vouch
-for its own label), and come from a light model: TF-IDF of words and word pairs, cut to five folded letters,
-and a logistic regression by averaged stochastic gradient descent, which holds at 300,000 rows.
+The probabilities are out of fold, the folds go by duplicate group (a duplicate in the training part would
+confirm its own label), and come from a light model: TF-IDF of words and word pairs, cut to five folded
+letters, and a logistic regression by averaged stochastic gradient descent, which holds at 300,000 rows.
 """
 
 from __future__ import annotations

@@ -30,7 +30,6 @@ class Table:
         self._writer.writerow(header)
 
     def write(self, *cells: object) -> None:
-        """One row."""
         self._writer.writerow(cells)
 
 

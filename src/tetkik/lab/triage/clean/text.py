@@ -42,8 +42,6 @@ _SENTENCE = re.compile(r"(?:[^.!?\n]|[.!?]+(?=\w))+[.!?]*\n?|[.!?\n]+")
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """A text made plain."""
-
     text: str
     repairs: frozenset[Repair]
     adverts: tuple[str, ...]

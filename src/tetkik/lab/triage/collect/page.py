@@ -1,4 +1,4 @@
-"""A page's bytes become questions: the encoding found, broken HTML borne, the text without its markup."""
+"""A page's bytes become questions: the encoding found, broken HTML tolerated, the text without markup."""
 
 from __future__ import annotations
 
@@ -92,7 +92,6 @@ def _mostly_utf8(body: bytes) -> bool:
 
 
 def read_list(body: bytes, url: str, content_type: str, site: Site) -> ListPage:
-    """The questions of a list page."""
     source = decode(body, content_type)
     page, base = Selector(text=source), get_base_url(source, url)
     questions: list[Question] = []

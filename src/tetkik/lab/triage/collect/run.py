@@ -111,7 +111,7 @@ def _crawl(settings: dict[str, Any], **wanted: Any) -> QuestionSpider:
 def _settings(site: Site, folder: Path, contact: str) -> dict[str, Any]:
     from scrapy.settings import default_settings
 
-    here = "tetkik.lab.triage.collect.manners"
+    here = "tetkik.lab.triage.collect.politeness"
     # Scrapy varies the delay by half, which would go below it; newer releases have another name for that.
     steady = (
         {"DOWNLOAD_DELAY_JITTER": 0}

@@ -12,9 +12,9 @@ from typing import Any
 import scrapy
 from scrapy.exceptions import CloseSpider
 
-from tetkik.lab.triage.collect.manners import reason_of
 from tetkik.lab.triage.collect.page import ListPage, read_list, read_question
 from tetkik.lab.triage.collect.plan import PageRef, ends_section, first_pages, next_page
+from tetkik.lab.triage.collect.politeness import reason_of
 from tetkik.lab.triage.collect.site import Site
 from tetkik.lab.triage.collect.store import LostQuestion, Outcome, PageRecord, Row, Store
 from tetkik.values import ProgressCallback

@@ -57,7 +57,6 @@ class Row:
     def of(
         cls, *, text: str, label: str, own_url: str | None, list_url: str, page: int, collected: str
     ) -> Row:
-        """A row with its id."""
         key = "\n".join((label, own_url or "", canonical(text)))
         number = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         return cls(text, label, own_url or list_url, page, collected, number)
@@ -263,6 +262,5 @@ class Store:
         )
 
     def close(self) -> None:
-        """Close the files."""
         self._complaints.close()
         self._ledger.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -71,10 +71,7 @@ class CrawlSummary:
             "rows_added": self.rows_added,
             "rows_per_label": self.rows_per_label,
             "skipped": self.skipped,
-            "failures": [
-                {"label": failed.label, "page": failed.page, "url": failed.url, "reason": failed.reason}
-                for failed in self.failures
-            ],
+            "failures": [asdict(failed) for failed in self.failures],
         }
 
     def write(self, path: Path) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import copy
-import logging
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from tetkik.errors import TrainingError
+from tetkik.lab.engine.exporters import quiet_exporter
 from tetkik.triage.calibration import softmax
 from tetkik.triage.transformer.model import OnnxNetwork
 from tetkik.triage.transformer.tokens import Ints, TextReader, padded
@@ -76,7 +74,7 @@ def export_fp32(model: Any, file: Path) -> None:
     shape = {0: free, 1: free}
     large = sum(p.numel() * p.element_size() for p in network.parameters()) > _PROTOBUF_LIMIT
     try:
-        with _quiet_exporter(), torch.no_grad():
+        with quiet_exporter(), torch.no_grad():
             program = torch.onnx.export(
                 _Logits(network),
                 (ids, torch.ones_like(ids)),
@@ -134,7 +132,7 @@ def quantise(source: Path, target: Path) -> None:
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with _quiet_exporter():
+    with quiet_exporter():
         quantize_dynamic(
             source,
             target,
@@ -190,23 +188,3 @@ def _torch(network: Any, rows: Sequence[Ints], pad_id: int) -> NDArray[np.float3
 
 def _difference(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
     return float(np.abs(softmax(left) - softmax(right)).max())
-
-
-@contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """Without the exporters' remarks on packages that are not needed and calls that they make themselves."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    root = logging.getLogger()
-    before = [logger.level for logger in loggers]
-    root_level = root.level
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    root.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        root.setLevel(root_level)
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)

@@ -41,14 +41,13 @@ class Tally:
     left_out: Counter[Reason] = field(default_factory=Counter)
 
     def look(self, picture: Decoded) -> None:
-        """Count a picture."""
         self.rgb += picture.mode == "RGB"
         self.rgb_grey += picture.mode == "RGB" and picture.grey
         self.colour += not picture.grey
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RowLine:
     """A row as `rows.jsonl` keeps it, and the 64 bits of its words."""
 
     caption: str
@@ -93,16 +92,16 @@ class SplitWriter:
     def __exit__(self, *_: object) -> None:
         self._rows.close()
 
-    def line(self, row: CaptionRow) -> Line:
+    def line(self, row: CaptionRow) -> RowLine:
         """The row with its caption cleaned; as the source has it too, where that is another."""
         caption = clean_caption(row.caption)
         content: dict[str, Any] = {"id": row.id, "file": row.file, "caption": caption}
         if caption != row.caption:
             content["source_caption"] = row.caption
         content |= {"group": row.group, "concepts": row.concepts, "licence": row.licence}
-        return Line(caption, caption_print(caption), content)
+        return RowLine(caption, caption_print(caption), content)
 
-    def add(self, line: Line, picture: Decoded) -> None:
+    def add(self, line: RowLine, picture: Decoded) -> None:
         """One row.
 
         Raises:

@@ -24,7 +24,7 @@ SEEN = "seen.npy"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class SeenRows:
     """Which rows a model has seen.
 
     Attributes:
@@ -42,7 +42,7 @@ class Seen:
         return either
 
 
-def seen_rows(part: Part, bundle: Bundle) -> Seen | None:
+def seen_rows(part: Part, bundle: Bundle) -> SeenRows | None:
     """Which rows of `part` the training of `bundle` saw; None where the bundle does not tell.
 
     Raises:
@@ -53,10 +53,10 @@ def seen_rows(part: Part, bundle: Bundle) -> Seen | None:
     seen = _read(bundle)
     captions = part.caption_prints
     # 0 stands for a caption too short to tell.
-    return Seen(np.isin(part.prints, seen), np.isin(captions, seen) & (captions != 0))
+    return SeenRows(np.isin(part.prints, seen), np.isin(captions, seen) & (captions != 0))
 
 
-def refuse_seen(seen: Seen, model: str, split: str) -> None:
+def refuse_seen(seen: SeenRows, model: str, split: str) -> None:
     """Refuse a split of which the model has seen any row.
 
     Raises:

@@ -10,8 +10,8 @@ from statistics import median
 from typing import Any
 
 from tetkik.lab.caption.data import LeftOut, Reason, Split
-from tetkik.lab.caption.duplicates import Likeness, Twin
-from tetkik.lab.caption.splitting import Tally
+from tetkik.lab.caption.duplicates import DuplicatePair, Likeness
+from tetkik.lab.caption.split_writer import Tally
 
 LEFT_OUT = "left_out.csv"
 DUPLICATES = "duplicates.csv"
@@ -40,7 +40,7 @@ class PrepareReport:
 
     Attributes:
         reference: where the published counts stand; None where there are none.
-        twins: rows that are alike another of a later split, by what is alike.
+        duplicates: rows that are alike another of a later split, by what is alike.
         tokens: the same in tokens; empty without a base.
     """
 
@@ -49,7 +49,7 @@ class PrepareReport:
     reference: str | None
     splits: tuple[SplitReport, ...]
     left_out: Mapping[Reason, int]
-    twins: Mapping[Likeness, int]
+    duplicates: Mapping[Likeness, int]
     removed: bool
     crossing_groups: int
     words: tuple[int, ...]
@@ -59,12 +59,10 @@ class PrepareReport:
 
     @property
     def kept(self) -> int:
-        """Rows that were written."""
         return sum(split.kept for split in self.splits)
 
     @property
     def median_words(self) -> float:
-        """Of a caption."""
         return float(median(self.words)) if self.words else 0.0
 
     @property
@@ -89,7 +87,7 @@ class PrepareReport:
             },
             "reference": self.reference,
             "left_out": {reason.name.lower(): count for reason, count in self.left_out.items()},
-            "alike": {likeness.name.lower(): count for likeness, count in self.twins.items()},
+            "alike": {likeness.name.lower(): count for likeness, count in self.duplicates.items()},
             "copies_left_out": self.removed,
             "crossing_groups": self.crossing_groups,
             "median_words": self.median_words,
@@ -99,7 +97,9 @@ class PrepareReport:
         }
 
 
-def write_lists(folder: Path, left_out: Iterable[LeftOut], twins: Iterable[Twin], *, removed: bool) -> None:
+def write_lists(
+    folder: Path, left_out: Iterable[LeftOut], duplicates: Iterable[DuplicatePair], *, removed: bool
+) -> None:
     """Write `left_out.csv` and `duplicates.csv`."""
     with (folder / LEFT_OUT).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -110,14 +110,14 @@ def write_lists(folder: Path, left_out: Iterable[LeftOut], twins: Iterable[Twin]
     with (folder / DUPLICATES).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("alike", "kept", "kept_split", "other", "other_split", "other_left_out"))
-        for twin in twins:
+        for pair in duplicates:
             writer.writerow(
                 (
-                    twin.likeness.name.lower(),
-                    twin.id,
-                    twin.split.value,
-                    twin.other,
-                    twin.other_split.value,
-                    "yes" if removed and twin.likeness in LEAVES else "no",
+                    pair.likeness.name.lower(),
+                    pair.id,
+                    pair.split.value,
+                    pair.other,
+                    pair.other_split.value,
+                    "yes" if removed and pair.likeness in LEAVES else "no",
                 )
             )

@@ -2,7 +2,7 @@
 
 `SAME` carries presence and absence over. `WIDER` is a label of theirs that covers several things, ours among
 them: its absence is the absence of each, its presence says only that one of them is there. `NONE` has no
-twin: kept aside and counted. A shared label that none of theirs leads to stays unknown in all rows.
+counterpart: kept aside and counted. A shared label that none of theirs leads to stays unknown in all rows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Meaning(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Twin:
+class LabelMapping:
     """A label of another data set and what it says of the shared labels."""
 
     theirs: str
@@ -37,19 +37,19 @@ class Twin:
     reason: str
 
 
-def _same(theirs: str, ours: str | None = None, reason: str = "the same finding") -> Twin:
-    return Twin(theirs, Meaning.SAME, (ours or theirs,), reason)
+def _same(theirs: str, ours: str | None = None, reason: str = "the same finding") -> LabelMapping:
+    return LabelMapping(theirs, Meaning.SAME, (ours or theirs,), reason)
 
 
-def _wider(theirs: str, *ours: str, reason: str) -> Twin:
-    return Twin(theirs, Meaning.WIDER, ours, reason)
+def _wider(theirs: str, *ours: str, reason: str) -> LabelMapping:
+    return LabelMapping(theirs, Meaning.WIDER, ours, reason)
 
 
-def _none(theirs: str, reason: str) -> Twin:
-    return Twin(theirs, Meaning.NONE, (), reason)
+def _none(theirs: str, reason: str) -> LabelMapping:
+    return LabelMapping(theirs, Meaning.NONE, (), reason)
 
 
-CHEXPERT: tuple[Twin, ...] = (
+CHEXPERT: tuple[LabelMapping, ...] = (
     _same("No Finding", "Normal", "the report names nothing abnormal (support devices apart)"),
     _none("Enlarged Cardiomediastinum", "also a wide aorta or mediastinum: neither Cardiomegaly nor Mass"),
     _same("Cardiomegaly"),
@@ -69,10 +69,10 @@ CHEXPERT: tuple[Twin, ...] = (
 )
 """CheXpert and MIMIC-CXR-JPG: the 14 observations of the CheXpert labeler (Irvin et al., AAAI 2019)."""
 
-VINDR: tuple[Twin, ...] = (
+VINDR: tuple[LabelMapping, ...] = (
     _none("Aortic enlargement", "no vessels among the shared labels"),
     _same("Atelectasis"),
-    _none("Calcification", "anywhere in the chest: no twin"),
+    _none("Calcification", "anywhere in the chest: no counterpart"),
     _same("Cardiomegaly"),
     _none("Clavicle fracture", "no bones among the shared labels"),
     _same("Consolidation"),
@@ -82,27 +82,27 @@ VINDR: tuple[Twin, ...] = (
     _none("ILD", "interstitial disease with and without fibrosis: neither Fibrosis nor Infiltration"),
     _same("Infiltration"),
     _none("Lung Opacity", "any opacity that fits no narrower label"),
-    _none("Lung cavity", "no twin"),
-    _none("Lung cyst", "no twin"),
-    _none("Mediastinal shift", "no twin"),
+    _none("Lung cavity", "no counterpart"),
+    _none("Lung cyst", "no counterpart"),
+    _none("Mediastinal shift", "no counterpart"),
     _wider("Nodule/Mass", "Nodule", "Mass", reason="nodule or mass, whatever its size"),
     _same("Pleural effusion", "Effusion"),
     _same("Pleural thickening", "Pleural_Thickening"),
     _same("Pneumothorax"),
     _same("Pulmonary fibrosis", "Fibrosis"),
     _none("Rib fracture", "no bones among the shared labels"),
-    _none("Other lesion", "no twin"),
+    _none("Other lesion", "no counterpart"),
     _none("COPD", "a diagnosis wider than Emphysema, and not every emphysema is one"),
     _none("Lung tumor", "a diagnosis: the sign is marked as Nodule/Mass beside it"),
     _same("Pneumonia"),
     _same("Tuberculosis"),
-    _none("Other diseases", "no twin"),
-    _none("Other disease", "no twin; the label tables spell it both ways"),
+    _none("Other diseases", "no counterpart"),
+    _none("Other disease", "no counterpart; the label tables spell it both ways"),
     _same("No finding", "Normal", "none of the other 27 is marked"),
 )
 """VinDr-CXR: 22 local and 6 global labels (Nguyen et al., Scientific Data 2022)."""
 
-GOOGLE: tuple[Twin, ...] = (
+GOOGLE: tuple[LabelMapping, ...] = (
     _none("Fracture", "no bones among the shared labels"),
     _same("Pneumothorax"),
     _none("Airspace opacity", "consolidation, infiltrate, atelectasis and more"),
@@ -126,7 +126,7 @@ class Translated:
 
 
 def translate_labels(
-    theirs: Mapping[str, Truth], twins: Sequence[Twin], rows: int, *, keep_others: bool = False
+    theirs: Mapping[str, Truth], mappings: Sequence[LabelMapping], rows: int, *, keep_others: bool = False
 ) -> Translated:
     """Columns of another data set as the shared labels.
 
@@ -134,19 +134,19 @@ def translate_labels(
         theirs: (rows,) of 1 / 0 / -1 (unknown) by their name.
         keep_others: whether a label that is not the same as one of ours gets a column of its own.
     """
-    meaning = {folded(twin.theirs): twin for twin in twins}
+    meaning = {folded(mapping.theirs): mapping for mapping in mappings}
     truth = np.full((rows, len(FINDING_LABELS)), UNKNOWN)
     others: Counter[str] = Counter()
     kept: dict[str, Truth] = {}
     for name, column in theirs.items():
-        twin = meaning[folded(name)]
-        for label in twin.ours:
+        mapping = meaning[folded(name)]
+        for label in mapping.ours:
             place = FINDING_LABELS.index(label)
-            if twin.meaning is Meaning.SAME:
+            if mapping.meaning is Meaning.SAME:
                 truth[:, place] = column
             else:
                 truth[column == ABSENT, place] = ABSENT
-        if twin.meaning is not Meaning.SAME:
+        if mapping.meaning is not Meaning.SAME:
             others[name] += int((column == PRESENT).sum())
             kept[own_name(name)] = column
     if not keep_others:

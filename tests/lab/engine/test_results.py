@@ -1,0 +1,60 @@
+"""Figures become plain JSON; subgroups stand by dimension and id."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from tetkik.lab.engine.results import bracket, distinct_names, fields_json, listed, subgroups_json, to_json
+from tetkik.language import Language, Sentence
+from tetkik.statistics import Interval
+from tetkik.values import Sex
+
+
+@dataclass(frozen=True)
+class Part:
+    dimension: str
+    id: str
+    title: Sentence
+    value: float | None
+    ci: Interval | None
+
+    def as_json(self, language):
+        return fields_json(self, "dimension", "id", language=language)
+
+
+PARTS = (
+    Part("sex", "F", Sentence("women and girls"), 0.5, Interval(0.25, 0.75)),
+    Part("sex", "M", Sentence("men and boys"), None, None),
+    Part("age", "old", Sentence("65 years or more"), 1.0, None),
+)
+
+
+def test_every_kind_of_value_becomes_plain():
+    values = {
+        "array": np.arange(3),
+        "number": np.float64(0.5),
+        "sex": Sex.FEMALE,
+        "pair": (1, None),
+        "parts": PARTS,
+    }
+    content = to_json(values)
+    assert json.loads(json.dumps(content)) == content
+    assert content["array"] == [0, 1, 2] and content["sex"] == "F" and content["pair"] == [1, None]
+    assert content["parts"][0]["ci"] == [0.25, 0.75]
+
+
+def test_subgroups_stand_by_dimension_and_id_in_the_language_asked_for():
+    english, turkish = (subgroups_json(PARTS, language) for language in (Language.EN, Language.TR))
+    assert {name: list(inner) for name, inner in english.items()} == {"sex": ["F", "M"], "age": ["old"]}
+    assert english["sex"]["F"] == {"title": "women and girls", "value": 0.5, "ci": [0.25, 0.75]}
+    assert turkish["sex"]["F"]["title"] != "women and girls"
+
+
+def test_names_and_words():
+    assert distinct_names("a", "b") == ("a", "b") and distinct_names("a", "a") == ("A (a)", "B (a)")
+    assert bracket(Interval(0.1, 0.2)) == " [0.10, 0.20]" and bracket(None) == ""
+    joined = listed((Sentence("women and girls"), Sentence("men and boys")), ", ")
+    assert joined.in_language(Language.EN) == "women and girls, men and boys"
