@@ -34,12 +34,12 @@ from tetkik.caption.families.whereabouts import Whereabouts
 from tetkik.caption.images import ImageSpec
 from tetkik.caption.options import Quantisation
 from tetkik.lab.caption.training.cards import CARDS, GIB
-from tetkik.lab.caption.training.lesson import Lesson, Taught
-from tetkik.lab.caption.training.loop import CaptionLearner
+from tetkik.lab.caption.training.data import EncodedSplit, TrainingData
 from tetkik.lab.caption.training.options import DEFAULT_BASE, CaptionTraining
 from tetkik.lab.caption.training.plan import CONTEXT, plan_training
 from tetkik.lab.caption.training.plan_network import Lengths, config_of, planned_network
 from tetkik.lab.caption.training.plan_step import step_bytes
+from tetkik.lab.caption.training.trainer import CaptionTrainer
 from tetkik.lab.engine.precision import Precision, accelerator_for
 
 CAP = CARDS["t4"].memory - CONTEXT
@@ -74,7 +74,7 @@ class Run:
 
 @dataclass(frozen=True)
 class HeldFeatures:
-    """Image features in memory, for a lesson; what they hold does not matter to time and memory."""
+    """Image features in memory, for a training; what they hold does not matter to time and memory."""
 
     values: Tensor
 
@@ -206,14 +206,14 @@ def ours(run: Run, device: torch.device) -> Result:
         accelerator.free_memory()
         tokens = captions_of(run.images)
         names = tuple(str(row) for row in range(run.images))
-        taught = Taught(names, names, tuple(None for _ in names), tokens, HeldFeatures(held[0]))
-        nothing = Taught((), (), (), [], HeldFeatures(held[0]))
-        lesson = Lesson(taught, nothing, np.zeros(0, np.int64))
-        learner = CaptionLearner(
-            accelerator, network, lesson, options, run="speed", work=None, tell=lambda _: None
+        training = EncodedSplit(names, names, tuple(None for _ in names), tokens, HeldFeatures(held[0]))
+        nothing = EncodedSplit((), (), (), [], HeldFeatures(held[0]))
+        data = TrainingData(training, nothing, np.zeros(0, np.int64))
+        trainer = CaptionTrainer(
+            accelerator, network, data, options, run="speed", work=None, notify=lambda _: None
         )
         begun = time.perf_counter()
-        learner.run(lambda step, done, total: None)
+        trainer.run(lambda step, done, total: None)
         _wait(device)
         epochs = time.perf_counter() - begun
         learned = sum(item.numel() for item in network.model.parameters() if item.requires_grad)

@@ -15,8 +15,8 @@ from tetkik.caption.images import ImageSpec
 from tetkik.caption.options import AdapterOptions, Learning, Quantisation
 from tetkik.errors import UsageError
 from tetkik.lab.caption.training.cards import CARDS, GIB, card_of
-from tetkik.lab.caption.training.making import new_network
 from tetkik.lab.caption.training.memory import LiveBytes, Operations, bytes_of, tensors_of
+from tetkik.lab.caption.training.model import new_network
 from tetkik.lab.caption.training.optimizer import make_optimizer
 from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind
 from tetkik.lab.caption.training.plan import _Planner

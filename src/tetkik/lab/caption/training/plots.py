@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tetkik.drawing import ACCENT, GREY, INK, MAIN, png, styled
-from tetkik.lab.caption.training.progress import Epoch
+from tetkik.lab.caption.training.trainer import Epoch
 from tetkik.language import Language, translate
 
 if TYPE_CHECKING:

@@ -27,7 +27,8 @@ from tetkik.bundle import (
     write_reference,
 )
 from tetkik.errors import DataError, MissingExtra
-from tetkik.lab.triage.card import library_versions, measured
+from tetkik.lab.engine.card import library_versions
+from tetkik.lab.triage.card import measured
 from tetkik.lab.triage.data import Complaints, fingerprint, folds
 from tetkik.lab.triage.duplicates import duplicate_groups
 from tetkik.lab.triage.linear.fit import (
