@@ -37,8 +37,7 @@ from tetkik.lab.caption.training.cards import CARDS, GIB
 from tetkik.lab.caption.training.data import EncodedSplit, TrainingData
 from tetkik.lab.caption.training.options import DEFAULT_BASE, CaptionTraining
 from tetkik.lab.caption.training.plan import CONTEXT, plan_training
-from tetkik.lab.caption.training.plan_network import Lengths, config_of, planned_network
-from tetkik.lab.caption.training.plan_step import step_bytes
+from tetkik.lab.caption.training.plan_memory import Lengths, config_of, planned_network, step_memory
 from tetkik.lab.caption.training.trainer import CaptionTrainer
 from tetkik.lab.engine.precision import Precision, accelerator_for
 
@@ -254,8 +253,9 @@ def planned_peak(run: Run) -> int:
     """What the planner says tensors take at the peak of our step, without CUDA's own."""
     options = options_of(run, Precision.FP16)
     longest = max(len(row) for row in captions_of(run.images)) + 1
-    network = planned_network(options, config_of(run.base), torch.float16)
-    step = step_bytes(network, options, captions=run.part, tokens=longest, number=torch.float16, gpu=True)
+    config = config_of(run.base)
+    network = planned_network(options, config, torch.float16)
+    step = step_memory(network, options, config, captions=run.part, tokens=longest)
     return step.peak
 
 

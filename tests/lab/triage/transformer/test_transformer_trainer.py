@@ -99,7 +99,7 @@ def test_two_processes_give_the_loss_of_one(complaints, calm, tmp_path):
         for rank in range(2)
     ]
     alone = epochs(complaints, calm, one)[0]
-    assert [process.wait(timeout=120) for process in running] == [0, 0]
+    assert [process.wait(timeout=600) for process in running] == [0, 0]
     processes, training_loss, validation_loss = json.loads((two / "found.json").read_text())
     assert processes == 2
     assert training_loss == pytest.approx(alone.training_loss, rel=1e-4)
