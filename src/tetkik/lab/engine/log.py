@@ -45,8 +45,7 @@ def warn_of_overfitting(log: logging.Logger, validation: Sequence[float | None])
     log.warning(
         translate(
             "Validation loss has risen for two epochs while training loss fell ({before:.3f} to {now:.3f}): "
-            "the network is learning its training rows by heart; fewer epochs or a lower learning rate may "
-            "serve.",
+            "the network is overfitting; fewer epochs or a lower learning rate may serve.",
             settings().language,
             before=validation[-_EPOCHS],
             now=validation[-1],

@@ -40,7 +40,7 @@ from tetkik.lab.triage.linear.fit import (
     fit,
     unknown_words,
 )
-from tetkik.lab.triage.linear.learn import MIN_GROUPS
+from tetkik.lab.triage.linear.vocabulary import MIN_GROUPS
 from tetkik.lab.triage.reference import OutOfFold, ReferenceComplaints, make_reference
 from tetkik.triage.calibration import softmax
 from tetkik.triage.children import log_odds
