@@ -211,10 +211,10 @@ def tetkik(job: Job) -> Result:
     from tetkik.lab.caption.prepare import PrepareOptions, prepare
     from tetkik.lab.caption.prepared import open_prepared
     from tetkik.lab.caption.sources import open_source
-    from tetkik.lab.caption.training.loop import CaptionLearner
-    from tetkik.lab.caption.training.making import new_network
-    from tetkik.lab.caption.training.material import make_lesson
+    from tetkik.lab.caption.training.data import make_training_data
+    from tetkik.lab.caption.training.model import new_network
     from tetkik.lab.caption.training.options import CaptionTraining
+    from tetkik.lab.caption.training.trainer import CaptionTrainer
     from tetkik.lab.caption.training.validation import loss_per_token
     from tetkik.lab.engine.precision import accelerator_for
 
@@ -249,29 +249,29 @@ def tetkik(job: Job) -> Result:
         network = new_network(options, prepared.image, accelerator.device)
         memory = Memory(floor)
         begun = clock()
-        lesson = make_lesson(
-            accelerator, network, prepared, options, store, progress=_silent, tell=lambda _: None
+        data = make_training_data(
+            accelerator, network, prepared, options, store, progress=_silent, notify=lambda _: None
         )
         once = prepared_in + clock() - begun
         if job.cache:
             network.drop_frozen()
             accelerator.free_memory()
-        taught = lesson if job.judge else replace(lesson, validation=_none_of(lesson.validation))
-        learner = CaptionLearner(
-            accelerator, network, taught, options, run="speed", work=None, tell=lambda _: None
+        used = data if job.judge else replace(data, validation=_none_of(data.validation))
+        trainer = CaptionTrainer(
+            accelerator, network, used, options, run="speed", work=None, notify=lambda _: None
         )
         begun = clock()
-        learner.run(_silent)
+        trainer.run(_silent)
         if accelerator.device.type == "cuda":
             torch.cuda.synchronize()
         seconds = clock() - begun
         peak = memory.peak()
         loss = None
         if job.judge:
-            loss = loss_per_token(accelerator, network, lesson.validation, job.part, precision)
+            loss = loss_per_token(accelerator, network, data.validation, job.part, precision)
         learned = [item for item in network.model.parameters() if item.requires_grad]
     return Result(
-        len(lesson.training),
+        len(data.training),
         once,
         seconds,
         *peak,

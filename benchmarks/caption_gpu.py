@@ -35,12 +35,11 @@ from tetkik.caption.families.blip2 import Blip2Network
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.options import Quantisation
 from tetkik.lab.caption.training.cards import CARDS, GIB
-from tetkik.lab.caption.training.lesson import Lesson, Taught
-from tetkik.lab.caption.training.loop import CaptionLearner
+from tetkik.lab.caption.training.data import EncodedSplit, TrainingData
 from tetkik.lab.caption.training.options import DEFAULT_BASE, CaptionTraining
 from tetkik.lab.caption.training.plan import CONTEXT, plan_training
-from tetkik.lab.caption.training.plan_network import Lengths, config_of, planned_network
-from tetkik.lab.caption.training.plan_step import step_bytes
+from tetkik.lab.caption.training.plan_memory import Lengths, config_of, planned_network, step_memory
+from tetkik.lab.caption.training.trainer import CaptionTrainer
 from tetkik.lab.engine.precision import Precision, accelerator_for
 
 CAP = CARDS["t4"].memory - CONTEXT
@@ -75,7 +74,7 @@ class Run:
 
 @dataclass(frozen=True)
 class HeldFeatures:
-    """Image features in memory, for a lesson; what they hold does not matter to time and memory."""
+    """Image features in memory, for a training; what they hold does not matter to time and memory."""
 
     values: Tensor
 
@@ -207,14 +206,14 @@ def ours(run: Run, device: torch.device) -> Result:
         accelerator.free_memory()
         tokens = captions_of(run.images)
         names = tuple(str(row) for row in range(run.images))
-        taught = Taught(names, names, tuple(None for _ in names), tokens, HeldFeatures(held[0]))
-        nothing = Taught((), (), (), [], HeldFeatures(held[0]))
-        lesson = Lesson(taught, nothing, np.zeros(0, np.int64))
-        learner = CaptionLearner(
-            accelerator, network, lesson, options, run="speed", work=None, tell=lambda _: None
+        training = EncodedSplit(names, names, tuple(None for _ in names), tokens, HeldFeatures(held[0]))
+        nothing = EncodedSplit((), (), (), [], HeldFeatures(held[0]))
+        data = TrainingData(training, nothing, np.zeros(0, np.int64))
+        trainer = CaptionTrainer(
+            accelerator, network, data, options, run="speed", work=None, notify=lambda _: None
         )
         begun = time.perf_counter()
-        learner.run(lambda step, done, total: None)
+        trainer.run(lambda step, done, total: None)
         _wait(device)
         epochs = time.perf_counter() - begun
         learned = sum(item.numel() for item in network.model.parameters() if item.requires_grad)
@@ -255,8 +254,9 @@ def planned_peak(run: Run) -> int:
     """What the planner says tensors take at the peak of our step, without CUDA's own."""
     options = options_of(run, Precision.FP16)
     longest = max(len(row) for row in captions_of(run.images)) + 1
-    network = planned_network(options, config_of(run.base), torch.float16)
-    step = step_bytes(network, options, captions=run.part, tokens=longest, number=torch.float16, gpu=True)
+    config = config_of(run.base)
+    network = planned_network(options, config, torch.float16)
+    step = step_memory(network, options, config, captions=run.part, tokens=longest)
     return step.peak
 
 

@@ -3,7 +3,7 @@
     python benchmarks/caption_small.py --data captions.csv --backbone mobilenet_v2_imagenet.pt \
         [--text radiology_captions.csv.gz] --work DIR [--threads 4]
 
-The commands that a user would run, in their order: `caption prepare --set-aside 0.1`, `caption base`,
+The commands that a user would run, in their order: `caption prepare --set-aside 0.1`, `caption_base.py`,
 `caption train` (early stopping on validation), `caption evaluate --split test`. The rows of `--data` marked
 valid choose the epoch; a tenth of the training cases, by the hash of their name, is the test, which is opened
 once. Sizes, rates and decoding were chosen on validation alone. What is in `--work` is not made again.
@@ -36,15 +36,15 @@ SYSTEMS = {"model": "small BLIP-2", "constant": "one caption for all", "nearest"
 ROWS = {"constant": "constant", "nearest": "neighbour"}
 
 
-def run(step: str, *arguments: object) -> str:
-    """The output of a `tetkik caption` command; its progress goes to standard error.
+def run(step: str, *arguments: object, command: Sequence[str] = ("-m", "tetkik", "caption")) -> str:
+    """The output of a `tetkik caption` command or another; its progress goes to standard error.
 
     Raises:
         SystemExit: it failed.
     """
-    command = [sys.executable, "-m", "tetkik", "caption", *map(str, arguments)]
+    words = [sys.executable, *command, *map(str, arguments)]
     start = time.perf_counter()
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{step} failed with status {done.returncode}")
     print(f"{step}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
@@ -61,7 +61,9 @@ def trained(arguments: argparse.Namespace) -> tuple[Path, Path]:
         run("prepare", "prepare", arguments.data, "--out", prepared, "--set-aside", "0.1")
     if not base.exists():
         texts = [part for file in arguments.text for part in ("--text", file)]
-        run("base", "base", prepared, "--out", base, "--backbone", arguments.backbone, *texts, *threads)
+        script = str(Path(__file__).with_name("caption_base.py"))
+        words = (prepared, "--out", base, "--backbone", arguments.backbone, *texts, *threads)
+        run("base", *words, command=(script,))
     if not model.exists():
         run("train", "train", prepared, "--base", base, "--out", model, *RECIPE, *threads)
     return prepared, model

@@ -25,11 +25,11 @@ import torch
 from figures import judged, record
 from tetkik.findings.networks import build, preprocessing_of
 from tetkik.lab.engine.precision import Precision, accelerator_for
-from tetkik.lab.findings.training.lesson import Lesson
-from tetkik.lab.findings.training.loop import Learner
+from tetkik.lab.findings.training.data import TrainingData
+from tetkik.lab.findings.training.decoded_images import CachedImages
+from tetkik.lab.findings.training.distillation import last_layer
 from tetkik.lab.findings.training.options import TrainingOptions
-from tetkik.lab.findings.training.soft_targets import last_layer
-from tetkik.lab.findings.training.squares import KeptSquares
+from tetkik.lab.findings.training.trainer import FindingsTrainer
 from tetkik.values import FINDING_LABELS
 
 TYPES = {Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}
@@ -39,29 +39,29 @@ WARM = 2
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
-def squares_of(folder: Path, images: int, size: int) -> KeptSquares:
+def squares_of(folder: Path, images: int, size: int) -> CachedImages:
     """A store of random squares on disk."""
     file = folder / f"squares-{size}.u8"
     random = np.random.default_rng(0)
     with file.open("wb") as stream:
         for _ in range(images):
             stream.write(random.integers(0, 256, (size, size), np.uint8).tobytes())
-    return KeptSquares(np.memmap(file, np.uint8, "r", shape=(images, size, size)), np.arange(images))
+    return CachedImages(np.memmap(file, np.uint8, "r", shape=(images, size, size)), np.arange(images))
 
 
 def loop_speed(
-    accelerator: object, options: TrainingOptions, squares: KeptSquares, clock: Callable[[], float]
+    accelerator: object, options: TrainingOptions, squares: CachedImages, clock: Callable[[], float]
 ) -> float:
     """Images a second after the first two steps, to the end of two epochs."""
     images = len(squares.places)
     truth = np.random.default_rng(1).integers(-1, 2, (images, LABELS)).astype(np.int8)
-    lesson = Lesson(squares, truth, np.ones(images, np.float32), np.arange(images))
+    data = TrainingData(squares, truth, np.ones(images, np.float32), np.arange(images))
     network = build(options.network, FINDING_LABELS)
-    learner = Learner(
+    trainer = FindingsTrainer(
         accelerator,
         network,
         last_layer(network, LABELS),
-        lesson,
+        data,
         preprocessing_of(options.network),
         options=options,
         seed=0,
@@ -74,7 +74,7 @@ def loop_speed(
         if done == WARM:
             begun.append(clock())
 
-    learner.run(tell)
+    trainer.run(tell)
     return (options.epochs * images - WARM * options.batch_size) / (clock() - begun[0])
 
 

@@ -23,9 +23,9 @@ from tetkik.lab.engine.precision import accelerator_for
 from tetkik.lab.triage.data import read_complaints
 from tetkik.lab.triage.metrics import decision_columns, decision_figures, predicted_labels, rank_of_truth
 from tetkik.lab.triage.transformer import train
+from tetkik.lab.triage.transformer.data import prepare_data
 from tetkik.lab.triage.transformer.options import Imbalance, TransformerOptions
-from tetkik.lab.triage.transformer.plan import figures_of
-from tetkik.lab.triage.transformer.prepare import prepare
+from tetkik.lab.triage.transformer.trainer import figures_of
 from tetkik.triage.calibration import ece, fit_temperature, softmax
 from tetkik.values import DEPARTMENTS
 
@@ -55,7 +55,7 @@ def main() -> None:
     complaints = read_complaints(asked.data, labels=DEPARTMENTS)
     found: dict[Imbalance, list[Figures]] = {imbalance: [] for imbalance in Imbalance}
     for seed in range(asked.seeds):
-        prepared = prepare(complaints, seed)
+        prepared = prepare_data(complaints, seed)
         linear = None if asked.base else Linear(prepared)
         for imbalance in Imbalance:
             if linear is not None:
@@ -158,7 +158,7 @@ def encoder_logits(prepared: Any, options: TransformerOptions) -> NDArray[np.flo
     logits = np.zeros((len(prepared.truth), len(prepared.labels)), dtype=np.float32)
     with (
         tempfile.TemporaryDirectory() as folder,
-        accelerator_for(options.precision, find_unused=True, autocast=True) as (accelerator, _),
+        accelerator_for(options.precision, find_unused=True) as (accelerator, _),
     ):
         trained = train.fine_tune(accelerator, prepared, options, WorkFolder(Path(folder)), lambda *_: None)
         model = trained.model.eval()

@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 from tests.programs import why_skipped
 from tests.triage.sentences import invented
 from tetkik.lab.triage.linear import learn, solver
-from tetkik.lab.triage.linear.learn import document_frequency, learn_features
+from tetkik.lab.triage.linear.vocabulary import document_frequency, learn_features
 from tetkik.triage.linear import compiled, features, lexicon
 from tetkik.triage.linear.features import Featuriser, Rows, Vocabulary, prepare, words_of
 from tetkik.triage.linear.lexicon import builtin, stems_of

@@ -64,7 +64,7 @@ def train_gate(
     from tetkik.lab.gate.others import read_others
 
     try:
-        from tetkik.lab.gate.learn import Schedule
+        from tetkik.lab.gate.loop import Schedule
         from tetkik.lab.gate.train import GateOptions
         from tetkik.lab.gate.train import train_gate as train
     except ImportError as error:

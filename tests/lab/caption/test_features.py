@@ -23,7 +23,7 @@ from tetkik.lab.caption.training.features import (
     check_room,
     feature_plan,
     features_key,
-    frozen_print,
+    frozen_digest,
     write_features,
 )
 from tetkik.lab.engine.precision import Precision
@@ -156,7 +156,7 @@ def test_features_of_another_vision_tower_are_others_and_those_of_another_langua
     with torch.no_grad():
         next(second.language_model.parameters()).add_(1)
         third.core.vision_model.post_layernorm.bias[0] += 1e-3
-    assert frozen_print(first) == frozen_print(second) != frozen_print(third)
+    assert frozen_digest(first) == frozen_digest(second) != frozen_digest(third)
 
 
 def test_the_cut_and_the_numbers_are_part_of_the_key(base, tmp_path):

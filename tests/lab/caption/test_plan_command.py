@@ -12,8 +12,15 @@ from tetkik.caption.options import Quantisation
 from tetkik.cli.caption.plan import show_plan
 from tetkik.lab.caption.training.cards import CARDS, GIB, Card
 from tetkik.lab.caption.training.options import CaptionTraining
-from tetkik.lab.caption.training.plan import CONTEXT, ROCOV2_ROWS, Plan, _Planner, plan_training
-from tetkik.lab.caption.training.plan_time import REACHED, hours_of
+from tetkik.lab.caption.training.plan import (
+    CONTEXT,
+    REACHED,
+    ROCOV2_ROWS,
+    Plan,
+    _Planner,
+    hours_of,
+    plan_training,
+)
 from tetkik.lab.engine.precision import Precision
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")

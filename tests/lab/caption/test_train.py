@@ -31,9 +31,9 @@ from tetkik.errors import DataError, OutputError, TrainingError
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.prepared import Prepared, open_prepared
 from tetkik.lab.caption.train import train_caption
-from tetkik.lab.caption.training.figures import SPLIT
-from tetkik.lab.caption.training.log import log_folder
 from tetkik.lab.caption.training.options import StopBy
+from tetkik.lab.caption.training.validation import SPLIT
+from tetkik.lab.engine.output import log_folder
 from tetkik.language import Language, Sentence
 
 ROOT = Path(__file__).parents[3]
@@ -237,7 +237,7 @@ def test_a_killed_training_goes_on_to_the_same_curve(prepared, others, base, tmp
 
 
 def test_a_bundle_that_could_not_be_written_is_written_without_training_again(prepared, base, tmp_path):
-    from tetkik.lab.caption.training import writing
+    from tetkik.lab.caption.training import bundle
 
     out, told = tmp_path / "model", []
     options = quick_options(base, epochs=1)
@@ -246,7 +246,7 @@ def test_a_bundle_that_could_not_be_written_is_written_without_training_again(pr
         def full(*_, **__):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        patch.setattr(writing, "write_network", full)
+        patch.setattr(bundle, "write_network", full)
         with pytest.raises(OutputError, match="--resume"):
             train_caption(prepared, out, options, silent)
     assert not out.exists()

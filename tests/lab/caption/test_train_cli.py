@@ -92,12 +92,12 @@ def test_a_folder_that_is_not_prepared_is_refused(base, tmp_path):
 def test_too_little_memory_is_one_sentence(folder, base, tmp_path, monkeypatch):
     import torch
 
-    from tetkik.lab.caption.training import loop
+    from tetkik.lab.caption.training import trainer
 
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(loop.CaptionLearner, "_loss", full)
+    monkeypatch.setattr(trainer.CaptionTrainer, "_loss", full)
     words = (folder, "--base", base, "--out", tmp_path / "model", "--precision", "fp32", "--batch-size", 8)
     status, said = run(*words)
     assert status == 1 and "too little memory for 8 captions at once; add --accumulation 2" in said

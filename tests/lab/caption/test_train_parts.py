@@ -12,16 +12,23 @@ from tests.caption.tiny import tiny_blip2
 from tests.lab.caption.train_kit import quick_options
 from tetkik.caption.options import AdapterOptions, Learning, Quantisation
 from tetkik.errors import UsageError
-from tetkik.lab.caption.training.batches import by_length, epoch_steps, fetched, shared, steps_of_epoch
-from tetkik.lab.caption.training.guard import named, overflowed, spoiled_features, spoiled_loss
-from tetkik.lab.caption.training.lesson import judged_rows
-from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind, ScheduleKind, StopBy
+from tetkik.lab.caption.training.data import by_length, process_parts, sample_rows
+from tetkik.lab.caption.training.nonfinite import listed, nonfinite_features, nonfinite_loss, overflowed
+from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind, StopBy
 from tetkik.lab.caption.training.plots import training_curves
-from tetkik.lab.caption.training.progress import Epoch, Progress, rate_at
-from tetkik.lab.caption.training.tune import Trial, candidates, trials_table, tuned
+from tetkik.lab.caption.training.trainer import WINDOW, Epoch
+from tetkik.lab.caption.training.tuning import Trial, candidates, trials_table, tuned
+from tetkik.lab.engine.batches import bucketed_steps, prefetched
 from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.precision import Precision
+from tetkik.lab.engine.schedule import ScheduleKind, learning_rate_factor
+from tetkik.lab.engine.trainer import TrainingState
 from tetkik.language import Language
+
+
+def epoch_steps(lengths, size, seed, epoch):
+    return bucketed_steps(-lengths, size, seed, epoch, window=WINDOW)
+
 
 LENGTHS = st.lists(st.integers(0, 60), min_size=1, max_size=200)
 
@@ -30,7 +37,7 @@ LENGTHS = st.lists(st.integers(0, 60), min_size=1, max_size=200)
 def test_every_row_comes_once_in_an_epoch(lengths, size, seed, epoch):
     lengths = np.array(lengths, np.int64)
     steps = epoch_steps(lengths, size, seed, epoch)
-    assert len(steps) == steps_of_epoch(len(lengths), size)
+    assert len(steps) == math.ceil(len(lengths) / size)
     assert sorted(np.concatenate(steps).tolist()) == list(range(len(lengths)))
     # One step at most is smaller than the others.
     assert sorted(map(len, steps))[1:] == [size] * (len(steps) - 1)
@@ -54,7 +61,7 @@ def test_rows_of_a_step_are_of_like_length_and_epochs_differ():
 @given(LENGTHS, st.integers(1, 5), st.integers(1, 6))
 def test_processes_and_parts_do_every_row_of_a_step_once(lengths, world, accumulation):
     step = np.arange(len(lengths), dtype=np.int64)
-    shares = [shared(step, rank, world, accumulation) for rank in range(world)]
+    shares = [process_parts(step, rank, world, accumulation) for rank in range(world)]
     rows = [row for share in shares for part in share for row in part.tolist()]
     assert sorted(rows) == step.tolist()
     assert all(len(share) <= accumulation and all(len(part) for part in share) for share in shares)
@@ -72,7 +79,7 @@ def test_batches_by_length_hold_every_row(lengths, size):
 
 def test_what_is_fetched_comes_in_order_and_a_fault_comes_through():
     parts = [np.array([number]) for number in range(9)]
-    assert [int(item) for _, item in fetched(lambda rows: rows[0] * 10, parts)] == list(range(0, 90, 10))
+    assert [int(item) for _, item in prefetched(lambda rows: rows[0] * 10, parts)] == list(range(0, 90, 10))
 
     def fail(rows):
         if rows[0] == 3:
@@ -80,18 +87,18 @@ def test_what_is_fetched_comes_in_order_and_a_fault_comes_through():
         return rows
 
     with pytest.raises(OSError, match="gone"):
-        list(fetched(fail, parts))
+        list(prefetched(fail, parts))
 
 
 @pytest.mark.parametrize("kind", ScheduleKind)
 def test_the_rate_rises_and_then_goes_as_asked(kind):
-    rates = [rate_at(step, 100, 0.1, kind) for step in range(100)]
+    rates = [learning_rate_factor(step, 100, 0.1, kind) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == 1
     assert all(one <= two for one, two in pairwise(rates[:10]))
     assert all(one >= two for one, two in pairwise(rates[10:]))
     assert rates[-1] == 1 if kind is ScheduleKind.CONSTANT else rates[-1] < 0.02
     assert rates[55] == pytest.approx({"cosine": 0.5, "linear": 0.5, "constant": 1}[kind])
-    assert rate_at(0, 10, 0, kind) == 1
+    assert learning_rate_factor(0, 10, 0, kind) == 1
 
 
 def epoch(number=1, loss=None, cider=None, rouge=None):
@@ -108,12 +115,14 @@ def test_what_stops_decides_and_the_loss_decides_between_equal_ones():
 def test_progress_survives_a_checkpoint():
     from dataclasses import asdict
 
-    progress = Progress("run", 7, 3.5, 20, 1, [epoch(1, 2.0), epoch(2, 1.5, 0.1, 0.2)], 2, "best", True)
-    assert Progress.from_json(asdict(progress)) == progress
+    state = TrainingState("run", 7, 3.5, 20, 1, [epoch(1, 2.0), epoch(2, 1.5, 0.1, 0.2)], 2, "best", True)
+    assert TrainingState.from_json(asdict(state), Epoch) == state
 
 
 def test_an_epoch_says_what_was_measured():
-    said = [row.told.in_language(Language.EN) for row in (epoch(), epoch(loss=1.5), epoch(2, 1.5, 0.1, 0.2))]
+    said = [
+        row.sentence.in_language(Language.EN) for row in (epoch(), epoch(loss=1.5), epoch(2, 1.5, 0.1, 0.2))
+    ]
     assert said[0] == "Epoch 1: training loss 2.0000; 10.0 captions a second."
     assert "validation 1.5000;" in said[1] and "CIDEr" not in said[1]
     assert "CIDEr 0.100, ROUGE-L 0.200" in said[2]
@@ -121,9 +130,9 @@ def test_an_epoch_says_what_was_measured():
 
 @given(st.integers(0, 60), st.integers(1, 30), st.integers(0, 5))
 def test_judged_rows_are_a_fixed_sample(rows, count, seed):
-    found = judged_rows(rows, count, seed)
+    found = sample_rows(rows, count, seed)
     assert len(found) == min(rows, count) == len(set(found.tolist()))
-    assert (found == judged_rows(rows, count, seed)).all() and (np.diff(found) > 0).all()
+    assert (found == sample_rows(rows, count, seed)).all() and (np.diff(found) > 0).all()
 
 
 def test_the_guard_lets_loss_scaling_find_its_factor_and_no_more():
@@ -133,12 +142,12 @@ def test_the_guard_lets_loss_scaling_find_its_factor_and_no_more():
 
 def test_the_guard_names_the_rows_and_the_remedy():
     ids = [f"r{number}" for number in range(11)]
-    assert named(ids) == "r0, r1, r2, r3, r4, r5, r6, r7 + 3" and named(ids[:2]) == "r0, r1"
-    assert "r0, r1 at step 4" in str(spoiled_loss(ids[:2], 4, Precision.FP16))
-    assert "--precision bf16" in str(spoiled_loss(ids, 4, Precision.FP16))
-    assert "--learning-rate" in str(spoiled_loss(ids, 4, Precision.BF16))
-    assert "overflows in fp16" in str(spoiled_features(ids, Precision.FP16))
-    assert "damaged" in str(spoiled_features(ids, Precision.FP32))
+    assert listed(ids) == "r0, r1, r2, r3, r4, r5, r6, r7 + 3" and listed(ids[:2]) == "r0, r1"
+    assert "r0, r1 at step 4" in str(nonfinite_loss(ids[:2], 4, Precision.FP16))
+    assert "--precision bf16" in str(nonfinite_loss(ids, 4, Precision.FP16))
+    assert "--learning-rate" in str(nonfinite_loss(ids, 4, Precision.BF16))
+    assert "overflows in fp16" in str(nonfinite_features(ids, Precision.FP16))
+    assert "damaged" in str(nonfinite_features(ids, Precision.FP32))
 
 
 def test_candidates_begin_with_what_was_asked_for_and_follow_the_seed():

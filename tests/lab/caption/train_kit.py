@@ -122,7 +122,7 @@ def main(prepared: Path, base: Path, out: Path, kill_at: int) -> None:
     """
     import peft  # noqa: F401
 
-    from tetkik.lab.caption.training import loop, making, material, writing  # noqa: F401
+    from tetkik.lab.caption.training import bundle, data, model, trainer  # noqa: F401
 
     # What `accelerate launch --cpu --num_processes 2` sets.
     shared = {

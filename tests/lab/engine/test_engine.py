@@ -1,4 +1,4 @@
-"""What every training shares: settings tried by halving, the log, where it may write."""
+"""What every training shares: hyperparameter search, batches, schedule, log, where it may write."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 
 from tetkik.errors import OutputError, UsageError
 from tetkik.lab.engine.checkpoint import WorkFolder, load_state, tensors_as_bytes
-from tetkik.lab.engine.halving import halved
 from tetkik.lab.engine.limits import check_least, check_rate
-from tetkik.lab.engine.log import learned_by_heart, rows_csv
+from tetkik.lab.engine.log import is_overfitting, rows_csv
 from tetkik.lab.engine.output import check_target, public_name
+from tetkik.lab.engine.tuning import successive_halving
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ def search(work, ran, candidates=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), 
         ran.append((rate, given))
         return Trial(rate, given, -abs(rate - 0.6))
 
-    return halved(candidates, epochs, run, lambda trial: trial.score or 0.0, Trial, work)
+    return successive_halving(candidates, epochs, run, lambda trial: trial.score or 0.0, Trial, work)
 
 
 def test_the_best_third_gets_three_times_the_epochs(tmp_path):
@@ -51,7 +51,9 @@ def test_trials_done_are_not_repeated_after_a_resume(tmp_path):
 
     work = WorkFolder(tmp_path)
     with pytest.raises(Killed):
-        halved((0.1, 0.2, 0.3, 0.4), 3, run_until_the_fourth, lambda t: t.score or 0.0, Trial, work)
+        successive_halving(
+            (0.1, 0.2, 0.3, 0.4), 3, run_until_the_fourth, lambda t: t.score or 0.0, Trial, work
+        )
     ran: list[tuple[float, int]] = []
     assert search(work, ran, (0.1, 0.2, 0.3, 0.4), 3)[0] == 0.4
     assert ran == [(0.4, 1), (0.4, 3)]
@@ -73,7 +75,7 @@ def test_a_checkpoint_takes_the_place_of_the_one_before_and_keeps_the_best_weigh
 
 
 def test_of_equal_candidates_the_first_wins(tmp_path):
-    best, _ = halved(
+    best, _ = successive_halving(
         "abc", 1, lambda _, given: Trial(0, given, 1.0), lambda _: 1.0, Trial, WorkFolder(tmp_path)
     )
     assert best == "a"
@@ -99,8 +101,8 @@ def test_the_log_leaves_a_cell_empty_where_nothing_was_measured():
         ((3, 2, 1), (1, None, 3), False),
     ],
 )
-def test_learning_by_heart_is_two_rises_while_training_falls(training, validation, expected):
-    assert learned_by_heart(training, validation) is expected
+def test_overfitting_is_two_rises_while_training_falls(training, validation, expected):
+    assert is_overfitting(training, validation) is expected
 
 
 def test_a_folder_with_something_else_is_not_written_over(tmp_path):

@@ -9,8 +9,8 @@ from torch import nn
 
 from tetkik.errors import TrainingError, UsageError
 from tetkik.lab.findings.pooled import GridPooled, grid_means
-from tetkik.lab.findings.training.ridge import PENALTIES, fit_ridge, refuse_many, solve, stages_of
-from tetkik.lab.findings.training.soft_targets import SoftTargets
+from tetkik.lab.findings.training.distillation import TeacherPredictions
+from tetkik.lab.findings.training.ridge import PENALTIES, check_row_count, fit_ridge, solve, stages_of
 
 
 def stages() -> nn.Sequential:
@@ -78,7 +78,7 @@ def test_the_closed_form_is_leaving_one_out():
     assert float(((target - found.left_out) ** 2).mean()) == pytest.approx(min(errors))
 
 
-def taught(truth: np.ndarray, teacher: tuple[SoftTargets, float] | None = None) -> np.ndarray:
+def taught(truth: np.ndarray, teacher: tuple[TeacherPredictions, float] | None = None) -> np.ndarray:
     """Logits of the training images themselves after a fit on images whose brightness is their label."""
     network = GridPooled.over(stages(), labels=truth.shape[1])
     torch.manual_seed(1)
@@ -106,7 +106,7 @@ def test_a_teacher_alone_gives_its_logits():
     truth[::2] = 1
     probability = np.where(truth == 1, 0.9, 0.2).astype(np.float32)
     probability[5:9] = np.nan
-    logits = taught(truth, (SoftTargets(("label 0",), probability), 1.0))
+    logits = taught(truth, (TeacherPredictions(("label 0",), probability), 1.0))
     expected = np.where(truth == 1, np.log(9), np.log(0.25))
     assert np.abs(logits - expected).mean() < 0.5
 
@@ -115,4 +115,4 @@ def test_refusals_say_why():
     with pytest.raises(UsageError, match="--ridge"):
         stages_of(nn.Linear(3, 3))
     with pytest.raises(TrainingError, match="at most 20000 images"):
-        refuse_many(20_001)
+        check_row_count(20_001)

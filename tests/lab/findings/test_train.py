@@ -288,12 +288,12 @@ def test_data_that_teach_nothing_are_refused_before_an_image_is_read(images, tmp
 
 
 def test_a_loss_that_is_no_number_stops_the_training(images, tmp_path, monkeypatch):
-    from tetkik.lab.findings.training import loop
+    from tetkik.lab.findings.training import trainer
 
     def spoiled(rows, *_):
         return lambda logits, truth: logits.sum() * torch.nan
 
-    monkeypatch.setattr(loop, "make_loss", spoiled)
+    monkeypatch.setattr(trainer, "make_loss", spoiled)
     with pytest.raises(TrainingError, match="no number any more"):
         train_findings(images, tmp_path / "model", quick_options(), silent)
     assert left_behind(tmp_path / "model") == [".model.squares"]

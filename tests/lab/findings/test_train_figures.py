@@ -7,15 +7,15 @@ import torch
 from tetkik.errors import DataError
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.findings.thresholds import Rule
-from tetkik.lab.findings.training.judgement import (
-    Judged,
-    Reading,
-    cross_read,
+from tetkik.lab.findings.training.held_out import (
+    HeldOut,
+    OperatingPoints,
+    cross_calibrated,
+    decide,
     metrics_of,
-    read,
     source_metrics,
 )
-from tetkik.lab.findings.training.teaching import count_known, lesson_truth, refuse_nothing_to_learn
+from tetkik.lab.findings.training.label_counts import check_learnable, count_labels, mask_unlearnable
 
 CPU = torch.device("cpu")
 SMALL = Preprocessing(size=32)
@@ -32,7 +32,7 @@ def known_of(columns, source=None, groups=None):
     truth = np.array(columns, np.int8).T
     rows = len(truth)
     labels = ["Mass", "Edema", "Nodule"][: truth.shape[1]]
-    return count_known(truth, labels, np.arange(rows) if groups is None else groups, source or ["a"] * rows)
+    return count_labels(truth, labels, np.arange(rows) if groups is None else groups, source or ["a"] * rows)
 
 
 @pytest.mark.parametrize(
@@ -46,14 +46,14 @@ def known_of(columns, source=None, groups=None):
 )
 def test_data_that_teach_nothing_are_refused_with_the_reason(column, reason):
     with pytest.raises(DataError, match=reason):
-        refuse_nothing_to_learn(known_of([column]), 2)
+        check_learnable(known_of([column]), 2)
 
 
 def test_a_label_known_one_way_is_not_taught_and_the_others_are():
     columns = [[1, 0, 1, 0], [1, 1, -1, 1]]
     known = known_of(columns)
-    refuse_nothing_to_learn(known, 2)
-    truth = lesson_truth(np.array(columns, np.int8).T, known)
+    check_learnable(known, 2)
+    truth = mask_unlearnable(np.array(columns, np.int8).T, known)
     assert truth[:, 0].tolist() == columns[0] and (truth[:, 1] == -1).all()
 
 
@@ -84,39 +84,41 @@ def judged_example(seed=0, rows=400):
 def test_the_rows_that_are_reported_choose_nothing():
     scores, truth, groups = judged_example()
     fold, labels = (groups % 4).astype(np.int64), ("Mass", "Edema", "Nodule")
-    probability, called = cross_read(scores, truth, fold, labels, labels[:2], Rule.YOUDEN)
+    probability, called = cross_calibrated(scores, truth, fold, labels, labels[:2], Rule.YOUDEN)
     mine = fold == 2
-    reading = Reading.fitted(scores[~mine], truth[~mine], labels, labels[:2], Rule.YOUDEN)
-    own_probability, own_called = read(scores[mine], labels, reading)
+    points = OperatingPoints.fitted(scores[~mine], truth[~mine], labels, labels[:2], Rule.YOUDEN)
+    own_probability, own_called = decide(scores[mine], labels, points)
     np.testing.assert_array_equal(probability[mine], own_probability)
     np.testing.assert_array_equal(called[mine], own_called)
     turned = np.where(mine[:, None], np.where(truth < 0, -1, 1 - truth), truth).astype(np.int8)
-    again, _ = cross_read(scores, turned, fold, labels, labels[:2], Rule.YOUDEN)
+    again, _ = cross_calibrated(scores, turned, fold, labels, labels[:2], Rule.YOUDEN)
     np.testing.assert_array_equal(again[mine], probability[mine])
 
 
 def test_a_label_of_which_too_little_is_known_or_whose_scores_mislead_gets_no_threshold():
     scores, truth, _ = judged_example()
     scores[:, 1] = 1 - scores[:, 1]
-    reading = Reading.fitted(scores, truth, ("Mass", "Edema", "Nodule"), ("Mass", "Edema"), Rule.YOUDEN)
-    assert set(reading.thresholds) == set(reading.calibration) == {"Mass"}
+    points = OperatingPoints.fitted(
+        scores, truth, ("Mass", "Edema", "Nodule"), ("Mass", "Edema"), Rule.YOUDEN
+    )
+    assert set(points.thresholds) == set(points.calibration) == {"Mass"}
 
 
-def example_judged():
+def example_held_out():
     scores, truth, groups = judged_example()
     labels = ("Mass", "Edema", "Nodule")
-    probability, called = cross_read(scores, truth, groups % 4, labels, labels[:2], Rule.YOUDEN)
+    probability, called = cross_calibrated(scores, truth, groups % 4, labels, labels[:2], Rule.YOUDEN)
     source = tuple("ab"[row % 2] for row in range(len(scores)))
-    return Judged(labels, np.arange(len(scores)), scores, truth, groups, source, probability, called)
+    return HeldOut(labels, np.arange(len(scores)), scores, truth, groups, source, probability, called)
 
 
 def test_figures_are_those_of_the_rows_that_know():
-    judged = example_judged()
-    found = {metric.name: metric for metric in metrics_of(judged, "invented", "out of fold")}
-    use = judged.truth[:, 0] >= 0
-    hit = (judged.called[use, 0] == 1) & (judged.truth[use, 0] == 1)
-    assert found["sensitivity:Mass"].value == pytest.approx(hit.sum() / (judged.truth[:, 0] == 1).sum())
-    assert found["sensitivity:Mass"].n == (judged.truth[:, 0] == 1).sum()
+    held_out = example_held_out()
+    found = {metric.name: metric for metric in metrics_of(held_out, "invented", "out of fold")}
+    use = held_out.truth[:, 0] >= 0
+    hit = (held_out.called[use, 0] == 1) & (held_out.truth[use, 0] == 1)
+    assert found["sensitivity:Mass"].value == pytest.approx(hit.sum() / (held_out.truth[:, 0] == 1).sum())
+    assert found["sensitivity:Mass"].n == (held_out.truth[:, 0] == 1).sum()
     assert found["auroc:Mass"].n == use.sum() and found["auroc:Mass"].value > 0.75
     assert "auroc:Nodule" in found and "sensitivity:Nodule" not in found
     areas = [found[f"auroc:{label}"].value for label in ("Mass", "Edema")]
@@ -128,17 +130,17 @@ def test_figures_are_those_of_the_rows_that_know():
 
 
 def test_the_bound_of_a_sensitivity_counts_patients_not_images():
-    judged = example_judged()
-    once = {item.name: item for item in metrics_of(judged, "d", "s")}["sensitivity:Mass"]
-    twice = judged.only(np.repeat(np.arange(len(judged.rows)), 2))
+    held_out = example_held_out()
+    once = {item.name: item for item in metrics_of(held_out, "d", "s")}["sensitivity:Mass"]
+    twice = held_out.only(np.repeat(np.arange(len(held_out.rows)), 2))
     doubled = {item.name: item for item in metrics_of(twice, "d", "s")}["sensitivity:Mass"]
     assert doubled.n == 2 * once.n and doubled.low == once.low
 
 
 def test_figures_of_one_source_are_named_so():
-    judged = example_judged()
-    found = source_metrics(judged, "b", "invented", "out of fold")
+    held_out = example_held_out()
+    found = source_metrics(held_out, "b", "invented", "out of fold")
     assert {metric.name for metric in found} >= {"mean_auroc@b", "auroc:Mass@b"}
     assert not any("sensitivity" in metric.name for metric in found)
-    pooled = {metric.name: metric.n for metric in metrics_of(judged, "invented", "out of fold")}
+    pooled = {metric.name: metric.n for metric in metrics_of(held_out, "invented", "out of fold")}
     assert all(metric.n < pooled[metric.name.removesuffix("@b")] for metric in found)

@@ -14,11 +14,11 @@ from PIL import Image
 from tetkik.errors import TrainingError
 from tetkik.imaging.prepare import Fit, Preprocessing, normalise, to_square
 from tetkik.imaging.read import read_image
+from tetkik.lab.engine.batches import in_steps
 from tetkik.lab.findings.training.augment import augmented, plain
-from tetkik.lab.findings.training.batches import fetched, in_steps, rows_of_epoch
-from tetkik.lab.findings.training.lesson import network_input
+from tetkik.lab.findings.training.data import epoch_rows, load_batches, network_input
+from tetkik.lab.findings.training.decoded_images import CachedImages, StreamedImages, open_images
 from tetkik.lab.findings.training.options import NO_AUGMENTATION, Augmentation
-from tetkik.lab.findings.training.squares import KeptSquares, StreamedSquares, open_squares
 
 CPU = torch.device("cpu")
 SMALL = Preprocessing(size=32)
@@ -45,10 +45,10 @@ def files(tmp_path) -> list[Path]:
 
 
 def opened(files, folder, limit=1.0, preprocessing=SMALL):
-    return open_squares(files, preprocessing, folder, limit=limit, workers=2, progress=silent)
+    return open_images(files, preprocessing, folder, limit=limit, workers=2, progress=silent)
 
 
-# Squares
+# Decoded images
 
 
 def test_kept_squares_are_what_serving_makes_of_the_files(files, tmp_path):
@@ -76,12 +76,12 @@ def test_nothing_is_decoded_twice(files, tmp_path):
         if step == "decoding images":
             asked.append((done, total))
 
-    open_squares(files[:4], SMALL, store, limit=1.0, progress=tell)
+    open_images(files[:4], SMALL, store, limit=1.0, progress=tell)
     assert asked[-1] == (4, 4)
     asked.clear()
-    squares = open_squares(files, SMALL, store, limit=1.0, progress=tell)
+    squares = open_images(files, SMALL, store, limit=1.0, progress=tell)
     assert asked[-1] == (6, 6)  # five more images and the broken one; the copy is known already
-    assert isinstance(squares, KeptSquares) and len(squares.store) == 9
+    assert isinstance(squares, CachedImages) and len(squares.store) == 9
     assert (squares.batch(np.array([0])) == squares.batch(np.array([10]))).all()
 
 
@@ -96,7 +96,7 @@ def test_a_store_that_was_cut_off_is_taken_up(files, tmp_path):
 
 def test_streamed_squares_are_the_kept_ones(files, tmp_path):
     streamed = opened(files, tmp_path / "store", limit=0.0)
-    assert isinstance(streamed, StreamedSquares)
+    assert isinstance(streamed, StreamedImages)
     rows = np.array([9, 2, 10])
     assert (streamed.batch(rows) == opened(files, tmp_path / "store").batch(rows)).all()
     assert streamed.readable[[9, 2]].tolist() == [False, True]
@@ -112,17 +112,17 @@ def test_no_readable_image_is_said(files, tmp_path):
 
 @given(st.integers(1, 60), st.integers(0, 5), st.integers(1, 4))
 def test_an_epoch_has_every_row_once_in_an_order_of_its_own(count, seed, epoch):
-    rows = rows_of_epoch(np.ones(count, np.float32), seed, epoch)
+    rows = epoch_rows(np.ones(count, np.float32), seed, epoch)
     assert sorted(rows.tolist()) == list(range(count))
-    assert rows.tolist() == rows_of_epoch(np.ones(count, np.float32), seed, epoch).tolist()
+    assert rows.tolist() == epoch_rows(np.ones(count, np.float32), seed, epoch).tolist()
     assert [row for step in in_steps(rows, 7) for row in step] == rows.tolist()
 
 
 def test_a_weight_says_how_often_a_row_comes():
     weight = np.array([1.0] * 20 + [0.25] * 100 + [2.0] * 10, np.float32)
-    drawn = np.concatenate([rows_of_epoch(weight, 0, epoch) for epoch in range(1, 41)])
+    drawn = np.concatenate([epoch_rows(weight, 0, epoch) for epoch in range(1, 41)])
     counts = np.bincount(drawn, minlength=130)
-    assert len(rows_of_epoch(weight, 0, 1)) == 65
+    assert len(epoch_rows(weight, 0, 1)) == 65
     assert (counts[:20] == 40).all() or abs(counts[:20].mean() - 40) < 1
     assert abs(counts[20:120].mean() - 10) < 0.2 and counts[20:120].min() > 0
     assert (counts[120:] >= 79).all()
@@ -131,7 +131,7 @@ def test_a_weight_says_how_often_a_row_comes():
 def test_squares_come_in_the_order_asked_for(files, tmp_path):
     squares = opened(files, tmp_path / "store")
     parts = [np.array([4, 1]), np.array([0]), np.array([2, 2]), np.array([5]), np.array([6]), np.array([7])]
-    found = list(fetched(squares, parts, CPU))
+    found = list(load_batches(squares, parts, CPU))
     assert [rows.tolist() for rows, _ in found] == [part.tolist() for part in parts]
     assert all((batch.numpy() == squares.batch(rows)).all() for rows, batch in found)
 
@@ -142,7 +142,7 @@ def test_a_failure_while_fetching_is_not_swallowed():
             raise OSError("gone")
 
     with pytest.raises(OSError, match="gone"):
-        list(fetched(Broken(), [np.array([0])], CPU))  # type: ignore[arg-type]
+        list(load_batches(Broken(), [np.array([0])], CPU))  # type: ignore[arg-type]
 
 
 def shapes(count=4, size=33) -> torch.Tensor:

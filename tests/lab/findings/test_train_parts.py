@@ -16,12 +16,20 @@ from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.checkpoint import WorkFolder, load_state, tensors_as_bytes
 from tetkik.lab.engine.log import rows_csv
 from tetkik.lab.engine.precision import Precision
+from tetkik.lab.engine.schedule import learning_rate_factor
+from tetkik.lab.engine.trainer import TrainingState
+from tetkik.lab.findings.training.distillation import (
+    LogitScale,
+    TeacherPredictions,
+    last_layer,
+    merged,
+    read_teacher,
+)
 from tetkik.lab.findings.training.ema import MovingAverage
 from tetkik.lab.findings.training.memory import plan_memory
 from tetkik.lab.findings.training.options import TeacherOptions, TrainingOptions
-from tetkik.lab.findings.training.progress import Epoch, Progress, mean_auroc, rate_at
-from tetkik.lab.findings.training.soft_targets import Scale, SoftTargets, last_layer, merged, read_teacher
-from tetkik.lab.findings.training.tune import candidates, tuned
+from tetkik.lab.findings.training.trainer import Epoch, mean_auroc
+from tetkik.lab.findings.training.tuning import candidates, tuned
 
 CPU = torch.device("cpu")
 SMALL = Preprocessing(size=32)
@@ -72,18 +80,18 @@ def test_a_wrong_teachers_table_is_named_with_its_line(tmp_path, rows, fault):
 
 def test_the_scale_is_that_of_the_training_rows_alone():
     probability = np.array([[0.5], [0.9], [np.nan], [0.001]], np.float32)
-    soft = SoftTargets(("Mass",), probability)
-    scale = Scale.of(soft, np.array([0, 1, 2]))
+    soft = TeacherPredictions(("Mass",), probability)
+    scale = LogitScale.of(soft, np.array([0, 1, 2]))
     z = scale.targets(soft)
     np.testing.assert_allclose(z[:2, 0], [-1, 1], atol=1e-5)
     assert np.isnan(z[2, 0]) and z[3, 0] < -3
     with pytest.raises(TrainingError, match="says nothing"):
-        Scale.of(soft, np.array([2]))
+        LogitScale.of(soft, np.array([2]))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_merged_heads_give_the_share_of_both_logits(share):
-    labels, scale = ("Edema", "Mass"), Scale(("Mass",), (-2.0,), (1.5,))
+    labels, scale = ("Edema", "Mass"), LogitScale(("Mass",), (-2.0,), (1.5,))
     torch.manual_seed(0)
     both = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
     layer = last_layer(both, 3)
@@ -121,11 +129,11 @@ def test_the_moving_average_follows_and_steps_aside():
 
 
 def test_the_rate_rises_in_a_line_and_falls_as_a_cosine():
-    rates = [rate_at(step, 100, 0.1) for step in range(100)]
+    rates = [learning_rate_factor(step, 100, 0.1) for step in range(100)]
     assert rates[:10] == pytest.approx([0.1 * (step + 1) for step in range(10)])
     assert max(rates) == 1 and rates[55] == pytest.approx(0.5) and rates[99] < 0.001
     assert all(later < earlier for earlier, later in itertools.pairwise(rates[10:]))
-    assert rate_at(0, 10, 0.0) == 1
+    assert learning_rate_factor(0, 10, 0.0) == 1
 
 
 def test_the_mean_auroc_leaves_out_what_is_known_one_way():
@@ -140,10 +148,12 @@ def test_the_log_says_nothing_where_nothing_was_measured():
         csv.DictReader(rows_csv([Epoch("final", 1, 1e-4, 0.5, None, None, 12.5)], Epoch).splitlines())
     )
     assert rows[0]["mean_auroc"] == "" and float(rows[0]["training_loss"]) == 0.5
-    story = Progress("final", 7, 0.25, [Epoch("final", 1, 1e-4, 0.5, 0.4, 0.7, 12.5)], 1)
+    state = TrainingState(
+        "final", 7, 0.25, epochs=[Epoch("final", 1, 1e-4, 0.5, 0.4, 0.7, 12.5)], best_epoch=1
+    )
     from dataclasses import asdict
 
-    assert Progress.from_json(asdict(story)) == story and story.best_place == (0.7, -0.4)
+    assert TrainingState.from_json(asdict(state), Epoch) == state
 
 
 # The work folder

@@ -104,9 +104,10 @@ def killable_options(*, resume: bool = False) -> Any:
 
 def calm_options() -> Any:
     """Nothing random but the order of rows, so that several processes must find what one finds."""
+    from tetkik.lab.engine.precision import Precision
     from tetkik.lab.findings.training.options import NO_AUGMENTATION
 
-    return quick_options(epochs=2, augmentation=NO_AUGMENTATION, accumulation=2)
+    return quick_options(epochs=2, augmentation=NO_AUGMENTATION, accumulation=2, precision=Precision.FP32)
 
 
 def main(folder: Path, out: Path, kill_at: int) -> None:

@@ -32,7 +32,7 @@ from tetkik.lab.gate.examples import (
     gather,
     square_of,
 )
-from tetkik.lab.gate.learn import Schedule, _shares, fit, losses
+from tetkik.lab.gate.loop import Schedule, _shares, fit, losses
 from tetkik.lab.gate.network import LOGITS, GateNetwork
 from tetkik.lab.gate.others import read_others
 from tetkik.lab.gate.scenes import PAINTERS, draw_scene

@@ -121,7 +121,7 @@ def _flags(setting: Setting) -> str:
 
 
 def _say_hours(plan: Plan) -> None:
-    from tetkik.lab.caption.training.plan_time import REACHED, REACHED_MEMORY
+    from tetkik.lab.caption.training.plan import REACHED, REACHED_MEMORY
 
     hours, card = plan.hours, plan.card
     assert hours is not None and card.flops is not None and card.bandwidth is not None

@@ -18,10 +18,10 @@ from tetkik.lab.caption.training.options import (
     DEFAULT_BASE,
     CaptionTraining,
     OptimizerKind,
-    ScheduleKind,
     StopBy,
 )
 from tetkik.lab.engine.precision import Precision
+from tetkik.lab.engine.schedule import ScheduleKind
 
 if TYPE_CHECKING:
     from tetkik.bundle import Bundle
@@ -308,7 +308,7 @@ def _tell(sentence: Sentence) -> None:
 
 
 def _show(bundle: Bundle, folder: Path) -> None:
-    from tetkik.lab.caption.training.log import log_folder
+    from tetkik.lab.engine.output import log_folder
     from tetkik.statistics import Interval
 
     if bundle.manifest.metrics:

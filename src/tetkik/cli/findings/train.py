@@ -301,12 +301,12 @@ def _data(
 
 def _say_what_is_there(data: LabelledImages, options: TrainingOptions) -> None:
     """How many images, what was left out, and which labels will not be assessed."""
-    from tetkik.lab.findings.training.teaching import count_known
+    from tetkik.lab.findings.training.label_counts import count_labels
 
     note("{count} images in {groups} groups.", count=len(data), groups=len(set(data.group.tolist())))
     for reason, count in data.left_out.items():
         note("left out, {reason}: {count}", reason=t(str(reason)), count=count)
-    known = count_known(data.truth, data.labels, data.group, data.source)
+    known = count_labels(data.truth, data.labels, data.group, data.source)
     silent = [item.label for item in known if not item.assessed(options.min_positives)]
     if silent:
         names = ", ".join(silent)
@@ -353,7 +353,7 @@ def _check_id(name: str | None) -> None:
 
 
 def _show(bundle: Bundle, folder: Path) -> None:
-    from tetkik.lab.findings.training.log import log_folder
+    from tetkik.lab.engine.output import log_folder
 
     manifest = bundle.manifest
     for metric in manifest.metrics:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tetkik.bundle import Bundle, Task, open_bundle
 from tetkik.caption.options import Learning
-from tetkik.errors import MissingExtra, TrainingError, UsageError, as_fault_of
+from tetkik.errors import MissingExtra, TrainingError, UsageError
 from tetkik.lab.caption.training.options import CaptionTraining
-from tetkik.lab.engine.output import check_target, silence
-from tetkik.lab.engine.precision import accelerator_for
+from tetkik.lab.engine.output import Notify, check_target
 from tetkik.language import Sentence
 from tetkik.values import ProgressCallback
 
@@ -20,12 +19,13 @@ if TYPE_CHECKING:
     from tetkik.caption.image_spec import ImageSpec
     from tetkik.caption.network import CaptionNetwork
     from tetkik.lab.caption.prepared import Prepared
-    from tetkik.lab.caption.training.figures import Judged
-    from tetkik.lab.caption.training.lesson import Lesson
-    from tetkik.lab.caption.training.progress import Epoch, Progress, Tell
-    from tetkik.lab.caption.training.tune import Trial
-    from tetkik.lab.caption.training.writing import Outcome
-    from tetkik.lab.engine.checkpoint import WorkFolder
+    from tetkik.lab.caption.training.bundle import TrainingResult
+    from tetkik.lab.caption.training.data import TrainingData
+    from tetkik.lab.caption.training.trainer import CaptionTrainer, Epoch
+    from tetkik.lab.caption.training.tuning import Trial
+    from tetkik.lab.caption.training.validation import GeneratedCaptions
+    from tetkik.lab.engine.session import Session
+    from tetkik.lab.engine.trainer import TrainingState
 
 _RUN = "captioner"
 _TRIAL = "trial"
@@ -36,7 +36,7 @@ def train_caption(
     out: Path,
     options: CaptionTraining,
     progress: ProgressCallback,
-    tell: Tell = lambda _: None,
+    notify: Notify = lambda _: None,
 ) -> Bundle:
     """Train a captioner on a prepared folder and write it as a bundle.
 
@@ -51,7 +51,7 @@ def train_caption(
             made on validation.
         options: the settings.
         progress: told how far it is; called in the main process only.
-        tell: told in sentences what learns, what goes to the disk, and how each epoch was; in the main
+        notify: told in sentences what learns, what goes to the disk, and how each epoch was; in the main
             process only.
 
     Raises:
@@ -65,205 +65,183 @@ def train_caption(
     _need_libraries()
     check_target(out)
     from tetkik.caption.families import image_spec_of
+    from tetkik.lab.caption.training.bundle import write_bundle
+    from tetkik.lab.caption.training.data import check_prepared
     from tetkik.lab.caption.training.identity import identity
-    from tetkik.lab.caption.training.lesson import check_prepared
-    from tetkik.lab.caption.training.loop import part_size
-    from tetkik.lab.caption.training.writing import write_bundle
-    from tetkik.lab.engine.checkpoint import WorkFolder, room_on_disk
+    from tetkik.lab.caption.training.trainer import part_size
+    from tetkik.lab.engine.checkpoint import room_on_disk
+    from tetkik.lab.engine.session import training_session
 
     image = image_spec_of(options.base, options.revision)
     check_prepared(prepared, image, options.tune)
     store = options.cache or out.parent / f".{out.name}.features"
-    with accelerator_for(options.precision, threads=options.threads) as (accelerator, precision):
-        options = replace(options, precision=precision)
-        main = accelerator.is_main_process
-        work = WorkFolder.beside(out)
-        if main:
-            with as_fault_of(out):
-                work.begin(identity(prepared, options), options.resume)
-        accelerator.wait_for_everyone()
-        course = _Course(
-            accelerator,
-            prepared,
-            image,
-            options,
-            store,
-            work,
-            progress if main else silence,
-            tell if main else lambda _: None,
-        )
+    with training_session(
+        out,
+        options,
+        lambda settled: identity(prepared, settled),
+        progress,
+        cache=store if options.cache is None else None,
+    ) as session:
+        run = _Run(session, prepared, image, store, notify if session.main else lambda _: None)
         try:
-            outcome = course.run()
-            if main:
+            result = run.result()
+            if session.main:
                 with room_on_disk(out.parent):
-                    write_bundle(outcome, out, course.progress, course.tell)
+                    write_bundle(result, out, session.progress, run.notify)
         except BaseException as fault:
-            if main and not work.has_progress():
-                work.remove()
             # What was computed is there for the next try, but not where none of it will be wanted.
-            if main and isinstance(fault, UsageError) and options.cache is None:
+            if session.main and isinstance(fault, UsageError) and options.cache is None:
                 shutil.rmtree(store, ignore_errors=True)
             if out_of_memory(fault):
                 raise TrainingError(
                     "The card has too little memory for {captions} captions at once; add --accumulation "
                     "{parts}, --checkpointing or --quantisation nf4, or ask --plan what fits.",
-                    captions=part_size(options, accelerator.num_processes),
+                    captions=part_size(options, session.accelerator.num_processes),
                     parts=2 * options.accumulation,
                 ) from None
             raise
-        if main:
-            work.remove()
-            if options.cache is None:
-                shutil.rmtree(store, ignore_errors=True)
-        accelerator.wait_for_everyone()
     return open_bundle(out, Task.CAPTION)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Course:
+class _Run:
     """Everything between the prepared folder and the bundle."""
 
-    accelerator: Any
+    session: Session[CaptionTraining]
     prepared: Prepared
     image: ImageSpec
-    options: CaptionTraining
     store: Path
-    work: WorkFolder
-    progress: ProgressCallback
-    tell: Tell
+    notify: Notify
 
-    def run(self) -> Outcome:
-        """Settings tried, one network trained, its captions on validation read."""
-        from tetkik.lab.caption.training.figures import validation_metrics
-        from tetkik.lab.caption.training.identity import data_story, model_story, seen_prints
-        from tetkik.lab.caption.training.making import whole_network
-        from tetkik.lab.caption.training.weights import learned_weights
-        from tetkik.lab.caption.training.writing import Outcome
+    def result(self) -> TrainingResult:
+        """Settings tried, one network trained, captions generated on validation."""
+        from tetkik.lab.caption.training.bundle import TrainingResult
+        from tetkik.lab.caption.training.data import make_training_data
+        from tetkik.lab.caption.training.identity import describe_data, describe_model, seen_hashes
+        from tetkik.lab.caption.training.model import learned_weights, whole_network
+        from tetkik.lab.caption.training.validation import validation_metrics
 
-        options = self.options
+        session, options, accelerator = self.session, self.session.options, self.session.accelerator
         trials: tuple[Trial, ...] = ()
         network = self._new(options)
-        lesson = self._lesson(network)
+        data = make_training_data(
+            accelerator,
+            network,
+            self.prepared,
+            options,
+            self.store,
+            progress=session.progress,
+            notify=self.notify,
+        )
         if options.tune:
             self._drop(network)
             del network
-            options, trials = self._tuned(lesson)
+            options, trials = self._tuned(data)
             network = self._new(options)
-        model = model_story(network, self.accelerator, options)
-        self._say_what_learns(model.learned, model.weights)
+        model = describe_model(network, accelerator, options)
+        self.notify(
+            Sentence(
+                "{learned:,} of {weights:,} weights learn ({share:.3%}).",
+                {"learned": model.learned, "weights": model.weights, "share": model.learned / model.weights},
+            )
+        )
         self._drop(network)
-        story = self._train(network, lesson, options)
-        judged = self._judged(network, lesson)
-        if self._main and network_is_cut(options):
+        state = self._train(network, data, options)
+        captions = self._captions(network, data)
+        if session.main and network_is_cut(options):
             weights = {name: weight.detach().cpu() for name, weight in learned_weights(network).items()}
             del network
-            self.accelerator.free_memory()
-            network = whole_network(weights, options, self.image, self.accelerator.device)
-        return Outcome(
+            accelerator.free_memory()
+            network = whole_network(weights, options, self.image, accelerator.device)
+        return TrainingResult(
             network=network,
-            story=story,
+            state=state,
             trials=trials,
             options=options,
             model=model,
-            data=data_story(self.prepared, options),
-            metrics=validation_metrics(story, judged, options.data_name),
-            judged=judged,
-            seen=seen_prints(self.prepared),
+            data=describe_data(self.prepared, options),
+            metrics=validation_metrics(state, captions, options.data_name),
+            captions=captions,
+            seen=seen_hashes(self.prepared),
         )
-
-    @property
-    def _main(self) -> bool:
-        return bool(self.accelerator.is_main_process)
 
     def _new(self, options: CaptionTraining) -> CaptionNetwork:
-        from tetkik.lab.caption.training.making import new_network
+        from tetkik.lab.caption.training.model import new_network
 
-        return new_network(options, self.image, self.accelerator.device)
-
-    def _lesson(self, network: CaptionNetwork) -> Lesson:
-        from tetkik.lab.caption.training.material import make_lesson
-
-        return make_lesson(
-            self.accelerator,
-            network,
-            self.prepared,
-            self.options,
-            self.store,
-            progress=self.progress,
-            tell=self.tell,
-        )
+        return new_network(options, self.image, self.session.accelerator.device)
 
     def _drop(self, network: CaptionNetwork) -> None:
-        if self.options.cache_features:
+        if self.session.options.cache_features:
             network.drop_frozen()
-            self.accelerator.free_memory()
+            self.session.accelerator.free_memory()
 
-    def _tuned(self, lesson: Lesson) -> tuple[CaptionTraining, tuple[Trial, ...]]:
-        from tetkik.lab.caption.training.loop import CaptionLearner
-        from tetkik.lab.caption.training.tune import tried_setting, tuned
+    def _trainer(
+        self, network: CaptionNetwork, data: TrainingData, options: CaptionTraining, run: str
+    ) -> CaptionTrainer:
+        from tetkik.lab.caption.training.trainer import CaptionTrainer
+
+        work = self.session.work if run == _RUN else None
+        return CaptionTrainer(
+            self.session.accelerator, network, data, options, run=run, work=work, notify=self.notify
+        )
+
+    def _tuned(self, data: TrainingData) -> tuple[CaptionTraining, tuple[Trial, ...]]:
+        from tetkik.lab.caption.training.tuning import trial_sentence, tuned
+
+        session = self.session
 
         def run(tried: CaptionTraining) -> tuple[Epoch, ...]:
-            self.tell(tried_setting(tried))
+            self.notify(trial_sentence(tried))
             # The network before must have gone before the next one is loaded.
-            self.accelerator.free_memory()
+            session.accelerator.free_memory()
             network = self._new(tried)
             self._drop(network)
-            learner = CaptionLearner(
-                self.accelerator, network, lesson, tried, run=_TRIAL, work=None, tell=self.tell
-            )
-            return tuple(learner.run(lambda _, done, total: self.progress("trial", done, total)).epochs)
+            trainer = self._trainer(network, data, tried, _TRIAL)
+            return tuple(trainer.run(lambda _, done, total: session.progress("trial", done, total)).epochs)
 
-        found = tuned(self.options, self.work, run, keep=self._main)
-        self.accelerator.free_memory()
+        found = tuned(session.options, session.work, run, keep=session.main)
+        session.accelerator.free_memory()
         return found
 
-    def _train(self, network: CaptionNetwork, lesson: Lesson, options: CaptionTraining) -> Progress:
+    def _train(
+        self, network: CaptionNetwork, data: TrainingData, options: CaptionTraining
+    ) -> TrainingState[Epoch]:
         """To the end, or take it up where it was left, or as it was finished."""
         from safetensors.torch import load_file
 
-        from tetkik.lab.caption.training.loop import CaptionLearner
-        from tetkik.lab.caption.training.progress import Progress
-        from tetkik.lab.caption.training.weights import learned_weights, load_learned
+        from tetkik.lab.caption.training.model import learned_weights, load_learned
+        from tetkik.lab.caption.training.trainer import Epoch
         from tetkik.lab.engine.checkpoint import tensors_as_bytes
+        from tetkik.lab.engine.trainer import TrainingState
 
-        finished = self.work.finished(_RUN)
+        session = self.session
+        finished = session.work.finished(_RUN)
         if finished is not None:
             load_learned(network, load_file(finished[0]))
-            return Progress.from_json(finished[1])
-        learner = CaptionLearner(
-            self.accelerator, network, lesson, options, run=_RUN, work=self.work, tell=self.tell
-        )
-        story = learner.run(self.progress)
-        if self._main:
-            self.work.finish(_RUN, tensors_as_bytes(learned_weights(network)), asdict(story))
-        self.accelerator.wait_for_everyone()
-        return story
+            return TrainingState.from_json(finished[1], Epoch)
+        state = self._trainer(network, data, options, _RUN).run(session.progress)
+        if session.main:
+            session.work.finish(_RUN, tensors_as_bytes(learned_weights(network)), asdict(state))
+        session.accelerator.wait_for_everyone()
+        return state
 
-    def _judged(self, network: CaptionNetwork, lesson: Lesson) -> Judged | None:
-        from tetkik.lab.caption.training.figures import Judged
-        from tetkik.lab.caption.training.loop import part_size
-        from tetkik.lab.caption.training.validation import made_captions
+    def _captions(self, network: CaptionNetwork, data: TrainingData) -> GeneratedCaptions | None:
+        from tetkik.lab.caption.training.trainer import part_size
+        from tetkik.lab.caption.training.validation import GeneratedCaptions, make_captions
 
-        if not len(lesson.validation):
+        if not len(data.validation):
             return None
-        made = made_captions(
-            self.accelerator,
+        options, accelerator = self.session.options, self.session.accelerator
+        made = make_captions(
+            accelerator,
             network,
-            lesson.validation,
-            lesson.judged,
-            size=part_size(self.options, self.accelerator.num_processes),
-            most=self.options.max_tokens,
-            precision=self.options.precision,
+            data.validation,
+            data.sample,
+            size=part_size(options, accelerator.num_processes),
+            most=options.max_tokens,
+            precision=options.precision,
         )
-        return Judged(lesson.validation, lesson.judged, tuple(made))
-
-    def _say_what_learns(self, learned: int, weights: int) -> None:
-        self.tell(
-            Sentence(
-                "{learned:,} of {weights:,} weights learn ({share:.3%}).",
-                {"learned": learned, "weights": weights, "share": learned / weights},
-            )
-        )
+        return GeneratedCaptions(data.validation, data.sample, tuple(made))
 
 
 def out_of_memory(fault: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""What every training needs, whatever it teaches: checkpoints, an orderly stop, precision, settings tried.
+"""What every training shares: the loop, checkpoints, hyperparameter search, precision, log and card.
 
-The capabilities bring their own networks, losses and loops; this room knows none of them.
+The capabilities bring their own networks, data, losses and metrics.
 """

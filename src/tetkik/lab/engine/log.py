@@ -1,4 +1,4 @@
-"""What a loop tells while it runs: the table of its epochs, and a warning where it learns by heart."""
+"""The log of a training: the table of its epochs as CSV, and a warning of overfitting."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def rows_csv(rows: Sequence[DataclassInstance], kind: type[DataclassInstance]) -
     )
 
 
-def learned_by_heart(training: Sequence[float], validation: Sequence[float | None]) -> bool:
+def is_overfitting(training: Sequence[float], validation: Sequence[float | None]) -> bool:
     """Whether validation loss has risen twice while training loss fell, in the last three epochs."""
     if len(training) < _EPOCHS or None in validation[-_EPOCHS:]:
         return False
@@ -40,13 +40,12 @@ def learned_by_heart(training: Sequence[float], validation: Sequence[float | Non
     return falls and all(later > earlier for earlier, later in pairwise(validation[-_EPOCHS:]))  # type: ignore[operator]
 
 
-def warn_of_memorising(log: logging.Logger, validation: Sequence[float | None]) -> None:
-    """Say so, with the losses of the last three epochs."""
+def warn_of_overfitting(log: logging.Logger, validation: Sequence[float | None]) -> None:
+    """Warn, with the losses of the last three epochs."""
     log.warning(
         translate(
             "Validation loss has risen for two epochs while training loss fell ({before:.3f} to {now:.3f}): "
-            "the network is learning its training rows by heart; fewer epochs or a lower learning rate may "
-            "serve.",
+            "the network is overfitting; fewer epochs or a lower learning rate may serve.",
             settings().language,
             before=validation[-_EPOCHS],
             now=validation[-1],

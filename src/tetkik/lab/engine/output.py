@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tetkik.bundle.store import is_bundle
 from tetkik.errors import OutputError
+from tetkik.language import Sentence
+
+Notify = Callable[[Sentence], None]
+"""Told what a person wants to know while a training runs, one sentence at a time."""
 
 
 def check_target(out: Path) -> None:
@@ -18,6 +23,11 @@ def check_target(out: Path) -> None:
         raise OutputError(
             "{target} already holds something that is not a model bundle; choose another --out.", target=out
         )
+
+
+def log_folder(out: Path) -> Path:
+    """Where the log of the training that writes `out` goes."""
+    return out.parent / f"{out.name}-log"
 
 
 def public_name(base: str) -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tetkik.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Precision(StrEnum):
@@ -22,15 +25,16 @@ class Precision(StrEnum):
 
 @contextmanager
 def accelerator_for(
-    precision: Precision, *, threads: int = 0, find_unused: bool = False, autocast: bool = False
+    precision: Precision, *, threads: int = 0, find_unused: bool = False
 ) -> Iterator[tuple[Any, Precision]]:
-    """The `accelerate.Accelerator` of this process, and the precision it came to.
+    """The `accelerate.Accelerator` of this process without mixed precision, and the precision it came to.
+
+    The training loop does mixed precision and loss scaling itself.
 
     Args:
         precision: asked for.
         threads: CPU threads of each process; 0 leaves torch's own choice.
         find_unused: whether some weights may have no part in the answer.
-        autocast: whether the accelerator does the mixed precision; otherwise the loop does it itself.
 
     Raises:
         UsageError: fp16 without a GPU.
@@ -50,7 +54,7 @@ def accelerator_for(
     try:
         yield (
             Accelerator(
-                mixed_precision=precision.value if autocast and precision is not Precision.FP32 else "no",
+                mixed_precision="no",
                 kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=find_unused)],
             ),
             precision,
@@ -69,3 +73,20 @@ def _quickest(cuda: bool) -> Precision:
         return Precision.BF16 if torch.cuda.is_bf16_supported(including_emulation=False) else Precision.FP16
     told: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return Precision.BF16 if told.get("amx_bf16") or told.get("avx512_bf16") else Precision.FP32
+
+
+def torch_type(precision: Precision) -> torch.dtype:
+    """The numbers that a network computes in; fp32 for AUTO."""
+    import torch
+
+    return {Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}.get(precision, torch.float32)
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """Mixed precision for a forward pass; nothing in fp32."""
+    import torch
+
+    number = torch_type(precision)
+    # A disabled autocast still checks its type, and a CPU has no fp32 for it.
+    enabled = number is not torch.float32
+    return torch.autocast(device.type, number if enabled else torch.bfloat16, enabled=enabled)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tetkik.bundle import Bundle, Task, open_bundle
-from tetkik.errors import MissingExtra, as_fault_of
-from tetkik.lab.engine.output import check_target, silence
-from tetkik.lab.engine.precision import Precision, accelerator_for
+from tetkik.errors import MissingExtra
+from tetkik.lab.engine.output import check_target
+from tetkik.lab.engine.precision import Precision
 from tetkik.lab.findings.training.options import TrainingOptions
-from tetkik.lab.findings.training.outcome import Outcome
+from tetkik.lab.findings.training.result import TrainingResult
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
     from tetkik.lab.engine.checkpoint import WorkFolder
     from tetkik.lab.findings.data import LabelledImages
-    from tetkik.lab.findings.training.judgement import Judged
-    from tetkik.lab.findings.training.material import Material
+    from tetkik.lab.findings.training.held_out import HeldOut
     from tetkik.lab.findings.training.memory import MemoryPlan
-    from tetkik.lab.findings.training.progress import Epoch
+    from tetkik.lab.findings.training.preparation import PreparedTraining
     from tetkik.lab.findings.training.runs import Trained
-    from tetkik.lab.findings.training.tune import Trial
+    from tetkik.lab.findings.training.trainer import Epoch
+    from tetkik.lab.findings.training.tuning import Trial
 
 
 def train_findings(
@@ -57,111 +56,103 @@ def train_findings(
     _need_libraries()
     check_target(out)
     from tetkik.findings.networks import FAMILIES
-    from tetkik.lab.engine.checkpoint import WorkFolder, room_on_disk
-    from tetkik.lab.findings.training.material import check_labels, identity, prepare_material
-    from tetkik.lab.findings.training.writing import write_bundle
+    from tetkik.lab.engine.checkpoint import room_on_disk
+    from tetkik.lab.engine.session import training_session
+    from tetkik.lab.findings.training.bundle import write_bundle
+    from tetkik.lab.findings.training.preparation import check_labels, identity, prepare_training
 
     check_labels(images, options)
     store = options.cache or out.parent / f".{out.name}.squares"
-    # Classifiers of transformers may have layers without a part in the answer; ours have none.
-    with accelerator_for(
-        options.precision, threads=options.threads, find_unused=options.network not in FAMILIES
-    ) as (accelerator, precision):
-        options = replace(options, precision=precision)
-        main = accelerator.is_main_process
-        told = progress if main else silence
-        work = WorkFolder.beside(out)
-        if main:
-            with as_fault_of(out):
-                work.begin(identity(images, options), options.resume)
-        accelerator.wait_for_everyone()
-        try:
-            # The first process decodes; the others find its squares.
-            with accelerator.main_process_first():
-                material = prepare_material(images, options, store, told)
-            outcome = fit(accelerator, material, work, told)
-            if main:
-                with room_on_disk(out.parent):
-                    write_bundle(material, outcome, out, told)
-        except BaseException:
-            if main and not work.has_progress():
-                work.remove()
-            raise
-        if main:
-            work.remove()
-            if options.cache is None:
-                shutil.rmtree(store, ignore_errors=True)
-        accelerator.wait_for_everyone()
+    with training_session(
+        out,
+        options,
+        lambda settled: identity(images, settled),
+        progress,
+        cache=store if options.cache is None else None,
+        # Classifiers of transformers may have layers without a part in the answer; ours have none.
+        find_unused=options.network not in FAMILIES,
+    ) as session:
+        # The first process decodes; the others find its images.
+        with session.accelerator.main_process_first():
+            prepared = prepare_training(images, session.options, store, session.progress)
+        result = fit(session.accelerator, prepared, session.work, session.progress)
+        if session.main:
+            with room_on_disk(out.parent):
+                write_bundle(prepared, result, out, session.progress)
     return open_bundle(out, Task.FINDINGS)
 
 
-def fit(accelerator: Any, material: Material, work: WorkFolder, progress: ProgressCallback) -> Outcome:
+def fit(
+    accelerator: Any, prepared: PreparedTraining, work: WorkFolder, progress: ProgressCallback
+) -> TrainingResult:
     """Everything between the images and the bundle: settings tried, networks trained, scores read."""
     trials: tuple[Trial, ...] = ()
-    options = material.course.options
+    options = prepared.config.options
     if options.tune:
-        options, trials = _tuned(accelerator, material, work, progress)
-        material = replace(material, course=replace(material.course, options=options))
-    if material.fold is not None:
-        return _by_folds(accelerator, material, material.fold, work, progress)
-    return replace(_by_parts(accelerator, material, work, progress), trials=trials)
+        options, trials = _tuned(accelerator, prepared, work, progress)
+        prepared = replace(prepared, config=replace(prepared.config, options=options))
+    if prepared.fold is not None:
+        return _by_folds(accelerator, prepared, prepared.fold, work, progress)
+    return replace(_by_parts(accelerator, prepared, work, progress), trials=trials)
 
 
-def _by_parts(accelerator: Any, material: Material, work: WorkFolder, progress: ProgressCallback) -> Outcome:
-    from tetkik.lab.findings.training.judgement import Reading, read
+def _by_parts(
+    accelerator: Any, prepared: PreparedTraining, work: WorkFolder, progress: ProgressCallback
+) -> TrainingResult:
+    from tetkik.lab.findings.training.held_out import OperatingPoints, decide
 
-    course, parts = material.course, material.parts
+    config, parts = prepared.config, prepared.parts
     assert parts is not None
     rows = (parts.train, parts.validation)
-    members, epochs = _members(accelerator, material, rows, "member", work, progress)
-    labels = course.labels
-    calibration = _scores(accelerator, material, members, parts.calibration, progress)
-    reading = Reading.fitted(
-        calibration, course.truth[parts.calibration], labels, material.assessed, course.options.threshold
+    members, epochs = _members(accelerator, prepared, rows, "member", work, progress)
+    labels = config.labels
+    calibration = _scores(accelerator, prepared, members, parts.calibration, progress)
+    points = OperatingPoints.fitted(
+        calibration, config.truth[parts.calibration], labels, prepared.assessed, config.options.threshold
     )
-    scores = _scores(accelerator, material, members, parts.test, progress)
-    probability, called = read(scores, labels, reading)
+    scores = _scores(accelerator, prepared, members, parts.test, progress)
+    probability, called = decide(scores, labels, points)
     split = (
-        f"test, 10% by component of patient and duplicates, seed {course.options.seed}; calibration and "
+        f"test, 10% by component of patient and duplicates, seed {config.options.seed}; calibration and "
         "thresholds from another 10%"
     )
-    judged = _judged(material, parts.test, scores, probability, called)
-    return Outcome(members, epochs, judged, reading, split, (), course.options)
+    held_out = _held_out(prepared, parts.test, scores, probability, called)
+    return TrainingResult(members, epochs, held_out, points, split, (), config.options)
 
 
 def _by_folds(
     accelerator: Any,
-    material: Material,
+    prepared: PreparedTraining,
     fold: Any,
     work: WorkFolder,
     progress: ProgressCallback,
-) -> Outcome:
-    from tetkik.lab.findings.training.judgement import Reading, cross_read
+) -> TrainingResult:
+    from tetkik.lab.findings.training.held_out import OperatingPoints, cross_calibrated
 
-    course, options, rows = material.course, material.course.options, material.rows
-    scores = np.zeros((len(rows), len(course.labels)))
+    config, options, rows = prepared.config, prepared.config.options, prepared.rows
+    scores = np.zeros((len(rows), len(config.labels)))
     log: list[Epoch] = []
     for number in range(options.folds):
         mine = rows[fold == number]
         parts = (rows[fold != number], None)
-        members, epochs = _members(accelerator, material, parts, f"fold-{number}-member", work, progress)
-        scores[mine] = _scores(accelerator, material, members, mine, progress)
+        members, epochs = _members(accelerator, prepared, parts, f"fold-{number}-member", work, progress)
+        scores[mine] = _scores(accelerator, prepared, members, mine, progress)
         log += epochs
-    final, epochs = _members(accelerator, material, (rows, None), "final-member", work, progress)
-    truth, labels, assessed = course.truth, course.labels, material.assessed
-    probability, called = cross_read(scores, truth, fold, labels, assessed, options.threshold)
-    reading = Reading.fitted(scores, truth, labels, assessed, options.threshold)
+    final, epochs = _members(accelerator, prepared, (rows, None), "final-member", work, progress)
+    truth, labels, assessed = config.truth, config.labels, prepared.assessed
+    probability, called = cross_calibrated(scores, truth, fold, labels, assessed, options.threshold)
+    points = OperatingPoints.fitted(scores, truth, labels, assessed, options.threshold)
     split = (
         f"out of fold, {options.folds} folds by component of patient and duplicates, seed {options.seed}; "
         "calibration and thresholds of each fold from the others"
     )
-    judged = _judged(material, rows, scores, probability, called)
-    return Outcome(final, (*log, *epochs), judged, reading, split, (), options)
+    held_out = _held_out(prepared, rows, scores, probability, called)
+    return TrainingResult(final, (*log, *epochs), held_out, points, split, (), options)
 
 
 def _members(
     accelerator: Any,
-    material: Material,
+    prepared: PreparedTraining,
     rows: tuple[Any, Any],
     name: str,
     work: WorkFolder,
@@ -170,7 +161,7 @@ def _members(
     """The networks of one part, which differ in their seeds."""
     from tetkik.lab.findings.training.runs import train_network, train_ridge
 
-    options = material.course.options
+    options = prepared.config.options
     members = []
     for number in range(options.members):
         run = f"{name}-{number}"
@@ -180,35 +171,39 @@ def _members(
             progress(run, done, total)
 
         members.append(
-            train_network(accelerator, material.course, rows, run=run, seed=seed, work=work, progress=tell)
+            train_network(accelerator, prepared.config, rows, run=run, seed=seed, work=work, progress=tell)
         )
     if options.ridge:
         members.append(
             train_ridge(
-                accelerator, material.course, rows[0], run=f"{name}-ridge", work=work, progress=progress
+                accelerator, prepared.config, rows[0], run=f"{name}-ridge", work=work, progress=progress
             )
         )
     return tuple(members), tuple(row for member in members for row in member.epochs)
 
 
 def _scores(
-    accelerator: Any, material: Material, members: tuple[Trained, ...], rows: Any, progress: ProgressCallback
+    accelerator: Any,
+    prepared: PreparedTraining,
+    members: tuple[Trained, ...],
+    rows: Any,
+    progress: ProgressCallback,
 ) -> Any:
     from tetkik.lab.findings.training.runs import mean_scores
 
-    found = mean_scores(material.course, members, rows, accelerator.device, progress)
+    found = mean_scores(prepared.config, members, rows, accelerator.device, progress)
     return found.astype(np.float64)
 
 
-def _judged(material: Material, rows: Any, scores: Any, probability: Any, called: Any) -> Judged:
-    from tetkik.lab.findings.training.judgement import Judged
+def _held_out(prepared: PreparedTraining, rows: Any, scores: Any, probability: Any, called: Any) -> HeldOut:
+    from tetkik.lab.findings.training.held_out import HeldOut
 
-    images = material.images
-    return Judged(
-        material.course.labels,
+    images = prepared.images
+    return HeldOut(
+        prepared.config.labels,
         rows,
         scores,
-        material.course.truth[rows],
+        prepared.config.truth[rows],
         images.group[rows],
         tuple(images.source[row] for row in rows),
         probability,
@@ -217,18 +212,18 @@ def _judged(material: Material, rows: Any, scores: Any, probability: Any, called
 
 
 def _tuned(
-    accelerator: Any, material: Material, work: WorkFolder, progress: ProgressCallback
+    accelerator: Any, prepared: PreparedTraining, work: WorkFolder, progress: ProgressCallback
 ) -> tuple[TrainingOptions, tuple[Trial, ...]]:
     from tetkik.lab.findings.training.runs import train_network
-    from tetkik.lab.findings.training.tune import tuned
+    from tetkik.lab.findings.training.tuning import tuned
 
-    parts = material.parts
+    parts = prepared.parts
     assert parts is not None
 
     def run(tried: TrainingOptions) -> tuple[float, int]:
         trained = train_network(
             accelerator,
-            replace(material.course, options=tried),
+            replace(prepared.config, options=tried),
             (parts.train, parts.validation),
             run="trial",
             seed=tried.seed,
@@ -238,7 +233,7 @@ def _tuned(
         accelerator.free_memory()
         return max(row.mean_auroc or 0.0 for row in trained.epochs), trained.best_epoch
 
-    return tuned(material.course.options, work, run, keep=accelerator.is_main_process)
+    return tuned(prepared.config.options, work, run, keep=accelerator.is_main_process)
 
 
 def plan_training(labels: tuple[str, ...], options: TrainingOptions) -> MemoryPlan:
@@ -250,8 +245,8 @@ def plan_training(labels: tuple[str, ...], options: TrainingOptions) -> MemoryPl
     """
     _need_libraries()
     from tetkik.findings.networks import build
-    from tetkik.lab.findings.training.material import preprocessing_for
     from tetkik.lab.findings.training.memory import plan_memory
+    from tetkik.lab.findings.training.preparation import preprocessing_for
 
     if options.precision is Precision.AUTO:  # a plan is for a GPU, and every GPU in use has fp16 or bf16
         options = replace(options, precision=Precision.BF16)

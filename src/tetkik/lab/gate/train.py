@@ -26,7 +26,7 @@ from tetkik.imaging.prepare import Fit, Preprocessing
 from tetkik.lab.gate.augment import Recipe
 from tetkik.lab.gate.examples import BRAIN, CHEST, OTHER, Examples, drawn
 from tetkik.lab.gate.export import write_onnx
-from tetkik.lab.gate.learn import Schedule, fit
+from tetkik.lab.gate.loop import Schedule, fit
 from tetkik.values import ProgressCallback
 
 LEAST = 20

@@ -1,9 +1,6 @@
-"""What every training says of itself in its manifest: measured figures, and the versions of libraries."""
+"""The figures that every training of triage states in its manifest."""
 
 from __future__ import annotations
-
-import importlib.metadata
-from collections.abc import Sequence
 
 from tetkik.bundle import Metric
 from tetkik.lab.triage.metrics import (
@@ -60,7 +57,3 @@ def measured(
         Metric(name=name, value=value, n=len(truth), data=data, split=split) for name, value in plain.items()
     ]
     return tuple(found)
-
-
-def library_versions(names: Sequence[str]) -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in names}

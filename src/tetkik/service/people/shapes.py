@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from tetkik.service.kit.access.reauthentication import Proof
 from tetkik.service.kit.http.shape import Shape
-from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, Permission, Role
+from tetkik.values import Permission, Role
 
 
 class Account(BaseModel):
@@ -75,7 +75,7 @@ class Addition(BaseModel):
     name: str = Field(max_length=200)
 
 
-Department = Annotated[str, Field(json_schema_extra={"enum": [EVERY_DEPARTMENT, *DEPARTMENTS]})]
+Department = Annotated[str, Field(max_length=60, examples=["Nöroloji"])]
 
 
 class UserProfile(BaseModel):

@@ -17,6 +17,7 @@ from tetkik.service.kit.http.idempotency import IdempotentDep
 from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from tetkik.service.people.shapes import InvitedUser, Link, NewUser, Reset, UserProfile, UserView
 from tetkik.values import Permission
+from tetkik.workflow import offered_departments
 
 router = APIRouter(prefix="/users", tags=["users"])
 
@@ -37,10 +38,10 @@ def list_users(ctx: Administrator, cursor: Cursor = None, limit: Limit = 50) -> 
 @router.post("", status_code=201, response_model=InvitedUser)
 def create_user(ctx: Administrator, once: IdempotentDep, new: NewUser) -> Response:
     """Create a user; the answer holds the link with which they choose a password."""
-    origin = origin_of(ctx.request)
+    origin, offered = origin_of(ctx.request), offered_departments(ctx.settings.triage_model)
 
     def create(tx: Transaction) -> InvitedUser:
-        user_id = users.create(tx, new.login, _profile(new))
+        user_id = users.create(tx, new.login, _profile(new), departments=offered)
         token = invites.invite(tx, user_id)
         view = _view(users.load_user(tx, user_id))
         return InvitedUser(link=f"{origin}/setup/{token}", **view.model_dump())
@@ -58,7 +59,8 @@ def get_user(ctx: Administrator, user_id: UserId) -> UserView:
 @router.put("/{user_id}")
 def change_user(ctx: Administrator, user_id: UserId, profile: UserProfile) -> UserView:
     """Give a user another name, other roles, other departments."""
-    return _changed(ctx, user_id, lambda tx: users.change(tx, user_id, _profile(profile)))
+    offered, wanted = offered_departments(ctx.settings.triage_model), _profile(profile)
+    return _changed(ctx, user_id, lambda tx: users.change(tx, user_id, wanted, departments=offered))
 
 
 @router.post("/{user_id}/disable")

@@ -19,7 +19,8 @@ from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.access.passkeys import origin_of
 from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.turkish import alphabetical
-from tetkik.values import DEPARTMENTS, EVERY_DEPARTMENT, Permission, Role
+from tetkik.values import EVERY_DEPARTMENT, Permission, Role
+from tetkik.workflow import offered_departments
 
 router = APIRouter(prefix="/admin/users")
 NAVIGATION = (
@@ -61,7 +62,7 @@ def _list(
         "people/users.html.jinja",
         members=members,
         held=held,
-        **_choices(),
+        **_choices(offered_departments(ctx.settings.triage_model)),
         error=error,
         link=link,
         invited=invited,
@@ -74,9 +75,10 @@ def add(
     form: Annotated[UserForm, Form()],
 ) -> Response:
     """Create a user; the page shows the one-time link this once."""
+    offered = offered_departments(ctx.settings.triage_model)
     try:
         with ctx.write() as tx:
-            user_id = users.create(tx, form.login, form.profile())
+            user_id = users.create(tx, form.login, form.profile(), departments=offered)
             token, member = invites.invite(tx, user_id), users.load_user(tx, user_id)
     except TetkikError as error:
         return _list(ctx, error=error)
@@ -107,7 +109,7 @@ def _one(
         member=member,
         held=held,
         ended=ended,
-        **_choices(),
+        **_choices(_with_held(offered_departments(ctx.settings.triage_model), member)),
         error=error,
         link=link,
     )
@@ -120,7 +122,8 @@ def change(
     form: Annotated[UserForm, Form()],
 ) -> Response:
     """Change a user's name, roles and departments."""
-    return _done(ctx, user_id, lambda tx: users.change(tx, user_id, form.profile()))
+    offered = offered_departments(ctx.settings.triage_model)
+    return _done(ctx, user_id, lambda tx: users.change(tx, user_id, form.profile(), departments=offered))
 
 
 @router.post("/{user_id}/disable")
@@ -176,9 +179,14 @@ def _done(ctx: RequestContext, user_id: str, work: Callable[[Transaction], objec
     return RedirectResponse(f"/admin/users/{user_id}", 303)
 
 
-def _choices() -> dict[str, Any]:
+def _with_held(offered: tuple[str, ...], member: Member) -> tuple[str, ...]:
+    """The departments that can be chosen, and those that the user has from an earlier model."""
+    return tuple(sorted({*offered, *member.profile.departments} - {EVERY_DEPARTMENT}, key=alphabetical))
+
+
+def _choices(departments: tuple[str, ...]) -> dict[str, Any]:
     return {
         "roles": tuple(Role),
-        "departments": sorted(DEPARTMENTS, key=alphabetical),
+        "departments": departments,
         "every": EVERY_DEPARTMENT,
     }

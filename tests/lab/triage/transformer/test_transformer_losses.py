@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import torch
@@ -9,7 +7,6 @@ from torch.nn.functional import cross_entropy
 
 from tetkik.lab.triage.transformer.losses import label_weights, make_loss
 from tetkik.lab.triage.transformer.options import Imbalance
-from tetkik.lab.triage.transformer.plan import batches, learning_rate_at
 
 COUNTS = np.array([90, 9, 1])
 CPU = torch.device("cpu")
@@ -43,20 +40,3 @@ def test_focal_loss_lets_go_of_what_is_right():
     plain = float(cross_entropy(logits, torch.tensor([2])))
     right = np.exp(-plain)
     assert float(loss(logits, torch.tensor([2]))) == pytest.approx((1 - right) ** 2 * plain, rel=1e-5)
-
-
-def test_batches_hold_every_row_once_and_follow_from_seed_and_epoch():
-    lengths = np.random.default_rng(0).integers(1, 60, 1003)
-    first, again, next_epoch = (batches(lengths, 16, 3, epoch) for epoch in (1, 1, 2))
-    assert sorted(np.concatenate(first).tolist()) == list(range(1003))
-    assert [part.tolist() for part in first] == [part.tolist() for part in again]
-    assert [part.tolist() for part in first] != [part.tolist() for part in next_epoch]
-    assert max(map(len, first)) == 16
-
-
-def test_the_learning_rate_rises_and_falls_to_almost_nothing():
-    rates = [learning_rate_at(step, 100, 1.0) for step in range(100)]
-    assert rates[0] == pytest.approx(0.1)
-    assert max(rates) == 1.0 and rates.index(1.0) == 9
-    assert all(b < a for a, b in pairwise(rates[10:]))
-    assert 0 < rates[-1] < 0.02

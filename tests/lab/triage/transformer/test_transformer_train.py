@@ -17,7 +17,7 @@ from tetkik.errors import DataError, OutputError, TrainingError, UsageError
 from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.interrupt import Stopped
 from tetkik.lab.triage.data import Complaints
-from tetkik.lab.triage.transformer.prepare import prepare
+from tetkik.lab.triage.transformer.data import prepare_data
 from tetkik.lab.triage.transformer.train import train_transformer
 from tetkik.triage.predict import load_triage
 
@@ -51,7 +51,7 @@ def test_the_reference_is_of_rows_that_no_weight_was_fitted_on(bundle, complaint
     reference = read_reference(bundle)
     assert isinstance(reference, ComplaintReference) and reference.split.startswith("validation, 10%")
     assert (reference.complaints, reference.data) == (24, "invented")
-    held = prepare(complaints, options.seed)
+    held = prepare_data(complaints, options.seed)
     texts = [complaints.texts[row] for row in held.split.validation]
     scores = load_triage(bundle).scores(texts)
     for place, label in enumerate(bundle.manifest.labels):

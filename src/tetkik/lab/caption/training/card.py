@@ -1,4 +1,4 @@
-"""What a training says of itself in the model card. No image and no caption of the data stands in it."""
+"""The sections of the model card of a captioner. No image and no caption of the data stands in it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from tetkik.bundle import CardSection
 from tetkik.caption.network import Cut
 from tetkik.caption.options import Learning, Quantisation
-from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind, ScheduleKind
-from tetkik.lab.caption.training.progress import Progress
-from tetkik.lab.caption.training.tune import Trial, trials_table
+from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind
+from tetkik.lab.caption.training.trainer import Epoch
+from tetkik.lab.caption.training.tuning import Trial, trials_table
+from tetkik.lab.engine.card import cell, markdown_table
+from tetkik.lab.engine.schedule import ScheduleKind
+from tetkik.lab.engine.trainer import TrainingState
 
 LIBRARIES = (
     "torch",
@@ -43,7 +46,7 @@ _PAPERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class DataStory:
+class DataDescription:
     """What the card says of the data.
 
     Attributes:
@@ -62,7 +65,7 @@ class DataStory:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelStory:
+class ModelDescription:
     """What the card says of the model.
 
     Attributes:
@@ -88,7 +91,7 @@ class ModelStory:
     device: str
 
 
-def summary(model: ModelStory, data: DataStory) -> str:
+def summary(model: ModelDescription, data: DataDescription) -> str:
     """What the model does, in one paragraph."""
     return (
         f"Describes a radiology image in one English caption. {model.base} taught on {data.name}. Its "
@@ -98,10 +101,10 @@ def summary(model: ModelStory, data: DataStory) -> str:
 
 
 def card_sections(
-    data: DataStory,
-    model: ModelStory,
+    data: DataDescription,
+    model: ModelDescription,
     options: CaptionTraining,
-    story: Progress,
+    state: TrainingState[Epoch],
     trials: Sequence[Trial],
 ) -> list[CardSection]:
     """The sections that only the training knows."""
@@ -109,7 +112,7 @@ def card_sections(
         CardSection("What it is for, and what not", _purpose()),
         CardSection("Data", _data(data)),
         CardSection("Base and recipe", _recipe(model, options)),
-        CardSection("Epochs", _epochs(options, story)),
+        CardSection("Epochs", _epochs(options, state)),
         CardSection("Citations", _citations(data, model, options)),
     ]
     if trials:
@@ -133,11 +136,10 @@ def _purpose() -> str:
 
 
 def _table(title: str, counts: Mapping[str, int]) -> str:
-    rows = [f"| {title} | rows |", "|---|---|"]
-    return "\n".join([*rows, *(f"| {name} | {count:,} |" for name, count in counts.items())])
+    return markdown_table((title, "rows"), ((name, f"{count:,}") for name, count in counts.items()))
 
 
-def _data(data: DataStory) -> str:
+def _data(data: DataDescription) -> str:
     parts = [
         f"{data.name}, prepared from `{data.source}`. The test split was not opened.",
         _table("split", data.counts),
@@ -150,7 +152,7 @@ def _data(data: DataStory) -> str:
     return "\n\n".join(parts)
 
 
-def _recipe(model: ModelStory, options: CaptionTraining) -> str:
+def _recipe(model: ModelDescription, options: CaptionTraining) -> str:
     at = f" at revision `{model.revision}`" if model.revision else ""
     adapter = options.adapter
     if options.learning is Learning.ADAPTER:
@@ -187,7 +189,7 @@ def _recipe(model: ModelStory, options: CaptionTraining) -> str:
     return "\n".join(lines)
 
 
-def _frozen(model: ModelStory, options: CaptionTraining) -> str:
+def _frozen(model: ModelDescription, options: CaptionTraining) -> str:
     cut = Cut(model.cut)
     if cut is Cut.NOTHING:
         return "- Nothing between the image and the caption was frozen as a whole."
@@ -196,34 +198,32 @@ def _frozen(model: ModelStory, options: CaptionTraining) -> str:
     return f"- Frozen up to the {last}, whose output for each image was {how}."
 
 
-def _epochs(options: CaptionTraining, story: Progress) -> str:
-    def cell(value: float | None, form: str) -> str:
-        return "" if value is None else format(value, form)
-
-    rows = [
-        "| epoch | training loss | validation loss | CIDEr | ROUGE-L | captions a second |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in story.epochs:
-        mark = " (kept)" if row.epoch == story.best_epoch else ""
-        rows.append(
-            f"| {row.epoch}{mark} | {row.training_loss:.4f} | {cell(row.validation_loss, '.4f')} "
-            f"| {cell(row.cider, '.4f')} | {cell(row.rouge_l, '.4f')} | {row.captions_per_second:.1f} |"
-        )
+def _epochs(options: CaptionTraining, state: TrainingState[Epoch]) -> str:
+    table = markdown_table(
+        ("epoch", "training loss", "validation loss", "CIDEr", "ROUGE-L", "captions a second"),
+        (
+            (
+                f"{row.epoch} (kept)" if row.epoch == state.best_epoch else row.epoch,
+                *map(cell, (row.training_loss, row.validation_loss, row.cider, row.rouge_l)),
+                f"{row.captions_per_second:.1f}",
+            )
+            for row in state.epochs
+        ),
+    )
     kept = (
         f"Losses are in nats a token. The epoch was chosen by `{options.stop_by.value}` on validation."
-        if story.best_epoch
+        if state.best_epoch
         else "Losses are in nats a token. There was no validation split, so the last epoch was kept."
     )
     skipped = (
-        f" Loss scaling left {story.skipped} steps out, whose gradients were too large for fp16."
-        if story.skipped
+        f" Loss scaling left {state.skipped} steps out, whose gradients were too large for fp16."
+        if state.skipped
         else ""
     )
-    return "\n".join(rows) + f"\n\n{kept}{skipped}\n\n![Curves of the training](curves.png)"
+    return f"{table}\n\n{kept}{skipped}\n\n![Curves of the training](curves.png)"
 
 
-def _citations(data: DataStory, model: ModelStory, options: CaptionTraining) -> str:
+def _citations(data: DataDescription, model: ModelDescription, options: CaptionTraining) -> str:
     about = f"{data.name} {data.source}".lower()
     keys = [model.family]
     if options.learning is Learning.ADAPTER:

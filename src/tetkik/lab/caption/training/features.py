@@ -31,8 +31,8 @@ from tetkik.caption.adapters import as_staged
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.network import CaptionNetwork, Cut
 from tetkik.errors import OutputError, TrainingError
-from tetkik.lab.caption.training.batches import Rows, fetched
-from tetkik.lab.caption.training.guard import large_features, spoiled_features
+from tetkik.lab.caption.training.nonfinite import nonfinite_features, overflowing_features
+from tetkik.lab.engine.batches import Rows, prefetched
 from tetkik.lab.engine.checkpoint import room_on_disk
 from tetkik.lab.engine.precision import Precision
 from tetkik.values import ProgressCallback
@@ -43,7 +43,7 @@ _SPARE = 256 << 20
 """Bytes of the disk that stay free for checkpoints."""
 
 
-class Squares(Protocol):
+class DecodedImages(Protocol):
     """The pictures of one split, as a prepared folder gives them."""
 
     @property
@@ -70,7 +70,7 @@ class Features(Protocol):
 class LiveFeatures:
     """Pixels, through the frozen part each time."""
 
-    part: Squares
+    part: DecodedImages
     image: ImageSpec
 
     def fetch(self, rows: Rows) -> Tensor:
@@ -175,7 +175,7 @@ class FeaturePlan:
 def features_key(network: CaptionNetwork, dtype: np.dtype[Any]) -> dict[str, Any]:
     """What features depend on besides the images: two runs with the same key may share them."""
     return {
-        "weights": frozen_print(network),
+        "weights": frozen_digest(network),
         "family": network.family,
         "cut": network.cut.value,
         "shape": list(network.feature_shape()),
@@ -236,7 +236,7 @@ def check_room(plans: Sequence[FeaturePlan], cut: Cut) -> float:
 def write_features(
     accelerator: Any,
     network: CaptionNetwork,
-    part: Squares,
+    part: DecodedImages,
     plan: FeaturePlan,
     *,
     batch: int,
@@ -267,7 +267,7 @@ def write_features(
     rows = [np.arange(start, min(start + plan.block_rows, plan.rows)) for start in mine]
     parts = [block[place : place + batch] for block in rows for place in range(0, len(block), batch)]
     source = LiveFeatures(part, network.image)
-    stream = fetched(source.fetch, parts)
+    stream = prefetched(source.fetch, parts)
     total, done = sum(len(block) for block in rows) * world, 0
     for start, block in zip(mine, rows, strict=True):
         values = np.empty((len(block), *plan.shape), plan.dtype)
@@ -275,10 +275,10 @@ def write_features(
         while filled < len(block):
             which, pixels = next(stream)
             found = source.at_cut(network, pixels, accelerator.device).float().cpu().numpy()
-            _check(found, which, part.ids, partial(spoiled_features, precision=precision))
+            _check(found, which, part.ids, partial(nonfinite_features, precision=precision))
             with np.errstate(over="ignore"):
                 kept = found.astype(plan.dtype)
-            _check(kept, which, part.ids, large_features)
+            _check(kept, which, part.ids, overflowing_features)
             values[filled : filled + len(which)] = kept
             filled += len(which)
             done += len(which)
@@ -307,7 +307,7 @@ def _write_block(plan: FeaturePlan, start: int, values: NDArray[Any]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def frozen_print(network: CaptionNetwork) -> str:
+def frozen_digest(network: CaptionNetwork) -> str:
     """SHA-256 over the weights that an image's features come from: those of the stages up to the cut.
 
     A revision that changes the language model alone leaves the features as they are.

@@ -1,4 +1,4 @@
-"""What a training is told apart by, and what its card says of data and model."""
+"""The identity of a training for a resume, and what its card says of data and model."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from tetkik.caption.adapters import trainable_parameters
 from tetkik.caption.network import CaptionNetwork
 from tetkik.lab.caption.data import Reason, Split
-from tetkik.lab.caption.training.card import DataStory, ModelStory
-from tetkik.lab.caption.training.lesson import SPLITS
+from tetkik.lab.caption.training.card import DataDescription, ModelDescription
+from tetkik.lab.caption.training.data import SPLITS
 from tetkik.lab.caption.training.options import CaptionTraining
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def identity(prepared: Prepared, options: CaptionTraining) -> Mapping[str, Any]:
     }
 
 
-def seen_prints(prepared: Prepared) -> NDArray[np.uint64]:
+def seen_hashes(prepared: Prepared) -> NDArray[np.uint64]:
     """Hashes of every training and validation picture and caption, sorted, each once.
 
     With them the evaluation of a model tells a test row that the model has seen; a hash tells nothing of the
@@ -48,13 +48,13 @@ def seen_prints(prepared: Prepared) -> NDArray[np.uint64]:
     return kept
 
 
-def data_story(prepared: Prepared, options: CaptionTraining) -> DataStory:
+def describe_data(prepared: Prepared, options: CaptionTraining) -> DataDescription:
     """What the card says of the data. The rows of the test are counted by the folder's own list."""
     licences: Counter[str] = Counter()
     for split in SPLITS:
         licences.update(prepared.story["splits"].get(split.value, {}).get("licences", {}))
     left_out = prepared.story.get("report", {}).get("left_out", {})
-    return DataStory(
+    return DataDescription(
         options.data_name,
         prepared.source,
         {split.value: prepared.rows(split) for split in Split},
@@ -63,11 +63,11 @@ def data_story(prepared: Prepared, options: CaptionTraining) -> DataStory:
     )
 
 
-def model_story(network: CaptionNetwork, accelerator: Any, options: CaptionTraining) -> ModelStory:
+def describe_model(network: CaptionNetwork, accelerator: Any, options: CaptionTraining) -> ModelDescription:
     """What the card says of the model; asked before its frozen part is dropped."""
     learned, weights = trainable_parameters(network)
     cuda = accelerator.device.type == "cuda"
-    return ModelStory(
+    return ModelDescription(
         network.family,
         network.base,
         network.revision,

@@ -11,6 +11,7 @@ from tetkik.caption.options import AdapterOptions, Learning, Quantisation
 from tetkik.errors import UsageError
 from tetkik.lab.engine.limits import check_least, check_rate
 from tetkik.lab.engine.precision import Precision
+from tetkik.lab.engine.schedule import ScheduleKind
 
 DEFAULT_BASE = "Salesforce/blip2-opt-6.7b"
 
@@ -23,14 +24,6 @@ class OptimizerKind(StrEnum):
     """AdamW with its state in 8 bits (bitsandbytes); needs a GPU."""
     ADAFACTOR = "adafactor"
     SGD = "sgd"
-
-
-class ScheduleKind(StrEnum):
-    """How the learning rate goes after its rise."""
-
-    COSINE = "cosine"
-    LINEAR = "linear"
-    CONSTANT = "constant"
 
 
 class StopBy(StrEnum):

@@ -1,11 +1,12 @@
 """`tetkik caption train --plan`: what a training needs and how long it takes, told before it begins.
 
-The network is built from its sizes alone and a step is played through on tensors without content, so a card
-can be planned for that is not there and a base that was not downloaded.
+Weights are counted and the rest is estimated, so a card can be planned for that is not there and a base that
+was not downloaded.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,15 @@ from tetkik.caption.options import Learning, Quantisation
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.training.cards import GIB, Card, card_of
 from tetkik.lab.caption.training.options import CaptionTraining
-from tetkik.lab.caption.training.plan_network import config_of, depth_of, planned_network, with_depth
-from tetkik.lab.caption.training.plan_step import PassBytes, StepBytes, pass_bytes, step_bytes
-from tetkik.lab.caption.training.plan_time import Hours, hours_of
-from tetkik.lab.engine.precision import Precision
+from tetkik.lab.caption.training.plan_memory import (
+    PassMemory,
+    StepMemory,
+    config_of,
+    pass_memory,
+    planned_network,
+    step_memory,
+)
+from tetkik.lab.engine.precision import Precision, torch_type
 
 if TYPE_CHECKING:
     from tetkik.lab.caption.prepared import Prepared
@@ -33,9 +39,16 @@ CONTEXT = GIB // 2
 """What CUDA and its libraries take outside of tensors: 0.3 to 0.5 GiB on cards in use."""
 _LOST = 0.05
 """Share of the working bytes that the allocator loses in gaps."""
-_FEW, _MANY = 2, 4
-"""Layers of a deep language model that are played through."""
-_NUMBERS = {Precision.FP16: torch.float16, Precision.BF16: torch.bfloat16, Precision.FP32: None}
+REACHED = 0.30
+"""Share of a card's fp16 operations that training reaches: an assumption. Matrices of some hundred rows and
+heat keep a T4 well below its data sheet."""
+REACHED_MEMORY = 0.70
+"""Share of a card's memory bandwidth that writing out quantised weights reaches: an assumption."""
+_PACKED = {"nf4": 2.0, "int8": 1.0}
+"""Weights in a byte, near enough."""
+_WRITTEN = 4
+"""Bytes moved for each weight that is written out: 2 are written and read again by the product."""
+_HOUR = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +85,7 @@ class Setting:
 
     options: CaptionTraining
     captions: int
-    step: StepBytes
+    step: StepMemory
     lost: int
     before: int = 0
 
@@ -116,7 +129,7 @@ class Plan:
     setting: Setting
     fits: bool
     nearest: Setting | None
-    images: PassBytes | None
+    images: PassMemory | None
     disk: int
     row_disk: int
     hours: Hours | None
@@ -170,25 +183,10 @@ class _Planner:
     tokens: int
     before: int = 0
 
-    def step(self, options: CaptionTraining, captions: int, tokens: int) -> StepBytes:
-        """One part of a step, played through.
-
-        The layers of a language model are alike, so of a deep one a few are played through, and a few more;
-        the rest adds as much as these did.
-        """
-        depth = depth_of(self.config)
-        if depth <= _MANY:
-            return self._played(self.config, options, captions, tokens)
-        few, more = (
-            self._played(with_depth(self.config, layers), options, captions, tokens)
-            for layers in (_FEW, _MANY)
-        )
-        return few.deeper(more, (depth - _FEW) / (_MANY - _FEW))
-
-    def _played(self, config: Any, options: CaptionTraining, captions: int, tokens: int) -> StepBytes:
-        number = _NUMBERS[options.precision]
-        network = planned_network(options, config, number or torch.float32)
-        return step_bytes(network, options, captions=captions, tokens=tokens, number=number, gpu=True)
+    def step(self, options: CaptionTraining, captions: int, tokens: int) -> StepMemory:
+        """One part of a step."""
+        network = planned_network(options, self.config, torch_type(options.precision))
+        return step_memory(network, options, self.config, captions=captions, tokens=tokens)
 
     def tried(self, options: CaptionTraining, captions: int) -> Setting:
         """That many captions at once."""
@@ -261,13 +259,89 @@ def _rows(options: CaptionTraining, prepared: Prepared | None) -> Rows:
     return Rows(len(train), len(valid), max(lengths), mean, known=True)
 
 
-def _images(options: CaptionTraining, config: Any) -> tuple[PassBytes | None, int]:
+def _images(options: CaptionTraining, config: Any) -> tuple[PassMemory | None, int]:
     """The pass over the images, and the bytes on disk of one; no bytes where none is cached."""
-    number = _NUMBERS[options.precision]
-    network = planned_network(options, config, number or torch.float32)
+    network = planned_network(options, config, torch_type(options.precision))
     if network.cut is Cut.NOTHING:
         return None, 0
     tokens, width = network.feature_shape()
     size = 4 if options.precision is Precision.FP32 else 2
     row = tokens * width * size if options.cache_features else 0
-    return pass_bytes(network, images=8, number=number, gpu=True), row
+    return pass_memory(network, config, images=8, precision=options.precision), row
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """The reasoning, line by line.
+
+    Attributes:
+        caption_flops: operations of one caption, forward and backward.
+        image_flops: of one image through the frozen part, once; 0 without a cache.
+        rows: training captions.
+        compute: hours of an epoch's operations on one card.
+        moved: bytes that an epoch moves to write out quantised weights.
+        unpacking: hours of that on one card.
+        images: hours of the one-off pass over the images on one card.
+        epochs: most passes over the data.
+    """
+
+    caption_flops: float
+    image_flops: float
+    rows: int
+    compute: float
+    moved: float
+    unpacking: float
+    images: float
+    epochs: int
+
+    def epoch(self, cards: int) -> float:
+        """Hours of one epoch without the pass over the images."""
+        return (self.compute + self.unpacking) / cards
+
+    def all(self, cards: int) -> float:
+        """Hours of the pass over the images and all epochs."""
+        return self.images / cards + self.epochs * self.epoch(cards)
+
+
+def hours_of(
+    card: Card,
+    options: CaptionTraining,
+    flops: float,
+    captions: int,
+    frozen: Mapping[str, int],
+    images: PassMemory | None,
+    rows: int,
+) -> Hours:
+    """Estimate them.
+
+    Args:
+        card: with known speed.
+        options: the settings.
+        flops: operations of one part of a step.
+        captions: in it.
+        frozen: bytes of frozen weights by their numbers.
+        images: the pass over the images; None without a cache.
+        rows: training captions.
+    """
+    assert card.flops is not None and card.bandwidth is not None
+    speed = card.flops * REACHED * _HOUR
+    each = flops / captions
+    # Forward, backward, and forward once more with checkpoints.
+    times = 3 if options.checkpointing else 2
+    packed = sum(size for name, size in frozen.items() if name in _PACKED)
+    weights = sum(size * _PACKED[name] for name, size in frozen.items() if name in _PACKED)
+    moved = times * (packed + _WRITTEN * weights) * rows / captions
+    image = images.flops if images is not None else 0.0
+    if not options.cache_features:
+        # Without a cache the frozen part runs in every epoch.
+        each, image = each + image, 0.0
+    return Hours(
+        each,
+        image,
+        rows,
+        rows * each / speed,
+        moved,
+        moved / (card.bandwidth * REACHED_MEMORY * _HOUR),
+        rows * image / speed,
+        options.epochs,
+    )

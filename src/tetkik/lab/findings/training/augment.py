@@ -15,27 +15,27 @@ from torch.nn.functional import affine_grid, grid_sample
 from tetkik.lab.findings.training.options import Augmentation
 
 
-def plain(squares: Tensor) -> Tensor:
+def plain(pixels: Tensor) -> Tensor:
     """uint8 (n, size, size) as float32 (n, 1, size, size), 0 to 1."""
-    return squares.unsqueeze(1).float().div_(255)
+    return pixels.unsqueeze(1).float().div_(255)
 
 
-def augmented(squares: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+def augmented(pixels: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
     """Each image turned, scaled, shifted and its grey values changed, by amounts of its own.
 
     What comes in from outside is black, as the padding of a radiograph is.
 
     Args:
-        squares: (n, size, size), uint8.
+        pixels: (n, size, size), uint8.
         augmentation: how far.
         generator: on the CPU.
 
     Returns:
         (n, 1, size, size), float32, 0 to 1.
     """
-    count, device = len(squares), squares.device
+    count, device = len(pixels), pixels.device
     drawn = torch.rand(count, 8, generator=generator) * 2 - 1
-    images = plain(squares)
+    images = plain(pixels)
     if augmentation.rotation or augmentation.scale or augmentation.shift or augmentation.flip:
         grid = affine_grid(
             _placement(drawn, augmentation).to(device), list(images.shape), align_corners=False

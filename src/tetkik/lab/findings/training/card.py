@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.bundle import CardSection, Manifest
+from tetkik.lab.engine.card import cell, markdown_table
 from tetkik.lab.findings.metrics import source_shortcut
+from tetkik.lab.findings.training.label_counts import LabelCounts
 from tetkik.lab.findings.training.options import RANDOM, TeacherUse, TrainingOptions
-from tetkik.lab.findings.training.progress import Epoch
-from tetkik.lab.findings.training.teaching import Known
-from tetkik.lab.findings.training.tune import Trial, trials_table
+from tetkik.lab.findings.training.trainer import Epoch
+from tetkik.lab.findings.training.tuning import Trial, trials_table
 from tetkik.values import BRAIN_LABELS, NIH_LABELS
 
 LIBRARIES = ("torch", "transformers", "accelerate", "onnx", "onnxruntime", "numpy", "pillow")
@@ -47,8 +48,8 @@ _SOURCE_HINTS = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Taught:
-    """The rows that a model was taught and judged on.
+class TrainingRows:
+    """The rows that a model was trained and evaluated on.
 
     Attributes:
         labels: names of the columns.
@@ -64,7 +65,7 @@ class Taught:
     truth: NDArray[np.int8]
     source: tuple[str, ...]
     groups: NDArray[np.int64]
-    known: tuple[Known, ...]
+    known: tuple[LabelCounts, ...]
     left_out: dict[str, int]
     teacher_rows: int = 0
 
@@ -88,7 +89,7 @@ def summary(manifest: Manifest) -> str:
 
 def card_sections(
     manifest: Manifest,
-    taught: Taught,
+    data: TrainingRows,
     options: TrainingOptions,
     epochs: Sequence[Epoch],
     trials: Sequence[Trial],
@@ -101,7 +102,7 @@ def card_sections(
 
     Args:
         manifest: of the bundle.
-        taught: the rows.
+        data: the rows.
         options: the settings.
         epochs: the log.
         trials: what `--tune` tried.
@@ -111,11 +112,11 @@ def card_sections(
     """
     sections = [
         CardSection("Size", _size(manifest, options, parameters, megabytes, difference)),
-        CardSection("Data", _sources(taught)),
-        CardSection("Labels and what is known of them", _labels(manifest, taught, options)),
-        CardSection("What it is for, and what not", _purpose(manifest, taught)),
+        CardSection("Data", _sources(data)),
+        CardSection("Labels and what is known of them", _labels(manifest, data, options)),
+        CardSection("What it is for, and what not", _purpose(manifest, data)),
         CardSection("Epochs", _epochs(options, epochs)),
-        CardSection("Citations", _citations(taught, options)),
+        CardSection("Citations", _citations(data, options)),
     ]
     if trials:
         sections.insert(5, CardSection("Settings tried", trials_table(trials)))
@@ -140,55 +141,54 @@ def _size(
     )
 
 
-def _sources(taught: Taught) -> str:
-    names = sorted(set(taught.source))
-    source = np.array(taught.source, dtype=object)
-    rows = ["| source | images | patients or groups | labels known there |", "|---|---|---|---|"]
+def _sources(data: TrainingRows) -> str:
+    names = sorted(set(data.source))
+    source = np.array(data.source, dtype=object)
+    rows: list[tuple[object, ...]] = []
     for name in names:
         mine = source == name
-        known = [
-            label for column, label in enumerate(taught.labels) if (taught.truth[mine, column] >= 0).any()
-        ]
+        known = [label for column, label in enumerate(data.labels) if (data.truth[mine, column] >= 0).any()]
         listed = ", ".join(known) if len(known) <= 6 else f"{len(known)} labels"
-        rows.append(f"| {name} | {int(mine.sum())} | {len(np.unique(taught.groups[mine]))} | {listed} |")
-    total = f"| all | {len(source)} | {len(np.unique(taught.groups))} | |"
-    text = "\n".join([*rows, total])
-    if taught.left_out:
-        reasons = ", ".join(
-            f"{reason}: {count}" for reason, count in sorted(taught.left_out.items()) if count
-        )
+        rows.append((name, int(mine.sum()), len(np.unique(data.groups[mine])), listed))
+    rows.append(("all", len(source), len(np.unique(data.groups)), ""))
+    text = markdown_table(("source", "images", "patients or groups", "labels known there"), rows)
+    if data.left_out:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(data.left_out.items()) if count)
         text += f"\n\nLeft out: {reasons or 'none'}."
-    if taught.teacher_rows:
-        text += f"\n\nA teacher's probabilities were learned for {taught.teacher_rows} of these images."
+    if data.teacher_rows:
+        text += f"\n\nA teacher's probabilities were learned for {data.teacher_rows} of these images."
     return text + "\n\nUnknown is never read as absent: an unknown label has no part in the loss."
 
 
-def _labels(manifest: Manifest, taught: Taught, options: TrainingOptions) -> str:
-    rows = [
-        "| label | present | absent | groups | assessed | AUROC of knowing the source alone |",
-        "|---|---|---|---|---|---|",
-    ]
-    unheard = [item.label for item in taught.known if not item.present and not item.absent]
-    for column, item in enumerate(taught.known):
+def _labels(manifest: Manifest, data: TrainingRows, options: TrainingOptions) -> str:
+    rows = []
+    unheard = [item.label for item in data.known if not item.present and not item.absent]
+    for column, item in enumerate(data.known):
         if item.label in unheard:
             continue
-        use = taught.truth[:, column] >= 0
-        source = [name for name, keep in zip(taught.source, use, strict=True) if keep]
-        shortcut = source_shortcut(taught.truth[use, column] == 1, source, taught.groups[use])
+        use = data.truth[:, column] >= 0
+        source = [name for name, keep in zip(data.source, use, strict=True) if keep]
+        shortcut = source_shortcut(data.truth[use, column] == 1, source, data.groups[use])
         rows.append(
-            f"| {item.label} | {item.present} | {item.absent} | {item.present_groups} / {item.absent_groups} "
-            f"| {'yes' if item.label in manifest.thresholds else 'no'} | "
-            f"{'' if shortcut is None else f'{shortcut:.3f}'} |"
+            (
+                item.label,
+                item.present,
+                item.absent,
+                f"{item.present_groups} / {item.absent_groups}",
+                "yes" if item.label in manifest.thresholds else "no",
+                cell(shortcut, ".3f"),
+            )
         )
+    columns = ("label", "present", "absent", "groups", "assessed", "AUROC of knowing the source alone")
     return (
         f"A label is assessed where at least {options.min_positives} groups are known to have it and as many "
         "known not to, and its scores tell the two apart. Groups join patients and duplicates.\n\n"
-        + "\n".join(rows)
+        + markdown_table(columns, rows)
         + (f"\n\nNothing is known of: {', '.join(unheard)}." if unheard else "")
     )
 
 
-def _purpose(manifest: Manifest, taught: Taught) -> str:
+def _purpose(manifest: Manifest, data: TrainingRows) -> str:
     lines = [
         "- For research, teaching and demonstration, as a second reader whose answer a radiologist checks.",
         "- Not for a diagnosis, not for a decision without a person, not for children unless they are in the "
@@ -202,7 +202,7 @@ def _purpose(manifest: Manifest, taught: Taught) -> str:
     lines += [
         f"- {item.label}: {item.alone} of its {item.present} positives come from sources without a single "
         "negative. Its figures may measure the source, not the disease; do not use it to screen."
-        for item in taught.known
+        for item in data.known
         if item.shortcut and item.label in manifest.thresholds
     ]
     if any(label in manifest.thresholds for label in BRAIN_LABELS):
@@ -215,23 +215,25 @@ def _purpose(manifest: Manifest, taught: Taught) -> str:
 
 def _epochs(options: TrainingOptions, epochs: Sequence[Epoch]) -> str:
     runs = list(dict.fromkeys(row.run for row in epochs))
-    shown = [row for row in epochs if row.run == runs[-1]]
-    rows = ["| epoch | training loss | validation loss | mean AUROC on validation |", "|---|---|---|---|"]
-    for row in shown:
-        loss = "" if row.validation_loss is None else f"{row.validation_loss:.4f}"
-        area = "" if row.mean_auroc is None else f"{row.mean_auroc:.4f}"
-        rows.append(f"| {row.epoch} | {row.training_loss:.4f} | {loss} | {area} |")
+    table = markdown_table(
+        ("epoch", "training loss", "validation loss", "mean AUROC on validation"),
+        (
+            (row.epoch, *map(cell, (row.training_loss, row.validation_loss, row.mean_auroc)))
+            for row in epochs
+            if row.run == runs[-1]
+        ),
+    )
     others = (
         f"\n\n{len(runs)} networks were trained ({options.folds} folds, {options.members} a fold, and the "
         "final one on all rows, whose epochs these are)."
         if options.folds
         else ""
     )
-    return "\n".join(rows) + others
+    return table + others
 
 
-def _citations(taught: Taught, options: TrainingOptions) -> str:
-    names = " ".join(set(taught.source)).lower()
+def _citations(data: TrainingRows, options: TrainingOptions) -> str:
+    names = " ".join(set(data.source)).lower()
     keys = [key for key, hints in _SOURCE_HINTS.items() if any(hint in names for hint in hints)]
     keys += [key for key in ("densenet121", "mobilenet_v2", "resnet18") if options.network.startswith(key)]
     keys += ["imagenet"] if options.weights != RANDOM else []

@@ -1,4 +1,4 @@
-"""The first stages of a network kept as they are: less to compute, and less to learn by heart."""
+"""The first stages of a network kept as they are: less to compute, and less overfitting."""
 
 from __future__ import annotations
 

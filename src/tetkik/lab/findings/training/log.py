@@ -10,21 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from tetkik.lab.engine.log import rows_csv
-from tetkik.lab.findings.training.judgement import Judged
+from tetkik.lab.findings.training.held_out import HeldOut
 from tetkik.lab.findings.training.plots import training_curves
-from tetkik.lab.findings.training.progress import Epoch
+from tetkik.lab.findings.training.trainer import Epoch
 from tetkik.settings import settings
-
-
-def log_folder(out: Path) -> Path:
-    """Where the log of the training that writes `out` goes."""
-    return out.parent / f"{out.name}-log"
 
 
 def write_log(
     folder: Path,
     epochs: Sequence[Epoch],
-    judged: Judged,
+    held_out: HeldOut,
     names: Sequence[str],
     fold: np.ndarray[tuple[int], np.dtype[np.int64]] | None,
 ) -> None:
@@ -35,7 +30,7 @@ def write_log(
     Args:
         folder: made where it is not there.
         epochs: the log of every network.
-        judged: the rows that were not learned.
+        held_out: the rows that were not learned.
         names: of all images.
         fold: of all rows; None without folds.
 
@@ -45,11 +40,11 @@ def write_log(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "epochs.csv").write_text(rows_csv(epochs, Epoch), encoding="utf-8")
     (folder / "curves.png").write_bytes(training_curves(epochs, settings().language))
-    (folder / "scores.csv").write_text(scores_csv(judged, names, fold), encoding="utf-8")
+    (folder / "scores.csv").write_text(scores_csv(held_out, names, fold), encoding="utf-8")
 
 
 def scores_csv(
-    judged: Judged, names: Sequence[str], fold: np.ndarray[tuple[int], np.dtype[np.int64]] | None
+    held_out: HeldOut, names: Sequence[str], fold: np.ndarray[tuple[int], np.dtype[np.int64]] | None
 ) -> str:
     """One row an image: what was known, the score, the calibrated probability and the call of each label.
 
@@ -61,20 +56,26 @@ def scores_csv(
     table = csv.writer(buffer, lineterminator="\n")
     kinds = ("truth", "score", "probability", "called")
     table.writerow(
-        ["file", "source", "group", "fold", *(f"{kind}:{label}" for label in judged.labels for kind in kinds)]
+        [
+            "file",
+            "source",
+            "group",
+            "fold",
+            *(f"{kind}:{label}" for label in held_out.labels for kind in kinds),
+        ]
     )
-    for place, row in enumerate(judged.rows.tolist()):
+    for place, row in enumerate(held_out.rows.tolist()):
         cells: list[object] = [
             names[row],
-            judged.source[place],
-            int(judged.groups[place]),
+            held_out.source[place],
+            int(held_out.groups[place]),
             "" if fold is None else int(fold[row]),
         ]
-        for column in range(len(judged.labels)):
-            probability, called = judged.probability[place, column], judged.called[place, column]
+        for column in range(len(held_out.labels)):
+            probability, called = held_out.probability[place, column], held_out.called[place, column]
             cells += [
-                int(judged.truth[place, column]),
-                f"{judged.scores[place, column]:.6f}",
+                int(held_out.truth[place, column]),
+                f"{held_out.scores[place, column]:.6f}",
                 "" if np.isnan(probability) else f"{probability:.6f}",
                 "" if called < 0 else int(called),
             ]

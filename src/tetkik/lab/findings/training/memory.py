@@ -1,4 +1,4 @@
-"""How much memory a training needs, counted before it begins (`--plan`)."""
+"""How much memory a training needs, measured before it begins (`--plan`)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.multiprocessing.reductions import StorageWeakRef
 
 from tetkik.imaging.prepare import Preprocessing
-from tetkik.lab.engine.precision import Precision
-from tetkik.lab.findings.training.lesson import network_input
+from tetkik.lab.engine.precision import Precision, autocast
+from tetkik.lab.findings.training.data import network_input
 from tetkik.lab.findings.training.options import TrainingOptions
 
 _FP32 = 4
@@ -19,9 +17,8 @@ _ADAM = 2
 """Numbers that AdamW keeps for each weight."""
 _OVERHEAD = 1 << 30
 """For CUDA's context, cuDNN's work space and fragmentation; measured at 0.6 to 0.9 GiB on common cards."""
-_TYPES = {Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}
 _TRIED = 2
-"""Images in the batch that is counted."""
+"""Images in the batch that is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,49 +46,44 @@ class MemoryPlan:
 
 
 def plan_memory(network: nn.Module, preprocessing: Preprocessing, options: TrainingOptions) -> MemoryPlan:
-    """Count what a training of `network` holds in memory at the same time.
+    """Measure what a training of `network` holds in memory at the same time.
 
-    Two images are sent through it, and every tensor that the backward pass keeps is counted once; so nothing
-    has to be known of its layers.
+    Two images are sent through it, and every tensor that the backward pass keeps is counted once.
 
     Args:
         network: on the CPU.
-        preprocessing: what it wants.
+        preprocessing: of the network.
         options: the settings; `precision` is no longer AUTO.
     """
     parameters = sum(item.numel() for item in network.parameters() if item.requires_grad)
     copies = 2 + _ADAM + (1 if options.ema else 0)
-    number = _TYPES.get(options.precision)
-    own = {_place(item) for item in network.state_dict().values()}
-    kept: dict[StorageWeakRef, int] = {}
-    # Held until counted: a freed tensor's place may be given to the next.
+    own = {_address(item) for item in network.state_dict().values()}
+    saved: dict[int, int] = {}
+    # Held until counted: the memory of a freed tensor may be given to the next.
     alive: list[Tensor] = []
 
     def keep(tensor: Tensor) -> Tensor:
-        if _place(tensor) not in own:
-            kept[_place(tensor)] = tensor.untyped_storage().nbytes()
+        if _address(tensor) not in own:
+            saved[_address(tensor)] = tensor.untyped_storage().nbytes()
         alive.append(tensor)
         return tensor
 
     was_training = network.training
     network.train()
-    # Fake tensors have shapes and types and no content: nothing is computed.
     with (
-        FakeTensorMode(allow_non_fake_inputs=True),
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
-        torch.autocast("cpu", number or torch.bfloat16, enabled=number is not None),
+        autocast(torch.device("cpu"), options.precision),
     ):
         images = network_input(torch.rand(_TRIED, 1, preprocessing.size, preprocessing.size), preprocessing)
-        output = network(images)
+        network(images)
     network.train(was_training)
-    del output
     # Autocast keeps a copy of each weight in the short type, once for all images of the batch.
-    of_weights = parameters * 2 if number is not None else 0
+    of_weights = parameters * 2 if options.precision in {Precision.BF16, Precision.FP16} else 0
     batch = -(-options.batch_size // options.accumulation)
-    each = max(0, sum(kept.values()) - of_weights) / _TRIED
+    each = max(0, sum(saved.values()) - of_weights) / _TRIED
     return MemoryPlan(parameters, parameters * _FP32 * copies, int(each * batch) + of_weights, batch)
 
 
-def _place(tensor: Tensor) -> StorageWeakRef:
-    """What two tensors have in common that share their memory."""
-    return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
+def _address(tensor: Tensor) -> int:
+    """Tensors that share their memory have the same."""
+    return tensor.untyped_storage().data_ptr()

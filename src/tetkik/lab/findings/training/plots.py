@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tetkik.lab.engine.style import ACCENT, GREY, INK, MAIN, png, styled
-from tetkik.lab.findings.training.progress import Epoch
+from tetkik.lab.findings.training.trainer import Epoch
 from tetkik.language import Language, translate
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ def training_curves(epochs: Sequence[Epoch], language: Language) -> bytes:
     def say(template: str) -> str:
         return translate(template, language)
 
-    judged = any(row.mean_auroc is not None for row in epochs)
+    held_out = any(row.mean_auroc is not None for row in epochs)
     with styled():
-        figure = Figure(figsize=(9.5 if judged else 6, 4))
-        plots = figure.subplots(1, 2 if judged else 1, squeeze=False)[0]
+        figure = Figure(figsize=(9.5 if held_out else 6, 4))
+        plots = figure.subplots(1, 2 if held_out else 1, squeeze=False)[0]
         training = [(row.run, row.epoch, row.training_loss) for row in epochs]
         _lines(plots[0], training, MAIN, say("training"))
         validation = [(r.run, r.epoch, r.validation_loss) for r in epochs if r.validation_loss is not None]
@@ -38,7 +38,7 @@ def training_curves(epochs: Sequence[Epoch], language: Language) -> bytes:
         plots[0].set(title=say("Loss"), xlabel=say("epoch"))
         plots[0].set_ylim(bottom=0)
         plots[0].legend()
-        if judged:
+        if held_out:
             areas = [(r.run, r.epoch, r.mean_auroc) for r in epochs if r.mean_auroc is not None]
             _lines(plots[1], areas, ACCENT, say("validation"))
             plots[1].axhline(0.5, color=GREY, linestyle=":", linewidth=1)

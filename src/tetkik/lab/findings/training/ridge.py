@@ -16,13 +16,13 @@ from torch import nn
 
 from tetkik.errors import TrainingError, UsageError
 from tetkik.imaging.prepare import Preprocessing
+from tetkik.lab.engine.batches import Rows, in_steps
 from tetkik.lab.findings.calibration import fit_platt
 from tetkik.lab.findings.pooled import GridPooled
 from tetkik.lab.findings.training.augment import plain
-from tetkik.lab.findings.training.batches import Rows, fetched, in_steps
-from tetkik.lab.findings.training.lesson import network_input
-from tetkik.lab.findings.training.soft_targets import Scale, SoftTargets
-from tetkik.lab.findings.training.squares import Squares
+from tetkik.lab.findings.training.data import load_batches, network_input
+from tetkik.lab.findings.training.decoded_images import DecodedImages
+from tetkik.lab.findings.training.distillation import LogitScale, TeacherPredictions
 from tetkik.values import ProgressCallback
 
 Floats = NDArray[np.float64]
@@ -76,8 +76,8 @@ def solve(kernel: Floats, target: Floats) -> Solution:
 class StageMeans:
     """The grid means of images, each computed once: the untrained network is the same in every fold."""
 
-    def __init__(self, squares: Squares, preprocessing: Preprocessing, batch_size: int) -> None:
-        self._squares, self._preprocessing, self._batch_size = squares, preprocessing, batch_size
+    def __init__(self, images: DecodedImages, preprocessing: Preprocessing, batch_size: int) -> None:
+        self._images, self._preprocessing, self._batch_size = images, preprocessing, batch_size
         self._known: dict[int, NDArray[np.float32]] = {}
 
     @torch.no_grad()
@@ -95,7 +95,7 @@ class StageMeans:
         network.eval()
         new = np.array([row for row in rows.tolist() if row not in self._known], np.int64)
         done = 0
-        for part, batch in fetched(self._squares, in_steps(new, self._batch_size), device):
+        for part, batch in load_batches(self._images, in_steps(new, self._batch_size), device):
             means = network.pooled(network_input(plain(batch), self._preprocessing)).float().cpu().numpy()
             self._known.update(zip(part.tolist(), means, strict=True))
             done += len(part)
@@ -108,7 +108,7 @@ def fit_ridge(
     features: NDArray[np.float32],
     truth: NDArray[np.int8],
     labels: Sequence[str],
-    teacher: tuple[SoftTargets, float] | None,
+    teacher: tuple[TeacherPredictions, float] | None,
 ) -> None:
     """Set the linear layer of `network`.
 
@@ -151,7 +151,7 @@ def fit_ridge(
     if teacher is not None:
         soft, share = teacher
         everyone = np.arange(len(features), dtype=np.int64)
-        scale = Scale.of(soft, everyone)
+        scale = LogitScale.of(soft, everyone)
         targets = scale.targets(soft)
         for number, label in enumerate(soft.labels):
             column = labels.index(label)
@@ -181,7 +181,7 @@ def stages_of(network: nn.Module, least: int = 4) -> nn.Sequential:
     return features
 
 
-def refuse_many(rows: int) -> None:
+def check_row_count(rows: int) -> None:
     """Ridge regression is for few images.
 
     Raises:

@@ -1,9 +1,9 @@
-"""Networks made, trained one after another, and read: what cross-validation and members are made of."""
+"""The networks of a training, members of an ensemble and of folds: built, trained, and scored with."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,42 +14,48 @@ from torch import Tensor, nn
 
 from tetkik.findings.networks import FAMILIES, build
 from tetkik.imaging.prepare import Preprocessing
+from tetkik.lab.engine.batches import Rows
 from tetkik.lab.engine.checkpoint import WorkFolder, tensors_as_bytes
+from tetkik.lab.engine.trainer import TrainingState
 from tetkik.lab.findings.pooled import GridPooled
-from tetkik.lab.findings.training.batches import Rows
+from tetkik.lab.findings.training.data import TrainingData, logits_of
+from tetkik.lab.findings.training.decoded_images import DecodedImages
+from tetkik.lab.findings.training.distillation import (
+    TEACHER,
+    LogitScale,
+    TeacherPredictions,
+    last_layer,
+    merged,
+)
 from tetkik.lab.findings.training.freeze import freeze
-from tetkik.lab.findings.training.lesson import Lesson, logits_of
-from tetkik.lab.findings.training.loop import Learner
 from tetkik.lab.findings.training.options import RANDOM, TeacherUse, TrainingOptions
-from tetkik.lab.findings.training.progress import Epoch, Progress
-from tetkik.lab.findings.training.ridge import StageMeans, fit_ridge, refuse_many, stages_of
-from tetkik.lab.findings.training.soft_targets import TEACHER, Scale, SoftTargets, last_layer, merged
-from tetkik.lab.findings.training.squares import Squares
+from tetkik.lab.findings.training.ridge import StageMeans, check_row_count, fit_ridge, stages_of
+from tetkik.lab.findings.training.trainer import Epoch, FindingsTrainer
 from tetkik.values import ProgressCallback
 
 Scores = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Course:
+class RunConfig:
     """What all networks of one training share.
 
     Attributes:
         labels: of the data, in order.
-        squares: of all rows.
+        images: of all rows.
         truth: (rows, labels), int8, with -1 where unknown or not to be taught.
         weight: (rows,), float32.
-        soft: a teacher's probabilities, where there is one.
+        teacher: a teacher's probabilities, where there is one.
         preprocessing: what the network wants.
         options: the settings.
         means: of the stages of the untrained network, for ridge regression.
     """
 
     labels: tuple[str, ...]
-    squares: Squares
+    images: DecodedImages
     truth: NDArray[np.int8]
     weight: NDArray[np.float32]
-    soft: SoftTargets | None
+    teacher: TeacherPredictions | None
     preprocessing: Preprocessing
     options: TrainingOptions
     means: StageMeans
@@ -58,16 +64,16 @@ class Course:
     def second_head(self) -> tuple[str, ...]:
         """The labels that a teacher's head learns; empty without one."""
         teacher = self.options.teacher
-        if self.soft is None or teacher is None or teacher.use is not TeacherUse.HEAD:
+        if self.teacher is None or teacher is None or teacher.use is not TeacherUse.HEAD:
             return ()
-        return self.soft.labels
+        return self.teacher.labels
 
     def learnable(self, rows: Rows) -> Rows:
         """Those of `rows` that have anything to teach."""
         known = (self.truth[rows] >= 0).any(axis=1)
-        if self.soft is not None:
-            known |= ~np.isnan(self.soft.probability[rows]).all(axis=1)
-        return rows[known & self.squares.readable[rows]]
+        if self.teacher is not None:
+            known |= ~np.isnan(self.teacher.probability[rows]).all(axis=1)
+        return rows[known & self.images.readable[rows]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +93,15 @@ class Trained:
     ridge: bool = False
 
 
-def new_network(course: Course, seed: int, *, second_head: bool) -> nn.Module:
+def new_network(config: RunConfig, seed: int, *, second_head: bool) -> nn.Module:
     """A network to be trained: the labels, then a teacher's head where wanted.
 
     Raises:
         UsageError: no such network or weights.
         InputError: weights that do not fit.
     """
-    options = course.options
-    outputs = (*course.labels, *(f"{TEACHER}{label}" for label in course.second_head if second_head))
+    options = config.options
+    outputs = (*config.labels, *(f"{TEACHER}{label}" for label in config.second_head if second_head))
     weights: str | Path | None = None if options.weights == RANDOM else options.weights
     if options.network not in FAMILIES:
         weights = None
@@ -104,29 +110,20 @@ def new_network(course: Course, seed: int, *, second_head: bool) -> nn.Module:
     return network
 
 
-def label_network(course: Course, trained: Trained) -> nn.Module:
+def label_network(config: RunConfig, trained: Trained) -> nn.Module:
     """A trained network with one output a label, in evaluation mode, on the CPU."""
-    untrained = TrainingOptions(network=course.options.network, weights=RANDOM)
-    bare = Course(
-        course.labels,
-        course.squares,
-        course.truth,
-        course.weight,
-        None,
-        course.preprocessing,
-        untrained,
-        course.means,
-    )
+    untrained = TrainingOptions(network=config.options.network, weights=RANDOM)
+    bare = replace(config, teacher=None, options=untrained)
     network = new_network(bare, 0, second_head=False)
     if trained.ridge:
-        network = GridPooled.over(stages_of(network), len(course.labels))
+        network = GridPooled.over(stages_of(network), len(config.labels))
     network.load_state_dict(trained.weights)
     return network.eval()
 
 
 def train_network(
     accelerator: Any,
-    course: Course,
+    config: RunConfig,
     rows: tuple[Rows, Rows | None],
     *,
     run: str,
@@ -138,7 +135,7 @@ def train_network(
 
     Args:
         accelerator: an `accelerate.Accelerator`.
-        course: what it shares with the others.
+        config: what it shares with the others.
         rows: to learn from, and to judge each epoch on.
         run: its name.
         seed: its own.
@@ -149,51 +146,51 @@ def train_network(
     if finished is not None:
         from safetensors.torch import load_file
 
-        story = Progress.from_json(finished[1])
-        return Trained(load_file(finished[0]), tuple(story.epochs), story.best_epoch)
-    network = new_network(course, seed, second_head=True)
-    freeze(network, course.options.freeze)
-    layer = last_layer(network, len(course.labels) + len(course.second_head))
-    training = course.learnable(rows[0])
-    scale, targets = _teacher(course, training)
-    lesson = Lesson(course.squares, course.truth, course.weight, training, rows[1], targets)
-    learner = Learner(
+        state = TrainingState.from_json(finished[1], Epoch)
+        return Trained(load_file(finished[0]), tuple(state.epochs), state.best_epoch)
+    network = new_network(config, seed, second_head=True)
+    freeze(network, config.options.freeze)
+    layer = last_layer(network, len(config.labels) + len(config.second_head))
+    training = config.learnable(rows[0])
+    scale, targets = _teacher(config, training)
+    data = TrainingData(config.images, config.truth, config.weight, training, rows[1], targets)
+    trainer = FindingsTrainer(
         accelerator,
         network,
         layer,
-        lesson,
-        course.preprocessing,
-        options=course.options,
+        data,
+        config.preprocessing,
+        options=config.options,
         seed=seed,
         run=run,
         work=work,
     )
-    story = learner.run(progress)
+    state = trainer.run(progress)
     weights = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
-    if scale is not None and course.options.teacher is not None:
-        weights = merged(weights, layer, course.labels, scale, course.options.teacher.share)
+    if scale is not None and config.options.teacher is not None:
+        weights = merged(weights, layer, config.labels, scale, config.options.teacher.share)
     if work is not None and accelerator.is_main_process:
-        work.finish(run, tensors_as_bytes(weights), asdict(story))
+        work.finish(run, tensors_as_bytes(weights), asdict(state))
     accelerator.wait_for_everyone()
-    return Trained(weights, tuple(story.epochs), story.best_epoch)
+    return Trained(weights, tuple(state.epochs), state.best_epoch)
 
 
-def _teacher(course: Course, training: Rows) -> tuple[Scale | None, Scores | None]:
+def _teacher(config: RunConfig, training: Rows) -> tuple[LogitScale | None, Scores | None]:
     """The scale of a teacher's head, and what is learned of the teacher: z-scores, or probabilities."""
-    if course.soft is None:
+    if config.teacher is None:
         return None, None
-    if course.second_head:
-        scale = Scale.of(course.soft, training)
-        return scale, scale.targets(course.soft)
-    probability = np.full(course.truth.shape, np.nan, np.float32)
-    columns = [course.labels.index(label) for label in course.soft.labels]
-    probability[:, columns] = course.soft.probability
+    if config.second_head:
+        scale = LogitScale.of(config.teacher, training)
+        return scale, scale.targets(config.teacher)
+    probability = np.full(config.truth.shape, np.nan, np.float32)
+    columns = [config.labels.index(label) for label in config.teacher.labels]
+    probability[:, columns] = config.teacher.probability
     return None, probability
 
 
 def train_ridge(
     accelerator: Any,
-    course: Course,
+    config: RunConfig,
     rows: Rows,
     *,
     run: str,
@@ -204,7 +201,7 @@ def train_ridge(
 
     Args:
         accelerator: an `accelerate.Accelerator`.
-        course: what it shares with the others.
+        config: what it shares with the others.
         rows: to learn from.
         run: its name.
         work: where it is kept; None keeps it nowhere.
@@ -219,37 +216,41 @@ def train_ridge(
         from safetensors.torch import load_file
 
         return Trained(load_file(finished[0]), (), 0, ridge=True)
-    training = course.learnable(rows)
-    refuse_many(len(training))
-    stages = stages_of(new_network(course, 0, second_head=False))
-    network = GridPooled.over(stages, len(course.labels)).to(accelerator.device)
-    features = course.means.of(network, training, accelerator.device, progress)
+    training = config.learnable(rows)
+    check_row_count(len(training))
+    stages = stages_of(new_network(config, 0, second_head=False))
+    network = GridPooled.over(stages, len(config.labels)).to(accelerator.device)
+    features = config.means.of(network, training, accelerator.device, progress)
     teacher = None
-    if course.second_head and course.soft is not None and course.options.teacher is not None:
-        soft = SoftTargets(course.soft.labels, course.soft.probability[training])
-        teacher = (soft, course.options.teacher.share)
-    fit_ridge(network.cpu(), features, course.truth[training], course.labels, teacher)
+    if config.second_head and config.teacher is not None and config.options.teacher is not None:
+        soft = TeacherPredictions(config.teacher.labels, config.teacher.probability[training])
+        teacher = (soft, config.options.teacher.share)
+    fit_ridge(network.cpu(), features, config.truth[training], config.labels, teacher)
     weights = {name: tensor.detach() for name, tensor in network.state_dict().items()}
     if work is not None and accelerator.is_main_process:
-        work.finish(run, tensors_as_bytes(weights), asdict(Progress(run)))
+        work.finish(run, tensors_as_bytes(weights), asdict(TrainingState(run)))
     accelerator.wait_for_everyone()
     return Trained(weights, (), 0, ridge=True)
 
 
 def mean_scores(
-    course: Course, members: Sequence[Trained], rows: Rows, device: torch.device, progress: ProgressCallback
+    config: RunConfig,
+    members: Sequence[Trained],
+    rows: Rows,
+    device: torch.device,
+    progress: ProgressCallback,
 ) -> Scores:
     """The sigmoid of the members' mean logit, as the exported network gives it.
 
     Returns:
         (rows, labels), float32, 0 to 1.
     """
-    total = np.zeros((len(rows), len(course.labels)), np.float64)
+    total = np.zeros((len(rows), len(config.labels)), np.float64)
     for number, member in enumerate(members):
         progress("reading", number, len(members))
-        network = label_network(course, member).to(device)
+        network = label_network(config, member).to(device)
         logits = logits_of(
-            network, course.squares, rows, course.preprocessing, course.options.batch_size, device
+            network, config.images, rows, config.preprocessing, config.options.batch_size, device
         )
         total += logits
     progress("reading", len(members), len(members))

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.lab.triage.data import folds
-from tetkik.lab.triage.linear.learn import learn_features
 from tetkik.lab.triage.linear.solver import Loss, solve
+from tetkik.lab.triage.linear.vocabulary import learn_features
 from tetkik.lab.triage.metrics import confusion
 from tetkik.triage.age_adjustment import log_odds
 from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax

@@ -27,8 +27,9 @@ from tetkik.bundle import (
     write_reference,
 )
 from tetkik.errors import DataError, MissingExtra
+from tetkik.lab.engine.card import library_versions
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
-from tetkik.lab.triage.card import library_versions, measured
+from tetkik.lab.triage.card import measured
 from tetkik.lab.triage.data import Complaints, fingerprint, folds
 from tetkik.lab.triage.linear.fit import (
     HOLDOUT_FROM,
@@ -39,7 +40,7 @@ from tetkik.lab.triage.linear.fit import (
     fit,
     unknown_words,
 )
-from tetkik.lab.triage.linear.learn import MIN_GROUPS
+from tetkik.lab.triage.linear.vocabulary import MIN_GROUPS
 from tetkik.lab.triage.reference import OutOfFold, ReferenceComplaints, make_reference
 from tetkik.triage.age_adjustment import log_odds
 from tetkik.triage.calibration import softmax

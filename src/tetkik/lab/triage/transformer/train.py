@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,14 +21,14 @@ from tetkik.bundle import (
     write_manifest,
     write_reference,
 )
-from tetkik.errors import MissingExtra, as_fault_of
-from tetkik.lab.engine.output import check_target, public_name, silence
-from tetkik.lab.engine.precision import accelerator_for
-from tetkik.lab.triage.card import library_versions, measured
+from tetkik.errors import MissingExtra
+from tetkik.lab.engine.card import library_versions
+from tetkik.lab.engine.output import check_target, public_name
+from tetkik.lab.triage.card import measured
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.reference import ReferenceComplaints, make_reference
+from tetkik.lab.triage.transformer.data import TrainingData, identity, prepare_data
 from tetkik.lab.triage.transformer.options import TransformerOptions
-from tetkik.lab.triage.transformer.prepare import Prepared, identity, prepare
 from tetkik.language import translate
 from tetkik.settings import settings
 from tetkik.statistics import Floats
@@ -36,10 +37,15 @@ from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
     from tetkik.lab.engine.checkpoint import WorkFolder
+    from tetkik.lab.engine.trainer import TrainingState
     from tetkik.lab.triage.transformer.base import Base
     from tetkik.lab.triage.transformer.export import Parity
-    from tetkik.lab.triage.transformer.plan import Progress
-    from tetkik.lab.triage.transformer.tune import Trial
+    from tetkik.lab.triage.transformer.trainer import Epoch
+    from tetkik.lab.triage.transformer.tuning import Trial
+
+    State = TrainingState[Epoch]
+
+log = logging.getLogger("tetkik.lab.triage")
 
 _SMALL = 64 << 20
 """An fp32 export up to this size always stays in the bundle."""
@@ -69,50 +75,35 @@ def train_transformer(
     """
     _need_libraries()
     check_target(out)
-    prepared = prepare(complaints, options.seed)
+    data = prepare_data(complaints, options.seed)
 
-    from tetkik.lab.engine.checkpoint import WorkFolder, room_on_disk
+    from tetkik.lab.engine.checkpoint import room_on_disk
+    from tetkik.lab.engine.session import training_session
 
-    with accelerator_for(options.precision, threads=options.threads, find_unused=True, autocast=True) as (
-        accelerator,
-        _,
-    ):
-        main = accelerator.is_main_process
-        work = WorkFolder.beside(out)
-        if main:
-            with as_fault_of(out):
-                work.begin(identity(prepared, options), options.resume)
-        accelerator.wait_for_everyone()
-        told = progress if main else silence
-        try:
-            trained = fine_tune(accelerator, prepared, options, work, told)
-            if main:
-                with room_on_disk(out.parent):
-                    _write(prepared, trained, out, work, told)
-        except BaseException:
-            if main and not work.has_progress():
-                work.remove()
-            raise
-        if main:
-            work.remove()
-        accelerator.wait_for_everyone()
+    with training_session(
+        out, options, lambda settled: identity(data, settled), progress, find_unused=True
+    ) as session:
+        trained = fine_tune(session.accelerator, data, session.options, session.work, session.progress)
+        if session.main:
+            with room_on_disk(out.parent):
+                _write(data, trained, out, session.work, session.progress)
     return open_bundle(out, Task.TRIAGE)
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A trained network with its story."""
+    """A trained network with its log."""
 
     model: Any
     base: Base
     options: TransformerOptions
-    progress: Progress
+    state: State
     trials: tuple[Trial, ...]
 
 
 def fine_tune(
     accelerator: Any,
-    prepared: Prepared,
+    data: TrainingData,
     options: TransformerOptions,
     work: WorkFolder,
     progress: ProgressCallback,
@@ -121,53 +112,55 @@ def fine_tune(
 
     Args:
         accelerator: an `accelerate.Accelerator`.
-        prepared: the rows and their split.
+        data: the rows and their split.
         options: the settings.
         work: where checkpoints go.
         progress: told how far it is.
     """
     from tetkik.lab.triage.transformer.base import load_classifier, open_base
-    from tetkik.lab.triage.transformer.loop import FineTuner
-    from tetkik.lab.triage.transformer.plan import Rows
-    from tetkik.lab.triage.transformer.tune import tuned
+    from tetkik.lab.triage.transformer.trainer import EncodedSplit, TransformerTrainer
+    from tetkik.lab.triage.transformer.tuning import tuned
 
     with accelerator.main_process_first():
         base = open_base(options.base, options.max_length)
     reader = base.reader()
     training, validation = (
-        Rows(tuple(reader.read(prepared.texts(rows))), prepared.truth[rows])
-        for rows in (prepared.split.training, prepared.split.validation)
+        EncodedSplit(tuple(reader.read(data.texts(rows))), data.truth[rows])
+        for rows in (data.split.training, data.split.validation)
     )
 
-    def run(settings_tried: TransformerOptions) -> tuple[float, int]:
-        model = load_classifier(base, prepared.labels, settings_tried.seed)
-        tuner = FineTuner(
-            accelerator, model, (training, validation), base.pad_id, options=settings_tried, work=None
+    def train(
+        tried: TransformerOptions, work: WorkFolder | None, told: ProgressCallback
+    ) -> tuple[Any, State]:
+        model = load_classifier(base, data.labels, tried.seed)
+        trainer = TransformerTrainer(
+            accelerator, model, (training, validation), base.pad_id, options=tried, work=work
         )
-        state = tuner.run(lambda _, done, total: progress("trial", done, total))
+        return model, trainer.run(told)
+
+    def run(tried: TransformerOptions) -> tuple[float, int]:
+        _, state = train(tried, None, lambda _, done, total: progress("trial", done, total))
         accelerator.free_memory()
-        return state.best_f1, state.best_epoch
+        return state.epochs[state.best_epoch - 1].macro_f1, state.best_epoch
 
     trials: tuple[Trial, ...] = ()
     if options.tune:
         options, trials = tuned(options, work, run, keep=accelerator.is_main_process)
-    model = load_classifier(base, prepared.labels, options.seed)
-    tuner = FineTuner(accelerator, model, (training, validation), base.pad_id, options=options, work=work)
-    state = tuner.run(progress)
-    return Trained(accelerator.unwrap_model(model), base, options, state, trials)
+    model, state = train(options, work, progress)
+    return Trained(model, base, options, state, trials)
 
 
 def _write(
-    prepared: Prepared, trained: Trained, out: Path, work: WorkFolder, progress: ProgressCallback
+    data: TrainingData, trained: Trained, out: Path, work: WorkFolder, progress: ProgressCallback
 ) -> None:
     """Export, calibrate, measure and write the bundle."""
     from tetkik.lab.engine.checkpoint import tensors_as_bytes
     from tetkik.lab.engine.log import rows_csv
-    from tetkik.lab.triage.transformer import report
+    from tetkik.lab.triage.transformer import card
     from tetkik.lab.triage.transformer.export import check_parity, export_fp32, quantise
-    from tetkik.lab.triage.transformer.plan import Epoch
+    from tetkik.lab.triage.transformer.trainer import Epoch
 
-    base, options, validation = trained.base, trained.options, prepared.split.validation
+    base, options, validation = trained.base, trained.options, data.split.validation
     with staged_folder(out) as stage:
         progress("export", 0, 4)
         _write_layout(trained, stage)
@@ -177,7 +170,7 @@ def _write(
         progress("export", 1, 4)
         quantise(fp32, stage / "model.onnx")
         progress("export", 2, 4)
-        texts = prepared.texts(validation[:_PARITY_TEXTS])
+        texts = data.texts(validation[:_PARITY_TEXTS])
         parity = check_parity(
             trained.model,
             base.reader(),
@@ -191,16 +184,16 @@ def _write(
             for file in work.path.glob("model-fp32.onnx*"):
                 (stage / file.name).write_bytes(file.read_bytes())
         progress("export", 3, 4)
-        calibrated = _calibrate(prepared, stage, base)
+        calibrated = _calibrate(data, stage, base)
         name = options.id or bundle_id(out.resolve().name) or "triage-transformer"
-        manifest = _manifest(prepared, trained, name, parity, calibrated)
-        (stage / "epochs.csv").write_text(rows_csv(trained.progress.epochs, Epoch), encoding="utf-8")
-        sections = report.card_sections(
+        manifest = _manifest(data, trained, name, parity, calibrated)
+        (stage / "epochs.csv").write_text(rows_csv(trained.state.epochs, Epoch), encoding="utf-8")
+        sections = card.card_sections(
             public_name(options.base),
-            prepared.counts(),
-            prepared.labels,
-            trained.progress.epochs,
-            trained.progress.best_epoch,
+            data.counts(),
+            data.labels,
+            trained.state.epochs,
+            trained.state.best_epoch,
             parity=parity,
             trials=trained.trials,
         )
@@ -209,7 +202,7 @@ def _write(
             "probability for each."
         )
         write_manifest(stage, manifest)
-        reference = _reference(prepared, stage, options)
+        reference = _reference(data, stage, options)
         if reference is not None:
             write_reference(stage, reference)
             sections.append(reference_section(reference))
@@ -218,14 +211,14 @@ def _write(
         progress("export", 4, 4)
 
 
-def _reference(prepared: Prepared, stage: Path, options: TransformerOptions) -> ComplaintReference | None:
+def _reference(data: TrainingData, stage: Path, options: TransformerOptions) -> ComplaintReference | None:
     """How answers and complaints are spread on validation: no weight was fitted on those rows.
 
     The test rows stay for the figures alone.
     """
     if not options.reference:
         return None
-    rows = prepared.complaints.only(prepared.split.validation)
+    rows = data.complaints.only(data.split.validation)
     split = "validation, 10% by label and duplicate group; epoch and temperature were chosen on it"
     held = ReferenceComplaints(rows.texts, rows.labels, split).some(options.reference, options.seed)
     return make_reference(load_triage(open_bundle(stage, Task.TRIAGE)), held, options.data_name)
@@ -239,19 +232,19 @@ class _Calibrated:
 
 
 def _manifest(
-    prepared: Prepared, trained: Trained, name: str, parity: Parity, calibrated: _Calibrated
+    data: TrainingData, trained: Trained, name: str, parity: Parity, calibrated: _Calibrated
 ) -> Manifest:
     """Everything that the bundle says of itself, but for the hashes of its files."""
-    from tetkik.lab.triage.transformer import report
+    from tetkik.lab.triage.transformer import card
 
-    base, options, test = trained.base, trained.options, prepared.split.test
+    base, options, test = trained.base, trained.options, data.split.test
     return Manifest(
         id=name,
         version="1.0",
         licence=options.licence,
         task=Task.TRIAGE,
         kind="transformer",
-        labels=prepared.labels,
+        labels=data.labels,
         preprocessing={
             "max_length": base.max_length,
             "pad_id": base.pad_id,
@@ -263,35 +256,35 @@ def _manifest(
         calibration={"method": "temperature", "temperature": calibrated.temperature},
         metrics=measured(
             calibrated.test_probabilities,
-            prepared.truth[test],
-            prepared.groups[test],
+            data.truth[test],
+            data.groups[test],
             data=options.data_name,
             split=f"test, 10% by label and duplicate group, seed {options.seed}",
         ),
         training={
             **options.as_json(),
             "base": public_name(options.base),
-            "best_epoch": trained.progress.best_epoch,
-            "rows": {name: int(numbers.sum()) for name, numbers in prepared.counts()},
-            "rows_left_out": prepared.complaints.left_out,
+            "best_epoch": trained.state.best_epoch,
+            "rows": {name: int(numbers.sum()) for name, numbers in data.counts()},
+            "rows_left_out": data.complaints.left_out,
             "onnx_difference": {"fp32": parity.fp32, "int8": parity.int8, "texts": parity.texts},
         },
-        libraries=library_versions(report.LIBRARIES),
+        libraries=library_versions(card.LIBRARIES),
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
 
 
-def _calibrate(prepared: Prepared, stage: Path, base: Base) -> _Calibrated:
+def _calibrate(data: TrainingData, stage: Path, base: Base) -> _Calibrated:
     """Temperature and abstention from validation, and the probabilities on test, all of the int8 network."""
     from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
     from tetkik.triage.transformer.model import OnnxNetwork
 
     network = OnnxNetwork(stage, stage / "model.onnx", base.reader())
-    validation, test = prepared.split.validation, prepared.split.test
-    logits = network.logits(prepared.texts(validation))
-    temperature = fit_temperature(logits, prepared.truth[validation])
+    validation, test = data.split.validation, data.split.test
+    logits = network.logits(data.texts(validation))
+    temperature = fit_temperature(logits, data.truth[validation])
     threshold = abstain_threshold(softmax(logits, temperature).max(axis=1))
-    return _Calibrated(temperature, threshold, softmax(network.logits(prepared.texts(test)), temperature))
+    return _Calibrated(temperature, threshold, softmax(network.logits(data.texts(test)), temperature))
 
 
 def _write_layout(trained: Trained, stage: Path) -> None:
@@ -324,7 +317,6 @@ def _need_libraries() -> None:
 
 def _warn_of_int8(difference: float) -> None:
     from tetkik.lab.triage.transformer.export import LARGEST_INT8_DIFFERENCE
-    from tetkik.lab.triage.transformer.loop import log
 
     if difference > LARGEST_INT8_DIFFERENCE:
         log.warning(

@@ -1,0 +1,1 @@
+"""An example: a small BLIP-2 to try the caption pipeline with."""

@@ -1,0 +1,265 @@
+"""The training data of a captioner: captions as tokens, image features on disk, the rows of each step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.caption.network import CaptionNetwork, Cut
+from tetkik.errors import DataError
+from tetkik.lab.caption.data import Split
+from tetkik.lab.caption.training.features import (
+    FeaturePlan,
+    Features,
+    LiveFeatures,
+    check_room,
+    feature_plan,
+    features_key,
+    write_features,
+)
+from tetkik.lab.caption.training.options import CaptionTraining
+from tetkik.lab.engine.batches import Rows, in_steps
+from tetkik.lab.engine.output import Notify
+from tetkik.lab.engine.precision import Precision
+from tetkik.language import Sentence
+from tetkik.values import ProgressCallback
+
+if TYPE_CHECKING:
+    from tetkik.caption.images import ImageSpec
+    from tetkik.lab.caption.prepared import Part, Prepared
+
+IMAGES_AT_ONCE = 8
+"""Through the frozen part, whose memory it takes while the rest of the model waits."""
+SPLITS = (Split.TRAIN, Split.VALID)
+"""The splits that training opens; the test split is not among them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedSplit:
+    """The rows of one split.
+
+    Attributes:
+        ids: of the images.
+        captions: cleaned.
+        groups: cases or articles; None where unknown.
+        tokens: of each caption, without special ones, int32.
+        features: where an image's come from.
+    """
+
+    ids: tuple[str, ...]
+    captions: tuple[str, ...]
+    groups: tuple[str | None, ...]
+    tokens: list[NDArray[np.int32]]
+    features: Features
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(rows,), tokens of each caption."""
+        return np.array([len(row) for row in self.tokens], np.int64)
+
+    def ids_of(self, rows: Rows) -> list[str]:
+        """The ids of some rows."""
+        return [self.ids[row] for row in rows.tolist()]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingData:
+    """The rows that a captioner is trained and validated on.
+
+    Attributes:
+        training: never empty.
+        validation: may be empty; the last epoch then counts.
+        sample: rows of `validation` whose captions are generated in each epoch.
+    """
+
+    training: EncodedSplit
+    validation: EncodedSplit
+    sample: Rows
+
+
+def sample_rows(rows: int, count: int, seed: int) -> Rows:
+    """A fixed sample of validation rows, sorted; all of them where there are fewer.
+
+    Args:
+        rows: of validation.
+        count: of the sample.
+        seed: of the training.
+    """
+    random = np.random.default_rng((seed, 2))
+    return np.sort(random.permutation(rows)[:count]).astype(np.int64)
+
+
+def tokens_of(prepared: Prepared, part: Part, network: CaptionNetwork, most: int) -> list[NDArray[np.int32]]:
+    """The tokens of each caption of a split: those prepared with the same tokenizer, or new ones.
+
+    Args:
+        prepared: the folder.
+        part: of it.
+        network: whose tokens they are.
+        most: a caption is cut after so many.
+    """
+    long_enough = prepared.max_tokens is None or prepared.max_tokens >= most
+    ready = part.tokens(network.fingerprint) if long_enough else None
+    rows = network.encode(part.captions) if ready is None else ready
+    return [np.asarray(row, np.int32)[:most] for row in rows]
+
+
+def check_prepared(prepared: Prepared, wanted: ImageSpec, tune: int) -> None:
+    """Whether there is anything to learn, and from pictures as the base wants them.
+
+    Args:
+        prepared: the folder.
+        wanted: by the base.
+        tune: settings to try on validation.
+
+    Raises:
+        DataError: not one training row, no validation for `--tune`, or pictures of another size.
+    """
+    if not prepared.rows(Split.TRAIN):
+        raise DataError(
+            "{folder} holds no training rows; prepare a source that has some.", folder=prepared.folder
+        )
+    if tune and not prepared.rows(Split.VALID):
+        raise DataError(
+            "{folder} holds no validation rows, on which --tune would choose; prepare a source that has "
+            "some, or leave --tune out.",
+            folder=prepared.folder,
+        )
+    have = prepared.image
+    if (have.size, have.resample) != (wanted.size, wanted.resample):
+        raise DataError(
+            "{folder} holds pictures of {have} pixels and the base wants {wanted} (resampled as its own "
+            "processor does); run `tetkik caption prepare` again with that --base.",
+            folder=prepared.folder,
+            have=have.size,
+            wanted=wanted.size,
+        )
+
+
+def make_training_data(
+    accelerator: Any,
+    network: CaptionNetwork,
+    prepared: Prepared,
+    options: CaptionTraining,
+    store: Path,
+    *,
+    progress: ProgressCallback,
+    notify: Notify,
+) -> TrainingData:
+    """The rows of the training and the validation split, as the network is given them.
+
+    Args:
+        accelerator: an `accelerate.Accelerator`.
+        network: with its frozen part.
+        prepared: the folder; its test split is not opened.
+        options: the settings.
+        store: folder of the image features.
+        progress: told how far it is.
+        notify: told how much goes to the disk, before it does.
+
+    Raises:
+        TrainingError: image features that are no numbers.
+        OutputError: the disk is full, or has too little room.
+    """
+    parts = {split: prepared.part(split) for split in SPLITS}
+    sources: dict[Split, Features] = {
+        split: LiveFeatures(part, network.image) for split, part in parts.items()
+    }
+    if options.cache_features and network.cut is not Cut.NOTHING:
+        sources = dict(
+            zip(
+                SPLITS,
+                _cached(accelerator, network, list(parts.items()), options, store, progress, notify),
+                strict=True,
+            )
+        )
+    splits = {
+        split: EncodedSplit(
+            part.ids,
+            part.captions,
+            part.groups,
+            tokens_of(prepared, part, network, options.max_tokens),
+            sources[split],
+        )
+        for split, part in parts.items()
+    }
+    validation = splits[Split.VALID]
+    sample = sample_rows(len(validation), options.judged, options.seed)
+    return TrainingData(splits[Split.TRAIN], validation, sample)
+
+
+def _cached(
+    accelerator: Any,
+    network: CaptionNetwork,
+    parts: Sequence[tuple[Split, Part]],
+    options: CaptionTraining,
+    store: Path,
+    progress: ProgressCallback,
+    notify: Notify,
+) -> list[Features]:
+    # fp16 holds what a network computed in fp16 or bf16 gives; on fp32 nothing is to be lost.
+    exact = options.precision is Precision.FP32
+    key = features_key(network, np.dtype(np.float32 if exact else np.float16))
+    plans = [feature_plan(store, key, split.value, part.digest, len(part)) for split, part in parts]
+    if accelerator.is_main_process:
+        _notify_of_room(plans, network.cut, store, notify)
+    missing = [sum(min(plan.block_rows, plan.rows - start) for start in plan.missing()) for plan in plans]
+    for place, ((_, part), plan) in enumerate(zip(parts, plans, strict=True)):
+        # One bar for both splits.
+        before = sum(missing[:place])
+
+        def report(step: str, done: int, _: int | None, before: int = before) -> None:
+            progress(step, before + done, sum(missing))
+
+        write_features(
+            accelerator,
+            network,
+            part,
+            plan,
+            batch=IMAGES_AT_ONCE,
+            precision=options.precision,
+            progress=report,
+        )
+    return [plan.open() for plan in plans]
+
+
+def _notify_of_room(plans: Sequence[FeaturePlan], cut: Cut, store: Path, notify: Notify) -> None:
+    needed = check_room(plans, cut)
+    count = sum(plan.rows for plan in plans)
+    if needed:
+        notify(
+            Sentence(
+                "The features of {count} images are computed once and take {size:.2f} GB in {folder}.",
+                {"count": count, "size": max(needed, 0.01), "folder": store},
+            )
+        )
+    else:
+        notify(
+            Sentence(
+                "The features of {count} images are in {folder} already.", {"count": count, "folder": store}
+            )
+        )
+
+
+def process_parts(step: Rows, rank: int, world: int, accumulation: int) -> list[Rows]:
+    """What one process does of a step, in the parts in which it does it; none where others have all rows.
+
+    Rows of a step are sorted by length, so every process gets short and long ones alike, and each part holds
+    rows of like length.
+    """
+    mine = step[rank::world]
+    return [part for part in np.array_split(mine, min(accumulation, len(mine)) or 1) if len(part)]
+
+
+def by_length(lengths: NDArray[np.int64], size: int) -> list[Rows]:
+    """All rows in batches of like length, the longest first."""
+    order = np.argsort(-lengths, kind="stable").astype(np.int64)
+    return in_steps(order, size)

@@ -1,0 +1,291 @@
+"""The training of one captioner.
+
+The loss of a step is the mean over its caption tokens, wherever they are computed, so that neither parts nor
+processes change it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from tetkik.caption.network import CaptionNetwork
+from tetkik.errors import TrainingError
+from tetkik.lab.caption.training.data import TrainingData, process_parts
+from tetkik.lab.caption.training.model import learned_weights, load_learned
+from tetkik.lab.caption.training.nonfinite import nonfinite_gradient, nonfinite_loss, overflowed
+from tetkik.lab.caption.training.optimizer import make_optimizer
+from tetkik.lab.caption.training.options import CaptionTraining, StopBy
+from tetkik.lab.caption.training.validation import loss_per_token, make_captions, quick_figures
+from tetkik.lab.engine.batches import Rows, bucketed_steps, prefetched
+from tetkik.lab.engine.checkpoint import WorkFolder
+from tetkik.lab.engine.output import Notify
+from tetkik.lab.engine.precision import autocast
+from tetkik.lab.engine.schedule import learning_rate_factor
+from tetkik.lab.engine.trainer import Trainer
+from tetkik.language import Sentence
+
+WINDOW = 32
+"""Steps whose rows are sorted by length together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One row of the log.
+
+    Attributes:
+        epoch: from 1.
+        learning_rate: of its last step.
+        training_loss: cross-entropy in nats per token, label smoothing included, as the weights changed.
+        validation_loss: the same after the epoch, without smoothing; None without validation rows.
+        cider: of generated captions of some validation rows; None where none were generated.
+        rouge_l: the same.
+        captions_per_second: validation left out.
+        gpu_memory_gb: most of a GPU's memory this process has allocated so far, features included, in 1e9
+            bytes; None without a GPU.
+    """
+
+    epoch: int
+    learning_rate: float
+    training_loss: float
+    validation_loss: float | None
+    cider: float | None
+    rouge_l: float | None
+    captions_per_second: float
+    gpu_memory_gb: float | None = None
+
+    def score(self, stop_by: StopBy) -> tuple[float, float]:
+        """What early stopping compares, higher is better; the loss decides between equal ones."""
+        loss = -math.inf if self.validation_loss is None else -self.validation_loss
+        if stop_by is StopBy.LOSS:
+            return loss, loss
+        found = self.cider if stop_by is StopBy.CIDER else self.rouge_l
+        return (-math.inf if found is None else found), loss
+
+    @property
+    def sentence(self) -> Sentence:
+        """The row in words."""
+        values: dict[str, object] = {
+            "epoch": self.epoch,
+            "training": self.training_loss,
+            "loss": self.validation_loss,
+            "cider": self.cider,
+            "rouge": self.rouge_l,
+            "speed": self.captions_per_second,
+        }
+        if self.validation_loss is None:
+            return Sentence(
+                "Epoch {epoch}: training loss {training:.4f}; {speed:.1f} captions a second.", values
+            )
+        if self.cider is None:
+            return Sentence(
+                "Epoch {epoch}: training loss {training:.4f}, validation {loss:.4f}; {speed:.1f} captions a "
+                "second.",
+                values,
+            )
+        return Sentence(
+            "Epoch {epoch}: training loss {training:.4f}, validation {loss:.4f}, CIDEr {cider:.3f}, ROUGE-L "
+            "{rouge:.3f}; {speed:.1f} captions a second.",
+            values,
+        )
+
+
+class CaptionTrainer(Trainer[Epoch]):
+    """One training of one captioner.
+
+    DistributedDataParallel is not used: what learns is small beside what does not, so its gradients are
+    summed in one go at the end of a step. That is exact for processes with different numbers of tokens, or
+    with none, and it leaves gradient checkpointing and accumulation alone.
+
+    Args:
+        accelerator: an `accelerate.Accelerator` without mixed precision.
+        network: what learns in it is fp32 and requires gradients, everything else does not.
+        data: training and validation rows.
+        options: the settings; `precision` is no longer AUTO.
+        run: its name.
+        work: where checkpoints go; None keeps none (a trial of `--tune`).
+        notify: told of each epoch.
+    """
+
+    epoch_type: ClassVar[Any] = Epoch
+
+    def __init__(
+        self,
+        accelerator: Any,
+        network: CaptionNetwork,
+        data: TrainingData,
+        options: CaptionTraining,
+        *,
+        run: str,
+        work: WorkFolder | None,
+        notify: Notify,
+    ) -> None:
+        steps = math.ceil(len(data.training) / options.batch_size)
+        super().__init__(accelerator, options, run=run, steps_per_epoch=steps, seed=options.seed, work=work)
+        self._network, self._data, self._options, self._notify = network, data, options, notify
+        self._module = network.trainable()
+        self._parameters = learned_weights(network)
+        if not self._parameters:
+            raise TrainingError("No weight of the model learns; choose other --target layers.")
+        if options.checkpointing:
+            network.checkpoint_activations()
+        state = self._resume()
+        optimizer = make_optimizer(list(self._parameters.values()), options, self._device)
+        self._use_optimizer(optimizer, options.precision, state)
+        if self._world > 1:
+            self._broadcast_weights()
+
+    def _weights(self) -> Mapping[str, Tensor]:
+        """What learns: the frozen base is on disk already."""
+        return self._parameters
+
+    def _load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        load_learned(self._network, weights)
+
+    def _broadcast_weights(self) -> None:
+        from accelerate.utils import broadcast
+
+        with torch.no_grad():
+            for weight in self._parameters.values():
+                weight.copy_(broadcast(weight.detach().clone()))
+
+    def _training_mode(self) -> None:
+        self._module.train()
+
+    def _epoch_rows(self, epoch: int) -> list[Rows]:
+        lengths = -self._data.training.lengths
+        return bucketed_steps(lengths, self._options.batch_size, self._seed, epoch, window=WINDOW)
+
+    def _batches(self, steps: list[Rows]) -> Iterator[list[tuple[Rows, Tensor]]]:
+        parts = [process_parts(step, self._rank, self._world, self._options.accumulation) for step in steps]
+        stream = prefetched(self._data.training.features.fetch, [part for share in parts for part in share])
+        for share in parts:
+            yield [next(stream) for _ in share]
+
+    def _position(self, epoch: int, remaining: int) -> tuple[int, int]:
+        """Captions."""
+        rows = len(self._data.training)
+        return epoch * rows - remaining, self._options.epochs * rows
+
+    def _train_step(self, rows: Rows, batch: list[tuple[Rows, Tensor]]) -> Tensor:
+        options = self._options
+        self._seed_step()
+        everyone = self._network.batch([self._data.training.tokens[row] for row in rows.tolist()])
+        tokens = max(1, int((everyone.targets != -100).sum()))
+        losses = []
+        for which, stored in batch:
+            loss = self._loss(which, stored)
+            self._scaler.scale(loss / tokens).backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.detach())
+        norm = self._reduce_gradients()
+        total = self._check(rows, [which for which, _ in batch], losses, norm)
+        steps = options.epochs * self._steps_per_epoch
+        self._update_weights(learning_rate_factor(self._state.step, steps, options.warm_up, options.schedule))
+        self._state.loss_count += tokens
+        return self._scalar(total)
+
+    def _loss(self, rows: Rows, stored: Tensor) -> Tensor:
+        """Summed over the caption tokens of some rows."""
+        training, device = self._data.training, self._device
+        features = training.features.at_cut(self._network, stored, device)
+        batch = self._network.batch([training.tokens[row] for row in rows.tolist()])
+        with autocast(device, self._options.precision):
+            loss: Tensor = self._module(
+                features,
+                batch.ids.to(device),
+                batch.mask.to(device),
+                batch.targets.to(device),
+                self._options.smoothing,
+            )
+        return loss
+
+    def _reduce_gradients(self) -> Tensor:
+        """Sum them over processes, undo their scaling and clip them; their norm before that."""
+        weights = list(self._parameters.values())
+        if self._world > 1:
+            for weight in weights:
+                if weight.grad is None:
+                    weight.grad = torch.zeros_like(weight)
+            flat = self._accelerator.reduce(
+                torch.cat([_gradient(weight).flatten() for weight in weights]), "sum"
+            )
+            for weight, part in zip(weights, flat.split([weight.numel() for weight in weights]), strict=True):
+                _gradient(weight).copy_(part.view_as(weight))
+        return self._clip_gradients(weights)
+
+    def _check(self, rows: Rows, parts: list[Rows], losses: list[Tensor], norm: Tensor) -> float:
+        """The loss of the step in this process.
+
+        Raises:
+            TrainingError: the loss is no number in any process, or the gradient is none and loss scaling does
+                not help; the rows are named, and the weights are as they were.
+        """
+        from accelerate.utils import gather_object
+
+        step, training = self._state.step + 1, self._data.training
+        values = torch.stack(losses).cpu().double() if losses else torch.zeros(0)
+        names = [
+            name
+            for part, loss in zip(parts, values, strict=True)
+            if not loss.isfinite()
+            for name in training.ids_of(part)
+        ]
+        if self._world > 1:
+            names = gather_object(names)
+        if names:
+            raise nonfinite_loss(names, step, self._options.precision)
+        scale = self._scaler.get_scale() if self._scaler.is_enabled() else None
+        if overflowed(float(norm), scale):
+            raise nonfinite_gradient(training.ids_of(rows), step)
+        self._state.skipped += not bool(norm.isfinite())
+        return float(values.sum())
+
+    def _evaluate(self, epoch: int, rows_per_second: float) -> Epoch:
+        state, options, validation = self._state, self._options, self._data.validation
+        loss, figures = None, {}
+        if len(validation):
+            size, precision = part_size(options, self._world), options.precision
+            loss = loss_per_token(self._accelerator, self._network, validation, size, precision)
+            if options.stop_by is not StopBy.LOSS:
+                made = make_captions(
+                    self._accelerator,
+                    self._network,
+                    validation,
+                    self._data.sample,
+                    size=size,
+                    most=options.max_tokens,
+                    precision=precision,
+                )
+                figures = quick_figures(made, validation, self._data.sample)
+        memory = torch.cuda.max_memory_allocated() / 1e9 if self._device.type == "cuda" else None
+        return Epoch(
+            epoch,
+            self._optimizer.param_groups[0]["lr"],
+            state.loss_sum / state.loss_count,
+            loss,
+            figures.get("cider"),
+            figures.get("rouge_l"),
+            rows_per_second,
+            memory,
+        )
+
+    def _score(self, row: Epoch) -> tuple[float, ...] | None:
+        return None if row.validation_loss is None else row.score(self._options.stop_by)
+
+    def _epoch_done(self, row: Epoch) -> None:
+        self._notify(row.sentence)
+
+
+def part_size(options: CaptionTraining, processes: int) -> int:
+    """Captions that one process computes at once, at most."""
+    return math.ceil(options.batch_size / (processes * options.accumulation))
+
+
+def _gradient(weight: nn.Parameter) -> Tensor:
+    assert weight.grad is not None
+    return weight.grad

@@ -1,0 +1,143 @@
+"""`--tune N`: settings tried on validation by successive halving; the test rows are never seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tetkik.caption.options import Learning
+from tetkik.lab.caption.training.options import CaptionTraining
+from tetkik.lab.caption.training.trainer import Epoch
+from tetkik.lab.engine.card import cell, markdown_table
+from tetkik.lab.engine.checkpoint import WorkFolder
+from tetkik.lab.engine.tuning import choice, draw_candidates, log_uniform, successive_halving
+from tetkik.language import Sentence
+
+_RATES = {Learning.ADAPTER: (3e-5, 1e-3), Learning.FULL: (1e-4, 3e-3)}
+_RANKS = (8, 16, 32)
+_DROPOUTS = (0.0, 0.05, 0.1)
+_SMOOTHINGS = (0.0, 0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One setting and how it did on validation in its best epoch.
+
+    `rank` and `dropout` are those of the adapter, None without one.
+    """
+
+    learning_rate: float
+    rank: int | None
+    dropout: float | None
+    smoothing: float
+    epochs: int
+    validation_loss: float
+    cider: float | None
+    rouge_l: float | None
+    best_epoch: int
+
+
+def candidates(options: CaptionTraining) -> list[CaptionTraining]:
+    """The settings to try.
+
+    A rank keeps the share of alpha in it, so that the learning rate means the same.
+    """
+
+    def draw(random: np.random.Generator) -> CaptionTraining:
+        rank = choice(random, _RANKS)
+        adapter = replace(
+            options.adapter,
+            rank=rank,
+            alpha=options.adapter.alpha * rank / options.adapter.rank,
+            dropout=choice(random, _DROPOUTS),
+        )
+        return replace(
+            options,
+            learning_rate=log_uniform(random, *_RATES[options.learning]),
+            adapter=adapter if options.learning is Learning.ADAPTER else options.adapter,
+            smoothing=choice(random, _SMOOTHINGS),
+        )
+
+    return draw_candidates(options, options.tune, options.seed, draw)
+
+
+def tuned(
+    options: CaptionTraining,
+    work: WorkFolder,
+    run: Callable[[CaptionTraining], tuple[Epoch, ...]],
+    *,
+    keep: bool = True,
+) -> tuple[CaptionTraining, tuple[Trial, ...]]:
+    """The best setting by what early stopping watches; `run` trains one and returns its epochs."""
+    adapter = options.learning is Learning.ADAPTER
+
+    def trial(candidate: CaptionTraining, epochs: int) -> Trial:
+        rows = run(replace(candidate, epochs=epochs))
+        best = max(rows, key=lambda row: row.score(options.stop_by))
+        assert best.validation_loss is not None
+        return Trial(
+            candidate.learning_rate,
+            candidate.adapter.rank if adapter else None,
+            candidate.adapter.dropout if adapter else None,
+            candidate.smoothing,
+            epochs,
+            best.validation_loss,
+            best.cider,
+            best.rouge_l,
+            best.epoch,
+        )
+
+    def score(tried: Trial) -> float:
+        epoch = Epoch(tried.best_epoch, 0.0, 0.0, tried.validation_loss, tried.cider, tried.rouge_l, 0.0)
+        return epoch.score(options.stop_by)[0]
+
+    return successive_halving(candidates(options), options.epochs, trial, score, Trial, work, keep=keep)
+
+
+def trial_sentence(options: CaptionTraining) -> Sentence:
+    """The setting that is tried next, in words."""
+    values: dict[str, object] = {
+        "rate": options.learning_rate,
+        "smoothing": options.smoothing,
+        "rank": options.adapter.rank,
+        "dropout": options.adapter.dropout,
+        "epochs": options.epochs,
+    }
+    if options.learning is Learning.FULL:
+        return Sentence("Trying learning rate {rate:g}, smoothing {smoothing:g}; epochs: {epochs}.", values)
+    return Sentence(
+        "Trying learning rate {rate:g}, rank {rank}, dropout {dropout:g}, smoothing {smoothing:g}; epochs: "
+        "{epochs}.",
+        values,
+    )
+
+
+def trials_table(trials: Sequence[Trial]) -> str:
+    """The trials as a Markdown table."""
+    columns = (
+        "learning rate",
+        "rank",
+        "dropout",
+        "smoothing",
+        "epochs",
+        "validation loss",
+        "CIDEr",
+        "ROUGE-L",
+    )
+    return markdown_table(
+        (*columns, "best epoch"),
+        (
+            (
+                f"{row.learning_rate:.2g}",
+                row.rank,
+                cell(row.dropout, "g"),
+                f"{row.smoothing:g}",
+                row.epochs,
+                *map(cell, (row.validation_loss, row.cider, row.rouge_l)),
+                row.best_epoch,
+            )
+            for row in trials
+        ),
+    )

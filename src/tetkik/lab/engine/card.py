@@ -1,0 +1,23 @@
+"""What the model cards and manifests of all trainings share."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterable, Sequence
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; an empty cell is a value that was not measured."""
+    lines = [columns, *rows]
+    text = ["| " + " | ".join("" if cell is None else str(cell) for cell in line) + " |" for line in lines]
+    return "\n".join([text[0], "|" + "---|" * len(columns), *text[1:]])
+
+
+def cell(value: float | None, form: str = ".4f") -> str:
+    """A number of a table; empty where it was not measured."""
+    return "" if value is None else format(value, form)
+
+
+def library_versions(names: Sequence[str]) -> dict[str, str]:
+    """The installed version of each named package."""
+    return {name: importlib.metadata.version(name) for name in names}

@@ -1,0 +1,352 @@
+"""The training loop: steps, epochs, early stopping, checkpoints, one process or several.
+
+The same rows in the same order give the same result however often training was interrupted: the order of rows
+follows from (seed, epoch), augmentation and dropout from (seed, step, process) and the learning rate from the
+step, so that none of them has a state to be saved.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from tetkik.errors import TrainingError
+from tetkik.lab.engine.batches import Rows
+from tetkik.lab.engine.checkpoint import WorkFolder, load_state, tensors_as_bytes
+from tetkik.lab.engine.interrupt import Stopped, asked_to_stop
+from tetkik.lab.engine.log import is_overfitting, rows_csv, warn_of_overfitting
+from tetkik.lab.engine.precision import Precision
+from tetkik.values import ProgressCallback
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+log = logging.getLogger("tetkik.lab.engine")
+
+_LARGEST_GRADIENT = 1.0
+_CHECK_ON_GPU = 20
+"""Steps between two looks at the loss; each look makes the GPU wait."""
+
+
+if TYPE_CHECKING:
+
+    class Epoch(DataclassInstance, Protocol):
+        """One row of the log of a training; each adapter adds its own metrics."""
+
+        @property
+        def training_loss(self) -> float: ...
+
+        @property
+        def validation_loss(self) -> float | None: ...
+
+
+EpochT = TypeVar("EpochT", bound="Epoch")
+
+
+@dataclass(slots=True)
+class TrainingState(Generic[EpochT]):
+    """How far the training of one network is. It goes into every checkpoint.
+
+    Attributes:
+        run: name of the network, such as `fold-0-member-0`.
+        step: steps done.
+        loss_sum: of the steps of the unfinished epoch, over all processes.
+        loss_count: rows or tokens that `loss_sum` is over, where the adapter counts them.
+        skipped: steps left out because a gradient was too large for fp16.
+        epochs: that are done.
+        best_epoch: from 1; 0 before the first.
+        best: file of its weights.
+        warned: whether a warning of overfitting was given.
+    """
+
+    run: str = ""
+    step: int = 0
+    loss_sum: float = 0.0
+    loss_count: int = 0
+    skipped: int = 0
+    epochs: list[EpochT] = field(default_factory=list)
+    best_epoch: int = 0
+    best: str | None = None
+    warned: bool = False
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], epoch: Callable[..., EpochT]) -> TrainingState[EpochT]:
+        """From the JSON of a checkpoint."""
+        return cls(**{**content, "epochs": [epoch(**row) for row in content["epochs"]]})
+
+
+class LoopOptions(Protocol):
+    """The settings that the loop reads."""
+
+    @property
+    def epochs(self) -> int:
+        """Most passes over the training rows."""
+
+    @property
+    def patience(self) -> int:
+        """Epochs without a gain before training stops."""
+
+    @property
+    def checkpoint_steps(self) -> int:
+        """Steps between checkpoints inside an epoch."""
+
+
+class Trainer(ABC, Generic[EpochT]):
+    """One training of one network; subclasses say what a step and an evaluation are.
+
+    Args:
+        accelerator: an `accelerate.Accelerator` without mixed precision, which is done here.
+        options: the settings.
+        run: name of the network.
+        steps_per_epoch: the same in every epoch.
+        seed: of this network.
+        work: where checkpoints go; None keeps none (a trial of `--tune`).
+    """
+
+    epoch_type: ClassVar[Any]
+
+    def __init__(
+        self,
+        accelerator: Any,
+        options: LoopOptions,
+        *,
+        run: str,
+        steps_per_epoch: int,
+        seed: int,
+        work: WorkFolder | None,
+    ) -> None:
+        self._accelerator, self._loop, self._work = accelerator, options, work
+        self._device: torch.device = accelerator.device
+        self._rank, self._world = accelerator.process_index, accelerator.num_processes
+        self._steps_per_epoch, self._seed = steps_per_epoch, seed
+        self._state: TrainingState[EpochT] = TrainingState(run)
+        self._best: dict[str, Tensor] | None = None
+
+    @abstractmethod
+    def _weights(self) -> Mapping[str, Tensor]:
+        """The weights that a checkpoint keeps."""
+
+    @abstractmethod
+    def _load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Take the weights of a checkpoint."""
+
+    @abstractmethod
+    def _training_mode(self) -> None:
+        """Put the network into training mode."""
+
+    @abstractmethod
+    def _epoch_rows(self, epoch: int) -> list[Rows]:
+        """The rows of each step of an epoch."""
+
+    @abstractmethod
+    def _batches(self, steps: list[Rows]) -> Iterator[Any]:
+        """What this process needs for each of these steps, loaded ahead."""
+
+    @abstractmethod
+    def _train_step(self, rows: Rows, batch: Any) -> Tensor:
+        """One step of the optimiser; this process's part of the loss, a scalar on the device."""
+
+    @abstractmethod
+    def _evaluate(self, epoch: int, rows_per_second: float) -> EpochT:
+        """The row of the log for an epoch, with metrics on validation; the same in every process."""
+
+    @abstractmethod
+    def _score(self, row: EpochT) -> tuple[float, ...] | None:
+        """What early stopping compares, higher is better; None without validation rows."""
+
+    def _evaluated_weights(self) -> Mapping[str, Tensor]:
+        """The weights that are evaluated and kept in the end: a moving average where there is one."""
+        return self._weights()
+
+    def _extra_state(self) -> dict[str, Any]:
+        """What a checkpoint keeps beside weights, optimiser and loss scaling."""
+        return {}
+
+    def _position(self, epoch: int, remaining: int) -> tuple[int, int]:
+        """What progress shows, with so many rows remaining in the epoch: what is done, and all."""
+        return self._state.step, self._loop.epochs * self._steps_per_epoch
+
+    def _epoch_done(self, row: EpochT) -> None:
+        """Called with each new row of the log."""
+
+    def _log_file(self) -> str:
+        return "epochs.csv"
+
+    def _resume(self) -> dict[str, Any] | None:
+        """Load weights and progress of the newest checkpoint; the rest of its state, None without one."""
+        latest = self._work.latest() if self._work is not None else None
+        if latest is None:
+            return None
+        weights, state, progress = load_state(latest)
+        if (
+            progress["run"] != self._state.run
+        ):  # of a network that was finished just before the machine stopped
+            return None
+        self._load_weights(weights)
+        self._state = TrainingState.from_json(progress, self.epoch_type)
+        return state
+
+    def _use_optimizer(
+        self, optimizer: torch.optim.Optimizer, precision: Precision, state: Mapping[str, Any] | None
+    ) -> None:
+        """Set the optimiser and loss scaling, and load their state where there is one."""
+        self._optimizer = optimizer
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+        self._scaler = torch.amp.GradScaler(self._device.type, enabled=precision is Precision.FP16)
+        if state is not None:
+            optimizer.load_state_dict(state["optimizer"])
+            self._scaler.load_state_dict(state["scaler"])
+
+    def run(self, progress: ProgressCallback) -> TrainingState[EpochT]:
+        """Train to the end; the network then has the weights of its best epoch, or of its last.
+
+        Raises:
+            Stopped: Ctrl-C; the state was saved.
+            TrainingError: the loss is no number.
+            OutputError: the disk is full.
+        """
+        with asked_to_stop() as asked:
+            while not self._finished():
+                self._run_epoch(progress, asked)
+        self._restore_best()
+        return self._state
+
+    def _finished(self) -> bool:
+        """Whether all epochs are done, or early stopping ends the training."""
+        state, done = self._state, len(self._state.epochs)
+        if not done or done >= self._loop.epochs:
+            return done >= self._loop.epochs
+        validated = self._score(state.epochs[-1]) is not None
+        return validated and done - state.best_epoch >= self._loop.patience
+
+    def _run_epoch(self, progress: ProgressCallback, asked: Callable[[], bool]) -> None:
+        state = self._state
+        epoch = len(state.epochs) + 1
+        steps = self._epoch_rows(epoch)[state.step - (epoch - 1) * self._steps_per_epoch :]
+        remaining, seen, begun = sum(map(len, steps)), 0, time.perf_counter()
+        # Of this process alone; what was summed before a resume belongs to the first.
+        total = self._scalar(state.loss_sum if self._rank == 0 else 0.0)
+        self._training_mode()
+        every = 1 if self._device.type == "cpu" else _CHECK_ON_GPU
+        for number, (rows, batch) in enumerate(zip(steps, self._batches(steps), strict=True), 1):
+            total += self._train_step(rows, batch)
+            state.step += 1
+            seen += len(rows)
+            progress("training", *self._position(epoch, remaining - seen))
+            last = number == len(steps)
+            save = state.step % self._loop.checkpoint_steps == 0 and not last
+            if last or save or state.step % every == 0:
+                state.loss_sum, stop = self._synchronise(total, asked())
+                if stop:
+                    self._save()
+                    raise Stopped(
+                        "Training was stopped in epoch {epoch}, and all of it was kept; run the same command "
+                        "with --resume to go on.",
+                        epoch=epoch,
+                    )
+            if save:
+                self._save()
+        self._end_epoch(epoch, seen / (time.perf_counter() - begun))
+
+    def _end_epoch(self, epoch: int, rows_per_second: float) -> None:
+        state = self._state
+        row = self._evaluate(epoch, rows_per_second)
+        score = self._score(row)
+        best = self._score(state.epochs[state.best_epoch - 1]) if state.best_epoch else None
+        state.epochs.append(row)
+        state.loss_sum, state.loss_count = 0.0, 0
+        if score is not None and (best is None or score > best):
+            state.best_epoch = epoch
+            self._keep_best(epoch)
+        self._warn_of_overfitting()
+        self._epoch_done(row)
+        if self._work is not None and self._accelerator.is_main_process:
+            self._work.write(self._log_file(), rows_csv(state.epochs, self.epoch_type).encode())
+        self._save()
+
+    def _seed_step(self) -> None:
+        """Seed dropout and augmentation of this step in this process."""
+        sequence = np.random.SeedSequence((self._seed, self._state.step, self._rank))
+        torch.manual_seed(int(sequence.generate_state(1)[0]))
+
+    def _scalar(self, value: float) -> Tensor:
+        """A number for sums of losses; Apple's GPUs have no float64."""
+        kind = torch.float32 if self._device.type == "mps" else torch.float64
+        return torch.tensor(value, dtype=kind, device=self._device)
+
+    def _clip_gradients(self, parameters: Iterable[nn.Parameter]) -> Tensor:
+        """Undo loss scaling and clip; the norm before that."""
+        self._scaler.unscale_(self._optimizer)
+        return nn.utils.clip_grad_norm_(parameters, _LARGEST_GRADIENT)
+
+    def _update_weights(self, learning_rate_factor: float) -> None:
+        """Let the optimiser change the weights by clipped gradients."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate_factor * group["initial_lr"]
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self._optimizer.zero_grad()
+
+    def _synchronise(self, total: Tensor, stop: bool) -> tuple[float, bool]:
+        """The loss summed over steps and processes, and whether any process is to stop.
+
+        Raises:
+            TrainingError: the loss is no number.
+        """
+        values = torch.stack((total, torch.tensor(float(stop), dtype=total.dtype, device=total.device)))
+        if self._world > 1:
+            values = self._accelerator.reduce(values, "sum")
+        loss_sum, any_stop = float(values[0]), bool(values[1] > 0)
+        if not math.isfinite(loss_sum):
+            raise TrainingError(
+                "The training loss at step {step} is no number any more; use a lower --learning-rate or "
+                "--precision fp32.",
+                step=self._state.step,
+            )
+        return loss_sum, any_stop
+
+    def _warn_of_overfitting(self) -> None:
+        """Warn once."""
+        rows, validation = self._state.epochs, [row.validation_loss for row in self._state.epochs]
+        if not self._state.warned and is_overfitting([row.training_loss for row in rows], validation):
+            self._state.warned = True
+            if self._accelerator.is_main_process:
+                warn_of_overfitting(log, validation)
+
+    def _keep_best(self, epoch: int) -> None:
+        if self._work is None:
+            self._best = {name: tensor.detach().clone() for name, tensor in self._evaluated_weights().items()}
+            return
+        self._state.best = f"best-{epoch:06d}.safetensors"
+        if self._accelerator.is_main_process:
+            self._work.write(self._state.best, tensors_as_bytes(self._evaluated_weights()))
+
+    def _restore_best(self) -> None:
+        self._accelerator.wait_for_everyone()
+        best = self._best
+        if self._work is not None and self._state.best is not None:
+            best = load_file(self._work.path / self._state.best)
+        self._load_weights(best if best is not None else dict(self._evaluated_weights()))
+        # The main process deletes the file when it goes on; the others must have read it.
+        self._accelerator.wait_for_everyone()
+
+    def _save(self) -> None:
+        if self._work is not None and self._accelerator.is_main_process:
+            state = {
+                "optimizer": self._optimizer.state_dict(),
+                "scaler": self._scaler.state_dict(),
+                **self._extra_state(),
+            }
+            self._work.save(tensors_as_bytes(self._weights()), state, asdict(self._state))
+        self._accelerator.wait_for_everyone()

@@ -1,0 +1,87 @@
+"""Hyperparameter search on validation by successive halving; the reported rows are never seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from tetkik.lab.engine.checkpoint import TRIALS, WorkFolder
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_REDUCTION = 3
+
+OptionsT = TypeVar("OptionsT")
+TrialT = TypeVar("TrialT", bound="DataclassInstance")
+
+
+def draw_candidates(
+    options: OptionsT, count: int, seed: int, draw: Callable[[np.random.Generator], OptionsT]
+) -> list[OptionsT]:
+    """The settings to try: those asked for, then random ones, the same for the same seed."""
+    random = np.random.default_rng((seed, 1))
+    return [options, *(draw(random) for _ in range(count - 1))][:count]
+
+
+def log_uniform(random: np.random.Generator, low: float, high: float) -> float:
+    """A number drawn evenly on a log scale, with two digits."""
+    return float(f"{np.exp(random.uniform(np.log(low), np.log(high))):.2g}")
+
+
+def choice(random: np.random.Generator, values: Sequence[OptionsT]) -> OptionsT:
+    """One of `values`, drawn evenly."""
+    return values[int(random.integers(len(values)))]
+
+
+def successive_halving(
+    candidates: Sequence[OptionsT],
+    epochs: int,
+    run: Callable[[OptionsT, int], TrialT],
+    score: Callable[[TrialT], float],
+    trial: Callable[..., TrialT],
+    work: WorkFolder,
+    *,
+    keep: bool = True,
+) -> tuple[OptionsT, tuple[TrialT, ...]]:
+    """The best of some settings (successive halving, Jamieson and Talwalkar, 2016).
+
+    All candidates get one epoch, the best third of them three times as many, and so on up to the epochs asked
+    for. Finished trials are kept in the work folder, so that a resumed training does not repeat them.
+
+    Args:
+        candidates: the settings to try, in an order that is the same in every process and after a resume.
+        epochs: that the best ones get.
+        run: trains a setting for so many epochs and returns its result, a dataclass of plain values.
+        score: of a result; higher is better.
+        trial: makes a result out of its fields.
+        work: the work folder.
+        keep: whether this process writes the trials down.
+
+    Returns:
+        The best candidate of the last round, and everything that was tried.
+    """
+    file = work.path / TRIALS
+    rows: list[dict[str, Any]] = json.loads(file.read_text("utf-8")) if file.is_file() else []
+    done = [trial(**row) for row in rows]
+    tried: list[TrialT] = []
+    alive, given = list(candidates), 1
+    while True:
+        results = []
+        for candidate in alive:
+            if len(tried) == len(done):
+                done.append(run(candidate, min(given, epochs)))
+                if keep:
+                    work.write(TRIALS, json.dumps([asdict(item) for item in done]).encode())
+            tried.append(done[len(tried)])
+            results.append(score(tried[-1]))
+        # Of equal ones the first: the order must not depend on anything else.
+        order = sorted(range(len(results)), key=lambda index: -results[index])
+        if given >= epochs:
+            return alive[order[0]], tuple(tried)
+        survivors = sorted(order[: max(1, len(alive) // _REDUCTION)])
+        alive, given = [alive[index] for index in survivors], given * _REDUCTION

@@ -1,0 +1,193 @@
+"""The bundle of a training: the network as ONNX, the manifest with its figures, the card, the log."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from tetkik.bundle import (
+    ImageReference,
+    Manifest,
+    Metric,
+    Task,
+    bundle_id,
+    open_bundle,
+    reference_section,
+    render_card,
+    staged_folder,
+    write_manifest,
+    write_reference,
+)
+from tetkik.findings.networks import FAMILIES
+from tetkik.findings.predict import load_findings
+from tetkik.lab.engine.card import library_versions
+from tetkik.lab.engine.checkpoint import tensors_as_bytes
+from tetkik.lab.engine.output import log_folder
+from tetkik.lab.findings.export import to_onnx
+from tetkik.lab.findings.reference import ReferenceImages, make_reference
+from tetkik.lab.findings.training.card import LIBRARIES, TrainingRows, card_sections, summary
+from tetkik.lab.findings.training.held_out import metrics_of, source_metrics
+from tetkik.lab.findings.training.log import write_log
+from tetkik.lab.findings.training.preparation import PreparedTraining
+from tetkik.lab.findings.training.result import TrainingResult
+from tetkik.lab.findings.training.runs import label_network
+from tetkik.values import ProgressCallback
+
+HUGGING_FACE = "huggingface"
+"""The kind of a bundle whose network is one of transformers."""
+_AGES = (0.5, 99.5)
+"""Percentiles of the ages trained on that the bundle gives as its range; the rest are mistyped or rare."""
+_FEWEST_AGES = 30
+
+
+def write_bundle(
+    prepared: PreparedTraining, result: TrainingResult, out: Path, progress: ProgressCallback
+) -> None:
+    """Export, measure, and write the bundle and the log beside it.
+
+    Raises:
+        TrainingError: the exported network does not answer as the trained one.
+        OutputError: `out` holds something else.
+    """
+    config, options = prepared.config, result.options
+    progress("export", 0, 3)
+    networks = [label_network(config, member) for member in result.members]
+    with staged_folder(out) as stage:
+        exported = to_onnx(
+            networks,
+            stage / "model.onnx",
+            size=config.preprocessing.size,
+            channels=config.preprocessing.channels,
+            half=options.half,
+        )
+        progress("export", 1, 3)
+        if options.keep_torch and len(networks) == 1:
+            _write_torch(networks[0], stage)
+        manifest = _manifest(prepared, result, out, exported.difference)
+        progress("export", 2, 3)
+        write_manifest(stage, manifest)
+        reference = _reference(stage, prepared, result, progress)
+        sections = card_sections(
+            manifest,
+            _training_rows(prepared),
+            options,
+            result.epochs,
+            result.trials,
+            parameters=sum(item.numel() for item in networks[0].parameters()),
+            megabytes=(stage / "model.onnx").stat().st_size / 1e6,
+            difference=exported.difference,
+        )
+        if reference is not None:
+            write_reference(stage, reference)
+            sections = [*sections, reference_section(reference)]
+        card = render_card(manifest, summary(manifest), sections)
+        (stage / "README.md").write_text(card, encoding="utf-8")
+        write_manifest(stage, manifest)
+        write_log(log_folder(out), result.epochs, result.held_out, prepared.images.names, prepared.fold)
+    progress("export", 3, 3)
+
+
+def _reference(
+    stage: Path, prepared: PreparedTraining, result: TrainingResult, progress: ProgressCallback
+) -> ImageReference | None:
+    """How scores and images are spread on rows that the scoring network had not learned.
+
+    Without folds these are the calibration rows: the weights were fitted on others, the epoch was chosen on
+    others, and the test rows stay for the figures alone. With folds they are all rows, each scored by the
+    networks of the folds that it was not in; the network that ships has learned every row, and would answer
+    them as no house's images.
+    """
+    options, images, parts = result.options, prepared.images, prepared.parts
+    if not options.reference:
+        return None
+    rows = result.held_out.rows if parts is None else parts.calibration
+    labels = prepared.config.labels
+    chosen = ReferenceImages(
+        tuple(images.files[row] for row in rows.tolist()),
+        labels,
+        images.truth[rows],
+        result.held_out.scores if parts is None else None,
+    )
+    taken = chosen.some(options.reference, options.seed)
+    if not len(taken):
+        return None
+    split = (
+        f"out of fold, {options.folds} folds, each score from networks that had not learned the image"
+        if parts is None
+        else "calibration, 10% by component of patient and duplicates, learned by no network"
+    )
+    if len(taken) < len(chosen):
+        split += f"; {len(taken)} of {len(chosen)} drawn by chance"
+    findings = load_findings(open_bundle(stage, Task.FINDINGS))
+    return make_reference(findings, taken, options.data_name, split, progress=progress)
+
+
+def _write_torch(network: nn.Module, stage: Path) -> None:
+    """The weights for torch; one of transformers in its own layout, for `from_pretrained`."""
+    from tetkik.findings.networks.huggingface import HuggingFaceNetwork
+
+    if isinstance(network, HuggingFaceNetwork):
+        from transformers.utils import logging
+
+        shown = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()
+        network.model.save_pretrained(stage)
+        if shown:
+            logging.enable_progress_bar()
+    else:
+        (stage / "model.safetensors").write_bytes(tensors_as_bytes(network.state_dict()))
+
+
+def _manifest(prepared: PreparedTraining, result: TrainingResult, out: Path, difference: float) -> Manifest:
+    """Everything that the bundle says of itself, but for the hashes of its files."""
+    options, config, images = result.options, prepared.config, prepared.images
+    metrics: tuple[Metric, ...] = metrics_of(result.held_out, options.data_name, result.split)
+    for source in options.report_sources:
+        metrics += source_metrics(result.held_out, source, options.data_name, result.split)
+    calibration: dict[str, Any] = {
+        "kind": "platt",
+        "threshold_on": "probability",
+        "labels": {label: list(pair) for label, pair in result.points.calibration.items()},
+    }
+    ages = np.array([age for age in images.age if age is not None])
+    if len(ages) >= _FEWEST_AGES:
+        calibration["ages"] = [round(float(age), 1) for age in np.percentile(ages, _AGES)]
+    return Manifest(
+        id=options.id or bundle_id(out.resolve().name) or "findings",
+        version="1.0",
+        licence=options.licence,
+        task=Task.FINDINGS,
+        kind=options.network if options.network in FAMILIES else HUGGING_FACE,
+        labels=config.labels,
+        preprocessing=config.preprocessing.as_json(),
+        thresholds=result.points.thresholds,
+        calibration=calibration,
+        metrics=metrics,
+        training={
+            **options.as_json(),
+            "images": len(images),
+            "groups": len(np.unique(images.group)),
+            "best_epochs": [member.best_epoch for member in result.members],
+            "rows_left_out": {str(reason): count for reason, count in images.left_out.items()},
+            "onnx_difference": difference,
+        },
+        libraries=library_versions(LIBRARIES),
+        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
+    )
+
+
+def _training_rows(prepared: PreparedTraining) -> TrainingRows:
+    images, soft = prepared.images, prepared.config.teacher
+    return TrainingRows(
+        tuple(images.labels),
+        images.truth,
+        tuple(images.source),
+        images.group,
+        prepared.known,
+        {str(reason): count for reason, count in images.left_out.items()},
+        0 if soft is None else soft.rows,
+    )

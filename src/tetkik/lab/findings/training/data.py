@@ -1,0 +1,140 @@
+"""The training data of one network: rows of each epoch, batches, the network's input and output."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tetkik.imaging.prepare import Preprocessing
+from tetkik.lab.engine.batches import Rows, in_steps, prefetched
+from tetkik.lab.findings.training.augment import plain
+from tetkik.lab.findings.training.decoded_images import DecodedImages
+from tetkik.lab.findings.training.options import TrainingOptions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingData:
+    """The rows that one network is trained and validated on.
+
+    Attributes:
+        images: of all rows.
+        truth: (rows, labels), int8: 1, 0, -1 unknown or not to be taught.
+        weight: (rows,), float32, how often a row comes.
+        training: rows to learn from.
+        validation: rows to judge each epoch on; None trains every epoch and keeps the last.
+        teacher: (rows, teacher labels), float32, NaN where unknown: z-scored logits for a second head, whose
+            outputs follow the labels; or (rows, labels) probabilities to distil.
+    """
+
+    images: DecodedImages
+    truth: NDArray[np.int8]
+    weight: NDArray[np.float32]
+    training: Rows
+    validation: Rows | None = None
+    teacher: NDArray[np.float32] | None = None
+
+    @property
+    def labels(self) -> int:
+        """How many labels."""
+        return int(self.truth.shape[1])
+
+
+def epoch_rows(weight: NDArray[np.float32], seed: int, epoch: int) -> Rows:
+    """The rows of one epoch, in an order that follows from seed and epoch alone.
+
+    A row of weight 1 comes once. Another comes as often as its weight says, on the average over epochs,
+    spread evenly (systematic sampling): a large source of low weight does not drown the rest, and none of its
+    rows is left out for good.
+
+    Args:
+        weight: (rows,), above 0.
+        seed: of the training.
+        epoch: from 1.
+
+    Returns:
+        (rows of the epoch,), int64; their number is the same in every epoch.
+    """
+    random = np.random.default_rng((seed, epoch))
+    order = random.permutation(len(weight))
+    if (weight == 1).all():
+        return order.astype(np.int64)
+    ends = np.cumsum(weight[order].astype(np.float64))
+    count = max(1, round(float(ends[-1])))
+    points = (np.arange(count) + random.random()) * (ends[-1] / count)
+    drawn = order[np.minimum(np.searchsorted(ends, points, "right"), len(order) - 1)]
+    # Rows that come several times must not stand together.
+    return random.permutation(drawn).astype(np.int64)
+
+
+def steps_of_epoch(weight: NDArray[np.float32], batch_size: int) -> int:
+    """How many steps an epoch has."""
+    return math.ceil(len(epoch_rows(weight, 0, 1)) / batch_size)
+
+
+def load_batches(
+    images: DecodedImages, parts: Sequence[Rows], device: torch.device
+) -> Iterator[tuple[Rows, Tensor]]:
+    """Each part with its images on `device`, (rows, size, size), uint8, loaded ahead."""
+    on_gpu = device.type == "cuda"
+
+    def fetch(part: Rows) -> Tensor:
+        batch = torch.from_numpy(images.batch(part))
+        return batch.pin_memory() if on_gpu else batch
+
+    for rows, batch in prefetched(fetch, parts):
+        yield rows, batch.to(device, non_blocking=True)
+
+
+def network_input(images: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """(n, 1, size, size), 0 to 1, as the network takes it; as `tetkik.imaging.prepare.normalise` does."""
+    mean = torch.tensor(preprocessing.mean, device=images.device)[:, None, None]
+    std = torch.tensor(preprocessing.std, device=images.device)[:, None, None]
+    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def logits_of(
+    network: nn.Module,
+    images: DecodedImages,
+    rows: Rows,
+    preprocessing: Preprocessing,
+    batch_size: int,
+    device: torch.device,
+) -> NDArray[np.float32]:
+    """The network's outputs, in fp32 and without augmentation.
+
+    Returns:
+        (rows, outputs), float32.
+    """
+    was_training = network.training
+    network.eval()
+    found = [
+        network(network_input(plain(batch), preprocessing)).float().cpu().numpy()
+        for _, batch in load_batches(images, in_steps(rows, batch_size), device)
+    ]
+    network.train(was_training)
+    logits: NDArray[np.float32] = np.concatenate(found) if found else np.zeros((0, 0), np.float32)
+    return logits
+
+
+def parameter_groups(network: nn.Module, head: str, options: TrainingOptions) -> list[dict[str, Any]]:
+    """Body and head with their rates; weight decay for matrices and kernels only, not biases and norms."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((name.startswith(f"{head}."), parameter.ndim >= 2), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "weight_decay": options.weight_decay if decays else 0.0,
+            "lr": options.learning_rate * (options.head_rate if in_head else 1.0),
+        }
+        for (in_head, decays), parameters in sorted(groups.items(), key=lambda item: item[0])
+    ]

@@ -1,0 +1,112 @@
+"""Which labels the data can teach, and which of those a bundle may assess."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.errors import DataError
+
+Truth = NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCounts:
+    """What is known about one label.
+
+    Attributes:
+        label: its name.
+        present: rows known to have it.
+        absent: rows known not to.
+        present_groups: components of patients with a row known to have it.
+        absent_groups: components with a row known not to.
+        alone: rows known to have it from sources that know of no row without it.
+    """
+
+    label: str
+    present: int
+    absent: int
+    present_groups: int
+    absent_groups: int
+    alone: int
+
+    @property
+    def taught(self) -> bool:
+        """Whether a loss has any meaning: both kinds are known."""
+        return self.present > 0 and self.absent > 0
+
+    def assessed(self, least: int) -> bool:
+        """Whether there is enough of both kinds for a figure and a threshold."""
+        return min(self.present_groups, self.absent_groups) >= least
+
+    @property
+    def shortcut(self) -> bool:
+        """Whether most of its positives come from sources without a negative.
+
+        The network may then learn the source, and so may its pooled figures.
+        """
+        return self.taught and 2 * self.alone > self.present
+
+
+def count_labels(
+    truth: Truth, labels: Sequence[str], groups: NDArray[np.int64], sources: Sequence[str]
+) -> tuple[LabelCounts, ...]:
+    """What is known about each label.
+
+    Args:
+        truth: (rows, labels): 1, 0, -1 unknown.
+        labels: names of the columns.
+        groups: (rows,), component of each row.
+        sources: one a row.
+    """
+    _, source = np.unique(np.array(sources, dtype=object).astype(str), return_inverse=True)
+    found = []
+    for number, label in enumerate(labels):
+        present, absent = truth[:, number] == 1, truth[:, number] == 0
+        without = np.bincount(source[absent], minlength=int(source.max(initial=0)) + 1) == 0
+        found.append(
+            LabelCounts(
+                label,
+                int(present.sum()),
+                int(absent.sum()),
+                len(np.unique(groups[present])),
+                len(np.unique(groups[absent])),
+                int((present & without[source]).sum()),
+            )
+        )
+    return tuple(found)
+
+
+def check_learnable(known: Sequence[LabelCounts], least: int) -> None:
+    """Refuse data from which no label can be learned.
+
+    Raises:
+        DataError: with the reason.
+    """
+    if not any(item.present or item.absent for item in known):
+        raise DataError("Nothing is known about any label of these images; check the labels in the table.")
+    if not any(item.taught for item in known):
+        raise DataError(
+            "Each label of these images is only ever known to be present or only ever absent, so a loss "
+            "would mean nothing; add images that are known to be otherwise."
+        )
+    if not any(item.assessed(least) for item in known):
+        best = max(known, key=lambda item: min(item.present_groups, item.absent_groups))
+        raise DataError(
+            "No label is known in {least} patients or groups to be present and in {least} to be absent (best "
+            "is {label}: {present} and {absent}); add images or lower --min-positives.",
+            least=least,
+            label=best.label,
+            present=best.present_groups,
+            absent=best.absent_groups,
+        )
+
+
+def mask_unlearnable(truth: Truth, known: Sequence[LabelCounts]) -> Truth:
+    """`truth` with the labels that cannot be taught made unknown, so that they have no part in the loss."""
+    taught = np.array([item.taught for item in known])
+    masked: Truth = np.where(taught, truth, np.int8(-1))
+    return masked

@@ -1,0 +1,258 @@
+"""The training of one network of findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tetkik.errors import TrainingError
+from tetkik.imaging.prepare import Preprocessing
+from tetkik.lab.engine.batches import Rows, in_steps
+from tetkik.lab.engine.checkpoint import WorkFolder
+from tetkik.lab.engine.precision import autocast
+from tetkik.lab.engine.schedule import learning_rate_factor
+from tetkik.lab.engine.trainer import Trainer
+from tetkik.lab.findings.training.augment import augmented, plain
+from tetkik.lab.findings.training.data import (
+    TrainingData,
+    epoch_rows,
+    load_batches,
+    logits_of,
+    network_input,
+    parameter_groups,
+    steps_of_epoch,
+)
+from tetkik.lab.findings.training.ema import MovingAverage
+from tetkik.lab.findings.training.freeze import keep_frozen_still
+from tetkik.lab.findings.training.losses import make_loss, teacher_entropy, teacher_regression
+from tetkik.lab.findings.training.options import NO_AUGMENTATION, TeacherUse, TrainingOptions
+from tetkik.statistics import auroc
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One row of the log.
+
+    Attributes:
+        run: the network, such as `fold-0-member-0`.
+        epoch: from 1.
+        learning_rate: of its last step.
+        training_loss: mean over its steps, teacher included.
+        validation_loss: of the labels alone, mean over known entries; None without validation rows.
+        mean_auroc: on validation, over the labels with both kinds there; None without validation rows.
+        images: per second, reading and augmentation included.
+    """
+
+    run: str
+    epoch: int
+    learning_rate: float
+    training_loss: float
+    validation_loss: float | None
+    mean_auroc: float | None
+    images: float
+
+
+class FindingsTrainer(Trainer[Epoch]):
+    """One training of one network.
+
+    Args:
+        accelerator: an `accelerate.Accelerator` without mixed precision.
+        network: fp32; trained in place. Its outputs are the labels, then a teacher's head where there is one.
+        head: name of its last layer, whose rate is `head_rate` times the others'.
+        data: training and validation rows.
+        preprocessing: of the network.
+        options: the settings; `precision` is no longer AUTO.
+        seed: of this network.
+        run: its name.
+        work: where checkpoints go; None keeps none (a trial of `--tune`).
+    """
+
+    epoch_type: ClassVar[Any] = Epoch
+
+    def __init__(
+        self,
+        accelerator: Any,
+        network: nn.Module,
+        head: str,
+        data: TrainingData,
+        preprocessing: Preprocessing,
+        *,
+        options: TrainingOptions,
+        seed: int,
+        run: str,
+        work: WorkFolder | None,
+    ) -> None:
+        self._weight = data.weight[data.training]
+        steps = steps_of_epoch(self._weight, options.batch_size)
+        super().__init__(accelerator, options, run=run, steps_per_epoch=steps, seed=seed, work=work)
+        self._data, self._options, self._preprocessing = data, options, preprocessing
+        truth = data.truth[data.training]
+        self._loss = make_loss(
+            options.loss, options.class_weights, truth, options.class_weight_limit, self._device
+        )
+        self._network = network.to(self._device)
+        self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        state = self._resume()
+        optimizer = torch.optim.AdamW(
+            parameter_groups(network, head, options),
+            lr=options.learning_rate,
+            fused=self._device.type == "cuda",
+        )
+        self._use_optimizer(optimizer, options.precision, state)
+        self._average = MovingAverage(self._network, options.ema) if options.ema else None
+        if state is not None and self._average is not None:
+            self._average.load(state["average"])
+        self._model = accelerator.prepare_model(self._network)
+
+    def _weights(self) -> Mapping[str, Tensor]:
+        return self._network.state_dict()
+
+    def _load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        self._network.load_state_dict(weights)
+
+    def _evaluated_weights(self) -> Mapping[str, Tensor]:
+        return self._average.weights if self._average is not None else self._network.state_dict()
+
+    def _extra_state(self) -> dict[str, Any]:
+        return {"average": self._average.weights if self._average is not None else {}}
+
+    def _log_file(self) -> str:
+        return f"{self._state.run}.csv"
+
+    def _training_mode(self) -> None:
+        self._model.train()
+        keep_frozen_still(self._network)
+
+    def _epoch_rows(self, epoch: int) -> list[Rows]:
+        rows = self._data.training[epoch_rows(self._weight, self._seed, epoch)]
+        return in_steps(rows, self._options.batch_size)
+
+    def _batches(self, steps: list[Rows]) -> Iterator[tuple[Rows, Tensor]]:
+        # A process without a row still takes part, with a weight of 0: the others wait for its gradient.
+        rank, world = self._rank, self._world
+        shares = [step[rank::world] if len(step) > rank else step[:1] for step in steps]
+        return load_batches(self._data.images, shares, self._device)
+
+    def _train_step(self, rows: Rows, batch: tuple[Rows, Tensor]) -> Tensor:
+        mine, pixels = batch
+        self._seed_step()
+        weight = 1.0 if len(rows) > self._rank else 0.0
+        known = max(1, int((self._data.truth[rows] >= 0).sum()))
+        teacher = self._data.teacher
+        taught = 1 if teacher is None else max(1, int((~np.isnan(teacher[rows])).sum()))
+        images = self._augmented(pixels)
+        parts = np.array_split(np.arange(len(mine)), min(self._options.accumulation, len(mine)))
+        loss_sum = self._scalar(0.0)
+        for number, part in enumerate(parts, 1):
+            alone = self._accelerator.no_sync(self._model) if number < len(parts) else nullcontext()
+            with alone:
+                loss = self._part_loss(images[part[0] : part[-1] + 1], mine[part], known, taught) * weight
+                # Processes average their gradients, and this is already the mean over all rows of the step.
+                self._scaler.scale(loss * self._world).backward()
+                loss_sum += loss.detach()
+        self._clip_gradients(self._network.parameters())
+        step, steps = self._state.step, self._options.epochs * self._steps_per_epoch
+        self._update_weights(learning_rate_factor(step, steps, self._options.warm_up))
+        if self._average is not None:
+            self._average.update(step + 1)
+        return loss_sum
+
+    def _augmented(self, batch: Tensor) -> Tensor:
+        augmentation = self._options.augmentation
+        if augmentation == NO_AUGMENTATION:
+            return network_input(plain(batch), self._preprocessing)
+        # torch's own generator was seeded for this step.
+        generator = torch.Generator().manual_seed(torch.initial_seed())
+        return network_input(augmented(batch, augmentation, generator), self._preprocessing)
+
+    def _part_loss(self, images: Tensor, rows: Rows, known: int, taught: int) -> Tensor:
+        """The loss of some rows as their share of the step's."""
+        data, options = self._data, self._options
+        with autocast(self._device, options.precision):
+            outputs = self._model(images)
+        outputs = outputs.float()
+        truth = torch.from_numpy(data.truth[rows]).to(self._device)
+        loss = self._loss(outputs[:, : data.labels], truth) / known
+        if data.teacher is not None and options.teacher is not None:
+            target = torch.from_numpy(data.teacher[rows]).to(self._device)
+            if options.teacher.use is TeacherUse.HEAD:
+                soft = teacher_regression(outputs[:, data.labels :], target)
+            else:
+                soft = teacher_entropy(outputs, target)
+            loss = loss + options.teacher.weight * soft / taught
+        return loss
+
+    def _evaluate(self, epoch: int, rows_per_second: float) -> Epoch:
+        loss, area = self._validate() if self._data.validation is not None else (None, None)
+        return Epoch(
+            self._state.run,
+            epoch,
+            self._optimizer.param_groups[0]["lr"],
+            self._state.loss_sum / self._steps_per_epoch,
+            loss,
+            area,
+            rows_per_second,
+        )
+
+    def _score(self, row: Epoch) -> tuple[float, ...] | None:
+        """Mean AUROC; the loss decides between equal ones."""
+        if row.mean_auroc is None or row.validation_loss is None:
+            return None
+        return row.mean_auroc, -row.validation_loss
+
+    def _validate(self) -> tuple[float, float]:
+        """Loss and mean AUROC on validation, the same in every process."""
+        data = self._data
+        assert data.validation is not None
+        with self._average.in_place() if self._average is not None else nullcontext():
+            logits = self._gathered_logits(data.validation)[:, : data.labels]
+        truth = data.truth[data.validation]
+        loss = self._loss(torch.from_numpy(logits).to(self._device), torch.from_numpy(truth).to(self._device))
+        area = mean_auroc(logits, truth)
+        if area is None:
+            raise TrainingError(
+                "No label is known both ways in the validation rows, so no epoch can be judged; give more "
+                "images, or train with --folds."
+            )
+        return float(loss) / max(1, int((truth >= 0).sum())), area
+
+    def _gathered_logits(self, rows: Rows) -> NDArray[np.float32]:
+        """Each process computes its share."""
+        from accelerate.utils import gather_object
+
+        rank, world = self._rank, self._world
+        size = self._options.batch_size
+        mine = logits_of(
+            self._network, self._data.images, rows[rank::world], self._preprocessing, size, self._device
+        )
+        if world == 1:
+            return mine
+        logits = np.zeros((len(rows), max(mine.shape[1], 1)), np.float32)
+        for place, part in gather_object([(rank, mine)]):
+            if len(part):
+                logits[place::world] = part
+        return logits
+
+
+def mean_auroc(scores: NDArray[np.floating], truth: NDArray[np.int8]) -> float | None:
+    """Mean AUROC over the labels known both ways; None where there is none.
+
+    Args:
+        scores: (rows, labels), logits or probabilities.
+        truth: (rows, labels): 1, 0, -1 unknown.
+    """
+    areas = []
+    for label in range(truth.shape[1]):
+        known = truth[:, label] >= 0
+        present = truth[known, label] == 1
+        area = auroc(scores[known, label].astype(np.float64), present) if known.any() else None
+        if area is not None:
+            areas.append(area)
+    return float(np.mean(areas)) if areas else None

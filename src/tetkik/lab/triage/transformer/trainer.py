@@ -1,0 +1,199 @@
+"""Fine-tuning of one encoder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tetkik.lab.engine.batches import Rows, bucketed_steps, in_steps
+from tetkik.lab.engine.checkpoint import WorkFolder
+from tetkik.lab.engine.precision import autocast
+from tetkik.lab.engine.schedule import ScheduleKind, learning_rate_factor
+from tetkik.lab.engine.trainer import Trainer
+from tetkik.lab.triage.metrics import decision_columns, decision_figures, predicted_labels, rank_of_truth
+from tetkik.lab.triage.transformer.losses import make_loss
+from tetkik.lab.triage.transformer.options import TransformerOptions
+from tetkik.statistics import Ints
+from tetkik.triage.calibration import softmax
+from tetkik.triage.transformer.tokens import padded
+
+_WARM_UP = 0.1
+_WEIGHT_DECAY = 0.01
+_WINDOW = 50
+"""Batches among which rows are sorted by length."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedSplit:
+    """Complaints of one split as token numbers with their labels.
+
+    Attributes:
+        ids: token numbers of each row, (tokens,), int64.
+        labels: (rows,), int64.
+    """
+
+    ids: tuple[NDArray[np.int64], ...]
+    labels: Ints
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> Ints:
+        """(rows,), tokens of each complaint."""
+        return np.array([len(row) for row in self.ids], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One row of the log; all figures but the first loss are on validation."""
+
+    epoch: int
+    training_loss: float
+    validation_loss: float
+    accuracy: float
+    macro_f1: float
+    macro_precision: float
+
+
+class TransformerTrainer(Trainer[Epoch]):
+    """One training of one encoder.
+
+    Args:
+        accelerator: an `accelerate.Accelerator`.
+        model: a sequence classifier of transformers, fp32; it is trained in place.
+        parts: training and validation rows.
+        pad_id: the number that fills up shorter rows.
+        options: the settings.
+        work: where checkpoints go; None keeps none (a trial of `--tune`).
+    """
+
+    epoch_type: ClassVar[Any] = Epoch
+
+    def __init__(
+        self,
+        accelerator: Any,
+        model: Any,
+        parts: tuple[EncodedSplit, EncodedSplit],
+        pad_id: int,
+        *,
+        options: TransformerOptions,
+        work: WorkFolder | None,
+    ) -> None:
+        self._training, self._validation = parts
+        steps = math.ceil(len(self._training) / options.batch_size)
+        super().__init__(
+            accelerator, options, run="encoder", steps_per_epoch=steps, seed=options.seed, work=work
+        )
+        self._network, self._pad_id, self._options = model.to(self._device), pad_id, options
+        self._labels: int = model.config.num_labels
+        counts = np.bincount(self._training.labels, minlength=self._labels)
+        self._loss = make_loss(options.imbalance, counts, self._device)
+        state = self._resume()
+        optimizer = torch.optim.AdamW(parameter_groups(model), lr=options.learning_rate)
+        self._use_optimizer(optimizer, options.precision, state)
+        self._model = accelerator.prepare_model(self._network)
+
+    def _weights(self) -> Mapping[str, Tensor]:
+        weights: dict[str, Tensor] = self._network.state_dict()
+        return weights
+
+    def _load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        self._network.load_state_dict(weights, strict=True)
+
+    def _training_mode(self) -> None:
+        self._model.train()
+
+    def _epoch_rows(self, epoch: int) -> list[Rows]:
+        options = self._options
+        return bucketed_steps(self._training.lengths, options.batch_size, options.seed, epoch, window=_WINDOW)
+
+    def _batches(self, steps: list[Rows]) -> Iterator[Rows]:
+        # A process without a row still takes part, with a weight of 0: the others wait for its gradient.
+        for rows in steps:
+            yield rows[self._rank :: self._world] if len(rows) > self._rank else rows[:1]
+
+    def _train_step(self, rows: Rows, batch: Rows) -> Tensor:
+        self._seed_step()
+        weight = 1.0 if len(rows) > self._rank else 0.0
+        parts = np.array_split(batch, min(self._options.accumulation, len(batch)))
+        total = self._scalar(0.0)
+        for number, part in enumerate(parts, 1):
+            alone = self._accelerator.no_sync(self._model) if number < len(parts) else nullcontext()
+            with alone:
+                labels = torch.from_numpy(self._training.labels[part]).to(self._device)
+                loss = self._loss(self._logits(self._training, part), labels) * weight
+                # Processes average their gradients, so the mean over the step's rows needs their number.
+                self._scaler.scale(loss * (self._world / len(rows))).backward()
+                total += loss.detach()
+        self._clip_gradients(self._network.parameters())
+        steps = self._options.epochs * self._steps_per_epoch
+        self._update_weights(learning_rate_factor(self._state.step, steps, _WARM_UP, ScheduleKind.LINEAR))
+        self._state.loss_count += len(rows)
+        return total
+
+    def _logits(self, source: EncodedSplit, part: Ints) -> Tensor:
+        ids, mask = padded([source.ids[row] for row in part], self._pad_id)
+        with autocast(self._device, self._options.precision):
+            output = self._model(
+                input_ids=torch.from_numpy(ids).to(self._device),
+                attention_mask=torch.from_numpy(mask).to(self._device),
+            )
+        logits: Tensor = output.logits.float()
+        return logits
+
+    def _evaluate(self, epoch: int, rows_per_second: float) -> Epoch:
+        logits = self._validation_logits()
+        truth = self._validation.labels
+        loss = self._loss(torch.from_numpy(logits).to(self._device), torch.from_numpy(truth).to(self._device))
+        return Epoch(
+            epoch,
+            self._state.loss_sum / max(1, self._state.loss_count),
+            float(loss) / len(truth),
+            *figures_of(logits, truth),
+        )
+
+    def _score(self, row: Epoch) -> tuple[float, ...]:
+        return (row.macro_f1,)
+
+    @torch.no_grad()
+    def _validation_logits(self) -> NDArray[np.float32]:
+        """(rows, labels), the same in every process."""
+        from accelerate.utils import gather_object
+
+        self._model.eval()
+        order = np.argsort(self._validation.lengths, kind="stable")
+        found = [
+            (part.tolist(), self._logits(self._validation, part).cpu().numpy())
+            for part in in_steps(order[self._rank :: self._world], self._options.batch_size)
+        ]
+        logits = np.zeros((len(self._validation), self._labels), dtype=np.float32)
+        for part, values in gather_object(found):
+            logits[part] = values
+        return logits
+
+
+def figures_of(logits: NDArray[np.float32], truth: Ints) -> tuple[float, float, float]:
+    """Accuracy, macro-F1 and macro-precision of (rows, labels) logits."""
+    probabilities = softmax(logits)
+    in_top3 = rank_of_truth(probabilities, truth) <= 3
+    columns = decision_columns(truth, predicted_labels(probabilities), logits.shape[1], in_top3)
+    figures = decision_figures(columns.sum(axis=0))
+    return float(figures.accuracy), float(figures.macro_f1), float(figures.macro_precision)
+
+
+def parameter_groups(model: Any) -> list[dict[str, Any]]:
+    """Weight decay for matrices only, not for biases and the scales of normalisation."""
+    named = [item for item in model.named_parameters() if item[1].requires_grad]
+    return [
+        {"params": [p for _, p in named if p.ndim >= 2], "weight_decay": _WEIGHT_DECAY},
+        {"params": [p for _, p in named if p.ndim < 2], "weight_decay": 0.0},
+    ]
