@@ -15,12 +15,11 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from tetkik.caption.families.opening import require
-
 from small_blip2.base import write_base
 from small_blip2.language import with_threads
 from small_blip2.options import SmallBase
 from small_blip2.texts import read_texts, without_held_out
+from tetkik.caption.families.loading import require
 from tetkik.errors import TetkikError
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.prepared import open_prepared

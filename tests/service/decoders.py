@@ -26,6 +26,6 @@ def lasting_decoders() -> Iterator[None]:
     """One pool for each process of tests, which every house that it serves reads with."""
     found = Lasting()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(image_decoder, "Readers", lambda: found)
+        patch.setattr(image_decoder, "ReaderPool", lambda: found)
         yield
     found.end()

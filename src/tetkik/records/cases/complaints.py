@@ -14,7 +14,7 @@ from tetkik.records.cases import complaint_drift
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id, new_id_like
 from tetkik.records.schema import Case, Complaint
-from tetkik.triage.persons import is_child
+from tetkik.triage.age_and_duration import is_child
 from tetkik.turkish import fold
 from tetkik.values import (
     DepartmentScore,

@@ -30,7 +30,7 @@ from tetkik.language import Sentence
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
-    from tetkik.caption.images import ImageSpec
+    from tetkik.caption.image_spec import ImageSpec
     from tetkik.lab.caption.prepared import Part, Prepared
 
 IMAGES_AT_ONCE = 8

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tetkik.caption.adapters import make_trainable
+from tetkik.caption.families.base_location import BaseLocation, find_base, is_path
 from tetkik.caption.families.numerics import CHUNK
 from tetkik.caption.families.registry import family_of, model_class
-from tetkik.caption.families.whereabouts import Whereabouts, find_base, is_path
-from tetkik.caption.images import ImageSpec
+from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.network import Cut
 from tetkik.caption.options import Learning, Quantisation
 from tetkik.errors import BundleNotFound, UsageError
@@ -219,7 +219,7 @@ def planned_network(options: CaptionTraining, config: Any, number: torch.dtype) 
         core,
         Lengths(),  # type: ignore[arg-type]
         ImageSpec(size=size if isinstance(size, int) else size[0]),
-        Whereabouts(Path(), options.base, options.revision, options.base),
+        BaseLocation(Path(), options.base, options.revision, options.base),
         options.quantisation,
     )
     family.settle(core)
