@@ -49,7 +49,7 @@ def run(*arguments, typed=None):
 def test_verify_says_whole_and_holds_the_anchor(house, tmp_path):
     anchor = tmp_path / "anchor.json"
     status, said, _ = run("audit", "verify", "--anchor", anchor)
-    assert status == 0 and "Whole:" in said and "1 signatures" in said
+    assert status == 0 and "Whole:" in said and "1 signature." in said
     first = json.loads(anchor.read_text())
     run("audit", "export", "--out", tmp_path / "trail.ndjson")
     assert run("audit", "verify", "--anchor", anchor)[0] == 0
@@ -120,7 +120,7 @@ def test_who_was_erased_stays_erased(house, tmp_path, monkeypatch):
     name_house(monkeypatch, tmp_path / "new")
     put_back(key)
     status, _, note = run("restore", backup, "--ledger", house / "erased.jsonl")
-    assert status == 0 and "1 patients had been erased since" in note
+    assert status == 0 and "1 patient had been erased since" in note
     assert run("privacy", "export", "--out", tmp_path / "x.zip", typed="10000000146\n")[0] == 1
     assert not (tmp_path / "x.zip").exists()
 

@@ -46,7 +46,7 @@ def test_the_key_is_replaced_and_a_backup_says_which_it_needs(house, tmp_path):
     assert before == shown(file)
     assert run("backup", tmp_path / "old.tetkik")[0] == 0
     status, said, note = run("keys", "rotate")
-    assert status == 0 and "1 patients' keys" in said
+    assert status == 0 and "1 patient's key" in said
     (kept,) = file.parent.glob("master.key.old.*")
     assert str(kept) in note.replace("\n", "")
     now = shown()

@@ -113,7 +113,7 @@ def test_a_reset_ends_the_keys_and_says_so_unless_they_are_kept(house):
     with_keys(house)
     assert "Ended: 0 sessions, 0 passkeys, 0 tokens." in run("reset", "irem", "--keep-keys")[2]
     assert member(house).passkeys == 1
-    assert "Ended: 0 sessions, 1 passkeys, 0 tokens." in run("reset", "irem")[2]
+    assert "Ended: 0 sessions, 1 passkey, 0 tokens." in run("reset", "irem")[2]
     assert member(house).passkeys == 0
 
 
@@ -134,7 +134,7 @@ def test_what_came_back_with_a_backup_is_confirmed_by_name_or_all_at_once(house)
     with_keys(house, held=True)
     assert member(house).keys_held
     assert run("confirm")[0] == run("confirm", "irem", "--all")[0] == 2
-    assert "irem: 1 passkeys and 0 tokens open again." in run("confirm", "irem")[1]
+    assert "irem: 1 passkey and 0 tokens open again." in run("confirm", "irem")[1]
     assert not member(house).keys_held
     assert "Nothing waits" in run("confirm", "--all")[2]
 

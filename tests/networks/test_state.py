@@ -179,10 +179,10 @@ NORM = "features.denseblock2.denselayer3.norm1.weight"
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda state: state.pop(NORM), f"lacks 1 weights of a densenet121, such as {NORM}"),
+        (lambda state: state.pop(NORM), f"lacks 1 weight of a densenet121, such as {NORM}"),
         (
             lambda state: state.update({"aux.weight": torch.zeros(2)}),
-            "has 1 weights that a densenet121 does not have, such as aux.weight",
+            "has 1 weight that a densenet121 does not have, such as aux.weight",
         ),
         (
             lambda state: state.update({"features.conv0.weight": torch.zeros(64, 1, 7, 7)}),

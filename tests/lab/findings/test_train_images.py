@@ -103,7 +103,7 @@ def test_streamed_squares_are_the_kept_ones(files, tmp_path):
 
 
 def test_no_readable_image_is_said(files, tmp_path):
-    with pytest.raises(TrainingError, match="Not one of the 1 images can be read"):
+    with pytest.raises(TrainingError, match="Not one of the 1 image can be read"):
         opened(files[9:10], tmp_path / "store")
 
 

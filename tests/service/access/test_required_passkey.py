@@ -199,7 +199,7 @@ def test_a_new_password_ends_the_cookie_that_was_there_and_with_a_tick_the_keys(
 def test_the_administrators_reset_says_what_ended(application, app_context):
     client = moved(application, app_context)
     sign_in(client, app_context, Role.ADMINISTRATOR)
-    for keep, sentence in (({}, "1 passkeys, 0 tokens"), ({"keep": "1"}, "0 passkeys, 0 tokens")):
+    for keep, sentence in (({}, "1 passkey, 0 tokens"), ({"keep": "1"}, "0 passkeys, 0 tokens")):
         actor = made_user(app_context.records, Role.ENGINEER)
         with app_context.records.write(actor) as tx:
             passkeys.add(tx, "Desk", id_of(actor).encode(), b"key", 0)
@@ -293,7 +293,7 @@ def test_an_administrator_confirms_what_came_back(application, app_context):
     sign_in(client, app_context, Role.ADMINISTRATOR)
     header = {"authorization": f"Bearer {secret}"}
     assert client.get("/api/v1/models", headers=header).status_code == 401
-    assert "0 passkeys and 1 tokens wait" in client.get("/admin/users").text
+    assert "0 passkeys and 1 token wait" in client.get("/admin/users").text
     assert client.get(f"/api/v1/users/{actor.user_id}").json()["keys_held"] is True
     assert client.post(f"/admin/users/{actor.user_id}/confirm").status_code == 303
     assert client.get("/api/v1/models", headers=header).status_code == 200

@@ -51,7 +51,7 @@ def test_a_seed_gives_the_same_split_and_another_seed_another():
     ("labels", "fault"),
     [
         (["Göz"] * 9, "All 9 rows have the label Göz"),
-        (["Göz", "Cilt"], "has 1 distinct rows"),
+        (["Göz", "Cilt"], "has 1 distinct row"),
         (["Göz"] * 9 + ["Cilt"] * 2, "The label Cilt has 2 distinct rows"),
     ],
 )

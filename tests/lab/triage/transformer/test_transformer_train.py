@@ -180,7 +180,7 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_one_before(tmp_path):
 @pytest.mark.parametrize(
     ("texts", "labels", "fault"),
     [
-        (["gözüm", "dizim"], ["Göz", "Diz"], "has 1 distinct rows"),
+        (["gözüm", "dizim"], ["Göz", "Diz"], "has 1 distinct row"),
         (["gözüm bir", "gözüm iki", "gözüm üç"], ["Göz"] * 3, "All 3 rows have the label Göz"),
         (["gözüm bir", "gözüm iki", "gözüm üç"], ["Göz", "nan", " "], "2 rows have no label"),
     ],
