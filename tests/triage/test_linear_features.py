@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from tests.triage.sentences import invented
-from tetkik.lab.triage.linear import learn, solver
+from tetkik.lab.triage.linear import solver, vocabulary
 from tetkik.lab.triage.linear.vocabulary import document_frequency, learn_features
 from tetkik.triage.linear import compiled, features, lexicon
 from tetkik.triage.linear.features import Featuriser, Rows, Vocabulary, prepare, words_of
@@ -36,7 +36,7 @@ def dense(rows: Rows, columns: int) -> NDArray[np.float32]:
 
 
 def in_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (features, learn, solver):
+    for module in (features, vocabulary, solver):
         monkeypatch.setattr(module, "ngrams", None)
 
 
