@@ -75,7 +75,11 @@ def others(folder, base, tmp_path_factory):
         (out / name).mkdir()
     ended = subprocess.run(
         [sys.executable, train_kit.__file__, str(folder), str(base), str(out), str(48 + 40)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+            "OMP_NUM_THREADS": "1",
+        },
         stdout=subprocess.PIPE,
         text=True,
         check=True,
