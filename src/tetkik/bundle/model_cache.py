@@ -43,9 +43,6 @@ class ModelCache(Generic[T]):
     """The models of one kind that are loaded in this process, by the name that they are asked for.
 
     Taking one costs a look at the dates and sizes of its files. A model of the hub stays as it was loaded.
-
-    Args:
-        load: opens, verifies and loads a model by its name.
     """
 
     def __init__(self, load: Callable[[str], T]) -> None:
@@ -55,9 +52,6 @@ class ModelCache(Generic[T]):
 
     def get(self, name: str) -> CachedModel[T]:
         """The model of this name as it is on the disk now.
-
-        Args:
-            name: an id or a path.
 
         Raises:
             BundleError: no such model, damaged, or for another task; or it does not cease to change.

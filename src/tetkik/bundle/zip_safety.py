@@ -31,7 +31,6 @@ def is_bomb(entry: zipfile.ZipInfo) -> bool:
 
 
 def is_link(entry: zipfile.ZipInfo) -> bool:
-    """Whether an entry is a symbolic link."""
     return stat.S_ISLNK(entry.external_attr >> 16)
 
 

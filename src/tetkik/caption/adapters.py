@@ -24,7 +24,6 @@ def make_trainable(network: CaptionNetwork, learning: Learning, options: Adapter
 
     Args:
         network: frozen, as `load_base` gives it.
-        learning: adapters, or all weights after the vision tower.
 
     Raises:
         UsageError: a target that no layer has, or quantised weights that were to learn.

@@ -57,7 +57,6 @@ class DecodingOptions:
         beams: of beam search; 1 is greedy.
         sample: draw tokens instead of searching; `beams` must then be 1.
         top_p: the smallest set of tokens with this probability is drawn from.
-        max_tokens: most tokens of a caption.
         length_penalty: above 0 favours longer captions in beam search.
         no_repeat: no run of so many tokens comes twice; 0 allows it.
         repetition_penalty: above 1 makes words that were said less likely.

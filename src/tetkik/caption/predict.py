@@ -42,7 +42,6 @@ class Captioner:
     """A captioner with everything around it.
 
     Attributes:
-        name: id and version of its bundle.
         language: of notes; a caption is in the language that the model was taught, which is English.
     """
 

@@ -46,7 +46,6 @@ def write_network(network: CaptionNetwork, folder: Path, *, merge: bool) -> tupl
 
     Args:
         network: trained; it is not changed.
-        folder: where to; there.
         merge: put the adapter into the base and write whole weights. A network without an adapter is written
             whole in any case.
 
@@ -90,7 +89,6 @@ def load_captioner(
         base: what its adapter was trained on, as a folder or a hub id; None takes the setting `caption_base`,
             then what the bundle names. Not for a whole model, which stands alone.
         quantisation: of the frozen weights; None takes that of the training, and none where there is no GPU.
-        device: where to.
         dtype: of the weights that are not quantised; None is float32 on a CPU, bf16 or fp16 on a GPU.
 
     Raises:

@@ -89,7 +89,6 @@ class Device:
     """What a model can run on.
 
     Attributes:
-        cores: processor cores that this process may use.
         torch: whether torch is installed.
         cuda: names of the CUDA devices; empty where torch is not installed.
         cuda_bytes: memory of each, in bytes, in the same order.

@@ -117,7 +117,6 @@ def echo_json(content: Mapping[str, Any]) -> None:
 
 
 def say(sentences: list[str]) -> None:
-    """Sentences as a list."""
     for sentence in sentences:
         grid = Table.grid(padding=(0, 1))
         grid.add_row("•", Text(sentence))

@@ -67,7 +67,6 @@ def capture(document: ReportDocument, what: str, picture: bytes) -> Instance:
 
     Args:
         what: `heatmap` or `image`.
-        picture: as a PNG.
     """
     digest = hashlib.sha256(picture).hexdigest()
     return Instance(

@@ -102,7 +102,6 @@ def observations(document: ReportDocument, place: Places) -> Iterator[Observed]:
 
 
 def _observation(place: Places, status: str, code: dict[str, Any]) -> dict[str, Any]:
-    """What every Observation has."""
     category = {
         "system": "http://terminology.hl7.org/CodeSystem/observation-category",
         "code": "imaging",

@@ -9,11 +9,7 @@ _QUIET_ZONE = 2
 
 
 class QrCode(Flowable):  # type: ignore[misc]
-    """A QR code (ISO/IEC 18004) of `content`.
-
-    Args:
-        side: of the square, in points.
-    """
+    """A QR code (ISO/IEC 18004) of `content`."""
 
     def __init__(self, content: str, side: float) -> None:
         super().__init__()

@@ -25,9 +25,6 @@ _SERIES_NUMBER = 9004
 def to_rejection(document: ReportDocument) -> bytes:
     """The rejection note of a withdrawn report as a file (PS3.10), Explicit VR Little Endian, in UTF-8.
 
-    Args:
-        document: withdrawn, with its heatmap where it has one.
-
     Raises:
         ValueError: the report stands.
     """

@@ -74,13 +74,7 @@ def paragraph(text: str, look: ParagraphStyle = SMALL) -> Flowable:
 
 
 def picture(content: bytes, width: float, height: float) -> Image:
-    """The picture as large as it fits, as JPEG: a page needs no lossless copy, and it is quicker to write.
-
-    Args:
-        content: a PNG or JPEG.
-        width: available, in points.
-        height: available, in points.
-    """
+    """The picture as large as it fits, as JPEG: a page needs no lossless copy, and it is quicker to write."""
     small = opened(content)
     scale = min(width / small.width, height / small.height)
     shown = small.width * scale, small.height * scale

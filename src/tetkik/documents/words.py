@@ -169,7 +169,6 @@ def measured_name(measurement: Measurement, language: Language) -> str:
 
 
 def heatmap_words(document: ReportDocument) -> str:
-    """What stands under a heatmap."""
     language, label = document.draft.language, document.heatmap_label
     caution = translate("Where the model looked, not where the disease is.", language)
     return caution if label is None else f"{label_name(label, language)}. {caution}"

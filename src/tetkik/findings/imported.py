@@ -15,5 +15,4 @@ UNCALIBRATED: Mapping[str, Any] = MappingProxyType(
 
 
 def default_thresholds(labels: Sequence[str]) -> dict[str, float]:
-    """The default threshold for every label."""
     return dict.fromkeys(labels, DEFAULT_THRESHOLD)

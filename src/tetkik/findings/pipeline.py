@@ -37,7 +37,6 @@ def preprocess_many(
     """Preprocess files, in order, and hand on as many as are ready, at most `BATCH` at a time.
 
     Args:
-        paths: the files; taken as they are needed.
         workers: processes; 0 works in this process; None takes one for each core, and 0 for a single file.
     """
     remaining = iter(paths)
@@ -92,7 +91,6 @@ class _Feed:
 
     Args:
         paths: the files; whatever fails in taking them is raised where the answers are taken.
-        most: files under way or waiting to be taken.
     """
 
     def __init__(

@@ -23,7 +23,6 @@ class PreprocessRequest:
     """What to prepare of an image.
 
     Attributes:
-        preprocessing: of the network that the image is for.
         gate: whether the quality gate judges it; where not, nothing is refused.
         ages: youngest and oldest patient that the network was trained on, in years, where that is known.
         picture: the longer side of a picture for display, in pixels; 0 for none.
@@ -57,7 +56,6 @@ class PreparedImage:
 
 
 def preprocess(image: Radiograph, request: PreprocessRequest) -> PreparedImage:
-    """Judge an image and prepare it."""
     verdict = judge(image, request.ages) if request.gate else Verdict(None)
     read = verdict.suitable or not request.gate
     return PreparedImage(

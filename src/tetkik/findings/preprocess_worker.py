@@ -11,11 +11,7 @@ from tetkik.imaging.subprocess_worker import SECONDS, SubprocessWorker
 
 
 class PreprocessWorker(SubprocessWorker[PreparedImage]):
-    """The parent's end of one process; for one thread at a time.
-
-    Args:
-        seconds: longest time for one file.
-    """
+    """The parent's end of one process; for one thread at a time."""
 
     def __init__(self, request: PreprocessRequest, seconds: float = SECONDS) -> None:
         super().__init__(partial(preprocess_file, request=request), seconds)

@@ -69,9 +69,6 @@ class TorchFindings:
     def from_transformers(cls, name: str, folder: Path) -> TorchFindings:
         """From a folder that transformers wrote; its labels by name, uncalibrated, at the default threshold.
 
-        Args:
-            folder: where it lies.
-
         Raises:
             BundleError: it cannot be read as an image classifier.
             MissingExtra: it needs the package timm.

@@ -68,7 +68,6 @@ class Codestream:
         samples: a pixel: 1 or 3 (4 in a JPEG in CMYK).
         signed: whether samples are signed (JPEG 2000 alone says so).
         component_ids: JPEG alone; `RGB` says that there is no colour transform.
-        adobe_transform: the colour transform that an Adobe marker states.
         jfif: whether a JFIF marker is there, which means YCbCr.
         ended: whether the end marker was met; always so for JPEG 2000, whose decoder sees to it itself.
     """

@@ -35,7 +35,6 @@ class PixelLayout:
         columns: in pixels.
         samples: a pixel: 1 or 3.
         allocated: bits of a sample: 1, 8 or 16.
-        words: where the stored value is in them.
         planar: whether colours lie in planes (uncompressed alone).
     """
 
@@ -51,7 +50,6 @@ class PixelLayout:
 
     @property
     def pixels(self) -> int:
-        """Of one frame."""
         return self.rows * self.columns
 
     @property
@@ -66,7 +64,6 @@ class Frame:
 
     Attributes:
         samples: (rows, columns) or (rows, columns, 3), uint8 or uint16: words as the file has them.
-        words: where the stored value is in them.
         is_ybr: whether three samples are YBR_FULL rather than RGB.
     """
 

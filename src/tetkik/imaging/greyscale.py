@@ -39,8 +39,6 @@ class Words:
 
     Attributes:
         size: bits of a word of the array: 8 or 16.
-        high: the place of its most significant bit.
-        signed: two's complement.
     """
 
     size: int
@@ -67,7 +65,6 @@ class Grey:
     """How the words of one frame become shades.
 
     Attributes:
-        modality: stored value to modality value, such as Hounsfield units.
         interest: modality value to 0 to 1; None where the file has neither window nor VOI table.
         inverted: whether the lowest value is white (MONOCHROME1).
         padding: the lowest and the highest stored value that is no image.

@@ -22,11 +22,7 @@ def read_one(request: tuple[bytes, str, int | None]) -> Radiograph:
 
 
 class ReaderPool:
-    """A few processes that read images; for any number of threads. Each starts when it is first needed.
-
-    Args:
-        seconds: longest time for one file.
-    """
+    """A few processes that read images; for any number of threads. Each starts when it is first needed."""
 
     def __init__(self, count: int = 2, seconds: float = SECONDS) -> None:
         self._everyone = [SubprocessWorker(read_one, seconds) for _ in range(count)]

@@ -40,7 +40,6 @@ class SubprocessWorker(Generic[A]):
     Args:
         function: what is done to each request; of a module, or a `partial` of one, so that it can be pickled.
             A `TetkikError` of it is given as the answer.
-        seconds: longest time for one request.
     """
 
     def __init__(self, function: Callable[[Any], A], seconds: float = SECONDS) -> None:

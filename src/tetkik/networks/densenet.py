@@ -70,7 +70,6 @@ def densenet121(labels: int, dropout: float = 0.0) -> Network:
 
     Args:
         labels: outputs; the classifier is Linear(1024, labels).
-        dropout: before the classifier.
     """
     channels = 64
     layers: OrderedDict[str, nn.Module] = OrderedDict(

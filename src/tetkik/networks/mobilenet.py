@@ -93,7 +93,6 @@ def mobilenet_v2(labels: int, dropout: float = 0.0) -> Network:
 
     Args:
         labels: outputs; the classifier is Linear(1280, labels).
-        dropout: before the classifier.
     """
     return _mobilenet_v2(labels, dropout, folded=True)
 
@@ -103,6 +102,5 @@ def mobilenet_v2_bn(labels: int, dropout: float = 0.2) -> Network:
 
     Args:
         labels: outputs; the classifier is Linear(1280, labels).
-        dropout: before the classifier.
     """
     return _mobilenet_v2(labels, dropout, folded=False)

@@ -41,7 +41,6 @@ def resnet18(labels: int, dropout: float = 0.0) -> Network:
 
     Args:
         labels: outputs; the classifier is Linear(512, labels).
-        dropout: before the classifier.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict(
         conv1=nn.Conv2d(3, 64, 7, 2, 3, bias=False),

@@ -28,7 +28,6 @@ class Layout:
     Attributes:
         anchors: a key that every checkpoint of one layout has; what stands before it (`module.`,
             `densenet121.`) is taken from every key.
-        rename: a key of any of the layouts to ours.
     """
 
     anchors: tuple[str, ...]
@@ -206,7 +205,6 @@ def fill(network: Network, file: Path, tensors: Tensors, family: str, *, head: b
 
     Args:
         network: of the family `family`; changed in place.
-        file: where the tensors are from, for messages.
         tensors: from `to_our_keys`.
         head: whether the classifier must fit too; otherwise it is taken where it has this network's shape,
             and left as it is where not.

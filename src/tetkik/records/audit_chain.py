@@ -31,8 +31,6 @@ _SALT = 16
 
 
 class Action(StrEnum):
-    """What was done."""
-
     SIGN_IN = "sign_in"
     SIGN_IN_FAILED = "sign_in.failed"
     SIGN_OUT = "sign_out"

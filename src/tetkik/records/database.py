@@ -41,7 +41,6 @@ class Transaction:
     Attributes:
         now: when it began, UTC: one moment for everything in it.
         vault: for what is found by a keyed digest, and for secrets of the installation.
-        files: where images lie.
     """
 
     def __init__(self, session: Session, actor: Actor, vault: Vault, files: FileStore) -> None:

@@ -28,7 +28,6 @@ class StoredFile:
 
     Attributes:
         size: bytes of the content.
-        sha256: of the content, hexadecimal.
     """
 
     name: str
@@ -37,11 +36,7 @@ class StoredFile:
 
 
 class FileStore:
-    """A folder of sealed files.
-
-    Args:
-        folder: of the files; made where it is missing.
-    """
+    """A folder of sealed files."""
 
     def __init__(self, folder: Path, temporary: Path, vault: Vault) -> None:
         self.folder = folder
@@ -58,7 +53,6 @@ class FileStore:
 
         Args:
             content: readable twice (`seek`).
-            sha256: of the content, where it is known already.
 
         Raises:
             OSError: the disk is full or gone.
@@ -144,7 +138,6 @@ class FileStore:
         self._path(name).unlink(missing_ok=True)
 
     def names(self) -> Iterator[str]:
-        """Every file's name."""
         for path in self.folder.glob("??/*"):
             yield path.name
 

@@ -16,11 +16,7 @@ from tetkik.values import CaseState, Role
 
 @dataclass(frozen=True, slots=True)
 class AccountCounts:
-    """Who may work here.
-
-    Attributes:
-        roles: open accounts by role; one person may have several.
-    """
+    """Who may work here."""
 
     open: int
     closed: int
@@ -47,7 +43,6 @@ class TrailSummary:
 
 
 def count_accounts(tx: Transaction) -> AccountCounts:
-    """Count the accounts."""
     rows = tx.session.execute(select(User.roles, User.disabled_at)).all()
     held = [roles.split(",") for roles, disabled in rows if disabled is None]
     return AccountCounts(

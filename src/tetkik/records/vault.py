@@ -131,11 +131,7 @@ class KeyRing:
 
 @dataclass(frozen=True, slots=True)
 class VaultKeys:
-    """The keys that a process holds.
-
-    Attributes:
-        backup: the master key's child that backups are sealed under.
-    """
+    """The keys that a process holds."""
 
     fingerprint: str
     backup: bytes = field(repr=False)

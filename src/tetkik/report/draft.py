@@ -29,12 +29,7 @@ _NO_USAGE = Usage()
 
 @dataclass(frozen=True, slots=True)
 class Drafted:
-    """A draft with what it came from.
-
-    Attributes:
-        draft: checked; its marks wait for a person.
-        usage: what a language model took; zeros for the composer.
-    """
+    """A draft with what it came from."""
 
     draft: Draft
     facts: Facts

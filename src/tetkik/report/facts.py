@@ -95,7 +95,6 @@ class Facts:
 
     Attributes:
         route: what kind of image it is; None where it was refused.
-        present: may be asserted, most probable first.
         unproven: assessed, neither asserted nor deniable, in the order of the labels.
         not_assessed: labels of this route that the model was never taught.
         changes: since the prior image, for labels that both models assessed; empty without one.

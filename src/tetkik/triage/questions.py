@@ -22,7 +22,6 @@ class Answer:
 
     Attributes:
         sentence: as the patient would say it, in Turkish, for that is what models read.
-        name: in English, for a page in that language.
     """
 
     sentence: str
@@ -73,7 +72,6 @@ def best_question(
 
     Args:
         probabilities: (labels,), what is believed before the answer.
-        leave_out: ids of questions that the complaint answers already.
     """
     asked = [question for question in questions() if question.id not in leave_out]
     return max(asked, key=lambda question: _information(question, labels, probabilities))

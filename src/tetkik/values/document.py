@@ -48,7 +48,6 @@ class Hospital:
     """The hospital that writes the report.
 
     Attributes:
-        name: as its letters are headed.
         department: such as `Radyoloji`.
         logo: PNG or JPEG; None without one.
     """
@@ -66,7 +65,6 @@ class Signature:
     Attributes:
         title: such as `Uzm. Dr.`.
         registration: number of the diploma or the like; empty where none is shown.
-        signed_at: with its time zone.
     """
 
     name: str
@@ -110,10 +108,8 @@ class ReportDocument:
 
     Attributes:
         id: of the report, the same in all its versions; says nothing about the patient.
-        content: what was written and measured.
         result: what the model found, in its own words; None where none was asked.
         identity: whose it is; empty for a file without a patient.
-        created: with its time zone.
         version: from 1.
         signature: None as long as it is a draft.
         image: the original as a PNG; None without one.

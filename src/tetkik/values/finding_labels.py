@@ -32,7 +32,6 @@ class FindingLabel:
     Attributes:
         id: as manifests have it, such as `Pleural_Thickening`.
         search_words: other words by which clinicians and patients look for it, in each language.
-        article: that its English name takes where it is asserted.
         nih: whether it is one of the 14 findings of NIH ChestX-ray14 (Wang et al., CVPR 2017).
         normal: whether it says that nothing is wrong.
         paired: whether it has a side.

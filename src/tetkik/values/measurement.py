@@ -48,7 +48,6 @@ class MeasuredImage:
         plane: at which the spacing holds; None without one.
         earlier: whether it is not the image that the report is about, but an earlier one of the patient.
         study_date: `YYYYMMDD`, where the file has one.
-        study_uid: Study Instance UID, where the file has one.
         frame: which of several was shown, from 1; None in a file of one.
     """
 
@@ -77,8 +76,6 @@ class Measurement:
 
     Attributes:
         id: of the measurement, the same in every version of the report.
-        kind: what was measured.
-        image: in which.
         label: a few words of the radiologist; may be empty.
     """
 

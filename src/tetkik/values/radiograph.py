@@ -141,10 +141,7 @@ class Radiograph:
         pixels: (rows, columns), uint8 or uint16, C-contiguous, not writable; MONOCHROME1 is inverted, the
             VOI LUT or window applied, padding black.
         white: the value of white, 255 or `2**bits - 1`; black is 0. A pixel never exceeds it.
-        sha256: of the file, hexadecimal.
         spacing: millimetres between (rows, columns), where known.
-        view: the projection, where known.
-        laterality: the side, where known.
         tags: what a DICOM file says of the making of the image.
         identity: who it is about; empty for a raster file.
         colour: mean absolute difference of the colour channels over the range, 0 (grey) to 1; 0 for DICOM

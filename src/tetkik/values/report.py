@@ -100,7 +100,6 @@ class Basis:
     Attributes:
         key: the label, the passage's id, or the name of the input (`history`); unique with `kind`.
         probability: of a finding, calibrated; None where there is none.
-        side: of a finding, where localisation was measured and passes.
     """
 
     kind: BasisKind
@@ -162,7 +161,6 @@ class DraftSentence:
     """One sentence of a report with what it leans on.
 
     Attributes:
-        section: where it stands.
         evidence: ids of the draft's evidence; never empty for what a composer wrote.
         certainty: how sure it sounds; None where it asserts no finding.
     """
@@ -207,7 +205,6 @@ class Draft:
             raise ValueError("the sections of a draft stand in reading order")
 
     def section(self, section: Section) -> tuple[DraftSentence, ...]:
-        """The sentences of one section."""
         return tuple(sentence for sentence in self.sentences if sentence.section is section)
 
     @property

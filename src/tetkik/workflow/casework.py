@@ -100,7 +100,6 @@ def read_case_image(
     them.
 
     Args:
-        records: where everything is kept.
         work: taken from `jobs`.
         read: gives the pixels of an image, of the frame that the work asks for.
 
@@ -285,9 +284,6 @@ def _advance_case(tx: Transaction, case_id: str) -> None:
 
 def record_failure(records: Records, settings: Settings, work: Work, fault: BaseException) -> bool:
     """Say why an attempt failed. After the last one a person reads the image without a model.
-
-    Args:
-        records: where everything is kept.
 
     Returns:
         Whether it was given up.

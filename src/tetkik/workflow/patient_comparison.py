@@ -55,7 +55,6 @@ class RecordCase:
     """A case as a comparison lists it.
 
     Attributes:
-        state: where it is on its way.
         withdrawn: who took a report of it back, when and why, where it was not signed again since; else None.
     """
 

@@ -32,7 +32,6 @@ def link(tx: Transaction, replaced: str, survivor: str, reason: LinkReason, seen
     Args:
         tx: a `write` transaction.
         replaced: the record that is replaced; with it go those that it stands for.
-        seen: of the comparison that the person looked at.
 
     Raises:
         NotFound: no such patient, or erased.

@@ -59,7 +59,6 @@ class ImageAnalysis:
 
     Attributes:
         heats: where it looked, for each finding that a reader will want to see.
-        heatmaps: how it says where it looked.
         sha256: of the manifest of the bundle that the model was loaded from; empty for one without.
     """
 

@@ -19,7 +19,6 @@ class BaseLocation:
     """A base that was found.
 
     Attributes:
-        folder: where its files lie.
         name: what a bundle may call it: the hub's id, or the last part of a path.
         revision: commit of the hub's repository, 40 hexadecimal digits; None for a folder.
     """
@@ -39,7 +38,6 @@ def find_base(base: str, revision: str | None = None, *, weights: bool = True) -
     """Where `base` lies; from the hub's cache, or with the setting `offline` off from the hub.
 
     Args:
-        base: a folder or a hub id.
         revision: commit, tag or branch of the hub's repository; None takes what the hub names now.
         weights: whether they are wanted too; otherwise only configuration and tokenizer are fetched.
 

@@ -63,7 +63,6 @@ def load_base(
     Args:
         base: a folder in the layout of Hugging Face, or a hub id (with the setting `offline` off, or in the
             hub's cache).
-        revision: commit, tag or branch of the hub's repository.
         quantisation: of the language model's frozen weights; the vision tower and the Q-Former stay whole.
         device: of this process, such as `cuda:1`.
         dtype: of the frozen weights that are not quantised; None is float32.

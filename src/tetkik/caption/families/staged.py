@@ -35,7 +35,6 @@ class Stage:
     """A step from the image towards the language model.
 
     Attributes:
-        parts: names of its modules and weights in the model.
         run: from the output of the stage before, or from the pixels.
         shape: of its output for one image: (tokens, width).
     """
@@ -61,7 +60,6 @@ class StagedNetwork(ABC):
     Attributes:
         core: the model of transformers itself, in whose place peft puts its layers; `model` may be a
             `PeftModel` around it.
-        found: where its base came from.
         prompt: words before the caption; may be set before anything is encoded.
     """
 

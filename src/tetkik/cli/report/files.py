@@ -41,9 +41,6 @@ def draft_json(reported: Reported) -> dict[str, Any]:
 def write_report(reported: Reported, folder: Path, filled: str | None = None) -> tuple[Path, ...]:
     """Write everything that is made of a draft; the names of the files say nothing of a patient.
 
-    Args:
-        folder: made where it is missing.
-
     Returns:
         The files, in the order in which people want them.
     """
@@ -66,5 +63,4 @@ def show_files(files: Mapping[Path, str]) -> None:
 
 
 def meaning(file: Path) -> str:
-    """What a file of a report is."""
     return _MEANINGS[file.name].in_language(language())

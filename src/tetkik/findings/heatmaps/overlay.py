@@ -40,7 +40,6 @@ class Legend:
     """What stands under the picture. Nothing here says whose image it is.
 
     Attributes:
-        model: id and version.
         blurred: whether the image was blurred because there is text in it.
     """
 

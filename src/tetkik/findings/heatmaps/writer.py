@@ -42,11 +42,7 @@ class Heat:
 
 @dataclass(frozen=True, slots=True)
 class HeatmapWriter:
-    """Writes a picture for each finding of an answer that a reader will want to see.
-
-    Attributes:
-        folder: where the pictures go.
-    """
+    """Writes a picture for each finding of an answer that a reader will want to see."""
 
     findings: Findings
     heatmaps: Heatmaps

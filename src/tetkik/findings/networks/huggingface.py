@@ -166,9 +166,6 @@ def is_exclusive(config: Any) -> bool:
 def check_configuration(name: str, folder: Path) -> Any:
     """The configuration of the image classifier in `folder`.
 
-    Args:
-        folder: where it lies.
-
     Raises:
         BundleMismatch: it is something else.
         BundleCorrupt: it cannot be read.

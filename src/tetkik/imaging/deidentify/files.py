@@ -44,7 +44,6 @@ def deidentify_bytes(
     """A DICOM file without what identifies.
 
     Args:
-        secret: decides every new UID, Patient ID and date.
         options: what to keep; the basic profile alone unless told.
 
     Returns:

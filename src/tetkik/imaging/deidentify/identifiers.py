@@ -50,11 +50,7 @@ class PatientIdentifiers:
         )
 
     def in_bytes(self, data: bytes, known: str) -> bool:
-        """Whether one that is long enough to be no accident stands in a file's bytes.
-
-        Args:
-            known: text that stands in every file written here.
-        """
+        """Whether one that is long enough to be no accident stands in a file's bytes."""
         # Pixels can spell a number or one letter over and over.
         sure = [word for word in self.words if len(word) >= _SURE and len(set(word)) > 3]
         sure = [word for word in sure if not word.isdigit() and word not in known.casefold()]

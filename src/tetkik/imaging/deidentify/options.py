@@ -38,7 +38,6 @@ class Deidentified:
     """One file done.
 
     Attributes:
-        source: the file as it was named by the caller.
         target: the file written, named after its new SOP Instance UID.
         warnings: what a person must look at before the file leaves the house.
     """

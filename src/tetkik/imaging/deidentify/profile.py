@@ -32,12 +32,7 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The table.
-
-    Attributes:
-        edition: of the standard.
-        characteristics: tags that the Retain Patient Characteristics Option keeps.
-    """
+    """The table."""
 
     edition: str
     actions: dict[int, Action]

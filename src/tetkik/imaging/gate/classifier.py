@@ -56,8 +56,6 @@ class Limits:
 
     Attributes:
         accept: an image without telling tags is a chest radiograph from here on.
-        accept_brain: the same for a slice of a brain MRI.
-        tagged: the same where the tags name that route.
         sure: from here on the route is not called doubtful, and overrules a tag that contradicts it.
         turned: of not being upright.
     """

@@ -32,8 +32,6 @@ def bucketed_steps(
 
     Args:
         keys: (rows,), what rows are sorted by: their length, or its negative for the longest first.
-        batch_size: rows of a step; one step may have fewer.
-        seed: of the training.
         epoch: from 1.
         window: steps that are sorted together; more would save padding and mix rows less.
     """

@@ -109,7 +109,6 @@ def confusion_chart(
 
     Args:
         values: (labels, labels): counts, or shares in percent.
-        most: the value of the darkest shade.
     """
     return matrix_chart(
         (values / most) ** _SHADE,

@@ -126,7 +126,6 @@ class WorkFolder:
         """Write a checkpoint, then delete the one before and best weights that it no longer names.
 
         Args:
-            weights: safetensors.
             state: of the optimiser: tensors, numbers, lists and dictionaries only.
             progress: JSON values; `step` is the number of steps done, `best` names the file with the best
                 weights so far, or is None.

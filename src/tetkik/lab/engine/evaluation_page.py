@@ -91,7 +91,6 @@ def write_evaluation(
 
     Args:
         template: `CAPABILITY/NAME.html.jinja` in the lab, which extends `evaluation.html.jinja`.
-        table: name of the file and its CSV.
         values: for the template, beside `evaluation`.
 
     Returns:

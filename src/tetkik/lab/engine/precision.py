@@ -32,7 +32,6 @@ def accelerator_for(
     The training loop does mixed precision and loss scaling itself.
 
     Args:
-        precision: asked for.
         threads: CPU threads of each process; 0 leaves torch's own choice.
         find_unused: whether some weights may have no part in the answer.
 

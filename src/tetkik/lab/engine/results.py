@@ -56,8 +56,6 @@ class Subgroup:
 
 
 class SubgroupFigures(Protocol):
-    """The figures of a subgroup."""
-
     @property
     def dimension(self) -> str: ...
 

@@ -50,8 +50,6 @@ class Session(Generic[OptionsT]):
     Attributes:
         accelerator: an `accelerate.Accelerator` without mixed precision.
         options: the settings; `precision` is no longer AUTO.
-        work: the work folder.
-        progress: silent in all processes but the main one.
     """
 
     accelerator: Any
@@ -78,10 +76,7 @@ def training_session(
     """Open the work folder beside `out`; it is removed when the block ends well, or without any progress.
 
     Args:
-        out: the bundle's folder.
-        options: the settings.
         identity: of data and settings: what must be the same for a resume.
-        progress: told how far it is.
         cache: a folder that is removed when the block ends well; None for a cache that stays.
         find_unused: whether some weights may have no part in the answer.
 

@@ -59,13 +59,10 @@ class TrainingState(Generic[EpochT]):
 
     Attributes:
         run: name of the network, such as `fold-0-member-0`.
-        step: steps done.
         loss_sum: of the steps of the unfinished epoch, over all processes.
         loss_count: rows or tokens that `loss_sum` is over, where the adapter counts them.
         skipped: steps left out because a gradient was too large for fp16.
-        epochs: that are done.
         best_epoch: from 1; 0 before the first.
-        best: file of its weights.
         warned: whether a warning of overfitting was given.
     """
 
@@ -106,10 +103,6 @@ class Trainer(ABC, Generic[EpochT]):
 
     Args:
         accelerator: an `accelerate.Accelerator` without mixed precision, which is done here.
-        options: the settings.
-        run: name of the network.
-        steps_per_epoch: the same in every epoch.
-        seed: of this network.
         work: where checkpoints go; None keeps none (a trial of `--tune`).
     """
 

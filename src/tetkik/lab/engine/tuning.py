@@ -55,11 +55,7 @@ def successive_halving(
 
     Args:
         candidates: the settings to try, in an order that is the same in every process and after a resume.
-        epochs: that the best ones get.
         run: trains a setting for so many epochs and returns its result, a dataclass of plain values.
-        score: of a result; higher is better.
-        trial: makes a result out of its fields.
-        work: the work folder.
         keep: whether this process writes the trials down.
 
     Returns:

@@ -86,7 +86,6 @@ def to_onnx(
     Args:
         half: whether kernels and matrices are stored as fp16, in half the bytes. They are made fp32 when the
             file is loaded, so that it is as fast as the other.
-        maps: False leaves the maps out.
 
     Raises:
         TrainingError: torch cannot export this network, or the export differs by more than rounding.

@@ -40,10 +40,8 @@ def train_findings(
     Started under `accelerate launch`, every process calls this alike.
 
     Args:
-        images: with their labels.
         out: the bundle's folder; beside it `.NAME.training` keeps checkpoints and `.NAME.squares` the decoded
             images until the bundle is written, and `NAME-log` gets the log, its curves and the scores.
-        options: the settings.
         progress: told how far it is; called in the main process only.
 
     Raises:

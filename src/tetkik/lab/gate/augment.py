@@ -29,7 +29,6 @@ class Recipe:
         kept: least and greatest part that is left of a cut film, along the cut side.
         trimmed: greatest part that a whole film loses on each side.
         tilt: greatest tilt in degrees either way.
-        stretch: greatest change of the proportions, as a factor.
         framed: share with a margin of one grey around it.
         sharpened: share with edges enhanced, as some machines store them.
         written: share with writing on it.
@@ -57,7 +56,6 @@ class Batch:
         allowed: (n, 3), 1 for each route that the image may have.
         turn: (n,), int64, 0 to 3 quarter turns, -1 where it means nothing.
         inverted: (n,), float32, 1 or 0, -1 where it means nothing.
-        cropped: the same.
     """
 
     images: torch.Tensor
@@ -68,13 +66,7 @@ class Batch:
 
 
 class Augmenter:
-    """Makes batches of changed examples.
-
-    Args:
-        size: side of the network's input.
-        recipe: how far to go.
-        seed: of every draw.
-    """
+    """Makes batches of changed examples."""
 
     def __init__(self, size: int, recipe: Recipe, seed: int) -> None:
         self.size = size

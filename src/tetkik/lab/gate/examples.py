@@ -29,7 +29,6 @@ class Collection:
     """Files of known kind.
 
     Attributes:
-        files: where they are.
         kind: of each, `CHEST`, `BRAIN`, `OTHER` or `NOT_CHEST`.
         group: of each; rows of a patient, a case or of duplicates share one.
         source: where each is from.
@@ -80,7 +79,6 @@ class Examples:
         return len(self.squares)
 
     def only(self, rows: NDArray[np.int64]) -> Examples:
-        """Some of them."""
         return Examples(
             self.squares[rows],
             self.aspect[rows],
@@ -114,13 +112,7 @@ def square_of(image: Radiograph) -> NDArray[np.uint8]:
 
 
 def gather(collection: Collection, workers: int, progress: ProgressCallback) -> Examples:
-    """Read every image of a collection; what cannot be read is left out.
-
-    Args:
-        collection: which files, and what they are.
-        workers: how many are read at once.
-        progress: told how far it is.
-    """
+    """Read every image of a collection; what cannot be read is left out."""
     squares, aspects, rows = [], [], []
     with ThreadPoolExecutor(workers) as pool:
         for row, found in enumerate(pool.map(_read, collection.files)):
@@ -139,12 +131,7 @@ def gather(collection: Collection, workers: int, progress: ProgressCallback) -> 
 
 
 def drawn(count: int, seed: int) -> Examples:
-    """Scenes of the project's own drawing, each a group of its own.
-
-    Args:
-        count: how many.
-        seed: of every draw.
-    """
+    """Scenes of the project's own drawing, each a group of its own."""
     random = np.random.default_rng(seed)
     images = [
         Radiograph(pixels=draw_scene(random), white=255, file_format=FileFormat.PNG, sha256="")

@@ -24,8 +24,6 @@ def write_onnx(network: GateNetwork, size: int, file: Path) -> float:
 
     Args:
         network: in `eval`.
-        size: side of its input.
-        file: the file to write.
 
     Returns:
         The largest difference of a logit from torch, on random images.

@@ -21,10 +21,8 @@ class Schedule:
     """How long and how fast the network learns.
 
     Attributes:
-        steps: how many batches.
         batch: examples in each.
         rate: highest learning rate, of AdamW, with a warm-up and a cosine to nothing.
-        decay: weight decay.
         memory: share of the running mean of the weights that each step keeps; that mean is what is used.
         seed: of weights, order and changes.
     """
@@ -43,10 +41,6 @@ def fit(
     """Teach a network.
 
     Args:
-        examples: all that it may learn from.
-        size: side of its input.
-        recipe: how the examples are changed.
-        schedule: how long.
         tick: told (steps done, steps in all).
 
     Returns:

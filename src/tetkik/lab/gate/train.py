@@ -38,16 +38,10 @@ class GateOptions:
     """Settings of a training.
 
     Attributes:
-        id: name of the bundle.
-        version: of the bundle.
         size: side of the network's input, 80 or 96.
         scenes: how many pictures are drawn beside the real images that are neither.
-        recipe: how examples are changed.
-        schedule: how long.
         limits: from which probability on the gate says what.
         threads: of torch; one is fastest for a network this small where the cores have other work.
-        licence: of the weights.
-        data_name: what the card calls the data.
         metrics: figures measured elsewhere (`benchmarks/imaging_gate.py`), for the card.
     """
 
@@ -69,9 +63,6 @@ def train_gate(examples: Examples, out: Path, options: GateOptions, progress: Pr
 
     Args:
         examples: real images of every kind; scenes are added to them.
-        out: the folder to write.
-        options: the settings.
-        progress: told how far it is.
 
     Raises:
         TrainingError: there are too few images of a kind.

@@ -18,7 +18,6 @@ class ListedCase:
     """A case as a list shows it: without identity and without words of the patient.
 
     Attributes:
-        state: where it is on its way.
         urgency: of triage; None without a complaint.
         restricted: whether it opens only with a reason.
     """

@@ -35,7 +35,6 @@ class CaseView:
         patient_id: whose; of several records that are one, the surviving one.
         registered_as: what the record says under which the case was opened; None where no other one stands
             for it.
-        state: where it is on its way.
         priority_chosen: whether a person chose it; else it follows triage and the findings.
         urgency: of triage; None without a complaint.
         department: that a person chose; None where nobody has yet.
@@ -331,7 +330,6 @@ def load_question(tx: Transaction, row: Case) -> str:
 
 
 def _state_of_work(tx: Transaction, case_id: str) -> CaseState:
-    """Where a case stands by what it has."""
     states = tx.session.scalars(select(Report.state).where(Report.case_id == case_id)).all()
     if states:
         signed = all(state in (ReportState.FINAL, ReportState.AMENDED) for state in states)

@@ -157,7 +157,6 @@ def copy_complaint(tx: Transaction, case_id: str, other: Case) -> None:
 
     Args:
         tx: a `write` transaction.
-        case_id: where it was said by mistake.
     """
     rows = tx.session.scalars(select(Complaint).where(Complaint.case_id == case_id).order_by(Complaint.id))
     for row in rows.all():
@@ -182,7 +181,6 @@ def _sealed_anew(
 
 
 def complaint_row(tx: Transaction, case_id: str) -> Complaint | None:
-    """The row of the last complaint of a case."""
     last = select(Complaint).where(Complaint.case_id == case_id).order_by(Complaint.id.desc()).limit(1)
     return tx.session.scalar(last)
 

@@ -102,7 +102,6 @@ def find_successor_cases(tx: Transaction, patient_ids: Iterable[str]) -> tuple[s
 def _other(
     tx: Transaction, here: InstrumentedAttribute[str], there: InstrumentedAttribute[str], case_id: str
 ) -> MovedCase | None:
-    """The case at one end of a move, by the case at the other."""
     row = tx.session.execute(
         select(Case.id, Case.number, CaseMove.reason, CaseMove.created_at, User.name)
         .join(CaseMove, there == Case.id)

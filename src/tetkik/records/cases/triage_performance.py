@@ -24,7 +24,6 @@ class Agreement:
     """How often people chose what the model had put first.
 
     Attributes:
-        agreed: those where it was the model's first.
         abstained: those of `chosen` for which the model had named none.
     """
 

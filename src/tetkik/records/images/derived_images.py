@@ -76,6 +76,5 @@ def read_derived_image(tx: Transaction, image: StoredImage, kind: DerivedImageKi
 
 
 def heatmap_labels(tx: Transaction, image_id: str) -> tuple[str, ...]:
-    """The labels of an image that have a heatmap, sorted."""
     found = select(Blob.label).where(Blob.image_id == image_id, Blob.kind == DerivedImageKind.HEAT)
     return tuple(tx.session.scalars(found.order_by(Blob.label)))

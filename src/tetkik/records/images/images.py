@@ -40,7 +40,6 @@ class ImageMetadata:
         rows: height in pixels.
         columns: width in pixels.
         spacing: millimetres between (rows, columns), where known.
-        view: the projection, where known.
         name: that the sender gave the file; sealed, and never a path.
         plane: at which the spacing holds; None without one.
     """
@@ -80,7 +79,6 @@ class StoredImage:
         rows: height in pixels.
         columns: width in pixels.
         spacing: millimetres between (rows, columns), where known.
-        view: the projection, where known.
     """
 
     id: str
@@ -135,8 +133,6 @@ def store_file(
 
     Args:
         tx: a transaction; best one that nobody waits for (see `still_stored`).
-        sha256: of the content, where it is known already.
-        reserved: the patient, where they are still to be created.
 
     Raises:
         NotFound: the patient was erased.
@@ -202,11 +198,6 @@ def add_image(
 
 
 def has_file(tx: Transaction, case_id: str, patient_id: str, sha256: str) -> bool:
-    """Whether a case has a file already.
-
-    Args:
-        sha256: of the file, hexadecimal.
-    """
     name = tx.vault.file_name(patient_id, sha256)
     return tx.session.scalar(select(Image.id).where(Image.case_id == case_id, Image.file == name)) is not None
 

@@ -30,8 +30,6 @@ _OPEN = Job.state.in_((JobState.QUEUED, JobState.RUNNING))
 
 
 class JobKind(StrEnum):
-    """What is to be done."""
-
     READ_IMAGE = "read_image"
     """Findings, heatmaps and draft of one image."""
 
@@ -43,7 +41,6 @@ class Work:
     Attributes:
         model: that was asked for; None is that of the settings.
         frame: that was asked for, counted from 1; None is the middle one.
-        state: where it is.
         worker: who has it; None where nobody has.
     """
 

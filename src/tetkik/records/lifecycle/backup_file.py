@@ -38,7 +38,6 @@ class BackupHeader:
     Attributes:
         schema: the step of the database, as in `records/migrations`.
         made_at: when, ISO 8601, UTC.
-        salt: of the backup's own key, hexadecimal.
     """
 
     key: str
@@ -48,7 +47,6 @@ class BackupHeader:
     salt: str
 
     def packed(self) -> bytes:
-        """As it stands in the file."""
         return json.dumps(asdict(self), sort_keys=True).encode()
 
 

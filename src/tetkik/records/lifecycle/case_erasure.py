@@ -36,11 +36,7 @@ from tetkik.values import CaseState
 
 @dataclass(frozen=True, slots=True)
 class Retained:
-    """What the law keeps of a patient.
-
-    Attributes:
-        versions: ids of signed versions; their pictures stay with them.
-    """
+    """What the law keeps of a patient."""
 
     versions: frozenset[str] = frozenset()
     images: frozenset[str] = frozenset()

@@ -51,7 +51,6 @@ def export_patient(
 
     Args:
         patient_id: whose, by any of their records; all of them are exported.
-        target: where to.
 
     Returns:
         How many files it holds.

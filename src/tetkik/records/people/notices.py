@@ -69,9 +69,6 @@ def notify_new_browser(tx: Transaction, user_id: str, browser: str, agent: str) 
     """Let a person know of a sign-in with a browser that their account was never used in before.
 
     The very first browser of an account is news to nobody.
-
-    Args:
-        tx: the transaction; the address is its actor's.
     """
     digest = hashlib.sha256(f"{browser}:{user_id}".encode()).hexdigest()
     known = set(

@@ -80,7 +80,6 @@ def remove(tx: Transaction, passkey_id: str) -> None:
 
 
 def of_user(tx: Transaction, user_id: str) -> list[KnownPasskey]:
-    """The passkeys of a user, the first one first."""
     rows = tx.session.scalars(select(Passkey).where(Passkey.user_id == user_id).order_by(Passkey.id))
     return [_known(row) for row in rows]
 

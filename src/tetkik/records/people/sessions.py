@@ -51,7 +51,6 @@ class OpenSession:
     """A signed-in browser, as its person sees it in their list.
 
     Attributes:
-        address: from where.
         locked: whether its screen is locked.
     """
 
@@ -70,7 +69,6 @@ def begin_session(
     """Open a session; gives the cookie's value, which nothing else keeps.
 
     Args:
-        tx: the transaction; the address is its actor's.
         lasting: until its absolute end.
     """
     cookie = secrets.token_urlsafe(32)

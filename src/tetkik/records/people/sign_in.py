@@ -100,7 +100,6 @@ def open_session(
     """A fresh session after a proof, audited; gives the cookie's value.
 
     Args:
-        peer: from where.
         lasting: until the session's absolute end.
     """
     user.last_login_at = tx.now

@@ -125,7 +125,6 @@ def change(tx: Transaction, user_id: str, profile: Profile, *, departments: Coll
     """Give a user another name, other roles, other departments; open pages follow at their next request.
 
     Args:
-        profile: as it shall be.
         departments: that can be given: those of the triage model; whatever the user has already stays.
 
     Raises:
@@ -152,7 +151,6 @@ def set_password(
     """A new password, of the person's own choosing; ends every other session and link of theirs.
 
     Args:
-        tx: the transaction; its actor's own session goes on.
         keys: whether passkeys and tokens end as well, for whoever suspects that somebody else has used them.
 
     Raises:

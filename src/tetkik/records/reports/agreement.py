@@ -152,7 +152,6 @@ class Queue:
 
     Attributes:
         oldest: when the oldest of them came; None where nothing waits.
-        failed: pieces that were given up.
     """
 
     waiting: int

@@ -116,9 +116,6 @@ def write_by_hand(
 ) -> WorkingDraft:
     """Begin a report without a model: an empty draft for a person to write.
 
-    Args:
-        image: as a PNG, for the documents.
-
     Raises:
         NotFound: no such image.
         Forbidden: of a case that the actor may not open.

@@ -34,7 +34,6 @@ class JudgedImage:
     """What was said of one image.
 
     Attributes:
-        image_id: in the records; it stands in no table.
         route: what kind of image it is; empty where unknown.
         truth: 1 or 0 of each label that was judged.
     """
@@ -118,7 +117,6 @@ def write_feedback(tx: Transaction, judged: Judged, folder: Path, *, pictures: b
 
     Args:
         tx: a `write` transaction.
-        folder: made where it is missing.
         pictures: whether the images are written, too. One with text in its pixels, or one that cannot be
             cleaned, is refused and keeps no row.
 

@@ -82,7 +82,6 @@ class FindingVerdict:
     """What a radiologist says of one label.
 
     Attributes:
-        judgement: accepted, rejected, or added where the model missed it.
         model_positive: what the model had said; None where it was not assessed.
     """
 

@@ -38,7 +38,6 @@ class NewMeasurement:
     """A measurement as a person takes it.
 
     Attributes:
-        kind: what is measured.
         image_id: in which image: the report's own, or an earlier one of the same patient.
         points: in pixels of the image.
         label: a few words; may be empty.
@@ -54,9 +53,6 @@ class NewMeasurement:
 
 def add(tx: Transaction, report_id: str, revision: int, new: NewMeasurement) -> WorkingDraft:
     """Keep a new measurement; how large a pixel is comes from the image, never from whoever measures.
-
-    Args:
-        new: what was measured.
 
     Raises:
         EditConflict: somebody else saved in between; nothing was written.

@@ -19,7 +19,6 @@ from tetkik.values import FINDING_LABELS, Finding, Judgement
 
 
 def reviews_of(tx: Transaction, report_id: str) -> tuple[FindingVerdict, ...]:
-    """What was said of the findings of a report."""
     wanted = select(FindingReview).where(FindingReview.report_id == report_id).order_by(FindingReview.label)
     return tuple(
         FindingVerdict(row.label, row.judgement, row.model_positive, row.user_id, row.at)

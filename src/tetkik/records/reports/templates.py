@@ -45,7 +45,6 @@ class HospitalTemplate:
 
 
 def all_templates(tx: Transaction) -> tuple[HospitalTemplate, ...]:
-    """The templates of the hospital, by name."""
     rows = tx.session.scalars(select(ReportTemplate).order_by(ReportTemplate.name))
     return tuple(_value(row) for row in rows)
 

@@ -37,7 +37,6 @@ class Sealed:
 
     Attributes:
         document: signed; without its pictures, which lie in the file store.
-        pictures: where they lie, and their hashes.
         follows: digest of the withdrawal that this version comes after; None after another version.
     """
 

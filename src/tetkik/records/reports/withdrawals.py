@@ -63,7 +63,6 @@ def taken_back() -> ColumnElement[bool]:
 
 
 def of_report(tx: Transaction, report_id: str) -> tuple[Withdrawn, ...]:
-    """The withdrawals of a report, the first first."""
     found = tx.session.execute(
         select(WithdrawalRow, ReportVersion.number)
         .join(ReportVersion, ReportVersion.id == WithdrawalRow.version_id)

@@ -27,11 +27,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """The end of the trail at one moment, to be held outside the installation.
-
-    Attributes:
-        chain: its chain value, hexadecimal.
-    """
+    """The end of the trail at one moment, to be held outside the installation."""
 
     seq: int
     chain: str
@@ -75,7 +71,6 @@ class Verified:
 
     Attributes:
         broken: the faults in the order of their numbers, at most 50.
-        end: where the trail ends.
     """
 
     entries: int

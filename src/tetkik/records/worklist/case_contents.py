@@ -51,8 +51,6 @@ class ReportSummary:
 
 @dataclass(frozen=True, slots=True)
 class CaseContents:
-    """What a case has."""
-
     studies: tuple[StudySummary, ...]
     reports: tuple[ReportSummary, ...]
 

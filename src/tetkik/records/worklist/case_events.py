@@ -22,7 +22,6 @@ class CaseEvent:
     """One announcement.
 
     Attributes:
-        seq: its number; later ones are larger.
         case_id: to which case; None where to none.
     """
 

@@ -100,7 +100,6 @@ def reader_of_case(tx: Transaction, case_id: str) -> Reader | None:
 
 
 def load_readers(tx: Transaction, case_ids: Sequence[str]) -> dict[str, Reader]:
-    """Who is reading these cases, by their ids."""
     rows = tx.session.execute(
         select(Claim.case_id, Claim.user_id, User.name, Claim.since, Claim.expires_at)
         .join(User, User.id == Claim.user_id)

@@ -46,7 +46,6 @@ class WorklistFilter:
     """Which cases.
 
     Attributes:
-        states: where they are on their way.
         department: that a person chose; None is any.
         modality: DICOM's code of an image; None is any.
         label: a positive finding of the newest run; None is any.

@@ -63,7 +63,6 @@ class WorklistItem:
         hidden: whether it is restricted and not open to the actor: nothing here tells who it is.
         restricted: whether it opens only with a reason, or claimed.
         urgency: of triage; None without a complaint.
-        state: where the case is on its way.
         findings: what is there by the radiologist's word, else by the newest runs, most probable first.
         rejected: whether the radiologist rejected something that the model had found.
         unsuitable: whether the newest run refused an image.

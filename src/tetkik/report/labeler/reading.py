@@ -32,11 +32,7 @@ class Context(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A piece of a text.
-
-    Attributes:
-        words: the characters themselves.
-    """
+    """A piece of a text."""
 
     start: int
     end: int
@@ -76,7 +72,6 @@ class SentenceReading:
     """One sentence and what it says.
 
     Attributes:
-        language: in which it was read.
         mentions: in the order in which they stand; implied ones in the order of their labels.
         comparison: the words that compare with an earlier image; None where there are none.
     """

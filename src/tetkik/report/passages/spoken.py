@@ -27,7 +27,6 @@ def language_of(text: str, otherwise: Language) -> Language:
     """The language of a text, by its little words and its letters.
 
     Args:
-        text: of a document; its beginning decides.
         otherwise: what it is taken for where nothing speaks for either.
     """
     begin = text[:_ENOUGH]

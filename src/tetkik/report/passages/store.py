@@ -77,7 +77,6 @@ class Added:
     """What came of adding a document.
 
     Attributes:
-        new: False where the very same file was there already.
         duplicates: passages that other documents or the library have word for word.
     """
 

@@ -22,7 +22,6 @@ class Slip:
     """What the slip says.
 
     Attributes:
-        code: the number as a QR code, an SVG.
         initials: of the patient, so that a lost slip finds its owner; may be empty.
         urgency: how soon; None without a complaint.
         department: where to; None where nobody has chosen yet.

@@ -43,8 +43,6 @@ class FreshDraft:
     """A draft that is not kept yet.
 
     Attributes:
-        report_id: whose draft it is to be.
-        revision: that it was asked for on.
         begun: when the work on it began.
     """
 
@@ -135,7 +133,6 @@ class _Writing:
     """The thread in which a draft is written and kept.
 
     Args:
-        revision: that they had before their eyes.
         model: the language model that writes; None for the composer.
         publish: called with each step, from that thread.
     """

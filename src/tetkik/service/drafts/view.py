@@ -48,10 +48,7 @@ class MeasurementLine:
 
     Attributes:
         number: its place in the list, from 1.
-        name: the radiologist's, else what it is.
-        text: how much, in the reader's language.
         about: how far it is to be trusted, and in which image it was made.
-        where: its points, column and row.
         put: how much, as a sentence of the report says it; empty for pixels, which no report says.
     """
 
@@ -158,7 +155,6 @@ class DraftLine:
     Attributes:
         place: among all sentences, from 0.
         by_person: whether a person wrote or changed it.
-        leans_on: what it leans on, apart from passages.
     """
 
     place: int
@@ -182,7 +178,6 @@ class ReadingView:
         working: the draft; None where there is none, or where it is signed.
         signed: the last signed version, where nobody amends it; None before the first.
         report_id: of the image's report; None without one.
-        reader: who is reading the case.
     """
 
     case: CaseView

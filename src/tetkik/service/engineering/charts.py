@@ -57,11 +57,7 @@ def line(shares: Sequence[float | None], width: int, height: int) -> Line:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """The share of one bin, now as a bar and then as a mark across it.
-
-    Attributes:
-        mark: height of the mark, from the top.
-    """
+    """The share of one bin, now as a bar and then as a mark across it."""
 
     x: float
     top: float

@@ -51,7 +51,6 @@ class LabelRow:
     """A row of scores.
 
     Attributes:
-        name: of the label, in the language of the page.
         shift: how far they moved; None with too few.
         prevalence: share known to have it, then.
         card: share above the threshold in the card's evaluation.

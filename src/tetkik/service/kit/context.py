@@ -16,7 +16,6 @@ class AppContext:
     """The records and settings that the application serves.
 
     Attributes:
-        settings: as read at the start.
         secure: whether browsers come over TLS, so that cookies travel over nothing else.
     """
 

@@ -35,10 +35,6 @@ from tetkik.values import Actor, Method, Permission
 def shown_strength(request: Request, context: AppContext, password: str, own: Iterable[str]) -> Response:
     """The meter for a password.
 
-    Args:
-        context: the hospital's name is no password.
-        own: the login and name of the person.
-
     Raises:
         TooManyRequests: too often.
     """

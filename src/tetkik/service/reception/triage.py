@@ -28,11 +28,8 @@ class LiveAnswer:
     """What the page shows while somebody types.
 
     Attributes:
-        pieces: the text with its marks.
-        first: the departments that are shown at once.
         question: asked where the model abstains; None where it names a department.
         answers: what a yes may mean, to be added to the text.
-        asked: ids of the questions that were answered with no.
     """
 
     result: TriageResult
@@ -46,12 +43,7 @@ class LiveAnswer:
 
 
 def answer_to(text: str, settings: Settings, language: Language) -> TriageResult:
-    """The model's answer to a complaint, in the language of the page; nothing is kept.
-
-    Args:
-        settings: which name the model.
-        language: of reasons, questions and rules.
-    """
+    """The model's answer to a complaint, in the language of the page; nothing is kept."""
     return _answered(text, settings, language).result
 
 
@@ -67,8 +59,6 @@ def ask_live(text: str, settings: Settings, language: Language, asked: Sequence[
 
     Args:
         text: what the patient says, as far as it is typed.
-        settings: which name the model.
-        asked: ids of questions that were answered with no.
     """
     result = answer_to(text, settings, language)
     known = {question.id: question for question in questions()}
@@ -94,11 +84,7 @@ def _question(result: TriageResult, known: Mapping[str, Question], denied: Seque
 
 
 def triaged(text: str, settings: Settings, language: Language) -> TriagedComplaint:
-    """The answer to a complaint that is to be kept, with the model that gave it.
-
-    Args:
-        settings: which name the model.
-    """
+    """The answer to a complaint that is to be kept, with the model that gave it."""
     said = _answered(text, settings, language, measure=True)
     return TriagedComplaint(said.result, said.sha256, said.measured)
 

@@ -82,7 +82,6 @@ def answer(ctx: RequestContext, report_id: str, number: int | None, form: Format
     """A signed version as a file.
 
     Args:
-        actor: who asks; the trail names them.
         number: of the version; None is the last one.
 
     Raises:

@@ -34,7 +34,6 @@ class Member:
     Attributes:
         number: its place in the archive, counted from 1; names may come twice.
         name: the last part of the name it has there: shown, sealed, and never a path.
-        entry: as the archive's directory has it.
         fault: why it is not even opened.
     """
 
@@ -51,7 +50,6 @@ class Survey:
     Attributes:
         members: images, and what cannot be looked into, in the order of the archive.
         others: how many other files are in it; they stay closed.
-        archives: how many of those are archives themselves.
     """
 
     members: tuple[Member, ...]
@@ -61,10 +59,6 @@ class Survey:
 
 class Archive:
     """A zip that somebody sent.
-
-    Args:
-        content: of it; readable from anywhere.
-        name: what an error calls it.
 
     Raises:
         InputError: it is no zip, it is cut short, or it holds more entries than any CD.
@@ -161,9 +155,6 @@ class Archive:
 
     def content(self, member: Member, load: Reservation) -> bytes:
         """The whole of one entry.
-
-        Args:
-            load: on which its weight is put as it grows.
 
         Raises:
             InputError: it cannot be opened, it is damaged, or it is longer than an image may be.

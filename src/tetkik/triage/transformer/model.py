@@ -27,7 +27,6 @@ class OnnxNetwork:
     """An exported encoder: texts in, logits out.
 
     Args:
-        folder: where the files are, for messages.
         network: the ONNX file with inputs `input_ids` and `attention_mask` and the output `logits`.
 
     Raises:

@@ -67,14 +67,11 @@ class WordForm:
         denies: it says that what stands before it is not there ("yok", "olmadı").
         resolves: what stands before it is over ("geçti").
         negative_at: where its own negative suffix begins ("ağrı|mıyor"); -1 without one.
-        asks: it is the question particle, or carries it.
         ongoing: it is a verb of the writer's present ("geçiriyorum"): asked or not, it is happening.
-        supposes: "olabilir", "korkuyorum", "riski".
         advises: "gitmeli", "normal": a question about these leaves the symptom standing.
         past: it tells of long ago ("önceden", "öyküsü").
         told: a verb of the told past ("geçirmiştim").
         kin: a relative; `fate`: what is said of a relative's illness ("vefat", "genetik").
-        ne: "ne … ne …".
         isnot: "değil", which denies only what stands right before it.
     """
 
@@ -98,7 +95,6 @@ class WordForm:
 
 @lru_cache(maxsize=50_000)
 def form_of(word: str) -> WordForm:
-    """The form of a folded word."""
     negative = _NEGATIVE.search(word)
     isnot = word.startswith("degil") or word == "degl"
     flags = {

@@ -26,7 +26,6 @@ class Rule:
 
     Attributes:
         id: its name, unique.
-        level: how soon a patient with it should be seen.
         all: one of each group must be present: `["gogus_agrisi", "terleme|kola_ceneye"]`.
         none: none of these may be present near them.
         reason: a sentence for the person at the desk, in Turkish.
@@ -37,7 +36,6 @@ class Rule:
         pregnant: only for (True) or never for (False) pregnant patients.
         max_days: not where a longer duration is told of it.
         min_days: only where at least this duration is told.
-        window: how many words its symptoms may be apart.
         anytime: an emergency also in a long text that does not tell of now (see `currency`).
     """
 

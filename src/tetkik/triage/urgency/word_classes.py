@@ -90,7 +90,6 @@ class WordIndex:
             self._near_longest[stem[0]] = max(self._near_longest.get(stem[0], 0), len(stem))
 
     def classes_of(self, word: str) -> Memberships:
-        """The classes of a folded word."""
         found = self._cache.get(word)
         if found is None:
             found = self._look_up(word)

@@ -43,15 +43,9 @@ class TrainingResult:
     """What a training resulted in.
 
     Attributes:
-        network: with the weights of its best epoch.
-        state: its log.
         trials: what `--tune` tried.
         options: the settings, those that `--tune` chose included.
-        model: what the card says of the model.
-        data: what the card says of the data.
-        metrics: on validation.
         captions: the captions of validation that they came from; None without validation rows.
-        seen: hashes of what was learned from or chosen on.
     """
 
     network: CaptionNetwork

@@ -50,10 +50,7 @@ class DataDescription:
     """What the card says of the data.
 
     Attributes:
-        name: what the card calls it.
-        source: kind of the source that was prepared.
         counts: rows of each split, the test's as its table of contents says.
-        licences: rows of training and validation by licence.
         left_out: rows that could not be used, by reason.
     """
 
@@ -69,15 +66,7 @@ class ModelDescription:
     """What the card says of the model.
 
     Attributes:
-        family: of the base.
-        base: its public name.
         revision: commit of the hub's repository; None for a folder.
-        learned: weights that learned.
-        weights: all.
-        cut: the last frozen stage.
-        precision: that was computed in.
-        processes: that trained together.
-        device: in words.
     """
 
     family: str

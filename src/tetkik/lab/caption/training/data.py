@@ -44,11 +44,8 @@ class EncodedSplit:
     """The rows of one split.
 
     Attributes:
-        ids: of the images.
-        captions: cleaned.
         groups: cases or articles; None where unknown.
         tokens: of each caption, without special ones, int32.
-        features: where an image's come from.
     """
 
     ids: tuple[str, ...]
@@ -66,7 +63,6 @@ class EncodedSplit:
         return np.array([len(row) for row in self.tokens], np.int64)
 
     def ids_of(self, rows: Rows) -> list[str]:
-        """The ids of some rows."""
         return [self.ids[row] for row in rows.tolist()]
 
 
@@ -86,26 +82,13 @@ class TrainingData:
 
 
 def sample_rows(rows: int, count: int, seed: int) -> Rows:
-    """A fixed sample of validation rows, sorted; all of them where there are fewer.
-
-    Args:
-        rows: of validation.
-        count: of the sample.
-        seed: of the training.
-    """
+    """A fixed sample of validation rows, sorted; all of them where there are fewer."""
     random = np.random.default_rng((seed, 2))
     return np.sort(random.permutation(rows)[:count]).astype(np.int64)
 
 
 def tokens_of(prepared: Prepared, part: Part, network: CaptionNetwork, most: int) -> list[NDArray[np.int32]]:
-    """The tokens of each caption of a split: those prepared with the same tokenizer, or new ones.
-
-    Args:
-        prepared: the folder.
-        part: of it.
-        network: whose tokens they are.
-        most: a caption is cut after so many.
-    """
+    """The tokens of each caption of a split: those prepared with the same tokenizer, or new ones."""
     long_enough = prepared.max_tokens is None or prepared.max_tokens >= most
     ready = part.tokens(network.fingerprint) if long_enough else None
     rows = network.encode(part.captions) if ready is None else ready
@@ -114,11 +97,6 @@ def tokens_of(prepared: Prepared, part: Part, network: CaptionNetwork, most: int
 
 def check_prepared(prepared: Prepared, wanted: ImageSpec, tune: int) -> None:
     """Whether there is anything to learn, and from pictures as the base wants them.
-
-    Args:
-        prepared: the folder.
-        wanted: by the base.
-        tune: settings to try on validation.
 
     Raises:
         DataError: not one training row, no validation for `--tune`, or pictures of another size.
@@ -158,11 +136,7 @@ def make_training_data(
 
     Args:
         accelerator: an `accelerate.Accelerator`.
-        network: with its frozen part.
         prepared: the folder; its test split is not opened.
-        options: the settings.
-        store: folder of the image features.
-        progress: told how far it is.
         notify: told how much goes to the disk, before it does.
 
     Raises:

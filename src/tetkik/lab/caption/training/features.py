@@ -110,8 +110,6 @@ class FeaturePlan:
     """Where the features of one split go.
 
     Attributes:
-        folder: of the blocks.
-        rows: of the split.
         shape: (tokens, width).
         dtype: numbers on disk: float16 or float32.
     """
@@ -128,7 +126,6 @@ class FeaturePlan:
 
     @property
     def block_rows(self) -> int:
-        """Rows of a block."""
         return max(1, _BLOCK_BYTES // self.row_bytes)
 
     @property
@@ -188,11 +185,7 @@ def feature_plan(store: Path, key: dict[str, Any], split: str, digest: str, rows
     """Where the features of a split of a prepared folder go.
 
     Args:
-        store: folder of all features.
         key: of `features_key`.
-        split: its name.
-        digest: of the prepared folder.
-        rows: of the split.
     """
     text = json.dumps(key, sort_keys=True)
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -247,12 +240,6 @@ def write_features(
 
     Args:
         accelerator: an `accelerate.Accelerator`.
-        network: with its frozen part.
-        part: the pictures.
-        plan: where they go.
-        batch: images at once through the frozen part.
-        precision: that the network computes in.
-        progress: told how many images are done.
 
     Raises:
         TrainingError: features that are no numbers, with the ids of the images.

@@ -25,10 +25,8 @@ def write_log(
 
     Args:
         folder: made where it is not there.
-        epochs: the log.
         trials: what `--tune` tried.
         captions: id, caption of the source and caption made, of each captioned validation row.
-        curves: PNG.
 
     Raises:
         OSError: it cannot be written.

@@ -27,8 +27,6 @@ def new_network(options: CaptionTraining, image: ImageSpec, device: torch.device
 
     Args:
         options: the settings; `precision` is no longer AUTO.
-        image: how the pictures were prepared.
-        device: where to.
 
     Raises:
         BundleError: the base cannot be opened.
@@ -56,8 +54,6 @@ def whole_network(
     """A trained network with the frozen part that was dropped.
 
     Args:
-        weights: of those that learned.
-        options: that it was made with.
         image: as for `new_network`.
         device: of the training. Only quantised weights need it; others wait on the CPU, which has more room.
     """
@@ -68,7 +64,6 @@ def whole_network(
 
 
 def learned_weights(network: CaptionNetwork) -> dict[str, nn.Parameter]:
-    """The weights that learn, by name."""
     return {name: weight for name, weight in network.model.named_parameters() if weight.requires_grad}
 
 

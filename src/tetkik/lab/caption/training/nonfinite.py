@@ -29,9 +29,7 @@ def nonfinite_loss(ids: Sequence[str], step: int, precision: Precision) -> Train
     """The error where the loss of these rows is no number.
 
     Args:
-        ids: of the rows of the batch.
         step: from 1.
-        precision: that was computed in.
     """
     if precision is Precision.FP16:
         return TrainingError(
@@ -76,7 +74,6 @@ def overflowed(norm: float, scale: float | None) -> bool:
     """Whether the gradient is no number and training must stop.
 
     Args:
-        norm: of the gradient, unscaled.
         scale: the factor of loss scaling; None without it, and then no step may overflow.
     """
     return not math.isfinite(norm) and (scale is None or scale < _SMALLEST_SCALE)

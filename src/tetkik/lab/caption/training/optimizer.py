@@ -22,8 +22,6 @@ def make_optimizer(
 
     Args:
         parameters: fp32.
-        options: kind, highest rate and decay.
-        device: where they are.
 
     Raises:
         UsageError: 8-bit states without a GPU.

@@ -42,31 +42,19 @@ class CaptionTraining:
         base: a Hugging Face id or a folder in its layout.
         revision: commit of the hub's repository; None takes the one the hub names now, which the card states.
         id: name of the model; None takes the folder's.
-        licence: of the weights, for the card.
-        data_name: what the card calls the data.
-        learning: which weights learn.
         adapter: how, with `Learning.ADAPTER`.
-        quantisation: of the frozen weights.
         prompt: words before the caption; None takes the family's own.
-        max_tokens: a caption is cut after so many.
-        epochs: most passes over the training rows.
         batch_size: captions in one step of the optimiser, over all processes and all parts.
         accumulation: parts in which each process runs its share of a step, to save memory.
         learning_rate: the highest; it rises over `warm_up` of the steps.
         warm_up: share of the steps.
-        weight_decay: of matrices.
-        optimizer: what changes the weights.
-        schedule: how the rate goes.
-        smoothing: label smoothing.
         checkpointing: compute activations again in the backward pass instead of keeping them.
         cache_features: compute the frozen features once and keep them on disk, instead of in every epoch.
         cache: the folder for them; None is beside the output.
-        stop_by: what is watched on validation.
         judged: validation captions that are generated in each epoch, with `cider` and `rouge_l`.
         patience: epochs without a gain before training stops.
         precision: numbers to compute in; what learns stays fp32.
         seed: of first weights, order of rows and dropout.
-        tune: settings to try first, on validation.
         merge: write whole weights instead of an adapter, so that the model stands alone.
         resume: go on with the unfinished training of the same output.
         threads: CPU threads of each process; 0 leaves torch's own choice.

@@ -56,10 +56,7 @@ class Rows:
     """The data planned for.
 
     Attributes:
-        train: rows.
-        valid: rows.
         longest: tokens of the longest caption after the cut, its end included.
-        mean: tokens of a caption.
         known: whether a prepared folder says so, or ROCOv2's published figures.
     """
 
@@ -75,8 +72,6 @@ class Setting:
     """A way to train that was tried.
 
     Attributes:
-        options: the settings.
-        captions: in one part of a step.
         step: its bytes.
         lost: bytes that the allocator loses.
         before: bytes of the frozen part before the cut and of its activations, which are on the card with
@@ -111,15 +106,11 @@ class Plan:
     """What a training needs.
 
     Attributes:
-        card: planned for.
-        rows: the data.
-        precision: to compute in.
         setting: the largest part of a step that fits; where nothing fits, one caption.
         fits: whether it does.
         nearest: another setting that would fit, where this one does not; None where none was found.
         images: the pass of the frozen part over the images; None where all of it learns.
         disk: bytes of the feature cache.
-        row_disk: of one image.
         hours: of the training on one card and on two; None where the card's speed is not known.
     """
 
@@ -275,14 +266,11 @@ class Hours:
     """The reasoning, line by line.
 
     Attributes:
-        caption_flops: operations of one caption, forward and backward.
         image_flops: of one image through the frozen part, once; 0 without a cache.
-        rows: training captions.
         compute: hours of an epoch's operations on one card.
         moved: bytes that an epoch moves to write out quantised weights.
         unpacking: hours of that on one card.
         images: hours of the one-off pass over the images on one card.
-        epochs: most passes over the data.
     """
 
     caption_flops: float
@@ -315,13 +303,8 @@ def hours_of(
     """Estimate them.
 
     Args:
-        card: with known speed.
-        options: the settings.
-        flops: operations of one part of a step.
-        captions: in it.
         frozen: bytes of frozen weights by their numbers.
         images: the pass over the images; None without a cache.
-        rows: training captions.
     """
     assert card.flops is not None and card.bandwidth is not None
     speed = card.flops * REACHED * _HOUR

@@ -54,14 +54,7 @@ class StepMemory:
 
     Attributes:
         frozen: bytes of weights that do not learn, by the numbers they are kept in.
-        learned: of those that do.
-        weights: how many learn.
-        gradients: of these.
-        optimizer: its state.
-        batch: features and tokens of one part.
-        working: activations, and weights written out to be multiplied.
         logits: the logits of caption tokens that are alive at once with their gradient; part of `working`.
-        flops: multiplications and additions of one part, forward and backward.
     """
 
     frozen: Mapping[str, int]
@@ -87,8 +80,6 @@ class PassMemory:
 
     Attributes:
         frozen: bytes of its weights, without those of the language model.
-        working: its activations at their peak.
-        flops: multiplications and additions of one image.
     """
 
     frozen: int
@@ -101,10 +92,8 @@ class _Stack:
     """Transformer layers of one width that see so many tokens of a caption.
 
     Attributes:
-        layers: how many.
         width: of the states between them.
         inner: of the feed-forward part; a gated one counts its second matrix.
-        tokens: of one caption.
         rms: whether norms are RMSNorm as transformers computes it, in fp32 step by step.
         seen: tokens of another sequence that a layer attends to as well; 0 for none.
         heads: of attention that keeps its scores, as T5's does; 0 where it is fused.
@@ -198,11 +187,6 @@ def depth_of(config: Any) -> int:
 def planned_network(options: CaptionTraining, config: Any, number: torch.dtype) -> StagedNetwork:
     """A network on the meta device with what learns in it; quantised layers are not replaced.
 
-    Args:
-        options: the settings.
-        config: of transformers.
-        number: in which frozen weights are kept.
-
     Raises:
         UsageError: settings that do not fit the base.
     """
@@ -237,8 +221,6 @@ def step_memory(
     Args:
         network: of `planned_network`.
         options: the settings; `precision` is no longer AUTO.
-        config: of transformers.
-        captions: in the part.
         tokens: of each caption, its end included.
     """
     module = network.trainable()
@@ -290,9 +272,6 @@ def pass_memory(network: StagedNetwork, config: Any, *, images: int, precision: 
 
     Args:
         network: of `planned_network`.
-        config: of transformers.
-        images: at once.
-        precision: to compute in.
     """
     language = {id(item) for item in network.language_model.parameters()}
     own = [item for item in network.core.parameters() if id(item) not in language]

@@ -17,9 +17,7 @@ def training_curves(epochs: Sequence[Epoch], best_epoch: int, language: Language
     """Losses by epoch, and beside them CIDEr and ROUGE-L on validation where they were measured, as PNG.
 
     Args:
-        epochs: the log.
         best_epoch: whose weights were kept, marked by a line; 0 for the last, without a mark.
-        language: of title, axes and legend.
     """
     from matplotlib.figure import Figure
 

@@ -40,12 +40,9 @@ class Epoch:
 
     Attributes:
         epoch: from 1.
-        learning_rate: of its last step.
         training_loss: cross-entropy in nats per token, label smoothing included, as the weights changed.
         validation_loss: the same after the epoch, without smoothing; None without validation rows.
         cider: of generated captions of some validation rows; None where none were generated.
-        rouge_l: the same.
-        captions_per_second: validation left out.
         gpu_memory_gb: most of a GPU's memory this process has allocated so far, features included, in 1e9
             bytes; None without a GPU.
     """
@@ -105,9 +102,7 @@ class CaptionTrainer(Trainer[Epoch]):
     Args:
         accelerator: an `accelerate.Accelerator` without mixed precision.
         network: what learns in it is fp32 and requires gradients, everything else does not.
-        data: training and validation rows.
         options: the settings; `precision` is no longer AUTO.
-        run: its name.
         work: where checkpoints go; None keeps none (a trial of `--tune`).
         notify: told of each epoch.
     """

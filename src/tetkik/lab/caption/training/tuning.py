@@ -115,7 +115,6 @@ def trial_sentence(options: CaptionTraining) -> Sentence:
 
 
 def trials_table(trials: Sequence[Trial]) -> str:
-    """The trials as a Markdown table."""
     columns = (
         "learning rate",
         "rank",

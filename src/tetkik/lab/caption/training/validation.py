@@ -47,10 +47,6 @@ def loss_per_token(
 
     Args:
         accelerator: an `accelerate.Accelerator`.
-        network: trained.
-        part: the rows.
-        size: captions at once.
-        precision: to compute in.
     """
     module, device = network.trainable(), accelerator.device
     total = torch.zeros(2, dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
@@ -83,12 +79,6 @@ def make_captions(
 
     Args:
         accelerator: an `accelerate.Accelerator`.
-        network: trained.
-        part: the rows of which these are some.
-        rows: to caption.
-        size: images at once.
-        most: tokens of a caption.
-        precision: to compute in.
     """
     from accelerate.utils import gather_object
 
@@ -123,8 +113,6 @@ class GeneratedCaptions:
     """Captions that the trained network generated for some validation rows.
 
     Attributes:
-        part: validation.
-        rows: of it.
         made: a caption for each.
     """
 
@@ -152,9 +140,7 @@ def validation_metrics(
     """Loss a token of the epoch that was kept, and CIDEr, ROUGE-L and the share of different captions.
 
     Args:
-        state: of the training.
         generated: what was generated; None without validation rows.
-        data: name of the data set.
     """
     if generated is None:
         return ()

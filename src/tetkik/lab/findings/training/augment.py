@@ -27,8 +27,6 @@ def augmented(pixels: Tensor, augmentation: Augmentation, generator: torch.Gener
 
     Args:
         pixels: (n, size, size), uint8.
-        augmentation: how far.
-        generator: on the CPU.
 
     Returns:
         (n, 1, size, size), float32, 0 to 1.

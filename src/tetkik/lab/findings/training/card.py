@@ -52,12 +52,10 @@ class TrainingRows:
     """The rows that a model was trained and evaluated on.
 
     Attributes:
-        labels: names of the columns.
         truth: (rows, labels): 1, 0, -1 unknown.
         source: of each row.
         groups: (rows,), component of each.
         known: what is known about each label.
-        left_out: rows left out, by reason.
         teacher_rows: rows that a teacher was asked about; 0 without one.
     """
 
@@ -101,12 +99,7 @@ def card_sections(
     """The sections that only the training knows.
 
     Args:
-        manifest: of the bundle.
-        data: the rows.
-        options: the settings.
-        epochs: the log.
         trials: what `--tune` tried.
-        parameters: weights of the network.
         megabytes: of `model.onnx`.
         difference: largest difference of a score between torch and ONNX.
     """

@@ -24,10 +24,8 @@ class TrainingData:
     """The rows that one network is trained and validated on.
 
     Attributes:
-        images: of all rows.
         truth: (rows, labels), int8: 1, 0, -1 unknown or not to be taught.
         weight: (rows,), float32, how often a row comes.
-        training: rows to learn from.
         validation: rows to judge each epoch on; None trains every epoch and keeps the last.
         teacher: (rows, teacher labels), float32, NaN where unknown: z-scored logits for a second head, whose
             outputs follow the labels; or (rows, labels) probabilities to distil.
@@ -55,7 +53,6 @@ def epoch_rows(weight: NDArray[np.float32], seed: int, epoch: int) -> Rows:
 
     Args:
         weight: (rows,), above 0.
-        seed: of the training.
         epoch: from 1.
 
     Returns:

@@ -90,13 +90,7 @@ class CachedImages:
 
 
 class StreamedImages:
-    """DecodedImages decoded each time they are asked for, where a store would be too large.
-
-    Args:
-        files: one a row.
-        preprocessing: what is done to them.
-        workers: files decoded at once.
-    """
+    """DecodedImages decoded each time they are asked for, where a store would be too large."""
 
     def __init__(self, files: Sequence[Path], preprocessing: Preprocessing, workers: int) -> None:
         self._files = files
@@ -147,12 +141,8 @@ def open_images(
     """The images of `files`, decoded now where the store has not got them yet.
 
     Args:
-        files: one a row.
-        preprocessing: what is done to them.
-        folder: of the store.
         limit: GiB above which they are decoded each time instead.
         workers: files decoded at once; 0 takes one a core.
-        progress: told how far it is.
 
     Raises:
         OutputError: the disk is full.

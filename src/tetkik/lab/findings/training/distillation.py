@@ -31,7 +31,6 @@ class TeacherPredictions:
     """A teacher's probabilities.
 
     Attributes:
-        labels: that the teacher knows and the data have.
         probability: (rows, labels), float32; NaN where the teacher was not asked.
     """
 
@@ -56,7 +55,6 @@ class LogitScale:
     """Mean and deviation of a teacher's logits over the training rows, by which they become targets.
 
     Attributes:
-        labels: of the teacher.
         mean: of each label.
         deviation: of each label.
     """
@@ -91,11 +89,6 @@ def read_teacher(table: Path, files: Sequence[Path], labels: Sequence[str]) -> T
     """Read a teacher's table: a CSV with the column `file` and a column of probabilities for each label.
 
     A row belongs to the image whose path ends in what `file` says.
-
-    Args:
-        table: the CSV.
-        files: of the rows.
-        labels: of the data; other columns are left alone.
 
     Raises:
         DataError: no such columns, a value that is no probability, or a `file` that fits several images.
@@ -176,7 +169,6 @@ def merged(
 
     Args:
         weights: by name; the last layer has the labels first, then the teacher's.
-        layer: name of the last layer.
         labels: of the data, in order.
         scale: of the teacher's logits.
         share: of the teacher, 0 to 1.

@@ -15,7 +15,6 @@ class MovingAverage:
     The decay of step t is at most (1 + t) / (10 + t), so that the random start is soon forgotten.
 
     Args:
-        network: the network that is trained.
         decay: of each step, 0 to 1.
     """
 

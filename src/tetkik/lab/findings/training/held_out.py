@@ -52,9 +52,6 @@ class OperatingPoints:
         Args:
             scores: (rows, labels), sigmoids.
             truth: (rows, labels): 1, 0, -1 unknown.
-            labels: names of the columns.
-            assessed: of which labels enough is known.
-            rule: what makes a threshold the best.
         """
         fits = fit_calibration(scores, truth, labels)
         calibration = {label: fits[label] for label in assessed if label in fits and fits[label][0] > 0}
@@ -74,8 +71,6 @@ class HeldOut:
     """Rows with what an honest reading says of them.
 
     Attributes:
-        labels: names of the columns.
-        rows: their numbers.
         scores: (rows, labels), sigmoids.
         truth: (rows, labels): 1, 0, -1 unknown.
         groups: (rows,), component of each.
@@ -131,9 +126,6 @@ def cross_calibrated(
         scores: (rows, labels), out of fold.
         truth: (rows, labels).
         fold: (rows,).
-        labels: names of the columns.
-        assessed: of which labels enough is known.
-        rule: what makes a threshold the best.
     """
     probability, called = np.full(scores.shape, np.nan), np.full(scores.shape, -1, np.int8)
     for number in np.unique(fold):

@@ -18,8 +18,6 @@ class LabelCounts:
     """What is known about one label.
 
     Attributes:
-        label: its name.
-        present: rows known to have it.
         absent: rows known not to.
         present_groups: components of patients with a row known to have it.
         absent_groups: components with a row known not to.
@@ -58,9 +56,7 @@ def count_labels(
 
     Args:
         truth: (rows, labels): 1, 0, -1 unknown.
-        labels: names of the columns.
         groups: (rows,), component of each row.
-        sources: one a row.
     """
     _, source = np.unique(np.array(sources, dtype=object).astype(str), return_inverse=True)
     found = []

@@ -29,9 +29,7 @@ def write_log(
 
     Args:
         folder: made where it is not there.
-        epochs: the log of every network.
         held_out: the rows that were not learned.
-        names: of all images.
         fold: of all rows; None without folds.
 
     Raises:

@@ -30,7 +30,6 @@ def presence_weights(truth: NDArray[np.int8], limit: float) -> NDArray[np.float3
 
     Args:
         truth: (rows, labels): 1, 0, -1 unknown.
-        limit: the most.
 
     Returns:
         (labels,), float32.
@@ -52,10 +51,7 @@ def make_loss(
     gamma- = 4, gamma+ = 1 and margin 0.05.
 
     Args:
-        kind: which one.
-        weights: what a presence weighs.
         truth: (rows, labels) of the training rows, which the weights are counted on.
-        limit: most that a presence weighs.
         device: where the logits will be.
     """
     presence = np.ones(truth.shape[1], np.float32)

@@ -26,10 +26,8 @@ class MemoryPlan:
     """Bytes that a training needs on its GPU.
 
     Attributes:
-        parameters: how many weights are trained.
         weights: bytes of the weights, their gradients, AdamW's state and the moving average.
         activations: bytes that the backward pass needs of one part of a batch.
-        batch: images in that part.
         overhead: bytes for the library itself.
     """
 
@@ -51,8 +49,6 @@ def plan_memory(network: nn.Module, preprocessing: Preprocessing, options: Train
     Two images are sent through it, and every tensor that the backward pass keeps is counted once.
 
     Args:
-        network: on the CPU.
-        preprocessing: of the network.
         options: the settings; `precision` is no longer AUTO.
     """
     parameters = sum(item.numel() for item in network.parameters() if item.requires_grad)

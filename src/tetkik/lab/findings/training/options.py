@@ -56,7 +56,6 @@ class Augmentation:
         shift: share of the side, along each axis.
         brightness: share of the range, added.
         contrast: share of the spread around the mean.
-        gamma: of the exponent, on a log scale.
         flip: whether half of the images are mirrored. The heart has a side, so this is off.
     """
 
@@ -78,9 +77,7 @@ class TeacherOptions:
 
     Attributes:
         table: a CSV with the column `file` and one column a label, of probabilities.
-        use: how they are learned.
         share: of the teacher's head in the final logit of each label that it knows; 1 takes it alone.
-        weight: of its loss beside that of the labels.
     """
 
     table: Path
@@ -106,22 +103,11 @@ class TrainingOptions:
         stretch: whether the 1st and 99th percentile of an image become black and white, so that exposure and
             window matter less.
         id: name of the model; None takes the folder's.
-        licence: licence of the weights, for the card.
-        data_name: what the card calls the data.
-        epochs: most passes over the training rows.
         batch_size: rows in one step of the optimiser, over all processes and all parts: the result does not
             depend on how many GPUs share the work.
-        learning_rate: highest rate of AdamW.
-        head_rate: how many times that rate the last layer gets.
-        weight_decay: of AdamW, for matrices and kernels.
         warm_up: share of the steps in which the rate rises; it falls to 0 as a cosine after that.
-        loss: what is made small.
-        class_weights: how much a presence weighs.
-        class_weight_limit: most that a presence weighs.
         patience: epochs without a better mean AUROC on validation before training stops.
         ema: decay of the moving average of the weights a step; 0 keeps none.
-        augmentation: how far training images are changed.
-        precision: numbers in which the network is trained.
         accumulation: parts in which each process runs its share of a step, to save memory.
         freeze: stages of the network, from its input, that keep the weights they started with.
         members: networks with different seeds, averaged into one.
@@ -129,10 +115,7 @@ class TrainingOptions:
             network's stages (`tetkik.lab.findings.training.ridge`).
         folds: 0 splits into training, validation, calibration and test; 2 or more gives each component of
             patients to one of that many parts, measures out of fold, and trains the final network on all.
-        teacher: soft targets, where there are some.
         min_positives: groups known to have a label, and as many known not to, below which it is not assessed.
-        threshold: what makes a label's threshold the best.
-        report_sources: sources on whose rows alone figures are stated too.
         seed: of the split, the first weights, the order of rows, augmentation and dropout.
         tune: settings to try first, on validation; 0 tries none.
         resume: go on with the unfinished training of the same output.

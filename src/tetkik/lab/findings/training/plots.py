@@ -20,7 +20,6 @@ def training_curves(epochs: Sequence[Epoch], language: Language) -> bytes:
 
     Args:
         epochs: of all networks, in the order of their training.
-        language: of title, axes and legend.
     """
     from matplotlib.figure import Figure
 

@@ -43,7 +43,6 @@ class PreparedTraining:
         images: the labelled images, the unreadable ones left out and counted.
         config: what all networks share.
         known: what is known about each label.
-        assessed: labels of which enough is known for a threshold.
         parts: rows of training, validation, calibration and test; None with folds.
         fold: (rows,), the fold of each; None without folds.
     """
@@ -57,7 +56,6 @@ class PreparedTraining:
 
     @property
     def rows(self) -> NDArray[np.int64]:
-        """All rows."""
         return np.arange(len(self.images.files), dtype=np.int64)
 
 
@@ -88,12 +86,6 @@ def prepare_training(
     images: LabelledImages, options: TrainingOptions, store: Path, progress: ProgressCallback
 ) -> PreparedTraining:
     """Decode the images, leave out what cannot be read or taught, and cut the rows into parts.
-
-    Args:
-        images: with their labels.
-        options: the settings.
-        store: folder of the decoded decoded.
-        progress: told how far it is.
 
     Raises:
         DataError: there is nothing to learn, with the reason; or the teacher's table cannot be used.

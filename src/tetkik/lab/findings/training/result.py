@@ -19,11 +19,7 @@ class TrainingResult:
     """What a training came to.
 
     Attributes:
-        members: the networks that ship, averaged.
-        epochs: the log of every network.
         held_out: rows that were not learned, with an honest reading of them.
-        reading: calibration and thresholds that ship.
-        split: how the held-out rows were kept apart, in words.
         trials: what `--tune` tried.
         options: the settings, those that `--tune` chose included.
     """

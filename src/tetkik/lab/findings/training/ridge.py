@@ -39,7 +39,6 @@ class Solution:
 
     Attributes:
         dual: (rows,): the weights of the training rows.
-        intercept: mean of the target.
         left_out: (rows,): what each training row would be said to be by the others.
     """
 
@@ -84,14 +83,7 @@ class StageMeans:
     def of(
         self, network: GridPooled, rows: Rows, device: torch.device, progress: ProgressCallback
     ) -> NDArray[np.float32]:
-        """The grid means of `rows`: (rows, numbers), float32.
-
-        Args:
-            network: the untrained one, the same at every call.
-            rows: which images.
-            device: where the network is.
-            progress: told how many of the new rows are done.
-        """
+        """The grid means of `rows`: (rows, numbers), float32."""
         network.eval()
         new = np.array([row for row in rows.tolist() if row not in self._known], np.int64)
         done = 0
@@ -120,7 +112,6 @@ def fit_ridge(
         network: whose grid means `features` are.
         features: (rows, numbers).
         truth: (rows, labels): 1, 0, -1 unknown.
-        labels: names of the columns.
         teacher: its probabilities on these rows and its share; None without one.
     """
     mean = features.mean(axis=0, dtype=np.float64)

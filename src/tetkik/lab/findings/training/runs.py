@@ -42,12 +42,9 @@ class RunConfig:
 
     Attributes:
         labels: of the data, in order.
-        images: of all rows.
         truth: (rows, labels), int8, with -1 where unknown or not to be taught.
         weight: (rows,), float32.
         teacher: a teacher's probabilities, where there is one.
-        preprocessing: what the network wants.
-        options: the settings.
         means: of the stages of the untrained network, for ridge regression.
     """
 
@@ -81,8 +78,6 @@ class Trained:
     """One network at the end of its training.
 
     Attributes:
-        weights: of a network with the labels alone.
-        epochs: the log.
         best_epoch: whose weights were kept; 0 for the last.
         ridge: whether it is ridge regression on the stages of the untrained network.
     """
@@ -135,12 +130,8 @@ def train_network(
 
     Args:
         accelerator: an `accelerate.Accelerator`.
-        config: what it shares with the others.
         rows: to learn from, and to judge each epoch on.
-        run: its name.
-        seed: its own.
         work: where checkpoints go; None keeps none.
-        progress: told how far it is.
     """
     finished = work.finished(run) if work is not None else None
     if finished is not None:
@@ -201,11 +192,7 @@ def train_ridge(
 
     Args:
         accelerator: an `accelerate.Accelerator`.
-        config: what it shares with the others.
-        rows: to learn from.
-        run: its name.
         work: where it is kept; None keeps it nowhere.
-        progress: told how far it is.
 
     Raises:
         UsageError: a network without stages.

@@ -43,8 +43,6 @@ class Epoch:
     Attributes:
         run: the network, such as `fold-0-member-0`.
         epoch: from 1.
-        learning_rate: of its last step.
-        training_loss: mean over its steps, teacher included.
         validation_loss: of the labels alone, mean over known entries; None without validation rows.
         mean_auroc: on validation, over the labels with both kinds there; None without validation rows.
         images: per second, reading and augmentation included.
@@ -66,11 +64,7 @@ class FindingsTrainer(Trainer[Epoch]):
         accelerator: an `accelerate.Accelerator` without mixed precision.
         network: fp32; trained in place. Its outputs are the labels, then a teacher's head where there is one.
         head: name of its last layer, whose rate is `head_rate` times the others'.
-        data: training and validation rows.
-        preprocessing: of the network.
         options: the settings; `precision` is no longer AUTO.
-        seed: of this network.
-        run: its name.
         work: where checkpoints go; None keeps none (a trial of `--tune`).
     """
 

@@ -44,8 +44,6 @@ class Choice:
     """The settings that are chosen on held-out rows.
 
     Attributes:
-        softmax: regularisation of the logistic regression.
-        hinge: regularisation of the squared-hinge machine.
         mix: how many times the machine's score counts beside the regression's.
         prior: the share of the labels' log frequencies that is taken off.
     """
@@ -80,7 +78,6 @@ class Corpus:
         truth: (texts,), int64, index of the label.
         groups: (texts,), int64, duplicate group.
         folds: (texts,), int64, inner fold by group.
-        labels: the departments.
     """
 
     texts: tuple[bytes, ...]
@@ -105,7 +102,6 @@ class Corpus:
         return len(self.texts)
 
     def only(self, rows: NDArray[np.int64]) -> Corpus:
-        """These rows."""
         return Corpus(
             tuple(self.texts[i] for i in rows),
             self.truth[rows],
@@ -134,10 +130,7 @@ class Fitted:
     """A fitted model and how it did on rows that it had not seen.
 
     Attributes:
-        featuriser: text to row.
         weights: (columns, stride), float32, prior shift and temperature in them.
-        choice: the settings chosen.
-        temperature: what the scores were divided by.
         abstain: the top probability under which to abstain.
         held_out: (rows,), the rows that chose and calibrated.
         probabilities: (held-out rows, labels), float64, of models that had not seen those rows, with what
@@ -158,7 +151,6 @@ def unknown_words(corpus: Corpus, fitted: Fitted) -> NDArray[np.float64]:
 
     Args:
         corpus: what `fitted` was fitted on.
-        fitted: its model.
 
     Returns:
         (held-out rows,), float64.

@@ -48,12 +48,9 @@ def solve(
     Args:
         chunks: the rows, in pieces, so that large data need no second copy.
         labels: the class of each row, piece by piece, int32.
-        columns: number of features.
         costs: (classes,), float32: the weight of a row by its class.
         regularisation: strength of the squared penalty on the sum of losses.
-        loss: which loss.
         seed: order of the visits.
-        tick: told the number of passes done.
 
     Returns:
         (columns, stride), float32; columns past the classes are zero.

@@ -58,13 +58,9 @@ class LinearOptions:
     """Settings of one training.
 
     Attributes:
-        id: name of the model.
-        version: its version.
         assess: whether to measure the figures of the card by nested cross-validation (five more trainings).
         deduplicate: whether to look for near duplicates; off, every row is a group of its own.
         resume: go on with what an interrupted training of the same data left beside `out`.
-        licence: licence of the weights, for the card.
-        data_name: what the card calls the data.
         reference: most held-out complaints that the reference for drift is taken from; 0 writes none.
     """
 
@@ -85,12 +81,6 @@ def train_linear(
 
     An interrupted training leaves its finished pieces in `.NAME.training` beside `out`; `options.resume` uses
     them, and the result is the same as without the interruption.
-
-    Args:
-        complaints: texts with labels.
-        out: the folder to write.
-        options: the settings.
-        progress: told how far it is.
 
     Raises:
         DataError: one label only, or labels with too few distinct complaints.
@@ -153,11 +143,8 @@ def nested_probabilities(
     """Probabilities for each row from a model that was chosen, calibrated and fitted without the row's fold.
 
     Args:
-        corpus: all rows.
         outer: (rows,), the fold of each.
-        remember: keeps finished pieces.
         tick: told (pieces done, pieces in all) of the current fold.
-        done: its first element counts the finished folds.
 
     Returns:
         (rows, labels), float64.
@@ -202,8 +189,6 @@ def unlearned(
     that were trained without them.
 
     Args:
-        bundle: the model.
-        complaints: of its departments.
         split: which part of the data they are, where the model did not learn them.
         tick: told (pieces done, pieces in all) where models are trained.
 

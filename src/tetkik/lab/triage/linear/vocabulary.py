@@ -29,7 +29,6 @@ def learn_features(
     Args:
         texts: prepared texts (`features.prepare`).
         groups: (texts,), the duplicate group of each; a text that stands twice counts once.
-        lexicon: the terms.
         min_groups: a feature stands in at least that many groups. Below 5 a model could give away words.
         max_features: of each kind of n-gram the most frequent that many are kept.
     """

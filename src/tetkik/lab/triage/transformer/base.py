@@ -24,13 +24,8 @@ class Base:
     """An encoder on disk with its tokenizer.
 
     Attributes:
-        name: what the user called it.
-        folder: where it lies.
         tokenizer: the text of its `tokenizer.json`, made safe for Turkish.
         special: its special tokens by role, such as `mask_token`.
-        pad_id: number of the padding token.
-        max_length: tokens read of a complaint.
-        casing: what was found about capitals.
     """
 
     name: str
@@ -53,7 +48,6 @@ def open_base(name: str, max_length: int) -> Base:
     where the setting `offline` is off.
 
     Args:
-        name: what the user called it.
         max_length: tokens wanted of a complaint; cut to what the encoder can take.
 
     Raises:

@@ -46,11 +46,8 @@ def card_sections(
     """The sections of the card that only the training knows.
 
     Args:
-        base: the encoder that it started from.
         counts: for each part its name and its rows by label, (labels,).
         labels: in the order of the outputs.
-        epochs: the log.
-        best: the epoch whose weights were kept.
         parity: the differences between the exports and torch.
         trials: of `--tune`.
     """

@@ -23,7 +23,6 @@ def convert_base(base: str, folder: Path) -> Path:
     Args:
         base: the path of a folder, or a Hugging Face id (from the hub's cache, or from the network where the
             setting `offline` is off).
-        folder: a new folder.
 
     Raises:
         OutputError: `folder` exists.

@@ -22,11 +22,9 @@ class TrainingData:
     """Complaints with their labels and their split.
 
     Attributes:
-        complaints: the rows.
         labels: the built-in departments in their order, then any others by name.
         truth: (rows,), index of each row's label.
         groups: (rows,), duplicate group of each row.
-        split: the rows of the three parts.
     """
 
     complaints: Complaints
@@ -44,7 +42,6 @@ class TrainingData:
         ]
 
     def texts(self, rows: Ints) -> list[str]:
-        """The texts of these rows."""
         return [self.complaints.texts[row] for row in rows]
 
 

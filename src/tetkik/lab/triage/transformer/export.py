@@ -33,7 +33,6 @@ class Parity:
         fp32: largest difference of a probability, torch against fp32 ONNX.
         int8: the same against int8 ONNX.
         int8_same_label: share of texts with the same first label in int8.
-        texts: how many texts were compared.
     """
 
     fp32: float
@@ -61,7 +60,6 @@ def export_fp32(model: Any, file: Path) -> None:
 
     Args:
         model: a sequence classifier of transformers; it is left as it is.
-        file: the file to write.
 
     Raises:
         TrainingError: torch cannot export this encoder.
@@ -128,7 +126,6 @@ def quantise(source: Path, target: Path) -> None:
 
     Args:
         source: fp32 ONNX.
-        target: the file to write.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 

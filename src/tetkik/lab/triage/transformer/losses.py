@@ -40,7 +40,6 @@ def make_loss(imbalance: Imbalance, counts: NDArray[np.int64], device: torch.dev
     Focal: Lin et al., "Focal loss for dense object detection", ICCV 2017, with gamma = 2 and no alpha.
 
     Args:
-        imbalance: which one.
         counts: (labels,), training rows of each label, all above 0.
         device: where the logits will be.
     """

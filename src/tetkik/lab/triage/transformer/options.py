@@ -37,17 +37,12 @@ class TransformerOptions:
     Attributes:
         base: a Hugging Face id or the path of a folder in its layout.
         id: name of the model; None takes the folder's.
-        licence: licence of the weights, for the card.
-        data_name: what the card calls the data.
-        epochs: most passes over the training rows.
         batch_size: rows in one step of the optimiser, over all processes and all parts: the result does not
             depend on how many GPUs share the work.
         learning_rate: highest rate of AdamW; it rises over the first tenth of the steps and falls to 0.
         max_length: tokens read of a complaint; the rest is cut off.
-        imbalance: what is done about labels with few rows.
         patience: epochs without a better macro-F1 on validation before training stops.
         seed: of the split, the head's first weights, the order of rows and dropout.
-        precision: numbers in which the network is trained.
         accumulation: parts in which each process runs its share of a step, to save memory.
         resume: go on with the unfinished training of the same output.
         tune: settings to try first, on validation; 0 tries none.

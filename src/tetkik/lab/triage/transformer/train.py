@@ -62,9 +62,7 @@ def train_transformer(
     the int8 network that ships. Started under `accelerate launch`, every process calls this alike.
 
     Args:
-        complaints: texts with their labels.
         out: the bundle's folder; beside it `.NAME.training` keeps checkpoints until the bundle is written.
-        options: the settings.
         progress: told how far it is; called in the main process only.
 
     Raises:
@@ -112,10 +110,6 @@ def fine_tune(
 
     Args:
         accelerator: an `accelerate.Accelerator`.
-        data: the rows and their split.
-        options: the settings.
-        work: where checkpoints go.
-        progress: told how far it is.
     """
     from tetkik.lab.triage.transformer.base import load_classifier, open_base
     from tetkik.lab.triage.transformer.trainer import EncodedSplit, TransformerTrainer

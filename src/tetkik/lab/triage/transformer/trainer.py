@@ -70,9 +70,6 @@ class TransformerTrainer(Trainer[Epoch]):
     Args:
         accelerator: an `accelerate.Accelerator`.
         model: a sequence classifier of transformers, fp32; it is trained in place.
-        parts: training and validation rows.
-        pad_id: the number that fills up shorter rows.
-        options: the settings.
         work: where checkpoints go; None keeps none (a trial of `--tune`).
     """
 

@@ -58,7 +58,6 @@ def tuned(
 
 
 def trials_table(trials: Sequence[Trial]) -> str:
-    """The trials as a Markdown table."""
     return markdown_table(
         ("learning rate", "epochs", "imbalance", "macro-F1 on validation", "best epoch"),
         (

@@ -41,8 +41,6 @@ class Provider:
     """What a provider says of itself (OpenID Connect Discovery 1.0, 3).
 
     Attributes:
-        token: where a code becomes tokens.
-        keys: where its public keys are.
         userinfo: where it says more of a person; None where it does not.
     """
 
@@ -58,9 +56,6 @@ class SignOn:
     """A sign-on under way.
 
     Attributes:
-        nonce: that the ID token has to carry.
-        redirect: where the provider sends the browser back to.
-        back: where the person wanted to go.
         max_age: seconds since the person last proved themselves to the provider, at most; 0 asks them anew.
     """
 
@@ -99,7 +94,6 @@ def departments_by_value(settings: Settings, *, check: bool = True) -> dict[str,
     """The setting `oidc_departments`, read: a value of the claim may open several.
 
     Args:
-        settings: of the service.
         check: whether each department has to be one of the triage model's.
 
     Raises:
@@ -128,8 +122,6 @@ def begin(settings: Settings, origin: str, back: str, *, anew: bool) -> tuple[st
     is no older than the time after which a screen locks, and for one of now where a screen is locked.
 
     Args:
-        origin: of the service, as the browser sees it.
-        back: where the person wants to go.
         anew: whether the person has to prove themselves now, as at a locked screen.
 
     Raises:
@@ -162,9 +154,6 @@ def same_browser(state: str, cookie: str | None) -> bool:
 
 def finish(settings: Settings, sign_on: SignOn, answer: Mapping[str, str]) -> Arrival:
     """Who came, from the provider's answer.
-
-    Args:
-        answer: the query of the callback.
 
     Raises:
         AccessError: the provider does not answer.

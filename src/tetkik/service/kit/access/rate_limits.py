@@ -22,8 +22,6 @@ class Limiter:
     """So many a minute, some of them at once.
 
     Args:
-        per_minute: how many tokens flow in.
-        burst: how many a bucket holds.
         clock: seconds that never go back.
     """
 

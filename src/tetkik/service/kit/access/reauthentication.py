@@ -38,9 +38,6 @@ def reauthenticate(request: Request, actor: Actor, proof: Proof) -> Method:
     transaction that needs the proof. Whoever came by single sign-on and has neither password nor passkey
     cannot prove themselves here.
 
-    Args:
-        proof: a password or a passkey's answer.
-
     Raises:
         Forbidden: no proof, a wrong one, or the request came with a token.
         TooManyRequests: too often.

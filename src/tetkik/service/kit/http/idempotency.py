@@ -58,11 +58,7 @@ class Outcome(Generic[T]):
 
 
 class IdempotentRequest:
-    """One request that creates something; without a key it happens each time.
-
-    Args:
-        digest: of method, path and body.
-    """
+    """One request that creates something; without a key it happens each time."""
 
     def __init__(self, key: str | None, digest: bytes) -> None:
         self.key = key

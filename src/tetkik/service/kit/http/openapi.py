@@ -38,7 +38,6 @@ def install(app: FastAPI, problem: dict[str, Any]) -> None:
     """Let the application describe itself in full.
 
     Args:
-        app: the application, with all its routes.
         problem: the JSON schema of a fault.
     """
 

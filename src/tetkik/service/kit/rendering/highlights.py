@@ -20,7 +20,6 @@ class Piece:
     Attributes:
         level: `kirmizi` or `sari` for words of a red flag; else empty.
         decided: whether it decided for the first department.
-        reason: why it is marked, for a red flag.
     """
 
     text: str = field(repr=False)

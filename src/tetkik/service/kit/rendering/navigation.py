@@ -17,8 +17,6 @@ class NavigationEntry:
 
     Attributes:
         icon: a symbol of `static/icons.svg`.
-        shortcut: two keys that lead there.
-        position: in the bar, from the left.
         start: rank among the pages where a person begins after signing in, the lowest first; None for none.
     """
 
