@@ -21,10 +21,10 @@ from tetkik.lab.caption.training.card import (
     card_sections,
     summary,
 )
+from tetkik.lab.caption.training.epoch import Epoch
 from tetkik.lab.caption.training.log import write_log
 from tetkik.lab.caption.training.options import CaptionTraining
 from tetkik.lab.caption.training.plots import training_curves
-from tetkik.lab.caption.training.trainer import Epoch
 from tetkik.lab.caption.training.tuning import Trial
 from tetkik.lab.caption.training.validation import GeneratedCaptions
 from tetkik.lab.engine.card import library_versions

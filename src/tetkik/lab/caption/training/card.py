@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from tetkik.bundle import CardSection
 from tetkik.caption.network import Cut
 from tetkik.caption.options import Learning, Quantisation
+from tetkik.lab.caption.training.epoch import Epoch
 from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind
-from tetkik.lab.caption.training.trainer import Epoch
 from tetkik.lab.caption.training.tuning import Trial, trials_table
 from tetkik.lab.engine.card import cell, markdown_table
 from tetkik.lab.engine.schedule import ScheduleKind

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from tetkik.lab.caption.training.trainer import Epoch
+from tetkik.lab.caption.training.epoch import Epoch
 from tetkik.lab.caption.training.tuning import Trial
 from tetkik.lab.engine.log import rows_csv
 

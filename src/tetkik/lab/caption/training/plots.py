@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tetkik.lab.caption.training.trainer import Epoch
+from tetkik.lab.caption.training.epoch import Epoch
 from tetkik.lab.engine.style import ACCENT, GREY, INK, MAIN, png, styled
 from tetkik.language import Language, translate
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tetkik.caption.options import Learning
+from tetkik.lab.caption.training.epoch import Epoch
 from tetkik.lab.caption.training.options import CaptionTraining
-from tetkik.lab.caption.training.trainer import Epoch
 from tetkik.lab.engine.card import cell, markdown_table
 from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.tuning import choice, draw_candidates, log_uniform, successive_halving

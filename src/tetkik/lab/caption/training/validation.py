@@ -20,7 +20,7 @@ from tetkik.lab.engine.precision import Precision, autocast
 from tetkik.statistics import ClusterBootstrap, Interval, percentile_interval
 
 if TYPE_CHECKING:
-    from tetkik.lab.caption.training.trainer import Epoch
+    from tetkik.lab.caption.training.epoch import Epoch
     from tetkik.lab.engine.trainer import TrainingState
 
 SPLIT = "validation (used for early stopping)"
