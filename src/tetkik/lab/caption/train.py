@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tetkik.lab.caption.training.bundle import TrainingResult
     from tetkik.lab.caption.training.data import TrainingData
     from tetkik.lab.caption.training.epoch import Epoch
-from tetkik.lab.caption.training.trainer import CaptionTrainer
+    from tetkik.lab.caption.training.trainer import CaptionTrainer
     from tetkik.lab.caption.training.tuning import Trial
     from tetkik.lab.caption.training.validation import GeneratedCaptions
     from tetkik.lab.engine.session import Session
@@ -209,8 +209,8 @@ class _Run:
         """To the end, or take it up where it was left, or as it was finished."""
         from safetensors.torch import load_file
 
-        from tetkik.lab.caption.training.model import learned_weights, load_learned
         from tetkik.lab.caption.training.epoch import Epoch
+        from tetkik.lab.caption.training.model import learned_weights, load_learned
         from tetkik.lab.engine.checkpoint import tensors_as_bytes
         from tetkik.lab.engine.trainer import TrainingState
 
