@@ -1,1 +1,1 @@
-"""A radiology image gets a caption in words; and the training, evaluation and planning behind it."""
+"""A captioner: load it, and describe a radiology image in words."""
