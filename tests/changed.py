@@ -30,7 +30,7 @@ CORE = (
     "test_verify.py",
     "test_signing.py",
     "test_sign_in.py",
-    "test_guard.py",
+    "test_authorization.py",
 )
 """Names of test files, wherever they lie."""
 

@@ -18,7 +18,7 @@ from tests.service.kit import make_context
 from tetkik.records.people import tokens
 from tetkik.values import Permission, Role
 
-GUIDE = Path(__file__).parents[3] / "docs" / "how-to" / "api.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "api.md"
 SCOPES = (
     Permission.TRIAGE,
     Permission.CASE_CREATE,

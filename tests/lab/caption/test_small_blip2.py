@@ -162,7 +162,8 @@ def test_it_learns_and_says_something(tmp_path, tiny_base, prepared):
     frozen = len(list(network.model.vision_model.parameters()))
     names = [name.startswith("vision_model.") for name, _ in network.model.named_parameters()]
     assert [kept for kept, vision in zip(same, names, strict=True) if vision] == [True] * frozen
-    assert sum(kept for kept, vision in zip(same, names, strict=True) if not vision) < 3
+    others = [kept for kept, vision in zip(same, names, strict=True) if not vision]
+    assert sum(others) < len(others) / 10
     squares = open_prepared(prepared).part(Split.VALID).squares(np.arange(2))
     pixels = torch.from_numpy(network.image.normalised(squares))
     said = network.generate(

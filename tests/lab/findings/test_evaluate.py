@@ -160,7 +160,7 @@ def test_refused_unread_and_unanswered_images_are_counted_and_in_no_figure(tmp_p
     said = [sentence.in_language(Language.EN) for sentence in found.interpretation]
     assert any("refused them: 3 images (rotated 2, lateral 1)" in sentence for sentence in said)
     assert any("could not be read: 1" in sentence for sentence in said)
-    assert any("no answer for them: 1" in sentence for sentence in said)
+    assert any("no answer for it: 1 image" in sentence for sentence in said)
 
 
 def test_figures_without_the_gate_say_so(tmp_path):

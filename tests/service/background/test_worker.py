@@ -333,13 +333,14 @@ def test_the_thread_reads_what_is_uploaded_and_tells_how_far_it_is(tmp_path):
 
 @pytest.mark.parametrize(("role", "hears"), [(Role.RADIOLOGIST, True), (Role.CLINICIAN, False)])
 def test_what_a_language_model_writes_is_heard_while_it_writes(tmp_path, monkeypatch, role, hears):
-    app_context = make_context(tmp_path)
-    sender, reader = (
-        opened_session(app_context, made_user(app_context.records, one)) for one in (Role.TECHNICIAN, role)
-    )
     with model_server(["held"]) as (url, heard):
         monkeypatch.setenv("TETKIK_LLM_URL", url)
-        settings.cache_clear()  # before the worker begins: it reads them too
+        settings.cache_clear()
+        app_context = make_context(tmp_path)
+        sender, reader = (
+            opened_session(app_context, made_user(app_context.records, one))
+            for one in (Role.TECHNICIAN, role)
+        )
         with (
             serving(app_context, work=True) as address,
             httpx.Client(base_url=address, timeout=PATIENCE) as client,
