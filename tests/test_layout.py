@@ -157,6 +157,8 @@ def _bound(tree: ast.Module) -> set[str]:
                 names |= {target.id for target in targets if isinstance(target, ast.Name)}
             case ast.AnnAssign(target=ast.Name(id=name)):
                 names.add(name)
+            case ast.If(test=ast.Name(id="TYPE_CHECKING"), body=body):
+                names |= _bound(ast.Module(body, []))
             case ast.Try(body=body, handlers=handlers):
                 for part in (body, *(handler.body for handler in handlers)):
                     names |= _bound(ast.Module(part, []))

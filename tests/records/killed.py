@@ -1,7 +1,7 @@
 """A replacement of the master key killed at each of its steps: run by `test_key_rotation` as a program.
 
 It forks one process for each line of the replacement's own code and kills it with SIGKILL before that line;
-after each kill the house is opened as a start would. What it found goes to standard output as JSON.
+after each kill the records are opened as a start would. What it found goes to standard output as JSON.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _killed(url: str, folder: Path, n: int) -> bool:
 
 
 def _opened(url: str, folder: Path, patient_id: str) -> str:
-    """Open the house, read, write, verify; gives the fingerprint of its key."""
+    """Open the hospital, read, write, verify; gives the fingerprint of its key."""
     records = Records(url, folder)
     with records.write(made_user(records, Role.RECEPTION)) as tx:
         assert patients.load_person(tx, patient_id).name == PERSON.name

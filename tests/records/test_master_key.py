@@ -26,7 +26,7 @@ def says(text, status=0):
     return shlex.join([sys.executable, "-c", program])
 
 
-def test_a_new_house_makes_a_key_for_its_owner_alone(tmp_path):
+def test_a_new_hospital_makes_a_key_for_its_owner_alone(tmp_path):
     file = tmp_path / "keys" / "master.key"
     source = MasterKey(file)
     key = source.first()
@@ -36,7 +36,7 @@ def test_a_new_house_makes_a_key_for_its_owner_alone(tmp_path):
 
 
 def test_a_link_leads_to_where_keys_are_kept_and_stays_a_link(tmp_path):
-    volume, link = tmp_path / "volume" / "house.key", tmp_path / "data" / "master.key"
+    volume, link = tmp_path / "volume" / "hospital.key", tmp_path / "data" / "master.key"
     for folder in (volume.parent, link.parent):
         folder.mkdir()
     link.symlink_to(volume)

@@ -97,7 +97,7 @@ def test_what_the_model_leaves_out_is_told(says):
     assert "leaves out what was found: Plevral efüzyon." in notices(found)
 
 
-def test_marked_sentences_are_removed_where_the_house_wants_it(says, chosen):
+def test_marked_sentences_are_removed_where_the_hospital_wants_it(says, chosen):
     chosen(report_marked="removed")
     says(TRUE, WRONG)
     found = drafted()

@@ -201,7 +201,7 @@ def test_no_language_model_is_asked_unless_one_is_named():
 @pytest.mark.parametrize(
     "url", ["https://8.8.8.8/v1", "gemini", "http://llm.invalid/v1", "http://0.0.0.0/v1"]
 )
-def test_nothing_leaves_the_house_without_the_switch(url: str, chosen):
+def test_nothing_leaves_the_hospital_without_the_switch(url: str, chosen):
     chosen()
     with pytest.raises(PermissionNeeded, match="llm_outside"):
         open_model(url)
@@ -210,7 +210,7 @@ def test_nothing_leaves_the_house_without_the_switch(url: str, chosen):
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8000/v1", "http://localhost/v1", "http://192.168.3.4/v1"])
-def test_a_server_of_the_house_needs_no_switch(url: str, chosen):
+def test_a_server_of_the_hospital_needs_no_switch(url: str, chosen):
     chosen()
     assert open_model(url) is not None
 

@@ -1,4 +1,4 @@
-"""A real browser before a really served house: pages signed in by role, and what is wrong with a page."""
+"""A real browser before a really served hospital: pages signed in by role, and what is wrong with a page."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Watch:
 
 @contextmanager
 def serving(app_context: AppContext, *, work: bool = False) -> Iterator[str]:
-    """Serve a house on a free port of this machine; gives its address."""
+    """Serve a hospital on a free port of this machine; gives its address."""
     with at_a_port(create_app(app_context, work=work)) as address:
         yield address
 

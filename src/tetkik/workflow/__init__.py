@@ -31,7 +31,6 @@ __all__ = [
     "draft_from_analysis",
     "offered_departments",
     "read_radiograph",
-    "report_analysis",
     "report_findings",
     "report_image",
     "triage",

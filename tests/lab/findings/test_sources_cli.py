@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.lab.findings.tables import chexpert_row, draw, nih_row, write, write_chexpert, write_csv, write_nih
-from tests.templates import twins
+from tests.templates import translations
 from tetkik.cli import main
 from tetkik.lab.findings.sources import LeftOut
 
@@ -133,5 +133,5 @@ def test_it_speaks_turkish(run, nih, turkish_messages):
 
 
 def test_every_reason_has_a_turkish_twin():
-    known = {english for _, english, _ in twins()}
+    known = {english for _, english, _ in translations()}
     assert [reason.value for reason in LeftOut if reason.value not in known] == []

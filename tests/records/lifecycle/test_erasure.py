@@ -231,7 +231,7 @@ def test_on_its_day_the_rest_goes_too(both_records):
         erase(both_records, there.patient_id, ErasureReason.REQUEST, years=20)
 
 
-def test_a_house_that_keeps_nothing_erases_signed_reports_at_once(both_records):
+def test_a_hospital_that_keeps_nothing_erases_signed_reports_at_once(both_records):
     there = made_whole(both_records)
     assert erase(both_records, there.patient_id, ErasureReason.COURT, years=0).complete
     assert count(both_records, ReportVersion) == 0
@@ -281,7 +281,7 @@ def test_a_restored_backup_brings_nobody_back(both_records, make_url, tmp_path):
     back.close()
 
 
-def test_a_restored_house_keeps_the_ledger_of_its_backup(both_records, make_url, tmp_path):
+def test_a_restored_hospital_keeps_the_ledger_of_its_backup(both_records, make_url, tmp_path):
     gone, later = (
         made_whole(both_records, patients.Person(f"Ad {n}", "", f"H-{n}"), signed=False) for n in (1, 2)
     )

@@ -39,7 +39,7 @@ _CHANGED = {"keyring", "patients", "audit", "audit_head"}
 
 @pytest.fixture
 def reopened(both_records):
-    """A maker of another opening of the same house, as another process would have it."""
+    """A maker of another opening of the same hospital, as another process would have it."""
     made: list[Records] = []
 
     def make(master=None):
@@ -185,7 +185,7 @@ def test_who_was_erased_is_gone_from_older_copies_once_the_old_key_is(both_recor
         assert tx.session.get_one(Patient, gone).key is None
 
 
-def test_killed_at_any_step_the_house_opens(make_url, tmp_path):
+def test_killed_at_any_step_the_hospital_opens(make_url, tmp_path):
     """At every fifth line of the replacement's own code; `tests.records.killed … 1` kills at each."""
     program = [sys.executable, "-m", "tests.records.killed", make_url(), str(tmp_path), "5"]
     ran = subprocess.run(program, capture_output=True, text=True, check=False)

@@ -195,7 +195,7 @@ def test_every_department_is_said_and_never_meant_by_none(records):
 
 
 def empty_like(records: Records, folder: Path) -> Records:
-    """An empty house under the same master key."""
+    """An empty installation under the same master key."""
     key = folder / "keys" / "master.key"
     key.parent.mkdir(parents=True)
     key.write_bytes((records.folder / "keys" / "master.key").read_bytes())
@@ -256,7 +256,7 @@ def test_what_a_backup_brings_back_opens_nothing_before_it_is_confirmed(tmp_path
         ("x1y2z3" * 22, Strength.LONG),
     ],
 )
-def test_the_meter_says_what_the_house_would(records, password, found):
+def test_the_meter_says_what_the_hospital_would(records, password, found):
     assert strength(password, ("irem",)) is found
     actor = made_user(records, Role.ENGINEER, name="irem")
     if found.level >= 2:

@@ -30,7 +30,7 @@ from tetkik.values import SYSTEM, Judgement, Role
 
 @pytest.fixture
 def records(tmp_path):
-    opened = made_records(tmp_path / "house")
+    opened = made_records(tmp_path / "hospital")
     yield opened
     opened.close()
 
@@ -124,11 +124,11 @@ def test_training_reads_what_was_written(records, tmp_path):
 
 
 def test_a_pictures_metadata_stay_behind(records, tmp_path):
-    noted = Image.new("L", (64, 60), 90)
+    annotated = Image.new("L", (64, 60), 90)
     packed = BytesIO()
     exif = Image.Exif()
     exif[0x010E] = "Gulcin SAHIN"
-    noted.save(packed, "PNG", exif=exif)
+    annotated.save(packed, "PNG", exif=exif)
     made = with_image(records, packed.getvalue(), "png")
     judge(records, made, Effusion="accepted")
     export(records, tmp_path / "out", pictures=True)

@@ -357,12 +357,12 @@ def test_the_patient_is_told_and_the_law_keeps_it(records, reader, withdrawn):
 
 
 def test_a_backup_carries_it(records, reader, withdrawn, tmp_path):
-    make_backup(records, tmp_path / "house.tetkik")
+    make_backup(records, tmp_path / "hospital.tetkik")
     folder = tmp_path / "back"
     (folder / "keys").mkdir(parents=True)
     shutil.copy(tmp_path / "keys" / "master.key", folder / "keys" / "master.key")
     back = Records(f"sqlite:///{folder / 'back.db'}", folder)
-    restore_backup(back, tmp_path / "house.tetkik")
+    restore_backup(back, tmp_path / "hospital.tetkik")
     with records.read(reader) as tx, back.read() as other:
         assert versions.version_of(other, withdrawn.id) == versions.version_of(tx, withdrawn.id)
         assert verify_stored(other).faults == ()

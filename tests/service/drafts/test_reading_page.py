@@ -267,9 +267,9 @@ def test_the_report_is_signed_with_a_passkey(browser, room):
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (768, "dark"), (390, "light")])
-def test_axe_finds_nothing_and_nothing_hangs_over(browser, reading_house, width, theme):
-    with reading(browser, reading_house, width=width, theme=theme) as page:
-        page.goto(f"/read/{reading_house.case_id}")
+def test_axe_finds_nothing_and_nothing_hangs_over(browser, reading_hospital, width, theme):
+    with reading(browser, reading_hospital, width=width, theme=theme) as page:
+        page.goto(f"/read/{reading_hospital.case_id}")
         seen(page)
         page.evaluate(AXE.read_text("utf-8"))
         for tab in ("tab-findings", "tab-draft") if width < 1340 else ("",):
@@ -281,10 +281,10 @@ def test_axe_finds_nothing_and_nothing_hangs_over(browser, reading_house, width,
             assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
 
 
-def test_the_page_is_light_before_the_viewer(browser, reading_house):
+def test_the_page_is_light_before_the_viewer(browser, reading_hospital):
     names: dict[str, str] = {}
     sizes: dict[str, float] = {}
-    with reading(browser, reading_house) as page:
+    with reading(browser, reading_hospital) as page:
         network = page.context.new_cdp_session(page)
         network.send("Network.enable")
         network.on(
@@ -295,7 +295,7 @@ def test_the_page_is_light_before_the_viewer(browser, reading_house):
             "Network.loadingFinished",
             lambda event: sizes.update({event["requestId"]: event["encodedDataLength"]}),
         )
-        page.goto(f"/read/{reading_house.case_id}")
+        page.goto(f"/read/{reading_hospital.case_id}")
         seen(page)
     late = "/viewer/|/cornerstone/|/images/"
     before = {
