@@ -68,10 +68,10 @@ def _opened(url: str, folder: Path, patient_id: str) -> str:
         assert patients.find(tx, PERSON.tckn) == (patient_id,)
     with records.read() as tx:
         assert verify(tx).whole
-    told = records.vault.held.fingerprint
-    assert fingerprint(read(folder / "keys" / "master.key")) == told
+    result = records.vault.held.fingerprint
+    assert fingerprint(read(folder / "keys" / "master.key")) == result
     records.close()
-    return told
+    return result
 
 
 def main(url: str, folder: Path, every: int) -> None:
@@ -84,9 +84,9 @@ def main(url: str, folder: Path, every: int) -> None:
     undone = done = 0
     n = 1
     while _killed(url, folder, n):
-        told = _opened(url, folder, patient_id)
-        undone, done = undone + (told == known), done + (told != known)
-        known = told
+        result = _opened(url, folder, patient_id)
+        undone, done = undone + (result == known), done + (result != known)
+        known = result
         n += every
     _opened(url, folder, patient_id)
     sys.stdout.write(json.dumps({"undone": undone, "done": done}))

@@ -96,10 +96,10 @@ def test_a_command_gives_the_key(tmp_path):
     ],
 )
 def test_a_command_that_gives_none_is_told_without_what_it_said(tmp_path, command, fault):
-    with pytest.raises(SettingError, match=fault) as told:
+    with pytest.raises(SettingError, match=fault) as result:
         Records(f"sqlite:///{tmp_path}/tetkik.db", tmp_path, MasterKey(None, command, ours=False))
-    assert "not a key" not in str(told.value) and KEY.hex() not in str(told.value)
-    assert "--secret" not in str(told.value)
+    assert "not a key" not in str(result.value) and KEY.hex() not in str(result.value)
+    assert "--secret" not in str(result.value)
 
 
 def test_a_credential_of_systemd_comes_before_a_file_of_ours(tmp_path, monkeypatch):

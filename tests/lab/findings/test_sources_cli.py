@@ -58,9 +58,9 @@ def test_a_person_reads_counts_prevalence_and_reasons(run, nih, tmp_path):
 def test_json_and_files_say_the_same(run, nih, tmp_path):
     status, out, err = run(nih, "--json", "--out", tmp_path / "counts")
     assert status == 0
-    told = json.loads(out)
-    assert told["images"] == 20 and told["sources"][0]["labels"][0]["label"] == "Atelectasis"
-    assert told == json.loads((tmp_path / "counts" / "sources.json").read_text("utf-8"))
+    result = json.loads(out)
+    assert result["images"] == 20 and result["sources"][0]["labels"][0]["label"] == "Atelectasis"
+    assert result == json.loads((tmp_path / "counts" / "sources.json").read_text("utf-8"))
     assert sorted(path.name for path in (tmp_path / "counts").iterdir()) == [
         "co_occurrence.csv",
         "prevalence.csv",

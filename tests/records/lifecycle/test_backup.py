@@ -85,8 +85,12 @@ def test_every_row_and_file_comes_back(hospital, empty, tmp_path):
     manifest = make_backup(hospital, target)
     assert (manifest.files, manifest.missing) == (2, 0)
     back = empty()
-    told = restore_backup(back, target)
-    assert told.files == 2 and told.erased == () and told.rows == sum(len(found) for found in before.values())
+    result = restore_backup(back, target)
+    assert (
+        result.files == 2
+        and result.erased == ()
+        and result.rows == sum(len(found) for found in before.values())
+    )
     after = rows(back)
     assert {name: found for name, found in after.items() if name not in _OWN} == {
         name: found for name, found in before.items() if name not in _OWN

@@ -38,7 +38,7 @@ def opened(records, actor) -> tuple[str, str]:
     return cookie, secret
 
 
-def told(records, actor) -> list[AccountChange]:
+def changes_of(records, actor) -> list[AccountChange]:
     with records.read(actor) as tx:
         return [one.kind for one in notices.list_notices(tx) if not one.seen]
 
@@ -130,18 +130,18 @@ def test_each_change_is_told_to_its_person_alone(both_records, clock: Clock):
     assert [one.by for one in listed] == [admin.name, admin.name, "", "", ""]
     assert [one.what for one in listed] == ["auditor,engineer", "", "Desk", "HIS", "Desk"]
     assert listed[0].at == clock.now
-    assert told(both_records, admin) == []
+    assert changes_of(both_records, admin) == []
 
 
 def test_the_first_password_is_no_news_and_the_next_is(records):
     actor = made_user(records, Role.ENGINEER)
     with records.write(SYSTEM) as tx:
         users.set_password(tx, id_of(actor), GOOD)
-    assert told(records, actor) == []
+    assert changes_of(records, actor) == []
     with records.write(actor) as tx:
         users.user_row(tx, id_of(actor)).last_login_at = tx.now
         users.set_password(tx, id_of(actor), OTHER)
-    assert told(records, actor) == [AccountChange.PASSWORD_CHANGED]
+    assert changes_of(records, actor) == [AccountChange.PASSWORD_CHANGED]
 
 
 def test_only_a_browser_that_was_never_used_is_news(records):
@@ -149,10 +149,10 @@ def test_only_a_browser_that_was_never_used_is_news(records):
     for browser in ("desk", "desk", "tablet", "tablet", "desk"):
         with records.write(actor) as tx:
             notices.notify_new_browser(tx, id_of(actor), browser, "Mozilla/5.0 Firefox")
-    assert told(records, actor) == [AccountChange.NEW_BROWSER]
+    assert changes_of(records, actor) == [AccountChange.NEW_BROWSER]
     with records.write(other) as tx:
         notices.notify_new_browser(tx, id_of(other), "desk", "")  # the same browser, somebody else's first
-    assert told(records, other) == []
+    assert changes_of(records, other) == []
 
 
 def test_what_is_acknowledged_stays_listed_and_what_came_after_stays_new(records, clock: Clock):

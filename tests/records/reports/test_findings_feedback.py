@@ -183,7 +183,7 @@ def test_the_command_says_what_it_wrote(records, tmp_path, monkeypatch):
     monkeypatch.setenv("TETKIK_DATA_DIR", str(records.folder))
     settings.cache_clear()
     try:
-        told = CliRunner().invoke(
+        result = CliRunner().invoke(
             app,
             ["findings", "export-feedback", "--out", str(tmp_path / "out"), "--json", "--from", "2020-01-01"],
         )
@@ -193,8 +193,8 @@ def test_the_command_says_what_it_wrote(records, tmp_path, monkeypatch):
     finally:
         monkeypatch.undo()
         settings.cache_clear()
-    assert told.exit_code == 0, told.output
-    assert json.loads(told.stdout) == {
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == {
         "images": 1,
         "rows": 1,
         "pictures": 0,

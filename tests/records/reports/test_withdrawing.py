@@ -335,13 +335,13 @@ def test_the_patient_is_told_and_the_law_keeps_it(records, reader, withdrawn):
     target = BytesIO()
     patient_export.export_patient(records, patient_id, target, language=Language.TR)
     with zipfile.ZipFile(target) as archive:
-        told = json.loads(archive.read("patient.json"))
+        result = json.loads(archive.read("patient.json"))
         statuses = {
             entry["resource"]["status"]
             for entry in json.loads(archive.read("fhir.json"))["entry"]
             if entry["resource"]["resourceType"] in ("DiagnosticReport", "Observation")
         }
-    (report,) = told["cases"][0]["reports"]
+    (report,) = result["cases"][0]["reports"]
     assert report["signed"] is False and statuses == {"entered-in-error"}
     assert (report["versions"][0]["withdrawn"]["why"], report["versions"][0]["withdrawn"]["words"]) == (
         "wrong_patient",

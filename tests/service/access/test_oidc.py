@@ -317,7 +317,7 @@ def victim(tmp_path_factory, liar):
         yield client
 
 
-def told(victim, liar: Liar, *, key=KEY, alg: str = "RS256", query: str = "", **changed: object) -> int:
+def status_of(victim, liar: Liar, *, key=KEY, alg: str = "RS256", query: str = "", **changed: object) -> int:
     """The status after the provider told something else than the truth."""
     victim.cookies.clear()
     asked = parse_qs(urlsplit(victim.get("/login/oidc").headers["location"]).query)
@@ -329,7 +329,7 @@ def told(victim, liar: Liar, *, key=KEY, alg: str = "RS256", query: str = "", **
 
 
 def test_the_truth_is_believed(victim, liar):
-    assert told(victim, liar) == 303
+    assert status_of(victim, liar) == 303
 
 
 @pytest.mark.parametrize(
@@ -353,19 +353,19 @@ def test_the_truth_is_believed(victim, liar):
     ],
 )
 def test_an_id_token_that_does_not_hold_signs_nobody_on(victim, liar, changed):
-    assert told(victim, liar, **changed) == 403
+    assert status_of(victim, liar, **changed) == 403
 
 
 def test_another_key_signs_nobody_on(victim, liar):
-    assert told(victim, liar, key=OTHER) == 403
+    assert status_of(victim, liar, key=OTHER) == 403
 
 
 def test_a_shared_secret_is_no_signature(victim, liar):
-    assert told(victim, liar, key=OctKey.import_key(SECRET * 2), alg="HS256") == 403
+    assert status_of(victim, liar, key=OctKey.import_key(SECRET * 2), alg="HS256") == 403
 
 
 def test_the_answer_of_another_issuer_is_refused(victim, liar):
-    assert told(victim, liar, query="&iss=https://another.example") == 403
+    assert status_of(victim, liar, query="&iss=https://another.example") == 403
 
 
 def test_a_document_of_another_issuer_is_refused(application, tmp_path, liar):
