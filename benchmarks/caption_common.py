@@ -102,7 +102,7 @@ class Memory:
 
 
 def _forget_peak() -> None:
-    """Linux forgets the highest memory of a process when told so (proc(5), clear_refs)."""
+    """Linux forgets the highest memory of a process on request (proc(5), clear_refs)."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -309,8 +309,8 @@ def main() -> None:
 
     import torch
 
-    told = json.loads(sys.argv[1])
-    job = Job(**{**told, "adapter": tuple(told["adapter"])})
+    fields = json.loads(sys.argv[1])
+    job = Job(**{**fields, "adapter": tuple(fields["adapter"])})
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     torch.set_num_threads(job.threads)

@@ -289,13 +289,13 @@ def report(run: Run, sides: dict[str, Result | str], hours: tuple[float, float])
         )
     mine, other = sides["tetkik"], sides["recipe"]
     if isinstance(mine, Result):
-        told = planned_peak(run)
+        planned = planned_peak(run)
         lines.append("")
         lines.append(
-            f"Planned {told / 1e9:.2f} GB, measured {mine.memory / 1e9:.2f} GB: "
-            f"{told / mine.memory - 1:+.1%}."
+            f"Planned {planned / 1e9:.2f} GB, measured {mine.memory / 1e9:.2f} GB: "
+            f"{planned / mine.memory - 1:+.1%}."
             if mine.memory
-            else f"Planned {told / 1e9:.2f} GB; this device does not tell its peak."
+            else f"Planned {planned / 1e9:.2f} GB; this device does not tell its peak."
         )
         if isinstance(other, Result) and other.memory:
             faster = (other.once + other.epochs) / (mine.once + mine.epochs)

@@ -64,7 +64,7 @@ class Seen:
 
 
 def observed(findings: Findings, image: Radiograph) -> Observation:
-    """What a house would keep of an image."""
+    """What a hospital would keep of an image."""
     answer: FindingsResult = findings.read(image)
     measured = answer.measured
     assert measured is not None

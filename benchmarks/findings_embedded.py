@@ -62,7 +62,7 @@ def rows_of(data: Path) -> list[dict[str, str]]:
     return rows
 
 
-def taught(data: Path) -> set[str]:
+def trained_labels(data: Path) -> set[str]:
     """The files that the teacher was asked about."""
     with (data / "chexnet_probabilities.csv").open(encoding="utf-8", newline="") as stream:
         return {row["file"] for row in csv.DictReader(stream)}
@@ -70,7 +70,7 @@ def taught(data: Path) -> set[str]:
 
 def write_tables(data: Path, folder: Path) -> dict[str, Path]:
     """One table for each weight."""
-    asked = taught(data)
+    asked = trained_labels(data)
     parts: dict[str, list[dict[str, str]]] = {name: [] for name in WEIGHTS}
     for row in rows_of(data):
         part = "brain" if row["view"] == "MRI" else "teacher" if row["file"] in asked else "nih"

@@ -1,4 +1,4 @@
-"""The gate's rates on images of sources that it was not taught on.
+"""The gate's rates on images of sources that it was not trained on.
 
     python benchmarks/imaging_gate.py --data labels.csv --others FOLDER [--workers 2] [--json FILE]
 
@@ -43,7 +43,7 @@ from tetkik.values import FileFormat, Flaw, Radiograph, Route, Verdict  # noqa: 
 
 RUNS = 4
 DRAWN = 250
-TWINS = 60
+VARIANTS = 60
 Pixels = NDArray[np.uint8]
 
 
@@ -136,7 +136,7 @@ def photographed(pixels: Pixels, random: np.random.Generator) -> Radiograph:
     return grey(clipped)
 
 
-def twins(pixels: Pixels) -> Iterator[tuple[str, Radiograph]]:
+def variants(pixels: Pixels) -> Iterator[tuple[str, Radiograph]]:
     """The same film in other shapes."""
     rows, columns = pixels.shape
     yield "16 bit", grey(pixels.astype(np.uint16) * 257, 65535)
@@ -159,25 +159,25 @@ def ask_films(run: Run, collection: Collection, classifier: Classifier) -> Itera
         image = read_image(file)
         verdict = judge(image, classifier=classifier)
 
-        def told(question: str, right: bool, source: str = source, group: int = group) -> Answer:
+        def answer(question: str, right: bool, source: str = source, group: int = group) -> Answer:
             return Answer(question, source, group, right)
 
-        yield told("good film accepted as chest", verdict.route is Route.CHEST)
-        yield told("good film refused for any reason", not verdict.suitable)
-        yield told("good film called doubtful", Flaw.DOUBTFUL in flaws(verdict))
+        yield answer("good film accepted as chest", verdict.route is Route.CHEST)
+        yield answer("good film refused for any reason", not verdict.suitable)
+        yield answer("good film called doubtful", Flaw.DOUBTFUL in flaws(verdict))
         for flaw in (Flaw.INVERTED, Flaw.ROTATED, Flaw.CROPPED, Flaw.EXPOSURE, Flaw.TOO_SMALL):
-            yield told(f"good film called {flaw.value}", flaw in flaws(verdict))
+            yield answer(f"good film called {flaw.value}", flaw in flaws(verdict))
         pixels = image.pixels.astype(np.uint8)
         for question, flaw, changed in spoilt(pixels, random):
             spoken = judge(changed, classifier=classifier)
-            yield told(question, flaw in flaws(spoken))
-            yield told(_refused(question), not spoken.suitable)
+            yield answer(question, flaw in flaws(spoken))
+            yield answer(_refused(question), not spoken.suitable)
         seen = judge(photographed(pixels, random), classifier=classifier)
-        yield told("film bent and glaring as in a photograph accepted as chest", seen.suitable)
-        for question, twin in twins(pixels) if place < TWINS else ():
-            same = judge(twin, classifier=classifier)
+        yield answer("film bent and glaring as in a photograph accepted as chest", seen.suitable)
+        for question, variant in variants(pixels) if place < VARIANTS else ():
+            same = judge(variant, classifier=classifier)
             alike = same.route is verdict.route and same.suitable is verdict.suitable
-            yield told(f"same verdict: {question}", alike)
+            yield answer(f"same verdict: {question}", alike)
 
 
 def ask_slices(run: Run, collection: Collection, classifier: Classifier) -> Iterator[Answer]:

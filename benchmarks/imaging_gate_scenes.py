@@ -1,4 +1,4 @@
-"""Pictures of anything but an X-ray film, drawn by other means than those that the gate was taught with.
+"""Pictures of anything but an X-ray film, drawn by other means than those that the gate was trained with.
 
 Photographs: crops of the few that scikit-learn and matplotlib carry. Noise: fractal, Worley cells, JPEG
 wreckage, speckle in a fan. Documents: pages in Turkish and English with tables, curves and handwriting.

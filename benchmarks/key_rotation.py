@@ -2,8 +2,8 @@
 
     python benchmarks/key_rotation.py [--cases 100000] [--repeat 5] [--database sqlite postgresql]
 
-A made house (`worklist_house.py`: a patient for each case, sealed identities and words) replaces its key
-again and again; beside it another process's view of the house admits one patient after another. Both lie on
+A synthetic database (`worklist_database.py`: a patient for each case, sealed identities and words) gets a new
+master key again and again; meanwhile another process admits one patient after another. Both lie on
 this machine's disk; PostgreSQL is the server of the tests, which does not wait for it, SQLite does.
 """
 
@@ -28,11 +28,11 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.database import Records
 from tetkik.records.lifecycle.key_rotation import rotate_master_key
 from tetkik.values import Actor
-from worklist_house import fill
+from worklist_database import fill
 
 
 class Admitting:
-    """Somebody at the desk: admits one patient after another until told to stop.
+    """Somebody at the desk: admits one patient after another until stopped.
 
     Attributes:
         seconds: that each took.

@@ -2,7 +2,7 @@
 
     python benchmarks/reception_triage.py [--data complaints.csv] [--keystrokes 3000] [--desks 4]
 
-The house is served by a process of its own, as `tetkik serve` does it, with an empty SQLite database. Each
+The service runs in a process of its own, as `tetkik serve` does it, with an empty SQLite database. Each
 desk types complaints letter by letter and sends what the page sends after each letter; in truth the page
 waits for a pause of 120 ms, so that far fewer are sent. Without `--data` the complaints are the examples of
 the urgency rules and the answers to the questions. The time is that of the whole request at the client on
@@ -33,7 +33,7 @@ LIMIT_MS = 50.0
 
 
 def serve(folder: Path, port: int, ready: Connection) -> None:
-    """Serve a house, once its address and a signed-in session of the desk are told."""
+    """Start the service; gives its address and a signed-in session of the desk."""
     import uvicorn
     from sqlalchemy import select
 
@@ -106,7 +106,7 @@ def complaints(path: Path | None) -> list[str]:
     return [text for text in read_complaints(path).texts if text.strip()]
 
 
-def told(label: str, took: list[float]) -> float:
+def report(label: str, took: list[float]) -> float:
     """Print one line of figures; gives the 95th percentile."""
     took = sorted(took)
     p95 = took[int(0.95 * len(took))]
@@ -150,14 +150,14 @@ def main() -> None:
             desk(address, cookie, csrf, typed(texts, 50, 0))  # the model is loaded with the first
             letters = statistics.mean(len(text) for text in texts)
             print(f"{len(texts)} complaints of {letters:.0f} letters on average; {os.cpu_count()} cores")
-            p95 = told("one desk", desk(address, cookie, csrf, typed(texts, arguments.keystrokes, 1)))
+            p95 = report("one desk", desk(address, cookie, csrf, typed(texts, arguments.keystrokes, 1)))
             with ThreadPoolExecutor(arguments.desks) as pool:
                 runs = [
                     pool.submit(desk, address, cookie, csrf, typed(texts, arguments.keystrokes // 4, seed))
                     for seed in range(arguments.desks)
                 ]
                 together = [one for run in runs for one in run.result()]
-            all_p95 = told(f"{arguments.desks} desks at once", together)
+            all_p95 = report(f"{arguments.desks} desks at once", together)
             for row, value, n in (("", p95, arguments.keystrokes), ("-four", all_p95, len(together))):
                 cells = {"reached": judged(f"{value:.0f} ms", met=value <= LIMIT_MS), "n": f"{n:,}"}
                 record(f"reading-room/live-triage{row}", cells)

@@ -65,7 +65,7 @@ def random_facts(rng: random.Random) -> Facts:
     return facts_of(drawn(route, rng), ReportInput(technique="PA", sides=sides), prior=prior)
 
 
-def told(facts: Facts) -> object:
+def stated(facts: Facts) -> object:
     """What a draft is made of."""
     present = tuple((item.label, item.certainty, item.side) for item in facts.present)
     changes = tuple((change.label, change.kind) for change in facts.changes)
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     rng = random.Random(asked.seed)
-    sets = {told(facts): facts for facts in (random_facts(rng) for _ in range(asked.sets))}
+    sets = {stated(facts): facts for facts in (random_facts(rng) for _ in range(asked.sets))}
     alike = marked = sentences = 0
     composing, checking, bare = [], [], []
     for language in Language:

@@ -7,7 +7,7 @@ passages, by the same hand, in other words on purpose, and before retrieval was 
 labels and topics were written after them, so expect somewhat less from other people's questions. The
 development half was in view while constants were chosen, the held-out half was not. Both sides search the
 passages of the question's language. TF-IDF gets the titles and texts, and in a second row also the other
-names, so that what the names bring can be told from what the ranking brings.
+names, so that what the names bring can be separated from what the ranking brings.
 
 Second, with a list of finding definitions (JSON: `id`, `title`, `synonyms`, `text`), material of others:
 from a title or synonym to its own text among all texts, by text alone. Constants were chosen on the findings

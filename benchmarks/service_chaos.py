@@ -1,8 +1,8 @@
-"""`kill -9` of a served house at random moments of upload, inference, save and sign: what is left of it.
+"""`kill -9` of a server at random moments of upload, inference, save and sign: what is left of it.
 
     python benchmarks/service_chaos.py [--kills 200] [--seed 0]
 
-Each round is a house of its own under `tetkik serve`, two people at work, and twenty kills, each at a random
+Each round is a new server (`tetkik serve`), two people at work, and twenty kills, each at a random
 moment of a step that somebody is at. At the end of a round everything that was acknowledged must be there
 once and whole: images byte for byte, one run, one report and one signature each, the audit trail's chain, and
 no file that nobody names.

@@ -2,7 +2,7 @@
 
     python benchmarks/service_upload.py [--dicom FILE] [--turns 15] [--threads 2]
 
-A house is served by `tetkik serve` with everything on: the file goes up by HTTP, is read in a process of its
+`tetkik serve` runs with everything on: the file goes up by HTTP, is read in a process of its
 own, compared with its patient, sealed and brought to the disk; the worker reads it, and findings, heatmaps
 and draft are kept in a transaction with their audit entries; the browser hears of it by the event stream and
 fetches findings and draft. The bare call is `workflow.report_image` in this process, with the same model,
@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from figures import judged, record
 from tests.phantom import write_phantom
 from tests.records.kit import made_records, made_user
-from tests.service.chaos import ServedHouse
+from tests.service.chaos import ServedHospital
 from tests.service.kit import make_context, opened_session
 from tetkik import workflow
 from tetkik.settings import settings
@@ -59,8 +59,8 @@ def measure(folder: Path, dicom: Path | None, turns: int) -> None:
         dicom = folder / "phantom.dcm"
         write_phantom(dicom, 3, ("Effusion",), rows=2048, columns=2048)
     known = pydicom.dcmread(dicom)
-    app_context = ServedHouse(folder / "house", os.environ["TETKIK_THREADS"])
-    client = signed_in(folder / "house", app_context)
+    app_context = ServedHospital(folder / "hospital", os.environ["TETKIK_THREADS"])
+    client = signed_in(folder / "hospital", app_context)
     app_context.start()
     bare: list[float] = []
     sheets: list[float] = []
@@ -69,7 +69,7 @@ def measure(folder: Path, dicom: Path | None, turns: int) -> None:
         for turn in range(_WARM + turns):
             file = folder / "film.dcm"
             file.write_bytes(another(known, turn))
-            took = library(file), library(file, folder / "heat"), through_the_house(client, file)
+            took = library(file), library(file, folder / "heat"), through_the_service(client, file)
             if turn >= _WARM:
                 for times, seconds in zip((bare, sheets, served), took, strict=True):
                     times.append(seconds)
@@ -106,7 +106,7 @@ def library(file: Path, heat: Path | None = None) -> float:
     return time.perf_counter() - begin
 
 
-def signed_in(folder: Path, app_context: ServedHouse) -> httpx.Client:
+def signed_in(folder: Path, app_context: ServedHospital) -> httpx.Client:
     """A client of somebody who may upload and read drafts."""
     records = made_records(folder)
     actor = made_user(records, Role.TECHNICIAN, Role.RADIOLOGIST)
@@ -120,7 +120,7 @@ def signed_in(folder: Path, app_context: ServedHouse) -> httpx.Client:
     )
 
 
-def through_the_house(client: httpx.Client, file: Path) -> float:
+def through_the_service(client: httpx.Client, file: Path) -> float:
     """Seconds from the first byte of the upload to findings and draft."""
     content = file.read_bytes()
     begin = time.perf_counter()

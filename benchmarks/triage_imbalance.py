@@ -30,7 +30,7 @@ from tetkik.triage.calibration import ece, fit_temperature, softmax
 from tetkik.values import DEPARTMENTS
 
 _RARE = 5
-"""The labels with fewest rows, whose mean F1 is told apart."""
+"""The labels with fewest rows, whose mean F1 is reported separately."""
 _SHRINKING = (0.3, 0.1, 0.03)
 
 

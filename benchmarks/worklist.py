@@ -2,10 +2,10 @@
 
     python benchmarks/worklist.py [--cases 1000 100000] [--repeat 200] [--database sqlite postgresql]
 
-Made houses (`worklist_house.py`: sealed identities and words, runs with scores, two cases in five open) are
-asked for whole pages through the application: session, permissions, queries, opening of names, template,
-audit entry. The two houses take turns, so that a busy machine is busy for both. Asked for: p95 within 1.5
-times. PostgreSQL is the server of the tests, which does not wait for the disk; SQLite does.
+Synthetic databases (`worklist_database.py`: sealed identities and words, runs with scores, two cases in five
+open) are asked for whole pages through the application: session, permissions, queries, opening of names,
+template, audit entry. The two databases take turns, so that a busy machine is busy for both. The aim: p95
+within 1.5 times. PostgreSQL is the server of the tests, which does not wait for the disk; SQLite does.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tests.records.kit import made_records
 from tests.records.postgres import Cluster
 from tests.service.kit import make_context, opened_session
 from tetkik.service.app import create_app
-from worklist_house import fill
+from worklist_database import fill
 
 PAGES = {
     "first page": "/worklist",
@@ -49,13 +49,13 @@ PAGES = {
     "finding and modality": "/worklist/rows?finding=Effusion&modality=DX&shown=5",
     "modality and department": "/worklist/rows?modality=DX&department=Kardiyoloji&shown=10",
 }
-"""As many rows from either house: a filter that leaves the small one little is asked for that little."""
+"""As many rows from either database: a filter that leaves the small one little is asked for that little."""
 ASKED = 1.5
 
 
 @dataclass
 class Served:
-    """A house that answers.
+    """A hospital that answers.
 
     Attributes:
         client: signed in as a radiologist.
@@ -71,7 +71,7 @@ class Served:
 
 
 def serve(cases: int, url: str | None) -> Served:
-    """A made house of so many cases, behind the application."""
+    """A synthetic database of so many cases, behind the application."""
     folder = Path(tempfile.mkdtemp(prefix="tetkik-"))
     records = made_records(folder, url)
     begin = time.perf_counter()
@@ -113,17 +113,17 @@ def p95(values: list[float]) -> float:
 def measure(database: str, sizes: list[int], repeat: int) -> None:
     """Print the table of one database."""
     cluster = Cluster() if database == "postgresql" else None
-    houses = [serve(size, cluster.fresh() if cluster else None) for size in sizes]
+    servers = [serve(size, cluster.fresh() if cluster else None) for size in sizes]
     try:
         for turn in range(repeat + 5):
             for page in PAGES:
-                for served in houses:
+                for served in servers:
                     ask(served, page)
             if turn == 4:  # what is loaded and compiled once
-                for served in houses:
+                for served in servers:
                     served.milliseconds.clear()
-        small, large = houses
-        print(f"\n{database}, n = {repeat} a page and house, milliseconds\n")
+        small, large = servers
+        print(f"\n{database}, n = {repeat} a page and database, milliseconds\n")
         print(f"| page | p50 of {sizes[0]:,} | p50 of {sizes[1]:,} | p95 of {sizes[0]:,} | ", end="")
         print(f"p95 of {sizes[1]:,} | p95 against | \n| --- | --- | --- | --- | --- | --- |")
         for page in PAGES:
@@ -135,7 +135,7 @@ def measure(database: str, sizes: list[int], repeat: int) -> None:
         cell = f"{judged(f'{ratio:.2f}', met=ratio <= ASKED)}; {min(single):.2f} to {max(single):.2f}"
         record(f"reading-room/worklist-{database}", {"reached": cell, "n": f"{len(every[0])}; {repeat} each"})
     finally:
-        for served in houses:
+        for served in servers:
             served.close()
         if cluster is not None:
             cluster.stop()

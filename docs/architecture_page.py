@@ -114,14 +114,13 @@ def steps(way: str) -> list[tuple[str, str]]:
     """The steps of a way, each with a link to its module.
 
     Raises:
-        FileNotFoundError: none of the modules that are named for a step is there.
+        FileNotFoundError: the module of a step does not exist.
     """
     rows = []
     for step in tomllib.loads((ROOT / "docs" / "ways.toml").read_text("utf-8"))[way]:
-        named = step["module"] if isinstance(step["module"], list) else [step["module"]]
-        path = next((path for path in named if (SOURCE / path).is_file()), None)
-        if path is None:
-            raise FileNotFoundError(f"docs/ways.toml: {', '.join(named)}")
+        path = step["module"]
+        if not (SOURCE / path).is_file():
+            raise FileNotFoundError(f"docs/ways.toml: {path}")
         rows.append((step["step"], f"[`{path}`]({REPOSITORY}/{path})"))
     return rows
 

@@ -143,7 +143,7 @@ def cli_page() -> str:
         "sentence on standard error. The language is that of the setting `language` "
         "([settings](settings.md)). `tetkik --version` prints the version; every command has `--help`; "
         "`tetkik --install-completion` teaches the current shell to complete commands, and "
-        "`tetkik --show-completion` prints what it would be taught.",
+        "`tetkik --show-completion` prints what it would install.",
     ]
     for name, summary, callback in commands(app, "tetkik"):
         parts += [f"## {name}", _sentences(summary, inspect.getdoc(callback) or "")]

@@ -149,11 +149,11 @@ def parts() -> list[str | Table]:
 
 
 def _words(kind: type[StrEnum]) -> Table:
-    """Every member of a kind; one that nobody has told of here, or one that is no more, is a KeyError."""
-    told = dict(MEANINGS[kind])
-    rows: list[tuple[str, ...]] = [(f"`{member.value}`", told.pop(member.value)) for member in kind]
-    if told:
-        raise KeyError(f"{kind.__name__} has no {', '.join(told)}")
+    """Every member of a kind; one that is not described here, or one that is no more, is a KeyError."""
+    described = dict(MEANINGS[kind])
+    rows: list[tuple[str, ...]] = [(f"`{member.value}`", described.pop(member.value)) for member in kind]
+    if described:
+        raise KeyError(f"{kind.__name__} has no {', '.join(described)}")
     return ("code", "meaning"), rows
 
 
@@ -183,7 +183,7 @@ def _said(probability: float, language: Language) -> str:
 
 
 def _keys() -> list[tuple[str, ...]]:
-    """The keys of a draft, which must be those that are told of here."""
+    """The keys of a draft, which must be those that are described here."""
     draft = _example(0.95, Language.EN)
     mark = Mark(Fault.SIDE, Sentence("No side was measured."), 0, 1)
     marked = replace(draft.sentences[0], marks=(mark,))

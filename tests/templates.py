@@ -39,7 +39,7 @@ def fields(template: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
 
 
-def twins() -> list[tuple[str, str, str]]:
+def translations() -> list[tuple[str, str, str]]:
     """(file, English, Turkish) of every entry in `messages/`."""
     found = []
     for file in sorted((SOURCE / "messages").glob("*.toml")):

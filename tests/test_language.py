@@ -1,4 +1,4 @@
-"""Every sentence that a user may see has a Turkish twin, and the two name the same values."""
+"""Every sentence that a user may see has a Turkish translation, and the two name the same values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from tests.templates import SOURCE, constants, fields, templates, twins
+from tests.templates import SOURCE, constants, fields, templates, translations
 from tetkik.cli import system_report, translation
 from tetkik.cli.triage import answer
 from tetkik.lab.triage.clean.rows import Reason, Repair
@@ -18,9 +18,9 @@ from tetkik.values import DISCLAIMER
 
 
 def test_every_template_has_a_turkish_twin():
-    known = {english for _, english, _ in twins()}
+    known = {english for _, english, _ in translations()}
     missing = sorted({f"{found.where}: {found.text}" for found in templates() if found.text not in known})
-    assert not missing, "no Turkish twin for:\n" + "\n".join(missing)
+    assert not missing, "no Turkish translation for:\n" + "\n".join(missing)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_every_template_has_a_turkish_twin():
     ids=["unreadable", "reason", "repair", "level", "purposes", "help words", "other"],
 )
 def test_what_is_said_by_a_name_has_a_turkish_twin(sentences):
-    known = {english for _, english, _ in twins()}
+    known = {english for _, english, _ in translations()}
     assert [sentence for sentence in sentences if sentence not in known] == []
 
 
@@ -56,7 +56,11 @@ def test_the_walk_finds_templates_of_every_kind():
 
 
 def test_twins_name_the_same_values():
-    wrong = [f"{file}: {english}" for file, english, turkish in twins() if fields(english) != fields(turkish)]
+    wrong = [
+        f"{file}: {english}"
+        for file, english, turkish in translations()
+        if fields(english) != fields(turkish)
+    ]
     assert not wrong
 
 
@@ -71,17 +75,17 @@ def test_calls_give_what_their_template_names():
 
 def test_no_twin_is_orphaned():
     said = constants()
-    orphans = [f"{file}: {english}" for file, english, _ in twins() if english not in said]
+    orphans = [f"{file}: {english}" for file, english, _ in translations() if english not in said]
     assert not orphans, "no such sentence in the source:\n" + "\n".join(orphans)
 
 
 def test_no_english_sentence_stands_twice():
-    counts = Counter(english for _, english, _ in twins())
+    counts = Counter(english for _, english, _ in translations())
     assert [english for english, count in counts.items() if count > 1] == []
 
 
 def test_turkish_differs_and_ends_as_the_english_does():
-    for file, english, turkish in twins():
+    for file, english, turkish in translations():
         assert turkish.strip() == turkish and turkish, f"{file}: {english}"
         if english.endswith("."):
             assert turkish.endswith((".", "…")), f"{file}: {turkish}"
@@ -123,7 +127,7 @@ def test_a_stored_sentence_keeps_its_key_and_gets_the_singular():
 
 
 def test_every_counted_sentence_is_its_template_for_many():
-    known = {english for _, english, _ in twins()}
+    known = {english for _, english, _ in translations()}
     for template, form in counts().items():
         assert template in known
         assert re.sub(r"\{(\w+):[^}|]*\|([^}]*)\}", r"\2", form) == template
@@ -136,7 +140,7 @@ def test_a_noun_in_the_plural_after_a_count_has_a_singular():
     verbs = re.compile(r"\} (?:is|was|has|does|needs|years from)\b")
     lacking = [
         f"{file}: {english}"
-        for file, english, _ in twins()
+        for file, english, _ in translations()
         if counted.search(verbs.sub("}", english)) and english not in counts()
     ]
     assert lacking == []
@@ -144,8 +148,8 @@ def test_a_noun_in_the_plural_after_a_count_has_a_singular():
 
 def test_the_number_under_which_a_hospital_keeps_a_patient_has_one_name():
     others = re.compile(r"\b(hasta|hastane) (no\b|numara)", re.IGNORECASE)
-    said = {turkish for _, _, turkish in twins()}
+    said = {turkish for _, _, turkish in translations()}
     assert [sentence for sentence in said if others.search(sentence)] == []
     assert "Dosya numarası" in said
     strange = re.compile(r"patient('s)? number|record number", re.IGNORECASE)
-    assert [english for _, english, _ in twins() if strange.search(english)] == []
+    assert [english for _, english, _ in translations() if strange.search(english)] == []

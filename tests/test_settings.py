@@ -128,7 +128,7 @@ def put(folder, **secrets):
     return folder
 
 
-def told(found):
+def secrets_of(found):
     return {name: getattr(found, name) and getattr(found, name).get_secret_value() for name in SECRETS}
 
 
@@ -136,10 +136,10 @@ def test_every_secret_is_read_from_a_file_of_its_own(file, tmp_path, monkeypatch
     secret = {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
     assert secret == set(SECRETS)
     file.write_text("")
-    assert told(settings()) == dict.fromkeys(SECRETS)
+    assert secrets_of(settings()) == dict.fromkeys(SECRETS)
     settings.cache_clear()
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(put(tmp_path / "credentials", **SECRETS)))
-    assert told(settings()) == SECRETS
+    assert secrets_of(settings()) == SECRETS
     for secret_value in SECRETS.values():
         assert secret_value not in repr(settings()) and secret_value not in settings().model_dump_json()
 
@@ -161,7 +161,7 @@ def test_what_names_a_secret_first_holds(file, tmp_path, monkeypatch):
     monkeypatch.setenv("TETKIK_SECRETS_DIR", str(folder))
     monkeypatch.setenv("TETKIK_DATABASE_URL", "sqlite:///of-the-environment")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(put(tmp_path / "credentials", oidc_client_secret="c")))
-    assert told(settings()) == {
+    assert secrets_of(settings()) == {
         "llm_key": "of the file",
         "database_url": "sqlite:///of-the-environment",
         "oidc_client_secret": "c",
@@ -171,7 +171,7 @@ def test_what_names_a_secret_first_holds(file, tmp_path, monkeypatch):
 def test_a_folder_of_the_settings_file_gives_secrets_and_no_other_setting(file, tmp_path):
     folder = put(tmp_path / "secrets", llm_key="of the folder", threads="7", hospital_name="Elsewhere")
     file.write_text(f"secrets_dir = '{folder}'\n")
-    assert told(settings())["llm_key"] == "of the folder"
+    assert secrets_of(settings())["llm_key"] == "of the folder"
     assert (settings().threads, settings().hospital_name) == (2, "")
 
 

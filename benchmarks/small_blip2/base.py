@@ -18,7 +18,7 @@ from tetkik.errors import DataError
 if TYPE_CHECKING:
     from tetkik.values import ProgressCallback
 
-STORY = "tetkik_base.json"
+DETAILS = "tetkik_base.json"
 """What the base was made from."""
 _PATCH = 16
 
@@ -65,7 +65,7 @@ def write_base(
             with random weights.
         texts: captions without images.
         options: the sizes.
-        progress: told how far it is.
+        progress: called with how far it is.
 
     Raises:
         DataError: no caption.
@@ -98,7 +98,7 @@ def write_base(
         written = WrittenBase(
             out, _count(model), _count(model.vision_model), len(tokenizer), len(texts), loss
         )
-        _write_story(folder, written, options, backbone)
+        _write_details(folder, written, options, backbone)
     return written
 
 
@@ -205,14 +205,14 @@ def _write_processor(folder: Path, options: SmallBase) -> None:
     _write_json(folder / "processor_config.json", processor)
 
 
-def _write_story(folder: Path, written: WrittenBase, options: SmallBase, backbone: Path | None) -> None:
-    story = asdict(written) | {
+def _write_details(folder: Path, written: WrittenBase, options: SmallBase, backbone: Path | None) -> None:
+    details = asdict(written) | {
         "folder": None,
         "backbone": None if backbone is None else backbone.name,
         "options": asdict(options),
     }
-    del story["folder"]
-    _write_json(folder / STORY, story)
+    del details["folder"]
+    _write_json(folder / DETAILS, details)
 
 
 def _write_json(file: Path, content: dict[str, Any]) -> None:
@@ -224,4 +224,4 @@ def _count(model: Any) -> int:
 
 
 def _is_base(folder: Path) -> bool:
-    return (folder / STORY).is_file()
+    return (folder / DETAILS).is_file()

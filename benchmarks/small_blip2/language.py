@@ -36,7 +36,7 @@ def warm_up(
         rows: the tokens of each text, without special ones.
         options: passes, learning rate, seed, and how many queries will stand before the words: the texts take
             the places that captions will have.
-        progress: told how far it is.
+        progress: called with how far it is.
 
     Returns:
         The mean loss of the last pass, nats a token.

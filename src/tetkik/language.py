@@ -2,7 +2,7 @@
 
 A message is an English template and its values. The code writes the English sentence where it is needed;
 `translate` gives it in the language asked for. A test walks the source and fails when a template has no
-Turkish twin or when the two name different values.
+Turkish translation or when the two name different values.
 
 The template is the key, also of sentences that were stored, so it never changes for the sake of grammar. It
 is written for many; how English says one is in `messages/english/counts.toml`. Turkish needs no such forms:
@@ -66,10 +66,10 @@ class _Counted(string.Formatter):
 def translate(template: str, language: Language, **values: object) -> str:
     """Fill `template` (English, `str.format` fields) with `values`, in `language`.
 
-    A template without a Turkish twin stays English: an untranslated sentence is better than none. A value
-    that is a `Sentence`, or a member of an enumeration of words, is translated as well.
+    A template without a Turkish translation stays English: an untranslated sentence is better than none. A
+    value that is a `Sentence`, or a member of an enumeration of words, is translated as well.
     """
-    values = {name: _said(value, language) for name, value in values.items()}
+    values = {name: _translated(value, language) for name, value in values.items()}
     if language is Language.TR:
         template = _turkish().get(template, template)
     elif any(str(value) in _ONE for value in values.values()) and template in _english_counts():
@@ -77,7 +77,7 @@ def translate(template: str, language: Language, **values: object) -> str:
     return template.format(**values) if values else template
 
 
-def _said(value: object, language: Language) -> object:
+def _translated(value: object, language: Language) -> object:
     if isinstance(value, Sentence):
         return value.in_language(language)
     return translate(value.value, language) if isinstance(value, StrEnum) else value

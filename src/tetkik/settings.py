@@ -113,7 +113,7 @@ class Settings(BaseSettings):
         description="What runs networks of findings: `onnxruntime`, or `openvino` (`openvino-bf16` where the "
         "processor has bf16 instructions). Without the package openvino it is ONNX Runtime.",
     )
-    hospital_name: str = Field(default="", description="The house, as the head of its reports names it.")
+    hospital_name: str = Field(default="", description="The hospital, as the head of its reports names it.")
     hospital_department: str = Field(default="", description="The department under the name.")
     hospital_address: str = Field(default="", description="The address under the name.")
     report_language: Language = Field(
@@ -141,7 +141,7 @@ class Settings(BaseSettings):
     llm_key: SecretStr | None = Field(default=None, description="The key that the server wants.")
     llm_outside: bool = Field(
         default=False,
-        description="Whether a language model outside this house may be asked. It gets de-identified text, "
+        description="Whether a language model outside the hospital may be asked. It gets de-identified text, "
         "and nothing leaves the machine while this is off.",
     )
     llm_seconds: float = Field(
@@ -231,7 +231,7 @@ class Settings(BaseSettings):
     listen_port: int = Field(default=8000, ge=0, le=65535, description="The port of `tetkik serve`.")
     public_url: str = Field(
         default="",
-        description="Where browsers reach the house, such as `https://tetkik.hastane.local`. Requests for "
+        description="Where browsers reach the hospital, such as `https://tetkik.hastane.local`. Requests for "
         "another host are refused, and passkeys belong to this one. Empty: where it listens.",
     )
     tls_cert: Path | None = Field(
@@ -240,7 +240,7 @@ class Settings(BaseSettings):
     tls_key: Path | None = Field(default=None, description="The private key (PEM) of `tls_cert`.")
     trusted_proxies: str = Field(
         default="",
-        description="Addresses or networks of the proxy before the house, with commas, such as "
+        description="Addresses or networks of the proxy before the hospital, with commas, such as "
         "`127.0.0.1, 10.1.0.0/16`. What it says of the browser's address and of TLS is believed, nobody "
         "else's word is.",
     )
@@ -297,7 +297,7 @@ class Settings(BaseSettings):
     )
     oidc_issuer: str = Field(
         default="",
-        description="The house's identity provider (OpenID Connect), such as "
+        description="The hospital's identity provider (OpenID Connect), such as "
         "`https://login.hastane.local/realms/hastane`. Empty: no single sign-on.",
     )
     oidc_client_id: str = Field(default="", description="What the identity provider calls Tetkik.")

@@ -37,15 +37,15 @@ def losses(network: StagedNetwork, steps: int = 10) -> list[float]:
     batch, features = network.batch(network.encode(SENTENCES[:3])), network.frozen_features(PIXELS)
     weights = [weight for weight in module.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=1e-2)
-    told = []
+    result = []
     for _ in range(steps):
         optimiser.zero_grad()
         loss = module(features, batch.ids, batch.mask, batch.targets)
         loss.backward()
         assert all(weight.grad is not None for weight in weights)
         optimiser.step()
-        told.append(float(loss.detach()))
-    return told
+        result.append(float(loss.detach()))
+    return result
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_the_cut_moves_before_what_learns(bases: dict[str, str], options: Adapte
     assert {name.partition(".")[0] for name in names_of(network)} == (
         {"language_model", "qformer"} if options.qformer else {"language_model"}
     )
-    told = losses(network)
-    assert told[-1] < told[0]
+    result = losses(network)
+    assert result[-1] < result[0]
 
 
 def test_only_the_attention_of_the_q_former_gets_an_adapter(bases: dict[str, str]):
@@ -132,8 +132,8 @@ def test_every_kind_learns_beside_every_kind_of_weights(
     }
     add_adapter(network, options)
     assert {weight.dtype for weight in network.model.parameters() if weight.requires_grad} == {torch.float32}
-    told = losses(network)
-    assert told[-1] < 0.98 * told[0]
+    result = losses(network)
+    assert result[-1] < 0.98 * result[0]
     after = dict(network.core.named_parameters())
     for name, weight in frozen.items():
         now = after.get(name, after.get(name.replace(".weight", ".base_layer.weight")))
@@ -181,8 +181,8 @@ def test_all_weights_after_the_vision_tower_may_learn(bases: dict[str, str]):
     assert {weight.dtype for weight in network.trainable().parameters()} == {torch.float32}
     # What learns keeps the dropout that its configuration asks for.
     assert network.core.qformer.dropout.p == 0.1
-    told = losses(network)
-    assert told[-1] < 0.7 * told[0]
+    result = losses(network)
+    assert result[-1] < 0.7 * result[0]
 
 
 def test_quantised_weights_do_not_learn(bases: dict[str, str]):

@@ -37,8 +37,8 @@ def of_transformers(network: StagedNetwork, images: torch.Tensor, batch: Caption
     ignored = torch.full_like(places, -100)
     if not core.config.use_decoder_only_language_model:
         prompt = [*network.words.encode([network.prompt])[0].tolist(), 1]
-        heard = torch.cat([places, torch.tensor([prompt] * len(images))], dim=1)
-        return float(core(pixel_values=images, input_ids=heard, labels=batch.targets).loss.detach())
+        received = torch.cat([places, torch.tensor([prompt] * len(images))], dim=1)
+        return float(core(pixel_values=images, input_ids=received, labels=batch.targets).loss.detach())
     return float(
         core(
             pixel_values=images,
@@ -177,11 +177,11 @@ def test_repetition_is_avoided_where_asked(bases: dict[str, Path], monkeypatch: 
     features = network.frozen_features(pixels())
     said: list[list[int]] = []
 
-    def heard(row: list[int]) -> str:
+    def received(row: list[int]) -> str:
         said.append(row)
         return ""
 
-    monkeypatch.setattr(network.words, "decode", heard)
+    monkeypatch.setattr(network.words, "decode", received)
     network.generate(features, DecodingOptions(beams=2, max_tokens=20))
     assert any(len(row) != len(set(row)) for row in said)
     said.clear()
@@ -198,7 +198,7 @@ def test_confidence_is_the_models_own_probability(bases: dict[str, Path], langua
     mine = network.generate(
         network.frozen_features(images), DecodingOptions(beams=beams, max_tokens=8, min_tokens=0)
     )
-    told = network.core.generate(
+    result = network.core.generate(
         pixel_values=images,
         max_new_tokens=8,
         num_beams=beams,
@@ -206,7 +206,7 @@ def test_confidence_is_the_models_own_probability(bases: dict[str, Path], langua
         output_scores=True,
     )
     scores = network.core.language_model.compute_transition_scores(
-        told.sequences, told.scores, getattr(told, "beam_indices", None), normalize_logits=True
+        result.sequences, result.scores, getattr(result, "beam_indices", None), normalize_logits=True
     )
     for number, one in enumerate(mine):
         row = scores[number][torch.isfinite(scores[number]) & (scores[number] != 0)]

@@ -45,14 +45,14 @@ def test_loss_is_that_of_transformers(network: StagedNetwork, prompt: str):
     batch = batch_of(network)
     assert not bool(batch.mask.all())
     places = torch.full((3, PATCHES), network.core.config.image_token_index)
-    told = network.core(
+    result = network.core(
         pixel_values=PIXELS,
         input_ids=torch.cat([places, batch.ids], dim=1),
         attention_mask=torch.cat([torch.ones_like(places), batch.mask], dim=1),
         token_type_ids=torch.cat([torch.zeros_like(places), (batch.targets != -100).long()], dim=1),
         labels=torch.cat([torch.full_like(places, -100), batch.targets], dim=1),
     )
-    assert mean(network, batch) == pytest.approx(float(told.loss.detach()), abs=1e-5)
+    assert mean(network, batch) == pytest.approx(float(result.loss.detach()), abs=1e-5)
 
 
 def test_filling_on_the_left_changes_nothing(network: StagedNetwork):

@@ -86,7 +86,7 @@ def said(network: StagedNetwork) -> list[Generated]:
     return network.generate(network.frozen_features(PIXELS), DECODING)
 
 
-def told(network: StagedNetwork) -> float:
+def loss_of(network: StagedNetwork) -> float:
     batch = network.batch(network.encode(SENTENCES[:3]))
     module = network.trainable().eval()
     loss = module(network.frozen_features(PIXELS), batch.ids, batch.mask, batch.targets)
@@ -99,12 +99,12 @@ def test_reloaded_it_says_the_same(bases: dict[str, str], family: str, merge: bo
     options = AdapterOptions(projection=True) if family == "paligemma" else ALL_PARTS
     network = trained(bases[family], options=options)
     network.prompt = "The picture shows"
-    assert told(network) != pytest.approx(told(load_base(bases[family])), rel=1e-3)
+    assert loss_of(network) != pytest.approx(loss_of(load_base(bases[family])), rel=1e-3)
     bundle = bundled(network, tmp_path / "bundle", merge=merge)
     again = load_captioner(bundle, base=None if merge else bases[family])
     assert again.prompt == "The picture shows"
     assert again.image == network.image
-    assert told(again) == pytest.approx(told(network), rel=1e-5)
+    assert loss_of(again) == pytest.approx(loss_of(network), rel=1e-5)
     assert [one.text for one in said(again)] == [one.text for one in said(network)]
     assert not any(weight.requires_grad for weight in again.model.parameters())
 
@@ -112,11 +112,11 @@ def test_reloaded_it_says_the_same(bases: dict[str, str], family: str, merge: bo
 @pytest.mark.parametrize("options", [AdapterOptions(dora=True), AdapterOptions(rslora=True)])
 def test_every_kind_of_adapter_merges(bases: dict[str, str], options: AdapterOptions, tmp_path: Path):
     network = trained(bases["opt"], options=options)
-    before = told(network)
+    before = loss_of(network)
     again = load_captioner(bundled(network, tmp_path / "bundle", merge=True))
-    assert told(again) == pytest.approx(before, rel=1e-5)
+    assert loss_of(again) == pytest.approx(before, rel=1e-5)
     # It may be trained further: nothing of it was merged.
-    assert told(network) == before
+    assert loss_of(network) == before
     assert isinstance(network.model, PeftModel)
 
 
@@ -171,32 +171,32 @@ def test_transformers_opens_a_whole_model(bases: dict[str, str], family: str, tm
 def test_an_old_checkpoint_keeps_its_own_words(bases: dict[str, str], tmp_path: Path):
     """`<image>` joins the vocabulary of what is written, not of the network that goes on."""
     network = trained(bases["old"], Learning.FULL)
-    before, size = told(network), len(network.words.tokenizer)
+    before, size = loss_of(network), len(network.words.tokenizer)
     again = load_captioner(bundled(network, tmp_path / "bundle", merge=True))
     assert len(network.words.tokenizer) == size
     assert network.core.config.image_token_index is None
     assert again.core.config.image_token_index == size
-    assert told(network) == before
+    assert loss_of(network) == before
     # The row of zeros takes a little probability: there was no free row in this vocabulary.
-    assert told(again) == pytest.approx(before, rel=2e-3)
+    assert loss_of(again) == pytest.approx(before, rel=2e-3)
 
 
 def test_a_whole_training_is_written_whole(bases: dict[str, str], tmp_path: Path):
     network = trained(bases["opt"], Learning.FULL)
-    words, before = said(network), told(network)
+    words, before = said(network), loss_of(network)
     network.drop_frozen()
     again = load_captioner(bundled(network, tmp_path / "bundle"))
-    assert told(again) == pytest.approx(before, rel=1e-5)
+    assert loss_of(again) == pytest.approx(before, rel=1e-5)
     assert [one.text for one in said(again)] == [one.text for one in words]
     assert again.fingerprint == network.fingerprint
 
 
 def test_what_was_dropped_comes_back_when_merged(bases: dict[str, str], tmp_path: Path):
     network = trained(bases["opt"], options=AdapterOptions(projection=True))
-    before = told(network)
+    before = loss_of(network)
     network.drop_frozen()
     again = load_captioner(bundled(network, tmp_path / "bundle", merge=True))
-    assert told(again) == pytest.approx(before, rel=1e-5)
+    assert loss_of(again) == pytest.approx(before, rel=1e-5)
 
 
 @pytest.mark.parametrize("quantisation", [Quantisation.INT8, Quantisation.NF4])
@@ -213,7 +213,7 @@ def test_quantised_weights_are_taken_back_when_merged(
     assert "quantization_config" not in json.loads(bundle.file("config.json").read_text())
     again = load_captioner(bundle, quantisation=Quantisation.NONE)
     # As the adapter was trained, not beside the unquantised weights.
-    assert told(again) == pytest.approx(told(network), rel=1e-3)
+    assert loss_of(again) == pytest.approx(loss_of(network), rel=1e-3)
     assert not write_network(trained(bases["opt"]), folder, merge=True)
 
 
@@ -224,7 +224,7 @@ def test_an_adapter_may_be_used_beside_quantised_weights(
     network = trained(bases["opt"], quantisation=quantisation)
     bundle = bundled(network, tmp_path / "bundle")
     again = load_captioner(bundle, base=bases["opt"], quantisation=quantisation)
-    assert told(again) == pytest.approx(told(network), rel=1e-4)
+    assert loss_of(again) == pytest.approx(loss_of(network), rel=1e-4)
     # Without a GPU and a word on it, unquantised ones are faster.
     assert load_captioner(bundle, base=bases["opt"]).quantisation is Quantisation.NONE
 
@@ -238,7 +238,7 @@ def test_the_base_of_an_adapter_may_be_a_setting(
         load_captioner(bundle)
     monkeypatch.setenv("TETKIK_CAPTION_BASE", bases["opt"])
     settings.cache_clear()
-    assert told(load_captioner(bundle)) == pytest.approx(told(network), rel=1e-5)
+    assert loss_of(load_captioner(bundle)) == pytest.approx(loss_of(network), rel=1e-5)
 
 
 def test_another_base_is_refused(bases: dict[str, str], tmp_path: Path):

@@ -177,9 +177,9 @@ def test_utf_16_is_told_of_once(tmp_path, bundle):
 
 
 def test_no_complaint_at_all_is_said(bundle):
-    status, said, noted = run("triage", "predict", "--input", os.devnull, "--model", bundle, "--json")
+    status, said, warned = run("triage", "predict", "--input", os.devnull, "--model", bundle, "--json")
     assert (status, said) == (0, "")
-    one_line(noted, "There is no complaint in")
+    one_line(warned, "There is no complaint in")
 
 
 def test_nothing_printed_commands_the_terminal(tmp_path, bundle):

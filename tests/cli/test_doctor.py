@@ -174,7 +174,7 @@ def test_the_store_is_asked_for_every_folder(builtin):
     assert [path.name for path in bundle.bundle_folders()] == ["findings-mobilenet-cxr", "triage-linear-tr"]
 
 
-def test_who_writes_drafts_and_for_which_house(monkeypatch):
+def test_who_writes_drafts_and_for_which_hospital(monkeypatch):
     said = " ".join(run()[1].split())
     assert "no language model is set: the built-in composer writes the drafts" in said
     assert "no name is set: documents have no head" in said
@@ -200,8 +200,8 @@ def test_who_writes_drafts_and_for_which_house(monkeypatch):
     [
         ("http://localhost/v1", False, "localhost is set, but httpx is missing (pip install 'tetkik[llm]')"),
         ("gemini", False, "gemini is set, but google-genai is missing (pip install 'tetkik[llm]')"),
-        ("gemini", True, "gemini is outside this house and may not be asked; the setting is llm_outside"),
-        ("https://8.8.8.8/v1", True, "8.8.8.8 is outside this house and may not be asked"),
+        ("gemini", True, "gemini is outside this hospital and may not be asked; the setting is llm_outside"),
+        ("https://8.8.8.8/v1", True, "8.8.8.8 is outside this hospital and may not be asked"),
     ],
 )
 def test_a_language_model_that_cannot_be_asked_is_no_alarm(monkeypatch, url, installed, sentence):

@@ -18,17 +18,17 @@ from tetkik.settings import settings
 
 
 @pytest.fixture
-def house(tmp_path, monkeypatch):
-    """The folder of a house with one patient; the settings name it."""
-    folder = tmp_path / "house"
+def hospital(tmp_path, monkeypatch):
+    """The folder of a hospital with one patient; the settings name it."""
+    folder = tmp_path / "hospital"
     records = made_records(folder)
     made_whole(records)
     records.close()
-    name_house(monkeypatch, folder)
+    name_hospital(monkeypatch, folder)
     return folder
 
 
-def name_house(monkeypatch, folder):
+def name_hospital(monkeypatch, folder):
     monkeypatch.setenv("TETKIK_DATA_DIR", str(folder))
     settings.cache_clear()
 
@@ -46,7 +46,7 @@ def run(*arguments, typed=None):
     return result.exit_code, result.stdout, result.stderr
 
 
-def test_verify_says_whole_and_holds_the_anchor(house, tmp_path):
+def test_verify_says_whole_and_holds_the_anchor(hospital, tmp_path):
     anchor = tmp_path / "anchor.json"
     status, said, _ = run("audit", "verify", "--anchor", anchor)
     assert status == 0 and "Whole:" in said and "1 signature." in said
@@ -56,8 +56,8 @@ def test_verify_says_whole_and_holds_the_anchor(house, tmp_path):
     assert json.loads(anchor.read_text())["seq"] == first["seq"] + 1
 
 
-def test_verify_names_the_first_broken_entry(house, tmp_path):
-    records = made_records(house)
+def test_verify_names_the_first_broken_entry(hospital, tmp_path):
+    records = made_records(hospital)
     with records.engine.begin() as connection:
         connection.execute(text("DROP TRIGGER audit_delete_refused"))
         connection.execute(text("DELETE FROM audit WHERE seq IN (2, 4)"))
@@ -69,8 +69,8 @@ def test_verify_names_the_first_broken_entry(house, tmp_path):
     assert not anchor.exists()
 
 
-def test_verify_finds_a_lost_file(house):
-    records = made_records(house)
+def test_verify_finds_a_lost_file(hospital):
+    records = made_records(hospital)
     records.files.remove(next(records.files.names()))
     records.close()
     status, _, fault = run("audit", "verify")
@@ -78,7 +78,7 @@ def test_verify_finds_a_lost_file(house):
     assert run("audit", "verify", "--no-files")[0] == 1
 
 
-def test_list_and_export(house, tmp_path):
+def test_list_and_export(hospital, tmp_path):
     status, said, _ = run("audit", "list", "--limit", 5)
     assert status == 0 and "report.signed" in said and "Elif KAYA" in said
     assert "report.signed" not in run("audit", "list", "--action", "case.created")[1]
@@ -93,13 +93,13 @@ def test_list_and_export(house, tmp_path):
     assert run("audit", "list", "--action", "nothing")[0] == 2
 
 
-def test_a_house_that_is_lost_comes_back(house, tmp_path, monkeypatch):
-    backup, key = tmp_path / "house.tetkik", tmp_path / "kept.key"
+def test_a_hospital_that_is_lost_comes_back(hospital, tmp_path, monkeypatch):
+    backup, key = tmp_path / "hospital.tetkik", tmp_path / "kept.key"
     status, said, _ = run("backup", backup, "--key-out", key)
     assert status == 0 and "2 files" in said
     assert key.stat().st_mode & 0o077 == 0
     assert run("backup", backup, "--key-out", key)[0] == 1
-    name_house(monkeypatch, tmp_path / "new")
+    name_hospital(monkeypatch, tmp_path / "new")
     status, _, fault = run("restore", backup)
     assert status == 2 and "no master key" in fault
     assert not (tmp_path / "new" / "tetkik.db").exists()
@@ -111,21 +111,21 @@ def test_a_house_that_is_lost_comes_back(house, tmp_path, monkeypatch):
     assert status == 1 and "not empty" in fault
 
 
-def test_who_was_erased_stays_erased(house, tmp_path, monkeypatch):
-    backup, key = tmp_path / "house.tetkik", tmp_path / "kept.key"
+def test_who_was_erased_stays_erased(hospital, tmp_path, monkeypatch):
+    backup, key = tmp_path / "hospital.tetkik", tmp_path / "kept.key"
     run("backup", backup, "--key-out", key)
     monkeypatch.setenv("TETKIK_RETENTION_YEARS", "0")
     settings.cache_clear()
     assert run("privacy", "erase", "--yes", typed="10000000146\n")[0] == 0
-    name_house(monkeypatch, tmp_path / "new")
+    name_hospital(monkeypatch, tmp_path / "new")
     put_back(key)
-    status, _, note = run("restore", backup, "--ledger", house / "erased.jsonl")
+    status, _, note = run("restore", backup, "--ledger", hospital / "erased.jsonl")
     assert status == 0 and "1 patient had been erased since" in note
     assert run("privacy", "export", "--out", tmp_path / "x.zip", typed="10000000146\n")[0] == 1
     assert not (tmp_path / "x.zip").exists()
 
 
-def test_a_patient_is_exported_and_erased_by_a_number_from_stdin(house, tmp_path):
+def test_a_patient_is_exported_and_erased_by_a_number_from_stdin(hospital, tmp_path):
     target = tmp_path / "export.zip"
     status, said, _ = run("privacy", "export", "--out", target, typed="10000000146\n")
     assert status == 0 and "not encrypted" in said
@@ -140,20 +140,20 @@ def test_a_patient_is_exported_and_erased_by_a_number_from_stdin(house, tmp_path
 
 
 @pytest.mark.parametrize("command", [["audit", "verify"], ["backup", "x"], ["retention"]], ids=" ".join)
-def test_a_folder_without_a_house_stays_empty(tmp_path, monkeypatch, command):
-    name_house(monkeypatch, tmp_path / "typo")
+def test_a_folder_without_a_hospital_stays_empty(tmp_path, monkeypatch, command):
+    name_hospital(monkeypatch, tmp_path / "typo")
     status, _, fault = run(*command)
     assert status == 2 and "no database" in fault
     assert not (tmp_path / "typo").exists()
 
 
-def test_retention(house):
+def test_retention(hospital):
     status, said, _ = run("retention")
     assert status == 0 and "Erased: 0 patients" in said
 
 
 @pytest.mark.parametrize("what", ["nonsense", ""])
-def test_a_file_that_is_no_backup(house, tmp_path, what):
+def test_a_file_that_is_no_backup(hospital, tmp_path, what):
     wrong = tmp_path / "wrong"
     wrong.write_text(what)
     status, _, fault = run("restore", wrong)

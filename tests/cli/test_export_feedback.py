@@ -21,9 +21,9 @@ from tetkik.values import Role
 
 
 @pytest.fixture
-def house(tmp_path, monkeypatch):
-    """A house with two decisions; the settings name it."""
-    monkeypatch.setenv("TETKIK_DATA_DIR", str(tmp_path / "house"))
+def hospital(tmp_path, monkeypatch):
+    """A hospital with two decisions; the settings name it."""
+    monkeypatch.setenv("TETKIK_DATA_DIR", str(tmp_path / "hospital"))
     settings.cache_clear()
     records = open_records(settings())
     desk = made_user(records, Role.RECEPTION)
@@ -40,7 +40,7 @@ def run(*arguments: object) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-def test_a_table_that_trains(house, tmp_path):
+def test_a_table_that_trains(hospital, tmp_path):
     target = tmp_path / "feedback.csv"
     status, said, warned = run("--out", target)
     assert status == 0 and "feedback.csv" in said and "masked: [AD]" in said
@@ -48,12 +48,12 @@ def test_a_table_that_trains(house, tmp_path):
     read = read_complaints(target)
     assert read.labels == ("Kardiyoloji", "Dahiliye")
     assert set(read.texts) == {"Ben [AD], göğsüm ağrıyor; telefonum [TELEFON]"}
-    with house.read() as tx:
+    with hospital.read() as tx:
         row = tx.session.scalars(select(AuditRow).order_by(AuditRow.seq.desc())).first()
         assert row is not None and row.action == "feedback.exported" and row.user_id is None
 
 
-def test_figures_for_a_program(house, tmp_path):
+def test_figures_for_a_program(hospital, tmp_path):
     status, said, _ = run("--out", tmp_path / "feedback.csv", "--json")
     assert status == 0
     assert json.loads(said) == {
@@ -61,15 +61,15 @@ def test_figures_for_a_program(house, tmp_path):
     }  # fmt: skip
 
 
-def test_only_some_days(house, tmp_path):
+def test_only_some_days(hospital, tmp_path):
     _, said, _ = run("--out", tmp_path / "feedback.csv", "--to", "2020-01-01", "--json")
     assert json.loads(said)["rows"] == 0
     status, _, error = run("--out", tmp_path / "feedback.csv", "--from", "yesterday")
     assert status == 2 and "yesterday is not a day" in error
 
 
-def test_what_could_not_be_written_was_not_exported(house, tmp_path):
+def test_what_could_not_be_written_was_not_exported(hospital, tmp_path):
     status, _, error = run("--out", tmp_path)
     assert status == 1 and "Traceback" not in error
-    with house.read() as tx:
+    with hospital.read() as tx:
         assert "feedback.exported" not in tx.session.scalars(select(AuditRow.action)).all()

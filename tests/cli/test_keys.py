@@ -16,9 +16,9 @@ from tetkik.values import Role
 
 
 @pytest.fixture
-def house(tmp_path, monkeypatch):
-    """The folder of a house with one patient; the settings name it."""
-    folder = tmp_path / "house"
+def hospital(tmp_path, monkeypatch):
+    """The folder of a hospital with one patient; the settings name it."""
+    folder = tmp_path / "hospital"
     records = made_records(folder)
     made_case(records, made_user(records, Role.RECEPTION))
     records.close()
@@ -40,8 +40,8 @@ def shown(*arguments):
     return said.partition(":")[0]
 
 
-def test_the_key_is_replaced_and_a_backup_says_which_it_needs(house, tmp_path):
-    file = house / "keys" / "master.key"
+def test_the_key_is_replaced_and_a_backup_says_which_it_needs(hospital, tmp_path):
+    file = hospital / "keys" / "master.key"
     before = shown()
     assert before == shown(file)
     assert run("backup", tmp_path / "old.tetkik")[0] == 0
@@ -58,9 +58,9 @@ def test_the_key_is_replaced_and_a_backup_says_which_it_needs(house, tmp_path):
     assert key not in said + note + run("keys", "show")[1]
 
 
-def test_a_key_that_a_command_gives_is_put_there_by_hand(house, tmp_path, monkeypatch):
+def test_a_key_that_a_command_gives_is_put_there_by_hand(hospital, tmp_path, monkeypatch):
     held, following = tmp_path / "held.key", tmp_path / "next.key"
-    (house / "keys" / "master.key").rename(held)
+    (hospital / "keys" / "master.key").rename(held)
     program = "import sys; print(open(sys.argv[1]).read())"
     monkeypatch.setenv("TETKIK_MASTER_KEY_COMMAND", shlex.join([sys.executable, "-c", program, str(held)]))
     settings.cache_clear()
@@ -77,9 +77,9 @@ def test_a_key_that_a_command_gives_is_put_there_by_hand(house, tmp_path, monkey
     assert status == 1 and "present one" in fault
 
 
-def test_what_is_neither_key_nor_backup(house, tmp_path):
+def test_what_is_neither_key_nor_backup(hospital, tmp_path):
     wrong = tmp_path / "wrong"
     wrong.write_text("nonsense")
     status, _, fault = run("keys", "show", wrong)
     assert status == 2 and "not a master key" in fault
-    assert MasterKey(house / "keys" / "master.key").first().hex() not in fault
+    assert MasterKey(hospital / "keys" / "master.key").first().hex() not in fault

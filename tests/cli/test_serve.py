@@ -116,12 +116,12 @@ def test_settings_that_cannot_be_are_told_at_the_start(tmp_path):
 
 
 def test_root_serves_only_where_somebody_says_so(tmp_path, monkeypatch):
-    monkeypatch.setenv("TETKIK_DATA_DIR", str(tmp_path / "house"))
+    monkeypatch.setenv("TETKIK_DATA_DIR", str(tmp_path / "hospital"))
     monkeypatch.delenv("TETKIK_ALLOW_ROOT", raising=False)
     monkeypatch.setattr(os, "geteuid", lambda: 0, raising=False)
     with pytest.raises(UsageError, match="does not run as root"):
         serve(None, None)
-    assert not (tmp_path / "house").exists()
+    assert not (tmp_path / "hospital").exists()
     refuse_root(allowed=True)
     monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
     refuse_root(allowed=False)
@@ -151,7 +151,7 @@ def test_the_first_start_over_tls(tmp_path, monkeypatch):
     cert, key = made_certificate(tmp_path)
     port = free_port()
     for name, value in {
-        "DATA_DIR": tmp_path / "house",
+        "DATA_DIR": tmp_path / "hospital",
         "TLS_CERT": cert,
         "TLS_KEY": key,
         "LANGUAGE": "en",

@@ -94,7 +94,7 @@ def test_the_patient_and_the_study_are_who_they_are():
     assert study["identifier"][0]["value"] == f"urn:oid:{IDENTITY.study_uid}"
 
 
-def test_the_image_the_side_and_the_house_are_told():
+def test_the_image_the_side_and_the_hospital_are_told():
     found = resources(ReportState.FINAL)
     (series,) = found["ImagingStudy"][0]["series"]
     assert series["uid"] == IDENTITY.series_uid and series["modality"]["code"] == "DX"

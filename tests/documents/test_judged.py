@@ -82,14 +82,14 @@ def algorithms(node: Any) -> list[str]:
 
 def test_only_what_the_radiologist_says_is_there_is_a_finding_of_the_structured_report():
     found = groups(judged(measurements=()))
-    told = {}
+    reported = {}
     for label, group in found.items():
         answers = {item.name.meaning: item.value for item in group.get_qualitative_evaluations()}
         (verdict,) = [value.value for name, value in answers.items() if name.startswith("Judgement")]
         (present,) = [value for value in answers.values() if value in (codes.SCT.Present, codes.SCT.Absent)]
         assert (group.finding_type is not None) is (present == codes.SCT.Present)
-        told[label] = (present == codes.SCT.Present, verdict)
-    assert told == {label: (there, VERDICTS[label]) for label, there in PRESENT.items()}
+        reported[label] = (present == codes.SCT.Present, verdict)
+    assert reported == {label: (there, VERDICTS[label]) for label, there in PRESENT.items()}
     assert found["Fibrosis"].finding_type == sr.CodedConcept("51615001", "SCT", "Fibrosis of lung")
     assert found["Nodule"].finding_type.scheme_designator == "99TETKIK"
 
@@ -122,8 +122,10 @@ def resources(report: ReportDocument) -> tuple[dict[str, Any], dict[str, dict[st
 
 def test_the_radiologists_observations_are_theirs_and_final_and_the_models_lie_beneath():
     report, found = resources(judged(measurements=()))
-    told = {label: item["valueBoolean"] for label, item in found.items() if not label.startswith("output/")}
-    assert told == PRESENT
+    reported = {
+        label: item["valueBoolean"] for label, item in found.items() if not label.startswith("output/")
+    }
+    assert reported == PRESENT
     for label, verdict in VERDICTS.items():
         item = found[label]
         words = [part.get("valueCodeableConcept", {}).get("coding", [{}])[0] for part in item["component"]]
@@ -150,10 +152,10 @@ def test_nothing_that_was_rejected_reads_as_found_on_paper():
     text = " ".join(to_text(judged()).decode().split())
     assert "Radyoloğun reddettiği bulgular: Plevral efüzyon" in text
     rows = hl7.parse(to_hl7(judged()).decode()).segments("OBX")
-    told = [(str(row[2]), str(row[3]), str(row[5]).split("^")[0]) for row in rows]
-    effusion = [(kind, value) for kind, name, value in told if name.startswith("Effusion")]
+    reported = [(str(row[2]), str(row[3]), str(row[5]).split("^")[0]) for row in rows]
+    effusion = [(kind, value) for kind, name, value in reported if name.startswith("Effusion")]
     assert effusion == [("CWE", "2667000")]
-    heart = [(kind, value) for kind, name, value in told if name.startswith("Cardiomegaly")]
+    heart = [(kind, value) for kind, name, value in reported if name.startswith("Cardiomegaly")]
     assert heart == [("CWE", "52101004"), ("NM", "0.95")]
 
 

@@ -123,8 +123,8 @@ def test_a_label_without_a_standard_code_keeps_our_own():
 def test_a_side_is_told_only_where_it_was_measured(side: Side | None, code: str | None):
     evidence = (Basis(BasisKind.FINDING, "Effusion", 0.83, side), *draft().evidence[1:])
     found = groups(read(document(draft=replace(draft(), evidence=evidence))))["Effusion"]
-    told = {item.name.value: item.value.value for item in found.get_qualitative_evaluations()}
-    assert told.get("272741003") == code
+    reported = {item.name.value: item.value.value for item in found.get_qualitative_evaluations()}
+    assert reported.get("272741003") == code
 
 
 @pytest.mark.parametrize("language", Language)
@@ -136,8 +136,8 @@ def test_every_sentence_is_a_text_in_its_language(language: Language):
     assert texts(report, "Impression") == [sentences[4].text]
     assert texts(report, "Recommendation") == [sentences[5].text]
     assert texts(report, "SHA-256 of the report") == [document(language=language).verification]
-    told = items(report)[0]
-    assert told.ConceptCodeSequence[0].CodeValue == language.value
+    reported = items(report)[0]
+    assert reported.ConceptCodeSequence[0].CodeValue == language.value
     comments = " ".join(texts(report, "Comment"))
     assert ("tıbbi cihaz değildir" if language is Language.TR else "not a medical device") in comments
 

@@ -93,15 +93,15 @@ def test_everything_in_fhir_is_entered_in_error():
         item["status"] for item in resources if item["resourceType"] in ("DiagnosticReport", "Observation")
     }
     assert found == {"entered-in-error"}
-    told, was = resources[0], before["entry"][0]["resource"]
-    assert (told["identifier"], bundle["entry"][0]["fullUrl"]) == (
+    result, was = resources[0], before["entry"][0]["resource"]
+    assert (result["identifier"], bundle["entry"][0]["fullUrl"]) == (
         was["identifier"],
         before["entry"][0]["fullUrl"],
     )
     assert bundle["identifier"] != before["identifier"]
-    assert told["issued"].startswith("2026-03-04T07:06") and bundle["timestamp"] == told["issued"]
-    assert told["conclusion"] == f"{WITHDRAWN}: {was['conclusion']}"
-    assert "dikte edildi &amp; imzalandı" in told["text"]["div"] and SAID in told["text"]["div"]
+    assert result["issued"].startswith("2026-03-04T07:06") and bundle["timestamp"] == result["issued"]
+    assert result["conclusion"] == f"{WITHDRAWN}: {was['conclusion']}"
+    assert "dikte edildi &amp; imzalandı" in result["text"]["div"] and SAID in result["text"]["div"]
     (answer,) = validated([bundle])
     assert [one for one in answer["messages"] if one["severity"] == "error"] == []
 
@@ -148,8 +148,8 @@ def test_the_archive_gets_a_rejection_note_of_the_report_and_its_heatmap(tmp_pat
     file = tmp_path / "note.dcm"
     file.write_bytes(to_rejection(report))
     assert "Error" not in said("dciodvfy", file)[1]
-    status, told = said("dsrdump", file, "+Pl", "+U8")
-    assert status == 0 and "Rejected for Patient Safety Reasons" in told
+    status, result = said("dsrdump", file, "+Pl", "+U8")
+    assert status == 0 and "Rejected for Patient Safety Reasons" in result
 
 
 def test_a_rejection_note_is_of_a_withdrawn_report_and_no_other_dicom_object_is(tmp_path):

@@ -99,13 +99,13 @@ def test_an_objection_that_nobody_decided_stands_in_every_document():
 def test_normality_beside_something_found_stands_in_no_document(other: str, shown: bool):
     findings = (finding("Normal", 0.52), finding(other, 0.7 if other == "Pneumonia" else 0.1))
     report = document(language=Language.EN, result=replace(RESULT, findings=findings))
-    told = [
+    answer = [
         "Normal" in pypdf.PdfReader(io.BytesIO(to_pdf(report))).pages[0].extract_text(),
         '"Normal"' in to_fhir(report).decode(),
         b"Normal" in to_sr(report),
         "Normal" in to_hl7(report).decode(),
     ]
-    assert told == [shown] * 4
+    assert answer == [shown] * 4
 
 
 anything = st.one_of(

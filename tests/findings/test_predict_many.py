@@ -24,7 +24,7 @@ from tetkik.findings.preprocess import PreparedImage, PreprocessRequest, preproc
 from tetkik.findings.preprocess_worker import PreprocessWorker
 from tetkik.imaging import subprocess_worker
 
-WISH = PreprocessRequest(PREPROCESSING, gate=False)
+REQUEST = PreprocessRequest(PREPROCESSING, gate=False)
 # What a child of a test finds before all else: a reader that some file names make fail as no file should.
 TRAPS = """
 import sys
@@ -104,20 +104,20 @@ def test_no_file_and_one_file(findings, images):
 def test_a_decoder_that_crashes_costs_its_file_alone(traps, images, tmp_path):
     crash = shutil.copy(images[0], tmp_path / "crash.png")
     order = [images[0], crash, images[1], crash, images[2]]
-    seen = [item for batch in preprocess_many(order, WISH, 2) for _, item in batch]
+    seen = [item for batch in preprocess_many(order, REQUEST, 2) for _, item in batch]
     assert [isinstance(item, TetkikError) for item in seen] == [False, True, False, True, False]
     assert "crash.png made its decoder crash" in str(seen[1])
 
 
 def test_a_process_that_was_ended_by_others_is_tried_again(traps, images, tmp_path):
     once = shutil.copy(images[0], tmp_path / "once.png")
-    ((_, seen),) = next(preprocess_many([once], WISH, 1))
-    assert isinstance(seen, PreparedImage) and seen.sha256 == preprocess_file(images[0], WISH).sha256
+    ((_, seen),) = next(preprocess_many([once], REQUEST, 1))
+    assert isinstance(seen, PreparedImage) and seen.sha256 == preprocess_file(images[0], REQUEST).sha256
 
 
 def test_a_decoder_that_hangs_is_given_up(traps, images, tmp_path):
     hang = shutil.copy(images[0], tmp_path / "hang.png")
-    reader = PreprocessWorker(WISH, seconds=4.0)
+    reader = PreprocessWorker(REQUEST, seconds=4.0)
     try:
         error = reader.preprocess_file(hang)
         assert isinstance(error, InputError)
@@ -129,11 +129,11 @@ def test_a_decoder_that_hangs_is_given_up(traps, images, tmp_path):
 
 
 def test_an_error_comes_back_whole(tmp_path):
-    reader = PreprocessWorker(WISH)
+    reader = PreprocessWorker(REQUEST)
     try:
         there = reader.preprocess_file(tmp_path / "none.png")
         with pytest.raises(InputError) as here:
-            preprocess_file(tmp_path / "none.png", WISH)
+            preprocess_file(tmp_path / "none.png", REQUEST)
         assert isinstance(there, TetkikError)
         assert (type(there), str(there)) == (here.type, str(here.value))
         assert there.values == here.value.values
@@ -147,13 +147,13 @@ def test_whatever_goes_wrong_in_reading_is_the_files_fault(monkeypatch, images):
 
     monkeypatch.setattr("tetkik.findings.preprocess.read_image", read_image)
     with pytest.raises(InputError, match=r"00\.png could not be read \(ZeroDivisionError\)"):
-        preprocess_file(images[0], WISH)
+        preprocess_file(images[0], REQUEST)
 
 
 def test_a_process_that_cannot_start_is_one_sentence(monkeypatch, images):
     monkeypatch.setattr(subprocess_worker, "_START", "raise SystemExit(1)")
     with pytest.raises(UsageError, match="could not be started"):
-        list(preprocess_many(images, WISH, 2))
+        list(preprocess_many(images, REQUEST, 2))
 
 
 def test_only_so_many_files_are_taken_ahead(images):
@@ -165,7 +165,7 @@ def test_only_so_many_files_are_taken_ahead(images):
             taken += 1
             yield images[number % len(images)]
 
-    stream = preprocess_many(endless(), WISH, 1)
+    stream = preprocess_many(endless(), REQUEST, 1)
     got = sum(len(batch) for batch in islice(stream, 5))
     time.sleep(0.3)
     assert taken <= got + BATCH + 4
@@ -176,12 +176,12 @@ def test_leaving_early_ends_the_processes(images, monkeypatch):
     started = []
     whole = subprocess.Popen
 
-    def noted(*arguments, **options):
+    def recorded(*arguments, **options):
         started.append(whole(*arguments, **options))
         return started[-1]
 
-    monkeypatch.setattr(subprocess, "Popen", noted)
-    stream = preprocess_many(images * 20, WISH, 2)
+    monkeypatch.setattr(subprocess, "Popen", recorded)
+    stream = preprocess_many(images * 20, REQUEST, 2)
     next(stream)
     stream.close()
     assert started
@@ -197,7 +197,7 @@ def test_answers_come_while_more_is_awaited(images):
         more.wait(PATIENCE)
         yield images[1]
 
-    stream = preprocess_many(paths(), WISH, 1)
+    stream = preprocess_many(paths(), REQUEST, 1)
     assert [path for path, _ in next(stream)] == [str(images[0])]
     more.set()
     assert [path for path, _ in next(stream)] == [str(images[1])]
@@ -209,7 +209,7 @@ def test_a_fault_in_taking_the_files_is_raised(images):
         yield images[0]
         raise PermissionError(13, "Permission denied", "list.txt")
 
-    stream = preprocess_many(paths(), WISH, 1)
+    stream = preprocess_many(paths(), REQUEST, 1)
     assert len(next(stream)) == 1
     with pytest.raises(PermissionError):
         next(stream)
@@ -220,7 +220,7 @@ def test_modules_in_the_working_folder_are_not_run(tmp_path, images, monkeypatch
         (tmp_path / f"{name}.py").write_text("raise SystemExit('taken in')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", *sys.path])
-    assert [len(batch) for batch in preprocess_many(images[:1], WISH, 1)] == [1]
+    assert [len(batch) for batch in preprocess_many(images[:1], REQUEST, 1)] == [1]
 
 
 def test_a_child_ends_with_its_parent(images):

@@ -32,14 +32,14 @@ def blobs():
 
 for data in blobs():
     read_bytes(data, "warm")
-while told := source.readline():
+while environment := source.readline():
     files = list(blobs())
     child = os.fork()
     if child:
         _, status = os.waitpid(child, 0)
         print(json.dumps(status), flush=True)
         continue
-    os.environ.update(json.loads(told))
+    os.environ.update(json.loads(environment))
     settings.cache_clear()
     signal.setitimer(signal.ITIMER_PROF, 30)
     for data in files:
@@ -93,8 +93,8 @@ def read_isolated(files: Sequence[bytes], **settings: int) -> list[Outcome]:
     """
     server = _server()
     assert server.stdin is not None and server.stdout is not None
-    told = {f"TETKIK_{name.upper()}": str(value) for name, value in settings.items()}
-    server.stdin.write(json.dumps(told).encode() + b"\n" + _packed(files))
+    environment = {f"TETKIK_{name.upper()}": str(value) for name, value in settings.items()}
+    server.stdin.write(json.dumps(environment).encode() + b"\n" + _packed(files))
     server.stdin.flush()
     outcomes = []
     while isinstance(line := json.loads(server.stdout.readline()), list):

@@ -165,7 +165,7 @@ def test_burned_in(said, burned):
     assert read(BurnedInAnnotation=said).tags.burned_in is burned
 
 
-def test_a_film_that_says_it_is_exchanged_is_noted():
+def test_a_film_that_says_it_is_exchanged_is_recorded():
     exchanged = read(PatientOrientation=["R", "F"])
     assert [note.template for note in exchanged.notes] == [
         "The file says that left and right are exchanged in it; compare the side marker."

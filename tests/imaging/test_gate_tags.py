@@ -17,7 +17,7 @@ CR, CT, SC = (
 )
 
 
-def told(view=None, **tags):
+def claims(view=None, **tags):
     return read_tag_claims(
         Radiograph(
             pixels=np.zeros((4, 4), np.uint8),
@@ -50,7 +50,7 @@ def told(view=None, **tags):
     ],
 )
 def test_modality_and_sop_class_name_the_machine(modality, sop_class, machine):
-    assert told(modality=modality, sop_class=sop_class).modality_group is machine
+    assert claims(modality=modality, sop_class=sop_class).modality_group is machine
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_modality_and_sop_class_name_the_machine(modality, sop_class, machine):
     ],
 )
 def test_body_part_and_description_name_the_part(body_part, description, part):
-    assert told(body_part=body_part, description=description).part is part
+    assert claims(body_part=body_part, description=description).part is part
 
 
 @pytest.mark.parametrize(
@@ -97,11 +97,11 @@ def test_body_part_and_description_name_the_part(body_part, description, part):
     ],
 )
 def test_view_and_description_tell_the_side(view, description, lateral, mixed):
-    said = told(view=view, description=description)
+    said = claims(view=view, description=description)
     assert (said.lateral, said.mixed_views) == (lateral, mixed)
 
 
 @given(st.text(max_size=64), st.text(max_size=64), st.text(max_size=200))
 def test_no_tag_is_too_odd(modality, body_part, description):
-    said = told(modality=modality, body_part=body_part, description=description)
+    said = claims(modality=modality, body_part=body_part, description=description)
     assert said.modality_group in ModalityGroup and said.part in Part

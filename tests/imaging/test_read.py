@@ -1,4 +1,4 @@
-"""The door: what a file is, its content says; what cannot be read is one sentence, in either language."""
+"""What a file is, its content says; what cannot be read is one sentence, in either language."""
 
 from __future__ import annotations
 

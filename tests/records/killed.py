@@ -1,7 +1,7 @@
 """A replacement of the master key killed at each of its steps: run by `test_key_rotation` as a program.
 
 It forks one process for each line of the replacement's own code and kills it with SIGKILL before that line;
-after each kill the house is opened as a start would. What it found goes to standard output as JSON.
+after each kill the records are opened as a start would. What it found goes to standard output as JSON.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _killed(url: str, folder: Path, n: int) -> bool:
 
 
 def _opened(url: str, folder: Path, patient_id: str) -> str:
-    """Open the house, read, write, verify; gives the fingerprint of its key."""
+    """Open the hospital, read, write, verify; gives the fingerprint of its key."""
     records = Records(url, folder)
     with records.write(made_user(records, Role.RECEPTION)) as tx:
         assert patients.load_person(tx, patient_id).name == PERSON.name
@@ -68,10 +68,10 @@ def _opened(url: str, folder: Path, patient_id: str) -> str:
         assert patients.find(tx, PERSON.tckn) == (patient_id,)
     with records.read() as tx:
         assert verify(tx).whole
-    told = records.vault.held.fingerprint
-    assert fingerprint(read(folder / "keys" / "master.key")) == told
+    result = records.vault.held.fingerprint
+    assert fingerprint(read(folder / "keys" / "master.key")) == result
     records.close()
-    return told
+    return result
 
 
 def main(url: str, folder: Path, every: int) -> None:
@@ -84,9 +84,9 @@ def main(url: str, folder: Path, every: int) -> None:
     undone = done = 0
     n = 1
     while _killed(url, folder, n):
-        told = _opened(url, folder, patient_id)
-        undone, done = undone + (told == known), done + (told != known)
-        known = told
+        result = _opened(url, folder, patient_id)
+        undone, done = undone + (result == known), done + (result != known)
+        known = result
         n += every
     _opened(url, folder, patient_id)
     sys.stdout.write(json.dumps({"undone": undone, "done": done}))

@@ -1,8 +1,8 @@
 """A case moved by a process that is killed at each of its steps: for `test_case_transfer_leaves_nothing`.
 
 It forks one process for each line of the move's own code and kills it with SIGKILL before that line, and one
-more that dies between the move and the removal of the files; after each kill the house is opened as a start
-would. What it found goes to standard output as JSON.
+more that dies between the move and the removal of the files; after each kill the records are opened as at a
+start. What it found goes to standard output as JSON.
 """
 
 from __future__ import annotations

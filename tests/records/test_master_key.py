@@ -26,7 +26,7 @@ def says(text, status=0):
     return shlex.join([sys.executable, "-c", program])
 
 
-def test_a_new_house_makes_a_key_for_its_owner_alone(tmp_path):
+def test_a_new_hospital_makes_a_key_for_its_owner_alone(tmp_path):
     file = tmp_path / "keys" / "master.key"
     source = MasterKey(file)
     key = source.first()
@@ -36,7 +36,7 @@ def test_a_new_house_makes_a_key_for_its_owner_alone(tmp_path):
 
 
 def test_a_link_leads_to_where_keys_are_kept_and_stays_a_link(tmp_path):
-    volume, link = tmp_path / "volume" / "house.key", tmp_path / "data" / "master.key"
+    volume, link = tmp_path / "volume" / "hospital.key", tmp_path / "data" / "master.key"
     for folder in (volume.parent, link.parent):
         folder.mkdir()
     link.symlink_to(volume)
@@ -96,10 +96,10 @@ def test_a_command_gives_the_key(tmp_path):
     ],
 )
 def test_a_command_that_gives_none_is_told_without_what_it_said(tmp_path, command, fault):
-    with pytest.raises(SettingError, match=fault) as told:
+    with pytest.raises(SettingError, match=fault) as result:
         Records(f"sqlite:///{tmp_path}/tetkik.db", tmp_path, MasterKey(None, command, ours=False))
-    assert "not a key" not in str(told.value) and KEY.hex() not in str(told.value)
-    assert "--secret" not in str(told.value)
+    assert "not a key" not in str(result.value) and KEY.hex() not in str(result.value)
+    assert "--secret" not in str(result.value)
 
 
 def test_a_credential_of_systemd_comes_before_a_file_of_ours(tmp_path, monkeypatch):

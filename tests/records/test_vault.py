@@ -50,7 +50,7 @@ def test_what_is_cut_short_is_refused(length):
         key.open(key.seal(b"words", "a")[:length], "a")
 
 
-def test_a_house_goes_on_under_another_cipher(both_records):
+def test_a_hospital_goes_on_under_another_cipher(both_records):
     url = both_records.engine.url.render_as_string(hide_password=False)
     with both_records.write(made_user(both_records, Role.RECEPTION)) as tx:
         before = patients.create(tx, Person("Gülçin ŞAHİN"))

@@ -1,4 +1,4 @@
-"""A patient with everything that a house keeps of one: complaint, images, runs, a signed report, a reason."""
+"""A patient with everything that is stored of one: complaint, images, runs, a signed report, a reason."""
 
 from __future__ import annotations
 

@@ -68,8 +68,8 @@ def words_of(sentences: list[dict[str, Any]], section: str) -> str:
 
 def one_sentence(arguments: list[object], status: int, *words: str) -> None:
     """A command ends in one sentence that has these words."""
-    given, said, told = run(*arguments)
+    given, said, fault = run(*arguments)
     assert (given, said) == (status, "")
-    assert len(told.splitlines()) == 1, told
+    assert len(fault.splitlines()) == 1, fault
     for word in words:
-        assert word in told
+        assert word in fault

@@ -29,7 +29,7 @@ GOOD = {
 
 
 @dataclass
-class Heard:
+class ReceivedRequests:
     """What the server was sent, and how it answers: one behaviour a request, the last for all others."""
 
     behaviours: list[str]
@@ -47,7 +47,7 @@ class Heard:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    heard: Heard
+    received: ReceivedRequests
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
@@ -57,13 +57,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.heard.raw.append(body)
-        self.heard.requests.append(json.loads(body))
-        self.heard.headers.append(dict(self.headers))
+        self.received.raw.append(body)
+        self.received.requests.append(json.loads(body))
+        self.received.headers.append(dict(self.headers))
         try:
-            getattr(self, f"_{self.heard.next()}")()
+            getattr(self, f"_{self.received.next()}")()
         except (BrokenPipeError, ConnectionResetError):
-            self.heard.left.set()
+            self.received.left.set()
             self.close_connection = True
 
     def _send(self, status: int, body: bytes, kind: str = "application/json") -> None:
@@ -127,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _schemaless(self) -> None:
         """A server that does not know schemas."""
-        if "response_format" in self.heard.requests[-1]:
+        if "response_format" in self.received.requests[-1]:
             self._send(400, b'{"error": {"message": "response_format is not supported"}}')
         else:
             self._good()
@@ -144,13 +144,13 @@ class _Handler(BaseHTTPRequestHandler):
         half = body.index(b"\n\n", len(body) // 2) + 2
         self._begin()
         self.wfile.write(body[:half])
-        self.heard.between()
+        self.received.between()
         if self._waits():
             self.wfile.write(body[half:])
 
     def _mute(self) -> None:
         """Not a word before `go` is set, or ever."""
-        self.heard.between()
+        self.received.between()
         if self._waits():
             self._good()
 
@@ -162,10 +162,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _waits(self) -> bool:
         """Until `go` is set; false where whoever asked has closed the connection first."""
         until = time.monotonic() + PATIENCE
-        while not self.heard.go.wait(0.01) and time.monotonic() < until:
+        while not self.received.go.wait(0.01) and time.monotonic() < until:
             readable, _, _ = select.select([self.connection], [], [], 0)
             if readable and not self.connection.recv(1, socket.MSG_PEEK):
-                self.heard.left.set()
+                self.received.left.set()
                 return False
         return True
 
@@ -188,16 +188,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def model_server(behaviours: Sequence[str] = ("good",)) -> Iterator[tuple[str, Heard]]:
+def model_server(behaviours: Sequence[str] = ("good",)) -> Iterator[tuple[str, ReceivedRequests]]:
     """A server on this machine: its address up to `/v1`, and what it hears."""
-    heard = Heard(list(behaviours))
-    handler = type("Handler", (_Handler,), {"heard": heard})
+    received = ReceivedRequests(list(behaviours))
+    handler = type("Handler", (_Handler,), {"received": received})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1", heard
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1", received
     finally:
         server.shutdown()
         server.server_close()

@@ -110,19 +110,19 @@ def test_the_documents_are_written_and_named(found, tmp_path):
 
 
 def test_beside_json_the_files_are_named_on_standard_error(found, tmp_path):
-    status, said, told = run("draft", "--findings", found, "--out", tmp_path / "out", "--json")
+    status, said, result = run("draft", "--findings", found, "--out", tmp_path / "out", "--json")
     assert status == 0
     assert json.loads(said)["writer"] == "composer"
-    assert {line.rpartition("/")[2] for line in told.splitlines()} == DOCUMENTS
+    assert {line.rpartition("/")[2] for line in result.splitlines()} == DOCUMENTS
 
 
 def test_the_json_names_nobody_and_the_documents_keep_the_question(found, tmp_path):
     out = tmp_path / "out"
-    status, said, told = run(
+    status, said, result = run(
         "draft", "--findings", found, "--history", HISTORY, "--caption", HISTORY, "--out", out, "--json"
     )
     assert status == 0
-    for text in (said, told.replace(str(tmp_path), ""), (out / "draft.json").read_text("utf-8")):
+    for text in (said, result.replace(str(tmp_path), ""), (out / "draft.json").read_text("utf-8")):
         assert [secret for secret in SECRETS if secret in text] == []
     assert "63 yaşında" in said and "nefes darlığı" in said
     assert "Ayşe Yılmaz" in flat((out / "report.txt").read_text("utf-8"))
@@ -225,8 +225,8 @@ def test_the_help_page_names_a_slot_as_it_is_written():
 
 
 def test_a_language_model_writes_and_its_marks_are_shown(found):
-    with model_server() as (url, heard):
-        status, said, told = run("draft", "--findings", found, "--llm", url, "--history", HISTORY)
+    with model_server() as (url, received):
+        status, said, result = run("draft", "--findings", found, "--llm", url, "--history", HISTORY)
     assert status == 0
     words = flat(said)
     assert "! A language model wrote this draft: small-model." in words
@@ -234,9 +234,9 @@ def test_a_language_model_writes_and_its_marks_are_shown(found):
     assert "✗ Solda plevral efüzyon izlenmektedir." in words
     assert "No side was measured." in words
     assert "Nobody can sign before." in words
-    assert "where no draft comes within 30 seconds, the composer writes." in told
-    assert "The language model read 700 tokens and wrote 60." in told
-    sent = b"".join(heard.raw).decode()
+    assert "where no draft comes within 30 seconds, the composer writes." in result
+    assert "The language model read 700 tokens and wrote 60." in result
+    sent = b"".join(received.raw).decode()
     assert [secret for secret in SECRETS if secret in sent] == []
 
 
@@ -256,8 +256,8 @@ def test_what_it_costs_is_said_where_prices_are_set(found, monkeypatch):
     monkeypatch.setenv("TETKIK_LLM_PRICE_IN", "1000")
     settings.cache_clear()
     with model_server() as (url, _):
-        told = run("draft", "--findings", found, "--llm", url, "--json")[2]
-    assert "At the prices of the settings that costs 0.7000." in told
+        result = run("draft", "--findings", found, "--llm", url, "--json")[2]
+    assert "At the prices of the settings that costs 0.7000." in result
 
 
 @pytest.mark.parametrize("behaviour", ["broken", "prose", "truncated", "refusing"])
@@ -270,11 +270,11 @@ def test_a_language_model_that_fails_costs_a_notice_and_no_draft(found, behaviou
 
 
 def test_a_language_model_outside_needs_an_administrators_word(found):
-    status, said, told = run("draft", "--findings", found, "--llm", "https://192.0.2.1/v1?key=abc")
-    assert (status, said) == (2, "") and "abc" not in told
-    status, said, told = run("draft", "--findings", found, "--llm", "https://8.8.8.8/v1")
+    status, said, result = run("draft", "--findings", found, "--llm", "https://192.0.2.1/v1?key=abc")
+    assert (status, said) == (2, "") and "abc" not in result
+    status, said, result = run("draft", "--findings", found, "--llm", "https://8.8.8.8/v1")
     assert (status, said) == (2, "")
-    assert "llm_outside" in told and len(told.splitlines()) == 1
+    assert "llm_outside" in result and len(result.splitlines()) == 1
 
 
 # Wrong usage
@@ -320,7 +320,7 @@ def test_files_and_folders_that_cannot_be_used(found, tmp_path):
 def test_a_full_disk_leaves_no_half_report(found, tmp_path, room):
     out = tmp_path / "out"
     with full_disk(room):
-        status, _, told = run("draft", "--findings", found, "--out", out)
+        status, _, result = run("draft", "--findings", found, "--out", out)
     assert status == 1
-    assert told.splitlines()[-1].startswith(f"The disk is full ({out}")
+    assert result.splitlines()[-1].startswith(f"The disk is full ({out}")
     assert list(out.iterdir()) == []

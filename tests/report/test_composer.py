@@ -62,7 +62,7 @@ def test_six_hundred_sets_of_findings_none_read_alike_and_none_marked(language):
             assert first == first.upper() and first not in "ıi", sentence.text
             assert sentence.text[-1] in ".”", sentence.text
         said = tuple(sentence.text for sentence in draft.sentences)
-        told = (
+        result = (
             {(item.label, item.certainty, item.side) for item in known.present},
             known.absent,
             known.unproven,
@@ -73,7 +73,7 @@ def test_six_hundred_sets_of_findings_none_read_alike_and_none_marked(language):
             known.route,
             known.compared,
         )
-        assert seen.setdefault(said, told) == told
+        assert seen.setdefault(said, result) == result
     assert len(seen) > 590
 
 

@@ -97,7 +97,7 @@ def test_what_the_model_leaves_out_is_told(says):
     assert "leaves out what was found: Plevral efüzyon." in notices(found)
 
 
-def test_marked_sentences_are_removed_where_the_house_wants_it(says, chosen):
+def test_marked_sentences_are_removed_where_the_hospital_wants_it(says, chosen):
     chosen(report_marked="removed")
     says(TRUE, WRONG)
     found = drafted()
@@ -143,9 +143,9 @@ def test_a_slow_model_ends_in_the_composers_draft_in_time(behaviour, chosen):
 
 
 def test_a_model_is_not_asked_about_a_refused_image():
-    with model_server() as (url, heard):
+    with model_server() as (url, received):
         found = draft_report(refused(), model=OpenAIServer(url, "small"))
-    assert not heard.requests and found.draft.writer == "composer"
+    assert not received.requests and found.draft.writer == "composer"
 
 
 def test_an_instruction_in_a_history_that_the_model_obeys_is_marked(says):
@@ -158,9 +158,9 @@ def test_an_instruction_in_a_history_that_the_model_obeys_is_marked(says):
 
 def test_the_history_that_the_model_gets_names_nobody():
     identity = Identity(patient_name="DEMİR^Ayşe", patient_id="4711")
-    with model_server() as (url, heard):
+    with model_server() as (url, received):
         found = draft_report(RESULT, INPUTS, model=OpenAIServer(url, "small"), identity=identity)
-    sent = heard.raw[0].decode()
+    sent = received.raw[0].decode()
     assert "nefes darl" in json.dumps(json.loads(sent), ensure_ascii=False)
     assert "Demir" not in sent and "Ay\\u015fe" not in sent and "Ayşe" not in sent
     # The report itself quotes the question as it was asked.

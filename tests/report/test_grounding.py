@@ -240,9 +240,9 @@ def test_that_nothing_was_found_is_said_only_where_it_is_true(language):
 
 def test_a_past_that_nobody_told_is_marked():
     text = "Geçirilmiş tüberküloz öyküsü mevcuttur."
-    told = facts(STATES, history="Tüberküloz öyküsü var.")
+    result = facts(STATES, history="Tüberküloz öyküsü var.")
     assert Fault.CITATION in faults(text, evidence=("history:text",), known=facts(STATES, history="Ateş."))
-    assert not faults(text, evidence=("history:text",), known=told)
+    assert not faults(text, evidence=("history:text",), known=result)
 
 
 def test_part_of_a_history_may_be_quoted():

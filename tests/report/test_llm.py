@@ -89,14 +89,14 @@ def ask(url: str, seconds: float = 10):
 
 def test_a_streamed_answer_becomes_sentences_in_reading_order():
     pieces: list[str] = []
-    with model_server() as (url, heard):
+    with model_server() as (url, received):
         written = write(OpenAIServer(url), FACTS, [PASSAGE], Language.TR, seconds=10, on_text=pieces.append)
     assert [sentence.section for sentence in written.sentences] == [Section.TECHNIQUE, Section.FINDINGS]
     assert written.sentences[1].evidence == ("finding:Effusion",)
     assert len(pieces) > 1 and json.loads("".join(pieces))
     assert (written.usage.tokens_in, written.usage.tokens_out, written.usage.calls) == (700, 60, 1)
     assert written.usage.cost(2.0, 10.0) == pytest.approx(0.002)
-    sent = heard.requests[0]
+    sent = received.requests[0]
     assert sent["model"] == "small-model" and sent["temperature"] == 0
     assert sent["response_format"]["json_schema"]["schema"] == schema()
 
@@ -109,11 +109,11 @@ def test_servers_that_do_it_their_own_way_are_understood(behaviour: str):
 
 @pytest.mark.parametrize("first", ["prose", "other_form", "truncated", "broken", "silent"])
 def test_a_bad_answer_gets_another_try_that_is_told_why(first: str):
-    with model_server([first, "good"]) as (url, heard):
+    with model_server([first, "good"]) as (url, received):
         assert len(ask(url).sentences) == 2
-    system = heard.requests[1]["messages"][0]["content"]
+    system = received.requests[1]["messages"][0]["content"]
     assert "Your last answer was refused" in system
-    assert heard.requests[0]["messages"][1] == heard.requests[1]["messages"][1]
+    assert received.requests[0]["messages"][1] == received.requests[1]["messages"][1]
 
 
 @pytest.mark.parametrize(
@@ -130,17 +130,17 @@ def test_a_bad_answer_gets_another_try_that_is_told_why(first: str):
     ],
 )
 def test_a_model_that_never_answers_well_is_given_up_after_three_tries(behaviour: str, fault: str):
-    with model_server([behaviour]) as (url, heard), pytest.raises(ModelFault, match=fault):
+    with model_server([behaviour]) as (url, received), pytest.raises(ModelFault, match=fault):
         ask(url)
-    assert len(heard.requests) == 3
+    assert len(received.requests) == 3
 
 
 @pytest.mark.parametrize("behaviour", ["mute", "dripping"])
 def test_nobody_waits_longer_than_allowed(behaviour: str):
-    with model_server([behaviour]) as (url, heard):
+    with model_server([behaviour]) as (url, received):
         with pytest.raises(ModelFault, match="in time"):
             ask(url, seconds=0.5)
-        assert heard.left.wait(PATIENCE), "the model's server still waits for whoever asked"
+        assert received.left.wait(PATIENCE), "the model's server still waits for whoever asked"
 
 
 def test_a_server_that_is_not_there():
@@ -152,10 +152,10 @@ def test_a_server_that_is_not_there():
 
 
 def test_no_name_number_date_or_uid_is_in_any_request():
-    with model_server(["prose"]) as (url, heard), pytest.raises(ModelFault):
+    with model_server(["prose"]) as (url, received), pytest.raises(ModelFault):
         ask(url)
-    assert len(heard.raw) == 3
-    for request in heard.raw:
+    assert len(received.raw) == 3
+    for request in received.raw:
         text = json.dumps(json.loads(request), ensure_ascii=False).lower()
         for secret in (
             "gülçin", "gulcin", "şahin", "sahin", "10000000146", "0532", "123 45 67", "4711",
@@ -201,7 +201,7 @@ def test_no_language_model_is_asked_unless_one_is_named():
 @pytest.mark.parametrize(
     "url", ["https://8.8.8.8/v1", "gemini", "http://llm.invalid/v1", "http://0.0.0.0/v1"]
 )
-def test_nothing_leaves_the_house_without_the_switch(url: str, chosen):
+def test_nothing_leaves_the_hospital_without_the_switch(url: str, chosen):
     chosen()
     with pytest.raises(PermissionNeeded, match="llm_outside"):
         open_model(url)
@@ -210,7 +210,7 @@ def test_nothing_leaves_the_house_without_the_switch(url: str, chosen):
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8000/v1", "http://localhost/v1", "http://192.168.3.4/v1"])
-def test_a_server_of_the_house_needs_no_switch(url: str, chosen):
+def test_a_server_of_the_hospital_needs_no_switch(url: str, chosen):
     chosen()
     assert open_model(url) is not None
 
@@ -239,12 +239,12 @@ def test_an_address_that_cannot_be_used_is_refused_without_its_password(url: str
 
 
 def test_the_key_is_sent_and_never_shown(chosen):
-    with model_server() as (url, heard):
+    with model_server() as (url, received):
         chosen(llm_key="top-secret")
         model = open_model(url)
         assert model is not None
         write(model, FACTS, [], Language.EN, seconds=10)
-    assert heard.headers[0]["Authorization"] == "Bearer top-secret"
+    assert received.headers[0]["Authorization"] == "Bearer top-secret"
     assert "top-secret" not in repr(Settings(llm_key=SecretStr("top-secret")))
 
 
@@ -254,11 +254,11 @@ def ask_gemini(url: str):
 
 
 def test_gemini_gets_the_same_question_and_its_answer_is_read_alike():
-    with model_server() as (url, heard):
+    with model_server() as (url, received):
         written = ask_gemini(url)
     assert [sentence.section for sentence in written.sentences] == [Section.TECHNIQUE, Section.FINDINGS]
     assert (written.usage.tokens_in, written.usage.tokens_out) == (500, 40)
-    sent = heard.requests[0]
+    sent = received.requests[0]
     assert sent["generationConfig"]["responseJsonSchema"] == schema()
     assert (
         sent["contents"][0]["parts"][0]["text"] == make_prompt(FACTS, [PASSAGE], Language.TR, IDENTITY).user

@@ -132,13 +132,13 @@ def test_a_broken_image_is_an_error_that_names_it(tmp_path):
 
 
 def test_nothing_of_the_patient_reaches_a_language_model(ill):
-    with model_server() as (url, heard):
+    with model_server() as (url, received):
         reported = report_image(
             ill, settings(), history="Ayşe Yılmaz (10000000146) öksürüyor", writer=open_model(url)
         )
     assert reported.drafted.draft.writer == "small-model"
     tags = reported.document.identity
-    sent = b"".join(heard.raw)
+    sent = b"".join(received.raw)
     for word in (*NAME, "Yılmaz".encode(), "Ayşe".encode()):
         assert word not in sent
     for value in (tags.study_uid, tags.instance_uid, tags.birth_date, tags.study_date, tags.accession):

@@ -1,4 +1,4 @@
-"""A real browser before a really served house: pages signed in by role, and what is wrong with a page."""
+"""A real browser before a really served hospital: pages signed in by role, and what is wrong with a page."""
 
 from __future__ import annotations
 
@@ -40,10 +40,11 @@ PATIENT = 1000 * PATIENCE
 """The same in milliseconds, as Playwright counts."""
 expect.set_options(timeout=PATIENT)
 _TELLS = """addEventListener('DOMContentLoaded', () => {
-    window.told = [];
+    window.notices = [];
     const place = document.getElementById('toasts');
     if (place) new MutationObserver((changes) => {
-        for (const { addedNodes } of changes) told.push(...[...addedNodes].map((one) => one.textContent));
+        const nodes = changes.flatMap(({ addedNodes }) => [...addedNodes]);
+        window.notices.push(...nodes.map((one) => one.textContent));
     }).observe(place, { childList: true });
 })"""
 _LEFT = ("htmx:sendAbort", "htmx:afterRequest")
@@ -64,7 +65,7 @@ class Watch:
         page.on("requestfailed", self._request)
 
     def _console(self, message: ConsoleMessage) -> None:
-        # A breach of the Content-Security-Policy is told on the console as an error.
+        # A breach of the Content-Security-Policy is reported on the console as an error.
         # htmx also tells of requests that ended because their page was left: that is no fault.
         if message.type in ("error", "warning") and not message.text.startswith(_LEFT):
             place = message.location
@@ -80,7 +81,7 @@ class Watch:
 
 @contextmanager
 def serving(app_context: AppContext, *, work: bool = False) -> Iterator[str]:
-    """Serve a house on a free port of this machine; gives its address."""
+    """Serve a hospital on a free port of this machine; gives its address."""
     with at_a_port(create_app(app_context, work=work)) as address:
         yield address
 
@@ -161,9 +162,9 @@ def arrived(page: Page, path: str) -> None:
     page.wait_for_url(lambda url: urlsplit(url).path == path)
 
 
-def told(page: Page, sentence: str) -> None:
-    """Wait until the page has told of something; its messages go by themselves, maybe before one looks."""
-    page.wait_for_function("sentence => window.told?.some((one) => one.includes(sentence))", arg=sentence)
+def wait_for_notice(page: Page, sentence: str) -> None:
+    """Wait until the page has shown a message; messages go by themselves, maybe before one looks."""
+    page.wait_for_function("sentence => window.notices?.some((one) => one.includes(sentence))", arg=sentence)
 
 
 def chord(page: Page, *keys: str) -> None:

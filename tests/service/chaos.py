@@ -1,6 +1,6 @@
-"""A served house that is killed at random while people upload, save and sign; and what must hold afterwards.
+"""A server that is killed at random while people upload, save and sign; and what must hold afterwards.
 
-The house is `tetkik serve` itself, ended with SIGKILL: no handler runs, nothing is flushed. The people repeat
+The server is `tetkik serve` itself, ended with SIGKILL: no handler runs, nothing is flushed. People repeat
 what was not answered, with the same Idempotency-Key, as the pages do.
 """
 
@@ -42,7 +42,7 @@ from tetkik.values import JobState, Role
 PASSWORD = "Sabah-0815-nöbet!"
 WORDS = "Bu cümleyi radyolog yazdı."
 STEPS = {"upload": 0.12, "inference": 1.2, "save": 0.06, "sign": 0.25}
-"""What the house is killed in, and about how many seconds each takes."""
+"""What the hospital is killed in, and about how many seconds each takes."""
 _BEGIN = """
 import sys, uvicorn, tetkik.service.app, tetkik.findings.predict, tetkik.report.draft
 from tetkik.cli import main
@@ -77,7 +77,7 @@ class Outcome:
     """What a run of the chaos came to.
 
     Attributes:
-        kills: how often the house was killed.
+        kills: how often the hospital was killed.
         interrupted: what was under way then, and how often.
         courses: of every film.
         faults: what does not hold; empty where all is well.
@@ -89,13 +89,13 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
 
 
-class ServedHouse:
+class ServedHospital:
     """`tetkik serve` over one folder, as often as it is started.
 
     While one process serves, the next has its modules loaded already and waits for a word to begin.
 
     Args:
-        folder: of the house.
+        folder: of the hospital.
         threads: of one model run.
     """
 
@@ -134,7 +134,7 @@ class ServedHouse:
                     return
             except httpx.TransportError:
                 time.sleep(0.05)
-        raise RuntimeError("the house does not start")
+        raise RuntimeError("the hospital does not start")
 
     def end(self, how: signal.Signals = signal.SIGKILL) -> None:
         """End it, at once or in peace."""
@@ -158,13 +158,13 @@ class Person:
     """Sends films, waits for their drafts, adds a sentence and signs; again where nobody answered.
 
     Args:
-        house: that is served.
+        hospital: that is served.
         cookie: of their session.
         csrf: its token.
         courses: where they keep what was acknowledged.
     """
 
-    def __init__(self, app_context: ServedHouse, cookie: str, csrf: str, courses: list[Course]) -> None:
+    def __init__(self, app_context: ServedHospital, cookie: str, csrf: str, courses: list[Course]) -> None:
         self._client = httpx.Client(
             base_url=f"{app_context.address}/api/v1",
             cookies={"tetkik": cookie},
@@ -283,17 +283,17 @@ def _films() -> Iterator[bytes]:
 
 
 def chaos(folder: Path, kills: int, seed: int = 0, people: int = 2) -> Outcome:
-    """Kill a house so many times, let its people finish, and look at what is left.
+    """Kill a hospital so many times, let its people finish, and look at what is left.
 
     Args:
-        folder: for the house.
+        folder: for the hospital.
         kills: how many.
         seed: of the moments.
         people: at work at once.
     """
     records = made_records(folder)
     moments, outcome, films = random.Random(seed), Outcome(), _locked(_films())
-    app_context = ServedHouse(folder)
+    app_context = ServedHospital(folder)
     at_work = [Person(app_context, *_signed_in(folder, records), outcome.courses) for _ in range(people)]
     records.close()
     app_context.start()

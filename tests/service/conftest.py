@@ -1,4 +1,4 @@
-"""What the tests of the service share: records on both databases, a house, browsers, decoders."""
+"""What the tests of the service share: records on both databases, a hospital, browsers, decoders."""
 
 from tests.records.clock import clock
 from tests.records.fixtures import both_records, make_url, postgres

@@ -1,4 +1,4 @@
-"""A day of the house as its people see it, in Turkish, through a browser alone.
+"""A day of the hospital as its people see it, in Turkish, through a browser alone.
 
 It needs nothing but an address and the link of the first start, so that it can be played against any
 installation; `test_day.py` starts one, from the source or from a built wheel.
@@ -61,7 +61,7 @@ class Day:
 
     Args:
         browser: Chromium.
-        address: of the house.
+        address: of the hospital.
         link: of the first start.
         shots: where a picture of each page goes; None for none.
     """

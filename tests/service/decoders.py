@@ -1,4 +1,4 @@
-"""Decoders that outlive a house, so that not every house has to start a process of its own."""
+"""Decoders that outlive a hospital, so that not every hospital has to start a process of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tetkik.service.kit.background import image_decoder
 
 
 class Lasting(ReaderPool):
-    """As the house has them, but they stay when it closes."""
+    """As the hospital has them, but they stay when it closes."""
 
     def close(self) -> None:
         """Stay."""
@@ -23,7 +23,7 @@ class Lasting(ReaderPool):
 
 @pytest.fixture(scope="session", autouse=True)
 def lasting_decoders() -> Iterator[None]:
-    """One pool for each process of tests, which every house that it serves reads with."""
+    """One pool for each process of tests, which every hospital that it serves reads with."""
     found = Lasting()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(image_decoder, "ReaderPool", lambda: found)

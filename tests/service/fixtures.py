@@ -1,4 +1,4 @@
-"""The house of most tests of the service, who is signed in to it, and what lies in it.
+"""The hospital of most tests of the service, who is signed in to it, and what lies in it.
 
 A file that needs another has one of its own under the same name.
 """
@@ -20,7 +20,7 @@ from tetkik.values import Role
 
 @pytest.fixture
 def app_context(tmp_path: Path) -> Iterator[AppContext]:
-    """A house as its settings are by default."""
+    """A hospital as its settings are by default."""
     made = make_context(tmp_path)
     yield made
     made.records.close()
@@ -28,7 +28,7 @@ def app_context(tmp_path: Path) -> Iterator[AppContext]:
 
 @pytest.fixture
 def there(app_context: AppContext) -> Whole:
-    """A patient with everything that a house keeps of one."""
+    """A patient with everything that a hospital keeps of one."""
     return made_whole(app_context.records)
 
 

@@ -1,4 +1,4 @@
-"""A served house in a temporary folder, and browsers that are signed in to it."""
+"""A served hospital in a temporary folder, and browsers that are signed in to it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tetkik.values import EVERY_DEPARTMENT, Actor, Method, Role
 
 
 def make_context(folder: Path, records: Records | None = None, **settings: object) -> AppContext:
-    """A house of its own, reached without TLS."""
+    """A hospital of its own, reached without TLS."""
     chosen = Settings(data_dir=folder, **settings)  # type: ignore[arg-type]
     return AppContext(records or made_records(folder), chosen, secure=False)
 
@@ -34,12 +34,12 @@ def served(app_context: AppContext, *, work: bool = False, anew: bool = False) -
     """A client of the application, signed out.
 
     Args:
-        house: that is served.
+        hospital: that is served.
         work: whether the models run behind it.
         anew: whether an application of its own is needed. The first request to one builds its routes, which
             takes longer than most tests, so that otherwise one that no test uses any more is taken.
     """
-    idle = _idle[_armour(app_context)]
+    idle = _idle[_middleware_settings(app_context)]
     lasting = not work and not anew
     app = idle.pop() if lasting and idle else create_app(app_context, work=work)
     serve(app, app_context)
@@ -53,14 +53,14 @@ _idle: dict[tuple[object, ...], list[FastAPI]] = defaultdict(list)
 """Applications that stand ready, by what was built into them."""
 
 
-def _armour(app_context: AppContext) -> tuple[object, ...]:
-    """What an application takes of a house when it is made (`armour.install`); all else it asks each time."""
+def _middleware_settings(app_context: AppContext) -> tuple[object, ...]:
+    """What `middleware.install` reads when the application is made; all else is read at each request."""
     chosen = app_context.settings
     return chosen.max_upload_bytes, chosen.public_url, chosen.trusted_proxies, app_context.secure
 
 
 def serve(app: FastAPI, app_context: AppContext) -> None:
-    """Have an application serve a house; what its doors and listeners remember begins anew."""
+    """Have an application serve another context; its counters and listeners begin anew."""
     app.state.context = app_context
     app.state.rate_limits = RateLimits(app_context.settings)
     app.state.decoder = ImageDecoder(app_context.records)

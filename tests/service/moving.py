@@ -1,4 +1,4 @@
-"""One application for many houses: making one takes longer than most tests."""
+"""One application for many hospitals: making one takes longer than most tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tetkik.service.kit.context import AppContext
 
 @pytest.fixture(scope="module")
 def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    """A client whose application serves whichever house it is moved to."""
+    """A client whose application serves whichever hospital it is moved to."""
     app_context = make_context(tmp_path_factory.mktemp("first"))
     with served(app_context) as client:
         yield client
@@ -21,7 +21,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient
 
 
 def moved(client: TestClient, app_context: AppContext) -> TestClient:
-    """The client, signed out, before another house; what the doors remember begins anew."""
+    """The client, signed out, before another hospital; the counters begin anew."""
     serve(client.app, app_context)  # type: ignore[arg-type]
     client.cookies.clear()
     client.headers.pop("X-CSRF-Token", None)

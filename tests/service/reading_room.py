@@ -1,4 +1,4 @@
-"""A house with a case that has been read by the models, served at a port for a real browser."""
+"""A hospital with a case that has been read by the models, served at a port for a real browser."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Room:
 
 
 def made_room(folder: Path, *signs: str, prior: bool = False) -> Room:
-    """A house whose radiologist has a case before them, read by the built-in models."""
+    """A hospital whose radiologist has a case before them, read by the built-in models."""
     app_context = make_context(folder)
     reader = made_user(app_context.records, Role.RADIOLOGIST, name="Uzm. Dr. Elif Kaya")
     with app_context.records.write(SYSTEM) as tx:
@@ -64,7 +64,7 @@ def made_room(folder: Path, *signs: str, prior: bool = False) -> Room:
 
 
 def another_case(room: Room) -> Room:
-    """The same house with a fresh case of the same patient."""
+    """The same hospital with a fresh case of the same patient."""
     with room.app_context.records.read() as tx:
         patient_id = cases.load_case(tx, room.case_id, audit=False).patient_id
     case_id, image_id = read_one(room.app_context, patient_id, room.app_context.records.folder, 1, "Effusion")

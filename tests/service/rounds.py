@@ -1,4 +1,4 @@
-"""A house in the middle of a day: cases at every step, so that every page has something to show."""
+"""A hospital in the middle of a day: cases at every step, so that every page has something to show."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Rounds:
     """Cases that wait, are to be read, and are signed.
 
     Args:
-        house: to fill.
+        hospital: to fill.
     """
 
     def __init__(self, app_context: AppContext) -> None:

@@ -1,4 +1,4 @@
-"""The examples of docs/how-to/api.md, run as they stand against a served house."""
+"""The examples of docs/how-to/api.md, run as they stand against a served hospital."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def example(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def surroundings(tmp_path_factory):
-    app_context = make_context(tmp_path_factory.mktemp("house"))
+    app_context = make_context(tmp_path_factory.mktemp("hospital"))
     person = made_user(app_context.records, Role.RECEPTION, Role.TECHNICIAN, Role.RADIOLOGIST)
     with app_context.records.write(person) as tx:
         secret, _ = tokens.create(tx, "example", SCOPES, timedelta(days=1))

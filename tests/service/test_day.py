@@ -1,4 +1,4 @@
-"""The day of the house, played in a real Chromium against `tetkik serve`.
+"""The day of the hospital, played in a real Chromium against `tetkik serve`.
 
 `DAY_SHOTS=DIR` keeps a picture of each page; `DAY_PYTHON=…/bin/python` serves with another installation, such
 as a built wheel in an empty environment (`python tests/service/installed.py`).
@@ -31,7 +31,7 @@ def installation(folder: Path) -> Iterator[tuple[str, str]]:
     """An installation that serves; gives its address and the link of its first start."""
     port, log = free_port(), folder / "serve.log"
     settings = {
-        "DATA_DIR": str(folder / "house"),
+        "DATA_DIR": str(folder / "hospital"),
         "LANGUAGE": "tr",
         "LISTEN_PORT": str(port),
         "ALLOW_ROOT": "true",

@@ -42,7 +42,7 @@ def addresses(role: Role | None, rounds: Rounds) -> list[str]:
 
 @pytest.fixture(scope="module")
 def rounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rounds]:
-    yield Rounds(make_context(tmp_path_factory.mktemp("house"), hospital_name="Örnek Hastanesi"))
+    yield Rounds(make_context(tmp_path_factory.mktemp("hospital"), hospital_name="Örnek Hastanesi"))
 
 
 @pytest.fixture(scope="module")

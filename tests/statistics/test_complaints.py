@@ -14,7 +14,7 @@ ONE = SeenComplaint(10, False, 0.1, {"Dahiliye": 0.7, "Nöroloji": 0.3}, "yesil"
 
 
 def desk(count: int, seed: int) -> list[SeenComplaint]:
-    """Complaints of one house."""
+    """Complaints of one hospital."""
     draw = np.random.default_rng(seed)
     return [
         replace(

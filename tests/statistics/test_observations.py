@@ -13,8 +13,8 @@ from tetkik.statistics import Observation, Stability, compare, describe
 ONE = Observation("chest", False, True, "DX", (), 0.5, 0.2, 2000, {"Mass": (0.1, False)}, {"Mass": False})
 
 
-def house(count: int, seed: int, *, by: float = 0.0) -> list[Observation]:
-    """Images of one house, their scores moved by so much."""
+def hospital(count: int, seed: int, *, by: float = 0.0) -> list[Observation]:
+    """Images of one hospital, their scores moved by so much."""
     draw = np.random.default_rng(seed)
     return [
         replace(
@@ -37,7 +37,7 @@ def reference(seen: list[Observation]) -> ImageReference:
 
 def test_what_is_described_is_counted():
     refused = replace(ONE, refused=True, scores={}, flaws=("rotated",), modality="", spacing=False)
-    spread = describe([*house(100, 1), refused, replace(refused, route="", brightness=None)])
+    spread = describe([*hospital(100, 1), refused, replace(refused, route="", brightness=None)])
     mass = spread.labels["Mass"]
     assert (mass.scores.total, mass.present, mass.absent, mass.prevalence) == (100, 10, 90, 0.1)
     chest, none = spread.inputs["chest"], spread.inputs[""]
@@ -47,13 +47,13 @@ def test_what_is_described_is_counted():
     assert none.images == 1 and none.brightness is None
 
 
-def test_the_same_house_is_stable():
-    moved = compare(reference(house(1000, 1)), house(300, 2))
+def test_the_same_hospital_is_stable():
+    moved = compare(reference(hospital(1000, 1)), hospital(300, 2))
     assert moved.scores is moved.seen is Stability.STABLE
 
 
 def test_a_label_that_moved_is_shifted_and_comes_first_and_the_other_is_not():
-    moved = compare(reference(house(1000, 1)), house(300, 2, by=0.2))
+    moved = compare(reference(hospital(1000, 1)), hospital(300, 2, by=0.2))
     assert [one.label for one in moved.labels] == ["Mass", "Edema"]
     assert moved.scores is Stability.SHIFTED and moved.seen is Stability.STABLE
     assert moved.labels[1].shift is not None
@@ -74,8 +74,8 @@ def test_a_label_that_moved_is_shifted_and_comes_first_and_the_other_is_not():
     ],
 )
 def test_an_input_that_changed_is_named(name, change):
-    now = [replace(one, **change) for one in house(200, 2)]
-    moved = compare(reference(house(1000, 1)), now)
+    now = [replace(one, **change) for one in hospital(200, 2)]
+    moved = compare(reference(hospital(1000, 1)), now)
     said = {one.name for one in moved.inputs if one.shift and one.shift.stability is Stability.SHIFTED}
     assert name in said and said <= {name, "modality:DX"}
     assert moved.seen is Stability.SHIFTED
@@ -83,12 +83,12 @@ def test_an_input_that_changed_is_named(name, change):
 
 def test_another_mix_of_routes_is_no_drift():
     brain = replace(ONE, route="brain_mri", modality="MR", scores={"Glioma": (0.5, True)}, known={})
-    moved = compare(reference([*house(500, 1), *[brain] * 500]), [*house(300, 2), *[brain] * 60])
+    moved = compare(reference([*hospital(500, 1), *[brain] * 500]), [*hospital(300, 2), *[brain] * 60])
     assert moved.scores is moved.seen is Stability.STABLE
 
 
 def test_a_route_that_the_reference_never_saw_is_listed_without_a_verdict():
-    moved = compare(reference(house(500, 1)), [replace(one, route="") for one in house(100, 2)])
+    moved = compare(reference(hospital(500, 1)), [replace(one, route="") for one in hospital(100, 2)])
     assert {one.route for one in moved.inputs} == {""} and moved.seen is None
     refused = next(one for one in moved.inputs if one.name == "refused")
     assert (refused.before, refused.now) == ((0, 0), (0, 100))

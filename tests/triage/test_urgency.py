@@ -187,11 +187,11 @@ QUESTION = " Sizce bunun nedeni ne olabilir, hangi bölüme gitmeliyim, çok te�
 
 def test_a_long_history_must_tell_of_now():
     assert level("Nefes alamıyorum.") is KIRMIZI
-    told = HISTORY + "Geceleri nefes alamıyorum." + QUESTION
-    assert level(told) is SARI
-    assert "nefes_alamama" in ids(told)
-    assert level(told.replace("Geceleri", "Sabahtan beri")) is KIRMIZI
-    assert level(told.replace("Geceleri", "Şu an")) is KIRMIZI
+    result = HISTORY + "Geceleri nefes alamıyorum." + QUESTION
+    assert level(result) is SARI
+    assert "nefes_alamama" in ids(result)
+    assert level(result.replace("Geceleri", "Sabahtan beri")) is KIRMIZI
+    assert level(result.replace("Geceleri", "Şu an")) is KIRMIZI
 
 
 def test_a_long_text_without_a_history_needs_no_word_of_now():

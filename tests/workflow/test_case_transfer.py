@@ -293,8 +293,10 @@ def test_images_that_name_another_go_only_where_somebody_is_sure(records, reader
             case_transfer.transfer_case(tx, case_id, ayse, MoveReason.CHOSEN_WRONGLY, looked.seen)
     moved(records, reader, case_id, ayse)
     with records.read() as tx:
-        told = tx.session.scalars(select(AuditRow.content).where(AuditRow.action == Action.CASE_MOVED)).all()
-    assert all('"confirmed":"name,number"' in (one or "") for one in told) and len(told) == 2
+        answer = tx.session.scalars(
+            select(AuditRow.content).where(AuditRow.action == Action.CASE_MOVED)
+        ).all()
+    assert all('"confirmed":"name,number"' in (one or "") for one in answer) and len(answer) == 2
 
 
 def test_images_that_name_the_right_one_go_without_a_question(records, reader):

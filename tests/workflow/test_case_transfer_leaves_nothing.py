@@ -89,12 +89,12 @@ def test_either_patient_is_erased_and_exported_without_the_other(records, reader
     case_id = opened(records, reader, films=1)
     ali, gulcin = patient_of(records, case_id), made_patient(records, reader)
     done = moved(records, reader, case_id, gulcin)
-    told = _exported(records, ali)
-    assert not [name for name in told if name.startswith("images/")]
-    (case,) = json.loads(told["patient.json"])["cases"]
+    result = _exported(records, ali)
+    assert not [name for name in result if name.startswith("images/")]
+    (case,) = json.loads(result["patient.json"])["cases"]
     assert (case["state"], case["images"], case["complaints"], case["question"]) == ("moved", [], [], None)
     assert (case["department"], case["urgency"]) == (None, None)
-    everything = b"".join(told.values()).decode()
+    everything = b"".join(result.values()).decode()
     assert "Gülçin" not in everything and TEXT not in everything and gulcin not in everything
     assert "Ali" not in _exported(records, gulcin)["patient.json"].decode()
     erase(records, ali, ErasureReason.REQUEST, years=20)

@@ -167,14 +167,14 @@ def test_both_records_tell_of_it_in_the_trail_with_who_and_why(both_records, des
     with both_records.read() as tx:
         assert verify(tx).whole
         wanted = select(AuditRow).where(AuditRow.action.like("patient.%link%")).order_by(AuditRow.seq)
-        told = tx.session.scalars(wanted).all()
+        answer = tx.session.scalars(wanted).all()
         linked, unlinked = Action.PATIENT_LINKED, Action.PATIENT_UNLINKED
-        assert [(row.action, row.patient_id, row.user_id) for row in told] == [
+        assert [(row.action, row.patient_id, row.user_id) for row in answer] == [
             (action, patient, desk.user_id) for action in (linked, unlinked) for patient in (gulcin, unknown)
         ]
-        assert all("identified" in row.content for row in told[:2])
-        assert all("wrong_survivor" in row.content for row in told[2:])
-        assert "Bilinmeyen" not in "".join(row.content for row in told)
+        assert all("identified" in row.content for row in answer[:2])
+        assert all("wrong_survivor" in row.content for row in answer[2:])
+        assert "Bilinmeyen" not in "".join(row.content for row in answer)
         looks = select(AuditRow.patient_id).where(AuditRow.action == Action.PATIENT_OPENED)
         assert set(tx.session.scalars(looks)) == {unknown, gulcin}
 

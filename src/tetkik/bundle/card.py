@@ -79,7 +79,7 @@ def metrics_table(manifest: Manifest) -> str:
 
 
 def reference_section(reference: AnyReference) -> CardSection:
-    """What the bundle keeps so that a house can tell whether its own inputs and scores are like these."""
+    """What the bundle keeps so that a hospital can tell whether its own inputs and scores are like these."""
     text = _of_images(reference) if isinstance(reference, ImageReference) else _of_complaints(reference)
     return CardSection("Reference for drift", text)
 

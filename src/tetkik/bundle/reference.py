@@ -1,4 +1,4 @@
-"""`reference.json`: how a model's scores and inputs were spread where it was made, for houses to compare.
+"""`reference.json`: how a model's scores and inputs were spread where it was made, for hospitals to compare.
 
 It names no image, no complaint and no patient: counts alone. A bundle without one is as sound as before.
 """
@@ -67,7 +67,7 @@ class LabelReference(_Frozen):
 
     scores: Histogram = Field(
         description="Of a finding: the network's sigmoid, in about a hundred bins of equal mass. Of a "
-        "department: its probability, in the bins that a house counts in."
+        "department: its probability, in the bins that a hospital counts in."
     )
     positive: int = Field(
         ge=0, description="Images at or above the threshold; complaints whose first department it is."

@@ -136,7 +136,7 @@ class CaptionNetwork(Protocol):
         """Free the memory of the frozen part before the cut; `frozen_features` cannot be called any more."""
 
     def checkpoint_activations(self) -> None:
-        """Compute activations of what learns again in the backward pass instead of keeping them."""
+        """Compute activations of what learns again in the backward pass instead of storing them."""
 
     def encode(self, captions: Sequence[str]) -> list[NDArray[np.int32]]:
         """Token numbers of each caption, without prompt and special tokens."""

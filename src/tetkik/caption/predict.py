@@ -92,11 +92,11 @@ class Captioner:
                 if isinstance(item, TetkikError):
                     yield item
                     continue
-                said = next(made)
+                generated = next(made)
                 notes = tuple(note.in_language(self.language) for note in item.notes)
                 # Rounding may take a mean of probabilities a little beyond 1.
-                sure = None if said.confidence is None else min(1.0, said.confidence)
-                yield CaptionResult(str(path), _plain(said.text), sure, self.name, notes)
+                sure = None if generated.confidence is None else min(1.0, generated.confidence)
+                yield CaptionResult(str(path), _plain(generated.text), sure, self.name, notes)
             done += len(batch)
 
     def _look_at(self, path: Path | str) -> _Seen | TetkikError:
@@ -185,7 +185,7 @@ def load_caption(
     """
     bundle = captioner_bundle(model)
     try:
-        import peft  # noqa: F401 - whatever is missing is told of in one sentence
+        import peft  # noqa: F401 - a missing package is reported in one sentence
         import torch
         import transformers  # noqa: F401
 

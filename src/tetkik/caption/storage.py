@@ -156,7 +156,7 @@ def _whole(network: StagedNetwork) -> Any:
     from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
     with suppress_peft_warnings():
-        # A copy: it is told where its base lies.
+        # A copy, which is given the folder of its base.
         model = get_peft_model(fresh.core, copy.deepcopy(network.model.peft_config["default"]))
         set_peft_model_state_dict(
             model, get_peft_model_state_dict(network.model, save_embedding_layers=False)
@@ -256,8 +256,8 @@ def _write_processor(network: StagedNetwork, folder: Path) -> None:
 
 def _base_of(bundle: Bundle, base: str | None) -> BaseLocation:
     """Where the base of an adapter lies."""
-    told = bundle.manifest.training
-    named, revision = told.get("base"), told.get("revision")
+    training = bundle.manifest.training
+    named, revision = training.get("base"), training.get("revision")
     chosen = base or settings().caption_base
     if chosen is not None:
         # The revision is of the repository that the bundle names, not of any other.

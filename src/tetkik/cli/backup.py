@@ -26,7 +26,7 @@ def backup(
         ),
     ] = None,
 ) -> None:
-    """Write everything that the house keeps into one encrypted file, while the service goes on."""
+    """Write everything that the hospital keeps into one encrypted file, while the service goes on."""
     with open_configured_records() as records:
         from tetkik.records.lifecycle.backup import make_backup
 
@@ -65,12 +65,12 @@ def restore(
         typer.Option(
             "--ledger",
             help=t(
-                "The file erased.jsonl of the house that was lost, if it was kept: who is in it stays erased."
+                "The file erased.jsonl of the lost installation, if it was kept: who is in it stays erased."
             ),
         ),
     ] = None,
 ) -> None:
-    """Give a backup back to an empty house: the data_dir and database_url of the settings."""
+    """Give a backup back to an empty installation: the data_dir and database_url of the settings."""
     need_extra()
     from tetkik.records.connect import master_key
     from tetkik.records.lifecycle.erasure_log import merge_log
@@ -86,16 +86,16 @@ def restore(
         if ledger is not None:
             merge_log(records.folder, ledger.read_bytes())
         with progress("tetkik restore") as bar:
-            told = give_back(records, source, progress=in_language(bar))
-        again = erase_again(records, told.erased, years=chosen.retention_years)
+            restored = give_back(records, source, progress=in_language(bar))
+        again = erase_again(records, restored.erased, years=chosen.retention_years)
         with records.read() as tx:
             held = after_restore.count_suspended(tx)
     out.print(
         t(
             "{rows} rows and {files} files are back, as of {moment}.",
-            rows=told.rows,
-            files=told.files,
-            moment=f"{told.made_at.astimezone():%Y-%m-%d %H:%M}",
+            rows=restored.rows,
+            files=restored.files,
+            moment=f"{restored.made_at.astimezone():%Y-%m-%d %H:%M}",
         ),
         soft_wrap=True,
     )

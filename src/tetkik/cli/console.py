@@ -38,8 +38,8 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 def _width() -> int | None:
     """80 where `COLUMNS` leaves no room for a word; None leaves the terminal's own width."""
-    told = os.environ.get("COLUMNS", "")
-    return 80 if told.isdecimal() and int(told) < _NARROWEST else None
+    value = os.environ.get("COLUMNS", "")
+    return 80 if value.isdecimal() and int(value) < _NARROWEST else None
 
 
 # No markup: `[4]` or `:heart:` in a file name or a complaint is meant as it stands.
@@ -50,12 +50,12 @@ err = Console(stderr=True, highlight=False, markup=False, emoji=False, width=_wi
 
 
 def language() -> Language:
-    """The language of messages; where the settings themselves are broken, as far as it can be told."""
+    """The language of messages; where the settings themselves are broken, as far as it can be known."""
     try:
         return settings().language
     except SettingError:
-        told = os.environ.get("TETKIK_LANGUAGE", "")
-        return Language(told) if told in list(Language) else system_language()
+        value = os.environ.get("TETKIK_LANGUAGE", "")
+        return Language(value) if value in list(Language) else system_language()
 
 
 def shown(value: object, keep: str = "") -> str:
@@ -181,12 +181,12 @@ def _bars(bar: Progress) -> ProgressCallback:
 
 def _lines(label: str) -> ProgressCallback:
     """A line at each tenth; where the total is unknown, at 1, 2, 5, 10, 20, 50 and so on."""
-    said: dict[str, int] = {}
+    printed: dict[str, int] = {}
 
     def line(step: str, done: int, total: int | None) -> None:
         mark = 10 * done // total if total else _round_below(done)
-        if said.get(step) != mark:
-            said[step] = mark
+        if printed.get(step) != mark:
+            printed[step] = mark
             err.print(f"{label}: {step} {done}" + (f"/{total}" if total else ""), soft_wrap=True)
 
     return line

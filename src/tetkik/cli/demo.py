@@ -44,7 +44,7 @@ def demo(
     ] = None,
 ) -> None:
     """From complaint to draft report on the terminal; answers, heatmaps and documents in the folder."""
-    # Before anything is said: a place that cannot be written to is told of first.
+    # Before anything is said: a place that cannot be written to is reported first.
     folder.mkdir(parents=True, exist_ok=True)
     out.print(Text(f"Tetkik {__version__}", style="bold"))
     out.print(Text(t(DISCLAIMER["en"]), style="dim"))

@@ -143,7 +143,7 @@ def _reports(system: SystemReport) -> Table:
         grid.add_row(_BAD, t("language model"), sentence)
     elif not found.allowed:
         sentence = t(
-            "{name} is outside this house and may not be asked; the setting is llm_outside",
+            "{name} is outside this hospital and may not be asked; the setting is llm_outside",
             name=found.language_model,
         )
         grid.add_row(_BAD, t("language model"), sentence)

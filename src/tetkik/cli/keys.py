@@ -1,4 +1,4 @@
-"""`tetkik keys`: which master key a house or a backup needs, and replacing it."""
+"""`tetkik keys`: which master key a hospital or a backup needs, and replacing it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,19 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
-@app.command("show", help=t("The fingerprint of the house's master key, of a key file, or of a backup's."))
+@app.command("show", help=t("The fingerprint of the hospital's master key, of a key file, or of a backup's."))
 def show(
     file: Annotated[
         Path | None,
-        typer.Argument(help=t("A file of a master key, or a backup; none asks the house."), metavar="FILE"),
+        typer.Argument(
+            help=t("A file of a master key, or a backup; without it, the key of this hospital."),
+            metavar="FILE",
+        ),
     ] = None,
 ) -> None:
     """A fingerprint tells keys apart, and nothing of the key."""
     if file is not None:
-        out.print(_told(file), soft_wrap=True)
+        out.print(_fingerprint_of(file), soft_wrap=True)
         return
     with open_configured_records() as records:
         from tetkik.records.keyring import master_key_since
@@ -37,7 +40,7 @@ def show(
             since = master_key_since(connection)
         out.print(
             t(
-                "{fingerprint}: the master key of this house, from {place}, since {moment}.",
+                "{fingerprint}: the master key of this hospital, from {place}, since {moment}.",
                 fingerprint=records.vault.held.fingerprint,
                 place=records.master.name,
                 moment=f"{since.astimezone():%Y-%m-%d %H:%M}",
@@ -78,7 +81,7 @@ def rotate(
     )
     if to is not None:
         warn(
-            "Put the key of {file} where {place} takes it from: the house opens with it alone.",
+            "Put the key of {file} where {place} takes it from: the hospital opens with it alone.",
             file=to,
             place=place.name,
         )
@@ -89,7 +92,7 @@ def rotate(
         )
 
 
-def _told(file: Path) -> str:
+def _fingerprint_of(file: Path) -> str:
     need_extra()
     from tetkik.records.lifecycle.backup_file import read_header
     from tetkik.records.master_key import read

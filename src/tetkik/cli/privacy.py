@@ -66,7 +66,7 @@ def erase(
         bool, typer.Option("--yes", help=t("Do not ask whether it is the right patient."))
     ] = False,
 ) -> None:
-    """Signed reports are kept as long as the law wants, and the date is told."""
+    """Signed reports are kept as long as the law wants, and the date is shown."""
     with open_configured_records() as records:
         subject = _subject(records)
         if not yes:

@@ -29,7 +29,7 @@ def open_configured_records(*, new: bool = False) -> Iterator[Records]:
     from tetkik.records.connect import open_records
 
     chosen = settings()
-    # A server's database tells by itself; a folder with a typing error would be a new and empty house.
+    # A server's database tells by itself; a folder with a typing error would be a new and empty installation.
     if not new and chosen.database_url is None and not (chosen.data_dir / "tetkik.db").exists():
         raise SettingError(
             "There is no database in {folder}; correct the setting data_dir, or begin with tetkik serve.",

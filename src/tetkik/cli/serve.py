@@ -101,7 +101,7 @@ def refuse_root(*, allowed: bool) -> None:
 
 
 def settings_to_serve(chosen: Settings, host: str | None, port: int | None) -> Settings:
-    """The settings with the options of the command, and the address where browsers reach the house.
+    """The settings with the options of the command, and the address where browsers reach the hospital.
 
     Raises:
         SettingError: half of TLS, an address without protection, a public address that is none, passkeys
@@ -122,7 +122,7 @@ def settings_to_serve(chosen: Settings, host: str | None, port: int | None) -> S
     parts = urlsplit(url)
     if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path):
         raise SettingError(
-            "The setting public_url is not the address of a house ({url}); write such as "
+            "The setting public_url is not the address of a hospital ({url}); write such as "
             "https://tetkik.hastane.local.",
             url=url,
         )
@@ -153,7 +153,7 @@ def is_secure(chosen: Settings) -> bool:
 
 
 def greet(records: Records, chosen: Settings) -> None:
-    """Say where the house is, and how its first administrator gets in."""
+    """Say where the hospital is, and how its first administrator gets in."""
     from tetkik.records.people import invites
     from tetkik.values import SYSTEM
 
@@ -166,7 +166,7 @@ def greet(records: Records, chosen: Settings) -> None:
     if token is not None:
         out.print()
         out.print(
-            t("Nobody administers this house yet. Open this link once, within 24 hours:"), soft_wrap=True
+            t("Nobody administers this hospital yet. Open this link once, within 24 hours:"), soft_wrap=True
         )
         out.print(f"{url}/setup/{token}", style="bold", soft_wrap=True)
         note("Whoever opens it becomes the administrator; it is shown here and stored nowhere.")

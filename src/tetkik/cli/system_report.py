@@ -109,7 +109,7 @@ class Reports:
     Attributes:
         language_model: `gemini` or a server's host; None where the built-in composer writes.
         missing: the package that it needs and that is not installed; else None.
-        allowed: whether it may be asked, as far as can be told without a network.
+        allowed: whether it may be asked, as far as can be known without a network.
         hospital: the name at the head of documents; empty without one.
     """
 

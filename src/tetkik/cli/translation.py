@@ -45,19 +45,19 @@ _HELP_WORDS = (
 def translate_help(help_page: str) -> str:
     """`help_page` with Typer's own words in the user's language; an unknown word stays as it is."""
     for word in _HELP_WORDS:
-        if (said := t(word)) != word:
+        if (turkish := t(word)) != word:
             # A long sentence may stand on several lines, each indented as the first.
             spread = re.escape(word).replace(r"\ ", r"\s+")
-            help_page = re.sub(spread, partial(_wrapped, said), help_page)
+            help_page = re.sub(spread, partial(_wrapped, turkish), help_page)
     return help_page
 
 
-def _wrapped(said: str, found: re.Match[str]) -> str:
+def _wrapped(turkish: str, found: re.Match[str]) -> str:
     _, _, last = found[0].rpartition("\n")
     indent = " " * (len(last) - len(last.lstrip())) if "\n" in found[0] else ""
     if not indent:
-        return said
-    return f"\n{indent}".join(textwrap.wrap(said, 78 - len(indent)))
+        return turkish
+    return f"\n{indent}".join(textwrap.wrap(turkish, 78 - len(indent)))
 
 
 class Command(TyperCommand):

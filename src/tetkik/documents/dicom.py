@@ -168,8 +168,8 @@ def to_bytes(dataset: Dataset) -> bytes:
 
 def own_instance(document: ReportDocument, sop_class: str) -> Instance:
     """The report's own names: one series for all its versions, another instance for whatever differs."""
-    said = "\n".join(sentence.text for sentence in document.draft.sentences)
-    what = f"report/{_when(document)}/{document.state}/{said}"
+    sentences = "\n".join(sentence.text for sentence in document.draft.sentences)
+    what = f"report/{_when(document)}/{document.state}/{sentences}"
     return Instance(sop_class, new_uid(document, what), new_uid(document, "report"))
 
 

@@ -128,9 +128,9 @@ def _narrative(document: ReportDocument) -> str:
         words = " ".join(map(printable, withdrawal_words(document)))
         parts.append(f"<p><b>{escape(WITHDRAWN)}</b> {escape(words)}</p>")
     for part in parts_of(document.content):
-        said = [escape(printable(line.text)) for line in part.lines]
-        rows = "".join(f"<li>{words}</li>" for words in said)
-        body = f"<ol>{rows}</ol>" if part.numbered else f"<p>{' '.join(said)}</p>"
+        lines = [escape(printable(line.text)) for line in part.lines]
+        rows = "".join(f"<li>{words}</li>" for words in lines)
+        body = f"<ol>{rows}</ol>" if part.numbered else f"<p>{' '.join(lines)}</p>"
         parts.append(f"<h3>{escape(part.label)}</h3>{body}")
         objected = (words for line in part.lines for words in line.objections)
         parts += [f"<p>{escape(printable(words))}</p>" for words in objected]

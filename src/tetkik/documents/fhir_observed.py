@@ -207,10 +207,10 @@ def _word(code: Code) -> dict[str, str]:
 
 
 def _judgement(item: Statement) -> dict[str, Any]:
-    said = OWN_JUDGEMENTS[item.judgement]
+    own = OWN_JUDGEMENTS[item.judgement]
     return {
         "code": {"coding": [_word(OWN_JUDGEMENT)], "text": OWN_JUDGEMENT.meaning},
-        "valueCodeableConcept": {"coding": [_word(said)], "text": said.meaning},
+        "valueCodeableConcept": {"coding": [_word(own)], "text": own.meaning},
     }
 
 

@@ -92,26 +92,26 @@ def to_pdf(document: ReportDocument) -> bytes:
     )
     frame = Frame(sheet.MARGIN, sheet.BOTTOM, WIDTH, sheet.HEIGHT, 0, 0, 0, 0)
     pages.addPageTemplates(PageTemplate("page", [frame]))
-    pages.build(_story(document), canvasmaker=sheet.canvas_of(document))
+    pages.build(_flowables(document), canvasmaker=sheet.canvas_of(document))
     return buffer.getvalue()
 
 
-def _story(document: ReportDocument) -> list[Flowable]:
+def _flowables(document: ReportDocument) -> list[Flowable]:
     """Everything from the letterhead to the signature, which never stands alone on a sheet."""
     language = document.draft.language
-    story = [_letterhead(document), Spacer(0, 3 * mm), _banner(document), Spacer(0, 3 * mm)]
-    story += _about(document)
-    story += [paragraph(notice.in_language(language), _NOTICE) for notice in document.draft.notices]
+    flowables = [_letterhead(document), Spacer(0, 3 * mm), _banner(document), Spacer(0, 3 * mm)]
+    flowables += _about(document)
+    flowables += [paragraph(notice.in_language(language), _NOTICE) for notice in document.draft.notices]
     shown = _shown(document)
     beside = _stands_beside(document, shown)
-    story += _pictures(document, shown, beside=beside)
+    flowables += _pictures(document, shown, beside=beside)
     blocks = [block for part in parts_of(document.content) for block in _part(part)]
     if not beside:
         blocks += _below(document)
     blocks += _sources(document)
     last = blocks.pop() if blocks else []
-    story += [KeepTogether(block) for block in blocks]
-    return [*story, KeepTogether([*last, Spacer(0, 5 * mm), _ending(document)])]
+    flowables += [KeepTogether(block) for block in blocks]
+    return [*flowables, KeepTogether([*last, Spacer(0, 5 * mm), _ending(document)])]
 
 
 def _letterhead(document: ReportDocument) -> Flowable:
@@ -133,9 +133,9 @@ def _letterhead(document: ReportDocument) -> Flowable:
 
 def _banner(document: ReportDocument) -> Flowable:
     paper, ink = _BANNERS[document.standing]
-    said = [paragraph(state_words(document), style(9.5, bold=True, colour=ink))]
-    said += [paragraph(words, style(8.5, colour=ink)) for words in withdrawal_words(document)]
-    table = Table([[said]], [WIDTH])
+    content = [paragraph(state_words(document), style(9.5, bold=True, colour=ink))]
+    content += [paragraph(words, style(8.5, colour=ink)) for words in withdrawal_words(document)]
+    table = Table([[content]], [WIDTH])
     table.setStyle(
         TableStyle([("BACKGROUND", (0, 0), (-1, -1), paper), ("LEFTPADDING", (0, 0), (-1, -1), 8)])
     )
@@ -155,10 +155,10 @@ def _about(document: ReportDocument) -> list[Flowable]:
         (Sentence("Date of birth"), date_words(identity.birth_date)),
         (Sentence("Sex, age"), ", ".join(part for part in (sex, age) if part)),
     )
-    told = [(name.in_language(language), value) for name, value in rows if value]
-    if not told:
+    filled = [(name.in_language(language), value) for name, value in rows if value]
+    if not filled:
         return []
-    cells = [[paragraph(name), paragraph(value, _VALUE)] for name, value in told]
+    cells = [[paragraph(name), paragraph(value, _VALUE)] for name, value in filled]
     if len(cells) % 2:
         cells.append(["", ""])
     table = _table(
@@ -240,8 +240,8 @@ def _under(title: str, blocks: list[list[Flowable]]) -> list[list[Flowable]]:
 
 def _found(document: ReportDocument) -> list[Finding]:
     """What the model found and nobody rejected, the likeliest first: the evidence beneath the sentences."""
-    told = (item.finding for item in statements(document) if item.present)
-    found = (finding for finding in told if finding is not None and finding.positive)
+    stated = (item.finding for item in statements(document) if item.present)
+    found = (finding for finding in stated if finding is not None and finding.positive)
     return sorted(found, key=lambda item: -(item.probability or 0))
 
 

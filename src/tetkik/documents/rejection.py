@@ -28,8 +28,8 @@ def to_rejection(document: ReportDocument) -> bytes:
     Raises:
         ValueError: the report stands.
     """
-    said = document.withdrawal
-    if said is None:
+    withdrawal = document.withdrawal
+    if withdrawal is None:
         raise ValueError("a document that stands")
     rejected = _rejected(document)
     words = " ".join((f"{WITHDRAWN}:", *withdrawal_words(document)))
@@ -39,12 +39,12 @@ def to_rejection(document: ReportDocument) -> bytes:
         observer_person_context=sr.ObserverContext(
             observer_type=codes.DCM.Person,
             observer_identifying_attributes=sr.PersonObserverIdentifyingAttributes(
-                name=dicom.observer(said.signature), organization_name=dicom.organization(document)
+                name=dicom.observer(withdrawal.signature), organization_name=dicom.organization(document)
             ),
         ),
         description=dicom.text(words, len(words)),
     )
-    when = said.signature.signed_at
+    when = withdrawal.signature.signed_at
     note = ko.KeyObjectSelectionDocument(
         evidence=rejected,
         content=content,

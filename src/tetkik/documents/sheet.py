@@ -68,9 +68,9 @@ def style(size: float, *, bold: bool = False, colour: Color = INK, **more: Any) 
 SMALL = style(8, colour=QUIET)
 
 
-def paragraph(text: str, look: ParagraphStyle = SMALL) -> Flowable:
+def paragraph(text: str, look_style: ParagraphStyle = SMALL) -> Flowable:
     """A paragraph of plain text: nothing in it is markup."""
-    return Paragraph(escape(printable(text)), look)
+    return Paragraph(escape(printable(text)), look_style)
 
 
 def picture(content: bytes, width: float, height: float) -> Image:
@@ -155,8 +155,8 @@ def _taken_back(canvas: Canvas, document: ReportDocument) -> None:
     canvas.setFont(BOLD, 10)
     canvas.drawString(MARGIN, height - 4.4 * mm, WITHDRAWN)
     canvas.setFont(REGULAR, 7)
-    said = _cut(printable(withdrawal_words(document)[0]), WIDTH)
-    canvas.drawString(MARGIN, height - 7.5 * mm, said)
+    banner = _cut(printable(withdrawal_words(document)[0]), WIDTH)
+    canvas.drawString(MARGIN, height - 7.5 * mm, banner)
     canvas.saveState()
     canvas.translate(width / 2, height / 2)
     canvas.rotate(math.degrees(math.atan2(height, width)))

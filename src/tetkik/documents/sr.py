@@ -67,7 +67,7 @@ def to_sr(document: ReportDocument) -> bytes:
         document: of any state; a draft is partial, preliminary and unverified.
 
     Raises:
-        ValueError: it was withdrawn: an archive is told so by `rejection.to_rejection`.
+        ValueError: it was withdrawn: an archive learns of it by `rejection.to_rejection`.
     """
     if document.withdrawal is not None:
         raise ValueError("a withdrawn document")
@@ -197,10 +197,10 @@ def _group(document: ReportDocument, item: Statement, pictures: tuple[dicom.Inst
     if item.side is not None:
         evaluations.append(sr.QualitativeEvaluation(codes.SCT.Laterality, _SIDES[item.side]))
     if not by_model or document.signature is not None:
-        said = sr.QualitativeEvaluation(
+        qualitative = sr.QualitativeEvaluation(
             own_concept(OWN_JUDGEMENT), own_concept(OWN_JUDGEMENTS[item.judgement])
         )
-        evaluations.append(said)
+        evaluations.append(qualitative)
     measured = []
     if item.finding is not None and item.finding.probability is not None:
         measured.append(

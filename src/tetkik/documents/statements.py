@@ -48,7 +48,7 @@ def statements(document: ReportDocument) -> tuple[Statement, ...]:
     known = {item.label: item for item in findings}
     added = [label for label in judged if label not in known]
     added.sort(key=lambda label: FINDING_LABELS.index(label) if label in FINDING_LABELS else -1)
-    told = []
+    stated = []
     for label in (*known, *added):
         finding = known.get(label)
         if finding is not None and not finding.assessed:
@@ -56,11 +56,11 @@ def statements(document: ReportDocument) -> tuple[Statement, ...]:
         present = _present(finding, judged.get(label))
         if present is not None:
             side = _side(document, label) if present else None
-            told.append(Statement(label, present, judged.get(label), finding, side))
-    ill = any(item.present and item.label not in NORMAL_LABELS for item in told)
+            stated.append(Statement(label, present, judged.get(label), finding, side))
+    ill = any(item.present and item.label not in NORMAL_LABELS for item in stated)
     return tuple(
         item
-        for item in told
+        for item in stated
         if not ill or item.label not in NORMAL_LABELS or item.judgement is Judgement.REJECTED
     )
 

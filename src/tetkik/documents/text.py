@@ -53,8 +53,8 @@ def to_text(document: ReportDocument) -> bytes:
 
 def _withdrawn(document: ReportDocument) -> list[str]:
     """Before everything else: that nobody may go by what follows; nothing where the report stands."""
-    told = [line for words in withdrawal_words(document) for line in _wrapped(words)]
-    return ["", f"*** {WITHDRAWN} ***", *told, ""] if told else []
+    wrapped = [line for words in withdrawal_words(document) for line in _wrapped(words)]
+    return ["", f"*** {WITHDRAWN} ***", *wrapped, ""] if wrapped else []
 
 
 def _about(document: ReportDocument) -> list[str]:
@@ -67,9 +67,9 @@ def _about(document: ReportDocument) -> list[str]:
         (translate("Date of study", language), date_words(identity.study_date)),
         (translate("Accession number", language), identity.accession or ""),
     )
-    told = [(name, value) for name, value in rows if value]
-    width = max((len(name) for name, _ in told), default=0)
-    lines = [f"{name:<{width}}  {value}" for name, value in told]
+    filled = [(name, value) for name, value in rows if value]
+    width = max((len(name) for name, _ in filled), default=0)
+    lines = [f"{name:<{width}}  {value}" for name, value in filled]
     return [*lines, ""] if lines else []
 
 

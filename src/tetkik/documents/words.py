@@ -91,18 +91,18 @@ def withdrawal_reason(why: WithdrawalReason, language: Language) -> str:
 
 def withdrawal_words(document: ReportDocument) -> tuple[str, ...]:
     """Who took the report back, when and why, then what they said beside it; nothing where it stands."""
-    said, language = document.withdrawal, document.draft.language
-    if said is None:
+    withdrawal, language = document.withdrawal, document.draft.language
+    if withdrawal is None:
         return ()
-    who = " ".join(part for part in (said.signature.title, said.signature.name) if part)
-    told = translate(
+    who = " ".join(part for part in (withdrawal.signature.title, withdrawal.signature.name) if part)
+    sentence = translate(
         "Withdrawn by {name}, {when}: {reason}.",
         language,
         name=who,
-        when=moment_words(said.signature.signed_at),
-        reason=withdrawal_reason(said.why, language),
+        when=moment_words(withdrawal.signature.signed_at),
+        reason=withdrawal_reason(withdrawal.why, language),
     )
-    return (told, said.words) if said.words else (told,)
+    return (sentence, withdrawal.words) if withdrawal.words else (sentence,)
 
 
 def disclaimer(language: Language) -> str:
@@ -121,10 +121,10 @@ def objections(sentence: DraftSentence, language: Language) -> tuple[str, ...]:
 
 def judged_words(document: ReportDocument) -> tuple[str, ...]:
     """What the radiologist says of the findings, a line for each kind of judgement that was given."""
-    language, told = document.draft.language, statements(document)
+    language, stated = document.draft.language, statements(document)
     lines = []
     for judgement, present, sentence in _JUDGED:
-        about = [item.label for item in told if (item.judgement, item.present) == (judgement, present)]
+        about = [item.label for item in stated if (item.judgement, item.present) == (judgement, present)]
         if about:
             names = ", ".join(label_name(label, language) for label in about)
             lines.append(f"{sentence.in_language(language)}: {names}")

@@ -134,7 +134,7 @@ class OperatingPoints:
 
 
 def screen(findings: Sequence[Finding], route: Route | None) -> float | None:
-    """Probability that anything is abnormal, rounded; None where it cannot be told.
+    """Probability that anything is abnormal, rounded; None where it cannot be computed.
 
     One minus the calibrated probability of the label that says that nothing is wrong, where the model has it.
     Otherwise the noisy-or of the findings, where enough of them are assessed and calibrated to speak of

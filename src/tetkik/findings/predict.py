@@ -155,12 +155,12 @@ class Findings:
                 notes.append(_UNTAUGHT)
         if not self.gate:
             notes.append(_UNGATED)
-        said = [reason.sentence.in_language(self.language) for reason in reasons]
+        sentences = [reason.sentence.in_language(self.language) for reason in reasons]
         return FindingsResult(
             path=path,
             route=route,
             suitable=scores is not None,
-            reasons=tuple(said),
+            reasons=tuple(sentences),
             flaws=tuple(reason.flaw for reason in reasons),
             screen=screen(findings, route),
             findings=findings,
@@ -168,7 +168,9 @@ class Findings:
             sha256=item.sha256,
             degraded=item.degraded,
             # The gate gives some of what was done to an image as a reason.
-            notes=tuple(note for note in (n.in_language(self.language) for n in notes) if note not in said),
+            notes=tuple(
+                note for note in (n.in_language(self.language) for n in notes) if note not in sentences
+            ),
             gated=self.gate,
             measured=item.measured,
         )

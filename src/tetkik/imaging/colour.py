@@ -38,15 +38,15 @@ def grey_of_rgb(rgb: Samples) -> tuple[Samples, float]:
     """
     rows, columns, _ = rgb.shape
     grey = np.empty((rows, columns), rgb.dtype)
-    apart = 0
+    deviation = 0
     step = max(1, _BAND // columns)
     for start in range(0, rows, step):
         red, green, blue = (rgb[start : start + step, :, channel].astype(np.int32) for channel in range(3))
         # The three absolute differences together are twice the span.
         span = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
-        apart += int(span.sum(dtype=np.int64))
+        deviation += int(span.sum(dtype=np.int64))
         grey[start : start + step] = (_RED * red + _GREEN * green + _BLUE * blue + 500) // 1000
-    return grey, 2 * apart / (3 * grey.size * np.iinfo(rgb.dtype).max)
+    return grey, 2 * deviation / (3 * grey.size * np.iinfo(rgb.dtype).max)
 
 
 def rgb_of_ybr(ybr: Samples) -> Samples:

@@ -151,18 +151,18 @@ def _without_image(dataset: Dataset, file: str) -> InputError:
     )
 
 
-def _chosen(frames: int, asked: int | None, file: str) -> int:
+def _chosen(frames: int, wanted: int | None, file: str) -> int:
     """The frame to read, counted from 0."""
-    if asked is None:
+    if wanted is None:
         return middle_frame(frames) - 1
-    if not 1 <= asked <= frames:
+    if not 1 <= wanted <= frames:
         raise InputError(
             "{file} has no frame {frame}; choose one from 1 to {frames}.",
             file=file,
-            frame=asked,
+            frame=wanted,
             frames=frames,
         )
-    return asked - 1
+    return wanted - 1
 
 
 def _frame_note(frames: int, index: int) -> tuple[Sentence, ...]:

@@ -29,8 +29,8 @@ Transformation = Callable[[Values], Values]
 _TAIL = 0.001
 """Of the pixels, at either end of the range of an image without a window."""
 _TIE = 1e-6
-"""Shades that are a half but for the error of float64 are rounded one way, so that MONOCHROME1 and its twin
-agree."""
+"""Shades that are a half but for the error of float64 are rounded one way, so that MONOCHROME1 and
+MONOCHROME2 agree."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,13 +149,13 @@ def _page(data: bytes, kind: FileFormat, frame: int | None, file: str) -> tuple[
 
     What a JPEG or a PNG holds beside its picture is a preview, a map of depth or an animation.
     """
-    asked = 1 if frame is None else frame
-    if asked < 1 or (asked > 1 and not _has_page(data, kind, asked - 1)):
-        raise InputError("{file} has no page {frame}; choose an earlier one.", file=file, frame=asked)
+    number = 1 if frame is None else frame
+    if number < 1 or (number > 1 and not _has_page(data, kind, number - 1)):
+        raise InputError("{file} has no page {frame}; choose an earlier one.", file=file, frame=number)
     # To count them all, a hostile file would have to be followed for long.
-    if asked == 1 and not _has_page(data, kind, 1):
+    if number == 1 and not _has_page(data, kind, 1):
         return 0, ()
-    return asked - 1, (Sentence("The file has several pages; this is page {frame}.", {"frame": asked}),)
+    return number - 1, (Sentence("The file has several pages; this is page {frame}.", {"frame": number}),)
 
 
 def _has_page(data: bytes, kind: FileFormat, index: int) -> bool:
@@ -225,10 +225,10 @@ def _wide(image: Image.Image, file: str) -> Decoded:
     # Pillow inverts up to 8 bits alone.
     if (getattr(image, "tag_v2", None) or {}).get(_PHOTOMETRIC) == 0:
         grey = np.uint16(white) - grey
-    said = Sentence(
+    note = Sentence(
         "The file has room for 16 bits a pixel and uses {bits}; they are its range.", {"bits": bits}
     )
-    return Decoded(grey, white, notes=(said,) if bits < 16 else ())
+    return Decoded(grey, white, notes=(note,) if bits < 16 else ())
 
 
 def _unsupported(image: Image.Image, file: str) -> InputError:

@@ -102,7 +102,7 @@ class SubprocessWorker(Generic[A]):
         return answer
 
     def close(self) -> None:
-        """End the process for good: whoever waits for its answer is told, and no other is started."""
+        """End the process for good: whoever waits for its answer gets an error, and no other is started."""
         with self._lock:
             self._closed = True
         self._end()

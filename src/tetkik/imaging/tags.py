@@ -276,9 +276,9 @@ def age_of(dataset: Dataset) -> float | None:
 
     Written as `045Y`, `018M`, `003W` or `010D`; a number without a unit, which some files have, is years.
     """
-    said = _AGE.fullmatch(text(dataset, "PatientAge") or "")
-    if said is not None:
-        age = int(said[1]) / _AGE_UNITS[said[2].upper()]
+    match = _AGE.fullmatch(text(dataset, "PatientAge") or "")
+    if match is not None:
+        age = int(match[1]) / _AGE_UNITS[match[2].upper()]
         return age if age <= _OLDEST else None
     birth = _date(dataset, "PatientBirthDate")
     for keyword in ("StudyDate", "AcquisitionDate", "SeriesDate", "ContentDate"):

@@ -112,7 +112,7 @@ class Entry:
     def content(self) -> str:
         """Canonical JSON (keys sorted, no spaces), so that a digest has one text to speak of."""
         actor = self.actor
-        said = {
+        entry = {
             "at": self.at.isoformat(),
             "action": self.action,
             "user": actor.user_id,
@@ -125,7 +125,7 @@ class Entry:
             "object": self.object_id,
             "detail": dict(self.detail),
         }
-        return json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return json.dumps(entry, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 class Columns(NamedTuple):

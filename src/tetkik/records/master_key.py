@@ -99,9 +99,9 @@ class MasterKey:
         staged.unlink()
         sync(staged.parent)
 
-    def kept(self, told: str) -> Path:
+    def kept(self, fingerprint: str) -> Path:
         """Where the key with a fingerprint stays once it was replaced."""
-        return kept_as(self._own, told)
+        return kept_as(self._own, fingerprint)
 
     @property
     def _own(self) -> Path:
@@ -114,12 +114,12 @@ class MasterKey:
         return self._own.with_name(f"{self._own.name}.next.{wanted}")
 
     def _present(self) -> bytes:
-        return read(self.file) if self.file is not None else _said(self.command)
+        return read(self.file) if self.file is not None else _output_of(self.command)
 
 
-def kept_as(file: Path, told: str) -> Path:
+def kept_as(file: Path, fingerprint: str) -> Path:
     """Where the key with a fingerprint stays once it was replaced, for the backups of its time."""
-    return file.with_name(f"{file.name}.old.{told}")
+    return file.with_name(f"{file.name}.old.{fingerprint}")
 
 
 def read(file: Path) -> bytes:
@@ -156,7 +156,7 @@ def put(file: Path, key: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
-def _said(command: str) -> bytes:
+def _output_of(command: str) -> bytes:
     """What the command prints; what it says of a fault goes to this process's own standard error."""
     words = _words(command)
     try:

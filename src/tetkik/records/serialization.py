@@ -65,8 +65,8 @@ def digest_of(content: bytes) -> str:
 def pack(value: Any) -> Any:
     """A value as what JSON can say."""
     if isinstance(value, Sentence):
-        said = {name: _pack_said(item) for name, item in value.values.items()}
-        return {"template": value.template, "values": said}
+        packed_values = {name: _pack_template_value(item) for name, item in value.values.items()}
+        return {"template": value.template, "values": packed_values}
     if isinstance(value, Enum):
         return value.value
     if value is None or isinstance(value, _PLAIN):
@@ -98,7 +98,7 @@ def unpack(kind: type[_T], packed: Any) -> _T:
     return value
 
 
-def _pack_said(value: Any) -> Any:
+def _pack_template_value(value: Any) -> Any:
     """A value of a sentence: a sentence in it stays one, and a word of an enumeration becomes one."""
     if isinstance(value, Enum):
         value = Sentence(str(value.value))
@@ -118,13 +118,13 @@ def _pack_fields(value: Any) -> dict[str, Any]:
     return packed
 
 
-def _unpack_said(packed: Any) -> Any:
+def _unpack_template_value(packed: Any) -> Any:
     return _sentence(packed["sentence"]) if isinstance(packed, dict) else packed
 
 
 def _sentence(packed: Any) -> Sentence:
-    said = {name: _unpack_said(item) for name, item in packed["values"].items()}
-    return Sentence(str(packed["template"]), said)
+    packed_values = {name: _unpack_template_value(item) for name, item in packed["values"].items()}
+    return Sentence(str(packed["template"]), packed_values)
 
 
 def _unpack(kind: Any, packed: Any) -> Any:

@@ -204,7 +204,7 @@ class Vault:
 
     def seal(self, content: bytes, place: str) -> bytes:
         """Seal what belongs to the installation and to no patient (a secret of another system)."""
-        return self._house.seal(content, place)
+        return self._installation_key.seal(content, place)
 
     def open(self, sealed: bytes, place: str) -> bytes:
         """What `seal` sealed.
@@ -212,7 +212,7 @@ class Vault:
         Raises:
             RecordsError: sealed by another installation, altered, or moved from another place.
         """
-        return self._house.open(sealed, place)
+        return self._installation_key.open(sealed, place)
 
     def backup_key(self, salt: bytes) -> Key:
         """The key of one backup, from its random salt: no two are sealed under the same.
@@ -241,12 +241,12 @@ class Vault:
         return hmac.digest(self._held.ring.keys["audit"], content, "sha256")
 
     @property
-    def _house(self) -> Key:
+    def _installation_key(self) -> Key:
         return Key(self._held.ring.keys["house"], self.cipher)
 
 
 def fingerprint(master: bytes) -> str:
-    """16 hexadecimal digits by which two master keys are told apart without showing either."""
+    """16 hexadecimal digits by which two master keys differ without showing either."""
     return hashlib.sha256(_child(master, "fingerprint")).hexdigest()[:16]
 
 

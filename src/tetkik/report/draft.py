@@ -50,8 +50,8 @@ def draft_report(
 
     A language model writes findings, impression and recommendation; the technique with its warnings is always
     the composer's, and how sure a sentence is said to be follows from what it cites. What was found and is
-    left out is told in a notice. Where the model is down, slow or not to be understood, the composer's draft
-    comes in time, with a notice.
+    left out is listed in a notice. Where the model is down, slow or not to be understood, the composer's
+    draft comes in time, with a notice.
 
     Args:
         prior: the findings of an earlier image of the same patient.
@@ -114,13 +114,13 @@ def draft_report(
 
 def _left_out(draft: Draft, facts: Facts) -> tuple[str, ...]:
     """What was found and no sentence of findings or impression cites."""
-    said = {
+    stated = {
         name
         for sentence in draft.sentences
         if sentence.section in (Section.FINDINGS, Section.IMPRESSION)
         for name in sentence.evidence
     }
-    return tuple(item.label for item in facts.abnormal if item.basis.id not in said)
+    return tuple(item.label for item in facts.abnormal if item.basis.id not in stated)
 
 
 def _with_certainty(sentence: DraftSentence, facts: Facts) -> DraftSentence:

@@ -135,17 +135,19 @@ class Facts:
 
     def warnings_in(self, language: Language) -> tuple[str, ...]:
         """The warnings as a report quotes them: one line each, in its language where they are known in it."""
-        said = (
+        lines = (
             translate(item, language) if isinstance(item, str) else item.in_language(language)
             for item in self.warnings
         )
-        return tuple(line for line in dict.fromkeys(map(one_line, said)) if line)
+        return tuple(line for line in dict.fromkeys(map(one_line, lines)) if line)
 
     @property
     def labels(self) -> frozenset[str]:
         """Every label that a sentence may be about."""
-        said = {item.label for item in self.present} | {item.key for item in self.absent}
-        return frozenset(said | {*self.unproven, *self.not_assessed, *(item.label for item in self.changes)})
+        stated = {item.label for item in self.present} | {item.key for item in self.absent}
+        return frozenset(
+            stated | {*self.unproven, *self.not_assessed, *(item.label for item in self.changes)}
+        )
 
     def assessed(self, label: str) -> bool:
         """Whether the model was asked for this very label."""
@@ -159,10 +161,10 @@ class Facts:
         """Whether the absence of `label` may be stated: the right to each of its parts that was assessed."""
         if self.normal and route_of(label) is Route.BRAIN_MRI:
             return True  # "No tumour" denies each tumour.
-        asked = narrower(label)
+        wanted = narrower(label)
         if self.may_assert(label):
             return False
-        return bool({item.key for item in self.absent} & asked) and not asked & set(self.unproven)
+        return bool({item.key for item in self.absent} & wanted) and not wanted & set(self.unproven)
 
     def sides_of(self, label: str) -> set[Side]:
         """The measured sides of `label`; where it was not found itself, of what it is true of."""
@@ -225,13 +227,13 @@ def facts_of(
     deniable = [label for label in names if label in ruled_out and narrower(label) & set(names) <= ruled_out]
     absent = tuple(Basis(BasisKind.ABSENCE, label) for label in deniable)
     # What a narrower finding makes true is neither denied nor called unknown.
-    said = {label for label in names if narrower(label) & here} | set(deniable)
+    stated = {label for label in names if narrower(label) & here} | set(deniable)
     silent = [item.label for item in result.findings if not item.assessed]
     return Facts(
         route=result.route if result.suitable else None,
         present=present,
         absent=absent,
-        unproven=tuple(label for label in names if label not in said),
+        unproven=tuple(label for label in names if label not in stated),
         # A chest radiograph is not silent about brain tumours: nobody looks for them there.
         not_assessed=tuple(
             label for label in silent if label not in NORMAL_LABELS and route_of(label) is result.route

@@ -88,8 +88,8 @@ class Tally:
     def add(self, seen: SeenComplaint) -> None:
         """Count one more."""
         self._number(WORDS, WORDS, seen.words)
-        self._bin(PLAIN, _said(seen.plain))
-        self._bin(REFUSED, _said(not seen.probabilities))
+        self._bin(PLAIN, _yes_or_no(seen.plain))
+        self._bin(REFUSED, _yes_or_no(not seen.probabilities))
         self._bin(_LEVEL, seen.urgency)
         if seen.known is not None:
             self._bin(_KNOWN, seen.known)
@@ -98,7 +98,7 @@ class Tally:
         if seen.unknown is not None:
             self._number(UNKNOWN, UNKNOWN, seen.unknown)
         first = max(seen.probabilities, key=seen.probabilities.__getitem__)
-        self._bin(ABSTAINED, _said(seen.abstained))
+        self._bin(ABSTAINED, _yes_or_no(seen.abstained))
         self._bin(_FIRST, first)
         self._number(PROBABILITY, PROBABILITY, seen.probabilities[first])
         for label, probability in seen.probabilities.items():
@@ -221,7 +221,7 @@ def _share(name: str, of: ComplaintReference) -> tuple[int, int]:
     return of.urgency.get(name.removeprefix(URGENCY), 0), of.complaints
 
 
-def _said(yes: bool) -> str:
+def _yes_or_no(yes: bool) -> str:
     return "yes" if yes else "no"
 
 

@@ -242,5 +242,5 @@ def _has(name: str, one: Observation) -> bool:
 
 
 def _worst(shifts: Iterable[Shift | None]) -> Stability | None:
-    said = {one.stability for one in shifts if one is not None}
-    return next((word for word in reversed(Stability) if word in said), None)
+    levels = {one.stability for one in shifts if one is not None}
+    return next((word for word in reversed(Stability) if word in levels), None)

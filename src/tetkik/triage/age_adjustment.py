@@ -1,4 +1,4 @@
-"""What a child's age, told or not told, does to the departments.
+"""What a child's age, stated or not, does to the departments.
 
 A stated child belongs to Pediatri rather than to a department that sees adults only. A complaint that tells
 of no child hardly ever belongs to Pediatri, which words alone ("kuru öksürük") do not always show.
@@ -17,8 +17,9 @@ PEDIATRICS = "Pediatri"
 ADULT_ONLY = frozenset({"Dahiliye", "Kardiyoloji", "Göğüs Hastalıkları", "Nöroloji", "Genel Cerrahi"})
 """Departments that send a child to Pediatri first; the others (eyes, ears, bones) see children themselves."""
 NO_CHILD_FACTOR = 0.2
-"""What is left of Pediatri's odds where no child is told of. Of the complaints that paediatricians answered,
-one in eleven tells of none; of the others, nine in ten: odds of a tenth, and the words say a part already."""
+"""What is left of Pediatri's odds where no child is mentioned. Of the complaints that paediatricians
+answered, one in eleven mentions none; of the others, nine in ten: odds of a tenth, and the words say a part
+already."""
 
 
 def adjust_for_age(row: NDArray[np.float64], labels: Sequence[str], *, child: bool) -> None:
@@ -46,7 +47,7 @@ def log_odds(texts: Sequence[str], labels: Sequence[str]) -> NDArray[np.float64]
         texts: folded texts.
 
     Returns:
-        (texts, labels), float64: log NO_CHILD_FACTOR for Pediatri where no child is told of, else 0.
+        (texts, labels), float64: log NO_CHILD_FACTOR for Pediatri where no child is mentioned, else 0.
     """
     shift = np.zeros((len(texts), len(labels)))
     if PEDIATRICS in labels:

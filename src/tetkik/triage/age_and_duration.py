@@ -74,7 +74,7 @@ _NOT_PREGNANT = re.compile(
 
 
 class Tense(StrEnum):
-    """How a time is told."""
+    """How a time is stated."""
 
     SINCE = "since"
     """Has gone on so long: "üç gündür", "dünden beri"."""
@@ -89,7 +89,7 @@ class Age:
     Attributes:
         years: in years; 3 months is 0.25.
         span: where, in the folded text.
-        of_child: whether it is told of a child (the writer's, or a baby).
+        of_child: whether it is said of a child (the writer's, or a baby).
         of_patient: whether it is likely the patient's; not "4 yaşında oğlum var" beside the writer's own.
     """
 
@@ -101,7 +101,7 @@ class Age:
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """A time told in a complaint: days, where (in the folded text), and how it is told."""
+    """A time stated in a complaint: days, where (in the folded text), and how it is stated."""
 
     days: float
     span: Span
@@ -110,7 +110,7 @@ class Duration:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who a complaint is about: the patient's age where told, whether a child, whether pregnant."""
+    """Who a complaint is about: the patient's age where stated, whether a child, whether pregnant."""
 
     age: Age | None
     child: bool
@@ -146,25 +146,25 @@ def read_ages(folded: str) -> tuple[Age, ...]:
     Args:
         folded: text from `tetkik.turkish.fold`.
     """
-    found = [*_years_told(folded), *_months_told(folded)]
+    found = [*_stated_years(folded), *_stated_months(folded)]
     if not found and (newborn := re.search(r"\byeni ?dogan", folded)):
-        found.append(_Told(0.0, newborn.start(), newborn.end(), own=False, child=True))
-    found.sort(key=lambda told: told.start)
-    own = [told.start for told in found if told.own]
-    # The writer's own age, told first, makes later children's ages a side note.
+        found.append(_StatedAge(0.0, newborn.start(), newborn.end(), own=False, child=True))
+    found.sort(key=lambda age: age.start)
+    own = [age.start for age in found if age.own]
+    # The writer's own age, stated first, makes later children's ages a side note.
     return tuple(
         Age(
-            years=round(told.years, 4),
-            span=Span(told.start, told.end),
-            of_child=told.child and told.years < ADULT_AGE,
-            of_patient=told.own or not own or told.start < own[0],
+            years=round(age.years, 4),
+            span=Span(age.start, age.end),
+            of_child=age.child and age.years < ADULT_AGE,
+            of_patient=age.own or not own or age.start < own[0],
         )
-        for told in found
+        for age in found
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _StatedAge:
     years: float
     start: int
     end: int
@@ -172,8 +172,8 @@ class _Told:
     child: bool
 
 
-def _years_told(folded: str) -> list[_Told]:
-    found: list[_Told] = []
+def _stated_years(folded: str) -> list[_StatedAge]:
+    found: list[_StatedAge] = []
     if "yas" not in folded:
         return found
     for match in _around(_AGE, "yas", folded):
@@ -184,21 +184,23 @@ def _years_told(folded: str) -> list[_Told]:
             continue
         own = suffix in {"indayim", "indayiz"}
         if (years := _value(match)) <= _OLDEST:
-            found.append(_Told(years, *match.span(), own=own, child=not own and _child_near(folded, match)))
+            found.append(
+                _StatedAge(years, *match.span(), own=own, child=not own and _child_near(folded, match))
+            )
     for match in _AGE_LABEL.finditer(folded):
-        taken = any(told.start < match.end() and match.start() < told.end for told in found)
+        taken = any(age.start < match.end() and match.start() < age.end for age in found)
         if not taken and (years := _value(match)) <= _OLDEST:
             found.append(
-                _Told(years, *match.span(), own="yasim" in match[0], child=_child_near(folded, match))
+                _StatedAge(years, *match.span(), own="yasim" in match[0], child=_child_near(folded, match))
             )
     return found
 
 
-def _months_told(folded: str) -> list[_Told]:
+def _stated_months(folded: str) -> list[_StatedAge]:
     if not any(hint in folded for hint in ("aylik", "gunluk", "haftalik", "aylig")):
         return []
     return [
-        _Told(_value(match) * _UNIT_YEARS[match["unit"]], *match.span(), own=False, child=True)
+        _StatedAge(_value(match) * _UNIT_YEARS[match["unit"]], *match.span(), own=False, child=True)
         for match in _BIRTHDAY.finditer(folded)
         if _child_near(folded, match)
         and not _PREGNANT_NEAR.search(folded, max(0, match.start() - 25), match.end() + 30)
@@ -234,7 +236,7 @@ def read_age(folded: str) -> Age | None:
 
 
 def is_child(folded: str) -> bool:
-    """Whether the patient is a child (under 18), by a told age or by words such as "bebeğim", "oğlum".
+    """Whether the patient is a child (under 18), by a stated age or by words such as "bebeğim", "oğlum".
 
     An age decides where there is one; "çocukken", "çocuğum yok", "iki çocuk annesiyim" do not count.
 
@@ -251,7 +253,7 @@ def _names_child(folded: str) -> bool:
 
 
 def is_pregnant(folded: str) -> bool:
-    """Whether the patient says she is pregnant; wishes, tests and questions do not count.
+    """Whether the patient says she is pregnant; hopes, tests and questions do not count.
 
     Args:
         folded: text from `tetkik.turkish.fold`.

@@ -73,8 +73,8 @@ def best_question(
     Args:
         probabilities: (labels,), what is believed before the answer.
     """
-    asked = [question for question in questions() if question.id not in leave_out]
-    return max(asked, key=lambda question: _information(question, labels, probabilities))
+    candidates = [question for question in questions() if question.id not in leave_out]
+    return max(candidates, key=lambda question: _information(question, labels, probabilities))
 
 
 def _information(question: Question, labels: Sequence[str], probabilities: NDArray[np.floating]) -> float:

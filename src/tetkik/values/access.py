@@ -25,7 +25,7 @@ class Permission(StrEnum):
     """One thing that a route does."""
 
     TRIAGE = "triage"
-    """Ask the model about a complaint, without keeping it."""
+    """Ask the model about a complaint, without storing it."""
     CASE_CREATE = "case.create"
     CASE_READ = "case.read"
     """Open one case with its identity, as far as its restrictions allow."""
@@ -153,7 +153,7 @@ EVERY_DEPARTMENT = "*"
 
 
 class AccountChange(StrEnum):
-    """What a person is told of their own account."""
+    """A notice to a person about their own account."""
 
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of a change
     PASSWORD_RESET = "password.reset"  # noqa: S105 - the name of a change

@@ -73,7 +73,7 @@ class FindingsResult:
         suitable: whether a model may read it.
         reasons: what the quality gate found, as sentences in the user's language.
         flaws: the same as codes, in the same order.
-        screen: calibrated probability that anything is abnormal; None where it cannot be told.
+        screen: calibrated probability that anything is abnormal; None where it cannot be computed.
         findings: one for each shared label in their order, then the model's own; empty where not suitable.
         degraded: whether it was read from a photograph of a film or the like.
         notes: what was done to the image that its reader must know, as sentences.

@@ -215,7 +215,7 @@ class Flaw(StrEnum):
     CROPPED = "cropped"
     TOO_SMALL = "too_small"
     EXPOSURE = "exposure"
-    """So dark, so bright or so flat that nothing can be told."""
+    """So dark, so bright or so flat that nothing can be recognised."""
     AGE = "age"
     """A patient outside the ages that the model was trained on."""
     BURNED_IN_TEXT = "burned_in_text"

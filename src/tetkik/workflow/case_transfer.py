@@ -313,8 +313,8 @@ def _let_wait(
 ) -> None:
     """The usual work on each image, with the model and the frame that were asked for last."""
     for former, image in zip(before, found, strict=True):
-        asked = jobs.newest_job(tx, former.id)
-        model, frame = (asked.model, asked.frame) if asked is not None else (None, None)
+        job = jobs.newest_job(tx, former.id)
+        model, frame = (job.model, job.frame) if job is not None else (None, None)
         jobs.add_job(tx, JobKind.READ_IMAGE, image, priority, model, frame)
 
 

@@ -146,9 +146,9 @@ def _load_context(tx: Transaction, image_id: str) -> _CaseContext:
     return _CaseContext(image, identity, _in_one(case.question, complaint))
 
 
-def _in_one(*said: str) -> str:
+def _in_one(*sentences: str) -> str:
     """What was asked and said, each as a whole sentence, so that the report quotes no ragged line."""
-    parts = (part.strip() for part in said)
+    parts = (part.strip() for part in sentences)
     return " ".join(part if part[-1] in ".!?…" else f"{part}." for part in parts if part)
 
 
@@ -179,16 +179,16 @@ def _prior(tx: Transaction, image: StoredImage, result: FindingsResult) -> Findi
         earlier = images.load_metadata(tx, images.load_image(tx, run.image_id)).identity.study_date
         if date and earlier and earlier > date:
             continue  # an old film that came late
-        said = runs.load_result(tx, run.id)
-        if said.sha256 != result.sha256:
-            return _as_read(tx, run.image_id, said)
+        previous = runs.load_result(tx, run.id)
+        if previous.sha256 != result.sha256:
+            return _as_read(tx, run.image_id, previous)
     return None
 
 
-def _as_read(tx: Transaction, image_id: str, said: FindingsResult) -> FindingsResult:
+def _as_read(tx: Transaction, image_id: str, previous: FindingsResult) -> FindingsResult:
     """An earlier answer as a radiologist has judged it: what they rejected does not persist."""
     report_id = drafts.report_of_image(tx, image_id)
-    return said if report_id is None else as_judged(said, reviews.judged(tx, report_id))
+    return previous if report_id is None else as_judged(previous, reviews.judged(tx, report_id))
 
 
 def _draft(

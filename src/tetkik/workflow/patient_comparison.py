@@ -239,8 +239,8 @@ def _contradict(one: Person, other: Person) -> bool:
 
 def _weight(person: Person) -> tuple[bool, int]:
     """What a record has to stand for another: the identity number, and how much it says."""
-    said = (person.name, person.number, person.birth_date, person.sex)
-    return bool(person.tckn), sum(1 for item in said if item)
+    fields = (person.name, person.number, person.birth_date, person.sex)
+    return bool(person.tckn), sum(1 for item in fields if item)
 
 
 def _seen(tx: Transaction, *sides: tuple[PatientRecord, ...]) -> str:

@@ -13,6 +13,7 @@ from uuid import uuid4
 from tetkik.errors import InputError, TetkikError
 from tetkik.language import Language, Sentence
 from tetkik.settings import Settings
+from tetkik.settings import settings as configured
 from tetkik.values import (
     NORMAL_LABELS,
     FindingsResult,
@@ -89,7 +90,7 @@ def analyze_image(image: Radiograph, name: str = "", *, model: str, language: La
 
 def report_image(
     path: Path | str,
-    settings: Settings,
+    settings: Settings | None = None,
     *,
     history: str = "",
     caption: str = "",
@@ -103,6 +104,7 @@ def report_image(
     """Read one image, find, draft: everything up to a radiologist's desk.
 
     Args:
+        settings: None takes those of the environment and the settings file.
         caption: of a captioner; empty asks the configured one, if there is one.
         prior: the findings of an earlier image of the same patient.
         language: of the draft; None takes the setting `report_language`.
@@ -118,6 +120,7 @@ def report_image(
 
     with one_file(str(path)):
         image = read_image(path)
+    settings = settings or configured()
     language = language or settings.report_language
     analysis = analyze_image(image, str(path), model=model or settings.findings_model, language=language)
     pictures: Mapping[str, Path] = {}

@@ -21,14 +21,14 @@ class Stoppable:
     """A language model that stops at a word from any thread, and that says each time it is asked.
 
     A draft takes several tries where an answer cannot be used; once stopped, each of them ends at once. The
-    composer's draft that comes then is nobody's wish: see `check`.
+    composer's draft that comes then was not asked for: see `check`.
 
     Args:
-        asked: told the number of each try as it begins, from 1.
+        on_attempt: called with the number of each try as it begins, from 1.
     """
 
-    def __init__(self, model: LanguageModel, asked: Callable[[int], None]) -> None:
-        self._model, self._asked = model, asked
+    def __init__(self, model: LanguageModel, on_attempt: Callable[[int], None]) -> None:
+        self._model, self._on_attempt = model, on_attempt
         self._stopped = threading.Event()
         self._tries = 0
 
@@ -68,5 +68,5 @@ class Stoppable:
 
         self.check()
         self._tries += 1
-        self._asked(self._tries)
+        self._on_attempt(self._tries)
         return self._model.complete(prompt, deadline, hear)

@@ -355,7 +355,7 @@ def test_set_aside_cases_are_the_test_split(tmp_path):
     assert len(test) + len(train) == 30
     assert 0 < len(test) < 20
     assert not set(test.groups) & set(train.groups)
-    assert prepared.story["source"]["set_aside"] == 0.3
+    assert prepared.details["source"]["set_aside"] == 0.3
     assert report.crossing_groups == 0
 
 
@@ -398,7 +398,7 @@ def test_impossible_options_are_one_sentence(wrong):
 def test_concepts_have_their_names_and_licences_are_counted(tmp_path):
     _, prepared = run(open_source(write_rocov2(tmp_path / "source", COUNTS)), tmp_path / "out")
     assert prepared.concept_names() == {"C0040405": "X-Ray Computed Tomography", "C0817096": "Chest"}
-    assert prepared.story["splits"]["train"]["licences"] == {"CC BY": 5}
+    assert prepared.details["splits"]["train"]["licences"] == {"CC BY": 5}
     assert prepared.part(Split.TRAIN).licences == ("CC BY",) * 5
     assert prepared.part(Split.TRAIN).groups[:2] == ("PMC001", "PMC001")
 

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.lab.caption.layouts import write_roco, write_rocov2, write_table
-from tests.templates import twins
+from tests.templates import translations
 from tetkik.cli import main
 from tetkik.cli.caption import app
 from tetkik.lab.caption.data import Reason, Split
@@ -76,7 +76,7 @@ def test_options_reach_the_work(tmp_path):
     prepared = open_prepared(out)
     assert prepared.rows(Split.TRAIN) + prepared.rows(Split.TEST) == 20
     assert prepared.rows(Split.TEST) > 0
-    assert prepared.story["options"] == {"rgb_only": True, "keep_duplicates": True, "limit": None}
+    assert prepared.details["options"] == {"rgb_only": True, "keep_duplicates": True, "limit": None}
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_source_that_is_none_is_one_sentence(tmp_path, monkeypatch, capsys, so
 
 
 def test_what_is_said_by_a_name_has_a_turkish_twin():
-    known = {english for _, english, _ in twins()}
+    known = {english for _, english, _ in translations()}
     steps = ("training images", "validation images", "test images")
     said = [*(reason.value for reason in Reason), *(likeness.value for likeness in Likeness), *steps]
     assert [sentence for sentence in said if sentence not in known] == []

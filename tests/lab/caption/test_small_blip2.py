@@ -30,7 +30,7 @@ from tetkik.lab.caption.train import train_caption
 
 sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
 import caption_base
-from small_blip2.base import STORY, write_base
+from small_blip2.base import DETAILS, write_base
 from small_blip2.language import warm_up
 from small_blip2.options import SmallBase
 from small_blip2.texts import read_texts, without_held_out
@@ -95,8 +95,8 @@ def test_a_base_is_opened_as_it_was_written(tiny_base, backbone):
     assert network.image == image_spec_of(str(tiny_base))
     # As for any BLIP-2, so that a folder prepared without a base fits.
     assert network.image == ImageSpec(32)
-    story = json.loads((tiny_base / STORY).read_text())
-    assert (story["backbone"], story["texts"], story["options"]["width"]) == ("mobilenet.pt", 0, 16)
+    details = json.loads((tiny_base / DETAILS).read_text())
+    assert (details["backbone"], details["texts"], details["options"]["width"]) == ("mobilenet.pt", 0, 16)
 
 
 def test_generation_is_that_of_transformers(tiny_base):

@@ -115,7 +115,7 @@ def test_training_never_opens_the_test_split(folder, base, tmp_path, monkeypatch
 
 
 def test_a_bundle_says_what_it_is_and_stands_on_its_base(prepared, base, tmp_path):
-    told = []
+    result = []
     options = quick_options(
         base, stop_by=StopBy.ROUGE_L, judged=16, data_name="drawn pictures", licence="MIT"
     )
@@ -124,7 +124,7 @@ def test_a_bundle_says_what_it_is_and_stands_on_its_base(prepared, base, tmp_pat
         tmp_path / "my-model",
         options,
         silent,
-        lambda item: told.append(item.in_language(Language.EN)),
+        lambda item: result.append(item.in_language(Language.EN)),
     )
     manifest = bundle.manifest
     assert (manifest.id, manifest.kind, manifest.labels) == ("my-model", "blip2", ("caption",))
@@ -136,8 +136,10 @@ def test_a_bundle_says_what_it_is_and_stands_on_its_base(prepared, base, tmp_pat
     assert {metric.split for metric in manifest.metrics} == {SPLIT}
     assert {metric.n for metric in manifest.metrics} == {16}
     assert named["rouge_l"].low is not None and named["rouge_l"].low <= named["rouge_l"].value
-    assert "image features" not in str(told) and "features of 64 images" in told[0]
-    assert told[1].endswith("of 53,232 weights learn (1.924%).") and told[2].startswith("Epoch 1: training")
+    assert "image features" not in str(result) and "features of 64 images" in result[0]
+    assert result[1].endswith("of 53,232 weights learn (1.924%).") and result[2].startswith(
+        "Epoch 1: training"
+    )
 
     # The captions that were judged are those the bundle makes on its base.
     network = load_captioner(bundle, base=str(base))
@@ -206,10 +208,10 @@ def test_a_merged_adapter_needs_no_base(prepared, base, tmp_path):
 
 
 def test_quantised_weights_are_trained_on_and_merged(prepared, base, tmp_path):
-    told: list[Sentence] = []
+    result: list[Sentence] = []
     options = quick_options(base, quantisation="nf4", merge=True)
-    bundle = train_caption(prepared, tmp_path / "model", options, silent, told.append)
-    assert any("taken back" in item.in_language(Language.EN) for item in told)
+    bundle = train_caption(prepared, tmp_path / "model", options, silent, result.append)
+    assert any("taken back" in item.in_language(Language.EN) for item in result)
     assert captions(load_captioner(bundle), prepared)
 
 
@@ -243,7 +245,7 @@ def test_a_killed_training_goes_on_to_the_same_curve(prepared, others, base, tmp
 def test_a_bundle_that_could_not_be_written_is_written_without_training_again(prepared, base, tmp_path):
     from tetkik.lab.caption.training import bundle
 
-    out, told = tmp_path / "model", []
+    out, result = tmp_path / "model", []
     options = quick_options(base, epochs=1)
     with pytest.MonkeyPatch.context() as patch:
 
@@ -254,8 +256,8 @@ def test_a_bundle_that_could_not_be_written_is_written_without_training_again(pr
         with pytest.raises(OutputError, match="--resume"):
             train_caption(prepared, out, options, silent)
     assert not out.exists()
-    train_caption(prepared, out, replace(options, resume=True), lambda step, *_: told.append(step))
-    assert out.is_dir() and "training" not in told
+    train_caption(prepared, out, replace(options, resume=True), lambda step, *_: result.append(step))
+    assert out.is_dir() and "training" not in result
 
 
 def test_two_processes_find_what_one_finds(prepared, others, base, tmp_path):
@@ -288,16 +290,16 @@ def test_settings_are_tried_on_validation(prepared, base, tmp_path):
 def test_features_are_kept_for_the_next_time_where_that_was_asked_for(prepared, base, tmp_path):
     options = quick_options(base, epochs=1, cache=tmp_path / "cache")
     train_caption(prepared, tmp_path / "first", options, silent)
-    told, read = [], []
+    result, read = [], []
     train_caption(
         prepared,
         tmp_path / "second",
         replace(options, learning_rate=1e-3),
         lambda step, *_: read.append(step),
-        lambda item: told.append(item.in_language(Language.EN)),
+        lambda item: result.append(item.in_language(Language.EN)),
     )
     assert "image features" not in read
-    assert told[0] == f"The features of 64 images are in {tmp_path / 'cache'} already."
+    assert result[0] == f"The features of 64 images are in {tmp_path / 'cache'} already."
     assert {path.name for path in tmp_path.iterdir()} == {
         "cache",
         "first",

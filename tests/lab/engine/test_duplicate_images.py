@@ -40,11 +40,11 @@ def test_a_file_that_cannot_be_read_stays_alone(tmp_path):
     bad = [tmp_path / "b.png", tmp_path / "c.png"]
     bad[0].write_bytes(b"not an image")
     bad[1].write_bytes(b"not an image either")
-    told = []
-    squares, readable = thumbnails([*bad, good], progress=lambda *step: told.append(step))
+    result = []
+    squares, readable = thumbnails([*bad, good], progress=lambda *step: result.append(step))
     assert readable.tolist() == [False, False, True]
     assert duplicate_images(squares, readable).tolist() == [0, 1, 2]
-    assert told[-1] == ("thumbnails", 3, 3)
+    assert result[-1] == ("thumbnails", 3, 3)
 
 
 def test_the_order_of_images_does_not_matter():

@@ -208,9 +208,9 @@ def write_images(folder, count):
 def test_a_bundle_in_int8_keeps_what_holds_and_drops_what_was_measured(bundle, tmp_path):
     files = write_images(tmp_path / "images", 20)
     files[3].write_bytes(b"no image")
-    told = []
+    result = []
     written = quantise_bundle(
-        bundle, files, tmp_path / "int8", lambda step, done, total: told.append((step, done, total))
+        bundle, files, tmp_path / "int8", lambda step, done, total: result.append((step, done, total))
     )
     manifest = written.manifest
     assert manifest.id == "small-int8" and manifest.thresholds == {"Mass": 0.4} and manifest.metrics == ()
@@ -218,7 +218,7 @@ def test_a_bundle_in_int8_keeps_what_holds_and_drops_what_was_measured(bundle, t
     told_of = manifest.training["int8"]
     assert told_of["calibration_images"] + told_of["compared_images"] == 19
     assert "evaluate it before use" in (written.path / "README.md").read_text("utf-8")
-    assert told[-1] == ("images", 20, 20)
+    assert result[-1] == ("images", 20, 20)
     scores, maps = load_model(written).scores_and_maps(IMAGES[:2])
     assert scores.shape == (2, 3) and maps is not None
 

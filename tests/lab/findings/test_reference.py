@@ -50,8 +50,8 @@ def run(*arguments: object) -> tuple[int, str, str]:
 def test_a_folder_gives_what_the_service_would_have_seen(model, folder, tmp_path):
     out = tmp_path / "with"
     before = {file.name: file.read_bytes() for file in model.path.iterdir()}
-    status, said, noted = run("--model", model.path, "--images", folder, "--out", out, "--split", "spring")
-    assert status == 0 and "5 images" in said and "Images that cannot be read: 1" in noted
+    status, said, warned = run("--model", model.path, "--images", folder, "--out", out, "--split", "spring")
+    assert status == 0 and "5 images" in said and "Images that cannot be read: 1" in warned
     made = open_bundle(out, Task.FINDINGS)  # every hash holds
     reference = read_reference(made)
     assert isinstance(reference, ImageReference)

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.lab.findings.tables import chexpert_row, draw, nih_row, write, write_chexpert, write_csv, write_nih
-from tests.templates import twins
+from tests.templates import translations
 from tetkik.cli import main
 from tetkik.lab.findings.sources import LeftOut
 
@@ -58,9 +58,9 @@ def test_a_person_reads_counts_prevalence_and_reasons(run, nih, tmp_path):
 def test_json_and_files_say_the_same(run, nih, tmp_path):
     status, out, err = run(nih, "--json", "--out", tmp_path / "counts")
     assert status == 0
-    told = json.loads(out)
-    assert told["images"] == 20 and told["sources"][0]["labels"][0]["label"] == "Atelectasis"
-    assert told == json.loads((tmp_path / "counts" / "sources.json").read_text("utf-8"))
+    result = json.loads(out)
+    assert result["images"] == 20 and result["sources"][0]["labels"][0]["label"] == "Atelectasis"
+    assert result == json.loads((tmp_path / "counts" / "sources.json").read_text("utf-8"))
     assert sorted(path.name for path in (tmp_path / "counts").iterdir()) == [
         "co_occurrence.csv",
         "prevalence.csv",
@@ -133,5 +133,5 @@ def test_it_speaks_turkish(run, nih, turkish_messages):
 
 
 def test_every_reason_has_a_turkish_twin():
-    known = {english for _, english, _ in twins()}
+    known = {english for _, english, _ in translations()}
     assert [reason.value for reason in LeftOut if reason.value not in known] == []

@@ -74,7 +74,7 @@ def left_behind(out: Path) -> list[str]:
 TOLD: set[str] = set()
 
 
-def told(step: str, done: int, total: int | None) -> None:
+def ignore(step: str, done: int, total: int | None) -> None:
     TOLD.add(step)
 
 
@@ -315,7 +315,7 @@ def test_settings_are_tried_on_validation(images, tmp_path):
 
 
 def test_squares_that_would_be_too_many_are_decoded_each_time(images, tmp_path):
-    train_findings(images, tmp_path / "model", quick_options(folds=2, epochs=1, cache_limit=0.0), told)
+    train_findings(images, tmp_path / "model", quick_options(folds=2, epochs=1, cache_limit=0.0), ignore)
     assert left_behind(tmp_path / "model") == ["model", "model-log"]
     assert not [step for step in TOLD if "decoding" in step] and "final-member-0" in TOLD
 

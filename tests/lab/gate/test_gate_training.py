@@ -207,13 +207,13 @@ def test_groups_of_two_sets_stay_apart():
 
 def test_the_same_seed_gives_the_same_network():
     schedule = Schedule(steps=3, batch=8)
-    told: list[tuple[int, int]] = []
+    answer: list[tuple[int, int]] = []
     first, second = (
-        fit(example(count=9), 80, Recipe(), schedule, lambda *done: told.append(done)) for _ in range(2)
+        fit(example(count=9), 80, Recipe(), schedule, lambda *done: answer.append(done)) for _ in range(2)
     )
     for left, right in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
         assert torch.equal(left, right)
-    assert told[2] == (3, 3)
+    assert answer[2] == (3, 3)
 
 
 @pytest.mark.parametrize("size", [80, 96])
@@ -242,7 +242,7 @@ def test_training_writes_a_bundle_that_judges(phantoms, tmp_path):
     )
     options = GateOptions(id="small", scenes=60, schedule=Schedule(steps=40, batch=32))
     steps = []
-    bundle = train_gate(examples, tmp_path / "gate", options, lambda *told: steps.append(told))
+    bundle = train_gate(examples, tmp_path / "gate", options, lambda *answer: steps.append(answer))
     assert steps[-1] == ("train", 40, 40)
     classifier = load_classifier(bundle.path)
     batch = np.stack([prepare(image, preprocessing(options.size)) for image in images])

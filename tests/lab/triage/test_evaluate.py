@@ -301,15 +301,15 @@ def test_a_scorer_with_the_wrong_shape_is_a_fault_of_the_program():
 
 
 def test_progress_counts_every_text_once_and_ends_at_the_total():
-    told: dict[str, list[tuple[int, int | None]]] = {}
+    result: dict[str, list[tuple[int, int | None]]] = {}
     evaluate(
         WordScorer(),
         _complaints(1100),
         bootstrap=0,
-        progress=lambda step, done, total: told.setdefault(step, []).append((done, total)),
+        progress=lambda step, done, total: result.setdefault(step, []).append((done, total)),
     )
-    assert told[SCORING] == [(512, 1100), (1024, 1100), (1100, 1100)]
-    assert told[PERTURBING][-1] == (6600, 6600)
+    assert result[SCORING] == [(512, 1100), (1024, 1100), (1100, 1100)]
+    assert result[PERTURBING][-1] == (6600, 6600)
 
 
 @pytest.mark.parametrize(("b", "c"), [(0, 0), (5, 0), (3, 9), (7, 7), (40, 71), (1000, 1100)])

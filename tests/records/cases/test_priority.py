@@ -50,7 +50,7 @@ def judged(records, actor, report, label, judgement):
     return priority_in(records, report.case_id)
 
 
-def heard(records, seq):
+def received(records, seq):
     with records.read() as tx:
         return [one.kind for one in case_events.load_events_after(tx, seq).events]
 
@@ -75,7 +75,7 @@ def test_it_falls_with_a_rejected_finding_and_rises_again_with_it(both_records, 
     with both_records.read() as tx:
         seq = case_events.newest_sequence(tx)
     assert judged(both_records, radiologist, report, "Pneumothorax", REJECTED) is Priority.URGENT
-    assert "case" in heard(both_records, seq)
+    assert "case" in received(both_records, seq)
     assert judged(both_records, radiologist, report, "Effusion", REJECTED) is Priority.ROUTINE
     assert judged(both_records, radiologist, report, "Pneumothorax", ACCEPTED) is Priority.CRITICAL
     assert judged(both_records, radiologist, report, "Pneumothorax", None) is Priority.CRITICAL
@@ -125,7 +125,7 @@ def test_a_persons_own_word_holds_whatever_is_found(both_records, radiologist):
         seq = case_events.newest_sequence(tx)
     with both_records.write(desk) as tx:
         priority.choose_priority(tx, report.case_id, Priority.ROUTINE)
-    assert "case" in heard(both_records, seq)
+    assert "case" in received(both_records, seq)
     assert priority_in(both_records, report.case_id) is Priority.ROUTINE
     assert judged(both_records, radiologist, report, "Pneumothorax", ADDED) is Priority.ROUTINE
     with both_records.write(desk) as tx:

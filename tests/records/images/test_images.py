@@ -77,8 +77,8 @@ def test_the_same_file_twice_in_a_case_is_one_image(both_records, technician, ca
     assert put(both_records, technician, other, 3).fresh
     with both_records.read() as tx:
         assert tx.session.scalar(select(func.count()).select_from(Image)) == 2
-        told = select(func.count()).select_from(AuditRow).where(AuditRow.action == "image.uploaded")
-        assert tx.session.scalar(told) == 2
+        reported = select(func.count()).select_from(AuditRow).where(AuditRow.action == "image.uploaded")
+        assert tx.session.scalar(reported) == 2
         # Each patient has a file of their own, under a name that does not tell that they are the same.
         assert len(set(tx.session.scalars(select(Image.file)))) == 2
 

@@ -40,7 +40,7 @@ def add_image(records, actor, case_id, content):
 
 
 @pytest.fixture
-def house(both_records):
+def hospital(both_records):
     """Three cases, one with an image of more than a mebibyte and one with a small one."""
     actor = made_user(both_records, Role.RECEPTION, Role.TECHNICIAN)
     cases = [made_case(both_records, actor, question="nefes darlığı") for _ in range(3)]
@@ -51,7 +51,7 @@ def house(both_records):
 
 @pytest.fixture
 def empty(tmp_path, make_url):
-    """A maker of empty houses under the same master key, of the same kind of database or at `url`."""
+    """A maker of empty hospitals under the same master key, of the same kind of database or at `url`."""
     made: list[Records] = []
 
     def make(url=None):
@@ -79,21 +79,25 @@ def files(records):
     return {name: records.files.path(name).read_bytes() for name in records.files.names()}
 
 
-def test_every_row_and_file_comes_back(house, empty, tmp_path):
-    before = rows(house)
-    target = tmp_path / "house.tetkik"
-    manifest = make_backup(house, target)
+def test_every_row_and_file_comes_back(hospital, empty, tmp_path):
+    before = rows(hospital)
+    target = tmp_path / "hospital.tetkik"
+    manifest = make_backup(hospital, target)
     assert (manifest.files, manifest.missing) == (2, 0)
     back = empty()
-    told = restore_backup(back, target)
-    assert told.files == 2 and told.erased == () and told.rows == sum(len(found) for found in before.values())
+    result = restore_backup(back, target)
+    assert (
+        result.files == 2
+        and result.erased == ()
+        and result.rows == sum(len(found) for found in before.values())
+    )
     after = rows(back)
     assert {name: found for name, found in after.items() if name not in _OWN} == {
         name: found for name, found in before.items() if name not in _OWN
     }
     assert after["audit"][:-1] == before["audit"]
     assert after["audit"][-1].action == Action.BACKUP_RESTORED
-    assert files(back) == files(house)
+    assert files(back) == files(hospital)
     with back.read() as tx:
         assert verify(tx).whole
         stored = verify_stored(tx)
@@ -118,20 +122,20 @@ def test_from_sqlite_into_postgresql_and_back(tmp_path, empty, postgres):
     first.close()
 
 
-def test_it_is_one_moment_while_others_write(house, empty, tmp_path):
-    actor = made_user(house, Role.RECEPTION)
+def test_it_is_one_moment_while_others_write(hospital, empty, tmp_path):
+    actor = made_user(hospital, Role.RECEPTION)
     stop = threading.Event()
 
     def work():
         while not stop.is_set():
-            made_case(house, actor)
+            made_case(hospital, actor)
 
     workers = [threading.Thread(target=work) for _ in range(3)]
     for worker in workers:
         worker.start()
     try:
         for n in range(3):
-            make_backup(house, tmp_path / f"{n}")
+            make_backup(hospital, tmp_path / f"{n}")
     finally:
         stop.set()
         for worker in workers:
@@ -146,8 +150,8 @@ def test_it_is_one_moment_while_others_write(house, empty, tmp_path):
         assert tx.session.scalar(select(AuditHead.seq)) == tx.session.scalar(select(func.max(AuditRow.seq)))
 
 
-def test_nothing_of_a_patient_and_no_key_lies_in_it(house, tmp_path):
-    make_backup(house, tmp_path / "backup")
+def test_nothing_of_a_patient_and_no_key_lies_in_it(hospital, tmp_path):
+    make_backup(hospital, tmp_path / "backup")
     content = (tmp_path / "backup").read_bytes()
     key = (tmp_path / "keys" / "master.key").read_text().strip()
     for secret in ("ŞAHİN", "10000000146", "case.created", "user-", key):
@@ -157,9 +161,9 @@ def test_nothing_of_a_patient_and_no_key_lies_in_it(house, tmp_path):
 
 
 @pytest.mark.parametrize("change", ["cut", "altered", "lengthened", "empty", "header"])
-def test_a_damaged_backup_is_refused_and_writes_nothing(house, empty, tmp_path, change):
+def test_a_damaged_backup_is_refused_and_writes_nothing(hospital, empty, tmp_path, change):
     target = tmp_path / "backup"
-    make_backup(house, target)
+    make_backup(hospital, target)
     content = bytearray(target.read_bytes())
     if change == "cut":
         content = content[: len(content) // 2]
@@ -179,25 +183,25 @@ def test_a_damaged_backup_is_refused_and_writes_nothing(house, empty, tmp_path, 
     assert rows(back) == before and files(back) == {}
 
 
-def test_a_cut_at_a_piece_shows(house, tmp_path):
-    make_backup(house, tmp_path / "backup")
+def test_a_cut_at_a_piece_shows(hospital, tmp_path):
+    make_backup(hospital, tmp_path / "backup")
     content = (tmp_path / "backup").read_bytes()
     (tmp_path / "backup").write_bytes(content[: 8 + 4 + 400 + (1 << 20)])
     with pytest.raises(RecordsError, match="cut short"):
-        examine_backup(tmp_path / "backup", house.vault)
+        examine_backup(tmp_path / "backup", hospital.vault)
 
 
-def test_a_house_that_is_not_empty_is_left_alone(house, tmp_path):
-    make_backup(house, tmp_path / "backup")
-    before = rows(house)
+def test_a_hospital_that_is_not_empty_is_left_alone(hospital, tmp_path):
+    make_backup(hospital, tmp_path / "backup")
+    before = rows(hospital)
     with pytest.raises(InputError, match="not empty"):
-        restore_backup(house, tmp_path / "backup")
-    assert rows(house) == before
+        restore_backup(hospital, tmp_path / "backup")
+    assert rows(hospital) == before
 
 
-def test_another_master_key_is_refused(house, empty, tmp_path):
-    make_backup(house, tmp_path / "backup")
-    key, wanted = tmp_path / "other.key", house.vault.held.fingerprint
+def test_another_master_key_is_refused(hospital, empty, tmp_path):
+    make_backup(hospital, tmp_path / "backup")
+    key, wanted = tmp_path / "other.key", hospital.vault.held.fingerprint
     with pytest.raises(SettingError, match=f"no master key.*{wanted}"):
         require_key(tmp_path / "backup", MasterKey(key))
     assert not key.exists()
@@ -210,21 +214,21 @@ def test_another_master_key_is_refused(house, empty, tmp_path):
         restore_backup(empty(), tmp_path / "backup")
 
 
-def test_an_interrupted_backup_leaves_nothing(house, tmp_path):
+def test_an_interrupted_backup_leaves_nothing(hospital, tmp_path):
     def stop(step, done, total):
         if step == "files":
             raise KeyboardInterrupt
 
     (tmp_path / "out").mkdir()
     with pytest.raises(KeyboardInterrupt):
-        make_backup(house, tmp_path / "out" / "backup", progress=stop)
+        make_backup(hospital, tmp_path / "out" / "backup", progress=stop)
     assert list((tmp_path / "out").iterdir()) == []
-    with house.read() as tx:
+    with hospital.read() as tx:
         assert last_backup(tx) is None
 
 
-def test_an_interrupted_restore_leaves_nothing(house, empty, tmp_path):
-    make_backup(house, tmp_path / "backup")
+def test_an_interrupted_restore_leaves_nothing(hospital, empty, tmp_path):
+    make_backup(hospital, tmp_path / "backup")
     back = empty()
     before = rows(back)
 
@@ -238,18 +242,18 @@ def test_an_interrupted_restore_leaves_nothing(house, empty, tmp_path):
     assert restore_backup(back, tmp_path / "backup").files == 2
 
 
-def test_a_lost_file_is_told(house, tmp_path):
-    with house.read() as tx:
+def test_a_lost_file_is_told(hospital, tmp_path):
+    with hospital.read() as tx:
         name = tx.session.scalars(select(Image.file)).first()
-    house.files.remove(name)
-    assert make_backup(house, tmp_path / "backup").missing == 1
+    hospital.files.remove(name)
+    assert make_backup(hospital, tmp_path / "backup").missing == 1
 
 
-def test_the_last_backup_and_what_it_says_without_a_key(house, tmp_path):
-    make_backup(house, tmp_path / "backup")
+def test_the_last_backup_and_what_it_says_without_a_key(hospital, tmp_path):
+    make_backup(hospital, tmp_path / "backup")
     with (tmp_path / "backup").open("rb") as file:
         header = read_header(file)
-    with house.read() as tx:
+    with hospital.read() as tx:
         last = last_backup(tx)
         assert last is not None and last.isoformat() >= header.made_at
         assert tx.session.scalar(select(func.count()).select_from(Patient)) == 3

@@ -231,7 +231,7 @@ def test_on_its_day_the_rest_goes_too(both_records):
         erase(both_records, there.patient_id, ErasureReason.REQUEST, years=20)
 
 
-def test_a_house_that_keeps_nothing_erases_signed_reports_at_once(both_records):
+def test_a_hospital_that_keeps_nothing_erases_signed_reports_at_once(both_records):
     there = made_whole(both_records)
     assert erase(both_records, there.patient_id, ErasureReason.COURT, years=0).complete
     assert count(both_records, ReportVersion) == 0
@@ -269,19 +269,19 @@ def test_a_restored_backup_brings_nobody_back(both_records, make_url, tmp_path):
     shutil.copy(tmp_path / "keys" / "master.key", folder / "keys" / "master.key")
     shutil.copy(tmp_path / erasure_log.FILE, folder / erasure_log.FILE)
     back = Records(make_url(), folder)
-    told = restore_backup(back, tmp_path / "backup")
-    assert told.erased == (there.patient_id,)
+    result = restore_backup(back, tmp_path / "backup")
+    assert result.erased == (there.patient_id,)
     with back.read() as tx:
         assert patients.load_person(tx, there.patient_id).name
-    assert erase_again(back, told.erased, years=20) == 1
+    assert erase_again(back, result.erased, years=20) == 1
     with back.read() as tx, pytest.raises(NotFound):
         patients.load_person(tx, there.patient_id)
-    assert erase_again(back, told.erased, years=20) == 0
+    assert erase_again(back, result.erased, years=20) == 0
     assert whole(back)
     back.close()
 
 
-def test_a_restored_house_keeps_the_ledger_of_its_backup(both_records, make_url, tmp_path):
+def test_a_restored_hospital_keeps_the_ledger_of_its_backup(both_records, make_url, tmp_path):
     gone, later = (
         made_whole(both_records, patients.Person(f"Ad {n}", "", f"H-{n}"), signed=False) for n in (1, 2)
     )
@@ -293,10 +293,10 @@ def test_a_restored_house_keeps_the_ledger_of_its_backup(both_records, make_url,
     shutil.copy(tmp_path / "keys" / "master.key", folder / "keys" / "master.key")
     back = Records(make_url(), folder)
     erasure_log.merge_log(folder, erasure_log.read_log(tmp_path).splitlines(keepends=True)[1] + b"half a li")
-    told = restore_backup(back, tmp_path / "backup")
-    assert set(told.erased) == {gone.patient_id, later.patient_id}
-    assert erase_again(back, told.erased, years=20) == 1
-    assert set(erasure_log.erased_patients(erasure_log.read_log(folder), back.vault)) == set(told.erased)
+    result = restore_backup(back, tmp_path / "backup")
+    assert set(result.erased) == {gone.patient_id, later.patient_id}
+    assert erase_again(back, result.erased, years=20) == 1
+    assert set(erasure_log.erased_patients(erasure_log.read_log(folder), back.vault)) == set(result.erased)
     back.close()
 
 

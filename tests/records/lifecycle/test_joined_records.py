@@ -63,11 +63,11 @@ def test_both_records_go_home_in_one_export_whichever_is_asked_for(both_records)
         cases.load_case(tx, case_id)
     for asked in (there.patient_id, replaced):
         files = exported(both_records, asked)
-        told = json.loads(files["patient.json"])
-        assert told["patient"]["name"] == "Gülçin ŞAHİN"
-        assert [one["name"] for one in told["also_registered_as"]] == ["Bilinmeyen 17"]
-        assert len(told["cases"]) == 2
-        assert {files[image["file"]] for image in told["cases"][0]["images"]} == {SCAN, OTHER}
+        result = json.loads(files["patient.json"])
+        assert result["patient"]["name"] == "Gülçin ŞAHİN"
+        assert [one["name"] for one in result["also_registered_as"]] == ["Bilinmeyen 17"]
+        assert len(result["cases"]) == 2
+        assert {files[image["file"]] for image in result["cases"][0]["images"]} == {SCAN, OTHER}
         assert "patient.linked" in {step["what"] for step in json.loads(files["access.json"])}
         assert "Ali VEL" not in files["patient.json"].decode()
 

@@ -39,7 +39,7 @@ _CHANGED = {"keyring", "patients", "audit", "audit_head"}
 
 @pytest.fixture
 def reopened(both_records):
-    """A maker of another opening of the same house, as another process would have it."""
+    """A maker of another opening of the same hospital, as another process would have it."""
     made: list[Records] = []
 
     def make(master=None):
@@ -108,8 +108,8 @@ def test_it_is_in_the_trail_and_the_files_tell_old_from_new(both_records):
     with both_records.read() as tx:
         entry = tx.session.scalars(select(AuditRow).order_by(AuditRow.seq.desc())).first()
         assert entry.action == Action.MASTER_KEY_REPLACED
-        told = json.loads(entry.content)["detail"]
-        assert told == {"key": done.now, "replaced": done.before, "count": 0}
+        result = json.loads(entry.content)["detail"]
+        assert result == {"key": done.now, "replaced": done.before, "count": 0}
 
 
 def test_a_process_that_runs_meanwhile_goes_on(both_records, reopened, tmp_path):
@@ -185,13 +185,13 @@ def test_who_was_erased_is_gone_from_older_copies_once_the_old_key_is(both_recor
         assert tx.session.get_one(Patient, gone).key is None
 
 
-def test_killed_at_any_step_the_house_opens(make_url, tmp_path):
+def test_killed_at_any_step_the_hospital_opens(make_url, tmp_path):
     """At every fifth line of the replacement's own code; `tests.records.killed … 1` kills at each."""
     program = [sys.executable, "-m", "tests.records.killed", make_url(), str(tmp_path), "5"]
     ran = subprocess.run(program, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    told = json.loads(ran.stdout)
-    assert told["undone"] >= 10 and told["done"] >= 3
+    result = json.loads(ran.stdout)
+    assert result["undone"] >= 10 and result["done"] >= 3
 
 
 def test_a_failed_replacement_changes_nothing(both_records, reopened):

@@ -40,9 +40,9 @@ def test_everything_of_the_patient_is_in_it(both_records):
         tx.audit(Action.CASE_OPENED, case_id=there.case_id)
         tx.audit(Action.CASE_OPENED, case_id=other.case_id)
     files = exported(both_records, there.patient_id, actor=admin, language=Language.EN)
-    told = json.loads(files["patient.json"])
-    assert told["patient"]["name"] == "Gülçin ŞAHİN" and told["patient"]["tckn"] == "10000000146"
-    (case,) = told["cases"]
+    result = json.loads(files["patient.json"])
+    assert result["patient"]["name"] == "Gülçin ŞAHİN" and result["patient"]["tckn"] == "10000000146"
+    (case,) = result["cases"]
     assert case["question"] == "Efüzyon?" and case["complaints"][0]["text"] == COMPLAINT
     assert {files[image["file"]] for image in case["images"]} == {SCAN, OTHER}
     assert case["images"][0]["runs"][0]["scores"][0]["label"]

@@ -38,7 +38,7 @@ def opened(records, actor) -> tuple[str, str]:
     return cookie, secret
 
 
-def told(records, actor) -> list[AccountChange]:
+def changes_of(records, actor) -> list[AccountChange]:
     with records.read(actor) as tx:
         return [one.kind for one in notices.list_notices(tx) if not one.seen]
 
@@ -130,18 +130,18 @@ def test_each_change_is_told_to_its_person_alone(both_records, clock: Clock):
     assert [one.by for one in listed] == [admin.name, admin.name, "", "", ""]
     assert [one.what for one in listed] == ["auditor,engineer", "", "Desk", "HIS", "Desk"]
     assert listed[0].at == clock.now
-    assert told(both_records, admin) == []
+    assert changes_of(both_records, admin) == []
 
 
 def test_the_first_password_is_no_news_and_the_next_is(records):
     actor = made_user(records, Role.ENGINEER)
     with records.write(SYSTEM) as tx:
         users.set_password(tx, id_of(actor), GOOD)
-    assert told(records, actor) == []
+    assert changes_of(records, actor) == []
     with records.write(actor) as tx:
         users.user_row(tx, id_of(actor)).last_login_at = tx.now
         users.set_password(tx, id_of(actor), OTHER)
-    assert told(records, actor) == [AccountChange.PASSWORD_CHANGED]
+    assert changes_of(records, actor) == [AccountChange.PASSWORD_CHANGED]
 
 
 def test_only_a_browser_that_was_never_used_is_news(records):
@@ -149,10 +149,10 @@ def test_only_a_browser_that_was_never_used_is_news(records):
     for browser in ("desk", "desk", "tablet", "tablet", "desk"):
         with records.write(actor) as tx:
             notices.notify_new_browser(tx, id_of(actor), browser, "Mozilla/5.0 Firefox")
-    assert told(records, actor) == [AccountChange.NEW_BROWSER]
+    assert changes_of(records, actor) == [AccountChange.NEW_BROWSER]
     with records.write(other) as tx:
         notices.notify_new_browser(tx, id_of(other), "desk", "")  # the same browser, somebody else's first
-    assert told(records, other) == []
+    assert changes_of(records, other) == []
 
 
 def test_what_is_acknowledged_stays_listed_and_what_came_after_stays_new(records, clock: Clock):
@@ -195,7 +195,7 @@ def test_every_department_is_said_and_never_meant_by_none(records):
 
 
 def empty_like(records: Records, folder: Path) -> Records:
-    """An empty house under the same master key."""
+    """An empty installation under the same master key."""
     key = folder / "keys" / "master.key"
     key.parent.mkdir(parents=True)
     key.write_bytes((records.folder / "keys" / "master.key").read_bytes())
@@ -256,7 +256,7 @@ def test_what_a_backup_brings_back_opens_nothing_before_it_is_confirmed(tmp_path
         ("x1y2z3" * 22, Strength.LONG),
     ],
 )
-def test_the_meter_says_what_the_house_would(records, password, found):
+def test_the_meter_says_what_the_hospital_would(records, password, found):
     assert strength(password, ("irem",)) is found
     actor = made_user(records, Role.ENGINEER, name="irem")
     if found.level >= 2:

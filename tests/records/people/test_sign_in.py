@@ -38,7 +38,7 @@ def refused(records, login: str, password: str) -> str:
     return str(error.value)
 
 
-def noted(records, action: str) -> list[dict[str, Any]]:
+def recorded(records, action: str) -> list[dict[str, Any]]:
     with records.read() as tx:
         rows = tx.session.scalars(select(AuditRow.content).where(AuditRow.action == action))
         return [json.loads(row) for row in rows if row]
@@ -48,7 +48,7 @@ def test_a_person_signs_in(records):
     actor = sign_in.sign_in_by_password(records, "İREM", GOOD, PEER)
     assert (actor.name, actor.method, actor.address) == ("İrem Işık", Method.PASSWORD, "10.0.0.7")
     assert actor.roles == {Role.RADIOLOGIST}
-    assert noted(records, "sign_in.failed") == []
+    assert recorded(records, "sign_in.failed") == []
 
 
 def test_nothing_tells_what_was_wrong(records):
@@ -79,10 +79,10 @@ def test_an_unknown_login_costs_a_hash_too(records, monkeypatch):
     assert len(tried) == 1
 
 
-def test_a_failure_is_noted_without_what_was_typed(records):
+def test_a_failure_is_recorded_without_what_was_typed(records):
     refused(records, "irem", "yanlış")
     refused(records, "gizli-parolam-buraya", "x")
-    known, unknown = noted(records, "sign_in.failed")
+    known, unknown = recorded(records, "sign_in.failed")
     assert known["object"] is not None and known["address"] == "10.0.0.7"
     assert unknown["object"] is None and "gizli" not in json.dumps(unknown)
 
@@ -150,7 +150,7 @@ def test_the_same_person_again(records):
     sign_in.reauthenticate(records, actor, GOOD)
     with pytest.raises(Forbidden):
         sign_in.reauthenticate(records, actor, "yanlış")
-    assert len(noted(records, "sign_in.failed")) == 1
+    assert len(recorded(records, "sign_in.failed")) == 1
 
 
 def test_without_a_password_nothing_is_proved_by_one(records):

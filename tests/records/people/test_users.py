@@ -58,7 +58,7 @@ def test_an_impossible_profile_is_refused(records, profile):
         users.create(tx, "irem", profile)
 
 
-def test_a_change_is_kept_and_noted(records):
+def test_a_change_is_kept_and_recorded(records):
     administrator = made_user(records, Role.ADMINISTRATOR)
     with records.write(administrator) as tx:
         user_id = users.create(tx, "irem", RADIOLOGIST)
@@ -67,8 +67,10 @@ def test_a_change_is_kept_and_noted(records):
     with records.read() as tx:
         member = users.find_user(tx, "İREM")
         assert member.profile == profile
-        noted = tx.session.scalars(select(AuditRow.action).where(AuditRow.user_id == administrator.user_id))
-        assert {"user.created", "user.changed"} <= set(noted)
+        recorded = tx.session.scalars(
+            select(AuditRow.action).where(AuditRow.user_id == administrator.user_id)
+        )
+        assert {"user.created", "user.changed"} <= set(recorded)
 
 
 @pytest.mark.parametrize("way", ["disable", "roles"])

@@ -30,7 +30,7 @@ from tetkik.values import SYSTEM, Judgement, Role
 
 @pytest.fixture
 def records(tmp_path):
-    opened = made_records(tmp_path / "house")
+    opened = made_records(tmp_path / "hospital")
     yield opened
     opened.close()
 
@@ -124,11 +124,11 @@ def test_training_reads_what_was_written(records, tmp_path):
 
 
 def test_a_pictures_metadata_stay_behind(records, tmp_path):
-    noted = Image.new("L", (64, 60), 90)
+    annotated = Image.new("L", (64, 60), 90)
     packed = BytesIO()
     exif = Image.Exif()
     exif[0x010E] = "Gulcin SAHIN"
-    noted.save(packed, "PNG", exif=exif)
+    annotated.save(packed, "PNG", exif=exif)
     made = with_image(records, packed.getvalue(), "png")
     judge(records, made, Effusion="accepted")
     export(records, tmp_path / "out", pictures=True)
@@ -183,7 +183,7 @@ def test_the_command_says_what_it_wrote(records, tmp_path, monkeypatch):
     monkeypatch.setenv("TETKIK_DATA_DIR", str(records.folder))
     settings.cache_clear()
     try:
-        told = CliRunner().invoke(
+        result = CliRunner().invoke(
             app,
             ["findings", "export-feedback", "--out", str(tmp_path / "out"), "--json", "--from", "2020-01-01"],
         )
@@ -193,8 +193,8 @@ def test_the_command_says_what_it_wrote(records, tmp_path, monkeypatch):
     finally:
         monkeypatch.undo()
         settings.cache_clear()
-    assert told.exit_code == 0, told.output
-    assert json.loads(told.stdout) == {
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == {
         "images": 1,
         "rows": 1,
         "pictures": 0,

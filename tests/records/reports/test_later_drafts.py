@@ -76,9 +76,9 @@ def test_a_rejected_finding_marks_the_later_comparison_and_a_restored_one_frees_
     assert [one.text for one in after.draft.sentences] == [one.text for one in before.draft.sentences]
     assert (after.revision, after.updated_by) == (before.revision, None)
     with both_records.read() as tx:
-        heard = [(one.kind, one.case_id) for one in case_events.load_events_after(tx, seq).events]
-        assert ("draft.compared", before.case_id) in heard
-        assert "draft.compared" not in [kind for kind, case_id in heard if case_id != before.case_id]
+        received = [(one.kind, one.case_id) for one in case_events.load_events_after(tx, seq).events]
+        assert ("draft.compared", before.case_id) in received
+        assert "draft.compared" not in [kind for kind, case_id in received if case_id != before.case_id]
         assert tx.session.query(AuditRow).filter_by(action="draft.changed").count() == 2
     judge(both_records, radiologist, earlier.id, None)
     assert draft(both_records, later).draft == before.draft

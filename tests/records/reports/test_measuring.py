@@ -97,9 +97,9 @@ def test_it_is_kept_and_comes_back_moved_named_and_removed(records, reader, made
 def test_who_measures_second_overwrites_nothing(records, reader, made):
     with records.write(reader) as tx:
         measuring.add(tx, made.report_id, 1, length(made.image_id))
-    with pytest.raises(EditConflict) as told, records.write(reader) as tx:
+    with pytest.raises(EditConflict) as result, records.write(reader) as tx:
         measuring.add(tx, made.report_id, 1, length(made.image_id, "second"))
-    assert [item.label for item in told.value.current.measurements] == [""]
+    assert [item.label for item in result.value.current.measurements] == [""]
 
 
 def test_nothing_of_it_is_readable_in_the_database(records, reader, made):

@@ -334,8 +334,8 @@ def test_what_was_judged_stands_so_in_every_document(records, reader):
         version = versions.version_of(tx, made.id)
     document = version.document
     assert document.result == sample.RESULT  # the model's own words stay the model's
-    told = {item.label: (item.present, item.judgement) for item in statements(document)}
-    assert told == {
+    answer = {item.label: (item.present, item.judgement) for item in statements(document)}
+    assert answer == {
         "Effusion": (False, Judgement.REJECTED),
         "Cardiomegaly": (True, Judgement.ACCEPTED),
         "Nodule": (True, Judgement.ADDED),

@@ -335,13 +335,13 @@ def test_the_patient_is_told_and_the_law_keeps_it(records, reader, withdrawn):
     target = BytesIO()
     patient_export.export_patient(records, patient_id, target, language=Language.TR)
     with zipfile.ZipFile(target) as archive:
-        told = json.loads(archive.read("patient.json"))
+        result = json.loads(archive.read("patient.json"))
         statuses = {
             entry["resource"]["status"]
             for entry in json.loads(archive.read("fhir.json"))["entry"]
             if entry["resource"]["resourceType"] in ("DiagnosticReport", "Observation")
         }
-    (report,) = told["cases"][0]["reports"]
+    (report,) = result["cases"][0]["reports"]
     assert report["signed"] is False and statuses == {"entered-in-error"}
     assert (report["versions"][0]["withdrawn"]["why"], report["versions"][0]["withdrawn"]["words"]) == (
         "wrong_patient",
@@ -357,12 +357,12 @@ def test_the_patient_is_told_and_the_law_keeps_it(records, reader, withdrawn):
 
 
 def test_a_backup_carries_it(records, reader, withdrawn, tmp_path):
-    make_backup(records, tmp_path / "house.tetkik")
+    make_backup(records, tmp_path / "hospital.tetkik")
     folder = tmp_path / "back"
     (folder / "keys").mkdir(parents=True)
     shutil.copy(tmp_path / "keys" / "master.key", folder / "keys" / "master.key")
     back = Records(f"sqlite:///{folder / 'back.db'}", folder)
-    restore_backup(back, tmp_path / "house.tetkik")
+    restore_backup(back, tmp_path / "hospital.tetkik")
     with records.read(reader) as tx, back.read() as other:
         assert versions.version_of(other, withdrawn.id) == versions.version_of(tx, withdrawn.id)
         assert verify_stored(other).faults == ()

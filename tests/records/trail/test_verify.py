@@ -45,8 +45,8 @@ def tamper(records, *statements):
 
 
 def test_a_whole_trail_is_whole(trail):
-    told = found(trail)
-    assert (told.whole, told.entries, told.erased, told.end.seq) == (True, _LONG, 0, _LONG)
+    result = found(trail)
+    assert (result.whole, result.entries, result.erased, result.end.seq) == (True, _LONG, 0, _LONG)
 
 
 def test_an_empty_one_too(both_records):
@@ -189,9 +189,9 @@ def test_a_long_trail_is_read_in_batches(both_records, monkeypatch):
         with both_records.write(actor) as tx:
             for _ in range(entries):
                 tx.audit(Action.SIGN_IN)
-        told = found(both_records)
-        assert told.whole and told.entries == told.end.seq
-    assert told.entries == 25
+        result = found(both_records)
+        assert result.whole and result.entries == result.end.seq
+    assert result.entries == 25
 
 
 def test_a_quick_look_walks_the_end_alone(trail):
@@ -210,6 +210,6 @@ def test_entries_that_are_added_meanwhile_do_not_count(trail):
         assert verify(tx).entries == _LONG
         with trail.write(actor) as other:
             other.audit(Action.SIGN_OUT)
-        told = verify(tx)
-    assert (told.whole, told.entries) == (True, _LONG)
+        result = verify(tx)
+    assert (result.whole, result.entries) == (True, _LONG)
     assert found(trail).entries == _LONG + 1

@@ -27,7 +27,7 @@ def announce(records, *kinds, case_id=None):
             tx.announce(kind, case_id)
 
 
-def heard(records, actor, seq=0):
+def received(records, actor, seq=0):
     with records.read(actor) as tx:
         return case_events.load_events_after(tx, seq)
 
@@ -37,15 +37,15 @@ def test_what_a_failed_transaction_announced_is_not_heard(records):
         tx.announce("case")
         raise RuntimeError
     announce(records, "job", "job", "case")
-    hearing = heard(records, SYSTEM)
+    hearing = received(records, SYSTEM)
     assert [one.kind for one in hearing.events] == ["job", "case"]
     assert hearing.upto == hearing.events[-1].seq
-    assert heard(records, SYSTEM, hearing.upto).events == ()
+    assert received(records, SYSTEM, hearing.upto).events == ()
 
 
 def test_this_process_wakes_after_the_commit(records):
     woken = []
-    records.on_announcement.append(lambda: woken.append(len(heard(records, SYSTEM).events)))
+    records.on_announcement.append(lambda: woken.append(len(received(records, SYSTEM).events)))
     announce(records, "case")
     announce(records)
     assert woken == [1]
@@ -64,7 +64,7 @@ def test_a_smaller_number_never_comes_later(records):
         known: set[int] = set()
         upto = 0
         while not stop.is_set():
-            known |= {one.seq for one in heard(records, SYSTEM, upto).events}
+            known |= {one.seq for one in received(records, SYSTEM, upto).events}
             upto = max(known, default=0)
         with records.read() as tx:
             missed.extend(set(tx.session.scalars(select(Event.seq).where(Event.seq <= upto))) - known)
@@ -79,7 +79,7 @@ def test_a_smaller_number_never_comes_later(records):
     stop.set()
     listener.join()
     assert missed == []
-    assert len(heard(records, SYSTEM).events) == 60
+    assert len(received(records, SYSTEM).events) == 60
 
 
 def test_nobody_hears_of_a_case_that_they_may_not_see(records):
@@ -88,25 +88,25 @@ def test_nobody_hears_of_a_case_that_they_may_not_see(records):
     other = made_case(records, desk, department="Dahiliye")
     announce(records, "house")
     clinician = made_user(records, Role.CLINICIAN, departments=("Kardiyoloji",))
-    hearing = heard(records, clinician)
+    hearing = received(records, clinician)
     assert [one.case_id for one in hearing.events] == [own, None]
-    assert hearing.upto == heard(records, SYSTEM).upto
-    assert {one.case_id for one in heard(records, desk).events} == {own, other, None}
+    assert hearing.upto == received(records, SYSTEM).upto
+    assert {one.case_id for one in received(records, desk).events} == {own, other, None}
     with records.write(SYSTEM) as tx:
         tx.session.get_one(Case, own).restricted = True
-    assert [one.case_id for one in heard(records, clinician).events] == [None]
+    assert [one.case_id for one in received(records, clinician).events] == [None]
 
 
 def test_what_is_removed_is_told(records):
     for number in range(3):
         announce(records, f"kind {number}")
-    first = heard(records, SYSTEM).events[0].seq
+    first = received(records, SYSTEM).events[0].seq
     with records.write(SYSTEM) as tx:
         tx.session.execute(update(Event).values(at=tx.now - case_events.KEPT - timedelta(minutes=1)))
         case_events.delete_old_events(tx)
     with records.read() as tx:
         assert list(tx.session.scalars(select(Event.kind))) == ["kind 2"]
-    assert heard(records, SYSTEM, first).missed
-    assert not heard(records, SYSTEM, 0).missed
+    assert received(records, SYSTEM, first).missed
+    assert not received(records, SYSTEM, 0).missed
     announce(records, "new")
-    assert heard(records, SYSTEM, first + 2).events[0].seq > first + 2
+    assert received(records, SYSTEM, first + 2).events[0].seq > first + 2

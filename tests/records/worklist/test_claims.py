@@ -20,7 +20,7 @@ pytestmark = pytest.mark.both_databases
 
 
 @pytest.fixture
-def house(both_records):
+def hospital(both_records):
     case_id = made_case(both_records, made_user(both_records, Role.RECEPTION))
     return both_records, case_id, made_user(both_records, Role.RADIOLOGIST, name="Dr. Deniz")
 
@@ -40,8 +40,8 @@ def kinds(records):
         return list(tx.session.scalars(select(Event.kind).order_by(Event.seq)))
 
 
-def test_a_claim_is_seen_by_others_and_keeps_them_away(house):
-    records, case_id, reader = house
+def test_a_claim_is_seen_by_others_and_keeps_them_away(hospital):
+    records, case_id, reader = hospital
     claim(records, reader, case_id)
     with records.read() as tx:
         seen = claims.reader_of_case(tx, case_id)
@@ -52,8 +52,8 @@ def test_a_claim_is_seen_by_others_and_keeps_them_away(house):
         claim(records, other, case_id)
 
 
-def test_once_more_it_lasts_longer_and_says_nothing(house):
-    records, case_id, reader = house
+def test_once_more_it_lasts_longer_and_says_nothing(hospital):
+    records, case_id, reader = hospital
     first = claim(records, reader, case_id)
     before = kinds(records)
     again = claim(records, reader, case_id)
@@ -61,8 +61,8 @@ def test_once_more_it_lasts_longer_and_says_nothing(house):
     assert kinds(records) == before
 
 
-def test_a_claim_that_is_over_is_free(house):
-    records, case_id, reader = house
+def test_a_claim_that_is_over_is_free(hospital):
+    records, case_id, reader = hospital
     claim(records, reader, case_id)
     expire(records, case_id)
     with records.read(reader) as tx:
@@ -72,8 +72,8 @@ def test_a_claim_that_is_over_is_free(house):
     assert kinds(records)[-1] == "claim"
 
 
-def test_taking_over_tells_the_former_reader(house):
-    records, case_id, reader = house
+def test_taking_over_tells_the_former_reader(hospital):
+    records, case_id, reader = hospital
     claim(records, reader, case_id)
     other = made_user(records, Role.RADIOLOGIST)
     assert claim(records, other, case_id, take_over=True).user_id == other.user_id
@@ -83,8 +83,8 @@ def test_taking_over_tells_the_former_reader(house):
         assert content is not None and f'"taken_from":"{reader.user_id}"' in content
 
 
-def test_only_the_reader_releases(house):
-    records, case_id, reader = house
+def test_only_the_reader_releases(hospital):
+    records, case_id, reader = hospital
     claim(records, reader, case_id)
     with records.write(made_user(records, Role.RADIOLOGIST)) as tx:
         claims.release_case(tx, case_id)
@@ -95,8 +95,8 @@ def test_only_the_reader_releases(house):
         assert claims.reader_of_case(tx, case_id) is None
 
 
-def test_of_many_at_once_one_gets_it(house):
-    records, case_id, reader = house
+def test_of_many_at_once_one_gets_it(hospital):
+    records, case_id, reader = hospital
     claim(records, reader, case_id)
     expire(records, case_id)
     readers = [made_user(records, Role.RADIOLOGIST) for _ in range(6)]
@@ -120,8 +120,8 @@ def test_of_many_at_once_one_gets_it(house):
         assert kept is not None and kept.user_id in got
 
 
-def test_a_restricted_case_opens_to_its_reader(house):
-    records, case_id, reader = house
+def test_a_restricted_case_opens_to_its_reader(hospital):
+    records, case_id, reader = hospital
     with records.write(made_user(records, Role.RECEPTION)) as tx:
         cases.restrict(tx, case_id)
     with records.read(reader) as tx, pytest.raises(Exception, match="restricted"):
@@ -131,8 +131,8 @@ def test_a_restricted_case_opens_to_its_reader(house):
         assert load_visible_case(tx, case_id).id == case_id
 
 
-def test_what_cannot_be_claimed(house):
-    records, case_id, reader = house
+def test_what_cannot_be_claimed(hospital):
+    records, case_id, reader = hospital
     with records.write(made_user(records, Role.RECEPTION)) as tx:
         tx.session.get_one(Case, case_id).state = CaseState.CLOSED
     with pytest.raises(Conflict, match="closed"):
@@ -144,8 +144,8 @@ def test_what_cannot_be_claimed(house):
         claims.load_reader(tx, "0" * 26)
 
 
-def test_old_claims_are_forgotten_and_told(house):
-    records, case_id, reader = house
+def test_old_claims_are_forgotten_and_told(hospital):
+    records, case_id, reader = hospital
     claim(records, reader, case_id)
     with records.write(reader) as tx:
         assert claims.delete_expired(tx) == 0

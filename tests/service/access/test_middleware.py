@@ -46,7 +46,7 @@ def lines(log: io.StringIO) -> list[dict[str, Any]]:
 # Headers
 
 
-def test_every_answer_is_armoured(tmp_path):
+def test_every_answer_has_security_headers(tmp_path):
     with served(make_context(tmp_path)) as client:
         for path in ("/login", "/nowhere", "/api/v1/health", "/api/v1/account", "/static/css/base.css"):
             headers = client.get(path).headers
@@ -69,7 +69,7 @@ def test_pages_are_not_kept_by_browsers(tmp_path):
 # Hosts and proxies
 
 
-def test_another_name_for_the_house_is_refused(tmp_path):
+def test_another_name_for_the_hospital_is_refused(tmp_path):
     with served(make_context(tmp_path, public_url="https://tetkik.example")) as client:
         for host, status in (
             ("tetkik.example", 200),

@@ -37,7 +37,7 @@ def issuer() -> Iterator[str]:
         yield address
 
 
-def house_with(folder, issuer: str, **more: Any):
+def hospital_with(folder, issuer: str, **more: Any):
     return make_context(folder, **settings_with(issuer) | more)
 
 
@@ -61,7 +61,7 @@ def arrive(client, person: str, back: str = "/account"):
 
 
 def test_a_person_of_a_group_with_a_role_signs_on(application, tmp_path, issuer):
-    app_context = house_with(tmp_path, issuer)
+    app_context = hospital_with(tmp_path, issuer)
     client = moved(application, app_context)
     assert "Sign in with Hospital" in client.get("/login").text
     answer = arrive(client, "irem")
@@ -77,12 +77,12 @@ def test_a_person_of_a_group_with_a_role_signs_on(application, tmp_path, issuer)
 @pytest.mark.program("node", "npm")
 def test_claims_within_the_id_token_will_do(application, tmp_path):
     with provider(in_token=True) as issuer:
-        client = moved(application, house_with(tmp_path, issuer))
+        client = moved(application, hospital_with(tmp_path, issuer))
         assert arrive(client, "irem").headers["location"] == "/account"
 
 
 def test_who_comes_again_is_the_same_and_follows_their_groups(application, tmp_path, issuer):
-    app_context = house_with(tmp_path, issuer)
+    app_context = hospital_with(tmp_path, issuer)
     client = moved(application, app_context)
     arrive(client, "irem")
     with app_context.records.write(SYSTEM) as tx:
@@ -140,7 +140,7 @@ def test_a_department_that_there_is_not_is_told(text):
 
 
 def test_without_a_group_that_has_a_role_nobody_is_made(application, tmp_path, issuer):
-    app_context = house_with(tmp_path, issuer)
+    app_context = hospital_with(tmp_path, issuer)
     client = moved(application, app_context)
     answer = arrive(client, "kimse")
     assert answer.status_code == 403 and "None of your groups" in answer.text
@@ -151,7 +151,7 @@ def test_without_a_group_that_has_a_role_nobody_is_made(application, tmp_path, i
 
 
 def test_a_login_that_is_the_same_joins_nobody(application, tmp_path, issuer):
-    app_context = house_with(tmp_path, issuer)
+    app_context = hospital_with(tmp_path, issuer)
     with app_context.records.write(SYSTEM) as tx:
         users.create(tx, "irem", Profile("Another İrem", frozenset({Role.ADMINISTRATOR})))
     client = moved(application, app_context)
@@ -161,7 +161,7 @@ def test_a_login_that_is_the_same_joins_nobody(application, tmp_path, issuer):
 
 
 def test_a_closed_account_stays_closed(application, tmp_path, issuer):
-    app_context = house_with(tmp_path, issuer)
+    app_context = hospital_with(tmp_path, issuer)
     client = moved(application, app_context)
     arrive(client, "irem")
     with app_context.records.write(SYSTEM) as tx:
@@ -173,7 +173,7 @@ def test_a_closed_account_stays_closed(application, tmp_path, issuer):
 
 
 def test_the_last_administrator_stays_whatever_the_groups_say(application, tmp_path, issuer):
-    app_context = house_with(tmp_path, issuer)
+    app_context = hospital_with(tmp_path, issuer)
     client = moved(application, app_context)
     arrive(client, "irem")
     with app_context.records.write(SYSTEM) as tx:
@@ -184,7 +184,7 @@ def test_the_last_administrator_stays_whatever_the_groups_say(application, tmp_p
 
 
 def test_an_answer_counts_once_and_in_the_browser_that_asked(application, tmp_path, issuer):
-    client = moved(application, house_with(tmp_path, issuer))
+    client = moved(application, hospital_with(tmp_path, issuer))
     answer = client.get("/login/oidc")
     target = sign_on(answer.headers["location"], "irem").removeprefix("http://testserver")
     kept = dict(client.cookies)
@@ -201,7 +201,7 @@ def test_an_answer_counts_once_and_in_the_browser_that_asked(application, tmp_pa
 
 
 def test_a_locked_screen_opens_by_a_fresh_proof_alone(application, tmp_path, issuer):
-    app_context = house_with(tmp_path, issuer)
+    app_context = hospital_with(tmp_path, issuer)
     client = moved(application, app_context)
     arrive(client, "irem")
     with app_context.records.read() as tx:
@@ -218,7 +218,7 @@ def test_a_locked_screen_opens_by_a_fresh_proof_alone(application, tmp_path, iss
 
 
 def test_a_silent_provider_leaves_the_password(application, tmp_path):
-    client = moved(application, house_with(tmp_path, "http://127.0.0.1:9"))
+    client = moved(application, hospital_with(tmp_path, "http://127.0.0.1:9"))
     answer = client.get("/login/oidc")
     assert answer.status_code == 503 and "does not answer" in answer.text and 'name="password"' in answer.text
 
@@ -230,7 +230,7 @@ def test_without_the_setting_there_is_none(application, tmp_path):
 
 
 def test_a_provider_elsewhere_needs_tls(application, tmp_path):
-    client = moved(application, house_with(tmp_path, "http://login.example"))
+    client = moved(application, hospital_with(tmp_path, "http://login.example"))
     assert client.get("/login/oidc").status_code == 422
 
 
@@ -311,14 +311,14 @@ def liar() -> Iterator[Liar]:
 
 @pytest.fixture(scope="module")
 def victim(tmp_path_factory, liar):
-    """A client of a house that asks the liar."""
+    """A client of a hospital that asks the liar."""
     with served(
-        house_with(tmp_path_factory.mktemp("house"), liar.issuer, sign_ins_per_minute=1000)
+        hospital_with(tmp_path_factory.mktemp("hospital"), liar.issuer, sign_ins_per_minute=1000)
     ) as client:
         yield client
 
 
-def told(victim, liar: Liar, *, key=KEY, alg: str = "RS256", query: str = "", **changed: object) -> int:
+def status_of(victim, liar: Liar, *, key=KEY, alg: str = "RS256", query: str = "", **changed: object) -> int:
     """The status after the provider told something else than the truth."""
     victim.cookies.clear()
     asked = parse_qs(urlsplit(victim.get("/login/oidc").headers["location"]).query)
@@ -330,7 +330,7 @@ def told(victim, liar: Liar, *, key=KEY, alg: str = "RS256", query: str = "", **
 
 
 def test_the_truth_is_believed(victim, liar):
-    assert told(victim, liar) == 303
+    assert status_of(victim, liar) == 303
 
 
 @pytest.mark.parametrize(
@@ -354,26 +354,26 @@ def test_the_truth_is_believed(victim, liar):
     ],
 )
 def test_an_id_token_that_does_not_hold_signs_nobody_on(victim, liar, changed):
-    assert told(victim, liar, **changed) == 403
+    assert status_of(victim, liar, **changed) == 403
 
 
 def test_another_key_signs_nobody_on(victim, liar):
-    assert told(victim, liar, key=OTHER) == 403
+    assert status_of(victim, liar, key=OTHER) == 403
 
 
 def test_a_shared_secret_is_no_signature(victim, liar):
-    assert told(victim, liar, key=OctKey.import_key(SECRET * 2), alg="HS256") == 403
+    assert status_of(victim, liar, key=OctKey.import_key(SECRET * 2), alg="HS256") == 403
 
 
 def test_the_answer_of_another_issuer_is_refused(victim, liar):
-    assert told(victim, liar, query="&iss=https://another.example") == 403
+    assert status_of(victim, liar, query="&iss=https://another.example") == 403
 
 
 def test_a_document_of_another_issuer_is_refused(application, tmp_path, liar):
     truth = liar.answers["/.well-known/openid-configuration"]
     liar.answers["/.well-known/openid-configuration"] = truth | {"issuer": "https://another.example"}
     try:
-        client = moved(application, house_with(tmp_path, liar.issuer))
+        client = moved(application, hospital_with(tmp_path, liar.issuer))
         assert client.get("/login/oidc").status_code == 503
     finally:
         liar.answers["/.well-known/openid-configuration"] = truth

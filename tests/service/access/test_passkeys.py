@@ -38,14 +38,14 @@ def app_context(tmp_path):
 
 @pytest.fixture
 def page(app_context, browser) -> Iterator[Page]:
-    """A page of a browser with an authenticator, at the sign-in of a served house."""
+    """A page of a browser with an authenticator, at the sign-in of a served hospital."""
     with browser_at(app_context, browser) as made:
         yield made
 
 
 @contextmanager
 def browser_at(app_context: AppContext, browser: Browser) -> Iterator[Page]:
-    """A page with an authenticator, at the sign-in of any house."""
+    """A page with an authenticator, at the sign-in of any hospital."""
     # A passkey belongs to a name; an address of numbers has none.
     with (
         serving(app_context) as address,
@@ -75,7 +75,7 @@ def with_passkey_added(page: Page) -> None:
 
 
 def fetched(page: Page, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    """What the house answers to a request that the page itself sends."""
+    """What the hospital answers to a request that the page itself sends."""
     answer = page.evaluate(
         """async ([path, body]) => {
             const token = document.querySelector('meta[name="csrf-token"]').content;

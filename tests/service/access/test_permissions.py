@@ -46,7 +46,7 @@ ENDLESS = re.compile(r"/(events|stream)$")
 @pytest.fixture(scope="module")
 def app_context(tmp_path_factory) -> Iterator[AppContext]:
     made = make_context(
-        tmp_path_factory.mktemp("house"),
+        tmp_path_factory.mktemp("hospital"),
         language="en",
         requests_per_minute=1_000_000,
         sign_ins_per_minute=1_000_000,

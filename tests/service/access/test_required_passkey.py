@@ -31,7 +31,7 @@ ENROL = "/account/passkey"
 
 @pytest.fixture
 def strict(tmp_path):
-    """A house whose administrators need a passkey."""
+    """A hospital whose administrators need a passkey."""
     made = make_context(tmp_path, language="en", passkey_roles="administrator, auditor")
     yield made
     made.records.close()

@@ -1,4 +1,4 @@
-"""`tetkik keys rotate` beside a served house: who works goes on, and nobody has to start it again."""
+"""`tetkik keys rotate` beside a served hospital: who works goes on, and nobody has to start it again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tetkik.values import Role
 API = "/api/v1"
 
 
-def test_a_served_house_goes_on_under_the_next_master_key(tmp_path):
+def test_a_served_hospital_goes_on_under_the_next_master_key(tmp_path):
     app_context = make_context(tmp_path)
     with served(app_context) as client:
         case_id = made_case(app_context.records, sign_in(client, app_context, Role.RECEPTION))

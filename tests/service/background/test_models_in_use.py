@@ -23,7 +23,7 @@ def app_context(tmp_path, monkeypatch):
     monkeypatch.setenv("TETKIK_MODELS_DIR", str(tmp_path / "models"))
     monkeypatch.setenv("TETKIK_FINDINGS_MODEL", "findings-blobs")
     settings.cache_clear()
-    made = make_context(tmp_path / "house")
+    made = make_context(tmp_path / "hospital")
     yield made
     made.records.close()
 

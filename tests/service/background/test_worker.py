@@ -43,8 +43,8 @@ from tetkik.workflow.casework import Stage, read_case_image, record_failure
 
 
 @pytest.fixture
-def both_houses(both_records, tmp_path):
-    """A house on SQLite, and one on PostgreSQL."""
+def both_hospitals(both_records, tmp_path):
+    """A hospital on SQLite, and one on PostgreSQL."""
     return make_context(tmp_path, both_records)
 
 
@@ -92,8 +92,8 @@ def noise() -> bytes:
 
 
 @pytest.mark.both_databases
-def test_everything_that_a_model_says_is_kept(both_houses):
-    app_context, machine = both_houses, ImageDecoder(both_houses.records)
+def test_everything_that_a_model_says_is_kept(both_hospitals):
+    app_context, machine = both_hospitals, ImageDecoder(both_hospitals.records)
     technician = made_user(app_context.records, Role.TECHNICIAN)
     image = upload(app_context, machine, technician, film(3, side=512))
     stages = []
@@ -235,8 +235,8 @@ def test_an_older_film_that_comes_late_is_compared_with_nothing(app_context, tec
 
 
 @pytest.mark.both_databases
-def test_a_lost_lease_keeps_nothing(both_houses):
-    app_context, machine = both_houses, ImageDecoder(both_houses.records)
+def test_a_lost_lease_keeps_nothing(both_hospitals):
+    app_context, machine = both_hospitals, ImageDecoder(both_hospitals.records)
     technician = made_user(app_context.records, Role.TECHNICIAN)
     image = upload(app_context, machine, technician, film(3, side=512))
     work = take(app_context)
@@ -377,7 +377,7 @@ def test_a_locked_screen_hears_nothing_more_of_the_work(app_context, machine, te
     assert asyncio.run(asyncio.wait_for(heard(), PATIENCE)) == ["event: end\ndata: {}\n\n"]
 
 
-def test_the_thread_outlives_a_fault_and_ends_with_the_house(tmp_path, monkeypatch):
+def test_the_thread_outlives_a_fault_and_ends_with_the_hospital(tmp_path, monkeypatch):
     app_context = make_context(tmp_path)
     faults = iter([RuntimeError("gone"), RuntimeError("gone")])
     whole = reports.analyze_image

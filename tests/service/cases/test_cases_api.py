@@ -16,7 +16,7 @@ TEXT = "Göğsümde baskı var, sol koluma vuruyor."
 
 @pytest.fixture(scope="module")
 def app_context(tmp_path_factory):
-    made = make_context(tmp_path_factory.mktemp("house"), language=Language.TR)
+    made = make_context(tmp_path_factory.mktemp("hospital"), language=Language.TR)
     yield made
     made.records.close()
 

@@ -20,7 +20,7 @@ API = "/api/v1"
 
 @pytest.fixture(scope="module")
 def app_context(tmp_path_factory):
-    made = make_context(tmp_path_factory.mktemp("house"), language="en")
+    made = make_context(tmp_path_factory.mktemp("hospital"), language="en")
     yield made
     made.records.close()
 

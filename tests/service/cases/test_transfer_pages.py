@@ -23,7 +23,7 @@ GULCIN = Person("Gülçin ŞAHİN", "10000000146", "H-1", "19700101")
 
 @pytest.fixture(scope="module")
 def app_context(tmp_path_factory):
-    made = make_context(tmp_path_factory.mktemp("house"))
+    made = make_context(tmp_path_factory.mktemp("hospital"))
     yield made
     made.records.close()
 

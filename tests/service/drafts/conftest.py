@@ -1,4 +1,4 @@
-"""A house whose radiologist has cases before them, and a page at one of them."""
+"""A hospital whose radiologist has cases before them, and a page at one of them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tests.service.reading_room import Room, another_case, made_room, reading, s
 
 
 @pytest.fixture(scope="module")
-def reading_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    """The house, with a case that nobody changes and an earlier one of the same patient."""
+def reading_hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    """The hospital, with a case that nobody changes and an earlier one of the same patient."""
     with served_room(made_room(tmp_path_factory.mktemp("room"), "Effusion", prior=True)) as room:
         yield room
 
 
 @pytest.fixture
-def room(reading_house: Room) -> Room:
-    """The house with a case that is this test's alone."""
-    return another_case(reading_house)
+def room(reading_hospital: Room) -> Room:
+    """The hospital with a case that is this test's alone."""
+    return another_case(reading_hospital)
 
 
 @pytest.fixture

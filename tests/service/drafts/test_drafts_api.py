@@ -257,10 +257,10 @@ def test_a_language_models_draft_comes_as_it_is_written(client, app_context, lan
         headers={"If-Match": '"1"'},
     ) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
-        told = "".join(answer.iter_text())
-    events = [part.split("\n", 1) for part in told.strip().split("\n\n") if part.startswith("event:")]
+        result = "".join(answer.iter_text())
+    events = [part.split("\n", 1) for part in result.strip().split("\n\n") if part.startswith("event:")]
     kinds = [head for head, _ in events]
-    assert kinds.count("event: text") >= 2 and kinds[-1] == "event: done", told[-500:]
+    assert kinds.count("event: text") >= 2 and kinds[-1] == "event: done", result[-500:]
     text = "".join(json.loads(data[6:])["text"] for head, data in events if head == "event: text")
     assert json.loads(text) == json.loads(_Model.draft)
     done = json.loads(events[-1][1][6:])
@@ -348,8 +348,8 @@ def test_a_measurement_is_made_moved_and_removed(client, app_context):
     answer = client.post(path, json=sent, headers={"If-Match": '"1"'})
     assert (answer.status_code, answer.headers["etag"]) == (200, '"2"')
     (item,) = answer.json()["measurements"]
-    told = {key: item[key] for key in ("value", "unit", "calibrated", "plane", "name", "text", "about")}
-    assert told == {
+    result = {key: item[key] for key in ("value", "unit", "calibrated", "plane", "name", "text", "about")}
+    assert result == {
         "value": 24.0,
         "unit": "{pixels}",
         "calibrated": False,

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from sqlalchemy import select
 
 from tests.records.kit import made_user
-from tests.service.browser import told
+from tests.service.browser import wait_for_notice
 from tests.service.reading_room import fields, reading, saved, texts, working
 from tetkik.records.reports import drafts
 from tetkik.records.schema import Image
@@ -41,7 +41,7 @@ def test_the_marks_of_an_open_comparison_follow_and_what_is_typed_stays(room, br
         page.goto(f"/read/{later.case_id}")
         expect(page.locator(".line.marked")).to_have_count(1)
         judged(earlier, colleague, Judgement.ADDED)
-        told(page, "Önceki görüntünün bulguları yeniden değerlendirildi")
+        wait_for_notice(page, "Önceki görüntünün bulguları yeniden değerlendirildi")
         expect(page.locator(".line.marked")).to_have_count(0)
         assert working(later).revision == before.revision
         field = fields(page, "findings").first

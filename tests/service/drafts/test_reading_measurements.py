@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.service.browser import AXE, chord, told
+from tests.service.browser import AXE, chord, wait_for_notice
 from tests.service.reading_room import PASSWORD, fields, saved, seen, working
 
 
@@ -79,7 +79,7 @@ def test_a_measurement_waits_for_the_server_and_is_sent_then(page, room):
     page.route("**/measurements", lambda route: route.abort())
     page.keyboard.press("m")
     stroke(page, (0.3, 0.55), (0.6, 0.55))
-    told(page, "ulaşılamıyor")
+    wait_for_notice(page, "ulaşılamıyor")
     expect(page.locator(".marks .value")).to_have_count(1)
     page.unroute_all()
     fields(page, "findings").first.fill("Kalp gölgesi normaldir.")

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from tests.records.kit import made_user
-from tests.service.browser import AXE, authenticator, told
+from tests.service.browser import AXE, authenticator, wait_for_notice
 from tests.service.reading_room import (
     PASSWORD,
     cookie_of,
@@ -44,7 +44,7 @@ def test_a_reader_is_told_that_the_case_was_taken_over(page, room):
     other = made_user(room.app_context.records, Role.RADIOLOGIST, name="Dr. Can Demir")
     with room.app_context.records.write(other) as tx:
         claims.claim_case(tx, room.case_id, take_over=True)
-    told(page, "Dr. Can Demir")
+    wait_for_notice(page, "Dr. Can Demir")
 
 
 def test_the_image_the_prior_and_a_heatmap_are_shown(page, room):
@@ -151,7 +151,7 @@ def test_a_session_that_ends_loses_no_word(page, room):
     revision = working(room).revision
     field = fields(page, "impression").first
     field.fill("Oturum kapandıktan sonra yazıldı.")
-    told(page, "başka bir sekmede oturum açın")
+    wait_for_notice(page, "başka bir sekmede oturum açın")
     assert field.input_value() == "Oturum kapandıktan sonra yazıldı."
     page.context.add_cookies([cookie_of(room)])
     page.keyboard.press("Control+s")
@@ -226,7 +226,7 @@ def test_the_report_is_signed_with_the_password(page, room):
     page.keyboard.press("Control+s")
     expect(page.locator("[data-sign]")).to_have_attribute("aria-disabled", "true")
     page.locator("[data-sign]").dispatch_event("click")
-    told(page, "Karar bekleyen 1 itiraz")
+    wait_for_notice(page, "Karar bekleyen 1 itiraz")
     assert page.locator("#sign").is_hidden()
     page.get_by_role("button", name="Cümle kalsın").first.click()
     expect(page.locator("[data-sign]")).not_to_have_attribute("aria-disabled", "true")
@@ -267,9 +267,9 @@ def test_the_report_is_signed_with_a_passkey(browser, room):
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (768, "dark"), (390, "light")])
-def test_axe_finds_nothing_and_nothing_hangs_over(browser, reading_house, width, theme):
-    with reading(browser, reading_house, width=width, theme=theme) as page:
-        page.goto(f"/read/{reading_house.case_id}")
+def test_axe_finds_nothing_and_nothing_hangs_over(browser, reading_hospital, width, theme):
+    with reading(browser, reading_hospital, width=width, theme=theme) as page:
+        page.goto(f"/read/{reading_hospital.case_id}")
         seen(page)
         page.evaluate(AXE.read_text("utf-8"))
         for tab in ("tab-findings", "tab-draft") if width < 1340 else ("",):
@@ -281,10 +281,10 @@ def test_axe_finds_nothing_and_nothing_hangs_over(browser, reading_house, width,
             assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
 
 
-def test_the_page_is_light_before_the_viewer(browser, reading_house):
+def test_the_page_is_light_before_the_viewer(browser, reading_hospital):
     names: dict[str, str] = {}
     sizes: dict[str, float] = {}
-    with reading(browser, reading_house) as page:
+    with reading(browser, reading_hospital) as page:
         network = page.context.new_cdp_session(page)
         network.send("Network.enable")
         network.on(
@@ -295,7 +295,7 @@ def test_the_page_is_light_before_the_viewer(browser, reading_house):
             "Network.loadingFinished",
             lambda event: sizes.update({event["requestId"]: event["encodedDataLength"]}),
         )
-        page.goto(f"/read/{reading_house.case_id}")
+        page.goto(f"/read/{reading_hospital.case_id}")
         seen(page)
     late = "/viewer/|/cornerstone/|/images/"
     before = {
@@ -316,9 +316,9 @@ def test_all_tabs_of_a_browser_hear_by_one_stream(browser, room):
         second.wait_for_function("() => navigator.locks.query().then((all) => all.pending.length === 1)")
         (stream,) = (url for url in streams if "/api/v1/events" in url)
         assert re.search(r"/events\?after=\d+$", stream)
-        # What happens is told by the tab that listens, and each takes what is for it.
+        # What happens is passed on by the tab that listens, and each takes what is for it.
         other = made_user(room.app_context.records, Role.RADIOLOGIST, name="Dr. Barış")
         with room.app_context.records.write(other) as tx:
             claims.claim_case(tx, room.case_id, take_over=True)
         expect(second.locator(f'tr[data-case="{room.case_id}"]')).to_contain_text("Barış")
-        told(page, "Barış")
+        wait_for_notice(page, "Barış")

@@ -123,7 +123,7 @@ def test_the_next_case_is_one_that_nobody_reads(client, room):
     assert client.get(f"/read/next?after={room.case_id}").headers["location"] == "/worklist"
 
 
-def test_a_text_of_the_house(client, room):
+def test_a_text_of_the_hospital(client, room):
     sign_in(client, room.app_context, Role.RADIOLOGIST)
     with room.app_context.records.write(SYSTEM) as tx:
         added = templates.add(tx, "Akciğer", Language.TR, "Toraks kafesi simetriktir. {findings}")

@@ -11,8 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.patience import PATIENCE
 from tests.records.kit import made_user
-from tests.report.model_server import Heard, model_server
-from tests.service.browser import AXE, axe, chord, chromium, told
+from tests.report.model_server import ReceivedRequests, model_server
+from tests.service.browser import AXE, axe, chord, chromium, wait_for_notice
 from tests.service.reading_room import Room, made_room, reading, served_room, working
 from tests.service.viewer_page import WEBGL
 from tetkik.records.worklist import claims
@@ -33,7 +33,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def heard(monkeypatch) -> Iterator[Heard]:
+def heard(monkeypatch) -> Iterator[ReceivedRequests]:
     with model_server(["held"]) as (url, heard):
         monkeypatch.setenv("TETKIK_LLM_URL", url)
         monkeypatch.setenv("TETKIK_LLM_MODEL", "small-model")
@@ -92,7 +92,7 @@ def test_its_words_come_in_the_place_of_the_editor_until_the_checked_draft_stand
     assert working(room) == before
     heard.go.set()
     ended(page)
-    told(page, "objections are to be decided")
+    wait_for_notice(page, "objections are to be decided")
     after = working(room)
     assert (after.revision, after.draft.writer) == (before.revision + 1, "small-model")
     expect(page.locator("[data-draft]")).to_have_attribute("data-revision", str(after.revision))
@@ -106,7 +106,7 @@ def test_escape_stops_it_here_and_at_the_model(page, room, heard):
     let_it_write(page)
     page.keyboard.press("Escape")
     ended(page)
-    told(page, "the draft stands as it was")
+    wait_for_notice(page, "the draft stands as it was")
     assert heard.left.wait(PATIENCE), "the model went on"
     assert working(room) == before
     field = page.locator(".draft-side textarea:visible").first
@@ -122,7 +122,7 @@ def test_who_takes_the_case_over_ends_it(page, room, heard):
     with room.app_context.records.write(other) as tx:
         claims.claim_case(tx, room.case_id, take_over=True)
     ended(page)
-    told(page, "Dr. Can Demir")
+    wait_for_notice(page, "Dr. Can Demir")
     assert heard.left.wait(PATIENCE) and working(room) == before
     with room.app_context.records.write(room.reader) as tx:
         claims.claim_case(tx, room.case_id, take_over=True)
@@ -144,7 +144,7 @@ def test_a_connection_that_breaks_off_under_way_keeps_nothing(page, room, heard,
     before = working(room)
     cut_off_at(monkeypatch, str)
     ask(page)
-    told(page, "nothing half-written is kept")
+    wait_for_notice(page, "nothing half-written is kept")
     ended(page)
     assert heard.left.wait(PATIENCE), "the model went on"
     assert working(room) == before
@@ -157,7 +157,7 @@ def test_a_connection_that_breaks_off_at_the_last_word_shows_the_draft_that_stan
     let_it_write(page)
     cut_off_at(monkeypatch, redrafting._Ended)
     heard.go.set()
-    told(page, "the draft is another one by now")
+    wait_for_notice(page, "the draft is another one by now")
     ended(page)
     assert working(room).revision == before.revision + 1
     expect(page.locator("[data-draft]")).to_have_attribute("data-revision", str(before.revision + 1))
@@ -166,7 +166,7 @@ def test_a_connection_that_breaks_off_at_the_last_word_shows_the_draft_that_stan
 def test_a_text_that_is_refused_gives_way_to_the_composers(page, room, heard):
     heard.behaviours[:] = ["prose"]
     ask(page)
-    told(page, "was not taken")
+    wait_for_notice(page, "was not taken")
     ended(page)
     expect(page.locator(".draft-side .banner.amber")).to_contain_text("instead of the language model")
     assert working(room).draft.writer == "composer"

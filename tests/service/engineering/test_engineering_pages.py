@@ -61,7 +61,7 @@ def test_no_identity_stands_anywhere(app_context):
                 assert said not in answer.text
 
 
-def test_an_empty_house_has_calm_pages(tmp_path):
+def test_an_empty_hospital_has_calm_pages(tmp_path):
     app_context = make_context(tmp_path)
     with served(app_context) as client:
         sign_in(client, app_context, Role.ENGINEER)
@@ -69,7 +69,7 @@ def test_an_empty_house_has_calm_pages(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["no-such-model", "...", "%2e%2e%2fsecret", "/etc", "org/model"])
-def test_only_a_model_of_this_house_is_shown(app_context, name):
+def test_only_a_model_of_this_hospital_is_shown(app_context, name):
     with served(app_context) as client:
         sign_in(client, app_context, Role.ENGINEER)
         assert client.get(f"/engineer/models/{name}").status_code == 404

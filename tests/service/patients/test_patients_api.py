@@ -16,7 +16,7 @@ API = "/api/v1"
 
 @pytest.fixture(scope="module")
 def app_context(tmp_path_factory):
-    made = make_context(tmp_path_factory.mktemp("house"))
+    made = make_context(tmp_path_factory.mktemp("hospital"))
     yield made
     made.records.close()
 

@@ -273,7 +273,7 @@ def test_a_reason_opens_a_closed_case_for_an_hour(client, app_context, clock: Cl
     assert client.get(f"/cases/{case_id}").status_code == 403
 
 
-def test_the_reason_is_sealed_and_the_deed_is_noted(client, app_context):
+def test_the_reason_is_sealed_and_the_deed_is_recorded(client, app_context):
     case_id = restricted(app_context)
     actor = sign_in(client, app_context, Role.CLINICIAN)
     client.post(f"/cases/{case_id}/break-glass", data={"reason": "Acilde, nabız alınamıyor"})
@@ -282,9 +282,9 @@ def test_the_reason_is_sealed_and_the_deed_is_noted(client, app_context):
         assert "nabız".encode() not in row.reason
         patient_id = cases.load_case(tx, case_id, audit=False).patient_id
         assert tx.open(patient_id, "break_glass.reason", row.id, row.reason).decode().startswith("Acilde")
-        noted = tx.session.scalars(select(AuditRow).where(AuditRow.action == "break_glass")).one()
-        assert (noted.user_id, noted.case_id) == (actor.user_id, case_id)
-        assert "nabız" not in noted.content
+        recorded = tx.session.scalars(select(AuditRow).where(AuditRow.action == "break_glass")).one()
+        assert (recorded.user_id, recorded.case_id) == (actor.user_id, case_id)
+        assert "nabız" not in recorded.content
 
 
 @pytest.mark.parametrize("reason", ["", "acil", "a    b    c    d"])

@@ -37,7 +37,7 @@ def opened_session_again(app_context, actor):
 @pytest.mark.parametrize(
     "target", ["https://elsewhere.example", "//elsewhere.example", "/\\elsewhere.example", ""]
 )
-def test_they_lead_to_no_other_house(tmp_path, target):
+def test_they_lead_to_no_other_hospital(tmp_path, target):
     with served(make_context(tmp_path)) as client:
         answer = client.post("/preferences", data={"theme": "dark", "next": target})
         assert answer.headers["location"] == "/"

@@ -1,4 +1,4 @@
-"""The doors: the first start, signing in and out, the locked screen, over real requests."""
+"""The first start, signing in and out, the locked screen, over real requests."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_language_stays_a_language_after_a_failure(client):
     assert "Kullanıcı adı ya da parola doğru değil" in log_in(client, password="yanlış").text
 
 
-def test_sign_in_is_noted(client, app_context):
+def test_sign_in_is_recorded(client, app_context):
     log_in(client, password="yanlış")
     log_in(client)
     client.post("/logout", headers={"X-CSRF-Token": csrf_of(app_context)})
@@ -286,5 +286,5 @@ def test_nobody_ends_the_sessions_of_others(client, app_context):
         ("", False),
     ],
 )
-def test_one_returns_to_this_house_alone(target, kept):
+def test_one_returns_to_this_hospital_alone(target, kept):
     assert safe_path(target) == (target if kept else "/")

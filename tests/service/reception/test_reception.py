@@ -23,7 +23,7 @@ HEART = "Göğsümde baskı var, sol koluma vuruyor, terliyorum."
 @pytest.fixture(scope="module")
 def app_context(tmp_path_factory):
     made = make_context(
-        tmp_path_factory.mktemp("house"), hospital_name="Örnek Hastanesi", language=Language.TR
+        tmp_path_factory.mktemp("hospital"), hospital_name="Örnek Hastanesi", language=Language.TR
     )
     yield made
     made.records.close()
@@ -219,7 +219,7 @@ def test_a_search_shows_so_many_and_asks_for_more(desk, app_context):
     assert "Kayıt bulunamadı" in desk.post("/reception/patients", data={"words": "yok böyle"}).text
 
 
-def test_the_search_is_noted_without_its_words(desk, app_context):
+def test_the_search_is_recorded_without_its_words(desk, app_context):
     desk.post("/reception/patients", data={"words": "zeynep kamil"})
     with app_context.records.read() as tx:
         row = tx.session.scalars(select(AuditRow).order_by(AuditRow.seq.desc())).first()

@@ -18,8 +18,8 @@ pytestmark = pytest.mark.program("chromium")
 
 @pytest.fixture(scope="module")
 def served_reports(tmp_path_factory):
-    """A house with an amended report, its address, and a browser."""
-    app_context = make_context(tmp_path_factory.mktemp("house"))
+    """A hospital with an amended report, its address, and a browser."""
+    app_context = make_context(tmp_path_factory.mktemp("hospital"))
     actor = made_user(app_context.records, Role.RADIOLOGIST)
     made = signed_report(app_context.records, actor, department="Göğüs Hastalıkları")
     with app_context.records.write(actor) as tx:

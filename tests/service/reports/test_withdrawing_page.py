@@ -21,9 +21,9 @@ PASSWORD = "doğru at pili zımba"
 
 
 @pytest.fixture(scope="module")
-def served_house(tmp_path_factory):
-    """A house with a withdrawn report, its address, and a browser."""
-    app_context = make_context(tmp_path_factory.mktemp("house"))
+def served_hospital(tmp_path_factory):
+    """A hospital with a withdrawn report, its address, and a browser."""
+    app_context = make_context(tmp_path_factory.mktemp("hospital"))
     actor = made_user(app_context.records, Role.RADIOLOGIST, name="Gül Işık")
     person = Person(name="Gülçin ŞAHİN", number="4711")
     made = signed_report(app_context.records, actor, department="Göğüs Hastalıkları", person=person)
@@ -35,8 +35,8 @@ def served_house(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("width", "theme"), list(zip(SIZES, ("light", "dark", "light"), strict=True)))
-def test_each_page_that_says_it(served_house, width, theme):
-    app_context, made, address, browser = served_house
+def test_each_page_that_says_it(served_hospital, width, theme):
+    app_context, made, address, browser = served_hospital
     with opened(browser, address, width=width, theme=theme) as context:
         signed_in(context, app_context, Role.RADIOLOGIST, Role.RECEPTION)
         page, watch = context.new_page(), Watch()
@@ -51,8 +51,8 @@ def test_each_page_that_says_it(served_house, width, theme):
         assert watch.complaints == []
 
 
-def test_a_report_is_withdrawn_by_keyboard_with_the_password(served_house):
-    app_context, _, address, browser = served_house
+def test_a_report_is_withdrawn_by_keyboard_with_the_password(served_hospital):
+    app_context, _, address, browser = served_hospital
     made = signed_report(app_context.records, person=Person(name="Ali ÖRNEK"))
     with opened(browser, address) as context:
         actor = signed_in(context, app_context, Role.RADIOLOGIST)

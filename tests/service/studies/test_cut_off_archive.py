@@ -41,8 +41,8 @@ uvicorn.Server(uvicorn.Config(app, fd=int(sys.argv[2]), log_level="error")).run(
 
 
 @contextmanager
-def house_apart(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A house in a process of its own, which can be killed; its socket listens from the start."""
+def hospital_apart(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A hospital in a process of its own, which can be killed; its socket listens from the start."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         free.listen()
@@ -56,7 +56,7 @@ def house_apart(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         process.wait()
 
 
-def test_a_house_that_is_killed_over_a_zip_keeps_what_it_answered(tmp_path):
+def test_a_hospital_that_is_killed_over_a_zip_keeps_what_it_answered(tmp_path):
     films = [film(0, side=64 + 2 * number) for number in range(COUNT)]
     records = made_records(tmp_path)
     cookie, csrf = opened_session(make_context(tmp_path, records), made_user(records, Role.TECHNICIAN))
@@ -65,7 +65,7 @@ def test_a_house_that_is_killed_over_a_zip_keeps_what_it_answered(tmp_path):
     address = "/api/v1/images/archive"
     kept: list[str] = []
     with (
-        house_apart(tmp_path) as (base, process),
+        hospital_apart(tmp_path) as (base, process),
         httpx.Client(base_url=base, cookies={"tetkik": cookie}, timeout=PATIENCE) as client,
         pytest.raises(httpx.TransportError),
         client.stream("POST", address, content=disk, headers=headers) as answer,

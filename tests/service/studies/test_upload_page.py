@@ -23,7 +23,7 @@ pytestmark = pytest.mark.program("chromium")
 
 @pytest.fixture(scope="module")
 def app_context(tmp_path_factory):
-    made = make_context(tmp_path_factory.mktemp("house"))
+    made = make_context(tmp_path_factory.mktemp("hospital"))
     yield made
     made.records.close()
 

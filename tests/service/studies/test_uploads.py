@@ -55,7 +55,7 @@ def bomb() -> bytes:
     )
 
 
-def told(app_context, action: str) -> list[str]:
+def audited(app_context, action: str) -> list[str]:
     with app_context.records.read() as tx:
         rows = select(AuditRow.content).where(AuditRow.action == action).order_by(AuditRow.seq)
         return [content or "" for content in tx.session.scalars(rows)]
@@ -87,7 +87,11 @@ def test_a_file_that_comes_twice_is_one_image_and_one_piece_of_work(client, app_
         assert other.status_code == 409 and count(app_context, Image) == 1
     else:
         assert not again.json()["fresh"]
-    assert (count(app_context, Image), count(app_context, Job), len(told(app_context, "image.uploaded"))) == (
+    assert (
+        count(app_context, Image),
+        count(app_context, Job),
+        len(audited(app_context, "image.uploaded")),
+    ) == (
         1,
         1,
         1,
@@ -158,12 +162,12 @@ def test_an_image_of_another_patient_is_kept_only_when_a_person_is_sure(client, 
     assert answer.status_code == 409 and answer.json()["title"] == "OtherPatient"
     shown = {one["trait"]: (one["file"], one["record"]) for one in answer.json()["errors"]}
     assert shown["name"] == ("FANTOM SENTETIK", "Gülçin ŞAHİN")
-    assert len(told(app_context, "case.opened")) == 1  # whose case it is was told
-    assert count(app_context, Image) == 0 and told(app_context, "image.uploaded") == []
+    assert len(audited(app_context, "case.opened")) == 1  # whose case it is was told
+    assert count(app_context, Image) == 0 and audited(app_context, "image.uploaded") == []
     assert list(app_context.records.files.names()) == []
     sure = client.post(f"{UPLOAD}?case_id={case}&sure=true", content=film())
     assert sure.status_code == 201 and {one["trait"] for one in sure.json()["differs"]} == {"name", "number"}
-    (entry,) = told(app_context, "image.uploaded")
+    (entry,) = audited(app_context, "image.uploaded")
     assert '"confirmed":"name,number"' in entry and "SENTETIK" not in entry
 
 
@@ -246,7 +250,7 @@ def test_every_kind_of_look_is_told_once_and_every_download_each_time(client, ap
     image_id = client.post(UPLOAD, content=film(3)).json()["image"]["id"]
     for what in ("pixels", "pixels", "preview", "preview", "file", "file"):
         assert client.get(f"{UPLOAD}/{image_id}/{what}").status_code == 200
-    entries = told(app_context, "image.opened")
+    entries = audited(app_context, "image.opened")
     assert [entry.split('"what":"')[1].split('"')[0] for entry in entries] == [
         "pixels",
         "preview",
@@ -255,7 +259,7 @@ def test_every_kind_of_look_is_told_once_and_every_download_each_time(client, ap
     ]
     sign_in(client, app_context, Role.TECHNICIAN)
     client.get(f"{UPLOAD}/{image_id}/pixels")
-    assert len(told(app_context, "image.opened")) == 5, "another person looks"
+    assert len(audited(app_context, "image.opened")) == 5, "another person looks"
 
 
 def test_an_image_is_for_those_who_may_open_its_case(client, app_context, case):

@@ -27,8 +27,8 @@ def rules():
 
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory):
-    """Every sample of a house that has worked: its name, and the values of each label."""
-    app_context = make_context(tmp_path_factory.mktemp("house"))
+    """Every sample of a hospital that has worked: its name, and the values of each label."""
+    app_context = make_context(tmp_path_factory.mktemp("hospital"))
     work(app_context, made_case(app_context.records, made_user(app_context.records, Role.RECEPTION)))
     with served(app_context, anew=True) as client:
         sign_in(client, app_context, Role.ADMINISTRATOR)
@@ -54,7 +54,7 @@ def test_every_choice_is_of_a_label_that_there_is(rules, figures):
     assert chosen
     for name, label, value in chosen:
         assert label in figures[name], (name, label)
-        # The status of an answer is of a class; this house answers well.
+        # The status of an answer is of a class; this hospital answers well.
         assert value in figures[name][label] or re.fullmatch("[1-5]xx", value), (name, label, value)
 
 

@@ -85,7 +85,7 @@ def work(app_context, case_id):
         tx.audit(Action.SIGN_IN_FAILED)
 
 
-def test_the_figures_of_the_house(app_context):
+def test_the_figures_of_the_hospital(app_context):
     case_id = made_case(app_context.records, made_user(app_context.records, Role.RECEPTION))
     work(app_context, case_id)
     with served(app_context, anew=True) as client:

@@ -11,7 +11,7 @@ from tetkik.service.system.pages import browser_parts, python_parts, shown_setti
 from tetkik.values import Role
 
 
-def test_the_overview_tells_how_the_house_fares(tmp_path):
+def test_the_overview_tells_how_the_hospital_fares(tmp_path):
     app_context = make_context(tmp_path)
     with served(app_context) as client:
         actor = sign_in(client, app_context, Role.ADMINISTRATOR)

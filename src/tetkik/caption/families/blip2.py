@@ -126,12 +126,12 @@ class Blip2Network(StagedNetwork):
         before = start + self._prompt()
         return [*before, *row, *end], len(before)
 
-    def _heard(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def _encoder_input(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """What T5's encoder reads: the image, then the prompt and its end; and the mask of both."""
         prompt = torch.tensor([[*self._prompt(), self.words.tokenizer.eos_token_id]], device=image.device)
         words = self.embeddings(prompt).expand(len(image), -1, -1)
-        heard = torch.cat([image, words], dim=1)
-        return heard, torch.ones(heard.shape[:2], dtype=torch.long, device=image.device)
+        encoded = torch.cat([image, words], dim=1)
+        return encoded, torch.ones(encoded.shape[:2], dtype=torch.long, device=image.device)
 
     def _read(self, image: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """What a decoder-only language model reads: the image, then the words; and the mask of both."""
@@ -143,21 +143,21 @@ class Blip2Network(StagedNetwork):
         language: Any = self.language_model
         learned = targets != IGNORED
         if self._seq2seq:
-            heard, known = self._heard(image)
-            memory = language.encoder(inputs_embeds=heard, attention_mask=known).last_hidden_state
-            said = ids.roll(1, dims=1)
-            said[:, 0] = language.config.decoder_start_token_id
+            encoded, known = self._encoder_input(image)
+            memory = language.encoder(inputs_embeds=encoded, attention_mask=known).last_hidden_state
+            shifted = ids.roll(1, dims=1)
+            shifted[:, 0] = language.config.decoder_start_token_id
             states = language.decoder(
-                input_ids=said, encoder_hidden_states=memory, encoder_attention_mask=known, use_cache=False
+                input_ids=shifted, encoder_hidden_states=memory, encoder_attention_mask=known, use_cache=False
             ).last_hidden_state
             scaled: Tensor = states[learned] * self._output_scale()
             return scaled
         read, known = self._read(image, ids, mask)
         body = getattr(language, language.base_model_prefix)
         states = body(inputs_embeds=read, attention_mask=known, use_cache=False).last_hidden_state
-        # A word is told from the place before it, the first one from the last place of the image.
-        told: Tensor = states[:, image.shape[1] - 1 : -1][learned]
-        return told
+        # A word is predicted from the place before it, the first one from the last place of the image.
+        predicting: Tensor = states[:, image.shape[1] - 1 : -1][learned]
+        return predicting
 
     def _output_scale(self) -> float:
         """T5 with one matrix for words in and out scales before it; Flan-T5 has two (Raffel et al., 2020)."""
@@ -174,10 +174,10 @@ class Blip2Network(StagedNetwork):
     def _generate(self, image: Tensor, config: Any) -> Tensor:
         language: Any = self.language_model
         if self._seq2seq:
-            heard, known = self._heard(image)
+            encoded, known = self._encoder_input(image)
             config.decoder_start_token_id = language.config.decoder_start_token_id
             tokens: Tensor = language.generate(
-                inputs_embeds=heard, attention_mask=known, generation_config=config
+                inputs_embeds=encoded, attention_mask=known, generation_config=config
             )
             return tokens[:, 1:]
         before, _ = self._compose([], ended=False)

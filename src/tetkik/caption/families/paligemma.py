@@ -109,8 +109,8 @@ class PaliGemmaNetwork(StagedNetwork):
             position_ids=known.cumsum(dim=1).clamp(min=1),
             use_cache=False,
         ).last_hidden_state
-        told: Tensor = states[:, image.shape[1] - 1 : -1][learned]
-        return told
+        predicting: Tensor = states[:, image.shape[1] - 1 : -1][learned]
+        return predicting
 
     def logits(self, hidden: Tensor) -> Tensor:
         """As `StagedNetwork.logits` says."""

@@ -45,7 +45,7 @@ class MobileNetTower(nn.Module):
     def forward(self, pixel_values: Tensor, **_: Any) -> BaseModelOutputWithPooling:
         """Tokens, (images, (size / 32)^2, `WIDTH`), from (images, 3, size, size) normalised as for BLIP-2.
 
-        What else a vision tower of transformers may be told is taken and left.
+        What else a vision tower of transformers accepts is taken and ignored.
         """
         image = _to_one(pixel_values).to(next(self.parameters()).dtype)
         middle = image

@@ -135,7 +135,7 @@ class StagedNetwork(ABC):
 
     @abstractmethod
     def hidden(self, image: Tensor, ids: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
-        """The last layer at the places from which `targets` are told, (tokens to learn, width).
+        """The last layer at the places from which `targets` are predicted, (tokens to learn, width).
 
         Args:
             image: features at `Cut.PROJECTION`, (n, tokens, width).
@@ -242,7 +242,7 @@ class StagedNetwork(ABC):
         return self._dropped
 
     def checkpoint_activations(self) -> None:
-        """Compute activations of what learns again in the backward pass instead of keeping them."""
+        """Compute activations of what learns again in the backward pass instead of storing them."""
         # It tells of a Q-Former that has no embeddings of words.
         with quiet_transformers():
             for part in (*self.learning_parts().values(), self.language_model):

@@ -264,7 +264,7 @@ def train(
         from tetkik.cli.caption.evaluate import evaluate
 
         out.print()
-        # A caption that two articles share is no reason to end without figures: it is left out, and told.
+        # A caption that two articles share is no reason to end without figures: it is left out with a notice.
         evaluate(
             data.folder,
             split=Split.TEST,
@@ -276,7 +276,7 @@ def train(
 
 
 def _test_folder(data: Prepared, folder: Path) -> Path:
-    """Where the figures on the test split go: a fault is told before the training and not after."""
+    """Where the figures on the test split go: a fault is reported before the training and not after."""
     from tetkik.lab.engine.evaluation_page import check_target
 
     if not data.rows(Split.TEST):

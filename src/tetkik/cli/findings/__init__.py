@@ -24,6 +24,6 @@ app.command("compare", help=t("Two models on several labelled sets at once."))(c
 app.command("import", help=t("Take in a checkpoint, or a model of transformers."))(import_checkpoint)
 app.command("export-feedback", help=t("What radiologists said of findings, for retraining."))(export_feedback)
 app.command("quantize", help=t("Write a model in int8."))(quantize)
-app.command("reference", help=t("Give a model the reference that its drift is told by."))(reference)
+app.command("reference", help=t("Give a model the reference that its drift is measured against."))(reference)
 app.command("sources", help=t("What labelled sources hold together, and where they overlap."))(sources)
 app.command("train-gate", help=t("Teach the quality gate's network."))(train_gate)

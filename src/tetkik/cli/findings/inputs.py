@@ -39,10 +39,10 @@ def answered(
             if isinstance(item, str):
                 yield item
 
-    for said in answer(files()):
+    for result in answer(files()):
         while isinstance(item := order.popleft(), TetkikError):
             yield "", item
-        yield item, said
+        yield item, result
     for item in order:
         if isinstance(item, TetkikError):
             yield "", item
@@ -112,15 +112,15 @@ def _within(folder: str) -> Iterator[str | TetkikError]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths = [os.path.join(place, name) for name in sorted(files) if _is_image(place, name)]  # noqa: PTH118
         empty = empty and not paths and not faults
-        yield from _said(faults)
+        yield from _as_errors(faults)
         yield from paths
     if faults:
-        yield from _said(faults)
+        yield from _as_errors(faults)
     elif empty:
         yield InputError("There is no image in the folder {folder}; check the path.", folder=folder)
 
 
-def _said(faults: deque[OSError]) -> Iterator[TetkikError]:
+def _as_errors(faults: deque[OSError]) -> Iterator[TetkikError]:
     while faults:
         yield file_fault(faults.popleft())
 

@@ -52,7 +52,7 @@ def reference(
     known: Known = None,
     workers: Workers = None,
 ) -> None:
-    """A copy of the model with the reference that its drift is told by; the model itself stays as it is."""
+    """A copy of the model with the reference that its drift is measured against; the model stays as it is."""
     from tetkik.findings.predict import load_findings
     from tetkik.lab.findings.reference import make_reference
 

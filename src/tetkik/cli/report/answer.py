@@ -100,8 +100,8 @@ def show_draft(draft: Draft, *, disclaimer: bool = True) -> None:
             _say(Text(shown(source)), f"  [{place}] ", style="dim")
     out.print()
     if draft.open_marks:
-        said = t("Marks that wait for a person: {count}. Nobody can sign before.", count=draft.open_marks)
-        _say(Text(said), "✗ ", style="bold red")
+        warning = t("Marks that wait for a person: {count}. Nobody can sign before.", count=draft.open_marks)
+        _say(Text(warning), "✗ ", style="bold red")
     writer = t("the built-in composer") if draft.writer == "composer" else draft.writer
     _say(Text(t("Written by: {writer}.", writer=writer)), style="dim")
     if draft.model:
@@ -121,9 +121,9 @@ def _show(sentences: Sequence[DraftSentence], evidence: _Evidence) -> None:
             _say(_marked(sentence), "✗ ", style="bold red")
         else:
             _say(Text(shown(sentence.text)), " " * _SENTENCE)
-        said = _leaning(sentence, evidence)
-        if said:
-            _say(Text(said), " " * _BENEATH + "↳ ", style="dim")
+        reference = _leaning(sentence, evidence)
+        if reference:
+            _say(Text(reference), " " * _BENEATH + "↳ ", style="dim")
         for mark in sentence.marks:
             _say(_objection(sentence, mark), " " * _BENEATH + "! ", style="red")
 
@@ -146,11 +146,11 @@ def _leaning(sentence: DraftSentence, evidence: _Evidence) -> str:
             groups.setdefault(f"{shown(name)} ?", [])
         else:
             groups.setdefault(basis.kind, []).extend(_named(basis, sentence))
-    told = []
+    parts = []
     for kind, names in groups.items():
         word = _KINDS[kind].in_language(language()) if isinstance(kind, BasisKind) else kind
-        told.append(f"{word}: {', '.join(dict.fromkeys(names))}" if names else word)
-    return " · ".join(told)
+        parts.append(f"{word}: {', '.join(dict.fromkeys(names))}" if names else word)
+    return " · ".join(parts)
 
 
 def _named(basis: Basis, sentence: DraftSentence) -> list[str]:

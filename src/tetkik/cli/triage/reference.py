@@ -42,7 +42,7 @@ def reference(
     ] = REFERENCE_COMPLAINTS,
     name: CopyName = None,
 ) -> None:
-    """A copy of the model with the reference that its drift is told by; the model itself stays as it is.
+    """A copy of the model with the reference that its drift is measured against; the model stays as it is.
 
     Of complaints that the model learned, models are asked that are trained here without them.
     """

@@ -44,7 +44,7 @@ def deidentify_bytes(
     """A DICOM file without what identifies.
 
     Args:
-        options: what to keep; the basic profile alone unless told.
+        options: what to keep; by default the basic profile alone.
 
     Returns:
         The new file, its SOP Instance UID, and warnings.

@@ -39,7 +39,7 @@ class Deidentified:
 
     Attributes:
         target: the file written, named after its new SOP Instance UID.
-        warnings: what a person must look at before the file leaves the house.
+        warnings: what a person must look at before the file leaves the hospital.
     """
 
     source: Path

@@ -30,7 +30,7 @@ OUTPUTS = (
 
 
 _MIRRORED = [0, 1, 2, 3, 6, 5, 4, 7, 8]
-"""Where each output of an image stands among those of its mirrored twin."""
+"""Where each output of an image stands among those of its mirror image."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,8 @@ def judge(
     The tags of a DICOM file come first (modality, SOP class, body part, view, the words of its descriptions);
     where they are silent, or the pixels plainly disagree with a tag that people fill in, a small network
     decides. A lateral film is known by its tags alone: no lateral film was there to learn from, so one
-    without tags may pass. A film that is mirrored left to right cannot be told from one that is not (a heart
-    on the right is rare, but exists), nor can the orientation of a brain slice.
+    without tags may pass. A film that is mirrored left to right cannot be distinguished from
+    one that is not (a heart on the right is rare, but exists), nor can the orientation of a brain slice.
 
     Args:
         ages: least and greatest age in years that the model of findings was trained on; None asks nothing.
@@ -44,20 +44,20 @@ def judge(
     Returns:
         The route and the reasons, gravest first. Without a route only size and exposure are said besides.
     """
-    said = read_tag_claims(image)
-    if said.modality_group is ModalityGroup.OTHER:
-        return Verdict(None, (_refusal(_WRONG_MODALITY, modality=said.modality),))
-    if said.lateral and said.part is Part.CHEST and said.modality_group is not ModalityGroup.MAGNETIC:
+    claims = read_tag_claims(image)
+    if claims.modality_group is ModalityGroup.OTHER:
+        return Verdict(None, (_refusal(_WRONG_MODALITY, modality=claims.modality),))
+    if claims.lateral and claims.part is Part.CHEST and claims.modality_group is not ModalityGroup.MAGNETIC:
         # The network was taught frontal films alone: what it would say of this one means nothing.
         return Verdict(Route.CHEST, (_LATERAL, *size_flaws(image)))
     classifier = classifier or built_in()
     seen = classifier.predict(image)
-    route, doubt = _route(image, said, seen, classifier.limits)
+    route, doubt = _route(image, claims, seen, classifier.limits)
     reasons = list(size_flaws(image))
     reasons += exposure_flaws(image, route or Route.CHEST)
     if route is None:
         return Verdict(None, (*doubt, *reasons))
-    reasons += _pose_flaws(route, said, seen, classifier.limits)
+    reasons += _pose_flaws(route, claims, seen, classifier.limits)
     reasons += [*doubt, *_circumstances(image, ages)]
     return Verdict(route, tuple(sorted(reasons, key=lambda reason: _GRAVITY[reason.flaw])))
 
@@ -69,25 +69,25 @@ _GRAVITY = {flaw: place for place, flaw in enumerate(Flaw)}
 
 
 def _route(
-    image: Radiograph, said: TagClaims, seen: GatePrediction, limits: Limits
+    image: Radiograph, claims: TagClaims, seen: GatePrediction, limits: Limits
 ) -> tuple[Route | None, tuple[Reason, ...]]:
     """The route, with a doubt or, where there is none, the refusal."""
-    possible = _ROUTES[said.modality_group]
+    possible = _ROUTES[claims.modality_group]
     route = max(possible, key=lambda name: seen.routes[name])
     chance = seen.routes[route]
-    named = said.part is _PARTS[route]
-    against = (said.part is not Part.UNKNOWN and not named) or (
+    named = claims.part is _PARTS[route]
+    against = (claims.part is not Part.UNKNOWN and not named) or (
         image.colour >= COLOURFUL and not image.degraded
     )
     accept = limits.accept if route is Route.CHEST else limits.accept_brain
     needed = limits.sure if against else limits.tagged if named else accept
     if chance < needed:
-        return None, (_refusal(_why_not(said, named)),)
+        return None, (_refusal(_why_not(claims, named)),)
     if route is Route.CHEST and is_page(image):
         return None, (_refusal("The picture looks like a document or a screen; send the film itself."),)
-    if against and said.part is not Part.UNKNOWN:
+    if against and claims.part is not Part.UNKNOWN:
         return route, (_doubt("The file names another part of the body than the picture shows; check it."),)
-    if chance < limits.sure or against or said.mixed_views:
+    if chance < limits.sure or against or claims.mixed_views:
         return route, (_doubt(_DOUBTS[route]),)
     return route, ()
 
@@ -102,8 +102,8 @@ _DOUBTS = {
 }
 
 
-def _why_not(said: TagClaims, named: bool) -> str:
-    if named or said.part is Part.UNKNOWN:
+def _why_not(claims: TagClaims, named: bool) -> str:
+    if named or claims.part is Part.UNKNOWN:
         return (
             "The picture looks like neither a frontal chest radiograph nor a slice of a brain MRI; check "
             "that it is the right file."
@@ -122,7 +122,7 @@ def _doubt(template: str) -> Reason:
     return Reason(Flaw.DOUBTFUL, Sentence(template))
 
 
-def _pose_flaws(route: Route, said: TagClaims, seen: GatePrediction, limits: Limits) -> Iterator[Reason]:
+def _pose_flaws(route: Route, claims: TagClaims, seen: GatePrediction, limits: Limits) -> Iterator[Reason]:
     """How the image was taken, stored or cut. A brain slice may be shown from any side: no pose is wrong."""
     if seen.inverted >= limits.inverted:
         yield Reason(
@@ -131,7 +131,7 @@ def _pose_flaws(route: Route, said: TagClaims, seen: GatePrediction, limits: Lim
         )
     if route is not Route.CHEST:
         return
-    if said.lateral:
+    if claims.lateral:
         yield _LATERAL
     if sum(seen.turned) >= limits.turned:
         yield Reason(Flaw.ROTATED, Sentence(_TURNED[seen.turned.index(max(seen.turned))]))

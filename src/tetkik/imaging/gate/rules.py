@@ -1,4 +1,4 @@
-"""What can be told of an image by counting: its size, its exposure, its shape.
+"""What the pixels of an image show by counting: its size, its exposure, its shape.
 
 The limits lie well beyond every one of the 3,358 chest radiographs and 2,611 brain MRI slices that they were
 checked on; docs/model-cards/gate.md has how far.
@@ -29,7 +29,7 @@ _PRINTED = 0.3
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """Shares of white, or of the pixels, beyond which nothing can be told."""
+    """Shares of white, or of the pixels, beyond which nothing can be recognised."""
 
     dark: float
     bright: float
@@ -66,7 +66,7 @@ def size_flaws(image: Radiograph) -> Iterator[Reason]:
 
 
 def exposure_flaws(image: Radiograph, route: Route) -> Iterator[Reason]:
-    """Whether the image is so dark, bright or flat that nothing can be told; one reason at most."""
+    """Whether the image is so dark, bright or flat that nothing can be recognised; one reason at most."""
     limits, pixels = _LIMITS[route], _some_pixels(image)
     low, dark, bright, high = np.percentile(pixels, (0.5, 5, 95, 99.5)) / image.white
     if bright < limits.dark or (pixels <= 0.02 * image.white).mean() > limits.black_pixels:

@@ -92,7 +92,7 @@ def embed(
     Args:
         batches: (n, size, size, 3), uint8, one after the other.
         embedding: of one batch, (n, width).
-        step: what `progress` is told it is.
+        step: its name for `progress`.
     """
     parts, done = [], 0
     for squares in batches:

@@ -96,8 +96,8 @@ def decode(row: CaptionRow, spec: ImageSpec) -> Outcome:
 
 
 def _looks_grey(square: Bytes) -> bool:
-    apart = square.max(axis=2) - square.min(axis=2)
-    return float((apart > _SHADE).mean()) <= _SHADED
+    spread = square.max(axis=2) - square.min(axis=2)
+    return float((spread > _SHADE).mean()) <= _SHADED
 
 
 def _decode_all(rows: Sequence[CaptionRow], spec: ImageSpec) -> list[Outcome]:
@@ -124,10 +124,10 @@ def decoded(
                 yield row, next(found) if isinstance(row, CaptionRow) else None
 
 
-def workers_for(count: int | None, asked: int) -> int:
+def workers_for(count: int | None, requested: int) -> int:
     """How many processes: as many as asked for, or one a core, but never for a handful of images."""
-    if asked:
-        return asked
+    if requested:
+        return requested
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores if count is None else max(1, min(cores, count // (4 * _AT_ONCE)))
 

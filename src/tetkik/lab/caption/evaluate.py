@@ -299,7 +299,7 @@ def systems_of(
     """Each system with intervals, a baseline with its paired difference to the model."""
     systems: list[System] = []
     drawn_of_model: dict[str, Floats] = {}
-    for name, said in captions.items():
+    for name, texts in captions.items():
         measures = scores[name].measures
         drawn = replicates(measures, draws) if draws.possible else [None] * len(measures)
         figures: dict[str, Figure] = {}
@@ -309,15 +309,15 @@ def systems_of(
             ci = None if values is None else percentile_interval(values)
             figure = Figure(measure.value, ci)
             if systems and measure.name in systems[0].figures:
-                apart = systems[0].figures[measure.name].value - measure.value
+                difference = systems[0].figures[measure.name].value - measure.value
                 pairs = None if values is None else drawn_of_model[measure.name] - values
                 figure = Figure(
-                    measure.value, ci, apart, None if pairs is None else percentile_interval(pairs)
+                    measure.value, ci, difference, None if pairs is None else percentile_interval(pairs)
                 )
             elif values is not None:
                 drawn_of_model[measure.name] = values
             figures[measure.name] = figure
-        systems.append(System(name, said, scores[name], figures))
+        systems.append(System(name, texts, scores[name], figures))
     return tuple(systems)
 
 

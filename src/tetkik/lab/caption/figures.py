@@ -40,7 +40,7 @@ class Figure:
     """One metric of one system.
 
     Attributes:
-        ci: 95% interval; None where it cannot be told.
+        ci: 95% interval; None where it cannot be computed.
         over: the model's value less this system's; None for the model itself.
         over_ci: its 95% interval, from the same draws of groups for both.
     """

@@ -88,7 +88,7 @@ def prepare(source: Source, out: Path, options: PrepareOptions, progress: Progre
         work.run()
         report = work.report(out)
         (folder / PREPARED).write_text(
-            json.dumps(work.story(report), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+            json.dumps(work.details(report), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
         )
     return report
 
@@ -208,7 +208,7 @@ class _Work:
         if not isinstance(outcome, Decoded):
             leave(*((outcome.reason, outcome.detail) if outcome else (Reason.UNREADABLE, "")))
             return
-        tally.look(outcome)
+        tally.add(outcome)
         if self._options.rgb_only and outcome.mode != "RGB":
             leave(Reason.NOT_RGB, outcome.mode)
             return
@@ -231,8 +231,8 @@ class _Work:
             found[Likeness.SAME] = same
         elif (near := self._later.near_picture(row.split, outcome.hash, outcome.thumbnail)) is not None:
             found[near[0]] = near[1]
-        if (said := self._later.same_caption(row.split, caption)) is not None:
-            found[Likeness.CAPTION] = said
+        if (original := self._later.same_caption(row.split, caption)) is not None:
+            found[Likeness.CAPTION] = original
         self._duplicates += [
             DuplicatePair(likeness, other, split, row.id, row.split)
             for likeness, (other, split) in found.items()
@@ -271,7 +271,7 @@ class _Work:
             bytes=sum(path.stat().st_size for path in self._folder.rglob("*") if path.is_file()),
         )
 
-    def story(self, report: PrepareReport) -> dict[str, Any]:
+    def details(self, report: PrepareReport) -> dict[str, Any]:
         """`prepared.json`."""
         base = self._options.base
         return {

@@ -169,7 +169,7 @@ class Prepared:
     Attributes:
         base: the model it was prepared for, as it was named; None for none.
         fingerprint: SHA-256 of that model's `tokenizer.json`.
-        story: all that `prepared.json` says.
+        details: all that `prepared.json` says.
     """
 
     folder: Path
@@ -179,7 +179,7 @@ class Prepared:
     fingerprint: str | None
     max_tokens: int | None
     files: Mapping[Split, PartFiles]
-    story: Mapping[str, Any]
+    details: Mapping[str, Any]
 
     def part(self, split: Split) -> Part:
         """That split, and nothing of the others is opened; one that is not there has no rows.
@@ -236,8 +236,8 @@ def open_prepared(folder: Path) -> Prepared:
             path=folder,
         )
     try:
-        story = json.loads(path.read_text("utf-8"))
-        version = int(story["format_version"])
+        details = json.loads(path.read_text("utf-8"))
+        version = int(details["format_version"])
         if version > FORMAT_VERSION:
             raise DataError(
                 "{path} was prepared by a newer Tetkik (format {version}); update Tetkik, or prepare it "
@@ -247,13 +247,13 @@ def open_prepared(folder: Path) -> Prepared:
             )
         return Prepared(
             folder=folder,
-            source=str(story["source"]["name"]),
-            image=ImageSpec.from_json(story["image"]),
-            base=story["base"],
-            fingerprint=story["tokenizer"],
-            max_tokens=story["max_tokens"],
-            files={Split(name): _files_of(part) for name, part in story["splits"].items()},
-            story=story,
+            source=str(details["source"]["name"]),
+            image=ImageSpec.from_json(details["image"]),
+            base=details["base"],
+            fingerprint=details["tokenizer"],
+            max_tokens=details["max_tokens"],
+            files={Split(name): _files_of(part) for name, part in details["splits"].items()},
+            details=details,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise damaged(path) from None

@@ -40,7 +40,7 @@ class Tally:
     colour: int = 0
     left_out: Counter[Reason] = field(default_factory=Counter)
 
-    def look(self, picture: Decoded) -> None:
+    def add(self, picture: Decoded) -> None:
         self.rgb += picture.mode == "RGB"
         self.rgb_grey += picture.mode == "RGB" and picture.grey
         self.colour += not picture.grey

@@ -50,8 +50,8 @@ def train_caption(
         out: the bundle's folder; beside it `.NAME.training` keeps checkpoints and `.NAME.features` the image
             features until the bundle is written, and `NAME-log` gets the log, its curves and the captions
             made on validation.
-        progress: told how far it is; called in the main process only.
-        notify: told in sentences what learns, what goes to the disk, and how each epoch was; in the main
+        progress: called with how far it is, in the main process only.
+        notify: called with sentences: what learns, what goes to the disk, and how each epoch was; in the main
             process only.
 
     Raises:

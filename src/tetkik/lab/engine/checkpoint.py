@@ -4,7 +4,7 @@
   training.json         what is being trained, so that another training is not taken up by mistake
   checkpoint-00000120/  of the network being trained now: weights, optimiser, progress
   best-000002.safetensors
-  RUN.safetensors       a finished network (fold-0-member-1, final-member-0, …), with RUN.json, its story
+  RUN.safetensors       a finished network (fold-0-member-1, final-member-0, …), with RUN.json, its details
   trials.json           settings already tried (`--tune`)
 """
 
@@ -152,18 +152,18 @@ class WorkFolder:
             shutil.rmtree(partial, ignore_errors=True)
         self._tidy(keep={target.name, str(progress.get("best"))})
 
-    def finish(self, run: str, weights: bytes, story: Mapping[str, Any]) -> None:
+    def finish(self, run: str, weights: bytes, details: Mapping[str, Any]) -> None:
         """Write a finished network and drop its checkpoints.
 
         Raises:
             OutputError: the disk is full.
         """
-        self.write(f"{run}.json", json.dumps(story).encode())
+        self.write(f"{run}.json", json.dumps(details).encode())
         self.write(f"{run}.safetensors", weights)
         self._tidy(keep=set())
 
     def finished(self, run: str) -> tuple[Path, dict[str, Any]] | None:
-        """The weights of a finished network and its story."""
+        """The weights of a finished network and its details."""
         weights = self.path / f"{run}.safetensors"
         if not weights.is_file():
             return None

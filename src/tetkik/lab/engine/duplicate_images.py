@@ -144,10 +144,10 @@ def difference_hashes(images: Thumbnails) -> NDArray[np.uint64]:
 
 def bits_apart(left: NDArray[np.uint64], right: NDArray[np.uint64] | np.uint64) -> NDArray[np.int64]:
     """In how many bits hashes differ, (n,)."""
-    apart: NDArray[np.int64] = (
+    distance: NDArray[np.int64] = (
         _ONES[(left ^ right).view(np.uint16)].reshape(-1, 4).sum(axis=1, dtype=np.int64)
     )
-    return apart
+    return distance
 
 
 def _area(size: int, parts: int) -> NDArray[np.float32]:

@@ -88,8 +88,8 @@ def _near_groups(distinct: list[str], threshold: float) -> NDArray[np.int64]:
             if not same.size:
                 break
             left, right = order[same], order[same + distance]
-            apart = parents[left] != parents[right]
-            for pair in _likely(signatures, left[apart], right[apart], threshold - _SLACK):
+            separate = parents[left] != parents[right]
+            for pair in _likely(signatures, left[separate], right[separate], threshold - _SLACK):
                 if pair not in rejected:
                     alike = _jaccard(texts[pair[0]], texts[pair[1]]) >= threshold
                     (joined if alike else rejected).add(pair)

@@ -13,7 +13,7 @@ from tetkik.errors import TrainingError
 
 
 class Stopped(TrainingError):
-    """Ctrl-C, or the machine was told to end; the state was saved."""
+    """Ctrl-C, or a request to terminate; the state was saved."""
 
     exit_status: ClassVar[int] = 130
 
@@ -24,20 +24,20 @@ def asked_to_stop() -> Iterator[Callable[[], bool]]:
 
     A second Ctrl-C acts at once.
     """
-    asked = threading.Event()
+    requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
+        yield requested.is_set
         return
 
     def note(number: int, _: FrameType | None) -> None:
-        asked.set()
+        requested.set()
         signal.signal(number, before[signal.Signals(number)])
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:
         signal.signal(number, note)
     try:
-        yield asked.is_set
+        yield requested.is_set
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

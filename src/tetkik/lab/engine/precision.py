@@ -70,8 +70,10 @@ def _quickest(cuda: bool) -> Precision:
 
     if cuda:
         return Precision.BF16 if torch.cuda.is_bf16_supported(including_emulation=False) else Precision.FP16
-    told: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return Precision.BF16 if told.get("amx_bf16") or told.get("avx512_bf16") else Precision.FP32
+    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return (
+        Precision.BF16 if capabilities.get("amx_bf16") or capabilities.get("avx512_bf16") else Precision.FP32
+    )
 
 
 def torch_type(precision: Precision) -> torch.dtype:

@@ -92,15 +92,15 @@ def split(
     moved = 0
     if official is not None:
         order = {name: place for place, name in enumerate(Split)}
-        said = np.array([-1 if name is None else order[name] for name in official], np.int64)
+        official_side = np.array([-1 if name is None else order[name] for name in official], np.int64)
         _, component = np.unique(groups, return_inverse=True)
         latest = np.full(int(component.max(initial=-1)) + 1, -1)
-        np.maximum.at(latest, component, said)
+        np.maximum.at(latest, component, official_side)
         pinned = latest[component]
         without_test = given * [1, 1, 1, 0]
         part = np.where(pinned == 0, _drawn(draw, without_test / without_test.sum()), part)
         part = np.where(pinned > 0, pinned, part)
-        moved = int(((said >= 0) & (said < pinned)).sum())
+        moved = int(((official_side >= 0) & (official_side < pinned)).sum())
     train, validation, calibration, test = (np.flatnonzero(part == place) for place in range(len(Split)))
     return Parts(train, validation, calibration, test, moved)
 

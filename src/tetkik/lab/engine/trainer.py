@@ -209,9 +209,9 @@ class Trainer(ABC, Generic[EpochT]):
             TrainingError: the loss is no number.
             OutputError: the disk is full.
         """
-        with asked_to_stop() as asked:
+        with asked_to_stop() as stop_requested:
             while not self._finished():
-                self._run_epoch(progress, asked)
+                self._run_epoch(progress, stop_requested)
         self._restore_best()
         return self._state
 
@@ -223,7 +223,7 @@ class Trainer(ABC, Generic[EpochT]):
         validated = self._score(state.epochs[-1]) is not None
         return validated and done - state.best_epoch >= self._loop.patience
 
-    def _run_epoch(self, progress: ProgressCallback, asked: Callable[[], bool]) -> None:
+    def _run_epoch(self, progress: ProgressCallback, stop_requested: Callable[[], bool]) -> None:
         state = self._state
         epoch = len(state.epochs) + 1
         steps = self._epoch_rows(epoch)[state.step - (epoch - 1) * self._steps_per_epoch :]
@@ -240,7 +240,7 @@ class Trainer(ABC, Generic[EpochT]):
             last = number == len(steps)
             save = state.step % self._loop.checkpoint_steps == 0 and not last
             if last or save or state.step % every == 0:
-                state.loss_sum, stop = self._synchronise(total, asked())
+                state.loss_sum, stop = self._synchronise(total, stop_requested())
                 if stop:
                     self._save()
                     raise Stopped(

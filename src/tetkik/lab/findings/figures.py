@@ -36,7 +36,7 @@ class Judged:
             label was not assessed.
         probabilities: (images, labels), calibrated; NaN where there is none.
         positive: (images, labels), int8: 1, 0, or -1 where not assessed.
-        screen: (images,); NaN where it cannot be told.
+        screen: (images,); NaN where it cannot be computed.
         groups: (images,), int64, component of patient and duplicates.
         source: (images,), where each comes from.
         view: (images,); None where unknown.

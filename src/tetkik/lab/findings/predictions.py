@@ -46,7 +46,7 @@ class Predictions:
         scores: (images, labels), float64, the network's sigmoids; NaN where a label was not assessed.
         probabilities: (images, labels), calibrated; NaN where there is none.
         positive: (images, labels), int8: 1, 0, or -1 where not assessed.
-        screen: (images,), probability that anything is abnormal; NaN where it cannot be told.
+        screen: (images,), probability that anything is abnormal; NaN where it cannot be computed.
         flaws: (images,), what the quality gate found in each.
         refused: (images,), whether the gate let the model not see it.
         failed: (images,), whether the file could not be read.
@@ -80,11 +80,11 @@ class Predictions:
         names = Counter(os.path.basename(path) for path in self.paths)  # noqa: PTH119
         by_name = {os.path.basename(path): row for row, path in enumerate(self.paths)}  # noqa: PTH119
         files = list(files)
-        asked = Counter(file.name for file in files)
+        counts = Counter(file.name for file in files)
 
         def row(file: Path) -> int:
             found = whole.get(os.path.abspath(file))  # noqa: PTH100
-            if found is None and names[file.name] == 1 and asked[file.name] == 1:
+            if found is None and names[file.name] == 1 and counts[file.name] == 1:
                 found = by_name[file.name]
             return -1 if found is None else found
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tetkik.values import ProgressCallback
 
 STEP = "reference"
-"""What progress is told of."""
+"""What `progress` shows."""
 _FEW = 64
 
 

@@ -31,7 +31,7 @@ from tetkik.statistics import (
 from tetkik.values import NORMAL_LABELS, Route, route_of
 
 FIXED = (0.90, 0.95)
-"""The specificities and sensitivities at which the other of the two is told."""
+"""The specificities and sensitivities at which the other of the two is reported."""
 LEAST_KIND = 5
 """Images with a label, and without it, from which on an interval, or a part's AUROC, means anything."""
 

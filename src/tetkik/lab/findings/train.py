@@ -42,7 +42,7 @@ def train_findings(
     Args:
         out: the bundle's folder; beside it `.NAME.training` keeps checkpoints and `.NAME.squares` the decoded
             images until the bundle is written, and `NAME-log` gets the log, its curves and the scores.
-        progress: told how far it is; called in the main process only.
+        progress: called with how far it is, in the main process only.
 
     Raises:
         DataError: there is nothing to learn, with the reason.

@@ -48,11 +48,11 @@ class Collection:
 
     def with_more(self, other: Collection) -> Collection:
         """These and `other`, whose groups stay apart."""
-        apart = max(self.group, default=-1) + 1
+        offset = max(self.group, default=-1) + 1
         return Collection(
             self.files + other.files,
             self.kind + other.kind,
-            self.group + tuple(group + apart for group in other.group),
+            self.group + tuple(group + offset for group in other.group),
             self.source + other.source,
         )
 
@@ -89,12 +89,12 @@ class Examples:
 
     def with_more(self, other: Examples) -> Examples:
         """These and `other`, whose groups stay apart."""
-        apart = int(self.group.max(initial=-1)) + 1
+        offset = int(self.group.max(initial=-1)) + 1
         return Examples(
             np.concatenate([self.squares, other.squares]),
             np.concatenate([self.aspect, other.aspect]),
             np.concatenate([self.kind, other.kind]),
-            np.concatenate([self.group, other.group + apart]),
+            np.concatenate([self.group, other.group + offset]),
             self.source + other.source,
         )
 

@@ -41,7 +41,7 @@ def fit(
     """Teach a network.
 
     Args:
-        tick: told (steps done, steps in all).
+        tick: called with (steps done, steps in all).
 
     Returns:
         The network, ready for use (`eval`).

@@ -213,7 +213,7 @@ def _pattern(random: np.random.Generator, rows: int, columns: int) -> Grey:
 
 
 def _landscape(random: np.random.Generator, rows: int, columns: int) -> Grey:
-    """Sky, hills, a sun, houses: the tones of a photograph taken outside."""
+    """Sky, hills, a sun, buildings: the tones of a photograph taken outside."""
     page = Image.fromarray(_gradient_down(random, rows, columns))
     draw = ImageDraw.Draw(page)
     horizon = rows * random.uniform(0.3, 0.8)

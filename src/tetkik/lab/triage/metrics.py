@@ -19,7 +19,7 @@ NO_ANSWER = -1
 
 @dataclass(frozen=True, slots=True)
 class DecisionFigures:
-    """What can be told from the decisions alone; NaN where a figure has no meaning.
+    """What follows from the decisions alone; NaN where a figure has no meaning.
 
     Arrays have the leading shape of the sums they came from (none for a point estimate, (replicates,) for a
     bootstrap); `precision`, `recall` and `f1` have labels as their last axis. The macro means are over labels

@@ -16,7 +16,7 @@ from tetkik.triage.urgency import assess
 from tetkik.values import ProgressCallback
 
 STEP = "reference"
-"""What progress is told of."""
+"""What `progress` shows."""
 _BATCH = 256
 
 

@@ -1,4 +1,4 @@
-"""Parts of the complaints, by what can be read in them: length, a told age, words that tell a sex."""
+"""Parts of the complaints, by what can be read in them: length, a stated age, words that tell a sex."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _FEMALE, _MALE = _any_of(FEMALE_WORDS), _any_of(MALE_WORDS)
 
 
 def subgroups(texts: Sequence[str]) -> tuple[Subgroup, ...]:
-    """Every part of `texts`: by words (4), by told age (4), by words that tell a sex (4).
+    """Every part of `texts`: by words (4), by stated age (4), by words that tell a sex (4).
 
     Within a dimension each row is in exactly one part.
     """

@@ -22,7 +22,7 @@ from tetkik.statistics import ClusterBootstrap, Floats, Interval, auroc, auroc_i
 from tetkik.triage.calibration import ece, multiclass_brier_skill
 
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
-"""The shares of complaints at which accuracy is told."""
+"""The shares of complaints at which accuracy is reported."""
 
 
 def decisions(judged: Judged, draws: ClusterBootstrap) -> tuple[DecisionFigures, DecisionFigures | None]:

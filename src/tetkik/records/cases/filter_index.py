@@ -40,10 +40,10 @@ def refresh_filter_index(tx: Transaction, case_id: str) -> None:
     case = tx.session.get_one(Case, case_id)
     tx.session.flush()
     known = set(tx.session.scalars(select(CaseMark.mark).where(CaseMark.case_id == case_id)))
-    said = marks_of(_positives(tx, case_id), _modalities(tx, case_id), case.department)
-    if gone := known - said:
+    wanted = marks_of(_positives(tx, case_id), _modalities(tx, case_id), case.department)
+    if gone := known - wanted:
         tx.session.execute(delete(CaseMark).where(CaseMark.case_id == case_id, CaseMark.mark.in_(gone)))
-    if fresh := sorted(said - known):
+    if fresh := sorted(wanted - known):
         place = {"state": case.state, "priority": case.priority, "waiting_since": case.waiting_since}
         # Not as objects of the session: the database itself moves the rows when the case moves on.
         tx.session.execute(insert(CaseMark), [{"case_id": case_id, "mark": mark} | place for mark in fresh])

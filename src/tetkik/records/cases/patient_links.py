@@ -28,14 +28,16 @@ def survivor_of(tx: Transaction, patient_id: str) -> str:
 def survivors_of(tx: Transaction, patient_ids: Iterable[str]) -> dict[str, str]:
     """For each of many records the one that stands for it; one query for all, and one more a generation."""
     found = {patient_id: patient_id for patient_id in patient_ids}
-    asked = set(found)
-    while asked:
+    open_ids = set(found)
+    while open_ids:
         rows = tx.session.execute(
-            select(PatientLink.patient_id, PatientLink.survivor_id).where(PatientLink.patient_id.in_(asked))
+            select(PatientLink.patient_id, PatientLink.survivor_id).where(
+                PatientLink.patient_id.in_(open_ids)
+            )
         )
         after = {row.patient_id: row.survivor_id for row in rows}
         found = {patient_id: after.get(last, last) for patient_id, last in found.items()}
-        asked = set(after.values())
+        open_ids = set(after.values())
     return found
 
 
@@ -95,10 +97,10 @@ def _kept_for_the_law(tx: Transaction, patient_id: str) -> bool:
 def _replaced_by(tx: Transaction, roots: Iterable[str]) -> set[str]:
     """Every record below these, however far."""
     found: set[str] = set()
-    asked = set(roots)
-    while asked:
-        asked = set(
-            tx.session.scalars(select(PatientLink.patient_id).where(PatientLink.survivor_id.in_(asked)))
+    open_ids = set(roots)
+    while open_ids:
+        open_ids = set(
+            tx.session.scalars(select(PatientLink.patient_id).where(PatientLink.survivor_id.in_(open_ids)))
         )
-        found |= asked
+        found |= open_ids
     return found

@@ -90,8 +90,8 @@ def require_not_moved(tx: Transaction, case_id: str) -> None:
 def find_successor_cases(tx: Transaction, patient_ids: Iterable[str]) -> tuple[str, ...]:
     """The open cases of others as which those go on that were opened for these records."""
     found: set[str] = set()
-    asked = select(CaseMove.moved_to).join(Case, Case.id == CaseMove.case_id)
-    now = set(tx.session.scalars(asked.where(Case.patient_id.in_(tuple(patient_ids)))))
+    query = select(CaseMove.moved_to).join(Case, Case.id == CaseMove.case_id)
+    now = set(tx.session.scalars(query.where(Case.patient_id.in_(tuple(patient_ids)))))
     while now - found:
         found |= now
         now = set(tx.session.scalars(select(CaseMove.moved_to).where(CaseMove.case_id.in_(now))))

@@ -114,7 +114,7 @@ class AddedImage:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _SealedMetadata:
     """What is sealed into the row."""
 
     described: ImageMetadata
@@ -210,7 +210,7 @@ def build_image_row(
     Args:
         file: from `store_file`, for the patient of that case.
     """
-    kept = _Kept(replace(described, name=described.name[:_LONGEST_NAME]), file.sha256)
+    kept = _SealedMetadata(replace(described, name=described.name[:_LONGEST_NAME]), file.sha256)
     spacing = described.spacing
     return Image(
         id=image_id,
@@ -312,11 +312,11 @@ def read_chunks(tx: Transaction, image: StoredImage) -> Iterator[bytes]:
     return tx.files.chunks(tx.key(image.patient_id), image.file)
 
 
-def _kept(tx: Transaction, image: StoredImage) -> _Kept:
+def _kept(tx: Transaction, image: StoredImage) -> _SealedMetadata:
     sealed = tx.session.scalar(select(Image.tags).where(Image.id == image.id))
     if sealed is None:
         raise NotFound("The patient of this record was erased; nothing of it can be read any more.")
-    return from_bytes(_Kept, tx.open(image.patient_id, _PLACE, image.id, sealed))
+    return from_bytes(_SealedMetadata, tx.open(image.patient_id, _PLACE, image.id, sealed))
 
 
 def _value(row: Image) -> StoredImage:

@@ -135,7 +135,7 @@ def find_destination(tx: Transaction, identity: Identity, sha256: str) -> Destin
 def _case_gone_on(tx: Transaction, records: Sequence[str], identity: Identity, sha256: str) -> str | None:
     """Another patient's case that was opened for these records by mistake and has the file or its study.
 
-    Sent once more, the image names the wrong patient again: whoever sends it is told of the difference.
+    Sent once more, the image names the wrong patient again: whoever sends it gets the difference.
     """
     strangers = transfers.find_successor_cases(tx, records)
     return copying.find_case_with_file(tx, strangers, sha256) or (

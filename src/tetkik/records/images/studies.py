@@ -32,7 +32,7 @@ def find_or_create_study(
     if known is not None:
         return known
     study_id = new_id()
-    said = {
+    fields = {
         "study_uid": identity.study_uid,
         "accession": identity.accession,
         "study_date": identity.study_date,
@@ -47,7 +47,7 @@ def find_or_create_study(
             accession_digest=(
                 tx.vault.digest("accession", identity.accession) if identity.accession else None
             ),
-            tags=tx.seal_json(patient_id, _PLACE, study_id, said),
+            tags=tx.seal_json(patient_id, _PLACE, study_id, fields),
             modality=tags.modality[:16] if tags.modality else None,
             created_at=tx.now,
         )

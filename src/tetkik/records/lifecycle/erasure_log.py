@@ -64,8 +64,8 @@ def _append(folder: Path, lines: Sequence[bytes]) -> None:
 def _lines(content: bytes) -> Iterator[tuple[str, str, str]]:
     for line in content.splitlines():
         try:
-            said = json.loads(line)
-            yield str(said["patient"]), str(said["at"]), str(said["code"])
+            entry = json.loads(line)
+            yield str(entry["patient"]), str(entry["at"]), str(entry["code"])
         except (ValueError, KeyError, TypeError):
             continue  # a line that a power failure cut short
 

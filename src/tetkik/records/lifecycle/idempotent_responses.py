@@ -38,12 +38,12 @@ def open_response(tx: Transaction, row: IdempotentRequest) -> bytes:
 def forget_responses(tx: Transaction, patient_id: str, ids: Collection[str]) -> None:
     """Let no answer about a patient be given again that names one of these: a case, an image, a report.
 
-    Its row stays for its day: a program that asks once more is told so, and nothing is made twice.
+    Its row stays for its day: a program that asks once more gets that answer, and nothing is made twice.
     """
     wanted = select(IdempotentRequest).where(
         IdempotentRequest.patient_id == patient_id, IdempotentRequest.body != FORGOTTEN
     )
     for row in tx.session.scalars(wanted):
-        said = open_response(tx, row)
-        if any(one.encode() in said for one in ids):
+        response = open_response(tx, row)
+        if any(one.encode() in response for one in ids):
             row.body = FORGOTTEN

@@ -110,12 +110,12 @@ def _signed(tx: Transaction) -> Iterator[tuple[str, bool]]:
 
 def _withdrawn(tx: Transaction) -> Iterator[tuple[str, bool]]:
     """Every withdrawal, and every version whose report says that it is withdrawn."""
-    said = and_(Report.state == ReportState.WITHDRAWN, Report.version == ReportVersion.number)
+    claimed = and_(Report.state == ReportState.WITHDRAWN, Report.version == ReportVersion.number)
     query = (
         select(ReportVersion.id)
         .join(Report, Report.id == ReportVersion.report_id)
         .outerjoin(WithdrawalRow, WithdrawalRow.version_id == ReportVersion.id)
-        .where(or_(WithdrawalRow.version_id.is_not(None), said))
+        .where(or_(WithdrawalRow.version_id.is_not(None), claimed))
         .order_by(ReportVersion.id)
     )
     for version_id in tx.session.scalars(query).all():

@@ -207,15 +207,15 @@ def _version(version: SignedVersion, name: str) -> dict[str, Any]:
     }
 
 
-def _withdrawn(said: Withdrawal | None) -> dict[str, str] | None:
+def _withdrawn(withdrawal: Withdrawal | None) -> dict[str, str] | None:
     """Who took a version back, when and why; its documents say so, too."""
-    if said is None:
+    if withdrawal is None:
         return None
     return {
-        "at": said.signature.signed_at.isoformat(),
-        "by": said_name(said.signature.title, said.signature.name),
-        "why": said.why.value,
-        "words": said.words,
+        "at": withdrawal.signature.signed_at.isoformat(),
+        "by": said_name(withdrawal.signature.title, withdrawal.signature.name),
+        "why": withdrawal.why.value,
+        "words": withdrawal.words,
     }
 
 

@@ -108,7 +108,7 @@ def restore_backup(
 ) -> RestoreResult:
     """Restore a backup into an empty installation.
 
-    Who was ever erased is told in `Restored.erased`; `erasure.erase_again` erases those who came back.
+    Who was ever erased is listed in `Restored.erased`; `erasure.erase_again` erases those who came back.
 
     Args:
         records: with nothing in them, under the master key of the backup.

@@ -68,7 +68,7 @@ def sayings(measurement: Measurement) -> tuple[str, ...]:
     else:
         forms = [(one, " mm") for one in {tenth, *whole}]
         forms += [(f"{value / 10:.{digits}f}".removesuffix(".0"), " cm") for digits in (1, 2)]
-    return tuple(said + unit for number, unit in forms for said in {number, number.replace(".", ",")})
+    return tuple(variant + unit for number, unit in forms for variant in {number, number.replace(".", ",")})
 
 
 def as_judged(result: FindingsResult, judged: Judged) -> FindingsResult:

@@ -1,6 +1,6 @@
 """Drafts: written by the machine, changed by people, each change naming the revision that it was made on.
 
-Two people may have one draft open. Who saves second is told who saved first, and nothing is overwritten. What
+Two people may have one draft open. Who saves second sees who saved first, and nothing is overwritten. What
 a person writes is checked again, so that the marks follow the words; what they decide about a mark is kept
 with their name and the time.
 """

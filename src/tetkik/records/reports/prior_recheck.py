@@ -32,10 +32,10 @@ def recheck(tx: Transaction, report_id: str) -> None:
     judged = reviews.judged(tx, row.id)
     for later in _unsigned_after(tx, row):
         material, working = material_of(tx, later), working_of(tx, later)
-        said = _compared_with(tx, row.image_id, material.prior)
-        if said is None or working is None:
+        result = _compared_with(tx, row.image_id, material.prior)
+        if result is None or working is None:
             continue
-        prior = as_judged(said, judged)
+        prior = as_judged(result, judged)
         if prior == material.prior:
             continue
         material = replace(material, prior=prior)
@@ -79,7 +79,7 @@ def _compared_with(tx: Transaction, image_id: str, prior: FindingsResult | None)
         return None
     for run in runs.list_runs(tx, image_id):
         if run.state is RunState.DONE:
-            said = runs.load_result(tx, run.id)
-            if (said.sha256, said.model) == (prior.sha256, prior.model):
-                return said
+            result = runs.load_result(tx, run.id)
+            if (result.sha256, result.model) == (prior.sha256, prior.model):
+                return result
     return None

@@ -112,7 +112,7 @@ def sign(tx: Transaction, report_id: str, revision: int, proof: Proof, hospital:
     last = _last_version(tx, row)
     sealed = _sealed(tx, row, version_id, last, working, material, hospital)
     content = serialization.to_bytes(sealed)
-    corrected = material.draft is None or _said(working.draft) != _said(material.draft)
+    corrected = material.draft is None or _texts_of(working.draft) != _texts_of(material.draft)
     reason = reason_of(tx, row)
     document = sealed.document
     tx.session.add(
@@ -369,5 +369,5 @@ def _close_case(tx: Transaction, case_id: str) -> None:
     tx.announce("case", case_id)
 
 
-def _said(draft: Draft) -> tuple[tuple[Section, str], ...]:
+def _texts_of(draft: Draft) -> tuple[tuple[Section, str], ...]:
     return tuple((item.section, item.text) for item in draft.sentences)

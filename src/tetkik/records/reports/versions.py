@@ -244,9 +244,9 @@ def _withdrawal(tx: Transaction, version: ReportVersion, back: tuple[Withdrawn, 
     if taken is None:
         return None
     last, _ = signed_rows(tx, version.report_id, taken.number)
-    said = withdrawals.statement_of(tx, last.id)
-    assert said is not None
-    return said.withdrawal
+    statement = withdrawals.statement_of(tx, last.id)
+    assert statement is not None
+    return statement.withdrawal
 
 
 def _content(tx: Transaction, version: ReportVersion, signature: SignatureRow) -> bytes:
@@ -261,8 +261,8 @@ def _unsealed(tx: Transaction, version: ReportVersion, signature: SignatureRow) 
     sealed = serialization.from_bytes(Sealed, _content(tx, version, signature))
     document = sealed.document
     signed = document.signature
-    said = (document.verification, document.id, document.version)
-    if signed is None or said != (version.verification, version.report_id, version.number):
+    recorded = (document.verification, document.id, document.version)
+    if signed is None or recorded != (version.verification, version.report_id, version.number):
         raise _altered()
     signer = (signed.name, signed.title, signed.registration, signed.signed_at)
     if signer != (signature.name, signature.title, signature.registration, signature.signed_at):

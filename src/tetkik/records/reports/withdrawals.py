@@ -104,15 +104,15 @@ def statement_of(tx: Transaction, version_id: str) -> WithdrawalStatement | None
     content = tx.open(version.patient_id, PLACE, version_id, row.statement)
     if serialization.digest_of(content) != row.digest:
         raise _altered()
-    said = serialization.from_bytes(WithdrawalStatement, content)
-    about = (said.report_id, said.version, said.verification, said.signed)
+    stored = serialization.from_bytes(WithdrawalStatement, content)
+    about = (stored.report_id, stored.version, stored.verification, stored.signed)
     if about != (version.report_id, version.number, version.verification, signature.digest):
         raise _altered()
-    who = said.withdrawal.signature
-    told = (said.withdrawal.why, said.method, who.name, who.title, who.registration, who.signed_at)
-    if told != (row.why, row.method, row.name, row.title, row.registration, row.withdrawn_at):
+    who = stored.withdrawal.signature
+    signed = (stored.withdrawal.why, stored.method, who.name, who.title, who.registration, who.signed_at)
+    if signed != (row.why, row.method, row.name, row.title, row.registration, row.withdrawn_at):
         raise _altered()
-    return said
+    return stored
 
 
 def is_whole(tx: Transaction, version_id: str) -> bool:

@@ -171,7 +171,7 @@ def _conditions(wanted: AuditFilter) -> Iterator[ColumnElement[bool]]:
 
 
 def _event(row: Row[Any]) -> AuditEvent:
-    said = json.loads(row.content) if row.content is not None else None
+    content = json.loads(row.content) if row.content is not None else None
     known = AuditEvent(
         seq=row.seq,
         at=row.at,
@@ -181,16 +181,16 @@ def _event(row: Row[Any]) -> AuditEvent:
         case_id=row.case_id,
         case=row.case_number,
         patient_id=row.patient_id,
-        erased=said is None,
+        erased=content is None,
     )
-    if said is None:
+    if content is None:
         return known
     return replace(
         known,
-        object_id=said["object"],
-        roles=tuple(said["roles"]),
-        method=said["method"],
-        address=said["address"],
-        request=said["request"],
-        detail=said["detail"],
+        object_id=content["object"],
+        roles=tuple(content["roles"]),
+        method=content["method"],
+        address=content["address"],
+        request=content["request"],
+        detail=content["detail"],
     )

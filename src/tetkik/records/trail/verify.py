@@ -40,8 +40,8 @@ class Anchor:
             InputError: the file is no anchor.
         """
         try:
-            said = json.loads(file.read_text("utf-8"))
-            return cls(int(said["seq"]), str(said["chain"]))
+            anchor = json.loads(file.read_text("utf-8"))
+            return cls(int(anchor["seq"]), str(anchor["chain"]))
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError):
@@ -122,7 +122,7 @@ class _Walk:
         self.faults: list[Broken] = []
         self._emptied: dict[str | None, int] = {}
         """Of each patient the last entry that was emptied."""
-        self._told: dict[str, int] = {}
+        self._last_entry: dict[str, int] = {}
         """Of each patient the last entry that tells of the erasure."""
 
     def begin_before(self, last: int) -> None:
@@ -160,7 +160,7 @@ class _Walk:
     def finish(self) -> None:
         """Look at the end, and whether every emptied entry belongs to an erasure."""
         for patient_id, seq in self._emptied.items():
-            if patient_id is None or self._told.get(patient_id, 0) <= seq:
+            if patient_id is None or self._last_entry.get(patient_id, 0) <= seq:
                 self._fault(seq, Sentence("Entry {number} was emptied without an erasure.", {"number": seq}))
         head = self.tx.session.get(AuditHead, 1)
         if head is None:
@@ -203,7 +203,7 @@ class _Walk:
             self._fault(row.seq, Sentence("Entry {number} was altered.", {"number": row.seq}))
             return False
         if row.action == Action.PATIENT_ERASED and row.patient_id is not None:
-            self._told[row.patient_id] = row.seq
+            self._last_entry[row.patient_id] = row.seq
         return True
 
     def _fault(self, seq: int, what: Sentence) -> None:
@@ -213,8 +213,8 @@ class _Walk:
 def _agrees(row: Row[tuple[AuditRow]]) -> bool:
     """Whether the columns, by which people search, say the same as the content."""
     try:
-        said = json.loads(row.content or "")
-        recorded = (said["at"], said["action"], said["user"], said["case"], said["patient"])
+        entry = json.loads(row.content or "")
+        recorded = (entry["at"], entry["action"], entry["user"], entry["case"], entry["patient"])
     except (ValueError, KeyError, TypeError):
         return False
     return recorded == (row.at.isoformat(), row.action, row.user_id, row.case_id, row.patient_id)

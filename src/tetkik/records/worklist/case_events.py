@@ -37,7 +37,7 @@ class EventBatch:
     Attributes:
         events: in order, of the cases that the actor may see.
         upto: the number up to which there is nothing else.
-        missed: whether some may have been removed before the page heard them: it begins again.
+        missed: whether some may have been removed before the page received them: it begins again.
     """
 
     events: tuple[CaseEvent, ...]
@@ -76,7 +76,7 @@ def load_events_after(tx: Transaction, seq: int) -> EventBatch:
 def is_actor_current(tx: Transaction) -> bool:
     """Whether the actor is still who they were: session or token goes on, roles and departments are the same.
 
-    It is not noted as used: a page that listens is not a person at the keyboard.
+    It is not recorded as used: a page that listens is not a person at the keyboard.
     """
     actor = tx.actor
     now = load_access_states(tx, [actor]).get(actor.session_id or actor.token_id or "")

@@ -1,7 +1,7 @@
 """Claims: who is reading a case right now, so that two do not read the same one.
 
 A claim lasts 20 minutes and is renewed while its page is open; then it is free again. Another may take it
-over, knowing that they do; the pages of the former reader are told by the event `claim.taken`.
+over, knowing that they do; the pages of the former reader learn of it by the event `claim.taken`.
 """
 
 from __future__ import annotations

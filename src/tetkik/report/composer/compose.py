@@ -91,13 +91,13 @@ def _findings(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
         return
     for item in facts.present if facts.normal else ():
         text = words.normal(item.label, Section.FINDINGS, item.certainty)
-        yield _said(text, Section.FINDINGS, (item,))
+        yield _sentence(text, Section.FINDINGS, (item,))
     absent = [basis.key for basis in facts.absent]
     labels = [item.label for item in facts.abnormal] + absent
     for region in sorted({_region(label) for label in labels}):
         here = [item for item in facts.abnormal if _region(item.label) == region]
         for group in _joined(here):
-            yield _said(words.asserted(group), Section.FINDINGS, group)
+            yield _sentence(words.asserted(group), Section.FINDINGS, group)
         yield from _listed("absent", [label for label in absent if _region(label) == region], words)
     yield from _changes(facts, words)
     yield from _silences(facts, words)
@@ -148,10 +148,10 @@ def _silences(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
 
 def _impression(facts: Facts, words: Phrases) -> Iterator[DraftSentence]:
     for item in _by_urgency(facts):
-        yield _said(words.concluded(item), Section.IMPRESSION, (item,))
+        yield _sentence(words.concluded(item), Section.IMPRESSION, (item,))
     for item in facts.present if facts.normal else ():
         text = words.normal(item.label, Section.IMPRESSION, item.certainty)
-        yield _said(text, Section.IMPRESSION, (item,))
+        yield _sentence(text, Section.IMPRESSION, (item,))
     if standing := standing_sentence(facts, words.language):
         yield DraftSentence(standing, Section.IMPRESSION, (_QUALITY if facts.refused else _IMAGE,))
 
@@ -178,7 +178,7 @@ def _by_urgency(facts: Facts) -> list[Present]:
     return sorted(facts.abnormal, key=lambda item: finding_label(item.label).urgency)
 
 
-def _said(text: str, section: Section, items: Sequence[Present]) -> DraftSentence:
+def _sentence(text: str, section: Section, items: Sequence[Present]) -> DraftSentence:
     return DraftSentence(text, section, tuple(item.basis.id for item in items), items[0].certainty)
 
 

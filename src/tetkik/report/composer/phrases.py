@@ -37,11 +37,11 @@ class Phrases:
 
     def asserted(self, items: Sequence[Present]) -> str:
         """The sentence that asserts findings of one form, place, side and certainty."""
-        return self._said("forms", items, self.listed([item.label for item in items], "and", articles=True))
+        return self._filled("forms", items, self.listed([item.label for item in items], "and", articles=True))
 
     def concluded(self, item: Present) -> str:
         """The line of an impression."""
-        return self._said("lines", [item], self.name(item.label))
+        return self._filled("lines", [item], self.name(item.label))
 
     def name(self, label: str) -> str:
         """The finding as it is named inside a sentence; a label of the model's own as it is spelt."""
@@ -67,7 +67,7 @@ class Phrases:
         comma, last = self.table["lists"]["comma"], self.table["lists"][joint]
         return comma.join(names[:-1]) + last + names[-1] if len(names) > 1 else "".join(names)
 
-    def _said(self, kind: str, items: Sequence[Present], findings: str) -> str:
+    def _filled(self, kind: str, items: Sequence[Present], findings: str) -> str:
         first, known = items[0], finding_label(items[0].label)
         place = self.table["where"][known.place]
         where = place[first.side] if first.side is not None else ""

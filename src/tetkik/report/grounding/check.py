@@ -180,11 +180,11 @@ def _not_in_history(
 ) -> Iterator[Mark]:
     """Findings that a sentence lays into the mouth of the referrer; what was quoted is blank here."""
     quoting = sentence.section is Section.TECHNIQUE and _HISTORY in sentence.evidence
-    told = flat(facts.question)
+    question = flat(facts.question)
     for reading in readings:
         for mention in reading.mentions:
             past = sentence.section in _CLAIMS and mention.context is Context.HISTORICAL
-            if quoting or (past and flat(mention.words) not in told):
+            if quoting or (past and flat(mention.words) not in question):
                 reason = Sentence("The history does not say this.")
                 yield Mark(Fault.CITATION, reason, mention.start, mention.end)
 

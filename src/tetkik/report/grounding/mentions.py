@@ -19,7 +19,7 @@ def mention_marks(
     """What is wrong with one mention; one objection is enough.
 
     Args:
-        strict: whether only the facts may be told, as in a draft. Somebody's own text may know of what no
+        strict: whether only the facts may be stated, as in a draft. Somebody's own text may know of what no
             model was asked for (a fracture, a catheter, an opacity, a side), and calls a heart at the upper
             limit normal: there only what goes against the facts is marked.
         differential: whether it stands in a recommendation that cites a passage, on which what is only left
@@ -81,11 +81,11 @@ def comparison_marks(reading: SentenceReading, facts: Facts, *, strict: bool) ->
         if strict:
             yield mark(Sentence("No earlier image was compared."))
         return
-    said = [item for item in reading.mentions if item.context is Context.CURRENT and not item.implied]
+    current = [item for item in reading.mentions if item.context is Context.CURRENT and not item.implied]
     plain = flat(reading.text)
-    if strict and said and words("comparison", "amount").search(plain):
+    if strict and current and words("comparison", "amount").search(plain):
         yield mark(Sentence("Nobody measured a change."))
-    elif any(_goes_against(mention, facts, plain, strict) for mention in said):
+    elif any(_goes_against(mention, facts, plain, strict) for mention in current):
         yield mark(Sentence("The comparison does not hold."))
 
 

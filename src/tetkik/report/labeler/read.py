@@ -85,17 +85,17 @@ def labels_of(text: str, language: Language | None = None) -> Mapping[str, Polar
     Where sentences differ, an assertion outweighs a doubt and a doubt a denial; what is only implied counts
     where nothing is said outright.
     """
-    said: dict[str, Polarity] = {}
+    polarities: dict[str, Polarity] = {}
     implied: dict[str, Polarity] = {}
     for reading in read_report(text, language):
         for mention in reading.mentions:
             if not mention.asserts:
                 continue
-            found = implied if mention.implied else said
+            found = implied if mention.implied else polarities
             known = found.get(mention.label)
             if known is None or _STRENGTH[mention.polarity] > _STRENGTH[known]:
                 found[mention.label] = mention.polarity
-    return implied | said
+    return implied | polarities
 
 
 def _language(text: str, words: Sequence[str], fallback: Language | None) -> Language:
@@ -138,14 +138,14 @@ def _mentions(text: str, words: Words, rules: Rules, language: Language) -> tupl
     found: list[Mention] = []
     sweeps = _SAVE.isdisjoint(texts)
     for hit in named:
-        for said, verdict, first, last in _said(hit, scope, states):
+        for phrase, verdict, first, last in _named_in(hit, scope, states):
             side = scope.side(first, last, sides, verdict.polarity is Polarity.ABSENT)
             start, end = words.span(first, last)
-            for label in said.labels:
-                sweeping = said.implied or (label in NORMAL_LABELS and verdict.polarity is Polarity.PRESENT)
+            for label in phrase.labels:
+                sweeping = phrase.implied or (label in NORMAL_LABELS and verdict.polarity is Polarity.PRESENT)
                 if sweeping and not (sweeps and side in _WHOLE):
                     continue
-                own = None if label in UNPAIRED or said.implied else side
+                own = None if label in UNPAIRED or phrase.implied else side
                 found.append(
                     Mention(
                         label,
@@ -155,7 +155,7 @@ def _mentions(text: str, words: Words, rules: Rules, language: Language) -> tupl
                         end,
                         text[start:end],
                         verdict.context,
-                        said.implied,
+                        phrase.implied,
                     )
                 )
     if brain:
@@ -173,7 +173,7 @@ def _of_the_brain(mentions: Sequence[Mention], *, named: bool) -> Iterator[Menti
             yield replace(mention, label="No_Tumor", polarity=polarity, side=None)
 
 
-def _said(
+def _named_in(
     hit: Hit[Named | Structure], scope: Scope, states: Sequence[Hit[str]]
 ) -> Iterator[tuple[Named, Verdict, int, int]]:
     """What one hit says: the finding, the verdict on it, the first and the last word of what names it."""
@@ -182,17 +182,17 @@ def _said(
             yield hit.value, _of_named(hit.value, scope, hit.first, hit.last), hit.first, hit.last
         return
     state = scope.state(hit.first, hit.last, states)
-    said = hit.value.says(state.value) if state is not None else None
-    if state is None or said is None:
+    phrase = hit.value.says(state.value) if state is not None else None
+    if state is None or phrase is None:
         return
-    verdict = _of_named(said, scope, state.first, state.last)
-    yield said, verdict, min(hit.first, state.first), max(hit.last, state.last)
+    verdict = _of_named(phrase, scope, state.first, state.last)
+    yield phrase, verdict, min(hit.first, state.first), max(hit.last, state.last)
 
 
-def _of_named(said: Named, scope: Scope, first: int, last: int) -> Verdict:
+def _of_named(phrase: Named, scope: Scope, first: int, last: int) -> Verdict:
     verdict = scope.judge(first, last)
-    denied = verdict.polarity is Polarity.ABSENT if said.negatable else scope.reversed(first, last)
+    denied = verdict.polarity is Polarity.ABSENT if phrase.negatable else scope.reversed(first, last)
     if denied:
-        return Verdict(_DENIED[said.polarity], verdict.context)
-    doubted = said.negatable and verdict.polarity is Polarity.UNCERTAIN
-    return Verdict(Polarity.UNCERTAIN if doubted else said.polarity, verdict.context)
+        return Verdict(_DENIED[phrase.polarity], verdict.context)
+    doubted = phrase.negatable and verdict.polarity is Polarity.UNCERTAIN
+    return Verdict(Polarity.UNCERTAIN if doubted else phrase.polarity, verdict.context)

@@ -60,13 +60,13 @@ class EnglishScope:
             verb |= place in verbs
             if word not in _JOINERS or not (verb or denial):
                 continue
-            said = verb and denial and word == ","
-            if self._begins_clause(place + 1, verbs, stops, said):
+            negated = verb and denial and word == ","
+            if self._begins_clause(place + 1, verbs, stops, negated):
                 clause += 1
                 verb = denial = False
         return clauses
 
-    def _begins_clause(self, start: int, verbs: set[int], stops: set[int], said: bool) -> bool:
+    def _begins_clause(self, start: int, verbs: set[int], stops: set[int], negated: bool) -> bool:
         """Whether the words from `start` are a clause of their own: they have a verb before the next comma.
 
         Where everything before has been `said`, denial and verb, they need none.
@@ -74,7 +74,7 @@ class EnglishScope:
         words = self._words
         if start >= len(words) or words[start] in _OR:
             return False
-        if said and words[start] != "and":
+        if negated and words[start] != "and":
             return True
         listed = words[start - 1] == "and"
         for place in range(start, len(words)):

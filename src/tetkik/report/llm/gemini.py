@@ -98,8 +98,8 @@ def _read(
             if on_text is not None:
                 on_text(text)
         if part.usage_metadata is not None:
-            told = part.usage_metadata
-            usage = Usage(told.prompt_token_count or 0, told.candidates_token_count or 0, 1)
+            counts = part.usage_metadata
+            usage = Usage(counts.prompt_token_count or 0, counts.candidates_token_count or 0, 1)
         for candidate in part.candidates or ():
             finish = str(getattr(candidate.finish_reason, "value", "") or finish)
     if finish == "MAX_TOKENS":

@@ -82,7 +82,7 @@ class LanguageModel(Protocol):
 
     @property
     def name(self) -> str:
-        """As the report's reader is told it."""
+        """As the report's reader sees it."""
 
     def complete(
         self, prompt: Prompt, deadline: Deadline, on_text: Callable[[str], None] | None = None

@@ -64,7 +64,7 @@ class OpenAIServer:
         return self._model or "language model"
 
     def stop(self) -> None:
-        """See `LanguageModel.stop`. The server is told by the end of the connection, and stops its work."""
+        """See `LanguageModel.stop`. The end of the connection tells the server, and stops its work."""
         with self._lock:
             self._stopped = True
             connections = tuple(self._connections)
@@ -228,9 +228,9 @@ def _object(content: str) -> dict[str, Any]:
 
 
 def _usage(event: dict[str, Any]) -> Usage | None:
-    told = event.get("usage")
-    if not isinstance(told, dict):
+    usage = event.get("usage")
+    if not isinstance(usage, dict):
         return None
-    numbers = (told.get("prompt_tokens"), told.get("completion_tokens"))
+    numbers = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
     tokens_in, tokens_out = (value if isinstance(value, int) else 0 for value in numbers)
     return Usage(tokens_in, tokens_out, 1)

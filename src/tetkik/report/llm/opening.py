@@ -56,8 +56,8 @@ def open_model(url: str | None = None) -> LanguageModel | None:
 def _allow_outside(name: str) -> None:
     if not settings().llm_outside:
         raise PermissionNeeded(
-            "The language model {name} is outside this house, and nothing may leave it; an administrator can "
-            "allow it with the setting llm_outside.",
+            "The language model {name} is outside this hospital, and nothing may leave it; an administrator "
+            "can allow it with the setting llm_outside.",
             name=name,
         )
 

@@ -124,7 +124,7 @@ def verify_all(ctx: Auditor) -> HTMLResponse:
 
 
 @router.get("/cases/{case_id}")
-def story(ctx: Auditor, case_id: str) -> HTMLResponse:
+def case_history(ctx: Auditor, case_id: str) -> HTMLResponse:
     """Every step of one case, the first first."""
     language = ctx.language
     with ctx.write() as tx:
@@ -133,7 +133,7 @@ def story(ctx: Auditor, case_id: str) -> HTMLResponse:
             raise NotFound("The trail tells of no such case; look for its number.")
         tx.audit(Action.AUDIT_READ, case_id=steps[0].case_id)
     return ctx.render(
-        "audit/story.html.jinja",
+        "audit/case_history.html.jinja",
         steps=[(step, action_word(step.action, language)) for step in steps],
         number=next((step.case for step in steps if step.case), steps[0].case_id),
         people=len({step.user_id for step in steps if step.user_id}),

@@ -74,7 +74,7 @@ def fresh_draft(
     revision: int,
     sent: RedraftSent,
     writer: LanguageModel | None = None,
-    heard: Callable[[str], None] | None = None,
+    on_text: Callable[[str], None] | None = None,
 ) -> FreshDraft:
     """A draft from what is known of the image; nothing is kept yet, and no transaction waits for it.
 
@@ -94,7 +94,7 @@ def fresh_draft(
         language=sent.language,
         writer=writer,
         identity=ground.identity,
-        on_text=heard,
+        on_text=on_text,
     )
     return FreshDraft(report_id, revision, begun, reported.drafted.draft)
 
@@ -148,7 +148,7 @@ class _Writing:
         publish: Callable[[_Step], None],
     ) -> None:
         self._context, self._actor, self._publish = context, actor, publish
-        self._asked = (report_id, revision, sent)
+        self._request = (report_id, revision, sent)
         self._writer = None if model is None else Stoppable(model, lambda number: publish(_Try(number)))
 
     def start(self) -> None:
@@ -161,7 +161,7 @@ class _Writing:
 
     def _run(self) -> None:
         try:
-            fresh = fresh_draft(self._context, self._actor, *self._asked, self._writer, self._publish)
+            fresh = fresh_draft(self._context, self._actor, *self._request, self._writer, self._publish)
             if self._writer is not None:
                 self._writer.check()
             with self._context.records.write(self._actor) as tx:
@@ -186,10 +186,10 @@ def streamed(
     with context.records.write(actor) as tx:
         redraft_input(tx, report_id, revision)
     begin = partial(_Writing, context, actor, report_id, revision, sent, model)
-    return event_stream(_course(context, actor, begin, language_of(request)))
+    return event_stream(_events(context, actor, begin, language_of(request)))
 
 
-async def _course(
+async def _events(
     context: AppContext,
     actor: Actor,
     begin: Callable[[Callable[[_Step], None]], _Writing],

@@ -1,6 +1,6 @@
 """The log: JSON lines on standard error, of event names, numbers and templates, never of patients.
 
-An unexpected error is told by its kind and where it happened: its text may hold anything.
+An unexpected error is logged by its kind and where it happened: its text may hold anything.
 """
 
 from __future__ import annotations

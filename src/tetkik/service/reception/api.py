@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter
 
 from tetkik.service.kit.access.authorization import RequestContext, allowed
-from tetkik.service.reception.shapes import Asked, TriageShape
+from tetkik.service.reception.shapes import TriageRequest, TriageShape
 from tetkik.service.reception.triage import answer_to
 from tetkik.values import Permission
 
@@ -15,6 +15,6 @@ router = APIRouter(tags=["triage"])
 
 
 @router.post("/triage")
-def triage(ctx: Annotated[RequestContext, allowed(Permission.TRIAGE)], asked: Asked) -> TriageShape:
+def triage(ctx: Annotated[RequestContext, allowed(Permission.TRIAGE)], request: TriageRequest) -> TriageShape:
     """Departments, urgency, evidence; nothing is kept and nothing is logged."""
-    return TriageShape.of(answer_to(asked.text, ctx.settings, ctx.language))
+    return TriageShape.of(answer_to(request.text, ctx.settings, ctx.language))

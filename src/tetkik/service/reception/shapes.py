@@ -8,7 +8,7 @@ from tetkik.service.reception import triage
 from tetkik.values import TriageResult, UrgencyLevel
 
 
-class Asked(BaseModel):
+class TriageRequest(BaseModel):
     """A complaint."""
 
     model_config = ConfigDict(

@@ -85,8 +85,8 @@ def _question(result: TriageResult, known: Mapping[str, Question], denied: Seque
 
 def triaged(text: str, settings: Settings, language: Language) -> TriagedComplaint:
     """The answer to a complaint that is to be kept, with the model that gave it."""
-    said = _answered(text, settings, language, measure=True)
-    return TriagedComplaint(said.result, said.sha256, said.measured)
+    outcome = _answered(text, settings, language, measure=True)
+    return TriagedComplaint(outcome.result, outcome.sha256, outcome.measured)
 
 
 def departments(settings: Settings) -> tuple[str, ...]:

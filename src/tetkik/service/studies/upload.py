@@ -91,8 +91,8 @@ class Upload:
         Raises:
             TetkikError: it is refused, see `prepare` and `keep`.
         """
-        asked = f"{request.method} {request.url.path}?{self._case_id}&{self._sure}\n{self.sha256}"
-        once = IdempotentRequest(key, hashlib.sha256(asked.encode()).digest())
+        request_line = f"{request.method} {request.url.path}?{self._case_id}&{self._sure}\n{self.sha256}"
+        once = IdempotentRequest(key, hashlib.sha256(request_line.encode()).digest())
         try:
             self.prepare()
             outcome = once.run(self._context.records, self._actor, partial(self.keep, language_of(request)))

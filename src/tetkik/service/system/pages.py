@@ -141,12 +141,12 @@ def python_parts() -> tuple[Part, ...]:
 
 
 def _licence(about: metadata.PackageMetadata) -> str:
-    def said(key: str) -> str:
+    def field(key: str) -> str:
         return about[key].strip() if key in about else ""
 
     classified = [line for line in about.get_all("Classifier") or () if line.startswith("License ::")]
     names = ", ".join(line.rsplit("::", 1)[-1].strip() for line in classified)
-    return said("License-Expression") or names or said("License").split("\n")[0][:60] or "–"
+    return field("License-Expression") or names or field("License").split("\n")[0][:60] or "–"
 
 
 def _disk(context: AppContext) -> Disk:

@@ -25,7 +25,7 @@ class Status(StrEnum):
     PAST = "past"
     SUPPOSED = "supposed"
     OTHERS = "others"
-    """A relative's, told as family history."""
+    """A relative's, as family history."""
 
 
 @dataclass(slots=True)
@@ -121,7 +121,7 @@ def read(text: str) -> Text:
 
 def _judge(clause: Clause, forms: list[WordForm], comma: list[bool]) -> None:
     ne_seen = 0
-    kin = fate = told_fate = False
+    kin = fate = past_fate = False
     for index in range(clause.first, clause.last + 1):
         form = forms[index]
         if not form.notable:
@@ -133,7 +133,7 @@ def _judge(clause: Clause, forms: list[WordForm], comma: list[bool]) -> None:
             clause.denier = index
         if form.resolves:
             clause.resolver = index
-        if form.past or (form.told and index >= clause.last - 1):
+        if form.past or (form.pluperfect and index >= clause.last - 1):
             clause.past = True
         if form.asks:
             earlier = forms[index - 1] if index > clause.first else form
@@ -142,10 +142,10 @@ def _judge(clause: Clause, forms: list[WordForm], comma: list[bool]) -> None:
             clause.supposed_at = index
         kin = kin or form.kin
         # "vardı" is also what the writer had: a relative's only where one is named.
-        fate = fate or (form.fate and not form.told)
-        told_fate = told_fate or (form.fate and form.told)
+        fate = fate or (form.fate and not form.pluperfect)
+        past_fate = past_fate or (form.fate and form.pluperfect)
         ne_seen += form.ne
-    clause.others = (fate and (kin or clause.past)) or (told_fate and kin)
+    clause.others = (fate and (kin or clause.past)) or (past_fate and kin)
     if ne_seen >= 2:
         clause.denied = True
         clause.denier = -1

@@ -47,7 +47,7 @@ _ADVICE = re.compile(
 _REPORTED = re.compile(
     r"^(?:teshis|tani(?:$|m$|si|lar|mla|y)|oyku|gecmis|once|onceden|oncesi|evvel|eskiden|oncelerde|ameliyat[iu]?nd)"
 )
-_TOLD_PAST = re.compile(r"m[iu]st[iu][mk]?$|^vardi$")
+_PLUPERFECT = re.compile(r"m[iu]st[iu][mk]?$|^vardi$")
 _KIN = re.compile(
     r"^(?:anne|baba|dede|nine|babaanne|anneanne|abla|abim|abisi|agabey|kardes|amca|dayi|hala|teyze|kuzen|akraba|aile"
     r"|komsu|arkadas|kayinvalid|kayinpeder|nene)"
@@ -70,7 +70,7 @@ class WordForm:
         ongoing: it is a verb of the writer's present ("geçiriyorum"): asked or not, it is happening.
         advises: "gitmeli", "normal": a question about these leaves the symptom standing.
         past: it tells of long ago ("önceden", "öyküsü").
-        told: a verb of the told past ("geçirmiştim").
+        pluperfect: a verb of the pluperfect ("geçirmiştim").
         kin: a relative; `fate`: what is said of a relative's illness ("vefat", "genetik").
         isnot: "değil", which denies only what stands right before it.
     """
@@ -85,7 +85,7 @@ class WordForm:
     supposes: bool
     advises: bool
     past: bool
-    told: bool
+    pluperfect: bool
     kin: bool
     fate: bool
     ne: bool
@@ -107,7 +107,7 @@ def form_of(word: str) -> WordForm:
         "supposes": bool(_SUPPOSING.match(word)),
         "advises": bool(_ADVICE.match(word)),
         "past": bool(_REPORTED.match(word)),
-        "told": bool(_TOLD_PAST.search(word)),
+        "pluperfect": bool(_PLUPERFECT.search(word)),
         "kin": bool(_KIN.match(word)),
         "fate": bool(_KIN_FATE.match(word)),
         "ne": word == "ne",

@@ -30,12 +30,12 @@ class Rule:
         none: none of these may be present near them.
         reason: a sentence for the person at the desk, in Turkish.
         example: a complaint that fires it (a test holds every built-in rule to its own).
-        min_age: years, for patients whose age is told.
-        max_age: years; a patient whose age is not told does not count.
+        min_age: years, for patients whose age is stated.
+        max_age: years; a patient whose age is not stated does not count.
         child: only for (True) or never for (False) patients under 18.
         pregnant: only for (True) or never for (False) pregnant patients.
-        max_days: not where a longer duration is told of it.
-        min_days: only where at least this duration is told.
+        max_days: not where a longer duration is stated for it.
+        min_days: only where at least this duration is stated.
         anytime: an emergency also in a long text that does not tell of now (see `currency`).
     """
 
@@ -106,7 +106,7 @@ class Rule:
 
 
 def days_of(reading: Reading, occurrence: Occurrence) -> float | None:
-    """How long a symptom has been there, by the shortest duration told near it; None where none is told."""
+    """How long a symptom has been there, by the shortest duration stated near it; None without one."""
     near = [
         duration.days
         for duration in reading.durations

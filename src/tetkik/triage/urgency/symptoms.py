@@ -44,8 +44,8 @@ class Reading:
     """A complaint with the symptoms found in it, and what is said of the patient.
 
     Attributes:
-        person: the patient's age where told, whether a child, whether pregnant.
-        durations: the times told, in order.
+        person: the patient's age where stated, whether a child, whether pregnant.
+        durations: the times stated, in order.
         recent: where words tell of now ("bugün"): indexes of words.
         history: where words tell of tests, treatment, doctors: indexes of words.
     """
@@ -79,7 +79,7 @@ class Recogniser:
 
     Args:
         table: `symptoms.toml`, read: `words` {name: stems}, `symptoms` {id: patterns}, and the lists
-            `history`, `diagnoses`, `recent`, `told` and `known`, which the file explains.
+            `history`, `diagnoses`, `recent`, `reported` and `known`, which the file explains.
 
     Raises:
         DataError: a pattern names an unknown class, or an id of the lists is unknown.
@@ -99,7 +99,7 @@ class Recogniser:
         self._history = self._known(table.get("history", []))
         self._diagnoses = self._known(table.get("diagnoses", []))
         self._recent = self._known(table.get("recent", []))
-        self._told = self._known(table.get("told", []))
+        self._reported = self._known(table.get("reported", []))
         self._index = WordIndex(self._stems, table.get("known", "").split())
         self._single: dict[int, list[int]] = {}
         self._by_pair: dict[int, dict[int, list[_Pattern]]] = {}
@@ -170,7 +170,7 @@ class Recogniser:
             person=age_and_duration.read_person(folded),
             durations=durations,
             recent=tuple(o.first for o in found if o.symptom in self._recent),
-            history=tuple(o.first for o in found if o.symptom in self._told),
+            history=tuple(o.first for o in found if o.symptom in self._reported),
         )
 
     def _find(
@@ -299,7 +299,7 @@ def _fatal(last: int, text: Text) -> bool:
 
 
 def _long_ago(text: Text, durations: tuple[Duration, ...]) -> frozenset[int]:
-    """The words of a story long over: from "iki yıl önce" to the end of its sentence, twelve at most."""
+    """The words of an account long over: from "iki yıl önce" to the end of its sentence, twelve at most."""
     words: set[int] = set()
     for duration in durations:
         if duration.tense is Tense.AGO and duration.days > _LONG_AGO_DAYS:

@@ -2,7 +2,7 @@
 
 Who is in danger writes little. A text of more than forty words is mostly a history with results and a
 question, so an emergency in it counts as one only where a sign of now ("bugün", "şu an", "iki saattir")
-stands near it, or where nothing of a history (tests, treatment, months) is told at all. Otherwise it
+stands near it, or where nothing of a history (tests, treatment, months) is mentioned at all. Otherwise it
 comes as sarı.
 """
 
@@ -20,7 +20,7 @@ _HISTORY_DAYS = 30.0
 
 
 def is_current(reading: Reading, chosen: tuple[Occurrence, ...]) -> bool:
-    """Whether the symptoms `chosen` are told as happening now."""
+    """Whether the symptoms `chosen` are described as happening now."""
     text = reading.text
     if len(text.words) <= LONG:
         return True

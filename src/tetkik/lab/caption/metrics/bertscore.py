@@ -149,7 +149,7 @@ def _opened(options: BertScoreOptions) -> tuple[Any, Any, int]:
 def _from_hub(name: str) -> Iterator[None]:
     """Everything that can go wrong on the way to the model `name` in one sentence."""
     try:
-        import torch  # noqa: F401 - whatever is missing is told of in one sentence
+        import torch  # noqa: F401 - a missing package is reported in one sentence
         import transformers  # noqa: F401
     except ImportError:
         raise MissingExtra(

@@ -37,8 +37,8 @@ def cider_rows(corpus: Corpus, grams: Sequence[tuple[Grams, Grams]]) -> Floats:
         similarity += np.divide(product, norm, out=np.zeros(references), where=norm > 0)
     # pycocoevalcap takes the number of 2-grams for the length.
     words, reference_words = (np.maximum(lengths - 1, 0) for lengths in corpus.lengths())
-    apart = (words[corpus.owner] - reference_words).astype(np.float64)
-    similarity *= np.exp(-(apart**2) / (2 * _SIGMA**2)) * 10.0 / len(grams)
+    difference = (words[corpus.owner] - reference_words).astype(np.float64)
+    similarity *= np.exp(-(difference**2) / (2 * _SIGMA**2)) * 10.0 / len(grams)
     total = np.bincount(corpus.owner, similarity, rows)
     mean: Floats = total / np.bincount(corpus.owner, minlength=rows)
     return mean

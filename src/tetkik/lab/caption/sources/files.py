@@ -48,12 +48,12 @@ class ZipBytes:
         name = f"{self.archive.name}/{self.member}"
         archive = _opened(self.archive)
         try:
-            told = archive.getinfo(self.member)
+            entry = archive.getinfo(self.member)
         except KeyError:
             raise FileNotFoundError(name) from None
-        check_bytes(told.file_size, name)
+        check_bytes(entry.file_size, name)
         try:
-            with archive.open(told) as content:
+            with archive.open(entry) as content:
                 data = content.read(settings().max_image_bytes + 1)
         # Of a damaged archive zlib, lzma and zipfile each raise their own; RuntimeError asks for a password.
         except Exception:

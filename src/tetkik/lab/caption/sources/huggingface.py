@@ -134,11 +134,11 @@ def _split_of_file(path: Path, folder: Path) -> Split | None:
     state = path.parent / "state.json"
     if path.suffix == ".arrow" and state.is_file():
         try:
-            said = json.loads(state.read_text("utf-8")).get("_split")
+            split_name = json.loads(state.read_text("utf-8")).get("_split")
         except (ValueError, AttributeError):
             return None
         # A dataset that was saved by itself and says nothing is for training, as a row of a table is.
-        return split_of(str(said)) if said is not None else Split.TRAIN
+        return split_of(str(split_name)) if split_name is not None else Split.TRAIN
     return None
 
 

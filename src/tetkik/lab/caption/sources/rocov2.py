@@ -93,8 +93,10 @@ def origins_in(folder: Path) -> Mapping[str, Origin]:
         # Releases differ in their columns; the article's number stands in the link in any case.
         number = _PMC.search(row[article] if article is not None else "") or _PMC.search(" ".join(row))
         terms = _LICENCE.search(" ".join(row))
-        said = terms.group().upper() if terms else (row[licence].strip() if licence is not None else "")
-        found[row[name].strip()] = Origin(number.group() if number else None, said[:200] or None)
+        licence_text = (
+            terms.group().upper() if terms else (row[licence].strip() if licence is not None else "")
+        )
+        found[row[name].strip()] = Origin(number.group() if number else None, licence_text[:200] or None)
     return found
 
 

@@ -137,11 +137,11 @@ def make_training_data(
     Args:
         accelerator: an `accelerate.Accelerator`.
         prepared: the folder; its test split is not opened.
-        notify: told how much goes to the disk, before it does.
+        notify: called with a sentence on how much goes to the disk, before it does.
 
     Raises:
         TrainingError: image features that are no numbers.
-        OutputError: the disk is full, or has too little room.
+        OutputError: the disk is full, or has too little space.
     """
     parts = {split: prepared.part(split) for split in SPLITS}
     sources: dict[Split, Features] = {

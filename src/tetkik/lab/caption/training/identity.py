@@ -52,8 +52,8 @@ def describe_data(prepared: Prepared, options: CaptionTraining) -> DataDescripti
     """What the card says of the data. The rows of the test are counted by the folder's own list."""
     licences: Counter[str] = Counter()
     for split in SPLITS:
-        licences.update(prepared.story["splits"].get(split.value, {}).get("licences", {}))
-    left_out = prepared.story.get("report", {}).get("left_out", {})
+        licences.update(prepared.details["splits"].get(split.value, {}).get("licences", {}))
+    left_out = prepared.details.get("report", {}).get("left_out", {})
     return DataDescription(
         options.data_name,
         prepared.source,

@@ -1,4 +1,4 @@
-"""`tetkik caption train --plan`: what a training needs and how long it takes, told before it begins.
+"""`tetkik caption train --plan`: what a training needs and how long it takes, shown before it begins.
 
 Weights are counted and the rest is estimated, so a card can be planned for that is not there and a base that
 was not downloaded.
@@ -161,9 +161,11 @@ def plan_training(options: CaptionTraining, prepared: Prepared | None, card: str
 
 def this_card() -> Card:
     """The GPU of this computer."""
-    told = torch.cuda.get_device_properties(0)
+    properties = torch.cuda.get_device_properties(0)
     return Card(
-        told.name, int(told.total_memory), bf16=torch.cuda.is_bf16_supported(including_emulation=False)
+        properties.name,
+        int(properties.total_memory),
+        bf16=torch.cuda.is_bf16_supported(including_emulation=False),
     )
 
 

@@ -45,7 +45,7 @@ class CaptionTrainer(Trainer[Epoch]):
         network: what learns in it is fp32 and requires gradients, everything else does not.
         options: the settings; `precision` is no longer AUTO.
         work: where checkpoints go; None keeps none (a trial of `--tune`).
-        notify: told of each epoch.
+        notify: called with a sentence for each epoch.
     """
 
     epoch_type: ClassVar[Any] = Epoch

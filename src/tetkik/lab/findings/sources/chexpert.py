@@ -136,13 +136,13 @@ def observations(marks: Mapping[str, Truth], rows: int, *, keep_others: bool) ->
 
 
 def view_faults(
-    views: list[View | None], said: list[str], options: Mapping[str, str]
+    views: list[View | None], words: list[str], options: Mapping[str, str]
 ) -> list[LeftOut | None]:
     """Why a row is left out for its view; `said` is a text that may call it frontal where `views` is None."""
     if options.get("views", "frontal") == "all":
         return [None] * len(views)
     faults: list[LeftOut | None] = []
-    for view, word in zip(views, said, strict=True):
+    for view, word in zip(views, words, strict=True):
         if view is View.LATERAL:
             faults.append(LeftOut.LATERAL)
         elif view in (View.PA, View.AP) or word == "Frontal":

@@ -136,8 +136,8 @@ def known_labels(table: Table, rules: Sequence[KnownRule]) -> list[frozenset[str
         more = frozenset(rule.labels)
         by_row = [known | more if cell in fits else known for known, cell in zip(by_row, cells, strict=True)]
     if "known" in table.columns:
-        said = {cell: _cell(table.path, cell) for cell in set(table["known"])}
-        by_row = [known | said[cell] for known, cell in zip(by_row, table["known"], strict=True)]
+        parsed = {cell: _cell(table.path, cell) for cell in set(table["known"])}
+        by_row = [known | parsed[cell] for known, cell in zip(by_row, table["known"], strict=True)]
     return by_row
 
 

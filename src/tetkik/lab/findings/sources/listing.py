@@ -95,8 +95,8 @@ def _rules(spec: SourceSpec) -> tuple[KnownRule, ...]:
 
 def _listed(cells: Sequence[str], known: Sequence[frozenset[str]], *, keep_others: bool) -> _Marks:
     """Labels from a column that names what is present."""
-    said = {cell: [name.strip() for name in re.split(r"[;|]", cell) if name.strip()] for cell in set(cells)}
-    others = Counter(own_name(name) for cell in cells for name in said[cell] if not shared_label(name))
+    split = {cell: [name.strip() for name in re.split(r"[;|]", cell) if name.strip()] for cell in set(cells)}
+    others = Counter(own_name(name) for cell in cells for name in split[cell] if not shared_label(name))
     labels = (*FINDING_LABELS, *sorted(others)) if keep_others else FINDING_LABELS
     place = {label: index for index, label in enumerate(labels)}
     # Thousands of rows share a few hundred combinations: each is worked out once.
@@ -105,7 +105,7 @@ def _listed(cells: Sequence[str], known: Sequence[frozenset[str]], *, keep_other
     patterns = np.full((len(kinds), len(labels)), UNKNOWN)
     for row, (cell, knows) in enumerate(kinds):
         patterns[row, [place[label] for label in knows]] = ABSENT
-        patterns[row, [place[name] for name in map(own_name, said[cell]) if name in place]] = PRESENT
+        patterns[row, [place[name] for name in map(own_name, split[cell]) if name in place]] = PRESENT
     return _Marks(labels, patterns[np.array(of_row, np.int64)], others, [None] * len(cells))
 
 

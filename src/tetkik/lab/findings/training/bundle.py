@@ -99,7 +99,7 @@ def _reference(
     Without folds these are the calibration rows: the weights were fitted on others, the epoch was chosen on
     others, and the test rows stay for the figures alone. With folds they are all rows, each scored by the
     networks of the folds that it was not in; the network that ships has learned every row, and would answer
-    them as no house's images.
+    them as no hospital's images.
     """
     options, images, parts = result.options, prepared.images, prepared.parts
     if not options.reference:

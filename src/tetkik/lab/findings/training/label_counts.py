@@ -32,7 +32,7 @@ class LabelCounts:
     alone: int
 
     @property
-    def taught(self) -> bool:
+    def trainable(self) -> bool:
         """Whether a loss has any meaning: both kinds are known."""
         return self.present > 0 and self.absent > 0
 
@@ -46,7 +46,7 @@ class LabelCounts:
 
         The network may then learn the source, and so may its pooled figures.
         """
-        return self.taught and 2 * self.alone > self.present
+        return self.trainable and 2 * self.alone > self.present
 
 
 def count_labels(
@@ -84,7 +84,7 @@ def check_learnable(known: Sequence[LabelCounts], least: int) -> None:
     """
     if not any(item.present or item.absent for item in known):
         raise DataError("Nothing is known about any label of these images; check the labels in the table.")
-    if not any(item.taught for item in known):
+    if not any(item.trainable for item in known):
         raise DataError(
             "Each label of these images is only ever known to be present or only ever absent, so a loss "
             "would mean nothing; add images that are known to be otherwise."
@@ -102,7 +102,7 @@ def check_learnable(known: Sequence[LabelCounts], least: int) -> None:
 
 
 def mask_unlearnable(truth: Truth, known: Sequence[LabelCounts]) -> Truth:
-    """`truth` with the labels that cannot be taught made unknown, so that they have no part in the loss."""
-    taught = np.array([item.taught for item in known])
-    masked: Truth = np.where(taught, truth, np.int8(-1))
+    """`truth` with the labels that cannot be trained made unknown, so that they have no part in the loss."""
+    trainable = np.array([item.trainable for item in known])
+    masked: Truth = np.where(trainable, truth, np.int8(-1))
     return masked

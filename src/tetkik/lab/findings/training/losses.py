@@ -103,5 +103,7 @@ def teacher_regression(predicted: Tensor, target: Tensor) -> Tensor:
 def teacher_entropy(logits: Tensor, probability: Tensor) -> Tensor:
     """Sum of the cross-entropy with a teacher's probabilities where there is one (else NaN)."""
     known = ~torch.isnan(probability)
-    said, target = torch.where(known, logits, 0.0), torch.where(known, probability, 0.0)
-    return torch.where(known, binary_cross_entropy_with_logits(said, target, reduction="none"), 0.0).sum()
+    known_logits, target = torch.where(known, logits, 0.0), torch.where(known, probability, 0.0)
+    return torch.where(
+        known, binary_cross_entropy_with_logits(known_logits, target, reduction="none"), 0.0
+    ).sum()

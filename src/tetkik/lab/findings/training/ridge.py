@@ -146,11 +146,11 @@ def fit_ridge(
         targets = scale.targets(soft)
         for number, label in enumerate(soft.labels):
             column = labels.index(label)
-            asked = np.flatnonzero(~np.isnan(targets[:, number]))
-            _, row, offset = regress(asked, targets[asked, number].astype(np.float64))
+            labelled = np.flatnonzero(~np.isnan(targets[:, number]))
+            _, row, offset = regress(labelled, targets[labelled, number].astype(np.float64))
             weight[column] = (1 - share) * weight[column] + share * scale.deviation[number] * row
-            said = scale.deviation[number] * offset + scale.mean[number]
-            bias[column] = (1 - share) * bias[column] + share * said
+            predicted = scale.deviation[number] * offset + scale.mean[number]
+            bias[column] = (1 - share) * bias[column] + share * predicted
     weight /= deviation * np.sqrt(features.shape[1])
     bias -= weight @ mean
     network.set_linear(torch.from_numpy(weight).float(), torch.from_numpy(bias).float())

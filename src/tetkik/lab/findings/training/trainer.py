@@ -140,14 +140,16 @@ class FindingsTrainer(Trainer[Epoch]):
         weight = 1.0 if len(rows) > self._rank else 0.0
         known = max(1, int((self._data.truth[rows] >= 0).sum()))
         teacher = self._data.teacher
-        taught = 1 if teacher is None else max(1, int((~np.isnan(teacher[rows])).sum()))
+        soft_targets = 1 if teacher is None else max(1, int((~np.isnan(teacher[rows])).sum()))
         images = self._augmented(pixels)
         parts = np.array_split(np.arange(len(mine)), min(self._options.accumulation, len(mine)))
         loss_sum = self._scalar(0.0)
         for number, part in enumerate(parts, 1):
             alone = self._accelerator.no_sync(self._model) if number < len(parts) else nullcontext()
             with alone:
-                loss = self._part_loss(images[part[0] : part[-1] + 1], mine[part], known, taught) * weight
+                loss = (
+                    self._part_loss(images[part[0] : part[-1] + 1], mine[part], known, soft_targets) * weight
+                )
                 # Processes average their gradients, and this is already the mean over all rows of the step.
                 self._scaler.scale(loss * self._world).backward()
                 loss_sum += loss.detach()
@@ -166,7 +168,7 @@ class FindingsTrainer(Trainer[Epoch]):
         generator = torch.Generator().manual_seed(torch.initial_seed())
         return network_input(augmented(batch, augmentation, generator), self._preprocessing)
 
-    def _part_loss(self, images: Tensor, rows: Rows, known: int, taught: int) -> Tensor:
+    def _part_loss(self, images: Tensor, rows: Rows, known: int, soft_targets: int) -> Tensor:
         """The loss of some rows as their share of the step's."""
         data, options = self._data, self._options
         with autocast(self._device, options.precision):
@@ -180,7 +182,7 @@ class FindingsTrainer(Trainer[Epoch]):
                 soft = teacher_regression(outputs[:, data.labels :], target)
             else:
                 soft = teacher_entropy(outputs, target)
-            loss = loss + options.teacher.weight * soft / taught
+            loss = loss + options.teacher.weight * soft / soft_targets
         return loss
 
     def _evaluate(self, epoch: int, rows_per_second: float) -> Epoch:

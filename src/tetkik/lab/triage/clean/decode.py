@@ -26,7 +26,7 @@ _BOMS = {
 
 
 def wide_encoding(head: bytes) -> str | None:
-    """The encoding of a file with two or four bytes a letter, told by its first bytes; else None."""
+    """The encoding of a file with two or four bytes a letter, by its first bytes; else None."""
     for bom, name in _BOMS.items():
         if head.startswith(bom):
             return name

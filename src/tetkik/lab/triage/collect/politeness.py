@@ -1,4 +1,4 @@
-"""How the crawler behaves towards a site: it stays on it, obeys robots.txt, and waits when told to.
+"""How the crawler behaves towards a site: it stays on it, obeys robots.txt, and waits when asked to.
 
 Scrapy's own middlewares do most of it; these three close what they leave open.
 """

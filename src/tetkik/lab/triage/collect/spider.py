@@ -55,7 +55,7 @@ class QuestionSpider(scrapy.Spider):  # type: ignore[misc]
         self._store = store
         self._limit = limit
         self._progress = progress
-        self._asked: set[tuple[str, int]] = set()
+        self._requested: set[tuple[str, int]] = set()
         self._open: dict[PageRecord, set[str]] = {}
         self._failures_in_a_row = 0
 
@@ -73,12 +73,12 @@ class QuestionSpider(scrapy.Spider):  # type: ignore[misc]
         self.reason = reason
 
     def _ask_page(self, ref: PageRef | None) -> Iterator[Any]:
-        if ref is None or (ref.section, ref.number) in self._asked:
+        if ref is None or (ref.section, ref.number) in self._requested:
             return
-        if self._limit is not None and len(self._asked) >= self._limit:
+        if self._limit is not None and len(self._requested) >= self._limit:
             self.limited = True
             return
-        self._asked.add((ref.section, ref.number))
+        self._requested.add((ref.section, ref.number))
         read, lose = partial(self._read_list, ref=ref), partial(self._lose_list, ref=ref)
         yield self._request(ref.url, read, lose, priority=-2 * ref.number)
 

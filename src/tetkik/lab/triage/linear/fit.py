@@ -192,7 +192,7 @@ class _Part:
     def weights(
         self, member: Member, tick: Callable[[int], None] = lambda passes: None
     ) -> NDArray[np.float32]:
-        """Train one classifier: (columns, stride), float32. `tick` is told the passes done."""
+        """Train one classifier: (columns, stride), float32. `tick` is called with the passes done."""
         loss, regularisation = member
         return solve(
             self._rows,
@@ -222,7 +222,7 @@ def fit(
         corpus: what to learn from; from 20,000 rows on a tenth of it is only chosen and calibrated on.
         lexicon: the terms; None takes the built-in ones.
         remember: keeps finished pieces across an interruption.
-        tick: told (pieces done, pieces in all).
+        tick: called with (pieces done, pieces in all).
     """
     lexicon = lexicon or builtin()
     if len(corpus) >= HOLDOUT_FROM:

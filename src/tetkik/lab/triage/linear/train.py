@@ -144,7 +144,7 @@ def nested_probabilities(
 
     Args:
         outer: (rows,), the fold of each.
-        tick: told (pieces done, pieces in all) of the current fold.
+        tick: called with (pieces done, pieces in all) of the current fold.
 
     Returns:
         (rows, labels), float64.
@@ -170,7 +170,7 @@ def out_of_fold(complaints: Complaints, tick: Callable[[int, int], None]) -> Ref
 
     Args:
         complaints: that a model was trained on, near duplicates looked for.
-        tick: told (pieces done, pieces in all).
+        tick: called with (pieces done, pieces in all).
 
     Raises:
         DataError: one label only, or labels with too few distinct complaints.
@@ -190,7 +190,7 @@ def unlearned(
 
     Args:
         split: which part of the data they are, where the model did not learn them.
-        tick: told (pieces done, pieces in all) where models are trained.
+        tick: called with (pieces done, pieces in all) where models are trained.
 
     Raises:
         DataError: it learned them, and is of a kind that takes too long to train again.

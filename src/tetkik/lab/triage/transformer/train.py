@@ -63,7 +63,7 @@ def train_transformer(
 
     Args:
         out: the bundle's folder; beside it `.NAME.training` keeps checkpoints until the bundle is written.
-        progress: told how far it is; called in the main process only.
+        progress: called with how far it is, in the main process only.
 
     Raises:
         DataError: one label only, too few rows of a label, or rows without a label.
@@ -124,13 +124,13 @@ def fine_tune(
     )
 
     def train(
-        tried: TransformerOptions, work: WorkFolder | None, told: ProgressCallback
+        tried: TransformerOptions, work: WorkFolder | None, report: ProgressCallback
     ) -> tuple[Any, State]:
         model = load_classifier(base, data.labels, tried.seed)
         trainer = TransformerTrainer(
             accelerator, model, (training, validation), base.pad_id, options=tried, work=work
         )
-        return model, trainer.run(told)
+        return model, trainer.run(report)
 
     def run(tried: TransformerOptions) -> tuple[float, int]:
         _, state = train(tried, None, lambda _, done, total: progress("trial", done, total))

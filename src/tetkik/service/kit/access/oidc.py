@@ -176,22 +176,26 @@ def finish(settings: Settings, sign_on: SignOn, answer: Mapping[str, str]) -> Ar
         subject=subject,
         login=str(claims.get("preferred_username") or claims.get("email") or ""),
         name=str(claims.get("name") or ""),
-        roles=frozenset(roles[group] for group in _said(claims, settings.oidc_role_claim) if group in roles),
-        departments=_opened(by_value, _said(claims, settings.oidc_department_claim)),
+        roles=frozenset(
+            roles[group] for group in _values_of(claims, settings.oidc_role_claim) if group in roles
+        ),
+        departments=_opened(by_value, _values_of(claims, settings.oidc_department_claim)),
     )
 
 
-def _said(claims: Mapping[str, Any], name: str) -> list[str]:
+def _values_of(claims: Mapping[str, Any], name: str) -> list[str]:
     """The values of a claim that may be one text or a list."""
     value = claims.get(name, [])
     return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
 
 
-def _opened(by_value: Mapping[str, tuple[str, ...]], said: list[str]) -> tuple[str, ...] | None:
+def _opened(by_value: Mapping[str, tuple[str, ...]], groups: list[str]) -> tuple[str, ...] | None:
     """The departments that a person's values open, as the setting orders them; None where it is empty."""
     if not by_value:
         return None
-    return tuple(dict.fromkeys(name for value, names in by_value.items() if value in said for name in names))
+    return tuple(
+        dict.fromkeys(name for value, names in by_value.items() if value in groups for name in names)
+    )
 
 
 def _discover(settings: Settings) -> Provider:
@@ -199,14 +203,14 @@ def _discover(settings: Settings) -> Provider:
     parts = urlsplit(issuer)
     if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
         raise SettingError("The setting oidc_issuer has to begin with https://; correct it.")
-    said = _get(f"{issuer}/.well-known/openid-configuration")
+    configuration = _get(f"{issuer}/.well-known/openid-configuration")
     try:
         provider = Provider(
-            issuer=said["issuer"],
-            authorization=said["authorization_endpoint"],
-            token=said["token_endpoint"],
-            keys=said["jwks_uri"],
-            userinfo=said.get("userinfo_endpoint"),
+            issuer=configuration["issuer"],
+            authorization=configuration["authorization_endpoint"],
+            token=configuration["token_endpoint"],
+            keys=configuration["jwks_uri"],
+            userinfo=configuration.get("userinfo_endpoint"),
         )
     except KeyError:
         raise _silent() from None
@@ -266,10 +270,10 @@ def _verified(
 
 def _more(url: str, tokens: Mapping[str, Any], subject: str) -> dict[str, Any]:
     """What the provider says besides the ID token, of the same person alone (Core 1.0, 5.3.2)."""
-    said = _get(url, {"Authorization": f"Bearer {tokens.get('access_token', '')}"})
-    if said.get("sub") != subject:
+    claims = _get(url, {"Authorization": f"Bearer {tokens.get('access_token', '')}"})
+    if claims.get("sub") != subject:
         raise _refused()
-    return said
+    return claims
 
 
 def _get(url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -171,8 +171,8 @@ def _challenge(request: Request, purpose: Purpose, user_id: str | None) -> bytes
 def _answered(request: Request, answer: dict[str, Any], purpose: Purpose, user_id: str | None) -> bytes:
     """The challenge that an answer names, if we asked it for this purpose of this person, and only once."""
     try:
-        said = json.loads(_bytes(answer["response"]["clientDataJSON"]))
-        challenge = _bytes(said["challenge"])
+        client_data = json.loads(_bytes(answer["response"]["clientDataJSON"]))
+        challenge = _bytes(client_data["challenge"])
     except (ValueError, KeyError, TypeError, RecursionError):
         raise _refused() from None
     if rate_limits_of(request).challenges.pop(challenge.hex()) != (purpose, user_id):

@@ -52,8 +52,8 @@ class TrustedProxyMiddleware:
         await self._app(scope, receive, send)
 
     def _browser(self, lines: list[str]) -> str | None:
-        said = [part.strip() for part in ",".join(lines).split(",") if part.strip()]
-        for address in reversed(said):
+        addresses = [part.strip() for part in ",".join(lines).split(",") if part.strip()]
+        for address in reversed(addresses):
             if not _is_address(address):
                 return None
             if not self._trusts(address):

@@ -101,7 +101,7 @@ class EventBroker:
         self._idle = timedelta(minutes=context.settings.session_idle_minutes)
         self._subscribers: set[Subscriber] = set()
         self._looking = False
-        self._look = threading.Event()
+        self._wake = threading.Event()
         self._tidied = 0.0
 
     @property
@@ -127,7 +127,7 @@ class EventBroker:
             self._subscribers.add(subscriber)
             if not self._looking:
                 self._looking = True
-                self._context.records.on_announcement.append(self._look.set)
+                self._context.records.on_announcement.append(self._wake.set)
                 threading.Thread(target=self._run, name="events", daemon=True).start()
         try:
             yield subscriber
@@ -138,12 +138,12 @@ class EventBroker:
     def _run(self) -> None:
         seen, looked = self._newest(), time.monotonic()
         while True:
-            self._look.wait(POLL_SECONDS)
-            self._look.clear()
+            self._wake.wait(POLL_SECONDS)
+            self._wake.clear()
             with self._lock:
                 if not self._subscribers:
                     self._looking = False
-                    self._context.records.on_announcement.remove(self._look.set)
+                    self._context.records.on_announcement.remove(self._wake.set)
                     return
                 subscribers = tuple(self._subscribers)
             newest = self._newest()
@@ -214,14 +214,14 @@ async def stream(
             upto = await run_in_threadpool(_now, context)
         yield f"retry: {_RETRY}\n\n"
         while time.monotonic() - begin < STREAM_SECONDS and subscriber.end is None:
-            hearing = await run_in_threadpool(_events_after, context, actor, upto)
-            if hearing.missed:
-                yield f"id: {hearing.upto}\nevent: missed\ndata: {{}}\n\n"
-            for one in () if hearing.missed else hearing.events:
-                said = {"kind": one.kind, "case_id": one.case_id}
-                yield f"id: {one.seq}\ndata: {json.dumps(said, separators=(',', ':'))}\n\n"
-            if hearing.upto != upto:
-                upto = hearing.upto
+            batch = await run_in_threadpool(_events_after, context, actor, upto)
+            if batch.missed:
+                yield f"id: {batch.upto}\nevent: missed\ndata: {{}}\n\n"
+            for one in () if batch.missed else batch.events:
+                data = {"kind": one.kind, "case_id": one.case_id}
+                yield f"id: {one.seq}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
+            if batch.upto != upto:
+                upto = batch.upto
                 continue
             rest = beat + HEARTBEAT_SECONDS - time.monotonic()
             if rest <= 0:

@@ -67,7 +67,7 @@ class IdempotentRequest:
     def run(
         self, records: Records, actor: Actor, work: Callable[[Transaction], T], *, status: int = 201
     ) -> Outcome[T]:
-        """Do the work, in one transaction with the keeping of its answer, or give the first answer.
+        """Do the work, in one transaction with the storing of its answer, or give the first answer.
 
         Raises:
             Conflict: the key was used for another request, or the same request is being answered right now.

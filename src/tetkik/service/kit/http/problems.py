@@ -161,7 +161,7 @@ def _for_programs(request: Request) -> bool:
 
 
 def _to_sign_in(request: Request) -> Response:
-    """The sign-in page, which comes back to where one wanted to go; htmx is told to go there as a whole."""
+    """The sign-in page, which comes back to where one wanted to go; htmx loads it as a whole page."""
     target = request.url.path if request.method == "GET" else "/"
     # A locked screen is opened, a password that has to be changed is changed, everybody else signs in.
     page = f"{getattr(request.state, 'detour', '/login')}?next={quote(target)}"

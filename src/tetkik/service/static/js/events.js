@@ -1,18 +1,18 @@
-// What happens in the service, for a page: `hear({ after, told, live, over })`.
+// What happens in the service, for a page: `subscribe({ after, onEvent, live, over })`.
 //
 // A browser opens six connections to one server at most, and a stream holds one for as long as it lasts. So
 // one page of the browser listens and tells the others; when it goes, the next one takes over from the last
-// number that it heard. Where the browser has no locks (a server without TLS), each page listens by itself.
+// number that it received. Where the browser has no locks (a server without TLS), each page listens by itself.
 
 const NAME = "tetkik-events";
 
 /**
  * @param after the number of the last event that the page knows of; without one, what happens from now on
- * @param told called with {kind, case_id} for each event; with {} where some may have been missed
+ * @param onEvent called with {kind, case_id} for each event; with {} where some may have been missed
  * @param live called with whether the stream stands
  * @param over called when the session is over or locked
  */
-export function hear({ after = "", told, live = () => {}, over = () => {} }) {
+export function subscribe({ after = "", onEvent, live = () => {}, over = () => {} }) {
   const others = new BroadcastChannel(NAME);
   let last = after;
 
@@ -20,7 +20,7 @@ export function hear({ after = "", told, live = () => {}, over = () => {} }) {
     if (id) last = id;
     if (state !== undefined) live(state);
     if (event === "end") over();
-    else if (event) told(event);
+    else if (event) onEvent(event);
   }
 
   function pass(message) {
@@ -54,7 +54,7 @@ export function hear({ after = "", told, live = () => {}, over = () => {} }) {
   others.onmessage = ({ data }) => take(data);
   if (navigator.locks) {
     navigator.locks.request(NAME, () => new Promise(listen));
-    told({}); // what another page heard before this one was there
+    onEvent({}); // what another page received before this one was there
   } else {
     listen(() => {});
   }

@@ -109,7 +109,7 @@ function showPatient() {
   }
 }
 
-// Two check digits (NVI): a mistyped number is told before it is sent.
+// Two check digits (NVI): a mistyped number is shown before it is sent.
 function isTckn(digits) {
   if (!/^[1-9]\d{10}$/.test(digits)) return false;
   const d = [...digits].map(Number);

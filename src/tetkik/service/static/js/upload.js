@@ -127,8 +127,8 @@ function going(under, share) {
 async function sendFile({ row, sure }) {
   going([row], 0);
   try {
-    const heard = { gone: (/** @type {number} */ share) => going([row], share) };
-    const { status, body } = await post(address('/api/v1/images', sure), /** @type {File} */ (row.file), row.key, heard);
+    const listeners = { gone: (/** @type {number} */ share) => going([row], share) };
+    const { status, body } = await post(address('/api/v1/images', sure), /** @type {File} */ (row.file), row.key, listeners);
     answered(row, status, body);
   } catch {
     failed(row, words.offline, true);
@@ -182,7 +182,7 @@ async function sendArchive({ row, only, sure }) {
   let open = true;
   going(under, 0);
   /** @param {any} line */
-  const heard = (line) => {
+  const onLine = (line) => {
     open = false;
     if ('images' in line) {
       if (!only) opened(row, line);
@@ -199,7 +199,7 @@ async function sendArchive({ row, only, sure }) {
   try {
     const { status, body } = await post(address('/api/v1/images/archive', sure, only), /** @type {File} */ (row.file), key, {
       gone: (share) => open && going(under, share),
-      line: heard,
+      line: onLine,
     });
     if (status === 401) location.reload();
     else if (status !== 200) for (const one of under) failed(one, body.detail ?? words.broken, status === 429 || status >= 500);

@@ -3,7 +3,7 @@
 // Whatever happens comes as an event (an id alone); the list is then asked for anew and swapped,
 // with the row under the keyboard, the focus and the place on the screen kept.
 
-import { hear } from "./events.js";
+import { subscribe } from "./events.js";
 
 const news = document.getElementById("news");
 const words = document.getElementById("keys-of-list")?.dataset;
@@ -113,7 +113,7 @@ async function refresh() {
   try {
     await htmx.ajax("GET", `${address}&shown=${shown}`, { target: "#worklist", swap: "innerHTML" });
   } catch {
-    again = false; // told already; the next event asks again
+    again = false; // known already; the next event asks again
   }
   running = false;
   if (again) {
@@ -183,9 +183,9 @@ if (shownOf().rows) {
   tick();
   setInterval(tick, 20000);
   const state = document.getElementById("live");
-  hear({
+  subscribe({
     after: shownOf().seq,
-    told: soon,
+    onEvent: soon,
     live: (stands) => (state.hidden = stands),
     over: () => location.reload(),
   });

@@ -15,7 +15,7 @@ function texts(panel) {
 }
 
 /**
- * Measurements as the page lists them; what the server does not know yet is told by whoever keeps it.
+ * Measurements as the page lists them; what the server does not know yet comes from whoever keeps it.
  * @param {HTMLElement} room
  * @param {string} waiting what is said of one that is not kept yet
  */

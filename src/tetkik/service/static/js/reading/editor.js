@@ -5,7 +5,7 @@
 
 import { adopt } from './adopt.js';
 import { fill, reveal } from './conflict.js';
-import { added, fieldOf, gone, grown, linesOf, moved, typed, written } from './lines.js';
+import { added, fieldOf, gone, fitHeight, linesOf, moved, typed, written } from './lines.js';
 import { agreed, send, tell } from './requests.js';
 import { Writing } from './writing.js';
 
@@ -26,7 +26,7 @@ export class Editor {
     room.addEventListener('input', (event) => {
       const field = event.target;
       if (!(field instanceof HTMLTextAreaElement)) return;
-      grown(field);
+      fitHeight(field);
       this.changed();
     });
     room.addEventListener('keydown', (event) => {
@@ -44,7 +44,7 @@ export class Editor {
       if (document.hidden) this.save();
     });
     document.getElementById('conflict')?.addEventListener('click', (event) => this.#settle(event));
-    room.querySelectorAll('textarea').forEach(grown);
+    room.querySelectorAll('textarea').forEach(fitHeight);
   }
 
   get panel() {
@@ -102,7 +102,7 @@ export class Editor {
     return this.#refusedOnce(answer);
   }
 
-  /** That the server is away is told once. @param {import('./requests.js').Answer} answer */
+  /** That the server is away is shown once. @param {import('./requests.js').Answer} answer */
   #refusedOnce(answer) {
     const away = answer.status === 0 || answer.status === 401;
     if (away && this.away) return false;
@@ -150,7 +150,7 @@ export class Editor {
       const sent = this.#lines();
       const answer = await send('GET', this.address);
       const fresh = answer.page.querySelector('[data-draft]');
-      // Another revision is somebody's text: who saves is told of it. What was typed meanwhile is saved soon.
+      // Another revision is somebody's text: who saves sees it. What was typed meanwhile is saved soon.
       if (Number(fresh?.getAttribute('data-revision')) !== this.revision || this.dirty) return false;
       adopt(this.room, answer.page, sent);
       tell(this.room.dataset.compared ?? '', 'warning');
@@ -174,7 +174,7 @@ export class Editor {
     return false;
   }
 
-  /** The case was moved: where it went is told, and nothing that was written goes with the page. */
+  /** The case was moved: where it went is shown, and nothing that was written goes with the page. */
   async moved() {
     if (!this.gone) this.#refused(await send('GET', this.address));
   }

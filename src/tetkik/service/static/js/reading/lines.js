@@ -85,7 +85,7 @@ export function gone(panel, line) {
 }
 
 /** As high as its text, where the browser does not do it itself. @param {HTMLTextAreaElement} field */
-export function grown(field) {
+export function fitHeight(field) {
   if (CSS.supports('field-sizing', 'content')) return;
   field.style.height = 'auto';
   field.style.height = `${field.scrollHeight}px`;

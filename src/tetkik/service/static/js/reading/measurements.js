@@ -80,7 +80,7 @@ export class Measurements {
     return mark;
   }
 
-  /** @param {{mark: Mark, how: 'made' | 'moved' | 'removed'}} told by the viewer */
+  /** @param {{mark: Mark, how: 'made' | 'moved' | 'removed'}} change from the viewer */
   #took({ mark, how }) {
     if (how !== 'removed') this.waiting.set(mark, 'changed');
     else if (mark.id || mark === this.sending) this.waiting.set(mark, 'removed');

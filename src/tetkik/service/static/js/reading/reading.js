@@ -1,6 +1,6 @@
 /** The reading view: brings its parts to life. The viewer, and with it Cornerstone, comes after the page. */
 
-import { hear } from '../events.js';
+import { subscribe } from '../events.js';
 import { Editor } from './editor.js';
 import { Measurements } from './measurements.js';
 import { send, tell } from './requests.js';
@@ -104,9 +104,9 @@ function moved() {
 }
 
 if (mine || awaited || editor) {
-  hear({
+  subscribe({
     after: room.dataset.seq,
-    told: ({ kind, case_id: about }) => {
+    onEvent: ({ kind, case_id: about }) => {
       const here = about === caseId;
       if (here && kind === 'moved') moved();
       if (mine && here && kind === 'claim.taken') stillReading();

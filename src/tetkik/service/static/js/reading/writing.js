@@ -60,7 +60,7 @@ export class Writing {
       // The session may be another one by now, begun in the next tab.
       if ((answer.status === 401 || answer.status === 403) && (await renewed())) answer = await ask();
       if (!answer.ok || !answer.body) return refused(answer.status, await answer.json());
-      return await heard(answer.body, view);
+      return await readStream(answer.body, view);
     } catch {
       return { how: abort.signal.aborted ? 'stopped' : 'broken' };
     } finally {
@@ -120,7 +120,7 @@ async function* eventsOf(body) {
 }
 
 /** @param {ReadableStream<Uint8Array>} body @param {HTMLElement} view @returns {Promise<End>} */
-async function heard(body, view) {
+async function readStream(body, view) {
   let answer = '';
   for await (const { name, data } of eventsOf(body)) {
     if (name === 'text') {

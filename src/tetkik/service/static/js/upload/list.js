@@ -16,7 +16,7 @@ const SAID_EVERY = 1000;
  * @property {Group} group
  * @property {string} key
  * @property {string | null} image id, once it is kept
- * @property {boolean} followed whether the model is still to be heard of
+ * @property {boolean} followed whether the model is still working on it
  * @property {string} said
  * @property {boolean} again whether trying once more may help
  * @property {File} [file] of its own
@@ -109,7 +109,7 @@ export function passedOver(others, archives) {
 }
 
 let counting = 0;
-let told = 0;
+let announced = 0;
 
 /** The figures once what happens now is over. */
 function later() {
@@ -137,12 +137,12 @@ function count() {
   whole.value = over;
   whole.hidden = all < 2;
   fold(all);
-  // A screen reader is told now and then, and at the end.
+  // A screen reader gets it now and then, and at the end.
   const now = Date.now();
   const text = words.tally.replace('{done}', String(kept)).replace('{all}', String(all));
-  if (over === all || now - told > SAID_EVERY) {
+  if (over === all || now - announced > SAID_EVERY) {
     /** @type {HTMLElement} */ (document.getElementById('tally')).textContent = text;
-    told = now;
+    announced = now;
   }
 }
 

@@ -7,9 +7,9 @@ const csrf = /** @type {HTMLMetaElement} */ (document.querySelector('meta[name="
  * @param {string} address
  * @param {File} file
  * @param {string} key the same one for as long as this file is tried, so that a broken line never doubles it
- * @param {object} heard
- * @param {(share: number) => void} heard.gone how much has gone, from 0 to 1
- * @param {(line: any) => void} [heard.line] each line of an answer in lines
+ * @param {object} listeners
+ * @param {(share: number) => void} listeners.gone how much has gone, from 0 to 1
+ * @param {(line: any) => void} [listeners.line] each line of an answer in lines
  * @returns {Promise<{status: number, body: any}>} rejected where the line broke
  */
 export function post(address, file, key, { gone, line }) {

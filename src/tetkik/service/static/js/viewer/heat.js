@@ -3,7 +3,7 @@
 export class Heat {
   /**
    * @param {import('./display.js').Display} display
-   * @param {() => void} failed told when there is no such picture
+   * @param {() => void} failed called when there is no such picture
    */
   constructor(display, failed) {
     this.display = display;

@@ -85,7 +85,7 @@ export class Marks extends EventTarget {
       if (measured('length', mark.points, null) > 1) {
         this.list.push(mark);
         this.say(this.name(mark));
-        this.#told(mark, 'made');
+        this.#notify(mark, 'made');
       }
     } else {
       this.say(this.words.point);
@@ -105,7 +105,7 @@ export class Marks extends EventTarget {
     this.list = this.list.filter((other) => other !== mark);
     this.say(this.words.removed);
     this.draw();
-    this.#told(mark, 'removed');
+    this.#notify(mark, 'removed');
   }
 
   /** Show these in the place of those that are shown. @param {Mark[]} marks */
@@ -122,7 +122,7 @@ export class Marks extends EventTarget {
   }
 
   /** @param {Mark} mark @param {'made' | 'moved' | 'removed'} how */
-  #told(mark, how) {
+  #notify(mark, how) {
     this.dispatchEvent(new Event('change'));
     this.dispatchEvent(new CustomEvent('took', { detail: { mark, how } }));
   }
@@ -227,7 +227,7 @@ export class Marks extends EventTarget {
       () => {
         document.removeEventListener('pointermove', follow);
         this.say(this.name(mark));
-        this.#told(mark, 'moved');
+        this.#notify(mark, 'moved');
       },
       { once: true },
     );
@@ -248,7 +248,7 @@ export class Marks extends EventTarget {
       const by = event.shiftKey ? 10 : 1;
       this.#move(mark, index, [x + right * by, y + down * by]);
       this.say(this.name(mark));
-      this.#told(mark, 'moved');
+      this.#notify(mark, 'moved');
     }
   }
 }

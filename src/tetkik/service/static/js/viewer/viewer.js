@@ -2,7 +2,7 @@
  * The viewer: one or two panes and their tools.
  *
  * The markup is `templates/reading/viewer.html.jinja`. Buttons name what they do (`data-do="invert"`), so that
- * the keys of the shell, a mouse and a finger all come through the same door. The page around it talks to it
+ * the keys of the shell, a mouse and a finger all call the same methods. The page around it talks to it
  * by events on its element: `heat` {label, name, address} shows a heatmap, `{}` hides it; `measurements` [marks]
  * draws these and no others. It says `measured` {mark, how} when a person made, moved or removed one.
  */

@@ -1,6 +1,6 @@
-"""A made house with many cases, as real as its pages need it: sealed identities and words, runs with scores.
+"""A synthetic database of many cases, with what the pages need: sealed identities, words, runs with scores.
 
-Nobody in it exists. The shares are those of a house that has fallen far behind: two cases in five still wait,
+Nobody in it exists. The shares are those of a hospital far behind its work: two cases in five still wait,
 so that an order or a filter that walks over rows shows.
 """
 
@@ -110,12 +110,12 @@ _CLAIMED = 40
 
 
 def fill(records: Records, cases: int, seed: int = 1) -> Actor:
-    """Fill a house; gives a radiologist of it.
+    """Fill a database; gives a radiologist of it.
 
     Args:
-        records: an empty house.
+        records: an empty installation.
         cases: how many.
-        seed: the same makes the same house, but for its ids and keys.
+        seed: the same makes the same data, but for its ids and keys.
     """
     chance = random.Random(seed)
     actor = _person(records, "Uzm. Dr. Deniz AKIN")
@@ -177,7 +177,7 @@ def _case(
     patient, case, complaint = new_id(), new_id(), new_id()
     state, priority = _one(chance, _STATES), _one(chance, _PRIORITIES)
     department = chance.choice(DEPARTMENTS)
-    # As many days as it takes at one pace, so that a day holds as many cases in a small house as in a large.
+    # As many days as it takes at one pace: a day holds as many cases in a small database as in a large.
     since = datetime.now(UTC) - timedelta(minutes=2 * (cases - number))
     wrapped = vault.wrap(patient, secrets.token_bytes(KEY_BYTES), vault.held.ring)
     key = vault.key(patient, wrapped)
