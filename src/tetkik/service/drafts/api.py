@@ -62,10 +62,8 @@ def read(ctx: Reader, report_id: ReportId) -> Response:
 @router.put("/{report_id}", response_model=DraftShape, responses=MATCHED)
 def save(ctx: Editor, report_id: ReportId, revision: Revision, sent: DraftSent) -> Response:
     """Keep the whole text; what stands as it stood keeps its evidence and its decisions."""
-    sentences, choices = sent.values()
     with ctx.write() as tx:
-        saved = drafts.save(tx, report_id, revision, sentences, choices)
-        return draft_response(ctx.request, saved)
+        return draft_response(ctx.request, drafts.save(tx, report_id, revision, sent.value()))
 
 
 @router.post("/{report_id}/decisions", response_model=DraftShape, responses=MATCHED)

@@ -276,9 +276,8 @@ def panels(ctx: Reads, case_id: CaseId, report_id: ReportId) -> HTMLResponse:
 @panel_router.put("/{case_id}/{report_id}")
 def save(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Save) -> HTMLResponse:
     """Keep what stands in the editor, and what was decided about marks."""
-    sentences, choices = body.values()
     with ctx.write() as tx:
-        seen = panels_of(tx, drafts.save(tx, report_id, body.revision, sentences, choices))
+        seen = panels_of(tx, drafts.save(tx, report_id, body.revision, body.value()))
     return shown_panels(ctx.request, seen)
 
 

@@ -5,7 +5,7 @@
 
 import { adopt } from './adopt.js';
 import { fill, reveal } from './conflict.js';
-import { added, fieldOf, gone, grown, linesOf, moved, typed, written } from './lines.js';
+import { added, fieldOf, gone, grown, linesOf, moved, namedTexts, textsOf, typed, written } from './lines.js';
 import { agreed, send, tell } from './requests.js';
 import { Writing } from './writing.js';
 
@@ -90,7 +90,8 @@ export class Editor {
     this.dirty = false;
     const sent = this.#lines();
     const sentences = sent.map(({ line }) => written(line));
-    const answer = await send('PUT', this.address, { revision: this.revision, sentences, decisions });
+    const edit = { ...namedTexts(this.panel), sentences, decisions };
+    const answer = await send('PUT', this.address, { revision: this.revision, ...edit });
     if (answer.status === 200) {
       adopt(this.room, answer.page, sent);
       this.panel.classList.toggle('unsaved', this.dirty);
@@ -188,9 +189,7 @@ export class Editor {
     const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('conflict'));
     dialog.close();
     dialog.replaceChildren(...page.body.childNodes);
-    const texts = linesOf(this.panel)
-      .map((line) => fieldOf(line).value)
-      .filter((text) => text.trim());
+    const texts = textsOf(this.panel);
     for (const part of dialog.querySelectorAll('[data-mine]')) /** @type {HTMLElement} */ (part).hidden = !texts.length;
     const mine = /** @type {HTMLElement} */ (dialog.querySelector('[data-mine-text]'));
     mine.lang = this.panel.querySelector('textarea')?.closest('[lang]')?.getAttribute('lang') ?? '';
