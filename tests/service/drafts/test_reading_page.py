@@ -24,7 +24,7 @@ from tests.service.reading_room import (
 from tetkik.records.cases import cases
 from tetkik.records.reports import drafts, versions
 from tetkik.records.worklist import claims
-from tetkik.values import CaseState, Judgement, Method, Role
+from tetkik.values import FINDING_LABELS, CaseState, Judgement, Method, Role
 
 BEFORE_THE_VIEWER = 150_000
 """Bytes that may come before the viewer."""
@@ -63,7 +63,7 @@ def test_findings_stand_in_groups(page, room):
     positive = {item.label for item in found.findings if item.positive}
     shown = {row.get_attribute("data-finding") for row in page.locator(".finding.positive").all()}
     assert shown == positive
-    assert page.locator("[data-finding]").count() == 22
+    assert page.locator("[data-finding]").count() == len(FINDING_LABELS)
     assert page.locator("#not-assessed").get_attribute("open") is None
 
 
