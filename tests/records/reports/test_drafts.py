@@ -86,6 +86,12 @@ def test_a_sentence_stands_in_its_part_and_an_empty_one_goes(records, reader):
     assert [item.section for item in after.draft.sentences] == [Section.FINDINGS, Section.IMPRESSION]
 
 
+def test_a_text_beside_the_sentences_has_their_bound(records, reader):
+    made = made_report(records)
+    with records.write(reader) as tx, pytest.raises(InputError, match="shorten"):
+        drafts.save(tx, made.id, 1, DraftEdit((), texts={"note": "a" * (LONGEST + 1)}))
+
+
 def test_evidence_that_the_draft_does_not_hold_is_dropped(records, reader):
     made = made_report(records)
     with records.write(reader) as tx:

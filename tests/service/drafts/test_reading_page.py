@@ -79,6 +79,21 @@ def test_what_is_typed_is_saved_by_itself_and_checked(page, room):
     assert field.input_value() == "Sol pnömotoraks vardır."
 
 
+def test_a_named_text_beside_the_sentences_is_sent_with_them(page, room):
+    page.evaluate(
+        """() => document.querySelector('[data-draft] > .scroll')
+             .append(Object.assign(document.createElement('textarea'), { name: 'note' }))"""
+    )
+    field = page.locator('textarea[name="note"]')
+    with page.expect_request(lambda request: request.method == "PUT" and "/read/" in request.url) as sent:
+        field.fill("Önceki ile aynı.")
+        field.press("Enter")
+    body = sent.value.post_data_json
+    assert body["note"].strip() == "Önceki ile aynı." and len(body["sentences"]) == len(texts(room))
+    saved(page)
+    assert field.input_value().strip() == "Önceki ile aynı."
+
+
 def test_typing_goes_on_while_it_is_saved(page, room):
     field = fields(page, "findings").first
     field.fill("Kalp")

@@ -1,8 +1,8 @@
 """Drafts: written by the machine, changed by people, each change naming the revision that it was made on.
 
-Two people may have one draft open. Who saves second is told who saved first, and nothing is overwritten. What
-a person writes is checked again, so that the marks follow the words; what they decide about a mark is kept
-with their name and the time.
+Two people may have one draft open. Whoever saves second learns who saved first, and nothing is overwritten.
+What a person writes is checked again, so that the marks follow the words; what they decide about a mark is
+kept with their name and the time.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def judge(
     *,
     sentences_follow: bool = False,
 ) -> WorkingDraft:
-    """Accept, reject or add a finding; the marks follow, and the sentences where that is asked for.
+    """Accept, reject or add a finding; the marks follow, and the sentences where `sentences_follow` says so.
 
     So do the marks of later drafts of the patient that compare with this image.
 
@@ -216,7 +216,7 @@ def judge(
 
     Raises:
         EditConflict: somebody else saved in between; nothing was written.
-        InputError: no such finding, or a judgement that does not fit what the model said.
+        InputError: no such finding, or a judgement that does not fit what the model found.
     """
     lock_reports_with(tx, report_id)  # later drafts are checked again once the case is locked
     row, working, material = for_change(tx, report_id, revision)

@@ -138,17 +138,17 @@ def _parts(text: str) -> Iterator[tuple[Section, str | None]]:
         # A line with the patient's name or the like is none of the report's sentences.
         if any(slot is not None and slot not in _SECTIONS for _, slot in line):
             continue
-        said = ""
+        written = ""
         for literal, slot in line:
-            said += literal  # a doubled brace ends a piece, and no sentence
+            written += literal  # a doubled brace ends a piece, and no sentence
             if slot is None:
                 continue
-            if said.strip():
-                yield section, said
-            said, section = "", _SECTIONS[slot]
+            if written.strip():
+                yield section, written
+            written, section = "", _SECTIONS[slot]
             yield section, None
-        if said.strip():
-            yield section, said
+        if written.strip():
+            yield section, written
 
 
 def _is_heading(text: str) -> bool:

@@ -46,7 +46,7 @@ from tetkik.values import (
 )
 
 LONGEST_WORDS = 1000
-"""Characters of what is said of a withdrawal beside the reason from the list."""
+"""Characters of the words of a withdrawal beside the reason from the list."""
 
 
 class AnotherVersion(Conflict):
@@ -137,18 +137,18 @@ def _refuse(row: Report, number: int) -> None:
 
 
 def _add(
-    tx: Transaction, version: ReportVersion, signature: SignatureRow, said: Withdrawal, proof: Proof
+    tx: Transaction, version: ReportVersion, signature: SignatureRow, withdrawal: Withdrawal, proof: Proof
 ) -> None:
     """The statement, sealed, under the name of the version that it takes back."""
     statement = WithdrawalStatement(
-        version.report_id, version.number, version.verification, signature.digest, said, proof.method
+        version.report_id, version.number, version.verification, signature.digest, withdrawal, proof.method
     )
-    content, who = serialization.to_bytes(statement), said.signature
+    content, who = serialization.to_bytes(statement), withdrawal.signature
     tx.session.add(
         WithdrawalRow(
             version_id=version.id,
             user_id=proof.user_id,
-            why=said.why,
+            why=withdrawal.why,
             name=who.name,
             title=who.title,
             registration=who.registration,

@@ -100,7 +100,7 @@ def redraft(ctx: Editor, report_id: ReportId, revision: Revision, sent: RedraftS
 def redraft_stream(ctx: Editor, report_id: ReportId, revision: Revision, sent: RedraftSent) -> Response:
     """The same as server-sent events: `asked` and `text` while a model writes, then `done` or `fault`.
 
-    `asked` tells the number of the try: what was heard before it could not be used. Whoever closes the stream
+    `asked` has the number of the try: the text of the one before could not be used. Whoever closes the stream
     before its end stops the language model, and the draft stays as it was; `end` says that the session is
     over or locked, with the same effect.
     """

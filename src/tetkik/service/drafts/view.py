@@ -77,7 +77,7 @@ class MeasurementLine:
 
 
 def measurement_lines(
-    measurements: Sequence[Measurement], language: Language, spoken: Language
+    measurements: Sequence[Measurement], language: Language, report_language: Language
 ) -> tuple[MeasurementLine, ...]:
     """The measurements as a page shows them.
 
@@ -92,7 +92,7 @@ def measurement_lines(
             text=measurement_words(item, language),
             about=measured_words(item, language),
             where=" → ".join(f"{column:.0f}, {row:.0f}" for column, row in item.points),
-            put="" if item.unit is MeasurementUnit.PIXEL else measurement_words(item, spoken),
+            put="" if item.unit is MeasurementUnit.PIXEL else measurement_words(item, report_language),
         )
         for number, item in enumerate(measurements, 1)
     )
