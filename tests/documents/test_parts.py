@@ -33,10 +33,14 @@ def _narrative(content: bytes) -> str:
 
 def test_a_part_that_is_added_stands_in_all_five_documents(monkeypatch):
     added = Part(
-        "Contrast", (Line("Nothing was given."),), loinc=Code("1-8", "Contrast"), dicom=Code("1", "Contrast")
+        "contrast",
+        "Contrast",
+        (Line("Nothing was given."),),
+        loinc=Code("1-8", "Contrast"),
+        dicom=Code("1", "Contrast"),
     )
     before = parts_of(judged().content)
-    monkeypatch.setattr(parts, "_parts", lambda _: (*before, added))
+    monkeypatch.setattr(parts, "_parts", lambda *_: (*before, added))
     texts = [
         to_text(judged()).decode(),
         _narrative(to_fhir(judged())),

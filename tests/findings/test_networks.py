@@ -32,13 +32,13 @@ def test_it_has_features_a_linear_classifier_and_logits(network):
     assert features.ndim == 4 and features.shape[0] == 2
     assert isinstance(network.classifier, nn.Linear)
     assert network.classifier.in_features == features.shape[1]
-    assert logits.shape == (2, 22)
+    assert logits.shape == (2, len(FINDING_LABELS))
     assert logits.std() > 0
 
 
 def test_the_mean_of_a_map_and_the_bias_are_the_logit(network):
     with torch.no_grad():
-        network.classifier.bias.copy_(torch.arange(22.0))
+        network.classifier.bias.copy_(torch.arange(float(len(FINDING_LABELS))))
         logits, maps = network.logits_and_maps(NOISE)
         expected = network(NOISE)
     assert torch.allclose(logits, expected, rtol=1e-4, atol=1e-4)
@@ -80,7 +80,7 @@ def test_the_keys_of_densenet_are_torchvisions():
     assert shapes["features.denseblock4.denselayer16.conv2.weight"] == (32, 128, 3, 3)
     assert shapes["features.transition3.conv.weight"] == (512, 1024, 1, 1)
     assert shapes["features.norm5.running_var"] == (1024,)
-    assert shapes["classifier.weight"] == (22, 1024)
+    assert shapes["classifier.weight"] == (len(FINDING_LABELS), 1024)
     assert len(state) == 727
     part = r"(conv0|norm0|norm5|transition[123]\.(norm|conv)|denseblock[1-4]\.denselayer\d+\.(norm|conv)[12])"
     assert all(re.match(rf"features\.{part}\.|classifier\.", key) for key in state)
@@ -120,7 +120,7 @@ def test_the_flat_list_of_convolutions_fills_the_folded_mobilenet(tmp_path):
     network: Any = build("mobilenet_v2", FINDING_LABELS, weights=tmp_path / "imagenet.pt")
     for key, value in source.features.state_dict().items():
         assert torch.equal(network.features.state_dict()[key], value), key
-    assert network.classifier.weight.shape == (22, 1280)
+    assert network.classifier.weight.shape == (len(FINDING_LABELS), 1280)
 
 
 def test_every_family_has_a_layout_and_a_preprocessing():
@@ -143,7 +143,7 @@ def test_imagenet_weights_come_from_the_cache_or_not_at_all(tmp_path, monkeypatc
     torch.save(old, folder / FAMILIES["resnet18"].published)
     network: Any = build("resnet18", FINDING_LABELS, weights="imagenet")
     assert torch.equal(network.features.layer4[1].conv2.weight, source.features.layer4[1].conv2.weight)
-    assert network.classifier.out_features == 22
+    assert network.classifier.out_features == len(FINDING_LABELS)
 
 
 def test_imagenet_weights_that_cannot_be_fetched_are_one_sentence(tmp_path, monkeypatch):

@@ -36,6 +36,7 @@ from tetkik.records.reports import (
     versions,
     withdrawing,
 )
+from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import AuditRow, Case, Claim, Image, Job
 from tetkik.records.trail.verify import verify
 from tetkik.records.worklist import claims, worklist
@@ -129,7 +130,7 @@ def test_the_wrong_one_keeps_a_number_and_a_link_and_nothing_else(both_records, 
         lambda tx: cases.set_state(tx, case_id, CaseState.TO_READ),
         lambda tx: claims.claim_case(tx, case_id),
         lambda tx: drafts.draft_of(tx, reports[0]),
-        lambda tx: drafts.save(tx, reports[0], revision, []),
+        lambda tx: drafts.save(tx, reports[0], revision, DraftEdit([])),
         lambda tx: case_transfer.preview_transfer(tx, case_id, gulcin),
         lambda tx: _sent_again(tx, case_id),
     ):

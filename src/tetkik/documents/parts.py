@@ -40,11 +40,13 @@ class Part:
     """A part of a report under its heading.
 
     Attributes:
+        name: what a page finds it by: a section's, or `measured`.
         lines: sentences that are read as one paragraph; of a list its rows.
         numbered: whether it is a list.
         loinc: what HL7 v2 sends its text under; None where its values are sent with codes of their own.
     """
 
+    name: str
     label: str
     lines: tuple[Line, ...]
     numbered: bool = False
@@ -77,18 +79,22 @@ _CODES = MappingProxyType(
 )
 
 
-def parts_of(content: ReportContent) -> tuple[Part, ...]:
-    """The parts in reading order; those without a line are left out."""
-    return tuple(part for part in _parts(content) if part.lines)
+def parts_of(content: ReportContent, headings: Language | None = None) -> tuple[Part, ...]:
+    """The parts in reading order; those without a line are left out.
+
+    Args:
+        headings: the language of the labels; None is that of the report.
+    """
+    return tuple(part for part in _parts(content, headings or content.draft.language) if part.lines)
 
 
-def _parts(content: ReportContent) -> Iterator[Part]:
+def _parts(content: ReportContent, headings: Language) -> Iterator[Part]:
     draft, language = content.draft, content.draft.language
     for section, (loinc, dicom) in _CODES.items():
         lines = tuple(Line(item.text, objections(item, language)) for item in draft.section(section))
-        yield Part(heading(section, language), lines, loinc=loinc, dicom=dicom)
+        yield Part(section, heading(section, headings), lines, loinc=loinc, dicom=dicom)
     measured = tuple(_measured(item, language) for item in content.measurements)
-    yield Part(translate("Measurements", language), measured, numbered=True)
+    yield Part("measured", translate("Measurements", headings), measured, numbered=True)
 
 
 def _measured(item: Measurement, language: Language) -> Line:

@@ -89,7 +89,7 @@ REGISTRY: Mapping[str, FindingLabel] = MappingProxyType(
 """The shared labels by their id."""
 
 FINDING_LABELS = tuple(REGISTRY)
-"""The 22 shared labels, in this order in every model that has them all."""
+"""The shared labels, in this order in every model that has them all."""
 
 NIH_LABELS = tuple(label.id for label in REGISTRY.values() if label.nih)
 BRAIN_LABELS = tuple(label.id for label in REGISTRY.values() if label.route is Route.BRAIN_MRI)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -256,12 +256,16 @@ class Draft:
         }
 
 
+ADDED = MappingProxyType({"added": True})
+"""Metadata of a field that is stored only where it differs from its default."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReportContent:
     """What a draft and a signed report share: all that people write, and that a signature signs.
 
     Stored JSON has these fields among those of the object that holds the content. A field that is added here
-    needs a default, and `metadata=ADDED`: reports that were signed before it existed keep their bytes.
+    needs a default, and `metadata=ADDED`: reports that were signed before keep their bytes and their code.
 
     Attributes:
         measurements: that people made in the image, in the order in which they were made.
@@ -280,11 +284,11 @@ class ReportContent:
                 [item.image.id, item.label, item.rounded, item.unit, item.points]
                 for item in self.measurements
             ]
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.metadata.get("added") and value != item.default:
+                verified[item.name] = value
         return verified
-
-
-ADDED = MappingProxyType({"added": True})
-"""Metadata of a field that is stored only where it differs from its default."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,7 +183,7 @@ def test_labels_without_a_twin_are_counted_or_kept(tmp_path):
     marks = {"Lung Opacity": "1.0", "Support Devices": "0.0", "Edema": "1.0"}
     assert chexpert(tmp_path, marks).other_labels["Lung Opacity"] == 1
     kept = chexpert(tmp_path, marks, keep_others=True)
-    assert kept.labels[:22] == FINDING_LABELS
+    assert kept.labels[: len(FINDING_LABELS)] == FINDING_LABELS
     assert said(kept, 0)["Lung_Opacity"] == 1 and said(kept, 0)["Support_Devices"] == 0
     assert "Lung_Opacity" not in kept.other_labels
 

@@ -108,7 +108,7 @@ def test_the_bundle_finds_what_was_drawn(bundle, tmp_path):
         found = scores[known, FINDING_LABELS.index(label)].astype(np.float64)
         area = auroc(found, unseen.column(label)[known] == 1)
         assert area is not None and area > 0.95
-    assert maps is not None and maps.shape[:2] == (60, 22)
+    assert maps is not None and maps.shape[:2] == (60, len(FINDING_LABELS))
 
 
 def test_every_figure_can_be_computed_again_from_the_scores(bundle, images):
@@ -350,5 +350,5 @@ def test_a_classifier_of_transformers_is_trained_and_opens_there(images, tmp_pat
     batch = np.random.default_rng(0).random((2, 3, SIZE, SIZE)).astype(np.float32)
     found = load_model(str(made.path)).scores(batch)
     np.testing.assert_allclose(TorchFindings.load(made).scores(batch), found, atol=1e-4)
-    assert AutoModelForImageClassification.from_pretrained(made.path).config.num_labels == 22
+    assert AutoModelForImageClassification.from_pretrained(made.path).config.num_labels == len(FINDING_LABELS)
     assert not any(str(tmp_path).encode() in (made.path / name).read_bytes() for name in made.manifest.files)

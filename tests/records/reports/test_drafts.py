@@ -17,7 +17,7 @@ from tetkik.language import Language
 from tetkik.records import serialization
 from tetkik.records.images import images, runs
 from tetkik.records.reports import drafts, redrafting
-from tetkik.records.reports.editing import LONGEST, MOST, Choice
+from tetkik.records.reports.editing import LONGEST, MOST, Choice, DraftEdit
 from tetkik.records.reports.working import EditConflict
 from tetkik.records.schema import AuditRow, Report
 from tetkik.records.worklist import worklist
@@ -65,7 +65,7 @@ def test_a_saved_text_is_checked_again_and_keeps_the_rest(both_records, radiolog
     with both_records.write(radiologist) as tx:
         before = drafts.draft_of(tx, made.id)
         text = [*before.draft.sentences, own("Sağ üst lobda 3 cm nodül izlendi.")]
-        after = drafts.save(tx, made.id, 1, text)
+        after = drafts.save(tx, made.id, 1, DraftEdit(text))
     added = next(item for item in after.draft.sentences if "nodül" in item.text)
     assert {mark.fault for mark in added.marks} == {Fault.NOT_FOUND, Fault.MEASUREMENT}
     assert added.text[added.marks[0].start : added.marks[0].end] in ("3 cm", "nodül")
@@ -82,15 +82,24 @@ def test_a_sentence_stands_in_its_part_and_an_empty_one_goes(records, reader):
             own("Kalp gölgesi büyük."),
             own("\u200b\x07 "),
         )
-        after = drafts.save(tx, made.id, 1, text)
+        after = drafts.save(tx, made.id, 1, DraftEdit(text))
     assert [item.section for item in after.draft.sentences] == [Section.FINDINGS, Section.IMPRESSION]
+
+
+def test_a_text_beside_the_sentences_has_their_bound(records, reader):
+    made = made_report(records)
+    with records.write(reader) as tx, pytest.raises(InputError, match="shorten"):
+        drafts.save(tx, made.id, 1, DraftEdit((), texts={"note": "a" * (LONGEST + 1)}))
 
 
 def test_evidence_that_the_draft_does_not_hold_is_dropped(records, reader):
     made = made_report(records)
     with records.write(reader) as tx:
         after = drafts.save(
-            tx, made.id, 1, [own("Plevral efüzyon var.", evidence=("finding:Effusion", "finding:Nodule"))]
+            tx,
+            made.id,
+            1,
+            DraftEdit([own("Plevral efüzyon var.", evidence=("finding:Effusion", "finding:Nodule"))]),
         )
     assert after.draft.sentences[0].evidence == ("finding:Effusion",)
 
@@ -99,9 +108,9 @@ def test_who_saves_second_is_told_and_nothing_is_overwritten(both_records, radio
     other = made_user(both_records, Role.RADIOLOGIST, name="İrem Çelik")
     made = made_report(both_records)
     with both_records.write(radiologist) as tx:
-        drafts.save(tx, made.id, 1, [own("Birinci.")])
+        drafts.save(tx, made.id, 1, DraftEdit([own("Birinci.")]))
     with pytest.raises(EditConflict, match="Ömer Çağrı Ünsal") as conflict, both_records.write(other) as tx:
-        drafts.save(tx, made.id, 1, [own("İkinci.")])
+        drafts.save(tx, made.id, 1, DraftEdit([own("İkinci.")]))
     current = conflict.value.current
     assert (current.revision, current.updated_by) == (2, "Ömer Çağrı Ünsal")
     assert [item.text for item in current.draft.sentences] == ["Birinci."]
@@ -119,7 +128,7 @@ def test_of_many_who_save_at_the_same_moment_one_wins(both_records):
         start.wait()
         try:
             with both_records.write(person) as tx:
-                drafts.save(tx, made.id, 1, [own(f"Metin {person.name} tarafından.")])
+                drafts.save(tx, made.id, 1, DraftEdit([own(f"Metin {person.name} tarafından.")]))
                 won.append(person.name)
         except EditConflict as conflict:
             lost.append(conflict.current.updated_by)
@@ -141,7 +150,7 @@ def test_of_many_who_save_at_the_same_moment_one_wins(both_records):
 def test_a_decision_is_kept_with_who_and_when_until_the_words_change(both_records, radiologist):
     made = made_report(both_records)
     with both_records.write(radiologist) as tx:
-        saved = drafts.save(tx, made.id, 1, [own("Sağda nodül izlendi.")])
+        saved = drafts.save(tx, made.id, 1, DraftEdit([own("Sağda nodül izlendi.")]))
         decided = drafts.decide(tx, made.id, saved.revision, every_mark_kept(saved))
     assert decided.draft.open_marks == 0
     (decision,) = decided.decisions
@@ -151,16 +160,20 @@ def test_a_decision_is_kept_with_who_and_when_until_the_words_change(both_record
         "Sağda nodül izlendi.",
     )
     with both_records.write(radiologist) as tx:
-        same = drafts.save(tx, made.id, decided.revision, [own("Sağda nodül izlendi."), own("Kalp büyük.")])
+        same = drafts.save(
+            tx, made.id, decided.revision, DraftEdit([own("Sağda nodül izlendi."), own("Kalp büyük.")])
+        )
         assert same.draft.open_marks == 0
-        other = drafts.save(tx, made.id, same.revision, [own("Solda nodül izlendi."), own("Kalp büyük.")])
+        other = drafts.save(
+            tx, made.id, same.revision, DraftEdit([own("Solda nodül izlendi."), own("Kalp büyük.")])
+        )
     assert other.draft.open_marks == 1
 
 
 def test_a_removed_sentence_goes_and_a_question_can_be_opened_again(records, reader):
     made = made_report(records)
     with records.write(reader) as tx:
-        saved = drafts.save(tx, made.id, 1, [own("Sağda nodül izlendi."), own("Kitle izlendi.")])
+        saved = drafts.save(tx, made.id, 1, DraftEdit([own("Sağda nodül izlendi."), own("Kitle izlendi.")]))
         choices = every_mark_kept(saved)
         kept = drafts.decide(tx, made.id, saved.revision, choices)
         removed = drafts.decide(tx, made.id, kept.revision, [replace(choices[0], decision=Decision.REMOVED)])
@@ -177,7 +190,7 @@ def test_a_removed_sentence_goes_and_a_question_can_be_opened_again(records, rea
 def test_a_decision_about_nothing_is_refused_and_saves_nothing(records, reader, choice):
     made = made_report(records)
     with pytest.raises(InputError, match="not there any more"), records.write(reader) as tx:
-        drafts.save(tx, made.id, 1, [own("Kalp büyük.")], [choice])
+        drafts.save(tx, made.id, 1, DraftEdit([own("Kalp büyük.")], [choice]))
     with records.read() as tx:
         assert drafts.draft_of(tx, made.id).revision == 1
 
@@ -189,7 +202,7 @@ def test_a_decision_about_nothing_is_refused_and_saves_nothing(records, reader, 
 def test_hostile_text_is_kept_as_words_and_marked(records, reader, hostile):
     made = made_report(records)
     with records.write(reader) as tx:
-        after = drafts.save(tx, made.id, 1, [own(f"Kalp büyük {hostile}")])
+        after = drafts.save(tx, made.id, 1, DraftEdit([own(f"Kalp büyük {hostile}")]))
     (sentence,) = after.draft.sentences
     assert all(char.isprintable() for char in sentence.text)
     assert sentence.marks or not set(hostile) & set("<{")
@@ -201,7 +214,7 @@ def test_hostile_text_is_kept_as_words_and_marked(records, reader, hostile):
 def test_a_text_without_end_is_refused(records, reader, sentences):
     made = made_report(records)
     with pytest.raises(InputError, match="at most"), records.write(reader) as tx:
-        drafts.save(tx, made.id, 1, sentences)
+        drafts.save(tx, made.id, 1, DraftEdit(sentences))
 
 
 def test_a_rejected_finding_takes_its_sentences_along_where_asked(records, reader):
@@ -260,7 +273,7 @@ def test_the_worklist_and_its_filter_follow_a_judgement(both_records, radiologis
 def test_what_a_reader_added_may_be_written(records, reader):
     made = made_report(records)
     with records.write(reader) as tx:
-        before = drafts.save(tx, made.id, 1, [own("Nodül izlendi.")])
+        before = drafts.save(tx, made.id, 1, DraftEdit([own("Nodül izlendi.")]))
         assert before.draft.open_marks == 1
         after = drafts.judge(tx, made.id, 2, "Nodule", Judgement.ADDED)
     assert after.draft.open_marks == 0
@@ -305,7 +318,7 @@ def test_a_fresh_draft_follows_language_and_judgements(records, reader):
 def test_a_fresh_draft_overwrites_nobody(records, reader):
     made = made_report(records)
     with records.write(reader) as tx:
-        drafts.save(tx, made.id, 1, [own("Kalp büyük.")])
+        drafts.save(tx, made.id, 1, DraftEdit([own("Kalp büyük.")]))
     with pytest.raises(EditConflict), records.write(reader) as tx:
         redrafting.rewrite(tx, made.id, 1, sample.draft())
 
@@ -326,7 +339,7 @@ def test_a_second_run_replaces_a_draft_that_nobody_touched_and_no_other(both_rec
     fresh = run_again()
     assert (fresh.revision, fresh.draft.language) == (2, Language.EN)
     with both_records.write(radiologist) as tx:
-        drafts.save(tx, made.id, 2, [own("The heart is large.")])
+        drafts.save(tx, made.id, 2, DraftEdit([own("The heart is large.")]))
     assert [item.text for item in run_again().draft.sentences] == ["The heart is large."]
 
 
@@ -335,7 +348,9 @@ def test_a_report_without_a_model_is_written_by_hand(both_records, radiologist):
     image_id = made_image(both_records, case_id)
     with both_records.write(radiologist) as tx:
         begun = drafts.write_by_hand(tx, image_id, Language.TR)
-        after = drafts.save(tx, begun.report_id, begun.revision, [own("Sağda plevral efüzyon, 2 cm.")])
+        after = drafts.save(
+            tx, begun.report_id, begun.revision, DraftEdit([own("Sağda plevral efüzyon, 2 cm.")])
+        )
         assert after.draft.open_marks == 0  # no model has assessed anything that this could contradict
         with pytest.raises(Conflict, match="No model"):
             redrafting.redraft_input(tx, begun.report_id, after.revision)
@@ -358,7 +373,7 @@ def test_a_refused_image_can_be_reported_too(records, reader):
     with records.write(reader) as tx:
         found = drafts.draft_of(tx, made.id)
         text = [*found.draft.sentences, own("Yan grafide kostofrenik sinüs kapalı, plevral efüzyon.")]
-        after = drafts.save(tx, made.id, 1, text)
+        after = drafts.save(tx, made.id, 1, DraftEdit(text))
     assert after.draft.open_marks == 0
 
 
@@ -386,5 +401,5 @@ def test_a_change_unpacks_the_draft_once(records, reader, monkeypatch):
 
     monkeypatch.setattr(serialization, "from_bytes", counted)
     with records.write(reader) as tx:
-        drafts.save(tx, made.id, 1, [DraftSentence("Kalp normaldir.", Section.FINDINGS)])
+        drafts.save(tx, made.id, 1, DraftEdit([DraftSentence("Kalp normaldir.", Section.FINDINGS)]))
     assert sorted(kinds) == ["Material", "Working"]

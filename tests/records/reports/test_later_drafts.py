@@ -16,6 +16,7 @@ from tetkik.records.cases import cases
 from tetkik.records.images import images, runs
 from tetkik.records.reports import drafts, redrafting, signing
 from tetkik.records.reports.checking import as_judged
+from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import AuditRow
 from tetkik.records.worklist import case_events, claims
 from tetkik.settings import settings
@@ -90,13 +91,13 @@ def test_what_was_typed_stays_and_who_writes_there_is_not_refused(both_records, 
     own = DraftSentence("Plevral efüzyon öncekine göre değişmemiştir.", Section.FINDINGS)
     with both_records.write(other) as tx:
         now = drafts.draft_of(tx, later)
-        seen = drafts.save(tx, later, now.revision, [*now.draft.sentences, own])
+        seen = drafts.save(tx, later, now.revision, DraftEdit([*now.draft.sentences, own]))
     judge(both_records, radiologist, earlier.id, REJECTED)
     after = draft(both_records, later)
     assert own.text in [one.text for one in after.draft.sentences]
     assert after.updated_by == "İrem Çelik"
     with both_records.write(other) as tx:
-        saved = drafts.save(tx, later, seen.revision, seen.draft.sentences)
+        saved = drafts.save(tx, later, seen.revision, DraftEdit(seen.draft.sentences))
     assert saved.draft == after.draft
 
 

@@ -18,6 +18,7 @@ from tetkik.records.people import visibility
 from tetkik.records.reports import drafts, measuring, redrafting, signing, versions
 from tetkik.records.reports.checking import sayings
 from tetkik.records.reports.comparison import Change, compared_measurements
+from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.reports.measuring import MOST, NewMeasurement
 from tetkik.records.reports.working import EditConflict, for_change
 from tetkik.records.schema import AuditRow, Report
@@ -179,7 +180,9 @@ def test_a_sentence_may_say_what_was_measured_and_nothing_else(records, reader, 
         pixels = NewMeasurement(MeasurementKind.LENGTH, own.id, [(0.0, 0.0), (18.0, 0.0)])
         in_pixels = measuring.add(tx, made.id, 1, pixels)
         sentence = [DraftSentence(words, Section.FINDINGS)]
-        assert "measurement" in faults(drafts.save(tx, made.id, in_pixels.revision, sentence).draft)
+        assert "measurement" in faults(
+            drafts.save(tx, made.id, in_pixels.revision, DraftEdit(sentence)).draft
+        )
     calibrated = Measurement(
         "0" * 26,
         MeasurementKind.LENGTH,
@@ -218,7 +221,7 @@ def test_a_draft_written_afresh_keeps_them(records, reader):
 def test_they_are_frozen_into_the_version_and_carried_on_by_an_amendment(records, reader, made):
     with records.write(reader) as tx:
         sentence = [DraftSentence("Akciğerlerde nodül.", Section.FINDINGS)]
-        drafts.save(tx, made.report_id, 1, sentence)
+        drafts.save(tx, made.report_id, 1, DraftEdit(sentence))
         taken = measuring.add(tx, made.report_id, 2, length(made.image_id, "nodül"))
         sign(tx, made.report_id, reader)
         first = versions.version_of(tx, made.report_id)

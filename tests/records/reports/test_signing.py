@@ -39,6 +39,7 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.metrics import collect_metrics
 from tetkik.records.reports import drafts, signing, versions
 from tetkik.records.reports.comparison import Change, compared
+from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.reports.working import EditConflict
 from tetkik.records.schema import AuditRow, Case, Claim, Event, Report
 from tetkik.settings import settings
@@ -138,11 +139,11 @@ def test_nobody_else_signs(records, role):
 def test_open_marks_and_empty_drafts_are_not_signed(records, reader):
     made = made_report(records)
     with records.write(reader) as tx:
-        drafts.save(tx, made.id, 1, [DraftSentence("Nodül izlendi.", Section.FINDINGS)])
+        drafts.save(tx, made.id, 1, DraftEdit([DraftSentence("Nodül izlendi.", Section.FINDINGS)]))
     with pytest.raises(Conflict, match="1 objection "), records.write(reader) as tx:
         signing.sign(tx, made.id, 2, proof_of(reader), HOSPITAL)
     with records.write(reader) as tx:
-        drafts.save(tx, made.id, 2, [DraftSentence("PA grafi.", Section.TECHNIQUE)])
+        drafts.save(tx, made.id, 2, DraftEdit([DraftSentence("PA grafi.", Section.TECHNIQUE)]))
     with pytest.raises(Conflict, match="says nothing"), records.write(reader) as tx:
         signing.sign(tx, made.id, 3, proof_of(reader), HOSPITAL)
     with pytest.raises(EditConflict), records.write(reader) as tx:
@@ -164,7 +165,7 @@ def test_a_signed_report_is_signed_and_edited_no_more(records, reader):
     sentence = [DraftSentence("Kalp büyük.", Section.FINDINGS)]
     for again in (
         lambda tx: signing.sign(tx, made.id, 2, proof_of(reader), HOSPITAL),
-        lambda tx: drafts.save(tx, made.id, 2, sentence),
+        lambda tx: drafts.save(tx, made.id, 2, DraftEdit(sentence)),
         lambda tx: drafts.judge(tx, made.id, 2, "Mass", Judgement.ADDED),
     ):
         with (
@@ -249,7 +250,9 @@ def amended(records, radiologist, made, text="Kalp normal büyüklükte."):
     with records.write(radiologist) as tx:
         begun = signing.begin_amendment(tx, made.id, "Kalp\x07 boyutu düzeltildi.")
         kept = [item for item in begun.draft.sentences if "Kardiyomegali" not in item.text]
-        saved = drafts.save(tx, made.id, begun.revision, [*kept, DraftSentence(text, Section.IMPRESSION)])
+        saved = drafts.save(
+            tx, made.id, begun.revision, DraftEdit([*kept, DraftSentence(text, Section.IMPRESSION)])
+        )
         decided = drafts.decide(tx, made.id, saved.revision, every_mark_kept(saved))
         return signing.sign(tx, made.id, decided.revision, proof_of(radiologist), HOSPITAL)
 
@@ -308,7 +311,7 @@ def test_whoever_corrects_a_draft_is_counted(both_records, radiologist):
     made = made_report(both_records)
     with both_records.write(radiologist) as tx:
         found = drafts.draft_of(tx, made.id)
-        drafts.save(tx, made.id, 1, found.draft.sentences[:-1])
+        drafts.save(tx, made.id, 1, DraftEdit(found.draft.sentences[:-1]))
         assert sign(tx, made.id, radiologist).corrected
         counted = collect_metrics(tx)
     assert (counted.drafts_corrected, counted.drafts_signed) == (1, 2)
@@ -319,7 +322,7 @@ def test_a_report_by_hand_had_no_draft_to_correct(records, reader):
     image_id = made_image(records, case_id)
     with records.write(reader) as tx:
         begun = drafts.write_by_hand(tx, image_id, Language.TR)
-        drafts.save(tx, begun.report_id, 1, [DraftSentence("Kalp büyük.", Section.FINDINGS)])
+        drafts.save(tx, begun.report_id, 1, DraftEdit([DraftSentence("Kalp büyük.", Section.FINDINGS)]))
         sign(tx, begun.report_id, reader)
         assert (collect_metrics(tx).drafts_signed, collect_metrics(tx).reports_signed) == (0, 1)
 

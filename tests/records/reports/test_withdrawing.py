@@ -30,6 +30,7 @@ from tetkik.records.metrics import collect_metrics
 from tetkik.records.people.breakglass import break_glass
 from tetkik.records.reports import drafts, reports, signing, versions, withdrawals, withdrawing
 from tetkik.records.reports.agreement import agreement, weeks_until
+from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.reports.findings_feedback import judged_images
 from tetkik.records.reports.reports import Wanted
 from tetkik.records.reports.withdrawing import AnotherVersion, has_standing_report, withdraw
@@ -171,7 +172,7 @@ def test_an_amended_report_goes_with_all_its_versions(records, reader):
         taken_back(records, reader, made.id, number=1)
     with records.write(reader) as tx:
         begun = signing.begin_amendment(tx, made.id, "Bir daha.")
-        drafts.save(tx, made.id, begun.revision, [DraftSentence("Yarım kaldı.", Section.FINDINGS)])
+        drafts.save(tx, made.id, begun.revision, DraftEdit([DraftSentence("Yarım kaldı.", Section.FINDINGS)]))
     taken_back(records, reader, made.id, number=2)
     with records.read(reader) as tx:
         by = [info.withdrawn for info in versions.versions_of(tx, made.id)]

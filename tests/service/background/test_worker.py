@@ -31,6 +31,7 @@ from tetkik.records.images.derived_images import DerivedImageKind
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.people import sessions
 from tetkik.records.reports import drafts, versions
+from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import AuditRow, Blob, Report, Run
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.http.incoming_files import IncomingFile
@@ -147,7 +148,7 @@ def test_a_run_once_more_leaves_what_a_person_wrote_and_what_is_signed(app_conte
         report = report_of(tx, image.id)
         draft = drafts.draft_of(tx, report)
         first = replace(draft.draft.sentences[0], text="Elle yazıldı.", evidence=(), marks=())
-        mine = drafts.save(tx, report, draft.revision, [first, *draft.draft.sentences[1:]])
+        mine = drafts.save(tx, report, draft.revision, DraftEdit([first, *draft.draft.sentences[1:]]))
 
     def again():
         with app_context.records.write(doctor) as tx:

@@ -16,6 +16,7 @@ from tests.records.reports_kit import made_image, made_report
 from tests.service.kit import served, sign_in
 from tetkik.records.reports import drafts
 from tetkik.records.schema import AuditRow
+from tetkik.service.drafts import shapes
 from tetkik.settings import settings
 from tetkik.values import Role
 
@@ -72,6 +73,15 @@ def test_a_draft_is_read_edited_and_decided(client, app_context):
     (mark,) = decided["sentences"][place]["marks"]
     assert (mark["decision"], decided["open_marks"]) == ("kept", 0)
     assert mark["decided_by"] and mark["decided_at"]
+
+
+def test_a_text_beside_the_sentences_is_handed_on_by_its_name(monkeypatch):
+    class Noted(shapes.DraftSent):
+        note: shapes.Text | None = None
+
+    monkeypatch.setattr(shapes, "_CONTENT", {"draft", "measurements", "note"})
+    assert Noted(sentences=[], note="Önceki ile aynı.").value().texts == {"note": "Önceki ile aynı."}
+    assert Noted(sentences=[]).value().texts == {}
 
 
 def test_a_decision_may_come_with_the_text_it_is_about(client, app_context):

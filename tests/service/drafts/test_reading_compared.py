@@ -11,6 +11,7 @@ from tests.records.kit import made_user
 from tests.service.browser import wait_for_notice
 from tests.service.reading_room import fields, reading, saved, texts, working
 from tetkik.records.reports import drafts
+from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import Image
 from tetkik.values import DraftSentence, Judgement, Role, Section
 
@@ -35,7 +36,7 @@ def test_the_marks_of_an_open_comparison_follow_and_what_is_typed_stays(room, br
     now = judged(later, room.reader, Judgement.ADDED)
     with room.app_context.records.write(room.reader) as tx:
         text = [DraftSentence(PERSISTS, Section.FINDINGS)]
-        before = drafts.save(tx, now.report_id, now.revision, text)
+        before = drafts.save(tx, now.report_id, now.revision, DraftEdit(text))
     assert before.draft.open_marks  # nothing is known of an effusion before
     with reading(browser, later) as page:
         page.goto(f"/read/{later.case_id}")

@@ -8,6 +8,7 @@ from tests.records.kit import made_user
 from tests.service.browser import AXE
 from tests.service.reading_room import fields, revised, texts, working
 from tetkik.records.reports import drafts, measuring
+from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.reports.measuring import NewMeasurement
 from tetkik.values import DraftSentence, Judgement, MeasurementKind, Role, Section
 
@@ -23,7 +24,7 @@ def changed_by_a_colleague(room):
     length = NewMeasurement(MeasurementKind.LENGTH, room.image_id, ((100, 100), (300, 100)), "Kardiyak çap")
     with room.app_context.records.write(colleague) as tx:
         text = [*seen.draft.sentences, DraftSentence(THEIRS, Section.IMPRESSION)]
-        now = drafts.save(tx, seen.report_id, seen.revision, text)
+        now = drafts.save(tx, seen.report_id, seen.revision, DraftEdit(text))
         now = drafts.judge(tx, seen.report_id, now.revision, found, Judgement.REJECTED)
         return measuring.add(tx, seen.report_id, now.revision, length)
 

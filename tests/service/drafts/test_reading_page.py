@@ -24,7 +24,7 @@ from tests.service.reading_room import (
 from tetkik.records.cases import cases
 from tetkik.records.reports import drafts, versions
 from tetkik.records.worklist import claims
-from tetkik.values import CaseState, Judgement, Method, Role
+from tetkik.values import FINDING_LABELS, CaseState, Judgement, Method, Role
 
 BEFORE_THE_VIEWER = 150_000
 """Bytes that may come before the viewer."""
@@ -63,7 +63,7 @@ def test_findings_stand_in_groups(page, room):
     positive = {item.label for item in found.findings if item.positive}
     shown = {row.get_attribute("data-finding") for row in page.locator(".finding.positive").all()}
     assert shown == positive
-    assert page.locator("[data-finding]").count() == 22
+    assert page.locator("[data-finding]").count() == len(FINDING_LABELS)
     assert page.locator("#not-assessed").get_attribute("open") is None
 
 
@@ -77,6 +77,21 @@ def test_what_is_typed_is_saved_by_itself_and_checked(page, room):
     expect(line.locator(".objection")).to_contain_text("nömotoraks")
     expect(page.locator("[data-sign]")).to_have_attribute("aria-disabled", "true")
     assert field.input_value() == "Sol pnömotoraks vardır."
+
+
+def test_a_named_text_beside_the_sentences_is_sent_with_them(page, room):
+    page.evaluate(
+        """() => document.querySelector('[data-draft] > .scroll')
+             .append(Object.assign(document.createElement('textarea'), { name: 'note' }))"""
+    )
+    field = page.locator('textarea[name="note"]')
+    with page.expect_request(lambda request: request.method == "PUT" and "/read/" in request.url) as sent:
+        field.fill("Önceki ile aynı.")
+        field.press("Enter")
+    body = sent.value.post_data_json
+    assert body["note"].strip() == "Önceki ile aynı." and len(body["sentences"]) == len(texts(room))
+    saved(page)
+    assert field.input_value().strip() == "Önceki ile aynı."
 
 
 def test_typing_goes_on_while_it_is_saved(page, room):

@@ -20,6 +20,7 @@ from tests.service.browser import serving
 from tests.service.kit import make_context, opened_session
 from tetkik.language import Language
 from tetkik.records.reports import drafts
+from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import BrowserSession
 from tetkik.records.worklist import claims
 from tetkik.service.drafts import redrafting
@@ -82,7 +83,7 @@ def written_by_another(desk):
 
     def save():
         with desk.app_context.records.write(other) as tx:
-            drafts.save(tx, desk.report.id, 1, [DraftSentence("Onun cümlesi.", Section.FINDINGS)], [])
+            drafts.save(tx, desk.report.id, 1, DraftEdit([DraftSentence("Onun cümlesi.", Section.FINDINGS)]))
         desk.heard.go.set()
 
     return save

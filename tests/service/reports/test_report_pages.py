@@ -11,6 +11,7 @@ from tests.service.browser import Watch, axe, chromium, opened, overflow, servin
 from tests.service.kit import make_context
 from tetkik.language import Language
 from tetkik.records.reports import drafts, signing, templates
+from tetkik.records.reports.editing import DraftEdit
 from tetkik.values import DraftSentence, Role, Section
 
 pytestmark = pytest.mark.program("chromium")
@@ -25,7 +26,7 @@ def served_reports(tmp_path_factory):
     with app_context.records.write(actor) as tx:
         begun = signing.begin_amendment(tx, made.id, "Kalp boyutu düzeltildi.")
         text = [*begun.draft.sentences[:-1], DraftSentence("Kontrol önerilir.", Section.RECOMMENDATION)]
-        drafts.save(tx, made.id, begun.revision, text)
+        drafts.save(tx, made.id, begun.revision, DraftEdit(text))
         sign(tx, made.id, actor)
         templates.add(tx, "Normal akciğer", Language.TR, "{findings} Kemik yapılar doğaldır.")
     with serving(app_context) as address, chromium() as browser:

@@ -18,6 +18,7 @@ from tetkik.language import Language
 from tetkik.records.cases.patients import Person
 from tetkik.records.people import breakglass, passwords
 from tetkik.records.reports import drafts, measuring, signing, templates
+from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.reports.measuring import NewMeasurement
 from tetkik.records.schema import AuditRow, IdempotentRequest, User
 from tetkik.values import DraftSentence, Judgement, MeasurementKind, Role, Section
@@ -91,7 +92,7 @@ def test_a_stale_signature_is_told_what_stands_there(client, app_context):
     actor = entered(client, app_context, Role.RADIOLOGIST)
     made = made_report(app_context.records)
     with app_context.records.write(actor) as tx:
-        drafts.save(tx, made.id, 1, [DraftSentence("Kalp büyük.", Section.FINDINGS)])
+        drafts.save(tx, made.id, 1, DraftEdit([DraftSentence("Kalp büyük.", Section.FINDINGS)]))
     late = client.post(f"{API}/{made.id}/sign", json={"revision": 1, "password": PASSWORD})
     assert (late.status_code, late.json()["revision"]) == (409, 2)
     assert late.json()["current"]["sentences"][0]["text"] == "Kalp büyük."
@@ -287,10 +288,15 @@ def test_the_pages_show_words_and_never_markup(client, app_context):
         app_context.records, person=Person(f'Ali "{HOSTILE}" Veli', "", "<b>1</b>"), history=HOSTILE
     )
     with app_context.records.write(actor) as tx:
-        drafts.save(tx, made.id, 1, [DraftSentence(f"Kalp büyük. {HOSTILE}", Section.FINDINGS)])
+        drafts.save(tx, made.id, 1, DraftEdit([DraftSentence(f"Kalp büyük. {HOSTILE}", Section.FINDINGS)]))
         sign(tx, made.id, actor)
         begun = signing.begin_amendment(tx, made.id, f"Neden {HOSTILE}")
-        drafts.save(tx, made.id, begun.revision, [DraftSentence(f"Kalp küçük. {HOSTILE}", Section.FINDINGS)])
+        drafts.save(
+            tx,
+            made.id,
+            begun.revision,
+            DraftEdit([DraftSentence(f"Kalp küçük. {HOSTILE}", Section.FINDINGS)]),
+        )
         sign(tx, made.id, actor)
         templates.add(tx, "<i>Ad</i>", Language.TR, f"{HOSTILE} {{findings}}")
     for path in ("/reports", f"/reports/{made.id}", f"/reports/{made.id}/compare", "/templates"):

@@ -49,7 +49,7 @@ def sources(
         ),
     ] = None,
     others: Annotated[
-        bool, typer.Option("--others", help=t("Keep labels beyond the shared 22 as columns."))
+        bool, typer.Option("--others", help=t("Keep labels beyond the shared ones as columns."))
     ] = False,
     files: Annotated[
         bool, typer.Option("--files/--no-files", help=t("Whether a row's image must exist."))

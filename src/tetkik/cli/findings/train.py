@@ -60,7 +60,7 @@ def train(
         ),
     ] = None,
     all_labels: Annotated[
-        bool, typer.Option("--all-labels", help=t("Learn every label of the data, not only the 22 shared."))
+        bool, typer.Option("--all-labels", help=t("Learn every label of the data, not only the shared ones."))
     ] = False,
     name: Annotated[
         str | None, typer.Option("--id", help=t("Name of the model; without it the folder's name."))

@@ -1,4 +1,4 @@
-"""Labels of other models by name onto the 22 shared ones."""
+"""Labels of other models by name onto the shared ones."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class LabelledImages:
     """Images and what is known of each, row by row.
 
     Attributes:
-        labels: the columns of `truth`: the 22 shared labels, then any others that were kept.
+        labels: the columns of `truth`: the shared labels, then any others that were kept.
         truth: (n, labels), int8: 1 present, 0 absent, -1 unknown. Unknown is never absent.
         patient: who it is, unique over all sources; None where unknown.
         group: (n,), int64: number of the connected component of patient and duplicate group, 0 or more. It
@@ -117,7 +117,7 @@ def read_labels(
             optionally patient_id, group, view, sex, age, source, split, original, known.
         images: the folder to which `file` is relative; None is the table's own.
         known: rules of what rows know, beside those of `NAME.known.toml` (see `sources.known`).
-        keep_others: whether labels beyond the shared 22 become columns as well.
+        keep_others: whether labels beyond the shared ones become columns as well.
 
     Raises:
         DataError: the table cannot be used, or no row is left.

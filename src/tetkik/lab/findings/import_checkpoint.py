@@ -338,7 +338,7 @@ def _card(manifest: Manifest, found: Source) -> str:
     own = [label for label in found.labels if label not in FINDING_LABELS]
     if own:
         sections.append(
-            CardSection("Own labels", "Not among the 22 shared labels, and kept: " + ", ".join(own) + ".")
+            CardSection("Own labels", "Not among the shared labels, and kept: " + ", ".join(own) + ".")
         )
     count = len(found.labels)
     summary = f"A {found.kind} network that gives {count} findings of an image, imported from `{origin}`."

@@ -43,7 +43,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class LabelAgreement:
-    """What radiologists said of one finding.
+    """How radiologists judged one finding.
 
     Attributes:
         asserted: confirmed of those that the model had called present: its precision here.
@@ -94,7 +94,7 @@ def weeks_until(end: datetime, number: int = WEEKS) -> Weeks:
 
 
 def agreement(tx: Transaction, weeks: Weeks) -> tuple[LabelAgreement, ...]:
-    """What radiologists said of each finding, those most often judged first."""
+    """How radiologists judged each finding, those most often judged first."""
     week = _week_of(FindingReview.at, weeks)
     positive_then = func.coalesce(FindingReview.model_positive, False)
     rows = tx.session.execute(

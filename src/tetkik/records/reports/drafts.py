@@ -1,14 +1,15 @@
 """Drafts: written by the machine, changed by people, each change naming the revision that it was made on.
 
-Two people may have one draft open. Who saves second sees who saved first, and nothing is overwritten. What
-a person writes is checked again, so that the marks follow the words; what they decide about a mark is kept
-with their name and the time.
+Two people may have one draft open. Whoever saves second learns who saved first, and nothing is overwritten.
+What a person writes is checked again, so that the marks follow the words; what they decide about a mark is
+kept with their name and the time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import select
 
@@ -21,7 +22,7 @@ from tetkik.records.ids import new_id
 from tetkik.records.people import visibility
 from tetkik.records.reports import prior_recheck, reviews
 from tetkik.records.reports.checking import checked
-from tetkik.records.reports.editing import Choice, Edited, decided, merged
+from tetkik.records.reports.editing import Choice, DraftEdit, Edited, decided, merged
 from tetkik.records.reports.material import (
     Material,
     Working,
@@ -40,9 +41,9 @@ from tetkik.records.reports.working import (
     view_of,
 )
 from tetkik.records.schema import Image, Report
+from tetkik.report.facts import one_line
 from tetkik.values import (
     Draft,
-    DraftSentence,
     FindingsResult,
     Identity,
     ImageTags,
@@ -167,21 +168,11 @@ def open_draft(tx: Transaction, report_id: str) -> WorkingDraft:
     return found
 
 
-def save(
-    tx: Transaction,
-    report_id: str,
-    revision: int,
-    sentences: Sequence[DraftSentence],
-    decisions: Sequence[Choice] = (),
-) -> WorkingDraft:
+def save(tx: Transaction, report_id: str, revision: int, edit: DraftEdit) -> WorkingDraft:
     """Keep what a person wrote; every sentence is checked again.
 
     A sentence that stands in the draft already, in the same part and word for word, keeps its evidence, its
     certainty and what was decided about its marks.
-
-    Args:
-        sentences: all of them; empty ones are left out.
-        decisions: about marks, by the place of the sentence in `sentences`.
 
     Raises:
         EditConflict: somebody else saved in between; nothing was written.
@@ -189,8 +180,10 @@ def save(
         InputError: too long, or a decision about a mark that is not there.
     """
     row, working, material = for_change(tx, report_id, revision)
-    edited = merged(working, sentences)
-    return keep(tx, row, material, working, edited, decisions)
+    edited = merged(working.draft, edit)
+    texts: dict[str, Any] = {name: one_line(text) for name, text in edit.texts.items()}
+    working = replace(working, content=replace(working.content, **texts))
+    return keep(tx, row, material, working, edited, edit.decisions)
 
 
 def decide(tx: Transaction, report_id: str, revision: int, decisions: Sequence[Choice]) -> WorkingDraft:
@@ -213,7 +206,7 @@ def judge(
     *,
     sentences_follow: bool = False,
 ) -> WorkingDraft:
-    """Accept, reject or add a finding; the marks follow, and the sentences where that is asked for.
+    """Accept, reject or add a finding; the marks follow, and the sentences where `sentences_follow` says so.
 
     So do the marks of later drafts of the patient that compare with this image.
 
@@ -223,7 +216,7 @@ def judge(
 
     Raises:
         EditConflict: somebody else saved in between; nothing was written.
-        InputError: no such finding, or a judgement that does not fit what the model said.
+        InputError: no such finding, or a judgement that does not fit what the model found.
     """
     lock_reports_with(tx, report_id)  # later drafts are checked again once the case is locked
     row, working, material = for_change(tx, report_id, revision)

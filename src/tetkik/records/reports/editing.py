@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from tetkik.errors import InputError
 from tetkik.records.database import Transaction
@@ -34,6 +34,21 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftEdit:
+    """A draft as a person leaves it.
+
+    Attributes:
+        sentences: all of them; empty ones are left out.
+        decisions: about marks, by the place of the sentence in `sentences`.
+        texts: what else people write, by its field of `ReportContent`; one that is not here stays.
+    """
+
+    sentences: Sequence[DraftSentence]
+    decisions: Sequence[Choice] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Edited:
     """Sentences in reading order, and for each its place in what the person sent."""
 
@@ -46,19 +61,20 @@ class Edited:
         return cls(draft.sentences, tuple(range(len(draft.sentences))))
 
 
-def merged(working: Working, sentences: Sequence[DraftSentence]) -> Edited:
+def merged(draft: Draft, edit: DraftEdit) -> Edited:
     """A person's sentences beside the draft's: the same words in the same part keep what they had.
 
     Raises:
-        InputError: too many, or one too long.
+        InputError: too many, or a text too long.
     """
-    if len(sentences) > MOST or any(len(item.text) > LONGEST for item in sentences):
+    sentences = edit.sentences
+    written = [*(item.text for item in sentences), *edit.texts.values()]
+    if len(sentences) > MOST or any(len(text) > LONGEST for text in written):
         raise InputError(
             "A report has at most {most} sentences of {longest} characters; shorten it and save again.",
             most=MOST,
             longest=LONGEST,
         )
-    draft = working.draft
     before = {(item.section, item.text): item for item in draft.sentences}
     known = {basis.id for basis in draft.evidence} | {f"passage:{item.id}" for item in draft.passages}
     order = list(Section)

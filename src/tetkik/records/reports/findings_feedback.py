@@ -1,4 +1,4 @@
-"""What radiologists said of the models' findings, as a table and images to train from, without identity.
+"""How radiologists judged the models' findings, as a table and images to train from, without identity.
 
 A row is an image; a label is 1 where a radiologist accepted or added it, 0 where they rejected it or
 confirmed its absence, and blank where nobody judged it. Images and patients are called by keyed pseudonyms:
@@ -31,7 +31,7 @@ _PSEUDONYM = 16
 
 @dataclass(frozen=True, slots=True)
 class JudgedImage:
-    """What was said of one image.
+    """The judgements of one image.
 
     Attributes:
         route: what kind of image it is; empty where unknown.
@@ -48,7 +48,7 @@ class JudgedImage:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Everything that was said, and what was left out.
+    """Every judgement, and what was left out.
 
     Attributes:
         images: one row each, in the order of their reports.
@@ -79,7 +79,7 @@ class Written:
 
 
 def judged_images(tx: Transaction, since: datetime | None = None, until: datetime | None = None) -> Judged:
-    """What was said of each image.
+    """The judgements of each image.
 
     Args:
         since: judged at this moment or later; None from the first.

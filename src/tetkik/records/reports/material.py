@@ -34,7 +34,7 @@ class Material:
 
     Attributes:
         draft: as it wrote it; None for a report that a person began.
-        result: what the model found; None where none was asked.
+        result: what the model found; None without a model.
         prior: the findings of an earlier image that it was compared with.
     """
 
@@ -82,7 +82,7 @@ class FindingVerdict:
     """What a radiologist says of one label.
 
     Attributes:
-        model_positive: what the model had said; None where it was not assessed.
+        model_positive: what the model had found; None where it was not assessed.
     """
 
     label: str

@@ -32,10 +32,10 @@ def recheck(tx: Transaction, report_id: str) -> None:
     judged = reviews.judged(tx, row.id)
     for later in _unsigned_after(tx, row):
         material, working = material_of(tx, later), working_of(tx, later)
-        result = _compared_with(tx, row.image_id, material.prior)
-        if result is None or working is None:
+        compared = _compared_with(tx, row.image_id, material.prior)
+        if compared is None or working is None:
             continue
-        prior = as_judged(result, judged)
+        prior = as_judged(compared, judged)
         if prior == material.prior:
             continue
         material = replace(material, prior=prior)
@@ -74,12 +74,12 @@ def _unsigned_after(tx: Transaction, row: Report) -> Iterator[Report]:
 
 
 def _compared_with(tx: Transaction, image_id: str, prior: FindingsResult | None) -> FindingsResult | None:
-    """What the model had said of an image, where it is the one that a draft compares with."""
+    """What the model found in an image, where it is the one that a draft compares with."""
     if prior is None:
         return None
     for run in runs.list_runs(tx, image_id):
         if run.state is RunState.DONE:
-            result = runs.load_result(tx, run.id)
-            if (result.sha256, result.model) == (prior.sha256, prior.model):
-                return result
+            found = runs.load_result(tx, run.id)
+            if (found.sha256, found.model) == (prior.sha256, prior.model):
+                return found
     return None

@@ -46,7 +46,7 @@ def redraft_input(tx: Transaction, report_id: str, revision: int) -> RedraftInpu
 
 
 def rewrite(tx: Transaction, report_id: str, revision: int, draft: Draft) -> WorkingDraft:
-    """Put a fresh draft of the machine in the place of the one at hand; a person asked for it.
+    """Put a fresh draft of the machine in the place of the one at hand, as a person requested.
 
     Raises:
         EditConflict: somebody else saved in between; nothing was written.

@@ -35,7 +35,7 @@ def keep(tx: Transaction, row: Report, material: Material, label: str, judgement
     """Keep what the actor says of one finding; None takes it back.
 
     Raises:
-        InputError: no such finding, or a judgement that does not fit what the model said.
+        InputError: no such finding, or a judgement that does not fit what the model found.
     """
     known = {item.label: item for item in material.result.findings} if material.result is not None else {}
     if label not in known and label not in FINDING_LABELS:
@@ -62,7 +62,7 @@ def keep(tx: Transaction, row: Report, material: Material, label: str, judgement
 
 
 def _fitting(finding: Finding | None, judgement: Judgement) -> bool | None:
-    """What the model had said of it; None where it was not assessed.
+    """What the model found of it; None where it was not assessed.
 
     Raises:
         InputError: rejected or confirmed what it never said, or added what it found.

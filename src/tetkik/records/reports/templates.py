@@ -21,6 +21,7 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
 from tetkik.records.reports import drafts
+from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.reports.working import WorkingDraft
 from tetkik.records.schema import ReportTemplate
 from tetkik.report.facts import one_line
@@ -102,7 +103,7 @@ def take(tx: Transaction, report_id: str, revision: int, template_id: str) -> Wo
     draft = drafts.draft_of(tx, report_id).draft
     if template.language is not draft.language:
         raise Conflict("The template is in another language than the draft; choose one in the draft's.")
-    return drafts.save(tx, report_id, revision, sentences_of(template, draft))
+    return drafts.save(tx, report_id, revision, DraftEdit(sentences_of(template, draft)))
 
 
 def sentences_of(template: HospitalTemplate, draft: Draft) -> tuple[DraftSentence, ...]:

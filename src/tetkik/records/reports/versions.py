@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from tetkik.errors import Forbidden, NotFound, RecordsError
 from tetkik.records import serialization
@@ -121,12 +121,7 @@ def versions_of(tx: Transaction, report_id: str) -> tuple[VersionInfo, ...]:
         Forbidden: of a case that the actor may not open.
     """
     row = row_of(tx, report_id)
-    found = tx.session.execute(
-        select(ReportVersion, SignatureRow)
-        .join(SignatureRow, SignatureRow.version_id == ReportVersion.id)
-        .where(ReportVersion.report_id == report_id)
-        .order_by(ReportVersion.number)
-    ).all()
+    found = tx.session.execute(_signed(report_id).order_by(ReportVersion.number)).all()
     numbers = {version.id: version.number for version, _ in found}
     back = withdrawals.of_report(tx, report_id)
     return tuple(_info(row, version, signature, numbers, back) for version, signature in found)
@@ -228,18 +223,23 @@ def signed_rows(tx: Transaction, report_id: str, number: int) -> tuple[ReportVer
     Raises:
         NotFound: no such version.
     """
-    found = tx.session.execute(
-        select(ReportVersion, SignatureRow)
-        .join(SignatureRow, SignatureRow.version_id == ReportVersion.id)
-        .where(ReportVersion.report_id == report_id, ReportVersion.number == number)
-    ).one_or_none()
+    found = tx.session.execute(_signed(report_id).where(ReportVersion.number == number)).one_or_none()
     if found is None:
         raise NotFound("This report has no such signed version; look at the list of its versions.")
     return found[0], found[1]
 
 
+def _signed(report_id: str) -> Select[ReportVersion, SignatureRow]:
+    """The versions of a report with their signatures."""
+    return (
+        select(ReportVersion, SignatureRow)
+        .join(SignatureRow, SignatureRow.version_id == ReportVersion.id)
+        .where(ReportVersion.report_id == report_id)
+    )
+
+
 def _withdrawal(tx: Transaction, version: ReportVersion, back: tuple[Withdrawn, ...]) -> Withdrawal | None:
-    """What was said when this version was taken back, with the words."""
+    """The withdrawal of this version, with its words; None where it stands."""
     taken = withdrawals.of_version(back, version.number)
     if taken is None:
         return None
@@ -261,8 +261,8 @@ def _unsealed(tx: Transaction, version: ReportVersion, signature: SignatureRow) 
     sealed = serialization.from_bytes(Sealed, _content(tx, version, signature))
     document = sealed.document
     signed = document.signature
-    recorded = (document.verification, document.id, document.version)
-    if signed is None or recorded != (version.verification, version.report_id, version.number):
+    identity = (document.verification, document.id, document.version)
+    if signed is None or identity != (version.verification, version.report_id, version.number):
         raise _altered()
     signer = (signed.name, signed.title, signed.registration, signed.signed_at)
     if signer != (signature.name, signature.title, signature.registration, signature.signed_at):

@@ -93,7 +93,7 @@ def statement_of(tx: Transaction, version_id: str) -> WithdrawalStatement | None
     """What a withdrawal says of the version that was the last; None where that was not withdrawn.
 
     Raises:
-        RecordsError: what is stored is not what was said.
+        RecordsError: what is stored is not what was signed.
     """
     row = tx.session.get(WithdrawalRow, version_id)
     if row is None:
@@ -104,19 +104,19 @@ def statement_of(tx: Transaction, version_id: str) -> WithdrawalStatement | None
     content = tx.open(version.patient_id, PLACE, version_id, row.statement)
     if serialization.digest_of(content) != row.digest:
         raise _altered()
-    stored = serialization.from_bytes(WithdrawalStatement, content)
-    about = (stored.report_id, stored.version, stored.verification, stored.signed)
+    statement = serialization.from_bytes(WithdrawalStatement, content)
+    about = (statement.report_id, statement.version, statement.verification, statement.signed)
     if about != (version.report_id, version.number, version.verification, signature.digest):
         raise _altered()
-    who = stored.withdrawal.signature
-    signed = (stored.withdrawal.why, stored.method, who.name, who.title, who.registration, who.signed_at)
-    if signed != (row.why, row.method, row.name, row.title, row.registration, row.withdrawn_at):
+    who = statement.withdrawal.signature
+    kept = (statement.withdrawal.why, statement.method, who.name, who.title, who.registration, who.signed_at)
+    if kept != (row.why, row.method, row.name, row.title, row.registration, row.withdrawn_at):
         raise _altered()
-    return stored
+    return statement
 
 
 def is_whole(tx: Transaction, version_id: str) -> bool:
-    """Whether a withdrawal reads back as it was said; for the verification of everything that is kept."""
+    """Whether a withdrawal reads back as it was signed; for the verification of everything that is kept."""
     try:
         return statement_of(tx, version_id) is not None
     except RecordsError:

@@ -46,7 +46,7 @@ from tetkik.values import (
 )
 
 LONGEST_WORDS = 1000
-"""Characters of what is said of a withdrawal beside the reason from the list."""
+"""Characters of the words of a withdrawal beside the reason from the list."""
 
 
 class AnotherVersion(Conflict):
@@ -80,7 +80,7 @@ def withdraw(
         InputError: no words where they are needed, or too many.
     """
     prove(tx, proof, Permission.REPORT_WITHDRAW)
-    words = _checked_words(why, words)
+    words = _said(why, words)
     lock_reports_with(tx, report_id)  # later drafts are checked again once the case is locked
     row = row_of(tx, report_id, lock=True)
     _refuse(row, number)
@@ -115,7 +115,7 @@ def withdraw(
     return Withdrawn(number, why, said_name(who.title, who.name), who.signed_at)
 
 
-def _checked_words(why: WithdrawalReason, words: str) -> str:
+def _said(why: WithdrawalReason, words: str) -> str:
     words = one_line(words)
     if len(words) > LONGEST_WORDS:
         raise InputError(
@@ -137,18 +137,18 @@ def _refuse(row: Report, number: int) -> None:
 
 
 def _add(
-    tx: Transaction, version: ReportVersion, signature: SignatureRow, withdrawn: Withdrawal, proof: Proof
+    tx: Transaction, version: ReportVersion, signature: SignatureRow, withdrawal: Withdrawal, proof: Proof
 ) -> None:
     """The statement, sealed, under the name of the version that it takes back."""
     statement = WithdrawalStatement(
-        version.report_id, version.number, version.verification, signature.digest, withdrawn, proof.method
+        version.report_id, version.number, version.verification, signature.digest, withdrawal, proof.method
     )
-    content, who = serialization.to_bytes(statement), withdrawn.signature
+    content, who = serialization.to_bytes(statement), withdrawal.signature
     tx.session.add(
         WithdrawalRow(
             version_id=version.id,
             user_id=proof.user_id,
-            why=withdrawn.why,
+            why=withdrawal.why,
             name=who.name,
             title=who.title,
             registration=who.registration,

@@ -39,7 +39,7 @@ class Positive:
     """A finding that is there.
 
     Attributes:
-        label: of the 22 shared labels.
+        label: one of the shared labels.
         probability: calibrated; None where the model gives none, or a radiologist added it.
     """
 

@@ -62,10 +62,8 @@ def read(ctx: Reader, report_id: ReportId) -> Response:
 @router.put("/{report_id}", response_model=DraftShape, responses=MATCHED)
 def save(ctx: Editor, report_id: ReportId, revision: Revision, sent: DraftSent) -> Response:
     """Keep the whole text; what stands as it stood keeps its evidence and its decisions."""
-    sentences, choices = sent.values()
     with ctx.write() as tx:
-        saved = drafts.save(tx, report_id, revision, sentences, choices)
-        return draft_response(ctx.request, saved)
+        return draft_response(ctx.request, drafts.save(tx, report_id, revision, sent.value()))
 
 
 @router.post("/{report_id}/decisions", response_model=DraftShape, responses=MATCHED)
@@ -102,7 +100,7 @@ def redraft(ctx: Editor, report_id: ReportId, revision: Revision, sent: RedraftS
 def redraft_stream(ctx: Editor, report_id: ReportId, revision: Revision, sent: RedraftSent) -> Response:
     """The same as server-sent events: `asked` and `text` while a model writes, then `done` or `fault`.
 
-    `asked` tells the number of the try: the text before it could not be used. Whoever closes the stream
+    `asked` has the number of the try: the text of the one before could not be used. Whoever closes the stream
     before its end stops the language model, and the draft stays as it was; `end` says that the session is
     over or locked, with the same effect.
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
@@ -36,7 +35,6 @@ from tetkik.service.drafts.shapes import (
 )
 from tetkik.service.drafts.view import ReadingView, reading_view, shown_findings, shown_working
 from tetkik.service.kit.access.authorization import RequestContext, allowed
-from tetkik.service.kit.context import AppContext, context_of
 from tetkik.service.kit.rendering.templates import language_of, render
 from tetkik.values import (
     CaseState,
@@ -73,7 +71,7 @@ def reading(ctx: Reads, case_id: str, image: str | None = None) -> Response:
         seq = case_events.newest_sequence(tx)
         view = reading_view(tx, case_id, image)
         texts = templates.all_templates(tx)
-    return _page(ctx.request, ctx.app, view, taken, texts, seq)
+    return _page(ctx, view, taken, texts, seq)
 
 
 @router.get("/{case_id}/ready")
@@ -122,27 +120,21 @@ def _is_read(tx: Transaction, case_id: str) -> bool:
 
 
 def _page(
-    request: Request,
-    context: AppContext,
-    view: ReadingView,
-    mine: bool,
-    texts: tuple[HospitalTemplate, ...],
-    seq: int,
+    ctx: RequestContext, view: ReadingView, mine: bool, texts: tuple[HospitalTemplate, ...], seq: int
 ) -> HTMLResponse:
-    language = language_of(request)
     shown: dict[str, Any] = {
         "view": view,
         "mine": mine,
         "seq": seq,
         "age": _age(view.case.person.born, datetime.now(UTC).date()),
         "texts": texts,
-        "language_model": bool(context.settings.llm_url),
+        "language_model": bool(ctx.settings.llm_url),
     }
     if view.working is not None:
-        shown |= shown_working(view.working, view.heat, language)
+        shown |= shown_working(view.working, view.heat, ctx.language)
     else:
-        shown |= shown_findings(view, language)
-    return render(request, "drafts/page.html.jinja", **shown)
+        shown |= shown_findings(view, ctx.language)
+    return ctx.render("drafts/page.html.jinja", **shown)
 
 
 def _age(born: date | None, today: date) -> int | None:
@@ -240,54 +232,38 @@ class Take(TemplateSent, Revised):
     """A template, to be put around the draft."""
 
 
-@dataclass(frozen=True, slots=True)
-class Panels:
-    """What the panels are made of, once the transaction is through."""
-
-    working: WorkingDraft
-    heat: tuple[str, ...]
-    texts: tuple[HospitalTemplate, ...]
-
-
-def panels_of(tx: Transaction, working: WorkingDraft) -> Panels:
-    """What the panels of a draft are made of."""
-    return Panels(working, derived_images.heatmap_labels(tx, working.image_id), templates.all_templates(tx))
-
-
-def shown_panels(request: Request, panels: Panels) -> HTMLResponse:
-    """Findings and draft, drawn anew."""
-    return render(
-        request,
+def panels_after(ctx: RequestContext, work: Callable[[Transaction], WorkingDraft]) -> HTMLResponse:
+    """Findings and draft, drawn anew once the transaction is through."""
+    with ctx.write() as tx:
+        working = work(tx)
+        heat = derived_images.heatmap_labels(tx, working.image_id)
+        texts = templates.all_templates(tx)
+    return ctx.render(
         "drafts/panels.html.jinja",
-        texts=panels.texts,
-        language_model=bool(context_of(request).settings.llm_url),
-        **shown_working(panels.working, panels.heat, language_of(request)),
+        texts=texts,
+        language_model=bool(ctx.settings.llm_url),
+        **shown_working(working, heat, ctx.language),
     )
 
 
 @panel_router.get("/{case_id}/{report_id}")
 def panels(ctx: Reads, case_id: CaseId, report_id: ReportId) -> HTMLResponse:
     """The panels as they are now."""
-    with ctx.write() as tx:
-        seen = panels_of(tx, drafts.open_draft(tx, report_id))
-    return shown_panels(ctx.request, seen)
+    return panels_after(ctx, lambda tx: drafts.open_draft(tx, report_id))
 
 
 @panel_router.put("/{case_id}/{report_id}")
 def save(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Save) -> HTMLResponse:
     """Keep what stands in the editor, and what was decided about marks."""
-    sentences, choices = body.values()
-    with ctx.write() as tx:
-        seen = panels_of(tx, drafts.save(tx, report_id, body.revision, sentences, choices))
-    return shown_panels(ctx.request, seen)
+    return panels_after(ctx, lambda tx: drafts.save(tx, report_id, body.revision, body.value()))
 
 
 @panel_router.post("/{case_id}/{report_id}/findings")
 def judge(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Judge) -> HTMLResponse:
     """Accept, reject or add a finding; the marks of the draft follow."""
-    with ctx.write() as tx:
-        seen = panels_of(tx, drafts.judge(tx, report_id, body.revision, body.label, body.judgement))
-    return shown_panels(ctx.request, seen)
+    return panels_after(
+        ctx, lambda tx: drafts.judge(tx, report_id, body.revision, body.label, body.judgement)
+    )
 
 
 @panel_router.post("/{case_id}/{report_id}/rewrite")
@@ -295,17 +271,13 @@ def write_again(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Rewrite)
     """A fresh draft from the findings as they were judged, in the language asked for."""
     wanted = RedraftSent(language=body.language)
     fresh = fresh_draft(ctx.app, ctx.actor, report_id, body.revision, wanted)
-    with ctx.write() as tx:
-        seen = panels_of(tx, fresh.keep(tx))
-    return shown_panels(ctx.request, seen)
+    return panels_after(ctx, fresh.keep)
 
 
 @panel_router.post("/{case_id}/{report_id}/template")
 def take_template(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Take) -> HTMLResponse:
     """Put the standing sentences of a template around those of the draft."""
-    with ctx.write() as tx:
-        seen = panels_of(tx, templates.take(tx, report_id, body.revision, body.template_id))
-    return shown_panels(ctx.request, seen)
+    return panels_after(ctx, lambda tx: templates.take(tx, report_id, body.revision, body.template_id))
 
 
 MeasurementId = Annotated[str, Field(max_length=26)]
@@ -330,24 +302,19 @@ class Remove(Revised):
 @panel_router.post("/{case_id}/{report_id}/measurements")
 def measure(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Measure) -> HTMLResponse:
     """Keep a new length or angle."""
-    with ctx.write() as tx:
-        seen = panels_of(tx, measuring.add(tx, report_id, body.revision, body.value()))
-    return shown_panels(ctx.request, seen)
+    return panels_after(ctx, lambda tx: measuring.add(tx, report_id, body.revision, body.value()))
 
 
 @panel_router.post("/{case_id}/{report_id}/measurements/change")
 def change_measurement(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Change) -> HTMLResponse:
     """Move the points of a measurement, or name it."""
-    with ctx.write() as tx:
-        after = measuring.change(
-            tx, report_id, body.revision, body.id, points=body.places(), label=body.label
-        )
-        seen = panels_of(tx, after)
-    return shown_panels(ctx.request, seen)
+    points, label = body.places(), body.label
+    return panels_after(
+        ctx,
+        lambda tx: measuring.change(tx, report_id, body.revision, body.id, points=points, label=label),
+    )
 
 
 @panel_router.post("/{case_id}/{report_id}/measurements/remove")
 def remove_measurement(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Remove) -> HTMLResponse:
-    with ctx.write() as tx:
-        seen = panels_of(tx, measuring.remove(tx, report_id, body.revision, body.id))
-    return shown_panels(ctx.request, seen)
+    return panels_after(ctx, lambda tx: measuring.remove(tx, report_id, body.revision, body.id))

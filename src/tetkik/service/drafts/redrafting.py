@@ -81,7 +81,7 @@ def fresh_draft(
     Raises:
         EditConflict: somebody else saved in between.
         Conflict: no model has looked at the image.
-        UsageError: a language model was asked for and none is configured.
+        UsageError: a language model is wanted and none is configured.
     """
     writer = writer or writer_of(sent)
     with context.records.write(actor) as tx:
@@ -100,7 +100,7 @@ def fresh_draft(
 
 
 def writer_of(sent: RedraftSent) -> LanguageModel | None:
-    """The language model that was asked for; None for the composer.
+    """The chosen language model; None for the composer.
 
     Raises:
         UsageError: none is configured.
@@ -115,7 +115,7 @@ def writer_of(sent: RedraftSent) -> LanguageModel | None:
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """The language model is asked, for the first time or once more."""
+    """A request to the language model, the first or a later one."""
 
     number: int
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
 from tetkik.documents.words import measured_name, measured_words, measurement_words
 from tetkik.language import Language
-from tetkik.records.reports.editing import LONGEST, MOST, Choice
+from tetkik.records.reports.editing import LONGEST, MOST, Choice, DraftEdit
 from tetkik.records.reports.material import MarkDecision
 from tetkik.records.reports.measuring import LONGEST_LABEL, NewMeasurement
 from tetkik.records.reports.withdrawals import Withdrawn
@@ -27,6 +28,7 @@ from tetkik.values import (
     Measurement,
     MeasurementKind,
     MeasurementUnit,
+    ReportContent,
     Section,
     Side,
     SpacingPlane,
@@ -34,6 +36,7 @@ from tetkik.values import (
     label_name,
 )
 
+_CONTENT = {item.name for item in fields(ReportContent)}
 _FARTHEST = 10**6
 Coordinate = Annotated[float, Field(ge=0, le=_FARTHEST, allow_inf_nan=False)]
 Pair = Annotated[list[Coordinate], Field(min_length=2, max_length=2)]
@@ -176,7 +179,23 @@ class FindingShape(Shape):
     judgement: Judgement | None = Field(description="Of the radiologist; None as long as there is none.")
 
 
-class DraftShape(Shape):
+class ContentShape(Shape):
+    """What a draft and a signed version share: each field that people write, named as in `ReportContent`."""
+
+    language: Language
+    measurements: list[MeasurementShape] = Field(
+        description="That people made in the image, in the order in which they were made."
+    )
+
+    @staticmethod
+    def of_content(content: ReportContent, language: Language) -> dict[str, Any]:
+        """The fields of a shape, names in the reader's language."""
+        texts = {name: getattr(content, name) for name in _CONTENT & ContentShape.model_fields.keys()}
+        measurements = [MeasurementShape.of(item, language) for item in content.measurements]
+        return texts | {"language": content.draft.language, "measurements": measurements}
+
+
+class DraftShape(ContentShape):
     """A draft at one revision."""
 
     report_id: str
@@ -190,7 +209,6 @@ class DraftShape(Shape):
     withdrawn: Withdrawn | None = Field(
         description="Who took the last signed version back, when and why; None where nobody did."
     )
-    language: Language
     writer: str = Field(description="`composer`, `person`, or the name of the language model.")
     model: str | None = Field(description="The bundle that found the findings.")
     updated_at: datetime = Field(description="When it was last saved.")
@@ -202,10 +220,7 @@ class DraftShape(Shape):
     sentences: list[SentenceShape]
     evidence: list[EvidenceShape] = Field(description="Everything that a sentence may cite.")
     passages: list[PassageShape]
-    findings: list[FindingShape] = Field(description="What the model said, in the order of the labels.")
-    measurements: list[MeasurementShape] = Field(
-        description="That people made in the image, in the order in which they were made."
-    )
+    findings: list[FindingShape] = Field(description="What the model found, in the order of the labels.")
 
     @classmethod
     def of(cls, found: WorkingDraft, language: Language) -> DraftShape:
@@ -217,7 +232,7 @@ class DraftShape(Shape):
         findings += [Finding(label, False) for label in judged if label not in known]
         return cls.from_value(
             found,
-            language=draft.language,
+            **cls.of_content(found.content, language),
             writer=draft.writer,
             model=draft.model,
             notices=[notice.in_language(language) for notice in draft.notices],
@@ -235,7 +250,6 @@ class DraftShape(Shape):
             ],
             passages=draft.passages,
             findings=[_finding(item, judged.get(item.label), language) for item in findings],
-            measurements=[MeasurementShape.of(item, language) for item in found.measurements],
         )
 
 
@@ -280,18 +294,22 @@ Decisions = Annotated[list[DecisionSent], Field(max_length=10 * MOST)]
 
 
 class DraftSent(BaseModel):
-    """A whole draft as a person leaves it."""
+    """A whole draft as a person leaves it.
+
+    A text beside the sentences is a field named as in `ReportContent`, `Text | None = None`: null leaves it.
+    """
 
     sentences: Annotated[list[SentenceSent], Field(max_length=MOST)]
     decisions: Decisions = []
 
-    def values(self) -> tuple[list[DraftSentence], list[Choice]]:
-        """Sentences and decisions for the records, without the empty sentences."""
+    def value(self) -> DraftEdit:
+        """The same for the records, without the empty sentences."""
         kept = [(place, value) for place, one in enumerate(self.sentences) if (value := one.value())]
         # Places of decisions count the sentences as they were sent; an empty one has none.
         places = {sent: place for place, (sent, _) in enumerate(kept)}
         choices = [one.value(places.get(one.sentence, -1)) for one in self.decisions]
-        return [value for _, value in kept], choices
+        texts = self.model_dump(include=_CONTENT, exclude_none=True)
+        return DraftEdit([value for _, value in kept], choices, texts)
 
 
 class DecisionsSent(BaseModel):

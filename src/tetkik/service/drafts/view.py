@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from tetkik.documents.words import measured_name, measured_words, measurement_words
+from tetkik.documents.parts import parts_of
+from tetkik.documents.words import heading, measured_name, measured_words, measurement_words
 from tetkik.errors import Conflict, Forbidden, NotFound
 from tetkik.language import Language
 from tetkik.records.cases import cases
@@ -76,7 +77,7 @@ class MeasurementLine:
 
 
 def measurement_lines(
-    measurements: Sequence[Measurement], language: Language, spoken: Language
+    measurements: Sequence[Measurement], language: Language, report_language: Language
 ) -> tuple[MeasurementLine, ...]:
     """The measurements as a page shows them.
 
@@ -91,7 +92,7 @@ def measurement_lines(
             text=measurement_words(item, language),
             about=measured_words(item, language),
             where=" → ".join(f"{column:.0f}, {row:.0f}" for column, row in item.points),
-            put="" if item.unit is MeasurementUnit.PIXEL else measurement_words(item, spoken),
+            put="" if item.unit is MeasurementUnit.PIXEL else measurement_words(item, report_language),
         )
         for number, item in enumerate(measurements, 1)
     )
@@ -341,6 +342,8 @@ def shown_working(working: WorkingDraft, heat: tuple[str, ...], language: Langua
         "FindingGroup": FindingGroup,
         "labels": _names(language),
         "lines": draft_lines(working),
+        "parts": parts_of(working.content),
+        "heading": lambda section: heading(section, language),
         "measured": measurement_lines(working.measurements, language, working.draft.language),
         "Section": Section,
         "signable": _says_something(working.draft) and not working.draft.open_marks,

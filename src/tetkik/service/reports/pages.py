@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Query
 from fastapi.responses import RedirectResponse, Response
 
-from tetkik.documents.words import heatmap_words, judged_words, patient_name
+from tetkik.documents.parts import parts_of
+from tetkik.documents.words import heading, heatmap_words, judged_words, patient_name
 from tetkik.errors import Forbidden, TetkikError
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
@@ -125,6 +126,7 @@ def compare(
         known=known,
         old=old,
         new=new,
+        heading=lambda section: heading(section, language),
         sections=compared(old.document.draft, new.document.draft),
         measured=[
             (item.change, line)
@@ -169,17 +171,17 @@ def _reading(
             case_id = versions.case_of(tx, report_id)
         return RedirectResponse(f"/cases/{case_id}", 303)
     draft = found.document.draft
-    order = (Section.IMPRESSION, Section.FINDINGS, Section.RECOMMENDATION, Section.TECHNIQUE)
+    first = [Section.IMPRESSION, Section.FINDINGS, Section.RECOMMENDATION, Section.TECHNIQUE]
+    parts = parts_of(found.document.content, ctx.language)
     return ctx.render(
         "reports/report.html.jinja",
         version=found,
         info=found.info,
         document=found.document,
         patient=patient_name(found.document.identity.patient_name),
-        sections=[(section, draft.section(section)) for section in order if draft.section(section)],
+        parts=sorted(parts, key=lambda part: [*first, part.name].index(part.name)),
         references=tuple(dict.fromkeys(passage.source for passage in draft.passages)),
         heat_words=heatmap_words(found.document),
-        measured=measurement_lines(found.document.measurements, draft.language, draft.language),
         judged=judged_words(found.document),
         known=known,
         under_way=under_way,

@@ -13,7 +13,7 @@ from tetkik.records.reports.signing import LONGEST_REASON
 from tetkik.records.reports.versions import SignedVersion
 from tetkik.records.reports.withdrawals import Withdrawn
 from tetkik.records.reports.withdrawing import LONGEST_WORDS
-from tetkik.service.drafts.shapes import MeasurementShape
+from tetkik.service.drafts.shapes import ContentShape, MeasurementShape
 from tetkik.service.kit.access.reauthentication import Proof
 from tetkik.service.kit.http.shape import Shape
 from tetkik.values import Judgement, Method, ReportState, Section, WithdrawalReason, label_name
@@ -72,14 +72,14 @@ class SectionText(BaseModel):
 
 
 class JudgedShape(Shape):
-    """What the radiologist said of one label."""
+    """How the radiologist judged one label."""
 
     label: str
     name: str
     judgement: Judgement
 
 
-class VersionShape(VersionListed):
+class VersionShape(VersionListed, ContentShape):
     """A signed version as it reads."""
 
     report_id: str
@@ -88,9 +88,8 @@ class VersionShape(VersionListed):
     report_number: str = Field(description="As people call the report.")
     state: ReportState = Field(description="`final`, `amended` or `withdrawn`.")
     withdrawal_words: str | None = Field(
-        description="What was said beside the reason of the withdrawal; None where it stands."
+        description="The words beside the reason of the withdrawal; None where it stands."
     )
-    language: Language
     method: Method = Field(description="How the signer proved to be that person.")
     reason: str | None = Field(description="Why it amends the one before; None for the first.")
     sections: list[SectionText]
@@ -99,9 +98,8 @@ class VersionShape(VersionListed):
     has_image: bool = Field(description="Whether there is a picture of the image.")
     has_heatmap: bool
     judgements: list[JudgedShape] = Field(
-        description="What the radiologist said of the findings; nothing for those that nobody judged."
+        description="How the radiologist judged the findings; nothing for those that nobody judged."
     )
-    measurements: list[MeasurementShape]
 
     @classmethod
     def whole(cls, found: SignedVersion, language: Language) -> VersionShape:
@@ -110,12 +108,12 @@ class VersionShape(VersionListed):
         sections = [(section, document.draft.section(section)) for section in Section]
         return cls.from_value(
             found.info,
+            **cls.of_content(document.content, language),
             case_id=found.case_id,
             image_id=found.image_id,
             report_number=found.report_number,
             state=document.standing,
             withdrawal_words=document.withdrawal.words if document.withdrawal is not None else None,
-            language=document.draft.language,
             method=found.method,
             reason=found.reason,
             sections=[
@@ -131,7 +129,6 @@ class VersionShape(VersionListed):
                 JudgedShape(label=item.label, name=label_name(item.label, language), judgement=item.judgement)
                 for item in document.judgements
             ],
-            measurements=[MeasurementShape.of(item, language) for item in document.measurements],
         )
 
 

@@ -18,7 +18,7 @@ class Reading:
 
     Attributes:
         check_files: whether a row's image must exist; False reads tables that came without images.
-        keep_others: whether labels beyond the shared 22 become columns as well.
+        keep_others: whether labels beyond the shared ones become columns as well.
     """
 
     check_files: bool = True

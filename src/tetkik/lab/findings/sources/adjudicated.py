@@ -28,7 +28,7 @@ class Adjudicated:
 
     Attributes:
         truth: (n, 4), int8, 1 / 0: the radiologists' labels, in the order of `ADJUDICATED_LABELS`.
-        text: (n, 22), int8, 1 / 0 / -1: NIH's labels from the report, as the shared labels.
+        text: (n, labels), int8, 1 / 0 / -1: NIH's labels from the report, as the shared labels.
         part: `val` or `test` of the release.
     """
 

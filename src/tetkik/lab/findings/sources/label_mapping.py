@@ -1,4 +1,4 @@
-"""Which label of another data set is which of the 22, with the reason: data, read by every adapter.
+"""Which label of another data set is which of the shared ones, with the reason: data, read by every adapter.
 
 `SAME` carries presence and absence over. `WIDER` is a label of theirs that covers several things, ours among
 them: its absence is the absence of each, its presence says only that one of them is there. `NONE` has no
@@ -116,7 +116,7 @@ class Translated:
     """Labels of another data set as ours.
 
     Attributes:
-        labels: the 22 shared labels, then the others where they are kept.
+        labels: the shared labels, then the others where they are kept.
         truth: (rows, labels), int8: 1 / 0 / -1 (unknown).
     """
 
@@ -155,5 +155,5 @@ def translate_labels(
 
 
 def own_name(name: str) -> str:
-    """How a label beyond the 22 is written: words joined by underscores, as the shared ones."""
+    """How a label beyond the shared ones is written: words joined by underscores, as the shared ones."""
     return shared_label(name) or "_".join(name.replace("/", " ").split())

@@ -46,7 +46,7 @@ RULES_ENDING = ".known.toml"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Marks:
-    """What a table says of labels: (rows, labels) int8, and how often it names a label beyond the 22."""
+    """What a table says of labels: (rows, labels) int8, and how often it names a label not shared."""
 
     labels: tuple[str, ...]
     truth: Truth

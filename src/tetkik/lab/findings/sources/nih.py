@@ -69,10 +69,10 @@ ADAPTER = Adapter("nih", read_nih, {"images": ()})
 
 
 def nih_truth(cells: list[str]) -> tuple[Truth, list[LeftOut | None]]:
-    """The 22 shared labels of cells such as `Effusion|Mass`, and what is wrong with a cell.
+    """The shared labels of cells such as `Effusion|Mass`, and what is wrong with a cell.
 
     Returns:
-        (rows, 22), int8: 1 / 0 for the 14 labels and Normal, -1 for the others; and a fault or None a row.
+        (rows, labels), int8: 1/0 for the 14 labels and Normal, -1 for the others; and a fault or None a row.
     """
     # 112,120 rows share 836 combinations: each is worked out once.
     kinds: dict[str, int] = {}

@@ -142,7 +142,7 @@ def _settled(ayes: NDArray[np.int64], noes: NDArray[np.int64], votes: str) -> Tr
 
 
 def _widened(block: Translated, labels: Sequence[str]) -> Truth:
-    """The truth of one part in the columns of both, which may differ in labels kept beyond the 22."""
+    """The truth of one part in the columns of both, which may differ in the other labels that are kept."""
     truth = np.full((len(block.truth), len(labels)), UNKNOWN)
     for place, label in enumerate(labels):
         if label in block.labels:

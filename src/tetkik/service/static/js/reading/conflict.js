@@ -3,16 +3,9 @@
  * measurement, finding by finding. Only what one did oneself and the server does not know yet is at stake.
  */
 
-import { fieldOf, linesOf } from './lines.js';
+import { textsOf } from './lines.js';
 
 /** @typedef {{label: string, judgement: string | null}} Judging a finding that was judged and not kept */
-
-/** @param {HTMLElement} panel */
-function texts(panel) {
-  return linesOf(panel)
-    .map((line) => fieldOf(line).value)
-    .filter((text) => text.trim());
-}
 
 /**
  * Measurements as the page lists them; what the server does not know yet comes from whoever keeps it.
@@ -57,7 +50,7 @@ function judged(room, words, judging) {
  */
 export function fill(dialog, room, panel, wrote, judging) {
   const words = /** @type {HTMLElement} */ (dialog.querySelector('[data-current]')).dataset;
-  const mine = { text: texts(panel), measured: measured(room, words.waiting ?? ''), judged: judged(room, words, judging) };
+  const mine = { text: textsOf(panel), measured: measured(room, words.waiting ?? ''), judged: judged(room, words, judging) };
   for (const [part, said] of Object.entries(mine)) {
     const sides = /** @type {HTMLElement[]} */ ([...dialog.querySelectorAll(`[data-part="${part}"]`)]);
     const own = sides[1].querySelector('[data-mine-text]') ?? sides[1];

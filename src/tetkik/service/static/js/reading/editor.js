@@ -5,7 +5,7 @@
 
 import { adopt } from './adopt.js';
 import { fill, reveal } from './conflict.js';
-import { added, fieldOf, gone, fitHeight, linesOf, moved, typed, written } from './lines.js';
+import { added, fieldOf, gone, grown, linesOf, moved, namedTexts, textsOf, typed, written } from './lines.js';
 import { agreed, send, tell } from './requests.js';
 import { Writing } from './writing.js';
 
@@ -26,7 +26,7 @@ export class Editor {
     room.addEventListener('input', (event) => {
       const field = event.target;
       if (!(field instanceof HTMLTextAreaElement)) return;
-      fitHeight(field);
+      grown(field);
       this.changed();
     });
     room.addEventListener('keydown', (event) => {
@@ -44,7 +44,7 @@ export class Editor {
       if (document.hidden) this.save();
     });
     document.getElementById('conflict')?.addEventListener('click', (event) => this.#settle(event));
-    room.querySelectorAll('textarea').forEach(fitHeight);
+    room.querySelectorAll('textarea').forEach(grown);
   }
 
   get panel() {
@@ -90,7 +90,8 @@ export class Editor {
     this.dirty = false;
     const sent = this.#lines();
     const sentences = sent.map(({ line }) => written(line));
-    const answer = await send('PUT', this.address, { revision: this.revision, sentences, decisions });
+    const edit = { ...namedTexts(this.panel), sentences, decisions };
+    const answer = await send('PUT', this.address, { revision: this.revision, ...edit });
     if (answer.status === 200) {
       adopt(this.room, answer.page, sent);
       this.panel.classList.toggle('unsaved', this.dirty);
@@ -102,7 +103,7 @@ export class Editor {
     return this.#refusedOnce(answer);
   }
 
-  /** That the server is away is shown once. @param {import('./requests.js').Answer} answer */
+  /** That the server is away is told once. @param {import('./requests.js').Answer} answer */
   #refusedOnce(answer) {
     const away = answer.status === 0 || answer.status === 401;
     if (away && this.away) return false;
@@ -150,7 +151,7 @@ export class Editor {
       const sent = this.#lines();
       const answer = await send('GET', this.address);
       const fresh = answer.page.querySelector('[data-draft]');
-      // Another revision is somebody's text: who saves sees it. What was typed meanwhile is saved soon.
+      // Another revision is somebody's text: who saves is told of it. What was typed meanwhile is saved soon.
       if (Number(fresh?.getAttribute('data-revision')) !== this.revision || this.dirty) return false;
       adopt(this.room, answer.page, sent);
       tell(this.room.dataset.compared ?? '', 'warning');
@@ -174,7 +175,7 @@ export class Editor {
     return false;
   }
 
-  /** The case was moved: where it went is shown, and nothing that was written goes with the page. */
+  /** The case was moved: where it went is told, and nothing that was written goes with the page. */
   async moved() {
     if (!this.gone) this.#refused(await send('GET', this.address));
   }
@@ -188,9 +189,7 @@ export class Editor {
     const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('conflict'));
     dialog.close();
     dialog.replaceChildren(...page.body.childNodes);
-    const texts = linesOf(this.panel)
-      .map((line) => fieldOf(line).value)
-      .filter((text) => text.trim());
+    const texts = textsOf(this.panel);
     for (const part of dialog.querySelectorAll('[data-mine]')) /** @type {HTMLElement} */ (part).hidden = !texts.length;
     const mine = /** @type {HTMLElement} */ (dialog.querySelector('[data-mine-text]'));
     mine.lang = this.panel.querySelector('textarea')?.closest('[lang]')?.getAttribute('lang') ?? '';

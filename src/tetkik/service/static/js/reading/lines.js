@@ -6,6 +6,16 @@ export const fieldOf = (line) => /** @type {HTMLTextAreaElement} */ (line.queryS
 /** @param {Element} panel @returns {HTMLElement[]} */
 export const linesOf = (panel) => [...panel.querySelectorAll('[data-line]')].map((line) => /** @type {HTMLElement} */ (line));
 
+/** Texts beside the sentences, each a field of the draft's form. @param {Element} panel @returns {HTMLTextAreaElement[]} */
+const fieldsOf = (panel) => [...panel.querySelectorAll('textarea')].filter((field) => field.name);
+
+/** What is sent of them, by their names. @param {Element} panel */
+export const namedTexts = (panel) => Object.fromEntries(fieldsOf(panel).map(({ name, value }) => [name, value]));
+
+/** All that is written. @param {Element} panel */
+export const textsOf = (panel) =>
+  [...linesOf(panel).map(fieldOf), ...fieldsOf(panel)].map(({ value }) => value).filter((text) => text.trim());
+
 /** What is sent of a line. @param {HTMLElement} line */
 export function written(line) {
   const { section = '', evidence = '[]' } = line.dataset;
@@ -54,8 +64,8 @@ export function moved(line, by) {
  */
 export function typed(event, panel) {
   const field = /** @type {HTMLTextAreaElement} */ (event.target);
-  const line = /** @type {HTMLElement} */ (field.closest('[data-line]'));
-  if (field.readOnly) return false;
+  const line = /** @type {HTMLElement | null} */ (field.closest('[data-line]'));
+  if (field.readOnly || !line) return false;
   if (event.key === 'Enter' && !event.shiftKey) {
     event.preventDefault();
     const rest = field.value.slice(field.selectionEnd).trimStart();
