@@ -34,8 +34,8 @@ from tetkik.caption.families.base_location import BaseLocation
 from tetkik.caption.families.blip2 import Blip2Network
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.options import Quantisation
-from tetkik.lab.caption.training.cards import CARDS, GIB
 from tetkik.lab.caption.training.data import EncodedSplit, TrainingData
+from tetkik.lab.caption.training.gpu_specs import CARDS, GIB
 from tetkik.lab.caption.training.options import DEFAULT_BASE, CaptionTraining
 from tetkik.lab.caption.training.plan import CONTEXT, plan_training
 from tetkik.lab.caption.training.plan_memory import Lengths, config_of, planned_network, step_memory

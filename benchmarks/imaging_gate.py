@@ -37,7 +37,7 @@ from tetkik.imaging.gate.classifier import Classifier, load_classifier  # noqa: 
 from tetkik.imaging.read import read_image  # noqa: E402
 from tetkik.lab.findings.data import read_labels  # noqa: E402
 from tetkik.lab.gate.examples import BRAIN, CHEST, NOT_CHEST, OTHER, Collection, Examples, gather  # noqa: E402
-from tetkik.lab.gate.others import read_others  # noqa: E402
+from tetkik.lab.gate.negatives import read_others  # noqa: E402
 from tetkik.statistics import share_interval  # noqa: E402
 from tetkik.values import FileFormat, Flaw, Radiograph, Route, Verdict  # noqa: E402
 

@@ -10,8 +10,14 @@ import pytest
 
 from tests.documents.sample import IDENTITY, RESULT, document, draft
 from tetkik.documents.hl7 import to_hl7
+from tetkik.documents.report_phrases import (
+    date_words,
+    moment_words,
+    number_words,
+    patient_name,
+    percent_words,
+)
 from tetkik.documents.text import to_text
-from tetkik.documents.words import date_words, moment_words, number_words, patient_name, percent_words
 from tetkik.language import Language
 from tetkik.values import Finding, Identity, ReportState, ThresholdOn
 

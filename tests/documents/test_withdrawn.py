@@ -19,9 +19,9 @@ from tetkik.documents.fhir import to_fhir
 from tetkik.documents.hl7 import to_hl7
 from tetkik.documents.pdf import to_pdf
 from tetkik.documents.rejection import to_rejection
+from tetkik.documents.report_phrases import WITHDRAWN, withdrawal_reason
 from tetkik.documents.sr import to_sr
 from tetkik.documents.text import to_text
-from tetkik.documents.words import WITHDRAWN, withdrawal_reason
 from tetkik.language import Language
 from tetkik.values import JudgedFinding, Judgement, ReportDocument, ReportState, WithdrawalReason
 

@@ -30,7 +30,7 @@ from tetkik.findings.heatmaps import (
     worth_showing,
 )
 from tetkik.findings.model import load_model
-from tetkik.findings.operating import OperatingPoint
+from tetkik.findings.operating_points import OperatingPoint
 from tetkik.findings.predict import load_findings
 from tetkik.imaging.prepare import Fit, normalise, to_square
 from tetkik.language import Language

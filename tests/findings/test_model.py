@@ -18,7 +18,7 @@ from tetkik.errors import BundleCorrupt, BundleMismatch, BundleNotFound, Missing
 from tetkik.findings.model import load_model
 from tetkik.findings.networks import build
 from tetkik.findings.onnx_model import OnnxFindings, OpenVinoSession, OrtSession, open_session
-from tetkik.findings.operating import OperatingPoints
+from tetkik.findings.operating_points import OperatingPoints
 from tetkik.findings.torch_model import TorchFindings
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.findings.export import to_onnx

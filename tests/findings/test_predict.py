@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.findings.bundles import TAUGHT, blob_image, make_findings_bundle, sensitivity
 from tetkik.errors import BundleCorrupt, BundleError
-from tetkik.findings.operating import OperatingPoint, OperatingPoints, platt, screen
+from tetkik.findings.operating_points import OperatingPoint, OperatingPoints, platt, screen
 from tetkik.findings.predict import load_findings
 from tetkik.language import Language
 from tetkik.settings import settings

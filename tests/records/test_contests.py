@@ -19,8 +19,8 @@ from tetkik.records.cases import cases, priority
 from tetkik.records.cases.transfers import CaseMoved
 from tetkik.records.images import images, jobs
 from tetkik.records.images.images import ImageMetadata
-from tetkik.records.reports import drafts, signing, withdrawing
-from tetkik.records.reports.working import row_of
+from tetkik.records.reports import drafts, signing, withdrawal
+from tetkik.records.reports.draft_revisions import row_of
 from tetkik.records.schema import Case, Report
 from tetkik.values import Actor, CaseState, Judgement, MoveReason, Priority, Role, WithdrawalReason
 from tetkik.workflow import case_transfer
@@ -84,7 +84,7 @@ def test_two_reports_of_a_patient_are_judged_and_withdrawn_in_turn(records, desk
 
     def withdraw():
         with records.write(desk) as tx:
-            withdrawing.withdraw(tx, first.id, 1, WithdrawalReason.WRONG_IMAGE, "", proof_of(desk))
+            withdrawal.withdraw(tx, first.id, 1, WithdrawalReason.WRONG_IMAGE, "", proof_of(desk))
 
     monkeypatch.setattr(priority, "update_priority", other_first)
     judge(second)
@@ -178,7 +178,7 @@ def test_who_signs_anew_while_it_is_withdrawn_is_told(records, desk):
             signing.begin_amendment(tx, report.id, "Sağ yerine sol")
 
     with records.write(desk) as tx:
-        withdrawing.withdraw(tx, report.id, 1, WithdrawalReason.WRONG_TEXT, "", proof_of(desk))
+        withdrawal.withdraw(tx, report.id, 1, WithdrawalReason.WRONG_TEXT, "", proof_of(desk))
         other = Other(records, amend)
         other.waits()
     assert isinstance(other.fails(), Conflict)

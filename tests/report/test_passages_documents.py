@@ -22,7 +22,7 @@ from tetkik.report.passages.blocks import Block, blocks_of_lines
 from tetkik.report.passages.chunks import MOST_WORDS, chunks_of
 from tetkik.report.passages.document_reader import read_blocks
 from tetkik.report.passages.docx import read_docx
-from tetkik.report.passages.spoken import language_of
+from tetkik.report.passages.language_detection import language_of
 
 MARKDOWN = """# Protocol
 

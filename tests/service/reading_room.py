@@ -25,11 +25,11 @@ from tetkik.records.images.images import ImageMetadata
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.people import sessions, users
 from tetkik.records.reports import drafts
-from tetkik.records.reports.working import WorkingDraft
+from tetkik.records.reports.draft_revisions import WorkingDraft
 from tetkik.service.kit.context import AppContext
 from tetkik.values import SYSTEM, Actor, Method, Priority, Role, Sex
 from tetkik.workflow import triage
-from tetkik.workflow.casework import read_case_image
+from tetkik.workflow.image_processing import read_case_image
 
 PASSWORD = "okuma odası 2026"
 COMPLAINT = "üç gündür nefes darlığım var, sağ tarafım batıyor"

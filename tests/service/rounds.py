@@ -29,7 +29,7 @@ from tetkik.settings import settings
 from tetkik.statistics import FEWEST
 from tetkik.values import SYSTEM, Hospital, LinkReason, Method, Role, Sex
 from tetkik.workflow import patient_comparison, patient_merge
-from tetkik.workflow.casework import read_case_image
+from tetkik.workflow.image_processing import read_case_image
 
 NO_PAGES = (".pdf", ".csv", "/{form}", "/worklist/more", "/ready", "/login/oidc", "/oidc/callback")
 """Ends of addresses that give a document, part of a page, or lead elsewhere."""

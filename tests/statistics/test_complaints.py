@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tetkik.statistics import SeenComplaint, Stability, Tally, compare_complaints, described, shift
-from tetkik.statistics.complaints import EDGES, PROBABILITY, WORDS
+from tetkik.statistics.complaint_drift import EDGES, PROBABILITY, WORDS
 
 ONE = SeenComplaint(10, False, 0.1, {"Dahiliye": 0.7, "Nöroloji": 0.3}, "yesil", False, "Dahiliye")
 

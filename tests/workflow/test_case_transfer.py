@@ -34,7 +34,7 @@ from tetkik.records.reports import (
     redrafting,
     signing,
     versions,
-    withdrawing,
+    withdrawal,
 )
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import AuditRow, Case, Claim, Image, Job
@@ -217,7 +217,7 @@ def test_a_signed_report_stands_in_the_way_until_it_is_withdrawn(both_records, d
     with both_records.write(desk) as tx, pytest.raises(Conflict, match="withdraw the report first"):
         case_transfer.preview_transfer(tx, report.case_id, gulcin)
     with both_records.write(desk) as tx:
-        withdrawing.withdraw(tx, report.id, 1, WithdrawalReason.WRONG_PATIENT, "", proof_of(desk))
+        withdrawal.withdraw(tx, report.id, 1, WithdrawalReason.WRONG_PATIENT, "", proof_of(desk))
     done = moved(both_records, desk, report.case_id, gulcin)
     with both_records.read(desk) as tx:
         # What was signed is kept as it was signed, withdrawn, in the name under which it was issued.
@@ -235,7 +235,7 @@ def test_a_withdrawn_report_is_not_amended_in_the_case_that_was_left(records, re
     gulcin = made_patient(records, reader)
     with records.write(reader) as tx:
         sign(tx, report.id, reader)
-        withdrawing.withdraw(tx, report.id, 1, WithdrawalReason.WRONG_PATIENT, "", proof_of(reader))
+        withdrawal.withdraw(tx, report.id, 1, WithdrawalReason.WRONG_PATIENT, "", proof_of(reader))
     moved(records, reader, report.case_id, gulcin)
     with pytest.raises(CaseMoved), records.write(reader) as tx:
         signing.begin_amendment(tx, report.id, "Sağ yerine sol")

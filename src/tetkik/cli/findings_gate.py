@@ -61,7 +61,7 @@ def train_gate(
     from tetkik.imaging.gate.classifier import BUILT_IN
     from tetkik.lab.findings.data import read_labels
     from tetkik.lab.gate.examples import gather
-    from tetkik.lab.gate.others import read_others
+    from tetkik.lab.gate.negatives import read_others
 
     try:
         from tetkik.lab.gate.loop import Schedule

@@ -9,7 +9,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from tetkik.documents import dicom
 from tetkik.documents.picture import opened
-from tetkik.documents.words import disclaimer, heatmap_words
+from tetkik.documents.report_phrases import disclaimer, heatmap_words
 from tetkik.language import Language, translate
 from tetkik.values import Flaw, ReportDocument, Route, label_name
 

@@ -17,7 +17,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from tetkik._version import __version__
-from tetkik.documents.fields import calendar_date, family_and_given, printable, valid_uid
+from tetkik.documents.sanitize import calendar_date, family_and_given, printable, valid_uid
 from tetkik.values import ReportDocument, Signature
 
 CHARACTER_SET = "ISO_IR 192"

@@ -15,9 +15,9 @@ from typing import Any
 from uuid import UUID
 
 from tetkik.documents.fhir_observed import STATUS, Places, observations
-from tetkik.documents.fields import calendar_date, printable, valid_uid
 from tetkik.documents.parts import parts_of
-from tetkik.documents.words import WITHDRAWN, disclaimer, withdrawal_words
+from tetkik.documents.report_phrases import WITHDRAWN, disclaimer, withdrawal_words
+from tetkik.documents.sanitize import calendar_date, printable, valid_uid
 from tetkik.values import Identity, ReportDocument, Section, Sex, Signature
 
 # https://hl7.org/fhir/R4B/valueset-administrative-gender.html

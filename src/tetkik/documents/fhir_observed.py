@@ -14,9 +14,9 @@ from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from tetkik.documents.codes import MEASURES, OWN_JUDGEMENT, OWN_JUDGEMENTS, OWN_PLANES, SNOMED
-from tetkik.documents.fields import printable, valid_uid
+from tetkik.documents.report_phrases import measured_words
+from tetkik.documents.sanitize import printable, valid_uid
 from tetkik.documents.statements import Statement, statements
-from tetkik.documents.words import measured_words
 from tetkik.values import (
     Finding,
     Measurement,

@@ -9,16 +9,16 @@ from hashlib import sha256
 from types import MappingProxyType
 
 from tetkik.documents.codes import MEASURES, OWN_SCHEME, SNOMED
-from tetkik.documents.fields import calendar_date, family_and_given
 from tetkik.documents.parts import parts_of
-from tetkik.documents.statements import statements
-from tetkik.documents.words import (
+from tetkik.documents.report_phrases import (
     WITHDRAWN,
     disclaimer,
     measured_name,
     measured_words,
     withdrawal_words,
 )
+from tetkik.documents.sanitize import calendar_date, family_and_given
+from tetkik.documents.statements import statements
 from tetkik.language import Language
 from tetkik.values import ReportDocument, ReportState, Sex, Signature, label_name
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from tetkik.documents.words import (
+from tetkik.documents.report_phrases import (
     heading,
     measured_name,
     measured_words,

@@ -21,13 +21,11 @@ from reportlab.platypus import (
     TableStyle,
 )
 
-from tetkik.documents import sheet
-from tetkik.documents.fields import printable
+from tetkik.documents import pdf_layout
 from tetkik.documents.parts import Part, parts_of
+from tetkik.documents.pdf_layout import WIDTH, paragraph, style
 from tetkik.documents.qr import QrCode
-from tetkik.documents.sheet import WIDTH, paragraph, style
-from tetkik.documents.statements import statements
-from tetkik.documents.words import (
+from tetkik.documents.report_phrases import (
     date_words,
     heatmap_words,
     judged_words,
@@ -38,16 +36,18 @@ from tetkik.documents.words import (
     state_words,
     withdrawal_words,
 )
+from tetkik.documents.sanitize import printable
+from tetkik.documents.statements import statements
 from tetkik.language import Language, Sentence, translate
 from tetkik.values import Finding, ReportDocument, ReportState, Sex, ThresholdOn, label_name
 
 # Paper and ink of the banner; its words say the same.
 _BANNERS = MappingProxyType(
     {
-        ReportState.DRAFT: (HexColor(0xFBEFDC), sheet.CAUTION),
+        ReportState.DRAFT: (HexColor(0xFBEFDC), pdf_layout.CAUTION),
         ReportState.FINAL: (HexColor(0xE3F1EA), HexColor(0x14532D)),
         ReportState.AMENDED: (HexColor(0xE3EEF5), HexColor(0x123F5A)),
-        ReportState.WITHDRAWN: (HexColor(0xFBE3E1), sheet.STOP),
+        ReportState.WITHDRAWN: (HexColor(0xFBE3E1), pdf_layout.STOP),
     }
 )
 _SEXES = MappingProxyType({Sex.FEMALE: Sentence("Female"), Sex.MALE: Sentence("Male")})
@@ -61,10 +61,10 @@ _NARROWEST = 24 * mm
 _TITLE = style(13, bold=True)
 _VALUE = style(9.5, bold=True)
 _BODY = style(9.5, spaceAfter=0.8 * mm)
-_NOTICE = style(8.5, colour=sheet.CAUTION)
-_OBJECTION = style(8, colour=sheet.CAUTION, leftIndent=4 * mm, spaceAfter=1 * mm)
+_NOTICE = style(8.5, colour=pdf_layout.CAUTION)
+_OBJECTION = style(8, colour=pdf_layout.CAUTION, leftIndent=4 * mm, spaceAfter=1 * mm)
 _JUDGED = style(8, spaceBefore=1 * mm)
-_HEADING = style(10, bold=True, colour=sheet.MAIN, spaceBefore=3 * mm, spaceAfter=0.8 * mm)
+_HEADING = style(10, bold=True, colour=pdf_layout.MAIN, spaceBefore=3 * mm, spaceAfter=0.8 * mm)
 _FLUSH = [(f"{side}PADDING", (0, 0), (-1, -1), 0) for side in ("LEFT", "RIGHT", "TOP", "BOTTOM")]
 
 _Shown = tuple[Image, str]
@@ -73,16 +73,16 @@ _Shown = tuple[Image, str]
 
 def to_pdf(document: ReportDocument) -> bytes:
     """The report as PDF 1.4 with embedded subsets of its typeface."""
-    sheet.register_typefaces()
+    pdf_layout.register_typefaces()
     buffer = io.BytesIO()
     language = document.draft.language
     pages = BaseDocTemplate(
         buffer,
         pagesize=A4,
-        leftMargin=sheet.MARGIN,
-        rightMargin=sheet.MARGIN,
-        topMargin=sheet.TOP,
-        bottomMargin=sheet.BOTTOM,
+        leftMargin=pdf_layout.MARGIN,
+        rightMargin=pdf_layout.MARGIN,
+        topMargin=pdf_layout.TOP,
+        bottomMargin=pdf_layout.BOTTOM,
         title=translate("Radiology report", language),
         author=printable(document.hospital.name),
         subject=state_words(document),
@@ -90,9 +90,9 @@ def to_pdf(document: ReportDocument) -> bytes:
         lang=language.value,
         invariant=True,
     )
-    frame = Frame(sheet.MARGIN, sheet.BOTTOM, WIDTH, sheet.HEIGHT, 0, 0, 0, 0)
+    frame = Frame(pdf_layout.MARGIN, pdf_layout.BOTTOM, WIDTH, pdf_layout.HEIGHT, 0, 0, 0, 0)
     pages.addPageTemplates(PageTemplate("page", [frame]))
-    pages.build(_flowables(document), canvasmaker=sheet.canvas_of(document))
+    pages.build(_flowables(document), canvasmaker=pdf_layout.canvas_of(document))
     return buffer.getvalue()
 
 
@@ -120,14 +120,14 @@ def _letterhead(document: ReportDocument) -> Flowable:
     under = " · ".join(part for part in (hospital.department, hospital.address) if part)
     if under:
         lines.append(paragraph(under))
-    logo = sheet.picture(hospital.logo, 40 * mm, 14 * mm) if hospital.logo else ""
+    logo = pdf_layout.picture(hospital.logo, 40 * mm, 14 * mm) if hospital.logo else ""
     return _table(
         [[lines, logo]],
         [WIDTH - 42 * mm, 42 * mm],
         ("BOTTOMPADDING", (0, 0), (-1, 0), 2 * mm),
         ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
         ("ALIGN", (1, 0), (1, 0), "RIGHT"),
-        ("LINEBELOW", (0, 0), (-1, 0), 1.2, sheet.MAIN),
+        ("LINEBELOW", (0, 0), (-1, 0), 1.2, pdf_layout.MAIN),
     )
 
 
@@ -178,14 +178,14 @@ def _shown(document: ReportDocument) -> list[_Shown]:
     """The original, and beside it the same with the heatmap; each with its name."""
     language, width = document.draft.language, (WIDTH - _GAP) / 2
     pairs = ((document.image, translate("Image", language)), (document.heatmap, heatmap_words(document)))
-    return [(sheet.picture(content, width, _PICTURE_HEIGHT), name) for content, name in pairs if content]
+    return [(pdf_layout.picture(content, width, _PICTURE_HEIGHT), name) for content, name in pairs if content]
 
 
 def _pictures(document: ReportDocument, shown: list[_Shown], *, beside: bool) -> list[Flowable]:
     """The pictures, and to their right what the model found where it fits."""
     if not shown:
         return []
-    below = style(8, colour=sheet.QUIET, spaceBefore=1 * mm)
+    below = style(8, colour=pdf_layout.QUIET, spaceBefore=1 * mm)
     cells = [[picture, paragraph(name, below)] for picture, name in shown]
     widths = [_column(picture) for picture, _ in shown]
     if beside:
@@ -211,10 +211,10 @@ def _part(part: Part) -> list[list[Flowable]]:
 def _rows(part: Part) -> Flowable:
     rows = [
         [
-            paragraph(f"{number}.", style(8.5, colour=sheet.QUIET)),
+            paragraph(f"{number}.", style(8.5, colour=pdf_layout.QUIET)),
             paragraph(line.cells[0], style(8.5)),
             paragraph(line.cells[1], style(8.5, bold=True)),
-            paragraph(line.cells[2], style(8, colour=sheet.QUIET)),
+            paragraph(line.cells[2], style(8, colour=pdf_layout.QUIET)),
         ]
         for number, line in enumerate(part.lines, 1)
     ]
@@ -269,12 +269,12 @@ def _found_table(document: ReportDocument, width: float) -> Flowable:
     language = document.draft.language
     head = ("Finding of the model", "Probability", "Threshold")
     rows = [
-        [paragraph(translate(name, language), style(7, colour=sheet.QUIET)) for name in head],
+        [paragraph(translate(name, language), style(7, colour=pdf_layout.QUIET)) for name in head],
         *(
             [
                 paragraph(label_name(item.label, language), style(8.5)),
                 paragraph(_probability(item, language), style(8.5, bold=True)),
-                paragraph(_threshold(item, language), style(8.5, colour=sheet.QUIET)),
+                paragraph(_threshold(item, language), style(8.5, colour=pdf_layout.QUIET)),
             ]
             for item in _found(document)
         ),
@@ -284,8 +284,8 @@ def _found_table(document: ReportDocument, width: float) -> Flowable:
         [width * share for share in (0.44, 0.28, 0.28)],
         ("TOPPADDING", (0, 1), (-1, -1), 1.5),
         ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
-        ("LINEABOVE", (0, 1), (-1, -1), 0.4, sheet.LINE),
-        ("LINEBELOW", (0, -1), (-1, -1), 0.4, sheet.LINE),
+        ("LINEABOVE", (0, 1), (-1, -1), 0.4, pdf_layout.LINE),
+        ("LINEBELOW", (0, -1), (-1, -1), 0.4, pdf_layout.LINE),
         ("VALIGN", (0, 0), (-1, -1), "TOP"),
         align="LEFT",
     )
@@ -295,7 +295,7 @@ def _about_model(document: ReportDocument) -> list[Flowable]:
     if document.result is None:
         return _judged(document)
     words = translate("Model: {model}", document.draft.language, model=document.result.model)
-    return [*_judged(document), paragraph(words, style(7, colour=sheet.QUIET, spaceBefore=1 * mm))]
+    return [*_judged(document), paragraph(words, style(7, colour=pdf_layout.QUIET, spaceBefore=1 * mm))]
 
 
 def _judged(document: ReportDocument) -> list[Flowable]:
@@ -329,7 +329,7 @@ def _ending(document: ReportDocument) -> Flowable:
     code = document.verification
     broken = " ".join(code[place : place + 16] for place in range(0, len(code), 16))
     lines.append(
-        paragraph(f"{translate('Verification', language)}: {broken}", style(6.5, colour=sheet.QUIET))
+        paragraph(f"{translate('Verification', language)}: {broken}", style(6.5, colour=pdf_layout.QUIET))
     )
     side = 20 * mm
     return _table(
@@ -337,7 +337,7 @@ def _ending(document: ReportDocument) -> Flowable:
         [WIDTH - side, side],
         ("TOPPADDING", (0, 0), (-1, -1), 1.5 * mm),
         ("VALIGN", (0, 0), (-1, -1), "TOP"),
-        ("LINEABOVE", (0, 0), (-1, 0), 0.6, sheet.LINE),
+        ("LINEABOVE", (0, 0), (-1, 0), 0.6, pdf_layout.LINE),
     )
 
 

@@ -16,7 +16,7 @@ from pydicom.uid import Comprehensive3DSRStorage
 
 from tetkik.documents import dicom
 from tetkik.documents.picture import opened
-from tetkik.documents.words import WITHDRAWN, withdrawal_words
+from tetkik.documents.report_phrases import WITHDRAWN, withdrawal_words
 from tetkik.values import ReportDocument
 
 _SERIES_NUMBER = 9004

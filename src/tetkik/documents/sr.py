@@ -32,9 +32,9 @@ from tetkik.documents.codes import (
     SNOMED,
 )
 from tetkik.documents.parts import parts_of
+from tetkik.documents.report_phrases import disclaimer, state_words
 from tetkik.documents.sr_measured import measured_groups, measured_pictures, own_concept
 from tetkik.documents.statements import Statement, statements
-from tetkik.documents.words import disclaimer, state_words
 from tetkik.language import Language, translate
 from tetkik.values import (
     ReportDocument,

@@ -17,9 +17,9 @@ from pydicom.sr.codedict import codes
 
 from tetkik.documents import dicom
 from tetkik.documents.codes import MEASURES, OWN_PLANES, OWN_SCHEME
-from tetkik.documents.fields import valid_uid
 from tetkik.documents.picture import opened
-from tetkik.documents.words import measured_name
+from tetkik.documents.report_phrases import measured_name
+from tetkik.documents.sanitize import valid_uid
 from tetkik.values import MeasuredImage, Measurement, MeasurementUnit, ReportDocument
 from tetkik.values.finding_labels import Code
 

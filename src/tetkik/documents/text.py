@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator
 
 from tetkik.documents.parts import Part, parts_of
-from tetkik.documents.words import (
+from tetkik.documents.report_phrases import (
     WITHDRAWN,
     date_words,
     disclaimer,

@@ -13,7 +13,7 @@ from tetkik.bundle import Bundle
 from tetkik.errors import BundleCorrupt, BundleError, TetkikError
 from tetkik.findings.interface import FindingsModel
 from tetkik.findings.model import load_model
-from tetkik.findings.operating import OperatingPoints, screen
+from tetkik.findings.operating_points import OperatingPoints, screen
 from tetkik.findings.pipeline import preprocess_many
 from tetkik.findings.preprocess import PreparedImage, PreprocessRequest, preprocess, preprocess_file
 from tetkik.imaging.prepare import normalise

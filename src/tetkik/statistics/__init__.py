@@ -8,8 +8,17 @@ from tetkik.statistics.calibration import (
     reliability,
 )
 from tetkik.statistics.comparison import DeLong, PairedAreas, delong, holm, paired_areas
-from tetkik.statistics.complaints import SeenComplaint, Tally, compare_complaints, described
+from tetkik.statistics.complaint_drift import SeenComplaint, Tally, compare_complaints, described
 from tetkik.statistics.drift import FEWEST, Shift, Stability, histogram, share_shift, shift
+from tetkik.statistics.image_drift import (
+    InputMoved,
+    LabelMoved,
+    Movement,
+    Observation,
+    Spread,
+    compare,
+    describe,
+)
 from tetkik.statistics.intervals import (
     Bools,
     Floats,
@@ -19,15 +28,6 @@ from tetkik.statistics.intervals import (
     ratio,
     share_interval,
     wilson_interval,
-)
-from tetkik.statistics.observations import (
-    InputMoved,
-    LabelMoved,
-    Movement,
-    Observation,
-    Spread,
-    compare,
-    describe,
 )
 from tetkik.statistics.roc import (
     auroc,

@@ -12,17 +12,6 @@ from tetkik.values.access import (
     permissions_of,
 )
 from tetkik.values.caption import CaptionResult
-from tetkik.values.casework import (
-    Capability,
-    CaseState,
-    JobState,
-    Judgement,
-    LinkReason,
-    MoveReason,
-    Priority,
-    RunState,
-    SplitReason,
-)
 from tetkik.values.common import DISCLAIMER, ProgressCallback
 from tetkik.values.complaint import (
     DEPARTMENTS,
@@ -89,6 +78,17 @@ from tetkik.values.report import (
     ReportInput,
     Section,
     Side,
+)
+from tetkik.values.states import (
+    Capability,
+    CaseState,
+    JobState,
+    Judgement,
+    LinkReason,
+    MoveReason,
+    Priority,
+    RunState,
+    SplitReason,
 )
 
 __all__ = [

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from tetkik.values.casework import Judgement
 from tetkik.values.finding import FindingsResult
 from tetkik.values.measurement import Measurement
 from tetkik.values.radiograph import Identity, ImageTags
 from tetkik.values.report import Draft, ReportContent
+from tetkik.values.states import Judgement
 
 
 class ReportState(StrEnum):

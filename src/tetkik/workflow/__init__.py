@@ -1,6 +1,6 @@
 """The only path from a complaint or an image to an answer or a draft, for demo and service alike.
 
-`tetkik.workflow.casework`, which does it for what is kept in the records, is imported where there are any.
+`tetkik.workflow.image_processing`, which does it for what the records keep, is imported where there are any.
 """
 
 from tetkik.workflow.complaints import (

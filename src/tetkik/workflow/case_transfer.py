@@ -40,7 +40,7 @@ from tetkik.records.lifecycle.erasure import truncate_sqlite_log
 from tetkik.records.people.visibility import load_visible_case, visible_cases
 from tetkik.records.reports.prior_removal import drop_foreign_priors
 from tetkik.records.reports.report_locks import lock_reports
-from tetkik.records.reports.withdrawing import has_standing_report
+from tetkik.records.reports.withdrawal import has_standing_report
 from tetkik.records.schema import Case, CaseMove, Claim, Patient, Report
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.claims import Reader

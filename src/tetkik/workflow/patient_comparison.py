@@ -19,7 +19,7 @@ from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.people.visibility import visible_cases
-from tetkik.records.reports.withdrawals import Withdrawn, now_of_cases
+from tetkik.records.reports.withdrawal_queries import Withdrawn, now_of_cases
 from tetkik.records.schema import Case, Patient, PatientLink, ReportVersion
 from tetkik.turkish import fold
 from tetkik.values import CaseState, LinkReason

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tetkik.findings.operating import platt
+from tetkik.findings.operating_points import platt
 from tetkik.lab.findings.calibration import LEAST, calibrated, fit_calibration, fit_platt
 from tetkik.statistics import brier_skill, expected_calibration_error
 

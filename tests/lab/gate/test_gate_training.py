@@ -33,9 +33,9 @@ from tetkik.lab.gate.examples import (
     square_of,
 )
 from tetkik.lab.gate.loop import Schedule, _shares, fit, losses
+from tetkik.lab.gate.negatives import read_others
 from tetkik.lab.gate.network import LOGITS, GateNetwork
-from tetkik.lab.gate.others import read_others
-from tetkik.lab.gate.scenes import PAINTERS, draw_scene
+from tetkik.lab.gate.synthetic_negatives import PAINTERS, draw_scene
 from tetkik.lab.gate.train import GateOptions, preprocessing, train_gate
 from tetkik.values import FileFormat, Radiograph, Route
 

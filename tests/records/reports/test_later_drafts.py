@@ -15,7 +15,7 @@ from tetkik.language import Language
 from tetkik.records.cases import cases
 from tetkik.records.images import images, runs
 from tetkik.records.reports import drafts, redrafting, signing
-from tetkik.records.reports.checking import as_judged
+from tetkik.records.reports.draft_marks import as_judged
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.schema import AuditRow
 from tetkik.records.worklist import case_events, claims

@@ -15,12 +15,12 @@ from tetkik.errors import InputError, NotFound
 from tetkik.language import Language
 from tetkik.records.images import images
 from tetkik.records.people import visibility
-from tetkik.records.reports import drafts, measuring, redrafting, signing, versions
-from tetkik.records.reports.checking import sayings
+from tetkik.records.reports import drafts, measurements, redrafting, signing, versions
 from tetkik.records.reports.comparison import Change, compared_measurements
+from tetkik.records.reports.draft_marks import sayings
+from tetkik.records.reports.draft_revisions import EditConflict, for_change
 from tetkik.records.reports.editing import DraftEdit
-from tetkik.records.reports.measuring import MOST, NewMeasurement
-from tetkik.records.reports.working import EditConflict, for_change
+from tetkik.records.reports.measurements import MOST, NewMeasurement
 from tetkik.records.schema import AuditRow, Report
 from tetkik.values import (
     SYSTEM,
@@ -72,7 +72,7 @@ def length(image_id: str, label: str = "", end=(48.0, 50.0)) -> NewMeasurement:
 def test_it_is_kept_and_comes_back_moved_named_and_removed(records, reader, made):
     other = made_user(records, Role.RADIOLOGIST)
     with records.write(reader) as tx:
-        after = measuring.add(tx, made.report_id, 1, length(made.image_id, "  nodül \n"))
+        after = measurements.add(tx, made.report_id, 1, length(made.image_id, "  nodül \n"))
     with records.read(other) as tx:
         (item,) = drafts.draft_of(tx, made.report_id).measurements
     assert (item.label, item.points, item.image.spacing) == ("nodül", ((8, 20), (48, 50)), SPACING)
@@ -81,15 +81,15 @@ def test_it_is_kept_and_comes_back_moved_named_and_removed(records, reader, made
     assert item.image.instance_uid == sample.IDENTITY.instance_uid
     with records.write(other) as tx:
         points = [(8.0, 20.0), (8.004, 60.0)]
-        moved = measuring.change(tx, made.report_id, after.revision, item.id, points=points)
+        moved = measurements.change(tx, made.report_id, after.revision, item.id, points=points)
         assert (moved.measurements[0].rounded, moved.measurements[0].label) == (20.0, "nodül")
         assert moved.measurements[0].points[1] == (8.0, 60.0)
-        named = measuring.change(tx, made.report_id, moved.revision, item.id, label="")
+        named = measurements.change(tx, made.report_id, moved.revision, item.id, label="")
         assert (named.measurements[0].label, named.measurements[0].id) == ("", item.id)
-        gone = measuring.remove(tx, made.report_id, named.revision, item.id)
+        gone = measurements.remove(tx, made.report_id, named.revision, item.id)
         assert (gone.measurements, gone.revision) == ((), made.revision + 4)
     with pytest.raises(NotFound), records.write(reader) as tx:
-        measuring.remove(tx, made.report_id, gone.revision, item.id)
+        measurements.remove(tx, made.report_id, gone.revision, item.id)
     with records.read() as tx:
         rows = tx.session.scalars(select(AuditRow).where(AuditRow.action == "draft.changed")).all()
         assert len(rows) == 4
@@ -97,15 +97,15 @@ def test_it_is_kept_and_comes_back_moved_named_and_removed(records, reader, made
 
 def test_who_measures_second_overwrites_nothing(records, reader, made):
     with records.write(reader) as tx:
-        measuring.add(tx, made.report_id, 1, length(made.image_id))
+        measurements.add(tx, made.report_id, 1, length(made.image_id))
     with pytest.raises(EditConflict) as result, records.write(reader) as tx:
-        measuring.add(tx, made.report_id, 1, length(made.image_id, "second"))
+        measurements.add(tx, made.report_id, 1, length(made.image_id, "second"))
     assert [item.label for item in result.value.current.measurements] == [""]
 
 
 def test_nothing_of_it_is_readable_in_the_database(records, reader, made):
     with records.write(reader) as tx:
-        measuring.add(tx, made.report_id, 1, length(made.image_id, "gizli nodül"))
+        measurements.add(tx, made.report_id, 1, length(made.image_id, "gizli nodül"))
         assert b"gizli" not in (tx.session.get_one(Report, made.report_id).draft or b"")
 
 
@@ -123,7 +123,7 @@ def test_nothing_of_it_is_readable_in_the_database(records, reader, made):
 )
 def test_points_lie_in_the_image_and_apart(records, reader, made, points):
     with pytest.raises(InputError, match="measure it again"), records.write(reader) as tx:
-        measuring.add(tx, made.report_id, 1, NewMeasurement(MeasurementKind.LENGTH, made.image_id, points))
+        measurements.add(tx, made.report_id, 1, NewMeasurement(MeasurementKind.LENGTH, made.image_id, points))
 
 
 def test_only_in_the_reports_own_image_and_in_earlier_ones_of_the_patient(records, reader):
@@ -132,14 +132,14 @@ def test_only_in_the_reports_own_image_and_in_earlier_ones_of_the_patient(record
     other = made_image(records, made_case(records, made_user(records, Role.RECEPTION)))
     with records.write(reader) as tx:
         made = drafts.write_by_hand(tx, own, Language.TR)
-        (item,) = measuring.add(tx, made.report_id, 1, length(earlier)).measurements
+        (item,) = measurements.add(tx, made.report_id, 1, length(earlier)).measurements
     assert item.image.earlier and item.image.frame == 2  # the middle one of three
     with records.write(reader) as tx:
         taken = replace(length(earlier), frame=3)
-        assert measuring.add(tx, made.report_id, 2, taken).measurements[1].image.frame == 3
+        assert measurements.add(tx, made.report_id, 2, taken).measurements[1].image.frame == 3
     for taken in (length(later), length(other), replace(length(earlier), frame=4)):
         with pytest.raises(InputError), records.write(reader) as tx:
-            measuring.add(tx, made.report_id, 3, taken)
+            measurements.add(tx, made.report_id, 3, taken)
 
 
 def test_there_is_an_end_to_them(records, reader, made):
@@ -147,9 +147,9 @@ def test_there_is_an_end_to_them(records, reader, made):
         revision = made.revision
         for place in range(MOST):
             taken = length(made.image_id, end=(48.0, 21.0 + place))
-            revision = measuring.add(tx, made.report_id, revision, taken).revision
+            revision = measurements.add(tx, made.report_id, revision, taken).revision
         with pytest.raises(InputError, match="at most 50"):
-            measuring.add(tx, made.report_id, revision, length(made.image_id))
+            measurements.add(tx, made.report_id, revision, length(made.image_id))
 
 
 # ---- the text and what was measured
@@ -178,7 +178,7 @@ def test_a_sentence_may_say_what_was_measured_and_nothing_else(records, reader, 
         own = images.load_image(tx, row.image_id)
         assert own.spacing is None  # in pixels, which no sentence may say
         pixels = NewMeasurement(MeasurementKind.LENGTH, own.id, [(0.0, 0.0), (18.0, 0.0)])
-        in_pixels = measuring.add(tx, made.id, 1, pixels)
+        in_pixels = measurements.add(tx, made.id, 1, pixels)
         sentence = [DraftSentence(words, Section.FINDINGS)]
         assert "measurement" in faults(
             drafts.save(tx, made.id, in_pixels.revision, DraftEdit(sentence)).draft
@@ -194,7 +194,7 @@ def test_a_sentence_may_say_what_was_measured_and_nothing_else(records, reader, 
         measured = replace(working.content, measurements=(calibrated,))
         kept = drafts.keep(tx, row, material, replace(working, content=measured))
         assert ("measurement" in faults(kept.draft)) is marked
-        gone = measuring.remove(tx, made.id, kept.revision, calibrated.id)
+        gone = measurements.remove(tx, made.id, kept.revision, calibrated.id)
         assert "measurement" in faults(gone.draft)
 
 
@@ -210,7 +210,7 @@ def test_a_draft_written_afresh_keeps_them(records, reader):
     made = made_report(records)
     with records.write(reader) as tx:
         taken = NewMeasurement(MeasurementKind.LENGTH, made.image_id, [(0.0, 0.0), (18.0, 0.0)])
-        before = measuring.add(tx, made.id, 1, taken)
+        before = measurements.add(tx, made.id, 1, taken)
         after = redrafting.rewrite(tx, made.id, before.revision, sample.draft(Language.EN))
     assert after.measurements == before.measurements and after.draft.language is Language.EN
 
@@ -222,7 +222,7 @@ def test_they_are_frozen_into_the_version_and_carried_on_by_an_amendment(records
     with records.write(reader) as tx:
         sentence = [DraftSentence("Akciğerlerde nodül.", Section.FINDINGS)]
         drafts.save(tx, made.report_id, 1, DraftEdit(sentence))
-        taken = measuring.add(tx, made.report_id, 2, length(made.image_id, "nodül"))
+        taken = measurements.add(tx, made.report_id, 2, length(made.image_id, "nodül"))
         sign(tx, made.report_id, reader)
         first = versions.version_of(tx, made.report_id)
     assert first.document.measurements == taken.measurements
@@ -230,10 +230,10 @@ def test_they_are_frozen_into_the_version_and_carried_on_by_an_amendment(records
         begun = signing.begin_amendment(tx, made.report_id, "Ölçüm düzeltildi.")
         assert begun.measurements == taken.measurements
         (item,) = begun.measurements
-        moved = measuring.change(
+        moved = measurements.change(
             tx, made.report_id, begun.revision, item.id, points=[(8.0, 20.0), (48.0, 20.0)]
         )
-        added = measuring.add(tx, made.report_id, moved.revision, length(made.image_id, "ikinci"))
+        added = measurements.add(tx, made.report_id, moved.revision, length(made.image_id, "ikinci"))
         sign(tx, made.report_id, reader)
         assert versions.version_of(tx, made.report_id, 1).document == first.document
         second = versions.version_of(tx, made.report_id, 2)

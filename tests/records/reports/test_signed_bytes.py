@@ -19,7 +19,7 @@ import pytest
 from tetkik.records import serialization
 from tetkik.records.audit_chain import Columns, chain_of, digest_of
 from tetkik.records.reports.versions import Sealed
-from tetkik.records.reports.withdrawals import WithdrawalStatement
+from tetkik.records.reports.withdrawal_queries import WithdrawalStatement
 
 STORED = {
     file.stem: SimpleNamespace(**json.loads(file.read_text("utf-8")))

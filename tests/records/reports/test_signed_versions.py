@@ -21,7 +21,7 @@ from tetkik.records import serialization
 from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.reports import reports, versions
-from tetkik.records.reports.material import Picture
+from tetkik.records.reports.report_inputs import Picture
 from tetkik.records.reports.versions import Sealed
 from tetkik.records.schema import Blob, Case, ReportVersion, SignatureRow
 from tetkik.values import (

@@ -28,12 +28,12 @@ from tetkik.records.lifecycle.integrity import verify_stored
 from tetkik.records.lifecycle.restore import restore_backup
 from tetkik.records.metrics import collect_metrics
 from tetkik.records.people.breakglass import break_glass
-from tetkik.records.reports import drafts, reports, signing, versions, withdrawals, withdrawing
+from tetkik.records.reports import drafts, reports, signing, versions, withdrawal, withdrawal_queries
 from tetkik.records.reports.agreement import agreement, weeks_until
 from tetkik.records.reports.editing import DraftEdit
 from tetkik.records.reports.findings_feedback import judged_images
 from tetkik.records.reports.reports import Wanted
-from tetkik.records.reports.withdrawing import AnotherVersion, has_standing_report, withdraw
+from tetkik.records.reports.withdrawal import AnotherVersion, has_standing_report, withdraw
 from tetkik.records.schema import (
     AuditRow,
     Case,
@@ -227,7 +227,7 @@ def test_it_is_a_signed_act_of_whoever_may(records, reader):
 
 def test_lists_tell_by_whom_when_and_why(records, reader, withdrawn):
     with records.read(reader) as tx:
-        (said,) = withdrawals.of_report(tx, withdrawn.id)
+        (said,) = withdrawal_queries.of_report(tx, withdrawn.id)
         (listed,) = reports.list_reports(tx, Wanted(state=ReportState.WITHDRAWN), limit=9)
         assert (listed.withdrawn, listed.amending, listed.state) == (said, False, ReportState.WITHDRAWN)
         assert reports.list_reports(tx, Wanted(state=ReportState.FINAL), limit=9) == ()
@@ -393,7 +393,7 @@ def test_a_step_that_fails_leaves_the_report_standing(records, reader, monkeypat
     made = signed_report(records, reader)
     for step in ("keep_working", "drop_foreign_priors", "record_change"):
         with monkeypatch.context() as patched:
-            patched.setattr(withdrawing, step, _fails)
+            patched.setattr(withdrawal, step, _fails)
             with pytest.raises(OSError, match="power cut"):
                 taken_back(records, reader, made.id)
         with records.read(reader) as tx:

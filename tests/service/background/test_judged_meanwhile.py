@@ -9,11 +9,11 @@ from tetkik.records.images import images, jobs
 from tetkik.records.images.images import ImageMetadata
 from tetkik.records.images.jobs import JobKind
 from tetkik.records.reports import drafts
-from tetkik.records.reports.material import material_of
+from tetkik.records.reports.report_inputs import material_of
 from tetkik.records.schema import Report
 from tetkik.settings import settings
 from tetkik.values import Judgement, Priority
-from tetkik.workflow.casework import Stage, read_case_image
+from tetkik.workflow.image_processing import Stage, read_case_image
 
 
 def test_a_draft_compares_with_what_was_judged_while_it_was_written(tmp_path):

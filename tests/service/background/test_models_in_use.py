@@ -15,7 +15,7 @@ from tetkik.records.images import images, jobs, runs
 from tetkik.records.images.jobs import JobKind
 from tetkik.settings import settings
 from tetkik.values import SYSTEM, Priority, Role
-from tetkik.workflow.casework import Stage, read_case_image
+from tetkik.workflow.image_processing import Stage, read_case_image
 
 
 @pytest.fixture

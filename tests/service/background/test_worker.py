@@ -39,8 +39,8 @@ from tetkik.service.studies.runs_api import _progress
 from tetkik.service.studies.upload import Upload
 from tetkik.settings import settings
 from tetkik.values import SYSTEM, BasisKind, CaseState, JobState, Judgement, Priority, Role, RunState
-from tetkik.workflow import casework, reports
-from tetkik.workflow.casework import Stage, read_case_image, record_failure
+from tetkik.workflow import image_processing, reports
+from tetkik.workflow.image_processing import Stage, read_case_image, record_failure
 
 
 @pytest.fixture
@@ -212,7 +212,7 @@ def test_an_earlier_image_is_compared_with_as_it_was_judged(app_context, technic
     image_id = made_image(app_context.records, case)
     with app_context.records.read() as tx:
         image = images.load_image(tx, image_id)
-        prior = casework._prior(tx, image, replace(sample.RESULT, sha256="cd" * 32))
+        prior = image_processing._prior(tx, image, replace(sample.RESULT, sha256="cd" * 32))
     assert prior is not None
     known = {one.label: one.positive for one in prior.findings}
     assert (known["Effusion"], known["Nodule"]) == (False, True)
@@ -232,7 +232,7 @@ def test_an_older_film_that_comes_late_is_compared_with_nothing(app_context, tec
             image = images.add_image(tx, case, file, known).image
             runs.add_run(tx, image, runs.ModelAnswer("m 1.0", "", datetime.now(UTC), result(sha256=at)))
     with app_context.records.read() as tx:
-        assert (casework._prior(tx, image, result()) is not None) is compared
+        assert (image_processing._prior(tx, image, result()) is not None) is compared
 
 
 @pytest.mark.both_databases
@@ -389,7 +389,7 @@ def test_the_thread_outlives_a_fault_and_ends_with_the_hospital(tmp_path, monkey
             raise fault
         return whole(*given, **named)
 
-    monkeypatch.setattr(casework, "analyze_image", fails_at_first)
+    monkeypatch.setattr(image_processing, "analyze_image", fails_at_first)
     monkeypatch.setattr(jobs, "_REST", jobs._REST * 0)
     with served(app_context, work=True) as client:
         sign_in(client, app_context, Role.TECHNICIAN)

@@ -7,9 +7,9 @@ from playwright.sync_api import expect
 from tests.records.kit import made_user
 from tests.service.browser import AXE
 from tests.service.reading_room import fields, revised, texts, working
-from tetkik.records.reports import drafts, measuring
+from tetkik.records.reports import drafts, measurements
 from tetkik.records.reports.editing import DraftEdit
-from tetkik.records.reports.measuring import NewMeasurement
+from tetkik.records.reports.measurements import NewMeasurement
 from tetkik.values import DraftSentence, Judgement, MeasurementKind, Role, Section
 
 THEIRS = "Onun cümlesi."
@@ -26,7 +26,7 @@ def changed_by_a_colleague(room):
         text = [*seen.draft.sentences, DraftSentence(THEIRS, Section.IMPRESSION)]
         now = drafts.save(tx, seen.report_id, seen.revision, DraftEdit(text))
         now = drafts.judge(tx, seen.report_id, now.revision, found, Judgement.REJECTED)
-        return measuring.add(tx, seen.report_id, now.revision, length)
+        return measurements.add(tx, seen.report_id, now.revision, length)
 
 
 def sides(page):

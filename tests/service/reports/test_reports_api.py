@@ -17,9 +17,9 @@ from tests.service.kit import make_context, opened_session, served, sign_in
 from tetkik.language import Language
 from tetkik.records.cases.patients import Person
 from tetkik.records.people import breakglass, passwords
-from tetkik.records.reports import drafts, measuring, signing, templates
+from tetkik.records.reports import drafts, measurements, signing, templates
 from tetkik.records.reports.editing import DraftEdit
-from tetkik.records.reports.measuring import NewMeasurement
+from tetkik.records.reports.measurements import NewMeasurement
 from tetkik.records.schema import AuditRow, IdempotentRequest, User
 from tetkik.values import DraftSentence, Judgement, MeasurementKind, Role, Section
 
@@ -328,11 +328,11 @@ def test_what_was_judged_and_measured_stands_in_the_version_and_its_comparison(c
     line = NewMeasurement(MeasurementKind.LENGTH, made.image_id, [(2.0, 3.0), (2.0, 27.0)], "kosta")
     with app_context.records.write(actor) as tx:
         drafts.judge(tx, made.id, 1, "Nodule", Judgement.ADDED)
-        measuring.add(tx, made.id, 2, line)
+        measurements.add(tx, made.id, 2, line)
         sign(tx, made.id, actor)
         begun = signing.begin_amendment(tx, made.id, "Ölçüm")
         (item,) = begun.measurements
-        measuring.change(tx, made.id, begun.revision, item.id, points=[(2.0, 3.0), (32.0, 3.0)])
+        measurements.change(tx, made.id, begun.revision, item.id, points=[(2.0, 3.0), (32.0, 3.0)])
         sign(tx, made.id, actor)
     version = client.get(f"{API}/{made.id}/versions/1").json()
     assert version["judgements"] == [{"label": "Nodule", "name": "Nodule", "judgement": "added"}]

@@ -14,9 +14,9 @@ from tests.records.kit import made_user
 from tests.records.reports_kit import proof_of, sign, signed_report
 from tests.service.kit import make_context, served, sign_in
 from tests.service.reports.test_reports_api import API, PASSWORD, actions, entered
-from tetkik.documents.words import WITHDRAWN
+from tetkik.documents.report_phrases import WITHDRAWN
 from tetkik.records.cases.patients import Person
-from tetkik.records.reports import withdrawing
+from tetkik.records.reports import withdrawal
 from tetkik.values import Role, WithdrawalReason
 
 BODY = {"why": "wrong_patient", "words": "Yandaki hastanın grafisi.", "password": PASSWORD}
@@ -41,7 +41,7 @@ def withdrawn(app_context, **made):
     report = signed_report(app_context.records, actor, person=GUL, **made)
     with app_context.records.write(actor) as tx:
         why = WithdrawalReason.WRONG_PATIENT
-        withdrawing.withdraw(tx, report.id, 1, why, BODY["words"], proof_of(actor))
+        withdrawal.withdraw(tx, report.id, 1, why, BODY["words"], proof_of(actor))
     return report
 
 

@@ -11,7 +11,7 @@ from tests.service.browser import SIZES, Watch, axe, chromium, opened, overflow,
 from tests.service.kit import make_context
 from tetkik.records.cases.patients import Person
 from tetkik.records.people import passwords
-from tetkik.records.reports import versions, withdrawing
+from tetkik.records.reports import versions, withdrawal
 from tetkik.records.schema import User
 from tetkik.values import Role, WithdrawalReason
 
@@ -29,7 +29,7 @@ def served_hospital(tmp_path_factory):
     made = signed_report(app_context.records, actor, department="Göğüs Hastalıkları", person=person)
     with app_context.records.write(actor) as tx:
         why, words = WithdrawalReason.WRONG_PATIENT, "Yandaki hastanın grafisi için dikte edildi."
-        withdrawing.withdraw(tx, made.id, 1, why, words, proof_of(actor))
+        withdrawal.withdraw(tx, made.id, 1, why, words, proof_of(actor))
     with serving(app_context) as address, chromium() as browser:
         yield app_context, made, address, browser
 

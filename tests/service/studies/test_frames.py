@@ -13,7 +13,7 @@ from tetkik.imaging.read import read_bytes
 from tetkik.records.images import images, jobs
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.values import Role
-from tetkik.workflow.casework import read_case_image
+from tetkik.workflow.image_processing import read_case_image
 
 UPLOAD = "/api/v1/images"
 

@@ -286,7 +286,7 @@ def _data(
 ) -> LabelledImages:
     from tetkik.lab.findings.data import join
     from tetkik.lab.findings.sources import Reading, SourceSpec, parse_spec
-    from tetkik.lab.findings.sources.known import parse_rule
+    from tetkik.lab.findings.sources.label_coverage import parse_rule
 
     specs = [parse_spec(spec) for spec in sources]
     if table is not None:

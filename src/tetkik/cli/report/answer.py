@@ -9,7 +9,7 @@ from types import MappingProxyType
 from rich.text import Text
 
 from tetkik.cli.console import language, out, shown, t
-from tetkik.documents.words import heading
+from tetkik.documents.report_phrases import heading
 from tetkik.language import Sentence
 from tetkik.values import (
     DISCLAIMER,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.findings.operating import platt
+from tetkik.findings.operating_points import platt
 from tetkik.statistics import Bools, Floats
 
 Platt = tuple[float, float]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tetkik.errors import InputError
 from tetkik.imaging.prepare import Fit, Preprocessing, to_square
-from tetkik.lab.gate.scenes import draw_scene
+from tetkik.lab.gate.synthetic_negatives import draw_scene
 from tetkik.values import FileFormat, ProgressCallback, Radiograph
 
 CHEST, BRAIN, OTHER, NOT_CHEST = range(4)

@@ -11,7 +11,7 @@ from tetkik.errors import RecordsError
 from tetkik.language import Sentence
 from tetkik.records.database import Transaction
 from tetkik.records.images.images import ERASED_FILE
-from tetkik.records.reports import withdrawals
+from tetkik.records.reports import withdrawal_queries
 from tetkik.records.reports.versions import is_whole
 from tetkik.records.schema import (
     Blob,
@@ -119,4 +119,4 @@ def _withdrawn(tx: Transaction) -> Iterator[tuple[str, bool]]:
         .order_by(ReportVersion.id)
     )
     for version_id in tx.session.scalars(query).all():
-        yield version_id, withdrawals.is_whole(tx, version_id)
+        yield version_id, withdrawal_queries.is_whole(tx, version_id)

@@ -21,17 +21,8 @@ from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
 from tetkik.records.people import visibility
 from tetkik.records.reports import prior_recheck, reviews
-from tetkik.records.reports.checking import checked
-from tetkik.records.reports.editing import Choice, DraftEdit, Edited, decided, merged
-from tetkik.records.reports.material import (
-    Material,
-    Working,
-    keep_material,
-    keep_pictures,
-    keep_working,
-)
-from tetkik.records.reports.report_locks import lock_reports_with
-from tetkik.records.reports.working import (
+from tetkik.records.reports.draft_marks import checked
+from tetkik.records.reports.draft_revisions import (
     WorkingDraft,
     bump_revision,
     for_change,
@@ -40,6 +31,9 @@ from tetkik.records.reports.working import (
     unpacked,
     view_of,
 )
+from tetkik.records.reports.editing import Choice, DraftEdit, Edited, decided, merged
+from tetkik.records.reports.report_inputs import Material, Working, keep_material, keep_pictures, keep_working
+from tetkik.records.reports.report_locks import lock_reports_with
 from tetkik.records.schema import Image, Report
 from tetkik.report.facts import one_line
 from tetkik.values import (

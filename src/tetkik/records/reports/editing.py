@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from tetkik.errors import InputError
 from tetkik.records.database import Transaction
-from tetkik.records.reports.material import MarkDecision, Working
+from tetkik.records.reports.report_inputs import MarkDecision, Working
 from tetkik.report.facts import one_line
 from tetkik.values import Decision, Draft, DraftSentence, Fault, Mark, Section
 

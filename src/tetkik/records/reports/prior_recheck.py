@@ -17,8 +17,8 @@ from tetkik.records.cases.patient_links import records_of
 from tetkik.records.database import Transaction
 from tetkik.records.images import runs
 from tetkik.records.reports import reviews
-from tetkik.records.reports.checking import as_judged, checked
-from tetkik.records.reports.material import keep_material, keep_working, material_of, working_of
+from tetkik.records.reports.draft_marks import as_judged, checked
+from tetkik.records.reports.report_inputs import keep_material, keep_working, material_of, working_of
 from tetkik.records.schema import Report
 from tetkik.values import FindingsResult, RunState
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from tetkik.records.database import Transaction
 from tetkik.records.images import images, runs
 from tetkik.records.reports import drafts
-from tetkik.records.reports.material import keep_material, material_of, working_of
+from tetkik.records.reports.report_inputs import keep_material, material_of, working_of
 from tetkik.records.schema import Report
 
 

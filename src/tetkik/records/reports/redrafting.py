@@ -8,10 +8,16 @@ from tetkik.errors import Conflict
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.reports import reviews
-from tetkik.records.reports.checking import as_judged, checked
+from tetkik.records.reports.draft_marks import as_judged, checked
+from tetkik.records.reports.draft_revisions import (
+    WorkingDraft,
+    bump_revision,
+    for_change,
+    record_change,
+    view_of,
+)
 from tetkik.records.reports.identity import identity_for
-from tetkik.records.reports.material import Working, keep_material, keep_working
-from tetkik.records.reports.working import WorkingDraft, bump_revision, for_change, record_change, view_of
+from tetkik.records.reports.report_inputs import Working, keep_material, keep_working
 from tetkik.values import Draft, FindingsResult, Identity, Judgement, ReportInput
 
 

@@ -12,10 +12,10 @@ from tetkik.records.cases import patients
 from tetkik.records.cases.patients import Person
 from tetkik.records.database import Transaction
 from tetkik.records.people import visibility
-from tetkik.records.reports import withdrawals
+from tetkik.records.reports import withdrawal_queries
+from tetkik.records.reports.draft_revisions import number_of
 from tetkik.records.reports.identity import said_name
-from tetkik.records.reports.withdrawals import Withdrawn
-from tetkik.records.reports.working import number_of
+from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.records.schema import Case, Report, ReportVersion, Run, SignatureRow, WithdrawalRow
 from tetkik.turkish import alphabetical
 from tetkik.values import ReportState, RunState
@@ -73,7 +73,7 @@ def list_reports(
         after: signature time and id of the last one that was seen; None begins at the newest.
     """
     rows = tx.session.execute(_query(tx, wanted, after).limit(limit)).all()
-    back = withdrawals.now_of_reports(tx, [report.id for report, *_ in rows])
+    back = withdrawal_queries.now_of_reports(tx, [report.id for report, *_ in rows])
     return tuple(
         ListedReport(
             report_id=report.id,
@@ -110,7 +110,7 @@ def first_of_a_draft() -> ColumnElement[bool]:
     """
     answered = select(Report.id).join(Run, Run.id == Report.run_id).where(Run.state == RunState.DONE)
     begun = or_(ReportVersion.number == 1, ReportVersion.replaces.in_(select(WithdrawalRow.version_id)))
-    return and_(begun, ReportVersion.report_id.in_(answered), ~withdrawals.taken_back())
+    return and_(begun, ReportVersion.report_id.in_(answered), ~withdrawal_queries.taken_back())
 
 
 def departments(tx: Transaction) -> tuple[str, ...]:

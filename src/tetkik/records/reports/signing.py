@@ -21,20 +21,8 @@ from tetkik.records.cases import patients
 from tetkik.records.cases.transfers import require_not_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import new_id
-from tetkik.records.reports import reviews, withdrawals
-from tetkik.records.reports.identity import identity_for
-from tetkik.records.reports.material import (
-    Material,
-    Picture,
-    Working,
-    keep_pictures,
-    keep_working,
-    material_of,
-    picture_of,
-    pictures_kept,
-)
-from tetkik.records.reports.versions import PLACE, REASON, Sealed, version_of
-from tetkik.records.reports.working import (
+from tetkik.records.reports import reviews, withdrawal_queries
+from tetkik.records.reports.draft_revisions import (
     EditConflict,
     WorkingDraft,
     bump_revision,
@@ -45,6 +33,18 @@ from tetkik.records.reports.working import (
     unpacked,
     view_of,
 )
+from tetkik.records.reports.identity import identity_for
+from tetkik.records.reports.report_inputs import (
+    Material,
+    Picture,
+    Working,
+    keep_pictures,
+    keep_working,
+    material_of,
+    picture_of,
+    pictures_kept,
+)
+from tetkik.records.reports.versions import PLACE, REASON, Sealed, version_of
 from tetkik.records.schema import Case, Claim, Job, Report, ReportVersion, SignatureRow, User
 from tetkik.records.serialization import digest_of
 from tetkik.report.facts import one_line
@@ -304,7 +304,7 @@ def _sealed(
         Picture(what, file, len(contents[what]), hashlib.sha256(contents[what]).hexdigest())
         for what, file in pictures_kept(tx, row, version_id).items()
     )
-    follows = withdrawals.digest_after(tx, last) if last is not None else None
+    follows = withdrawal_queries.digest_after(tx, last) if last is not None else None
     return Sealed(document, pictures, working.decisions, reviews.reviews_of(tx, row.id), follows)
 
 
@@ -356,7 +356,7 @@ def _last_version(tx: Transaction, row: Report) -> str | None:
 
 def _close_case(tx: Transaction, case_id: str) -> None:
     """A case is signed when every report of it stands signed and no image still waits for a model."""
-    unsigned = select(func.count()).where(Report.case_id == case_id, ~withdrawals.standing())
+    unsigned = select(func.count()).where(Report.case_id == case_id, ~withdrawal_queries.standing())
     waiting = select(func.count()).where(
         Job.case_id == case_id, Job.state.in_((JobState.QUEUED, JobState.RUNNING))
     )

@@ -21,8 +21,8 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id, new_id
 from tetkik.records.reports import drafts
+from tetkik.records.reports.draft_revisions import WorkingDraft
 from tetkik.records.reports.editing import DraftEdit
-from tetkik.records.reports.working import WorkingDraft
 from tetkik.records.schema import ReportTemplate
 from tetkik.report.facts import one_line
 from tetkik.report.labeler import read_report

@@ -18,11 +18,11 @@ from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.people import visibility
-from tetkik.records.reports import withdrawals
+from tetkik.records.reports import withdrawal_queries
+from tetkik.records.reports.draft_revisions import number_of, row_of
 from tetkik.records.reports.identity import said_name
-from tetkik.records.reports.material import FindingVerdict, MarkDecision, Picture, checked_picture
-from tetkik.records.reports.withdrawals import Withdrawn
-from tetkik.records.reports.working import number_of, row_of
+from tetkik.records.reports.report_inputs import FindingVerdict, MarkDecision, Picture, checked_picture
+from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.records.schema import Case, Report, ReportVersion, SignatureRow
 from tetkik.records.serialization import digest_of
 from tetkik.values import Method, Permission, ReportDocument, Withdrawal
@@ -123,7 +123,7 @@ def versions_of(tx: Transaction, report_id: str) -> tuple[VersionInfo, ...]:
     row = row_of(tx, report_id)
     found = tx.session.execute(_signed(report_id).order_by(ReportVersion.number)).all()
     numbers = {version.id: version.number for version, _ in found}
-    back = withdrawals.of_report(tx, report_id)
+    back = withdrawal_queries.of_report(tx, report_id)
     return tuple(_info(row, version, signature, numbers, back) for version, signature in found)
 
 
@@ -144,7 +144,7 @@ def version_of(
     row = row_of(tx, report_id)
     version, signature = signed_rows(tx, report_id, number or row.version)
     sealed = _unsealed(tx, version, signature)
-    back = withdrawals.of_report(tx, report_id)
+    back = withdrawal_queries.of_report(tx, report_id)
     document = replace(sealed.document, withdrawal=_withdrawal(tx, version, back))
     if pictures:
         parts = {item.what: checked_picture(tx, version.patient_id, item) for item in sealed.pictures}
@@ -240,11 +240,11 @@ def _signed(report_id: str) -> Select[ReportVersion, SignatureRow]:
 
 def _withdrawal(tx: Transaction, version: ReportVersion, back: tuple[Withdrawn, ...]) -> Withdrawal | None:
     """The withdrawal of this version, with its words; None where it stands."""
-    taken = withdrawals.of_version(back, version.number)
+    taken = withdrawal_queries.of_version(back, version.number)
     if taken is None:
         return None
     last, _ = signed_rows(tx, version.report_id, taken.number)
-    statement = withdrawals.statement_of(tx, last.id)
+    statement = withdrawal_queries.statement_of(tx, last.id)
     assert statement is not None
     return statement.withdrawal
 
@@ -267,7 +267,7 @@ def _unsealed(tx: Transaction, version: ReportVersion, signature: SignatureRow) 
     signer = (signed.name, signed.title, signed.registration, signed.signed_at)
     if signer != (signature.name, signature.title, signature.registration, signature.signed_at):
         raise _altered()
-    before = withdrawals.digest_after(tx, version.replaces) if version.replaces is not None else None
+    before = withdrawal_queries.digest_after(tx, version.replaces) if version.replaces is not None else None
     if sealed.follows != before:
         raise _altered()
     return sealed
@@ -309,7 +309,7 @@ def _info(
         verification=version.verification,
         corrected=version.corrected,
         is_last=version.number == row.version,
-        withdrawn=withdrawals.of_version(back, version.number),
+        withdrawn=withdrawal_queries.of_version(back, version.number),
         follows=next((item for item in back if item.number == version.number - 1), None),
     )
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from tetkik.records.database import Transaction
-from tetkik.records.reports.withdrawals import Withdrawn, now_of_reports
+from tetkik.records.reports.withdrawal_queries import Withdrawn, now_of_reports
 from tetkik.records.schema import Image, Job, Report, ReportVersion, Study, User
 from tetkik.values import JobState, ReportState
 

@@ -14,7 +14,7 @@ from tetkik.records.cases import filter_index, patients
 from tetkik.records.cases.patient_links import survivors_of
 from tetkik.records.database import Transaction
 from tetkik.records.people.visibility import decide_access
-from tetkik.records.reports.withdrawals import Withdrawn, now_of_cases
+from tetkik.records.reports.withdrawal_queries import Withdrawn, now_of_cases
 from tetkik.records.schema import Case, CaseMark, Complaint, Job, Patient, Report
 from tetkik.records.worklist.claims import Reader, load_readers
 from tetkik.values import (

@@ -11,10 +11,10 @@ from tetkik.language import Language, Sentence
 from tetkik.report.composer import standing_sentence
 from tetkik.report.facts import Facts
 from tetkik.report.grounding.citations import citation_faults
-from tetkik.report.grounding.foreign import foreign_in
 from tetkik.report.grounding.mentions import beyond_marks, comparison_marks, mention_marks
 from tetkik.report.grounding.names import own_names
 from tetkik.report.grounding.numbers import numbers_in, spoken_numbers
+from tetkik.report.grounding.out_of_scope import foreign_in
 from tetkik.report.labeler import Context, SentenceReading, read_report
 from tetkik.turkish import flat
 from tetkik.values import Decision, Draft, DraftSentence, Fault, Mark, Passage, Section

@@ -26,8 +26,8 @@ from tetkik.privacy import mask
 from tetkik.report.facts import one_line
 from tetkik.report.passages.chunks import Chunk, chunks_of
 from tetkik.report.passages.document_reader import read_blocks
+from tetkik.report.passages.language_detection import language_of
 from tetkik.report.passages.library import library
-from tetkik.report.passages.spoken import language_of
 from tetkik.settings import settings
 from tetkik.turkish import fold
 from tetkik.values import Passage, PassageKind

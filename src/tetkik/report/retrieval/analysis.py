@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 
 from tetkik.language import Language
-from tetkik.report.passages.spoken import little_words
+from tetkik.report.passages.language_detection import little_words
 from tetkik.turkish import fold
 
 STEM = 5

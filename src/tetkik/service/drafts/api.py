@@ -11,7 +11,7 @@ from tetkik.documents.pdf import to_pdf
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
 from tetkik.records.images import images
-from tetkik.records.reports import drafts, measuring, signing, templates
+from tetkik.records.reports import drafts, measurements, signing, templates
 from tetkik.service.drafts.redrafting import fresh_draft, streamed
 from tetkik.service.drafts.revisions import DraftRoute, draft_response, hospital_of
 from tetkik.service.drafts.shapes import (
@@ -146,7 +146,7 @@ MeasurementId = Annotated[str, Path(max_length=26, description="Of the measureme
 def measure(ctx: Editor, report_id: ReportId, revision: Revision, sent: MeasurementSent) -> Response:
     """Keep a new length or angle; sent twice, the second names a revision that is past."""
     with ctx.write() as tx:
-        return draft_response(ctx.request, measuring.add(tx, report_id, revision, sent.value()))
+        return draft_response(ctx.request, measurements.add(tx, report_id, revision, sent.value()))
 
 
 @measurement_router.patch("/{measurement_id}", response_model=DraftShape, responses=MATCHED)
@@ -159,7 +159,7 @@ def change(
 ) -> Response:
     """Move the points of a measurement, or name it."""
     with ctx.write() as tx:
-        after = measuring.change(
+        after = measurements.change(
             tx, report_id, revision, measurement_id, points=sent.places(), label=sent.label
         )
         return draft_response(ctx.request, after)
@@ -169,4 +169,4 @@ def change(
 def remove(ctx: Editor, report_id: ReportId, measurement_id: MeasurementId, revision: Revision) -> Response:
     """Take a measurement away; a sentence that says its size is objected to from then on."""
     with ctx.write() as tx:
-        return draft_response(ctx.request, measuring.remove(tx, report_id, revision, measurement_id))
+        return draft_response(ctx.request, measurements.remove(tx, report_id, revision, measurement_id))

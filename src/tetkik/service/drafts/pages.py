@@ -17,10 +17,10 @@ from tetkik.records.cases.transfers import CaseMoved
 from tetkik.records.database import Transaction
 from tetkik.records.images import derived_images, images, jobs
 from tetkik.records.people.visibility import load_visible_case
-from tetkik.records.reports import drafts, measuring, templates
+from tetkik.records.reports import drafts, measurements, templates
+from tetkik.records.reports.draft_revisions import EditConflict, WorkingDraft
 from tetkik.records.reports.editing import LONGEST, MOST
 from tetkik.records.reports.templates import HospitalTemplate
-from tetkik.records.reports.working import EditConflict, WorkingDraft
 from tetkik.records.worklist import case_events, claims, worklist
 from tetkik.service.drafts.redrafting import fresh_draft
 from tetkik.service.drafts.revisions import DraftRoute
@@ -302,7 +302,7 @@ class Remove(Revised):
 @panel_router.post("/{case_id}/{report_id}/measurements")
 def measure(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Measure) -> HTMLResponse:
     """Keep a new length or angle."""
-    return panels_after(ctx, lambda tx: measuring.add(tx, report_id, body.revision, body.value()))
+    return panels_after(ctx, lambda tx: measurements.add(tx, report_id, body.revision, body.value()))
 
 
 @panel_router.post("/{case_id}/{report_id}/measurements/change")
@@ -311,10 +311,10 @@ def change_measurement(ctx: Edits, case_id: CaseId, report_id: ReportId, body: C
     points, label = body.places(), body.label
     return panels_after(
         ctx,
-        lambda tx: measuring.change(tx, report_id, body.revision, body.id, points=points, label=label),
+        lambda tx: measurements.change(tx, report_id, body.revision, body.id, points=points, label=label),
     )
 
 
 @panel_router.post("/{case_id}/{report_id}/measurements/remove")
 def remove_measurement(ctx: Edits, case_id: CaseId, report_id: ReportId, body: Remove) -> HTMLResponse:
-    return panels_after(ctx, lambda tx: measuring.remove(tx, report_id, body.revision, body.id))
+    return panels_after(ctx, lambda tx: measurements.remove(tx, report_id, body.revision, body.id))

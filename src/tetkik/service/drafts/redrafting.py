@@ -20,8 +20,8 @@ from tetkik import workflow
 from tetkik.errors import Conflict, NotSignedIn, TetkikError, UsageError
 from tetkik.language import Language, Sentence
 from tetkik.records.database import Transaction
+from tetkik.records.reports.draft_revisions import EditConflict, WorkingDraft
 from tetkik.records.reports.redrafting import redraft_input, rewrite
-from tetkik.records.reports.working import EditConflict, WorkingDraft
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.case_events import is_actor_current
 from tetkik.report.llm import LanguageModel, open_model
@@ -31,7 +31,7 @@ from tetkik.service.kit.http.event_stream import event, event_stream
 from tetkik.service.kit.rendering.templates import language_of
 from tetkik.service.kit.statuses import status_of
 from tetkik.values import Actor, Draft
-from tetkik.workflow.writers import Stoppable
+from tetkik.workflow.cancellable_model import Stoppable
 
 _log = structlog.get_logger()
 _CHECKS = 5.0

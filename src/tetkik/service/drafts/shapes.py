@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from tetkik.documents.words import measured_name, measured_words, measurement_words
+from tetkik.documents.report_phrases import measured_name, measured_words, measurement_words
 from tetkik.language import Language
+from tetkik.records.reports.draft_revisions import WorkingDraft
 from tetkik.records.reports.editing import LONGEST, MOST, Choice, DraftEdit
-from tetkik.records.reports.material import MarkDecision
-from tetkik.records.reports.measuring import LONGEST_LABEL, NewMeasurement
-from tetkik.records.reports.withdrawals import Withdrawn
-from tetkik.records.reports.working import WorkingDraft
+from tetkik.records.reports.measurements import LONGEST_LABEL, NewMeasurement
+from tetkik.records.reports.report_inputs import MarkDecision
+from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.service.kit.http.shape import Shape
 from tetkik.values import (
     BasisKind,

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from tetkik.documents.parts import parts_of
-from tetkik.documents.words import heading, measured_name, measured_words, measurement_words
+from tetkik.documents.report_phrases import heading, measured_name, measured_words, measurement_words
 from tetkik.errors import Conflict, Forbidden, NotFound
 from tetkik.language import Language
 from tetkik.records.cases import cases
@@ -19,8 +19,8 @@ from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import Work
 from tetkik.records.images.runs import ModelRun
 from tetkik.records.reports import drafts, versions
+from tetkik.records.reports.draft_revisions import WorkingDraft
 from tetkik.records.reports.versions import SignedVersion
-from tetkik.records.reports.working import WorkingDraft
 from tetkik.records.worklist import claims
 from tetkik.records.worklist.claims import Reader
 from tetkik.values import (

@@ -34,7 +34,7 @@ from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.context import AppContext
 from tetkik.service.kit.rendering.navigation import NavigationEntry
 from tetkik.statistics import FEWEST, InputMoved, Movement, Shift, Stability
-from tetkik.statistics.observations import REFUSED
+from tetkik.statistics.image_drift import REFUSED
 from tetkik.values import Capability, Permission, label_name
 
 router = APIRouter(prefix="/engineer")

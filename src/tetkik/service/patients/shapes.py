@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from tetkik.errors import InputError
 from tetkik.records.cases.patients import LONGEST_NAME, LONGEST_NUMBER, Person
-from tetkik.records.reports.withdrawals import Withdrawn
+from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.values import CaseState, LinkReason, Sex
 from tetkik.workflow.patient_comparison import Agreement, PatientComparison, PatientRecord, Trait
 

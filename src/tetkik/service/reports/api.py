@@ -13,9 +13,9 @@ from starlette.exceptions import HTTPException
 from tetkik.errors import Forbidden, InputError
 from tetkik.records.audit_chain import Action
 from tetkik.records.database import Transaction
-from tetkik.records.reports import reports, signing, versions, withdrawing
+from tetkik.records.reports import reports, signing, versions, withdrawal
 from tetkik.records.reports.reports import ListedReport, Wanted
-from tetkik.records.reports.withdrawals import Withdrawn
+from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.service.drafts.revisions import DraftRoute, hospital_of
 from tetkik.service.drafts.shapes import DraftShape
 from tetkik.service.kit.access.authorization import RequestContext, allowed
@@ -240,10 +240,10 @@ def withdraw(
     proof = signing.Proof(ctx.actor.user_id or "", method, datetime.now(UTC))
 
     def work(tx: Transaction) -> Withdrawn:
-        done = withdrawing.withdraw(tx, report_id, revision, sent.why, sent.words, proof)
+        done = withdrawal.withdraw(tx, report_id, revision, sent.why, sent.words, proof)
         return done
 
     try:
         return once.run(ctx.records, ctx.actor, work).response()
-    except withdrawing.AnotherVersion as error:
+    except withdrawal.AnotherVersion as error:
         raise HTTPException(412, error.template) from None

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Form, Query
 from fastapi.responses import RedirectResponse, Response
 
 from tetkik.documents.parts import parts_of
-from tetkik.documents.words import heading, heatmap_words, judged_words, patient_name
+from tetkik.documents.report_phrases import heading, heatmap_words, judged_words, patient_name
 from tetkik.errors import Forbidden, TetkikError
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action

@@ -11,8 +11,8 @@ from tetkik.language import Language
 from tetkik.records.reports.comparison import Change, compared, compared_measurements
 from tetkik.records.reports.signing import LONGEST_REASON
 from tetkik.records.reports.versions import SignedVersion
-from tetkik.records.reports.withdrawals import Withdrawn
-from tetkik.records.reports.withdrawing import LONGEST_WORDS
+from tetkik.records.reports.withdrawal import LONGEST_WORDS
+from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.service.drafts.shapes import ContentShape, MeasurementShape
 from tetkik.service.kit.access.reauthentication import Proof
 from tetkik.service.kit.http.shape import Shape

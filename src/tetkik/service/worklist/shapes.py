@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tetkik.errors import InputError
-from tetkik.records.reports.withdrawals import Withdrawn
+from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.records.worklist import search as records
 from tetkik.records.worklist.worklist import OPEN, Scope, WorklistCursor, WorklistFilter
 from tetkik.records.worklist.worklist_items import WorklistItem

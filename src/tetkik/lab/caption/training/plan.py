@@ -15,7 +15,7 @@ import torch
 from tetkik.caption.network import Cut
 from tetkik.caption.options import Learning, Quantisation
 from tetkik.lab.caption.data import Split
-from tetkik.lab.caption.training.cards import GIB, Card, card_of
+from tetkik.lab.caption.training.gpu_specs import GIB, Card, card_of
 from tetkik.lab.caption.training.options import CaptionTraining
 from tetkik.lab.caption.training.plan_memory import (
     PassMemory,

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from tetkik.lab.findings.sources.adapter import Adapter, Reading
 from tetkik.lab.findings.sources.chexpert import ADAPTER as _CHEXPERT
 from tetkik.lab.findings.sources.folder import ADAPTER as _FOLDER
-from tetkik.lab.findings.sources.known import KnownRule, parse_rule, read_rules
-from tetkik.lab.findings.sources.listing import ADAPTER as _LISTING
+from tetkik.lab.findings.sources.hospital_table import ADAPTER as _LISTING
+from tetkik.lab.findings.sources.label_coverage import KnownRule, parse_rule, read_rules
 from tetkik.lab.findings.sources.mimic import ADAPTER as _MIMIC
 from tetkik.lab.findings.sources.nih import ADAPTER as _NIH
 from tetkik.lab.findings.sources.rows import LeftOut, Rows

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tetkik.errors import DataError
-from tetkik.lab.findings.sources.known import KnownRule
+from tetkik.lab.findings.sources.label_coverage import KnownRule
 from tetkik.lab.findings.sources.rows import Rows
 from tetkik.lab.findings.sources.spec import SourceSpec
 

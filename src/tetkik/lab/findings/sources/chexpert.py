@@ -20,13 +20,13 @@ from tetkik.findings.label_names import age_years, public_image, sex_named, view
 from tetkik.lab.engine.paths import inside
 from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.adapter import Adapter, Reading
-from tetkik.lab.findings.sources.draft import Draft
 from tetkik.lab.findings.sources.files import ImageFolder
 from tetkik.lab.findings.sources.label_mapping import CHEXPERT, Translated, translate_labels
+from tetkik.lab.findings.sources.row_filter import Draft
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
 from tetkik.lab.findings.sources.spec import SourceSpec
 from tetkik.lab.findings.sources.table import Table, read_table
-from tetkik.lab.findings.sources.uncertain import UNCERTAIN_OPTIONS, codes, uncertain_policy
+from tetkik.lab.findings.sources.uncertainty_policy import UNCERTAIN_OPTIONS, codes, uncertain_policy
 from tetkik.values import View
 
 OBSERVATIONS = tuple(mapping.theirs for mapping in CHEXPERT)

@@ -13,9 +13,9 @@ from tetkik.findings.label_names import public_image, shared_label
 from tetkik.lab.engine.paths import IMAGE_SUFFIXES, files_in
 from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.adapter import Adapter, Reading
-from tetkik.lab.findings.sources.draft import Draft
+from tetkik.lab.findings.sources.hospital_table import split_named
 from tetkik.lab.findings.sources.label_mapping import own_name
-from tetkik.lab.findings.sources.listing import split_named
+from tetkik.lab.findings.sources.row_filter import Draft
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
 from tetkik.lab.findings.sources.spec import SourceSpec
 from tetkik.values import FINDING_LABELS

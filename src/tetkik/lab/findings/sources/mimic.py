@@ -12,13 +12,13 @@ from tetkik.findings.label_names import view_named
 from tetkik.lab.engine.paths import inside
 from tetkik.lab.findings.sources.adapter import Adapter, Reading, the_file
 from tetkik.lab.findings.sources.chexpert import OBSERVATIONS, VIEWS, observations, settled, view_faults
-from tetkik.lab.findings.sources.draft import Draft
 from tetkik.lab.findings.sources.files import ImageFolder
-from tetkik.lab.findings.sources.listing import split_named
+from tetkik.lab.findings.sources.hospital_table import split_named
+from tetkik.lab.findings.sources.row_filter import Draft
 from tetkik.lab.findings.sources.rows import LeftOut, Rows
 from tetkik.lab.findings.sources.spec import SourceSpec
 from tetkik.lab.findings.sources.table import read_table
-from tetkik.lab.findings.sources.uncertain import UNCERTAIN_OPTIONS
+from tetkik.lab.findings.sources.uncertainty_policy import UNCERTAIN_OPTIONS
 
 _LABELERS = ("chexpert", "negbio")
 

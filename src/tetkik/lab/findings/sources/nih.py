@@ -15,8 +15,8 @@ from tetkik.findings.label_names import age_years, public_image, sex_named, shar
 from tetkik.lab.engine.paths import inside
 from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.adapter import Adapter, Reading, the_file
-from tetkik.lab.findings.sources.draft import Draft
 from tetkik.lab.findings.sources.files import by_name
+from tetkik.lab.findings.sources.row_filter import Draft
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
 from tetkik.lab.findings.sources.spec import SourceSpec
 from tetkik.lab.findings.sources.table import read_table

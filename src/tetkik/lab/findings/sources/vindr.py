@@ -19,13 +19,13 @@ from tetkik.findings.label_names import folded
 from tetkik.lab.engine.paths import inside
 from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.adapter import Adapter, Reading
-from tetkik.lab.findings.sources.draft import Draft
 from tetkik.lab.findings.sources.files import by_name
 from tetkik.lab.findings.sources.label_mapping import VINDR, Translated, translate_labels
+from tetkik.lab.findings.sources.row_filter import Draft
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
 from tetkik.lab.findings.sources.spec import SourceSpec
 from tetkik.lab.findings.sources.table import Table, read_table
-from tetkik.lab.findings.sources.uncertain import codes
+from tetkik.lab.findings.sources.uncertainty_policy import codes
 
 _PARTS = {"train": Split.TRAIN, "test": Split.TEST}
 _VOTES = ("majority", "any", "unanimous")

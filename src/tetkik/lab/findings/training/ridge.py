@@ -18,7 +18,7 @@ from tetkik.errors import TrainingError, UsageError
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.batches import Rows, in_steps
 from tetkik.lab.findings.calibration import fit_platt
-from tetkik.lab.findings.pooled import GridPooled
+from tetkik.lab.findings.grid_pooling import GridPooled
 from tetkik.lab.findings.training.augment import plain
 from tetkik.lab.findings.training.data import load_batches, network_input
 from tetkik.lab.findings.training.decoded_images import DecodedImages

@@ -17,7 +17,7 @@ from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.batches import Rows
 from tetkik.lab.engine.checkpoint import WorkFolder, tensors_as_bytes
 from tetkik.lab.engine.trainer import TrainingState
-from tetkik.lab.findings.pooled import GridPooled
+from tetkik.lab.findings.grid_pooling import GridPooled
 from tetkik.lab.findings.training.data import TrainingData, logits_of
 from tetkik.lab.findings.training.decoded_images import DecodedImages
 from tetkik.lab.findings.training.distillation import (

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from tetkik.workflow.casework import Stage
+from tetkik.workflow.image_processing import Stage
 
 
 @dataclass(frozen=True, slots=True)

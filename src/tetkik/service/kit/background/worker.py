@@ -18,7 +18,7 @@ from tetkik.records.images.jobs import LEASE, STARTS, Work
 from tetkik.service.kit.background.image_decoder import ImageDecoder
 from tetkik.service.kit.context import AppContext
 from tetkik.values import SYSTEM
-from tetkik.workflow.casework import Stage, read_case_image, record_failure, warm_up
+from tetkik.workflow.image_processing import Stage, read_case_image, record_failure, warm_up
 
 _POLL_SECONDS = 2.0
 """Seconds between two looks for work of other processes; this one sets `work_available`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from tetkik.documents.fields import calendar_date, printable
+from tetkik.documents.sanitize import calendar_date, printable
 from tetkik.documents.statements import statements
 from tetkik.language import Language, Sentence, translate
 from tetkik.values import (

@@ -22,9 +22,8 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, Image, Paragraph
 
-from tetkik.documents.fields import printable
 from tetkik.documents.picture import opened
-from tetkik.documents.words import (
+from tetkik.documents.report_phrases import (
     WITHDRAWN,
     date_words,
     disclaimer,
@@ -32,6 +31,7 @@ from tetkik.documents.words import (
     state_words,
     withdrawal_words,
 )
+from tetkik.documents.sanitize import printable
 from tetkik.drawing.typeface import font_file
 from tetkik.values import ReportDocument, ReportState
 

@@ -25,7 +25,7 @@ from tetkik.records.images.images import StoredImage
 from tetkik.records.images.jobs import Work
 from tetkik.records.images.runs import ModelAnswer
 from tetkik.records.reports import drafts, prior_recheck, reviews
-from tetkik.records.reports.checking import as_judged
+from tetkik.records.reports.draft_marks import as_judged
 from tetkik.records.reports.identity import identity_for
 from tetkik.records.reports.report_locks import lock_reports_for_image
 from tetkik.settings import Settings

@@ -13,9 +13,9 @@ from tetkik.records.cases.transfers import require_not_moved
 from tetkik.records.database import Transaction
 from tetkik.records.ids import is_id
 from tetkik.records.people import visibility
-from tetkik.records.reports import reviews, withdrawals
-from tetkik.records.reports.checking import written_by_machine
-from tetkik.records.reports.material import (
+from tetkik.records.reports import reviews, withdrawal_queries
+from tetkik.records.reports.draft_marks import written_by_machine
+from tetkik.records.reports.report_inputs import (
     FindingVerdict,
     MarkDecision,
     Material,
@@ -23,7 +23,7 @@ from tetkik.records.reports.material import (
     material_of,
     working_of,
 )
-from tetkik.records.reports.withdrawals import Withdrawn
+from tetkik.records.reports.withdrawal_queries import Withdrawn
 from tetkik.records.schema import Case, Report, User
 from tetkik.values import Draft, FindingsResult, Measurement, ReportContent, ReportState
 
@@ -149,7 +149,7 @@ def view_of(tx: Transaction, row: Report, working: Working, material: Material) 
         verdicts=reviews.reviews_of(tx, row.id),
         result=material.result,
         amending=reason_of(tx, row),
-        withdrawn=withdrawals.now_of_reports(tx, [row.id]).get(row.id),
+        withdrawn=withdrawal_queries.now_of_reports(tx, [row.id]).get(row.id),
         updated_at=row.updated_at,
         updated_by=author.name if author is not None else None,
     )

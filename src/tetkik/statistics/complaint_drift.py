@@ -20,7 +20,7 @@ from typing import Self
 
 from tetkik.bundle import ComplaintReference, Histogram, LabelReference
 from tetkik.statistics.drift import share_shift, shift
-from tetkik.statistics.observations import REFUSED, InputMoved, LabelMoved, Movement, furthest
+from tetkik.statistics.image_drift import REFUSED, InputMoved, LabelMoved, Movement, furthest
 
 WORDS, UNKNOWN, PLAIN = "words", "unknown", "plain"
 PROBABILITY, ABSTAINED = "probability", "abstained"

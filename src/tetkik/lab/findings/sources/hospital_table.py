@@ -15,14 +15,14 @@ from tetkik.findings.label_names import age_years, public_image, sex_named, shar
 from tetkik.lab.engine.paths import inside
 from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.adapter import Adapter, Reading
-from tetkik.lab.findings.sources.draft import Draft
 from tetkik.lab.findings.sources.files import ImageFolder
-from tetkik.lab.findings.sources.known import KnownRule, known_labels, read_rules
+from tetkik.lab.findings.sources.label_coverage import KnownRule, known_labels, read_rules
 from tetkik.lab.findings.sources.label_mapping import own_name
+from tetkik.lab.findings.sources.row_filter import Draft
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
 from tetkik.lab.findings.sources.spec import SourceSpec
 from tetkik.lab.findings.sources.table import Table, read_table
-from tetkik.lab.findings.sources.uncertain import UNCERTAIN_OPTIONS, codes, is_code, uncertain_policy
+from tetkik.lab.findings.sources.uncertainty_policy import UNCERTAIN_OPTIONS, codes, is_code, uncertain_policy
 from tetkik.values import FINDING_LABELS
 
 FILE_COLUMNS = ("file", "path", "image", "filename", "image_path", "Image Index", "Path")

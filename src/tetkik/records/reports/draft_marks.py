@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from tetkik.records.reports.material import Material
+from tetkik.records.reports.report_inputs import Material
 from tetkik.report.facts import Facts, facts_of
 from tetkik.report.grounding import check_draft, check_own
 from tetkik.values import (
