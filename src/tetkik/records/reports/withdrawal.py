@@ -80,7 +80,7 @@ def withdraw(
         InputError: no words where they are needed, or too many.
     """
     prove(tx, proof, Permission.REPORT_WITHDRAW)
-    words = _said(why, words)
+    words = _withdrawal_words(why, words)
     lock_reports_with(tx, report_id)  # later drafts are checked again once the case is locked
     row = row_of(tx, report_id, lock=True)
     _refuse(row, number)
@@ -115,7 +115,7 @@ def withdraw(
     return Withdrawn(number, why, said_name(who.title, who.name), who.signed_at)
 
 
-def _said(why: WithdrawalReason, words: str) -> str:
+def _withdrawal_words(why: WithdrawalReason, words: str) -> str:
     words = one_line(words)
     if len(words) > LONGEST_WORDS:
         raise InputError(
