@@ -27,8 +27,8 @@ ADDRESS = "/api/v1/events"
 
 @pytest.fixture
 def app_context(tmp_path, monkeypatch):
-    monkeypatch.setattr(events, "CHECKS", 0.05)
-    monkeypatch.setattr(events, "LOOKS", 0.05)
+    monkeypatch.setattr(events, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(events, "POLL_SECONDS", 0.05)
     return make_context(tmp_path)
 
 
@@ -200,7 +200,7 @@ def test_with_other_roles_or_departments_the_page_connects_again(app_context, ba
 
 def test_nothing_new_is_told_to_somebody_who_is_gone(app_context, base, radiologist, monkeypatch):
     """However rarely the listeners are looked at: before news they always are."""
-    monkeypatch.setattr(events, "CHECKS", 3600)
+    monkeypatch.setattr(events, "CHECK_SECONDS", 3600)
     with listening(base, app_context, radiologist, after=0) as (_, heard):
         announce(app_context, "before")
         assert next(heard)[2]["kind"] == "before"
@@ -218,7 +218,7 @@ def test_many_streams_cost_one_look(app_context, base, radiologist, monkeypatch)
         looks.append(len(actors))
         return told(tx, actors, idle)
 
-    monkeypatch.setattr(events, "standings", counted)
+    monkeypatch.setattr(events, "load_access_states", counted)
     with ExitStack() as stack:
         for actor in (radiologist, made_user(app_context.records, Role.RECEPTION)):
             stack.enter_context(listening(base, app_context, actor, after=0))
