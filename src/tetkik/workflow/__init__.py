@@ -1,4 +1,4 @@
-"""The only path from a complaint or an image to an answer or a draft, for demo and service alike.
+"""From a complaint or an image to an answer or a draft, for the service, the demo and `report draft`.
 
 `tetkik.workflow.image_processing`, which does it for what the records keep, is imported where there are any.
 """
