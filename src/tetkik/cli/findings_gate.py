@@ -10,7 +10,7 @@ import typer
 
 from tetkik.bundle import Metric, bundle_id
 from tetkik.cli.console import out, progress, t, writing
-from tetkik.cli.options import BundleFolder, ModelName
+from tetkik.cli.options import BundleFolder, Licence, ModelName
 from tetkik.errors import DataError, MissingExtra
 
 if TYPE_CHECKING:
@@ -50,9 +50,7 @@ def train_gate(
         Path | None,
         typer.Option("--figures", help=t("What `benchmarks/imaging_gate.py --json` wrote, for the card.")),
     ] = None,
-    licence: Annotated[
-        str, typer.Option("--licence", help=t("Licence of the weights, for the card."))
-    ] = "unknown",
+    licence: Licence = "unknown",
     data_name: Annotated[
         str, typer.Option("--data-name", help=t("What the card calls the data."))
     ] = "training images",

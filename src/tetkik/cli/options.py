@@ -46,3 +46,7 @@ Paths = Annotated[
 Since = Annotated[
     str | None, typer.Option("--from", help=marked("From this day on: 2026-11-21."), metavar="DAY")
 ]
+Licence = Annotated[str, typer.Option("--licence", help=marked("Licence of the weights, for the card."))]
+Resume = Annotated[
+    bool, typer.Option("--resume", help=marked("Go on with an interrupted training of the same data."))
+]

@@ -11,6 +11,7 @@ import typer
 from tetkik.bundle import bundle_id
 from tetkik.caption.options import AdapterOptions, Learning, Quantisation
 from tetkik.cli.console import err, language, out, progress, shown, t, writing
+from tetkik.cli.options import ModelName
 from tetkik.cli.tables import brackets, in_language, table
 from tetkik.errors import UsageError
 from tetkik.lab.caption.data import Split
@@ -49,9 +50,7 @@ def train(
             "--revision", help=t("Commit of the base on the hub; without it the one the hub names now.")
         ),
     ] = None,
-    name: Annotated[
-        str | None, typer.Option("--id", help=t("Name of the model; without it the folder's name."))
-    ] = None,
+    name: ModelName = None,
     licence: Annotated[
         str, typer.Option("--licence", help=t("Licence of the weights, for the card."))
     ] = _USUAL.licence,

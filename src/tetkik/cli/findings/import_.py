@@ -9,7 +9,7 @@ import typer
 
 from tetkik.bundle import Bundle
 from tetkik.cli.console import note, out, progress, t, writing
-from tetkik.cli.options import BundleFolder, ModelName
+from tetkik.cli.options import BundleFolder, Licence, ModelName
 from tetkik.cli.output_folder import check_output_folder
 from tetkik.cli.tables import in_language
 from tetkik.errors import MissingExtra
@@ -54,9 +54,7 @@ def import_checkpoint(
         typer.Option("--size", help=t("Side of the input in pixels; without it the model's own, or 224.")),
     ] = None,
     name: ModelName = None,
-    licence: Annotated[
-        str, typer.Option("--licence", help=t("Licence of the weights, for the card."))
-    ] = "unknown",
+    licence: Licence = "unknown",
 ) -> None:
     """A bundle that was not evaluated; its card says so."""
     check_output_folder(folder, name)

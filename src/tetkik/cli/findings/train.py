@@ -9,6 +9,7 @@ import typer
 
 from tetkik.bundle import REFERENCE_IMAGES, bundle_id
 from tetkik.cli.console import note, out, progress, t, warn, writing
+from tetkik.cli.options import BundleFolder, Licence, ModelName, Resume
 from tetkik.cli.tables import in_language
 from tetkik.errors import UsageError
 from tetkik.lab.engine.precision import Precision
@@ -39,7 +40,7 @@ def train(
         typer.Argument(help=t("A CSV file with the columns file and labels."), metavar="LABELS.csv"),
     ] = None,
     *,
-    folder: Annotated[Path, typer.Option("--out", help=t("The folder of the bundle to write."))],
+    folder: BundleFolder,
     images: Annotated[
         Path | None, typer.Option("--images", help=t("The folder to which the table's files are relative."))
     ] = None,
@@ -62,12 +63,8 @@ def train(
     all_labels: Annotated[
         bool, typer.Option("--all-labels", help=t("Learn every label of the data, not only the shared ones."))
     ] = False,
-    name: Annotated[
-        str | None, typer.Option("--id", help=t("Name of the model; without it the folder's name."))
-    ] = None,
-    licence: Annotated[
-        str, typer.Option("--licence", help=t("Licence of the weights, for the card."))
-    ] = "unknown",
+    name: ModelName = None,
+    licence: Licence = "unknown",
     data_name: Annotated[
         str, typer.Option("--data-name", help=t("What the card calls the data."))
     ] = "training images",
@@ -210,9 +207,7 @@ def train(
             help=t("Most held-out images that the reference for drift is taken from; 0 for none."),
         ),
     ] = REFERENCE_IMAGES,
-    resume: Annotated[
-        bool, typer.Option("--resume", help=t("Go on with an interrupted training of the same data."))
-    ] = False,
+    resume: Resume = False,
     plan: Annotated[
         bool, typer.Option("--plan", help=t("Only say how much memory the training would need."))
     ] = False,

@@ -10,6 +10,7 @@ import typer
 
 from tetkik.bundle import REFERENCE_COMPLAINTS, bundle_id
 from tetkik.cli.console import note, out, progress, t, warn, writing
+from tetkik.cli.options import BundleFolder, Licence, ModelName, Resume
 from tetkik.cli.output_folder import check_output_folder
 from tetkik.cli.tables import in_language
 from tetkik.cli.triage.evaluate import say_left_out
@@ -35,20 +36,16 @@ def train(
         Path, typer.Argument(help=t("A CSV file with the columns text and label."), metavar="DATA.csv")
     ],
     *,
-    folder: Annotated[Path, typer.Option("--out", help=t("The folder of the bundle to write."))],
+    folder: BundleFolder,
     kind: Annotated[
         Kind, typer.Option("--kind", help=t("A light linear model, or a transformer."))
     ] = Kind.LINEAR,
-    name: Annotated[
-        str | None, typer.Option("--id", help=t("Name of the model; without it the folder's name."))
-    ] = None,
+    name: ModelName = None,
     all_labels: Annotated[
         bool,
         typer.Option("--all-labels", help=t("Learn every label of the table, not only the 15 departments.")),
     ] = False,
-    licence: Annotated[
-        str, typer.Option("--licence", help=t("Licence of the weights, for the card."))
-    ] = "unknown",
+    licence: Licence = "unknown",
     data_name: Annotated[
         str, typer.Option("--data-name", help=t("What the card calls the data."))
     ] = "training table",
@@ -60,9 +57,7 @@ def train(
             help=t("Most held-out complaints that the reference for drift is taken from; 0 for none."),
         ),
     ] = REFERENCE_COMPLAINTS,
-    resume: Annotated[
-        bool, typer.Option("--resume", help=t("Go on with an interrupted training of the same data."))
-    ] = False,
+    resume: Resume = False,
     assess: Annotated[
         bool,
         typer.Option(
