@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from io import BytesIO
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.records.kit import made_case, made_user
@@ -26,6 +27,7 @@ def read_image(app_context, case, frame):
     return image
 
 
+@pytest.mark.program("chromium")
 def test_frames_are_leafed_through_and_another_is_read(app_context):
     case = made_case(app_context.records, made_user(app_context.records, Role.RECEPTION))
     image = read_image(app_context, case, frame=4)

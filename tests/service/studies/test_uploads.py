@@ -18,7 +18,7 @@ from tests.service.http.clamd import EICAR, clamd
 from tests.service.kit import count, make_context, opened_session, served, sign_in
 from tests.service.zips import zipped
 from tetkik.records.cases import cases
-from tetkik.records.images import jobs
+from tetkik.records.images import images, jobs
 from tetkik.records.images.patient_matching import person_from_identity
 from tetkik.records.lifecycle.erasure import ErasureReason, erase
 from tetkik.records.schema import AuditRow, Case, Image, Job, Patient
@@ -188,6 +188,23 @@ def test_dicom_without_a_case_goes_where_its_patient_waits(client, app_context):
     case = made_case(app_context.records, desk, person_from_identity(radiograph(0).identity))
     body = client.post(UPLOAD, content=film(0)).json()
     assert body["image"]["case_id"] == case and not body["case_opened"]
+
+
+def test_a_file_is_sealed_before_the_write_transaction_begins(client, app_context, monkeypatch):
+    whole, writing = images.store_file, []
+
+    def store_file(tx, *args, **named):
+        writing.append("tetkik_writes" in tx.session.get_bind().get_execution_options())
+        return whole(tx, *args, **named)
+
+    monkeypatch.setattr(images, "store_file", store_file)
+    new = client.post(UPLOAD, content=film(0)).json()  # of a patient whom nobody knew before
+    known = client.post(UPLOAD, content=film(0, side=128)).json()
+    assert writing == [False] * 4
+    for uploaded, content in ((new, film(0)), (known, film(0, side=128))):
+        image = uploaded["image"]["id"]
+        assert client.get(f"{UPLOAD}/{image}/file").content == content
+        assert client.get(f"{UPLOAD}/{image}/preview").headers["content-type"] == "image/png"
 
 
 def test_what_does_not_say_whose_it_is_needs_a_case(client, app_context):

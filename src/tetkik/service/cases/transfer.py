@@ -37,7 +37,7 @@ class CaseTransfer:
             case_transfer.prepare_images(tx, self._case_id, self._patient_id)
 
     def transfer(self, tx: Transaction, reason: MoveReason, seen: str, *, sure: bool) -> CompletedTransfer:
-        """Move it; see `moving.move`.
+        """Move it; see `case_transfer.transfer_case`.
 
         Raises:
             NotFound: no such case or patient, or erased.

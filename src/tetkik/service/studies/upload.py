@@ -114,7 +114,7 @@ class Upload:
             OtherPatient: it says that it is of another patient, and nobody has said that they are sure.
             NotFound: no such case.
             Forbidden: a case that the actor may not open.
-            Moved: the case goes on as another one.
+            CaseMoved: the case goes on as another one.
             TooManyRequests: it goes beyond what the actor may upload in a day.
             ScannerSilent: the malware scanner does not answer.
         """
