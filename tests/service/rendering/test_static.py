@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,19 @@ def test_a_body_of_another_kind_is_refused(tmp_path, kind):
         sign_in(client, app_context, Role.RECEPTION)
         answer = client.post("/api/v1/triage", content=b'{"text": "ates"}', headers={"Content-Type": kind})
         assert answer.status_code in (415, 422)
+
+
+def test_scripts_import_only_what_others_export():
+    """One name that is not there, and a browser runs nothing of the page's script."""
+    missing = []
+    for script in (STATIC / "js").rglob("*.js"):
+        for names, place in re.findall(r"import \{([^}]*)\} from '(\.[^']+)'", script.read_text("utf-8")):
+            target = (script.parent / place).resolve()
+            if "vendor" in target.parts:
+                continue
+            exported = re.findall(
+                r"export (?:async )?(?:function\*?|const|let|class) (\w+)", target.read_text("utf-8")
+            )
+            wanted = [name.split(" as ")[0].strip() for name in names.split(",") if name.strip()]
+            missing += [f"{script.name}: {name}" for name in wanted if name not in exported]
+    assert not missing

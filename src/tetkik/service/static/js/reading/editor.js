@@ -5,7 +5,7 @@
 
 import { adopt } from './adopt.js';
 import { fill, reveal } from './conflict.js';
-import { added, fieldOf, gone, grown, linesOf, moved, namedTexts, textsOf, typed, written } from './lines.js';
+import { added, fieldOf, gone, fitHeight, linesOf, moved, namedTexts, textsOf, typed, written } from './lines.js';
 import { agreed, send, tell } from './requests.js';
 import { Writing } from './writing.js';
 
@@ -26,7 +26,7 @@ export class Editor {
     room.addEventListener('input', (event) => {
       const field = event.target;
       if (!(field instanceof HTMLTextAreaElement)) return;
-      grown(field);
+      fitHeight(field);
       this.changed();
     });
     room.addEventListener('keydown', (event) => {
@@ -44,7 +44,7 @@ export class Editor {
       if (document.hidden) this.save();
     });
     document.getElementById('conflict')?.addEventListener('click', (event) => this.#settle(event));
-    room.querySelectorAll('textarea').forEach(grown);
+    room.querySelectorAll('textarea').forEach(fitHeight);
   }
 
   get panel() {
