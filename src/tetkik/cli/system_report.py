@@ -37,7 +37,7 @@ PURPOSES = {
     "postgres": "PostgreSQL under the reading room",
 }
 """What each optional group of packages is for."""
-_NOT_SHOWN = {"all", "dev"}
+_NOT_SHOWN = {"all", "dev", "docs"}
 _BUILT_IN = ("triage_model", "findings_model")
 """The settings whose defaults are the models that ship with Tetkik."""
 _SYNTAXES = {
