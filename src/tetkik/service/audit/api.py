@@ -14,7 +14,7 @@ from tetkik.records.trail import audit_events
 from tetkik.records.trail.audit_events import AuditFilter
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
-from tetkik.service.kit.http.shape import Shape
+from tetkik.service.kit.http.shape import DateTime, Shape
 from tetkik.values import Permission
 
 router = APIRouter(tags=["audit"])
@@ -51,8 +51,8 @@ def entries(
     case: Code = None,
     patient_id: Code = None,
     action: Action | None = None,
-    since: Annotated[datetime | None, Query(description="This moment and later, with its zone.")] = None,
-    until: Annotated[datetime | None, Query(description="Before this moment, with its zone.")] = None,
+    since: Annotated[DateTime | None, Query(description="This moment and later, with its zone.")] = None,
+    until: Annotated[DateTime | None, Query(description="Before this moment, with its zone.")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[AuditEntry]:

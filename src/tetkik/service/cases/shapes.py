@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from tetkik.records.cases.cases import LONGEST_QUESTION, CaseView
 from tetkik.records.cases.transfers import MovedCase
@@ -37,7 +37,7 @@ class NewCase(BaseModel):
 
     patient_id: Annotated[str, StringConstraints(pattern=ID_PATTERN)] | None = None
     patient: PersonShape | None = None
-    unknown: bool = Field(default=False, description="Nobody knows who the patient is.")
+    unknown: StrictBool = Field(default=False, description="Nobody knows who the patient is.")
     complaint: str = Field(
         default="",
         max_length=LONGEST_TEXT,
@@ -51,7 +51,7 @@ class NewCase(BaseModel):
         repr=False,
         description="The clinical question of the referrer.",
     )
-    restricted: bool = Field(default=False, description="Whether the case opens only with a reason.")
+    restricted: StrictBool = Field(default=False, description="Whether the case opens only with a reason.")
 
 
 class CaseChange(BaseModel):
@@ -62,12 +62,16 @@ class CaseChange(BaseModel):
     patient: PersonShape | None = None
     department: Department | None = None
     question: str | None = Field(default=None, max_length=LONGEST_QUESTION, repr=False)
-    restricted: bool | None = Field(default=None, description="Whether the case opens only with a reason.")
+    restricted: StrictBool | None = Field(
+        default=None, description="Whether the case opens only with a reason."
+    )
     priority: PriorityChoice | None = Field(
         default=None,
         description="A person's choice; `as_found` lets it follow triage and the findings.",
     )
-    closed: bool | None = Field(default=None, description="True puts the case away, False takes it up again.")
+    closed: StrictBool | None = Field(
+        default=None, description="True puts the case away, False takes it up again."
+    )
 
 
 class CaseSummary(Shape):

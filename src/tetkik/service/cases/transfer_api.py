@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 from starlette.exceptions import HTTPException
 
 from tetkik.records.cases import cases
@@ -69,7 +69,7 @@ class NewMove(BaseModel):
     )
     reason: MoveReason
     seen: str = Field(max_length=64, description="Of the comparison that a person looked at.")
-    sure: bool = Field(
+    sure: StrictBool = Field(
         default=False,
         description="Whether a person compared the two, where the images name another patient.",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -33,6 +32,7 @@ from tetkik.service.engineering.view import (
 )
 from tetkik.service.kit.access.authorization import RequestContext, allowed
 from tetkik.service.kit.context import AppContext
+from tetkik.service.kit.http.shape import Date
 from tetkik.statistics import InputMoved, LabelMoved, Shift
 from tetkik.values import Permission
 
@@ -166,8 +166,8 @@ feedback_router = APIRouter(tags=["triage"])
 )
 def feedback(
     ctx: Annotated[RequestContext, allowed(Permission.FEEDBACK_EXPORT)],
-    since: Annotated[date | None, Query(description="From this day on (UTC).")] = None,
-    until: Annotated[date | None, Query(description="Up to this day, it included (UTC).")] = None,
+    since: Annotated[Date | None, Query(description="From this day on (UTC).")] = None,
+    until: Annotated[Date | None, Query(description="Up to this day, it included (UTC).")] = None,
 ) -> Response:
     """CSV: text (masked), label (the department chosen), the model's own, urgency, month."""
     return triage_csv(ctx, since, until)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from tetkik.errors import InputError
 from tetkik.records.cases.patients import LONGEST_NAME, LONGEST_NUMBER, Person
 from tetkik.records.reports.withdrawal_queries import Withdrawn
+from tetkik.service.kit.http.shape import Date
 from tetkik.values import CaseState, LinkReason, Sex
 from tetkik.workflow.patient_comparison import Agreement, PatientComparison, PatientRecord, Trait
 
@@ -93,7 +94,7 @@ class PersonShape(BaseModel):
         default="", repr=False, description="Turkish identity number; its check digits are checked."
     )
     number: str = Field(default="", max_length=LONGEST_NUMBER, repr=False)
-    birth_date: date | None = Field(default=None, repr=False)
+    birth_date: Date | None = Field(default=None, repr=False)
     sex: Sex | None = Field(default=None, repr=False)
 
     def value(self) -> Person:

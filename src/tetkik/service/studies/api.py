@@ -194,7 +194,7 @@ def findings(ctx: Reader, decoder: DecoderDep, image_id: ImageId) -> FindingsSha
 @router.get(
     "/{image_id}/file",
     response_class=Response,
-    responses={200: {"content": {"application/octet-stream": _BINARY}}},
+    responses={200: {"content": dict.fromkeys(_MEDIA.values(), _BINARY)}},
 )
 def file(ctx: Reader, image_id: ImageId) -> Response:
     """The file as it came; each download is in the audit trail."""

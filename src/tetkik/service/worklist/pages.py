@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse
+from pydantic import field_validator
 
 from tetkik.language import Sentence
 from tetkik.records.audit_chain import Action
@@ -63,7 +64,18 @@ _SCOPES = {
 
 Reader = Annotated[RequestContext, allowed(Permission.WORKLIST)]
 Finder = Annotated[RequestContext, allowed(Permission.CASE_SEARCH)]
-Chosen = Annotated[WorklistQuery, Query()]
+
+
+class WorklistForm(WorklistQuery):
+    """The query as a form sends it, with its empty fields."""
+
+    @field_validator("department", "modality", "finding", "since", "until", mode="before")
+    @classmethod
+    def _left_empty(cls, value: object) -> object:
+        return value or None
+
+
+Chosen = Annotated[WorklistForm, Query()]
 
 
 @router.get("/worklist")

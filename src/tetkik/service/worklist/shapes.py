@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from tetkik.errors import InputError
 from tetkik.records.reports.withdrawal_queries import Withdrawn
@@ -15,7 +15,7 @@ from tetkik.records.worklist import search as records
 from tetkik.records.worklist.worklist import OPEN, Scope, WorklistCursor, WorklistFilter
 from tetkik.records.worklist.worklist_items import WorklistItem
 from tetkik.service.kit.http.paging import decode_cursor, encode_cursor
-from tetkik.service.kit.http.shape import Shape
+from tetkik.service.kit.http.shape import Date, Shape
 from tetkik.values import (
     CaseState,
     JobState,
@@ -70,16 +70,10 @@ class WorklistQuery(BaseModel):
         Scope.ALL,
         description="Whose: that I am reading (`mine`), that somebody is (`claimed`), that nobody is.",
     )
-    since: date | None = Field(
+    since: Date | None = Field(
         default=None, description="Waiting since this day or later, in the time zone of the server."
     )
-    until: date | None = Field(default=None, description="Waiting since this day or earlier.")
-
-    @field_validator("department", "modality", "finding", "since", "until", mode="before")
-    @classmethod
-    def _left_empty(cls, value: object) -> object:
-        # A form sends its empty fields, too.
-        return value or None
+    until: Date | None = Field(default=None, description="Waiting since this day or earlier.")
 
     def chosen(self) -> WorklistFilter:
         """The same for the records."""

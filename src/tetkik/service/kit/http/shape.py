@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from datetime import date, datetime
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+
+def _refuse_number(given: object) -> object:
+    try:
+        float(str(given))
+    except ValueError:
+        return given
+    raise ValueError("a number is no date; write it as 2026-03-01")
+
+
+# Pydantic reads a number as seconds since 1970, which the API does not promise.
+DateTime = Annotated[datetime, BeforeValidator(_refuse_number)]
+Date = Annotated[date, BeforeValidator(_refuse_number)]
 
 
 class Shape(BaseModel):
