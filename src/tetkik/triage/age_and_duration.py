@@ -127,14 +127,23 @@ def _value(match: re.Match[str], prefix: str = "") -> float:
 
 def _around(pattern: re.Pattern[str], anchor: str, text: str) -> Iterator[re.Match[str]]:
     """The matches of `pattern` that hold `anchor`; the number before it is sought only there."""
-    at = text.find(anchor)
-    while at >= 0:
-        found = next(
-            (m for m in pattern.finditer(text, max(0, at - _REACH), at + _REACH) if m.end() > at), None
-        )
-        if found:
-            yield found
-        at = text.find(anchor, max(at + 1, found.end() if found else 0))
+    for first, last in _windows(text, re.compile(anchor)):
+        for match in pattern.finditer(text, first, last):
+            if anchor in match[0]:
+                yield match
+
+
+def _windows(text: str, hints: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+    """The parts of a text around the matches of `hints`; those that overlap are one."""
+    first = last = -1
+    for hint in hints.finditer(text):
+        if hint.start() - _REACH > last:
+            if last >= 0:
+                yield first, last
+            first = max(0, hint.start() - _REACH)
+        last = hint.end() + _REACH
+    if last >= 0:
+        yield first, last
 
 
 @lru_cache(maxsize=8)
@@ -187,9 +196,9 @@ def _stated_years(folded: str) -> list[_StatedAge]:
             found.append(
                 _StatedAge(years, *match.span(), own=own, child=not own and _child_near(folded, match))
             )
+    taken = {place for age in found for place in range(age.start, age.end)}
     for match in _AGE_LABEL.finditer(folded):
-        taken = any(age.start < match.end() and match.start() < age.end for age in found)
-        if not taken and (years := _value(match)) <= _OLDEST:
+        if taken.isdisjoint(range(*match.span())) and (years := _value(match)) <= _OLDEST:
             found.append(
                 _StatedAge(years, *match.span(), own="yasim" in match[0], child=_child_near(folded, match))
             )
@@ -310,20 +319,17 @@ def read_durations(folded: str) -> tuple[Duration, ...]:
         folded: text from `tetkik.turkish.fold`.
     """
     found: list[Duration] = []
+    taken: set[int] = set()
 
     def keep(days: float, start: int, end: int, tense: Tense) -> None:
-        if not any(other.span.start < end and start < other.span.end for other in found):
+        if taken.isdisjoint(range(start, end)):
+            taken.update(range(start, end))
             found.append(Duration(days, Span(start, end), tense))
 
-    seen = -1
-    for hint in _TELLS.finditer(folded):
-        if hint.start() < seen:
-            continue
-        first, last = max(0, hint.start() - _REACH), hint.end() + _REACH
+    for first, last in _windows(folded, _TELLS):
         for pattern, tense in ((_AGO, Tense.AGO), (_SINCE, Tense.SINCE), (_LAST, Tense.SINCE)):
             for match in pattern.finditer(folded, first, last):
                 keep(_value(match) * _DAYS[match["unit"]], *match.span(), tense)
-                seen = max(seen, match.end())
     for match in _FIXED_RE.finditer(folded):
         _, days, tense = _FIXED[int((match.lastgroup or "f0")[1:])]
         keep(days, *match.span(), tense)

@@ -15,6 +15,7 @@ _MARK = re.compile(r"(?<!\d)[.,/-]|[.,/-](?!\d)|[!?;:…\n()]")
 """What divides sentences and lists; not the point of 39.5 or the stroke of 12/8."""
 _STOPS = frozenset(".!?;:…\n")
 _LIST_ITEM = 2
+_COMPARES = frozenset(("gibi", "diye"))
 
 
 class Status(StrEnum):
@@ -92,6 +93,7 @@ def read(text: str) -> Text:
     clauses: list[Clause] = []
     marks = [(mark.start(), mark[0] in _STOPS) for mark in _MARK.finditer(text)]
     marks.append((len(text), False))
+    colons: set[int] = set()
     passed = sentences = 0
     for index, match in enumerate(_WORD.finditer(folded)):
         start = match.start()
@@ -100,6 +102,8 @@ def read(text: str) -> Text:
         while marks[passed][0] < places[start]:
             if marks[passed][1]:
                 stopped = True
+                if text[marks[passed][0]] == ":":
+                    colons.add(index)
             else:
                 has_comma = True
             passed += 1
@@ -115,15 +119,17 @@ def read(text: str) -> Text:
         sentence.append(sentences)
         clause.append(len(clauses) - 1)
     for item in clauses:
-        _judge(item, forms, comma)
+        _judge(item, words, forms, comma)
+    _spread(clauses, words, forms, sentence, colons)
     return Text(text, folded, words, starts, places, forms, comma, sentence, clause, clauses)
 
 
-def _judge(clause: Clause, forms: list[WordForm], comma: list[bool]) -> None:
+def _judge(clause: Clause, words: list[str], forms: list[WordForm], comma: list[bool]) -> None:
     ne_seen = 0
     kin = fate = past_fate = False
     for index in range(clause.first, clause.last + 1):
         form = forms[index]
+        after_daha = index > 0 and words[index - 1] == "daha"
         if not form.notable:
             continue
         if form.isnot:
@@ -133,7 +139,7 @@ def _judge(clause: Clause, forms: list[WordForm], comma: list[bool]) -> None:
             clause.denier = index
         if form.resolves:
             clause.resolver = index
-        if form.past or (form.pluperfect and index >= clause.last - 1):
+        if form.past or (form.pluperfect and index >= clause.last - 1) or (form.formerly and after_daha):
             clause.past = True
         if form.asks:
             earlier = forms[index - 1] if index > clause.first else form
@@ -152,6 +158,24 @@ def _judge(clause: Clause, forms: list[WordForm], comma: list[bool]) -> None:
         clause.denied_from = clause.first
     elif clause.denied:
         clause.denied_from = _reach(clause, comma)
+
+
+def _spread(
+    clauses: list[Clause], words: list[str], forms: list[WordForm], sentence: list[int], colons: set[int]
+) -> None:
+    """A clause may speak of others: "… gibi bir şey yok" of those before, "dedemde olmuştu: …" after."""
+    for number, clause in enumerate(clauses):
+        if number and clause.others is False:
+            before = clauses[number - 1]
+            told_on = clause.first in colons or (
+                sentence[clause.first] == sentence[before.first] and forms[clause.last].evidential
+            )
+            clause.others = before.others and told_on
+        if clause.denied and words[clause.first] in _COMPARES:
+            for earlier in reversed(clauses[:number]):
+                if sentence[earlier.first] != sentence[clause.first]:
+                    break
+                earlier.denied, earlier.denied_from, earlier.denier = True, earlier.first, clause.denier
 
 
 def _reach(clause: Clause, comma: list[bool]) -> int:

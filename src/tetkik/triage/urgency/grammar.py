@@ -45,8 +45,13 @@ _ADVICE = re.compile(
     r"^(?:gitmeli|gitsem|gerek|gelmeli|yapmali|normal|tehlike|acil|basvur|gorun|gideyim|ciddi|onemli)"
 )
 _REPORTED = re.compile(
-    r"^(?:teshis|tani(?:$|m$|si|lar|mla|y)|oyku|gecmis|once|onceden|oncesi|evvel|eskiden|oncelerde|ameliyat[iu]?nd)"
+    r"^(?:teshis|tani(?:$|m$|si|lar|mla|y)|oyku|gecmis|onceden|onceleri|oncelerde|evvelden|evvelce|eskiden|ameliyat[iu]?nd)"
 )
+_FORMERLY = frozenset(("once", "evvel", "onceki"))
+"""After "daha" these tell of the past; after a time, the time decides; alone they tell an order of events."""
+_PRETERITE = re.compile(r"(?:[^m]|[^iu]s|[^s])[dt][iu](?:m|k|n|lar|ler|n[iu]z)?$")
+_EVIDENTIAL = re.compile(r"m[iu]s$")
+_BEGINS = re.compile(r"^(?:basla|gir|tut|cik|sapland|vurd|cokt|yapist|dusup|gel)")
 _PLUPERFECT = re.compile(r"m[iu]st[iu][mk]?$|^vardi$")
 _KIN = re.compile(
     r"^(?:anne|baba|dede|nine|babaanne|anneanne|abla|abim|abisi|agabey|kardes|amca|dayi|hala|teyze|kuzen|akraba|aile"
@@ -70,7 +75,10 @@ class WordForm:
         ongoing: it is a verb of the writer's present ("geçiriyorum"): asked or not, it is happening.
         advises: "gitmeli", "normal": a question about these leaves the symptom standing.
         past: it tells of long ago ("önceden", "öyküsü").
+        formerly: "önce": what was before, if "daha" stands before it.
         pluperfect: a verb of the pluperfect ("geçirmiştim").
+        evidential: a verb of hearsay ("geçirmiş").
+        preterite: a verb of the past that does not say that something began ("düştüm", not "başladı").
         kin: a relative; `fate`: what is said of a relative's illness ("vefat", "genetik").
         isnot: "değil", which denies only what stands right before it.
     """
@@ -85,7 +93,10 @@ class WordForm:
     supposes: bool
     advises: bool
     past: bool
+    formerly: bool
     pluperfect: bool
+    preterite: bool
+    evidential: bool
     kin: bool
     fate: bool
     ne: bool
@@ -107,13 +118,20 @@ def form_of(word: str) -> WordForm:
         "supposes": bool(_SUPPOSING.match(word)),
         "advises": bool(_ADVICE.match(word)),
         "past": bool(_REPORTED.match(word)),
+        "formerly": word in _FORMERLY,
         "pluperfect": bool(_PLUPERFECT.search(word)),
         "kin": bool(_KIN.match(word)),
         "fate": bool(_KIN_FATE.match(word)),
         "ne": word == "ne",
         "isnot": isnot,
     }
-    return WordForm(negative_at=negative.start() if negative else -1, notable=any(flags.values()), **flags)
+    return WordForm(
+        negative_at=negative.start() if negative else -1,
+        notable=any(flags.values()),
+        evidential=flags["ends"] and bool(_EVIDENTIAL.search(word)),
+        preterite=flags["ends"] and bool(_PRETERITE.search(word)) and not _BEGINS.match(word),
+        **flags,
+    )
 
 
 def lacks(word: str, stem_length: int) -> bool:

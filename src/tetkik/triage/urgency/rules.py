@@ -6,16 +6,19 @@ and durations it is made for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
-from tetkik.triage.urgency.symptoms import Occurrence, Reading, Recogniser, word_at
-from tetkik.triage.urgency.temporality import is_current
+from tetkik.triage.urgency.symptoms import Occurrence, Reading, Recogniser
+from tetkik.triage.urgency.temporality import days_of, is_current
 from tetkik.values import UrgencyLevel
 
 WINDOW = 24
 """How many words the symptoms of one rule may be apart."""
+_LONGEST = 40
+"""Words of one occurrence, at most."""
 _NEARBY = 7
 """Words on either side of them within which an excluded symptom counts."""
 
@@ -64,11 +67,14 @@ class Rule:
             occurrences = [o for symptom in group for o in present.get(symptom, ())]
             if not occurrences:
                 return None
-            groups.append(occurrences)
+            groups.append(occurrences if len(group) == 1 else sorted(occurrences, key=_first))
         if not self._fits(reading):
             return None
         for lead in groups[0]:
-            chosen = (lead, *(min(group, key=lambda o: _distance(lead, o)) for group in groups[1:]))
+            others = [_near(group, lead.first - self.window, lead.last + self.window) for group in groups[1:]]
+            if not all(others):
+                continue
+            chosen = (lead, *(min(group, key=partial(_distance, lead)) for group in others))
             if _extent(chosen) > self.window or not self._in_time(reading, lead):
                 continue
             if not self._excluded(reading, chosen):
@@ -79,9 +85,9 @@ class Rule:
         # Only nearby: "hafif öksürüğüm vardı … şimdi nefes alamıyorum" is not a mild breathlessness.
         first, last = min(o.first for o in chosen), max(o.last for o in chosen)
         return any(
-            first - _NEARBY <= other.last and other.first <= last + _NEARBY
+            first - _NEARBY <= other.last
             for symptom in self.none
-            for other in reading.present.get(symptom, ())
+            for other in _near(reading.present.get(symptom, ()), first - _NEARBY, last + _NEARBY)
         )
 
     def _fits(self, reading: Reading) -> bool:
@@ -97,7 +103,7 @@ class Rule:
     def _in_time(self, reading: Reading, lead: Occurrence) -> bool:
         if self.max_days is None and self.min_days is None:
             return True
-        days = days_of(reading, lead)
+        days = days_of(reading.text, reading.durations, lead.first, lead.last)
         if days is None:
             return self.min_days is None
         return (self.max_days is None or days <= self.max_days) and (
@@ -105,14 +111,19 @@ class Rule:
         )
 
 
-def days_of(reading: Reading, occurrence: Occurrence) -> float | None:
-    """How long a symptom has been there, by the shortest duration stated near it; None without one."""
-    near = [
-        duration.days
-        for duration in reading.durations
-        if abs(word_at(reading.text, duration.span.start) - occurrence.first) <= WINDOW
-    ]
-    return min(near, default=None)
+def _is_current(reading: Reading, chosen: tuple[Occurrence, ...]) -> bool:
+    first, last = min(o.first for o in chosen), max(o.last for o in chosen)
+    return is_current(reading.text, reading.durations, reading.recent, reading.history, first, last)
+
+
+def _near(occurrences: Sequence[Occurrence], first: float, last: float) -> Sequence[Occurrence]:
+    """Those that begin between two words, or so little before the first that they may reach it; sorted."""
+    begin = bisect_left(occurrences, first - _LONGEST, key=_first)
+    return occurrences[begin : bisect_right(occurrences, last, key=_first)]
+
+
+def _first(occurrence: Occurrence) -> int:
+    return occurrence.first
 
 
 def _distance(a: Occurrence, b: Occurrence) -> int:
@@ -152,7 +163,7 @@ class RuleSet:
         for number in sorted(numbers):
             rule = self.rules[number]
             if chosen := rule.match(reading):
-                if rule.level is UrgencyLevel.KIRMIZI and not (rule.anytime or is_current(reading, chosen)):
+                if rule.level is UrgencyLevel.KIRMIZI and not (rule.anytime or _is_current(reading, chosen)):
                     rule = replace(rule, level=UrgencyLevel.SARI)
                 fired.append((rule, chosen))
         return sorted(fired, key=lambda item: -item[0].level.severity)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,15 +18,14 @@ from typing import Any
 
 from tetkik.errors import DataError
 from tetkik.triage import age_and_duration
-from tetkik.triage.age_and_duration import Duration, Person, Tense
+from tetkik.triage.age_and_duration import Duration, Person
 from tetkik.triage.urgency.clauses import Status, Text, read
 from tetkik.triage.urgency.grammar import denies_itself, lacks
+from tetkik.triage.urgency.temporality import long_ago
 from tetkik.triage.urgency.word_classes import Memberships, WordIndex
 
 _GAP = 3
 _BACKWARD_GAP = 2
-_LONG_AGO_DAYS = 14.0
-_STORY_WORDS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +157,7 @@ class Recogniser:
         memberships = [self._index.classes_of(word) for word in read_text.words]
         folded = read_text.folded
         durations = age_and_duration.read_durations(folded)
-        found = self._find(read_text, memberships, _long_ago(read_text, durations))
+        found = self._find(read_text, memberships, long_ago(read_text, durations))
         present: dict[str, list[Occurrence]] = {}
         for occurrence in found:
             if occurrence.status is Status.PRESENT:
@@ -174,7 +173,7 @@ class Recogniser:
         )
 
     def _find(
-        self, text: Text, memberships: list[Memberships], long_ago: frozenset[int]
+        self, text: Text, memberships: list[Memberships], past: frozenset[int]
     ) -> tuple[Occurrence, ...]:
         positions: dict[int, list[int]] = {}
         for index, members in enumerate(memberships):
@@ -197,14 +196,14 @@ class Recogniser:
                         if placed:
                             key = (pattern.symptom, min(placed), max(placed))
                             hits.setdefault(key, (placed, pattern.classes))
-        return self._judged(hits, text, memberships, long_ago)
+        return self._judged(hits, text, memberships, past)
 
     def _judged(
         self,
         hits: Mapping[_Key, _Hit],
         text: Text,
         memberships: list[Memberships],
-        long_ago: frozenset[int],
+        past: frozenset[int],
     ) -> tuple[Occurrence, ...]:
         spent = _spent(hits, text, memberships)
         found = []
@@ -213,7 +212,7 @@ class Recogniser:
             status = _own_denial(placed, classes, text, memberships)
             if status is Status.PRESENT:
                 status = _said_of(first, last, text, spent, diagnosis=name in self._diagnoses)
-            if status is Status.PRESENT and last in long_ago:
+            if status is Status.PRESENT and last in past:
                 status = Status.PAST
             if status is Status.PAST and name in self._history:
                 status = Status.PRESENT
@@ -228,7 +227,9 @@ def _place(
     current = at
     for word_class in pattern.classes[1:]:
         best = None
-        for index in positions[word_class]:
+        places = positions[word_class]
+        begin = bisect_left(places, current - _BACKWARD_GAP - 1)
+        for index in places[begin : bisect_right(places, current + pattern.gap + 1)]:
             closer = best is None or abs(index - current) < abs(best - current)
             if closer and index not in placed and _near(current, index, pattern, text):
                 best = index
@@ -296,27 +297,6 @@ def _fatal(last: int, text: Text) -> bool:
     # "kalp krizinden öldü": "oldu" alone may be "happened", after "-den" it is "died".
     ablative = text.words[last].endswith(("den", "dan", "ten", "tan")) and last + 1 < len(text.words)
     return ablative and text.words[last + 1].startswith(("oldu", "olmus", "vefat", "kaybett"))
-
-
-def _long_ago(text: Text, durations: tuple[Duration, ...]) -> frozenset[int]:
-    """The words of an account long over: from "iki yıl önce" to the end of its sentence, twelve at most."""
-    words: set[int] = set()
-    for duration in durations:
-        if duration.tense is Tense.AGO and duration.days > _LONG_AGO_DAYS:
-            word = word_at(text, duration.span.start)
-            clause = text.clauses[text.clause[word]]
-            words.update(range(clause.first, clause.last + 1))
-            words.update(
-                index
-                for index in range(word, min(word + _STORY_WORDS, len(text.words)))
-                if text.sentence[index] == text.sentence[word]
-            )
-    return frozenset(words)
-
-
-def word_at(text: Text, place: int) -> int:
-    """The index of the word at `place`, a place in the folded text."""
-    return max(0, bisect_right(text.starts, place) - 1)
 
 
 def builtin_table() -> dict[str, Any]:
