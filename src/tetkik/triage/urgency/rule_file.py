@@ -6,6 +6,8 @@ symptoms of its own (`[words]`, `[symptoms]`, as in `symptoms.toml`).
 
 from __future__ import annotations
 
+import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
@@ -26,6 +28,10 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("min_age", "max_age", "min_days", "max_days", "window"), (int, float)),
     **dict.fromkeys(("child", "pregnant", "anytime"), bool),
 }
+_LIMITS = {"min_age": 130, "max_age": 130, "min_days": 36_525, "max_days": 36_525, "window": 1_000}
+"""The most that a number may be; none is negative."""
+_PAIRS = (("min_age", "max_age"), ("min_days", "max_days"))
+_RULE_LINE = re.compile(r"\s*\[\[\s*rule\s*\]\]")
 _REQUIRED = tuple(field.name for field in fields(Rule) if field.default is MISSING and field.name != "none")
 
 
@@ -43,9 +49,9 @@ def load_rules(path: Path | None = None) -> RuleSet:
 def _load(path: Path | None) -> RuleSet:
     if path is None:
         text = resources.files("tetkik.triage.urgency").joinpath("rules.toml").read_text("utf-8")
-        return parse_rules(tomllib.loads(text), Path("rules.toml"))
+        return parse_rules(text, Path("rules.toml"))
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        return parse_rules(path.read_text("utf-8"), path)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingError(
             "The urgency rules {path} cannot be read ({fault}); "
@@ -53,18 +59,21 @@ def _load(path: Path | None) -> RuleSet:
             path=path,
             fault=error,
         ) from None
-    return parse_rules(table, path)
 
 
-def parse_rules(table: Mapping[str, Any], path: Path) -> RuleSet:
-    """Check a rule file's table and build the rules.
+def parse_rules(text: str, path: Path) -> RuleSet:
+    """Check a rule file and build the rules.
 
     Args:
-        table: the TOML, read: `rule` [tables], and where wanted `words` and `symptoms`.
+        text: TOML: `rule` [tables], and where wanted `words` and `symptoms`.
+        path: for the errors, which name file and line.
 
     Raises:
+        tomllib.TOMLDecodeError: not TOML.
         DataError: no rule, a key or a value that cannot be, an unknown symptom or level, or an id twice.
     """
+    table = tomllib.loads(text)
+    lines = [number for number, line in enumerate(text.splitlines(), 1) if _RULE_LINE.match(line)]
     finder = _recogniser(table, path)
     entries = table.get("rule")
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
@@ -73,9 +82,10 @@ def parse_rules(table: Mapping[str, Any], path: Path) -> RuleSet:
         )
     rules: dict[str, Rule] = {}
     for number, entry in enumerate(entries, start=1):
-        rule = _rule(entry, str(entry.get("id") or f"no. {number}"), frozenset(finder.symptoms), path)
+        place = f"{path}:{lines[number - 1]}" if len(lines) == len(entries) else str(path)
+        rule = _rule(entry, str(entry.get("id") or f"no. {number}"), frozenset(finder.symptoms), place)
         if rule.id in rules:
-            raise DataError("{path} has two rules {id}; give each its own id.", path=path, id=rule.id)
+            raise DataError("{path} has two rules {id}; give each its own id.", path=place, id=rule.id)
         rules[rule.id] = rule
     return RuleSet(tuple(sorted(rules.values(), key=lambda rule: -rule.level.severity)), finder)
 
@@ -108,7 +118,12 @@ def _texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) and item.strip() for item in value)
 
 
-def _rule(entry: Mapping[str, Any], name: str, known: frozenset[str], path: Path) -> Rule:
+def _in_range(key: str, value: Any) -> bool:
+    # NaN is in no range.
+    return key not in _LIMITS or isinstance(value, str | list) or 0 <= value <= _LIMITS[key]
+
+
+def _rule(entry: Mapping[str, Any], name: str, known: frozenset[str], path: str) -> Rule:
     _check_keys(entry, name, path)
     levels = [level.value for level in UrgencyLevel]
     if entry["level"] not in levels:
@@ -134,7 +149,7 @@ def _rule(entry: Mapping[str, Any], name: str, known: frozenset[str], path: Path
     return Rule(level=UrgencyLevel(entry["level"]), all=groups, none=none, **rest)
 
 
-def _check_keys(entry: Mapping[str, Any], name: str, path: Path) -> None:
+def _check_keys(entry: Mapping[str, Any], name: str, path: str) -> None:
     for key, value in entry.items():
         if key not in _KINDS:
             raise DataError(
@@ -147,12 +162,22 @@ def _check_keys(entry: Mapping[str, Any], name: str, path: Path) -> None:
         kind = _KINDS[key]
         # In Python true is also a number; in a rule it is not.
         wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
-        if wrong or (kind is list and not _texts(value)):
+        wrong = wrong or (kind is list and not _texts(value)) or not _in_range(key, value)
+        if wrong:
             raise DataError(
                 "{path}: the rule {id} has a wrong value for {key}; see rules.toml.",
                 path=path,
                 id=name,
                 key=key,
+            )
+    for least, most in _PAIRS:
+        if entry.get(least, 0) > entry.get(most, math.inf):
+            raise DataError(
+                "{path}: the rule {id} never fires, as {least} is more than {most}; exchange them.",
+                path=path,
+                id=name,
+                least=least,
+                most=most,
             )
     for key in _REQUIRED:
         if not entry.get(key):

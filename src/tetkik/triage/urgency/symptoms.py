@@ -26,6 +26,9 @@ from tetkik.triage.urgency.word_classes import Memberships, WordIndex
 
 _GAP = 3
 _BACKWARD_GAP = 2
+_WIDEST_GAP = 20
+_STEM = r"(?:@\w+|[=-]?\w+)"
+_READABLE = re.compile(rf"\s*{_STEM}(?:\|{_STEM})*(?:[\s&]+{_STEM}(?:\|{_STEM})*)*[\s&]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,13 @@ class Recogniser:
             gap, body = int(match[1]), written[: match.start()]
         either_way = "&" in body
         classes = []
+        if gap > _WIDEST_GAP or not _READABLE.fullmatch(body):
+            raise DataError(
+                "The symptom {id} has the pattern {written}, which no text can match; write letters, and at "
+                "most 20 behind the stroke.",
+                id=self.symptoms[symptom],
+                written=written,
+            )
         if not all(element.strip() for element in body.split("&")):
             raise DataError("The symptom {id} has an empty pattern; write words.", id=self.symptoms[symptom])
         for element in body.replace("&", " ").split():
