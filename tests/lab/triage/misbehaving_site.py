@@ -153,7 +153,7 @@ def on_list_pages(elsewhere: str) -> MisbehavingSite:
     page("goz", 4, EMPTY)
 
     slow = html(list_page("kalp", 1), wait=0.1)
-    page("kalp", 1, lambda visit: replace(slow, wait=9.0) if visit == 1 else slow)
+    page("kalp", 1, lambda visit: replace(slow, wait=5.0) if visit == 1 else slow)
     fine = html(list_page("kalp", 2))
     faults = {1: Answer(b"bozuk", 500), 2: Answer(b"yavas", 429, {"Retry-After": "1"})}
     page("kalp", 2, lambda visit: faults.get(visit, fine))

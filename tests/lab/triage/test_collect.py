@@ -33,7 +33,7 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="signals and file modes of
 
 
 def description(base_url: str = "http://127.0.0.1:1", **changes: Any) -> dict[str, Any]:
-    pace = {"delay": 0.0, "timeout": 8.0, "retries": 2, "retry_wait": 0.1, "max_bytes": 100_000}
+    pace = {"delay": 0.0, "timeout": 4.0, "retries": 2, "retry_wait": 0.1, "max_bytes": 100_000}
     return {
         "id": "deneme",
         "base_url": base_url,
