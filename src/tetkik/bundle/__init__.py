@@ -3,6 +3,7 @@
 from tetkik.bundle.archive import export_bundle, import_bundle
 from tetkik.bundle.card import (
     CardSection,
+    finish_bundle,
     metrics_table,
     reference_section,
     render_card,
@@ -60,6 +61,7 @@ __all__ = [
     "bundle_folders",
     "bundle_id",
     "export_bundle",
+    "finish_bundle",
     "import_bundle",
     "metrics_table",
     "open_bundle",

@@ -5,9 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tetkik.bundle.manifest import Manifest, Task
-from tetkik.bundle.reference import AnyReference, ComplaintReference, Histogram, ImageReference, Reference
+from tetkik.bundle.reference import (
+    AnyReference,
+    ComplaintReference,
+    Histogram,
+    ImageReference,
+    Reference,
+    write_reference,
+)
+from tetkik.bundle.store import write_manifest
 from tetkik.values import DISCLAIMER
 
 _PIPELINES = {
@@ -55,6 +64,21 @@ def render_card(manifest: Manifest, summary: str, sections: Sequence[CardSection
         "## Made with\n\n" + ", ".join(f"{k} {v}" for k, v in manifest.libraries.items()) + ".",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def finish_bundle(
+    folder: Path,
+    manifest: Manifest,
+    summary: str,
+    sections: Sequence[CardSection],
+    reference: AnyReference | None = None,
+) -> None:
+    """Write what comes last into the folder of a bundle: its reference, the card, and all their hashes."""
+    if reference is not None:
+        write_reference(folder, reference)
+        sections = [*sections, reference_section(reference)]
+    (folder / "README.md").write_text(render_card(manifest, summary, sections), encoding="utf-8")
+    write_manifest(folder, manifest)
 
 
 def with_section(card: str, section: CardSection) -> str:

@@ -41,11 +41,7 @@ class Curve:
 def bar_chart(
     bars: Sequence[Bar], *, title: str, axis: str, mean: tuple[float, str] | None = None, chance: float = 0.0
 ) -> Figure:
-    """Horizontal bars from 0 to 1, the first at the bottom.
-
-    Args:
-        chance: a dotted line at what guessing reaches; 0 for none.
-    """
+    """Horizontal bars from 0 to 1, the first at the bottom; a dotted line at `chance`, 0 for none."""
     figure, plot = axes(8, 1.4 + 0.38 * len(bars))
     places = np.arange(len(bars))
     plot.barh(places, [bar.value for bar in bars], color=MAIN, height=0.62)
@@ -81,11 +77,7 @@ def bar_chart(
 def curve_chart(
     curves: Sequence[Curve], *, title: str, x: str, y: str, legend: str, diagonal: bool = False
 ) -> Figure:
-    """Lines in a unit square, with their names beside it.
-
-    Args:
-        diagonal: whether to draw the line of chance from (0, 0) to (1, 1).
-    """
+    """Lines in a unit square, with their names beside it; `diagonal` draws the line of chance."""
     figure, plot = axes(9.4, 6)
     if diagonal:
         plot.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
@@ -107,8 +99,7 @@ def confusion_chart(
 ) -> Figure:
     """A confusion matrix; a row is a true label, with its support in brackets, a column the label given.
 
-    Args:
-        values: (labels, labels): counts, or shares in percent.
+    `values`, (labels, labels), are counts or shares in percent.
     """
     return matrix_chart(
         (values / most) ** _SHADE,
@@ -146,12 +137,9 @@ def matrix_chart(
     y: str,
     colours: Any,
 ) -> Figure:
-    """A matrix of shaded cells with a text in each.
+    """A matrix of shaded cells with a text in each, empty for none; the diagonal's are bold.
 
-    Args:
-        shade: (rows, columns), 0 to 1: the place in the colour map; NaN leaves a cell white.
-        texts: by row and column; empty for none. The diagonal's are bold.
-        colours: a colour map of `tetkik.lab.engine.style`.
+    `shade`, (rows, columns), 0 to 1, is the place in the colour map; NaN leaves a cell white.
     """
     size = 3.2 + 0.52 * len(columns)
     figure, plot = axes(size, size * 0.92)

@@ -43,11 +43,7 @@ Thumbnails = NDArray[np.uint8]
 def thumbnails(
     files: Sequence[Path], *, workers: int = 4, progress: ProgressCallback | None = None
 ) -> tuple[Thumbnails, NDArray[np.bool_]]:
-    """Small grey versions of images, and which files could be read.
-
-    Returns:
-        (n, 32, 32), uint8, zero where a file could not be read; and (n,), bool.
-    """
+    """Small grey versions of images, (n, 32, 32), uint8, and which files could be read, (n,), bool."""
     images = np.zeros((len(files), SIDE, SIDE), np.uint8)
     readable = np.zeros(len(files), bool)
     with ThreadPoolExecutor(workers) as pool:
@@ -103,10 +99,7 @@ def duplicate_images(
 
 
 def image_similarity(left: Thumbnails, right: Thumbnails) -> NDArray[np.float64]:
-    """How alike thumbnails are, pair by pair: the larger correlation of their grey values and of the ranks.
-
-    Args:
-        left: (pairs, pixels), uint8.
+    """How alike thumbnails, (pairs, pixels), uint8, are: the larger correlation of grey values and of ranks.
 
     Returns:
         (pairs,), float64, -1 to 1; 0 where an image is flat.

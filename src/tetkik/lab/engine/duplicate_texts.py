@@ -37,17 +37,11 @@ def canonical(text: str) -> str:
 
 
 def duplicate_texts(texts: Sequence[str], *, threshold: float = 0.8, near: bool = True) -> NDArray[np.int64]:
-    """The duplicate group of each text.
+    """The duplicate group of each text: (texts,), int64, the smallest index of the group.
 
-    Exact duplicates are equal by `canonical`. Near duplicates are equal once folded to
-    ASCII words, or reach `threshold`; being a duplicate is passed on (a~b and b~c puts all three in one
-    group). The same texts give the same partition in any order and on any machine.
-
-    Args:
-        threshold: the Jaccard similarity of word pairs at which two texts are near duplicates, in (0, 1].
-
-    Returns:
-        (texts,), int64: the smallest index of the text's group.
+    Exact duplicates are equal by `canonical`. Near duplicates are equal once folded to ASCII words, or reach
+    `threshold`, a Jaccard similarity of word pairs in (0, 1]; being a duplicate is passed on (a~b and b~c
+    puts all three in one group). The same texts give the same partition in any order and on any machine.
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must be in (0, 1], not {threshold}")

@@ -49,12 +49,7 @@ Plot = tuple[str, str, Callable[[EvaluationT, Language], "Figure"]]
 
 
 def check_target(folder: Path) -> None:
-    """Fail before the long work where writing would fail after it.
-
-    Raises:
-        MissingExtra: matplotlib or jinja2 is not installed.
-        OutputError: `folder` is or lies in a file, or cannot be written.
-    """
+    """Fail before the long work where writing would fail after it."""
     above = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     if not above.is_dir():
         raise OutputError("{folder} is a file; choose a folder as --out.", folder=above)
@@ -119,13 +114,9 @@ def decimals(value: float) -> str:
 
 
 def page_environment(package: str, language: Language, pictures: Sequence[Picture] = ()) -> Environment:
-    """What renders the pages of `package`, which extend `page.html.jinja`. Needs jinja2.
+    """What renders the pages of `package`, which extend `page.html.jinja`, each with all it needs in it.
 
-    A page that it renders needs nothing beside it.
-
-    Args:
-        package: with the templates, such as `tetkik.lab.findings`.
-        pictures: as `pictures` in the page: (name, title, base64).
+    `pictures` stand in the page as (name, title, base64). Needs jinja2.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 

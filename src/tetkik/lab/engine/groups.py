@@ -62,5 +62,4 @@ def mixed_bits(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Every bit spread over all 64 (the finaliser of SplitMix64, Steele et al. 2014)."""
     values = (values ^ values >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ values >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    mixed: NDArray[np.uint64] = values ^ values >> np.uint64(31)
-    return mixed
+    return values ^ values >> np.uint64(31)

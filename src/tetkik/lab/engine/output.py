@@ -14,11 +14,6 @@ Notify = Callable[[Sentence], None]
 
 
 def check_target(out: Path) -> None:
-    """Whether a bundle may be written at `out`.
-
-    Raises:
-        OutputError: something else is there.
-    """
     if out.exists() and not (out.is_dir() and (is_bundle(out) or not any(out.iterdir()))):
         raise OutputError(
             "{target} already holds something that is not a model bundle; choose another --out.", target=out

@@ -34,9 +34,6 @@ def accelerator_for(
     Args:
         threads: CPU threads of each process; 0 leaves torch's own choice.
         find_unused: whether some weights may have no part in the answer.
-
-    Raises:
-        UsageError: fp16 without a GPU.
     """
     import torch
     from accelerate import Accelerator, DistributedDataParallelKwargs

@@ -54,13 +54,8 @@ class Parts:
 
 
 def folds(groups: Ints, count: int = 5, seed: int = 0) -> Ints:
-    """The fold of each row: whole components, the same on any machine and in any order of rows.
-
-    Args:
-        groups: (rows,), int64: component numbers, as in `LabelledImages.group`.
-
-    Returns:
-        (rows,), int64, 0 to count - 1.
+    """The fold of each row, (rows,), int64, from its component: the same on any machine, in any order of
+    rows.
     """
     if count < 2:
         raise ValueError(f"at least two folds, not {count}")
@@ -73,14 +68,13 @@ def split(
     seed: int = 0,
     official: Sequence[Split | None] | None = None,
 ) -> Parts:
-    """Divide rows into parts by the hash of their component.
+    """Divide rows into parts by the hash of their component, `groups`, (rows,), int64.
 
     Where there is an official split it is kept: its test rows are test, its validation rows validation, and
     its training rows are divided over the other parts in the proportion of their shares. A component with
     rows in several official parts goes to the latest of them, so that nothing of the test is learned.
 
     Args:
-        groups: (rows,), int64: component numbers.
         shares: the share of components in each part, above 0 for training; they add up to 1.
         official: the official part of each row, None where there is none.
     """

@@ -83,27 +83,23 @@ class TrainingState(Generic[EpochT]):
 
 
 class LoopOptions(Protocol):
-    """The settings that the loop reads."""
+    """The settings that the loop reads; `patience` counts epochs without a gain before training stops."""
 
     @property
-    def epochs(self) -> int:
-        """Most passes over the training rows."""
+    def epochs(self) -> int: ...
 
     @property
-    def patience(self) -> int:
-        """Epochs without a gain before training stops."""
+    def patience(self) -> int: ...
 
     @property
-    def checkpoint_steps(self) -> int:
-        """Steps between checkpoints inside an epoch."""
+    def checkpoint_steps(self) -> int: ...
 
 
 class Trainer(ABC, Generic[EpochT]):
     """One training of one network; subclasses say what a step and an evaluation are.
 
-    Args:
-        accelerator: an `accelerate.Accelerator` without mixed precision, which is done here.
-        work: where checkpoints go; None keeps none (a trial of `--tune`).
+    `accelerator` is an `accelerate.Accelerator` without mixed precision, which is done here; `work` is where
+    checkpoints go, None for a trial of `--tune`, which keeps none.
     """
 
     epoch_type: ClassVar[Any]
@@ -181,9 +177,8 @@ class Trainer(ABC, Generic[EpochT]):
         if latest is None:
             return None
         weights, state, progress = load_state(latest)
-        if (
-            progress["run"] != self._state.run
-        ):  # of a network that was finished just before the machine stopped
+        # Of a network that was finished just before the machine stopped.
+        if progress["run"] != self._state.run:
             return None
         self._load_weights(weights)
         self._state = TrainingState.from_json(progress, self.epoch_type)
@@ -207,7 +202,6 @@ class Trainer(ABC, Generic[EpochT]):
         Raises:
             Stopped: Ctrl-C; the state was saved.
             TrainingError: the loss is no number.
-            OutputError: the disk is full.
         """
         with asked_to_stop() as stop_requested:
             while not self._finished():
@@ -292,11 +286,7 @@ class Trainer(ABC, Generic[EpochT]):
         self._optimizer.zero_grad()
 
     def _synchronise(self, total: Tensor, stop: bool) -> tuple[float, bool]:
-        """The loss summed over steps and processes, and whether any process is to stop.
-
-        Raises:
-            TrainingError: the loss is no number.
-        """
+        """The loss summed over steps and processes, and whether any process is to stop."""
         values = torch.stack((total, torch.tensor(float(stop), dtype=total.dtype, device=total.device)))
         if self._world > 1:
             values = self._accelerator.reduce(values, "sum")
@@ -311,9 +301,9 @@ class Trainer(ABC, Generic[EpochT]):
 
     def _warn_of_overfitting(self) -> None:
         """Warn once."""
-        rows, validation = self._state.epochs, [row.validation_loss for row in self._state.epochs]
-        if not self._state.warned and is_overfitting([row.training_loss for row in rows], validation):
-            self._state.warned = True
+        state, validation = self._state, [row.validation_loss for row in self._state.epochs]
+        if not state.warned and is_overfitting([row.training_loss for row in state.epochs], validation):
+            state.warned = True
             if self._accelerator.is_main_process:
                 warn_of_overfitting(log, validation)
 

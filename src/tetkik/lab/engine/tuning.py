@@ -48,7 +48,7 @@ def successive_halving(
     *,
     keep: bool = True,
 ) -> tuple[OptionsT, tuple[TrialT, ...]]:
-    """The best of some settings (successive halving, Jamieson and Talwalkar, 2016).
+    """The best of some settings, and all that was tried (successive halving, Jamieson and Talwalkar, 2016).
 
     All candidates get one epoch, the best third of them three times as many, and so on up to the epochs asked
     for. Finished trials are kept in the work folder, so that a resumed training does not repeat them.
@@ -57,9 +57,6 @@ def successive_halving(
         candidates: the settings to try, in an order that is the same in every process and after a resume.
         run: trains a setting for so many epochs and returns its result, a dataclass of plain values.
         keep: whether this process writes the trials down.
-
-    Returns:
-        The best candidate of the last round, and everything that was tried.
     """
     file = work.path / TRIALS
     rows: list[dict[str, Any]] = json.loads(file.read_text("utf-8")) if file.is_file() else []

@@ -100,15 +100,10 @@ class Examples:
 
 
 def square_of(image: Radiograph) -> NDArray[np.uint8]:
-    """An image as the examples keep it, stretched to its own range first: 16-bit films may use little of it.
-
-    Returns:
-        (SIDE, SIDE), uint8.
-    """
+    """An image as (SIDE, SIDE), uint8, stretched to its own range: 16-bit films may use little of it."""
     square = to_square(image, _SQUEEZED)
     low, high = float(square.min()), float(square.max())
-    whole: NDArray[np.uint8] = np.round((square - low) * (255 / max(high - low, 1e-6))).astype(np.uint8)
-    return whole
+    return np.round((square - low) * (255 / max(high - low, 1e-6))).astype(np.uint8)
 
 
 def gather(collection: Collection, workers: int, progress: ProgressCallback) -> Examples:

@@ -91,8 +91,7 @@ class _Graph:
 
 
 def _array(tensor: torch.Tensor) -> NDArray[np.float32]:
-    values: NDArray[np.float32] = tensor.detach().contiguous().numpy()
-    return values
+    return tensor.detach().contiguous().numpy()
 
 
 def _compare(network: GateNetwork, size: int, file: Path) -> float:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +15,14 @@ from tetkik.bundle import (
     Manifest,
     Metric,
     Task,
+    finish_bundle,
     open_bundle,
-    render_card,
     staged_folder,
-    write_manifest,
 )
 from tetkik.errors import TrainingError
 from tetkik.imaging.gate.classifier import OUTPUTS, Limits
 from tetkik.imaging.prepare import Fit, Preprocessing
+from tetkik.lab.engine.card import library_versions
 from tetkik.lab.gate.augment import Recipe
 from tetkik.lab.gate.examples import BRAIN, CHEST, OTHER, Examples, drawn
 from tetkik.lab.gate.export import write_onnx
@@ -87,12 +87,11 @@ def train_gate(examples: Examples, out: Path, options: GateOptions, progress: Pr
             options.size,
             options.recipe,
             options.schedule,
-            lambda done, total: progress("train", done, total),
+            partial(progress, "train"),
         )
         difference = write_onnx(network, options.size, stage / "model.onnx")
         manifest = _manifest(examples, options, difference)
-        (stage / "README.md").write_text(render_card(manifest, _SUMMARY, _sections(examples)), "utf-8")
-        write_manifest(stage, manifest)
+        finish_bundle(stage, manifest, _SUMMARY, _sections(examples))
     return open_bundle(out, Task.GATE)
 
 
@@ -121,7 +120,7 @@ def _manifest(examples: Examples, options: GateOptions, difference: float) -> Ma
             **asdict(options.schedule),
             "largest_difference_from_torch": round(difference, 5),
         },
-        libraries={name: importlib.metadata.version(name) for name in ("torch", "onnx", "numpy", "pillow")},
+        libraries=library_versions(("torch", "onnx", "numpy", "pillow")),
         licence=options.licence,
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )

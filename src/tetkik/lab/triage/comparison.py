@@ -25,13 +25,10 @@ _LEVEL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class McNemar:
-    """McNemar's test on pairs of decisions.
+    """McNemar's test: `b` complaints that only the first model has right, `c` that only the second has.
 
-    Attributes:
-        b: complaints that the first model has right and the second wrong.
-        c: complaints that the second model has right and the first wrong.
-        mid_p: the mid-p value (Fagerland, Lydersen and Laake, BMC Medical Research Methodology 13 (2013) 91),
-            which holds its level nearly as well and finds more.
+    The mid-p value (Fagerland, Lydersen and Laake, BMC Medical Research Methodology 13 (2013) 91) holds its
+    level nearly as well and finds more.
     """
 
     b: int
@@ -66,11 +63,9 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two models on the same rows.
+    """Two models on the same rows; the 95% intervals are of the differences, from paired draws of groups.
 
-    Attributes:
-        ci: 95% intervals of the differences, by name, from paired draws of duplicate groups.
-        not_evaluated: rows by label that one of the two does not have; they are in no figure.
+    `not_evaluated` are rows by label that one of the two does not have; they are in no figure.
     """
 
     n: int

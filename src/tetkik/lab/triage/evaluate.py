@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from tetkik.errors import DataError
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
-from tetkik.lab.triage.data import Complaints
+from tetkik.lab.triage.data import Complaints, numbered
 from tetkik.lab.triage.figures import Evaluation, Judged, PerturbedFigures
 from tetkik.lab.triage.interpretation import interpret
-from tetkik.lab.triage.metrics import DecisionFigures
+from tetkik.lab.triage.metrics import DECISIONS, DecisionFigures
 from tetkik.lab.triage.robustness import PERTURBATIONS
 from tetkik.lab.triage.summaries import (
     abstention,
@@ -43,7 +43,6 @@ PERTURBING = "perturbed complaints scored"
 """The steps that `evaluate` reports as it goes."""
 
 _BATCH = 512
-_BOOTSTRAPPED = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "top3_accuracy")
 
 
 class Scorer(Protocol):
@@ -82,8 +81,8 @@ def evaluate(
     """Judge `scorer` on `complaints`.
 
     A text without an answer counts as wrong in every figure of decisions, and is left out of those of
-    probabilities (ECE, Brier skill, AUROC). A label that the model does not have is in no figure; a label
-    of the model that the data lacks is left out of the macro means.
+    probabilities (ECE, Brier skill, AUROC). A label that the model does not have is in no figure; a label of
+    the model that the data lacks is left out of the macro means.
 
     Args:
         groups: (complaints,), the duplicate group of each; None has them found.
@@ -111,7 +110,7 @@ def evaluate(
         top3_accuracy=float(figures.top3_accuracy),
         ece=ece_value,
         brier_skill=brier_value,
-        ci={name: interval_of(replicates, name) for name in _BOOTSTRAPPED},
+        ci={name: interval_of(replicates, name) for name in DECISIONS},
         per_label=per_label,
         coverage=coverage_figures(judged),
         abstain=abstention(judged, scorer.abstain_threshold),
@@ -129,11 +128,7 @@ def evaluate(
 
 
 def known_rows(complaints: Complaints, labels: Sequence[str]) -> tuple[Ints, dict[str, int]]:
-    """The rows whose label is among `labels`, and how many others there are by label, most first.
-
-    Raises:
-        DataError: there is no such row.
-    """
+    """The rows whose label is among `labels`, and how many others there are by label, most first."""
     known = {unicodedata.normalize("NFC", label) for label in labels}
     rows = np.array([row for row, label in enumerate(complaints.labels) if label in known], dtype=np.int64)
     if not len(rows):
@@ -146,13 +141,8 @@ def known_rows(complaints: Complaints, labels: Sequence[str]) -> tuple[Ints, dic
 
 
 def judge(scorer: Scorer, complaints: Complaints, groups: Ints, count: Callable[[int], None]) -> Judged:
-    """Score `complaints`, every label of which the model must know.
-
-    Args:
-        groups: (complaints,), the duplicate group of each.
-    """
-    place = {unicodedata.normalize("NFC", label): index for index, label in enumerate(scorer.labels)}
-    truth = np.array([place[label] for label in complaints.labels], dtype=np.int64)
+    """Score `complaints`, every label of which the model must know, of these duplicate groups (complaints,)."""
+    truth = numbered(complaints.labels, [unicodedata.normalize("NFC", label) for label in scorer.labels])
     return Judged(scorer.labels, truth, _scores(scorer, complaints.texts, count), groups)
 
 

@@ -10,14 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.lab.engine.results import fields_json, subgroups_json, to_json
-from tetkik.lab.triage.metrics import (
-    NO_ANSWER,
-    confusion,
-    decision_columns,
-    predicted_labels,
-    rank_of_truth,
-    unanswered,
-)
+from tetkik.lab.triage.metrics import DECISIONS, confusion, decision_columns, predicted_labels, unanswered
 from tetkik.language import Language, Sentence
 from tetkik.statistics import Floats, Interval, Ints
 
@@ -65,8 +58,7 @@ class Judged:
     @property
     def columns(self) -> Floats:
         """What `metrics.decision_figures` takes, row by row."""
-        in_top3 = rank_of_truth(self.probabilities, self.truth) <= 3
-        return decision_columns(self.truth, self.predicted, len(self.labels), in_top3)
+        return decision_columns(self.probabilities, self.truth)
 
     @property
     def confusion(self) -> Ints:
@@ -80,8 +72,7 @@ class Judged:
 
     @property
     def unreadable(self) -> int:
-        """Rows without an answer."""
-        return int((self.predicted == NO_ANSWER).sum())
+        return int(unanswered(self.probabilities).sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,13 +194,7 @@ class Evaluation:
         return {
             "model": self.model,
             "n": len(self.judged),
-            "accuracy": self.accuracy,
-            "macro_f1": self.macro_f1,
-            "macro_precision": self.macro_precision,
-            "macro_recall": self.macro_recall,
-            "top3_accuracy": self.top3_accuracy,
-            "ece": self.ece,
-            "brier_skill": self.brier_skill,
+            **{name: getattr(self, name) for name in (*DECISIONS, "ece", "brier_skill")},
             "per_label": {
                 label: figures.as_json() if figures else None for label, figures in self.per_label.items()
             },

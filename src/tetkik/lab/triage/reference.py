@@ -25,7 +25,7 @@ class OutOfFold:
     """What models say of complaints that they had not learned.
 
     Attributes:
-        probabilities: (complaints, labels), float64, with what `children` makes of them.
+        probabilities: (complaints, labels), float64, with what `adjust_for_age` makes of them.
         unknown: (complaints,), float64, share of words that the model's vocabulary does not hold.
     """
 
@@ -40,9 +40,8 @@ class OutOfFold:
 class ReferenceComplaints:
     """Complaints to take a reference from.
 
-    Attributes:
-        split: which part of the data they are, and which model scored them, for the card.
-        others: what models say that had not learned them; None takes the model's own answers.
+    `split` says for the card which part of the data they are and which model scored them; `others` is what
+    models say that had not learned them, None for the model's own answers.
     """
 
     texts: tuple[str, ...]
@@ -107,10 +106,8 @@ def make_reference(
     data: str,
     progress: ProgressCallback | None = None,
 ) -> ComplaintReference:
-    """How a model's answers and its complaints are spread.
-
-    Args:
-        given: the complaints, one at least; a text that no model reads counts as refused.
+    """How a model's answers and its complaints, one at least, are spread; an unreadable text counts as
+    refused.
     """
     tally = Tally()
     for seen in observe(triage, given, progress):

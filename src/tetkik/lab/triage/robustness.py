@@ -25,13 +25,7 @@ TYPING_ERROR_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Perturbation:
-    """One way to spoil a text.
-
-    Attributes:
-        id: its key in `evaluate --json`.
-        title: what it is, in English (a message template).
-        apply: (text, seed) to the perturbed text.
-    """
+    """One way to spoil a text: its key in `evaluate --json`, its title, and (text, seed) to the new text."""
 
     id: str
     title: str
@@ -84,9 +78,6 @@ def typing_errors(text: str, seed: int, share: float = TYPING_ERROR_SHARE) -> st
 
     An error is a neighbouring key of the Turkish Q keyboard, a letter left out, two letters swapped, or a
     letter typed twice. Words of one letter and numbers are left alone.
-
-    Args:
-        share: of the words, 0 to 1.
     """
     words = [match.span() for match in _WORD.finditer(text) if len(match[0]) > 1 and match[0].isalpha()]
     if not words:

@@ -46,9 +46,8 @@ _FEMALE, _MALE = _any_of(FEMALE_WORDS), _any_of(MALE_WORDS)
 
 
 def subgroups(texts: Sequence[str]) -> tuple[Subgroup, ...]:
-    """Every part of `texts`: by words (4), by stated age (4), by words that tell a sex (4).
-
-    Within a dimension each row is in exactly one part.
+    """Every part of `texts`: by words, stated age, and words that tell a sex; within each a row is in one
+    part.
     """
     folded = [" ".join(turkish.fold(text).split()) for text in texts]
     return (*_by_length(texts), *_by_age(folded), *_by_sex(folded))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from tetkik.bundle import Metric
 from tetkik.lab.engine.results import SMALLEST
 from tetkik.lab.triage.figures import (
     Abstention,
@@ -15,7 +16,7 @@ from tetkik.lab.triage.figures import (
     LabelFigures,
     SubgroupFigures,
 )
-from tetkik.lab.triage.metrics import DecisionFigures, accuracy_by_coverage, decision_figures
+from tetkik.lab.triage.metrics import DECISIONS, DecisionFigures, accuracy_by_coverage, decision_figures
 from tetkik.lab.triage.subgroups import subgroups
 from tetkik.language import Sentence
 from tetkik.statistics import ClusterBootstrap, Floats, Interval, auroc, auroc_interval, percentile_interval
@@ -39,6 +40,25 @@ def interval_of(replicates: DecisionFigures | None, name: str, label: int | None
     return percentile_interval(values if label is None else values[:, label])
 
 
+def measured(judged: Judged, *, split: str, data: str) -> tuple[Metric, ...]:
+    """The figures that every training states in its manifest, those of decisions with a 95% interval."""
+    figures, replicates = decisions(judged, ClusterBootstrap(judged.groups))
+    curve = accuracy_by_coverage(judged.confidence, judged.correct)
+    values = {name: float(getattr(figures, name)) for name in DECISIONS} | {
+        "accuracy_at_80_coverage": float(curve[round(0.8 * len(judged)) - 1]),
+        "ece": ece(judged.probabilities, judged.truth),
+        "brier_skill": multiclass_brier_skill(judged.probabilities, judged.truth),
+    }
+    found = []
+    for name, value in values.items():
+        interval = interval_of(replicates, name) if name in DECISIONS else None
+        low, high = (interval.low, interval.high) if interval else (None, None)
+        found.append(
+            Metric(name=name, value=value, low=low, high=high, n=len(judged), data=data, split=split)
+        )
+    return tuple(found)
+
+
 def label_figures(
     judged: Judged, figures: DecisionFigures, replicates: DecisionFigures | None
 ) -> tuple[dict[str, LabelFigures | None], dict[str, Sentence]]:
@@ -46,11 +66,7 @@ def label_figures(
     found: dict[str, LabelFigures | None] = {}
     without: dict[str, Sentence] = {}
     answered = judged.answered
-    truth, probabilities, groups = (
-        judged.truth[answered],
-        judged.probabilities[answered],
-        judged.groups[answered],
-    )
+    truth, probabilities = judged.truth[answered], judged.probabilities[answered]
     for index, label in enumerate(judged.labels):
         support = int(judged.support[index])
         if not support:
@@ -59,7 +75,9 @@ def label_figures(
             continue
         positive, scores = truth == index, probabilities[:, index]
         area = auroc(scores, positive) if len(truth) else None
-        area_interval = auroc_interval(scores, positive, groups) if area is not None else None
+        area_interval = (
+            auroc_interval(scores, positive, judged.groups[answered]) if area is not None else None
+        )
         if np.isnan(figures.precision[index]):
             without[f"per_label.{label}.precision"] = Sentence(
                 "The model never chose this label; in the macro mean its precision counts as 0."
@@ -80,17 +98,13 @@ def label_figures(
         found[label] = LabelFigures(
             label=label,
             support=support,
-            precision=_number(figures.precision[index]),
+            precision=None if np.isnan(figures.precision[index]) else float(figures.precision[index]),
             recall=float(figures.recall[index]),
             f1=float(figures.f1[index]),
             auroc=area,
             ci={**ci, "auroc": area_interval},
         )
     return found, without
-
-
-def _number(value: np.float64) -> float | None:
-    return None if np.isnan(value) else float(value)
 
 
 def probability_figures(judged: Judged) -> tuple[float | None, float | None, dict[str, Sentence]]:

@@ -134,7 +134,7 @@ class Fitted:
         abstain: the top probability under which to abstain.
         held_out: (rows,), the rows that chose and calibrated.
         probabilities: (held-out rows, labels), float64, of models that had not seen those rows, with what
-            `children` makes of them.
+            `adjust_for_age` makes of them.
     """
 
     featuriser: Featuriser

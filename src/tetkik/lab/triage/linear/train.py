@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import io
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,18 +19,16 @@ from tetkik.bundle import (
     Manifest,
     Metric,
     Task,
+    finish_bundle,
     open_bundle,
-    reference_section,
-    render_card,
     staged_folder,
-    write_manifest,
-    write_reference,
 )
 from tetkik.errors import DataError, MissingExtra
 from tetkik.lab.engine.card import library_versions
+from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
-from tetkik.lab.triage.card import measured
-from tetkik.lab.triage.data import Complaints, fingerprint, folds
+from tetkik.lab.triage.data import Complaints, fingerprint, folds, in_order, numbered
+from tetkik.lab.triage.figures import Judged
 from tetkik.lab.triage.linear.fit import (
     HOLDOUT_FROM,
     INNER_FOLDS,
@@ -42,11 +40,12 @@ from tetkik.lab.triage.linear.fit import (
 )
 from tetkik.lab.triage.linear.vocabulary import MIN_GROUPS
 from tetkik.lab.triage.reference import OutOfFold, ReferenceComplaints, make_reference
+from tetkik.lab.triage.summaries import measured
 from tetkik.triage.age_adjustment import log_odds
 from tetkik.triage.calibration import softmax
 from tetkik.triage.linear.model import LinearModel
 from tetkik.triage.predict import Triage
-from tetkik.values import DEPARTMENTS, ProgressCallback
+from tetkik.values import ProgressCallback
 
 OUTER_FOLDS = 5
 LEAST_GROUPS = 10
@@ -60,7 +59,6 @@ class LinearOptions:
     Attributes:
         assess: whether to measure the figures of the card by nested cross-validation (five more trainings).
         deduplicate: whether to look for near duplicates; off, every row is a group of its own.
-        resume: go on with what an interrupted training of the same data left beside `out`.
         reference: most held-out complaints that the reference for drift is taken from; 0 writes none.
     """
 
@@ -88,11 +86,10 @@ def train_linear(
         OutputError: `out` is taken.
     """
     corpus = _corpus(complaints, options.deduplicate)
-    truth, groups = corpus.truth, corpus.groups
-    work = out.parent / f".{out.name}.training"
+    work = WorkFolder.beside(out)
     with staged_folder(out) as stage:
         remember = _memory(work, fingerprint(complaints), options.resume)
-        outer = folds(complaints.texts, groups, OUTER_FOLDS)
+        outer = folds(complaints.texts, corpus.groups, OUTER_FOLDS)
         large = len(corpus) >= HOLDOUT_FROM
         rounds = 1 + (OUTER_FOLDS if options.assess and not large else 0)
         done = [0]
@@ -100,36 +97,32 @@ def train_linear(
         def tick(piece: int, pieces: int) -> None:
             progress("train", done[0] * pieces + piece, rounds * pieces)
 
-        metrics: tuple[Metric, ...] = ()
+        judged: Judged | None = None
         split = ""
         if options.assess and not large:
             probabilities = nested_probabilities(corpus, outer, remember, tick, done)
             split = f"nested {OUTER_FOLDS}-fold cross-validation by duplicate group"
-            metrics = measured(probabilities, truth, groups, split=split, data=options.data_name)
+            judged = Judged(corpus.labels, corpus.truth, probabilities, corpus.groups)
         fitted = fit(corpus, remember=_prefixed(remember, "all"), tick=tick)
         if large:
-            held = fitted.held_out
+            held = corpus.only(fitted.held_out)
             split = "the tenth that chose mix, prior shift and temperature (a little optimistic)"
-            metrics = measured(
-                fitted.probabilities, truth[held], groups[held], split=split, data=options.data_name
-            )
-        manifest = _manifest(fitted, corpus, complaints, options).model_copy(update={"metrics": metrics})
+            judged = Judged(corpus.labels, held.truth, fitted.probabilities, held.groups)
+        metrics = measured(judged, split=split, data=options.data_name) if judged else ()
+        manifest = _manifest(fitted, corpus, complaints, options, metrics)
         model = LinearModel(manifest, fitted.featuriser, fitted.weights)
         model.save(stage)
-        sections = _sections(fitted, corpus, split)
+        reference = None
         if options.reference:
             others = _held_out(complaints, corpus, fitted).some(options.reference)
             reference = make_reference(Triage(model), others, options.data_name, progress)
-            write_reference(stage, reference)
-            sections.append(reference_section(reference))
         summary = (
             "Names the hospital department for a complaint in free Turkish text, with a calibrated "
             "probability for each. A linear model over hashed n-grams and a lexicon of medical terms, "
             "without a GPU."
         )
-        (stage / "README.md").write_text(render_card(manifest, summary, sections), encoding="utf-8")
-        write_manifest(stage, manifest)
-    shutil.rmtree(work, ignore_errors=True)
+        finish_bundle(stage, manifest, summary, _sections(fitted, corpus, split), reference)
+    work.remove()
     return open_bundle(out)
 
 
@@ -140,14 +133,11 @@ def nested_probabilities(
     tick: Callable[[int, int], None] = lambda done, total: None,
     done: list[int] | None = None,
 ) -> NDArray[np.float64]:
-    """Probabilities for each row from a model that was chosen, calibrated and fitted without the row's fold.
+    """Probabilities of each row, (rows, labels), from a model chosen, calibrated and fitted without its fold.
 
     Args:
         outer: (rows,), the fold of each.
         tick: called with (pieces done, pieces in all) of the current fold.
-
-    Returns:
-        (rows, labels), float64.
     """
     probabilities = np.zeros((len(corpus), len(corpus.labels)))
     for fold in range(int(outer.max()) + 1):
@@ -168,9 +158,7 @@ def nested_probabilities(
 def out_of_fold(complaints: Complaints, tick: Callable[[int, int], None]) -> ReferenceComplaints:
     """Train again on the same complaints, for what models say of them that had not learned them.
 
-    Args:
-        complaints: that a model was trained on, near duplicates looked for.
-        tick: called with (pieces done, pieces in all).
+    `tick` is called with (pieces done, pieces in all).
 
     Raises:
         DataError: one label only, or labels with too few distinct complaints.
@@ -183,14 +171,10 @@ def out_of_fold(complaints: Complaints, tick: Callable[[int, int], None]) -> Ref
 def unlearned(
     bundle: Bundle, complaints: Complaints, split: str, tick: Callable[[int, int], None]
 ) -> ReferenceComplaints:
-    """Complaints of which the model has an honest opinion.
+    """Complaints of which the model has an honest opinion; `split` says which part of the data they are.
 
     Of those that it learned itself, which its manifest's digest tells, models of the same recipe are asked
-    that were trained without them.
-
-    Args:
-        split: which part of the data they are, where the model did not learn them.
-        tick: called with (pieces done, pieces in all) where models are trained.
+    that were trained without them; `tick` is called with (pieces done, pieces in all).
 
     Raises:
         DataError: it learned them, and is of a kind that takes too long to train again.
@@ -222,8 +206,7 @@ def _corpus(complaints: Complaints, deduplicate: bool) -> Corpus:
     _need_scipy()
     groups = duplicate_texts(complaints.texts, near=deduplicate)
     labels = _labels(complaints, groups)
-    truth = np.array([labels.index(label) for label in complaints.labels], dtype=np.int64)
-    return Corpus.of(complaints.texts, truth, groups, labels)
+    return Corpus.of(complaints.texts, numbered(complaints.labels, labels), groups, labels)
 
 
 def _labels(complaints: Complaints, groups: NDArray[np.int64]) -> tuple[str, ...]:
@@ -243,9 +226,7 @@ def _labels(complaints: Complaints, groups: NDArray[np.int64]) -> tuple[str, ...
             least=LEAST_GROUPS,
             rare=", ".join(rare)[:300],
         )
-    return tuple(
-        [name for name in DEPARTMENTS if name in distinct] + sorted(set(distinct) - set(DEPARTMENTS))
-    )
+    return in_order(distinct)
 
 
 def _need_scipy() -> None:
@@ -255,26 +236,21 @@ def _need_scipy() -> None:
         raise MissingExtra("Training needs SciPy; `pip install 'tetkik[train]'`.") from None
 
 
-def _memory(work: Path, identity: str, resume: bool) -> Remember:
-    note = work / "data.json"
+def _memory(work: WorkFolder, identity: str, resume: bool) -> Remember:
+    note = work.path / "data.json"
     same = note.is_file() and json.loads(note.read_text("utf-8")).get("sha256") == identity
     if not (resume and same):
-        shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True, exist_ok=True)
+        work.remove()
+    work.path.mkdir(parents=True, exist_ok=True)
     note.write_text(json.dumps({"sha256": identity}), encoding="utf-8")
 
     def remember(name: str, compute: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
-        file = work / f"{name}.npy"
-        if file.is_file():
-            stored: NDArray[np.float32] = np.load(file, allow_pickle=False)
-            return stored
-        found = compute()
-        partial = work / f"{name}.partial.npy"
-        try:
-            np.save(partial, found)
-            partial.replace(file)
-        finally:
-            partial.unlink(missing_ok=True)
+        file = work.path / f"{name}.npy"
+        if not file.is_file():
+            content = io.BytesIO()
+            np.save(content, compute())
+            work.write(file.name, content.getvalue())
+        found: NDArray[np.float32] = np.load(file, allow_pickle=False)
         return found
 
     return remember
@@ -284,7 +260,13 @@ def _prefixed(remember: Remember, prefix: str) -> Remember:
     return lambda name, compute: remember(f"{prefix}-{name}", compute)
 
 
-def _manifest(fitted: Fitted, corpus: Corpus, complaints: Complaints, options: LinearOptions) -> Manifest:
+def _manifest(
+    fitted: Fitted,
+    corpus: Corpus,
+    complaints: Complaints,
+    options: LinearOptions,
+    metrics: tuple[Metric, ...],
+) -> Manifest:
     counts = np.bincount(corpus.truth, minlength=len(corpus.labels))
     return Manifest(
         id=options.id,
@@ -303,6 +285,7 @@ def _manifest(fitted: Fitted, corpus: Corpus, complaints: Complaints, options: L
         },
         thresholds={"abstain": round(fitted.abstain, 6)},
         calibration={"method": "temperature", "temperature": fitted.temperature},
+        metrics=metrics,
         training={
             **fitted.choice.as_json(),
             "rows": len(corpus),

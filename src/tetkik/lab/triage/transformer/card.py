@@ -43,14 +43,7 @@ def card_sections(
     parity: Parity,
     trials: Sequence[Trial],
 ) -> list[CardSection]:
-    """The sections of the card that only the training knows.
-
-    Args:
-        counts: for each part its name and its rows by label, (labels,).
-        labels: in the order of the outputs.
-        parity: the differences between the exports and torch.
-        trials: of `--tune`.
-    """
+    """The sections that only the training knows; `counts` names each part, with its rows by label."""
     rows = markdown_table(
         ("label", *(name for name, _ in counts)),
         [

@@ -10,11 +10,10 @@ import numpy as np
 
 from tetkik.errors import DataError
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
-from tetkik.lab.triage.data import Complaints
+from tetkik.lab.triage.data import Complaints, in_order, is_missing, numbered
 from tetkik.lab.triage.transformer.options import TransformerOptions
 from tetkik.lab.triage.transformer.split import PARTS, Split, stratified_split
 from tetkik.statistics import Ints
-from tetkik.values import DEPARTMENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +50,14 @@ def prepare_data(complaints: Complaints, seed: int) -> TrainingData:
     Raises:
         DataError: rows without a label, one label only, or too few rows of a label.
     """
-    bad = sum(
-        not label.strip() or label.strip().lower() in {"nan", "none", "null"} for label in complaints.labels
-    )
-    if bad:
+    if bad := sum(map(is_missing, complaints.labels)):
         raise DataError(
             "{count} rows have no label; give each a department or leave those rows out.", count=bad
         )
     groups = duplicate_texts(complaints.texts)
     split = stratified_split(complaints.labels, groups, seed=seed)
-    found = set(complaints.labels)
-    known = [label for label in DEPARTMENTS if label in found]
-    labels = (*known, *sorted(found - set(known)))
-    place = {label: index for index, label in enumerate(labels)}
-    truth = np.array([place[label] for label in complaints.labels], dtype=np.int64)
-    return TrainingData(complaints, labels, truth, groups, split)
+    labels = in_order(complaints.labels)
+    return TrainingData(complaints, labels, numbered(complaints.labels, labels), groups, split)
 
 
 def identity(data: TrainingData, options: TransformerOptions) -> dict[str, Any]:

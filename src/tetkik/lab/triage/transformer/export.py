@@ -54,15 +54,9 @@ class _Logits(torch.nn.Module):
 
 
 def export_fp32(model: Any, file: Path) -> None:
-    """Write the classifier `model` as ONNX with free batch and length.
+    """Write a copy of the classifier `model`, of transformers, as ONNX with free batch and length.
 
     Attention is written out (`eager`), which ONNX Runtime fuses better than the pieces of torch's own.
-
-    Args:
-        model: a sequence classifier of transformers; it is left as it is.
-
-    Raises:
-        TrainingError: torch cannot export this encoder.
     """
     network = copy.deepcopy(model).cpu().float().eval()
     if hasattr(network, "set_attn_implementation"):
@@ -101,14 +95,7 @@ def _strip_notes(file: Path) -> None:
 
     model = onnx.load(file, load_external_data=False)
     graph = model.graph
-    for part in (
-        model,
-        graph,
-        *graph.node,
-        *graph.input,
-        *graph.output,
-        *graph.initializer,
-    ):
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         del part.metadata_props[:]
         part.doc_string = ""
     # Shapes that torch noted contradict those that ONNX infers, and the quantiser stops at that.
@@ -117,15 +104,12 @@ def _strip_notes(file: Path) -> None:
 
 
 def quantise(source: Path, target: Path) -> None:
-    """Write `source` with int8 weights and dynamic int8 activations.
+    """Write `source`, fp32 ONNX, with int8 weights and dynamic int8 activations.
 
     Weights are signed with a scale for each channel. They get 7 of the 8 bits: processors without VNNI add
     pairs of products in 16 bits, which 8-bit weights would overflow, so that the same bundle would answer
-    differently there (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
-    The head stays fp32.
-
-    Args:
-        source: fp32 ONNX.
+    differently there (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html). The
+    head stays fp32.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 

@@ -23,25 +23,17 @@ FOCAL_GAMMA = 2.0
 
 
 def label_weights(counts: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The inverse of each label's frequency, with a mean of 1 over the rows that were counted.
-
-    Args:
-        counts: (labels,), training rows of each label, all above 0.
-    """
+    """The inverse of each label's frequency, with a mean of 1 over the rows; `counts` are all above 0."""
     weights: NDArray[np.float32] = (counts.sum() / (len(counts) * counts)).astype(np.float32)
     return weights
 
 
 def make_loss(imbalance: Imbalance, counts: NDArray[np.int64], device: torch.device) -> Loss:
-    """The loss for `imbalance`.
+    """The loss for `imbalance`, from the training rows of each label, (labels,), all above 0.
 
-    Weights: King and Zeng, "Logistic regression in rare events data", 2001 (scikit-learn's "balanced").
-    Logit adjustment: Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, with tau = 1.
-    Focal: Lin et al., "Focal loss for dense object detection", ICCV 2017, with gamma = 2 and no alpha.
-
-    Args:
-        counts: (labels,), training rows of each label, all above 0.
-        device: where the logits will be.
+    Weights: King and Zeng, "Logistic regression in rare events data", 2001 (scikit-learn's "balanced"). Logit
+    adjustment: Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, with tau = 1. Focal: Lin
+    et al., "Focal loss for dense object detection", ICCV 2017, with gamma = 2 and no alpha.
     """
     if imbalance is Imbalance.WEIGHTS:
         weights = torch.from_numpy(label_weights(counts)).to(device)

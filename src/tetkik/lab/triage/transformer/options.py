@@ -44,7 +44,6 @@ class TransformerOptions:
         patience: epochs without a better macro-F1 on validation before training stops.
         seed: of the split, the head's first weights, the order of rows and dropout.
         accumulation: parts in which each process runs its share of a step, to save memory.
-        resume: go on with the unfinished training of the same output.
         tune: settings to try first, on validation; 0 tries none.
         threads: CPU threads of each process; 0 leaves torch's own choice.
         checkpoint_steps: steps between checkpoints inside an epoch.
@@ -75,18 +74,9 @@ class TransformerOptions:
     def __post_init__(self) -> None:
         object.__setattr__(self, "imbalance", Imbalance(self.imbalance))
         object.__setattr__(self, "precision", Precision(self.precision))
-        least = {
-            "epochs": 1,
-            "batch_size": 1,
-            "max_length": 8,
-            "patience": 1,
-            "accumulation": 1,
-            "tune": 0,
-            "threads": 0,
-            "checkpoint_steps": 1,
-            "reference": 0,
-        }
-        check_least(self, least)
+        one = ("epochs", "batch_size", "patience", "accumulation", "checkpoint_steps")
+        none = ("tune", "threads", "reference")
+        check_least(self, {"max_length": 8, **dict.fromkeys(one, 1), **dict.fromkeys(none, 0)})
         check_rate(self.learning_rate)
 
     def as_json(self) -> dict[str, Any]:

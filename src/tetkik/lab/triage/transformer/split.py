@@ -39,7 +39,6 @@ def stratified_split(
         labels: (rows,), the label of each row.
         groups: (rows,), the duplicate group of each row.
         fractions: shares of training, validation and test; they sum to 1.
-        seed: of the random order.
 
     Raises:
         DataError: rows of one label only, or a label with fewer than three distinct rows.

@@ -14,24 +14,23 @@ from tetkik.bundle import (
     Manifest,
     Task,
     bundle_id,
+    finish_bundle,
     open_bundle,
-    reference_section,
-    render_card,
     staged_folder,
     write_manifest,
-    write_reference,
 )
 from tetkik.errors import MissingExtra
 from tetkik.lab.engine.card import library_versions
 from tetkik.lab.engine.output import check_target, public_name
-from tetkik.lab.triage.card import measured
 from tetkik.lab.triage.data import Complaints
+from tetkik.lab.triage.figures import Judged
 from tetkik.lab.triage.reference import ReferenceComplaints, make_reference
+from tetkik.lab.triage.summaries import measured
 from tetkik.lab.triage.transformer.data import TrainingData, identity, prepare_data
 from tetkik.lab.triage.transformer.options import TransformerOptions
 from tetkik.language import translate
 from tetkik.settings import settings
-from tetkik.statistics import Floats
+from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
 from tetkik.triage.predict import load_triage
 from tetkik.values import ProgressCallback
 
@@ -59,11 +58,8 @@ def train_transformer(
 
     Rows are split by label and duplicate group into 80% training, 10% validation and 10% test. Epoch,
     temperature, abstention and settings tried are chosen on validation; test is used once, at the end, with
-    the int8 network that ships. Started under `accelerate launch`, every process calls this alike.
-
-    Args:
-        out: the bundle's folder; beside it `.NAME.training` keeps checkpoints until the bundle is written.
-        progress: called with how far it is, in the main process only.
+    the int8 network that ships. Started under `accelerate launch`, every process calls this alike; the main
+    one tells its progress. Beside `out`, `.NAME.training` keeps checkpoints until the bundle is written.
 
     Raises:
         DataError: one label only, too few rows of a label, or rows without a label.
@@ -106,11 +102,7 @@ def fine_tune(
     work: WorkFolder,
     progress: ProgressCallback,
 ) -> Trained:
-    """Try settings where asked to, then train: everything up to the network of the best epoch.
-
-    Args:
-        accelerator: an `accelerate.Accelerator`.
-    """
+    """Try settings where asked to, then train: everything up to the network of the best epoch."""
     from tetkik.lab.triage.transformer.base import load_classifier, open_base
     from tetkik.lab.triage.transformer.trainer import EncodedSplit, TransformerTrainer
     from tetkik.lab.triage.transformer.tuning import tuned
@@ -151,7 +143,12 @@ def _write(
     from tetkik.lab.engine.checkpoint import tensors_as_bytes
     from tetkik.lab.engine.log import rows_csv
     from tetkik.lab.triage.transformer import card
-    from tetkik.lab.triage.transformer.export import check_parity, export_fp32, quantise
+    from tetkik.lab.triage.transformer.export import (
+        LARGEST_INT8_DIFFERENCE,
+        check_parity,
+        export_fp32,
+        quantise,
+    )
     from tetkik.lab.triage.transformer.trainer import Epoch
 
     base, options, validation = trained.base, trained.options, data.split.validation
@@ -164,23 +161,22 @@ def _write(
         progress("export", 1, 4)
         quantise(fp32, stage / "model.onnx")
         progress("export", 2, 4)
-        texts = data.texts(validation[:_PARITY_TEXTS])
         parity = check_parity(
             trained.model,
             base.reader(),
             fp32=fp32,
             int8=stage / "model.onnx",
-            texts=texts,
+            texts=data.texts(validation[:_PARITY_TEXTS]),
             max_length=base.max_length,
         )
-        _warn_of_int8(parity.int8)
+        if parity.int8 > LARGEST_INT8_DIFFERENCE:
+            _warn_of_int8(parity.int8)
         if options.keep_fp32 or fp32.stat().st_size <= _SMALL:
             for file in work.path.glob("model-fp32.onnx*"):
                 (stage / file.name).write_bytes(file.read_bytes())
         progress("export", 3, 4)
-        calibrated = _calibrate(data, stage, base)
         name = options.id or bundle_id(out.resolve().name) or "triage-transformer"
-        manifest = _manifest(data, trained, name, parity, calibrated)
+        manifest = _manifest(data, trained, name, parity, stage)
         (stage / "epochs.csv").write_text(rows_csv(trained.state.epochs, Epoch), encoding="utf-8")
         sections = card.card_sections(
             public_name(options.base),
@@ -195,13 +191,8 @@ def _write(
             "Names the hospital department for a complaint in free Turkish text, with a calibrated "
             "probability for each."
         )
-        write_manifest(stage, manifest)
-        reference = _reference(data, stage, options)
-        if reference is not None:
-            write_reference(stage, reference)
-            sections.append(reference_section(reference))
-        (stage / "README.md").write_text(render_card(manifest, summary, sections), encoding="utf-8")
-        write_manifest(stage, manifest)
+        write_manifest(stage, manifest)  # for the reference, which the finished model is asked for
+        finish_bundle(stage, manifest, summary, sections, _reference(data, stage, options))
         progress("export", 4, 4)
 
 
@@ -218,20 +209,19 @@ def _reference(data: TrainingData, stage: Path, options: TransformerOptions) -> 
     return make_reference(load_triage(open_bundle(stage, Task.TRIAGE)), held, options.data_name)
 
 
-@dataclass(frozen=True, slots=True)
-class _Calibrated:
-    temperature: float
-    abstain: float
-    test_probabilities: Floats
+def _manifest(data: TrainingData, trained: Trained, name: str, parity: Parity, stage: Path) -> Manifest:
+    """Everything that the bundle says of itself, but for the hashes of its files.
 
-
-def _manifest(
-    data: TrainingData, trained: Trained, name: str, parity: Parity, calibrated: _Calibrated
-) -> Manifest:
-    """Everything that the bundle says of itself, but for the hashes of its files."""
+    Temperature and abstention are from validation, the figures from test, all of the int8 network.
+    """
     from tetkik.lab.triage.transformer import card
+    from tetkik.triage.transformer.model import OnnxNetwork
 
     base, options, test = trained.base, trained.options, data.split.test
+    network = OnnxNetwork(stage, stage / "model.onnx", base.reader())
+    logits = network.logits(data.texts(data.split.validation))
+    temperature = fit_temperature(logits, data.truth[data.split.validation])
+    probabilities = softmax(network.logits(data.texts(test)), temperature)
     return Manifest(
         id=name,
         version="1.0",
@@ -246,12 +236,10 @@ def _manifest(
             "cased": base.casing.cased,
             "tokenizer_changed_for_turkish": base.casing.changed,
         },
-        thresholds={"abstain": calibrated.abstain},
-        calibration={"method": "temperature", "temperature": calibrated.temperature},
+        thresholds={"abstain": abstain_threshold(softmax(logits, temperature).max(axis=1))},
+        calibration={"method": "temperature", "temperature": temperature},
         metrics=measured(
-            calibrated.test_probabilities,
-            data.truth[test],
-            data.groups[test],
+            Judged(data.labels, data.truth[test], probabilities, data.groups[test]),
             data=options.data_name,
             split=f"test, 10% by label and duplicate group, seed {options.seed}",
         ),
@@ -266,19 +254,6 @@ def _manifest(
         libraries=library_versions(card.LIBRARIES),
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
-
-
-def _calibrate(data: TrainingData, stage: Path, base: Base) -> _Calibrated:
-    """Temperature and abstention from validation, and the probabilities on test, all of the int8 network."""
-    from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
-    from tetkik.triage.transformer.model import OnnxNetwork
-
-    network = OnnxNetwork(stage, stage / "model.onnx", base.reader())
-    validation, test = data.split.validation, data.split.test
-    logits = network.logits(data.texts(validation))
-    temperature = fit_temperature(logits, data.truth[validation])
-    threshold = abstain_threshold(softmax(logits, temperature).max(axis=1))
-    return _Calibrated(temperature, threshold, softmax(network.logits(data.texts(test)), temperature))
 
 
 def _write_layout(trained: Trained, stage: Path) -> None:
@@ -310,14 +285,11 @@ def _need_libraries() -> None:
 
 
 def _warn_of_int8(difference: float) -> None:
-    from tetkik.lab.triage.transformer.export import LARGEST_INT8_DIFFERENCE
-
-    if difference > LARGEST_INT8_DIFFERENCE:
-        log.warning(
-            translate(
-                "The int8 network differs from the trained one by up to {difference:.2f} in a probability; "
-                "its figures on test are those of int8, and `--keep-fp32` keeps the exact network beside it.",
-                settings().language,
-                difference=difference,
-            )
+    log.warning(
+        translate(
+            "The int8 network differs from the trained one by up to {difference:.2f} in a probability; "
+            "its figures on test are those of int8, and `--keep-fp32` keeps the exact network beside it.",
+            settings().language,
+            difference=difference,
         )
+    )

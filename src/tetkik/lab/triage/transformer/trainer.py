@@ -18,7 +18,7 @@ from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.precision import autocast
 from tetkik.lab.engine.schedule import ScheduleKind, learning_rate_factor
 from tetkik.lab.engine.trainer import Trainer
-from tetkik.lab.triage.metrics import decision_columns, decision_figures, predicted_labels, rank_of_truth
+from tetkik.lab.triage.metrics import decision_columns, decision_figures
 from tetkik.lab.triage.transformer.losses import make_loss
 from tetkik.lab.triage.transformer.options import TransformerOptions
 from tetkik.statistics import Ints
@@ -33,12 +33,7 @@ _WINDOW = 50
 
 @dataclass(frozen=True, slots=True)
 class EncodedSplit:
-    """Complaints of one split as token numbers with their labels.
-
-    Attributes:
-        ids: token numbers of each row, (tokens,), int64.
-        labels: (rows,), int64.
-    """
+    """Complaints of one split: token numbers of each row, (tokens,), int64, and labels, (rows,), int64."""
 
     ids: tuple[NDArray[np.int64], ...]
     labels: Ints
@@ -65,13 +60,7 @@ class Epoch:
 
 
 class TransformerTrainer(Trainer[Epoch]):
-    """One training of one encoder.
-
-    Args:
-        accelerator: an `accelerate.Accelerator`.
-        model: a sequence classifier of transformers, fp32; it is trained in place.
-        work: where checkpoints go; None keeps none (a trial of `--tune`).
-    """
+    """One training of one encoder: `model`, a sequence classifier of transformers, fp32, trained in place."""
 
     epoch_type: ClassVar[Any] = Epoch
 
@@ -110,8 +99,8 @@ class TransformerTrainer(Trainer[Epoch]):
         self._model.train()
 
     def _epoch_rows(self, epoch: int) -> list[Rows]:
-        options = self._options
-        return bucketed_steps(self._training.lengths, options.batch_size, options.seed, epoch, window=_WINDOW)
+        batch_size = self._options.batch_size
+        return bucketed_steps(self._training.lengths, batch_size, self._seed, epoch, window=_WINDOW)
 
     def _batches(self, steps: list[Rows]) -> Iterator[Rows]:
         # A process without a row still takes part, with a weight of 0: the others wait for its gradient.
@@ -180,10 +169,7 @@ class TransformerTrainer(Trainer[Epoch]):
 
 def figures_of(logits: NDArray[np.float32], truth: Ints) -> tuple[float, float, float]:
     """Accuracy, macro-F1 and macro-precision of (rows, labels) logits."""
-    probabilities = softmax(logits)
-    in_top3 = rank_of_truth(probabilities, truth) <= 3
-    columns = decision_columns(truth, predicted_labels(probabilities), logits.shape[1], in_top3)
-    figures = decision_figures(columns.sum(axis=0))
+    figures = decision_figures(decision_columns(softmax(logits), truth).sum(axis=0))
     return float(figures.accuracy), float(figures.macro_f1), float(figures.macro_precision)
 
 
