@@ -141,7 +141,7 @@ def known_rows(complaints: Complaints, labels: Sequence[str]) -> tuple[Ints, dic
 
 
 def judge(scorer: Scorer, complaints: Complaints, groups: Ints, count: Callable[[int], None]) -> Judged:
-    """Score `complaints`, every label of which the model must know, of these duplicate groups (complaints,)."""
+    """Score `complaints`, every label of which the model must know; `groups`, (complaints,), by duplicate."""
     truth = numbered(complaints.labels, [unicodedata.normalize("NFC", label) for label in scorer.labels])
     return Judged(scorer.labels, truth, _scores(scorer, complaints.texts, count), groups)
 

@@ -3,21 +3,73 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import signal
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tetkik._version import __version__
+from tetkik.documents.files import write_files
 from tetkik.errors import MissingExtra, PermissionNeeded, UsageError
 from tetkik.lab.triage.collect.site import Site
-from tetkik.lab.triage.collect.summary import CrawlSummary, Ending
+from tetkik.lab.triage.collect.store import Failure, Store
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
     from tetkik.lab.triage.collect.spider import QuestionSpider
-    from tetkik.lab.triage.collect.store import Store
+
+
+class Ending(StrEnum):
+    """Why a run ended."""
+
+    COMPLETE = "complete"
+    """Every page of every section was read, or has failed and is listed."""
+    LIMIT = "limit"
+    """As many list pages as were asked for; running again goes on."""
+    STOPPED = "stopped"
+    """By Ctrl-C; running again goes on."""
+    GIVEN_UP = "given up"
+    """Too many failures in a row; running again goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlSummary:
+    """What a run did, and how the folder stands after it; times are UTC, ISO 8601.
+
+    `pages_done` are list pages of the folder that are read with all their questions, `skipped` items of them
+    without a text or a link on the site.
+    """
+
+    site: str
+    started: str
+    ended: str
+    ending: Ending
+    pages_fetched: int
+    pages_done: int
+    rows_added: int
+    rows: int
+    rows_per_label: dict[str, int]
+    skipped: int
+    failures: tuple[Failure, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "site": self.site,
+            "started": self.started,
+            "ended": self.ended,
+            "ending": self.ending.value,
+            "pages": {"fetched": self.pages_fetched, "done": self.pages_done, "failed": len(self.failures)},
+            "rows": self.rows,
+            "rows_added": self.rows_added,
+            "rows_per_label": self.rows_per_label,
+            "skipped": self.skipped,
+            "failures": [asdict(failed) for failed in self.failures],
+        }
+
 
 _CONTACT = re.compile(r"[^@\s()<>]+@[^@\s()<>]+\.[^@\s()<>]+|https?://[^\s()<>]+", re.ASCII)
 
@@ -68,8 +120,6 @@ def collect(
         )
     if importlib.util.find_spec("scrapy") is None:
         raise MissingExtra("Collecting needs Scrapy, which is not installed; `pip install 'tetkik[data]'`.")
-    from tetkik.lab.triage.collect.store import Store
-
     started = _now()
     store = Store(folder, site)
     try:
@@ -79,7 +129,8 @@ def collect(
         if spider.fault is not None:
             raise spider.fault
         summary = _summary(spider, store, started)
-        summary.write(folder / "summary.json")
+        text = json.dumps(summary.as_json(), ensure_ascii=False, indent=2) + "\n"
+        write_files({"summary.json": text.encode("utf-8")}, folder)
     finally:
         store.close()
     return summary

@@ -64,10 +64,8 @@ class Questions(_Strict):
 
 
 class Pace(_Strict):
-    """How gently the site is asked.
-
-    Attributes:
-        delay: seconds between two requests, at least; slower where the site is slow or its robots.txt asks.
+    """How gently the site is asked; `delay` is the least, in seconds: slower where the site or its robots.txt
+    asks.
     """
 
     delay: float = Field(default=2.0, ge=0, le=600)
@@ -160,10 +158,8 @@ def built_in_sites() -> tuple[str, ...]:
 
 
 def load_site(name: str, *, base_url: str | None = None) -> Site:
-    """The description of a site.
-
-    Args:
-        base_url: asked instead of the description's own host, such as a mirror on one's own machine.
+    """The description of a site; `base_url`, such as a mirror, is asked instead of the description's own
+    host.
 
     Raises:
         UsageError: no such site.
