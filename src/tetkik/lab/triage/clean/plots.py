@@ -7,11 +7,11 @@ import io
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tetkik.lab.engine.style import styled
+from tetkik.lab.engine.style import axes, styled
 from tetkik.lab.triage.clean.summary import Summary
 from tetkik.language import Language, translate
 
@@ -76,50 +76,39 @@ def _uri(
     return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
-
-
 def _labels(summary: Summary, palette: _Palette, language: Language) -> Figure:
     shown = [label for label in summary.labels if label.read or label.kept][:40][::-1]
-    figure, axes = _figure(9, 0.9 + 0.34 * len(shown))
+    figure, plot = axes(9, 0.9 + 0.34 * len(shown), "constrained")
     places = np.arange(len(shown))
-    axes.barh(
-        places, [label.read for label in shown], 0.66, color=palette.pale, label=translate("read", language)
-    )
-    axes.barh(
-        places, [label.kept for label in shown], 0.66, color=palette.main, label=translate("kept", language)
-    )
+    read, kept = translate("read", language), translate("kept", language)
+    plot.barh(places, [label.read for label in shown], 0.66, color=palette.pale, label=read)
+    plot.barh(places, [label.kept for label in shown], 0.66, color=palette.main, label=kept)
     most = max((label.read for label in shown), default=1)
-    for place, label in zip(places, shown, strict=True):
+    for place, label in enumerate(shown):
         counts = number(label.kept, language)
         if label.kept != label.read:
             counts += " / " + number(label.read, language)
         end = max(label.read, label.kept) + most * 0.01
-        axes.text(end, place, counts, va="center", fontsize=9)
-    axes.set_yticks(places, [label.name[:40] for label in shown])
-    axes.set_xlim(0, most * 1.16)
-    axes.set_ylim(-0.6, len(shown) - 0.4)
-    axes.tick_params(axis="y", length=0)
-    axes.set_xticks([])
-    for side in ("left", "bottom"):
-        axes.spines[side].set_visible(False)
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
+        plot.text(end, place, counts, va="center", fontsize=9)
+    plot.set_yticks(places, [label.name[:40] for label in shown])
+    plot.set_xlim(0, most * 1.16)
+    plot.set_ylim(-0.6, len(shown) - 0.4)
+    plot.tick_params(axis="y", length=0)
+    plot.set_xticks([])
+    plot.spines[["left", "bottom"]].set_visible(False)
+    plot.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     return figure
 
 
 def _lengths(summary: Summary, palette: _Palette, language: Language) -> Figure:
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = _figure(9, 2.8)
+    figure, plot = axes(9, 2.8, "constrained")
     last = max(20, int(np.percentile(summary.words, 99)))
-    axes.hist(np.minimum(summary.words, last), bins=min(60, last), range=(0, last), color=palette.main)
+    plot.hist(np.minimum(summary.words, last), bins=min(60, last), range=(0, last), color=palette.main)
     median = int(np.median(summary.words))
-    axes.axvline(median, color=palette.ink, linewidth=1, linestyle=(0, (4, 3)))
-    axes.annotate(
+    plot.axvline(median, color=palette.ink, linewidth=1, linestyle=(0, (4, 3)))
+    plot.annotate(
         translate("median {count} words", language, count=median),
         (median, 1),
         xycoords=("data", "axes fraction"),
@@ -128,12 +117,12 @@ def _lengths(summary: Summary, palette: _Palette, language: Language) -> Figure:
         va="top",
         fontsize=9,
     )
-    axes.set_xlabel(translate("words (the last bar: {count} and more)", language, count=last))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_yticks([])
-    axes.margins(y=0.16)
-    axes.spines["left"].set_visible(False)
-    axes.set_xlim(0, last)
+    plot.set_xlabel(translate("words (the last bar: {count} and more)", language, count=last))
+    plot.xaxis.set_major_locator(MaxNLocator(integer=True))
+    plot.set_yticks([])
+    plot.margins(y=0.16)
+    plot.spines["left"].set_visible(False)
+    plot.set_xlim(0, last)
     return figure
 
 
@@ -144,21 +133,20 @@ def _suspects(summary: Summary, palette: _Palette, language: Language) -> Figure
     present = {name for pair in pairs for name in pair}
     names = [label.name for label in summary.labels if label.name in present][:25]
     counts = np.array([[pairs[given, suggested] for suggested in names] for given in names])
-    figure, axes = _figure(min(9, 3 + 0.6 * len(names)), 1.6 + 0.36 * len(names))
+    figure, plot = axes(min(9, 3 + 0.6 * len(names)), 1.6 + 0.36 * len(names), "constrained")
     shades = LinearSegmentedColormap.from_list("shades", [palette.page, palette.main])
-    axes.imshow(np.sqrt(counts), cmap=shades, aspect="auto")
+    plot.imshow(np.sqrt(counts), cmap=shades, aspect="auto")
     dark = counts > 0.4 * max(1, counts.max())
     for row, column in zip(*np.nonzero(counts), strict=True):
         colour = palette.page if dark[row, column] else palette.ink
-        axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=8, color=colour)
+        plot.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=8, color=colour)
     short = [name if len(name) <= 22 else name[:21] + "…" for name in names]
-    axes.set_xticks(range(len(names)), short, rotation=40, ha="right", rotation_mode="anchor", fontsize=8.5)
-    axes.set_yticks(range(len(names)), short, fontsize=8.5)
-    axes.set_xlabel(translate("suggested", language))
-    axes.set_ylabel(translate("given", language))
-    axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    plot.set_xticks(range(len(names)), short, rotation=40, ha="right", rotation_mode="anchor", fontsize=8.5)
+    plot.set_yticks(range(len(names)), short, fontsize=8.5)
+    plot.set_xlabel(translate("suggested", language))
+    plot.set_ylabel(translate("given", language))
+    plot.tick_params(length=0)
+    plot.spines[:].set_visible(False)
     return figure
 
 

@@ -22,11 +22,7 @@ _LONGEST = 260
 
 
 def check_report() -> None:
-    """Fail before the long work where writing the page would fail after it.
-
-    Raises:
-        MissingExtra: matplotlib, jinja2 or Beautiful Soup is not installed.
-    """
+    """Fail before the long work where writing the page would fail after it."""
     for module, package in (("matplotlib", "matplotlib"), ("jinja2", "jinja2"), ("bs4", "beautifulsoup4")):
         if find_spec(module) is None:
             raise MissingExtra("Cleaning needs {package}; run `pip install 'tetkik[data]'`.", package=package)

@@ -54,10 +54,8 @@ class Repair(StrEnum):
 class RawRow:
     """One row of an input.
 
-    Attributes:
-        source: the file (for a workbook with its sheet, `file.xlsx#Sheet`).
-        number: its place there: the line of a text file, the row of a sheet or a Parquet file, from 1.
-        fault: why it cannot be used, where reading it already showed that.
+    `source` is the file (for a workbook with its sheet, `file.xlsx#Sheet`), `number` its line or row there
+    from 1, `fault` why it cannot be used, where reading it already showed that.
     """
 
     source: str

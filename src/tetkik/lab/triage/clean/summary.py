@@ -19,7 +19,7 @@ from tetkik.privacy import Personal
 
 @dataclass(frozen=True, slots=True)
 class FileCount:
-    """One input: how many rows it had, how many went into the clean table, and why it failed, if it did."""
+    """One input: rows that it had, rows in the clean table, and why it failed, if it did."""
 
     path: str
     read: int
@@ -39,7 +39,7 @@ class LabelCount:
 
 @dataclass(frozen=True, slots=True)
 class RowRef:
-    """A row of the clean table for showing: its place in the inputs, its label and its masked text."""
+    """A row of the clean table: its place in the inputs, its label and its masked text."""
 
     source: str
     number: int
@@ -69,14 +69,27 @@ class SuspectRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspicion:
+    """What the search for label errors found.
+
+    Attributes:
+        judged: how many rows were judged; 0 where there were too few, None where that was not asked for.
+        agreement: the share of judged rows whose most probable label is their own.
+    """
+
+    suspects: tuple[SuspectRow, ...]
+    judged: int | None
+    agreement: float
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """Everything the report shows.
 
     Attributes:
         rejected: rows left out, by reason; `read` is `kept` and these together.
         in_groups: rows of the clean table that share their group with another.
-        judged: rows whose label was judged; None where that was not asked for.
-        agreement: share of judged rows whose most probable label is their own.
+        judged, agreement: see `Suspicion`.
         words: words of each text of the clean table, (kept,), int64.
     """
 
