@@ -35,11 +35,8 @@ class CardSection:
 
 
 def render_card(manifest: Manifest, summary: str, sections: Sequence[CardSection]) -> str:
-    """The card as Markdown.
-
-    Args:
-        manifest: what the bundle says of itself; metrics and settings come from it.
-        sections: what only the training knows (data, limits, the per-epoch table, citations), in order.
+    """The card as Markdown; `sections` is what only the training knows (data, limits, epochs, citations), in
+    order.
     """
     head = {
         "library_name": "tetkik",
@@ -155,7 +152,7 @@ def _spread(scores: Histogram) -> str:
 
 
 def _example(manifest: Manifest) -> str:
-    if manifest.task.value == "triage":
+    if manifest.task is Task.TRIAGE:
         return f'tetkik triage predict "Üç gündür öksürüyorum, balgam var" --model {manifest.id}'
     if manifest.task is Task.GATE:
         return "tetkik findings predict IMAGE  # asks the gate first"

@@ -30,9 +30,8 @@ _Mark = tuple[tuple[str, int, int, int], ...]
 class CachedModel(Generic[T]):
     """A loaded model and which one it is.
 
-    Attributes:
-        sha256: of the manifest that it was loaded with, which holds the hash of every file; empty for a model
-            without one, whose id says which it is.
+    `sha256` is of the manifest that it was loaded with, which holds the hash of every file; empty for a model
+    without one, whose id says which it is.
     """
 
     model: T

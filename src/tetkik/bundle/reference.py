@@ -49,7 +49,6 @@ class Histogram(_Frozen):
 
     @property
     def total(self) -> int:
-        """How many values there are."""
         return sum(self.counts)
 
     def quantile(self, share: float) -> float | None:
@@ -126,7 +125,6 @@ class ImageReference(Reference):
 
     @property
     def total(self) -> int:
-        """How many images it is of."""
         return self.images
 
 
@@ -148,7 +146,6 @@ class ComplaintReference(Reference):
 
     @property
     def total(self) -> int:
-        """How many complaints it is of."""
         return self.complaints
 
 

@@ -12,11 +12,7 @@ from tetkik.errors import UsageError
 
 
 def refuse_same_folder(bundle: Bundle, folder: Path) -> None:
-    """A bundle is never changed in its place: runs quote the hash of its manifest.
-
-    Raises:
-        UsageError: `folder` is the bundle itself.
-    """
+    """A bundle is never changed in its place (`UsageError`): runs quote the hash of its manifest."""
     if folder.resolve() == bundle.path.resolve():
         raise UsageError(
             "--out {path} is the model itself, which stays as it is; give another folder.", path=folder
@@ -24,10 +20,8 @@ def refuse_same_folder(bundle: Bundle, folder: Path) -> None:
 
 
 def with_reference(bundle: Bundle, reference: AnyReference, folder: Path, name: str | None = None) -> Bundle:
-    """Write a copy of a bundle that has this reference; one that it had goes.
-
-    Args:
-        name: its id; None keeps the old one.
+    """Write a copy of a bundle, under the id `name` or its own, that has this reference; one that it had
+    goes.
 
     Raises:
         UsageError: `folder` is the bundle itself.

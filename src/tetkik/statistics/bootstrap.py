@@ -17,8 +17,7 @@ _CELLS = 1 << 22
 class ClusterBootstrap:
     """Draws of whole groups with replacement: the same draws each time, so two models can be paired.
 
-    Attributes:
-        groups: (rows,), int64: the group of each row (a patient, duplicates of a text).
+    `groups` is (rows,), int64: the group of each row (a patient, duplicates of a text).
     """
 
     groups: Ints
@@ -52,14 +51,7 @@ class ClusterBootstrap:
             yield np.bincount(flat, minlength=count * clusters).reshape(count, clusters)
 
     def sums(self, columns: Floats) -> Floats:
-        """Sums of `columns` over the rows of each draw.
-
-        Args:
-            columns: (rows, columns).
-
-        Returns:
-            (replicates, columns), float64.
-        """
+        """Sums of `columns`, (rows, columns), over the rows of each draw: (replicates, columns), float64."""
         cluster = self.clusters
         of_group = np.stack([np.bincount(cluster, column) for column in columns.T], axis=1)
         return np.concatenate([times.astype(np.float64) @ of_group for times in self.draws()])

@@ -64,11 +64,7 @@ class SeenComplaint:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many complaints fell into each bin of each figure.
-
-    Attributes:
-        counts: by figure and bin; shares have the bins `yes` and `no`.
-    """
+    """How many complaints fell into each bin of each figure; shares have the bins `yes` and `no`."""
 
     counts: dict[str, Counter[str]] = field(default_factory=dict)
 
@@ -134,11 +130,7 @@ class Tally:
 
 
 def described(tally: Tally, *, data: str, split: str, created: str) -> ComplaintReference:
-    """A tally, of one complaint at least, as a bundle's reference.
-
-    Args:
-        created: date, ISO 8601.
-    """
+    """A tally, of one complaint at least, as a bundle's reference, `created` on a date in ISO 8601."""
     words = tally.histogram(WORDS, WORDS)
     assert words is not None
     return ComplaintReference(
@@ -158,10 +150,8 @@ def described(tally: Tally, *, data: str, split: str, created: str) -> Complaint
 
 
 def compare_complaints(before: ComplaintReference, now: ComplaintReference | None) -> Movement:
-    """How far the complaints of now, and what was said of them, lie from others.
-
-    Args:
-        now: those of now; None where there are none.
+    """How far the complaints of now, and what was said of them, lie from others; None where there are none
+    now.
     """
     levels = sorted({*before.urgency, *(now.urgency if now else ())})
     names = [WORDS, PLAIN, UNKNOWN, REFUSED, PROBABILITY, ABSTAINED, *(URGENCY + level for level in levels)]

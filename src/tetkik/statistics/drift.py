@@ -90,9 +90,8 @@ def histogram(values: Floats) -> Histogram:
 def shift(before: Histogram, now: Floats | Histogram, comparisons: int = 1) -> Shift | None:
     """Compare later values (m,) with earlier ones; None where either has fewer than `FEWEST`.
 
-    Args:
-        now: the later ones; of a histogram the edges count that both have.
-        comparisons: how many are made at once, so that chance is allowed for once in all of them.
+    Of a later histogram the edges count that both have. Chance is allowed for once in all `comparisons` that
+    are made at once.
     """
     n = now.total if isinstance(now, Histogram) else len(now)
     if min(before.total, n) < FEWEST:
@@ -121,20 +120,13 @@ def shift(before: Histogram, now: Floats | Histogram, comparisons: int = 1) -> S
 
 def share_shift(before: tuple[int, int], now: tuple[int, int], comparisons: int = 1) -> Shift | None:
     """Compare a later share with an earlier one, each as (hits, total); None with fewer than `FEWEST`."""
-    if min(before[1], now[1]) < FEWEST:
+    (had, n), (has, m) = before, now
+    if min(n, m) < FEWEST:
         return None
-    then, later = (np.array([hits, total - hits]) for hits, total in (before, now))
-    return Shift(
-        before[1],
-        now[1],
-        _stability(then, later),
-        _chi_square(1, comparisons) * (1 / before[1] + 1 / now[1]),
-        None,
-        None,
-        before[0] / before[1],
-        now[0] / now[1],
-        _shares(then, later),
-    )
+    then, later = np.array([had, n - had]), np.array([has, m - has])
+    chance = _chi_square(1, comparisons) * (1 / n + 1 / m)
+    psi, shares = _stability(then, later), _shares(then, later)
+    return Shift(n, m, psi, chance, None, None, had / n, has / m, shares)
 
 
 def _counted(edges: Floats, values: Floats) -> NDArray[np.int64]:

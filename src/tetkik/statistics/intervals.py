@@ -38,9 +38,7 @@ def percentile_interval(replicates: Floats) -> Interval | None:
 def wilson_interval(successes: float, trials: float) -> Interval | None:
     """95% interval of a share (Wilson, JASA 22 (1927) 209), which holds near 0 and 1; None without trials.
 
-    Args:
-        successes: 0 to `trials`.
-        trials: independent ones; a fraction where rows that hang together count as fewer.
+    The trials are independent ones; a fraction where rows that hang together count as fewer.
     """
     if trials <= 0:
         return None
@@ -54,17 +52,12 @@ def wilson_interval(successes: float, trials: float) -> Interval | None:
 
 
 def share_interval(success: Bools, groups: Ints) -> Interval | None:
-    """95% interval of a share of rows that come in groups: Wilson's, over as many rows as they are worth.
+    """95% interval of a share of rows that come in groups, (rows,): Wilson's, over as many rows as they are
+    worth.
 
     What rows are worth is their number over the design effect, as Korn and Graubard do (Survey Methodology 24
     (1998) 193); where all or none succeed, the number of groups. Rows of single groups give Wilson's own.
-
-    Args:
-        success: (rows,).
-        groups: (rows,), int64: the group of each row.
-
-    Returns:
-        None without rows.
+    None without rows.
     """
     rows, hits = len(success), int(success.sum())
     if rows == 0:

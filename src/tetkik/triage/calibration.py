@@ -15,14 +15,9 @@ TEMPERATURES = (0.05, 20.0)
 
 
 def softmax(logits: Floats, temperature: float = 1.0) -> NDArray[np.float64]:
-    """Probabilities of `logits / temperature`.
+    """Probabilities of `logits / temperature`, (rows, labels), float64: rows sum to 1.
 
-    Args:
-        logits: (rows, labels).
-        temperature: above 1 makes the probabilities more alike, below 1 less.
-
-    Returns:
-        (rows, labels), float64, rows sum to 1.
+    A temperature above 1 makes the probabilities more alike, below 1 less.
     """
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
@@ -31,7 +26,7 @@ def softmax(logits: Floats, temperature: float = 1.0) -> NDArray[np.float64]:
 
 
 def fit_temperature(logits: Floats, labels: Ints, offset: Floats | float = 0.0) -> float:
-    """The temperature with the least negative log-likelihood on held-out rows.
+    """The temperature with the least negative log-likelihood on held-out rows; `ValueError` without any.
 
     Guo et al., "On calibration of modern neural networks", ICML 2017. Without an offset it never changes
     which label is first.
@@ -40,9 +35,6 @@ def fit_temperature(logits: Floats, labels: Ints, offset: Floats | float = 0.0) 
         logits: (rows, labels).
         labels: (rows,), index of the true label.
         offset: (rows, labels) or 0: what is added to the log-probabilities after the temperature.
-
-    Raises:
-        ValueError: no rows.
     """
     from scipy.optimize import minimize_scalar
 
@@ -60,31 +52,18 @@ def fit_temperature(logits: Floats, labels: Ints, offset: Floats | float = 0.0) 
 
 
 def ece(probabilities: Floats, labels: Ints, bins: int = 15) -> float:
-    """Expected calibration error of the first label, over bins of equal mass.
+    """Expected calibration error of the first label, over bins of equal mass; `ValueError` without rows.
 
-    Args:
-        probabilities: (rows, labels), rows sum to 1.
-        labels: (rows,), index of the true label.
-        bins: number of bins; with fewer rows each row is a bin.
-
-    Raises:
-        ValueError: no rows.
+    `probabilities` is (rows, labels), and `labels`, (rows,), the index of the true one.
     """
-    if len(labels) == 0:
-        raise ValueError("no rows")
     correct = (probabilities.argmax(axis=1) == labels).astype(np.float64)
     return expected_calibration_error(probabilities.max(axis=1), correct, bins)
 
 
 def multiclass_brier_skill(probabilities: Floats, labels: Ints) -> float:
-    """Brier skill score summed over labels: see `tetkik.statistics.brier_skill`.
+    """Brier skill score summed over labels: see `tetkik.statistics.brier_skill`, which also says what raises.
 
-    Args:
-        probabilities: (rows, labels).
-        labels: (rows,), index of the true label.
-
-    Raises:
-        ValueError: no rows, or all of one label, where the score has no meaning.
+    `probabilities` is (rows, labels), and `labels`, (rows,), the index of the true one.
     """
     truth = np.zeros(probabilities.shape)
     truth[np.arange(len(labels)), labels] = 1.0
@@ -97,9 +76,6 @@ def abstain_threshold(top_probabilities: Floats, coverage: float = 0.8) -> float
     Args:
         top_probabilities: (rows,), the probability of each row's first label, on rows not trained on.
         coverage: share of rows to answer, above 0 and at most 1.
-
-    Returns:
-        A threshold t: a share of at least `coverage` has a top probability of t or more.
 
     Raises:
         ValueError: no rows, or an impossible coverage.

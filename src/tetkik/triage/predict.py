@@ -60,10 +60,9 @@ class Triage:
         return self.model.manifest.training.get("data_sha256")
 
     def scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """The probabilities of the answers to `texts`.
+        """The probabilities of the answers to `texts`: (texts, labels), float64, rounded to 6 decimals.
 
-        Returns:
-            (texts, labels), float64, rounded to 6 decimals; a row of NaN for a text that cannot be read.
+        A row of NaN is a text that cannot be read.
         """
         return self._scores([self._read(text) for text in texts])
 
@@ -160,11 +159,7 @@ class _Reading:
 
 
 def load_triage(model: str | Bundle | None = None, language: Language | None = None) -> Triage:
-    """Load a model for use.
-
-    Args:
-        model: an id, a path or an opened bundle; None takes the setting `triage_model`.
-        language: of the answers; None takes the setting `language`.
+    """Load a model for use: an id, a path or an opened bundle; None takes the settings, of the language too.
 
     Raises:
         BundleError: no such model, damaged, or not for triage.

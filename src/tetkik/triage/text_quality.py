@@ -60,9 +60,7 @@ def unreadable_reason(
 ) -> Unreadable | None:
     """The reason why `text` cannot be read as a complaint, or None where it can.
 
-    Args:
-        most_characters: a longer text is not read.
-        lexicon: medical terms count as Turkish words; None takes the built-in ones.
+    Medical terms of `lexicon`, None for the built-in one, count as Turkish words.
     """
     if not text.strip():
         return Unreadable.EMPTY

@@ -26,12 +26,9 @@ _SQUEEZED = Preprocessing(size=SIDE, mean=(0.0,), std=(1.0,), fit=Fit.SQUASH)
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """Files of known kind.
+    """Files of known kind, `CHEST`, `BRAIN`, `OTHER` or `NOT_CHEST`, and where each is from.
 
-    Attributes:
-        kind: of each, `CHEST`, `BRAIN`, `OTHER` or `NOT_CHEST`.
-        group: of each; rows of a patient, a case or of duplicates share one.
-        source: where each is from.
+    Rows of a patient, a case or of duplicates share a group.
     """
 
     files: tuple[Path, ...]
@@ -59,14 +56,11 @@ class Collection:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
-    """Images of known kind.
+    """Images of known kind, with group and source as in `Collection`.
 
     Attributes:
         squares: (n, SIDE, SIDE), uint8: whole images squeezed into a square.
         aspect: (n,), float32, width over height of each image.
-        kind: (n,), int64, `CHEST`, `BRAIN`, `OTHER` or `NOT_CHEST` of each.
-        group: (n,), int64, rows of a patient, a case or of duplicates share one.
-        source: where each is from.
     """
 
     squares: NDArray[np.uint8]

@@ -22,11 +22,7 @@ _OPSET, _IR = 17, 9
 def write_onnx(network: GateNetwork, size: int, file: Path) -> float:
     """Write `network` with batch norm folded into the convolutions and weights in half precision.
 
-    Args:
-        network: in `eval`.
-
-    Returns:
-        The largest difference of a logit from torch, on random images.
+    Returns the largest difference of a logit from torch, on random images.
 
     Raises:
         TrainingError: it differs by more than rounding.

@@ -38,14 +38,7 @@ class Schedule:
 def fit(
     examples: Examples, size: int, recipe: Recipe, schedule: Schedule, tick: Callable[[int, int], None]
 ) -> GateNetwork:
-    """Teach a network.
-
-    Args:
-        tick: called with (steps done, steps in all).
-
-    Returns:
-        The network, ready for use (`eval`).
-    """
+    """Teach a network and return it ready for use; `tick` is called with (steps done, steps in all)."""
     torch.manual_seed(schedule.seed)
     network = GateNetwork()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

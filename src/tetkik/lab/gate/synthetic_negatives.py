@@ -35,11 +35,7 @@ _WORDS = (
 
 
 def draw_scene(random: np.random.Generator) -> Grey:
-    """One picture of a random kind.
-
-    Returns:
-        (rows, columns), uint8, sides of 120 to 260 pixels.
-    """
+    """One picture of a random kind: (rows, columns), uint8, sides of 120 to 260 pixels."""
     rows, columns = (int(random.integers(120, 260)) for _ in range(2))
     painter = PAINTERS[random.integers(len(PAINTERS))]
     return painter(random, rows, columns)

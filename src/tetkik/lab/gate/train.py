@@ -59,10 +59,7 @@ class GateOptions:
 
 
 def train_gate(examples: Examples, out: Path, options: GateOptions, progress: ProgressCallback) -> Bundle:
-    """Teach the gate's network and write it as a bundle.
-
-    Args:
-        examples: real images of every kind; scenes are added to them.
+    """Teach the gate's network real images of every kind, and drawn scenes, and write it as a bundle.
 
     Raises:
         TrainingError: there are too few images of a kind.

@@ -25,12 +25,7 @@ _MOST_EVIDENCE = 8
 
 @dataclass(frozen=True)
 class LinearModel:
-    """A trained linear model.
-
-    Attributes:
-        manifest: labels in the order of the columns, calibration, thresholds.
-        weights: (columns, stride), float32; temperature and prior shift are already in them.
-    """
+    """A trained linear model; temperature and prior shift are in the weights, (columns, stride), float32."""
 
     manifest: Manifest
     featuriser: Featuriser
@@ -38,10 +33,8 @@ class LinearModel:
 
     @classmethod
     def load(cls, bundle: Bundle) -> LinearModel:
-        """Read the weights of an opened bundle.
-
-        Raises:
-            BundleCorrupt: an array is missing, of the wrong shape, or needs a pickle.
+        """Read the weights of an opened bundle; `BundleCorrupt` where an array is missing, misshapen or a
+        pickle.
         """
         path = bundle.file(WEIGHTS)
         labels = len(bundle.manifest.labels)

@@ -14,7 +14,7 @@ from tetkik.bundle import Bundle, Manifest
 from tetkik.errors import BundleCorrupt, MissingExtra
 from tetkik.settings import settings
 from tetkik.triage.calibration import softmax
-from tetkik.triage.transformer.tokens import Ints, TextReader
+from tetkik.triage.transformer.tokens import Ints, TextReader, padded
 from tetkik.values import Evidence, Span
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
@@ -55,7 +55,7 @@ class OnnxNetwork:
         found = {node.name for node in self._session.get_inputs()}
         if found != {"input_ids", "attention_mask"}:
             raise _corrupt(folder, network, ValueError("inputs"))
-        self._reader = reader
+        self.reader = reader
 
     def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(texts, labels), float32.
@@ -63,23 +63,15 @@ class OnnxNetwork:
         Each text is run by itself: dynamic int8 takes its scale from the whole batch, so that in a batch the
         answer to one complaint would depend on the others.
         """
-        return np.concatenate([self.logits_together([row]) for row in self._reader.read(texts)])
+        return np.concatenate([self.logits_together([row]) for row in self.reader.read(texts)])
 
     def logits_together(self, rows: Sequence[Ints]) -> NDArray[np.float32]:
         """The logits of rows of token numbers in one batch, (rows, labels), float32."""
-        ids, mask = self._reader.batch(rows)
+        ids, mask = padded(rows, self.reader.pad_id)
         output: NDArray[np.float32] = self._session.run(
             ["logits"], {"input_ids": ids, "attention_mask": mask}
         )[0]
         return output
-
-    def read(self, texts: Sequence[str]) -> list[Ints]:
-        """Token numbers of each text."""
-        return self._reader.read(texts)
-
-    def broken(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """See `TextReader.broken`."""
-        return self._reader.broken(texts)
 
 
 def _corrupt(folder: Path, network: Path, error: Exception) -> BundleCorrupt:
@@ -120,7 +112,7 @@ class OnnxTransformer:
             ) from None
         tokenizer = bundle.file("tokenizer.json")
         try:
-            reader = TextReader.load(tokenizer, max_length, pad_id)
+            reader = TextReader.from_json(tokenizer.read_text("utf-8"), max_length, pad_id)
         except MissingExtra:
             raise
         # The tokenizers package raises bare Exceptions.
@@ -155,7 +147,7 @@ class OnnxTransformer:
 
     def unknown(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """The share of each text's words that are no piece of the vocabulary whole, (texts,), float64."""
-        return self._network.broken(texts)
+        return self._network.reader.broken(texts)
 
     def evidence(self, text: str, label: int) -> tuple[Evidence, ...]:
         """The stretches whose absence lowers the label's log-odds, strongest first; the weight in nats.
@@ -176,7 +168,7 @@ class OnnxTransformer:
         return tuple(sorted(found, key=lambda item: (-item.weight, item.span.start)))
 
     def _log_odds(self, texts: Sequence[str], label: int) -> NDArray[np.float64]:
-        rows = self._network.read(texts)
+        rows = self._network.reader.read(texts)
         parts = [self._network.logits_together(rows[i : i + _BATCH]) for i in range(0, len(rows), _BATCH)]
         scaled = np.concatenate(parts).astype(np.float64) / self._temperature
         others = np.delete(scaled, label, axis=1)

@@ -24,7 +24,7 @@ from tetkik.lab.triage.linear.vocabulary import learn_features
 from tetkik.lab.triage.metrics import confusion
 from tetkik.triage.age_adjustment import log_odds
 from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
-from tetkik.triage.linear.features import Featuriser, Rows, prepare, stride_of
+from tetkik.triage.linear.features import BIAS, Featuriser, Rows, prepare, stride_of
 from tetkik.triage.linear.lexicon import Lexicon, builtin
 
 INNER_FOLDS = 8
@@ -41,12 +41,7 @@ Remember = Callable[[str, Callable[[], NDArray[np.float32]]], NDArray[np.float32
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The settings that are chosen on held-out rows.
-
-    Attributes:
-        mix: how many times the machine's score counts beside the regression's.
-        prior: the share of the labels' log frequencies that is taken off.
-    """
+    """The settings chosen on held-out rows: the machine's share, and that of log frequencies taken off."""
 
     softmax: float = 1.0
     hinge: float = 2.0
@@ -54,7 +49,6 @@ class Choice:
     prior: float = 0.25
 
     def as_json(self) -> dict[str, float]:
-        """For the manifest."""
         return asdict(self)
 
 
@@ -71,11 +65,9 @@ Scores = dict[Member, NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Texts ready to learn from.
+    """Texts ready to learn from: prepared (`features.prepare`), each with the index of its label.
 
     Attributes:
-        texts: prepared (`features.prepare`).
-        truth: (texts,), int64, index of the label.
         groups: (texts,), int64, duplicate group.
         folds: (texts,), int64, inner fold by group.
     """
@@ -149,11 +141,7 @@ class Fitted:
 def unknown_words(corpus: Corpus, fitted: Fitted) -> NDArray[np.float64]:
     """The share of each held-out row's words that the rows which it was held out from do not know.
 
-    Args:
-        corpus: what `fitted` was fitted on.
-
-    Returns:
-        (held-out rows,), float64.
+    `corpus` is what `fitted` was fitted on; the result is (held-out rows,), float64.
     """
     held = corpus.only(fitted.held_out)
     if len(held) < len(corpus):
@@ -216,13 +204,10 @@ def fit(
     remember: Remember = lambda name, compute: compute(),
     tick: Callable[[int, int], None] = lambda done, total: None,
 ) -> Fitted:
-    """Choose, calibrate and fit.
+    """Choose, calibrate and fit; from 20,000 rows on a tenth of them is only chosen and calibrated on.
 
-    Args:
-        corpus: what to learn from; from 20,000 rows on a tenth of it is only chosen and calibrated on.
-        lexicon: the terms; None takes the built-in ones.
-        remember: keeps finished pieces across an interruption.
-        tick: called with (pieces done, pieces in all).
+    `remember` keeps finished pieces across an interruption; `tick` is called with (pieces done, pieces in
+    all).
     """
     lexicon = lexicon or builtin()
     if len(corpus) >= HOLDOUT_FROM:
@@ -345,7 +330,7 @@ def _assemble(
     mixed = (regression + choice.mix * machine).astype(np.float32)
     shift = np.zeros(stride_of(len(log_frequency)))
     shift[: len(log_frequency)] = choice.prior * log_frequency
-    mixed[-1] -= (shift / featuriser.bias).astype(np.float32)
+    mixed[-1] -= (shift / BIAS).astype(np.float32)
     return Fitted(
         featuriser,
         (mixed / calibrated.temperature).astype(np.float32),

@@ -43,17 +43,13 @@ def solve(
     seed: int = 0,
     tick: Callable[[int], None] = lambda done: None,
 ) -> NDArray[np.float32]:
-    """Fit one classifier.
+    """Fit one classifier: (columns, stride), float32; columns past the classes are zero.
 
     Args:
         chunks: the rows, in pieces, so that large data need no second copy.
         labels: the class of each row, piece by piece, int32.
         costs: (classes,), float32: the weight of a row by its class.
         regularisation: strength of the squared penalty on the sum of losses.
-        seed: order of the visits.
-
-    Returns:
-        (columns, stride), float32; columns past the classes are zero.
     """
     if ngrams is None:
         return _by_lbfgs(chunks, labels, columns, costs, regularisation, loss)

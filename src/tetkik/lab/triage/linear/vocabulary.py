@@ -24,10 +24,9 @@ def learn_features(
     min_groups: int = MIN_GROUPS,
     max_features: int = MAX_FEATURES,
 ) -> Featuriser:
-    """The featuriser of a corpus.
+    """The featuriser of a corpus of prepared texts (`features.prepare`).
 
     Args:
-        texts: prepared texts (`features.prepare`).
         groups: (texts,), the duplicate group of each; a text that stands twice counts once.
         min_groups: a feature stands in at least that many groups. Below 5 a model could give away words.
         max_features: of each kind of n-gram the most frequent that many are kept.
