@@ -123,7 +123,7 @@ class Linear:
         import torch
         from scipy.optimize import minimize
 
-        from tetkik.lab.triage.transformer.losses import make_loss
+        from tetkik.lab.triage.transformer.trainer import make_loss
 
         rows, labels = self._prepared.split.training, len(self._prepared.labels)
         truth = torch.from_numpy(self._prepared.truth[rows])

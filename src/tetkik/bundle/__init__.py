@@ -6,7 +6,9 @@ from tetkik.bundle.card import (
     finish_bundle,
     metrics_table,
     reference_section,
+    refuse_same_folder,
     render_card,
+    with_reference,
     with_section,
 )
 from tetkik.bundle.manifest import FORMAT_VERSION, Manifest, Metric, Task, bundle_id
@@ -25,7 +27,6 @@ from tetkik.bundle.reference import (
     read_reference,
     write_reference,
 )
-from tetkik.bundle.reference_copy import refuse_same_folder, with_reference
 from tetkik.bundle.store import (
     Bundle,
     available,

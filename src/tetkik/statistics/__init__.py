@@ -1,6 +1,5 @@
 """The figures by which models are judged, in NumPy: areas, intervals, calibration. It knows no capability."""
 
-from tetkik.statistics.bootstrap import ClusterBootstrap
 from tetkik.statistics.calibration import (
     ReliabilityBin,
     brier_skill,
@@ -21,6 +20,7 @@ from tetkik.statistics.image_drift import (
 )
 from tetkik.statistics.intervals import (
     Bools,
+    ClusterBootstrap,
     Floats,
     Interval,
     Ints,

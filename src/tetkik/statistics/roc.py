@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.statistics.bootstrap import ClusterBootstrap
-from tetkik.statistics.intervals import Z95, Bools, Floats, Interval, Ints, ratio
+from tetkik.statistics.intervals import Z95, Bools, ClusterBootstrap, Floats, Interval, Ints, ratio
 
 
 def roc_curve(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, Manifest, Task, resolve
 from tetkik.errors import BundleMismatch
+from tetkik.statistics import Floats
 from tetkik.values import Evidence
 
 
@@ -23,7 +24,7 @@ class TriageModel(Protocol):
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Calibrated probabilities, (texts, labels), float32, rows sum to 1."""
 
-    def unknown(self, texts: Sequence[str]) -> NDArray[np.float64]:
+    def unknown(self, texts: Sequence[str]) -> Floats:
         """The share of each text's words that its vocabulary does not hold, (texts,), float64."""
 
     def evidence(self, text: str, label: int) -> tuple[Evidence, ...]:

@@ -8,9 +8,10 @@ from contextlib import suppress
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-Rows = NDArray[np.int64]
+from tetkik.statistics import Ints
+
+Rows = Ints
 
 _PREFETCHED = 3
 
@@ -22,9 +23,7 @@ def in_steps(rows: Rows, batch_size: int) -> list[Rows]:
     return [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
 
 
-def bucketed_steps(
-    keys: NDArray[np.int64], batch_size: int, seed: int, epoch: int, *, window: int
-) -> list[Rows]:
+def bucketed_steps(keys: Ints, batch_size: int, seed: int, epoch: int, *, window: int) -> list[Rows]:
     """The rows of each step of one epoch, from 1: rows of like `keys`, (rows,), together to save padding.
 
     Every row comes once, in an order that follows from seed and epoch alone: rows are shuffled, sorted within

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tetkik import turkish
 from tetkik.lab.engine.groups import connected, mixed_bits
+from tetkik.statistics import Ints
 
 _HASHES = 125
 _RECALL = 0.9999
@@ -36,7 +37,7 @@ def canonical(text: str) -> str:
     return " ".join(turkish.lower(text).split())
 
 
-def duplicate_texts(texts: Sequence[str], *, threshold: float = 0.8, near: bool = True) -> NDArray[np.int64]:
+def duplicate_texts(texts: Sequence[str], *, threshold: float = 0.8, near: bool = True) -> Ints:
     """The duplicate group of each text: (texts,), int64, the smallest index of the group.
 
     Exact duplicates are equal by `canonical`. Near duplicates are equal once folded to ASCII words, or reach
@@ -65,7 +66,7 @@ def text_similarity(left: str, right: str) -> float:
     return _jaccard(a, b)
 
 
-def _near_groups(distinct: list[str], threshold: float) -> NDArray[np.int64]:
+def _near_groups(distinct: list[str], threshold: float) -> Ints:
     """The group (the smallest index in it) of each of the sorted distinct texts."""
     groups = np.arange(len(distinct), dtype=np.int64)
     long_enough = np.array([text.count(" ") + 1 >= _SHORTEST for text in distinct], bool)
@@ -124,7 +125,7 @@ def _band_rows(threshold: float) -> int:
     return max(fitting, default=1)
 
 
-def _buckets(band: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+def _buckets(band: NDArray[np.uint32]) -> tuple[Ints, NDArray[np.uint64]]:
     """The texts in order of their band's hash (alphabetical within one), and that hash, sorted."""
     keys = np.zeros(len(band), np.uint64)
     for column in band.T:
@@ -133,9 +134,7 @@ def _buckets(band: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.ui
     return order, keys[order]
 
 
-def _likely(
-    signatures: NDArray[np.uint32], left: NDArray[np.int64], right: NDArray[np.int64], least: float
-) -> list[tuple[int, int]]:
+def _likely(signatures: NDArray[np.uint32], left: Ints, right: Ints, least: float) -> list[tuple[int, int]]:
     """The pairs whose estimated similarity is at least `least`."""
     pairs: list[tuple[int, int]] = []
     for start in range(0, len(left), _CHUNK):

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tetkik.errors import DataError
 from tetkik.lab.engine.duplicate_texts import canonical
+from tetkik.statistics import Ints
 from tetkik.values import DEPARTMENTS
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Complaints:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def only(self, rows: Sequence[int] | NDArray[np.int64]) -> Complaints:
+    def only(self, rows: Sequence[int] | Ints) -> Complaints:
         """These rows, in this order."""
         return Complaints(
             tuple(self.texts[row] for row in rows), tuple(self.labels[row] for row in rows), self.left_out
@@ -64,7 +64,7 @@ def in_order(labels: Iterable[str]) -> tuple[str, ...]:
     return (*(name for name in DEPARTMENTS if name in found), *sorted(found - set(DEPARTMENTS)))
 
 
-def numbered(labels: Sequence[str], order: Sequence[str]) -> NDArray[np.int64]:
+def numbered(labels: Sequence[str], order: Sequence[str]) -> Ints:
     """The index of each label in `order`, (labels,), int64."""
     place = {label: index for index, label in enumerate(order)}
     return np.array([place[label] for label in labels], dtype=np.int64)
@@ -237,7 +237,7 @@ def _lines(file: BufferedReader[FileIO], path: Path) -> Iterator[str]:
         yield from (piece for piece in re.split(r"(?<=\r)(?!\n)", line) if piece)
 
 
-def folds(texts: Iterable[str], groups: NDArray[np.int64], count: int = 5) -> NDArray[np.int64]:
+def folds(texts: Iterable[str], groups: Ints, count: int = 5) -> Ints:
     """The fold of each row, 0 to count - 1, the same on every machine and whatever the order of the rows.
 
     A group's fold is `int(sha256(t), 16) % count`, with t its smallest canonical text (UTF-8).

@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tetkik.errors import DataError
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
@@ -64,7 +63,7 @@ class Scorer(Protocol):
     def trained_on(self) -> str | None:
         """`data.fingerprint` of the rows that it was trained on; None where it is not known."""
 
-    def scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
+    def scores(self, texts: Sequence[str]) -> Floats:
         """(texts, labels), rounded to 6 decimals; a row of NaN for a text that cannot be read."""
 
 

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tetkik.lab.engine.results import fields_json, subgroups_json, to_json
 from tetkik.lab.triage.metrics import DECISIONS, confusion, decision_columns, predicted_labels, unanswered
 from tetkik.language import Language, Sentence
-from tetkik.statistics import Floats, Interval, Ints
+from tetkik.statistics import Bools, Floats, Interval, Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +38,13 @@ class Judged:
         return predicted_labels(self.probabilities)
 
     @property
-    def correct(self) -> NDArray[np.bool_]:
+    def correct(self) -> Bools:
         """(rows,): whether the first label is the true one; an unreadable text counts as wrong."""
-        right: NDArray[np.bool_] = self.predicted == self.truth
+        right: Bools = self.predicted == self.truth
         return right
 
     @property
-    def answered(self) -> NDArray[np.bool_]:
+    def answered(self) -> Bools:
         """(rows,): whether there is an answer at all."""
         return ~unanswered(self.probabilities)
 

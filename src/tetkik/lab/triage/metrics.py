@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tetkik.statistics import Floats, Ints, ratio
+from tetkik.statistics import Bools, Floats, Ints, ratio
 
 DECISIONS = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "top3_accuracy")
 """The figures of `DecisionFigures` that are stated with an interval."""
@@ -38,9 +37,9 @@ class DecisionFigures:
     macro_f1: Floats
 
 
-def unanswered(probabilities: Floats) -> NDArray[np.bool_]:
+def unanswered(probabilities: Floats) -> Bools:
     """The rows of NaN: texts for which there was no answer."""
-    missing: NDArray[np.bool_] = np.any(np.isnan(probabilities), axis=1)
+    missing: Bools = np.any(np.isnan(probabilities), axis=1)
     return missing
 
 
@@ -109,11 +108,11 @@ def decision_figures(sums: Floats) -> DecisionFigures:
     )
 
 
-def _mean_where(values: Floats, mask: NDArray[np.bool_]) -> Floats:
+def _mean_where(values: Floats, mask: Bools) -> Floats:
     return ratio(np.where(mask, values, 0.0).sum(axis=-1), mask.sum(axis=-1).astype(np.float64))
 
 
-def accuracy_by_coverage(confidence: Floats, correct: NDArray[np.bool_]) -> Floats:
+def accuracy_by_coverage(confidence: Floats, correct: Bools) -> Floats:
     """Accuracy on the k most confident rows, k = 1 to all, (rows,).
 
     The last is the accuracy on all, and the mean is one minus the area under the risk-coverage curve (Geifman

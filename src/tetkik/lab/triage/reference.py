@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tetkik.bundle import ComplaintReference
 from tetkik.settings import settings
-from tetkik.statistics import SeenComplaint, Tally, described
+from tetkik.statistics import Floats, Ints, SeenComplaint, Tally, described
 from tetkik.triage.predict import Triage
 from tetkik.triage.urgency import assess
 from tetkik.values import ProgressCallback
@@ -29,10 +28,10 @@ class OutOfFold:
         unknown: (complaints,), float64, share of words that the model's vocabulary does not hold.
     """
 
-    probabilities: NDArray[np.float64]
-    unknown: NDArray[np.float64]
+    probabilities: Floats
+    unknown: Floats
 
-    def only(self, rows: NDArray[np.int64]) -> OutOfFold:
+    def only(self, rows: Ints) -> OutOfFold:
         return OutOfFold(self.probabilities[rows], self.unknown[rows])
 
 
@@ -81,9 +80,7 @@ def observe(
     return found
 
 
-def _seen(
-    triage: Triage, given: ReferenceComplaints, row: int, text: str, score: NDArray[np.float64]
-) -> SeenComplaint:
+def _seen(triage: Triage, given: ReferenceComplaints, row: int, text: str, score: Floats) -> SeenComplaint:
     measured, others = triage.measure(text), given.others
     read = not np.isnan(score).any()
     if read and others is not None:

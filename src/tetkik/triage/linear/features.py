@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik import turkish
+from tetkik.statistics import Floats, Ints
 from tetkik.triage.linear.compiled import ngrams
 from tetkik.triage.linear.lexicon import FNV_OFFSET, Lexicon, fnv
 
@@ -49,7 +50,7 @@ _MAX_PREFIX, _MAX_DEPTH = 24, 8
 class Rows:
     """Sparse rows (CSR): `indptr` is (rows + 1,); `indices`, (stored,), are not sorted within a row."""
 
-    indptr: NDArray[np.int64]
+    indptr: Ints
     indices: NDArray[np.int32]
     values: NDArray[np.float32]
 
@@ -265,7 +266,7 @@ class Featuriser:
         ngrams.score(texts, self.tables, weights, out, weights.shape[1])
         return out
 
-    def unknown(self, texts: Sequence[bytes]) -> NDArray[np.float64]:
+    def unknown(self, texts: Sequence[bytes]) -> Floats:
         """The share of a prepared text's words whose first 5 letters are no feature, (texts,), float64."""
         return np.array([self._unknown(text.split()) for text in texts], np.float64)
 
@@ -286,7 +287,7 @@ class Featuriser:
         empty_i, empty_f = np.zeros(0, np.int32), np.zeros(0, np.float32)
         return Rows(indptr, np.concatenate([empty_i, *columns]), np.concatenate([empty_f, *values]))
 
-    def attribute(self, text: bytes, gain: NDArray[np.float32]) -> NDArray[np.float64]:
+    def attribute(self, text: bytes, gain: NDArray[np.float32]) -> Floats:
         """What each byte of a prepared text adds to the sum of gain * value over its row, the constant apart.
 
         What an n-gram or a term adds is shared evenly among its bytes. `gain` is (columns,); the result
@@ -348,7 +349,7 @@ class Featuriser:
                 parts.append(Part(at + block * sums.shape[1] + int(column), float(part), hit.start, hit.end))
         return parts
 
-    def _level_sums(self, found: list[Hit]) -> list[NDArray[np.float64]]:
+    def _level_sums(self, found: list[Hit]) -> list[Floats]:
         levels = self.lexicon.levels[[hit.term for hit in found]].astype(np.float64)
         first = {hit.term: i for i, hit in reversed(list(enumerate(found)))}
         once = np.array([first[hit.term] == i for i, hit in enumerate(found)], dtype=np.float64)

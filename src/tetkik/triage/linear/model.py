@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, Manifest
 from tetkik.errors import BundleCorrupt
+from tetkik.statistics import Floats
 from tetkik.triage.linear.features import Featuriser, Vocabulary, prepare, stride_of, words_of
 from tetkik.triage.linear.lexicon import Lexicon
 from tetkik.values import Evidence, Span
@@ -91,7 +92,7 @@ class LinearModel:
         found /= found.sum(axis=1, keepdims=True)
         return found
 
-    def unknown(self, texts: Sequence[str]) -> NDArray[np.float64]:
+    def unknown(self, texts: Sequence[str]) -> Floats:
         """The share of each text's words whose first 5 letters are no feature, (texts,), float64."""
         return self.featuriser.unknown([prepare(text) for text in texts])
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tetkik.bundle import Bundle, Manifest
 from tetkik.errors import BundleCorrupt, MissingExtra
 from tetkik.settings import settings
+from tetkik.statistics import Floats
 from tetkik.triage.calibration import softmax
 from tetkik.triage.transformer.tokens import Ints, TextReader, padded
 from tetkik.values import Evidence, Span
@@ -145,7 +146,7 @@ class OnnxTransformer:
             return np.zeros((0, len(self._manifest.labels)), dtype=np.float32)
         return softmax(self._network.logits(texts), self._temperature).astype(np.float32)
 
-    def unknown(self, texts: Sequence[str]) -> NDArray[np.float64]:
+    def unknown(self, texts: Sequence[str]) -> Floats:
         """The share of each text's words that are no piece of the vocabulary whole, (texts,), float64."""
         return self._network.reader.broken(texts)
 
@@ -167,14 +168,14 @@ class OnnxTransformer:
         ]
         return tuple(sorted(found, key=lambda item: (-item.weight, item.span.start)))
 
-    def _log_odds(self, texts: Sequence[str], label: int) -> NDArray[np.float64]:
+    def _log_odds(self, texts: Sequence[str], label: int) -> Floats:
         rows = self._network.reader.read(texts)
         parts = [self._network.logits_together(rows[i : i + _BATCH]) for i in range(0, len(rows), _BATCH)]
         scaled = np.concatenate(parts).astype(np.float64) / self._temperature
         others = np.delete(scaled, label, axis=1)
         highest = others.max(axis=1)
         rest = highest + np.log(np.exp(others - highest[:, None]).sum(axis=1))
-        result: NDArray[np.float64] = scaled[:, label] - rest
+        result: Floats = scaled[:, label] - rest
         return result
 
 

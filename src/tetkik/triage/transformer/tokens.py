@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.errors import MissingExtra
+from tetkik.statistics import Floats
 
 Ints = NDArray[np.int64]
 
@@ -46,7 +47,7 @@ class TextReader:
         """The token numbers of each text, special tokens included, (tokens,), int64."""
         return [np.array(row.ids, dtype=np.int64) for row in self.tokenizer.encode_batch(list(texts))]
 
-    def broken(self, texts: Sequence[str]) -> NDArray[np.float64]:
+    def broken(self, texts: Sequence[str]) -> Floats:
         """The share of each text's words that are no piece of the vocabulary whole, (texts,), float64."""
         unknown = getattr(self.tokenizer.model, "unk_token", None)
         rows = self.tokenizer.encode_batch(list(texts))

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tetkik.errors import NO_ROOM, InputError, TetkikError, UsageError, file_fault
 from tetkik.lab.engine.duplicate_texts import canonical, duplicate_texts, text_similarity
@@ -35,6 +34,7 @@ from tetkik.lab.triage.clean.tables import Tables, tables
 from tetkik.lab.triage.clean.text import has_words, plain
 from tetkik.language import Language
 from tetkik.privacy import Personal, mask
+from tetkik.statistics import Ints
 from tetkik.values import ProgressCallback
 
 _TELL_EVERY = 10_000
@@ -261,12 +261,12 @@ def _without_copies(rows: list[_Row], options: Options, tally: _Tally, written: 
     return kept
 
 
-def _numbered(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+def _numbered(groups: Ints) -> Ints:
     """Groups numbered from 1 in the order in which they come up."""
     return (np.unique(groups, return_inverse=True)[1] + 1).astype(np.int64)
 
 
-def _conflicts(rows: Sequence[_Row], groups: NDArray[np.int64]) -> tuple[Conflict, ...]:
+def _conflicts(rows: Sequence[_Row], groups: Ints) -> tuple[Conflict, ...]:
     """Each row of a group against the first row of every other label in it: nothing quadratic."""
     firsts: defaultdict[int, dict[str, _Row]] = defaultdict(dict)
     found: list[Conflict] = []
@@ -278,9 +278,7 @@ def _conflicts(rows: Sequence[_Row], groups: NDArray[np.int64]) -> tuple[Conflic
     return tuple(sorted(found, key=lambda pair: (-pair.similarity, pair.group)))
 
 
-def _suspects(
-    rows: Sequence[_Row], groups: NDArray[np.int64], options: Options, progress: ProgressCallback
-) -> Suspicion:
+def _suspects(rows: Sequence[_Row], groups: Ints, options: Options, progress: ProgressCallback) -> Suspicion:
     if not options.suspects:
         return Suspicion((), None, 0.0)
     from tetkik.lab.triage.clean.suspects import find_suspects

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tetkik.errors import TetkikError
 from tetkik.lab.engine.results import fields_json
 from tetkik.lab.triage.clean.rows import Reason, Repair
 from tetkik.privacy import Personal
+from tetkik.statistics import Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,7 @@ class Summary:
     suspects: tuple[SuspectRow, ...]
     judged: int | None
     agreement: float
-    words: NDArray[np.int64]
+    words: Ints
 
     def as_json(self) -> dict[str, Any]:
         return {

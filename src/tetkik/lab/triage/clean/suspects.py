@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tetkik import turkish
 from tetkik.errors import MissingExtra
 from tetkik.lab.triage.clean.summary import RowRef, SuspectRow, Suspicion
 from tetkik.lab.triage.data import folds, numbered
+from tetkik.statistics import Floats, Ints
 from tetkik.values import ProgressCallback
 
 _FOLDS = 5
@@ -30,7 +30,7 @@ _FEATURES = 1 << 18
 _UPDATES = 1_000_000
 
 
-def find_suspects(rows: Sequence[RowRef], groups: NDArray[np.int64], progress: ProgressCallback) -> Suspicion:
+def find_suspects(rows: Sequence[RowRef], groups: Ints, progress: ProgressCallback) -> Suspicion:
     """The rows that confident learning takes for label errors; `groups`, (rows,), int64, by duplicate."""
     try:
         from cleanlab.filter import find_label_issues
@@ -68,11 +68,11 @@ def _terms(text: str) -> list[str]:
 
 def _out_of_fold(
     texts: list[str],
-    given: NDArray[np.int64],
-    groups: NDArray[np.int64],
+    given: Ints,
+    groups: Ints,
     count: int,
     progress: ProgressCallback,
-) -> NDArray[np.float64]:
+) -> Floats:
     """The probability of each label for each row, from a model that saw neither it nor its group."""
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
     from sklearn.linear_model import SGDClassifier

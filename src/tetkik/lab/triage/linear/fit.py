@@ -22,6 +22,7 @@ from tetkik.lab.triage.data import folds
 from tetkik.lab.triage.linear.solver import Loss, solve
 from tetkik.lab.triage.linear.vocabulary import learn_features
 from tetkik.lab.triage.metrics import confusion
+from tetkik.statistics import Floats, Ints
 from tetkik.triage.age_adjustment import log_odds
 from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
 from tetkik.triage.linear.features import BIAS, Featuriser, Rows, prepare, stride_of
@@ -73,17 +74,17 @@ class Corpus:
     """
 
     texts: tuple[bytes, ...]
-    truth: NDArray[np.int64]
-    groups: NDArray[np.int64]
-    folds: NDArray[np.int64]
+    truth: Ints
+    groups: Ints
+    folds: Ints
     labels: tuple[str, ...]
 
     @classmethod
     def of(
         cls,
         texts: Sequence[str],
-        truth: NDArray[np.int64],
-        groups: NDArray[np.int64],
+        truth: Ints,
+        groups: Ints,
         labels: tuple[str, ...],
     ) -> Corpus:
         """Prepare texts and deal them out into inner folds."""
@@ -93,7 +94,7 @@ class Corpus:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def only(self, rows: NDArray[np.int64]) -> Corpus:
+    def only(self, rows: Ints) -> Corpus:
         return Corpus(
             tuple(self.texts[i] for i in rows),
             self.truth[rows],
@@ -103,10 +104,10 @@ class Corpus:
         )
 
     @property
-    def log_frequency(self) -> NDArray[np.float64]:
+    def log_frequency(self) -> Floats:
         """(labels,): the log of each label's share, with one row added to each."""
         count = np.bincount(self.truth, minlength=len(self.labels)) + 1.0
-        frequency: NDArray[np.float64] = np.log(count / count.sum())
+        frequency: Floats = np.log(count / count.sum())
         return frequency
 
     def costs(self, rarity: float) -> NDArray[np.float32]:
@@ -134,11 +135,11 @@ class Fitted:
     choice: Choice
     temperature: float
     abstain: float
-    held_out: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
+    held_out: Ints
+    probabilities: Floats
 
 
-def unknown_words(corpus: Corpus, fitted: Fitted) -> NDArray[np.float64]:
+def unknown_words(corpus: Corpus, fitted: Fitted) -> Floats:
     """The share of each held-out row's words that the rows which it was held out from do not know.
 
     `corpus` is what `fitted` was fitted on; the result is (held-out rows,), float64.
@@ -281,10 +282,10 @@ def _members(choice: Choice) -> tuple[Member, Member]:
 class _Calibrated:
     choice: Choice
     temperature: float
-    probabilities: NDArray[np.float64]
+    probabilities: Floats
 
 
-def _calibrate(corpus: Corpus, scores: Scores, log_frequency: NDArray[np.float64]) -> _Calibrated:
+def _calibrate(corpus: Corpus, scores: Scores, log_frequency: Floats) -> _Calibrated:
     """Choose the settings, and the temperature of what will be shown, on scores of unseen rows.
 
     Best is the highest accuracy + macro-F1 - log-loss at the best temperature: the first two are what the
@@ -312,7 +313,7 @@ def _calibrate(corpus: Corpus, scores: Scores, log_frequency: NDArray[np.float64
     )
 
 
-def _accuracy_and_f1(counts: NDArray[np.int64]) -> float:
+def _accuracy_and_f1(counts: Ints) -> float:
     right, true, chosen = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     f1 = 2 * right / np.maximum(true + chosen, 1)
     return float(right.sum() / counts.sum() + f1[true > 0].mean())
@@ -322,8 +323,8 @@ def _assemble(
     featuriser: Featuriser,
     weights: dict[Member, NDArray[np.float32]],
     calibrated: _Calibrated,
-    log_frequency: NDArray[np.float64],
-    held_out: NDArray[np.int64],
+    log_frequency: Floats,
+    held_out: Ints,
 ) -> Fitted:
     choice = calibrated.choice
     regression, machine = (weights[member] for member in _members(choice))

@@ -15,6 +15,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.statistics import Floats
 from tetkik.triage.linear.compiled import ngrams
 from tetkik.triage.linear.features import Rows, stride_of
 
@@ -103,7 +104,7 @@ def _by_lbfgs(
     classes, cost = len(costs), costs[label][:, None]
     own = np.eye(classes)[label]
 
-    def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    def objective(flat: Floats) -> tuple[float, Floats]:
         weights = flat.reshape(columns, classes)
         score = rows @ weights
         if loss is Loss.SOFTMAX:

@@ -41,6 +41,7 @@ from tetkik.lab.triage.linear.fit import (
 from tetkik.lab.triage.linear.vocabulary import MIN_GROUPS
 from tetkik.lab.triage.reference import OutOfFold, ReferenceComplaints, make_reference
 from tetkik.lab.triage.summaries import measured
+from tetkik.statistics import Floats, Ints
 from tetkik.triage.age_adjustment import log_odds
 from tetkik.triage.calibration import softmax
 from tetkik.triage.linear.model import LinearModel
@@ -128,11 +129,11 @@ def train_linear(
 
 def nested_probabilities(
     corpus: Corpus,
-    outer: NDArray[np.int64],
+    outer: Ints,
     remember: Remember = lambda name, compute: compute(),
     tick: Callable[[int, int], None] = lambda done, total: None,
     done: list[int] | None = None,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Probabilities of each row, (rows, labels), from a model chosen, calibrated and fitted without its fold.
 
     Args:
@@ -209,7 +210,7 @@ def _corpus(complaints: Complaints, deduplicate: bool) -> Corpus:
     return Corpus.of(complaints.texts, numbered(complaints.labels, labels), groups, labels)
 
 
-def _labels(complaints: Complaints, groups: NDArray[np.int64]) -> tuple[str, ...]:
+def _labels(complaints: Complaints, groups: Ints) -> tuple[str, ...]:
     distinct: dict[str, set[int]] = {}
     for label, group in zip(complaints.labels, groups.tolist(), strict=True):
         distinct.setdefault(label, set()).add(group)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.statistics import Ints
 from tetkik.triage.linear.compiled import ngrams
 from tetkik.triage.linear.features import BUCKETS, Featuriser, Vocabulary, grams
 from tetkik.triage.linear.lexicon import Lexicon
@@ -18,7 +19,7 @@ _CHUNK = 20_000
 
 def learn_features(
     texts: Sequence[bytes],
-    groups: NDArray[np.int64],
+    groups: Ints,
     lexicon: Lexicon,
     *,
     min_groups: int = MIN_GROUPS,
@@ -37,9 +38,7 @@ def learn_features(
     return Featuriser(characters, words, lexicon, _term_idf(texts, groups, count, lexicon, min_groups))
 
 
-def document_frequency(
-    texts: Sequence[bytes], groups: NDArray[np.int64]
-) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+def document_frequency(texts: Sequence[bytes], groups: Ints) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     """In how many duplicate groups each bucket stands: characters and words, each (2^22,), uint32."""
     order = np.argsort(groups, kind="stable")
     _, number = np.unique(groups, return_inverse=True)
@@ -70,7 +69,7 @@ def _idf(frequency: NDArray[np.uint32], count: int) -> NDArray[np.float32]:
 
 
 def _term_idf(
-    texts: Sequence[bytes], groups: NDArray[np.int64], count: int, lexicon: Lexicon, least: int
+    texts: Sequence[bytes], groups: Ints, count: int, lexicon: Lexicon, least: int
 ) -> NDArray[np.float32]:
     nothing = Vocabulary(np.zeros(0, np.uint32), np.zeros(0, np.float32))
     terms = len(lexicon.levels)
