@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Iterable, Sequence
+from importlib import resources
+
+from tetkik.bundle import CardSection
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -11,6 +14,13 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> 
     lines = [columns, *rows]
     text = ["| " + " | ".join("" if cell is None else str(cell) for cell in line) + " |" for line in lines]
     return "\n".join([text[0], "|" + "---|" * len(columns), *text[1:]])
+
+
+def read_card(package: str, **values: object) -> tuple[str, list[CardSection]]:
+    """The summary and the sections of the `card.md` of a package, its fields filled as by `str.format`."""
+    text = resources.files(package).joinpath("card.md").read_text("utf-8").format(**values)
+    summary, *sections = text.strip().split("\n\n## ")
+    return summary, [CardSection(*section.split("\n\n", 1)) for section in sections]
 
 
 def cell(value: float | None, form: str = ".4f") -> str:

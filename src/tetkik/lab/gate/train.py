@@ -15,7 +15,6 @@ from torch.nn import functional as F  # noqa: N812 - the name that torch's users
 
 from tetkik.bundle import (
     Bundle,
-    CardSection,
     Manifest,
     Metric,
     Task,
@@ -26,7 +25,7 @@ from tetkik.bundle import (
 from tetkik.errors import TrainingError
 from tetkik.imaging.gate.classifier import OUTPUTS, Limits
 from tetkik.imaging.prepare import Fit, Preprocessing
-from tetkik.lab.engine.card import library_versions
+from tetkik.lab.engine.card import library_versions, read_card
 from tetkik.lab.gate.augment import Augmenter, Batch, Recipe
 from tetkik.lab.gate.examples import BRAIN, CHEST, DRAWN, NOT_CHEST, OTHER, Examples, drawn
 from tetkik.lab.gate.export import write_onnx
@@ -191,7 +190,9 @@ def train_gate(examples: Examples, out: Path, options: GateOptions, progress: Pr
         )
         difference = write_onnx(network, options.size, stage / "model.onnx")
         manifest = _manifest(examples, options, difference)
-        finish_bundle(stage, manifest, _SUMMARY, _sections(examples))
+        others = int((examples.kind == OTHER).sum())
+        card = read_card("tetkik.lab.gate", images=len(examples), others=others)
+        finish_bundle(stage, manifest, *card)
     return open_bundle(out, Task.GATE)
 
 
@@ -227,24 +228,3 @@ def _manifest(examples: Examples, options: GateOptions, difference: float) -> Ma
 
 
 _KINDS = ("chest radiograph", "brain MRI slice", "neither", "no chest radiograph, brain or not")
-_SUMMARY = (
-    "Says whether an image is a frontal chest radiograph, a slice of a brain MRI or neither, which way a "
-    "chest radiograph lies, whether it is inverted and whether a large part of the chest is cut off. The "
-    "quality gate asks it where the tags of a file do not decide."
-)
-
-
-def _sections(examples: Examples) -> list[CardSection]:
-    others = int((examples.kind == OTHER).sum())
-    return [
-        CardSection(
-            "Data",
-            f"{len(examples)} images, {others} of them neither. Turned, inverted and cut films were made "
-            "from the upright ones; documents, screens, noise and things were drawn.",
-        ),
-        CardSection(
-            "Limits",
-            "Never shown a lateral film, a radiograph of another part of the body or a photograph of a film. "
-            "It cannot tell a film that is mirrored left to right, nor which way up a slice of a brain is.",
-        ),
-    ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
+from importlib import resources
 
 import numpy as np
 
@@ -10,30 +12,9 @@ from tetkik.lab.engine.results import bracket
 from tetkik.lab.triage.figures import Evaluation, LabelFigures
 from tetkik.language import Sentence
 
-RELATED: tuple[tuple[str, str], ...] = (
-    ("Kardiyoloji", "Göğüs Hastalıkları"),
-    ("Kardiyoloji", "Dahiliye"),
-    ("Dahiliye", "Genel Cerrahi"),
-    ("Dahiliye", "Göğüs Hastalıkları"),
-    ("Dahiliye", "Üroloji"),
-    ("Genel Cerrahi", "Üroloji"),
-    ("Genel Cerrahi", "Kadın Hastalıkları ve Doğum"),
-    ("Üroloji", "Kadın Hastalıkları ve Doğum"),
-    ("Üroloji", "Dermatoloji"),
-    ("Nöroloji", "Psikiyatri"),
-    ("Nöroloji", "Beyin ve Sinir Cerrahisi"),
-    ("Nöroloji", "Kulak Burun Boğaz"),
-    ("Nöroloji", "Göz Hastalıkları"),
-    ("Beyin ve Sinir Cerrahisi", "Ortopedi"),
-    ("Beyin ve Sinir Cerrahisi", "Fizik Tedavi ve Rehabilitasyon"),
-    ("Ortopedi", "Fizik Tedavi ve Rehabilitasyon"),
-    ("Kulak Burun Boğaz", "Göğüs Hastalıkları"),
-    ("Pediatri", "Kulak Burun Boğaz"),
-    ("Pediatri", "Dermatoloji"),
-    ("Pediatri", "Göğüs Hastalıkları"),
-)
-"""Departments that see the same part of the body or the same people, so that confusing them is worth
-mentioning."""
+RELATED: list[tuple[str, str]] = tomllib.loads(
+    resources.files(__package__).joinpath("related.toml").read_text("utf-8")
+)["pairs"]
 
 _RARELY_CONFUSED = 0.05
 """Two departments are rarely confused where at most this share of their complaints crosses over."""

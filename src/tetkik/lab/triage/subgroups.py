@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Sequence
+from importlib import resources
 
 import numpy as np
 
@@ -12,37 +14,8 @@ from tetkik.lab.engine.results import Subgroup
 from tetkik.language import Sentence
 from tetkik.triage.age_and_duration import read_age
 
-FEMALE_WORDS: tuple[str, ...] = (
-    # the body and its events
-    "regl", "adetim", "adetli", "adet gor", "adet gec", "adet kana", "adet ol", "adet don", "adet sanci",
-    "adet duzen", "hamile", "gebe", "dogum yap", "dusuk yap", "sezaryen", "lohusa", "emziriyor", "menopoz",
-    "vajin", "rahim", "rahmim", "yumurtalik", "polikistik over", "smear", "spiral tak", "kizlik zari",
-    # who is ill
-    "kadinim", "bayanim", "annem", "kizim", "ablam", "teyzem", "halam", "karim", "gelinim", "anneannem",
-    "babaannem", "kiz kardes",
-)  # fmt: skip
-"""Beginnings of words that speak of a woman or a girl, folded to ASCII."""
-
-MALE_WORDS: tuple[str, ...] = (
-    # the body and its events ("penisilin" is none of them)
-    "penis(?!il)", "prostat", "testis", "sperm", "sertlesme", "ereksiyon", "varikosel", "erken bosal",
-    "sunnet ol",
-    # who is ill
-    "erkegim", "babam", "oglum", "abim", "agabeyim", "dedem", "amcam", "dayim", "kocam", "erkek kardes",
-    "damadim", "askerlik", "askerde",
-)  # fmt: skip
-"""Beginnings of words that speak of a man or a boy, folded to ASCII; each a regular expression.
-
-"Eşim" is in neither list: it is said of a wife and of a husband. The words tell whom a text speaks of, not
-who is ill: a slice by them shows whether the model serves both alike, and is no count of patients.
-"""
-
-
-def _any_of(words: Sequence[str]) -> re.Pattern[str]:
-    return re.compile(rf"\b(?:{'|'.join(words)})")
-
-
-_FEMALE, _MALE = _any_of(FEMALE_WORDS), _any_of(MALE_WORDS)
+_WORDS = tomllib.loads(resources.files(__package__).joinpath("sex_words.toml").read_text("utf-8"))
+_FEMALE, _MALE = (re.compile(rf"\b(?:{'|'.join(_WORDS[sex])})") for sex in ("female", "male"))
 
 
 def subgroups(texts: Sequence[str]) -> tuple[Subgroup, ...]:

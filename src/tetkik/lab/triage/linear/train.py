@@ -5,8 +5,11 @@ from __future__ import annotations
 import datetime
 import io
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +27,7 @@ from tetkik.bundle import (
     staged_folder,
 )
 from tetkik.errors import DataError, MissingExtra
-from tetkik.lab.engine.card import library_versions
+from tetkik.lab.engine.card import library_versions, markdown_table, read_card
 from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
 from tetkik.lab.triage.data import Complaints, fingerprint, folds, in_order, numbered
@@ -51,6 +54,13 @@ from tetkik.values import ProgressCallback
 OUTER_FOLDS = 5
 LEAST_GROUPS = 10
 """A label needs that many distinct complaints: fewer leave some fold without one."""
+
+
+_OPTIMISM = (
+    " Every setting and the temperature were chosen inside the training part of each fold. What kinds of "
+    "features there are was decided before; where that was done looking at the same data, expect a little "
+    "optimism."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +103,17 @@ def train_linear(
         outer = folds(complaints.texts, corpus.groups, OUTER_FOLDS)
         large = len(corpus) >= HOLDOUT_FROM
         rounds = 1 + (OUTER_FOLDS if options.assess and not large else 0)
-        done = [0]
 
-        def tick(piece: int, pieces: int) -> None:
-            progress("train", done[0] * pieces + piece, rounds * pieces)
+        def tick(done: int, piece: int, pieces: int) -> None:
+            progress("train", done * pieces + piece, rounds * pieces)
 
         judged: Judged | None = None
         split = ""
         if options.assess and not large:
-            probabilities = nested_probabilities(corpus, outer, remember, tick, done)
+            probabilities = nested_probabilities(corpus, outer, remember, tick)
             split = f"nested {OUTER_FOLDS}-fold cross-validation by duplicate group"
             judged = Judged(corpus.labels, corpus.truth, probabilities, corpus.groups)
-        fitted = fit(corpus, remember=_prefixed(remember, "all"), tick=tick)
+        fitted = fit(corpus, remember=_prefixed(remember, "all"), tick=partial(tick, rounds - 1))
         if large:
             held = corpus.only(fitted.held_out)
             split = "the tenth that chose mix, prior shift and temperature (a little optimistic)"
@@ -117,42 +126,26 @@ def train_linear(
         if options.reference:
             others = _held_out(complaints, corpus, fitted).some(options.reference)
             reference = make_reference(Triage(model), others, options.data_name, progress)
-        summary = (
-            "Names the hospital department for a complaint in free Turkish text, with a calibrated "
-            "probability for each. A linear model over hashed n-grams and a lexicon of medical terms, "
-            "without a GPU."
-        )
-        finish_bundle(stage, manifest, summary, _sections(fitted, corpus, split), reference)
+        finish_bundle(stage, manifest, *_card(fitted, corpus, split), reference)
     work.remove()
     return open_bundle(out)
 
 
 def nested_probabilities(
-    corpus: Corpus,
-    outer: Ints,
-    remember: Remember = lambda name, compute: compute(),
-    tick: Callable[[int, int], None] = lambda done, total: None,
-    done: list[int] | None = None,
+    corpus: Corpus, outer: Ints, remember: Remember, tick: Callable[[int, int, int], None]
 ) -> Floats:
     """Probabilities of each row, (rows, labels), from a model chosen, calibrated and fitted without its fold.
 
-    Args:
-        outer: (rows,), the fold of each.
-        tick: called with (pieces done, pieces in all) of the current fold.
+    `outer`, (rows,), is the fold of each; `tick` is called with (fold, pieces done, pieces in all of it).
     """
     probabilities = np.zeros((len(corpus), len(corpus.labels)))
     for fold in range(int(outer.max()) + 1):
-        held = np.flatnonzero(outer == fold)
-        fitted = fit(
-            corpus.only(np.flatnonzero(outer != fold)),
-            remember=_prefixed(remember, f"outer{fold}"),
-            tick=tick,
-        )
-        scores = fitted.featuriser.scores([corpus.texts[i] for i in held], fitted.weights)
-        offset = log_odds([corpus.texts[i].decode("ascii") for i in held], corpus.labels)
+        held, others = np.flatnonzero(outer == fold), corpus.only(np.flatnonzero(outer != fold))
+        fitted = fit(others, remember=_prefixed(remember, f"outer{fold}"), tick=partial(tick, fold))
+        texts = [corpus.texts[i] for i in held]
+        scores = fitted.featuriser.scores(texts, fitted.weights)
+        offset = log_odds([text.decode("ascii") for text in texts], corpus.labels)
         probabilities[held] = softmax(scores[:, : len(corpus.labels)] + offset)
-        if done is not None:
-            done[0] += 1
     return probabilities
 
 
@@ -204,23 +197,21 @@ def _held_out(complaints: Complaints, corpus: Corpus, fitted: Fitted) -> Referen
 
 
 def _corpus(complaints: Complaints, deduplicate: bool) -> Corpus:
-    _need_scipy()
+    if find_spec("scipy") is None:
+        raise MissingExtra("Training needs SciPy; `pip install 'tetkik[train]'`.")
     groups = duplicate_texts(complaints.texts, near=deduplicate)
     labels = _labels(complaints, groups)
     return Corpus.of(complaints.texts, numbered(complaints.labels, labels), groups, labels)
 
 
 def _labels(complaints: Complaints, groups: Ints) -> tuple[str, ...]:
-    distinct: dict[str, set[int]] = {}
-    for label, group in zip(complaints.labels, groups.tolist(), strict=True):
-        distinct.setdefault(label, set()).add(group)
+    distinct = Counter(label for label, _ in set(zip(complaints.labels, groups.tolist(), strict=True)))
     if len(distinct) < 2:
         raise DataError(
             "The data have one department only ({label}), and a model needs two to tell apart; add others.",
             label=next(iter(distinct)),
         )
-    rare = sorted(label for label, of_label in distinct.items() if len(of_label) < LEAST_GROUPS)
-    if rare:
+    if rare := sorted(label for label, count in distinct.items() if count < LEAST_GROUPS):
         raise DataError(
             "These departments have fewer than {least} distinct complaints: {rare}; add some, merge them "
             "into others with `triage clean --departments`, or leave their rows out.",
@@ -228,13 +219,6 @@ def _labels(complaints: Complaints, groups: Ints) -> tuple[str, ...]:
             rare=", ".join(rare)[:300],
         )
     return in_order(distinct)
-
-
-def _need_scipy() -> None:
-    try:
-        import scipy  # noqa: F401
-    except ImportError:
-        raise MissingExtra("Training needs SciPy; `pip install 'tetkik[train]'`.") from None
 
 
 def _memory(work: WorkFolder, identity: str, resume: bool) -> Remember:
@@ -301,33 +285,15 @@ def _manifest(
     )
 
 
-def _sections(fitted: Fitted, corpus: Corpus, split: str) -> list[CardSection]:
-    counts = np.bincount(corpus.truth, minlength=len(corpus.labels))
-    rows = "\n".join(f"| {label} | {count} |" for label, count in zip(corpus.labels, counts, strict=True))
-    return [
-        CardSection(
-            "Data",
-            f"{len(corpus)} complaints in {len(np.unique(corpus.groups))} groups of duplicates, each with "
-            "the department that answered it, which is not the proven right one.\n\n"
-            f"| label | rows |\n|---|---|\n{rows}",
-        ),
-        CardSection(
-            "How it was judged",
-            f"Figures above: {split or 'none were measured'}."
-            + (
-                " Every setting and the temperature were chosen inside the training part of each fold. What "
-                "kinds of features there are was decided before; where that was done looking at the same "
-                "data, expect a little optimism."
-                if split.startswith("nested")
-                else ""
-            ),
-        ),
-        CardSection(
-            "Limits",
-            "Questions typed on a web site are not what is said at a desk. Departments with few rows are "
-            f"weak. Below a probability of {fitted.abstain:.2f} none is named and a question is asked "
-            "instead. Urgency does not come from this model but from rules. No word of a complaint can be "
-            "read out of the weights: n-grams are stored as 22-bit hashes, and only where "
-            f"{MIN_GROUPS} groups of duplicates had them.",
-        ),
-    ]
+def _card(fitted: Fitted, corpus: Corpus, split: str) -> tuple[str, list[CardSection]]:
+    counts = np.bincount(corpus.truth, minlength=len(corpus.labels)).tolist()
+    return read_card(
+        "tetkik.lab.triage.linear",
+        rows=len(corpus),
+        groups=len(np.unique(corpus.groups)),
+        table=markdown_table(("label", "rows"), zip(corpus.labels, counts, strict=True)),
+        judged=split or "none were measured",
+        optimism=_OPTIMISM if split.startswith("nested") else "",
+        abstain=fitted.abstain,
+        least=MIN_GROUPS,
+    )

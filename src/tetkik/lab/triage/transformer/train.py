@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tetkik.bundle import (
     Bundle,
+    CardSection,
     ComplaintReference,
     Manifest,
     Task,
@@ -20,7 +23,7 @@ from tetkik.bundle import (
     write_manifest,
 )
 from tetkik.errors import MissingExtra
-from tetkik.lab.engine.card import library_versions
+from tetkik.lab.engine.card import cell, library_versions, markdown_table, read_card
 from tetkik.lab.engine.output import check_target, public_name
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.figures import Judged
@@ -49,6 +52,8 @@ log = logging.getLogger("tetkik.lab.triage")
 _SMALL = 64 << 20
 """An fp32 export up to this size always stays in the bundle."""
 _PARITY_TEXTS = 256
+_EPOCHS = ("training loss", "validation loss", "accuracy", "macro-F1", "macro-precision")
+_LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "onnx", "onnxruntime", "numpy")
 
 
 def train_transformer(
@@ -142,7 +147,6 @@ def _write(
     """Export, calibrate, measure and write the bundle."""
     from tetkik.lab.engine.checkpoint import tensors_as_bytes
     from tetkik.lab.engine.log import rows_csv
-    from tetkik.lab.triage.transformer import card
     from tetkik.lab.triage.transformer.export import (
         LARGEST_INT8_DIFFERENCE,
         check_parity,
@@ -178,22 +182,40 @@ def _write(
         name = options.id or bundle_id(out.resolve().name) or "triage-transformer"
         manifest = _manifest(data, trained, name, parity, stage)
         (stage / "epochs.csv").write_text(rows_csv(trained.state.epochs, Epoch), encoding="utf-8")
-        sections = card.card_sections(
-            public_name(options.base),
-            data.counts(),
-            data.labels,
-            trained.state.epochs,
-            trained.state.best_epoch,
-            parity=parity,
-            trials=trained.trials,
-        )
-        summary = (
-            "Names the hospital department for a complaint in free Turkish text, with a calibrated "
-            "probability for each."
-        )
         write_manifest(stage, manifest)  # for the reference, which the finished model is asked for
-        finish_bundle(stage, manifest, summary, sections, _reference(data, stage, options))
+        reference = _reference(data, stage, options)
+        finish_bundle(stage, manifest, *_card(data, trained, parity), reference)
         progress("export", 4, 4)
+
+
+def _card(data: TrainingData, trained: Trained, parity: Parity) -> tuple[str, list[CardSection]]:
+    """The summary and the sections that only the training knows."""
+    from tetkik.lab.triage.transformer.tuning import trials_table
+
+    counts, state = data.counts(), trained.state
+    rows = [(label, *(part[index] for _, part in counts)) for index, label in enumerate(data.labels)]
+    epochs = (
+        (
+            f"**{row.epoch}**" if row.epoch == state.best_epoch else row.epoch,
+            *map(
+                cell,
+                (row.training_loss, row.validation_loss, row.accuracy, row.macro_f1, row.macro_precision),
+            ),
+        )
+        for row in state.epochs
+    )
+    summary, sections = read_card(
+        "tetkik.lab.triage.transformer",
+        rows=markdown_table(
+            ("label", *(name for name, _ in counts)), [*rows, ("all", *(np.sum(part) for _, part in counts))]
+        ),
+        base=public_name(trained.options.base),
+        epochs=markdown_table(("epoch", *_EPOCHS), epochs),
+        parity=parity,
+    )
+    if trained.trials:
+        sections.insert(2, CardSection("Settings tried", trials_table(trained.trials)))
+    return summary, sections
 
 
 def _reference(data: TrainingData, stage: Path, options: TransformerOptions) -> ComplaintReference | None:
@@ -214,7 +236,6 @@ def _manifest(data: TrainingData, trained: Trained, name: str, parity: Parity, s
 
     Temperature and abstention are from validation, the figures from test, all of the int8 network.
     """
-    from tetkik.lab.triage.transformer import card
     from tetkik.triage.transformer.model import OnnxNetwork
 
     base, options, test = trained.base, trained.options, data.split.test
@@ -251,7 +272,7 @@ def _manifest(data: TrainingData, trained: Trained, name: str, parity: Parity, s
             "rows_left_out": data.complaints.left_out,
             "onnx_difference": {"fp32": parity.fp32, "int8": parity.int8, "texts": parity.texts},
         },
-        libraries=library_versions(card.LIBRARIES),
+        libraries=library_versions(_LIBRARIES),
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
 
