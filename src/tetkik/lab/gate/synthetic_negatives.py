@@ -7,6 +7,7 @@ different each time. The benchmark has painters of its own, so that it does not 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,23 +16,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 Grey = NDArray[np.uint8]
 Painter = Callable[[np.random.Generator, int, int], Grey]
 
-_WORDS = (
-    *(
-        "hasta",
-        "protokol",
-        "tarih",
-        "rapor",
-        "sonuç",
-        "göğüs",
-        "akciğer",
-        "beyin",
-        "istem",
-        "klinik",
-        "doktor",
-    ),
-    *("servis", "kan", "idrar", "glukoz", "tetkik", "epikriz", "reçete", "muayene", "bulgu", "kontrol"),
-    *("patient", "report", "result", "clinic", "date", "sample", "blood", "urine", "department", "history"),
-)
+_WORDS = resources.files(__package__).joinpath("words.txt").read_text("utf-8").split()
 
 
 def draw_scene(random: np.random.Generator) -> Grey:

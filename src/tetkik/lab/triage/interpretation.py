@@ -9,7 +9,7 @@ from importlib import resources
 import numpy as np
 
 from tetkik.lab.engine.results import bracket
-from tetkik.lab.triage.figures import Evaluation, LabelFigures
+from tetkik.lab.triage.figures import Evaluation
 from tetkik.language import Sentence
 
 RELATED: list[tuple[str, str]] = tomllib.loads(
@@ -64,12 +64,9 @@ def _overall(evaluation: Evaluation) -> Sentence:
 def _weakest(evaluation: Evaluation) -> Iterator[Sentence]:
     present = [figures for figures in evaluation.per_label.values() if figures]
     weakest = sorted(present, key=lambda figures: figures.f1)[: min(3, len(present) // 2)]
-    if weakest:
-        yield Sentence("Weakest departments: {items}.", {"items": "; ".join(map(_named_f1, weakest))})
-
-
-def _named_f1(figures: LabelFigures) -> str:
-    return f"{figures.label} (F1 {figures.f1:.2f}{bracket(figures.ci['f1'])}, n {figures.support})"
+    items = [f"{one.label} (F1 {one.f1:.2f}{bracket(one.ci['f1'])}, n {one.support})" for one in weakest]
+    if items:
+        yield Sentence("Weakest departments: {items}.", {"items": "; ".join(items)})
 
 
 def _confused(evaluation: Evaluation) -> Iterator[Sentence]:

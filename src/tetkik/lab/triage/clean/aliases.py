@@ -36,7 +36,7 @@ class Departments:
     def match(self, label: str) -> str | None:
         """The department that goes by `label`, or None."""
         plain = _folded(label)
-        return self.spellings.get(plain) or self.spellings.get(_bare(plain))
+        return self.spellings.get(plain) or self.spellings.get(" ".join(_ADDED.sub(" ", plain).split()))
 
 
 def is_no_label(label: str) -> bool:
@@ -116,7 +116,3 @@ def _spellings(entries: Mapping[str, _Entry], sub_specialities: bool, source: st
 
 def _folded(label: str) -> str:
     return " ".join(turkish.fold(tidy(label)).split())
-
-
-def _bare(plain: str) -> str:
-    return " ".join(_ADDED.sub(" ", plain).split())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -115,18 +115,19 @@ def clean_files(
             )
         progress("near duplicates", 0, 1)
         texts = [row.text for row in rows]
-        groups = _numbered(duplicate_texts(texts, threshold=options.near))
+        found_groups = duplicate_texts(texts, threshold=options.near)
+        groups = np.unique(found_groups, return_inverse=True)[1].astype(np.int64) + 1
         progress("near duplicates", 1, 1)
         conflicts = _conflicts(rows, groups)
         found = _suspects(rows, groups, options, progress)
         for row, group in zip(rows, groups.tolist(), strict=True):
             written.write("clean", row.text, row.label, group, row.source, row.number)
         _write_findings(written, conflicts, found.suspects)
-        sizes = np.bincount(groups)
+        sizes, kept = np.bincount(groups), Counter(row.file for row in rows)
         summary = Summary(
             out=out,
             report=report,
-            files=_file_counts(files, rows),
+            files=tuple(replace(file, kept=kept[number]) for number, file in enumerate(files)),
             read=tally.read,
             kept=len(rows),
             rejected=by_count(tally.rejected),
@@ -261,11 +262,6 @@ def _without_copies(rows: list[_Row], options: Options, tally: _Tally, written: 
     return kept
 
 
-def _numbered(groups: Ints) -> Ints:
-    """Groups numbered from 1 in the order in which they come up."""
-    return (np.unique(groups, return_inverse=True)[1] + 1).astype(np.int64)
-
-
 def _conflicts(rows: Sequence[_Row], groups: Ints) -> tuple[Conflict, ...]:
     """Each row of a group against the first row of every other label in it: nothing quadratic."""
     firsts: defaultdict[int, dict[str, _Row]] = defaultdict(dict)
@@ -294,11 +290,6 @@ def _write_findings(written: Tables, conflicts: Iterable[Conflict], suspects: It
         row, own, other = item.row, f"{item.own:.4f}", f"{item.other:.4f}"
         place = (row.text, row.source, row.number)
         written.write("suspects", row.label, item.suggested, own, other, item.group, *place)
-
-
-def _file_counts(files: Sequence[FileCount], rows: Sequence[_Row]) -> tuple[FileCount, ...]:
-    kept = Counter(row.file for row in rows)
-    return tuple(FileCount(f.path, f.read, kept[number], f.failure) for number, f in enumerate(files))
 
 
 def _label_counts(tally: _Tally, rows: Sequence[_Row], options: Options) -> tuple[LabelCount, ...]:

@@ -6,9 +6,11 @@ import importlib.util
 import json
 import re
 import signal
+import tomllib
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,19 +164,13 @@ def _crawl(settings: dict[str, Any], **wanted: Any) -> QuestionSpider:
 def _settings(site: Site, folder: Path, contact: str) -> dict[str, Any]:
     from scrapy.settings import default_settings
 
-    here = "tetkik.lab.triage.collect.politeness"
-    # Scrapy varies the delay by half, which would go below it; newer releases have another name for that.
-    steady = (
-        {"DOWNLOAD_DELAY_JITTER": 0}
-        if hasattr(default_settings, "DOWNLOAD_DELAY_JITTER")
-        else {"RANDOMIZE_DOWNLOAD_DELAY": False}
-    )
-    pace = site.pace
+    here, pace = "tetkik.lab.triage.collect.politeness", site.pace
+    # Scrapy varies the delay by half, which would go below it; older releases have another name for that.
+    old = not hasattr(default_settings, "DOWNLOAD_DELAY_JITTER")
     return {
+        **({"RANDOMIZE_DOWNLOAD_DELAY": False} if old else {}),
+        **tomllib.loads(resources.files(__package__).joinpath("scrapy.toml").read_text("utf-8")),
         "USER_AGENT": f"Tetkik/{__version__} (+{contact})",
-        "ROBOTSTXT_OBEY": True,
-        "ROBOTSTXT_USER_AGENT": "Tetkik",
-        "DEFAULT_REQUEST_HEADERS": {"Accept": "text/html,application/xhtml+xml", "Accept-Language": "tr"},
         "DOWNLOADER_MIDDLEWARES": {
             "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,
             "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,
@@ -182,28 +178,14 @@ def _settings(site: Site, folder: Path, contact: str) -> dict[str, Any]:
             f"{here}.CautiousRobots": 110,  # sees an answer after the retries
             f"{here}.PatientRetry": 550,
         },
-        "SCHEDULER_MEMORY_QUEUE": "scrapy.squeues.FifoMemoryQueue",  # in the order of the sections
-        "CONCURRENT_REQUESTS": 1,
-        "CONCURRENT_REQUESTS_PER_DOMAIN": 1,
         "DOWNLOAD_DELAY": pace.delay,
-        **steady,
-        "AUTOTHROTTLE_ENABLED": True,
         "AUTOTHROTTLE_START_DELAY": pace.delay,
         "AUTOTHROTTLE_MAX_DELAY": max(60.0, pace.delay),
-        "AUTOTHROTTLE_TARGET_CONCURRENCY": 1.0,
         "DOWNLOAD_TIMEOUT": pace.timeout,
         "DOWNLOAD_MAXSIZE": pace.max_bytes,
-        "DOWNLOAD_WARNSIZE": 0,
         "RETRY_TIMES": pace.retries,
-        "RETRY_PRIORITY_ADJUST": 0,
-        "REDIRECT_MAX_TIMES": 5,
-        "METAREFRESH_ENABLED": False,
-        "COOKIES_ENABLED": False,
         "HTTPPROXY_ENABLED": not site.private,
-        "TELNETCONSOLE_ENABLED": False,
         "LOG_FILE": str(folder / "crawl.log"),
-        "LOG_LEVEL": "ERROR",
-        "LOGSTATS_INTERVAL": 0,
     }
 
 
