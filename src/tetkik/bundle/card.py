@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 from tetkik.bundle.manifest import Manifest, Task
@@ -47,22 +48,23 @@ def render_card(manifest: Manifest, summary: str, sections: Sequence[CardSection
         "pipeline_tag": _PIPELINES.get(manifest.task, "image-to-text"),
         "tags": ["medical", manifest.task.value, manifest.kind],
     }
-    front = "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items())
-    parts = [
-        f"---\n{front}\n---",
-        f"# {manifest.name}",
-        summary,
-        f"**{DISCLAIMER['en']}**\n\n**{DISCLAIMER['tr']}**",
-        "## Use\n\n```bash\n" + _example(manifest) + "\n```",
-        "## Labels\n\n" + ", ".join(manifest.labels) + ".",
-        "## Figures\n\n" + metrics_table(manifest),
-        *(f"## {section.title}\n\n{section.text}" for section in sections),
-        "## Training settings\n\n```json\n"
-        + json.dumps(manifest.training, ensure_ascii=False, indent=2, default=str)
-        + "\n```",
-        "## Made with\n\n" + ", ".join(f"{k} {v}" for k, v in manifest.libraries.items()) + ".",
-    ]
-    return "\n\n".join(parts) + "\n"
+    return _filled(
+        "card",
+        front="\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()),
+        manifest=manifest,
+        summary=summary,
+        disclaimer=DISCLAIMER,
+        example=_example(manifest),
+        labels=", ".join(manifest.labels),
+        figures=metrics_table(manifest),
+        sections="".join(f"## {section.title}\n\n{section.text}\n\n" for section in sections),
+        settings=json.dumps(manifest.training, ensure_ascii=False, indent=2, default=str),
+        libraries=", ".join(f"{name} {version}" for name, version in manifest.libraries.items()),
+    )
+
+
+def _filled(name: str, **values: object) -> str:
+    return resources.files(__package__).joinpath(f"{name}.md").read_text("utf-8").format(**values)
 
 
 def finish_bundle(
@@ -112,28 +114,18 @@ def _of_images(reference: ImageReference) -> str:
         f"{route or 'no route'} {seen.images} ({seen.refused} refused as unsuitable)"
         for route, seen in reference.inputs.items()
     ]
-    return (
-        f"{reference.images} images of {reference.data}: {reference.split}. By route: "
-        f"{'; '.join(routes)}.\n\n"
-        "`reference.json` holds the distribution of each label's score on those that were not refused, and "
-        "of brightness, contrast, size, modality and flaws of them all. It describes; nothing was chosen on "
-        "it and nothing is judged by it.\n\n"
-        + _labels_table(reference, score="score", positive="above the threshold")
-    )
+    table = _labels_table(reference, score="score", positive="above the threshold")
+    return _filled("reference_images", reference=reference, routes="; ".join(routes), table=table).rstrip()
 
 
 def _of_complaints(reference: ComplaintReference) -> str:
-    urgency = "; ".join(f"{level} {n}" for level, n in reference.urgency.items())
-    read = reference.complaints - reference.refused
-    return (
-        f"{reference.complaints} complaints of {reference.data}: {reference.split}. Not read: "
-        f"{reference.refused}. Without a Turkish letter: {reference.plain}. By urgency: {urgency}. No "
-        f"department named: {reference.abstained} of {read}.\n\n"
-        "`reference.json` holds the distribution of each department's probability on those that were read, "
-        "and of the first one's, of the number of words and of the share of words that the vocabulary does "
-        "not hold. Counts in bins alone, and no word. It describes; nothing was chosen on it and nothing is "
-        "judged by it.\n\n" + _labels_table(reference, score="probability", positive="first")
-    )
+    return _filled(
+        "reference_complaints",
+        reference=reference,
+        urgency="; ".join(f"{level} {n}" for level, n in reference.urgency.items()),
+        read=reference.complaints - reference.refused,
+        table=_labels_table(reference, score="probability", positive="first"),
+    ).rstrip()
 
 
 def _labels_table(reference: Reference, *, score: str, positive: str) -> str:
