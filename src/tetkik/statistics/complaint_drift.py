@@ -45,21 +45,16 @@ EDGES: Mapping[str, tuple[float, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class SeenComplaint:
-    """One complaint and what a model said of it, without a word of it.
-
-    Attributes:
-        unknown: share of its words that the model's vocabulary does not hold; None where it was not read.
-        probabilities: by department; empty where no model reads it.
-        known: the department that it truly went to; None where that is not known.
-    """
+    """One complaint and what a model said of it, without a word of it."""
 
     words: int
     plain: bool
+    # share of its words that the model's vocabulary does not hold; None where it was not read
     unknown: float | None
-    probabilities: Mapping[str, float]
+    probabilities: Mapping[str, float]  # by department; empty where no model reads it
     urgency: str
     abstained: bool
-    known: str | None = None
+    known: str | None = None  # the department that it truly went to; None where that is not known
 
 
 @dataclass(frozen=True, slots=True)

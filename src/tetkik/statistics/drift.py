@@ -38,28 +38,23 @@ class Stability(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """How far one sample lies from another, beside how far two samples of one population do.
-
-    Attributes:
-        psi: population stability index over ten bins at the deciles of the earlier sample (Siddiqi 2006), or
-            over yes and no.
-        psi_chance: what 95 of 100 sets of so many comparisons between samples of one population, of these
-            sizes, stay below in every one (Yurdakul 2018: chi square times the sum of the inverse sizes;
-            Dunn 1961, after Bonferroni, for the number of comparisons).
-        ks: largest gap between the two cumulative distributions at the edges of the bins, 0 to 1; None of a
-            share.
-        ks_chance: its limit by chance at 95% for one comparison (Smirnov 1948); None of a share.
-        bins: share of the earlier and of the later sample in each bin of the index.
-    """
+    """How far one sample lies from another, beside how far two samples of one population do."""
 
     before: int
     now: int
+    # population stability index over ten bins at the deciles of the earlier sample (Siddiqi 2006), or over
+    # yes and no
     psi: float
+    # what 95 of 100 sets of so many comparisons between samples of one population, of these sizes, stay below
+    # in every one (Yurdakul 2018: chi square times the sum of the inverse sizes; Dunn 1961, after Bonferroni,
+    # for the number of comparisons)
     psi_chance: float
+    # largest gap between the two cumulative distributions at the edges of the bins, 0 to 1; None of a share
     ks: float | None
-    ks_chance: float | None
+    ks_chance: float | None  # its limit by chance at 95% for one comparison (Smirnov 1948); None of a share
     mean_before: float
     mean_now: float
+    # share of the earlier and of the later sample in each bin of the index
     bins: tuple[tuple[float, float], ...]
 
     @property

@@ -55,26 +55,17 @@ EpochT = TypeVar("EpochT", bound="Epoch")
 
 @dataclass(slots=True)
 class TrainingState(Generic[EpochT]):
-    """How far the training of one network is. It goes into every checkpoint.
+    """How far the training of one network is. It goes into every checkpoint."""
 
-    Attributes:
-        run: name of the network, such as `fold-0-member-0`.
-        loss_sum: of the steps of the unfinished epoch, over all processes.
-        loss_count: rows or tokens that `loss_sum` is over, where the adapter counts them.
-        skipped: steps left out because a gradient was too large for fp16.
-        best_epoch: from 1; 0 before the first.
-        warned: whether a warning of overfitting was given.
-    """
-
-    run: str = ""
+    run: str = ""  # name of the network, such as `fold-0-member-0`
     step: int = 0
-    loss_sum: float = 0.0
-    loss_count: int = 0
-    skipped: int = 0
+    loss_sum: float = 0.0  # of the steps of the unfinished epoch, over all processes
+    loss_count: int = 0  # rows or tokens that `loss_sum` is over, where the adapter counts them
+    skipped: int = 0  # steps left out because a gradient was too large for fp16
     epochs: list[EpochT] = field(default_factory=list)
-    best_epoch: int = 0
+    best_epoch: int = 0  # from 1; 0 before the first
     best: str | None = None
-    warned: bool = False
+    warned: bool = False  # whether a warning of overfitting was given
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], epoch: Callable[..., EpochT]) -> TrainingState[EpochT]:

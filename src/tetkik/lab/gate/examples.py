@@ -59,15 +59,10 @@ class Collection:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
-    """Images of known kind, with group and source as in `Collection`.
+    """Images of known kind, with group and source as in `Collection`."""
 
-    Attributes:
-        squares: (n, SIDE, SIDE), uint8: whole images squeezed into a square.
-        aspect: (n,), float32, width over height of each image.
-    """
-
-    squares: NDArray[np.uint8]
-    aspect: NDArray[np.float32]
+    squares: NDArray[np.uint8]  # (n, SIDE, SIDE), uint8: whole images squeezed into a square
+    aspect: NDArray[np.float32]  # (n,), float32, width over height of each image
     kind: Ints
     group: Ints
     source: tuple[str, ...]

@@ -36,21 +36,15 @@ from tetkik.values import ProgressCallback
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long and how fast the network learns.
-
-    Attributes:
-        batch: examples in each.
-        rate: highest learning rate, of AdamW, with a warm-up and a cosine to nothing.
-        memory: share of the running mean of the weights that each step keeps; that mean is what is used.
-        seed: of weights, order and changes.
-    """
+    """How long and how fast the network learns."""
 
     steps: int = 1200
-    batch: int = 64
-    rate: float = 3e-3
+    batch: int = 64  # examples in each
+    rate: float = 3e-3  # highest learning rate, of AdamW, with a warm-up and a cosine to nothing
     decay: float = 0.05
+    # share of the running mean of the weights that each step keeps; that mean is what is used
     memory: float = 0.99
-    seed: int = 0
+    seed: int = 0  # of weights, order and changes
 
 
 def fit(
@@ -139,26 +133,19 @@ LEAST = 20
 
 @dataclass(frozen=True, slots=True)
 class GateOptions:
-    """Settings of a training.
-
-    Attributes:
-        size: side of the network's input, 80 or 96.
-        scenes: how many pictures are drawn beside the real images that are neither.
-        limits: from which probability on the gate says what.
-        threads: of torch; one is fastest for a network this small where the cores have other work.
-        metrics: figures measured elsewhere (`benchmarks/imaging_gate.py`), for the card.
-    """
+    """Settings of a training."""
 
     id: str = "gate-image"
     version: str = "1.0"
-    size: int = 80
-    scenes: int = 2000
+    size: int = 80  # side of the network's input, 80 or 96
+    scenes: int = 2000  # how many pictures are drawn beside the real images that are neither
     recipe: Recipe = field(default_factory=Recipe)
     schedule: Schedule = field(default_factory=Schedule)
-    limits: Limits = field(default_factory=Limits)
-    threads: int = 1
+    limits: Limits = field(default_factory=Limits)  # from which probability on the gate says what
+    threads: int = 1  # of torch; one is fastest for a network this small where the cores have other work
     licence: str = "unknown"
     data_name: str = "training images"
+    # figures measured elsewhere (`benchmarks/imaging_gate.py`), for the card
     metrics: tuple[Metric, ...] = ()
 
 

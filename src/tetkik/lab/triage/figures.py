@@ -16,18 +16,13 @@ from tetkik.statistics import Bools, Floats, Interval, Ints
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Complaints with their true label and what a model answered.
-
-    Attributes:
-        truth: (rows,), int64, index of the true label.
-        probabilities: (rows, labels), float64, as `predict --json` prints them; NaN for an unreadable text.
-        groups: (rows,), int64, the duplicate group of each row.
-    """
+    """Complaints with their true label and what a model answered."""
 
     labels: tuple[str, ...]
-    truth: Ints
+    truth: Ints  # (rows,), int64, index of the true label
+    # (rows, labels), float64, as `predict --json` prints them; NaN for an unreadable text
     probabilities: Floats
-    groups: Ints
+    groups: Ints  # (rows,), int64, the duplicate group of each row
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -157,13 +152,6 @@ class Evaluation:
 
     Attributes:
         accuracy, macro_f1, macro_precision, macro_recall, top3_accuracy: see `metrics.DecisionFigures`.
-        ece: expected calibration error, 15 bins of equal mass, over answered rows.
-        brier_skill: against always answering the frequencies of the labels in the data; answered rows.
-        ci: 95% intervals by figure, from a bootstrap of duplicate groups.
-        per_label: the figures of each label of the model; None where the data has none of it.
-        abstain: what the model's own threshold does; None where it has none.
-        robustness: on perturbed texts; empty where it was not asked for.
-        not_evaluated: rows by label that the model does not have; they are in no figure.
     """
 
     model: str
@@ -173,15 +161,17 @@ class Evaluation:
     macro_precision: float
     macro_recall: float
     top3_accuracy: float
-    ece: float | None
+    ece: float | None  # expected calibration error, 15 bins of equal mass, over answered rows
+    # against always answering the frequencies of the labels in the data; answered rows
     brier_skill: float | None
-    ci: Mapping[str, Interval | None]
+    ci: Mapping[str, Interval | None]  # 95% intervals by figure, from a bootstrap of duplicate groups
+    # the figures of each label of the model; None where the data has none of it
     per_label: Mapping[str, LabelFigures | None]
     coverage: Coverage
-    abstain: Abstention | None
-    robustness: tuple[PerturbedFigures, ...]
+    abstain: Abstention | None  # what the model's own threshold does; None where it has none
+    robustness: tuple[PerturbedFigures, ...]  # on perturbed texts; empty where it was not asked for
     subgroups: tuple[SubgroupFigures, ...]
-    not_evaluated: Mapping[str, int]
+    not_evaluated: Mapping[str, int]  # rows by label that the model does not have; they are in no figure
     left_out: Mapping[str, int]
     not_computed: Mapping[str, Sentence]
     replicates: int

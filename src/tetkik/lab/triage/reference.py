@@ -21,15 +21,10 @@ _BATCH = 256
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutOfFold:
-    """What models say of complaints that they had not learned.
+    """What models say of complaints that they had not learned."""
 
-    Attributes:
-        probabilities: (complaints, labels), float64, with what `adjust_for_age` makes of them.
-        unknown: (complaints,), float64, share of words that the model's vocabulary does not hold.
-    """
-
-    probabilities: Floats
-    unknown: Floats
+    probabilities: Floats  # (complaints, labels), float64, with what `adjust_for_age` makes of them
+    unknown: Floats  # (complaints,), float64, share of words that the model's vocabulary does not hold
 
     def only(self, rows: Ints) -> OutOfFold:
         return OutOfFold(self.probabilities[rows], self.unknown[rows])

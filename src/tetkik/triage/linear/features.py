@@ -81,17 +81,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The buckets that are features of one block, (features,), ascending, as a bitmap with ranks.
-
-    Attributes:
-        bits: (2^22 / 64,), uint64: bit b of word w is set where bucket 64 w + b is a feature.
-        ranks: (2^22 / 64,), uint32: features before each word.
-    """
+    """The buckets that are features of one block, (features,), ascending, as a bitmap with ranks."""
 
     buckets: NDArray[np.uint32]
     idf: NDArray[np.float32]
+    # (2^22 / 64,), uint64: bit b of word w is set where bucket 64 w + b is a feature
     bits: NDArray[np.uint64] = field(init=False)
-    ranks: NDArray[np.uint32] = field(init=False)
+    ranks: NDArray[np.uint32] = field(init=False)  # (2^22 / 64,), uint32: features before each word
 
     def __post_init__(self) -> None:
         if len(self.buckets) != len(self.idf) or np.any(np.diff(self.buckets.astype(np.int64)) <= 0):

@@ -28,20 +28,14 @@ _SIEVE_BITS = 19
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """The terms as a trie over stems.
+    """The terms as a trie over stems."""
 
-    Attributes:
-        levels: (terms, departments), uint8, 0 to 3.
-        keys: (2^k,), uint64: open addressing on (node + 1) << 32 | FNV-1a of a stem; 0 is an empty slot.
-        children: (2^k,), int32: the node that each key leads to.
-        node_term: (nodes,), int32: the term that ends at a node, or -1. Node 0 is the root.
-        sieve: (2^13,), uint64: a bitmap over the first 19 bits of a mixed key, small enough for the cache.
-    """
-
-    levels: NDArray[np.uint8]
+    levels: NDArray[np.uint8]  # (terms, departments), uint8, 0 to 3
+    # (2^k,), uint64: open addressing on (node + 1) << 32 | FNV-1a of a stem; 0 is an empty slot
     keys: NDArray[np.uint64]
-    children: NDArray[np.int32]
-    node_term: NDArray[np.int32]
+    children: NDArray[np.int32]  # (2^k,), int32: the node that each key leads to
+    node_term: NDArray[np.int32]  # (nodes,), int32: the term that ends at a node, or -1. Node 0 is the root
+    # (2^13,), uint64: a bitmap over the first 19 bits of a mixed key, small enough for the cache
     sieve: NDArray[np.uint64] = field(init=False)
 
     def __post_init__(self) -> None:

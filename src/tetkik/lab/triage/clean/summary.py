@@ -68,16 +68,12 @@ class SuspectRow:
 
 @dataclass(frozen=True, slots=True)
 class Suspicion:
-    """What the search for label errors found.
-
-    Attributes:
-        judged: how many rows were judged; 0 where there were too few, None where that was not asked for.
-        agreement: the share of judged rows whose most probable label is their own.
-    """
+    """What the search for label errors found."""
 
     suspects: tuple[SuspectRow, ...]
+    # how many rows were judged; 0 where there were too few, None where that was not asked for
     judged: int | None
-    agreement: float
+    agreement: float  # the share of judged rows whose most probable label is their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +81,7 @@ class Summary:
     """Everything the report shows.
 
     Attributes:
-        rejected: rows left out, by reason; `read` is `kept` and these together.
-        in_groups: rows of the clean table that share their group with another.
         judged, agreement: see `Suspicion`.
-        words: words of each text of the clean table, (kept,), int64.
     """
 
     out: Path
@@ -96,7 +89,7 @@ class Summary:
     files: tuple[FileCount, ...]
     read: int
     kept: int
-    rejected: Mapping[Reason, int]
+    rejected: Mapping[Reason, int]  # rows left out, by reason; `read` is `kept` and these together
     repairs: Mapping[Repair, int]
     masked: Mapping[Personal, int]
     masked_rows: int
@@ -104,12 +97,12 @@ class Summary:
     labels: tuple[LabelCount, ...]
     other_labels: tuple[tuple[str, int], ...]
     groups: int
-    in_groups: int
+    in_groups: int  # rows of the clean table that share their group with another
     conflicts: tuple[Conflict, ...]
     suspects: tuple[SuspectRow, ...]
     judged: int | None
     agreement: float
-    words: Ints
+    words: Ints  # words of each text of the clean table, (kept,), int64
 
     def as_json(self) -> dict[str, Any]:
         return {

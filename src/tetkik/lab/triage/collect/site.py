@@ -42,18 +42,13 @@ class _Strict(BaseModel):
 
 
 class Questions(_Strict):
-    """Where the questions stand.
-
-    Attributes:
-        link: selects, inside an item, the address of the question's own page.
-        follow: whether the text is read on the question's own page instead of on the list page.
-        text: selects the text, inside the item or (with `follow`) on the question's own page, where the first
-            match counts; without it the whole item is the text.
-    """
+    """Where the questions stand."""
 
     item: Css
-    link: Css | None = None
-    follow: bool = False
+    link: Css | None = None  # selects, inside an item, the address of the question's own page
+    follow: bool = False  # whether the text is read on the question's own page instead of on the list page
+    # selects the text, inside the item or (with `follow`) on the question's own page, where the first match
+    # counts; without it the whole item is the text
     text: Css | None = None
 
     @model_validator(mode="after")
@@ -77,22 +72,18 @@ class Pace(_Strict):
 
 
 class Site(_Strict):
-    """A question-and-answer site whose sections are departments.
-
-    Attributes:
-        list_url: path and query of a list page, with `{section}` and `{page}`.
-        next_page: selects the link to the next page; without it pages are counted up to an empty one.
-        sections: the name of a section in the address, and the label of its questions.
-    """
+    """A question-and-answer site whose sections are departments."""
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     base_url: str
-    list_url: str
+    list_url: str  # path and query of a list page, with `{section}` and `{page}`
     first_page: int = Field(default=1, ge=0)
     max_pages: int = Field(default=5000, ge=1)
+    # selects the link to the next page; without it pages are counted up to an empty one
     next_page: Css | None = None
     questions: Questions
     pace: Pace = Pace()
+    # the name of a section in the address, and the label of its questions
     sections: dict[str, str] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -66,17 +66,12 @@ Scores = dict[Member, NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Texts ready to learn from: prepared (`features.prepare`), each with the index of its label.
-
-    Attributes:
-        groups: (texts,), int64, duplicate group.
-        folds: (texts,), int64, inner fold by group.
-    """
+    """Texts ready to learn from: prepared (`features.prepare`), each with the index of its label."""
 
     texts: tuple[bytes, ...]
     truth: Ints
-    groups: Ints
-    folds: Ints
+    groups: Ints  # (texts,), int64, duplicate group
+    folds: Ints  # (texts,), int64, inner fold by group
     labels: tuple[str, ...]
 
     @classmethod
@@ -120,22 +115,16 @@ class Corpus:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A fitted model and how it did on rows that it had not seen.
-
-    Attributes:
-        weights: (columns, stride), float32, prior shift and temperature in them.
-        abstain: the top probability under which to abstain.
-        held_out: (rows,), the rows that chose and calibrated.
-        probabilities: (held-out rows, labels), float64, of models that had not seen those rows, with what
-            `adjust_for_age` makes of them.
-    """
+    """A fitted model and how it did on rows that it had not seen."""
 
     featuriser: Featuriser
-    weights: NDArray[np.float32]
+    weights: NDArray[np.float32]  # (columns, stride), float32, prior shift and temperature in them
     choice: Choice
     temperature: float
-    abstain: float
-    held_out: Ints
+    abstain: float  # the top probability under which to abstain
+    held_out: Ints  # (rows,), the rows that chose and calibrated
+    # (held-out rows, labels), float64, of models that had not seen those rows, with what `adjust_for_age`
+    # makes of them
     probabilities: Floats
 
 

@@ -65,21 +65,17 @@ _OPTIMISM = (
 
 @dataclass(frozen=True, slots=True)
 class LinearOptions:
-    """Settings of one training.
-
-    Attributes:
-        assess: whether to measure the figures of the card by nested cross-validation (five more trainings).
-        deduplicate: whether to look for near duplicates; off, every row is a group of its own.
-        reference: most held-out complaints that the reference for drift is taken from; 0 writes none.
-    """
+    """Settings of one training."""
 
     id: str = "triage-linear"
     version: str = "1.0"
+    # whether to measure the figures of the card by nested cross-validation (five more trainings)
     assess: bool = True
-    deduplicate: bool = True
+    deduplicate: bool = True  # whether to look for near duplicates; off, every row is a group of its own
     resume: bool = False
     licence: str = "unknown"
     data_name: str = "training table"
+    # most held-out complaints that the reference for drift is taken from; 0 writes none
     reference: int = REFERENCE_COMPLAINTS
 
 

@@ -101,18 +101,12 @@ def _share_out(
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """Complaints with their labels and their split.
-
-    Attributes:
-        labels: the built-in departments in their order, then any others by name.
-        truth: (rows,), index of each row's label.
-        groups: (rows,), duplicate group of each row.
-    """
+    """Complaints with their labels and their split."""
 
     complaints: Complaints
-    labels: tuple[str, ...]
-    truth: Ints
-    groups: Ints
+    labels: tuple[str, ...]  # the built-in departments in their order, then any others by name
+    truth: Ints  # (rows,), index of each row's label
+    groups: Ints  # (rows,), duplicate group of each row
     split: Split
 
     def counts(self) -> list[tuple[str, Ints]]:

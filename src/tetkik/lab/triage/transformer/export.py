@@ -27,17 +27,11 @@ _PROTOBUF_LIMIT = 1_900_000_000
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How far the exported networks are from torch.
+    """How far the exported networks are from torch."""
 
-    Attributes:
-        fp32: largest difference of a probability, torch against fp32 ONNX.
-        int8: the same against int8 ONNX.
-        int8_same_label: share of texts with the same first label in int8.
-    """
-
-    fp32: float
-    int8: float
-    int8_same_label: float
+    fp32: float  # largest difference of a probability, torch against fp32 ONNX
+    int8: float  # the same against int8 ONNX
+    int8_same_label: float  # share of texts with the same first label in int8
     texts: int
 
 
