@@ -31,8 +31,6 @@ _PIPELINES = {
 
 @dataclass(frozen=True, slots=True)
 class CardSection:
-    """A heading of the card and its Markdown."""
-
     title: str
     text: str
 
@@ -162,13 +160,7 @@ def refuse_same_folder(bundle: Bundle, folder: Path) -> None:
 
 
 def with_reference(bundle: Bundle, reference: AnyReference, folder: Path, name: str | None = None) -> Bundle:
-    """Write a copy of a bundle, under the id `name` or its own, that has this reference; one that it had
-    goes.
-
-    Raises:
-        UsageError: `folder` is the bundle itself.
-        OutputError: `folder` holds something else.
-    """
+    """Write a copy of a bundle, under the id `name` or its own, with this reference; one that it had goes."""
     refuse_same_folder(bundle, folder)
     manifest = bundle.manifest if name is None else bundle.manifest.model_copy(update={"id": name})
     with staged_folder(folder) as stage:

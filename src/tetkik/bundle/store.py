@@ -53,7 +53,6 @@ def sha256_of(path: Path) -> str:
 
 
 def builtin_folder() -> Path:
-    """Where the bundles that ship with the package lie."""
     return Path(str(resources.files("tetkik.bundle"))) / "builtin"
 
 
@@ -85,10 +84,7 @@ def staged_folder(target: Path, replaces: Callable[[Path], bool] | None = None) 
     """A folder to fill that takes `target`'s place only when the block ends without an error.
 
     Nothing half-written is left behind, whatever ends the block (a full disk, Ctrl-C). An earlier folder goes
-    where `replaces` says that it may; None takes `is_bundle`.
-
-    Raises:
-        OutputError: `target` is a file, or a folder with other things than an earlier bundle in it.
+    where `replaces` says that it may, None for a bundle; an `OutputError` where it may not.
     """
     check_target(target, replaces)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +108,6 @@ def staged_folder(target: Path, replaces: Callable[[Path], bool] | None = None) 
 
 
 def is_bundle(path: Path) -> bool:
-    """Whether `path` is a folder with a manifest."""
     return (path / MANIFEST).is_file()
 
 

@@ -21,14 +21,10 @@ class ReliabilityBin:
 
 
 def reliability(claimed: Figures, happened: Truth, bins: int = 15) -> tuple[ReliabilityBin, ...]:
-    """Bins of equal mass, lowest probabilities first.
+    """Bins of equal mass, lowest probabilities first, of (rows,) that were claimed and happened (or not).
 
     The bins hold equally many rows, not equal stretches of probability: Nixon et al., "Measuring calibration
     in deep learning", 2019. Rows of equal probability stay in their order, so bins may part them.
-
-    Args:
-        claimed: (rows,), probabilities.
-        happened: (rows,), 0 or 1 (or bool).
     """
     if len(claimed) == 0:
         return ()

@@ -65,7 +65,6 @@ class Tally:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Mapping[str, int]]) -> Self:
-        """What `as_json` gave."""
         return cls({name: Counter(bins) for name, bins in content.items()})
 
     def as_json(self) -> dict[str, dict[str, int]]:
@@ -77,7 +76,6 @@ class Tally:
         return self.counts[WORDS].total() if WORDS in self.counts else 0
 
     def add(self, seen: SeenComplaint) -> None:
-        """Count one more."""
         self._number(WORDS, WORDS, seen.words)
         self._bin(PLAIN, _yes_or_no(seen.plain))
         self._bin(REFUSED, _yes_or_no(not seen.probabilities))
@@ -96,7 +94,6 @@ class Tally:
             self._number(_OF + label, PROBABILITY, probability)
 
     def more(self, other: Tally) -> None:
-        """Count everything that another tally counted."""
         for name, bins in other.counts.items():
             self.counts.setdefault(name, Counter()).update(bins)
 

@@ -103,7 +103,6 @@ class Movement:
 
 
 def describe(observations: Sequence[Observation]) -> Spread:
-    """Observations as distributions."""
     return Spread(
         {label: _label_of(label, observations) for label in _labels(observations)},
         {route: _input_of(seen) for route, seen in _by_route(observations).items()},

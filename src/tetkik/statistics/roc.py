@@ -127,14 +127,10 @@ def logit_interval(area: float, variance: float) -> Interval | None:
 
 
 def auroc_replicates(scores: Floats, truth: Ints, draws: ClusterBootstrap) -> Floats:
-    """The AUROC of every label in every draw of whole groups; the draws are the same for all labels.
+    """The AUROC of every label in every draw of whole groups, (replicates, labels); the draws are the same.
 
-    Args:
-        scores: (rows, labels); NaN where there is none.
-        truth: (rows, labels): 1, 0, or -1 for unknown; an unknown row or one without a score is left out.
-
-    Returns:
-        (replicates, labels), float64; NaN where a draw has rows of one kind only.
+    Of `scores`, (rows, labels), NaN is none; `truth`, (rows, labels), is 1, 0, or -1 for unknown, which is
+    left out like a row without a score. NaN where a draw has rows of one kind only.
     """
     cluster = draws.clusters
     known = (truth >= 0) & ~np.isnan(scores)

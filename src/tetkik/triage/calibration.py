@@ -28,13 +28,8 @@ def softmax(logits: Floats, temperature: float = 1.0) -> NDArray[np.float64]:
 def fit_temperature(logits: Floats, labels: Ints, offset: Floats | float = 0.0) -> float:
     """The temperature with the least negative log-likelihood on held-out rows; `ValueError` without any.
 
-    Guo et al., "On calibration of modern neural networks", ICML 2017. Without an offset it never changes
-    which label is first.
-
-    Args:
-        logits: (rows, labels).
-        labels: (rows,), index of the true label.
-        offset: (rows, labels) or 0: what is added to the log-probabilities after the temperature.
+    Guo et al., "On calibration of modern neural networks", ICML 2017. Without an offset, (rows, labels) or 0,
+    which is added to the log-probabilities after the temperature, it never changes which label is first.
     """
     from scipy.optimize import minimize_scalar
 
@@ -71,14 +66,10 @@ def multiclass_brier_skill(probabilities: Floats, labels: Ints) -> float:
 
 
 def abstain_threshold(top_probabilities: Floats, coverage: float = 0.8) -> float:
-    """The probability under which a model abstains, so that it answers `coverage` of these rows.
+    """The probability under which a model abstains, so that it answers a share `coverage` of these rows.
 
-    Args:
-        top_probabilities: (rows,), the probability of each row's first label, on rows not trained on.
-        coverage: share of rows to answer, above 0 and at most 1.
-
-    Raises:
-        ValueError: no rows, or an impossible coverage.
+    `top_probabilities`, (rows,), are of each row's first label, on rows not trained on. Raises `ValueError`
+    without rows, and for a coverage that is not above 0 and at most 1.
     """
     if len(top_probabilities) == 0 or not 0 < coverage <= 1:
         raise ValueError("needs rows, and a coverage above 0 and at most 1")

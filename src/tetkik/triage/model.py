@@ -32,11 +32,7 @@ class TriageModel(Protocol):
 
 
 def load_model(model: str | Bundle) -> TriageModel:
-    """Load a triage model: a built-in or imported id, a path, a hub id, or an opened bundle.
-
-    Raises:
-        BundleError: none such, damaged, or not for triage.
-    """
+    """Load a model, by id, path, hub id or bundle; `BundleError` where it is damaged or not for triage."""
     bundle = model if isinstance(model, Bundle) else resolve(model, Task.TRIAGE)
     match bundle.manifest.kind:
         case "linear":

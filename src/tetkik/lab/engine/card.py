@@ -29,5 +29,4 @@ def cell(value: float | None, form: str = ".4f") -> str:
 
 
 def library_versions(names: Sequence[str]) -> dict[str, str]:
-    """The installed version of each named package."""
     return {name: importlib.metadata.version(name) for name in names}

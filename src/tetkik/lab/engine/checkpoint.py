@@ -66,10 +66,10 @@ class WorkFolder:
         return cls(out.parent / f".{out.name}.training")
 
     def begin(self, identity: Mapping[str, Any], resume: bool) -> None:
-        """Take the folder for the training `identity`. With nothing to resume, training starts.
+        """Take the folder for the training `identity`; with nothing to resume, training starts.
 
-        Raises:
-            TrainingError: it holds an unfinished training, of this identity with `resume` off, or of another.
+        A `TrainingError` says that it holds an unfinished one, of this identity with `resume` off, or of
+        another.
         """
         text = json.dumps(identity, sort_keys=True, default=str)
         digest = hashlib.sha256(text.encode()).hexdigest()
@@ -99,7 +99,6 @@ class WorkFolder:
         return self.latest() is not None or (self.path / TRIALS).is_file() or any(finished)
 
     def remove(self) -> None:
-        """Delete it all."""
         shutil.rmtree(self.path, ignore_errors=True)
 
     def write(self, name: str, content: bytes) -> Path:

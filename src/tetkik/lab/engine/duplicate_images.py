@@ -67,15 +67,11 @@ def _thumbnail(file: Path) -> Thumbnails | None:
 def duplicate_images(
     images: Thumbnails, readable: Bools | None = None, *, threshold: float = THRESHOLD
 ) -> Ints:
-    """The group of images that show the same picture; being a copy is passed on.
+    """The group of images, (n, 32, 32), that show the same picture: (n,), int64, the smallest row of the
+    group.
 
-    Args:
-        images: (n, 32, 32), uint8.
-        readable: (n,), bool: where False the image stays alone; None is all True.
-        threshold: the correlation at which two thumbnails show the same, in (0, 1].
-
-    Returns:
-        (n,), int64: the smallest row of the group.
+    Being a copy is passed on. An image stays alone where `readable`, (n,), is False; None is all True.
+    `threshold` is the correlation at which two thumbnails show the same, in (0, 1].
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must be in (0, 1], not {threshold}")
@@ -100,10 +96,9 @@ def duplicate_images(
 
 
 def image_similarity(left: Thumbnails, right: Thumbnails) -> Floats:
-    """How alike thumbnails, (pairs, pixels), uint8, are: the larger correlation of grey values and of ranks.
+    """The larger correlation of grey values and of ranks of thumbnails, (pairs, pixels), uint8.
 
-    Returns:
-        (pairs,), float64, -1 to 1; 0 where an image is flat.
+    (pairs,), float64, -1 to 1; 0 where an image is flat.
     """
     grey = correlation(left.astype(np.float32), right.astype(np.float32))
     return np.maximum(grey, correlation(_ranks(left), _ranks(right)))

@@ -82,14 +82,8 @@ def write_evaluation(
 ) -> tuple[Path, ...]:
     """Write `report.html`, its pictures, `metrics.json` and one table into `folder`: all of it, or nothing.
 
-    An earlier evaluation in the folder is replaced; other files there are left alone.
-
-    Args:
-        template: `CAPABILITY/NAME.html.jinja` in the lab, which extends `evaluation.html.jinja`.
-        values: for the template, beside `evaluation`.
-
-    Returns:
-        The files, sorted.
+    An earlier evaluation in the folder is replaced; other files there are left alone. `template` is
+    `CAPABILITY/NAME.html.jinja` in the lab, which extends `evaluation.html.jinja` and gets `values` too.
     """
     package, _, name = template.partition("/")
     environment = page_environment(f"tetkik.lab.{package}", language, pictures)

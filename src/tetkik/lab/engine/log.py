@@ -38,7 +38,6 @@ def is_overfitting(training: Sequence[float], validation: Sequence[float | None]
 
 
 def warn_of_overfitting(log: logging.Logger, validation: Sequence[float | None]) -> None:
-    """Warn, with the losses of the last three epochs."""
     log.warning(
         translate(
             "Validation loss has risen for two epochs while training loss fell ({before:.3f} to {now:.3f}): "

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 
 class SessionOptions(Protocol):
-    """The settings that the frame reads."""
-
     @property
     def precision(self) -> Precision: ...
 
@@ -51,7 +49,6 @@ class Session(Generic[OptionsT]):
 
     @property
     def main(self) -> bool:
-        """Whether this is the process that writes."""
         return bool(self.accelerator.is_main_process)
 
 

@@ -69,7 +69,6 @@ class TrainingState(Generic[EpochT]):
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], epoch: Callable[..., EpochT]) -> TrainingState[EpochT]:
-        """From the JSON of a checkpoint."""
         return cls(**{**content, "epochs": [epoch(**row) for row in content["epochs"]]})
 
 
@@ -178,7 +177,6 @@ class Trainer(ABC, Generic[EpochT]):
     def _use_optimizer(
         self, optimizer: torch.optim.Optimizer, precision: Precision, state: Mapping[str, Any] | None
     ) -> None:
-        """Set the optimiser and loss scaling, and load their state where there is one."""
         self._optimizer = optimizer
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
@@ -291,7 +289,6 @@ class Trainer(ABC, Generic[EpochT]):
         return loss_sum, any_stop
 
     def _warn_of_overfitting(self) -> None:
-        """Warn once."""
         state, validation = self._state, [row.validation_loss for row in self._state.epochs]
         if not state.warned and is_overfitting([row.training_loss for row in state.epochs], validation):
             state.warned = True

@@ -47,8 +47,6 @@ class Batch:
 
 
 class Augmenter:
-    """Makes batches of changed examples."""
-
     def __init__(self, size: int, recipe: Recipe, seed: int) -> None:
         self.size = size
         self.recipe = recipe
@@ -56,12 +54,9 @@ class Augmenter:
         self.writing = torch.from_numpy(_writing(size, 96, seed))
 
     def batch(self, squares: torch.Tensor, aspects: torch.Tensor, kinds: torch.Tensor) -> Batch:
-        """Change examples at random.
+        """Change examples at random: (n, side, side), uint8, whole images squeezed into a square.
 
-        Args:
-            squares: (n, side, side), uint8: whole images squeezed into a square.
-            aspects: (n,), width over height of each original.
-            kinds: (n,), int64, of CHEST to NOT_CHEST.
+        `aspects`, (n,), are width over height of each original, `kinds`, (n,), of CHEST to NOT_CHEST.
         """
         n, recipe = len(squares), self.recipe
         film = kinds == CHEST

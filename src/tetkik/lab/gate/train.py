@@ -28,8 +28,7 @@ from tetkik.imaging.prepare import Fit, Preprocessing
 from tetkik.lab.engine.card import library_versions, read_card
 from tetkik.lab.gate.augment import Augmenter, Batch, Recipe
 from tetkik.lab.gate.examples import BRAIN, CHEST, DRAWN, NOT_CHEST, OTHER, Examples, drawn
-from tetkik.lab.gate.export import write_onnx
-from tetkik.lab.gate.network import ROUTES, TURNS, GateNetwork
+from tetkik.lab.gate.network import ROUTES, TURNS, GateNetwork, write_onnx
 from tetkik.statistics import Floats
 from tetkik.values import ProgressCallback
 

@@ -45,15 +45,12 @@ def mcnemar(b: int, c: int) -> McNemar:
 
 
 def _binomial(count: int, k: int) -> float:
-    """The chance of k heads in `count` throws of a fair coin."""
     logarithm = math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1)
     return math.exp(logarithm - count * math.log(2))
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one of the two models reaches."""
-
     model: str
     accuracy: float
     macro_f1: float

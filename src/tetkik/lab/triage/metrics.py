@@ -73,12 +73,8 @@ def confusion(truth: Ints, predicted: Ints, labels: int) -> Ints:
 def decision_columns(probabilities: Floats, truth: Ints) -> Floats:
     """One row of 0 and 1 for each complaint, whose sums give every decision figure.
 
-    Args:
-        probabilities: (rows, labels); a row of NaN is a text without an answer.
-        truth: (rows,), index of the true label.
-
-    Returns:
-        (rows, 3 · labels + 2): hit, predicted and true, each by label; in the top three; 1.
+    From probabilities, (rows, labels), a row of NaN being a text without an answer, and the index of the true
+    label, (rows,): (rows, 3 · labels + 2), hit, predicted and true, each by label; in the top three; 1.
     """
     index = np.arange(probabilities.shape[1])
     true = truth[:, None] == index
@@ -113,13 +109,10 @@ def _mean_where(values: Floats, mask: Bools) -> Floats:
 
 
 def accuracy_by_coverage(confidence: Floats, correct: Bools) -> Floats:
-    """Accuracy on the k most confident rows, k = 1 to all, (rows,).
+    """Accuracy on the k most confident rows, k = 1 to all, (rows,); without an answer confidence is 0.
 
     The last is the accuracy on all, and the mean is one minus the area under the risk-coverage curve (Geifman
     and El-Yaniv, 2017). Rows of equal confidence have no order among themselves: each counts with their mean.
-
-    Args:
-        confidence: (rows,), the probability of the chosen label; 0 for a row without an answer.
     """
     _, block = np.unique(-confidence, return_inverse=True)
     mean = np.bincount(block, correct.astype(np.float64)) / np.bincount(block)

@@ -85,7 +85,6 @@ class LinearModel:
         return found[:, : len(self.manifest.labels)]
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Calibrated probabilities, (texts, labels), float32, rows sum to 1."""
         found = self.logits(texts)
         found -= found.max(axis=1, keepdims=True)
         np.exp(found, out=found)

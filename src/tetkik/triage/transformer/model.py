@@ -27,12 +27,8 @@ _BATCH = 16
 class OnnxNetwork:
     """An exported encoder: texts in, logits out.
 
-    Args:
-        network: the ONNX file with inputs `input_ids` and `attention_mask` and the output `logits`.
-
-    Raises:
-        MissingExtra: ONNX Runtime is not installed.
-        BundleCorrupt: the file is not a network of this form.
+    The ONNX file has the inputs `input_ids` and `attention_mask` and the output `logits`; a `BundleCorrupt`
+    says that it is not a network of this form.
     """
 
     def __init__(self, folder: Path, network: Path, reader: TextReader) -> None:
@@ -94,12 +90,7 @@ class OnnxTransformer:
 
     @classmethod
     def load(cls, bundle: Bundle) -> OnnxTransformer:
-        """From an opened bundle.
-
-        Raises:
-            BundleCorrupt: its settings or its network cannot be used.
-            MissingExtra: ONNX Runtime or tokenizers is not installed.
-        """
+        """From an opened bundle; `BundleCorrupt` where its settings or its network cannot be used."""
         manifest = bundle.manifest
         try:
             max_length = int(manifest.preprocessing["max_length"])
@@ -137,11 +128,10 @@ class OnnxTransformer:
 
     @property
     def manifest(self) -> Manifest:
-        """What the bundle says of itself."""
         return self._manifest
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Calibrated probabilities, (texts, labels), float32, rows sum to 1; each text by itself."""
+        """As in the protocol; each text by itself."""
         if not texts:
             return np.zeros((0, len(self._manifest.labels)), dtype=np.float32)
         return softmax(self._network.logits(texts), self._temperature).astype(np.float32)

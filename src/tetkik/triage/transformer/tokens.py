@@ -27,11 +27,7 @@ class TextReader:
 
     @classmethod
     def from_json(cls, text: str, max_length: int, pad_id: int) -> TextReader:
-        """From the text of a `tokenizer.json`.
-
-        Raises:
-            MissingExtra: the package `tokenizers` is not installed.
-        """
+        """From the text of a `tokenizer.json`."""
         try:
             from tokenizers import Tokenizer
         except ImportError:

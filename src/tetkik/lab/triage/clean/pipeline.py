@@ -6,15 +6,19 @@ read is either in the clean table or in `rejected.csv` with its reason.
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 
-from tetkik.errors import NO_ROOM, InputError, TetkikError, UsageError, file_fault
+from tetkik.errors import NO_ROOM, InputError, TetkikError, UsageError, as_fault_of, file_fault
 from tetkik.lab.engine.duplicate_texts import canonical, duplicate_texts, text_similarity
 from tetkik.lab.triage.clean.aliases import Departments, is_no_label, tidy
 from tetkik.lab.triage.clean.read import read_rows
@@ -30,7 +34,6 @@ from tetkik.lab.triage.clean.summary import (
     Suspicion,
     by_count,
 )
-from tetkik.lab.triage.clean.tables import Tables, tables
 from tetkik.lab.triage.clean.text import has_words, plain
 from tetkik.language import Language
 from tetkik.privacy import Personal, mask
@@ -303,3 +306,51 @@ def _label_counts(tally: _Tally, rows: Sequence[_Row], options: Options) -> tupl
         for name in names
     ]
     return tuple(sorted(counts, key=lambda count: -count.kept))
+
+
+HEADERS = {
+    "clean": ("text", "label", "group", "source", "row"),
+    "rejected": ("source", "row", "reason", "label", "text"),
+    "adverts": ("source", "row", "text"),
+    "conflicts": (
+        "group", "similarity",
+        "label_a", "text_a", "source_a", "row_a", "label_b", "text_b", "source_b", "row_b",
+    ),
+    "suspects": ("label", "suggested", "p_label", "p_suggested", "group", "text", "source", "row"),
+}  # fmt: skip
+"""The tables of a cleaning, each `NAME.csv`, and their columns."""
+
+
+class Tables:
+    """Every table of one cleaning, being written in the folder `stage`."""
+
+    def __init__(self, stage: Path, files: ExitStack) -> None:
+        self.stage = stage
+        self._writers = {}
+        for name, header in HEADERS.items():
+            file = (stage / f"{name}.csv").open("w", encoding="utf-8", errors="backslashreplace", newline="")
+            self._writers[name] = csv.writer(files.enter_context(file), lineterminator="\n")
+            self.write(name, *header)
+
+    def write(self, name: str, *cells: object) -> None:
+        self._writers[name].writerow(cells)
+
+
+@contextmanager
+def tables(out: Path, report: Path) -> Iterator[Tables]:
+    """Open every table; they reach `out` and the folder `report` only where the block ends well."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    report.parent.mkdir(parents=True, exist_ok=True)
+    with as_fault_of(report):
+        stage = Path(mkdtemp(prefix=f".{report.name}.", dir=report.parent))
+    try:
+        with ExitStack() as files:
+            yield Tables(stage, files)
+        report.mkdir(exist_ok=True)
+        partial = out.with_name(f".{out.name}.partial")
+        shutil.move(stage / "clean.csv", partial)
+        for file in stage.iterdir():
+            file.replace(report / file.name)
+        partial.replace(out)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)

@@ -97,16 +97,10 @@ def collect(
         permission: the user's word that the site's owner allows the crawl and the law the use.
         limit: at most so many list pages in this run, taken in turn from the sections.
 
-    Returns:
-        What was done, as in `summary.json`.
-
     Raises:
         PermissionNeeded: without `permission`.
         UsageError: no contact that a person could use; the folder holds another crawl; a second crawl in this
             process.
-        MissingExtra: Scrapy is not installed.
-        DataError: a file of the folder is damaged.
-        OSError: the folder cannot be written.
     """
     if not permission:
         raise PermissionNeeded(

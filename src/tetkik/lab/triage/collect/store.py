@@ -169,11 +169,8 @@ class Journal:
 class Store:
     """The folder of a crawl: what is known, and the writing of what is new.
 
-    `lost` are questions whose own page could not be read, by section and address.
-
-    Raises:
-        UsageError: the folder holds a crawl of another site, or another crawl is writing to it.
-        DataError: a damaged file.
+    `lost` are questions whose own page could not be read, by section and address. A `UsageError` says that
+    the folder holds a crawl of another site, or that another crawl is writing to it.
     """
 
     def __init__(self, folder: Path, site: Site) -> None:

@@ -149,10 +149,6 @@ def out_of_fold(complaints: Complaints, tick: Callable[[int, int], None]) -> Ref
     """Train again on the same complaints, for what models say of them that had not learned them.
 
     `tick` is called with (pieces done, pieces in all).
-
-    Raises:
-        DataError: one label only, or labels with too few distinct complaints.
-        MissingExtra: SciPy is not installed.
     """
     corpus = _corpus(complaints, deduplicate=True)
     return _held_out(complaints, corpus, fit(corpus, tick=tick))
@@ -168,7 +164,6 @@ def unlearned(
 
     Raises:
         DataError: it learned them, and is of a kind that takes too long to train again.
-        MissingExtra: models are to be trained, and SciPy is not installed.
     """
     if fingerprint(complaints) != bundle.manifest.training.get("data_sha256"):
         return ReferenceComplaints(complaints.texts, complaints.labels, split)

@@ -34,15 +34,10 @@ def stratified_split(
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
     seed: int = 0,
 ) -> Split:
-    """Split rows so that each label is parted by `fractions` and each group stays whole.
+    """Split rows so that each label is parted by `fractions`, which sum to 1, and each group stays whole.
 
     A group counts under its commonest label. Every label gets at least one group in each part; beyond that
-    the groups go, in random order, to the part that lacks most rows.
-
-    Args:
-        labels: (rows,), the label of each row.
-        groups: (rows,), the duplicate group of each row.
-        fractions: shares of training, validation and test; they sum to 1.
+    the groups go, in random order, to the part that lacks most rows. `labels` and `groups` are (rows,).
 
     Raises:
         DataError: rows of one label only, or a label with fewer than three distinct rows.
@@ -122,11 +117,7 @@ class TrainingData:
 
 
 def prepare_data(complaints: Complaints, seed: int) -> TrainingData:
-    """Number the labels, find duplicates, split.
-
-    Raises:
-        DataError: rows without a label, one label only, or too few rows of a label.
-    """
+    """Number the labels, find duplicates, split."""
     if bad := sum(map(is_missing, complaints.labels)):
         raise DataError(
             "{count} rows have no label; give each a department or leave those rows out.", count=bad

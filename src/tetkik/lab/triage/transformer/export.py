@@ -122,11 +122,7 @@ def quantise(source: Path, target: Path) -> None:
 def check_parity(
     model: Any, reader: TextReader, *, fp32: Path, int8: Path, texts: Sequence[str], max_length: int
 ) -> Parity:
-    """Hold both exports against torch: on `texts` one by one, and on batches of several shapes.
-
-    Raises:
-        TrainingError: fp32 ONNX differs by more than rounding.
-    """
+    """Hold both exports against torch: on `texts` one by one, and on batches of several shapes."""
     network = copy.deepcopy(model).cpu().float().eval()
     onnx_fp32, onnx_int8 = (OnnxNetwork(file.parent, file, reader) for file in (fp32, int8))
     rows = reader.read(texts)
