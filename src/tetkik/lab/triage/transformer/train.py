@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,26 +25,29 @@ from tetkik.bundle import (
 )
 from tetkik.errors import MissingExtra
 from tetkik.lab.engine.card import cell, library_versions, markdown_table, read_card
+from tetkik.lab.engine.checkpoint import WorkFolder, room_on_disk, tensors_as_bytes
+from tetkik.lab.engine.log import rows_csv
 from tetkik.lab.engine.output import check_target, public_name
+from tetkik.lab.engine.session import training_session
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.figures import Judged
 from tetkik.lab.triage.reference import ReferenceComplaints, make_reference
 from tetkik.lab.triage.summaries import measured
+from tetkik.lab.triage.transformer.base import Base, load_classifier, open_base
 from tetkik.lab.triage.transformer.data import TrainingData, identity, prepare_data
 from tetkik.lab.triage.transformer.options import TransformerOptions
+from tetkik.lab.triage.transformer.tuning import Trial, trials_table, tuned
 from tetkik.language import translate
 from tetkik.settings import settings
 from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
 from tetkik.triage.predict import load_triage
+from tetkik.triage.transformer.model import OnnxNetwork
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
-    from tetkik.lab.engine.checkpoint import WorkFolder
     from tetkik.lab.engine.trainer import TrainingState
-    from tetkik.lab.triage.transformer.base import Base
     from tetkik.lab.triage.transformer.export import Parity
     from tetkik.lab.triage.transformer.trainer import Epoch
-    from tetkik.lab.triage.transformer.tuning import Trial
 
     State = TrainingState[Epoch]
 
@@ -72,13 +76,13 @@ def train_transformer(
         OutputError: `out` holds something else, or the disk is full.
         MissingExtra: torch or its companions are not installed.
     """
-    _need_libraries()
+    for name in ("accelerate", "onnx", "onnxscript", "torch", "transformers"):
+        if find_spec(name) is None:
+            raise MissingExtra(
+                "Training a transformer needs the package {name}; `pip install 'tetkik[torch]'`.", name=name
+            )
     check_target(out)
     data = prepare_data(complaints, options.seed)
-
-    from tetkik.lab.engine.checkpoint import room_on_disk
-    from tetkik.lab.engine.session import training_session
-
     with training_session(
         out, options, lambda settled: identity(data, settled), progress, find_unused=True
     ) as session:
@@ -108,9 +112,7 @@ def fine_tune(
     progress: ProgressCallback,
 ) -> Trained:
     """Try settings where asked to, then train: everything up to the network of the best epoch."""
-    from tetkik.lab.triage.transformer.base import load_classifier, open_base
     from tetkik.lab.triage.transformer.trainer import EncodedSplit, TransformerTrainer
-    from tetkik.lab.triage.transformer.tuning import tuned
 
     with accelerator.main_process_first():
         base = open_base(options.base, options.max_length)
@@ -145,8 +147,6 @@ def _write(
     data: TrainingData, trained: Trained, out: Path, work: WorkFolder, progress: ProgressCallback
 ) -> None:
     """Export, calibrate, measure and write the bundle."""
-    from tetkik.lab.engine.checkpoint import tensors_as_bytes
-    from tetkik.lab.engine.log import rows_csv
     from tetkik.lab.triage.transformer.export import (
         LARGEST_INT8_DIFFERENCE,
         check_parity,
@@ -190,8 +190,6 @@ def _write(
 
 def _card(data: TrainingData, trained: Trained, parity: Parity) -> tuple[str, list[CardSection]]:
     """The summary and the sections that only the training knows."""
-    from tetkik.lab.triage.transformer.tuning import trials_table
-
     counts, state = data.counts(), trained.state
     rows = [(label, *(part[index] for _, part in counts)) for index, label in enumerate(data.labels)]
     epochs = (
@@ -236,8 +234,6 @@ def _manifest(data: TrainingData, trained: Trained, name: str, parity: Parity, s
 
     Temperature and abstention are from validation, the figures from test, all of the int8 network.
     """
-    from tetkik.triage.transformer.model import OnnxNetwork
-
     base, options, test = trained.base, trained.options, data.split.test
     network = OnnxNetwork(stage, stage / "model.onnx", base.reader())
     logits = network.logits(data.texts(data.split.validation))
@@ -290,19 +286,6 @@ def _write_layout(trained: Trained, stage: Path) -> None:
     )
     tokenizer.save_pretrained(stage)
     trained.model.config.save_pretrained(stage)
-
-
-def _need_libraries() -> None:
-    try:
-        import accelerate  # noqa: F401
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-        import torch  # noqa: F401
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra(
-            "Training a transformer needs the package {name}; `pip install 'tetkik[torch]'`.", name=error.name
-        ) from None
 
 
 def _warn_of_int8(difference: float) -> None:
