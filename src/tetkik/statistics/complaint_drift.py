@@ -29,13 +29,9 @@ URGENCY = "urgency:"
 _LEVEL, _FIRST, _KNOWN, _OF = "urgency", "first", "known", "of:"
 
 
-def _rising() -> tuple[float, ...]:
-    """Whole numbers, each of them up to 12 and then 8% apart, as far as 5,000."""
-    return tuple(sorted({float(round(1.08**step)) for step in range(112)}))
-
-
 EDGES: Mapping[str, tuple[float, ...]] = {
-    WORDS: _rising(),
+    # Whole numbers, each of them up to 12 and then 8% apart, as far as 5,000.
+    WORDS: tuple(sorted({float(round(1.08**step)) for step in range(112)})),
     UNKNOWN: tuple(step / 40 for step in range(1, 40)),
     # Half a unit of log-odds apart: as fine near 0, where most departments lie, as near 1.
     PROBABILITY: tuple(float(f"{1 / (1 + math.exp(-step / 2)):.6g}") for step in range(-16, 17)),
@@ -77,8 +73,8 @@ class Tally:
 
     def add(self, seen: SeenComplaint) -> None:
         self._number(WORDS, WORDS, seen.words)
-        self._bin(PLAIN, _yes_or_no(seen.plain))
-        self._bin(REFUSED, _yes_or_no(not seen.probabilities))
+        self._share(PLAIN, seen.plain)
+        self._share(REFUSED, not seen.probabilities)
         self._bin(_LEVEL, seen.urgency)
         if seen.known is not None:
             self._bin(_KNOWN, seen.known)
@@ -87,7 +83,7 @@ class Tally:
         if seen.unknown is not None:
             self._number(UNKNOWN, UNKNOWN, seen.unknown)
         first = max(seen.probabilities, key=seen.probabilities.__getitem__)
-        self._bin(ABSTAINED, _yes_or_no(seen.abstained))
+        self._share(ABSTAINED, seen.abstained)
         self._bin(_FIRST, first)
         self._number(PROBABILITY, PROBABILITY, seen.probabilities[first])
         for label, probability in seen.probabilities.items():
@@ -116,6 +112,9 @@ class Tally:
 
     def _bin(self, name: str, place: str) -> None:
         self.counts.setdefault(name, Counter())[place] += 1
+
+    def _share(self, name: str, yes: bool) -> None:
+        self._bin(name, "yes" if yes else "no")
 
     def _number(self, name: str, kind: str, value: float) -> None:
         self._bin(name, str(bisect_right(EDGES[kind], value)))
@@ -201,10 +200,6 @@ def _share(name: str, of: ComplaintReference) -> tuple[int, int]:
     if name == ABSTAINED:
         return of.abstained, of.complaints - of.refused
     return of.urgency.get(name.removeprefix(URGENCY), 0), of.complaints
-
-
-def _yes_or_no(yes: bool) -> str:
-    return "yes" if yes else "no"
 
 
 def _middle(kind: str, place: int) -> float:

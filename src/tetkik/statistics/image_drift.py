@@ -103,8 +103,9 @@ class Movement:
 
 
 def describe(observations: Sequence[Observation]) -> Spread:
+    labels = dict.fromkeys(chain.from_iterable(one.scores for one in observations))
     return Spread(
-        {label: _label_of(label, observations) for label in _labels(observations)},
+        {label: _label_of(label, observations) for label in labels},
         {route: _input_of(seen) for route, seen in _by_route(observations).items()},
     )
 
@@ -127,10 +128,6 @@ def compare(reference: ImageReference, now: Sequence[Observation]) -> Movement:
 def furthest(labels: Iterable[LabelMoved]) -> tuple[LabelMoved, ...]:
     """Labels in the order of a `Movement`: those that moved furthest first."""
     return tuple(sorted(labels, key=lambda one: (-(one.shift.psi if one.shift else -1.0), one.label)))
-
-
-def _labels(observations: Iterable[Observation]) -> list[str]:
-    return list(dict.fromkeys(chain.from_iterable(one.scores for one in observations)))
 
 
 def _by_route(observations: Iterable[Observation]) -> dict[str, list[Observation]]:

@@ -64,13 +64,10 @@ def bar_chart(
         plot.plot([mean[0]] * 2, [-0.6, top], color=ACCENT, linewidth=1.2, linestyle="--", zorder=0)
         plot.text(mean[0], top, mean[1], color=ACCENT, ha="center", va="bottom", fontsize=9)
     plot.set_yticks(places, [bar.name for bar in bars])
-    plot.set_xlim(0, 1.01)
-    plot.set_ylim(-0.6, len(bars) + 0.2)
-    plot.set_xticks(np.linspace(0, 1, 6))
+    plot.set(xlim=(0, 1.01), ylim=(-0.6, len(bars) + 0.2), xticks=np.linspace(0, 1, 6), xlabel=axis)
     plot.tick_params(axis="y", length=0)
     plot.spines["left"].set_visible(False)
     plot.set_title(title, pad=16)
-    plot.set_xlabel(axis)
     return figure
 
 
@@ -86,10 +83,7 @@ def curve_chart(
         colour = series_colour(place)
         plot.plot(curve.x, curve.y, linewidth=1.5, color=colour, linestyle=style, label=curve.name)
     plot.set_aspect("equal")
-    plot.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    plot.set_title(title)
-    plot.set_xlabel(x)
-    plot.set_ylabel(y)
+    plot.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), title=title, xlabel=x, ylabel=y)
     plot.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), title=legend, fontsize=9, alignment="left")
     return figure
 

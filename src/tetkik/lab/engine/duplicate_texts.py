@@ -75,7 +75,9 @@ def _near_groups(distinct: list[str], threshold: float) -> Ints:
     parents = np.arange(len(texts), dtype=np.int64)
     joined: set[tuple[int, int]] = set()
     rejected: set[tuple[int, int]] = set()
-    rows = _band_rows(threshold)
+    # The most hashes a band that still finds a pair at the threshold with the wanted chance.
+    sure = (rows for rows in range(25, 1, -1) if 1 - (1 - threshold**rows) ** (_HASHES // rows) >= _RECALL)
+    rows = next(sure, 1)
     for band in range(0, _HASHES - rows + 1, rows):
         order, bucket = _buckets(signatures[:, band : band + rows])
         for distance in range(1, _NEIGHBOURS + 1):
@@ -117,12 +119,6 @@ def _signatures(texts: list[str]) -> NDArray[np.uint32]:
             hashed = ((shingles ^ mask) * factor >> np.uint64(32)).astype(np.uint32)
             signatures[start : start + _CHUNK, column] = np.minimum.reduceat(hashed, starts)
     return signatures
-
-
-def _band_rows(threshold: float) -> int:
-    """The most hashes a band that still finds a pair at the threshold with the wanted chance."""
-    fitting = [rows for rows in range(1, 26) if 1 - (1 - threshold**rows) ** (_HASHES // rows) >= _RECALL]
-    return max(fitting, default=1)
 
 
 def _buckets(band: NDArray[np.uint32]) -> tuple[Ints, NDArray[np.uint64]]:

@@ -179,17 +179,12 @@ def _conclusion(comparison: Comparison, same: bool) -> Sentence:
             "{c} (exact McNemar {p}).",
             values,
         )
-    better, worse = ("first", "second") if test.b > test.c else ("second", "first")
+    names = (comparison.first.model, comparison.second.model)
+    (more, better), (fewer, worse) = sorted(zip((test.b, test.c), names, strict=True), reverse=True)
     return Sentence(
         "{better} is right more often than {worse}: alone right on {more} complaints against {fewer} "
         "(exact McNemar {p}).",
-        {
-            "better": values[better],
-            "worse": values[worse],
-            "more": max(test.b, test.c),
-            "fewer": min(test.b, test.c),
-            "p": values["p"],
-        },
+        {"better": better, "worse": worse, "more": more, "fewer": fewer, "p": values["p"]},
     )
 
 
@@ -199,14 +194,11 @@ def _macro_conclusion(comparison: Comparison) -> Sentence:
     if interval is None:
         return Sentence("Macro-F1 differs by {difference:+.3f} (second minus first).", values)
     values |= {"low": interval.low, "high": interval.high}
-    if interval.low <= 0 <= interval.high:
-        return Sentence(
-            "Macro-F1 differs by {difference:+.3f} (second minus first; 95% interval {low:+.3f} to "
-            "{high:+.3f}), which may be chance.",
-            values,
-        )
     return Sentence(
         "Macro-F1 differs by {difference:+.3f} (second minus first; 95% interval {low:+.3f} to "
+        "{high:+.3f}), which may be chance."
+        if interval.low <= 0 <= interval.high
+        else "Macro-F1 differs by {difference:+.3f} (second minus first; 95% interval {low:+.3f} to "
         "{high:+.3f}), which is more than chance.",
         values,
     )

@@ -127,30 +127,20 @@ def _calibration(evaluation: Evaluation) -> Iterator[Sentence]:
     claimed = 100 * float(evaluation.judged.confidence[answered].mean())
     right = 100 * float(evaluation.judged.correct[answered].mean())
     values = {"claimed": claimed, "right": right, "ece": evaluation.ece}
-    if evaluation.ece <= _GOOD_ECE:
-        yield Sentence(
-            "Its probabilities can be taken at their word: {claimed:.1f}% claimed on average, "
-            "{right:.1f}% right (ECE {ece:.3f}).",
-            values,
-        )
-    elif claimed > right + 2:
-        yield Sentence(
-            "It is too sure of itself: {claimed:.1f}% claimed on average, {right:.1f}% right "
-            "(ECE {ece:.3f}).",
-            values,
-        )
-    elif claimed < right - 2:
-        yield Sentence(
-            "It is less sure than it might be: {claimed:.1f}% claimed on average, {right:.1f}% right "
-            "(ECE {ece:.3f}).",
-            values,
-        )
-    else:
-        yield Sentence(
-            "Its probabilities are right on average ({claimed:.1f}% claimed, {right:.1f}% right) but off in "
-            "places (ECE {ece:.3f}); see the calibration curve.",
-            values,
-        )
+    yield Sentence(
+        "Its probabilities can be taken at their word: {claimed:.1f}% claimed on average, {right:.1f}% right "
+        "(ECE {ece:.3f})."
+        if evaluation.ece <= _GOOD_ECE
+        else "It is too sure of itself: {claimed:.1f}% claimed on average, {right:.1f}% right "
+        "(ECE {ece:.3f})."
+        if claimed > right + 2
+        else "It is less sure than it might be: {claimed:.1f}% claimed on average, {right:.1f}% right "
+        "(ECE {ece:.3f})."
+        if claimed < right - 2
+        else "Its probabilities are right on average ({claimed:.1f}% claimed, {right:.1f}% right) but off in "
+        "places (ECE {ece:.3f}); see the calibration curve.",
+        values,
+    )
 
 
 def _coverage(evaluation: Evaluation) -> Iterator[Sentence]:

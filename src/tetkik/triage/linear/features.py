@@ -264,11 +264,11 @@ class Featuriser:
 
     def unknown(self, texts: Sequence[bytes]) -> Floats:
         """The share of a prepared text's words whose first 5 letters are no feature, (texts,), float64."""
-        return np.array([self._unknown(text.split()) for text in texts], np.float64)
-
-    def _unknown(self, words: Sequence[bytes]) -> float:
-        buckets = [_bucket(fnv(word[:5], _SEEDS[_PREFIX5])) for word in words]
-        return float(np.mean([self.words.index(bucket) < 0 for bucket in buckets])) if words else 0.0
+        shares = []
+        for text in texts:
+            buckets = [_bucket(fnv(word[:5], _SEEDS[_PREFIX5])) for word in text.split()]
+            shares.append(np.mean([self.words.index(bucket) < 0 for bucket in buckets]) if buckets else 0.0)
+        return np.array(shares, np.float64)
 
     def _rows_in_numpy(self, texts: Sequence[bytes]) -> Rows:
         columns: list[NDArray[np.int32]] = []

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +111,9 @@ def _json_items(path: Path) -> Iterator[tuple[int, dict[str, Any] | None, str]]:
             yield (number, item, "") if isinstance(item, dict) else (number, None, _cell(item))
         return
     for number, line, _ in lines(path):
-        if line is None or not line.strip():
-            if line is None:
-                yield number, None, ""
+        if line is None:
+            yield number, None, ""
+        if not line or not line.strip():
             continue
         try:
             item = json.loads(line.strip().strip("\x00").removesuffix(","))
@@ -121,11 +122,19 @@ def _json_items(path: Path) -> Iterator[tuple[int, dict[str, Any] | None, str]]:
         yield number, item if isinstance(item, dict) else None, line
 
 
+def _check_reader(path: Path, package: str) -> None:
+    if find_spec(package) is None:
+        raise MissingExtra(
+            "Reading {path} needs {package}, which is not installed; run `pip install 'tetkik[data]'`.",
+            path=path,
+            package=package,
+        )
+
+
 def _xlsx_rows(path: Path, columns: Columns) -> Iterator[RawRow]:
-    try:
-        import openpyxl
-    except ImportError:
-        raise _missing(path, "openpyxl") from None
+    _check_reader(path, "openpyxl")
+    import openpyxl
+
     damaged = DataError(
         "{path} is not a sound workbook; open it, save it again as .xlsx, or give CSV.", path=path
     )
@@ -178,11 +187,10 @@ def _xlsx_rows(path: Path, columns: Columns) -> Iterator[RawRow]:
 
 
 def _parquet_rows(path: Path, columns: Columns) -> Iterator[RawRow]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise _missing(path, "pyarrow") from None
+    _check_reader(path, "pyarrow")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     source = str(path)
     number = 0
     try:
@@ -211,11 +219,3 @@ def _arrow_cells(pa: Any, column: Any) -> list[str]:
     except UnicodeDecodeError:  # a string column of bytes that are not UTF-8
         values = column.cast(pa.binary()).to_pylist()
     return [decode(value)[0] if isinstance(value, bytes) else _cell(value) for value in values]
-
-
-def _missing(path: Path, package: str) -> MissingExtra:
-    return MissingExtra(
-        "Reading {path} needs {package}, which is not installed; run `pip install 'tetkik[data]'`.",
-        path=path,
-        package=package,
-    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import count, product
 from threading import Event
@@ -48,9 +48,6 @@ class Choice:
     hinge: float = 2.0
     mix: float = 2.0
     prior: float = 0.25
-
-    def as_json(self) -> dict[str, float]:
-        return asdict(self)
 
 
 SOFTMAX = (0.5, 1.0)

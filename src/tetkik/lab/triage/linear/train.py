@@ -7,7 +7,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -263,7 +263,7 @@ def _manifest(
         calibration={"method": "temperature", "temperature": fitted.temperature},
         metrics=metrics,
         training={
-            **fitted.choice.as_json(),
+            **asdict(fitted.choice),
             "rows": len(corpus),
             "groups": len(np.unique(corpus.groups)),
             "rows_by_label": dict(zip(corpus.labels, counts.tolist(), strict=True)),

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from tetkik.errors import TrainingError
-from tetkik.lab.engine.exporters import quiet_exporter
+from tetkik.lab.engine.exporters import quiet_exporter, strip_notes
 from tetkik.triage.calibration import softmax
 from tetkik.triage.transformer.model import OnnxNetwork
 from tetkik.triage.transformer.tokens import Ints, TextReader, padded
@@ -80,21 +80,7 @@ def export_fp32(model: Any, file: Path) -> None:
     if program is None:
         raise TypeError("torch.onnx.export returned nothing")
     program.save(str(file), external_data=large)
-    _strip_notes(file)
-
-
-def _strip_notes(file: Path) -> None:
-    """Take out torch's notes on where each node came from: they name folders of the machine."""
-    import onnx
-
-    model = onnx.load(file, load_external_data=False)
-    graph = model.graph
-    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
-        del part.metadata_props[:]
-        part.doc_string = ""
-    # Shapes that torch noted contradict those that ONNX infers, and the quantiser stops at that.
-    del graph.value_info[:]
-    file.write_bytes(model.SerializeToString())
+    strip_notes(file)
 
 
 def quantise(source: Path, target: Path) -> None:

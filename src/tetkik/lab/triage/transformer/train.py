@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import logging
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,9 +84,7 @@ def train_transformer(
             )
     check_target(out)
     data = prepare_data(complaints, options.seed)
-    with training_session(
-        out, options, lambda settled: identity(data, settled), progress, find_unused=True
-    ) as session:
+    with training_session(out, options, partial(identity, data), progress, find_unused=True) as session:
         trained = fine_tune(session.accelerator, data, session.options, session.work, session.progress)
         if session.main:
             with room_on_disk(out.parent):
@@ -192,16 +191,10 @@ def _card(data: TrainingData, trained: Trained, parity: Parity) -> tuple[str, li
     """The summary and the sections that only the training knows."""
     counts, state = data.counts(), trained.state
     rows = [(label, *(part[index] for _, part in counts)) for index, label in enumerate(data.labels)]
-    epochs = (
-        (
-            f"**{row.epoch}**" if row.epoch == state.best_epoch else row.epoch,
-            *map(
-                cell,
-                (row.training_loss, row.validation_loss, row.accuracy, row.macro_f1, row.macro_precision),
-            ),
-        )
-        for row in state.epochs
-    )
+    epochs = []
+    for row in state.epochs:
+        number, *figures = astuple(row)
+        epochs.append((f"**{number}**" if number == state.best_epoch else number, *map(cell, figures)))
     summary, sections = read_card(
         "tetkik.lab.triage.transformer",
         rows=markdown_table(
