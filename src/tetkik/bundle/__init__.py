@@ -4,12 +4,10 @@ from tetkik.bundle.archive import export_bundle, import_bundle
 from tetkik.bundle.card import (
     CardSection,
     finish_bundle,
-    metrics_table,
     reference_section,
     refuse_same_folder,
     render_card,
     with_reference,
-    with_section,
 )
 from tetkik.bundle.manifest import FORMAT_VERSION, Manifest, Metric, Task, bundle_id
 from tetkik.bundle.model_cache import CachedModel, ModelCache
@@ -23,7 +21,6 @@ from tetkik.bundle.reference import (
     ImageReference,
     InputReference,
     LabelReference,
-    Reference,
     read_reference,
     write_reference,
 )
@@ -56,7 +53,6 @@ __all__ = [
     "Manifest",
     "Metric",
     "ModelCache",
-    "Reference",
     "Task",
     "available",
     "bundle_folders",
@@ -64,7 +60,6 @@ __all__ = [
     "export_bundle",
     "finish_bundle",
     "import_bundle",
-    "metrics_table",
     "open_bundle",
     "read_manifest",
     "read_reference",
@@ -75,7 +70,6 @@ __all__ = [
     "sha256_of",
     "staged_folder",
     "with_reference",
-    "with_section",
     "write_manifest",
     "write_reference",
 ]
