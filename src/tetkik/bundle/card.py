@@ -36,9 +36,7 @@ class CardSection:
 
 
 def render_card(manifest: Manifest, summary: str, sections: Sequence[CardSection]) -> str:
-    """The card as Markdown; `sections` is what only the training knows (data, limits, epochs, citations), in
-    order.
-    """
+    """The card as Markdown; `sections` is what only the training knows (data, limits, epochs), in order."""
     head = {
         "library_name": "tetkik",
         "license": manifest.licence,

@@ -164,11 +164,7 @@ def write_reference(folder: Path, reference: AnyReference) -> None:
 
 
 def read_reference(bundle: Bundle) -> AnyReference | None:
-    """The reference of a bundle of findings or triage; None where it has none.
-
-    Raises:
-        BundleCorrupt: it is not what the manifest names, or cannot be read.
-    """
+    """The reference of a bundle, None where it has none; `BundleCorrupt` where it was altered."""
     kind = _OF.get(bundle.manifest.task)
     if kind is None or REFERENCE not in bundle.manifest.files:
         return None

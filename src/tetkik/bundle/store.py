@@ -138,9 +138,7 @@ def open_bundle(path: Path, task: Task | None = None) -> Bundle:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read and check `manifest.json` in the folder `path`; raises like `open_bundle`. No other file is looked
-    at.
-    """
+    """Read and check the manifest in the folder `path` alone; raises like `open_bundle`."""
     file = path / MANIFEST
     if not file.is_file() or file.stat().st_size > _MANIFEST_LIMIT:
         raise BundleCorrupt(
@@ -209,9 +207,7 @@ def leads_outside(name: str) -> bool:
 
 
 def refuse_code(source: Path, name: str) -> None:
-    """Refuse (`BundleCorrupt`) the bundle or archive `source` of which the file `name` can run code when
-    opened.
-    """
+    """Refuse (`BundleCorrupt`) what has a file `name` that can run code when it is opened."""
     if PurePosixPath(name).suffix.lower() in UNSAFE_SUFFIXES:
         raise BundleCorrupt(
             "{path} holds {name}, a kind of file that can run code when it is opened; do not use it.",
@@ -256,9 +252,8 @@ def resolve(model: str, task: Task | None = None) -> Bundle:
 
 
 def place_of(model: str) -> Path | None:
-    """Where on this machine a model lies, by what the user calls it; nothing of it is looked at.
-
-    None for an id of the hub, and where there is no such model.
+    """Where on this machine a model lies, unopened; None for an id of the hub, and where there is no such
+    model.
     """
     path = Path(os.path.expanduser(model))  # noqa: PTH111 - Path.expanduser fails where there is no such user
     if model and (path.exists() or model.startswith((".", "/", "~"))):

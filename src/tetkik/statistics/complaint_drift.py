@@ -141,9 +141,7 @@ def described(tally: Tally, *, data: str, split: str, created: str) -> Complaint
 
 
 def compare_complaints(before: ComplaintReference, now: ComplaintReference | None) -> Movement:
-    """How far the complaints of now, and what was said of them, lie from others; None where there are none
-    now.
-    """
+    """How far the complaints of now, if any, and what was said of them, lie from others."""
     levels = sorted({*before.urgency, *(now.urgency if now else ())})
     names = [WORDS, PLAIN, UNKNOWN, REFUSED, PROBABILITY, ABSTAINED, *(URGENCY + level for level in levels)]
     comparisons = len(before.labels) + len(names)

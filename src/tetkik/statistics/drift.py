@@ -85,8 +85,7 @@ def histogram(values: Floats) -> Histogram:
 def shift(before: Histogram, now: Floats | Histogram, comparisons: int = 1) -> Shift | None:
     """Compare later values (m,) with earlier ones; None where either has fewer than `FEWEST`.
 
-    Of a later histogram the edges count that both have. Chance is allowed for once in all `comparisons` that
-    are made at once.
+    Of a later histogram the edges count that both have. Chance is allowed for once in all `comparisons`.
     """
     n = now.total if isinstance(now, Histogram) else len(now)
     if min(before.total, n) < FEWEST:

@@ -55,30 +55,22 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class LabelMoved:
-    """The scores of one label, then and now.
-
-    `shift` is None with too few; `prevalence`, the share known to have it among the earlier images, is None
-    where nothing is known.
-    """
+    """The scores of one label, then and now; the pairs are of hits and all."""
 
     label: str
-    shift: Shift | None
+    shift: Shift | None  # None with too few
     positive_before: tuple[int, int]
     positive_now: tuple[int, int]
-    prevalence: float | None
+    prevalence: float | None  # among the earlier images; None where nothing is known
 
 
 @dataclass(frozen=True, slots=True)
 class InputMoved:
-    """One figure of the images of a route, or of complaints, then and now; `shift` is None with too few.
+    """One figure of the images of a route, or of complaints, then and now."""
 
-    `route` is `""` for images without one, and for complaints; `name` is `brightness`, `contrast`, `side`, or
-    a share: `refused`, `without_spacing`, `modality:DX`, `flaw:rotated`; of complaints see `complaint_drift`.
-    """
-
-    route: str
-    name: str
-    shift: Shift | None
+    route: str  # `""` for images without one, and for complaints
+    name: str  # `brightness`, `contrast`, `side`, or a share: `refused`, `modality:DX`, `flaw:rotated`
+    shift: Shift | None  # None with too few
     before: tuple[int, int] | None = None
     now: tuple[int, int] | None = None
 

@@ -87,12 +87,9 @@ _CELLS = 1 << 22
 
 @dataclass(frozen=True, slots=True)
 class ClusterBootstrap:
-    """Draws of whole groups with replacement: the same draws each time, so two models can be paired.
+    """Draws of whole groups with replacement: the same draws each time, so two models can be paired."""
 
-    `groups` is (rows,), int64: the group of each row (a patient, duplicates of a text).
-    """
-
-    groups: Ints
+    groups: Ints  # (rows,), the group of each row (a patient, duplicates of a text)
     replicates: int = 1000
     seed: int = 0
 

@@ -9,10 +9,7 @@ from tetkik.statistics.intervals import Z95, Bools, ClusterBootstrap, Floats, In
 
 
 def roc_curve(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
-    """False and true positive rates from (0, 0) to (1, 1), one point for each distinct score.
-
-    `scores` and `positive` are (rows,) here and below; both kinds must occur.
-    """
+    """False and true positive rates from (0, 0) to (1, 1), one point for each distinct score, (rows,)."""
     hits, false, _ = _counts(scores, positive)
     return np.append(0.0, false / false[-1]), np.append(0.0, hits / hits[-1])
 
@@ -52,10 +49,7 @@ def average_precision(scores: Floats, positive: Bools) -> float | None:
 
 
 def stratified_auroc(scores: Floats, positive: Bools, strata: Ints) -> float | None:
-    """AUROC over pairs of a positive and a negative row of the same stratum; None where there is no pair.
-
-    What the scores tell about the strata, (rows,), such as the number of the source, does not count.
-    """
+    """AUROC over pairs of a positive and a negative row of one stratum, (rows,); None without a pair."""
     wins = pairs = 0.0
     for stratum in np.unique(strata):
         inside = strata == stratum

@@ -47,19 +47,13 @@ def fit_temperature(logits: Floats, labels: Ints, offset: Floats | float = 0.0) 
 
 
 def ece(probabilities: Floats, labels: Ints, bins: int = 15) -> float:
-    """Expected calibration error of the first label, over bins of equal mass; `ValueError` without rows.
-
-    `probabilities` is (rows, labels), and `labels`, (rows,), the index of the true one.
-    """
+    """Expected calibration error of the first label, over bins of equal mass; `ValueError` without rows."""
     correct = (probabilities.argmax(axis=1) == labels).astype(np.float64)
     return expected_calibration_error(probabilities.max(axis=1), correct, bins)
 
 
 def multiclass_brier_skill(probabilities: Floats, labels: Ints) -> float:
-    """Brier skill score summed over labels: see `tetkik.statistics.brier_skill`, which also says what raises.
-
-    `probabilities` is (rows, labels), and `labels`, (rows,), the index of the true one.
-    """
+    """`tetkik.statistics.brier_skill` of (rows, labels), summed over labels, of which `labels` are true."""
     truth = np.zeros(probabilities.shape)
     truth[np.arange(len(labels)), labels] = 1.0
     return brier_skill(probabilities, truth)

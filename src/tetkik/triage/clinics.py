@@ -38,10 +38,8 @@ class Clinics:
 
 @cache
 def load_clinics(path: Path | None = None) -> Clinics:
-    """Read a list of clinics: a hospital's own in the format of `clinics.toml`, or the built-in one.
-
-    Raises:
-        SettingError: not TOML, a key is missing, or a clinic is named that the file does not have.
+    """A hospital's own list, in the format of `clinics.toml`, or the built-in one; `SettingError` if
+    unusable.
     """
     file = path or resources.files("tetkik.triage").joinpath("clinics.toml")
     try:
@@ -69,10 +67,8 @@ def load_clinics(path: Path | None = None) -> Clinics:
 
 
 def clinic_of(department: str, *, child: bool) -> Clinic | None:
-    """The clinic that a department is booked as, or None where the list has none.
-
-    `department` is one of the 15, or the name of a clinic itself (a hospital's own list); a child is under
-    18.
+    """The clinic that a department (or a clinic itself, in a hospital's own list) is booked as; None for
+    none.
     """
     found = load_clinics(settings().triage_clinics)
     if department in found.departments:

@@ -60,9 +60,8 @@ class Triage:
         return self.model.manifest.training.get("data_sha256")
 
     def scores(self, texts: Sequence[str]) -> Floats:
-        """The probabilities of the answers to `texts`: (texts, labels), float64, rounded to 6 decimals.
-
-        A row of NaN is a text that cannot be read.
+        """The probabilities of the answers, (texts, labels), to 6 decimals; NaN for a text that cannot be
+        read.
         """
         return self._scores([self._read(text) for text in texts])
 

@@ -91,10 +91,7 @@ def curve_chart(
 def confusion_chart(
     values: Floats, support: Sequence[int], names: Sequence[str], *, title: str, x: str, y: str, most: float
 ) -> Figure:
-    """A confusion matrix; a row is a true label, with its support in brackets, a column the label given.
-
-    `values`, (labels, labels), are counts or shares in percent.
-    """
+    """A matrix of counts or percents; a row is a true label, with its support, a column the label given."""
     return matrix_chart(
         (values / most) ** _SHADE,
         [[f"{value:.0f}" if value >= 0.5 else "" for value in row] for row in values.tolist()],

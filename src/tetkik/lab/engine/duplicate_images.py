@@ -96,10 +96,7 @@ def duplicate_images(
 
 
 def image_similarity(left: Thumbnails, right: Thumbnails) -> Floats:
-    """The larger correlation of grey values and of ranks of thumbnails, (pairs, pixels), uint8.
-
-    (pairs,), float64, -1 to 1; 0 where an image is flat.
-    """
+    """The larger correlation of grey values and of ranks, (pairs,), -1 to 1; 0 where an image is flat."""
     grey = correlation(left.astype(np.float32), right.astype(np.float32))
     return np.maximum(grey, correlation(_ranks(left), _ranks(right)))
 

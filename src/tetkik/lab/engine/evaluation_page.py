@@ -108,10 +108,7 @@ def decimals(value: float) -> str:
 
 
 def page_environment(package: str, language: Language, pictures: Sequence[Picture] = ()) -> Environment:
-    """What renders the pages of `package`, which extend `page.html.jinja`, each with all it needs in it.
-
-    `pictures` stand in the page as (name, title, base64). Needs jinja2.
-    """
+    """What renders the pages of `package`, which extend `page.html.jinja`, self-contained. Needs jinja2."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     # A label comes from a user's table and may hold anything: everything is escaped.

@@ -36,17 +36,13 @@ SHARES: Mapping[Split, float] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
-    """Row numbers of each part, rising, int64; together every row once.
-
-    `moved` counts the rows that an official split had elsewhere and that went to a later part with the rest
-    of their component.
-    """
+    """Row numbers of each part, rising, int64; together every row once."""
 
     train: Ints
     validation: Ints
     calibration: Ints
     test: Ints
-    moved: int = 0
+    moved: int = 0  # rows that an official split had in an earlier part than the rest of their component
 
     def __getitem__(self, part: Split) -> Ints:
         rows: Ints = getattr(self, part.value)
@@ -54,9 +50,7 @@ class Parts:
 
 
 def folds(groups: Ints, count: int = 5, seed: int = 0) -> Ints:
-    """The fold of each row, (rows,), int64, from its component: the same on any machine, in any order of
-    rows.
-    """
+    """The fold of each row, (rows,), from its component: the same on any machine and in any order."""
     if count < 2:
         raise ValueError(f"at least two folds, not {count}")
     return (_mixed(groups, seed) % np.uint64(count)).astype(np.int64)

@@ -29,13 +29,10 @@ _SQUEEZED = Preprocessing(size=SIDE, mean=(0.0,), std=(1.0,), fit=Fit.SQUASH)
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """Files of known kind, `CHEST`, `BRAIN`, `OTHER` or `NOT_CHEST`, and where each is from.
-
-    Rows of a patient, a case or of duplicates share a group.
-    """
+    """Files with their kind and source; rows of a patient, a case or of duplicates share a group."""
 
     files: tuple[Path, ...]
-    kind: tuple[int, ...]
+    kind: tuple[int, ...]  # `CHEST`, `BRAIN`, `OTHER` or `NOT_CHEST`
     group: tuple[int, ...]
     source: tuple[str, ...]
 

@@ -60,10 +60,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two models on the same rows; the 95% intervals are of the differences, from paired draws of groups.
-
-    `not_evaluated` are rows by label that one of the two does not have; they are in no figure.
-    """
+    """Two models on the same rows."""
 
     n: int
     first: Side
@@ -73,8 +70,8 @@ class Comparison:
     both_wrong: int
     accuracy_difference: float
     macro_f1_difference: float
-    ci: Mapping[str, Interval | None]
-    not_evaluated: Mapping[str, int]
+    ci: Mapping[str, Interval | None]  # 95% intervals of the differences, from paired draws of groups
+    not_evaluated: Mapping[str, int]  # rows by label that one of the two lacks; they are in no figure
     left_out: Mapping[str, int]
     conclusion: tuple[Sentence, ...] = ()
 

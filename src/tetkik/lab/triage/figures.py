@@ -148,11 +148,7 @@ class SubgroupFigures:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Everything that was found about one model on one table.
-
-    Attributes:
-        accuracy, macro_f1, macro_precision, macro_recall, top3_accuracy: see `metrics.DecisionFigures`.
-    """
+    """Everything that was found about one model on one table."""
 
     model: str
     judged: Judged

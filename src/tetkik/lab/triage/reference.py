@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import numpy as np
 
 from tetkik.bundle import ComplaintReference
-from tetkik.settings import settings
 from tetkik.statistics import Floats, Ints, SeenComplaint, Tally, described
 from tetkik.triage.predict import Triage
 from tetkik.triage.urgency import assess
@@ -32,16 +31,12 @@ class OutOfFold:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReferenceComplaints:
-    """Complaints to take a reference from.
-
-    `split` says for the card which part of the data they are and which model scored them; `others` is what
-    models say that had not learned them, None for the model's own answers.
-    """
+    """Complaints to take a reference from."""
 
     texts: tuple[str, ...]
     departments: tuple[str, ...]
-    split: str
-    others: OutOfFold | None = None
+    split: str  # for the card: which part of the data, and which model scored it
+    others: OutOfFold | None = None  # of models that had not learned them; None for the model's own
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -86,7 +81,7 @@ def _seen(triage: Triage, given: ReferenceComplaints, row: int, text: str, score
         measured.plain,
         measured.unknown,
         dict(zip(triage.labels, score.tolist(), strict=True)) if read else {},
-        assess(text[: settings().max_text_chars], language=triage.language).level.value,
+        assess(text[: triage.max_text_chars], language=triage.language).level.value,
         read and threshold is not None and float(score.max()) < threshold,
         given.departments[row],
     )
@@ -98,9 +93,7 @@ def make_reference(
     data: str,
     progress: ProgressCallback | None = None,
 ) -> ComplaintReference:
-    """How a model's answers and its complaints, one at least, are spread; an unreadable text counts as
-    refused.
-    """
+    """How a model's answers and its complaints, one at least, are spread; an unread text is refused."""
     tally = Tally()
     for seen in observe(triage, given, progress):
         tally.add(seen)

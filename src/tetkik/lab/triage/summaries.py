@@ -183,9 +183,7 @@ _FEMALE, _MALE = (re.compile(rf"\b(?:{'|'.join(_WORDS[sex])})") for sex in ("fem
 
 
 def subgroups(texts: Sequence[str]) -> tuple[Subgroup, ...]:
-    """Every part of `texts`: by words, stated age, and words that tell a sex; within each a row is in one
-    part.
-    """
+    """Every part of `texts`, by length, stated age and sex in words: of each dimension a row is in one."""
     folded = [" ".join(turkish.fold(text).split()) for text in texts]
     return (*_by_length(texts), *_by_age(folded), *_by_sex(folded))
 

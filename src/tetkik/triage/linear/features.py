@@ -204,16 +204,12 @@ def hits(text: bytes, lexicon: Lexicon) -> list[Hit]:
 
 @dataclass(frozen=True)
 class Featuriser:
-    """Turns texts into rows.
+    """Turns texts into rows."""
 
-    `characters` and `words` are the vocabularies of blocks 1 and 2, `lexicon` has the terms of blocks 3 and
-    4; a `term_idf` of 0, of (terms,), leaves a term out of block 3.
-    """
-
-    characters: Vocabulary
-    words: Vocabulary
-    lexicon: Lexicon
-    term_idf: NDArray[np.float32]
+    characters: Vocabulary  # block 1
+    words: Vocabulary  # block 2
+    lexicon: Lexicon  # blocks 3 and 4
+    term_idf: NDArray[np.float32]  # (terms,), float32; 0 leaves a term out of block 3
 
     @cached_property
     def tables(self) -> tuple[object, ...]:

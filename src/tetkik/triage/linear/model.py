@@ -34,9 +34,7 @@ class LinearModel:
 
     @classmethod
     def load(cls, bundle: Bundle) -> LinearModel:
-        """Read the weights of an opened bundle; `BundleCorrupt` where an array is missing, misshapen or a
-        pickle.
-        """
+        """Read the weights of an opened bundle; `BundleCorrupt` where they cannot be used."""
         path = bundle.file(WEIGHTS)
         labels = len(bundle.manifest.labels)
         try:

@@ -25,11 +25,7 @@ _BATCH = 16
 
 
 class OnnxNetwork:
-    """An exported encoder: texts in, logits out.
-
-    The ONNX file has the inputs `input_ids` and `attention_mask` and the output `logits`; a `BundleCorrupt`
-    says that it is not a network of this form.
-    """
+    """An exported encoder, from `input_ids` and `attention_mask` to `logits`; else `BundleCorrupt`."""
 
     def __init__(self, folder: Path, network: Path, reader: TextReader) -> None:
         try:

@@ -51,11 +51,7 @@ class TextReader:
 
 
 def _broken(words: Sequence[int | None], pieces: Sequence[str], unknown: str | None) -> float:
-    """The share of words of several pieces, or of one that stands for any unknown word.
-
-    `words` numbers the word of each piece, None for a special token; `unknown` is what the vocabulary cannot
-    spell.
-    """
+    """The share of words of several pieces, or of the piece `unknown`; a special token's word is None."""
     counts = Counter(word for word in words if word is not None)
     lost = {word for word, piece in zip(words, pieces, strict=True) if piece == unknown}
     return sum(n > 1 or word in lost for word, n in counts.items()) / len(counts) if counts else 0.0

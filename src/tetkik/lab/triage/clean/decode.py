@@ -39,11 +39,7 @@ def wide_encoding(head: bytes) -> str | None:
 
 
 def lines(path: Path) -> Iterator[tuple[int, str | None, Repair | None]]:
-    """The lines of a text file in any of the encodings.
-
-    Yields the line's number from 1, its text without the line end (None where it is too long), and the
-    encoding it was mended from.
-    """
+    """Of each line the number from 1, the text (None where it is too long) and what it was mended from."""
     with path.open("rb") as file:
         head = file.read(65536)
     wide = wide_encoding(head)

@@ -78,11 +78,7 @@ class Suspicion:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Everything the report shows.
-
-    Attributes:
-        judged, agreement: see `Suspicion`.
-    """
+    """Everything the report shows; `judged` and `agreement` as in `Suspicion`."""
 
     out: Path
     report: Path

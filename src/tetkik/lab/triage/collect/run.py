@@ -40,22 +40,18 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CrawlSummary:
-    """What a run did, and how the folder stands after it; times are UTC, ISO 8601.
-
-    `pages_done` are list pages of the folder that are read with all their questions, `skipped` items of them
-    without a text or a link on the site.
-    """
+    """What a run did, and how the folder stands after it; times are UTC, ISO 8601."""
 
     site: str
     started: str
     ended: str
     ending: Ending
     pages_fetched: int
-    pages_done: int
+    pages_done: int  # list pages of the folder that are read with all their questions
     rows_added: int
     rows: int
     rows_per_label: dict[str, int]
-    skipped: int
+    skipped: int  # items of the list pages without a text or a link on the site
     failures: tuple[Failure, ...]
 
     def as_json(self) -> dict[str, Any]:

@@ -59,11 +59,9 @@ class Questions(_Strict):
 
 
 class Pace(_Strict):
-    """How gently the site is asked; `delay` is the least, in seconds: slower where the site or its robots.txt
-    asks.
-    """
+    """How gently the site is asked; slower where it is slow or its robots.txt asks."""
 
-    delay: float = Field(default=2.0, ge=0, le=600)
+    delay: float = Field(default=2.0, ge=0, le=600)  # least seconds between two requests
     timeout: float = Field(default=30.0, gt=0, le=600)
     retries: int = Field(default=3, ge=0, le=10)
     retry_wait: float = Field(default=5.0, ge=0, le=600)

@@ -92,16 +92,12 @@ class LostQuestion(PageRef):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A page that could not be read; the next run tries it again.
-
-    `page` is the number of the list page, or of the one that leads to the question; `reason` is such as `HTTP
-    500` or `forbidden by robots.txt`, never words of the page.
-    """
+    """A page that could not be read; the next run tries it again."""
 
     label: str
-    page: int
+    page: int  # the number of the list page, or of the one that leads to the question
     url: str
-    reason: str
+    reason: str  # such as `HTTP 500` or `forbidden by robots.txt`; never words of the page
 
 
 class Journal:

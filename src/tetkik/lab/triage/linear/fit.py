@@ -126,10 +126,7 @@ class Fitted:
 
 
 def unknown_words(corpus: Corpus, fitted: Fitted) -> Floats:
-    """The share of each held-out row's words that the rows which it was held out from do not know.
-
-    `corpus` is what `fitted` was fitted on; the result is (held-out rows,), float64.
-    """
+    """The share of each held-out row's words, (rows,), that the rows it was held out from do not know."""
     held = corpus.only(fitted.held_out)
     if len(held) < len(corpus):
         return fitted.featuriser.unknown(held.texts)
@@ -193,8 +190,7 @@ def fit(
 ) -> Fitted:
     """Choose, calibrate and fit; from 20,000 rows on a tenth of them is only chosen and calibrated on.
 
-    `remember` keeps finished pieces across an interruption; `tick` is called with (pieces done, pieces in
-    all).
+    `remember` keeps finished pieces across an interruption; `tick` gets the pieces done, and all.
     """
     lexicon = lexicon or builtin()
     if len(corpus) >= HOLDOUT_FROM:

@@ -146,10 +146,7 @@ def nested_probabilities(
 
 
 def out_of_fold(complaints: Complaints, tick: Callable[[int, int], None]) -> ReferenceComplaints:
-    """Train again on the same complaints, for what models say of them that had not learned them.
-
-    `tick` is called with (pieces done, pieces in all).
-    """
+    """Train again on the same complaints, for what models say of them that had not learned them."""
     corpus = _corpus(complaints, deduplicate=True)
     return _held_out(complaints, corpus, fit(corpus, tick=tick))
 

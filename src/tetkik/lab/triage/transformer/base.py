@@ -21,16 +21,12 @@ _POSITIONS_AFTER_PAD = {"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl"}
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """An encoder on disk with its tokenizer.
-
-    `tokenizer` is the text of its `tokenizer.json`, made safe for Turkish; `special` its special tokens by
-    role, such as `mask_token`.
-    """
+    """An encoder on disk with its tokenizer."""
 
     name: str
     folder: Path
-    tokenizer: str
-    special: dict[str, str]
+    tokenizer: str  # the text of its `tokenizer.json`, made safe for Turkish
+    special: dict[str, str]  # its special tokens by role, such as `mask_token`
     pad_id: int
     max_length: int
     casing: Casing

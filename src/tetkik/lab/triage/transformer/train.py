@@ -210,10 +210,7 @@ def _card(data: TrainingData, trained: Trained, parity: Parity) -> tuple[str, li
 
 
 def _reference(data: TrainingData, stage: Path, options: TransformerOptions) -> ComplaintReference | None:
-    """How answers and complaints are spread on validation: no weight was fitted on those rows.
-
-    The test rows stay for the figures alone.
-    """
+    """How answers and complaints are spread on validation: no weight was fitted on those rows."""
     if not options.reference:
         return None
     rows = data.complaints.only(data.split.validation)
