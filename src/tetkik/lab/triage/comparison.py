@@ -11,7 +11,7 @@ import numpy as np
 
 from tetkik.errors import BundleMismatch
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
-from tetkik.lab.engine.results import distinct_names, to_json
+from tetkik.lab.engine.results import distinct_names, fields_json, to_json
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.evaluate import SCORING, Scorer, judge, known_rows, stepped
 from tetkik.lab.triage.metrics import DecisionFigures
@@ -80,17 +80,10 @@ class Comparison:
             "n": self.n,
             "a": to_json(self.first),
             "b": to_json(self.second),
-            "both_right": self.both_right,
-            "both_wrong": self.both_wrong,
             "only_a_right": self.mcnemar.b,
             "only_b_right": self.mcnemar.c,
-            "mcnemar": {"p": self.mcnemar.p, "mid_p": self.mcnemar.mid_p},
-            "accuracy_difference": self.accuracy_difference,
-            "macro_f1_difference": self.macro_f1_difference,
-            "ci": to_json(self.ci),
-            "not_evaluated": dict(self.not_evaluated),
-            "left_out": dict(self.left_out),
-            "conclusion": to_json(self.conclusion, language),
+            **fields_json(self, "first", "second", language=language),
+            "mcnemar": fields_json(self.mcnemar, "b", "c"),
         }
 
 

@@ -10,7 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -45,23 +45,19 @@ _BATCH = 512
 
 
 class Scorer(Protocol):
-    """What is judged: texts in, the department probabilities that `predict --json` prints out."""
+    """What is judged, such as `Triage`: texts in, probabilities as `predict --json` prints them out."""
 
     @property
-    def name(self) -> str:
-        """Id and version of the model."""
+    def name(self) -> str: ...
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """The departments, in the order of the columns."""
+    def labels(self) -> tuple[str, ...]: ...
 
     @property
-    def abstain_threshold(self) -> float | None:
-        """The probability under which the model names no department; None where it has no such threshold."""
+    def abstain_threshold(self) -> float | None: ...
 
     @property
-    def trained_on(self) -> str | None:
-        """`data.fingerprint` of the rows that it was trained on; None where it is not known."""
+    def trained_on(self) -> str | None: ...
 
     def scores(self, texts: Sequence[str]) -> Floats:
         """(texts, labels), rounded to 6 decimals; a row of NaN for a text that cannot be read."""
@@ -99,14 +95,11 @@ def evaluate(
     figures, replicates = decisions(judged, draws)
     per_label, without_label = label_figures(judged, figures, replicates)
     ece_value, brier_value, without_probability = probability_figures(judged)
+    values: dict[str, Any] = {name: float(getattr(figures, name)) for name in DECISIONS}
     evaluation = Evaluation(
         model=scorer.name,
         judged=judged,
-        accuracy=float(figures.accuracy),
-        macro_f1=float(figures.macro_f1),
-        macro_precision=float(figures.macro_precision),
-        macro_recall=float(figures.macro_recall),
-        top3_accuracy=float(figures.top3_accuracy),
+        **values,
         ece=ece_value,
         brier_skill=brier_value,
         ci={name: interval_of(replicates, name) for name in DECISIONS},

@@ -81,9 +81,6 @@ class LabelFigures:
     auroc: float | None
     ci: Mapping[str, Interval | None]
 
-    def as_json(self) -> dict[str, Any]:
-        return fields_json(self, "label")
-
 
 @dataclass(frozen=True, slots=True)
 class CoveragePoint:
@@ -124,9 +121,6 @@ class PerturbedFigures:
     accuracy_change: float
     macro_f1_change: float
     ci: Mapping[str, Interval | None]
-
-    def as_json(self) -> dict[str, Any]:
-        return fields_json(self, "id", "title")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +175,12 @@ class Evaluation:
             "n": len(self.judged),
             **{name: getattr(self, name) for name in (*DECISIONS, "ece", "brier_skill")},
             "per_label": {
-                label: figures.as_json() if figures else None for label, figures in self.per_label.items()
+                label: fields_json(figures, "label") if figures else None
+                for label, figures in self.per_label.items()
             },
             "confusion": {"labels": list(self.judged.labels), "counts": self.judged.confusion.tolist()},
-            "ci": to_json(self.ci),
-            "coverage": to_json(self.coverage),
-            "abstain": to_json(self.abstain),
-            "robustness": {perturbed.id: perturbed.as_json() for perturbed in self.robustness},
+            **{name: to_json(getattr(self, name)) for name in ("ci", "coverage", "abstain")},
+            "robustness": {one.id: fields_json(one, "id", "title") for one in self.robustness},
             "slices": subgroups_json(self.subgroups, language),
             "unreadable": self.judged.unreadable,
             "not_evaluated": dict(self.not_evaluated),
