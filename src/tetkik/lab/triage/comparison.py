@@ -17,7 +17,7 @@ from tetkik.lab.triage.evaluate import SCORING, Scorer, judge, known_rows, stepp
 from tetkik.lab.triage.metrics import DecisionFigures
 from tetkik.lab.triage.summaries import decisions, interval_of, paired_interval
 from tetkik.language import Language, Sentence
-from tetkik.statistics import ClusterBootstrap, Interval, Ints
+from tetkik.statistics import ClusterBootstrap, Interval
 from tetkik.values import ProgressCallback
 
 _LEVEL = 0.05
@@ -92,19 +92,14 @@ def compare(
     second: Scorer,
     complaints: Complaints,
     *,
-    groups: Ints | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
     progress: ProgressCallback | None = None,
 ) -> Comparison:
-    """Judge two models on the complaints whose label both know.
+    """Judge two models on the complaints whose label both know; without a bootstrap there are no intervals.
 
     McNemar's test takes each complaint as independent; the intervals of the differences draw whole duplicate
     groups, so where the two disagree the data has many duplicates and the intervals are to be believed.
-
-    Args:
-        groups: (complaints,), the duplicate group of each; None has them found.
-        bootstrap: replicates; 0 for no intervals.
 
     Raises:
         BundleMismatch: the models have no label in common.
@@ -119,7 +114,7 @@ def compare(
         )
     rows, unknown = known_rows(complaints, common)
     kept = complaints.only(rows)
-    found = duplicate_texts(kept.texts) if groups is None else groups[rows]
+    found = duplicate_texts(kept.texts)
     names = distinct_names(first.name, second.name)
     counter = stepped(progress, SCORING, 2 * len(kept))
     draws = ClusterBootstrap(found, bootstrap, seed)

@@ -79,14 +79,8 @@ def fingerprint(complaints: Complaints) -> str:
     return hashlib.sha256(b"".join(rows)).hexdigest()
 
 
-def read_complaints(
-    path: Path,
-    *,
-    labels: Sequence[str] | None = None,
-    text_column: str = "text",
-    label_column: str = "label",
-) -> Complaints:
-    """Read a labelled table (CSV, UTF-8 with or without BOM, comma or semicolon or tab).
+def read_complaints(path: Path, *, labels: Sequence[str] | None = None) -> Complaints:
+    """Read the columns `text` and `label` (CSV, UTF-8 with or without BOM, comma or semicolon or tab).
 
     With `labels`, rows of other labels are left out and counted.
 
@@ -95,7 +89,7 @@ def read_complaints(
     """
     kept: list[tuple[str, str]] = []
     left_out: Counter[str] = Counter()
-    for text, written in read_columns(path, (text_column, label_column)):
+    for text, written in read_columns(path, ("text", "label")):
         label = _tidy(written)
         if not text.strip():
             left_out["empty text"] += 1
@@ -109,8 +103,8 @@ def read_complaints(
         raise DataError(
             "{path} has no row with a text and a usable label; check the columns {text} and {label}.",
             path=path,
-            text=text_column,
-            label=label_column,
+            text="text",
+            label="label",
         )
     texts, departments = zip(*kept, strict=True)
     return Complaints(texts, departments, dict(left_out))

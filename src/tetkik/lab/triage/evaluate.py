@@ -67,7 +67,6 @@ def evaluate(
     scorer: Scorer,
     complaints: Complaints,
     *,
-    groups: Ints | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
     robustness: bool = True,
@@ -80,7 +79,6 @@ def evaluate(
     the model that the data lacks is left out of the macro means.
 
     Args:
-        groups: (complaints,), the duplicate group of each; None has them found.
         bootstrap: replicates of the bootstrap of groups; 0 for no intervals.
         robustness: whether to score the perturbed texts too (six times the work).
 
@@ -89,8 +87,7 @@ def evaluate(
     """
     rows, unknown = known_rows(complaints, scorer.labels)
     kept = complaints.only(rows)
-    found = duplicate_texts(kept.texts) if groups is None else groups[rows]
-    judged = judge(scorer, kept, found, stepped(progress, SCORING, len(kept)))
+    judged = judge(scorer, kept, duplicate_texts(kept.texts), stepped(progress, SCORING, len(kept)))
     draws = ClusterBootstrap(judged.groups, bootstrap, seed)
     figures, replicates = decisions(judged, draws)
     per_label, without_label = label_figures(judged, figures, replicates)

@@ -73,7 +73,7 @@ def _keyboard_neighbours() -> dict[str, str]:
 KEYBOARD = _keyboard_neighbours()
 
 
-def typing_errors(text: str, seed: int, share: float = TYPING_ERROR_SHARE) -> str:
+def typing_errors(text: str, seed: int) -> str:
     """One typing error in a share of the words, at least in one.
 
     An error is a neighbouring key of the Turkish Q keyboard, a letter left out, two letters swapped, or a
@@ -84,7 +84,7 @@ def typing_errors(text: str, seed: int, share: float = TYPING_ERROR_SHARE) -> st
         return text
     # A string as the seed is hashed by SHA-512: the same on every machine.
     chance = random.Random(f"{seed}:{text}")  # noqa: S311 - not for secrets
-    for start, end in sorted(chance.sample(words, math.ceil(share * len(words))), reverse=True):
+    for start, end in sorted(chance.sample(words, math.ceil(TYPING_ERROR_SHARE * len(words))), reverse=True):
         text = text[:start] + _mistype(text[start:end], chance) + text[end:]
     return text
 

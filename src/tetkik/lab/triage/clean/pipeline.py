@@ -47,14 +47,13 @@ _LONGEST_RAW = 50
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to clean; `near` is the similarity at which two texts are near duplicates, in (0, 1]."""
+    """How to clean."""
 
     departments: Departments
     columns: Columns = field(default_factory=Columns)
     keep_duplicates: bool = False
     keep_other_labels: bool = False
     suspects: bool = True
-    near: float = 0.8
     max_chars: int = 20_000
 
 
@@ -118,7 +117,7 @@ def clean_files(
             )
         progress("near duplicates", 0, 1)
         texts = [row.text for row in rows]
-        found_groups = duplicate_texts(texts, threshold=options.near)
+        found_groups = duplicate_texts(texts)
         groups = np.unique(found_groups, return_inverse=True)[1].astype(np.int64) + 1
         progress("near duplicates", 1, 1)
         conflicts = _conflicts(rows, groups)

@@ -26,7 +26,6 @@ from tetkik.statistics import Floats, Ints
 from tetkik.triage.age_adjustment import log_odds
 from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
 from tetkik.triage.linear.features import BIAS, Featuriser, Rows, prepare, stride_of
-from tetkik.triage.linear.lexicon import Lexicon, builtin
 
 INNER_FOLDS = 8
 """Many, so that the temperature is fitted on models of nearly as many rows as the last one."""
@@ -133,7 +132,7 @@ def unknown_words(corpus: Corpus, fitted: Fitted) -> Floats:
     shares = np.zeros(len(held))
     for fold in set(held.folds.tolist()):
         rows, others = np.flatnonzero(held.folds == fold), held.only(np.flatnonzero(held.folds != fold))
-        known = learn_features(others.texts, others.groups, fitted.featuriser.lexicon)
+        known = learn_features(others.texts, others.groups)
         shares[rows] = known.unknown(held.only(rows).texts)
     return shares
 
@@ -141,13 +140,12 @@ def unknown_words(corpus: Corpus, fitted: Fitted) -> Floats:
 class _Part:
     """The rows that one set of classifiers is trained on, made ready when first needed."""
 
-    def __init__(self, corpus: Corpus, lexicon: Lexicon) -> None:
+    def __init__(self, corpus: Corpus) -> None:
         self._corpus = corpus
-        self._lexicon = lexicon
 
     @cached_property
     def featuriser(self) -> Featuriser:
-        return learn_features(self._corpus.texts, self._corpus.groups, self._lexicon)
+        return learn_features(self._corpus.texts, self._corpus.groups)
 
     @cached_property
     def _chunks(self) -> list[slice]:
@@ -184,7 +182,6 @@ class _Part:
 def fit(
     corpus: Corpus,
     *,
-    lexicon: Lexicon | None = None,
     remember: Remember = lambda name, compute: compute(),
     tick: Callable[[int, int], None] = lambda done, total: None,
 ) -> Fitted:
@@ -192,16 +189,15 @@ def fit(
 
     `remember` keeps finished pieces across an interruption; `tick` gets the pieces done, and all.
     """
-    lexicon = lexicon or builtin()
     if len(corpus) >= HOLDOUT_FROM:
-        return _fit_holding_out(corpus, lexicon, tick)
-    return _fit_cross_validating(corpus, lexicon, remember, tick)
+        return _fit_holding_out(corpus, tick)
+    return _fit_cross_validating(corpus, remember, tick)
 
 
-def _fit_holding_out(corpus: Corpus, lexicon: Lexicon, tick: Callable[[int, int], None]) -> Fitted:
+def _fit_holding_out(corpus: Corpus, tick: Callable[[int, int], None]) -> Fitted:
     held = np.flatnonzero(corpus.folds == 0)
     others = corpus.only(held)
-    part = _Part(corpus.only(np.flatnonzero(corpus.folds != 0)), lexicon)
+    part = _Part(corpus.only(np.flatnonzero(corpus.folds != 0)))
     weights = _train_side_by_side(part, _members(DEFAULT))
     tick(1, 1)
     scores = {member: part.scores(others, found) for member, found in weights.items()}
@@ -227,9 +223,7 @@ def _train_side_by_side(part: _Part, members: Sequence[Member]) -> dict[Member, 
             raise
 
 
-def _fit_cross_validating(
-    corpus: Corpus, lexicon: Lexicon, remember: Remember, tick: Callable[[int, int], None]
-) -> Fitted:
+def _fit_cross_validating(corpus: Corpus, remember: Remember, tick: Callable[[int, int], None]) -> Fitted:
     members: list[Member] = [(Loss.SOFTMAX, value) for value in SOFTMAX]
     members += [(Loss.SQUARED_HINGE, value) for value in HINGE]
     inner = sorted(set(corpus.folds.tolist()))
@@ -238,13 +232,13 @@ def _fit_cross_validating(
     steps = count(1)
     for fold in inner:
         held = np.flatnonzero(corpus.folds == fold)
-        others, part = corpus.only(held), _Part(corpus.only(np.flatnonzero(corpus.folds != fold)), lexicon)
+        others, part = corpus.only(held), _Part(corpus.only(np.flatnonzero(corpus.folds != fold)))
         for member in members:
             name = f"fold{fold}-{member[0].name.lower()}-{member[1]}"
             scores[member][held] = remember(name, partial(_train_and_score, part, member, others))
             tick(next(steps), total)
     calibrated = _calibrate(corpus, scores, corpus.log_frequency)
-    whole = _Part(corpus, lexicon)
+    whole = _Part(corpus)
     weights: dict[Member, NDArray[np.float32]] = {}
     for member in _members(calibrated.choice):
         weights[member] = whole.weights(member)

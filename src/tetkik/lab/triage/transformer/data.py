@@ -17,6 +17,7 @@ from tetkik.lab.triage.transformer.options import TransformerOptions
 from tetkik.statistics import Ints
 
 PARTS = ("training", "validation", "test")
+_SHARES = (0.8, 0.1, 0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +29,11 @@ class Split:
     test: Ints
 
 
-def stratified_split(
-    labels: Sequence[str],
-    groups: Ints,
-    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
-    seed: int = 0,
-) -> Split:
-    """Split rows so that each label is parted by `fractions`, which sum to 1, and each group stays whole.
+def stratified_split(labels: Sequence[str], groups: Ints, seed: int = 0) -> Split:
+    """Split rows 80 to 10 to 10 so that each label is parted alike and each group, (rows,), stays whole.
 
     A group counts under its commonest label. Every label gets at least one group in each part; beyond that
-    the groups go, in random order, to the part that lacks most rows. `labels` and `groups` are (rows,).
+    the groups go, in random order, to the part that lacks most rows.
 
     Raises:
         DataError: rows of one label only, or a label with fewer than three distinct rows.
@@ -53,7 +49,7 @@ def stratified_split(
     random = np.random.default_rng(seed)
     parts: tuple[list[int], ...] = ([], [], [])
     for label in sorted(by_label):
-        for part, rows in zip(parts, _share_out(by_label[label], fractions, random), strict=True):
+        for part, rows in zip(parts, _share_out(by_label[label], random), strict=True):
             part.extend(rows)
     return Split(*(np.array(sorted(part), dtype=np.int64) for part in parts))
 
@@ -76,12 +72,9 @@ def _check(labels: Sequence[str], by_label: dict[str, list[list[int]]]) -> None:
             )
 
 
-def _share_out(
-    groups: list[list[int]], fractions: tuple[float, float, float], random: np.random.Generator
-) -> list[list[int]]:
+def _share_out(groups: list[list[int]], random: np.random.Generator) -> list[list[int]]:
     """The rows of one label's groups in three parts."""
-    total = sum(map(len, groups))
-    wanted = np.array([fraction * total for fraction in fractions])
+    wanted = np.array(_SHARES) * sum(map(len, groups))
     parts: list[list[int]] = [[], [], []]
     order = [groups[index] for index in random.permutation(len(groups))]
     # The smallest groups are set aside first, so that a large one cannot fill validation or test alone.
