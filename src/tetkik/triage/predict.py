@@ -158,7 +158,11 @@ class _Reading:
 
 
 def load_triage(model: str | Bundle | None = None, language: Language | None = None) -> Triage:
-    """Load a model for use: an id, a path or an opened bundle; None takes the settings, of the language too.
+    """Load a model for use.
+
+    Args:
+        model: an id, a path or an opened bundle; None takes the setting `triage_model`.
+        language: of the answers; None takes the setting `language`.
 
     Raises:
         BundleError: no such model, damaged, or not for triage.
