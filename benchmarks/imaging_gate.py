@@ -36,8 +36,16 @@ from tetkik.imaging.gate import judge  # noqa: E402
 from tetkik.imaging.gate.classifier import Classifier, load_classifier  # noqa: E402
 from tetkik.imaging.read import read_image  # noqa: E402
 from tetkik.lab.findings.data import read_labels  # noqa: E402
-from tetkik.lab.gate.examples import BRAIN, CHEST, NOT_CHEST, OTHER, Collection, Examples, gather  # noqa: E402
-from tetkik.lab.gate.negatives import read_others  # noqa: E402
+from tetkik.lab.gate.examples import (  # noqa: E402
+    BRAIN,
+    CHEST,
+    NOT_CHEST,
+    OTHER,
+    Collection,
+    Examples,
+    gather,
+    read_others,
+)
 from tetkik.statistics import share_interval  # noqa: E402
 from tetkik.values import FileFormat, Flaw, Radiograph, Route, Verdict  # noqa: E402
 

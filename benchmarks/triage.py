@@ -22,7 +22,7 @@ from tetkik.bundle import Manifest, Task
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
 from tetkik.lab.triage.data import folds, read_complaints
 from tetkik.lab.triage.linear.fit import Corpus, fit
-from tetkik.lab.triage.metrics import decision_columns, decision_figures, predicted_labels, rank_of_truth
+from tetkik.lab.triage.metrics import decision_columns, decision_figures, predicted_labels
 from tetkik.lab.triage.robustness import without_turkish_letters
 from tetkik.statistics import ClusterBootstrap, percentile_interval
 from tetkik.triage.calibration import ece, multiclass_brier_skill
@@ -39,8 +39,7 @@ FIGURES = (("accuracy", "accuracy"), ("macro_f1", "macro-F1"), ("top3_accuracy",
 
 def columns_of(scores: Floats, truth: NDArray[np.int64]) -> Floats:
     """What every decision figure is a function of sums of."""
-    in_top3 = rank_of_truth(scores, truth) <= 3
-    return decision_columns(truth, predicted_labels(scores), scores.shape[1], in_top3)
+    return decision_columns(scores, truth)
 
 
 def at_coverage(scores: Floats, confidence: Floats, truth: NDArray[np.int64], share: float = 0.8) -> float:

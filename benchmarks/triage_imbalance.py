@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tetkik import turkish
 from tetkik.lab.engine.precision import accelerator_for
 from tetkik.lab.triage.data import read_complaints
-from tetkik.lab.triage.metrics import decision_columns, decision_figures, predicted_labels, rank_of_truth
+from tetkik.lab.triage.metrics import decision_columns, decision_figures
 from tetkik.lab.triage.transformer import train
 from tetkik.lab.triage.transformer.data import prepare_data
 from tetkik.lab.triage.transformer.options import Imbalance, TransformerOptions
@@ -82,9 +82,7 @@ def figures(prepared: Any, logits: NDArray[np.float32]) -> Figures:
     validation, test = prepared.split.validation, prepared.split.test
     truth = prepared.truth[test]
     probabilities = softmax(logits[test])
-    in_top3 = rank_of_truth(probabilities, truth) <= 3
-    columns = decision_columns(truth, predicted_labels(probabilities), len(prepared.labels), in_top3)
-    measured = decision_figures(columns.sum(axis=0))
+    measured = decision_figures(decision_columns(probabilities, truth).sum(axis=0))
     rare = np.argsort(np.bincount(prepared.truth))[:_RARE]
     temperature = fit_temperature(logits[validation], prepared.truth[validation])
     return Figures(
@@ -125,7 +123,7 @@ class Linear:
         import torch
         from scipy.optimize import minimize
 
-        from tetkik.lab.triage.transformer.losses import make_loss
+        from tetkik.lab.triage.transformer.trainer import make_loss
 
         rows, labels = self._prepared.split.training, len(self._prepared.labels)
         truth = torch.from_numpy(self._prepared.truth[rows])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from tetkik.bundle import CardSection, Metric, metrics_table, render_card
+from tetkik.bundle import CardSection, Metric, render_card
+from tetkik.bundle.card import metrics_table
 
 
 def test_the_card_says_what_the_manifest_says(tmp_path, make_bundle):

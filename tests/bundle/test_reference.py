@@ -18,10 +18,10 @@ from tetkik.bundle import (
     read_reference,
     reference_section,
     resolve,
-    with_section,
     write_manifest,
     write_reference,
 )
+from tetkik.bundle.card import with_section
 from tetkik.errors import BundleCorrupt
 
 SCORES = Histogram(edges=(0.1, 0.5), counts=(6, 3, 1), mean=0.2)

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tetkik.statistics import SeenComplaint, Stability, Tally, compare_complaints, described, shift
+from tetkik.statistics import SeenComplaint, Stability, Tally, compare_complaints, described
 from tetkik.statistics.complaint_drift import EDGES, PROBABILITY, WORDS
+from tetkik.statistics.drift import shift
 
 ONE = SeenComplaint(10, False, 0.1, {"Dahiliye": 0.7, "Nöroloji": 0.3}, "yesil", False, "Dahiliye")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tetkik.statistics import Stability, histogram, share_shift, shift
-from tetkik.statistics.drift import _chi_square
+from tetkik.statistics import Stability
+from tetkik.statistics.drift import _chi_square, histogram, share_shift, shift
 
 
 def moved(seed: int, by: float, size: int = 400, comparisons: int = 1):

@@ -119,7 +119,7 @@ def test_the_bootstrap_repeats_itself_and_changes_with_the_seed(monkeypatch):
     np.testing.assert_array_equal(first, draws.sums(column))
     assert (first != ClusterBootstrap(np.arange(50), 30, seed=5).sums(column)).any()
     # The same draws whatever the size of a chunk in memory.
-    monkeypatch.setattr("tetkik.statistics.bootstrap._CELLS", 64)
+    monkeypatch.setattr("tetkik.statistics.intervals._CELLS", 64)
     np.testing.assert_array_equal(first, draws.sums(column))
 
 

@@ -18,7 +18,7 @@ from tetkik.lab.triage.linear import solver, vocabulary
 from tetkik.lab.triage.linear.vocabulary import document_frequency, learn_features
 from tetkik.triage.linear import compiled, features, lexicon
 from tetkik.triage.linear.features import Featuriser, Rows, Vocabulary, prepare, words_of
-from tetkik.triage.linear.lexicon import builtin, stems_of
+from tetkik.triage.linear.lexicon import stems_of
 
 pytestmark = pytest.mark.skipif(compiled.ngrams is None, reason=why_skipped("cc"))
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(compiled.ngrams is None, reason=why_skipped("cc"
 @pytest.fixture(scope="module")
 def featuriser() -> Featuriser:
     texts = [prepare(text) for text in invented(240).texts]
-    return learn_features(texts, np.arange(len(texts)), builtin())
+    return learn_features(texts, np.arange(len(texts)))
 
 
 def dense(rows: Rows, columns: int) -> NDArray[np.float32]:
@@ -76,7 +76,7 @@ _MADE: list[Featuriser] = []
 def _shared() -> Featuriser:
     if not _MADE:
         texts = [prepare(text) for text in invented(240).texts]
-        _MADE.append(learn_features(texts, np.arange(len(texts)), builtin()))
+        _MADE.append(learn_features(texts, np.arange(len(texts))))
     return _MADE[0]
 
 
@@ -143,9 +143,7 @@ def test_words_lead_back_to_the_text(text: str) -> None:
 def test_a_feature_needs_five_groups(featuriser: Featuriser) -> None:
     texts = [prepare(f"ortak kelime {name}") for name in ("bir", "iki", "uc", "dort", "bes")]
     once = prepare("gizlisoyad burada")
-    made = learn_features(
-        [*texts, once, once, once, once, once], np.array([0, 1, 2, 3, 4, *[5] * 5]), builtin()
-    )
+    made = learn_features([*texts, once, once, once, once, once], np.array([0, 1, 2, 3, 4, *[5] * 5]))
     rare = {bucket for _, bucket, _, _ in features.grams(prepare("gizlisoyad"))}
     common = {bucket for _, bucket, _, _ in features.grams(prepare("kelime"))}
     kept = set(made.characters.buckets.tolist()) | set(made.words.buckets.tolist())

@@ -3,10 +3,11 @@
 from tetkik.bundle.archive import export_bundle, import_bundle
 from tetkik.bundle.card import (
     CardSection,
-    metrics_table,
+    finish_bundle,
     reference_section,
+    refuse_same_folder,
     render_card,
-    with_section,
+    with_reference,
 )
 from tetkik.bundle.manifest import FORMAT_VERSION, Manifest, Metric, Task, bundle_id
 from tetkik.bundle.model_cache import CachedModel, ModelCache
@@ -20,11 +21,9 @@ from tetkik.bundle.reference import (
     ImageReference,
     InputReference,
     LabelReference,
-    Reference,
     read_reference,
     write_reference,
 )
-from tetkik.bundle.reference_copy import refuse_same_folder, with_reference
 from tetkik.bundle.store import (
     Bundle,
     available,
@@ -54,14 +53,13 @@ __all__ = [
     "Manifest",
     "Metric",
     "ModelCache",
-    "Reference",
     "Task",
     "available",
     "bundle_folders",
     "bundle_id",
     "export_bundle",
+    "finish_bundle",
     "import_bundle",
-    "metrics_table",
     "open_bundle",
     "read_manifest",
     "read_reference",
@@ -72,7 +70,6 @@ __all__ = [
     "sha256_of",
     "staged_folder",
     "with_reference",
-    "with_section",
     "write_manifest",
     "write_reference",
 ]

@@ -12,6 +12,7 @@ from tetkik.bundle.store import (
     Bundle,
     builtin_folder,
     is_bundle,
+    leads_outside,
     not_a_bundle,
     open_bundle,
     refuse_code,
@@ -27,11 +28,7 @@ _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, err
 
 
 def export_bundle(bundle: Bundle, target: Path) -> Path:
-    """Write `bundle` as the zip file `target`: the same bytes for the same bundle.
-
-    Raises:
-        OutputError: `target` exists.
-    """
+    """Write `bundle` as the new zip file `target`: the same bytes for the same bundle."""
     if target.exists():
         raise OutputError("{target} exists already; choose another name.", target=target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -146,8 +143,7 @@ def _refuse_unsafe(source: Path, entries: list[zipfile.ZipInfo]) -> None:
             "{path} holds more than {limit} files; do not use it.", path=source, limit=_FILE_LIMIT
         )
     for entry in entries:
-        path = PurePosixPath(entry.filename)
-        if path.is_absolute() or ".." in path.parts or "\\" in entry.filename or ":" in entry.filename:
+        if leads_outside(entry.filename) or ":" in entry.filename:
             raise BundleCorrupt("{path} names a file outside itself; do not use it.", path=source)
         if is_link(entry):
             raise BundleCorrupt("{path} holds a link; do not use it.", path=source)

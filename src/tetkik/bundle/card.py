@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
 
 from tetkik.bundle.manifest import Manifest, Task
-from tetkik.bundle.reference import AnyReference, ComplaintReference, Histogram, ImageReference, Reference
+from tetkik.bundle.reference import (
+    AnyReference,
+    ComplaintReference,
+    Histogram,
+    ImageReference,
+    Reference,
+    write_reference,
+)
+from tetkik.bundle.store import Bundle, open_bundle, staged_folder, write_manifest
+from tetkik.errors import UsageError
 from tetkik.values import DISCLAIMER
 
 _PIPELINES = {
@@ -19,19 +31,12 @@ _PIPELINES = {
 
 @dataclass(frozen=True, slots=True)
 class CardSection:
-    """A heading of the card and its Markdown."""
-
     title: str
     text: str
 
 
 def render_card(manifest: Manifest, summary: str, sections: Sequence[CardSection]) -> str:
-    """The card as Markdown.
-
-    Args:
-        manifest: what the bundle says of itself; metrics and settings come from it.
-        sections: what only the training knows (data, limits, the per-epoch table, citations), in order.
-    """
+    """The card as Markdown; `sections` is what only the training knows (data, limits, epochs), in order."""
     head = {
         "library_name": "tetkik",
         "license": manifest.licence,
@@ -39,22 +44,38 @@ def render_card(manifest: Manifest, summary: str, sections: Sequence[CardSection
         "pipeline_tag": _PIPELINES.get(manifest.task, "image-to-text"),
         "tags": ["medical", manifest.task.value, manifest.kind],
     }
-    front = "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items())
-    parts = [
-        f"---\n{front}\n---",
-        f"# {manifest.name}",
-        summary,
-        f"**{DISCLAIMER['en']}**\n\n**{DISCLAIMER['tr']}**",
-        "## Use\n\n```bash\n" + _example(manifest) + "\n```",
-        "## Labels\n\n" + ", ".join(manifest.labels) + ".",
-        "## Figures\n\n" + metrics_table(manifest),
-        *(f"## {section.title}\n\n{section.text}" for section in sections),
-        "## Training settings\n\n```json\n"
-        + json.dumps(manifest.training, ensure_ascii=False, indent=2, default=str)
-        + "\n```",
-        "## Made with\n\n" + ", ".join(f"{k} {v}" for k, v in manifest.libraries.items()) + ".",
-    ]
-    return "\n\n".join(parts) + "\n"
+    return _filled(
+        "card",
+        front="\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()),
+        manifest=manifest,
+        summary=summary,
+        disclaimer=DISCLAIMER,
+        example=_example(manifest),
+        labels=", ".join(manifest.labels),
+        figures=metrics_table(manifest),
+        sections="".join(f"## {section.title}\n\n{section.text}\n\n" for section in sections),
+        settings=json.dumps(manifest.training, ensure_ascii=False, indent=2, default=str),
+        libraries=", ".join(f"{name} {version}" for name, version in manifest.libraries.items()),
+    )
+
+
+def _filled(name: str, **values: object) -> str:
+    return resources.files(__package__).joinpath(f"{name}.md").read_text("utf-8").format(**values)
+
+
+def finish_bundle(
+    folder: Path,
+    manifest: Manifest,
+    summary: str,
+    sections: Sequence[CardSection],
+    reference: AnyReference | None = None,
+) -> None:
+    """Write what comes last into the folder of a bundle: its reference, the card, and all their hashes."""
+    if reference is not None:
+        write_reference(folder, reference)
+        sections = [*sections, reference_section(reference)]
+    (folder / "README.md").write_text(render_card(manifest, summary, sections), encoding="utf-8")
+    write_manifest(folder, manifest)
 
 
 def with_section(card: str, section: CardSection) -> str:
@@ -89,28 +110,18 @@ def _of_images(reference: ImageReference) -> str:
         f"{route or 'no route'} {seen.images} ({seen.refused} refused as unsuitable)"
         for route, seen in reference.inputs.items()
     ]
-    return (
-        f"{reference.images} images of {reference.data}: {reference.split}. By route: "
-        f"{'; '.join(routes)}.\n\n"
-        "`reference.json` holds the distribution of each label's score on those that were not refused, and "
-        "of brightness, contrast, size, modality and flaws of them all. It describes; nothing was chosen on "
-        "it and nothing is judged by it.\n\n"
-        + _labels_table(reference, score="score", positive="above the threshold")
-    )
+    table = _labels_table(reference, score="score", positive="above the threshold")
+    return _filled("reference_images", reference=reference, routes="; ".join(routes), table=table).rstrip()
 
 
 def _of_complaints(reference: ComplaintReference) -> str:
-    urgency = "; ".join(f"{level} {n}" for level, n in reference.urgency.items())
-    read = reference.complaints - reference.refused
-    return (
-        f"{reference.complaints} complaints of {reference.data}: {reference.split}. Not read: "
-        f"{reference.refused}. Without a Turkish letter: {reference.plain}. By urgency: {urgency}. No "
-        f"department named: {reference.abstained} of {read}.\n\n"
-        "`reference.json` holds the distribution of each department's probability on those that were read, "
-        "and of the first one's, of the number of words and of the share of words that the vocabulary does "
-        "not hold. Counts in bins alone, and no word. It describes; nothing was chosen on it and nothing is "
-        "judged by it.\n\n" + _labels_table(reference, score="probability", positive="first")
-    )
+    return _filled(
+        "reference_complaints",
+        reference=reference,
+        urgency="; ".join(f"{level} {n}" for level, n in reference.urgency.items()),
+        read=reference.complaints - reference.refused,
+        table=_labels_table(reference, score="probability", positive="first"),
+    ).rstrip()
 
 
 def _labels_table(reference: Reference, *, score: str, positive: str) -> str:
@@ -131,8 +142,35 @@ def _spread(scores: Histogram) -> str:
 
 
 def _example(manifest: Manifest) -> str:
-    if manifest.task.value == "triage":
+    if manifest.task is Task.TRIAGE:
         return f'tetkik triage predict "Üç gündür öksürüyorum, balgam var" --model {manifest.id}'
     if manifest.task is Task.GATE:
         return "tetkik findings predict IMAGE  # asks the gate first"
     return f"tetkik {manifest.task.value} predict IMAGE --model {manifest.id}"
+
+
+def refuse_same_folder(bundle: Bundle, folder: Path) -> None:
+    """A bundle is never changed in its place (`UsageError`): runs quote the hash of its manifest."""
+    if folder.resolve() == bundle.path.resolve():
+        raise UsageError(
+            "--out {path} is the model itself, which stays as it is; give another folder.", path=folder
+        )
+
+
+def with_reference(bundle: Bundle, reference: AnyReference, folder: Path, name: str | None = None) -> Bundle:
+    """Write a copy of a bundle, under the id `name` or its own, with this reference; one that it had goes."""
+    refuse_same_folder(bundle, folder)
+    manifest = bundle.manifest if name is None else bundle.manifest.model_copy(update={"id": name})
+    with staged_folder(folder) as stage:
+        for file in bundle.manifest.files:
+            target = stage / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(bundle.path / file, target)
+        write_reference(stage, reference)
+        card = stage / "README.md"
+        text = card.read_text("utf-8") if card.is_file() else f"# {manifest.name}\n"
+        text = text.replace(f"# {bundle.manifest.name}\n", f"# {manifest.name}\n", 1)
+        text = text.replace(f"--model {bundle.manifest.id}\n", f"--model {manifest.id}\n")
+        card.write_text(with_section(text, reference_section(reference)), encoding="utf-8")
+        write_manifest(stage, manifest)
+    return open_bundle(folder, bundle.manifest.task)

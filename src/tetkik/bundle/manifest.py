@@ -20,8 +20,6 @@ def bundle_id(name: str) -> str:
 
 
 class Task(StrEnum):
-    """What a model is for."""
-
     TRIAGE = "triage"
     FINDINGS = "findings"
     CAPTION = "caption"

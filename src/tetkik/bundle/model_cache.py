@@ -28,15 +28,10 @@ _Mark = tuple[tuple[str, int, int, int], ...]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CachedModel(Generic[T]):
-    """A loaded model and which one it is.
-
-    Attributes:
-        sha256: of the manifest that it was loaded with, which holds the hash of every file; empty for a model
-            without one, whose id says which it is.
-    """
+    """A loaded model and which one it is."""
 
     model: T
-    sha256: str
+    sha256: str  # of its manifest, which holds the hash of every file; empty where it has none
 
 
 class ModelCache(Generic[T]):

@@ -49,7 +49,6 @@ class Histogram(_Frozen):
 
     @property
     def total(self) -> int:
-        """How many values there are."""
         return sum(self.counts)
 
     def quantile(self, share: float) -> float | None:
@@ -126,7 +125,6 @@ class ImageReference(Reference):
 
     @property
     def total(self) -> int:
-        """How many images it is of."""
         return self.images
 
 
@@ -148,7 +146,6 @@ class ComplaintReference(Reference):
 
     @property
     def total(self) -> int:
-        """How many complaints it is of."""
         return self.complaints
 
 
@@ -167,11 +164,7 @@ def write_reference(folder: Path, reference: AnyReference) -> None:
 
 
 def read_reference(bundle: Bundle) -> AnyReference | None:
-    """The reference of a bundle of findings or triage; None where it has none.
-
-    Raises:
-        BundleCorrupt: it is not what the manifest names, or cannot be read.
-    """
+    """The reference of a bundle, None where it has none; `BundleCorrupt` where it was altered."""
     kind = _OF.get(bundle.manifest.task)
     if kind is None or REFERENCE not in bundle.manifest.files:
         return None

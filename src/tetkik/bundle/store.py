@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
@@ -39,11 +39,7 @@ class Bundle:
     manifest: Manifest
 
     def file(self, name: str) -> Path:
-        """The path of one of its files.
-
-        Raises:
-            BundleCorrupt: the manifest names no such file.
-        """
+        """The path of one of its files; `BundleCorrupt` where the manifest names no such file."""
         if name not in self.manifest.files:
             raise BundleCorrupt(
                 "{path} has no file {name}; export or train the bundle again.", path=self.path, name=name
@@ -52,22 +48,16 @@ class Bundle:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def builtin_folder() -> Path:
-    """Where the bundles that ship with the package lie."""
     return Path(str(resources.files("tetkik.bundle"))) / "builtin"
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
-    """Write `manifest.json` into `folder` with the hash of every other file there.
-
-    Returns:
-        The manifest with its `files` filled.
-    """
+    """Write `manifest.json` into `folder` with the hash of every other file there; returns it filled."""
     files = {
         path.relative_to(folder).as_posix(): sha256_of(path)
         for path in sorted(folder.rglob("*"))
@@ -79,25 +69,24 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
     return complete
 
 
-@contextmanager
-def staged_folder(target: Path, replaces: Callable[[Path], bool] | None = None) -> Iterator[Path]:
-    """A folder to fill that takes `target`'s place only when the block ends without an error.
-
-    Nothing half-written is left behind, whatever ends the block (a full disk, Ctrl-C).
-
-    Args:
-        replaces: whether a folder is an earlier one of the kind, which may be replaced; None takes
-            `is_bundle`.
-
-    Raises:
-        OutputError: `target` is a file, or a folder with other things than an earlier bundle in it.
-    """
+def check_target(target: Path, replaces: Callable[[Path], bool] | None = None) -> None:
+    """Refuse (`OutputError`) a `target` that holds something else than what may be replaced."""
     may_go = replaces or is_bundle
     if target.exists() and not (target.is_dir() and (may_go(target) or not any(target.iterdir()))):
         raise OutputError(
             "{target} already holds something that is not a model bundle; choose another --out.",
             target=target,
         )
+
+
+@contextmanager
+def staged_folder(target: Path, replaces: Callable[[Path], bool] | None = None) -> Iterator[Path]:
+    """A folder to fill that takes `target`'s place only when the block ends without an error.
+
+    Nothing half-written is left behind, whatever ends the block (a full disk, Ctrl-C). An earlier folder goes
+    where `replaces` says that it may, None for a bundle; an `OutputError` where it may not.
+    """
+    check_target(target, replaces)
     target.parent.mkdir(parents=True, exist_ok=True)
     with as_fault_of(target):
         work = Path(mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -119,15 +108,11 @@ def staged_folder(target: Path, replaces: Callable[[Path], bool] | None = None) 
 
 
 def is_bundle(path: Path) -> bool:
-    """Whether `path` is a folder with a manifest."""
     return (path / MANIFEST).is_file()
 
 
 def open_bundle(path: Path, task: Task | None = None) -> Bundle:
-    """Open the bundle in the folder `path` and verify every hash.
-
-    Args:
-        task: the task that it must be for; None takes any.
+    """Open the bundle in the folder `path`, for `task` or any, and verify every hash.
 
     Raises:
         BundleNotFound: no such folder.
@@ -153,12 +138,7 @@ def open_bundle(path: Path, task: Task | None = None) -> Bundle:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read and check `manifest.json` in the folder `path`; the other files are not looked at.
-
-    Raises:
-        BundleCorrupt: there is none, or it is not valid.
-        BundleMismatch: it was written by a newer format.
-    """
+    """Read and check the manifest in the folder `path` alone; raises like `open_bundle`."""
     file = path / MANIFEST
     if not file.is_file() or file.stat().st_size > _MANIFEST_LIMIT:
         raise BundleCorrupt(
@@ -197,7 +177,7 @@ def read_manifest(path: Path) -> Manifest:
 
 def _verify_files(path: Path, manifest: Manifest) -> None:
     for name, digest in manifest.files.items():
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
+        if leads_outside(name):
             raise BundleCorrupt(
                 "The manifest of {path} names a file outside it ({name}); do not use this bundle.",
                 path=path,
@@ -220,12 +200,14 @@ def _verify_files(path: Path, manifest: Manifest) -> None:
             )
 
 
-def refuse_code(source: Path, name: str) -> None:
-    """Refuse the bundle or archive `source` where its file `name` can run code when it is opened.
+def leads_outside(name: str) -> bool:
+    """Whether the name of a file in a bundle or an archive leads out of it."""
+    path = PurePosixPath(name)
+    return path.is_absolute() or ".." in path.parts or "\\" in name
 
-    Raises:
-        BundleCorrupt: it is such a file, by its ending.
-    """
+
+def refuse_code(source: Path, name: str) -> None:
+    """Refuse (`BundleCorrupt`) what has a file `name` that can run code when it is opened."""
     if PurePosixPath(name).suffix.lower() in UNSAFE_SUFFIXES:
         raise BundleCorrupt(
             "{path} holds {name}, a kind of file that can run code when it is opened; do not use it.",
@@ -270,10 +252,8 @@ def resolve(model: str, task: Task | None = None) -> Bundle:
 
 
 def place_of(model: str) -> Path | None:
-    """Where on this machine a model lies, by what the user calls it; nothing of it is looked at.
-
-    Returns:
-        None for an id of the hub, and where there is no such model.
+    """Where on this machine a model lies, unopened; None for an id of the hub, and where there is no such
+    model.
     """
     path = Path(os.path.expanduser(model))  # noqa: PTH111 - Path.expanduser fails where there is no such user
     if model and (path.exists() or model.startswith((".", "/", "~"))):
@@ -319,14 +299,9 @@ def bundle_folders() -> list[Path]:
 
 
 def available() -> list[Bundle]:
-    """Every built-in and imported bundle, by name; the weights are not looked at.
-
-    A broken one is left out; `tetkik models verify` says why.
-    """
+    """Every built-in and imported bundle with a sound manifest, by name; the weights are not looked at."""
     found = []
     for path in bundle_folders():
-        try:
+        with suppress(BundleCorrupt, BundleMismatch):  # `tetkik models verify` says why
             found.append(Bundle(path, read_manifest(path)))
-        except (BundleCorrupt, BundleMismatch):
-            continue
     return found

@@ -58,12 +58,10 @@ def train_gate(
     """A bundle with its card; nothing is written where the training does not end well."""
     from tetkik.imaging.gate.classifier import BUILT_IN
     from tetkik.lab.findings.data import read_labels
-    from tetkik.lab.gate.examples import gather
-    from tetkik.lab.gate.negatives import read_others
+    from tetkik.lab.gate.examples import gather, read_others
 
     try:
-        from tetkik.lab.gate.loop import Schedule
-        from tetkik.lab.gate.train import GateOptions
+        from tetkik.lab.gate.train import GateOptions, Schedule
         from tetkik.lab.gate.train import train_gate as train
     except ImportError as error:
         raise MissingExtra(

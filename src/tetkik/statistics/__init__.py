@@ -1,26 +1,25 @@
 """The figures by which models are judged, in NumPy: areas, intervals, calibration. It knows no capability."""
 
-from tetkik.statistics.bootstrap import ClusterBootstrap
 from tetkik.statistics.calibration import (
     ReliabilityBin,
     brier_skill,
     expected_calibration_error,
     reliability,
 )
-from tetkik.statistics.comparison import DeLong, PairedAreas, delong, holm, paired_areas
+from tetkik.statistics.comparison import PairedAreas, delong, holm, paired_areas
 from tetkik.statistics.complaint_drift import SeenComplaint, Tally, compare_complaints, described
-from tetkik.statistics.drift import FEWEST, Shift, Stability, histogram, share_shift, shift
+from tetkik.statistics.drift import FEWEST, Shift, Stability
 from tetkik.statistics.image_drift import (
     InputMoved,
     LabelMoved,
     Movement,
     Observation,
-    Spread,
     compare,
     describe,
 )
 from tetkik.statistics.intervals import (
     Bools,
+    ClusterBootstrap,
     Floats,
     Interval,
     Ints,
@@ -45,7 +44,6 @@ __all__ = [
     "FEWEST",
     "Bools",
     "ClusterBootstrap",
-    "DeLong",
     "Floats",
     "InputMoved",
     "Interval",
@@ -57,7 +55,6 @@ __all__ = [
     "ReliabilityBin",
     "SeenComplaint",
     "Shift",
-    "Spread",
     "Stability",
     "Tally",
     "auroc",
@@ -71,7 +68,6 @@ __all__ = [
     "describe",
     "described",
     "expected_calibration_error",
-    "histogram",
     "holm",
     "paired_areas",
     "percentile_interval",
@@ -81,8 +77,6 @@ __all__ = [
     "roc_curve",
     "sensitivity_at_specificity",
     "share_interval",
-    "share_shift",
-    "shift",
     "specificity_at_sensitivity",
     "stratified_auroc",
     "wilson_interval",

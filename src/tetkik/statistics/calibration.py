@@ -21,14 +21,10 @@ class ReliabilityBin:
 
 
 def reliability(claimed: Figures, happened: Truth, bins: int = 15) -> tuple[ReliabilityBin, ...]:
-    """Bins of equal mass, lowest probabilities first.
+    """Bins of equal mass, lowest probabilities first, of (rows,) that were claimed and happened (or not).
 
     The bins hold equally many rows, not equal stretches of probability: Nixon et al., "Measuring calibration
     in deep learning", 2019. Rows of equal probability stay in their order, so bins may part them.
-
-    Args:
-        claimed: (rows,), probabilities.
-        happened: (rows,), 0 or 1 (or bool).
     """
     if len(claimed) == 0:
         return ()
@@ -40,15 +36,7 @@ def reliability(claimed: Figures, happened: Truth, bins: int = 15) -> tuple[Reli
 
 
 def expected_calibration_error(claimed: Figures, happened: Truth, bins: int = 15) -> float:
-    """Mean distance of claimed and true frequency over bins of equal mass (see `reliability`).
-
-    Args:
-        claimed: (rows,), probabilities.
-        happened: (rows,), 0 or 1 (or bool).
-
-    Raises:
-        ValueError: no rows.
-    """
+    """Mean distance of claimed and true frequency over bins as in `reliability`; `ValueError` for none."""
     if len(claimed) == 0:
         raise ValueError("no rows")
     parts = reliability(claimed, happened, bins)
@@ -59,11 +47,7 @@ def brier_skill(claimed: Figures, happened: Truth) -> float:
     """Brier skill score: 1 is perfect, 0 no better than always giving the frequencies of these rows.
 
     The Brier score (Brier, 1950), summed over the labels where there are several, against that of the
-    frequencies.
-
-    Args:
-        claimed: (rows,) or (rows, labels), probabilities.
-        happened: of the same shape, 0 or 1 (or bool).
+    frequencies. Both arguments are (rows,) or (rows, labels).
 
     Raises:
         ValueError: no rows, or all alike, where the score has no meaning.

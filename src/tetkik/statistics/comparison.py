@@ -14,12 +14,7 @@ from tetkik.statistics.roc import clustered_variance, logit_interval, placements
 
 @dataclass(frozen=True, slots=True)
 class DeLong:
-    """Areas of several predictors of one truth, with their covariance.
-
-    Attributes:
-        areas: (predictors,).
-        covariance: (predictors, predictors).
-    """
+    """Areas of several predictors of one truth, (predictors,), with their covariance."""
 
     areas: Floats
     covariance: Floats
@@ -55,14 +50,8 @@ def delong(scores: Floats, positive: Bools) -> DeLong | None:
     """Areas and covariance by DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988) 837.
 
     Computed from ranks, as Sun and Xu (IEEE Signal Processing Letters 21 (2014) 1389) do. Each row counts as
-    independent: where patients repeat, use the bootstrap of groups.
-
-    Args:
-        scores: (predictors, rows).
-        positive: (rows,).
-
-    Returns:
-        None with fewer than two rows of either kind.
+    independent: where patients repeat, use the bootstrap of groups. `scores` is (predictors, rows). None with
+    fewer than two rows of either kind.
     """
     count, other = int(positive.sum()), int((~positive).sum())
     if min(count, other) < 2:
@@ -74,19 +63,10 @@ def delong(scores: Floats, positive: Bools) -> DeLong | None:
 
 
 def paired_areas(first: Floats, second: Floats, positive: Bools, groups: Ints) -> PairedAreas | None:
-    """The test of two predictors on the same rows.
+    """The test of two predictors, (rows,) scores each, on the same rows.
 
     DeLong's where each row is its own group, else with Obuchowski's variance (Biometrics 53 (1997) 567),
-    which counts the rows of a group as one.
-
-    Args:
-        first: (rows,), scores of one.
-        second: (rows,), scores of the other.
-        positive: (rows,).
-        groups: (rows,), int64.
-
-    Returns:
-        None with fewer than two rows, or groups, of either kind.
+    which counts the rows of a group as one. None with fewer than two rows, or groups, of either kind.
     """
     both = delong(np.stack([first, second]), positive)
     if both is None:

@@ -29,13 +29,9 @@ URGENCY = "urgency:"
 _LEVEL, _FIRST, _KNOWN, _OF = "urgency", "first", "known", "of:"
 
 
-def _rising() -> tuple[float, ...]:
-    """Whole numbers, each of them up to 12 and then 8% apart, as far as 5,000."""
-    return tuple(sorted({float(round(1.08**step)) for step in range(112)}))
-
-
 EDGES: Mapping[str, tuple[float, ...]] = {
-    WORDS: _rising(),
+    # Whole numbers, each of them up to 12 and then 8% apart, as far as 5,000.
+    WORDS: tuple(sorted({float(round(1.08**step)) for step in range(112)})),
     UNKNOWN: tuple(step / 40 for step in range(1, 40)),
     # Half a unit of log-odds apart: as fine near 0, where most departments lie, as near 1.
     PROBABILITY: tuple(float(f"{1 / (1 + math.exp(-step / 2)):.6g}") for step in range(-16, 17)),
@@ -45,36 +41,26 @@ EDGES: Mapping[str, tuple[float, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class SeenComplaint:
-    """One complaint and what a model said of it, without a word of it.
-
-    Attributes:
-        unknown: share of its words that the model's vocabulary does not hold; None where it was not read.
-        probabilities: by department; empty where no model reads it.
-        known: the department that it truly went to; None where that is not known.
-    """
+    """One complaint and what a model said of it, without a word of it."""
 
     words: int
     plain: bool
+    # share of its words that the model's vocabulary does not hold; None where it was not read
     unknown: float | None
-    probabilities: Mapping[str, float]
+    probabilities: Mapping[str, float]  # by department; empty where no model reads it
     urgency: str
     abstained: bool
-    known: str | None = None
+    known: str | None = None  # the department that it truly went to; None where that is not known
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many complaints fell into each bin of each figure.
-
-    Attributes:
-        counts: by figure and bin; shares have the bins `yes` and `no`.
-    """
+    """How many complaints fell into each bin of each figure; shares have the bins `yes` and `no`."""
 
     counts: dict[str, Counter[str]] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Mapping[str, int]]) -> Self:
-        """What `as_json` gave."""
         return cls({name: Counter(bins) for name, bins in content.items()})
 
     def as_json(self) -> dict[str, dict[str, int]]:
@@ -86,10 +72,9 @@ class Tally:
         return self.counts[WORDS].total() if WORDS in self.counts else 0
 
     def add(self, seen: SeenComplaint) -> None:
-        """Count one more."""
         self._number(WORDS, WORDS, seen.words)
-        self._bin(PLAIN, _yes_or_no(seen.plain))
-        self._bin(REFUSED, _yes_or_no(not seen.probabilities))
+        self._share(PLAIN, seen.plain)
+        self._share(REFUSED, not seen.probabilities)
         self._bin(_LEVEL, seen.urgency)
         if seen.known is not None:
             self._bin(_KNOWN, seen.known)
@@ -98,14 +83,13 @@ class Tally:
         if seen.unknown is not None:
             self._number(UNKNOWN, UNKNOWN, seen.unknown)
         first = max(seen.probabilities, key=seen.probabilities.__getitem__)
-        self._bin(ABSTAINED, _yes_or_no(seen.abstained))
+        self._share(ABSTAINED, seen.abstained)
         self._bin(_FIRST, first)
         self._number(PROBABILITY, PROBABILITY, seen.probabilities[first])
         for label, probability in seen.probabilities.items():
             self._number(_OF + label, PROBABILITY, probability)
 
     def more(self, other: Tally) -> None:
-        """Count everything that another tally counted."""
         for name, bins in other.counts.items():
             self.counts.setdefault(name, Counter()).update(bins)
 
@@ -129,16 +113,15 @@ class Tally:
     def _bin(self, name: str, place: str) -> None:
         self.counts.setdefault(name, Counter())[place] += 1
 
+    def _share(self, name: str, yes: bool) -> None:
+        self._bin(name, "yes" if yes else "no")
+
     def _number(self, name: str, kind: str, value: float) -> None:
         self._bin(name, str(bisect_right(EDGES[kind], value)))
 
 
 def described(tally: Tally, *, data: str, split: str, created: str) -> ComplaintReference:
-    """A tally, of one complaint at least, as a bundle's reference.
-
-    Args:
-        created: date, ISO 8601.
-    """
+    """A tally, of one complaint at least, as a bundle's reference, `created` on a date in ISO 8601."""
     words = tally.histogram(WORDS, WORDS)
     assert words is not None
     return ComplaintReference(
@@ -158,11 +141,7 @@ def described(tally: Tally, *, data: str, split: str, created: str) -> Complaint
 
 
 def compare_complaints(before: ComplaintReference, now: ComplaintReference | None) -> Movement:
-    """How far the complaints of now, and what was said of them, lie from others.
-
-    Args:
-        now: those of now; None where there are none.
-    """
+    """How far the complaints of now, if any, and what was said of them, lie from others."""
     levels = sorted({*before.urgency, *(now.urgency if now else ())})
     names = [WORDS, PLAIN, UNKNOWN, REFUSED, PROBABILITY, ABSTAINED, *(URGENCY + level for level in levels)]
     comparisons = len(before.labels) + len(names)
@@ -219,10 +198,6 @@ def _share(name: str, of: ComplaintReference) -> tuple[int, int]:
     if name == ABSTAINED:
         return of.abstained, of.complaints - of.refused
     return of.urgency.get(name.removeprefix(URGENCY), 0), of.complaints
-
-
-def _yes_or_no(yes: bool) -> str:
-    return "yes" if yes else "no"
 
 
 def _middle(kind: str, place: int) -> float:

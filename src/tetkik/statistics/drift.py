@@ -38,28 +38,23 @@ class Stability(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """How far one sample lies from another, beside how far two samples of one population do.
-
-    Attributes:
-        psi: population stability index over ten bins at the deciles of the earlier sample (Siddiqi 2006), or
-            over yes and no.
-        psi_chance: what 95 of 100 sets of so many comparisons between samples of one population, of these
-            sizes, stay below in every one (Yurdakul 2018: chi square times the sum of the inverse sizes;
-            Dunn 1961, after Bonferroni, for the number of comparisons).
-        ks: largest gap between the two cumulative distributions at the edges of the bins, 0 to 1; None of a
-            share.
-        ks_chance: its limit by chance at 95% for one comparison (Smirnov 1948); None of a share.
-        bins: share of the earlier and of the later sample in each bin of the index.
-    """
+    """How far one sample lies from another, beside how far two samples of one population do."""
 
     before: int
     now: int
+    # population stability index over ten bins at the deciles of the earlier sample (Siddiqi 2006), or over
+    # yes and no
     psi: float
+    # what 95 of 100 sets of so many comparisons between samples of one population, of these sizes, stay below
+    # in every one (Yurdakul 2018: chi square times the sum of the inverse sizes; Dunn 1961, after Bonferroni,
+    # for the number of comparisons)
     psi_chance: float
+    # largest gap between the two cumulative distributions at the edges of the bins, 0 to 1; None of a share
     ks: float | None
-    ks_chance: float | None
+    ks_chance: float | None  # its limit by chance at 95% for one comparison (Smirnov 1948); None of a share
     mean_before: float
     mean_now: float
+    # share of the earlier and of the later sample in each bin of the index
     bins: tuple[tuple[float, float], ...]
 
     @property
@@ -90,9 +85,7 @@ def histogram(values: Floats) -> Histogram:
 def shift(before: Histogram, now: Floats | Histogram, comparisons: int = 1) -> Shift | None:
     """Compare later values (m,) with earlier ones; None where either has fewer than `FEWEST`.
 
-    Args:
-        now: the later ones; of a histogram the edges count that both have.
-        comparisons: how many are made at once, so that chance is allowed for once in all of them.
+    Of a later histogram the edges count that both have. Chance is allowed for once in all `comparisons`.
     """
     n = now.total if isinstance(now, Histogram) else len(now)
     if min(before.total, n) < FEWEST:
@@ -121,20 +114,13 @@ def shift(before: Histogram, now: Floats | Histogram, comparisons: int = 1) -> S
 
 def share_shift(before: tuple[int, int], now: tuple[int, int], comparisons: int = 1) -> Shift | None:
     """Compare a later share with an earlier one, each as (hits, total); None with fewer than `FEWEST`."""
-    if min(before[1], now[1]) < FEWEST:
+    (had, n), (has, m) = before, now
+    if min(n, m) < FEWEST:
         return None
-    then, later = (np.array([hits, total - hits]) for hits, total in (before, now))
-    return Shift(
-        before[1],
-        now[1],
-        _stability(then, later),
-        _chi_square(1, comparisons) * (1 / before[1] + 1 / now[1]),
-        None,
-        None,
-        before[0] / before[1],
-        now[0] / now[1],
-        _shares(then, later),
-    )
+    then, later = np.array([had, n - had]), np.array([has, m - has])
+    chance = _chi_square(1, comparisons) * (1 / n + 1 / m)
+    psi, shares = _stability(then, later), _shares(then, later)
+    return Shift(n, m, psi, chance, None, None, had / n, has / m, shares)
 
 
 def _counted(edges: Floats, values: Floats) -> NDArray[np.int64]:

@@ -28,12 +28,9 @@ MODALITY, FLAW = "modality:", "flaw:"
 class Observation:
     """One image, and what a model said of it.
 
-    Attributes:
-        route: that the quality gate found; `""` where it found none.
-        modality: that the file names; `""` where it names none.
-        brightness: mean of the pixels as a share of white; None where it was not measured.
-        contrast: standard deviation of the pixels as a share of white; None where it was not measured.
-        scores: by label, the network's sigmoid and whether it is called present.
+    `route` and `modality` are `""` where there is none; `brightness` and `contrast` are mean and standard
+    deviation of the pixels as a share of white, None where not measured; `scores` are by label the network's
+    sigmoid and whether it is called present.
     """
 
     route: str
@@ -58,46 +55,29 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class LabelMoved:
-    """The scores of one label, then and now.
-
-    Attributes:
-        shift: how far they moved; None with too few.
-        prevalence: share known to have it among the earlier images; None where nothing is known.
-    """
+    """The scores of one label, then and now; the pairs are of hits and all."""
 
     label: str
-    shift: Shift | None
+    shift: Shift | None  # None with too few
     positive_before: tuple[int, int]
     positive_now: tuple[int, int]
-    prevalence: float | None
+    prevalence: float | None  # among the earlier images; None where nothing is known
 
 
 @dataclass(frozen=True, slots=True)
 class InputMoved:
-    """One figure of the images of a route, or of complaints, then and now.
+    """One figure of the images of a route, or of complaints, then and now."""
 
-    Attributes:
-        route: which images; `""` for those without one, and for complaints.
-        name: `brightness`, `contrast`, `side`, or a share: `refused`, `without_spacing`, `modality:DX`,
-            `flaw:rotated`; of complaints see `statistics.complaints`.
-        shift: how far it moved; None with too few.
-    """
-
-    route: str
-    name: str
-    shift: Shift | None
+    route: str  # `""` for images without one, and for complaints
+    name: str  # `brightness`, `contrast`, `side`, or a share: `refused`, `modality:DX`, `flaw:rotated`
+    shift: Shift | None  # None with too few
     before: tuple[int, int] | None = None
     now: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """Everything that was compared.
-
-    Attributes:
-        inputs: by route, in the order of `InputMoved.name`.
-        answers: what a model says beside its labels; empty for images.
-    """
+    """Everything that was compared; `answers` is what a model says beside its labels, empty for images."""
 
     labels: tuple[LabelMoved, ...]
     inputs: tuple[InputMoved, ...]
@@ -115,9 +95,9 @@ class Movement:
 
 
 def describe(observations: Sequence[Observation]) -> Spread:
-    """Observations as distributions."""
+    labels = dict.fromkeys(chain.from_iterable(one.scores for one in observations))
     return Spread(
-        {label: _label_of(label, observations) for label in _labels(observations)},
+        {label: _label_of(label, observations) for label in labels},
         {route: _input_of(seen) for route, seen in _by_route(observations).items()},
     )
 
@@ -125,12 +105,14 @@ def describe(observations: Sequence[Observation]) -> Spread:
 def compare(reference: ImageReference, now: Sequence[Observation]) -> Movement:
     """How far what is seen now lies from a reference; routes that nothing takes now are left out."""
     later = _by_route(now)
-    names = [(route, name) for route in sorted(later) for name in _names(reference, route, later[route])]
-    comparisons = max(1, len(reference.labels) + len(names))
+    both = [
+        (route, reference.inputs.get(route), _input_of(seen), seen) for route, seen in sorted(later.items())
+    ]
+    names = [_names(then, counted) for _, then, counted, _ in both]
+    comparisons = max(1, len(reference.labels) + sum(map(len, names)))
     labels = [_moved(label, then, now, comparisons) for label, then in reference.labels.items()]
     inputs = [
-        _input_moved(route, name, reference.inputs.get(route), later[route], comparisons)
-        for route, name in names
+        _input_moved(*one, name, comparisons) for one, of in zip(both, names, strict=True) for name in of
     ]
     return Movement(furthest(labels), tuple(inputs))
 
@@ -138,10 +120,6 @@ def compare(reference: ImageReference, now: Sequence[Observation]) -> Movement:
 def furthest(labels: Iterable[LabelMoved]) -> tuple[LabelMoved, ...]:
     """Labels in the order of a `Movement`: those that moved furthest first."""
     return tuple(sorted(labels, key=lambda one: (-(one.shift.psi if one.shift else -1.0), one.label)))
-
-
-def _labels(observations: Iterable[Observation]) -> list[str]:
-    return list(dict.fromkeys(chain.from_iterable(one.scores for one in observations)))
 
 
 def _by_route(observations: Iterable[Observation]) -> dict[str, list[Observation]]:
@@ -183,19 +161,11 @@ def _numbers(name: str, seen: Iterable[Observation]) -> Floats:
     return np.array([value for value in values if value is not None], np.float64)
 
 
-def _names(reference: ImageReference, route: str, seen: Sequence[Observation]) -> list[str]:
-    then = reference.inputs.get(route)
-    modalities = {one.modality for one in seen} | set(then.modalities if then else ())
-    flaws = {flaw for one in seen for flaw in one.flaws} | set(then.flaws if then else ())
-    return [
-        REFUSED,
-        BRIGHTNESS,
-        CONTRAST,
-        SIDE,
-        WITHOUT_SPACING,
-        *(MODALITY + name for name in sorted(modalities)),
-        *(FLAW + name for name in sorted(flaws)),
-    ]
+def _names(then: InputReference | None, now: InputReference) -> list[str]:
+    modalities = sorted({*now.modalities, *(then.modalities if then else ())})
+    flaws = sorted({*now.flaws, *(then.flaws if then else ())})
+    shares = [*(MODALITY + name for name in modalities), *(FLAW + name for name in flaws)]
+    return [REFUSED, BRIGHTNESS, CONTRAST, SIDE, WITHOUT_SPACING, *shares]
 
 
 def _moved(label: str, then: LabelReference, now: Sequence[Observation], comparisons: int) -> LabelMoved:
@@ -210,14 +180,19 @@ def _moved(label: str, then: LabelReference, now: Sequence[Observation], compari
 
 
 def _input_moved(
-    route: str, name: str, then: InputReference | None, seen: Sequence[Observation], comparisons: int
+    route: str,
+    then: InputReference | None,
+    now: InputReference,
+    seen: Sequence[Observation],
+    name: str,
+    comparisons: int,
 ) -> InputMoved:
     if name in (BRIGHTNESS, CONTRAST, SIDE):
         before: Histogram | None = getattr(then, name) if then else None
         moved = shift(before, _numbers(name, seen), comparisons) if before else None
         return InputMoved(route, name, moved)
     had = (_hits(name, then), then.images) if then else (0, 0)
-    has = (sum(_has(name, one) for one in seen), len(seen))
+    has = (_hits(name, now), now.images)
     return InputMoved(route, name, share_shift(had, has, comparisons), had, has)
 
 
@@ -229,16 +204,6 @@ def _hits(name: str, then: InputReference) -> int:
     if name.startswith(MODALITY):
         return then.modalities.get(name.removeprefix(MODALITY), 0)
     return then.flaws.get(name.removeprefix(FLAW), 0)
-
-
-def _has(name: str, one: Observation) -> bool:
-    if name == REFUSED:
-        return one.refused
-    if name == WITHOUT_SPACING:
-        return not one.spacing
-    if name.startswith(MODALITY):
-        return one.modality == name.removeprefix(MODALITY)
-    return name.removeprefix(FLAW) in one.flaws
 
 
 def _worst(shifts: Iterable[Shift | None]) -> Stability | None:

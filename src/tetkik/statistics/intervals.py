@@ -1,7 +1,8 @@
-"""An interval, and the two plain ways to one: of a share (Wilson), and of replicates (percentiles)."""
+"""An interval, and the ways to one: of a share (Wilson), replicates (percentiles), or of groups drawn."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,9 +39,7 @@ def percentile_interval(replicates: Floats) -> Interval | None:
 def wilson_interval(successes: float, trials: float) -> Interval | None:
     """95% interval of a share (Wilson, JASA 22 (1927) 209), which holds near 0 and 1; None without trials.
 
-    Args:
-        successes: 0 to `trials`.
-        trials: independent ones; a fraction where rows that hang together count as fewer.
+    The trials are independent ones; a fraction where rows that hang together count as fewer.
     """
     if trials <= 0:
         return None
@@ -54,17 +53,12 @@ def wilson_interval(successes: float, trials: float) -> Interval | None:
 
 
 def share_interval(success: Bools, groups: Ints) -> Interval | None:
-    """95% interval of a share of rows that come in groups: Wilson's, over as many rows as they are worth.
+    """95% interval of a share of rows that come in groups, (rows,): Wilson's, over as many rows as they are
+    worth.
 
     What rows are worth is their number over the design effect, as Korn and Graubard do (Survey Methodology 24
     (1998) 193); where all or none succeed, the number of groups. Rows of single groups give Wilson's own.
-
-    Args:
-        success: (rows,).
-        groups: (rows,), int64: the group of each row.
-
-    Returns:
-        None without rows.
+    None without rows.
     """
     rows, hits = len(success), int(success.sum())
     if rows == 0:
@@ -85,3 +79,48 @@ def ratio(above: Floats, below: Floats) -> Floats:
     """`above / below`, NaN where `below` is not positive."""
     quotient: Floats = np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
     return quotient
+
+
+_CELLS = 1 << 22
+"""Draws held in memory at once, in cells of a (replicates, rows) matrix."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterBootstrap:
+    """Draws of whole groups with replacement: the same draws each time, so two models can be paired."""
+
+    groups: Ints  # (rows,), the group of each row (a patient, duplicates of a text)
+    replicates: int = 1000
+    seed: int = 0
+
+    @property
+    def possible(self) -> bool:
+        """Whether there is anything to draw: two groups or more, and a replicate."""
+        return self.replicates > 0 and len(np.unique(self.groups)) > 1
+
+    @property
+    def grouped(self) -> bool:
+        """Whether any group has more than one row."""
+        return len(np.unique(self.groups)) < len(self.groups)
+
+    @property
+    def clusters(self) -> Ints:
+        """(rows,): the group of each row as 0, 1, 2, …, the columns of `draws`."""
+        return np.unique(self.groups, return_inverse=True)[1].astype(np.int64)
+
+    def draws(self) -> Iterator[Ints]:
+        """How many times each group is drawn, in chunks of (replicates of this chunk, groups)."""
+        clusters = len(np.unique(self.groups))
+        random = np.random.default_rng(self.seed)
+        step = max(1, _CELLS // len(self.groups))
+        for start in range(0, self.replicates, step):
+            count = min(step, self.replicates - start)
+            drawn = random.integers(0, clusters, (count, clusters))
+            flat = (drawn + np.arange(count)[:, None] * clusters).ravel()
+            yield np.bincount(flat, minlength=count * clusters).reshape(count, clusters)
+
+    def sums(self, columns: Floats) -> Floats:
+        """Sums of `columns`, (rows, columns), over the rows of each draw: (replicates, columns), float64."""
+        cluster = self.clusters
+        of_group = np.stack([np.bincount(cluster, column) for column in columns.T], axis=1)
+        return np.concatenate([times.astype(np.float64) @ of_group for times in self.draws()])

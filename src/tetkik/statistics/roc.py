@@ -5,28 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.statistics.bootstrap import ClusterBootstrap
-from tetkik.statistics.intervals import Z95, Bools, Floats, Interval, Ints, ratio
+from tetkik.statistics.intervals import Z95, Bools, ClusterBootstrap, Floats, Interval, Ints, ratio
 
 
 def roc_curve(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
-    """False and true positive rates from (0, 0) to (1, 1), one point for each distinct score.
-
-    Args:
-        scores: (rows,).
-        positive: (rows,); both kinds must occur.
-    """
+    """False and true positive rates from (0, 0) to (1, 1), one point for each distinct score, (rows,)."""
     hits, false, _ = _counts(scores, positive)
     return np.append(0.0, false / false[-1]), np.append(0.0, hits / hits[-1])
 
 
 def precision_recall_curve(scores: Floats, positive: Bools) -> tuple[Floats, Floats]:
-    """Recall and precision at each distinct score, highest score first.
-
-    Args:
-        scores: (rows,).
-        positive: (rows,); one at least must be.
-    """
+    """Recall and precision at each distinct score, highest first; one row at least must be positive."""
     hits, false, _ = _counts(scores, positive)
     return hits / hits[-1], hits / (hits + false)
 
@@ -60,15 +49,7 @@ def average_precision(scores: Floats, positive: Bools) -> float | None:
 
 
 def stratified_auroc(scores: Floats, positive: Bools, strata: Ints) -> float | None:
-    """AUROC over pairs of a positive and a negative row of the same stratum; None where there is no pair.
-
-    What the scores tell about the strata themselves does not count.
-
-    Args:
-        scores: (rows,).
-        positive: (rows,).
-        strata: (rows,), such as the number of the source.
-    """
+    """AUROC over pairs of a positive and a negative row of one stratum, (rows,); None without a pair."""
     wins = pairs = 0.0
     for stratum in np.unique(strata):
         inside = strata == stratum
@@ -96,18 +77,11 @@ def specificity_at_sensitivity(scores: Floats, positive: Bools, sensitivity: flo
 
 
 def auroc_interval(scores: Floats, positive: Bools, groups: Ints) -> Interval | None:
-    """95% interval of the AUROC with rows that come in groups, on the logit scale.
+    """95% interval of the AUROC with rows that come in `groups`, (rows,), on the logit scale.
 
     The variance is that of Obuchowski, "Nonparametric analysis of clustered ROC curve data", Biometrics 53
-    (1997) 567; with groups of one row it is DeLong's.
-
-    Args:
-        scores: (rows,).
-        positive: (rows,).
-        groups: (rows,), duplicate group of each row.
-
-    Returns:
-        None where it has no meaning: fewer than two groups of either kind, or an area of 0 or 1.
+    (1997) 567; with groups of one row it is DeLong's. None where it has no meaning: fewer than two groups of
+    either kind, or an area of 0 or 1.
     """
     if positive.all() or not positive.any():
         return None
@@ -120,37 +94,25 @@ def auroc_interval(scores: Floats, positive: Bools, groups: Ints) -> Interval | 
 def clustered_variance(above: Floats, below: Floats, positive: Bools, groups: Ints) -> float | None:
     """Obuchowski's variance of an area (or of a difference of areas) from placements about their mean.
 
-    Args:
-        above: (positives,), centred.
-        below: (negatives,), centred.
-        positive: (rows,).
-        groups: (rows,).
-
-    Returns:
-        None with fewer than two groups of either kind.
+    `above` is (positives,), `below` (negatives,). None with fewer than two groups of either kind.
     """
     _, cluster = np.unique(groups, return_inverse=True)
     clusters = int(cluster.max()) + 1
     of_positive = np.bincount(cluster[positive], above, clusters)
     of_negative = np.bincount(cluster[~positive], below, clusters)
-    positive_clusters = len(np.unique(cluster[positive]))
-    negative_clusters = len(np.unique(cluster[~positive]))
-    if min(positive_clusters, negative_clusters) < 2:
+    ups, downs = (len(np.unique(cluster[rows])) for rows in (positive, ~positive))
+    if min(ups, downs) < 2:
         return None
     count, other = len(above), len(below)
     return float(
-        positive_clusters / (positive_clusters - 1) * (of_positive @ of_positive) / count**2
-        + negative_clusters / (negative_clusters - 1) * (of_negative @ of_negative) / other**2
+        ups / (ups - 1) * (of_positive @ of_positive) / count**2
+        + downs / (downs - 1) * (of_negative @ of_negative) / other**2
         + 2 * clusters / (clusters - 1) * (of_positive @ of_negative) / (count * other)
     )
 
 
 def logit_interval(area: float, variance: float) -> Interval | None:
-    """95% interval of an area on the logit scale, which keeps it within 0 and 1; None for an area of 0 or 1.
-
-    Args:
-        area: 0 to 1.
-    """
+    """95% interval of an area on the logit scale, which keeps it within 0 and 1; None for 0 and for 1."""
     if not 0 < area < 1:
         return None
     centre = np.log(area / (1 - area))
@@ -159,14 +121,10 @@ def logit_interval(area: float, variance: float) -> Interval | None:
 
 
 def auroc_replicates(scores: Floats, truth: Ints, draws: ClusterBootstrap) -> Floats:
-    """The AUROC of every label in every draw of whole groups; the draws are the same for all labels.
+    """The AUROC of every label in every draw of whole groups, (replicates, labels); the draws are the same.
 
-    Args:
-        scores: (rows, labels); NaN where there is none.
-        truth: (rows, labels): 1, 0, or -1 for unknown; an unknown row or one without a score is left out.
-
-    Returns:
-        (replicates, labels), float64; NaN where a draw has rows of one kind only.
+    Of `scores`, (rows, labels), NaN is none; `truth`, (rows, labels), is 1, 0, or -1 for unknown, which is
+    left out like a row without a score. NaN where a draw has rows of one kind only.
     """
     cluster = draws.clusters
     known = (truth >= 0) & ~np.isnan(scores)

@@ -15,14 +15,9 @@ TEMPERATURES = (0.05, 20.0)
 
 
 def softmax(logits: Floats, temperature: float = 1.0) -> NDArray[np.float64]:
-    """Probabilities of `logits / temperature`.
+    """Probabilities of `logits / temperature`, (rows, labels), float64: rows sum to 1.
 
-    Args:
-        logits: (rows, labels).
-        temperature: above 1 makes the probabilities more alike, below 1 less.
-
-    Returns:
-        (rows, labels), float64, rows sum to 1.
+    A temperature above 1 makes the probabilities more alike, below 1 less.
     """
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
@@ -31,18 +26,10 @@ def softmax(logits: Floats, temperature: float = 1.0) -> NDArray[np.float64]:
 
 
 def fit_temperature(logits: Floats, labels: Ints, offset: Floats | float = 0.0) -> float:
-    """The temperature with the least negative log-likelihood on held-out rows.
+    """The temperature with the least negative log-likelihood on held-out rows; `ValueError` without any.
 
-    Guo et al., "On calibration of modern neural networks", ICML 2017. Without an offset it never changes
-    which label is first.
-
-    Args:
-        logits: (rows, labels).
-        labels: (rows,), index of the true label.
-        offset: (rows, labels) or 0: what is added to the log-probabilities after the temperature.
-
-    Raises:
-        ValueError: no rows.
+    Guo et al., "On calibration of modern neural networks", ICML 2017. Without an offset, (rows, labels) or 0,
+    which is added to the log-probabilities after the temperature, it never changes which label is first.
     """
     from scipy.optimize import minimize_scalar
 
@@ -60,49 +47,23 @@ def fit_temperature(logits: Floats, labels: Ints, offset: Floats | float = 0.0) 
 
 
 def ece(probabilities: Floats, labels: Ints, bins: int = 15) -> float:
-    """Expected calibration error of the first label, over bins of equal mass.
-
-    Args:
-        probabilities: (rows, labels), rows sum to 1.
-        labels: (rows,), index of the true label.
-        bins: number of bins; with fewer rows each row is a bin.
-
-    Raises:
-        ValueError: no rows.
-    """
-    if len(labels) == 0:
-        raise ValueError("no rows")
+    """Expected calibration error of the first label, over bins of equal mass; `ValueError` without rows."""
     correct = (probabilities.argmax(axis=1) == labels).astype(np.float64)
     return expected_calibration_error(probabilities.max(axis=1), correct, bins)
 
 
 def multiclass_brier_skill(probabilities: Floats, labels: Ints) -> float:
-    """Brier skill score summed over labels: see `tetkik.statistics.brier_skill`.
-
-    Args:
-        probabilities: (rows, labels).
-        labels: (rows,), index of the true label.
-
-    Raises:
-        ValueError: no rows, or all of one label, where the score has no meaning.
-    """
+    """`tetkik.statistics.brier_skill` of (rows, labels), summed over labels, of which `labels` are true."""
     truth = np.zeros(probabilities.shape)
     truth[np.arange(len(labels)), labels] = 1.0
     return brier_skill(probabilities, truth)
 
 
 def abstain_threshold(top_probabilities: Floats, coverage: float = 0.8) -> float:
-    """The probability under which a model abstains, so that it answers `coverage` of these rows.
+    """The probability under which a model abstains, so that it answers a share `coverage` of these rows.
 
-    Args:
-        top_probabilities: (rows,), the probability of each row's first label, on rows not trained on.
-        coverage: share of rows to answer, above 0 and at most 1.
-
-    Returns:
-        A threshold t: a share of at least `coverage` has a top probability of t or more.
-
-    Raises:
-        ValueError: no rows, or an impossible coverage.
+    `top_probabilities`, (rows,), are of each row's first label, on rows not trained on. Raises `ValueError`
+    without rows, and for a coverage that is not above 0 and at most 1.
     """
     if len(top_probabilities) == 0 or not 0 < coverage <= 1:
         raise ValueError("needs rows, and a coverage above 0 and at most 1")

@@ -16,11 +16,7 @@ from tetkik.settings import settings
 
 @dataclass(frozen=True, slots=True)
 class Clinic:
-    """A clinic of the appointment system.
-
-    Attributes:
-        first: the clinics of which one has to refer; empty where it is booked directly.
-    """
+    """A clinic of the appointment system; of `first` one has to refer, empty where it is booked directly."""
 
     name: str
     first: tuple[str, ...]
@@ -34,11 +30,7 @@ class Clinic:
 
 @dataclass(frozen=True, slots=True)
 class Clinics:
-    """A list of clinics.
-
-    Attributes:
-        departments: for each department of a model its clinic, and the one for children where it has one.
-    """
+    """A list of clinics, and for each department its clinic, and the one for children where it has one."""
 
     clinics: Mapping[str, Clinic]
     departments: Mapping[str, tuple[str, str | None]]
@@ -46,13 +38,8 @@ class Clinics:
 
 @cache
 def load_clinics(path: Path | None = None) -> Clinics:
-    """Read a list of clinics.
-
-    Args:
-        path: a hospital's own file in the format of `clinics.toml`; None reads the built-in one.
-
-    Raises:
-        SettingError: not TOML, a key is missing, or a clinic is named that the file does not have.
+    """A hospital's own list, in the format of `clinics.toml`, or the built-in one; `SettingError` if
+    unusable.
     """
     file = path or resources.files("tetkik.triage").joinpath("clinics.toml")
     try:
@@ -80,14 +67,8 @@ def load_clinics(path: Path | None = None) -> Clinics:
 
 
 def clinic_of(department: str, *, child: bool) -> Clinic | None:
-    """The clinic that a department is booked as.
-
-    Args:
-        department: one of the 15, or the name of a clinic itself (a hospital's own list).
-        child: whether the patient is under 18.
-
-    Returns:
-        The clinic, or None where the list has none.
+    """The clinic that a department (or a clinic itself, in a hospital's own list) is booked as; None for
+    none.
     """
     found = load_clinics(settings().triage_clinics)
     if department in found.departments:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, Manifest, Task, resolve
 from tetkik.errors import BundleMismatch
+from tetkik.statistics import Floats
 from tetkik.values import Evidence
 
 
@@ -23,7 +24,7 @@ class TriageModel(Protocol):
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Calibrated probabilities, (texts, labels), float32, rows sum to 1."""
 
-    def unknown(self, texts: Sequence[str]) -> NDArray[np.float64]:
+    def unknown(self, texts: Sequence[str]) -> Floats:
         """The share of each text's words that its vocabulary does not hold, (texts,), float64."""
 
     def evidence(self, text: str, label: int) -> tuple[Evidence, ...]:
@@ -31,11 +32,7 @@ class TriageModel(Protocol):
 
 
 def load_model(model: str | Bundle) -> TriageModel:
-    """Load a triage model: a built-in or imported id, a path, a hub id, or an opened bundle.
-
-    Raises:
-        BundleError: none such, damaged, or not for triage.
-    """
+    """Load a model, by id, path, hub id or bundle; `BundleError` where it is damaged or not for triage."""
     bundle = model if isinstance(model, Bundle) else resolve(model, Task.TRIAGE)
     match bundle.manifest.kind:
         case "linear":

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tetkik import turkish
 from tetkik.bundle import Bundle
 from tetkik.language import Language, translate
 from tetkik.settings import settings
+from tetkik.statistics import Floats
 from tetkik.triage.age_adjustment import PEDIATRICS, adjust_for_age
 from tetkik.triage.age_and_duration import is_child, read_age
 from tetkik.triage.clinics import clinic_of
@@ -59,11 +59,9 @@ class Triage:
         """`data.fingerprint` of the training rows, where the bundle tells it."""
         return self.model.manifest.training.get("data_sha256")
 
-    def scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """The probabilities of the answers to `texts`.
-
-        Returns:
-            (texts, labels), float64, rounded to 6 decimals; a row of NaN for a text that cannot be read.
+    def scores(self, texts: Sequence[str]) -> Floats:
+        """The probabilities of the answers, (texts, labels), to 6 decimals; NaN for a text that cannot be
+        read.
         """
         return self._scores([self._read(text) for text in texts])
 
@@ -91,7 +89,7 @@ class Triage:
         unreadable = unreadable_reason(text, most_characters=self.max_text_chars)
         return _Reading(text, unreadable, unreadable is None and is_child(turkish.fold(text)))
 
-    def _scores(self, readings: Sequence[_Reading]) -> NDArray[np.float64]:
+    def _scores(self, readings: Sequence[_Reading]) -> Floats:
         readable = [number for number, reading in enumerate(readings) if reading.unreadable is None]
         scores = np.full((len(readings), len(self.labels)), np.nan)
         if readable:
@@ -100,7 +98,7 @@ class Triage:
                 adjust_for_age(scores[number], self.labels, child=readings[number].child)
         return np.round(scores, _DIGITS, out=scores)
 
-    def _answer(self, reading: _Reading, row: NDArray[np.float64]) -> TriageResult:
+    def _answer(self, reading: _Reading, row: Floats) -> TriageResult:
         text = reading.text
         # A text too long to be read is still looked through for red flags, as far as is allowed.
         urgency = assess(text[: self.max_text_chars], language=self.language)

@@ -15,7 +15,7 @@ from importlib import resources
 
 from tetkik import turkish
 from tetkik.triage.linear.features import hits, prepare
-from tetkik.triage.linear.lexicon import Lexicon, builtin
+from tetkik.triage.linear.lexicon import builtin
 
 _SUFFIX = re.compile(
     r"(?:iyor|uyor|yorum|yorsun|yoruz|yorlar|mis|mus|acak|ecek|mak|mek|dim|dum|tim|tum|dir|dur|lar|ler|larim|lerim"
@@ -55,15 +55,8 @@ def _words() -> _Words:
     )
 
 
-def unreadable_reason(
-    text: str, *, most_characters: int, lexicon: Lexicon | None = None
-) -> Unreadable | None:
-    """The reason why `text` cannot be read as a complaint, or None where it can.
-
-    Args:
-        most_characters: a longer text is not read.
-        lexicon: medical terms count as Turkish words; None takes the built-in ones.
-    """
+def unreadable_reason(text: str, *, most_characters: int) -> Unreadable | None:
+    """The reason why `text` cannot be read as a complaint, or None where it can."""
     if not text.strip():
         return Unreadable.EMPTY
     if len(text) > most_characters:
@@ -84,7 +77,7 @@ def unreadable_reason(
     if plain >= max(1, 0.15 * len(words)):
         return None
     covered: set[int] = set()
-    for hit in hits(prepare(text), lexicon or builtin()):
+    for hit in hits(prepare(text), builtin()):
         covered.update(range(hit.first, hit.last))
     if len(covered) + plain >= max(1, 0.1 * len(words)):
         return None

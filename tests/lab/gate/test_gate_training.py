@@ -30,13 +30,12 @@ from tetkik.lab.gate.examples import (
     Examples,
     drawn,
     gather,
+    read_others,
     square_of,
 )
-from tetkik.lab.gate.loop import Schedule, _shares, fit, losses
-from tetkik.lab.gate.negatives import read_others
 from tetkik.lab.gate.network import LOGITS, GateNetwork
 from tetkik.lab.gate.synthetic_negatives import PAINTERS, draw_scene
-from tetkik.lab.gate.train import GateOptions, preprocessing, train_gate
+from tetkik.lab.gate.train import GateOptions, Schedule, _shares, fit, losses, preprocessing, train_gate
 from tetkik.values import FileFormat, Radiograph, Route
 
 STILL = Recipe(

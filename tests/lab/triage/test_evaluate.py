@@ -123,7 +123,7 @@ def test_folding_makes_the_scorer_deaf_to_letters_and_case(evaluation):
     assert changes["no_turkish_letters"] == changes["capitals"] == changes["lower_case"] == 0
     assert changes["typing_errors"] < 0
     for item in evaluation.robustness:
-        low, high = item.as_json()["ci"]["accuracy_change"]
+        low, high = item.ci["accuracy_change"].as_json()
         assert low <= item.accuracy_change <= high
 
 

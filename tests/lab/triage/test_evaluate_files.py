@@ -168,20 +168,16 @@ def test_a_file_in_the_way_and_a_missing_package_are_said_before_the_work(tmp_pa
 def _templates() -> set[str]:
     """Every English template of this part of the program, found in its source."""
     source = Path(tetkik.__file__).parent
-    names = ["comparison", "evaluate", "evaluation_page", "plots", "interpretation", "subgroups", "summaries"]
+    names = ["comparison", "evaluate", "evaluation_page", "plots", "interpretation", "summaries"]
     files = [source / "lab" / "triage" / f"{name}.py" for name in names]
     files += [source / "cli" / "triage" / f"{name}.py" for name in ("evaluate", "compare")]
     calls = {"Sentence", "t", "translate", "note", "DataError", "OutputError", "MissingExtra"}
     found = {SCORING, PERTURBING, *DIMENSIONS.values(), *(item.title for item in PERTURBATIONS)}
     for file in files:
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            if (
-                isinstance(node, ast.Call)
-                and getattr(node.func, "id", "") in calls
-                and node.args
-                and isinstance(node.args[0], ast.Constant)
-            ):
-                found.add(str(node.args[0].value))
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in calls and node.args:
+                constants = (one.value for one in ast.walk(node.args[0]) if isinstance(one, ast.Constant))
+                found |= {value for value in constants if isinstance(value, str)}
     pages = (
         source / "lab" / "triage" / "triage.html.jinja",
         source / "lab" / "engine" / "evaluation.html.jinja",

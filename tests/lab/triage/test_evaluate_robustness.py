@@ -20,7 +20,7 @@ from tetkik.lab.triage.robustness import (
     typing_errors,
     without_turkish_letters,
 )
-from tetkik.lab.triage.subgroups import subgroups
+from tetkik.lab.triage.summaries import subgroups
 
 TURKISH = st.text("abcçdefgğhıijklmnoöprsştuüvyzABCÇİIŞĞÜÖ 0123456789.,!?\n", max_size=200)
 

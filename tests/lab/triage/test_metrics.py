@@ -33,13 +33,7 @@ def _rows(seed: int, rows: int, labels: int, decimals: int = 6) -> tuple[Ints, F
 
 
 def _figures(truth: Ints, probabilities: Floats) -> DecisionFigures:
-    columns = decision_columns(
-        truth,
-        predicted_labels(probabilities),
-        probabilities.shape[1],
-        rank_of_truth(probabilities, truth) <= 3,
-    )
-    return decision_figures(columns.sum(axis=0))
+    return decision_figures(decision_columns(probabilities, truth).sum(axis=0))
 
 
 @pytest.mark.parametrize(("seed", "rows", "labels"), [(0, 400, 15), (1, 50, 4), (2, 1000, 7)])

@@ -8,9 +8,10 @@ from contextlib import suppress
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-Rows = NDArray[np.int64]
+from tetkik.statistics import Ints
+
+Rows = Ints
 
 _PREFETCHED = 3
 
@@ -22,18 +23,12 @@ def in_steps(rows: Rows, batch_size: int) -> list[Rows]:
     return [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
 
 
-def bucketed_steps(
-    keys: NDArray[np.int64], batch_size: int, seed: int, epoch: int, *, window: int
-) -> list[Rows]:
-    """The rows of each step of one epoch, rows of like length together so that little is padding.
+def bucketed_steps(keys: Ints, batch_size: int, seed: int, epoch: int, *, window: int) -> list[Rows]:
+    """The rows of each step of one epoch, from 1: rows of like `keys`, (rows,), together to save padding.
 
     Every row comes once, in an order that follows from seed and epoch alone: rows are shuffled, sorted within
-    windows, cut into steps, and the steps are shuffled.
-
-    Args:
-        keys: (rows,), what rows are sorted by: their length, or its negative for the longest first.
-        epoch: from 1.
-        window: steps that are sorted together; more would save padding and mix rows less.
+    `window` steps (more would save padding and mix rows less), cut into steps, and the steps are shuffled. A
+    key is a row's length, or its negative for the longest first.
     """
     random = np.random.default_rng((seed, epoch))
     order = random.permutation(len(keys)).astype(np.int64)

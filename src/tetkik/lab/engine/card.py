@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Iterable, Sequence
+from importlib import resources
+
+from tetkik.bundle import CardSection
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -13,11 +16,17 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> 
     return "\n".join([text[0], "|" + "---|" * len(columns), *text[1:]])
 
 
+def read_card(package: str, **values: object) -> tuple[str, list[CardSection]]:
+    """The summary and the sections of the `card.md` of a package, its fields filled as by `str.format`."""
+    text = resources.files(package).joinpath("card.md").read_text("utf-8").format(**values)
+    summary, *sections = text.strip().split("\n\n## ")
+    return summary, [CardSection(*section.split("\n\n", 1)) for section in sections]
+
+
 def cell(value: float | None, form: str = ".4f") -> str:
     """A number of a table; empty where it was not measured."""
     return "" if value is None else format(value, form)
 
 
 def library_versions(names: Sequence[str]) -> dict[str, str]:
-    """The installed version of each named package."""
     return {name: importlib.metadata.version(name) for name in names}

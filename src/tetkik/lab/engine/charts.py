@@ -41,11 +41,7 @@ class Curve:
 def bar_chart(
     bars: Sequence[Bar], *, title: str, axis: str, mean: tuple[float, str] | None = None, chance: float = 0.0
 ) -> Figure:
-    """Horizontal bars from 0 to 1, the first at the bottom.
-
-    Args:
-        chance: a dotted line at what guessing reaches; 0 for none.
-    """
+    """Horizontal bars from 0 to 1, the first at the bottom; a dotted line at `chance`, 0 for none."""
     figure, plot = axes(8, 1.4 + 0.38 * len(bars))
     places = np.arange(len(bars))
     plot.barh(places, [bar.value for bar in bars], color=MAIN, height=0.62)
@@ -68,24 +64,17 @@ def bar_chart(
         plot.plot([mean[0]] * 2, [-0.6, top], color=ACCENT, linewidth=1.2, linestyle="--", zorder=0)
         plot.text(mean[0], top, mean[1], color=ACCENT, ha="center", va="bottom", fontsize=9)
     plot.set_yticks(places, [bar.name for bar in bars])
-    plot.set_xlim(0, 1.01)
-    plot.set_ylim(-0.6, len(bars) + 0.2)
-    plot.set_xticks(np.linspace(0, 1, 6))
+    plot.set(xlim=(0, 1.01), ylim=(-0.6, len(bars) + 0.2), xticks=np.linspace(0, 1, 6), xlabel=axis)
     plot.tick_params(axis="y", length=0)
     plot.spines["left"].set_visible(False)
     plot.set_title(title, pad=16)
-    plot.set_xlabel(axis)
     return figure
 
 
 def curve_chart(
     curves: Sequence[Curve], *, title: str, x: str, y: str, legend: str, diagonal: bool = False
 ) -> Figure:
-    """Lines in a unit square, with their names beside it.
-
-    Args:
-        diagonal: whether to draw the line of chance from (0, 0) to (1, 1).
-    """
+    """Lines in a unit square, with their names beside it; `diagonal` draws the line of chance."""
     figure, plot = axes(9.4, 6)
     if diagonal:
         plot.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
@@ -94,10 +83,7 @@ def curve_chart(
         colour = series_colour(place)
         plot.plot(curve.x, curve.y, linewidth=1.5, color=colour, linestyle=style, label=curve.name)
     plot.set_aspect("equal")
-    plot.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    plot.set_title(title)
-    plot.set_xlabel(x)
-    plot.set_ylabel(y)
+    plot.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), title=title, xlabel=x, ylabel=y)
     plot.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), title=legend, fontsize=9, alignment="left")
     return figure
 
@@ -105,11 +91,7 @@ def curve_chart(
 def confusion_chart(
     values: Floats, support: Sequence[int], names: Sequence[str], *, title: str, x: str, y: str, most: float
 ) -> Figure:
-    """A confusion matrix; a row is a true label, with its support in brackets, a column the label given.
-
-    Args:
-        values: (labels, labels): counts, or shares in percent.
-    """
+    """A matrix of counts or percents; a row is a true label, with its support, a column the label given."""
     return matrix_chart(
         (values / most) ** _SHADE,
         [[f"{value:.0f}" if value >= 0.5 else "" for value in row] for row in values.tolist()],
@@ -146,12 +128,9 @@ def matrix_chart(
     y: str,
     colours: Any,
 ) -> Figure:
-    """A matrix of shaded cells with a text in each.
+    """A matrix of shaded cells with a text in each, empty for none; the diagonal's are bold.
 
-    Args:
-        shade: (rows, columns), 0 to 1: the place in the colour map; NaN leaves a cell white.
-        texts: by row and column; empty for none. The diagonal's are bold.
-        colours: a colour map of `tetkik.lab.engine.style`.
+    `shade`, (rows, columns), 0 to 1, is the place in the colour map; NaN leaves a cell white.
     """
     size = 3.2 + 0.52 * len(columns)
     figure, plot = axes(size, size * 0.92)

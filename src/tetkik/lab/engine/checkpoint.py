@@ -29,11 +29,7 @@ TRIALS = "trials.json"
 
 @contextmanager
 def room_on_disk(folder: Path) -> Iterator[None]:
-    """Turn a full disk into one sentence.
-
-    Raises:
-        OutputError: there is no room left for a file in `folder`.
-    """
+    """Turn a full disk into one sentence, an `OutputError`."""
     try:
         yield
     except Exception as error:
@@ -70,11 +66,10 @@ class WorkFolder:
         return cls(out.parent / f".{out.name}.training")
 
     def begin(self, identity: Mapping[str, Any], resume: bool) -> None:
-        """Take the folder for the training `identity`.
+        """Take the folder for the training `identity`; with nothing to resume, training starts.
 
-        Raises:
-            TrainingError: it holds an unfinished training and `resume` is off, or one of other data or
-                settings. With nothing to resume, training starts.
+        A `TrainingError` says that it holds an unfinished one, of this identity with `resume` off, or of
+        another.
         """
         text = json.dumps(identity, sort_keys=True, default=str)
         digest = hashlib.sha256(text.encode()).hexdigest()
@@ -104,34 +99,26 @@ class WorkFolder:
         return self.latest() is not None or (self.path / TRIALS).is_file() or any(finished)
 
     def remove(self) -> None:
-        """Delete it all."""
         shutil.rmtree(self.path, ignore_errors=True)
 
     def write(self, name: str, content: bytes) -> Path:
-        """Write one file, whole or not at all.
-
-        Raises:
-            OutputError: the disk is full.
-        """
+        """Write one file, whole or not at all."""
         partial = self.path / f".{name}.partial"
         try:
             with room_on_disk(self.path):
                 partial.write_bytes(content)
-                partial.replace(self.path / name)
+                return partial.replace(self.path / name)
         finally:
             partial.unlink(missing_ok=True)
-        return self.path / name
 
     def save(self, weights: bytes, state: Mapping[str, Any], progress: Mapping[str, Any]) -> None:
         """Write a checkpoint, then delete the one before and best weights that it no longer names.
 
+        A full disk (`OutputError`) leaves the checkpoint before untouched.
+
         Args:
             state: of the optimiser: tensors, numbers, lists and dictionaries only.
-            progress: JSON values; `step` is the number of steps done, `best` names the file with the best
-                weights so far, or is None.
-
-        Raises:
-            OutputError: the disk is full; the checkpoint before is untouched.
+            progress: JSON values; `step` counts steps, `best` names the file of the best weights, or is None.
         """
         import torch
 
@@ -153,11 +140,7 @@ class WorkFolder:
         self._tidy(keep={target.name, str(progress.get("best"))})
 
     def finish(self, run: str, weights: bytes, details: Mapping[str, Any]) -> None:
-        """Write a finished network and drop its checkpoints.
-
-        Raises:
-            OutputError: the disk is full.
-        """
+        """Write a finished network and drop its checkpoints."""
         self.write(f"{run}.json", json.dumps(details).encode())
         self.write(f"{run}.safetensors", weights)
         self._tidy(keep=set())
@@ -174,21 +157,15 @@ class WorkFolder:
         return max(self.path.glob("checkpoint-*"), default=None)
 
     def _tidy(self, keep: set[str]) -> None:
-        for old in self.path.glob("checkpoint-*"):
+        for old in (*self.path.glob("checkpoint-*"), *self.path.glob("best-*.safetensors")):
             if old.name not in keep:
-                shutil.rmtree(old, ignore_errors=True)
-        for old in self.path.glob("best-*.safetensors"):
-            if old.name not in keep:
-                old.unlink(missing_ok=True)
+                shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink(missing_ok=True)
 
 
 def load_state(checkpoint: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Weights, state of the optimiser and progress of a checkpoint.
+    """Weights, state of the optimiser and progress of a checkpoint; a `TrainingError` where it is damaged.
 
     The state is read with `weights_only=True`: tensors and plain values, never code.
-
-    Raises:
-        TrainingError: it is damaged.
     """
     import torch
     from safetensors.torch import load_file

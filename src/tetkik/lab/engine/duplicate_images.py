@@ -24,6 +24,7 @@ from tetkik.errors import TetkikError
 from tetkik.imaging.prepare import Preprocessing, to_square
 from tetkik.imaging.read import read_image
 from tetkik.lab.engine.groups import connected
+from tetkik.statistics import Bools, Floats, Ints
 from tetkik.values import ProgressCallback
 
 SIDE = 32
@@ -42,12 +43,8 @@ Thumbnails = NDArray[np.uint8]
 
 def thumbnails(
     files: Sequence[Path], *, workers: int = 4, progress: ProgressCallback | None = None
-) -> tuple[Thumbnails, NDArray[np.bool_]]:
-    """Small grey versions of images, and which files could be read.
-
-    Returns:
-        (n, 32, 32), uint8, zero where a file could not be read; and (n,), bool.
-    """
+) -> tuple[Thumbnails, Bools]:
+    """Small grey versions of images, (n, 32, 32), uint8, and which files could be read, (n,), bool."""
     images = np.zeros((len(files), SIDE, SIDE), np.uint8)
     readable = np.zeros(len(files), bool)
     with ThreadPoolExecutor(workers) as pool:
@@ -68,17 +65,13 @@ def _thumbnail(file: Path) -> Thumbnails | None:
 
 
 def duplicate_images(
-    images: Thumbnails, readable: NDArray[np.bool_] | None = None, *, threshold: float = THRESHOLD
-) -> NDArray[np.int64]:
-    """The group of images that show the same picture; being a copy is passed on.
+    images: Thumbnails, readable: Bools | None = None, *, threshold: float = THRESHOLD
+) -> Ints:
+    """The group of images, (n, 32, 32), that show the same picture: (n,), int64, the smallest row of the
+    group.
 
-    Args:
-        images: (n, 32, 32), uint8.
-        readable: (n,), bool: where False the image stays alone; None is all True.
-        threshold: the correlation at which two thumbnails show the same, in (0, 1].
-
-    Returns:
-        (n,), int64: the smallest row of the group.
+    Being a copy is passed on. An image stays alone where `readable`, (n,), is False; None is all True.
+    `threshold` is the correlation at which two thumbnails show the same, in (0, 1].
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must be in (0, 1], not {threshold}")
@@ -102,25 +95,18 @@ def duplicate_images(
     return groups
 
 
-def image_similarity(left: Thumbnails, right: Thumbnails) -> NDArray[np.float64]:
-    """How alike thumbnails are, pair by pair: the larger correlation of their grey values and of the ranks.
-
-    Args:
-        left: (pairs, pixels), uint8.
-
-    Returns:
-        (pairs,), float64, -1 to 1; 0 where an image is flat.
-    """
+def image_similarity(left: Thumbnails, right: Thumbnails) -> Floats:
+    """The larger correlation of grey values and of ranks, (pairs,), -1 to 1; 0 where an image is flat."""
     grey = correlation(left.astype(np.float32), right.astype(np.float32))
     return np.maximum(grey, correlation(_ranks(left), _ranks(right)))
 
 
-def correlation(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float64]:
+def correlation(left: NDArray[np.float32], right: NDArray[np.float32]) -> Floats:
     """Of images (n, pixels) with others, or with one (1, pixels): (n,), -1 to 1; 0 where an image is flat."""
     a, b = (part - part.mean(axis=1, keepdims=True) for part in (left, right))
     spread = np.sqrt((a * a).sum(axis=1, dtype=np.float64) * (b * b).sum(axis=1, dtype=np.float64))
     product = (a * b).sum(axis=1, dtype=np.float64)
-    found: NDArray[np.float64] = np.divide(product, spread, out=np.zeros(len(a)), where=spread > 0)
+    found: Floats = np.divide(product, spread, out=np.zeros(len(a)), where=spread > 0)
     return found
 
 
@@ -129,7 +115,7 @@ def _ranks(flat: Thumbnails) -> NDArray[np.float32]:
     offset = np.arange(len(flat))[:, None] * 256
     counts = np.bincount((flat + offset).ravel(), minlength=256 * len(flat)).reshape(-1, 256)
     rank = np.cumsum(counts, axis=1) - counts / 2
-    of_pixel: NDArray[np.float64] = np.take_along_axis(rank, flat.astype(np.int64), axis=1)
+    of_pixel: Floats = np.take_along_axis(rank, flat.astype(np.int64), axis=1)
     return of_pixel.astype(np.float32)
 
 
@@ -142,11 +128,9 @@ def difference_hashes(images: Thumbnails) -> NDArray[np.uint64]:
     return packed
 
 
-def bits_apart(left: NDArray[np.uint64], right: NDArray[np.uint64] | np.uint64) -> NDArray[np.int64]:
+def bits_apart(left: NDArray[np.uint64], right: NDArray[np.uint64] | np.uint64) -> Ints:
     """In how many bits hashes differ, (n,)."""
-    distance: NDArray[np.int64] = (
-        _ONES[(left ^ right).view(np.uint16)].reshape(-1, 4).sum(axis=1, dtype=np.int64)
-    )
+    distance: Ints = _ONES[(left ^ right).view(np.uint16)].reshape(-1, 4).sum(axis=1, dtype=np.int64)
     return distance
 
 
@@ -159,7 +143,7 @@ def _area(size: int, parts: int) -> NDArray[np.float32]:
     return share
 
 
-def _candidates(hashes: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _candidates(hashes: NDArray[np.uint64]) -> tuple[Ints, Ints]:
     """Pairs of rows at most `_BITS` bits apart, each once."""
     count = len(hashes)
     pairs = [np.empty(0, np.int64)]

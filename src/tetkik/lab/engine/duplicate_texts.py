@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tetkik import turkish
 from tetkik.lab.engine.groups import connected, mixed_bits
+from tetkik.statistics import Ints
 
 _HASHES = 125
 _RECALL = 0.9999
@@ -36,18 +37,12 @@ def canonical(text: str) -> str:
     return " ".join(turkish.lower(text).split())
 
 
-def duplicate_texts(texts: Sequence[str], *, threshold: float = 0.8, near: bool = True) -> NDArray[np.int64]:
-    """The duplicate group of each text.
+def duplicate_texts(texts: Sequence[str], *, threshold: float = 0.8, near: bool = True) -> Ints:
+    """The duplicate group of each text: (texts,), int64, the smallest index of the group.
 
-    Exact duplicates are equal by `canonical`. Near duplicates are equal once folded to
-    ASCII words, or reach `threshold`; being a duplicate is passed on (a~b and b~c puts all three in one
-    group). The same texts give the same partition in any order and on any machine.
-
-    Args:
-        threshold: the Jaccard similarity of word pairs at which two texts are near duplicates, in (0, 1].
-
-    Returns:
-        (texts,), int64: the smallest index of the text's group.
+    Exact duplicates are equal by `canonical`. Near duplicates are equal once folded to ASCII words, or reach
+    `threshold`, a Jaccard similarity of word pairs in (0, 1]; being a duplicate is passed on (a~b and b~c
+    puts all three in one group). The same texts give the same partition in any order and on any machine.
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must be in (0, 1], not {threshold}")
@@ -71,7 +66,7 @@ def text_similarity(left: str, right: str) -> float:
     return _jaccard(a, b)
 
 
-def _near_groups(distinct: list[str], threshold: float) -> NDArray[np.int64]:
+def _near_groups(distinct: list[str], threshold: float) -> Ints:
     """The group (the smallest index in it) of each of the sorted distinct texts."""
     groups = np.arange(len(distinct), dtype=np.int64)
     long_enough = np.array([text.count(" ") + 1 >= _SHORTEST for text in distinct], bool)
@@ -80,7 +75,9 @@ def _near_groups(distinct: list[str], threshold: float) -> NDArray[np.int64]:
     parents = np.arange(len(texts), dtype=np.int64)
     joined: set[tuple[int, int]] = set()
     rejected: set[tuple[int, int]] = set()
-    rows = _band_rows(threshold)
+    # The most hashes a band that still finds a pair at the threshold with the wanted chance.
+    sure = (rows for rows in range(25, 1, -1) if 1 - (1 - threshold**rows) ** (_HASHES // rows) >= _RECALL)
+    rows = next(sure, 1)
     for band in range(0, _HASHES - rows + 1, rows):
         order, bucket = _buckets(signatures[:, band : band + rows])
         for distance in range(1, _NEIGHBOURS + 1):
@@ -124,13 +121,7 @@ def _signatures(texts: list[str]) -> NDArray[np.uint32]:
     return signatures
 
 
-def _band_rows(threshold: float) -> int:
-    """The most hashes a band that still finds a pair at the threshold with the wanted chance."""
-    fitting = [rows for rows in range(1, 26) if 1 - (1 - threshold**rows) ** (_HASHES // rows) >= _RECALL]
-    return max(fitting, default=1)
-
-
-def _buckets(band: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+def _buckets(band: NDArray[np.uint32]) -> tuple[Ints, NDArray[np.uint64]]:
     """The texts in order of their band's hash (alphabetical within one), and that hash, sorted."""
     keys = np.zeros(len(band), np.uint64)
     for column in band.T:
@@ -139,9 +130,7 @@ def _buckets(band: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.ui
     return order, keys[order]
 
 
-def _likely(
-    signatures: NDArray[np.uint32], left: NDArray[np.int64], right: NDArray[np.int64], least: float
-) -> list[tuple[int, int]]:
+def _likely(signatures: NDArray[np.uint32], left: Ints, right: Ints, least: float) -> list[tuple[int, int]]:
     """The pairs whose estimated similarity is at least `least`."""
     pairs: list[tuple[int, int]] = []
     for start in range(0, len(left), _CHUNK):

@@ -49,12 +49,7 @@ Plot = tuple[str, str, Callable[[EvaluationT, Language], "Figure"]]
 
 
 def check_target(folder: Path) -> None:
-    """Fail before the long work where writing would fail after it.
-
-    Raises:
-        MissingExtra: matplotlib or jinja2 is not installed.
-        OutputError: `folder` is or lies in a file, or cannot be written.
-    """
+    """Fail before the long work where writing would fail after it."""
     above = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     if not above.is_dir():
         raise OutputError("{folder} is a file; choose a folder as --out.", folder=above)
@@ -87,14 +82,8 @@ def write_evaluation(
 ) -> tuple[Path, ...]:
     """Write `report.html`, its pictures, `metrics.json` and one table into `folder`: all of it, or nothing.
 
-    An earlier evaluation in the folder is replaced; other files there are left alone.
-
-    Args:
-        template: `CAPABILITY/NAME.html.jinja` in the lab, which extends `evaluation.html.jinja`.
-        values: for the template, beside `evaluation`.
-
-    Returns:
-        The files, sorted.
+    An earlier evaluation in the folder is replaced; other files there are left alone. `template` is
+    `CAPABILITY/NAME.html.jinja` in the lab, which extends `evaluation.html.jinja` and gets `values` too.
     """
     package, _, name = template.partition("/")
     environment = page_environment(f"tetkik.lab.{package}", language, pictures)
@@ -119,14 +108,7 @@ def decimals(value: float) -> str:
 
 
 def page_environment(package: str, language: Language, pictures: Sequence[Picture] = ()) -> Environment:
-    """What renders the pages of `package`, which extend `page.html.jinja`. Needs jinja2.
-
-    A page that it renders needs nothing beside it.
-
-    Args:
-        package: with the templates, such as `tetkik.lab.findings`.
-        pictures: as `pictures` in the page: (name, title, base64).
-    """
+    """What renders the pages of `package`, which extend `page.html.jinja`, self-contained. Needs jinja2."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     # A label comes from a user's table and may hold anything: everything is escaped.

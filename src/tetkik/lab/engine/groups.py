@@ -28,14 +28,11 @@ def key_hashes(keys: Iterable[str | None]) -> Ints:
 
 
 def component_ids(keys: Ints) -> Ints:
-    """The connected component of each row, by a number that the order of the rows does not change.
+    """The connected component of each row, by the smallest number in it: the order of rows does not change
+    it.
 
-    Args:
-        keys: (rows, kinds of key), int64: rows with a number in common, in whatever column, belong together;
-            -1 belongs to nobody. Each row has at least one.
-
-    Returns:
-        (rows,), int64: the smallest number in the component.
+    Rows of `keys`, (rows, kinds of key), int64, with a number in common, in whatever column, belong together;
+    -1 belongs to nobody. Each row has at least one.
     """
     row, column = np.nonzero(keys >= 0)
     numbers, place = np.unique(keys[row, column], return_inverse=True)
@@ -62,5 +59,4 @@ def mixed_bits(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Every bit spread over all 64 (the finaliser of SplitMix64, Steele et al. 2014)."""
     values = (values ^ values >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ values >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    mixed: NDArray[np.uint64] = values ^ values >> np.uint64(31)
-    return mixed
+    return values ^ values >> np.uint64(31)

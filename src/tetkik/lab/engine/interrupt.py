@@ -20,10 +20,7 @@ class Stopped(TrainingError):
 
 @contextmanager
 def asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C or a termination came, so that a step can end before training does.
-
-    A second Ctrl-C acts at once.
-    """
+    """Whether Ctrl-C or a termination came, so that a step can end first; a second Ctrl-C acts at once."""
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield requested.is_set

@@ -8,11 +8,7 @@ from tetkik.errors import UsageError
 
 
 def check_least(options: object, least: Mapping[str, int]) -> None:
-    """Whether each named whole number of `options` is as large as it must be.
-
-    Raises:
-        UsageError: one is smaller.
-    """
+    """Refuse `options` of which a named whole number is smaller than it must be."""
     for name, lowest in least.items():
         if getattr(options, name) < lowest:
             raise UsageError(
@@ -24,11 +20,7 @@ def check_least(options: object, least: Mapping[str, int]) -> None:
 
 
 def check_rate(rate: float) -> None:
-    """Whether `rate` can be a learning rate.
-
-    Raises:
-        UsageError: it is not between 0 and 1.
-    """
+    """Refuse a learning rate that is not between 0 and 1."""
     if not 0 < rate < 1:
         raise UsageError(
             "The learning rate {value} cannot be used; give one between 0 and 1, such as 3e-5.", value=rate

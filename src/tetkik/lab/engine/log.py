@@ -18,10 +18,7 @@ _EPOCHS = 3
 
 
 def rows_csv(rows: Sequence[DataclassInstance], kind: type[DataclassInstance]) -> str:
-    """A table of plain values as CSV, with the names of the fields of `kind` as its head.
-
-    An empty cell is a figure that was not measured.
-    """
+    """A table as CSV, its head the fields of `kind`; an empty cell is a figure that was not measured."""
 
     def cell(value: object) -> str:
         return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
@@ -41,7 +38,6 @@ def is_overfitting(training: Sequence[float], validation: Sequence[float | None]
 
 
 def warn_of_overfitting(log: logging.Logger, validation: Sequence[float | None]) -> None:
-    """Warn, with the losses of the last three epochs."""
     log.warning(
         translate(
             "Validation loss has risen for two epochs while training loss fell ({before:.3f} to {now:.3f}): "

@@ -5,24 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tetkik.bundle.store import is_bundle
-from tetkik.errors import OutputError
+from tetkik.bundle import store
 from tetkik.language import Sentence
 
 Notify = Callable[[Sentence], None]
 """Told what a person wants to know while a training runs, one sentence at a time."""
 
 
-def check_target(out: Path) -> None:
-    """Whether a bundle may be written at `out`.
-
-    Raises:
-        OutputError: something else is there.
-    """
-    if out.exists() and not (out.is_dir() and (is_bundle(out) or not any(out.iterdir()))):
-        raise OutputError(
-            "{target} already holds something that is not a model bundle; choose another --out.", target=out
-        )
+check_target = store.check_target
 
 
 def log_folder(out: Path) -> Path:

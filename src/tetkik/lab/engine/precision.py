@@ -29,14 +29,8 @@ def accelerator_for(
 ) -> Iterator[tuple[Any, Precision]]:
     """The `accelerate.Accelerator` of this process without mixed precision, and the precision it came to.
 
-    The training loop does mixed precision and loss scaling itself.
-
-    Args:
-        threads: CPU threads of each process; 0 leaves torch's own choice.
-        find_unused: whether some weights may have no part in the answer.
-
-    Raises:
-        UsageError: fp16 without a GPU.
+    The training loop does mixed precision and loss scaling itself. 0 threads leave torch's own choice; with
+    `find_unused` some weights may have no part in the answer.
     """
     import torch
     from accelerate import Accelerator, DistributedDataParallelKwargs

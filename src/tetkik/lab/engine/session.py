@@ -20,19 +20,14 @@ if TYPE_CHECKING:
 
 
 class SessionOptions(Protocol):
-    """The settings that the frame reads."""
+    @property
+    def precision(self) -> Precision: ...
 
     @property
-    def precision(self) -> Precision:
-        """Numbers to train in."""
+    def threads(self) -> int: ...
 
     @property
-    def threads(self) -> int:
-        """CPU threads of each process; 0 leaves torch's own choice."""
-
-    @property
-    def resume(self) -> bool:
-        """Whether to go on with an unfinished training."""
+    def resume(self) -> bool: ...
 
 
 if TYPE_CHECKING:
@@ -45,12 +40,7 @@ OptionsT = TypeVar("OptionsT", bound="_Options")
 
 @dataclass(frozen=True, slots=True)
 class Session(Generic[OptionsT]):
-    """One process of a training.
-
-    Attributes:
-        accelerator: an `accelerate.Accelerator` without mixed precision.
-        options: the settings; `precision` is no longer AUTO.
-    """
+    """One process of a training: its `accelerate.Accelerator`, and settings whose precision is not AUTO."""
 
     accelerator: Any
     options: OptionsT
@@ -59,7 +49,6 @@ class Session(Generic[OptionsT]):
 
     @property
     def main(self) -> bool:
-        """Whether this is the process that writes."""
         return bool(self.accelerator.is_main_process)
 
 
@@ -82,7 +71,6 @@ def training_session(
 
     Raises:
         TrainingError: the work folder holds another training, or `resume` is off and it holds this one.
-        UsageError: fp16 without a GPU.
     """
     with accelerator_for(options.precision, threads=options.threads, find_unused=find_unused) as (
         accelerator,

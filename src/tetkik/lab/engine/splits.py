@@ -36,17 +36,13 @@ SHARES: Mapping[Split, float] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
-    """Row numbers of each part, rising, int64; together every row once.
-
-    `moved` counts the rows that an official split had elsewhere and that went to a later part with the rest
-    of their component.
-    """
+    """Row numbers of each part, rising, int64; together every row once."""
 
     train: Ints
     validation: Ints
     calibration: Ints
     test: Ints
-    moved: int = 0
+    moved: int = 0  # rows that an official split had in an earlier part than the rest of their component
 
     def __getitem__(self, part: Split) -> Ints:
         rows: Ints = getattr(self, part.value)
@@ -54,14 +50,7 @@ class Parts:
 
 
 def folds(groups: Ints, count: int = 5, seed: int = 0) -> Ints:
-    """The fold of each row: whole components, the same on any machine and in any order of rows.
-
-    Args:
-        groups: (rows,), int64: component numbers, as in `LabelledImages.group`.
-
-    Returns:
-        (rows,), int64, 0 to count - 1.
-    """
+    """The fold of each row, (rows,), from its component: the same on any machine and in any order."""
     if count < 2:
         raise ValueError(f"at least two folds, not {count}")
     return (_mixed(groups, seed) % np.uint64(count)).astype(np.int64)
@@ -73,14 +62,13 @@ def split(
     seed: int = 0,
     official: Sequence[Split | None] | None = None,
 ) -> Parts:
-    """Divide rows into parts by the hash of their component.
+    """Divide rows into parts by the hash of their component, `groups`, (rows,), int64.
 
     Where there is an official split it is kept: its test rows are test, its validation rows validation, and
     its training rows are divided over the other parts in the proportion of their shares. A component with
     rows in several official parts goes to the latest of them, so that nothing of the test is learned.
 
     Args:
-        groups: (rows,), int64: component numbers.
         shares: the share of components in each part, above 0 for training; they add up to 1.
         official: the official part of each row, None where there is none.
     """

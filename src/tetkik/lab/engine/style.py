@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,12 +68,12 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def axes(width: float, height: float) -> tuple[Figure, Axes]:
+def axes(width: float, height: float, layout: Literal["constrained"] | None = None) -> tuple[Figure, Axes]:
     """A figure of `width` by `height` inches with one pair of axes."""
     # Not pyplot: it keeps figures alive and chooses a backend of its own.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height))
+    figure = Figure(figsize=(width, height), layout=layout)
     return figure, figure.add_subplot()
 
 

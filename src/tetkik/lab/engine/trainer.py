@@ -55,55 +55,41 @@ EpochT = TypeVar("EpochT", bound="Epoch")
 
 @dataclass(slots=True)
 class TrainingState(Generic[EpochT]):
-    """How far the training of one network is. It goes into every checkpoint.
+    """How far the training of one network is. It goes into every checkpoint."""
 
-    Attributes:
-        run: name of the network, such as `fold-0-member-0`.
-        loss_sum: of the steps of the unfinished epoch, over all processes.
-        loss_count: rows or tokens that `loss_sum` is over, where the adapter counts them.
-        skipped: steps left out because a gradient was too large for fp16.
-        best_epoch: from 1; 0 before the first.
-        warned: whether a warning of overfitting was given.
-    """
-
-    run: str = ""
+    run: str = ""  # name of the network, such as `fold-0-member-0`
     step: int = 0
-    loss_sum: float = 0.0
-    loss_count: int = 0
-    skipped: int = 0
+    loss_sum: float = 0.0  # of the steps of the unfinished epoch, over all processes
+    loss_count: int = 0  # rows or tokens that `loss_sum` is over, where the adapter counts them
+    skipped: int = 0  # steps left out because a gradient was too large for fp16
     epochs: list[EpochT] = field(default_factory=list)
-    best_epoch: int = 0
+    best_epoch: int = 0  # from 1; 0 before the first
     best: str | None = None
-    warned: bool = False
+    warned: bool = False  # whether a warning of overfitting was given
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], epoch: Callable[..., EpochT]) -> TrainingState[EpochT]:
-        """From the JSON of a checkpoint."""
         return cls(**{**content, "epochs": [epoch(**row) for row in content["epochs"]]})
 
 
 class LoopOptions(Protocol):
-    """The settings that the loop reads."""
+    """The settings that the loop reads; `patience` counts epochs without a gain before training stops."""
 
     @property
-    def epochs(self) -> int:
-        """Most passes over the training rows."""
+    def epochs(self) -> int: ...
 
     @property
-    def patience(self) -> int:
-        """Epochs without a gain before training stops."""
+    def patience(self) -> int: ...
 
     @property
-    def checkpoint_steps(self) -> int:
-        """Steps between checkpoints inside an epoch."""
+    def checkpoint_steps(self) -> int: ...
 
 
 class Trainer(ABC, Generic[EpochT]):
     """One training of one network; subclasses say what a step and an evaluation are.
 
-    Args:
-        accelerator: an `accelerate.Accelerator` without mixed precision, which is done here.
-        work: where checkpoints go; None keeps none (a trial of `--tune`).
+    `accelerator` is an `accelerate.Accelerator` without mixed precision, which is done here; `work` is where
+    checkpoints go, None for a trial of `--tune`, which keeps none.
     """
 
     epoch_type: ClassVar[Any]
@@ -181,9 +167,8 @@ class Trainer(ABC, Generic[EpochT]):
         if latest is None:
             return None
         weights, state, progress = load_state(latest)
-        if (
-            progress["run"] != self._state.run
-        ):  # of a network that was finished just before the machine stopped
+        # Of a network that was finished just before the machine stopped.
+        if progress["run"] != self._state.run:
             return None
         self._load_weights(weights)
         self._state = TrainingState.from_json(progress, self.epoch_type)
@@ -192,7 +177,6 @@ class Trainer(ABC, Generic[EpochT]):
     def _use_optimizer(
         self, optimizer: torch.optim.Optimizer, precision: Precision, state: Mapping[str, Any] | None
     ) -> None:
-        """Set the optimiser and loss scaling, and load their state where there is one."""
         self._optimizer = optimizer
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
@@ -207,7 +191,6 @@ class Trainer(ABC, Generic[EpochT]):
         Raises:
             Stopped: Ctrl-C; the state was saved.
             TrainingError: the loss is no number.
-            OutputError: the disk is full.
         """
         with asked_to_stop() as stop_requested:
             while not self._finished():
@@ -292,11 +275,7 @@ class Trainer(ABC, Generic[EpochT]):
         self._optimizer.zero_grad()
 
     def _synchronise(self, total: Tensor, stop: bool) -> tuple[float, bool]:
-        """The loss summed over steps and processes, and whether any process is to stop.
-
-        Raises:
-            TrainingError: the loss is no number.
-        """
+        """The loss summed over steps and processes, and whether any process is to stop."""
         values = torch.stack((total, torch.tensor(float(stop), dtype=total.dtype, device=total.device)))
         if self._world > 1:
             values = self._accelerator.reduce(values, "sum")
@@ -310,10 +289,9 @@ class Trainer(ABC, Generic[EpochT]):
         return loss_sum, any_stop
 
     def _warn_of_overfitting(self) -> None:
-        """Warn once."""
-        rows, validation = self._state.epochs, [row.validation_loss for row in self._state.epochs]
-        if not self._state.warned and is_overfitting([row.training_loss for row in rows], validation):
-            self._state.warned = True
+        state, validation = self._state, [row.validation_loss for row in self._state.epochs]
+        if not state.warned and is_overfitting([row.training_loss for row in state.epochs], validation):
+            state.warned = True
             if self._accelerator.is_main_process:
                 warn_of_overfitting(log, validation)
 

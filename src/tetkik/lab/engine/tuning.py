@@ -34,7 +34,6 @@ def log_uniform(random: np.random.Generator, low: float, high: float) -> float:
 
 
 def choice(random: np.random.Generator, values: Sequence[OptionsT]) -> OptionsT:
-    """One of `values`, drawn evenly."""
     return values[int(random.integers(len(values)))]
 
 
@@ -48,18 +47,12 @@ def successive_halving(
     *,
     keep: bool = True,
 ) -> tuple[OptionsT, tuple[TrialT, ...]]:
-    """The best of some settings (successive halving, Jamieson and Talwalkar, 2016).
+    """The best of some settings, and all that was tried (successive halving, Jamieson and Talwalkar, 2016).
 
-    All candidates get one epoch, the best third of them three times as many, and so on up to the epochs asked
-    for. Finished trials are kept in the work folder, so that a resumed training does not repeat them.
-
-    Args:
-        candidates: the settings to try, in an order that is the same in every process and after a resume.
-        run: trains a setting for so many epochs and returns its result, a dataclass of plain values.
-        keep: whether this process writes the trials down.
-
-    Returns:
-        The best candidate of the last round, and everything that was tried.
+    All candidates, in an order that is the same in every process and after a resume, get one epoch, the best
+    third of them three times as many, and so on up to the epochs asked for. `run` trains a setting for so
+    many epochs and returns its result, a dataclass of plain values. Finished trials are kept in the work
+    folder, by the process that is to `keep` them, so that a resumed training does not repeat them.
     """
     file = work.path / TRIALS
     rows: list[dict[str, Any]] = json.loads(file.read_text("utf-8")) if file.is_file() else []

@@ -19,55 +19,34 @@ UNKNOWN = -1.0
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How often and how far examples are changed.
+    """How often and how far examples are changed."""
 
-    Attributes:
-        turned: share of films turned by 90, 180 or 270 degrees.
-        inverted: share inverted.
-        halved: share of films of which a part is cut off.
-        shuffled: share of films and brains whose tiles change places, which makes them neither.
-        kept: least and greatest part that is left of a cut film, along the cut side.
-        trimmed: greatest part that a whole film loses on each side.
-        tilt: greatest tilt in degrees either way.
-        framed: share with a margin of one grey around it.
-        sharpened: share with edges enhanced, as some machines store them.
-        written: share with writing on it.
-    """
-
-    turned: float = 0.35
-    inverted: float = 0.25
-    halved: float = 0.25
-    shuffled: float = 0.03
+    turned: float = 0.35  # share of films turned by 90, 180 or 270 degrees
+    inverted: float = 0.25  # share inverted
+    halved: float = 0.25  # share of films of which a part is cut off
+    shuffled: float = 0.03  # share of films and brains whose tiles change places, which makes them neither
+    # least and greatest part that is left of a cut film, along the cut side
     kept: tuple[float, float] = (0.4, 0.6)
-    trimmed: float = 0.05
-    tilt: float = 8.0
+    trimmed: float = 0.05  # greatest part that a whole film loses on each side
+    tilt: float = 8.0  # greatest tilt in degrees either way
     stretch: float = 1.15
-    framed: float = 0.3
-    sharpened: float = 0.3
-    written: float = 0.4
+    framed: float = 0.3  # share with a margin of one grey around it
+    sharpened: float = 0.3  # share with edges enhanced, as some machines store them
+    written: float = 0.4  # share with writing on it
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Images with what each head should say.
+    """Images with what each head should say."""
 
-    Attributes:
-        images: (n, 1, size, size), float32, 0 to 1.
-        allowed: (n, 3), 1 for each route that the image may have.
-        turn: (n,), int64, 0 to 3 quarter turns, -1 where it means nothing.
-        inverted: (n,), float32, 1 or 0, -1 where it means nothing.
-    """
-
-    images: torch.Tensor
-    allowed: torch.Tensor
-    turn: torch.Tensor
-    inverted: torch.Tensor
+    images: torch.Tensor  # (n, 1, size, size), float32, 0 to 1
+    allowed: torch.Tensor  # (n, 3), 1 for each route that the image may have
+    turn: torch.Tensor  # (n,), int64, 0 to 3 quarter turns, -1 where it means nothing
+    inverted: torch.Tensor  # (n,), float32, 1 or 0, -1 where it means nothing
     cropped: torch.Tensor
 
 
 class Augmenter:
-    """Makes batches of changed examples."""
-
     def __init__(self, size: int, recipe: Recipe, seed: int) -> None:
         self.size = size
         self.recipe = recipe
@@ -75,12 +54,9 @@ class Augmenter:
         self.writing = torch.from_numpy(_writing(size, 96, seed))
 
     def batch(self, squares: torch.Tensor, aspects: torch.Tensor, kinds: torch.Tensor) -> Batch:
-        """Change examples at random.
+        """Change examples at random: (n, side, side), uint8, whole images squeezed into a square.
 
-        Args:
-            squares: (n, side, side), uint8: whole images squeezed into a square.
-            aspects: (n,), width over height of each original.
-            kinds: (n,), int64, of CHEST to NOT_CHEST.
+        `aspects`, (n,), are width over height of each original, `kinds`, (n,), of CHEST to NOT_CHEST.
         """
         n, recipe = len(squares), self.recipe
         film = kinds == CHEST

@@ -7,6 +7,7 @@ different each time. The benchmark has painters of its own, so that it does not 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,31 +16,11 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 Grey = NDArray[np.uint8]
 Painter = Callable[[np.random.Generator, int, int], Grey]
 
-_WORDS = (
-    *(
-        "hasta",
-        "protokol",
-        "tarih",
-        "rapor",
-        "sonuç",
-        "göğüs",
-        "akciğer",
-        "beyin",
-        "istem",
-        "klinik",
-        "doktor",
-    ),
-    *("servis", "kan", "idrar", "glukoz", "tetkik", "epikriz", "reçete", "muayene", "bulgu", "kontrol"),
-    *("patient", "report", "result", "clinic", "date", "sample", "blood", "urine", "department", "history"),
-)
+_WORDS = resources.files(__package__).joinpath("words.txt").read_text("utf-8").split()
 
 
 def draw_scene(random: np.random.Generator) -> Grey:
-    """One picture of a random kind.
-
-    Returns:
-        (rows, columns), uint8, sides of 120 to 260 pixels.
-    """
+    """One picture of a random kind: (rows, columns), uint8, sides of 120 to 260 pixels."""
     rows, columns = (int(random.integers(120, 260)) for _ in range(2))
     painter = PAINTERS[random.integers(len(PAINTERS))]
     return painter(random, rows, columns)

@@ -2,32 +2,129 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
-import importlib.metadata
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch.nn import functional as F  # noqa: N812 - the name that torch's users know
 
 from tetkik.bundle import (
     Bundle,
-    CardSection,
     Manifest,
     Metric,
     Task,
+    finish_bundle,
     open_bundle,
-    render_card,
     staged_folder,
-    write_manifest,
 )
 from tetkik.errors import TrainingError
 from tetkik.imaging.gate.classifier import OUTPUTS, Limits
 from tetkik.imaging.prepare import Fit, Preprocessing
-from tetkik.lab.gate.augment import Recipe
-from tetkik.lab.gate.examples import BRAIN, CHEST, OTHER, Examples, drawn
-from tetkik.lab.gate.export import write_onnx
-from tetkik.lab.gate.loop import Schedule, fit
+from tetkik.lab.engine.card import library_versions, read_card
+from tetkik.lab.gate.augment import Augmenter, Batch, Recipe
+from tetkik.lab.gate.examples import BRAIN, CHEST, DRAWN, NOT_CHEST, OTHER, Examples, drawn
+from tetkik.lab.gate.network import ROUTES, TURNS, GateNetwork, write_onnx
+from tetkik.statistics import Floats
 from tetkik.values import ProgressCallback
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how fast the network learns."""
+
+    steps: int = 1200
+    batch: int = 64  # examples in each
+    rate: float = 3e-3  # highest learning rate, of AdamW, with a warm-up and a cosine to nothing
+    decay: float = 0.05
+    # share of the running mean of the weights that each step keeps; that mean is what is used
+    memory: float = 0.99
+    seed: int = 0  # of weights, order and changes
+
+
+def fit(
+    examples: Examples, size: int, recipe: Recipe, schedule: Schedule, tick: Callable[[int, int], None]
+) -> GateNetwork:
+    """Teach a network and return it ready for use; `tick` is called with (steps done, steps in all)."""
+    torch.manual_seed(schedule.seed)
+    network = GateNetwork()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    augmenter = Augmenter(size, recipe, schedule.seed)
+    random = np.random.default_rng(schedule.seed)
+    optimiser = torch.optim.AdamW(network.parameters(), schedule.rate, weight_decay=schedule.decay)
+    rates = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, schedule.rate, total_steps=schedule.steps, pct_start=0.15
+    )
+    share = _shares(examples)
+    mean = copy.deepcopy(network)
+    network.train()
+    for step in range(schedule.steps):
+        rows = random.choice(len(examples), schedule.batch, p=share)
+        batch = augmenter.batch(
+            torch.from_numpy(examples.squares[rows]),
+            torch.from_numpy(examples.aspect[rows]),
+            torch.from_numpy(examples.kind[rows]),
+        )
+        loss = losses(network(batch.images.contiguous(memory_format=torch.channels_last)), batch)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 2.0)
+        optimiser.step()
+        rates.step()
+        # At first the mean must forget the random weights that it began with.
+        _follow(mean, network, min(schedule.memory, (1 + step) / (10 + step)))
+        tick(step + 1, schedule.steps)
+    return mean.eval()
+
+
+@torch.no_grad()
+def _follow(mean: GateNetwork, network: GateNetwork, memory: float) -> None:
+    """Move the running mean of the weights a step towards those of `network`."""
+    for kept, new in zip(mean.state_dict().values(), network.state_dict().values(), strict=True):
+        if kept.is_floating_point():
+            kept.lerp_(new, 1 - memory)
+
+
+def losses(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """The sum of the four heads' losses; what is unknown of an example adds nothing."""
+    route = F.log_softmax(logits[:, :ROUTES], dim=1)
+    # An example that may be of two kinds is right with either.
+    total = -torch.logsumexp(route.masked_fill(batch.allowed == 0, -torch.inf), dim=1).mean()
+    turned = batch.turn >= 0
+    if turned.any():
+        total = total + F.cross_entropy(logits[turned, ROUTES : ROUTES + TURNS], batch.turn[turned])
+    for place, target in ((-2, batch.inverted), (-1, batch.cropped)):
+        known = target >= 0
+        if known.any():
+            total = total + F.binary_cross_entropy_with_logits(logits[known, place], target[known])
+    return total
+
+
+_SHARES = {CHEST: 0.4, BRAIN: 0.18, OTHER: 0.38, NOT_CHEST: 0.04}
+_DRAWN = 0.7
+
+
+def _shares(examples: Examples) -> Floats:
+    """The chance of each row: by kind, and within a kind sources by the root of their size.
+
+    What is drawn counts less than that: real slices are what is mistaken for a chest.
+    """
+    names, source = np.unique(np.array(examples.source), return_inverse=True)
+    favour = np.where(names == DRAWN, _DRAWN, 1.0)
+    share = np.zeros(len(examples))
+    for kind, weight in _SHARES.items():
+        of_kind = examples.kind == kind
+        counts = np.bincount(source[of_kind], minlength=len(names))
+        wanted = np.sqrt(counts) * favour
+        if counts.any():
+            share[of_kind] = weight * (wanted / wanted.sum() / np.maximum(counts, 1))[source[of_kind]]
+    normal: Floats = share / share.sum()
+    return normal
+
 
 LEAST = 20
 """Examples of each kind without which nothing is learned."""
@@ -35,41 +132,29 @@ LEAST = 20
 
 @dataclass(frozen=True, slots=True)
 class GateOptions:
-    """Settings of a training.
-
-    Attributes:
-        size: side of the network's input, 80 or 96.
-        scenes: how many pictures are drawn beside the real images that are neither.
-        limits: from which probability on the gate says what.
-        threads: of torch; one is fastest for a network this small where the cores have other work.
-        metrics: figures measured elsewhere (`benchmarks/imaging_gate.py`), for the card.
-    """
+    """Settings of a training."""
 
     id: str = "gate-image"
     version: str = "1.0"
-    size: int = 80
-    scenes: int = 2000
+    size: int = 80  # side of the network's input, 80 or 96
+    scenes: int = 2000  # how many pictures are drawn beside the real images that are neither
     recipe: Recipe = field(default_factory=Recipe)
     schedule: Schedule = field(default_factory=Schedule)
-    limits: Limits = field(default_factory=Limits)
-    threads: int = 1
+    limits: Limits = field(default_factory=Limits)  # from which probability on the gate says what
+    threads: int = 1  # of torch; one is fastest for a network this small where the cores have other work
     licence: str = "unknown"
     data_name: str = "training images"
+    # figures measured elsewhere (`benchmarks/imaging_gate.py`), for the card
     metrics: tuple[Metric, ...] = ()
 
 
 def train_gate(examples: Examples, out: Path, options: GateOptions, progress: ProgressCallback) -> Bundle:
-    """Teach the gate's network and write it as a bundle.
-
-    Args:
-        examples: real images of every kind; scenes are added to them.
+    """Teach the gate's network real images of every kind, and drawn scenes, and write it as a bundle.
 
     Raises:
         TrainingError: there are too few images of a kind.
         OutputError: `out` is taken.
     """
-    import torch
-
     for kind, name in ((CHEST, "chest"), (BRAIN, "brain MRI")):
         count = int((examples.kind == kind).sum())
         if count < LEAST:
@@ -87,12 +172,13 @@ def train_gate(examples: Examples, out: Path, options: GateOptions, progress: Pr
             options.size,
             options.recipe,
             options.schedule,
-            lambda done, total: progress("train", done, total),
+            partial(progress, "train"),
         )
         difference = write_onnx(network, options.size, stage / "model.onnx")
         manifest = _manifest(examples, options, difference)
-        (stage / "README.md").write_text(render_card(manifest, _SUMMARY, _sections(examples)), "utf-8")
-        write_manifest(stage, manifest)
+        others = int((examples.kind == OTHER).sum())
+        card = read_card("tetkik.lab.gate", images=len(examples), others=others)
+        finish_bundle(stage, manifest, *card)
     return open_bundle(out, Task.GATE)
 
 
@@ -121,31 +207,10 @@ def _manifest(examples: Examples, options: GateOptions, difference: float) -> Ma
             **asdict(options.schedule),
             "largest_difference_from_torch": round(difference, 5),
         },
-        libraries={name: importlib.metadata.version(name) for name in ("torch", "onnx", "numpy", "pillow")},
+        libraries=library_versions(("torch", "onnx", "numpy", "pillow")),
         licence=options.licence,
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
 
 
 _KINDS = ("chest radiograph", "brain MRI slice", "neither", "no chest radiograph, brain or not")
-_SUMMARY = (
-    "Says whether an image is a frontal chest radiograph, a slice of a brain MRI or neither, which way a "
-    "chest radiograph lies, whether it is inverted and whether a large part of the chest is cut off. The "
-    "quality gate asks it where the tags of a file do not decide."
-)
-
-
-def _sections(examples: Examples) -> list[CardSection]:
-    others = int((examples.kind == OTHER).sum())
-    return [
-        CardSection(
-            "Data",
-            f"{len(examples)} images, {others} of them neither. Turned, inverted and cut films were made "
-            "from the upright ones; documents, screens, noise and things were drawn.",
-        ),
-        CardSection(
-            "Limits",
-            "Never shown a lateral film, a radiograph of another part of the body or a photograph of a film. "
-            "It cannot tell a film that is mirrored left to right, nor which way up a slice of a brain is.",
-        ),
-    ]

@@ -11,13 +11,13 @@ import numpy as np
 
 from tetkik.errors import BundleMismatch
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
-from tetkik.lab.engine.results import distinct_names, to_json
+from tetkik.lab.engine.results import distinct_names, fields_json, to_json
 from tetkik.lab.triage.data import Complaints
 from tetkik.lab.triage.evaluate import SCORING, Scorer, judge, known_rows, stepped
 from tetkik.lab.triage.metrics import DecisionFigures
 from tetkik.lab.triage.summaries import decisions, interval_of, paired_interval
 from tetkik.language import Language, Sentence
-from tetkik.statistics import ClusterBootstrap, Interval, Ints
+from tetkik.statistics import ClusterBootstrap, Interval
 from tetkik.values import ProgressCallback
 
 _LEVEL = 0.05
@@ -25,13 +25,10 @@ _LEVEL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class McNemar:
-    """McNemar's test on pairs of decisions.
+    """McNemar's test: `b` complaints that only the first model has right, `c` that only the second has.
 
-    Attributes:
-        b: complaints that the first model has right and the second wrong.
-        c: complaints that the second model has right and the first wrong.
-        mid_p: the mid-p value (Fagerland, Lydersen and Laake, BMC Medical Research Methodology 13 (2013) 91),
-            which holds its level nearly as well and finds more.
+    The mid-p value (Fagerland, Lydersen and Laake, BMC Medical Research Methodology 13 (2013) 91) holds its
+    level nearly as well and finds more.
     """
 
     b: int
@@ -48,15 +45,12 @@ def mcnemar(b: int, c: int) -> McNemar:
 
 
 def _binomial(count: int, k: int) -> float:
-    """The chance of k heads in `count` throws of a fair coin."""
     logarithm = math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1)
     return math.exp(logarithm - count * math.log(2))
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one of the two models reaches."""
-
     model: str
     accuracy: float
     macro_f1: float
@@ -66,12 +60,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two models on the same rows.
-
-    Attributes:
-        ci: 95% intervals of the differences, by name, from paired draws of duplicate groups.
-        not_evaluated: rows by label that one of the two does not have; they are in no figure.
-    """
+    """Two models on the same rows."""
 
     n: int
     first: Side
@@ -81,8 +70,8 @@ class Comparison:
     both_wrong: int
     accuracy_difference: float
     macro_f1_difference: float
-    ci: Mapping[str, Interval | None]
-    not_evaluated: Mapping[str, int]
+    ci: Mapping[str, Interval | None]  # 95% intervals of the differences, from paired draws of groups
+    not_evaluated: Mapping[str, int]  # rows by label that one of the two lacks; they are in no figure
     left_out: Mapping[str, int]
     conclusion: tuple[Sentence, ...] = ()
 
@@ -91,17 +80,10 @@ class Comparison:
             "n": self.n,
             "a": to_json(self.first),
             "b": to_json(self.second),
-            "both_right": self.both_right,
-            "both_wrong": self.both_wrong,
             "only_a_right": self.mcnemar.b,
             "only_b_right": self.mcnemar.c,
-            "mcnemar": {"p": self.mcnemar.p, "mid_p": self.mcnemar.mid_p},
-            "accuracy_difference": self.accuracy_difference,
-            "macro_f1_difference": self.macro_f1_difference,
-            "ci": to_json(self.ci),
-            "not_evaluated": dict(self.not_evaluated),
-            "left_out": dict(self.left_out),
-            "conclusion": to_json(self.conclusion, language),
+            **fields_json(self, "first", "second", language=language),
+            "mcnemar": fields_json(self.mcnemar, "b", "c"),
         }
 
 
@@ -110,19 +92,14 @@ def compare(
     second: Scorer,
     complaints: Complaints,
     *,
-    groups: Ints | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
     progress: ProgressCallback | None = None,
 ) -> Comparison:
-    """Judge two models on the complaints whose label both know.
+    """Judge two models on the complaints whose label both know; without a bootstrap there are no intervals.
 
     McNemar's test takes each complaint as independent; the intervals of the differences draw whole duplicate
     groups, so where the two disagree the data has many duplicates and the intervals are to be believed.
-
-    Args:
-        groups: (complaints,), the duplicate group of each; None has them found.
-        bootstrap: replicates; 0 for no intervals.
 
     Raises:
         BundleMismatch: the models have no label in common.
@@ -137,7 +114,7 @@ def compare(
         )
     rows, unknown = known_rows(complaints, common)
     kept = complaints.only(rows)
-    found = duplicate_texts(kept.texts) if groups is None else groups[rows]
+    found = duplicate_texts(kept.texts)
     names = distinct_names(first.name, second.name)
     counter = stepped(progress, SCORING, 2 * len(kept))
     draws = ClusterBootstrap(found, bootstrap, seed)
@@ -187,17 +164,12 @@ def _conclusion(comparison: Comparison, same: bool) -> Sentence:
             "{c} (exact McNemar {p}).",
             values,
         )
-    better, worse = ("first", "second") if test.b > test.c else ("second", "first")
+    names = (comparison.first.model, comparison.second.model)
+    (more, better), (fewer, worse) = sorted(zip((test.b, test.c), names, strict=True), reverse=True)
     return Sentence(
         "{better} is right more often than {worse}: alone right on {more} complaints against {fewer} "
         "(exact McNemar {p}).",
-        {
-            "better": values[better],
-            "worse": values[worse],
-            "more": max(test.b, test.c),
-            "fewer": min(test.b, test.c),
-            "p": values["p"],
-        },
+        {"better": better, "worse": worse, "more": more, "fewer": fewer, "p": values["p"]},
     )
 
 
@@ -207,14 +179,11 @@ def _macro_conclusion(comparison: Comparison) -> Sentence:
     if interval is None:
         return Sentence("Macro-F1 differs by {difference:+.3f} (second minus first).", values)
     values |= {"low": interval.low, "high": interval.high}
-    if interval.low <= 0 <= interval.high:
-        return Sentence(
-            "Macro-F1 differs by {difference:+.3f} (second minus first; 95% interval {low:+.3f} to "
-            "{high:+.3f}), which may be chance.",
-            values,
-        )
     return Sentence(
         "Macro-F1 differs by {difference:+.3f} (second minus first; 95% interval {low:+.3f} to "
+        "{high:+.3f}), which may be chance."
+        if interval.low <= 0 <= interval.high
+        else "Macro-F1 differs by {difference:+.3f} (second minus first; 95% interval {low:+.3f} to "
         "{high:+.3f}), which is more than chance.",
         values,
     )

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tetkik.errors import DataError
 from tetkik.lab.engine.duplicate_texts import canonical
+from tetkik.statistics import Ints
+from tetkik.values import DEPARTMENTS
 
 if TYPE_CHECKING:
     from _csv import Reader as _Reader
@@ -50,11 +51,23 @@ class Complaints:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def only(self, rows: Sequence[int] | NDArray[np.int64]) -> Complaints:
+    def only(self, rows: Sequence[int] | Ints) -> Complaints:
         """These rows, in this order."""
         return Complaints(
             tuple(self.texts[row] for row in rows), tuple(self.labels[row] for row in rows), self.left_out
         )
+
+
+def in_order(labels: Iterable[str]) -> tuple[str, ...]:
+    """The distinct labels: the built-in departments in their order, then any others by name."""
+    found = set(labels)
+    return (*(name for name in DEPARTMENTS if name in found), *sorted(found - set(DEPARTMENTS)))
+
+
+def numbered(labels: Sequence[str], order: Sequence[str]) -> Ints:
+    """The index of each label in `order`, (labels,), int64."""
+    place = {label: index for index, label in enumerate(order)}
+    return np.array([place[label] for label in labels], dtype=np.int64)
 
 
 def fingerprint(complaints: Complaints) -> str:
@@ -66,45 +79,40 @@ def fingerprint(complaints: Complaints) -> str:
     return hashlib.sha256(b"".join(rows)).hexdigest()
 
 
-def read_complaints(
-    path: Path,
-    *,
-    labels: Sequence[str] | None = None,
-    text_column: str = "text",
-    label_column: str = "label",
-) -> Complaints:
-    """Read a labelled table (CSV, UTF-8 with or without BOM, comma or semicolon or tab).
+def read_complaints(path: Path, *, labels: Sequence[str] | None = None) -> Complaints:
+    """Read the columns `text` and `label` (CSV, UTF-8 with or without BOM, comma or semicolon or tab).
 
-    Args:
-        labels: keep rows with these labels only; the others are counted in `left_out`. None keeps all.
+    With `labels`, rows of other labels are left out and counted.
 
     Raises:
         DataError: not UTF-8, a column is missing, or no row is left.
     """
-    rows = read_columns(path, (text_column, label_column))
-    wanted = set(labels) if labels is not None else None
-    texts: list[str] = []
-    kept: list[str] = []
+    kept: list[tuple[str, str]] = []
     left_out: Counter[str] = Counter()
-    for text, label in rows:
-        label = _tidy(label)  # noqa: PLW2901
+    for text, written in read_columns(path, ("text", "label")):
+        label = _tidy(written)
         if not text.strip():
             left_out["empty text"] += 1
-        elif not label or label.lower() in {"nan", "none", "null"}:
+        elif is_missing(label):
             left_out["no label"] += 1
-        elif wanted is not None and label not in wanted:
+        elif labels is not None and label not in labels:
             left_out["label not among the departments"] += 1
         else:
-            texts.append(text)
-            kept.append(label)
-    if not texts:
+            kept.append((text, label))
+    if not kept:
         raise DataError(
             "{path} has no row with a text and a usable label; check the columns {text} and {label}.",
             path=path,
-            text=text_column,
-            label=label_column,
+            text="text",
+            label="label",
         )
-    return Complaints(tuple(texts), tuple(kept), dict(left_out))
+    texts, departments = zip(*kept, strict=True)
+    return Complaints(texts, departments, dict(left_out))
+
+
+def is_missing(label: str) -> bool:
+    """Whether a cell stands for "no label"."""
+    return label.strip().lower() in {"", "nan", "none", "null"}
 
 
 def _tidy(label: str) -> str:
@@ -114,11 +122,7 @@ def _tidy(label: str) -> str:
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
-    """The named columns of a CSV file, row by row; a missing cell is an empty string.
-
-    Raises:
-        DataError: empty, not a table, a column is missing, or a row is unreadable; see `each_row`.
-    """
+    """The named columns of a CSV file, row by row; raises what `each_row` yields."""
     rows = []
     for row in each_row(path, columns):
         if isinstance(row, DataError):
@@ -128,14 +132,13 @@ def read_columns(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def each_row(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, ...] | DataError]:
-    """The same, with its error in the place of a row that is not UTF-8 or has surplus cells.
+    """The named columns of each row; a `DataError` for a row that is not UTF-8 or has surplus cells.
 
-    The file is read line by line, so that one without an end (a device, a line of gigabytes) ends in an
-    error.
+    A missing cell is an empty string. The file is read line by line, so that one without an end (a device, a
+    line of gigabytes) ends in an error.
 
     Raises:
-        DataError: empty, not a table, or a column is missing; or nothing tells where the next row begins,
-            after the rows until then.
+        DataError: empty, not a table, or a column is missing; or nothing tells where the next row begins.
     """
     with BufferedReader(FileIO(path), _SAMPLE) as file:
         lines = _lines(file, path)
@@ -228,24 +231,17 @@ def _lines(file: BufferedReader[FileIO], path: Path) -> Iterator[str]:
         yield from (piece for piece in re.split(r"(?<=\r)(?!\n)", line) if piece)
 
 
-def folds(texts: Iterable[str], groups: NDArray[np.int64], count: int = 5) -> NDArray[np.int64]:
-    """The fold of each row, the same on every machine and whatever the order of the rows.
+def folds(texts: Iterable[str], groups: Ints, count: int = 5) -> Ints:
+    """The fold of each row, 0 to count - 1, the same on every machine and whatever the order of the rows.
 
     A group's fold is `int(sha256(t), 16) % count`, with t its smallest canonical text (UTF-8).
 
     Args:
         groups: the duplicate group of each, (texts,), int64.
-
-    Returns:
-        (texts,), int64, 0 to count - 1.
     """
     smallest: dict[int, str] = {}
     for text, group in zip(texts, groups.tolist(), strict=True):
         plain = canonical(text)
-        if group not in smallest or plain < smallest[group]:
-            smallest[group] = plain
-    fold = {
-        group: int(hashlib.sha256(plain.encode("utf-8")).hexdigest(), 16) % count
-        for group, plain in smallest.items()
-    }
-    return np.array([fold[group] for group in groups.tolist()], dtype=np.int64)
+        smallest[group] = min(plain, smallest.get(group, plain))
+    digests = {group: hashlib.sha256(plain.encode()).hexdigest() for group, plain in smallest.items()}
+    return np.array([int(digests[group], 16) % count for group in groups.tolist()], dtype=np.int64)

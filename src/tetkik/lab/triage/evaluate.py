@@ -10,17 +10,16 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tetkik.errors import DataError
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
-from tetkik.lab.triage.data import Complaints
+from tetkik.lab.triage.data import Complaints, numbered
 from tetkik.lab.triage.figures import Evaluation, Judged, PerturbedFigures
 from tetkik.lab.triage.interpretation import interpret
-from tetkik.lab.triage.metrics import DecisionFigures
+from tetkik.lab.triage.metrics import DECISIONS, DecisionFigures
 from tetkik.lab.triage.robustness import PERTURBATIONS
 from tetkik.lab.triage.summaries import (
     abstention,
@@ -43,29 +42,24 @@ PERTURBING = "perturbed complaints scored"
 """The steps that `evaluate` reports as it goes."""
 
 _BATCH = 512
-_BOOTSTRAPPED = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "top3_accuracy")
 
 
 class Scorer(Protocol):
-    """What is judged: texts in, the department probabilities that `predict --json` prints out."""
+    """What is judged, such as `Triage`: texts in, probabilities as `predict --json` prints them out."""
 
     @property
-    def name(self) -> str:
-        """Id and version of the model."""
+    def name(self) -> str: ...
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """The departments, in the order of the columns."""
+    def labels(self) -> tuple[str, ...]: ...
 
     @property
-    def abstain_threshold(self) -> float | None:
-        """The probability under which the model names no department; None where it has no such threshold."""
+    def abstain_threshold(self) -> float | None: ...
 
     @property
-    def trained_on(self) -> str | None:
-        """`data.fingerprint` of the rows that it was trained on; None where it is not known."""
+    def trained_on(self) -> str | None: ...
 
-    def scores(self, texts: Sequence[str]) -> NDArray[np.float64]:
+    def scores(self, texts: Sequence[str]) -> Floats:
         """(texts, labels), rounded to 6 decimals; a row of NaN for a text that cannot be read."""
 
 
@@ -73,7 +67,6 @@ def evaluate(
     scorer: Scorer,
     complaints: Complaints,
     *,
-    groups: Ints | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
     robustness: bool = True,
@@ -82,11 +75,10 @@ def evaluate(
     """Judge `scorer` on `complaints`.
 
     A text without an answer counts as wrong in every figure of decisions, and is left out of those of
-    probabilities (ECE, Brier skill, AUROC). A label that the model does not have is in no figure; a label
-    of the model that the data lacks is left out of the macro means.
+    probabilities (ECE, Brier skill, AUROC). A label that the model does not have is in no figure; a label of
+    the model that the data lacks is left out of the macro means.
 
     Args:
-        groups: (complaints,), the duplicate group of each; None has them found.
         bootstrap: replicates of the bootstrap of groups; 0 for no intervals.
         robustness: whether to score the perturbed texts too (six times the work).
 
@@ -95,23 +87,19 @@ def evaluate(
     """
     rows, unknown = known_rows(complaints, scorer.labels)
     kept = complaints.only(rows)
-    found = duplicate_texts(kept.texts) if groups is None else groups[rows]
-    judged = judge(scorer, kept, found, stepped(progress, SCORING, len(kept)))
+    judged = judge(scorer, kept, duplicate_texts(kept.texts), stepped(progress, SCORING, len(kept)))
     draws = ClusterBootstrap(judged.groups, bootstrap, seed)
     figures, replicates = decisions(judged, draws)
     per_label, without_label = label_figures(judged, figures, replicates)
     ece_value, brier_value, without_probability = probability_figures(judged)
+    values: dict[str, Any] = {name: float(getattr(figures, name)) for name in DECISIONS}
     evaluation = Evaluation(
         model=scorer.name,
         judged=judged,
-        accuracy=float(figures.accuracy),
-        macro_f1=float(figures.macro_f1),
-        macro_precision=float(figures.macro_precision),
-        macro_recall=float(figures.macro_recall),
-        top3_accuracy=float(figures.top3_accuracy),
+        **values,
         ece=ece_value,
         brier_skill=brier_value,
-        ci={name: interval_of(replicates, name) for name in _BOOTSTRAPPED},
+        ci={name: interval_of(replicates, name) for name in DECISIONS},
         per_label=per_label,
         coverage=coverage_figures(judged),
         abstain=abstention(judged, scorer.abstain_threshold),
@@ -129,11 +117,7 @@ def evaluate(
 
 
 def known_rows(complaints: Complaints, labels: Sequence[str]) -> tuple[Ints, dict[str, int]]:
-    """The rows whose label is among `labels`, and how many others there are by label, most first.
-
-    Raises:
-        DataError: there is no such row.
-    """
+    """The rows whose label is among `labels`, and how many others there are by label, most first."""
     known = {unicodedata.normalize("NFC", label) for label in labels}
     rows = np.array([row for row, label in enumerate(complaints.labels) if label in known], dtype=np.int64)
     if not len(rows):
@@ -146,13 +130,8 @@ def known_rows(complaints: Complaints, labels: Sequence[str]) -> tuple[Ints, dic
 
 
 def judge(scorer: Scorer, complaints: Complaints, groups: Ints, count: Callable[[int], None]) -> Judged:
-    """Score `complaints`, every label of which the model must know.
-
-    Args:
-        groups: (complaints,), the duplicate group of each.
-    """
-    place = {unicodedata.normalize("NFC", label): index for index, label in enumerate(scorer.labels)}
-    truth = np.array([place[label] for label in complaints.labels], dtype=np.int64)
+    """Score `complaints`, every label of which the model must know; `groups`, (complaints,), by duplicate."""
+    truth = numbered(complaints.labels, [unicodedata.normalize("NFC", label) for label in scorer.labels])
     return Judged(scorer.labels, truth, _scores(scorer, complaints.texts, count), groups)
 
 

@@ -16,15 +16,7 @@ DIMENSIONS = {"length": "Length", "age": "Age given", "sex": "Sex in words"}
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path, language: Language) -> tuple[Path, ...]:
-    """Write everything about `evaluation` into `folder`, but for the words of the complaints.
-
-    Returns:
-        The files, sorted.
-
-    Raises:
-        MissingExtra: matplotlib or jinja2 is not installed.
-        OutputError: `folder` is a file.
-    """
+    """Write all about `evaluation` into `folder`, but for the words of the complaints: the files."""
     check_target(folder)
     present = [figures for figures in evaluation.per_label.values() if figures]
     return engine.write_evaluation(

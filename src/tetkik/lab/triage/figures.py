@@ -7,35 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tetkik.lab.engine.results import fields_json, subgroups_json, to_json
-from tetkik.lab.triage.metrics import (
-    NO_ANSWER,
-    confusion,
-    decision_columns,
-    predicted_labels,
-    rank_of_truth,
-    unanswered,
-)
+from tetkik.lab.triage.metrics import DECISIONS, confusion, decision_columns, predicted_labels, unanswered
 from tetkik.language import Language, Sentence
-from tetkik.statistics import Floats, Interval, Ints
+from tetkik.statistics import Bools, Floats, Interval, Ints
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Complaints with their true label and what a model answered.
-
-    Attributes:
-        truth: (rows,), int64, index of the true label.
-        probabilities: (rows, labels), float64, as `predict --json` prints them; NaN for an unreadable text.
-        groups: (rows,), int64, the duplicate group of each row.
-    """
+    """Complaints with their true label and what a model answered."""
 
     labels: tuple[str, ...]
-    truth: Ints
+    truth: Ints  # (rows,), int64, index of the true label
+    # (rows, labels), float64, as `predict --json` prints them; NaN for an unreadable text
     probabilities: Floats
-    groups: Ints
+    groups: Ints  # (rows,), int64, the duplicate group of each row
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -46,13 +33,13 @@ class Judged:
         return predicted_labels(self.probabilities)
 
     @property
-    def correct(self) -> NDArray[np.bool_]:
+    def correct(self) -> Bools:
         """(rows,): whether the first label is the true one; an unreadable text counts as wrong."""
-        right: NDArray[np.bool_] = self.predicted == self.truth
+        right: Bools = self.predicted == self.truth
         return right
 
     @property
-    def answered(self) -> NDArray[np.bool_]:
+    def answered(self) -> Bools:
         """(rows,): whether there is an answer at all."""
         return ~unanswered(self.probabilities)
 
@@ -65,8 +52,7 @@ class Judged:
     @property
     def columns(self) -> Floats:
         """What `metrics.decision_figures` takes, row by row."""
-        in_top3 = rank_of_truth(self.probabilities, self.truth) <= 3
-        return decision_columns(self.truth, self.predicted, len(self.labels), in_top3)
+        return decision_columns(self.probabilities, self.truth)
 
     @property
     def confusion(self) -> Ints:
@@ -80,8 +66,7 @@ class Judged:
 
     @property
     def unreadable(self) -> int:
-        """Rows without an answer."""
-        return int((self.predicted == NO_ANSWER).sum())
+        return int(unanswered(self.probabilities).sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +80,6 @@ class LabelFigures:
     f1: float
     auroc: float | None
     ci: Mapping[str, Interval | None]
-
-    def as_json(self) -> dict[str, Any]:
-        return fields_json(self, "label")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +122,6 @@ class PerturbedFigures:
     macro_f1_change: float
     ci: Mapping[str, Interval | None]
 
-    def as_json(self) -> dict[str, Any]:
-        return fields_json(self, "id", "title")
-
 
 @dataclass(frozen=True, slots=True)
 class SubgroupFigures:
@@ -163,18 +142,7 @@ class SubgroupFigures:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Everything that was found about one model on one table.
-
-    Attributes:
-        accuracy, macro_f1, macro_precision, macro_recall, top3_accuracy: see `metrics.DecisionFigures`.
-        ece: expected calibration error, 15 bins of equal mass, over answered rows.
-        brier_skill: against always answering the frequencies of the labels in the data; answered rows.
-        ci: 95% intervals by figure, from a bootstrap of duplicate groups.
-        per_label: the figures of each label of the model; None where the data has none of it.
-        abstain: what the model's own threshold does; None where it has none.
-        robustness: on perturbed texts; empty where it was not asked for.
-        not_evaluated: rows by label that the model does not have; they are in no figure.
-    """
+    """Everything that was found about one model on one table."""
 
     model: str
     judged: Judged
@@ -183,15 +151,17 @@ class Evaluation:
     macro_precision: float
     macro_recall: float
     top3_accuracy: float
-    ece: float | None
+    ece: float | None  # expected calibration error, 15 bins of equal mass, over answered rows
+    # against always answering the frequencies of the labels in the data; answered rows
     brier_skill: float | None
-    ci: Mapping[str, Interval | None]
+    ci: Mapping[str, Interval | None]  # 95% intervals by figure, from a bootstrap of duplicate groups
+    # the figures of each label of the model; None where the data has none of it
     per_label: Mapping[str, LabelFigures | None]
     coverage: Coverage
-    abstain: Abstention | None
-    robustness: tuple[PerturbedFigures, ...]
+    abstain: Abstention | None  # what the model's own threshold does; None where it has none
+    robustness: tuple[PerturbedFigures, ...]  # on perturbed texts; empty where it was not asked for
     subgroups: tuple[SubgroupFigures, ...]
-    not_evaluated: Mapping[str, int]
+    not_evaluated: Mapping[str, int]  # rows by label that the model does not have; they are in no figure
     left_out: Mapping[str, int]
     not_computed: Mapping[str, Sentence]
     replicates: int
@@ -203,21 +173,14 @@ class Evaluation:
         return {
             "model": self.model,
             "n": len(self.judged),
-            "accuracy": self.accuracy,
-            "macro_f1": self.macro_f1,
-            "macro_precision": self.macro_precision,
-            "macro_recall": self.macro_recall,
-            "top3_accuracy": self.top3_accuracy,
-            "ece": self.ece,
-            "brier_skill": self.brier_skill,
+            **{name: getattr(self, name) for name in (*DECISIONS, "ece", "brier_skill")},
             "per_label": {
-                label: figures.as_json() if figures else None for label, figures in self.per_label.items()
+                label: fields_json(figures, "label") if figures else None
+                for label, figures in self.per_label.items()
             },
             "confusion": {"labels": list(self.judged.labels), "counts": self.judged.confusion.tolist()},
-            "ci": to_json(self.ci),
-            "coverage": to_json(self.coverage),
-            "abstain": to_json(self.abstain),
-            "robustness": {perturbed.id: perturbed.as_json() for perturbed in self.robustness},
+            **{name: to_json(getattr(self, name)) for name in ("ci", "coverage", "abstain")},
+            "robustness": {one.id: fields_json(one, "id", "title") for one in self.robustness},
             "slices": subgroups_json(self.subgroups, language),
             "unreadable": self.judged.unreadable,
             "not_evaluated": dict(self.not_evaluated),

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
+from importlib import resources
 
 import numpy as np
 
 from tetkik.lab.engine.results import bracket
-from tetkik.lab.triage.figures import Evaluation, LabelFigures
+from tetkik.lab.triage.figures import Evaluation
 from tetkik.language import Sentence
 
-RELATED: tuple[tuple[str, str], ...] = (
-    ("Kardiyoloji", "Göğüs Hastalıkları"),
-    ("Kardiyoloji", "Dahiliye"),
-    ("Dahiliye", "Genel Cerrahi"),
-    ("Dahiliye", "Göğüs Hastalıkları"),
-    ("Dahiliye", "Üroloji"),
-    ("Genel Cerrahi", "Üroloji"),
-    ("Genel Cerrahi", "Kadın Hastalıkları ve Doğum"),
-    ("Üroloji", "Kadın Hastalıkları ve Doğum"),
-    ("Üroloji", "Dermatoloji"),
-    ("Nöroloji", "Psikiyatri"),
-    ("Nöroloji", "Beyin ve Sinir Cerrahisi"),
-    ("Nöroloji", "Kulak Burun Boğaz"),
-    ("Nöroloji", "Göz Hastalıkları"),
-    ("Beyin ve Sinir Cerrahisi", "Ortopedi"),
-    ("Beyin ve Sinir Cerrahisi", "Fizik Tedavi ve Rehabilitasyon"),
-    ("Ortopedi", "Fizik Tedavi ve Rehabilitasyon"),
-    ("Kulak Burun Boğaz", "Göğüs Hastalıkları"),
-    ("Pediatri", "Kulak Burun Boğaz"),
-    ("Pediatri", "Dermatoloji"),
-    ("Pediatri", "Göğüs Hastalıkları"),
-)
-"""Departments that see the same part of the body or the same people, so that confusing them is worth
-mentioning."""
+RELATED: list[tuple[str, str]] = tomllib.loads(
+    resources.files(__package__).joinpath("related.toml").read_text("utf-8")
+)["pairs"]
 
 _RARELY_CONFUSED = 0.05
 """Two departments are rarely confused where at most this share of their complaints crosses over."""
@@ -83,12 +64,9 @@ def _overall(evaluation: Evaluation) -> Sentence:
 def _weakest(evaluation: Evaluation) -> Iterator[Sentence]:
     present = [figures for figures in evaluation.per_label.values() if figures]
     weakest = sorted(present, key=lambda figures: figures.f1)[: min(3, len(present) // 2)]
-    if weakest:
-        yield Sentence("Weakest departments: {items}.", {"items": "; ".join(map(_named_f1, weakest))})
-
-
-def _named_f1(figures: LabelFigures) -> str:
-    return f"{figures.label} (F1 {figures.f1:.2f}{bracket(figures.ci['f1'])}, n {figures.support})"
+    items = [f"{one.label} (F1 {one.f1:.2f}{bracket(one.ci['f1'])}, n {one.support})" for one in weakest]
+    if items:
+        yield Sentence("Weakest departments: {items}.", {"items": "; ".join(items)})
 
 
 def _confused(evaluation: Evaluation) -> Iterator[Sentence]:
@@ -149,30 +127,20 @@ def _calibration(evaluation: Evaluation) -> Iterator[Sentence]:
     claimed = 100 * float(evaluation.judged.confidence[answered].mean())
     right = 100 * float(evaluation.judged.correct[answered].mean())
     values = {"claimed": claimed, "right": right, "ece": evaluation.ece}
-    if evaluation.ece <= _GOOD_ECE:
-        yield Sentence(
-            "Its probabilities can be taken at their word: {claimed:.1f}% claimed on average, "
-            "{right:.1f}% right (ECE {ece:.3f}).",
-            values,
-        )
-    elif claimed > right + 2:
-        yield Sentence(
-            "It is too sure of itself: {claimed:.1f}% claimed on average, {right:.1f}% right "
-            "(ECE {ece:.3f}).",
-            values,
-        )
-    elif claimed < right - 2:
-        yield Sentence(
-            "It is less sure than it might be: {claimed:.1f}% claimed on average, {right:.1f}% right "
-            "(ECE {ece:.3f}).",
-            values,
-        )
-    else:
-        yield Sentence(
-            "Its probabilities are right on average ({claimed:.1f}% claimed, {right:.1f}% right) but off in "
-            "places (ECE {ece:.3f}); see the calibration curve.",
-            values,
-        )
+    yield Sentence(
+        "Its probabilities can be taken at their word: {claimed:.1f}% claimed on average, {right:.1f}% right "
+        "(ECE {ece:.3f})."
+        if evaluation.ece <= _GOOD_ECE
+        else "It is too sure of itself: {claimed:.1f}% claimed on average, {right:.1f}% right "
+        "(ECE {ece:.3f})."
+        if claimed > right + 2
+        else "It is less sure than it might be: {claimed:.1f}% claimed on average, {right:.1f}% right "
+        "(ECE {ece:.3f})."
+        if claimed < right - 2
+        else "Its probabilities are right on average ({claimed:.1f}% claimed, {right:.1f}% right) but off in "
+        "places (ECE {ece:.3f}); see the calibration curve.",
+        values,
+    )
 
 
 def _coverage(evaluation: Evaluation) -> Iterator[Sentence]:

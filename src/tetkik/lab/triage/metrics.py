@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tetkik.statistics import Floats, Ints, ratio
+from tetkik.statistics import Bools, Floats, Ints, ratio
 
+DECISIONS = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "top3_accuracy")
+"""The figures of `DecisionFigures` that are stated with an interval."""
 NO_ANSWER = -1
 """The predicted index of a row that got no answer; it is right for no label."""
 
@@ -36,18 +37,14 @@ class DecisionFigures:
     macro_f1: Floats
 
 
-def unanswered(probabilities: Floats) -> NDArray[np.bool_]:
+def unanswered(probabilities: Floats) -> Bools:
     """The rows of NaN: texts for which there was no answer."""
-    missing: NDArray[np.bool_] = np.any(np.isnan(probabilities), axis=1)
+    missing: Bools = np.any(np.isnan(probabilities), axis=1)
     return missing
 
 
 def predicted_labels(probabilities: Floats) -> Ints:
-    """The index of the most probable label of each row, the first of equals; NO_ANSWER for a row of NaN.
-
-    Args:
-        probabilities: (rows, labels).
-    """
+    """The index of each row's most probable label, the first of equals; NO_ANSWER for a row of NaN."""
     unread = unanswered(probabilities)
     best = np.argmax(np.where(unread[:, None], 0.0, probabilities), axis=1)
     return np.where(unread, NO_ANSWER, best).astype(np.int64)
@@ -57,10 +54,6 @@ def rank_of_truth(probabilities: Floats, truth: Ints) -> Ints:
     """The place (1 is first) of the true label when labels are sorted by probability, then by index.
 
     A row of NaN gets the place after the last.
-
-    Args:
-        probabilities: (rows, labels).
-        truth: (rows,), index of the true label.
     """
     labels = probabilities.shape[1]
     own = np.take_along_axis(probabilities, truth[:, None], axis=1)
@@ -77,25 +70,21 @@ def confusion(truth: Ints, predicted: Ints, labels: int) -> Ints:
     return counts.reshape(labels, labels)
 
 
-def decision_columns(truth: Ints, predicted: Ints, labels: int, in_top3: NDArray[np.bool_]) -> Floats:
+def decision_columns(probabilities: Floats, truth: Ints) -> Floats:
     """One row of 0 and 1 for each complaint, whose sums give every decision figure.
 
-    Returns:
-        (rows, 3 · labels + 2): hit, predicted and true, each by label; in the top three; 1.
+    From probabilities, (rows, labels), a row of NaN being a text without an answer, and the index of the true
+    label, (rows,): (rows, 3 · labels + 2), hit, predicted and true, each by label; in the top three; 1.
     """
-    index = np.arange(labels)
+    index = np.arange(probabilities.shape[1])
     true = truth[:, None] == index
-    chosen = predicted[:, None] == index
-    ones = np.ones((len(truth), 1), dtype=bool)
-    return np.hstack([true & chosen, chosen, true, in_top3[:, None], ones]).astype(np.float64)
+    chosen = predicted_labels(probabilities)[:, None] == index
+    in_top3 = rank_of_truth(probabilities, truth)[:, None] <= 3
+    return np.hstack([true & chosen, chosen, true, in_top3, np.ones_like(in_top3)]).astype(np.float64)
 
 
 def decision_figures(sums: Floats) -> DecisionFigures:
-    """Figures from sums of the columns of `decision_columns`.
-
-    Args:
-        sums: (..., 3 · labels + 2); any leading shape.
-    """
+    """Figures from sums of the columns of `decision_columns`, (..., 3 · labels + 2)."""
     labels = (sums.shape[-1] - 2) // 3
     hit, chosen, true = (sums[..., part * labels : (part + 1) * labels] for part in range(3))
     top3, rows = sums[..., -2], sums[..., -1]
@@ -115,22 +104,15 @@ def decision_figures(sums: Floats) -> DecisionFigures:
     )
 
 
-def _mean_where(values: Floats, mask: NDArray[np.bool_]) -> Floats:
+def _mean_where(values: Floats, mask: Bools) -> Floats:
     return ratio(np.where(mask, values, 0.0).sum(axis=-1), mask.sum(axis=-1).astype(np.float64))
 
 
-def accuracy_by_coverage(confidence: Floats, correct: NDArray[np.bool_]) -> Floats:
-    """Accuracy on the k most confident rows, k = 1 to all.
+def accuracy_by_coverage(confidence: Floats, correct: Bools) -> Floats:
+    """Accuracy on the k most confident rows, k = 1 to all, (rows,); without an answer confidence is 0.
 
-    Rows of equal confidence have no order among themselves: each counts with their mean.
-
-    Args:
-        confidence: (rows,), the probability of the chosen label; 0 for a row without an answer.
-        correct: (rows,).
-
-    Returns:
-        (rows,); the last is the accuracy on all, and the mean is one minus the area under the
-        risk-coverage curve (Geifman and El-Yaniv, 2017).
+    The last is the accuracy on all, and the mean is one minus the area under the risk-coverage curve (Geifman
+    and El-Yaniv, 2017). Rows of equal confidence have no order among themselves: each counts with their mean.
     """
     _, block = np.unique(-confidence, return_inverse=True)
     mean = np.bincount(block, correct.astype(np.float64)) / np.bincount(block)

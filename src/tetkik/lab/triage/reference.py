@@ -6,11 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tetkik.bundle import ComplaintReference
-from tetkik.settings import settings
-from tetkik.statistics import SeenComplaint, Tally, described
+from tetkik.statistics import Floats, Ints, SeenComplaint, Tally, described
 from tetkik.triage.predict import Triage
 from tetkik.triage.urgency import assess
 from tetkik.values import ProgressCallback
@@ -22,33 +20,23 @@ _BATCH = 256
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutOfFold:
-    """What models say of complaints that they had not learned.
+    """What models say of complaints that they had not learned."""
 
-    Attributes:
-        probabilities: (complaints, labels), float64, with what `children` makes of them.
-        unknown: (complaints,), float64, share of words that the model's vocabulary does not hold.
-    """
+    probabilities: Floats  # (complaints, labels), float64, with what `adjust_for_age` makes of them
+    unknown: Floats  # (complaints,), float64, share of words that the model's vocabulary does not hold
 
-    probabilities: NDArray[np.float64]
-    unknown: NDArray[np.float64]
-
-    def only(self, rows: NDArray[np.int64]) -> OutOfFold:
+    def only(self, rows: Ints) -> OutOfFold:
         return OutOfFold(self.probabilities[rows], self.unknown[rows])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReferenceComplaints:
-    """Complaints to take a reference from.
-
-    Attributes:
-        split: which part of the data they are, and which model scored them, for the card.
-        others: what models say that had not learned them; None takes the model's own answers.
-    """
+    """Complaints to take a reference from."""
 
     texts: tuple[str, ...]
     departments: tuple[str, ...]
-    split: str
-    others: OutOfFold | None = None
+    split: str  # for the card: which part of the data, and which model scored it
+    others: OutOfFold | None = None  # of models that had not learned them; None for the model's own
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -82,9 +70,7 @@ def observe(
     return found
 
 
-def _seen(
-    triage: Triage, given: ReferenceComplaints, row: int, text: str, score: NDArray[np.float64]
-) -> SeenComplaint:
+def _seen(triage: Triage, given: ReferenceComplaints, row: int, text: str, score: Floats) -> SeenComplaint:
     measured, others = triage.measure(text), given.others
     read = not np.isnan(score).any()
     if read and others is not None:
@@ -95,7 +81,7 @@ def _seen(
         measured.plain,
         measured.unknown,
         dict(zip(triage.labels, score.tolist(), strict=True)) if read else {},
-        assess(text[: settings().max_text_chars], language=triage.language).level.value,
+        assess(text[: triage.max_text_chars], language=triage.language).level.value,
         read and threshold is not None and float(score.max()) < threshold,
         given.departments[row],
     )
@@ -107,11 +93,7 @@ def make_reference(
     data: str,
     progress: ProgressCallback | None = None,
 ) -> ComplaintReference:
-    """How a model's answers and its complaints are spread.
-
-    Args:
-        given: the complaints, one at least; a text that no model reads counts as refused.
-    """
+    """How a model's answers and its complaints, one at least, are spread; an unread text is refused."""
     tally = Tally()
     for seen in observe(triage, given, progress):
         tally.add(seen)

@@ -25,13 +25,7 @@ TYPING_ERROR_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Perturbation:
-    """One way to spoil a text.
-
-    Attributes:
-        id: its key in `evaluate --json`.
-        title: what it is, in English (a message template).
-        apply: (text, seed) to the perturbed text.
-    """
+    """One way to spoil a text: its key in `evaluate --json`, its title, and (text, seed) to the new text."""
 
     id: str
     title: str
@@ -79,21 +73,18 @@ def _keyboard_neighbours() -> dict[str, str]:
 KEYBOARD = _keyboard_neighbours()
 
 
-def typing_errors(text: str, seed: int, share: float = TYPING_ERROR_SHARE) -> str:
+def typing_errors(text: str, seed: int) -> str:
     """One typing error in a share of the words, at least in one.
 
     An error is a neighbouring key of the Turkish Q keyboard, a letter left out, two letters swapped, or a
     letter typed twice. Words of one letter and numbers are left alone.
-
-    Args:
-        share: of the words, 0 to 1.
     """
     words = [match.span() for match in _WORD.finditer(text) if len(match[0]) > 1 and match[0].isalpha()]
     if not words:
         return text
     # A string as the seed is hashed by SHA-512: the same on every machine.
     chance = random.Random(f"{seed}:{text}")  # noqa: S311 - not for secrets
-    for start, end in sorted(chance.sample(words, math.ceil(share * len(words))), reverse=True):
+    for start, end in sorted(chance.sample(words, math.ceil(TYPING_ERROR_SHARE * len(words))), reverse=True):
         text = text[:start] + _mistype(text[start:end], chance) + text[end:]
     return text
 

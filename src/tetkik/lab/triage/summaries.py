@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from collections.abc import Iterator, Sequence
+from importlib import resources
 
 import numpy as np
 
-from tetkik.lab.engine.results import SMALLEST
+from tetkik import turkish
+from tetkik.bundle import Metric
+from tetkik.lab.engine.results import SMALLEST, Subgroup
 from tetkik.lab.triage.figures import (
     Abstention,
     Coverage,
@@ -15,10 +20,10 @@ from tetkik.lab.triage.figures import (
     LabelFigures,
     SubgroupFigures,
 )
-from tetkik.lab.triage.metrics import DecisionFigures, accuracy_by_coverage, decision_figures
-from tetkik.lab.triage.subgroups import subgroups
+from tetkik.lab.triage.metrics import DECISIONS, DecisionFigures, accuracy_by_coverage, decision_figures
 from tetkik.language import Sentence
 from tetkik.statistics import ClusterBootstrap, Floats, Interval, auroc, auroc_interval, percentile_interval
+from tetkik.triage.age_and_duration import read_age
 from tetkik.triage.calibration import ece, multiclass_brier_skill
 
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
@@ -39,6 +44,25 @@ def interval_of(replicates: DecisionFigures | None, name: str, label: int | None
     return percentile_interval(values if label is None else values[:, label])
 
 
+def measured(judged: Judged, *, split: str, data: str) -> tuple[Metric, ...]:
+    """The figures that every training states in its manifest, those of decisions with a 95% interval."""
+    figures, replicates = decisions(judged, ClusterBootstrap(judged.groups))
+    curve = accuracy_by_coverage(judged.confidence, judged.correct)
+    values = {name: float(getattr(figures, name)) for name in DECISIONS} | {
+        "accuracy_at_80_coverage": float(curve[round(0.8 * len(judged)) - 1]),
+        "ece": ece(judged.probabilities, judged.truth),
+        "brier_skill": multiclass_brier_skill(judged.probabilities, judged.truth),
+    }
+    found = []
+    for name, value in values.items():
+        interval = interval_of(replicates, name) if name in DECISIONS else None
+        low, high = (interval.low, interval.high) if interval else (None, None)
+        found.append(
+            Metric(name=name, value=value, low=low, high=high, n=len(judged), data=data, split=split)
+        )
+    return tuple(found)
+
+
 def label_figures(
     judged: Judged, figures: DecisionFigures, replicates: DecisionFigures | None
 ) -> tuple[dict[str, LabelFigures | None], dict[str, Sentence]]:
@@ -46,11 +70,7 @@ def label_figures(
     found: dict[str, LabelFigures | None] = {}
     without: dict[str, Sentence] = {}
     answered = judged.answered
-    truth, probabilities, groups = (
-        judged.truth[answered],
-        judged.probabilities[answered],
-        judged.groups[answered],
-    )
+    truth, probabilities = judged.truth[answered], judged.probabilities[answered]
     for index, label in enumerate(judged.labels):
         support = int(judged.support[index])
         if not support:
@@ -59,7 +79,9 @@ def label_figures(
             continue
         positive, scores = truth == index, probabilities[:, index]
         area = auroc(scores, positive) if len(truth) else None
-        area_interval = auroc_interval(scores, positive, groups) if area is not None else None
+        area_interval = (
+            auroc_interval(scores, positive, judged.groups[answered]) if area is not None else None
+        )
         if np.isnan(figures.precision[index]):
             without[f"per_label.{label}.precision"] = Sentence(
                 "The model never chose this label; in the macro mean its precision counts as 0."
@@ -80,17 +102,13 @@ def label_figures(
         found[label] = LabelFigures(
             label=label,
             support=support,
-            precision=_number(figures.precision[index]),
+            precision=None if np.isnan(figures.precision[index]) else float(figures.precision[index]),
             recall=float(figures.recall[index]),
             f1=float(figures.f1[index]),
             auroc=area,
             ci={**ci, "auroc": area_interval},
         )
     return found, without
-
-
-def _number(value: np.float64) -> float | None:
-    return None if np.isnan(value) else float(value)
 
 
 def probability_figures(judged: Judged) -> tuple[float | None, float | None, dict[str, Sentence]]:
@@ -138,7 +156,6 @@ def paired_interval(
 def subgroup_figures(
     judged: Judged, texts: Sequence[str], draws: ClusterBootstrap
 ) -> Iterator[SubgroupFigures]:
-    """The figures of every part of the complaints."""
     columns = judged.columns
     for part in subgroups(texts):
         n = int(part.rows.sum())
@@ -159,3 +176,45 @@ def subgroup_figures(
             macro_f1=float(figures.macro_f1),
             ci=interval_of(replicates, "accuracy"),
         )
+
+
+_WORDS = tomllib.loads(resources.files(__package__).joinpath("sex_words.toml").read_text("utf-8"))
+_FEMALE, _MALE = (re.compile(rf"\b(?:{'|'.join(_WORDS[sex])})") for sex in ("female", "male"))
+
+
+def subgroups(texts: Sequence[str]) -> tuple[Subgroup, ...]:
+    """Every part of `texts`, by length, stated age and sex in words: of each dimension a row is in one."""
+    folded = [" ".join(turkish.fold(text).split()) for text in texts]
+    return (*_by_length(texts), *_by_age(folded), *_by_sex(folded))
+
+
+def _by_length(texts: Sequence[str]) -> tuple[Subgroup, ...]:
+    words = np.array([len(text.split()) for text in texts])
+    return (
+        Subgroup("length", "under_20", Sentence("under 20 words"), words < 20),
+        Subgroup("length", "20_to_49", Sentence("20 to 49 words"), (words >= 20) & (words < 50)),
+        Subgroup("length", "50_to_99", Sentence("50 to 99 words"), (words >= 50) & (words < 100)),
+        Subgroup("length", "100_or_more", Sentence("100 words or more"), words >= 100),
+    )
+
+
+def _by_age(folded: Sequence[str]) -> tuple[Subgroup, ...]:
+    ages = [read_age(text) for text in folded]
+    years = np.array([np.nan if age is None else age.years for age in ages])
+    return (
+        Subgroup("age", "child", Sentence("age given, under 18"), years < 18),
+        Subgroup("age", "adult", Sentence("age given, 18 to 64"), (years >= 18) & (years < 65)),
+        Subgroup("age", "old", Sentence("age given, 65 or more"), years >= 65),
+        Subgroup("age", "not_told", Sentence("no age given"), np.isnan(years)),
+    )
+
+
+def _by_sex(folded: Sequence[str]) -> tuple[Subgroup, ...]:
+    female = np.array([bool(_FEMALE.search(text)) for text in folded])
+    male = np.array([bool(_MALE.search(text)) for text in folded])
+    return (
+        Subgroup("sex", "female", Sentence("words of a woman or girl"), female & ~male),
+        Subgroup("sex", "male", Sentence("words of a man or boy"), male & ~female),
+        Subgroup("sex", "both", Sentence("words of both sexes"), female & male),
+        Subgroup("sex", "neither", Sentence("no word of either sex"), ~female & ~male),
+    )

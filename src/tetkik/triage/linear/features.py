@@ -29,8 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik import turkish
+from tetkik.statistics import Floats, Ints
 from tetkik.triage.linear.compiled import ngrams
-from tetkik.triage.linear.lexicon import Lexicon
+from tetkik.triage.linear.lexicon import FNV_OFFSET, Lexicon, fnv
 
 BUCKET_BITS = 22
 BUCKETS = 1 << BUCKET_BITS
@@ -42,21 +43,14 @@ BIAS = 3.0
 LANES = 16
 """Columns of a weight matrix come in blocks of as many, which the C code takes at a time."""
 _CHAR, _PREFIX5, _PREFIX4, _PAIR = 1, 2, 3, 4
-_OFFSET, _PRIME, _MASK = 2166136261, 16777619, 0xFFFFFFFF
 _MAX_PREFIX, _MAX_DEPTH = 24, 8
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Sparse rows (CSR).
+    """Sparse rows (CSR): `indptr` is (rows + 1,); `indices`, (stored,), are not sorted within a row."""
 
-    Attributes:
-        indptr: (rows + 1,), int64.
-        indices: (stored,), int32, not sorted within a row.
-        values: (stored,), float32.
-    """
-
-    indptr: NDArray[np.int64]
+    indptr: Ints
     indices: NDArray[np.int32]
     values: NDArray[np.float32]
 
@@ -87,19 +81,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The buckets that are features of one block, as a bitmap with ranks.
-
-    Attributes:
-        buckets: (features,), uint32, ascending.
-        idf: (features,), float32.
-        bits: (2^22 / 64,), uint64: bit b of word w is set where bucket 64 w + b is a feature.
-        ranks: (2^22 / 64,), uint32: features before each word.
-    """
+    """The buckets that are features of one block, (features,), ascending, as a bitmap with ranks."""
 
     buckets: NDArray[np.uint32]
     idf: NDArray[np.float32]
+    # (2^22 / 64,), uint64: bit b of word w is set where bucket 64 w + b is a feature
     bits: NDArray[np.uint64] = field(init=False)
-    ranks: NDArray[np.uint32] = field(init=False)
+    ranks: NDArray[np.uint32] = field(init=False)  # (2^22 / 64,), uint32: features before each word
 
     def __post_init__(self) -> None:
         if len(self.buckets) != len(self.idf) or np.any(np.diff(self.buckets.astype(np.int64)) <= 0):
@@ -148,17 +136,11 @@ def words_of(text: str) -> list[Word]:
     return words
 
 
-def _fnv(value: int, data: bytes) -> int:
-    for byte in data:
-        value = (value ^ byte) * _PRIME & _MASK
-    return value
-
-
 def _bucket(value: int) -> int:
-    return (value * 2654435761 & _MASK) >> (32 - BUCKET_BITS)
+    return (value * 2654435761 & 0xFFFFFFFF) >> (32 - BUCKET_BITS)
 
 
-_SEEDS = {kind: _fnv(_OFFSET, bytes([kind])) for kind in (_CHAR, _PREFIX5, _PREFIX4, _PAIR)}
+_SEEDS = {kind: fnv(bytes([kind])) for kind in (_CHAR, _PREFIX5, _PREFIX4, _PAIR)}
 
 
 def grams(text: bytes) -> list[tuple[int, int, int, int]]:
@@ -166,9 +148,9 @@ def grams(text: bytes) -> list[tuple[int, int, int, int]]:
     found: list[tuple[int, int, int, int]] = []
     before: tuple[int, int] | None = None
     for start in range(len(text)):
-        value = _fnv(_SEEDS[_CHAR], text[start : start + 1])
+        value = fnv(text[start : start + 1], _SEEDS[_CHAR])
         for end in range(start + 2, min(start + 6, len(text) + 1)):
-            value = _fnv(value, text[end - 1 : end])
+            value = fnv(text[end - 1 : end], value)
             found.append((CHARACTERS, _bucket(value), start, end))
             if text[end - 1] == 32:
                 break
@@ -176,11 +158,11 @@ def grams(text: bytes) -> list[tuple[int, int, int, int]]:
             continue
         word = text[start + 1 : text.index(b" ", start + 1)]
         end = start + 1 + len(word)
-        five = _fnv(_SEEDS[_PREFIX5], word[:5])
+        five = fnv(word[:5], _SEEDS[_PREFIX5])
         found.append((WORDS, _bucket(five), start + 1, end))
-        found.append((WORDS, _bucket(_fnv(_SEEDS[_PREFIX4], word[:4])), start + 1, end))
+        found.append((WORDS, _bucket(fnv(word[:4], _SEEDS[_PREFIX4])), start + 1, end))
         if before is not None:
-            pair = _fnv(_fnv(_SEEDS[_PAIR], before[0].to_bytes(4, "little")), five.to_bytes(4, "little"))
+            pair = fnv(before[0].to_bytes(4, "little") + five.to_bytes(4, "little"), _SEEDS[_PAIR])
             found.append((WORDS, _bucket(pair), before[1], end))
         before = (five, start + 1)
     return found
@@ -205,10 +187,10 @@ def hits(text: bytes, lexicon: Lexicon) -> list[Hit]:
     def walk(word: int, node: int, first: int) -> None:
         if word >= len(starts) or word - first >= _MAX_DEPTH:
             return
-        value, at = _OFFSET, starts[word]
+        value, at = FNV_OFFSET, starts[word]
         end = text.index(b" ", at)
         for place in range(at, min(at + _MAX_PREFIX, end + 1)):
-            value = _fnv(value, b"$" if place == end else text[place : place + 1])
+            value = fnv(b"$" if place == end else text[place : place + 1], value)
             child = lexicon.child(node, value)
             if child >= 0:
                 if lexicon.node_term[child] >= 0:
@@ -222,18 +204,12 @@ def hits(text: bytes, lexicon: Lexicon) -> list[Hit]:
 
 @dataclass(frozen=True)
 class Featuriser:
-    """Turns texts into rows.
+    """Turns texts into rows."""
 
-    Attributes:
-        characters, words: the vocabularies of blocks 1 and 2.
-        lexicon: the terms of blocks 3 and 4.
-        term_idf: (terms,), float32; 0 leaves a term out of block 3.
-    """
-
-    characters: Vocabulary
-    words: Vocabulary
-    lexicon: Lexicon
-    term_idf: NDArray[np.float32]
+    characters: Vocabulary  # block 1
+    words: Vocabulary  # block 2
+    lexicon: Lexicon  # blocks 3 and 4
+    term_idf: NDArray[np.float32]  # (terms,), float32; 0 leaves a term out of block 3
 
     @cached_property
     def tables(self) -> tuple[object, ...]:
@@ -249,13 +225,7 @@ class Featuriser:
 
     @property
     def columns(self) -> int:
-        """Number of features."""
         return self._bias_at + 1
-
-    @property
-    def bias(self) -> float:
-        """The value of the last column."""
-        return BIAS
 
     @property
     def _bias_at(self) -> int:
@@ -281,24 +251,20 @@ class Featuriser:
         )
 
     def scores(self, texts: list[bytes], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-        """`rows(texts).times(weights)`, in one go.
-
-        Args:
-            weights: (columns, stride), float32, stride a multiple of 16.
-        """
+        """`rows(texts).times(weights)`, in one go."""
         if ngrams is None:
             return self.rows(texts).times(weights)
         out = np.empty((len(texts), weights.shape[1]), dtype=np.float32)
         ngrams.score(texts, self.tables, weights, out, weights.shape[1])
         return out
 
-    def unknown(self, texts: Sequence[bytes]) -> NDArray[np.float64]:
+    def unknown(self, texts: Sequence[bytes]) -> Floats:
         """The share of a prepared text's words whose first 5 letters are no feature, (texts,), float64."""
-        return np.array([self._unknown(text.split()) for text in texts], np.float64)
-
-    def _unknown(self, words: Sequence[bytes]) -> float:
-        buckets = [_bucket(_fnv(_SEEDS[_PREFIX5], word[:5])) for word in words]
-        return float(np.mean([self.words.index(bucket) < 0 for bucket in buckets])) if words else 0.0
+        shares = []
+        for text in texts:
+            buckets = [_bucket(fnv(word[:5], _SEEDS[_PREFIX5])) for word in text.split()]
+            shares.append(np.mean([self.words.index(bucket) < 0 for bucket in buckets]) if buckets else 0.0)
+        return np.array(shares, np.float64)
 
     def _rows_in_numpy(self, texts: Sequence[bytes]) -> Rows:
         columns: list[NDArray[np.int32]] = []
@@ -313,14 +279,11 @@ class Featuriser:
         empty_i, empty_f = np.zeros(0, np.int32), np.zeros(0, np.float32)
         return Rows(indptr, np.concatenate([empty_i, *columns]), np.concatenate([empty_f, *values]))
 
-    def attribute(self, text: bytes, gain: NDArray[np.float32]) -> NDArray[np.float64]:
+    def attribute(self, text: bytes, gain: NDArray[np.float32]) -> Floats:
         """What each byte of a prepared text adds to the sum of gain * value over its row, the constant apart.
 
-        Args:
-            gain: (columns,), float32.
-
-        Returns:
-            (bytes,), float64; what an n-gram or a term adds is shared evenly among its bytes.
+        What an n-gram or a term adds is shared evenly among its bytes. `gain` is (columns,); the result
+        (bytes,), float64.
         """
         change = np.zeros(len(text) + 1)
         if ngrams is not None:
@@ -378,7 +341,7 @@ class Featuriser:
                 parts.append(Part(at + block * sums.shape[1] + int(column), float(part), hit.start, hit.end))
         return parts
 
-    def _level_sums(self, found: list[Hit]) -> list[NDArray[np.float64]]:
+    def _level_sums(self, found: list[Hit]) -> list[Floats]:
         levels = self.lexicon.levels[[hit.term for hit in found]].astype(np.float64)
         first = {hit.term: i for i, hit in reversed(list(enumerate(found)))}
         once = np.array([first[hit.term] == i for i, hit in enumerate(found)], dtype=np.float64)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tetkik import turkish
 
 LEVELS = {"typical": 3, "common": 2, "possible": 1}
-_FNV_OFFSET, _FNV_PRIME = 2166136261, 16777619
+FNV_OFFSET = 2166136261
 _DEPTH = 8
 _MIX = 0x9E3779B97F4A7C15
 _SIEVE_BITS = 19
@@ -28,20 +28,14 @@ _SIEVE_BITS = 19
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """The terms as a trie over stems.
+    """The terms as a trie over stems."""
 
-    Attributes:
-        levels: (terms, departments), uint8, 0 to 3.
-        keys: (2^k,), uint64: open addressing on (node + 1) << 32 | FNV-1a of a stem; 0 is an empty slot.
-        children: (2^k,), int32: the node that each key leads to.
-        node_term: (nodes,), int32: the term that ends at a node, or -1. Node 0 is the root.
-        sieve: (2^13,), uint64: a bitmap over the first 19 bits of a mixed key, small enough for the cache.
-    """
-
-    levels: NDArray[np.uint8]
+    levels: NDArray[np.uint8]  # (terms, departments), uint8, 0 to 3
+    # (2^k,), uint64: open addressing on (node + 1) << 32 | FNV-1a of a stem; 0 is an empty slot
     keys: NDArray[np.uint64]
-    children: NDArray[np.int32]
-    node_term: NDArray[np.int32]
+    children: NDArray[np.int32]  # (2^k,), int32: the node that each key leads to
+    node_term: NDArray[np.int32]  # (nodes,), int32: the term that ends at a node, or -1. Node 0 is the root
+    # (2^13,), uint64: a bitmap over the first 19 bits of a mixed key, small enough for the cache
     sieve: NDArray[np.uint64] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,11 +65,10 @@ class Lexicon:
             slot += 1
 
 
-def hash_stem(stem: str) -> int:
-    """FNV-1a, 32 bit, of a folded stem (Fowler, Noll, Vo)."""
-    value = _FNV_OFFSET
-    for byte in stem.encode("ascii", "replace"):
-        value = (value ^ byte) * _FNV_PRIME % (1 << 32)
+def fnv(data: bytes, value: int = FNV_OFFSET) -> int:
+    """FNV-1a, 32 bit (Fowler, Noll, Vo), of `data` after what gave `value`."""
+    for byte in data:
+        value = (value ^ byte) * 16777619 % (1 << 32)
     return value
 
 
@@ -125,7 +118,7 @@ def build(terms: Sequence[tuple[str, ...]], levels: NDArray[np.uint8]) -> Lexico
     for number, stems in enumerate(terms):
         node = 0
         for stem in stems:
-            key = ((node + 1) << 32) | hash_stem(stem)
+            key = ((node + 1) << 32) | fnv(stem.encode("ascii", "replace"))
             if key not in edges:
                 edges[key] = len(node_term)
                 node_term.append(-1)

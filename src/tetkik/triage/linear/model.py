@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, Manifest
 from tetkik.errors import BundleCorrupt
+from tetkik.statistics import Floats
 from tetkik.triage.linear.features import Featuriser, Vocabulary, prepare, stride_of, words_of
 from tetkik.triage.linear.lexicon import Lexicon
 from tetkik.values import Evidence, Span
@@ -25,12 +26,7 @@ _MOST_EVIDENCE = 8
 
 @dataclass(frozen=True)
 class LinearModel:
-    """A trained linear model.
-
-    Attributes:
-        manifest: labels in the order of the columns, calibration, thresholds.
-        weights: (columns, stride), float32; temperature and prior shift are already in them.
-    """
+    """A trained linear model; temperature and prior shift are in the weights, (columns, stride), float32."""
 
     manifest: Manifest
     featuriser: Featuriser
@@ -38,11 +34,7 @@ class LinearModel:
 
     @classmethod
     def load(cls, bundle: Bundle) -> LinearModel:
-        """Read the weights of an opened bundle.
-
-        Raises:
-            BundleCorrupt: an array is missing, of the wrong shape, or needs a pickle.
-        """
+        """Read the weights of an opened bundle; `BundleCorrupt` where they cannot be used."""
         path = bundle.file(WEIGHTS)
         labels = len(bundle.manifest.labels)
         try:
@@ -91,14 +83,13 @@ class LinearModel:
         return found[:, : len(self.manifest.labels)]
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Calibrated probabilities, (texts, labels), float32, rows sum to 1."""
         found = self.logits(texts)
         found -= found.max(axis=1, keepdims=True)
         np.exp(found, out=found)
         found /= found.sum(axis=1, keepdims=True)
         return found
 
-    def unknown(self, texts: Sequence[str]) -> NDArray[np.float64]:
+    def unknown(self, texts: Sequence[str]) -> Floats:
         """The share of each text's words whose first 5 letters are no feature, (texts,), float64."""
         return self.featuriser.unknown([prepare(text) for text in texts])
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from tetkik.bundle import Bundle, Manifest
 from tetkik.errors import BundleCorrupt, MissingExtra
 from tetkik.settings import settings
+from tetkik.statistics import Floats
 from tetkik.triage.calibration import softmax
-from tetkik.triage.transformer.tokens import Ints, TextReader
+from tetkik.triage.transformer.tokens import Ints, TextReader, padded
 from tetkik.values import Evidence, Span
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
@@ -24,15 +25,7 @@ _BATCH = 16
 
 
 class OnnxNetwork:
-    """An exported encoder: texts in, logits out.
-
-    Args:
-        network: the ONNX file with inputs `input_ids` and `attention_mask` and the output `logits`.
-
-    Raises:
-        MissingExtra: ONNX Runtime is not installed.
-        BundleCorrupt: the file is not a network of this form.
-    """
+    """An exported encoder, from `input_ids` and `attention_mask` to `logits`; else `BundleCorrupt`."""
 
     def __init__(self, folder: Path, network: Path, reader: TextReader) -> None:
         try:
@@ -55,7 +48,7 @@ class OnnxNetwork:
         found = {node.name for node in self._session.get_inputs()}
         if found != {"input_ids", "attention_mask"}:
             raise _corrupt(folder, network, ValueError("inputs"))
-        self._reader = reader
+        self.reader = reader
 
     def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(texts, labels), float32.
@@ -63,23 +56,15 @@ class OnnxNetwork:
         Each text is run by itself: dynamic int8 takes its scale from the whole batch, so that in a batch the
         answer to one complaint would depend on the others.
         """
-        return np.concatenate([self.logits_together([row]) for row in self._reader.read(texts)])
+        return np.concatenate([self.logits_together([row]) for row in self.reader.read(texts)])
 
     def logits_together(self, rows: Sequence[Ints]) -> NDArray[np.float32]:
         """The logits of rows of token numbers in one batch, (rows, labels), float32."""
-        ids, mask = self._reader.batch(rows)
+        ids, mask = padded(rows, self.reader.pad_id)
         output: NDArray[np.float32] = self._session.run(
             ["logits"], {"input_ids": ids, "attention_mask": mask}
         )[0]
         return output
-
-    def read(self, texts: Sequence[str]) -> list[Ints]:
-        """Token numbers of each text."""
-        return self._reader.read(texts)
-
-    def broken(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """See `TextReader.broken`."""
-        return self._reader.broken(texts)
 
 
 def _corrupt(folder: Path, network: Path, error: Exception) -> BundleCorrupt:
@@ -101,12 +86,7 @@ class OnnxTransformer:
 
     @classmethod
     def load(cls, bundle: Bundle) -> OnnxTransformer:
-        """From an opened bundle.
-
-        Raises:
-            BundleCorrupt: its settings or its network cannot be used.
-            MissingExtra: ONNX Runtime or tokenizers is not installed.
-        """
+        """From an opened bundle; `BundleCorrupt` where its settings or its network cannot be used."""
         manifest = bundle.manifest
         try:
             max_length = int(manifest.preprocessing["max_length"])
@@ -120,7 +100,7 @@ class OnnxTransformer:
             ) from None
         tokenizer = bundle.file("tokenizer.json")
         try:
-            reader = TextReader.load(tokenizer, max_length, pad_id)
+            reader = TextReader.from_json(tokenizer.read_text("utf-8"), max_length, pad_id)
         except MissingExtra:
             raise
         # The tokenizers package raises bare Exceptions.
@@ -144,18 +124,17 @@ class OnnxTransformer:
 
     @property
     def manifest(self) -> Manifest:
-        """What the bundle says of itself."""
         return self._manifest
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Calibrated probabilities, (texts, labels), float32, rows sum to 1; each text by itself."""
+        """As in the protocol; each text by itself."""
         if not texts:
             return np.zeros((0, len(self._manifest.labels)), dtype=np.float32)
         return softmax(self._network.logits(texts), self._temperature).astype(np.float32)
 
-    def unknown(self, texts: Sequence[str]) -> NDArray[np.float64]:
+    def unknown(self, texts: Sequence[str]) -> Floats:
         """The share of each text's words that are no piece of the vocabulary whole, (texts,), float64."""
-        return self._network.broken(texts)
+        return self._network.reader.broken(texts)
 
     def evidence(self, text: str, label: int) -> tuple[Evidence, ...]:
         """The stretches whose absence lowers the label's log-odds, strongest first; the weight in nats.
@@ -175,14 +154,14 @@ class OnnxTransformer:
         ]
         return tuple(sorted(found, key=lambda item: (-item.weight, item.span.start)))
 
-    def _log_odds(self, texts: Sequence[str], label: int) -> NDArray[np.float64]:
-        rows = self._network.read(texts)
+    def _log_odds(self, texts: Sequence[str], label: int) -> Floats:
+        rows = self._network.reader.read(texts)
         parts = [self._network.logits_together(rows[i : i + _BATCH]) for i in range(0, len(rows), _BATCH)]
         scaled = np.concatenate(parts).astype(np.float64) / self._temperature
         others = np.delete(scaled, label, axis=1)
         highest = others.max(axis=1)
         rest = highest + np.log(np.exp(others - highest[:, None]).sum(axis=1))
-        result: NDArray[np.float64] = scaled[:, label] - rest
+        result: Floats = scaled[:, label] - rest
         return result
 
 

@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
@@ -14,29 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.errors import MissingExtra
+from tetkik.statistics import Floats
 
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class TextReader:
-    """A tokenizer with the length at which complaints are cut.
-
-    Attributes:
-        tokenizer: a `tokenizers.Tokenizer`.
-        pad_id: the number that fills up shorter rows of a batch.
-    """
+    """A `tokenizers.Tokenizer` that cuts complaints at a length, and the number that fills up rows."""
 
     tokenizer: Any
     pad_id: int
 
     @classmethod
     def from_json(cls, text: str, max_length: int, pad_id: int) -> TextReader:
-        """From the text of a `tokenizer.json`.
-
-        Raises:
-            MissingExtra: the package `tokenizers` is not installed.
-        """
+        """From the text of a `tokenizer.json`."""
         try:
             from tokenizers import Tokenizer
         except ImportError:
@@ -48,37 +39,19 @@ class TextReader:
         tokenizer.enable_truncation(max_length)
         return cls(tokenizer, pad_id)
 
-    @classmethod
-    def load(cls, file: Path, max_length: int, pad_id: int) -> TextReader:
-        """From a `tokenizer.json`; raises like `from_json`."""
-        return cls.from_json(file.read_text("utf-8"), max_length, pad_id)
-
     def read(self, texts: Sequence[str]) -> list[Ints]:
         """The token numbers of each text, special tokens included, (tokens,), int64."""
         return [np.array(row.ids, dtype=np.int64) for row in self.tokenizer.encode_batch(list(texts))]
 
-    def broken(self, texts: Sequence[str]) -> NDArray[np.float64]:
+    def broken(self, texts: Sequence[str]) -> Floats:
         """The share of each text's words that are no piece of the vocabulary whole, (texts,), float64."""
         unknown = getattr(self.tokenizer.model, "unk_token", None)
         rows = self.tokenizer.encode_batch(list(texts))
         return np.array([_broken(row.word_ids, row.tokens, unknown) for row in rows], np.float64)
 
-    def batch(self, rows: Sequence[Ints]) -> tuple[Ints, Ints]:
-        """Rows filled up to the longest.
-
-        Returns:
-            `input_ids` and `attention_mask`, each (rows, longest), int64.
-        """
-        return padded(rows, self.pad_id)
-
 
 def _broken(words: Sequence[int | None], pieces: Sequence[str], unknown: str | None) -> float:
-    """The share of words of several pieces, or of one that stands for any unknown word.
-
-    Args:
-        words: the number of each piece's word; None is a special token.
-        unknown: the piece that stands for what the vocabulary cannot spell.
-    """
+    """The share of words of several pieces, or of the piece `unknown`; a special token's word is None."""
     counts = Counter(word for word in words if word is not None)
     lost = {word for word, piece in zip(words, pieces, strict=True) if piece == unknown}
     return sum(n > 1 or word in lost for word, n in counts.items()) / len(counts) if counts else 0.0
@@ -103,19 +76,13 @@ class Casing:
 
 
 def turkish_tokenizer(specification: str) -> tuple[str, Casing]:
-    """A `tokenizer.json` whose normaliser does not ruin Turkish.
+    """A `tokenizer.json` whose normaliser does not ruin Turkish: its new text, and what was found.
 
     A BERT vocabulary without a tokenizer configuration (BioBERTurk is published so) gets lower-casing and
     accent stripping by default, which turn most Turkish words of a cased vocabulary into unknown tokens; and
     the usual lower-casing of an uncased one makes "KIRIK" to "kirik". The vocabulary itself tells which it
     is: with capitals in it, nothing is lowered; with Turkish letters but no capitals, text is lowered by the
     Turkish rule (as `tetkik.turkish.lower` does) and accents stay. Other vocabularies are left as they are.
-
-    Args:
-        specification: the text of a `tokenizer.json`.
-
-    Returns:
-        The new text, and what was found.
     """
     tokenizer = json.loads(specification)
     steps = _steps(tokenizer.get("normalizer"))

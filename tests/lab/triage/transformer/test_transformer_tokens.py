@@ -6,7 +6,7 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from tetkik import turkish
-from tetkik.triage.transformer.tokens import TextReader, turkish_tokenizer
+from tetkik.triage.transformer.tokens import TextReader, padded, turkish_tokenizer
 
 
 def tokenizer(words: list[str], **normalizer: bool) -> str:
@@ -68,6 +68,6 @@ def test_what_does_no_harm_is_left_alone():
 
 def test_reading_cuts_and_pads():
     reader = TextReader.from_json(tokenizer(["bir", "iki", "üç"]), max_length=2, pad_id=0)
-    ids, mask = reader.batch(reader.read(["bir iki üç", "bir"]))
+    ids, mask = padded(reader.read(["bir iki üç", "bir"]), reader.pad_id)
     assert ids.tolist() == [[3, 4], [3, 0]]
     assert mask.tolist() == [[1, 1], [1, 0]]

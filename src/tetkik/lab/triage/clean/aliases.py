@@ -36,7 +36,7 @@ class Departments:
     def match(self, label: str) -> str | None:
         """The department that goes by `label`, or None."""
         plain = _folded(label)
-        return self.spellings.get(plain) or self.spellings.get(_bare(plain))
+        return self.spellings.get(plain) or self.spellings.get(" ".join(_ADDED.sub(" ", plain).split()))
 
 
 def is_no_label(label: str) -> bool:
@@ -50,16 +50,11 @@ def tidy(label: str) -> str:
 
 
 def departments(path: Path | None = None, *, sub_specialities: bool = False) -> Departments:
-    """The built-in list, or a hospital's own.
+    """The built-in list, or a hospital's own: TOML with `[[department]]` tables (`name`, `aliases`,
+    `sub_specialities`).
 
     A department of the hospital's list that has a built-in name keeps the built-in aliases, except those that
     the list gives to another department.
-
-    Args:
-        path: TOML with `[[department]]` tables: `name`, `aliases`, `sub_specialities`. None takes the 15.
-
-    Raises:
-        DataError: the file is not such a list, or gives one alias to two departments.
     """
     if path is None:
         return Departments(DEPARTMENTS, _spellings(_built_in(), sub_specialities, "aliases.toml"))
@@ -121,7 +116,3 @@ def _spellings(entries: Mapping[str, _Entry], sub_specialities: bool, source: st
 
 def _folded(label: str) -> str:
     return " ".join(turkish.fold(tidy(label)).split())
-
-
-def _bare(plain: str) -> str:
-    return " ".join(_ADDED.sub(" ", plain).split())

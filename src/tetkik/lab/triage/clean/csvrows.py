@@ -66,12 +66,8 @@ class _Shape:
 def csv_rows(path: Path, columns: Columns, is_label: Callable[[str], bool]) -> Iterator[RawRow]:
     """The rows of a CSV file, the broken ones with their fault.
 
-    Args:
-        path: the file: delimiter `,` `;` `|` or tab, any encoding of `decode.lines`.
-        is_label: whether a cell is the name of a department; labels seen in sound rows count as well.
-
-    Raises:
-        DataError: the header has no such columns.
+    The delimiter is `,` `;` `|` or a tab, the encoding any of `decode.lines`. Whether a cell is the name of a
+    department, `is_label` says; labels seen in sound rows count as well.
     """
     source = str(path)
     ahead = _Ahead(lines(path))

@@ -39,12 +39,7 @@ def wide_encoding(head: bytes) -> str | None:
 
 
 def lines(path: Path) -> Iterator[tuple[int, str | None, Repair | None]]:
-    """The lines of a text file in any of the encodings.
-
-    Yields:
-        The line's number from 1, its text without the line end (None where it is too long), and the encoding
-        it was mended from.
-    """
+    """Of each line the number from 1, the text (None where it is too long) and what it was mended from."""
     with path.open("rb") as file:
         head = file.read(65536)
     wide = wide_encoding(head)
@@ -94,13 +89,8 @@ def decode(line: bytes) -> tuple[str, Repair | None]:
 
 def _byte_table(encoding: str) -> list[str]:
     """The character of each byte; where the encoding has none, that of Latin-1."""
-    table = []
-    for byte in range(256):
-        try:
-            table.append(bytes([byte]).decode(encoding))
-        except UnicodeDecodeError:
-            table.append(chr(byte))
-    return table
+    decoded = (bytes([byte]).decode(encoding, "ignore") for byte in range(256))
+    return [character or chr(byte) for byte, character in enumerate(decoded)]
 
 
 _CP1254 = _byte_table("cp1254")

@@ -6,16 +6,19 @@ read is either in the clean table or in `rejected.csv` with its reason.
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tetkik.errors import NO_ROOM, InputError, TetkikError, UsageError, file_fault
+from tetkik.errors import NO_ROOM, InputError, TetkikError, UsageError, as_fault_of, file_fault
 from tetkik.lab.engine.duplicate_texts import canonical, duplicate_texts, text_similarity
 from tetkik.lab.triage.clean.aliases import Departments, is_no_label, tidy
 from tetkik.lab.triage.clean.read import read_rows
@@ -28,12 +31,13 @@ from tetkik.lab.triage.clean.summary import (
     RowRef,
     Summary,
     SuspectRow,
+    Suspicion,
     by_count,
 )
-from tetkik.lab.triage.clean.tables import Table, Tables, tables
 from tetkik.lab.triage.clean.text import has_words, plain
 from tetkik.language import Language
 from tetkik.privacy import Personal, mask
+from tetkik.statistics import Ints
 from tetkik.values import ProgressCallback
 
 _TELL_EVERY = 10_000
@@ -43,18 +47,13 @@ _LONGEST_RAW = 50
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to clean.
-
-    Attributes:
-        near: similarity at which two texts are near duplicates, in (0, 1].
-    """
+    """How to clean."""
 
     departments: Departments
     columns: Columns = field(default_factory=Columns)
     keep_duplicates: bool = False
     keep_other_labels: bool = False
     suspects: bool = True
-    near: float = 0.8
     max_chars: int = 20_000
 
 
@@ -89,16 +88,11 @@ def clean_files(
     language: Language = Language.EN,
     progress: ProgressCallback = lambda step, done, total: None,
 ) -> Summary:
-    """Clean `paths` into the table `out`, with a report.
+    """Clean `paths` into the table `out`, CSV in UTF-8, with a report.
 
     Writes `out` (`text`, `label`, `group`, `source`, `row`) and, in the folder `report`, `report.html`,
     `rejected.csv`, `adverts.csv`, `conflicts.csv` and `suspects.csv`. Files appear only when they are whole.
-
-    Args:
-        out: the clean table, CSV in UTF-8.
-
-    Returns:
-        The figures. A file that could not be read is in `files` with its failure; the others are cleaned.
+    A file that could not be read is in the summary's `files` with its failure; the others are cleaned.
 
     Raises:
         TetkikError: no file could be read, no row is left, or `out` is one of the inputs.
@@ -123,18 +117,19 @@ def clean_files(
             )
         progress("near duplicates", 0, 1)
         texts = [row.text for row in rows]
-        groups = _numbered(duplicate_texts(texts, threshold=options.near))
+        found_groups = duplicate_texts(texts)
+        groups = np.unique(found_groups, return_inverse=True)[1].astype(np.int64) + 1
         progress("near duplicates", 1, 1)
         conflicts = _conflicts(rows, groups)
-        suspects, judged, agreement = _suspects(rows, texts, groups, options, progress)
+        found = _suspects(rows, groups, options, progress)
         for row, group in zip(rows, groups.tolist(), strict=True):
-            written.clean.write(row.text, row.label, group, row.source, row.number)
-        _write_findings(written.conflicts, written.suspects, conflicts, suspects)
-        sizes = np.bincount(groups)
+            written.write("clean", row.text, row.label, group, row.source, row.number)
+        _write_findings(written, conflicts, found.suspects)
+        sizes, kept = np.bincount(groups), Counter(row.file for row in rows)
         summary = Summary(
             out=out,
             report=report,
-            files=_file_counts(files, rows),
+            files=tuple(replace(file, kept=kept[number]) for number, file in enumerate(files)),
             read=tally.read,
             kept=len(rows),
             rejected=by_count(tally.rejected),
@@ -147,9 +142,9 @@ def clean_files(
             groups=int((sizes > 0).sum()),
             in_groups=int(sizes[sizes > 1].sum()),
             conflicts=conflicts,
-            suspects=suspects,
-            judged=judged,
-            agreement=agreement,
+            suspects=found.suspects,
+            judged=found.judged,
+            agreement=found.agreement,
             words=np.array([len(text.split()) for text in texts], np.int64),
         )
         progress("report", 0, 1)
@@ -195,7 +190,7 @@ def _read_all(
             failure = file_fault(error)
         files.append(FileCount(str(path), tally.read - before, 0, failure))
     progress("reading", tally.read, tally.read)
-    failures: list[TetkikError] = [file.failure for file in files if file.failure is not None]
+    failures = [file.failure for file in files if file.failure is not None]
     if len(failures) == len(files):
         raise failures[0]
     return rows, files
@@ -221,7 +216,7 @@ def _kept(raw: RawRow, file: int, options: Options, tally: _Tally, written: Tabl
         tally.masked_rows += bool(found.counts)
         tally.adverts += len(made.adverts)
         for advert in made.adverts:
-            written.adverts.write(raw.source, raw.number, mask(advert).text)
+            written.write("adverts", raw.source, raw.number, mask(advert).text)
         reason = reason or _text_fault(raw.text, text, bool(made.adverts), options)
     if reason is None and department is None:
         if is_no_label(label):
@@ -234,7 +229,9 @@ def _kept(raw: RawRow, file: int, options: Options, tally: _Tally, written: Tabl
             reason = Reason.OTHER_LABEL
     if reason is not None:
         tally.rejected[reason] += 1
-        written.rejected.write(raw.source, raw.number, reason.value, label[:200], text[: options.max_chars])
+        written.write(
+            "rejected", raw.source, raw.number, reason.value, label[:200], text[: options.max_chars]
+        )
         return None
     assert department is not None
     return _Row(raw.source, raw.number, department, text, file)
@@ -260,75 +257,41 @@ def _without_copies(rows: list[_Row], options: Options, tally: _Tally, written: 
         same = hashlib.blake2b(f"{row.label}\0{canonical(row.text)}".encode(), digest_size=16).digest()
         if same in seen:
             tally.rejected[Reason.DUPLICATE] += 1
-            written.rejected.write(row.source, row.number, Reason.DUPLICATE.value, row.label, row.text)
+            written.write("rejected", row.source, row.number, Reason.DUPLICATE.value, row.label, row.text)
         else:
             seen.add(same)
             kept.append(row)
     return kept
 
 
-def _numbered(groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Groups numbered from 1 in the order in which they come up."""
-    return (np.unique(groups, return_inverse=True)[1] + 1).astype(np.int64)
-
-
-def _conflicts(rows: Sequence[_Row], groups: NDArray[np.int64]) -> tuple[Conflict, ...]:
+def _conflicts(rows: Sequence[_Row], groups: Ints) -> tuple[Conflict, ...]:
     """Each row of a group against the first row of every other label in it: nothing quadratic."""
-    members: defaultdict[int, list[int]] = defaultdict(list)
-    for index, group in enumerate(groups.tolist()):
-        members[group].append(index)
+    firsts: defaultdict[int, dict[str, _Row]] = defaultdict(dict)
     found: list[Conflict] = []
-    for group, indices in members.items():
-        first: dict[str, int] = {}
-        for index in indices:
-            for label, other in first.items():
-                if label != rows[index].label:
-                    alike = text_similarity(rows[other].text, rows[index].text)
-                    found.append(Conflict(group, alike, rows[other], rows[index]))
-            first.setdefault(rows[index].label, index)
+    for row, group in zip(rows, groups.tolist(), strict=True):
+        for other in firsts[group].values():
+            if other.label != row.label:
+                found.append(Conflict(group, text_similarity(other.text, row.text), other, row))
+        firsts[group].setdefault(row.label, row)
     return tuple(sorted(found, key=lambda pair: (-pair.similarity, pair.group)))
 
 
-def _suspects(
-    rows: Sequence[_Row],
-    texts: list[str],
-    groups: NDArray[np.int64],
-    options: Options,
-    progress: ProgressCallback,
-) -> tuple[tuple[SuspectRow, ...], int | None, float]:
+def _suspects(rows: Sequence[_Row], groups: Ints, options: Options, progress: ProgressCallback) -> Suspicion:
     if not options.suspects:
-        return (), None, 0.0
+        return Suspicion((), None, 0.0)
     from tetkik.lab.triage.clean.suspects import find_suspects
 
-    found = find_suspects(texts, [row.label for row in rows], groups, progress)
-    listed = tuple(
-        SuspectRow(rows[item.row], int(groups[item.row]), item.suggested, item.own, item.other)
-        for item in found.suspects
-    )
-    return listed, found.judged, found.agreement
+    return find_suspects(rows, groups, progress)
 
 
-def _write_findings(
-    pairs: Table, wrong: Table, conflicts: Iterable[Conflict], suspects: Iterable[SuspectRow]
-) -> None:
+def _write_findings(written: Tables, conflicts: Iterable[Conflict], suspects: Iterable[SuspectRow]) -> None:
     for pair in conflicts:
-        left, right = pair.left, pair.right
-        pairs.write(
-            pair.group, f"{pair.similarity:.3f}",
-            left.label, left.text, left.source, left.number,
-            right.label, right.text, right.source, right.number,
-        )  # fmt: skip
+        sides = [(side.label, side.text, side.source, side.number) for side in (pair.left, pair.right)]
+        written.write("conflicts", pair.group, f"{pair.similarity:.3f}", *sides[0], *sides[1])
     for item in suspects:
-        row = item.row
-        wrong.write(
-            row.label, item.suggested, f"{item.own:.4f}", f"{item.other:.4f}", item.group,
-            row.text, row.source, row.number,
-        )  # fmt: skip
-
-
-def _file_counts(files: Sequence[FileCount], rows: Sequence[_Row]) -> tuple[FileCount, ...]:
-    kept = Counter(row.file for row in rows)
-    return tuple(FileCount(f.path, f.read, kept[number], f.failure) for number, f in enumerate(files))
+        row, own, other = item.row, f"{item.own:.4f}", f"{item.other:.4f}"
+        place = (row.text, row.source, row.number)
+        written.write("suspects", row.label, item.suggested, own, other, item.group, *place)
 
 
 def _label_counts(tally: _Tally, rows: Sequence[_Row], options: Options) -> tuple[LabelCount, ...]:
@@ -342,3 +305,51 @@ def _label_counts(tally: _Tally, rows: Sequence[_Row], options: Options) -> tupl
         for name in names
     ]
     return tuple(sorted(counts, key=lambda count: -count.kept))
+
+
+HEADERS = {
+    "clean": ("text", "label", "group", "source", "row"),
+    "rejected": ("source", "row", "reason", "label", "text"),
+    "adverts": ("source", "row", "text"),
+    "conflicts": (
+        "group", "similarity",
+        "label_a", "text_a", "source_a", "row_a", "label_b", "text_b", "source_b", "row_b",
+    ),
+    "suspects": ("label", "suggested", "p_label", "p_suggested", "group", "text", "source", "row"),
+}  # fmt: skip
+"""The tables of a cleaning, each `NAME.csv`, and their columns."""
+
+
+class Tables:
+    """Every table of one cleaning, being written in the folder `stage`."""
+
+    def __init__(self, stage: Path, files: ExitStack) -> None:
+        self.stage = stage
+        self._writers = {}
+        for name, header in HEADERS.items():
+            file = (stage / f"{name}.csv").open("w", encoding="utf-8", errors="backslashreplace", newline="")
+            self._writers[name] = csv.writer(files.enter_context(file), lineterminator="\n")
+            self.write(name, *header)
+
+    def write(self, name: str, *cells: object) -> None:
+        self._writers[name].writerow(cells)
+
+
+@contextmanager
+def tables(out: Path, report: Path) -> Iterator[Tables]:
+    """Open every table; they reach `out` and the folder `report` only where the block ends well."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    report.parent.mkdir(parents=True, exist_ok=True)
+    with as_fault_of(report):
+        stage = Path(mkdtemp(prefix=f".{report.name}.", dir=report.parent))
+    try:
+        with ExitStack() as files:
+            yield Tables(stage, files)
+        report.mkdir(exist_ok=True)
+        partial = out.with_name(f".{out.name}.partial")
+        shutil.move(stage / "clean.csv", partial)
+        for file in stage.iterdir():
+            file.replace(report / file.name)
+        partial.replace(out)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)

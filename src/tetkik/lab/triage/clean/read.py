@@ -7,6 +7,8 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
+from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +33,12 @@ class _Kind(StrEnum):
 def read_rows(path: Path, columns: Columns, is_label: Callable[[str], bool]) -> Iterator[RawRow]:
     """The rows of one file, in order; one that cannot be used comes with its fault.
 
-    Args:
-        path: CSV, JSON lines (or one JSON list), XLSX, or Parquet; its content decides, not its name.
-        is_label: whether a cell names a department; it helps with CSV whose quotes are broken.
+    The content of CSV, JSON lines (or one JSON list), XLSX or Parquet decides, not the name. Whether a cell
+    is the name of a department helps with CSV whose quotes are broken.
 
     Raises:
         DataError: not such a file, damaged, or without the columns.
         MissingExtra: a workbook or Parquet file, and its reader is not installed.
-        OSError: the file cannot be opened.
     """
     kind = _kind(path)
     if kind is _Kind.CSV:
@@ -69,31 +69,17 @@ def _cell(value: object) -> str:
     return "" if value is None else value if isinstance(value, str) else str(value)
 
 
-class _Places:
-    """The keys of the two columns among the keys of JSON objects, found once for each set of keys."""
-
-    def __init__(self, columns: Columns) -> None:
-        self._columns = columns
-        self._found: dict[tuple[str, ...], tuple[str, str] | None] = {}
-
-    def of(self, item: dict[str, Any]) -> tuple[str, str] | None:
-        keys = tuple(item)
-        if keys not in self._found:
-            places = self._columns.places(keys)
-            self._found[keys] = None if places is None else (keys[places[0]], keys[places[1]])
-        return self._found[keys]
-
-
 def _json_rows(path: Path, columns: Columns) -> Iterator[RawRow]:
     source = str(path)
-    places = _Places(columns)
+    places_of = lru_cache(columns.places)
     unlike: list[RawRow] = []
     names: list[str] = []
     usable = False
     for number, item, text in _json_items(path):
-        keys = places.of(item) if item is not None else None
-        if item is None or keys is None:
-            names = names or list(item or ())
+        keys = tuple(item or ())
+        places = places_of(keys)
+        if item is None or places is None:
+            names = names or list(keys)
             row = RawRow(source, number, text, "", Reason.BROKEN_ROW)
             # Held back until one row shows that the columns are there at all.
             if usable:
@@ -104,7 +90,8 @@ def _json_rows(path: Path, columns: Columns) -> Iterator[RawRow]:
         if not usable:
             usable = True
             yield from unlike
-        yield RawRow(source, number, _cell(item[keys[0]]), _cell(item[keys[1]]))
+        text_key, label_key = (keys[place] for place in places)
+        yield RawRow(source, number, _cell(item[text_key]), _cell(item[label_key]))
     if not usable:
         raise columns.missing(source, names)
 
@@ -124,9 +111,9 @@ def _json_items(path: Path) -> Iterator[tuple[int, dict[str, Any] | None, str]]:
             yield (number, item, "") if isinstance(item, dict) else (number, None, _cell(item))
         return
     for number, line, _ in lines(path):
-        if line is None or not line.strip():
-            if line is None:
-                yield number, None, ""
+        if line is None:
+            yield number, None, ""
+        if not line or not line.strip():
             continue
         try:
             item = json.loads(line.strip().strip("\x00").removesuffix(","))
@@ -135,11 +122,19 @@ def _json_items(path: Path) -> Iterator[tuple[int, dict[str, Any] | None, str]]:
         yield number, item if isinstance(item, dict) else None, line
 
 
+def _check_reader(path: Path, package: str) -> None:
+    if find_spec(package) is None:
+        raise MissingExtra(
+            "Reading {path} needs {package}, which is not installed; run `pip install 'tetkik[data]'`.",
+            path=path,
+            package=package,
+        )
+
+
 def _xlsx_rows(path: Path, columns: Columns) -> Iterator[RawRow]:
-    try:
-        import openpyxl
-    except ImportError:
-        raise _missing(path, "openpyxl") from None
+    _check_reader(path, "openpyxl")
+    import openpyxl
+
     damaged = DataError(
         "{path} is not a sound workbook; open it, save it again as .xlsx, or give CSV.", path=path
     )
@@ -192,11 +187,10 @@ def _xlsx_rows(path: Path, columns: Columns) -> Iterator[RawRow]:
 
 
 def _parquet_rows(path: Path, columns: Columns) -> Iterator[RawRow]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise _missing(path, "pyarrow") from None
+    _check_reader(path, "pyarrow")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     source = str(path)
     number = 0
     try:
@@ -225,11 +219,3 @@ def _arrow_cells(pa: Any, column: Any) -> list[str]:
     except UnicodeDecodeError:  # a string column of bytes that are not UTF-8
         values = column.cast(pa.binary()).to_pylist()
     return [decode(value)[0] if isinstance(value, bytes) else _cell(value) for value in values]
-
-
-def _missing(path: Path, package: str) -> MissingExtra:
-    return MissingExtra(
-        "Reading {path} needs {package}, which is not installed; run `pip install 'tetkik[data]'`.",
-        path=path,
-        package=package,
-    )

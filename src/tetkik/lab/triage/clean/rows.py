@@ -52,19 +52,13 @@ class Repair(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RawRow:
-    """One row of an input.
+    """One row of an input."""
 
-    Attributes:
-        source: the file (for a workbook with its sheet, `file.xlsx#Sheet`).
-        number: its place there: the line of a text file, the row of a sheet or a Parquet file, from 1.
-        fault: why it cannot be used, where reading it already showed that.
-    """
-
-    source: str
-    number: int
+    source: str  # the file (for a workbook with its sheet, `file.xlsx#Sheet`)
+    number: int  # its line or row there, from 1
     text: str
     label: str
-    fault: Reason | None = None
+    fault: Reason | None = None  # why it cannot be used, where reading it already showed that
     repairs: tuple[Repair, ...] = ()
 
 

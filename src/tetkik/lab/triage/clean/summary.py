@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tetkik.errors import TetkikError
 from tetkik.lab.engine.results import fields_json
 from tetkik.lab.triage.clean.rows import Reason, Repair
 from tetkik.privacy import Personal
+from tetkik.statistics import Ints
 
 
 @dataclass(frozen=True, slots=True)
 class FileCount:
-    """One input: how many rows it had, how many went into the clean table, and why it failed, if it did."""
+    """One input: rows that it had, rows in the clean table, and why it failed, if it did."""
 
     path: str
     read: int
@@ -39,7 +37,7 @@ class LabelCount:
 
 @dataclass(frozen=True, slots=True)
 class RowRef:
-    """A row of the clean table for showing: its place in the inputs, its label and its masked text."""
+    """A row of the clean table: its place in the inputs, its label and its masked text."""
 
     source: str
     number: int
@@ -69,23 +67,25 @@ class SuspectRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    """Everything the report shows.
+class Suspicion:
+    """What the search for label errors found."""
 
-    Attributes:
-        rejected: rows left out, by reason; `read` is `kept` and these together.
-        in_groups: rows of the clean table that share their group with another.
-        judged: rows whose label was judged; None where that was not asked for.
-        agreement: share of judged rows whose most probable label is their own.
-        words: words of each text of the clean table, (kept,), int64.
-    """
+    suspects: tuple[SuspectRow, ...]
+    # how many rows were judged; 0 where there were too few, None where that was not asked for
+    judged: int | None
+    agreement: float  # the share of judged rows whose most probable label is their own
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Everything the report shows; `judged` and `agreement` as in `Suspicion`."""
 
     out: Path
     report: Path
     files: tuple[FileCount, ...]
     read: int
     kept: int
-    rejected: Mapping[Reason, int]
+    rejected: Mapping[Reason, int]  # rows left out, by reason; `read` is `kept` and these together
     repairs: Mapping[Repair, int]
     masked: Mapping[Personal, int]
     masked_rows: int
@@ -93,12 +93,12 @@ class Summary:
     labels: tuple[LabelCount, ...]
     other_labels: tuple[tuple[str, int], ...]
     groups: int
-    in_groups: int
+    in_groups: int  # rows of the clean table that share their group with another
     conflicts: tuple[Conflict, ...]
     suspects: tuple[SuspectRow, ...]
     judged: int | None
     agreement: float
-    words: NDArray[np.int64]
+    words: Ints  # words of each text of the clean table, (kept,), int64
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -10,15 +10,15 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tetkik import turkish
 from tetkik.errors import MissingExtra
-from tetkik.lab.triage.data import folds
+from tetkik.lab.triage.clean.summary import RowRef, SuspectRow, Suspicion
+from tetkik.lab.triage.data import folds, numbered
+from tetkik.statistics import Floats, Ints
 from tetkik.values import ProgressCallback
 
 _FOLDS = 5
@@ -30,42 +30,8 @@ _FEATURES = 1 << 18
 _UPDATES = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Suspect:
-    """A row whose label is probably wrong."""
-
-    row: int
-    label: str
-    suggested: str
-    own: float
-    other: float
-
-
-@dataclass(frozen=True, slots=True)
-class Suspicion:
-    """What the search for label errors found.
-
-    Attributes:
-        judged: how many rows were judged; 0 where there were too few.
-        agreement: the share of judged rows whose most probable label is their own.
-    """
-
-    suspects: tuple[Suspect, ...]
-    judged: int
-    agreement: float
-
-
-def find_suspects(
-    texts: Sequence[str], labels: Sequence[str], groups: NDArray[np.int64], progress: ProgressCallback
-) -> Suspicion:
-    """The rows that confident learning takes for label errors.
-
-    Args:
-        groups: the duplicate group of each, (texts,), int64.
-
-    Raises:
-        MissingExtra: cleanlab or scikit-learn is not installed.
-    """
+def find_suspects(rows: Sequence[RowRef], groups: Ints, progress: ProgressCallback) -> Suspicion:
+    """The rows that confident learning takes for label errors; `groups`, (rows,), int64, by duplicate."""
     try:
         from cleanlab.filter import find_label_issues
     except ImportError:
@@ -73,28 +39,26 @@ def find_suspects(
             "Looking for wrong labels needs cleanlab and scikit-learn; run `pip install 'tetkik[data]'`, "
             "or add --no-suspects."
         ) from None
-    pairs = set(zip(groups.tolist(), labels, strict=True))
-    enough = {label for label, count in Counter(label for _, label in pairs).items() if count >= _FEWEST}
-    rows = np.array([row for row, label in enumerate(labels) if label in enough], np.int64)
-    names = sorted(enough)
+    pairs = {(group, row.label) for group, row in zip(groups.tolist(), rows, strict=True)}
+    counts = Counter(label for _, label in pairs)
+    names = sorted(label for label, count in counts.items() if count >= _FEWEST)
     if len(names) < 2:
         return Suspicion((), 0, 0.0)
-    numbers = {name: number for number, name in enumerate(names)}
-    given = np.array([numbers[labels[row]] for row in rows], np.int64)
-    judged = [texts[row] for row in rows]
-    probabilities = _out_of_fold(judged, given, groups[rows], len(names), progress)
+    kept = [(row, group) for row, group in zip(rows, groups.tolist(), strict=True) if row.label in names]
+    judged = [row for row, _ in kept]
+    given = numbered([row.label for row in judged], names)
+    own_groups = np.array([group for _, group in kept], np.int64)
+    probabilities = _out_of_fold([row.text for row in judged], given, own_groups, len(names), progress)
     issues = find_label_issues(given, probabilities, filter_by="prune_by_noise_rate", n_jobs=1)
-    best, rank = probabilities.argmax(axis=1), np.arange(len(rows))
+    best, rank = probabilities.argmax(axis=1), np.arange(len(judged))
     # Where nearly all labels are right, confident learning asks for more than the model can give.
     listed = (best != given) & (np.asarray(issues, bool) | (probabilities[rank, best] >= _SURE))
     own = probabilities[rank, given]
     found = [
-        Suspect(
-            int(rows[i]), names[given[i]], names[best[i]], float(own[i]), float(probabilities[i, best[i]])
-        )
+        SuspectRow(*kept[i], names[best[i]], float(own[i]), float(probabilities[i, best[i]]))
         for i in sorted(np.flatnonzero(listed).tolist(), key=lambda i: (own[i], i))
     ]
-    return Suspicion(tuple(found), len(rows), float((best == given).mean()))
+    return Suspicion(tuple(found), len(judged), float((best == given).mean()))
 
 
 def _terms(text: str) -> list[str]:
@@ -104,11 +68,11 @@ def _terms(text: str) -> list[str]:
 
 def _out_of_fold(
     texts: list[str],
-    given: NDArray[np.int64],
-    groups: NDArray[np.int64],
+    given: Ints,
+    groups: Ints,
     count: int,
     progress: ProgressCallback,
-) -> NDArray[np.float64]:
+) -> Floats:
     """The probability of each label for each row, from a model that saw neither it nor its group."""
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
     from sklearn.linear_model import SGDClassifier

@@ -95,20 +95,17 @@ def without_markup(text: str) -> str:
 def _seen(text: str) -> str:
     from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning
 
+    # `<` that begins no known tag is escaped: a parser would take `<iki değer …` for one, to the end.
+    stray = rf"<(?!/?(?:{_TAGS}|template)[\s/>]|!--|!doctype)"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MarkupResemblesLocatorWarning)
-        soup = BeautifulSoup(_bare_less_than(text), "html.parser")
+        soup = BeautifulSoup(re.sub(stray, "&lt;", text, flags=re.IGNORECASE), "html.parser")
     for tag in soup(_UNSEEN):
         tag.decompose()
     for tag in soup(_BREAKING):
         tag.insert_before("\n")
         tag.insert_after("\n")
     return soup.get_text()
-
-
-def _bare_less_than(text: str) -> str:
-    """`<` that begins no known tag, escaped: a parser would take `<iki değer …` for one, to the end."""
-    return re.sub(rf"<(?!/?(?:{_TAGS}|template)[\s/>]|!--|!doctype)", "&lt;", text, flags=re.IGNORECASE)
 
 
 @cache

@@ -7,8 +7,8 @@ it was when it is started again in the same folder.
 
 from __future__ import annotations
 
-from tetkik.lab.triage.collect.run import collect
+from tetkik.lab.triage.collect.run import CrawlSummary, Ending, collect
 from tetkik.lab.triage.collect.site import Site, built_in_sites, load_site
-from tetkik.lab.triage.collect.summary import CrawlSummary, Ending, Failure
+from tetkik.lab.triage.collect.store import Failure
 
 __all__ = ["CrawlSummary", "Ending", "Failure", "Site", "built_in_sites", "collect", "load_site"]

@@ -16,31 +16,13 @@ from tetkik.lab.triage.collect.site import Site
 _LATIN = {"ascii", "cp1252", "cp1254", "iso8859-1", "iso8859-9", "iso8859-15", "latin-1"}
 _UNSEEN = {"script", "style", "noscript", "template"}
 _INLINE = {
-    "a",
-    "abbr",
-    "b",
-    "em",
-    "font",
-    "i",
-    "mark",
-    "s",
-    "small",
-    "span",
-    "strong",
-    "sub",
-    "sup",
-    "u",
-    "wbr",
-}
+    "a", "abbr", "b", "em", "font", "i", "mark", "s", "small", "span", "strong", "sub", "sup", "u", "wbr",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question as a list page shows it.
-
-    Attributes:
-        url: the address of its own page, without a fragment; None where it has none.
-    """
+    """A question as a list page shows it; `url` is its own page, None where it has none."""
 
     url: str | None
     text: str
@@ -48,11 +30,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """What a list page gave.
-
-    Attributes:
-        next_url: the address of the next page, where the site is described by such a link.
-    """
+    """What a list page gave; `next_url` where the site is described by such a link."""
 
     questions: tuple[Question, ...]
     skipped: int

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from operator import attrgetter
 
 from tetkik.lab.triage.collect.site import Site
-from tetkik.lab.triage.collect.store import Outcome, PageRecord, Store
+from tetkik.lab.triage.collect.store import Outcome, PageRecord, PageRef, Store
 
 _DEAD_PAGES = 3
 """A section is not followed past so many failed pages in a row."""
 
 
-@dataclass(frozen=True, slots=True)
-class PageRef:
-    """A list page to be fetched."""
-
-    section: str
-    number: int
-    url: str
+_number = attrgetter("number")
 
 
 def first_pages(site: Site, store: Store) -> list[PageRef]:
@@ -27,14 +21,10 @@ def first_pages(site: Site, store: Store) -> list[PageRef]:
     spent on a page that fails for ever.
     """
     fresh: list[PageRef] = []
-    failed: list[PageRef] = []
+    failed: list[PageRecord] = []
     for section in site.sections:
         known = sorted((page for page in store.pages.values() if page.section == section), key=_number)
-        failed += [
-            PageRef(section, page.number, page.url)
-            for page in known
-            if page.outcome in (Outcome.FAILED, Outcome.FORBIDDEN)
-        ]
+        failed += [page for page in known if page.failed]
         if not known:
             fresh.append(PageRef(section, site.first_page, site.page_url(section, site.first_page)))
         elif following := next_page(site, store, known[-1]):
@@ -77,7 +67,3 @@ def ends_section(site: Site, store: Store, page: PageRecord) -> bool:
         return False
     earlier = {one.mark for one in known if one.number < before.number and one.mark}
     return before.mark in earlier and page.mark in earlier | {before.mark}
-
-
-def _number(page: PageRecord | PageRef) -> int:
-    return page.number

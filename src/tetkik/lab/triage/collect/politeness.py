@@ -29,7 +29,6 @@ class _OfCrawler:
 
     @classmethod
     def from_crawler(cls, crawler: Any) -> Any:
-        """As Scrapy builds its middlewares."""
         return cls(crawler)
 
 
@@ -41,20 +40,12 @@ class StayOnSite(_OfCrawler):
     """
 
     def process_request(self, request: Any) -> None:
-        """Drop what leaves the site."""
         if not self.crawler.spider.site.allows(request.url):
             raise IgnoreRequest("redirected off the site")
 
     def process_response(self, request: Any, response: Any) -> Any:
-        """Drop what came from inside the network although the site is a public one."""
-        address = response.ip_address
-        proxied = "proxy" in request.meta
-        if (
-            address
-            and not proxied
-            and not self.crawler.spider.site.private
-            and is_private_address(str(address))
-        ):
+        direct = "proxy" not in request.meta and not self.crawler.spider.site.private
+        if direct and response.ip_address and is_private_address(str(response.ip_address)):
             raise IgnoreRequest("answered from a private address")
         return response
 
@@ -67,7 +58,6 @@ class CautiousRobots(_OfCrawler):
     """
 
     def process_response(self, request: Any, response: Any) -> Any:
-        """Look at the answer where it is one to robots.txt."""
         if not _asks_robots(request):
             return response
         if response.status >= 500 or response.status == 429:
@@ -78,7 +68,6 @@ class CautiousRobots(_OfCrawler):
         return response
 
     def process_exception(self, request: Any, exception: Exception) -> Any:
-        """Answer in place of a robots.txt that never came."""
         return self._forbid_all(request, reason_of(exception)) if _asks_robots(request) else None
 
     def _forbid_all(self, request: Any, fault: str) -> Any:
@@ -100,14 +89,12 @@ class PatientRetry(RetryMiddleware):  # type: ignore[misc]
     """
 
     async def process_response(self, request: Any, response: Any) -> Any:
-        """Wait before the request is repeated."""
         result = super().process_response(request, response)
         if isinstance(result, Request):
             await self._wait(request, _retry_after(response.headers.get("Retry-After")))
         return result
 
     async def process_exception(self, request: Any, exception: Exception) -> Any:
-        """Wait before the request is repeated."""
         result = super().process_exception(request, exception)
         if isinstance(result, Request):
             await self._wait(request, 0.0)
@@ -131,17 +118,13 @@ def reason_of(fault: BaseException) -> str:
         return {"max redirections reached": "redirected too often"}.get(words, words[:1].lower() + words[1:])
     name = type(fault).__name__
     kinds = {
-        "Timeout": "timed out",
-        "TimedOut": "timed out",
-        "Cancel": "larger than the limit",
-        "Resolve": "the host name is not known",
-        "DNSLookup": "the host name is not known",
-        "Refused": "the connection was refused",
-        "DataLoss": "the answer broke off",
-        "ResponseFailed": "the answer broke off",
-        "DownloadFailed": "the answer broke off",
+        "timed out": ("Timeout", "TimedOut"),
+        "larger than the limit": ("Cancel",),
+        "the host name is not known": ("Resolve", "DNSLookup"),
+        "the connection was refused": ("Refused",),
+        "the answer broke off": ("DataLoss", "ResponseFailed", "DownloadFailed"),
     }
-    return next((words for part, words in kinds.items() if part in name), name)
+    return next((words for words, parts in kinds.items() if any(part in name for part in parts)), name)
 
 
 def _asks_robots(request: Any) -> bool:

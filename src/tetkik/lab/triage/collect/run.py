@@ -3,21 +3,71 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import signal
+import tomllib
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tetkik._version import __version__
+from tetkik.documents.files import write_files
 from tetkik.errors import MissingExtra, PermissionNeeded, UsageError
 from tetkik.lab.triage.collect.site import Site
-from tetkik.lab.triage.collect.summary import CrawlSummary, Ending
+from tetkik.lab.triage.collect.store import Failure, Store
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
     from tetkik.lab.triage.collect.spider import QuestionSpider
-    from tetkik.lab.triage.collect.store import Store
+
+
+class Ending(StrEnum):
+    """Why a run ended."""
+
+    COMPLETE = "complete"
+    """Every page of every section was read, or has failed and is listed."""
+    LIMIT = "limit"
+    """As many list pages as were asked for; running again goes on."""
+    STOPPED = "stopped"
+    """By Ctrl-C; running again goes on."""
+    GIVEN_UP = "given up"
+    """Too many failures in a row; running again goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlSummary:
+    """What a run did, and how the folder stands after it; times are UTC, ISO 8601."""
+
+    site: str
+    started: str
+    ended: str
+    ending: Ending
+    pages_fetched: int
+    pages_done: int  # list pages of the folder that are read with all their questions
+    rows_added: int
+    rows: int
+    rows_per_label: dict[str, int]
+    skipped: int  # items of the list pages without a text or a link on the site
+    failures: tuple[Failure, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "site": self.site,
+            "started": self.started,
+            "ended": self.ended,
+            "ending": self.ending.value,
+            "pages": {"fetched": self.pages_fetched, "done": self.pages_done, "failed": len(self.failures)},
+            "rows": self.rows,
+            "rows_added": self.rows_added,
+            "rows_per_label": self.rows_per_label,
+            "skipped": self.skipped,
+            "failures": [asdict(failed) for failed in self.failures],
+        }
+
 
 _CONTACT = re.compile(r"[^@\s()<>]+@[^@\s()<>]+\.[^@\s()<>]+|https?://[^\s()<>]+", re.ASCII)
 
@@ -43,16 +93,10 @@ def collect(
         permission: the user's word that the site's owner allows the crawl and the law the use.
         limit: at most so many list pages in this run, taken in turn from the sections.
 
-    Returns:
-        What was done, as in `summary.json`.
-
     Raises:
         PermissionNeeded: without `permission`.
         UsageError: no contact that a person could use; the folder holds another crawl; a second crawl in this
             process.
-        MissingExtra: Scrapy is not installed.
-        DataError: a file of the folder is damaged.
-        OSError: the folder cannot be written.
     """
     if not permission:
         raise PermissionNeeded(
@@ -68,8 +112,6 @@ def collect(
         )
     if importlib.util.find_spec("scrapy") is None:
         raise MissingExtra("Collecting needs Scrapy, which is not installed; `pip install 'tetkik[data]'`.")
-    from tetkik.lab.triage.collect.store import Store
-
     started = _now()
     store = Store(folder, site)
     try:
@@ -79,7 +121,8 @@ def collect(
         if spider.fault is not None:
             raise spider.fault
         summary = _summary(spider, store, started)
-        summary.write(folder / "summary.json")
+        text = json.dumps(summary.as_json(), ensure_ascii=False, indent=2) + "\n"
+        write_files({"summary.json": text.encode("utf-8")}, folder)
     finally:
         store.close()
     return summary
@@ -111,19 +154,13 @@ def _crawl(settings: dict[str, Any], **wanted: Any) -> QuestionSpider:
 def _settings(site: Site, folder: Path, contact: str) -> dict[str, Any]:
     from scrapy.settings import default_settings
 
-    here = "tetkik.lab.triage.collect.politeness"
-    # Scrapy varies the delay by half, which would go below it; newer releases have another name for that.
-    steady = (
-        {"DOWNLOAD_DELAY_JITTER": 0}
-        if hasattr(default_settings, "DOWNLOAD_DELAY_JITTER")
-        else {"RANDOMIZE_DOWNLOAD_DELAY": False}
-    )
-    pace = site.pace
+    here, pace = "tetkik.lab.triage.collect.politeness", site.pace
+    # Scrapy varies the delay by half, which would go below it; older releases have another name for that.
+    old = not hasattr(default_settings, "DOWNLOAD_DELAY_JITTER")
     return {
+        **({"RANDOMIZE_DOWNLOAD_DELAY": False} if old else {}),
+        **tomllib.loads(resources.files(__package__).joinpath("scrapy.toml").read_text("utf-8")),
         "USER_AGENT": f"Tetkik/{__version__} (+{contact})",
-        "ROBOTSTXT_OBEY": True,
-        "ROBOTSTXT_USER_AGENT": "Tetkik",
-        "DEFAULT_REQUEST_HEADERS": {"Accept": "text/html,application/xhtml+xml", "Accept-Language": "tr"},
         "DOWNLOADER_MIDDLEWARES": {
             "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,
             "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,
@@ -131,28 +168,14 @@ def _settings(site: Site, folder: Path, contact: str) -> dict[str, Any]:
             f"{here}.CautiousRobots": 110,  # sees an answer after the retries
             f"{here}.PatientRetry": 550,
         },
-        "SCHEDULER_MEMORY_QUEUE": "scrapy.squeues.FifoMemoryQueue",  # in the order of the sections
-        "CONCURRENT_REQUESTS": 1,
-        "CONCURRENT_REQUESTS_PER_DOMAIN": 1,
         "DOWNLOAD_DELAY": pace.delay,
-        **steady,
-        "AUTOTHROTTLE_ENABLED": True,
         "AUTOTHROTTLE_START_DELAY": pace.delay,
         "AUTOTHROTTLE_MAX_DELAY": max(60.0, pace.delay),
-        "AUTOTHROTTLE_TARGET_CONCURRENCY": 1.0,
         "DOWNLOAD_TIMEOUT": pace.timeout,
         "DOWNLOAD_MAXSIZE": pace.max_bytes,
-        "DOWNLOAD_WARNSIZE": 0,
         "RETRY_TIMES": pace.retries,
-        "RETRY_PRIORITY_ADJUST": 0,
-        "REDIRECT_MAX_TIMES": 5,
-        "METAREFRESH_ENABLED": False,
-        "COOKIES_ENABLED": False,
         "HTTPPROXY_ENABLED": not site.private,
-        "TELNETCONSOLE_ENABLED": False,
         "LOG_FILE": str(folder / "crawl.log"),
-        "LOG_LEVEL": "ERROR",
-        "LOGSTATS_INTERVAL": 0,
     }
 
 

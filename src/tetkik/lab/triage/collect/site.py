@@ -42,18 +42,13 @@ class _Strict(BaseModel):
 
 
 class Questions(_Strict):
-    """Where the questions stand.
-
-    Attributes:
-        link: selects, inside an item, the address of the question's own page.
-        follow: whether the text is read on the question's own page instead of on the list page.
-        text: selects the text, inside the item or (with `follow`) on the question's own page, where the first
-            match counts; without it the whole item is the text.
-    """
+    """Where the questions stand."""
 
     item: Css
-    link: Css | None = None
-    follow: bool = False
+    link: Css | None = None  # selects, inside an item, the address of the question's own page
+    follow: bool = False  # whether the text is read on the question's own page instead of on the list page
+    # selects the text, inside the item or (with `follow`) on the question's own page, where the first match
+    # counts; without it the whole item is the text
     text: Css | None = None
 
     @model_validator(mode="after")
@@ -64,13 +59,9 @@ class Questions(_Strict):
 
 
 class Pace(_Strict):
-    """How gently the site is asked.
+    """How gently the site is asked; slower where it is slow or its robots.txt asks."""
 
-    Attributes:
-        delay: seconds between two requests, at least; slower where the site is slow or its robots.txt asks.
-    """
-
-    delay: float = Field(default=2.0, ge=0, le=600)
+    delay: float = Field(default=2.0, ge=0, le=600)  # least seconds between two requests
     timeout: float = Field(default=30.0, gt=0, le=600)
     retries: int = Field(default=3, ge=0, le=10)
     retry_wait: float = Field(default=5.0, ge=0, le=600)
@@ -79,22 +70,18 @@ class Pace(_Strict):
 
 
 class Site(_Strict):
-    """A question-and-answer site whose sections are departments.
-
-    Attributes:
-        list_url: path and query of a list page, with `{section}` and `{page}`.
-        next_page: selects the link to the next page; without it pages are counted up to an empty one.
-        sections: the name of a section in the address, and the label of its questions.
-    """
+    """A question-and-answer site whose sections are departments."""
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     base_url: str
-    list_url: str
+    list_url: str  # path and query of a list page, with `{section}` and `{page}`
     first_page: int = Field(default=1, ge=0)
     max_pages: int = Field(default=5000, ge=1)
+    # selects the link to the next page; without it pages are counted up to an empty one
     next_page: Css | None = None
     questions: Questions
     pace: Pace = Pace()
+    # the name of a section in the address, and the label of its questions
     sections: dict[str, str] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -160,10 +147,8 @@ def built_in_sites() -> tuple[str, ...]:
 
 
 def load_site(name: str, *, base_url: str | None = None) -> Site:
-    """The description of a site.
-
-    Args:
-        base_url: asked instead of the description's own host, such as a mirror on one's own machine.
+    """The description of a site; `base_url`, such as a mirror, is asked instead of the description's own
+    host.
 
     Raises:
         UsageError: no such site.

@@ -13,10 +13,10 @@ import scrapy
 from scrapy.exceptions import CloseSpider
 
 from tetkik.lab.triage.collect.page import ListPage, read_list, read_question
-from tetkik.lab.triage.collect.plan import PageRef, ends_section, first_pages, next_page
+from tetkik.lab.triage.collect.plan import ends_section, first_pages, next_page
 from tetkik.lab.triage.collect.politeness import reason_of
 from tetkik.lab.triage.collect.site import Site
-from tetkik.lab.triage.collect.store import LostQuestion, Outcome, PageRecord, Row, Store
+from tetkik.lab.triage.collect.store import LostQuestion, Outcome, PageRecord, PageRef, Row, Store
 from tetkik.values import ProgressCallback
 
 _Work = Callable[[Any], Iterator[Any]]
@@ -36,9 +36,6 @@ class QuestionSpider(scrapy.Spider):  # type: ignore[misc]
     Pages are taken breadth first (page 1 of every section, then page 2), so that a crawl cut short is
     balanced over the departments. A list page is recorded once all its questions are stored or recorded as
     lost, and only then the next one is asked for.
-
-    Attributes:
-        robots_fault: why robots.txt could not be read; empty where it could.
     """
 
     name = "questions"
@@ -49,7 +46,7 @@ class QuestionSpider(scrapy.Spider):  # type: ignore[misc]
         self.pages_fetched = 0
         self.rows_added = 0
         self.limited = False
-        self.robots_fault = ""
+        self.robots_fault = ""  # why robots.txt could not be read
         self.reason = ""
         self.fault: BaseException | None = None
         self._store = store
@@ -63,7 +60,7 @@ class QuestionSpider(scrapy.Spider):  # type: ignore[misc]
         """What earlier runs left, then the first page of what is new."""
         for lost in list(self._store.lost.values()):
             if lost.section in self.site.sections:
-                yield self._ask_question(PageRef(lost.section, lost.number, lost.url), None, lost.url)
+                yield self._ask_question(lost, None, lost.url)
         for ref in first_pages(self.site, self._store):
             for request in self._ask_page(ref):
                 yield request
@@ -169,14 +166,13 @@ class QuestionSpider(scrapy.Spider):  # type: ignore[misc]
         yield from self._settle(page, url)
 
     def _row(self, text: str, own_url: str | None, ref: PageRef) -> Row:
-        today = datetime.now(UTC).date().isoformat()
         return Row.of(
             text=text,
             label=self.site.sections[ref.section],
             own_url=own_url,
             list_url=ref.url,
             page=ref.number,
-            collected=today,
+            collected=datetime.now(UTC).date().isoformat(),
         )
 
     def _add(self, rows: Iterable[Row]) -> None:
@@ -203,12 +199,10 @@ class QuestionSpider(scrapy.Spider):  # type: ignore[misc]
             outcome, reason = Outcome.LAST, ""
         elif "robots.txt" in reason:
             outcome = Outcome.FORBIDDEN
-        # Before `_count`, which may end the crawl.
-        self._store.record(PageRecord(ref.section, ref.number, ref.url, outcome, reason=reason))
+        record = PageRecord(ref.section, ref.number, ref.url, outcome, reason=reason)
+        self._store.record(record)  # before `_count`, which may end the crawl
         self._count(reason)
-        yield from self._ask_page(
-            next_page(self.site, self._store, self._store.pages[ref.section, ref.number])
-        )
+        yield from self._ask_page(next_page(self.site, self._store, record))
 
     def _lose_question(self, reason: str, ref: PageRef, page: PageRecord | None, url: str) -> Iterator[Any]:
         self._store.lose(LostQuestion(ref.section, ref.number, url, reason))

@@ -19,7 +19,6 @@ from typing import Any
 from tetkik.errors import DataError, UsageError
 from tetkik.lab.engine.duplicate_texts import canonical
 from tetkik.lab.triage.collect.site import Site
-from tetkik.lab.triage.collect.summary import Failure
 
 
 class Outcome(StrEnum):
@@ -39,11 +38,9 @@ class Outcome(StrEnum):
 class Row:
     """One question, as a line of `complaints.jsonl`.
 
-    Attributes:
-        url: the question's own address, or that of the list page it stands on.
-        collected: date, ISO 8601.
-        id: of the label, the question's own address if it has one, and the text in its canonical form; the
-            same when the question has moved to another list page.
+    `url` is the question's own address, or that of the list page it stands on; `collected` a date, ISO 8601;
+    `id` of the label, the question's own address if it has one, and the text in its canonical form: the same
+    when the question has moved to another list page.
     """
 
     text: str
@@ -63,31 +60,44 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class PageRecord:
-    """One list page, as a line of the ledger.
-
-    Attributes:
-        mark: a hash of its questions, by which a page that comes again is known.
-    """
+class PageRef:
+    """A list page, or a question's own page on it, that is to be fetched."""
 
     section: str
     number: int
     url: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageRecord(PageRef):
+    """A list page as a line of the ledger; by `mark`, a hash of its questions, one is known again."""
+
     outcome: Outcome
     next_url: str | None = None
     mark: str = ""
     skipped: int = 0
     reason: str = ""
 
+    @property
+    def failed(self) -> bool:
+        return self.outcome in (Outcome.FAILED, Outcome.FORBIDDEN)
+
 
 @dataclass(frozen=True, slots=True)
-class LostQuestion:
+class LostQuestion(PageRef):
     """A question's own page that could not be read, as a line of the ledger."""
 
-    section: str
-    number: int
-    url: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A page that could not be read; the next run tries it again."""
+
+    label: str
+    page: int  # the number of the list page, or of the one that leads to the question
+    url: str
+    reason: str  # such as `HTTP 500` or `forbidden by robots.txt`; never words of the page
 
 
 class Journal:
@@ -112,11 +122,7 @@ class Journal:
         return True
 
     def read(self) -> list[dict[str, Any]]:
-        """Every object; a last line that a kill has cut is taken off the file.
-
-        Raises:
-            DataError: a line before the last is not a JSON object.
-        """
+        """Every object; a last line that a kill has cut is taken off the file."""
         self._file.seek(0)
         content = self._file.read()
         whole = content[: content.rfind(b"\n") + 1]
@@ -153,19 +159,14 @@ class Journal:
             raise
 
     def close(self) -> None:
-        """Close the file, and with it the lock."""
         self._file.close()
 
 
 class Store:
     """The folder of a crawl: what is known, and the writing of what is new.
 
-    Attributes:
-        lost: questions whose own page could not be read, by section and address.
-
-    Raises:
-        UsageError: the folder holds a crawl of another site, or another crawl is writing to it.
-        DataError: a damaged file.
+    `lost` are questions whose own page could not be read, by section and address. A `UsageError` says that
+    the folder holds a crawl of another site, or that another crawl is writing to it.
     """
 
     def __init__(self, folder: Path, site: Site) -> None:
@@ -239,7 +240,6 @@ class Store:
         self.lost.pop((section, url), None)
 
     def record(self, page: PageRecord) -> None:
-        """Write what became of a list page."""
         self._ledger.append([{"kind": "page", **asdict(page)}])
         self.pages[page.section, page.number] = page
 
@@ -250,10 +250,7 @@ class Store:
 
     def failures(self) -> tuple[Failure, ...]:
         """What could not be read, in the order of sections and pages."""
-        every: list[PageRecord | LostQuestion] = [
-            page for page in self.pages.values() if page.outcome in (Outcome.FAILED, Outcome.FORBIDDEN)
-        ]
-        every += self.lost.values()
+        every: list[Any] = [*(page for page in self.pages.values() if page.failed), *self.lost.values()]
         labels = self._site.sections
         order = {section: place for place, section in enumerate(labels)}
         every.sort(key=lambda one: (order.get(one.section, len(order)), one.number))

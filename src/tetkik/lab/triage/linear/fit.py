@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import count, product
 from threading import Event
@@ -22,10 +22,10 @@ from tetkik.lab.triage.data import folds
 from tetkik.lab.triage.linear.solver import Loss, solve
 from tetkik.lab.triage.linear.vocabulary import learn_features
 from tetkik.lab.triage.metrics import confusion
+from tetkik.statistics import Floats, Ints
 from tetkik.triage.age_adjustment import log_odds
 from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
-from tetkik.triage.linear.features import Featuriser, Rows, prepare, stride_of
-from tetkik.triage.linear.lexicon import Lexicon, builtin
+from tetkik.triage.linear.features import BIAS, Featuriser, Rows, prepare, stride_of
 
 INNER_FOLDS = 8
 """Many, so that the temperature is fitted on models of nearly as many rows as the last one."""
@@ -41,21 +41,12 @@ Remember = Callable[[str, Callable[[], NDArray[np.float32]]], NDArray[np.float32
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The settings that are chosen on held-out rows.
-
-    Attributes:
-        mix: how many times the machine's score counts beside the regression's.
-        prior: the share of the labels' log frequencies that is taken off.
-    """
+    """The settings chosen on held-out rows: the machine's share, and that of log frequencies taken off."""
 
     softmax: float = 1.0
     hinge: float = 2.0
     mix: float = 2.0
     prior: float = 0.25
-
-    def as_json(self) -> dict[str, float]:
-        """For the manifest."""
-        return asdict(self)
 
 
 SOFTMAX = (0.5, 1.0)
@@ -71,27 +62,20 @@ Scores = dict[Member, NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Texts ready to learn from.
-
-    Attributes:
-        texts: prepared (`features.prepare`).
-        truth: (texts,), int64, index of the label.
-        groups: (texts,), int64, duplicate group.
-        folds: (texts,), int64, inner fold by group.
-    """
+    """Texts ready to learn from: prepared (`features.prepare`), each with the index of its label."""
 
     texts: tuple[bytes, ...]
-    truth: NDArray[np.int64]
-    groups: NDArray[np.int64]
-    folds: NDArray[np.int64]
+    truth: Ints
+    groups: Ints  # (texts,), int64, duplicate group
+    folds: Ints  # (texts,), int64, inner fold by group
     labels: tuple[str, ...]
 
     @classmethod
     def of(
         cls,
         texts: Sequence[str],
-        truth: NDArray[np.int64],
-        groups: NDArray[np.int64],
+        truth: Ints,
+        groups: Ints,
         labels: tuple[str, ...],
     ) -> Corpus:
         """Prepare texts and deal them out into inner folds."""
@@ -101,7 +85,7 @@ class Corpus:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def only(self, rows: NDArray[np.int64]) -> Corpus:
+    def only(self, rows: Ints) -> Corpus:
         return Corpus(
             tuple(self.texts[i] for i in rows),
             self.truth[rows],
@@ -111,10 +95,10 @@ class Corpus:
         )
 
     @property
-    def log_frequency(self) -> NDArray[np.float64]:
+    def log_frequency(self) -> Floats:
         """(labels,): the log of each label's share, with one row added to each."""
         count = np.bincount(self.truth, minlength=len(self.labels)) + 1.0
-        frequency: NDArray[np.float64] = np.log(count / count.sum())
+        frequency: Floats = np.log(count / count.sum())
         return frequency
 
     def costs(self, rarity: float) -> NDArray[np.float32]:
@@ -127,41 +111,28 @@ class Corpus:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A fitted model and how it did on rows that it had not seen.
-
-    Attributes:
-        weights: (columns, stride), float32, prior shift and temperature in them.
-        abstain: the top probability under which to abstain.
-        held_out: (rows,), the rows that chose and calibrated.
-        probabilities: (held-out rows, labels), float64, of models that had not seen those rows, with what
-            `children` makes of them.
-    """
+    """A fitted model and how it did on rows that it had not seen."""
 
     featuriser: Featuriser
-    weights: NDArray[np.float32]
+    weights: NDArray[np.float32]  # (columns, stride), float32, prior shift and temperature in them
     choice: Choice
     temperature: float
-    abstain: float
-    held_out: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
+    abstain: float  # the top probability under which to abstain
+    held_out: Ints  # (rows,), the rows that chose and calibrated
+    # (held-out rows, labels), float64, of models that had not seen those rows, with what `adjust_for_age`
+    # makes of them
+    probabilities: Floats
 
 
-def unknown_words(corpus: Corpus, fitted: Fitted) -> NDArray[np.float64]:
-    """The share of each held-out row's words that the rows which it was held out from do not know.
-
-    Args:
-        corpus: what `fitted` was fitted on.
-
-    Returns:
-        (held-out rows,), float64.
-    """
+def unknown_words(corpus: Corpus, fitted: Fitted) -> Floats:
+    """The share of each held-out row's words, (rows,), that the rows it was held out from do not know."""
     held = corpus.only(fitted.held_out)
     if len(held) < len(corpus):
         return fitted.featuriser.unknown(held.texts)
     shares = np.zeros(len(held))
     for fold in set(held.folds.tolist()):
         rows, others = np.flatnonzero(held.folds == fold), held.only(np.flatnonzero(held.folds != fold))
-        known = learn_features(others.texts, others.groups, fitted.featuriser.lexicon)
+        known = learn_features(others.texts, others.groups)
         shares[rows] = known.unknown(held.only(rows).texts)
     return shares
 
@@ -169,13 +140,12 @@ def unknown_words(corpus: Corpus, fitted: Fitted) -> NDArray[np.float64]:
 class _Part:
     """The rows that one set of classifiers is trained on, made ready when first needed."""
 
-    def __init__(self, corpus: Corpus, lexicon: Lexicon) -> None:
+    def __init__(self, corpus: Corpus) -> None:
         self._corpus = corpus
-        self._lexicon = lexicon
 
     @cached_property
     def featuriser(self) -> Featuriser:
-        return learn_features(self._corpus.texts, self._corpus.groups, self._lexicon)
+        return learn_features(self._corpus.texts, self._corpus.groups)
 
     @cached_property
     def _chunks(self) -> list[slice]:
@@ -212,28 +182,22 @@ class _Part:
 def fit(
     corpus: Corpus,
     *,
-    lexicon: Lexicon | None = None,
     remember: Remember = lambda name, compute: compute(),
     tick: Callable[[int, int], None] = lambda done, total: None,
 ) -> Fitted:
-    """Choose, calibrate and fit.
+    """Choose, calibrate and fit; from 20,000 rows on a tenth of them is only chosen and calibrated on.
 
-    Args:
-        corpus: what to learn from; from 20,000 rows on a tenth of it is only chosen and calibrated on.
-        lexicon: the terms; None takes the built-in ones.
-        remember: keeps finished pieces across an interruption.
-        tick: called with (pieces done, pieces in all).
+    `remember` keeps finished pieces across an interruption; `tick` gets the pieces done, and all.
     """
-    lexicon = lexicon or builtin()
     if len(corpus) >= HOLDOUT_FROM:
-        return _fit_holding_out(corpus, lexicon, tick)
-    return _fit_cross_validating(corpus, lexicon, remember, tick)
+        return _fit_holding_out(corpus, tick)
+    return _fit_cross_validating(corpus, remember, tick)
 
 
-def _fit_holding_out(corpus: Corpus, lexicon: Lexicon, tick: Callable[[int, int], None]) -> Fitted:
+def _fit_holding_out(corpus: Corpus, tick: Callable[[int, int], None]) -> Fitted:
     held = np.flatnonzero(corpus.folds == 0)
     others = corpus.only(held)
-    part = _Part(corpus.only(np.flatnonzero(corpus.folds != 0)), lexicon)
+    part = _Part(corpus.only(np.flatnonzero(corpus.folds != 0)))
     weights = _train_side_by_side(part, _members(DEFAULT))
     tick(1, 1)
     scores = {member: part.scores(others, found) for member, found in weights.items()}
@@ -259,9 +223,7 @@ def _train_side_by_side(part: _Part, members: Sequence[Member]) -> dict[Member, 
             raise
 
 
-def _fit_cross_validating(
-    corpus: Corpus, lexicon: Lexicon, remember: Remember, tick: Callable[[int, int], None]
-) -> Fitted:
+def _fit_cross_validating(corpus: Corpus, remember: Remember, tick: Callable[[int, int], None]) -> Fitted:
     members: list[Member] = [(Loss.SOFTMAX, value) for value in SOFTMAX]
     members += [(Loss.SQUARED_HINGE, value) for value in HINGE]
     inner = sorted(set(corpus.folds.tolist()))
@@ -270,13 +232,13 @@ def _fit_cross_validating(
     steps = count(1)
     for fold in inner:
         held = np.flatnonzero(corpus.folds == fold)
-        others, part = corpus.only(held), _Part(corpus.only(np.flatnonzero(corpus.folds != fold)), lexicon)
+        others, part = corpus.only(held), _Part(corpus.only(np.flatnonzero(corpus.folds != fold)))
         for member in members:
             name = f"fold{fold}-{member[0].name.lower()}-{member[1]}"
             scores[member][held] = remember(name, partial(_train_and_score, part, member, others))
             tick(next(steps), total)
     calibrated = _calibrate(corpus, scores, corpus.log_frequency)
-    whole = _Part(corpus, lexicon)
+    whole = _Part(corpus)
     weights: dict[Member, NDArray[np.float32]] = {}
     for member in _members(calibrated.choice):
         weights[member] = whole.weights(member)
@@ -296,10 +258,10 @@ def _members(choice: Choice) -> tuple[Member, Member]:
 class _Calibrated:
     choice: Choice
     temperature: float
-    probabilities: NDArray[np.float64]
+    probabilities: Floats
 
 
-def _calibrate(corpus: Corpus, scores: Scores, log_frequency: NDArray[np.float64]) -> _Calibrated:
+def _calibrate(corpus: Corpus, scores: Scores, log_frequency: Floats) -> _Calibrated:
     """Choose the settings, and the temperature of what will be shown, on scores of unseen rows.
 
     Best is the highest accuracy + macro-F1 - log-loss at the best temperature: the first two are what the
@@ -327,7 +289,7 @@ def _calibrate(corpus: Corpus, scores: Scores, log_frequency: NDArray[np.float64
     )
 
 
-def _accuracy_and_f1(counts: NDArray[np.int64]) -> float:
+def _accuracy_and_f1(counts: Ints) -> float:
     right, true, chosen = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     f1 = 2 * right / np.maximum(true + chosen, 1)
     return float(right.sum() / counts.sum() + f1[true > 0].mean())
@@ -337,15 +299,15 @@ def _assemble(
     featuriser: Featuriser,
     weights: dict[Member, NDArray[np.float32]],
     calibrated: _Calibrated,
-    log_frequency: NDArray[np.float64],
-    held_out: NDArray[np.int64],
+    log_frequency: Floats,
+    held_out: Ints,
 ) -> Fitted:
     choice = calibrated.choice
     regression, machine = (weights[member] for member in _members(choice))
     mixed = (regression + choice.mix * machine).astype(np.float32)
     shift = np.zeros(stride_of(len(log_frequency)))
     shift[: len(log_frequency)] = choice.prior * log_frequency
-    mixed[-1] -= (shift / featuriser.bias).astype(np.float32)
+    mixed[-1] -= (shift / BIAS).astype(np.float32)
     return Fitted(
         featuriser,
         (mixed / calibrated.temperature).astype(np.float32),

@@ -15,6 +15,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.statistics import Floats
 from tetkik.triage.linear.compiled import ngrams
 from tetkik.triage.linear.features import Rows, stride_of
 
@@ -43,17 +44,13 @@ def solve(
     seed: int = 0,
     tick: Callable[[int], None] = lambda done: None,
 ) -> NDArray[np.float32]:
-    """Fit one classifier.
+    """Fit one classifier: (columns, stride), float32; columns past the classes are zero.
 
     Args:
         chunks: the rows, in pieces, so that large data need no second copy.
         labels: the class of each row, piece by piece, int32.
         costs: (classes,), float32: the weight of a row by its class.
         regularisation: strength of the squared penalty on the sum of losses.
-        seed: order of the visits.
-
-    Returns:
-        (columns, stride), float32; columns past the classes are zero.
     """
     if ngrams is None:
         return _by_lbfgs(chunks, labels, columns, costs, regularisation, loss)
@@ -107,7 +104,7 @@ def _by_lbfgs(
     classes, cost = len(costs), costs[label][:, None]
     own = np.eye(classes)[label]
 
-    def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    def objective(flat: Floats) -> tuple[float, Floats]:
         weights = flat.reshape(columns, classes)
         score = rows @ weights
         if loss is Loss.SOFTMAX:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import io
 import json
-import shutil
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -19,18 +22,16 @@ from tetkik.bundle import (
     Manifest,
     Metric,
     Task,
+    finish_bundle,
     open_bundle,
-    reference_section,
-    render_card,
     staged_folder,
-    write_manifest,
-    write_reference,
 )
 from tetkik.errors import DataError, MissingExtra
-from tetkik.lab.engine.card import library_versions
+from tetkik.lab.engine.card import library_versions, markdown_table, read_card
+from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.duplicate_texts import duplicate_texts
-from tetkik.lab.triage.card import measured
-from tetkik.lab.triage.data import Complaints, fingerprint, folds
+from tetkik.lab.triage.data import Complaints, fingerprint, folds, in_order, numbered
+from tetkik.lab.triage.figures import Judged
 from tetkik.lab.triage.linear.fit import (
     HOLDOUT_FROM,
     INNER_FOLDS,
@@ -42,35 +43,39 @@ from tetkik.lab.triage.linear.fit import (
 )
 from tetkik.lab.triage.linear.vocabulary import MIN_GROUPS
 from tetkik.lab.triage.reference import OutOfFold, ReferenceComplaints, make_reference
+from tetkik.lab.triage.summaries import measured
+from tetkik.statistics import Floats, Ints
 from tetkik.triage.age_adjustment import log_odds
 from tetkik.triage.calibration import softmax
 from tetkik.triage.linear.model import LinearModel
 from tetkik.triage.predict import Triage
-from tetkik.values import DEPARTMENTS, ProgressCallback
+from tetkik.values import ProgressCallback
 
 OUTER_FOLDS = 5
 LEAST_GROUPS = 10
 """A label needs that many distinct complaints: fewer leave some fold without one."""
 
 
+_OPTIMISM = (
+    " Every setting and the temperature were chosen inside the training part of each fold. What kinds of "
+    "features there are was decided before; where that was done looking at the same data, expect a little "
+    "optimism."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class LinearOptions:
-    """Settings of one training.
-
-    Attributes:
-        assess: whether to measure the figures of the card by nested cross-validation (five more trainings).
-        deduplicate: whether to look for near duplicates; off, every row is a group of its own.
-        resume: go on with what an interrupted training of the same data left beside `out`.
-        reference: most held-out complaints that the reference for drift is taken from; 0 writes none.
-    """
+    """Settings of one training."""
 
     id: str = "triage-linear"
     version: str = "1.0"
+    # whether to measure the figures of the card by nested cross-validation (five more trainings)
     assess: bool = True
-    deduplicate: bool = True
+    deduplicate: bool = True  # whether to look for near duplicates; off, every row is a group of its own
     resume: bool = False
     licence: str = "unknown"
     data_name: str = "training table"
+    # most held-out complaints that the reference for drift is taken from; 0 writes none
     reference: int = REFERENCE_COMPLAINTS
 
 
@@ -88,94 +93,60 @@ def train_linear(
         OutputError: `out` is taken.
     """
     corpus = _corpus(complaints, options.deduplicate)
-    truth, groups = corpus.truth, corpus.groups
-    work = out.parent / f".{out.name}.training"
+    work = WorkFolder.beside(out)
     with staged_folder(out) as stage:
         remember = _memory(work, fingerprint(complaints), options.resume)
-        outer = folds(complaints.texts, groups, OUTER_FOLDS)
+        outer = folds(complaints.texts, corpus.groups, OUTER_FOLDS)
         large = len(corpus) >= HOLDOUT_FROM
         rounds = 1 + (OUTER_FOLDS if options.assess and not large else 0)
-        done = [0]
 
-        def tick(piece: int, pieces: int) -> None:
-            progress("train", done[0] * pieces + piece, rounds * pieces)
+        def tick(done: int, piece: int, pieces: int) -> None:
+            progress("train", done * pieces + piece, rounds * pieces)
 
-        metrics: tuple[Metric, ...] = ()
+        judged: Judged | None = None
         split = ""
         if options.assess and not large:
-            probabilities = nested_probabilities(corpus, outer, remember, tick, done)
+            probabilities = nested_probabilities(corpus, outer, remember, tick)
             split = f"nested {OUTER_FOLDS}-fold cross-validation by duplicate group"
-            metrics = measured(probabilities, truth, groups, split=split, data=options.data_name)
-        fitted = fit(corpus, remember=_prefixed(remember, "all"), tick=tick)
+            judged = Judged(corpus.labels, corpus.truth, probabilities, corpus.groups)
+        fitted = fit(corpus, remember=_prefixed(remember, "all"), tick=partial(tick, rounds - 1))
         if large:
-            held = fitted.held_out
+            held = corpus.only(fitted.held_out)
             split = "the tenth that chose mix, prior shift and temperature (a little optimistic)"
-            metrics = measured(
-                fitted.probabilities, truth[held], groups[held], split=split, data=options.data_name
-            )
-        manifest = _manifest(fitted, corpus, complaints, options).model_copy(update={"metrics": metrics})
+            judged = Judged(corpus.labels, held.truth, fitted.probabilities, held.groups)
+        metrics = measured(judged, split=split, data=options.data_name) if judged else ()
+        manifest = _manifest(fitted, corpus, complaints, options, metrics)
         model = LinearModel(manifest, fitted.featuriser, fitted.weights)
         model.save(stage)
-        sections = _sections(fitted, corpus, split)
+        reference = None
         if options.reference:
             others = _held_out(complaints, corpus, fitted).some(options.reference)
             reference = make_reference(Triage(model), others, options.data_name, progress)
-            write_reference(stage, reference)
-            sections.append(reference_section(reference))
-        summary = (
-            "Names the hospital department for a complaint in free Turkish text, with a calibrated "
-            "probability for each. A linear model over hashed n-grams and a lexicon of medical terms, "
-            "without a GPU."
-        )
-        (stage / "README.md").write_text(render_card(manifest, summary, sections), encoding="utf-8")
-        write_manifest(stage, manifest)
-    shutil.rmtree(work, ignore_errors=True)
+        finish_bundle(stage, manifest, *_card(fitted, corpus, split), reference)
+    work.remove()
     return open_bundle(out)
 
 
 def nested_probabilities(
-    corpus: Corpus,
-    outer: NDArray[np.int64],
-    remember: Remember = lambda name, compute: compute(),
-    tick: Callable[[int, int], None] = lambda done, total: None,
-    done: list[int] | None = None,
-) -> NDArray[np.float64]:
-    """Probabilities for each row from a model that was chosen, calibrated and fitted without the row's fold.
+    corpus: Corpus, outer: Ints, remember: Remember, tick: Callable[[int, int, int], None]
+) -> Floats:
+    """Probabilities of each row, (rows, labels), from a model chosen, calibrated and fitted without its fold.
 
-    Args:
-        outer: (rows,), the fold of each.
-        tick: called with (pieces done, pieces in all) of the current fold.
-
-    Returns:
-        (rows, labels), float64.
+    `outer`, (rows,), is the fold of each; `tick` is called with (fold, pieces done, pieces in all of it).
     """
     probabilities = np.zeros((len(corpus), len(corpus.labels)))
     for fold in range(int(outer.max()) + 1):
-        held = np.flatnonzero(outer == fold)
-        fitted = fit(
-            corpus.only(np.flatnonzero(outer != fold)),
-            remember=_prefixed(remember, f"outer{fold}"),
-            tick=tick,
-        )
-        scores = fitted.featuriser.scores([corpus.texts[i] for i in held], fitted.weights)
-        offset = log_odds([corpus.texts[i].decode("ascii") for i in held], corpus.labels)
+        held, others = np.flatnonzero(outer == fold), corpus.only(np.flatnonzero(outer != fold))
+        fitted = fit(others, remember=_prefixed(remember, f"outer{fold}"), tick=partial(tick, fold))
+        texts = [corpus.texts[i] for i in held]
+        scores = fitted.featuriser.scores(texts, fitted.weights)
+        offset = log_odds([text.decode("ascii") for text in texts], corpus.labels)
         probabilities[held] = softmax(scores[:, : len(corpus.labels)] + offset)
-        if done is not None:
-            done[0] += 1
     return probabilities
 
 
 def out_of_fold(complaints: Complaints, tick: Callable[[int, int], None]) -> ReferenceComplaints:
-    """Train again on the same complaints, for what models say of them that had not learned them.
-
-    Args:
-        complaints: that a model was trained on, near duplicates looked for.
-        tick: called with (pieces done, pieces in all).
-
-    Raises:
-        DataError: one label only, or labels with too few distinct complaints.
-        MissingExtra: SciPy is not installed.
-    """
+    """Train again on the same complaints, for what models say of them that had not learned them."""
     corpus = _corpus(complaints, deduplicate=True)
     return _held_out(complaints, corpus, fit(corpus, tick=tick))
 
@@ -183,18 +154,13 @@ def out_of_fold(complaints: Complaints, tick: Callable[[int, int], None]) -> Ref
 def unlearned(
     bundle: Bundle, complaints: Complaints, split: str, tick: Callable[[int, int], None]
 ) -> ReferenceComplaints:
-    """Complaints of which the model has an honest opinion.
+    """Complaints of which the model has an honest opinion; `split` says which part of the data they are.
 
     Of those that it learned itself, which its manifest's digest tells, models of the same recipe are asked
-    that were trained without them.
-
-    Args:
-        split: which part of the data they are, where the model did not learn them.
-        tick: called with (pieces done, pieces in all) where models are trained.
+    that were trained without them; `tick` is called with (pieces done, pieces in all).
 
     Raises:
         DataError: it learned them, and is of a kind that takes too long to train again.
-        MissingExtra: models are to be trained, and SciPy is not installed.
     """
     if fingerprint(complaints) != bundle.manifest.training.get("data_sha256"):
         return ReferenceComplaints(complaints.texts, complaints.labels, split)
@@ -219,62 +185,45 @@ def _held_out(complaints: Complaints, corpus: Corpus, fitted: Fitted) -> Referen
 
 
 def _corpus(complaints: Complaints, deduplicate: bool) -> Corpus:
-    _need_scipy()
+    if find_spec("scipy") is None:
+        raise MissingExtra("Training needs SciPy; `pip install 'tetkik[train]'`.")
     groups = duplicate_texts(complaints.texts, near=deduplicate)
     labels = _labels(complaints, groups)
-    truth = np.array([labels.index(label) for label in complaints.labels], dtype=np.int64)
-    return Corpus.of(complaints.texts, truth, groups, labels)
+    return Corpus.of(complaints.texts, numbered(complaints.labels, labels), groups, labels)
 
 
-def _labels(complaints: Complaints, groups: NDArray[np.int64]) -> tuple[str, ...]:
-    distinct: dict[str, set[int]] = {}
-    for label, group in zip(complaints.labels, groups.tolist(), strict=True):
-        distinct.setdefault(label, set()).add(group)
+def _labels(complaints: Complaints, groups: Ints) -> tuple[str, ...]:
+    distinct = Counter(label for label, _ in set(zip(complaints.labels, groups.tolist(), strict=True)))
     if len(distinct) < 2:
         raise DataError(
             "The data have one department only ({label}), and a model needs two to tell apart; add others.",
             label=next(iter(distinct)),
         )
-    rare = sorted(label for label, of_label in distinct.items() if len(of_label) < LEAST_GROUPS)
-    if rare:
+    if rare := sorted(label for label, count in distinct.items() if count < LEAST_GROUPS):
         raise DataError(
             "These departments have fewer than {least} distinct complaints: {rare}; add some, merge them "
             "into others with `triage clean --departments`, or leave their rows out.",
             least=LEAST_GROUPS,
             rare=", ".join(rare)[:300],
         )
-    return tuple(
-        [name for name in DEPARTMENTS if name in distinct] + sorted(set(distinct) - set(DEPARTMENTS))
-    )
+    return in_order(distinct)
 
 
-def _need_scipy() -> None:
-    try:
-        import scipy  # noqa: F401
-    except ImportError:
-        raise MissingExtra("Training needs SciPy; `pip install 'tetkik[train]'`.") from None
-
-
-def _memory(work: Path, identity: str, resume: bool) -> Remember:
-    note = work / "data.json"
+def _memory(work: WorkFolder, identity: str, resume: bool) -> Remember:
+    note = work.path / "data.json"
     same = note.is_file() and json.loads(note.read_text("utf-8")).get("sha256") == identity
     if not (resume and same):
-        shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True, exist_ok=True)
+        work.remove()
+    work.path.mkdir(parents=True, exist_ok=True)
     note.write_text(json.dumps({"sha256": identity}), encoding="utf-8")
 
     def remember(name: str, compute: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
-        file = work / f"{name}.npy"
-        if file.is_file():
-            stored: NDArray[np.float32] = np.load(file, allow_pickle=False)
-            return stored
-        found = compute()
-        partial = work / f"{name}.partial.npy"
-        try:
-            np.save(partial, found)
-            partial.replace(file)
-        finally:
-            partial.unlink(missing_ok=True)
+        file = work.path / f"{name}.npy"
+        if not file.is_file():
+            content = io.BytesIO()
+            np.save(content, compute())
+            work.write(file.name, content.getvalue())
+        found: NDArray[np.float32] = np.load(file, allow_pickle=False)
         return found
 
     return remember
@@ -284,7 +233,13 @@ def _prefixed(remember: Remember, prefix: str) -> Remember:
     return lambda name, compute: remember(f"{prefix}-{name}", compute)
 
 
-def _manifest(fitted: Fitted, corpus: Corpus, complaints: Complaints, options: LinearOptions) -> Manifest:
+def _manifest(
+    fitted: Fitted,
+    corpus: Corpus,
+    complaints: Complaints,
+    options: LinearOptions,
+    metrics: tuple[Metric, ...],
+) -> Manifest:
     counts = np.bincount(corpus.truth, minlength=len(corpus.labels))
     return Manifest(
         id=options.id,
@@ -303,8 +258,9 @@ def _manifest(fitted: Fitted, corpus: Corpus, complaints: Complaints, options: L
         },
         thresholds={"abstain": round(fitted.abstain, 6)},
         calibration={"method": "temperature", "temperature": fitted.temperature},
+        metrics=metrics,
         training={
-            **fitted.choice.as_json(),
+            **asdict(fitted.choice),
             "rows": len(corpus),
             "groups": len(np.unique(corpus.groups)),
             "rows_by_label": dict(zip(corpus.labels, counts.tolist(), strict=True)),
@@ -317,33 +273,15 @@ def _manifest(fitted: Fitted, corpus: Corpus, complaints: Complaints, options: L
     )
 
 
-def _sections(fitted: Fitted, corpus: Corpus, split: str) -> list[CardSection]:
-    counts = np.bincount(corpus.truth, minlength=len(corpus.labels))
-    rows = "\n".join(f"| {label} | {count} |" for label, count in zip(corpus.labels, counts, strict=True))
-    return [
-        CardSection(
-            "Data",
-            f"{len(corpus)} complaints in {len(np.unique(corpus.groups))} groups of duplicates, each with "
-            "the department that answered it, which is not the proven right one.\n\n"
-            f"| label | rows |\n|---|---|\n{rows}",
-        ),
-        CardSection(
-            "How it was judged",
-            f"Figures above: {split or 'none were measured'}."
-            + (
-                " Every setting and the temperature were chosen inside the training part of each fold. What "
-                "kinds of features there are was decided before; where that was done looking at the same "
-                "data, expect a little optimism."
-                if split.startswith("nested")
-                else ""
-            ),
-        ),
-        CardSection(
-            "Limits",
-            "Questions typed on a web site are not what is said at a desk. Departments with few rows are "
-            f"weak. Below a probability of {fitted.abstain:.2f} none is named and a question is asked "
-            "instead. Urgency does not come from this model but from rules. No word of a complaint can be "
-            "read out of the weights: n-grams are stored as 22-bit hashes, and only where "
-            f"{MIN_GROUPS} groups of duplicates had them.",
-        ),
-    ]
+def _card(fitted: Fitted, corpus: Corpus, split: str) -> tuple[str, list[CardSection]]:
+    counts = np.bincount(corpus.truth, minlength=len(corpus.labels)).tolist()
+    return read_card(
+        "tetkik.lab.triage.linear",
+        rows=len(corpus),
+        groups=len(np.unique(corpus.groups)),
+        table=markdown_table(("label", "rows"), zip(corpus.labels, counts, strict=True)),
+        judged=split or "none were measured",
+        optimism=_OPTIMISM if split.startswith("nested") else "",
+        abstain=fitted.abstain,
+        least=MIN_GROUPS,
+    )

@@ -7,40 +7,26 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from tetkik.statistics import Ints
 from tetkik.triage.linear.compiled import ngrams
 from tetkik.triage.linear.features import BUCKETS, Featuriser, Vocabulary, grams
-from tetkik.triage.linear.lexicon import Lexicon
+from tetkik.triage.linear.lexicon import Lexicon, builtin
 
 MIN_GROUPS = 5
-MAX_FEATURES = 1 << 18
+"""A feature stands in at least that many duplicate groups: with fewer a model could give away words."""
+_MOST_FEATURES = 1 << 18
+"""Of each kind of n-gram the most frequent that many are kept."""
 _CHUNK = 20_000
 
 
-def learn_features(
-    texts: Sequence[bytes],
-    groups: NDArray[np.int64],
-    lexicon: Lexicon,
-    *,
-    min_groups: int = MIN_GROUPS,
-    max_features: int = MAX_FEATURES,
-) -> Featuriser:
-    """The featuriser of a corpus.
-
-    Args:
-        texts: prepared texts (`features.prepare`).
-        groups: (texts,), the duplicate group of each; a text that stands twice counts once.
-        min_groups: a feature stands in at least that many groups. Below 5 a model could give away words.
-        max_features: of each kind of n-gram the most frequent that many are kept.
-    """
+def learn_features(texts: Sequence[bytes], groups: Ints) -> Featuriser:
+    """The featuriser of prepared texts (`features.prepare`); a text that a group has twice counts once."""
     count = len(np.unique(groups))
-    frequencies = document_frequency(texts, groups)
-    characters, words = (_vocabulary(frequency, count, min_groups, max_features) for frequency in frequencies)
-    return Featuriser(characters, words, lexicon, _term_idf(texts, groups, count, lexicon, min_groups))
+    characters, words = (_vocabulary(frequency, count) for frequency in document_frequency(texts, groups))
+    return Featuriser(characters, words, builtin(), _term_idf(texts, groups, count, builtin()))
 
 
-def document_frequency(
-    texts: Sequence[bytes], groups: NDArray[np.int64]
-) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+def document_frequency(texts: Sequence[bytes], groups: Ints) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     """In how many duplicate groups each bucket stands: characters and words, each (2^22,), uint32."""
     order = np.argsort(groups, kind="stable")
     _, number = np.unique(groups, return_inverse=True)
@@ -59,10 +45,11 @@ def document_frequency(
     return frequencies
 
 
-def _vocabulary(frequency: NDArray[np.uint32], count: int, least: int, most: int) -> Vocabulary:
-    buckets = np.flatnonzero(frequency >= least)
-    if len(buckets) > most:
-        buckets = np.sort(buckets[np.argsort(-frequency[buckets].astype(np.int64), kind="stable")[:most]])
+def _vocabulary(frequency: NDArray[np.uint32], count: int) -> Vocabulary:
+    buckets = np.flatnonzero(frequency >= MIN_GROUPS)
+    if len(buckets) > _MOST_FEATURES:
+        rarest_last = np.argsort(-frequency[buckets].astype(np.int64), kind="stable")
+        buckets = np.sort(buckets[rarest_last[:_MOST_FEATURES]])
     return Vocabulary(buckets.astype(np.uint32), _idf(frequency[buckets], count))
 
 
@@ -70,9 +57,7 @@ def _idf(frequency: NDArray[np.uint32], count: int) -> NDArray[np.float32]:
     return (np.log((1 + count) / (1 + frequency.astype(np.float64))) + 1).astype(np.float32)
 
 
-def _term_idf(
-    texts: Sequence[bytes], groups: NDArray[np.int64], count: int, lexicon: Lexicon, least: int
-) -> NDArray[np.float32]:
+def _term_idf(texts: Sequence[bytes], groups: Ints, count: int, lexicon: Lexicon) -> NDArray[np.float32]:
     nothing = Vocabulary(np.zeros(0, np.uint32), np.zeros(0, np.float32))
     terms = len(lexicon.levels)
     plain = Featuriser(nothing, nothing, lexicon, np.ones(terms, np.float32))
@@ -81,4 +66,4 @@ def _term_idf(
     for start in range(0, len(representatives), _CHUNK):
         found = plain.rows([texts[i] for i in representatives[start : start + _CHUNK]]).indices
         frequency += np.bincount(found[found < terms], minlength=terms).astype(np.uint32)
-    return np.where(frequency >= least, _idf(frequency, count), 0).astype(np.float32)
+    return np.where(frequency >= MIN_GROUPS, _idf(frequency, count), 0).astype(np.float32)

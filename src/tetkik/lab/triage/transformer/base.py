@@ -21,23 +21,17 @@ _POSITIONS_AFTER_PAD = {"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl"}
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """An encoder on disk with its tokenizer.
-
-    Attributes:
-        tokenizer: the text of its `tokenizer.json`, made safe for Turkish.
-        special: its special tokens by role, such as `mask_token`.
-    """
+    """An encoder on disk with its tokenizer."""
 
     name: str
     folder: Path
-    tokenizer: str
-    special: dict[str, str]
+    tokenizer: str  # the text of its `tokenizer.json`, made safe for Turkish
+    special: dict[str, str]  # its special tokens by role, such as `mask_token`
     pad_id: int
     max_length: int
     casing: Casing
 
     def reader(self) -> TextReader:
-        """Its tokenizer, ready to read complaints."""
         return TextReader.from_json(self.tokenizer, self.max_length, self.pad_id)
 
 
@@ -45,10 +39,7 @@ def open_base(name: str, max_length: int) -> Base:
     """Find the encoder `name` (a path, or a Hugging Face id) and read its tokenizer.
 
     A path needs no network. An id goes through the hub's own client: from its cache, or from the network
-    where the setting `offline` is off.
-
-    Args:
-        max_length: tokens wanted of a complaint; cut to what the encoder can take.
+    where the setting `offline` is off. `max_length`, in tokens, is cut to what the encoder can take.
 
     Raises:
         TrainingError: not found, without safetensors weights, or not an encoder with a fast tokenizer.
@@ -86,9 +77,6 @@ def load_classifier(base: Base, labels: Sequence[str], seed: int) -> Any:
     """The encoder with a new head for `labels`, fp32, on the CPU.
 
     Only safetensors weights are read, and no code of the model's own is run.
-
-    Raises:
-        TrainingError: the weights do not fit.
     """
     import torch
     from transformers import AutoModelForSequenceClassification

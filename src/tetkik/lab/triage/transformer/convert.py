@@ -20,13 +20,8 @@ from tetkik.settings import settings
 def convert_base(base: str, folder: Path) -> Path:
     """Write the encoder `base` into `folder` with safetensors weights and its tokenizer's files.
 
-    Args:
-        base: the path of a folder, or a Hugging Face id (from the hub's cache, or from the network where the
-            setting `offline` is off).
-
-    Raises:
-        OutputError: `folder` exists.
-        TrainingError: `base` cannot be read.
+    `base` is the path of a folder, or a Hugging Face id (from the hub's cache, or from the network where the
+    setting `offline` is off).
     """
     from huggingface_hub import snapshot_download
     from transformers import AutoModel

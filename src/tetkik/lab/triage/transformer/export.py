@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from tetkik.errors import TrainingError
-from tetkik.lab.engine.exporters import quiet_exporter
+from tetkik.lab.engine.exporters import quiet_exporter, strip_notes
 from tetkik.triage.calibration import softmax
 from tetkik.triage.transformer.model import OnnxNetwork
 from tetkik.triage.transformer.tokens import Ints, TextReader, padded
@@ -27,17 +27,11 @@ _PROTOBUF_LIMIT = 1_900_000_000
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How far the exported networks are from torch.
+    """How far the exported networks are from torch."""
 
-    Attributes:
-        fp32: largest difference of a probability, torch against fp32 ONNX.
-        int8: the same against int8 ONNX.
-        int8_same_label: share of texts with the same first label in int8.
-    """
-
-    fp32: float
-    int8: float
-    int8_same_label: float
+    fp32: float  # largest difference of a probability, torch against fp32 ONNX
+    int8: float  # the same against int8 ONNX
+    int8_same_label: float  # share of texts with the same first label in int8
     texts: int
 
 
@@ -54,15 +48,9 @@ class _Logits(torch.nn.Module):
 
 
 def export_fp32(model: Any, file: Path) -> None:
-    """Write the classifier `model` as ONNX with free batch and length.
+    """Write a copy of the classifier `model`, of transformers, as ONNX with free batch and length.
 
     Attention is written out (`eager`), which ONNX Runtime fuses better than the pieces of torch's own.
-
-    Args:
-        model: a sequence classifier of transformers; it is left as it is.
-
-    Raises:
-        TrainingError: torch cannot export this encoder.
     """
     network = copy.deepcopy(model).cpu().float().eval()
     if hasattr(network, "set_attn_implementation"):
@@ -92,40 +80,16 @@ def export_fp32(model: Any, file: Path) -> None:
     if program is None:
         raise TypeError("torch.onnx.export returned nothing")
     program.save(str(file), external_data=large)
-    _strip_notes(file)
-
-
-def _strip_notes(file: Path) -> None:
-    """Take out torch's notes on where each node came from: they name folders of the machine."""
-    import onnx
-
-    model = onnx.load(file, load_external_data=False)
-    graph = model.graph
-    for part in (
-        model,
-        graph,
-        *graph.node,
-        *graph.input,
-        *graph.output,
-        *graph.initializer,
-    ):
-        del part.metadata_props[:]
-        part.doc_string = ""
-    # Shapes that torch noted contradict those that ONNX infers, and the quantiser stops at that.
-    del graph.value_info[:]
-    file.write_bytes(model.SerializeToString())
+    strip_notes(file)
 
 
 def quantise(source: Path, target: Path) -> None:
-    """Write `source` with int8 weights and dynamic int8 activations.
+    """Write `source`, fp32 ONNX, with int8 weights and dynamic int8 activations.
 
     Weights are signed with a scale for each channel. They get 7 of the 8 bits: processors without VNNI add
     pairs of products in 16 bits, which 8-bit weights would overflow, so that the same bundle would answer
-    differently there (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
-    The head stays fp32.
-
-    Args:
-        source: fp32 ONNX.
+    differently there (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html). The
+    head stays fp32.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -144,11 +108,7 @@ def quantise(source: Path, target: Path) -> None:
 def check_parity(
     model: Any, reader: TextReader, *, fp32: Path, int8: Path, texts: Sequence[str], max_length: int
 ) -> Parity:
-    """Hold both exports against torch: on `texts` one by one, and on batches of several shapes.
-
-    Raises:
-        TrainingError: fp32 ONNX differs by more than rounding.
-    """
+    """Hold both exports against torch: on `texts` one by one, and on batches of several shapes."""
     network = copy.deepcopy(model).cpu().float().eval()
     onnx_fp32, onnx_int8 = (OnnxNetwork(file.parent, file, reader) for file in (fp32, int8))
     rows = reader.read(texts)

@@ -32,61 +32,39 @@ class Imbalance(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TransformerOptions:
-    """How an encoder is fine-tuned.
+    """How an encoder is fine-tuned."""
 
-    Attributes:
-        base: a Hugging Face id or the path of a folder in its layout.
-        id: name of the model; None takes the folder's.
-        batch_size: rows in one step of the optimiser, over all processes and all parts: the result does not
-            depend on how many GPUs share the work.
-        learning_rate: highest rate of AdamW; it rises over the first tenth of the steps and falls to 0.
-        max_length: tokens read of a complaint; the rest is cut off.
-        patience: epochs without a better macro-F1 on validation before training stops.
-        seed: of the split, the head's first weights, the order of rows and dropout.
-        accumulation: parts in which each process runs its share of a step, to save memory.
-        resume: go on with the unfinished training of the same output.
-        tune: settings to try first, on validation; 0 tries none.
-        threads: CPU threads of each process; 0 leaves torch's own choice.
-        checkpoint_steps: steps between checkpoints inside an epoch.
-        keep_fp32: whether the bundle also gets the exported fp32 network (a small one always does).
-        reference: most complaints that the reference for drift is taken from; 0 writes none.
-    """
-
-    base: str = DEFAULT_BASE
-    id: str | None = None
+    base: str = DEFAULT_BASE  # a Hugging Face id or the path of a folder in its layout
+    id: str | None = None  # name of the model; None takes the folder's
     licence: str = "unknown"
     data_name: str = "training table"
     epochs: int = 5
+    # rows in one step of the optimiser, over all processes and all parts: the result does not depend on how
+    # many GPUs share the work
     batch_size: int = 32
+    # highest rate of AdamW; it rises over the first tenth of the steps and falls to 0
     learning_rate: float = 3e-5
-    max_length: int = 256
+    max_length: int = 256  # tokens read of a complaint; the rest is cut off
     imbalance: Imbalance = Imbalance.WEIGHTS
-    patience: int = 2
-    seed: int = 0
+    patience: int = 2  # epochs without a better macro-F1 on validation before training stops
+    seed: int = 0  # of the split, the head's first weights, the order of rows and dropout
     precision: Precision = Precision.AUTO
-    accumulation: int = 1
+    accumulation: int = 1  # parts in which each process runs its share of a step, to save memory
     resume: bool = False
-    tune: int = 0
-    threads: int = 0
-    checkpoint_steps: int = 500
+    tune: int = 0  # settings to try first, on validation; 0 tries none
+    threads: int = 0  # CPU threads of each process; 0 leaves torch's own choice
+    checkpoint_steps: int = 500  # steps between checkpoints inside an epoch
+    # whether the bundle also gets the exported fp32 network (a small one always does)
     keep_fp32: bool = False
+    # most complaints that the reference for drift is taken from; 0 writes none
     reference: int = REFERENCE_COMPLAINTS
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "imbalance", Imbalance(self.imbalance))
         object.__setattr__(self, "precision", Precision(self.precision))
-        least = {
-            "epochs": 1,
-            "batch_size": 1,
-            "max_length": 8,
-            "patience": 1,
-            "accumulation": 1,
-            "tune": 0,
-            "threads": 0,
-            "checkpoint_steps": 1,
-            "reference": 0,
-        }
-        check_least(self, least)
+        one = ("epochs", "batch_size", "patience", "accumulation", "checkpoint_steps")
+        none = ("tune", "threads", "reference")
+        check_least(self, {"max_length": 8, **dict.fromkeys(one, 1), **dict.fromkeys(none, 0)})
         check_rate(self.learning_rate)
 
     def as_json(self) -> dict[str, Any]:

@@ -4,44 +4,51 @@ from __future__ import annotations
 
 import datetime
 import logging
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tetkik.bundle import (
     Bundle,
+    CardSection,
     ComplaintReference,
     Manifest,
     Task,
     bundle_id,
+    finish_bundle,
     open_bundle,
-    reference_section,
-    render_card,
     staged_folder,
     write_manifest,
-    write_reference,
 )
 from tetkik.errors import MissingExtra
-from tetkik.lab.engine.card import library_versions
+from tetkik.lab.engine.card import cell, library_versions, markdown_table, read_card
+from tetkik.lab.engine.checkpoint import WorkFolder, room_on_disk, tensors_as_bytes
+from tetkik.lab.engine.log import rows_csv
 from tetkik.lab.engine.output import check_target, public_name
-from tetkik.lab.triage.card import measured
+from tetkik.lab.engine.session import training_session
 from tetkik.lab.triage.data import Complaints
+from tetkik.lab.triage.figures import Judged
 from tetkik.lab.triage.reference import ReferenceComplaints, make_reference
+from tetkik.lab.triage.summaries import measured
+from tetkik.lab.triage.transformer.base import Base, load_classifier, open_base
 from tetkik.lab.triage.transformer.data import TrainingData, identity, prepare_data
 from tetkik.lab.triage.transformer.options import TransformerOptions
+from tetkik.lab.triage.transformer.tuning import Trial, trials_table, tuned
 from tetkik.language import translate
 from tetkik.settings import settings
-from tetkik.statistics import Floats
+from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
 from tetkik.triage.predict import load_triage
+from tetkik.triage.transformer.model import OnnxNetwork
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
-    from tetkik.lab.engine.checkpoint import WorkFolder
     from tetkik.lab.engine.trainer import TrainingState
-    from tetkik.lab.triage.transformer.base import Base
     from tetkik.lab.triage.transformer.export import Parity
     from tetkik.lab.triage.transformer.trainer import Epoch
-    from tetkik.lab.triage.transformer.tuning import Trial
 
     State = TrainingState[Epoch]
 
@@ -50,6 +57,8 @@ log = logging.getLogger("tetkik.lab.triage")
 _SMALL = 64 << 20
 """An fp32 export up to this size always stays in the bundle."""
 _PARITY_TEXTS = 256
+_EPOCHS = ("training loss", "validation loss", "accuracy", "macro-F1", "macro-precision")
+_LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "onnx", "onnxruntime", "numpy")
 
 
 def train_transformer(
@@ -59,11 +68,8 @@ def train_transformer(
 
     Rows are split by label and duplicate group into 80% training, 10% validation and 10% test. Epoch,
     temperature, abstention and settings tried are chosen on validation; test is used once, at the end, with
-    the int8 network that ships. Started under `accelerate launch`, every process calls this alike.
-
-    Args:
-        out: the bundle's folder; beside it `.NAME.training` keeps checkpoints until the bundle is written.
-        progress: called with how far it is, in the main process only.
+    the int8 network that ships. Started under `accelerate launch`, every process calls this alike; the main
+    one tells its progress. Beside `out`, `.NAME.training` keeps checkpoints until the bundle is written.
 
     Raises:
         DataError: one label only, too few rows of a label, or rows without a label.
@@ -71,16 +77,14 @@ def train_transformer(
         OutputError: `out` holds something else, or the disk is full.
         MissingExtra: torch or its companions are not installed.
     """
-    _need_libraries()
+    for name in ("accelerate", "onnx", "onnxscript", "torch", "transformers"):
+        if find_spec(name) is None:
+            raise MissingExtra(
+                "Training a transformer needs the package {name}; `pip install 'tetkik[torch]'`.", name=name
+            )
     check_target(out)
     data = prepare_data(complaints, options.seed)
-
-    from tetkik.lab.engine.checkpoint import room_on_disk
-    from tetkik.lab.engine.session import training_session
-
-    with training_session(
-        out, options, lambda settled: identity(data, settled), progress, find_unused=True
-    ) as session:
+    with training_session(out, options, partial(identity, data), progress, find_unused=True) as session:
         trained = fine_tune(session.accelerator, data, session.options, session.work, session.progress)
         if session.main:
             with room_on_disk(out.parent):
@@ -106,14 +110,8 @@ def fine_tune(
     work: WorkFolder,
     progress: ProgressCallback,
 ) -> Trained:
-    """Try settings where asked to, then train: everything up to the network of the best epoch.
-
-    Args:
-        accelerator: an `accelerate.Accelerator`.
-    """
-    from tetkik.lab.triage.transformer.base import load_classifier, open_base
+    """Try settings where asked to, then train: everything up to the network of the best epoch."""
     from tetkik.lab.triage.transformer.trainer import EncodedSplit, TransformerTrainer
-    from tetkik.lab.triage.transformer.tuning import tuned
 
     with accelerator.main_process_first():
         base = open_base(options.base, options.max_length)
@@ -148,10 +146,12 @@ def _write(
     data: TrainingData, trained: Trained, out: Path, work: WorkFolder, progress: ProgressCallback
 ) -> None:
     """Export, calibrate, measure and write the bundle."""
-    from tetkik.lab.engine.checkpoint import tensors_as_bytes
-    from tetkik.lab.engine.log import rows_csv
-    from tetkik.lab.triage.transformer import card
-    from tetkik.lab.triage.transformer.export import check_parity, export_fp32, quantise
+    from tetkik.lab.triage.transformer.export import (
+        LARGEST_INT8_DIFFERENCE,
+        check_parity,
+        export_fp32,
+        quantise,
+    )
     from tetkik.lab.triage.transformer.trainer import Epoch
 
     base, options, validation = trained.base, trained.options, data.split.validation
@@ -164,52 +164,53 @@ def _write(
         progress("export", 1, 4)
         quantise(fp32, stage / "model.onnx")
         progress("export", 2, 4)
-        texts = data.texts(validation[:_PARITY_TEXTS])
         parity = check_parity(
             trained.model,
             base.reader(),
             fp32=fp32,
             int8=stage / "model.onnx",
-            texts=texts,
+            texts=data.texts(validation[:_PARITY_TEXTS]),
             max_length=base.max_length,
         )
-        _warn_of_int8(parity.int8)
+        if parity.int8 > LARGEST_INT8_DIFFERENCE:
+            _warn_of_int8(parity.int8)
         if options.keep_fp32 or fp32.stat().st_size <= _SMALL:
             for file in work.path.glob("model-fp32.onnx*"):
                 (stage / file.name).write_bytes(file.read_bytes())
         progress("export", 3, 4)
-        calibrated = _calibrate(data, stage, base)
         name = options.id or bundle_id(out.resolve().name) or "triage-transformer"
-        manifest = _manifest(data, trained, name, parity, calibrated)
+        manifest = _manifest(data, trained, name, parity, stage)
         (stage / "epochs.csv").write_text(rows_csv(trained.state.epochs, Epoch), encoding="utf-8")
-        sections = card.card_sections(
-            public_name(options.base),
-            data.counts(),
-            data.labels,
-            trained.state.epochs,
-            trained.state.best_epoch,
-            parity=parity,
-            trials=trained.trials,
-        )
-        summary = (
-            "Names the hospital department for a complaint in free Turkish text, with a calibrated "
-            "probability for each."
-        )
-        write_manifest(stage, manifest)
+        write_manifest(stage, manifest)  # for the reference, which the finished model is asked for
         reference = _reference(data, stage, options)
-        if reference is not None:
-            write_reference(stage, reference)
-            sections.append(reference_section(reference))
-        (stage / "README.md").write_text(render_card(manifest, summary, sections), encoding="utf-8")
-        write_manifest(stage, manifest)
+        finish_bundle(stage, manifest, *_card(data, trained, parity), reference)
         progress("export", 4, 4)
 
 
-def _reference(data: TrainingData, stage: Path, options: TransformerOptions) -> ComplaintReference | None:
-    """How answers and complaints are spread on validation: no weight was fitted on those rows.
+def _card(data: TrainingData, trained: Trained, parity: Parity) -> tuple[str, list[CardSection]]:
+    """The summary and the sections that only the training knows."""
+    counts, state = data.counts(), trained.state
+    rows = [(label, *(part[index] for _, part in counts)) for index, label in enumerate(data.labels)]
+    epochs = []
+    for row in state.epochs:
+        number, *figures = astuple(row)
+        epochs.append((f"**{number}**" if number == state.best_epoch else number, *map(cell, figures)))
+    summary, sections = read_card(
+        "tetkik.lab.triage.transformer",
+        rows=markdown_table(
+            ("label", *(name for name, _ in counts)), [*rows, ("all", *(np.sum(part) for _, part in counts))]
+        ),
+        base=public_name(trained.options.base),
+        epochs=markdown_table(("epoch", *_EPOCHS), epochs),
+        parity=parity,
+    )
+    if trained.trials:
+        sections.insert(2, CardSection("Settings tried", trials_table(trained.trials)))
+    return summary, sections
 
-    The test rows stay for the figures alone.
-    """
+
+def _reference(data: TrainingData, stage: Path, options: TransformerOptions) -> ComplaintReference | None:
+    """How answers and complaints are spread on validation: no weight was fitted on those rows."""
     if not options.reference:
         return None
     rows = data.complaints.only(data.split.validation)
@@ -218,20 +219,16 @@ def _reference(data: TrainingData, stage: Path, options: TransformerOptions) -> 
     return make_reference(load_triage(open_bundle(stage, Task.TRIAGE)), held, options.data_name)
 
 
-@dataclass(frozen=True, slots=True)
-class _Calibrated:
-    temperature: float
-    abstain: float
-    test_probabilities: Floats
+def _manifest(data: TrainingData, trained: Trained, name: str, parity: Parity, stage: Path) -> Manifest:
+    """Everything that the bundle says of itself, but for the hashes of its files.
 
-
-def _manifest(
-    data: TrainingData, trained: Trained, name: str, parity: Parity, calibrated: _Calibrated
-) -> Manifest:
-    """Everything that the bundle says of itself, but for the hashes of its files."""
-    from tetkik.lab.triage.transformer import card
-
+    Temperature and abstention are from validation, the figures from test, all of the int8 network.
+    """
     base, options, test = trained.base, trained.options, data.split.test
+    network = OnnxNetwork(stage, stage / "model.onnx", base.reader())
+    logits = network.logits(data.texts(data.split.validation))
+    temperature = fit_temperature(logits, data.truth[data.split.validation])
+    probabilities = softmax(network.logits(data.texts(test)), temperature)
     return Manifest(
         id=name,
         version="1.0",
@@ -246,12 +243,10 @@ def _manifest(
             "cased": base.casing.cased,
             "tokenizer_changed_for_turkish": base.casing.changed,
         },
-        thresholds={"abstain": calibrated.abstain},
-        calibration={"method": "temperature", "temperature": calibrated.temperature},
+        thresholds={"abstain": abstain_threshold(softmax(logits, temperature).max(axis=1))},
+        calibration={"method": "temperature", "temperature": temperature},
         metrics=measured(
-            calibrated.test_probabilities,
-            data.truth[test],
-            data.groups[test],
+            Judged(data.labels, data.truth[test], probabilities, data.groups[test]),
             data=options.data_name,
             split=f"test, 10% by label and duplicate group, seed {options.seed}",
         ),
@@ -263,22 +258,9 @@ def _manifest(
             "rows_left_out": data.complaints.left_out,
             "onnx_difference": {"fp32": parity.fp32, "int8": parity.int8, "texts": parity.texts},
         },
-        libraries=library_versions(card.LIBRARIES),
+        libraries=library_versions(_LIBRARIES),
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
-
-
-def _calibrate(data: TrainingData, stage: Path, base: Base) -> _Calibrated:
-    """Temperature and abstention from validation, and the probabilities on test, all of the int8 network."""
-    from tetkik.triage.calibration import abstain_threshold, fit_temperature, softmax
-    from tetkik.triage.transformer.model import OnnxNetwork
-
-    network = OnnxNetwork(stage, stage / "model.onnx", base.reader())
-    validation, test = data.split.validation, data.split.test
-    logits = network.logits(data.texts(validation))
-    temperature = fit_temperature(logits, data.truth[validation])
-    threshold = abstain_threshold(softmax(logits, temperature).max(axis=1))
-    return _Calibrated(temperature, threshold, softmax(network.logits(data.texts(test)), temperature))
 
 
 def _write_layout(trained: Trained, stage: Path) -> None:
@@ -296,28 +278,12 @@ def _write_layout(trained: Trained, stage: Path) -> None:
     trained.model.config.save_pretrained(stage)
 
 
-def _need_libraries() -> None:
-    try:
-        import accelerate  # noqa: F401
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-        import torch  # noqa: F401
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra(
-            "Training a transformer needs the package {name}; `pip install 'tetkik[torch]'`.", name=error.name
-        ) from None
-
-
 def _warn_of_int8(difference: float) -> None:
-    from tetkik.lab.triage.transformer.export import LARGEST_INT8_DIFFERENCE
-
-    if difference > LARGEST_INT8_DIFFERENCE:
-        log.warning(
-            translate(
-                "The int8 network differs from the trained one by up to {difference:.2f} in a probability; "
-                "its figures on test are those of int8, and `--keep-fp32` keeps the exact network beside it.",
-                settings().language,
-                difference=difference,
-            )
+    log.warning(
+        translate(
+            "The int8 network differs from the trained one by up to {difference:.2f} in a probability; "
+            "its figures on test are those of int8, and `--keep-fp32` keeps the exact network beside it.",
+            settings().language,
+            difference=difference,
         )
+    )

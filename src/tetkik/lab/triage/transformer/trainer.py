@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -12,18 +12,56 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from tetkik.lab.engine.batches import Rows, bucketed_steps, in_steps
 from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.precision import autocast
 from tetkik.lab.engine.schedule import ScheduleKind, learning_rate_factor
 from tetkik.lab.engine.trainer import Trainer
-from tetkik.lab.triage.metrics import decision_columns, decision_figures, predicted_labels, rank_of_truth
-from tetkik.lab.triage.transformer.losses import make_loss
-from tetkik.lab.triage.transformer.options import TransformerOptions
+from tetkik.lab.triage.metrics import decision_columns, decision_figures
+from tetkik.lab.triage.transformer.options import Imbalance, TransformerOptions
 from tetkik.statistics import Ints
 from tetkik.triage.calibration import softmax
 from tetkik.triage.transformer.tokens import padded
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""(logits (rows, labels) float32, labels (rows,) int64) to the sum over rows, a scalar."""
+
+FOCAL_GAMMA = 2.0
+
+
+def label_weights(counts: Ints) -> NDArray[np.float32]:
+    """The inverse of each label's frequency, with a mean of 1 over the rows; `counts` are all above 0."""
+    weights: NDArray[np.float32] = (counts.sum() / (len(counts) * counts)).astype(np.float32)
+    return weights
+
+
+def make_loss(imbalance: Imbalance, counts: Ints, device: torch.device) -> Loss:
+    """The loss for `imbalance`, from the training rows of each label, (labels,), all above 0.
+
+    A loss is a sum over rows, without a mean: the caller divides by the rows of the whole step, so that parts
+    of a step (accumulation) and processes add up to the same gradient as the whole.
+
+    Weights: King and Zeng, "Logistic regression in rare events data", 2001 (scikit-learn's "balanced"). Logit
+    adjustment: Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, with tau = 1. Focal: Lin
+    et al., "Focal loss for dense object detection", ICCV 2017, with gamma = 2 and no alpha.
+    """
+    if imbalance is Imbalance.WEIGHTS:
+        weights = torch.from_numpy(label_weights(counts)).to(device)
+        return lambda logits, labels: cross_entropy(logits, labels, weight=weights, reduction="sum")
+    if imbalance is Imbalance.LOGIT_ADJUSTMENT:
+        prior = torch.from_numpy(np.log(counts / counts.sum()).astype(np.float32)).to(device)
+        return lambda logits, labels: cross_entropy(logits + prior, labels, reduction="sum")
+    if imbalance is Imbalance.FOCAL:
+        return _focal
+    return lambda logits, labels: cross_entropy(logits, labels, reduction="sum")
+
+
+def _focal(logits: Tensor, labels: Tensor) -> Tensor:
+    entropy = cross_entropy(logits, labels, reduction="none")
+    return ((1 - torch.exp(-entropy)) ** FOCAL_GAMMA * entropy).sum()
+
 
 _WARM_UP = 0.1
 _WEIGHT_DECAY = 0.01
@@ -33,14 +71,9 @@ _WINDOW = 50
 
 @dataclass(frozen=True, slots=True)
 class EncodedSplit:
-    """Complaints of one split as token numbers with their labels.
+    """Complaints of one split: token numbers of each row, (tokens,), int64, and labels, (rows,), int64."""
 
-    Attributes:
-        ids: token numbers of each row, (tokens,), int64.
-        labels: (rows,), int64.
-    """
-
-    ids: tuple[NDArray[np.int64], ...]
+    ids: tuple[Ints, ...]
     labels: Ints
 
     def __len__(self) -> int:
@@ -65,13 +98,7 @@ class Epoch:
 
 
 class TransformerTrainer(Trainer[Epoch]):
-    """One training of one encoder.
-
-    Args:
-        accelerator: an `accelerate.Accelerator`.
-        model: a sequence classifier of transformers, fp32; it is trained in place.
-        work: where checkpoints go; None keeps none (a trial of `--tune`).
-    """
+    """One training of one encoder: `model`, a sequence classifier of transformers, fp32, trained in place."""
 
     epoch_type: ClassVar[Any] = Epoch
 
@@ -110,8 +137,8 @@ class TransformerTrainer(Trainer[Epoch]):
         self._model.train()
 
     def _epoch_rows(self, epoch: int) -> list[Rows]:
-        options = self._options
-        return bucketed_steps(self._training.lengths, options.batch_size, options.seed, epoch, window=_WINDOW)
+        batch_size = self._options.batch_size
+        return bucketed_steps(self._training.lengths, batch_size, self._seed, epoch, window=_WINDOW)
 
     def _batches(self, steps: list[Rows]) -> Iterator[Rows]:
         # A process without a row still takes part, with a weight of 0: the others wait for its gradient.
@@ -180,10 +207,7 @@ class TransformerTrainer(Trainer[Epoch]):
 
 def figures_of(logits: NDArray[np.float32], truth: Ints) -> tuple[float, float, float]:
     """Accuracy, macro-F1 and macro-precision of (rows, labels) logits."""
-    probabilities = softmax(logits)
-    in_top3 = rank_of_truth(probabilities, truth) <= 3
-    columns = decision_columns(truth, predicted_labels(probabilities), logits.shape[1], in_top3)
-    figures = decision_figures(columns.sum(axis=0))
+    figures = decision_figures(decision_columns(softmax(logits), truth).sum(axis=0))
     return float(figures.accuracy), float(figures.macro_f1), float(figures.macro_precision)
 
 

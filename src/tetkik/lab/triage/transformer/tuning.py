@@ -27,7 +27,7 @@ class Trial:
 
 
 def candidates(options: TransformerOptions) -> list[TransformerOptions]:
-    """The settings to try; the learning rate is drawn between 1e-5 and 1e-4."""
+    """The settings to try."""
 
     def draw(random: np.random.Generator) -> TransformerOptions:
         rate = log_uniform(random, *_RATES)
@@ -43,10 +43,7 @@ def tuned(
     *,
     keep: bool = True,
 ) -> tuple[TransformerOptions, tuple[Trial, ...]]:
-    """The best setting by macro-F1 on validation.
-
-    `run` returns the best macro-F1 of a setting and its epoch.
-    """
+    """The best setting by macro-F1 on validation; `run` returns a setting's best macro-F1 and its epoch."""
 
     def trial(candidate: TransformerOptions, epochs: int) -> Trial:
         score, best = run(replace(candidate, epochs=epochs))
