@@ -16,7 +16,7 @@ from tetkik.errors import DataError, UsageError
 from tetkik.lab.engine.groups import component_ids, key_hashes
 from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources import KnownRule, Reading, Rows, SourceSpec, parse_spec, read_rows
-from tetkik.lab.findings.sources.rows import UNKNOWN, LeftOut, Truth
+from tetkik.lab.findings.sources.rows import LeftOut, Truth, in_columns
 from tetkik.statistics import Ints
 from tetkik.values import FINDING_LABELS, Sex, View
 
@@ -30,7 +30,6 @@ class LabelledImages:
 
     Attributes:
         labels: the columns of `truth`: the shared labels, then any others that were kept.
-        truth: (n, labels), int8: 1 present, 0 absent, -1 unknown. Unknown is never absent.
         patient: who it is, unique over all sources; None where unknown.
         group: (n,), int64: number of the connected component of patient and duplicate group, 0 or more. It
             depends on names, not on the order of rows or the machine.
@@ -86,11 +85,7 @@ class LabelledImages:
         return replace(self, group=joined)
 
     def column(self, label: str) -> Truth:
-        """(n,), int8: the truth of one label.
-
-        Raises:
-            ValueError: there is no such column.
-        """
+        """(n,): the truth of one label."""
         return self.truth[:, self.labels.index(label)]
 
 
@@ -128,13 +123,8 @@ def read_labels(
 
 
 def read_source(spec: str, how: Reading | None = None) -> LabelledImages:
-    """Read one source, named as `KIND:PATH[?OPTION=VALUE&...][=WEIGHT]` (see `sources.spec`).
-
-    Raises:
-        UsageError: the spec is wrong.
-        DataError: its tables cannot be used, or no row is left.
-    """
-    return join([parse_spec(spec)], how)
+    """Read one source, named as `KIND:PATH[?OPTION=VALUE&...][=WEIGHT]` (see `sources.spec`)."""
+    return read_sources([spec], how)
 
 
 def read_sources(specs: Iterable[str], how: Reading | None = None) -> LabelledImages:
@@ -148,12 +138,7 @@ def read_sources(specs: Iterable[str], how: Reading | None = None) -> LabelledIm
 
 
 def join(specs: Sequence[SourceSpec], how: Reading | None = None) -> LabelledImages:
-    """Read and join sources that are already parsed.
-
-    Raises:
-        UsageError: one is named twice.
-        DataError: tables cannot be used, or no row is left.
-    """
+    """As `read_sources`, of sources that are already parsed."""
     paths = [spec.path.resolve() for spec in specs]
     parts: list[Rows] = []
     for spec in specs:
@@ -170,20 +155,16 @@ def join(specs: Sequence[SourceSpec], how: Reading | None = None) -> LabelledIma
         parts.append(rows)
     if not parts:
         raise DataError("There is no source to read; name one.")
-    labels = (
-        *FINDING_LABELS,
-        *sorted({label for rows in parts for label in rows.labels} - set(FINDING_LABELS)),
-    )
+    others = {label for rows in parts for label in rows.labels} - set(FINDING_LABELS)
+    labels = (*FINDING_LABELS, *sorted(others))
     origins = _distinct([rows.origin for rows in parts])
     keys = np.concatenate([_keys(rows, origin) for rows, origin in zip(parts, origins, strict=True)])
-    weight = [
-        np.full(len(rows.files), spec.weight, np.float32) for rows, spec in zip(parts, specs, strict=True)
-    ]
+    weight = np.repeat([spec.weight for spec in specs], [len(rows.files) for rows in parts])
     left_out: Counter[str] = Counter()
-    others: Counter[str] = Counter()
+    other_labels: Counter[str] = Counter()
     for rows in parts:
         left_out.update(rows.left_out)
-        others.update(rows.other_labels)
+        other_labels.update(rows.other_labels)
     cells: dict[str, Any] = {
         name: tuple(chain.from_iterable(getattr(rows, name) for rows in parts))
         for name in _CELLS
@@ -191,13 +172,13 @@ def join(specs: Sequence[SourceSpec], how: Reading | None = None) -> LabelledIma
     }
     return LabelledImages(
         labels=labels,
-        truth=np.concatenate([_columns(rows, labels) for rows in parts]),
+        truth=np.concatenate([in_columns(rows.truth, rows.labels, labels) for rows in parts]),
         patient=tuple(chain.from_iterable(map(_patients, parts, origins))),
         group=component_ids(keys),
-        weight=np.concatenate(weight),
+        weight=weight.astype(np.float32),
         **cells,
         left_out=dict(left_out),
-        other_labels={name: count for name, count in others.items() if name not in labels},
+        other_labels={name: count for name, count in other_labels.items() if name not in labels},
     )
 
 
@@ -231,12 +212,3 @@ def _patients(rows: Rows, origin: str) -> list[str | None]:
         public if own is None else f"{origin}:{own}"
         for own, public in zip(rows.patient, rows.public_patient, strict=True)
     ]
-
-
-def _columns(rows: Rows, labels: tuple[str, ...]) -> Truth:
-    """The truth of one source in the columns of all; what it does not have is unknown."""
-    if rows.labels == labels:
-        return rows.truth
-    truth = np.full((len(rows.files), len(labels)), UNKNOWN)
-    truth[:, [labels.index(label) for label in rows.labels]] = rows.truth
-    return truth

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tetkik.lab.engine.results import fields_json, subgroups_json, to_json
 from tetkik.lab.findings.metrics import CoOccurrence
 from tetkik.lab.findings.predictions import OperatedAt
+from tetkik.lab.findings.sources.rows import Truth
 from tetkik.language import Language, Sentence
 from tetkik.statistics import Bools, Floats, Interval, Ints
 from tetkik.values import Sex, View
@@ -31,22 +32,13 @@ class Judged:
 
     Attributes:
         labels: of the data and of the model: the shared ones in their order, then others.
-        truth: (images, labels), int8: 1 present, 0 absent, -1 unknown.
-        scores: (images, labels), float64, the network's sigmoids as `predict --json` prints them; NaN where a
-            label was not assessed.
-        probabilities: (images, labels), calibrated; NaN where there is none.
-        positive: (images, labels), int8: 1, 0, or -1 where not assessed.
-        screen: (images,); NaN where it cannot be computed.
-        groups: (images,), int64, component of patient and duplicates.
-        source: (images,), where each comes from.
-        view: (images,); None where unknown.
-        sex: (images,); None where unknown.
-        age: (images,), years; None where unknown.
-        sha256: (images,), of each file.
+        scores, probabilities, positive, screen: as in `Predictions`.
+        groups: (images,), component of patient and duplicates.
+        view, sex, age: None where unknown; age in years.
     """
 
     labels: tuple[str, ...]
-    truth: NDArray[np.int8]
+    truth: Truth
     scores: Floats
     probabilities: Floats
     positive: NDArray[np.int8]
@@ -65,14 +57,12 @@ class Judged:
     @property
     def usable(self) -> Bools:
         """(images, labels): whether the truth is known and there is a score."""
-        usable: Bools = (self.truth >= 0) & ~np.isnan(self.scores)
-        return usable
+        return np.asarray((self.truth >= 0) & ~np.isnan(self.scores))
 
     @property
-    def decided(self) -> NDArray[np.bool_]:
+    def decided(self) -> Bools:
         """(images, labels): whether the model calls it present."""
-        called: NDArray[np.bool_] = self.positive == 1
-        return called
+        return np.asarray(self.positive == 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +244,7 @@ class Evaluation:
 
     def as_json(self, language: Language = Language.EN) -> dict[str, Any]:
         """The contract's keys first, then the additions; sentences in `language`."""
+        true, called = self.co_occurrence, self.called_co_occurrence
         return {
             "model": self.model,
             "n": len(self.judged),
@@ -268,20 +259,16 @@ class Evaluation:
             "screening": {part.route: part.as_json() for part in self.screening},
             "task": to_json(self.task),
             "co_occurrence": {
-                "labels": list(self.co_occurrence.labels),
-                "observed": self.co_occurrence.observed.tolist(),
-                "expected": np.round(self.co_occurrence.expected, 3).tolist(),
-                "predicted": self.called_co_occurrence.observed.tolist(),
-                "predicted_expected": np.round(self.called_co_occurrence.expected, 3).tolist(),
+                "labels": list(true.labels),
+                "observed": true.observed.tolist(),
+                "expected": np.round(true.expected, 3).tolist(),
+                "predicted": called.observed.tolist(),
+                "predicted_expected": np.round(called.expected, 3).tolist(),
             },
             "unscored": self.unscored.as_json(),
             "left_out": dict(self.left_out),
             "not_computed": to_json(self.not_computed, language),
-            "bootstrap": {
-                "replicates": self.replicates,
-                "seed": self.seed,
-                "groups": self.groups,
-            },
+            "bootstrap": {"replicates": self.replicates, "seed": self.seed, "groups": self.groups},
             "reading": to_json(self.interpretation, language),
         }
 

@@ -17,54 +17,40 @@ from tetkik.values import Sex, View
 DIMENSIONS = {"view": "View", "source": "Source", "sex": "Sex", "age": "Age", "prevalence": "Prevalence"}
 """The title of each dimension."""
 
-_RARE, _COMMON = 0.02, 0.10
-
 
 def subgroups(judged: Judged) -> Iterator[Subgroup]:
     """Every part; in a dimension each image is in exactly one. One that divides nothing is left out."""
-    for found in (_by_view(judged), _by_source(judged), _by_sex(judged), _by_age(judged)):
-        there = [part for part in found if part.rows.any()]
+    view, sex = (np.array([item or "" for item in column]) for column in (judged.view, judged.sex))
+    source = np.array(judged.source)
+    age = np.array([np.nan if item is None else item for item in judged.age], dtype=np.float64)
+    dimensions: dict[str, list[tuple[str, Sentence, Bools]]] = {
+        "view": [
+            ("PA", Sentence("PA"), view == View.PA),
+            ("AP", Sentence("AP"), view == View.AP),
+            ("other", Sentence("another view"), ~np.isin(view, ("", View.PA, View.AP))),
+            ("unknown", Sentence("view not known"), view == ""),
+        ],
+        "source": [
+            (name, Sentence("{name}", {"name": name}), source == name) for name in sorted(set(judged.source))
+        ],
+        "sex": [
+            ("F", Sentence("women and girls"), sex == Sex.FEMALE),
+            ("M", Sentence("men and boys"), sex == Sex.MALE),
+            ("O", Sentence("another sex"), sex == Sex.OTHER),
+            ("unknown", Sentence("sex not known"), sex == ""),
+        ],
+        "age": [
+            ("under_18", Sentence("under 18 years"), age < 18),
+            ("18_to_39", Sentence("18 to 39 years"), (age >= 18) & (age < 40)),
+            ("40_to_64", Sentence("40 to 64 years"), (age >= 40) & (age < 65)),
+            ("65_or_more", Sentence("65 years or more"), age >= 65),
+            ("unknown", Sentence("age not known"), np.isnan(age)),
+        ],
+    }
+    for dimension, parts in dimensions.items():
+        there = [Subgroup(dimension, *part) for part in parts if part[2].any()]
         if len(there) > 1:
             yield from there
-
-
-def _by_view(judged: Judged) -> list[Subgroup]:
-    view = np.array([item or "" for item in judged.view])
-    return [
-        Subgroup("view", "PA", Sentence("PA"), view == View.PA),
-        Subgroup("view", "AP", Sentence("AP"), view == View.AP),
-        Subgroup(
-            "view", "other", Sentence("another view"), (view != "") & (view != View.PA) & (view != View.AP)
-        ),
-        Subgroup("view", "unknown", Sentence("view not known"), view == ""),
-    ]
-
-
-def _by_source(judged: Judged) -> list[Subgroup]:
-    source = np.array(judged.source)
-    names = sorted(set(judged.source))
-    return [Subgroup("source", name, Sentence("{name}", {"name": name}), source == name) for name in names]
-
-
-def _by_sex(judged: Judged) -> list[Subgroup]:
-    sex = np.array([item or "" for item in judged.sex])
-    return [
-        Subgroup("sex", "F", Sentence("women and girls"), sex == Sex.FEMALE),
-        Subgroup("sex", "M", Sentence("men and boys"), sex == Sex.MALE),
-        Subgroup("sex", "O", Sentence("another sex"), sex == Sex.OTHER),
-        Subgroup("sex", "unknown", Sentence("sex not known"), sex == ""),
-    ]
-
-
-def _by_age(judged: Judged) -> list[Subgroup]:
-    age = np.array([np.nan if item is None else item for item in judged.age], dtype=np.float64)
-    return [
-        Subgroup("age", "under_18", Sentence("under 18 years"), age < 18),
-        Subgroup("age", "18_to_39", Sentence("18 to 39 years"), (age >= 18) & (age < 40)),
-        Subgroup("age", "40_to_64", Sentence("40 to 64 years"), (age >= 40) & (age < 65)),
-        Subgroup("age", "65_or_more", Sentence("65 years or more"), age >= 65),
-        Subgroup("age", "unknown", Sentence("age not known"), np.isnan(age)),
-    ]
 
 
 def subgroup_figures(judged: Judged, draws: ClusterBootstrap) -> Iterator[SubgroupFigures]:
@@ -74,7 +60,9 @@ def subgroup_figures(judged: Judged, draws: ClusterBootstrap) -> Iterator[Subgro
         if bare.n < SMALLEST:
             yield replace(bare, reason=Sentence("Fewer than {least} images.", {"least": SMALLEST}))
             continue
-        columns = _enough(judged, part.rows)
+        usable = judged.usable & part.rows[:, None]
+        kinds = [((judged.truth == kind) & usable).sum(axis=0) for kind in (0, 1)]
+        columns = np.flatnonzero(np.minimum(*kinds) >= LEAST_KIND).tolist()
         if not columns:
             reason = Sentence(
                 "No label has {least} images with and {least} without it here.", {"least": LEAST_KIND}
@@ -94,29 +82,24 @@ def subgroup_figures(judged: Judged, draws: ClusterBootstrap) -> Iterator[Subgro
         yield replace(bare, mean_auroc=mean_of(areas.values()), ci=interval, aurocs=areas)
 
 
-def _enough(judged: Judged, rows: Bools) -> list[int]:
-    """The columns with `LEAST_KIND` usable images of each kind among `rows`."""
-    usable = judged.usable & rows[:, None]
-    positive = ((judged.truth == 1) & usable).sum(axis=0)
-    negative = ((judged.truth == 0) & usable).sum(axis=0)
-    return np.flatnonzero(np.minimum(positive, negative) >= LEAST_KIND).tolist()
-
-
 def prevalence_figures(
     judged: Judged, figures: Mapping[str, LabelFigures], replicates: Floats | None
 ) -> Iterator[SubgroupFigures]:
     """The mean AUROC of rare, less rare and common labels, where the data has more than one of these."""
-    titles = {
-        "under_2": Sentence("present in under 2%"),
-        "2_to_10": Sentence("present in 2% to 10%"),
-        "10_or_more": Sentence("present in 10% or more"),
-    }
+    bands = (
+        ("under_2", Sentence("present in under 2%"), 0.0, 0.02),
+        ("2_to_10", Sentence("present in 2% to 10%"), 0.02, 0.10),
+        ("10_or_more", Sentence("present in 10% or more"), 0.10, np.inf),
+    )
     found = []
-    for name, title in titles.items():
-        inside = [item for item in figures.values() if item.auroc is not None and _band(item) == name]
-        if inside:
-            columns = [judged.labels.index(item.label) for item in inside]
-            areas = {item.label: item.auroc for item in inside if item.auroc is not None}
+    for name, title, low, high in bands:
+        areas = {
+            item.label: item.auroc
+            for item in figures.values()
+            if item.auroc is not None and low <= (item.prevalence or 0.0) < high
+        }
+        if areas:
+            columns = [judged.labels.index(label) for label in areas]
             n = int(judged.usable[:, columns].any(axis=1).sum())
             interval = mean_interval(replicates, columns)
             found.append(
@@ -124,8 +107,3 @@ def prevalence_figures(
             )
     if len(found) > 1:
         yield from found
-
-
-def _band(figures: LabelFigures) -> str:
-    share = figures.prevalence or 0.0
-    return "under_2" if share < _RARE else "2_to_10" if share < _COMMON else "10_or_more"

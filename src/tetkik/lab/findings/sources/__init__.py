@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tetkik.lab.findings.sources.adapter import Adapter, Reading
 from tetkik.lab.findings.sources.chexpert import ADAPTER as _CHEXPERT
 from tetkik.lab.findings.sources.folder import ADAPTER as _FOLDER
 from tetkik.lab.findings.sources.hospital_table import ADAPTER as _LISTING
@@ -20,7 +19,7 @@ from tetkik.lab.findings.sources.label_coverage import KnownRule, parse_rule, re
 from tetkik.lab.findings.sources.mimic import ADAPTER as _MIMIC
 from tetkik.lab.findings.sources.nih import ADAPTER as _NIH
 from tetkik.lab.findings.sources.rows import LeftOut, Rows
-from tetkik.lab.findings.sources.spec import SourceSpec
+from tetkik.lab.findings.sources.spec import Adapter, Reading, SourceSpec
 from tetkik.lab.findings.sources.spec import parse_spec as _parse_spec
 from tetkik.lab.findings.sources.vindr import ADAPTER as _VINDR
 

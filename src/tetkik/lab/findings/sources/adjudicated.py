@@ -24,19 +24,16 @@ _VALUES = {"YES": PRESENT, "NO": ABSENT}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Adjudicated:
-    """Images with both kinds of label.
-
-    Attributes:
-        truth: (n, 4), int8, 1 / 0: the radiologists' labels, in the order of `ADJUDICATED_LABELS`.
-        text: (n, labels), int8, 1 / 0 / -1: NIH's labels from the report, as the shared labels.
-        part: `val` or `test` of the release.
-    """
+    """Images with both kinds of label."""
 
     images: tuple[str, ...]
     patients: tuple[str, ...]
     truth: Truth
+    """(n, 4), 1 / 0: the radiologists' labels, in the order of `ADJUDICATED_LABELS`."""
     text: Truth
+    """(n, labels): NIH's labels from the report, as the shared labels."""
     part: tuple[str, ...]
+    """`val` or `test` of the release."""
 
 
 def read_adjudicated(path: Path) -> Adjudicated:
@@ -46,16 +43,14 @@ def read_adjudicated(path: Path) -> Adjudicated:
         DataError: another table, or a label that is neither YES nor NO.
     """
     table = read_table(path, need=("Image Index", "Finding Labels", "Patient ID", *ADJUDICATED_LABELS))
-    truth = np.empty((table.rows, len(ADJUDICATED_LABELS)), np.int8)
-    for place, name in enumerate(ADJUDICATED_LABELS):
-        for row, cell in enumerate(table[name]):
-            if cell not in _VALUES:
-                raise DataError(
-                    "{path} has a label {column} that is neither YES nor NO; fetch the table again.",
-                    path=path,
-                    column=name,
-                )
-            truth[row, place] = _VALUES[cell]
+    for name in ADJUDICATED_LABELS:
+        if not set(table[name]) <= _VALUES.keys():
+            raise DataError(
+                "{path} has a label {column} that is neither YES nor NO; fetch the table again.",
+                path=path,
+                column=name,
+            )
+    truth = np.array([[_VALUES[cell] for cell in table[name]] for name in ADJUDICATED_LABELS], np.int8).T
     text, faults = nih_truth(table["Finding Labels"])
     if any(faults):
         raise DataError("{path} has labels that NIH does not have; fetch the table again.", path=path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tetkik.errors import DataError
 from tetkik.findings.label_names import shared_label
-from tetkik.lab.findings.sources.table import Table, read_table
+from tetkik.lab.findings.sources.table import read_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,10 @@ def read_nih_boxes(path: Path) -> tuple[Box, ...]:
     Raises:
         DataError: another table, or a box without four numbers and an area.
     """
-    table = read_table(path, need=("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]"))
-    numbers = [_numbers(table, name) for name in ("Bbox [x", "y", "w", "h]")]
-    return tuple(
-        _box(path, image, label, *place)
-        for image, label, *place in zip(table["Image Index"], table["Finding Label"], *numbers, strict=True)
-    )
+    sides = ("Bbox [x", "y", "w", "h]")
+    table = read_table(path, need=("Image Index", "Finding Label", *sides))
+    rows = zip(table["Image Index"], table["Finding Label"], *map(table.numbers, sides), strict=True)
+    return tuple(_box(path, image, label, *place) for image, label, *place in rows)
 
 
 def read_vindr_boxes(path: Path) -> tuple[Box, ...]:
@@ -52,26 +50,14 @@ def read_vindr_boxes(path: Path) -> tuple[Box, ...]:
     """
     corners = ("x_min", "y_min", "x_max", "y_max")
     table = read_table(path, need=("image_id", "class_name", *corners))
-    readers = table.get("rad_id")
-    places = zip(*(_numbers(table, name) for name in corners), strict=True)
-    rows = zip(table["image_id"], table["class_name"], readers, places, strict=True)
+    names = (table["image_id"], table["class_name"], table.get("rad_id"))
     return tuple(
         _box(path, image, label, left, top, right - left, bottom - top, reader or None)
-        for image, label, reader, (left, top, right, bottom) in rows
+        for image, label, reader, left, top, right, bottom in zip(
+            *names, *map(table.numbers, corners), strict=True
+        )
         if shared_label(label) != "Normal"
     )
-
-
-def _numbers(table: Table, name: str) -> list[float]:
-    """A column as numbers; NaN where a cell is none."""
-    return [_number(cell) for cell in table[name]]
-
-
-def _number(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return math.nan
 
 
 def _box(

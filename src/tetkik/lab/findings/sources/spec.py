@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tetkik.errors import UsageError
+from tetkik.lab.findings.sources.label_coverage import KnownRule
+from tetkik.lab.findings.sources.rows import Rows
 
 _KIND = re.compile(r"[a-z]+")
 _NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+")
@@ -24,16 +26,38 @@ FORM = "KIND:PATH[?OPTION=VALUE&...][=WEIGHT]"
 
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
-    """A data set to read.
-
-    Attributes:
-        weight: how often a row of it is drawn, against 1; above 0.
-    """
+    """A data set to read."""
 
     kind: str
     path: Path
     options: Mapping[str, str] = field(default_factory=dict)
     weight: float = 1.0
+    """How often a row of it is drawn, against 1; above 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How sources are read.
+
+    Attributes:
+        check_files: whether a row's image must exist; False reads tables that came without images.
+        keep_others: whether labels beyond the shared ones become columns as well.
+        known: what rows of a hospital's own table know, beside its own rules.
+    """
+
+    check_files: bool = True
+    keep_others: bool = False
+    known: tuple[KnownRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """One kind of data set."""
+
+    kind: str
+    read: Callable[[SourceSpec, Reading], Rows]
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What a spec may say, with the values allowed; () allows any."""
 
 
 def parse_spec(text: str, kinds: Mapping[str, Mapping[str, tuple[str, ...]]]) -> SourceSpec:
