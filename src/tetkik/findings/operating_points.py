@@ -28,18 +28,18 @@ _EDGE = 1e-7
 """A float32 sigmoid reaches 0 and 1, a logit does not."""
 
 
-def platt(score: ArrayLike, slope: float, intercept: float) -> NDArray[np.float64]:
-    """Calibrated probability: sigmoid(slope * logit(score) + intercept) (Platt 1999, on the logit).
+def logit(score: ArrayLike, edge: float = _EDGE) -> NDArray[np.float64]:
+    """Log-odds of probabilities, which are kept so far from 0 and 1."""
+    clipped = np.clip(np.asarray(score, np.float64), edge, 1 - edge)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped))
 
-    Args:
-        score: the network's sigmoids, 0 to 1, of any shape.
-    """
-    clipped = np.clip(np.asarray(score, np.float64), _EDGE, 1 - _EDGE)
-    logit = slope * (np.log(clipped) - np.log1p(-clipped)) + intercept
+
+def platt(score: ArrayLike, slope: float, intercept: float) -> NDArray[np.float64]:
+    """Calibrated probability of sigmoids: sigmoid(slope * logit(score) + intercept) (Platt 1999)."""
+    value = slope * logit(score) + intercept
     # Written so that neither end overflows.
-    decay = np.exp(-np.abs(logit))
-    probability: NDArray[np.float64] = np.where(logit >= 0, 1.0, decay) / (1 + decay)
-    return probability
+    decay = np.exp(-np.abs(value))
+    return np.asarray(np.where(value >= 0, 1.0, decay) / (1 + decay))
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,10 +59,7 @@ def agreement(
 ) -> Agreement:
     """Judge labels against a reference; images where either is unknown are left out.
 
-    Args:
-        judged: (n,), 1 / 0 / -1.
-        reference: (n,), 1 / 0 / -1.
-        patients: (n,), who each image is of.
+    `patients` says who each image is of.
 
     Raises:
         DataError: no image has both.
@@ -74,28 +71,17 @@ def agreement(
     person = key_hashes(patients)[both]
     cells = np.stack([test & truth, test & ~truth, ~test & truth, ~test & ~truth], axis=1).astype(np.float64)
     draws = ClusterBootstrap(person, replicates, seed)
-    drawn = draws.sums(cells) if draws.possible else None
+    replicated = _figures(draws.sums(cells)) if draws.possible else {}
     whole = cells.sum(axis=0)
-    figures = _figures(whole[None])
-    replicated = _figures(drawn) if drawn is not None else {}
     rates = {
         name: Rate(
             None if np.isnan(value[0]) else float(value[0]),
             percentile_interval(replicated[name]) if name in replicated else None,
         )
-        for name, value in figures.items()
+        for name, value in _figures(whole[None]).items()
     }
-    tp, fp, fn, tn = (int(count) for count in whole)
-    return Agreement(
-        label=label,
-        n=int(both.sum()),
-        patients=len(np.unique(person)),
-        true_positive=tp,
-        false_positive=fp,
-        false_negative=fn,
-        true_negative=tn,
-        **rates,
-    )
+    counts = (int(both.sum()), len(np.unique(person)), *(int(count) for count in whole))
+    return Agreement(label, *counts, **rates)
 
 
 def _figures(cells: Floats) -> dict[str, Floats]:
@@ -120,19 +106,15 @@ def judge_text_labels(table: Adjudicated, *, replicates: int = 2000, seed: int =
 
     A reference that is wider than one shared label (nodule or mass) is compared with either of them.
     """
-    found = []
-    for place, mapping in enumerate(GOOGLE):
-        if mapping.meaning is Meaning.NONE:
-            continue
-        columns = table.text[:, [FINDING_LABELS.index(label) for label in mapping.ours]]
-        found.append(
-            agreement(
-                " or ".join(mapping.ours),
-                columns.max(axis=1),
-                table.truth[:, place],
-                table.patients,
-                replicates=replicates,
-                seed=seed,
-            )
+    return tuple(
+        agreement(
+            " or ".join(mapping.ours),
+            table.text[:, [FINDING_LABELS.index(label) for label in mapping.ours]].max(axis=1),
+            table.truth[:, place],
+            table.patients,
+            replicates=replicates,
+            seed=seed,
         )
-    return tuple(found)
+        for place, mapping in enumerate(GOOGLE)
+        if mapping.meaning is not Meaning.NONE
+    )

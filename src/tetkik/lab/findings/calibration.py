@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.findings.operating_points import platt
+from tetkik.findings.operating_points import logit, platt
 from tetkik.statistics import Bools, Floats
 
 Platt = tuple[float, float]
@@ -15,7 +15,6 @@ Platt = tuple[float, float]
 
 LEAST = 5
 """Rows of each kind that a calibration needs; with fewer it would only repeat their accident."""
-_EDGE = 1e-7
 _PRIOR_DEVIATION = 1.0
 """Of the slope around 1: it bends a slope only where the data do not speak."""
 _STEPS = 100
@@ -28,21 +27,17 @@ def fit_platt(scores: NDArray[np.floating], positive: Bools, weight: Floats | No
     method. A normal prior around the identity's slope (mean 1, deviation 1) keeps separable rows finite, and
     the slope is never below 0: calibration must not turn a ranking round.
 
+    None with fewer than `LEAST` rows of either kind.
+
     Args:
         scores: (rows,), sigmoids, 0 to 1.
-        positive: (rows,).
         weight: (rows,), how much each row counts; None counts each as one.
-
-    Returns:
-        None with fewer than `LEAST` rows of either kind.
     """
     if min(int(positive.sum()), int((~positive).sum())) < LEAST:
         return None
-    clipped = np.clip(np.asarray(scores, np.float64), _EDGE, 1 - _EDGE)
-    logit = np.log(clipped) - np.log1p(-clipped)
-    mass = np.ones(len(logit)) if weight is None else np.asarray(weight, np.float64)
+    mass = np.ones(len(scores)) if weight is None else np.asarray(weight, np.float64)
     truth = positive.astype(np.float64)
-    slope, intercept = _newton(np.stack([logit, np.ones(len(logit))], axis=1), truth, mass)
+    slope, intercept = _newton(np.stack([logit(scores), np.ones(len(scores))], axis=1), truth, mass)
     if slope < 0:
         share = float((mass * truth).sum() / mass.sum())
         slope, intercept = 0.0, float(np.log(share / (1 - share)))
@@ -77,14 +72,9 @@ def _newton(columns: Floats, truth: Floats, mass: Floats) -> Platt:
 
 
 def fit_calibration(scores: Floats, truth: NDArray[np.int8], labels: Sequence[str]) -> dict[str, Platt]:
-    """`fit_platt` for each label that has enough rows; unknown truth and missing scores are left out.
+    """`fit_platt` for each label that has enough rows; unknown truth and missing scores (NaN) are left out.
 
-    Args:
-        scores: (rows, labels); NaN where there is none.
-        truth: (rows, labels): 1, 0, or -1 for unknown.
-
-    Returns:
-        Slope and intercept by label, for a bundle's `calibration["labels"]`.
+    Slope and intercept by label, for a bundle's `calibration["labels"]`.
     """
     found = {}
     for column, label in enumerate(labels):
@@ -96,14 +86,7 @@ def fit_calibration(scores: Floats, truth: NDArray[np.int8], labels: Sequence[st
 
 
 def calibrated(scores: Floats, labels: Sequence[str], calibration: Mapping[str, Platt]) -> Floats:
-    """Probabilities of `scores`.
-
-    Args:
-        scores: (rows, labels); NaN stays NaN.
-
-    Returns:
-        (rows, labels), float64; NaN for a label without a calibration.
-    """
+    """Probabilities of scores, (rows, labels) both; NaN stays NaN, as does a label without a calibration."""
     probabilities = np.full(scores.shape, np.nan)
     for column, label in enumerate(labels):
         if label in calibration:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _BINS = 10
 _ACROSS = 4
 """Reliability curves in a row."""
+_TRUE = "Findings that stand together, truth"
+_CALLED = "Findings that are called together, model"
 _MOST = 3.0
 """Powers of two at which the colours of the co-occurrence end."""
 
@@ -47,8 +50,8 @@ def pictures(evaluation: Evaluation, language: Language) -> tuple[Picture, ...]:
         wanted.append(("reliability.png", "Reliability of the probabilities", _reliability))
     if len(evaluation.co_occurrence.labels) > 1:
         wanted += [
-            ("co_occurrence.png", "Findings that stand together, truth", _true_pairs),
-            ("co_occurrence_called.png", "Findings that are called together, model", _called_pairs),
+            ("co_occurrence.png", _TRUE, partial(_pairs, evaluation.co_occurrence, _TRUE)),
+            ("co_occurrence_called.png", _CALLED, partial(_pairs, evaluation.called_co_occurrence, _CALLED)),
         ]
     if evaluation.task is not None and evaluation.task.n:
         wanted.append(("task.png", "Confusion matrix of the task", _task))
@@ -141,17 +144,7 @@ def _reliability(evaluation: Evaluation, language: Language) -> Figure:
     return figure
 
 
-def _true_pairs(evaluation: Evaluation, language: Language) -> Figure:
-    title = translate("Findings that stand together, truth", language)
-    return _pairs(evaluation.co_occurrence, title, language)
-
-
-def _called_pairs(evaluation: Evaluation, language: Language) -> Figure:
-    title = translate("Findings that are called together, model", language)
-    return _pairs(evaluation.called_co_occurrence, title, language)
-
-
-def _pairs(pairs: CoOccurrence, title: str, language: Language) -> Figure:
+def _pairs(pairs: CoOccurrence, title: str, _: Evaluation, language: Language) -> Figure:
     names = [wrapped(label_name(label, language)) for label in pairs.labels]
     # With fewer expected, finding none says nothing.
     ratio = np.where(pairs.expected >= LEAST_EXPECTED, pairs.ratio, np.nan)
@@ -164,7 +157,7 @@ def _pairs(pairs: CoOccurrence, title: str, language: Language) -> Figure:
     return matrix_chart(
         shade,
         _ratios(ratio, np.diag(pairs.observed).tolist()),
-        title=title,
+        title=translate(title, language),
         rows=names,
         columns=names,
         x=axis,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from tetkik.statistics import (
     delong,
     expected_calibration_error,
     percentile_interval,
+    ratio,
     sensitivity_at_specificity,
     share_interval,
     specificity_at_sensitivity,
@@ -47,13 +49,16 @@ def replicates_of(judged: Judged, draws: ClusterBootstrap) -> Floats | None:
 
 
 def mean_interval(replicates: Floats | None, columns: Sequence[int]) -> Interval | None:
-    """95% interval of the mean over labels; each draw's mean is over the labels that it can be had for."""
+    """95% interval of the mean over labels."""
     if replicates is None or not columns:
         return None
-    chosen = replicates[:, columns]
-    counts = (~np.isnan(chosen)).sum(axis=1)
-    means = np.where(counts > 0, np.nansum(chosen, axis=1) / np.maximum(counts, 1), np.nan)
-    return percentile_interval(means)
+    return percentile_interval(mean_over_labels(replicates[:, columns]))
+
+
+def mean_over_labels(replicates: Floats) -> Floats:
+    """(replicates,): the mean over the labels that a draw has, of (replicates, labels)."""
+    there = (~np.isnan(replicates)).sum(axis=1).astype(np.float64)
+    return ratio(np.nansum(replicates, axis=1), there)
 
 
 def label_figures(judged: Judged, replicates: Floats | None) -> tuple[dict[str, LabelFigures], Without]:
@@ -122,10 +127,9 @@ def _label(judged: Judged, column: int, replicates: Floats | None) -> tuple[Labe
         sensitivity_ci=share_interval(called[positive], groups[positive]),
         specificity=decisions.specificity,
         specificity_ci=share_interval(~called[~positive], groups[~positive]),
-        sensitivity_at=_sensitivities(scores, positive),
-        specificity_at=_specificities(scores, positive),
         ece=ece,
         brier_skill=skill,
+        **_at_fixed(scores, positive),
     ), without
 
 
@@ -158,12 +162,11 @@ def _calibration(probabilities: Floats, positive: Bools) -> tuple[float | None, 
     return ece, brier_skill(claimed, happened), {}
 
 
-def _sensitivities(scores: Floats, positive: Bools) -> tuple[tuple[float, float | None], ...]:
-    return tuple((at, sensitivity_at_specificity(scores, positive, at)) for at in FIXED)
-
-
-def _specificities(scores: Floats, positive: Bools) -> tuple[tuple[float, float | None], ...]:
-    return tuple((at, specificity_at_sensitivity(scores, positive, at)) for at in FIXED)
+def _at_fixed(scores: Floats, positive: Bools) -> dict[str, tuple[tuple[float, float | None], ...]]:
+    return {
+        "sensitivity_at": tuple((at, sensitivity_at_specificity(scores, positive, at)) for at in FIXED),
+        "specificity_at": tuple((at, specificity_at_sensitivity(scores, positive, at)) for at in FIXED),
+    }
 
 
 def mean_of(values: Iterable[float | None]) -> float | None:
@@ -188,28 +191,19 @@ def screening_figures(judged: Judged, draws: ClusterBootstrap) -> tuple[tuple[Sc
         use = (truth >= 0) & ~np.isnan(scores)
         positive, scored, groups = truth[use] == 1, scores[use], judged.groups[use]
         area = auroc(scored, positive) if len(scored) else None
+        screening = Screening(route.value, int(use.sum()), int(positive.sum()), by, area, None)
         if area is None:
             without[f"screening.{route.value}.auroc"] = Sentence(
                 "It needs scored images that are normal and others that are not."
             )
-            found.append(Screening(route.value, int(use.sum()), int(positive.sum()), by, None, None))
-            continue
-        own = ClusterBootstrap(groups, draws.replicates, draws.seed)
-        replicates = None
-        if own.possible and own.grouped:
-            replicates = auroc_replicates(scored[:, None], positive[:, None].astype(np.int64), own)[:, 0]
-        found.append(
-            Screening(
-                route=route.value,
-                n=int(use.sum()),
-                n_abnormal=int(positive.sum()),
-                by=by,
-                auroc=area,
-                ci=_interval(scored, positive, groups, replicates)[0],
-                sensitivity_at=_sensitivities(scored, positive),
-                specificity_at=_specificities(scored, positive),
-            )
-        )
+        else:
+            own = ClusterBootstrap(groups, draws.replicates, draws.seed)
+            replicates = None
+            if own.possible and own.grouped:
+                replicates = auroc_replicates(scored[:, None], positive[:, None].astype(np.int64), own)[:, 0]
+            interval, _ = _interval(scored, positive, groups, replicates)
+            screening = replace(screening, ci=interval, **_at_fixed(scored, positive))
+        found.append(screening)
     return tuple(found), without
 
 
@@ -220,11 +214,7 @@ def _highest(scores: Floats) -> Floats:
 
 
 def task_figures(judged: Judged, task: Sequence[str]) -> TaskFigures:
-    """Accuracy where exactly one label of `task` is true; calibrated values are compared where all have them.
-
-    Args:
-        task: labels of `judged`.
-    """
+    """Accuracy where exactly one label of `task` is true; calibrated values are compared where all have them."""
     columns = [judged.labels.index(label) for label in task]
     calibrated = not np.isnan(np.where(judged.usable, judged.probabilities, 0.0)[:, columns]).any()
     values = judged.probabilities if calibrated else judged.scores

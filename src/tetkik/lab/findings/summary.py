@@ -65,15 +65,12 @@ class SourceCount:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """What two sources have in common.
-
-    Attributes:
-        groups: connected components with images of both: the same people or pictures.
-    """
+    """What two sources have in common."""
 
     first: str
     second: str
     groups: int
+    """Connected components with images of both: the same people or pictures."""
     images: int
     first_rows: int
     second_rows: int
@@ -112,29 +109,25 @@ class Summary:
 
     def pairs(self, least: float = 0.0) -> tuple[Pair, ...]:
         """Pairs of labels with rows that know both, most above chance first."""
-        names, ratio = self.co_occurrence.labels, self.co_occurrence.ratio
+        counts, ratio = self.co_occurrence, self.co_occurrence.ratio
         found = [
             Pair(
-                names[i],
-                names[j],
-                int(self.co_occurrence.n[i, j]),
-                int(self.co_occurrence.observed[i, j]),
-                float(self.co_occurrence.expected[i, j]),
+                counts.labels[i],
+                counts.labels[j],
+                int(counts.n[i, j]),
+                int(counts.observed[i, j]),
+                float(counts.expected[i, j]),
                 None if np.isnan(ratio[i, j]) else float(ratio[i, j]),
             )
-            for i, j in combinations(range(len(names)), 2)
-            if self.co_occurrence.n[i, j] and self.co_occurrence.expected[i, j] >= least
+            for i, j in combinations(range(len(counts.labels)), 2)
+            if counts.n[i, j] and counts.expected[i, j] >= least
         ]
         return tuple(sorted(found, key=lambda pair: (-(pair.ratio or 0.0), pair.first, pair.second)))
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two labels.
-
-    Attributes:
-        ratio: observed over expected; None where one of the two is never present.
-    """
+    """Two labels."""
 
     first: str
     second: str
@@ -142,6 +135,7 @@ class Pair:
     observed: int
     expected: float
     ratio: float | None
+    """Observed over expected; None where one of the two is never present."""
 
 
 def summarise(images: LabelledImages) -> Summary:

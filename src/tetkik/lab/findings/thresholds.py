@@ -37,12 +37,8 @@ class Decisions:
     @classmethod
     def of(cls, called: Bools, positive: Bools) -> Decisions:
         """Count (rows,) decisions against (rows,) truth."""
-        return cls(
-            int((called & positive).sum()),
-            int((~called & positive).sum()),
-            int((~called & ~positive).sum()),
-            int((called & ~positive).sum()),
-        )
+        kinds = (called & positive, ~called & positive, ~called & ~positive, called & ~positive)
+        return cls(*(int(kind.sum()) for kind in kinds))
 
     @property
     def sensitivity(self) -> float | None:
@@ -62,10 +58,9 @@ class Decisions:
     @property
     def f1(self) -> float | None:
         """F1 of the positives; None without one."""
-        if self.true_positive + self.false_negative == 0:
-            return None
-        missed = self.false_positive + self.false_negative
-        return 2 * self.true_positive / (2 * self.true_positive + missed)
+        positives = self.true_positive + self.false_negative
+        called = self.true_positive + self.false_positive
+        return 2 * self.true_positive / (positives + called) if positives else None
 
 
 def _share(part: int, whole: int) -> float | None:
