@@ -80,8 +80,8 @@ def agreement(
         )
         for name, value in _figures(whole[None]).items()
     }
-    counts = (int(both.sum()), len(np.unique(person)), *(int(count) for count in whole))
-    return Agreement(label, *counts, **rates)
+    tp, fp, fn, tn = (int(count) for count in whole)
+    return Agreement(label, int(both.sum()), len(np.unique(person)), tp, fp, fn, tn, **rates)
 
 
 def _figures(cells: Floats) -> dict[str, Floats]:

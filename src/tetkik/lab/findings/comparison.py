@@ -255,8 +255,9 @@ def _pooled_label(parts: Sequence[ComparedLabel]) -> tuple[int, int, PairedAreas
     pairs = np.array([part.n_positive * (part.n - part.n_positive) / part.n for part in parts])
     weight = pairs / pairs.sum()
     figures = np.array([(item.areas.first, item.areas.second, item.areas.difference) for item in parts])
+    first, second, difference = (weight @ figures).tolist()
     error = math.sqrt(float(weight**2 @ [part.areas.error**2 for part in parts]))
-    areas = PairedAreas(*(weight @ figures).tolist(), error)
+    areas = PairedAreas(first, second, difference, error)
     return sum(part.n for part in parts), sum(part.n_positive for part in parts), areas
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,7 +163,7 @@ def _calibration(probabilities: Floats, positive: Bools) -> tuple[float | None, 
     return ece, brier_skill(claimed, happened), {}
 
 
-def _at_fixed(scores: Floats, positive: Bools) -> dict[str, tuple[tuple[float, float | None], ...]]:
+def _at_fixed(scores: Floats, positive: Bools) -> dict[str, Any]:
     return {
         "sensitivity_at": tuple((at, sensitivity_at_specificity(scores, positive, at)) for at in FIXED),
         "specificity_at": tuple((at, specificity_at_sensitivity(scores, positive, at)) for at in FIXED),
@@ -214,7 +215,7 @@ def _highest(scores: Floats) -> Floats:
 
 
 def task_figures(judged: Judged, task: Sequence[str]) -> TaskFigures:
-    """Accuracy where exactly one label of `task` is true; calibrated values are compared where all have them."""
+    """Accuracy where exactly one label of `task` is true; calibrated values decide where all have them."""
     columns = [judged.labels.index(label) for label in task]
     calibrated = not np.isnan(np.where(judged.usable, judged.probabilities, 0.0)[:, columns]).any()
     values = judged.probabilities if calibrated else judged.scores

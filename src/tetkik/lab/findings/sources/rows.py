@@ -117,6 +117,7 @@ class Rows:
         def chosen(name: str, empty: Any = None) -> list[Any]:
             return list(compress(getattr(self, name) or [empty] * len(good), good))
 
+        cells: dict[str, Any] = {name: chosen(name) for name in _OPTIONAL}
         return replace(
             self,
             files=[file for file in found if file is not None],
@@ -124,7 +125,7 @@ class Rows:
             truth=self.truth[np.array(good, bool)],
             source=chosen("source", self.origin),
             left_out=dict(counts),
-            **{name: chosen(name) for name in _OPTIONAL},
+            **cells,
         )
 
     def _judged(self, faults: Faults, bad_cell: NDArray[np.bool_] | None) -> list[LeftOut | None]:

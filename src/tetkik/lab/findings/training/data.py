@@ -1,4 +1,8 @@
-"""The training data of one network: rows of each epoch, batches, the network's input and output."""
+"""The training data of one network: rows of each epoch, batches, augmentation, input and output.
+
+Changes of images are drawn on the CPU from a generator that the caller seeds, so that they are the same on
+every device and after a resume.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +15,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import affine_grid, grid_sample
 
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.batches import Rows, in_steps, prefetched
-from tetkik.lab.findings.training.augment import plain
 from tetkik.lab.findings.training.decoded_images import DecodedImages
-from tetkik.lab.findings.training.options import TrainingOptions
+from tetkik.lab.findings.training.options import Augmentation, TrainingOptions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +91,52 @@ def load_batches(
 
     for rows, batch in prefetched(fetch, parts):
         yield rows, batch.to(device, non_blocking=True)
+
+
+def plain(pixels: Tensor) -> Tensor:
+    """uint8 (n, size, size) as float32 (n, 1, size, size), 0 to 1."""
+    return pixels.unsqueeze(1).float().div_(255)
+
+
+def augmented(pixels: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    """Each image turned, scaled, shifted and its grey values changed, by amounts of its own.
+
+    What comes in from outside is black, as the padding of a radiograph is.
+
+    Args:
+        pixels: (n, size, size), uint8.
+
+    Returns:
+        (n, 1, size, size), float32, 0 to 1.
+    """
+    count, device = len(pixels), pixels.device
+    drawn = torch.rand(count, 8, generator=generator) * 2 - 1
+    images = plain(pixels)
+    if augmentation.rotation or augmentation.scale or augmentation.shift or augmentation.flip:
+        grid = affine_grid(
+            _placement(drawn, augmentation).to(device), list(images.shape), align_corners=False
+        )
+        images = grid_sample(images, grid, align_corners=False)
+    brightness, contrast, gamma = (drawn[:, index, None, None, None].to(device) for index in (5, 6, 7))
+    if augmentation.gamma:
+        images = images.clamp_(0, 1).pow(torch.exp(gamma * augmentation.gamma))
+    if augmentation.contrast or augmentation.brightness:
+        mean = images.mean(dim=(2, 3), keepdim=True)
+        images = (images - mean) * (1 + contrast * augmentation.contrast) + mean
+        images = images + brightness * augmentation.brightness
+    return images.clamp_(0, 1)
+
+
+def _placement(drawn: Tensor, augmentation: Augmentation) -> Tensor:
+    """Where each output pixel is taken from: (n, 2, 3), in the units of `affine_grid` (the side is 2)."""
+    angle = drawn[:, 0] * math.radians(augmentation.rotation)
+    size = torch.exp(drawn[:, 1] * math.log1p(augmentation.scale))
+    mirror = torch.where(drawn[:, 2] < 0, -1.0, 1.0) if augmentation.flip else torch.ones(len(drawn))
+    cosine, sine = torch.cos(angle) * size, torch.sin(angle) * size
+    shift = drawn[:, 3:5] * (2 * augmentation.shift)
+    first = torch.stack((cosine * mirror, -sine, shift[:, 0]), 1)
+    second = torch.stack((sine * mirror, cosine, shift[:, 1]), 1)
+    return torch.stack((first, second), 1)
 
 
 def network_input(images: Tensor, preprocessing: Preprocessing) -> Tensor:

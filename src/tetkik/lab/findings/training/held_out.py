@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.bundle import Metric
 from tetkik.lab.findings.calibration import Platt, calibrated, fit_calibration
+from tetkik.lab.findings.sources.rows import Truth
+from tetkik.lab.findings.summaries import mean_interval, mean_of
 from tetkik.lab.findings.thresholds import Decisions, Rule, choose_threshold
 from tetkik.statistics import (
     ClusterBootstrap,
+    Floats,
     Interval,
     auroc,
     auroc_interval,
@@ -20,13 +23,9 @@ from tetkik.statistics import (
     average_precision,
     brier_skill,
     expected_calibration_error,
-    percentile_interval,
     wilson_interval,
 )
 from tetkik.values import NIH_LABELS
-
-Floats = NDArray[np.float64]
-Truth = NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +33,7 @@ class OperatingPoints:
     """How scores are read, chosen on rows that are not reported.
 
     Attributes:
-        calibration: slope and intercept by label.
-        thresholds: on the probability, by label; a label without one is not assessed.
+        thresholds: on the probability; a label without one is not assessed.
     """
 
     calibration: dict[str, Platt]
@@ -48,10 +46,6 @@ class OperatingPoints:
         """Calibrate each assessed label and choose its threshold.
 
         A label whose scores tell nothing, or the reverse of what they should, gets no threshold.
-
-        Args:
-            scores: (rows, labels), sigmoids.
-            truth: (rows, labels): 1, 0, -1 unknown.
         """
         fits = fit_calibration(scores, truth, labels)
         calibration = {label: fits[label] for label in assessed if label in fits and fits[label][0] > 0}
@@ -71,39 +65,30 @@ class HeldOut:
     """Rows with what an honest reading says of them.
 
     Attributes:
-        scores: (rows, labels), sigmoids.
-        truth: (rows, labels): 1, 0, -1 unknown.
         groups: (rows,), component of each.
-        source: of each.
+        scores: (rows, labels), sigmoids.
         probability: (rows, labels), NaN where not assessed.
         called: (rows, labels): 1 at or above the threshold, 0 below, -1 where not assessed.
     """
 
     labels: tuple[str, ...]
     rows: NDArray[np.int64]
-    scores: Floats
     truth: Truth
     groups: NDArray[np.int64]
     source: tuple[str, ...]
+    scores: Floats
     probability: Floats
     called: NDArray[np.int8]
 
     def only(self, wanted: NDArray[np.int64]) -> HeldOut:
         """The rows at these places."""
-        return HeldOut(
-            self.labels,
-            self.rows[wanted],
-            self.scores[wanted],
-            self.truth[wanted],
-            self.groups[wanted],
-            tuple(self.source[place] for place in wanted),
-            self.probability[wanted],
-            self.called[wanted],
-        )
+        source = tuple(self.source[place] for place in wanted)
+        arrays = ("rows", "truth", "groups", "scores", "probability", "called")
+        return replace(self, source=source, **{name: getattr(self, name)[wanted] for name in arrays})
 
 
 def decide(scores: Floats, labels: Sequence[str], points: OperatingPoints) -> tuple[Floats, NDArray[np.int8]]:
-    """Probabilities and calls of `scores` under `reading`: (rows, labels) each."""
+    """Probabilities and calls of scores, (rows, labels) each."""
     probability = calibrated(scores, labels, points.calibration)
     called = np.full(scores.shape, -1, np.int8)
     for label, threshold in points.thresholds.items():
@@ -120,13 +105,7 @@ def cross_calibrated(
     assessed: Sequence[str],
     rule: Rule,
 ) -> tuple[Floats, NDArray[np.int8]]:
-    """Each fold read as the other folds teach it, so that nothing is chosen on the rows that are reported.
-
-    Args:
-        scores: (rows, labels), out of fold.
-        truth: (rows, labels).
-        fold: (rows,).
-    """
+    """Each fold read as the other folds teach it, so that nothing is chosen on the rows that are reported."""
     probability, called = np.full(scores.shape, np.nan), np.full(scores.shape, -1, np.int8)
     for number in np.unique(fold):
         mine = fold == number
@@ -135,23 +114,36 @@ def cross_calibrated(
     return probability, called
 
 
+_Figure = tuple[str, float, Interval | None, int]
+"""Name, value, 95% interval, and rows that it was measured on."""
+
+
 def metrics_of(held_out: HeldOut, data: str, split: str) -> tuple[Metric, ...]:
-    """All figures of `judged`: means first, then label by label."""
+    """All figures: means first, then label by label."""
     names = _ranked(held_out)
-    found = _means(held_out, names, data, split)
-    for label in names:
-        found += _label_metrics(held_out, label, data, split)
-    return tuple(found)
+    figures = [*_means(held_out, names), *(item for name in names for item in _label_figures(held_out, name))]
+    return tuple(
+        Metric(
+            name=name,
+            value=value,
+            low=interval.low if interval else None,
+            high=interval.high if interval else None,
+            n=n,
+            data=data,
+            split=split,
+        )
+        for name, value, interval, n in figures
+    )
 
 
 def source_metrics(held_out: HeldOut, source: str, data: str, split: str) -> tuple[Metric, ...]:
     """The rankings on one source's rows alone, each with `@source` behind its name."""
     part = held_out.only(np.flatnonzero([name == source for name in held_out.source]))
-    names = _ranked(part)
-    found = [metric for metric in _means(part, names, data, split) if "auroc" in metric.name]
-    for label in names:
-        found += [item for item in _label_metrics(part, label, data, split) if item.name.startswith("auroc")]
-    return tuple(metric.model_copy(update={"name": f"{metric.name}@{source}"}) for metric in found)
+    return tuple(
+        metric.model_copy(update={"name": f"{metric.name}@{source}"})
+        for metric in metrics_of(part, data, split)
+        if metric.name.startswith(("mean_auroc", "auroc:"))
+    )
 
 
 def _ranked(held_out: HeldOut) -> list[str]:
@@ -160,70 +152,59 @@ def _ranked(held_out: HeldOut) -> list[str]:
     return [label for label, usable in zip(held_out.labels, both, strict=True) if usable]
 
 
-def _means(held_out: HeldOut, names: Sequence[str], data: str, split: str) -> list[Metric]:
+def _means(held_out: HeldOut, names: Sequence[str]) -> Iterator[_Figure]:
     """Means over the assessed labels, and over the 14 of NIH where all of them could be ranked."""
     assessed = [label for label in names if (held_out.called[:, held_out.labels.index(label)] >= 0).any()]
-    found = []
     for name, members in (("mean_auroc", assessed), ("mean_auroc_nih", NIH_LABELS)):
         if members and set(members) <= set(names):
-            found.append(_mean_auroc(held_out, name, members, data, split))
-    if not assessed:
-        return found
+            yield _mean_auroc(held_out, name, members)
     columns = [held_out.labels.index(label) for label in assessed]
-    figures = [_calibration_figures(held_out, column) for column in columns]
     rankings = [_known(held_out, column) for column in columns]
     precisions = [average_precision(scores, positive) for scores, positive, _ in rankings]
+    calibration = [_calibration_figures(held_out, column) for column in columns]
     n = int((held_out.truth[:, columns] >= 0).any(axis=1).sum())
     values = {
         "mean_average_precision": [value for value in precisions if value is not None],
-        "mean_ece": [ece for ece, _ in figures],
-        "mean_brier_skill": [skill for _, skill in figures],
+        "mean_ece": [ece for ece, _ in calibration],
+        "mean_brier_skill": [skill for _, skill in calibration],
     }
-    found += [
-        Metric(name=name, value=float(np.mean(items)), n=n, data=data, split=split)
-        for name, items in values.items()
-        if items
-    ]
-    return found
+    for name, items in values.items():
+        if items:
+            yield name, float(np.mean(items)), None, n
 
 
-def _mean_auroc(held_out: HeldOut, name: str, members: Sequence[str], data: str, split: str) -> Metric:
+def _mean_auroc(held_out: HeldOut, name: str, members: Sequence[str]) -> _Figure:
     columns = [held_out.labels.index(label) for label in members]
     rows = (held_out.truth[:, columns] >= 0).any(axis=1)
     scores, truth = held_out.scores[rows][:, columns], held_out.truth[rows][:, columns]
-    areas = [auroc(scores[use, at], truth[use, at] == 1) for at, use in enumerate((truth >= 0).T)]
     draws = ClusterBootstrap(held_out.groups[rows])
     interval = None
     if draws.possible:
-        # A draw without a rare label's positives has no area for it; the others still say how the mean moves.
         replicates = auroc_replicates(scores, truth.astype(np.int64), draws)
-        usable = ~np.isnan(replicates).all(axis=1)
-        interval = percentile_interval(np.nanmean(replicates[usable], axis=1))
+        interval = mean_interval(replicates, range(len(columns)))
         if interval is not None and interval.low == interval.high:
             interval = None  # every draw is perfect, which proves nothing
-    mean = float(np.mean([area for area in areas if area is not None]))
-    return _metric(name, mean, interval, int(rows.sum()), data, split)
+    mean = mean_auroc(scores, truth)
+    assert mean is not None
+    return name, mean, interval, int(rows.sum())
 
 
-def _label_metrics(held_out: HeldOut, label: str, data: str, split: str) -> list[Metric]:
+def _label_figures(held_out: HeldOut, label: str) -> Iterator[_Figure]:
     column = held_out.labels.index(label)
     scores, positive, groups = _known(held_out, column)
     area = auroc(scores, positive)
     assert area is not None
-    found = [
-        _metric(f"auroc:{label}", area, auroc_interval(scores, positive, groups), len(scores), data, split)
-    ]
-    called = held_out.called[:, column]
-    use = (called >= 0) & (held_out.truth[:, column] >= 0)
-    decisions = Decisions.of(called[use] == 1, held_out.truth[use, column] == 1)
-    sides = (("sensitivity", 1, decisions.sensitivity), ("specificity", 0, decisions.specificity))
-    for name, kind, share in sides:
+    yield f"auroc:{label}", area, auroc_interval(scores, positive, groups), len(scores)
+    called, truth = held_out.called[:, column], held_out.truth[:, column]
+    use = (called >= 0) & (truth >= 0)
+    decisions = Decisions.of(called[use] == 1, truth[use] == 1)
+    for name, kind, share in (
+        ("sensitivity", 1, decisions.sensitivity),
+        ("specificity", 0, decisions.specificity),
+    ):
         if share is not None:
-            of_kind = held_out.groups[use & (held_out.truth[:, column] == kind)]
-            found.append(
-                _metric(f"{name}:{label}", share, _wilson(share, of_kind), len(of_kind), data, split)
-            )
-    return found
+            of_kind = held_out.groups[use & (truth == kind)]
+            yield f"{name}:{label}", share, _wilson(share, of_kind), len(of_kind)
 
 
 def _wilson(share: float, groups: NDArray[np.int64]) -> Interval | None:
@@ -247,6 +228,11 @@ def _known(held_out: HeldOut, column: int) -> tuple[Floats, NDArray[np.bool_], N
     return held_out.scores[known, column], held_out.truth[known, column] == 1, held_out.groups[known]
 
 
-def _metric(name: str, value: float, interval: Interval | None, n: int, data: str, split: str) -> Metric:
-    low, high = (None, None) if interval is None else (interval.low, interval.high)
-    return Metric(name=name, value=value, low=low, high=high, n=n, data=data, split=split)
+def mean_auroc(scores: NDArray[np.floating], truth: Truth) -> float | None:
+    """Mean AUROC of scores (rows, labels) over the labels known both ways; None where there is none."""
+    known = (truth >= 0).T
+    return mean_of(
+        auroc(scores[use, at].astype(np.float64), truth[use, at] == 1)
+        for at, use in enumerate(known)
+        if use.any()
+    )

@@ -41,8 +41,6 @@ class PreparedTraining:
 
     Attributes:
         images: the labelled images, the unreadable ones left out and counted.
-        config: what all networks share.
-        known: what is known about each label.
         parts: rows of training, validation, calibration and test; None with folds.
         fold: (rows,), the fold of each; None without folds.
     """
@@ -60,11 +58,7 @@ class PreparedTraining:
 
 
 def preprocessing_for(options: TrainingOptions) -> Preprocessing:
-    """What the network wants, at the size and with the stretch asked for.
-
-    Raises:
-        UsageError: no such network.
-    """
+    """What the network wants, at the size and with the stretch asked for."""
     found = preprocessing_of(options.network)
     if options.stretch:
         found = replace(found, stretch=STRETCH)

@@ -19,13 +19,12 @@ from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.batches import Rows, in_steps
 from tetkik.lab.findings.calibration import fit_platt
 from tetkik.lab.findings.grid_pooling import GridPooled
-from tetkik.lab.findings.training.augment import plain
-from tetkik.lab.findings.training.data import load_batches, network_input
+from tetkik.lab.findings.sources.rows import Truth
+from tetkik.lab.findings.training.data import load_batches, network_input, plain
 from tetkik.lab.findings.training.decoded_images import DecodedImages
 from tetkik.lab.findings.training.distillation import LogitScale, TeacherPredictions
+from tetkik.statistics import Floats
 from tetkik.values import ProgressCallback
-
-Floats = NDArray[np.float64]
 
 MOST_ROWS = 20_000
 """The dual needs a matrix of rows by rows."""
@@ -35,24 +34,19 @@ PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Solution:
-    """Ridge regression of one target.
-
-    Attributes:
-        dual: (rows,): the weights of the training rows.
-        left_out: (rows,): what each training row would be said to be by the others.
-    """
+    """Ridge regression of one target."""
 
     dual: Floats
+    """(rows,): the weights of the training rows."""
     intercept: float
     left_out: Floats
+    """(rows,): what each training row would be said to be by the others."""
 
 
 def solve(kernel: Floats, target: Floats) -> Solution:
     """The solution with the least squared leave-one-out error over `PENALTIES`.
 
-    Args:
-        kernel: (rows, rows), of centred features.
-        target: (rows,).
+    `kernel` is (rows, rows), of centred features, and `target` (rows,).
     """
     intercept = float(target.mean())
     values, vectors = np.linalg.eigh(kernel)
@@ -98,7 +92,7 @@ class StageMeans:
 def fit_ridge(
     network: GridPooled,
     features: NDArray[np.float32],
-    truth: NDArray[np.int8],
+    truth: Truth,
     labels: Sequence[str],
     teacher: tuple[TeacherPredictions, float] | None,
 ) -> None:
@@ -109,9 +103,7 @@ def fit_ridge(
     heads of a network are.
 
     Args:
-        network: whose grid means `features` are.
-        features: (rows, numbers).
-        truth: (rows, labels): 1, 0, -1 unknown.
+        features: (rows, numbers), grid means of `network`.
         teacher: its probabilities on these rows and its share; None without one.
     """
     mean = features.mean(axis=0, dtype=np.float64)
@@ -173,11 +165,7 @@ def stages_of(network: nn.Module, least: int = 4) -> nn.Sequential:
 
 
 def check_row_count(rows: int) -> None:
-    """Ridge regression is for few images.
-
-    Raises:
-        TrainingError: too many rows.
-    """
+    """Refuse more rows than ridge regression is for (TrainingError)."""
     if rows > MOST_ROWS:
         raise TrainingError(
             "A ridge member is for at most {most} images, and there are {rows}; leave out --ridge.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,21 +19,20 @@ from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.precision import autocast
 from tetkik.lab.engine.schedule import learning_rate_factor
 from tetkik.lab.engine.trainer import Trainer
-from tetkik.lab.findings.training.augment import augmented, plain
 from tetkik.lab.findings.training.data import (
     TrainingData,
+    augmented,
     epoch_rows,
     load_batches,
     logits_of,
     network_input,
     parameter_groups,
+    plain,
     steps_of_epoch,
 )
-from tetkik.lab.findings.training.ema import MovingAverage
-from tetkik.lab.findings.training.freeze import keep_frozen_still
+from tetkik.lab.findings.training.held_out import mean_auroc
 from tetkik.lab.findings.training.losses import make_loss, teacher_entropy, teacher_regression
 from tetkik.lab.findings.training.options import NO_AUGMENTATION, TeacherUse, TrainingOptions
-from tetkik.statistics import auroc
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,47 @@ class Epoch:
     validation_loss: float | None
     mean_auroc: float | None
     images: float
+
+
+class MovingAverage:
+    """Weights averaged over the steps (Polyak and Juditsky, 1992); whole numbers are taken as they are.
+
+    The decay of step t is at most (1 + t) / (10 + t), so that the random start is soon forgotten.
+
+    Args:
+        decay: of each step, 0 to 1.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self._network = network
+        self._decay = decay
+        self.weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Take up the average of a checkpoint."""
+        for name, tensor in weights.items():
+            self.weights[name].copy_(tensor)
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights after `step` (from 1)."""
+        decay = min(self._decay, (1 + step) / (10 + step))
+        for name, tensor in self._network.state_dict().items():
+            average = self.weights[name]
+            if average.is_floating_point():
+                average.lerp_(tensor, 1 - decay)
+            else:
+                average.copy_(tensor)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The network has the averaged weights inside the block, and its own again after it."""
+        own = {name: tensor.detach().clone() for name, tensor in self._network.state_dict().items()}
+        self._network.load_state_dict(self.weights)
+        try:
+            yield
+        finally:
+            self._network.load_state_dict(own)
 
 
 class FindingsTrainer(Trainer[Epoch]):
@@ -186,16 +226,10 @@ class FindingsTrainer(Trainer[Epoch]):
         return loss
 
     def _evaluate(self, epoch: int, rows_per_second: float) -> Epoch:
-        loss, area = self._validate() if self._data.validation is not None else (None, None)
-        return Epoch(
-            self._state.run,
-            epoch,
-            self._optimizer.param_groups[0]["lr"],
-            self._state.loss_sum / self._steps_per_epoch,
-            loss,
-            area,
-            rows_per_second,
-        )
+        validated, area = self._validate() if self._data.validation is not None else (None, None)
+        loss = self._state.loss_sum / self._steps_per_epoch
+        rate = self._optimizer.param_groups[0]["lr"]
+        return Epoch(self._state.run, epoch, rate, loss, validated, area, rows_per_second)
 
     def _score(self, row: Epoch) -> tuple[float, ...] | None:
         """Mean AUROC; the loss decides between equal ones."""
@@ -237,18 +271,11 @@ class FindingsTrainer(Trainer[Epoch]):
         return logits
 
 
-def mean_auroc(scores: NDArray[np.floating], truth: NDArray[np.int8]) -> float | None:
-    """Mean AUROC over the labels known both ways; None where there is none.
-
-    Args:
-        scores: (rows, labels), logits or probabilities.
-        truth: (rows, labels): 1, 0, -1 unknown.
-    """
-    areas = []
-    for label in range(truth.shape[1]):
-        known = truth[:, label] >= 0
-        present = truth[known, label] == 1
-        area = auroc(scores[known, label].astype(np.float64), present) if known.any() else None
-        if area is not None:
-            areas.append(area)
-    return float(np.mean(areas)) if areas else None
+def keep_frozen_still(network: nn.Module) -> None:
+    """Put frozen stages into evaluation mode, or batch norm would go on counting."""
+    for module in network.children():
+        if isinstance(module, nn.Sequential):
+            for stage in module:
+                parameters = list(stage.parameters())
+                if parameters and not any(item.requires_grad for item in parameters):
+                    stage.eval()

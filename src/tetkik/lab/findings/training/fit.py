@@ -1,0 +1,125 @@
+"""The networks of a training: settings tried, members and folds trained, held-out rows scored and read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.lab.engine.batches import Rows
+from tetkik.lab.engine.session import Session
+from tetkik.lab.findings.training.held_out import HeldOut, OperatingPoints, cross_calibrated, decide
+from tetkik.lab.findings.training.options import TrainingOptions
+from tetkik.lab.findings.training.preparation import PreparedTraining
+from tetkik.lab.findings.training.runs import Trained, mean_scores, train_network, train_ridge
+from tetkik.lab.findings.training.trainer import Epoch
+from tetkik.lab.findings.training.tuning import Trial, tuned
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingResult:
+    """What a training came to, before it is written.
+
+    Attributes:
+        held_out: rows that were not learned, with an honest reading of them.
+        options: the settings, those that `--tune` chose included.
+        trials: what `--tune` tried.
+    """
+
+    members: tuple[Trained, ...]
+    epochs: tuple[Epoch, ...]
+    held_out: HeldOut
+    points: OperatingPoints
+    split: str
+    options: TrainingOptions
+    trials: tuple[Trial, ...] = ()
+
+
+def fit(session: Session[TrainingOptions], prepared: PreparedTraining) -> TrainingResult:
+    """Everything between the images and the bundle."""
+    trials: tuple[Trial, ...] = ()
+    if prepared.config.options.tune:
+        options, trials = _tuned(session, prepared)
+        prepared = replace(prepared, config=replace(prepared.config, options=options))
+    if prepared.fold is not None:
+        return _by_folds(session, prepared, prepared.fold)
+    return replace(_by_parts(session, prepared), trials=trials)
+
+
+def _by_parts(session: Session[TrainingOptions], prepared: PreparedTraining) -> TrainingResult:
+    config, parts, options = prepared.config, prepared.parts, prepared.config.options
+    assert parts is not None
+    members, epochs = _members(session, prepared, (parts.train, parts.validation), "member")
+    calibration = mean_scores(session, config, members, parts.calibration)
+    truth = config.truth[parts.calibration]
+    points = OperatingPoints.fitted(calibration, truth, config.labels, prepared.assessed, options.threshold)
+    scores = mean_scores(session, config, members, parts.test)
+    reading = decide(scores, config.labels, points)
+    split = (
+        f"test, 10% by component of patient and duplicates, seed {options.seed}; calibration and "
+        "thresholds from another 10%"
+    )
+    held_out = _held_out(prepared, parts.test, scores, *reading)
+    return TrainingResult(members, epochs, held_out, points, split, options)
+
+
+def _by_folds(
+    session: Session[TrainingOptions], prepared: PreparedTraining, fold: NDArray[np.int64]
+) -> TrainingResult:
+    config, options, rows = prepared.config, prepared.config.options, prepared.rows
+    scores = np.zeros((len(rows), len(config.labels)))
+    log: list[Epoch] = []
+    for number in range(options.folds):
+        mine = rows[fold == number]
+        members, epochs = _members(session, prepared, (rows[fold != number], None), f"fold-{number}-member")
+        scores[mine] = mean_scores(session, config, members, mine)
+        log += epochs
+    final, epochs = _members(session, prepared, (rows, None), "final-member")
+    truth, labels, assessed = config.truth, config.labels, prepared.assessed
+    reading = cross_calibrated(scores, truth, fold, labels, assessed, options.threshold)
+    points = OperatingPoints.fitted(scores, truth, labels, assessed, options.threshold)
+    split = (
+        f"out of fold, {options.folds} folds by component of patient and duplicates, seed {options.seed}; "
+        "calibration and thresholds of each fold from the others"
+    )
+    held_out = _held_out(prepared, rows, scores, *reading)
+    return TrainingResult(final, (*log, *epochs), held_out, points, split, options)
+
+
+def _members(
+    session: Session[TrainingOptions], prepared: PreparedTraining, rows: tuple[Rows, Rows | None], name: str
+) -> tuple[tuple[Trained, ...], tuple[Epoch, ...]]:
+    """The networks of one part, which differ in their seeds."""
+    config, options = prepared.config, prepared.config.options
+    members = [
+        train_network(session, config, rows, run=f"{name}-{number}", seed=options.seed + 1000 * number)
+        for number in range(options.members)
+    ]
+    if options.ridge:
+        members.append(train_ridge(session, config, rows[0], run=f"{name}-ridge"))
+    return tuple(members), tuple(row for member in members for row in member.epochs)
+
+
+def _held_out(prepared: PreparedTraining, rows: Rows, *reading: NDArray[Any]) -> HeldOut:
+    """`rows` with their scores, probabilities and calls."""
+    images = prepared.images.only(rows)
+    truth = prepared.config.truth[rows]
+    return HeldOut(prepared.config.labels, rows, truth, images.group, images.source, *reading)
+
+
+def _tuned(
+    session: Session[TrainingOptions], prepared: PreparedTraining
+) -> tuple[TrainingOptions, tuple[Trial, ...]]:
+    config, parts = prepared.config, prepared.parts
+    assert parts is not None
+
+    def run(tried: TrainingOptions) -> tuple[float, int]:
+        rows = (parts.train, parts.validation)
+        trial = replace(config, options=tried)
+        trained = train_network(session, trial, rows, run="trial", seed=tried.seed, keep=False)
+        session.accelerator.free_memory()
+        return max(row.mean_auroc or 0.0 for row in trained.epochs), trained.best_epoch
+
+    return tuned(config.options, session.work, run, keep=session.main)
