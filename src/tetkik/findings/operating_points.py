@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +26,12 @@ from tetkik.values import (
 
 DIGITS = 6
 """Decimals of what is answered; whatever is decided is decided on the rounded figures that are shown."""
+DEFAULT_THRESHOLD = 0.4
+"""On the score, for every label of a model from elsewhere."""
+UNCALIBRATED: Mapping[str, Any] = MappingProxyType(
+    {"kind": "none", "threshold_on": "score", "band": (0.3, 0.5)}
+)
+"""The `calibration` of such a model: between the two ends of the band it is not to be trusted."""
 _EDGE = 1e-7
 """A float32 sigmoid reaches 0 and 1, a logit does not."""
 
@@ -42,22 +50,23 @@ def platt(score: ArrayLike, slope: float, intercept: float) -> NDArray[np.float6
     return np.asarray(np.where(value >= 0, 1.0, decay) / (1 + decay))
 
 
+def default_thresholds(labels: Sequence[str]) -> dict[str, float]:
+    return dict.fromkeys(labels, DEFAULT_THRESHOLD)
+
+
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """How one label's score is read.
-
-    Attributes:
-        platt: slope and intercept of the calibration; None where there is none.
-        band: between these two an imported model is not to be trusted; None for a calibrated one.
-        rules_out: whether a negative answer is proven reliable.
-    """
+    """How one label's score is read."""
 
     label: str
     threshold: float
     on: ThresholdOn
     platt: tuple[float, float] | None = None
+    """Slope and intercept of the calibration; None where there is none."""
     band: tuple[float, float] | None = None
+    """Between these two an imported model is not to be trusted; None for a calibrated one."""
     rules_out: bool = False
+    """Whether a negative answer is proven reliable."""
 
     def probability(self, score: float) -> float | None:
         """The calibrated probability, rounded; None without a calibration."""
@@ -85,28 +94,18 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoints:
-    """How every label of a model is read.
-
-    Attributes:
-        labels: of the model, in the order of its outputs.
-        points: by label; a label without one was not taught.
-        ages: youngest and oldest patient trained on, in years, where the bundle says so.
-    """
+    """How every label of a model is read."""
 
     labels: tuple[str, ...]
+    """Of the model, in the order of its outputs."""
     points: Mapping[str, OperatingPoint]
+    """By label; a label without one was not taught."""
     ages: tuple[float, float] | None = None
+    """Youngest and oldest patient trained on, in years, where the bundle says so."""
 
     @classmethod
     def of(cls, manifest: Manifest, rules_out_bound: float) -> OperatingPoints:
-        """Read a manifest.
-
-        Args:
-            rules_out_bound: what the lower 95% bound of a label's sensitivity must reach.
-
-        Raises:
-            BundleCorrupt: its thresholds or its calibration cannot be.
-        """
+        """Read a manifest; the lower 95% bound of a sensitivity must reach `rules_out_bound`."""
         try:
             return cls(manifest.labels, _points(manifest, rules_out_bound), _pair(manifest, "ages"))
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -119,9 +118,7 @@ class OperatingPoints:
     def read(self, scores: Sequence[float], route: Route | None) -> tuple[Finding, ...]:
         """The findings of one image: the shared labels in their order, then the model's own.
 
-        Args:
-            scores: one for each of `labels`.
-            route: which labels may be assessed; None for all that were taught.
+        `route` says which labels may be assessed; None all that were taught.
         """
         by_label = dict(zip(self.labels, scores, strict=True))
         order = (*FINDING_LABELS, *(label for label in self.labels if label not in FINDING_LABELS))

@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from queue import LifoQueue, SimpleQueue
@@ -13,7 +14,7 @@ from threading import Semaphore, Thread
 
 from tetkik.errors import TetkikError
 from tetkik.findings.preprocess import PreparedImage, PreprocessRequest, preprocess_file
-from tetkik.findings.preprocess_worker import PreprocessWorker
+from tetkik.imaging.subprocess_worker import SECONDS, SubprocessWorker
 
 BATCH = 16
 """Most images in one run of the network."""
@@ -22,6 +23,20 @@ _AHEAD = 2
 
 Preprocessed = tuple[str, PreparedImage | TetkikError]
 """A path and its image, or the error of reading it."""
+
+
+class PreprocessWorker(SubprocessWorker[PreparedImage]):
+    """A process that looks at files for this one: a decoder that crashes there takes nothing else with it.
+
+    For one thread at a time.
+    """
+
+    def __init__(self, request: PreprocessRequest, seconds: float = SECONDS) -> None:
+        super().__init__(partial(preprocess_file, request=request), seconds)
+
+    def preprocess_file(self, path: Path | str) -> PreparedImage | TetkikError:
+        """Have one file looked at; a process that dies over it is replaced for the next."""
+        return self.call(str(path), str(path))
 
 
 def usable_cores() -> int:
@@ -89,8 +104,7 @@ def _in_processes(
 class _Feed:
     """Hands files to the pool from a thread of its own, so that answers come out while more are awaited.
 
-    Args:
-        paths: the files; whatever fails in taking them is raised where the answers are taken.
+    Whatever fails in taking the paths is raised where the answers are taken.
     """
 
     def __init__(

@@ -23,14 +23,11 @@ _COUNTER = "num_batches_tracked"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a family's weights are called in the checkpoints that exist.
-
-    Attributes:
-        anchors: a key that every checkpoint of one layout has; what stands before it (`module.`,
-            `densenet121.`) is taken from every key.
-    """
+    """How a family's weights are called in the checkpoints that exist."""
 
     anchors: tuple[str, ...]
+    """A key that every checkpoint of one layout has; what stands before it (`module.`, `densenet121.`) is
+    taken from every key."""
     rename: Callable[[str], str]
 
 
@@ -106,8 +103,7 @@ def read_tensors(file: Path) -> Tensors:
     except pickle.UnpicklingError:
         raise InputError(
             "{file} cannot be read as plain weights: it holds code or whole objects, which could run "
-            "anything, "
-            "or it is damaged; save model.state_dict() with torch.save, or as safetensors.",
+            "anything, or it is damaged; save model.state_dict() with torch.save, or as safetensors.",
             file=file,
         ) from None
     except OSError:
@@ -161,11 +157,7 @@ def _unwrapped(file: Path, content: Any) -> Tensors:
 
 
 def to_our_keys(file: Path, tensors: Tensors, family: str) -> Tensors:
-    """`tensors` under the keys of our network `family`, float32.
-
-    Raises:
-        InputError: of another architecture, or with values that are not finite.
-    """
+    """`tensors` under the keys of our network `family`, float32."""
     layout = LAYOUTS[family]
     prefix = _prefix(tensors, layout.anchors)
     if prefix is None:
@@ -184,8 +176,7 @@ def to_our_keys(file: Path, tensors: Tensors, family: str) -> Tensors:
         if not torch.isfinite(value).all():
             raise InputError(
                 "{file}: the weight {name} holds values that are no numbers; the training that wrote it "
-                "failed, "
-                "give an earlier checkpoint.",
+                "failed, give an earlier checkpoint.",
                 file=file,
                 name=key,
             )
@@ -201,16 +192,10 @@ def _prefix(tensors: Tensors, anchors: tuple[str, ...]) -> str | None:
 
 
 def fill(network: Network, file: Path, tensors: Tensors, family: str, *, head: bool) -> None:
-    """Put a checkpoint's tensors (our keys) into `network`.
+    """Put a checkpoint's tensors (our keys) of the family `family` into `network`.
 
-    Args:
-        network: of the family `family`; changed in place.
-        tensors: from `to_our_keys`.
-        head: whether the classifier must fit too; otherwise it is taken where it has this network's shape,
-            and left as it is where not.
-
-    Raises:
-        InputError: a weight is missing, has another shape, or is not known to the network.
+    With `head` the classifier must fit too; otherwise it is taken where it has this network's shape, and left
+    as it is where not. An InputError where a weight is missing, has another shape, or is not known.
     """
     wanted = {key: value for key, value in network.state_dict().items() if _COUNTER not in key}
     given = dict(tensors)
@@ -230,9 +215,8 @@ def fill(network: Network, file: Path, tensors: Tensors, family: str, *, head: b
         )
     if unknown := [key for key in given if key not in wanted]:
         raise InputError(
-            "{file} has {count} weights that a {family} does not have, such as {name}; give a checkpoint "
-            "of that "
-            "network.",
+            "{file} has {count} weights that a {family} does not have, such as {name}; give a checkpoint of "
+            "that network.",
             file=file,
             count=len(unknown),
             family=family,

@@ -27,9 +27,6 @@ class GradCam:
 
     For a convolutional network that is its last feature map. For a transformer that reads its class token it
     is the normalisation before the last attention: after that the patches no longer reach the logit.
-
-    Args:
-        network: (images, channels, size, size) to logits (images, labels), in evaluation mode.
     """
 
     method = Method.GRAD_CAM

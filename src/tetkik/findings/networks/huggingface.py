@@ -12,9 +12,8 @@ import torch
 from torch import nn
 
 from tetkik.errors import BundleCorrupt, BundleMismatch, MissingExtra
-from tetkik.findings.hub import model_folder
-from tetkik.findings.networks.labels import to_shared
-from tetkik.networks.huggingface import quiet_transformers, read_config
+from tetkik.findings.label_names import to_shared
+from tetkik.networks.huggingface import model_folder, quiet_transformers, read_config
 from tetkik.values import NIH_LABELS
 
 MULTI_LABEL = "multi_label_classification"
@@ -26,10 +25,8 @@ _TOLERANCE = 1e-3
 class HuggingFaceNetwork(nn.Module):
     """An image classifier of transformers.
 
-    Attributes:
-        model: the classifier itself, in which any layer may be hooked.
-        exclusive: whether its labels exclude one another (it ends in a softmax). Its logits are then given as
-            log-odds, so that their sigmoids are the softmax.
+    Where its labels are `exclusive` (it ends in a softmax) its logits are given as log-odds, so that their
+    sigmoids are the softmax.
     """
 
     def __init__(self, model: Any, *, exclusive: bool = False) -> None:
@@ -123,10 +120,6 @@ def open_for_training(name: str, labels: Sequence[str]) -> HuggingFaceNetwork:
     """The classifier `name` with one independent output for each of `labels`, in training mode.
 
     Its head is kept where it has these labels in this order, and new otherwise.
-
-    Raises:
-        BundleError: as `open_classifier`.
-        MissingExtra: it needs the package timm.
     """
     folder = model_folder(name)
     config = check_configuration(name, folder)
@@ -164,13 +157,7 @@ def is_exclusive(config: Any) -> bool:
 
 
 def check_configuration(name: str, folder: Path) -> Any:
-    """The configuration of the image classifier in `folder`.
-
-    Raises:
-        BundleMismatch: it is something else.
-        BundleCorrupt: it cannot be read.
-        MissingExtra: it needs the package timm.
-    """
+    """The configuration of the image classifier in `folder`."""
     from transformers import AutoConfig, AutoModelForImageClassification
 
     values = read_config(folder)
@@ -185,8 +172,7 @@ def check_configuration(name: str, folder: Path) -> Any:
     except Exception as error:
         raise BundleCorrupt(
             "{name} has a config.json that transformers cannot read ({fault}); it may need a newer "
-            "transformers, "
-            "or code of its own, which Tetkik does not run; choose another model.",
+            "transformers, or code of its own, which Tetkik does not run; choose another model.",
             name=name,
             fault=type(error).__name__,
         ) from None
@@ -203,9 +189,8 @@ def check_configuration(name: str, folder: Path) -> Any:
 def _require_timm(name: str) -> None:
     if importlib.util.find_spec("timm") is None:
         raise MissingExtra(
-            "{name} is a network of timm, and the package timm is not installed; `pip install timm` "
-            "together with "
-            "a torchvision that fits your torch, or choose a model that transformers has itself.",
+            "{name} is a network of timm, and the package timm is not installed; `pip install timm` together "
+            "with a torchvision that fits your torch, or choose a model that transformers has itself.",
             name=name,
         )
 
@@ -226,9 +211,8 @@ def _load(name: str, folder: Path, config: Any, **changes: Any) -> Any:
             )
     except Exception as error:
         raise BundleCorrupt(
-            "{name} is an image classifier ({kind}) whose weights cannot be loaded ({fault}); give a "
-            "folder that "
-            "save_pretrained wrote, with safetensors.",
+            "{name} is an image classifier ({kind}) whose weights cannot be loaded ({fault}); give a folder "
+            "that save_pretrained wrote, with safetensors.",
             name=name,
             kind=config.model_type,
             fault=type(error).__name__,

@@ -19,9 +19,6 @@ def read_preprocessing(folder: Path) -> Preprocessing:
     A processor that resizes both sides squashes; one that resizes the shorter side and crops keeps the
     middle. The margin that some cut off on all sides after that (256 to 224) is kept here, and resampling is
     always bilinear with a widened kernel: scores may differ from transformers' own by a little.
-
-    Raises:
-        BundleCorrupt: values that cannot be.
     """
     config = read_config(folder)
     processor = read_config(folder, "preprocessor_config.json")

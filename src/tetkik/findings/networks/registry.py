@@ -12,6 +12,7 @@ import torch
 from tetkik.errors import UsageError
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.networks.densenet import densenet121
+from tetkik.networks.huggingface import model_folder
 from tetkik.networks.mobilenet import mobilenet_v2, mobilenet_v2_bn
 from tetkik.networks.network import Network
 from tetkik.networks.resnet import resnet18
@@ -28,19 +29,16 @@ _PUBLISHED = "https://download.pytorch.org/models/"
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One of our networks.
-
-    Attributes:
-        make: (labels, dropout) to a network with random weights.
-        published: the file of its ImageNet weights at torchvision's address; its name ends in the first
-            digits of its SHA-256, which torch checks. None where torchvision has none of this layout.
-        dropout: before the classifier, where none is named.
-    """
+    """One of our networks."""
 
     make: Callable[[int, float], Network]
+    """(labels, dropout) to a network with random weights."""
     preprocessing: Preprocessing
     published: str | None
+    """The file of its ImageNet weights at torchvision's address; its name ends in the first digits of its
+    SHA-256, which torch checks. None where torchvision has none of this layout."""
     dropout: float = 0.0
+    """Before the classifier, where none is named."""
 
 
 FAMILIES: Mapping[str, Family] = {
@@ -93,25 +91,16 @@ def build(
 
 
 def preprocessing_of(name: str) -> Preprocessing:
-    """What the network `name` (as `build` takes it) wants to be done to an image before it.
-
-    Raises:
-        UsageError: no such network.
-    """
+    """What the network `name` (as `build` takes it) wants to be done to an image before it."""
     if name in FAMILIES:
         return FAMILIES[name].preprocessing
-    from tetkik.findings.hub import model_folder
     from tetkik.findings.networks.processor import read_preprocessing
 
     return read_preprocessing(model_folder(name))
 
 
 def imagenet_file(name: str) -> Path:
-    """Torchvision's ImageNet weights of one of `FAMILIES`, from torch's cache or from the network.
-
-    Raises:
-        UsageError: there are none, they are not in the cache and no network may be asked, or it failed.
-    """
+    """Torchvision's ImageNet weights of one of `FAMILIES`, from torch's cache or from the network."""
     published = FAMILIES[name].published
     if published is None:
         others = ", ".join(other for other, family in FAMILIES.items() if family.published)
@@ -127,9 +116,8 @@ def imagenet_file(name: str) -> Path:
         return file
     if settings().offline:
         raise UsageError(
-            "The ImageNet weights of {name} are not on this machine; set TETKIK_OFFLINE=false where there "
-            "is a "
-            "network, or fetch {address} and name the file with --weights.",
+            "The ImageNet weights of {name} are not on this machine; set TETKIK_OFFLINE=false where there is "
+            "a network, or fetch {address} and name the file with --weights.",
             name=name,
             address=_PUBLISHED + published,
         )
@@ -142,8 +130,7 @@ def imagenet_file(name: str) -> Path:
     except (OSError, RuntimeError) as error:
         raise UsageError(
             "The ImageNet weights of {name} could not be fetched from {address} ({fault}); fetch the file "
-            "another "
-            "way and name it with --weights.",
+            "another way and name it with --weights.",
             name=name,
             address=_PUBLISHED + published,
             fault=type(error).__name__,

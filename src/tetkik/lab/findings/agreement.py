@@ -60,9 +60,6 @@ def agreement(
     """Judge labels against a reference; images where either is unknown are left out.
 
     `patients` says who each image is of.
-
-    Raises:
-        DataError: no image has both.
     """
     both = (judged != UNKNOWN) & (reference != UNKNOWN)
     if not both.any():

@@ -25,13 +25,8 @@ def fit_platt(scores: NDArray[np.floating], positive: Bools, weight: Floats | No
 
     Platt, "Probabilistic outputs for support vector machines", 1999, on the logit of the score; Newton's
     method. A normal prior around the identity's slope (mean 1, deviation 1) keeps separable rows finite, and
-    the slope is never below 0: calibration must not turn a ranking round.
-
-    None with fewer than `LEAST` rows of either kind.
-
-    Args:
-        scores: (rows,), sigmoids, 0 to 1.
-        weight: (rows,), how much each row counts; None counts each as one.
+    the slope is never below 0: calibration must not turn a ranking round. None with fewer than `LEAST` rows
+    of either kind. `weight` is how much each row counts.
     """
     if min(int(positive.sum()), int((~positive).sum())) < LEAST:
         return None

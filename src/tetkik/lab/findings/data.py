@@ -128,12 +128,7 @@ def read_source(spec: str, how: Reading | None = None) -> LabelledImages:
 
 
 def read_sources(specs: Iterable[str], how: Reading | None = None) -> LabelledImages:
-    """Read several sources as one; patients and images that are in more than one become one component.
-
-    Raises:
-        UsageError: a spec is wrong.
-        DataError: tables cannot be used, or no row is left.
-    """
+    """Read several sources as one; patients and images that are in more than one become one component."""
     return join([parse_spec(spec) for spec in specs], how)
 
 

@@ -99,15 +99,7 @@ def evaluate(
 def judge(
     predictions: Predictions, images: LabelledImages, only: Sequence[str] = ()
 ) -> tuple[Judged, Unscored]:
-    """The images that were scored with answers and labels, row by row, and what became of the others.
-
-    Args:
-        only: these labels alone; empty for all.
-
-    Raises:
-        DataError: none of the images was scored for a label that the table knows.
-        UsageError: `only` names a label that neither the scored images nor the model know.
-    """
+    """The images that were scored with answers and labels, row by row, and what became of the others."""
     answer = predictions.rows_of(images.files)
     there = answer >= 0
     refused = there & predictions.refused[answer]

@@ -17,15 +17,7 @@ from tetkik.values import Route, label_name
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path, language: Language) -> tuple[Path, ...]:
-    """Write everything about `evaluation` into `folder`, but for names of files and numbers of patients.
-
-    Returns:
-        The files, sorted.
-
-    Raises:
-        MissingExtra: matplotlib or jinja2 is not installed.
-        OutputError: `folder` is a file.
-    """
+    """Write all but names of files and numbers of patients into `folder`; the files, sorted."""
     check_target(folder)
     return engine.write_evaluation(
         evaluation,

@@ -18,6 +18,9 @@ from tetkik.language import Language, Sentence
 from tetkik.statistics import Bools, Floats, Interval, Ints
 from tetkik.values import Sex, View
 
+_KEYS = {"method": "ci_method", "f1_at_half": "f1_at_0.5", "f1": "f1_at_threshold"}
+"""How fields of `LabelFigures` are called in its JSON, where that differs."""
+
 
 class Method(StrEnum):
     DELONG = "delong"
@@ -67,12 +70,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class LabelFigures:
-    """The figures of one label; None where one cannot be computed.
-
-    Attributes:
-        auroc, ci, method: area under the ROC curve, its 95% interval and where that comes from.
-        f1_at_half: calling it present from a score of 0.5.
-    """
+    """The figures of one label; None where one cannot be computed."""
 
     label: str
     n: int
@@ -101,27 +99,13 @@ class LabelFigures:
         return self.n_positive / self.n if self.n else None
 
     def as_json(self) -> dict[str, Any]:
+        figures = fields_json(self, "label", "operated_at", "sensitivity_at", "specificity_at")
         return {
-            "auroc": self.auroc,
-            "ci": to_json(self.ci),
-            "average_precision": self.average_precision,
-            "f1_at_0.5": self.f1_at_half,
-            "f1_at_threshold": self.f1,
-            "n_positive": self.n_positive,
-            "n": self.n,
+            **{_KEYS.get(name, name): value for name, value in figures.items()},
             "prevalence": self.prevalence,
-            "ci_method": self.method,
-            "auroc_within_source": self.auroc_within_source,
-            "source_shortcut": self.source_shortcut,
             "threshold": self.operated_at.threshold if self.operated_at else None,
             "threshold_on": self.operated_at.on if self.operated_at else None,
-            "sensitivity": self.sensitivity,
-            "sensitivity_ci": to_json(self.sensitivity_ci),
-            "specificity": self.specificity,
-            "specificity_ci": to_json(self.specificity_ci),
             **operating_points(self),
-            "ece": self.ece,
-            "brier_skill": self.brier_skill,
         }
 
 
@@ -129,9 +113,7 @@ class LabelFigures:
 class SubgroupFigures:
     """The figures on a part of the images, or of the labels; None with a reason where it is too small.
 
-    Attributes:
-        mean_auroc, ci: the mean over the labels in `aurocs`.
-        aurocs: by label, those that have enough rows of both kinds in the part.
+    The mean is over the labels that have enough rows of both kinds in the part.
     """
 
     dimension: str
@@ -150,16 +132,13 @@ class SubgroupFigures:
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """Whether anything is abnormal, on one route.
-
-    Attributes:
-        by: `screen` (the calibrated probability) or `highest_score` of any finding, where there is none.
-    """
+    """Whether anything is abnormal, on one route."""
 
     route: str
     n: int
     n_abnormal: int
     by: str
+    """`screen` (the calibrated probability) or `highest_score` of any finding, where there is none."""
     auroc: float | None
     ci: Interval | None
     sensitivity_at: tuple[tuple[float, float | None], ...] = ()
@@ -171,20 +150,17 @@ class Screening:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TaskFigures:
-    """How often the right one of several labels comes first, where exactly one is true.
-
-    Attributes:
-        balanced_accuracy: mean over the labels of the share of their images that are right.
-        confusion: counts, (labels, labels): a row a true label, a column the one put first.
-    """
+    """How often the right one of several labels comes first, where exactly one is true."""
 
     labels: tuple[str, ...]
     n: int
     accuracy: float | None
     ci: Interval | None
     balanced_accuracy: float | None
+    """Mean over the labels of the share of their images that are right."""
     mean_auroc: float | None
     confusion: Ints
+    """Counts, (labels, labels): a row a true label, a column the one put first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,11 +183,7 @@ class Unscored:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Everything that was found about one model on one labelled set.
-
-    Attributes:
-        co_occurrence: of true findings; `called_co_occurrence` of those that the model calls.
-    """
+    """Everything that was found about one model on one labelled set."""
 
     model: str
     judged: Judged
@@ -225,6 +197,7 @@ class Evaluation:
     screening: tuple[Screening, ...]
     task: TaskFigures | None
     co_occurrence: CoOccurrence
+    """Of true findings; `called_co_occurrence` of those that the model calls."""
     called_co_occurrence: CoOccurrence
     unscored: Unscored
     left_out: Mapping[str, int]

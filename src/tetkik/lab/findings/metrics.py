@@ -21,14 +21,8 @@ def source_shortcut(positive: Bools, source: Sequence[str], groups: Ints) -> flo
     The score of a row is the prevalence of the label among the other rows of its source, without those of its
     own group (a row must not foretell itself); where there are no others, the prevalence of all. Two rows of
     one source are a tie. Far above 0.5 it says that the label's own AUROC may be telling sources apart, not
-    disease: Zech et al., PLOS Medicine 15 (2018) e1002683.
-
-    None where only one kind occurs, or one source.
-
-    Args:
-        positive: (rows,), the label where it is known.
-        source: (rows,), where each row comes from.
-        groups: (rows,), component of patient and duplicates.
+    disease: Zech et al., PLOS Medicine 15 (2018) e1002683. None where only one kind occurs, or one
+    source.
     """
     _, place = np.unique(np.asarray(source), return_inverse=True)
     if positive.all() or not positive.any() or place.max() == 0:
@@ -99,24 +93,20 @@ def abnormal_truth(truth: Truth, labels: Sequence[str]) -> Truth:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SingleLabelTask:
-    """Rows that have exactly one of several labels, and which of them the model puts first.
-
-    Attributes:
-        rows: (n,), numbers of the rows.
-        truth: (n,), index of the true label.
-        chosen: (n,), index of the label with the highest value, the first of equals.
-    """
+    """Rows that have exactly one of several labels, and which of them the model puts first."""
 
     labels: tuple[str, ...]
     rows: Ints
+    """(n,), numbers of the rows."""
     truth: Ints
+    """(n,), index of the true label."""
     chosen: Ints
+    """(n,), index of the label with the highest value, the first of equals."""
 
     @property
     def correct(self) -> Bools:
         """(n,): whether the label put first is the true one."""
-        right: Bools = self.truth == self.chosen
-        return right
+        return np.asarray(self.truth == self.chosen)
 
     @property
     def confusion(self) -> Ints:
@@ -128,11 +118,7 @@ class SingleLabelTask:
 def single_label_task(
     values: Floats, truth: Truth, labels: Sequence[str], task: Sequence[str]
 ) -> SingleLabelTask:
-    """The rows with exactly one label of `task` present and a value for every one.
-
-    Args:
-        values: (rows, labels), what is compared; NaN where there is none.
-    """
+    """The rows with exactly one label of `task` present and a value (not NaN) for every one."""
     columns = [list(labels).index(label) for label in task]
     present = truth[:, columns] == 1
     rows = np.flatnonzero((present.sum(axis=1) == 1) & ~np.isnan(values[:, columns]).any(axis=1))

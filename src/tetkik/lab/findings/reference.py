@@ -33,12 +33,7 @@ _FEW = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReferenceImages:
-    """Images to take a reference from.
-
-    Attributes:
-        truth: (n, labels), int8: 1 present, 0 absent, -1 unknown.
-        scores: (n, labels), sigmoids of networks that had not learned the image; None takes the model's own.
-    """
+    """Images to take a reference from."""
 
     files: tuple[Path, ...]
     labels: tuple[str, ...]
@@ -69,11 +64,7 @@ class ReferenceImages:
 def read_log(folder: Path, images: Path) -> ReferenceImages:
     """The images that a training's figures came from, scored by networks that had not learned them.
 
-    Args:
-        folder: what `findings train` left beside its bundle, with `scores.csv`.
-
-    Raises:
-        DataError: it is something else.
+    `folder` is what `findings train` left beside its bundle.
     """
     file = folder / "scores.csv"
     try:

@@ -210,7 +210,7 @@ def screening_figures(judged: Judged, draws: ClusterBootstrap) -> tuple[tuple[Sc
 
 def _highest(scores: Floats) -> Floats:
     """The highest of each row that is there; NaN where none is."""
-    highest: Floats = np.nan_to_num(scores, nan=-1.0).max(axis=1, initial=-1.0)
+    highest = np.nan_to_num(scores, nan=-1.0).max(axis=1, initial=-1.0)
     return np.where(highest < 0, np.nan, highest)
 
 

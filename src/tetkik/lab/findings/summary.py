@@ -40,22 +40,19 @@ class LabelCount:
 
 @dataclass(frozen=True, slots=True)
 class SourceCount:
-    """One source.
-
-    Attributes:
-        patients: people named; `unnamed` images name nobody.
-        age: years, (5th percentile, median, 95th); None where no age is known.
-    """
+    """One source."""
 
     source: str
     images: int
     patients: int
+    """People named; `unnamed` images name nobody."""
     unnamed: int
     groups: int
     weight: float
     views: Mapping[str, int]
     sexes: Mapping[str, int]
     age: tuple[float, float, float] | None
+    """Years, (5th percentile, median, 95th); None where no age is known."""
     official: Mapping[str, int]
     labels: tuple[LabelCount, ...]
 
@@ -78,22 +75,19 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Summary:
-    """A set of labelled images in figures.
-
-    Attributes:
-        sources: in order of first appearance; `whole` is all of them as one.
-        co_occurrence: over the labels of something wrong that are present at all.
-        other_labels: labels that are not among the columns, and how often they were marked present.
-    """
+    """A set of labelled images in figures."""
 
     images: int
     groups: int
     whole: SourceCount
     sources: tuple[SourceCount, ...]
+    """In order of first appearance; `whole` is all of them as one."""
     overlaps: tuple[Overlap, ...]
     co_occurrence: CoOccurrence
+    """Over the labels of something wrong that are present at all."""
     left_out: Mapping[str, int]
     other_labels: Mapping[str, int]
+    """Labels that are not among the columns, and how often they were marked present."""
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -74,14 +74,7 @@ def choose_threshold(
 
     It lies midway between two neighbouring values, so that it does not hang on one row's last digit, and has
     6 decimals, as `predict` shows. Of several that are equally good the highest is taken: fewer false alarms.
-
-    Args:
-        values: (rows,), scores or probabilities, 0 to 1: whatever the threshold will be compared with.
-        positive: (rows,).
-        target: the least sensitivity for `Rule.SENSITIVITY`.
-
-    Returns:
-        None where only one kind occurs.
+    `target` is the least sensitivity for `Rule.SENSITIVITY`. None where only one kind occurs.
     """
     if positive.all() or not positive.any():
         return None

@@ -74,12 +74,7 @@ def train_findings(
 
 
 def plan_training(labels: tuple[str, ...], options: TrainingOptions) -> MemoryPlan:
-    """How much memory a training would need on its GPU; nothing is trained.
-
-    Raises:
-        UsageError: no such network.
-        MissingExtra: torch is not installed.
-    """
+    """How much memory a training would need on its GPU; nothing is trained."""
     _need_libraries()
     from tetkik.findings.networks import build
     from tetkik.lab.findings.training.memory import plan_memory

@@ -44,19 +44,10 @@ __all__ = [
 
 
 def parse_spec(text: str) -> SourceSpec:
-    """Read `KIND:PATH[?OPTION=VALUE&...][=WEIGHT]`.
-
-    Raises:
-        UsageError: it is not of that form, or asks for what the kind does not have.
-    """
+    """Read `KIND:PATH[?OPTION=VALUE&...][=WEIGHT]`."""
     return _parse_spec(text, {kind: adapter.options for kind, adapter in ADAPTERS.items()})
 
 
 def read_rows(spec: SourceSpec, how: Reading | None = None) -> Rows:
-    """Read one source with the adapter of its kind.
-
-    Raises:
-        DataError: its tables cannot be used.
-        OSError: a file cannot be opened.
-    """
+    """Read one source with the adapter of its kind."""
     return ADAPTERS[spec.kind].read(spec, how or Reading())

@@ -37,11 +37,7 @@ class Adjudicated:
 
 
 def read_adjudicated(path: Path) -> Adjudicated:
-    """Read `google2019_nih-chest-xray-labels.csv`.
-
-    Raises:
-        DataError: another table, or a label that is neither YES nor NO.
-    """
+    """Read `google2019_nih-chest-xray-labels.csv`."""
     table = read_table(path, need=("Image Index", "Finding Labels", "Patient ID", *ADJUDICATED_LABELS))
     for name in ADJUDICATED_LABELS:
         if not set(table[name]) <= _VALUES.keys():

@@ -31,11 +31,7 @@ class Box:
 
 
 def read_nih_boxes(path: Path) -> tuple[Box, ...]:
-    """Read `BBox_List_2017.csv`: 984 boxes on 880 images in the release.
-
-    Raises:
-        DataError: another table, or a box without four numbers and an area.
-    """
+    """Read `BBox_List_2017.csv`: 984 boxes on 880 images in the release."""
     sides = ("Bbox [x", "y", "w", "h]")
     table = read_table(path, need=("Image Index", "Finding Label", *sides))
     rows = zip(table["Image Index"], table["Finding Label"], *map(table.numbers, sides), strict=True)
@@ -43,11 +39,7 @@ def read_nih_boxes(path: Path) -> tuple[Box, ...]:
 
 
 def read_vindr_boxes(path: Path) -> tuple[Box, ...]:
-    """Read VinDr-CXR's `annotations_train.csv` or `annotations_test.csv`; rows of No finding have no box.
-
-    Raises:
-        DataError: another table, or a box without four numbers and an area.
-    """
+    """Read VinDr-CXR's `annotations_train.csv` or `annotations_test.csv`; rows of No finding have no box."""
     corners = ("x_min", "y_min", "x_max", "y_max")
     table = read_table(path, need=("image_id", "class_name", *corners))
     names = (table["image_id"], table["class_name"], table.get("rad_id"))

@@ -32,12 +32,7 @@ VIEWS = ("frontal", "all")
 
 
 def read_chexpert(spec: SourceSpec, how: Reading) -> Rows:
-    """Read CheXpert from its folder or from one of its tables.
-
-    Raises:
-        DataError: there is no table, or it is another.
-        UsageError: an uncertainty policy for a label that CheXpert does not have.
-    """
+    """Read CheXpert from its folder or from one of its tables."""
     paths = [spec.path]
     if spec.path.is_dir():
         paths = [spec.path / name for name in _TABLES if (spec.path / name).is_file()]

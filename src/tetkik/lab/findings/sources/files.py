@@ -13,8 +13,7 @@ from tetkik.lab.engine.paths import IMAGE_SUFFIXES, composed, files_in, inside
 class ImageFolder:
     """The files under one folder; each folder within is listed once, when first asked for.
 
-    Args:
-        check: whether a file must exist; False believes every name, for a table without its images.
+    Without `check` every name is believed, for a table without its images.
     """
 
     def __init__(self, root: Path, *, check: bool = True) -> None:
@@ -55,11 +54,7 @@ def by_name(folders: Iterable[Path], *, stem: bool = False) -> dict[str, Path]:
 
 
 def the_file(folder: Path, *patterns: str) -> Path:
-    """The one file of a folder whose name fits the first pattern that any fits.
-
-    Raises:
-        DataError: there is none, or there are several.
-    """
+    """The one file of a folder whose name fits the first pattern that any fits."""
     for pattern in patterns:
         found = sorted(path for path in folder.glob(pattern) if path.is_file())
         # The table and its compressed copy may lie side by side.

@@ -27,9 +27,6 @@ def read_folder(spec: SourceSpec, how: Reading) -> Rows:
 
     An image knows all the classes of the folder: it is in its own and not in the others, since a person
     sorted them. `?exclusive=no` lets it know its own alone.
-
-    Raises:
-        DataError: there is no such folder, or none in it is named after a label.
     """
     if not spec.path.is_dir():
         raise DataError(

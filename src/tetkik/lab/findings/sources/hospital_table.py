@@ -42,11 +42,7 @@ def split_named(name: str) -> Split | None:
 
 
 def read_listing(spec: SourceSpec, how: Reading) -> Rows:
-    """Read a table of the user's own.
-
-    Raises:
-        DataError: not a table, or without a column of files or of labels.
-    """
+    """Read a table of the user's own."""
     table = read_table(spec.path)
     file_column = table.first_of(FILE_COLUMNS)
     if file_column is None:

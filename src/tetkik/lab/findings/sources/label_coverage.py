@@ -49,11 +49,7 @@ def label_names(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def parse_rule(text: str) -> KnownRule:
-    """Read a rule of the form `COLUMN~REGEX=LABEL,LABEL`; the labels follow the last `=`.
-
-    Raises:
-        UsageError: it has another form, names no label, or the expression is wrong.
-    """
+    """Read a rule of the form `COLUMN~REGEX=LABEL,LABEL`; the labels follow the last `=`."""
     column, tilde, rest = text.partition("~")
     expression, equals, labels = rest.rpartition("=")
     if not (column.strip() and tilde and equals and expression and labels.strip()):
@@ -78,11 +74,7 @@ def parse_rule(text: str) -> KnownRule:
 
 
 def read_rules(path: Path) -> tuple[KnownRule, ...]:
-    """Read rules from a TOML file.
-
-    Raises:
-        DataError: not TOML, or an entry that is not a rule.
-    """
+    """Read rules from a TOML file."""
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except ValueError as error:

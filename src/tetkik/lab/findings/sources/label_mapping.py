@@ -58,8 +58,7 @@ def translate_labels(
 ) -> Translated:
     """Columns of another data set, (rows,) by their name, as the shared labels.
 
-    Args:
-        keep_others: whether a label that is not the same as one of ours gets a column of its own.
+    `keep_others` gives a label that is not the same as one of ours a column of its own.
     """
     meaning = {folded(mapping.theirs): mapping for mapping in mappings}
     truth = np.full((rows, len(FINDING_LABELS)), UNKNOWN)

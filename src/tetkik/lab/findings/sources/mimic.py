@@ -23,12 +23,7 @@ _METADATA = ("dicom_id", "subject_id", "study_id", "ViewPosition")
 
 
 def read_mimic(spec: SourceSpec, how: Reading) -> Rows:
-    """Read MIMIC-CXR-JPG from its folder: the images of the metadata table, each with its study's labels.
-
-    Raises:
-        DataError: a table is missing, or is another.
-        UsageError: an uncertainty policy for a label that is not there.
-    """
+    """Read MIMIC-CXR-JPG from its folder: the images of the metadata table, each with its study's labels."""
     labeler = spec.options.get("labels", _LABELERS[0])
     labels = read_table(
         the_file(spec.path, f"mimic-cxr-*-{labeler}.csv*"), need=("subject_id", "study_id", *OBSERVATIONS)

@@ -28,11 +28,7 @@ _LAYOUTS = ("images_*/images", "images_*", "images")
 
 
 def read_nih(spec: SourceSpec, how: Reading) -> Rows:
-    """Read NIH ChestX-ray14 from its folder or its table.
-
-    Raises:
-        DataError: the table is not there, or is another.
-    """
+    """Read NIH ChestX-ray14 from its folder or its table."""
     path = the_file(spec.path, "Data_Entry_2017*.csv*") if spec.path.is_dir() else spec.path
     table = read_table(path, need=_COLUMNS[:3], wanted=_COLUMNS)
     images = Path(spec.options.get("images", path.parent))
@@ -83,11 +79,7 @@ def nih_truth(cells: list[str]) -> tuple[Truth, list[LeftOut | None]]:
 
 
 def _official(root: Path) -> dict[str, Split]:
-    """The official part of each image; empty where the lists are not there.
-
-    Raises:
-        DataError: an image is in both lists.
-    """
+    """The official part of each image; empty where the lists are not there."""
     parts: dict[str, Split] = {}
     for file, part in _LISTS.items():
         if (path := root / file).is_file():

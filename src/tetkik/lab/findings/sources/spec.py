@@ -37,17 +37,14 @@ class SourceSpec:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How sources are read.
-
-    Attributes:
-        check_files: whether a row's image must exist; False reads tables that came without images.
-        keep_others: whether labels beyond the shared ones become columns as well.
-        known: what rows of a hospital's own table know, beside its own rules.
-    """
+    """How sources are read."""
 
     check_files: bool = True
+    """Whether a row's image must exist; False reads tables that came without images."""
     keep_others: bool = False
+    """Whether labels beyond the shared ones become columns as well."""
     known: tuple[KnownRule, ...] = ()
+    """What rows of a hospital's own table know, beside its own rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +63,6 @@ def parse_spec(text: str, kinds: Mapping[str, Mapping[str, tuple[str, ...]]]) ->
     Args:
         kinds: for each kind its options and the values that each may have; no values means any. An option
             that ends in a dot stands for all that begin so.
-
-    Raises:
-        UsageError: the form, the kind, an option, its value or the weight is wrong.
     """
     kind, colon, rest = text.partition(":")
     if not colon or not _KIND.fullmatch(kind):

@@ -63,14 +63,8 @@ class Table:
 def read_table(path: Path, *, need: Sequence[str] = (), wanted: Sequence[str] | None = None) -> Table:
     """Read a delimited text file, UTF-8 with or without a byte order mark, `.gz` or not.
 
-    The delimiter (comma, semicolon, tab, bar) is the header's most frequent; lines end in LF, CRLF or CR.
-
-    Args:
-        wanted: columns to keep, where there; None keeps all.
-
-    Raises:
-        DataError: not a table, a damaged archive, a column missing or named twice.
-        OSError: the file cannot be opened.
+    The delimiter (comma, semicolon, tab, bar) is the header's most frequent; lines end in LF, CRLF or CR. Of
+    `wanted` columns those that are there are kept; None keeps all.
     """
     with path.open("rb") as raw:
         packed = raw.peek(2)[:2] == b"\x1f\x8b"

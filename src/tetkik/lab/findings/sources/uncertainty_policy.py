@@ -28,11 +28,7 @@ def settled(
 ) -> tuple[dict[str, Truth], NDArray[np.bool_]]:
     """Columns of 1 / 0 / -1 / blank as 1 / 0 / unknown, by the policy that the options ask for.
 
-    Returns:
-        The columns, (rows,) each; and which rows have a cell that is none of the four, (rows,).
-
-    Raises:
-        UsageError: a policy for a label that is not there.
+    With them, (rows,), which rows have a cell that is none of the four.
     """
     chosen = {
         _key(name.removeprefix("uncertain.")): _BECOMES[value]

@@ -30,11 +30,7 @@ _NAMES = {folded(mapping.theirs) for mapping in VINDR}
 
 
 def read_vindr(spec: SourceSpec, how: Reading) -> Rows:
-    """Read VinDr-CXR from its folder.
-
-    Raises:
-        DataError: there is no label table, or it is another.
-    """
+    """Read VinDr-CXR from its folder."""
     folders = (spec.path, spec.path / "annotations")
     found = {
         part: path
@@ -88,11 +84,7 @@ def _images(folder: Path, how: Reading) -> dict[str, Path]:
 
 
 def _counted(table: Table, votes: str) -> tuple[list[str], dict[str, Truth], NDArray[np.bool_]]:
-    """The images in order of first appearance, what the votes make of each label, and which have bad cells.
-
-    Raises:
-        DataError: the table has none of the labels.
-    """
+    """The images in order of first appearance, what the votes make of each label, which have bad cells."""
     order: dict[str, int] = {}
     image = np.fromiter((order.setdefault(name, len(order)) for name in table["image_id"]), np.int64)
     wrong = np.zeros(len(order), bool)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from tetkik.bundle import (
     ImageReference,
@@ -22,12 +21,10 @@ from tetkik.bundle import (
     write_reference,
 )
 from tetkik.findings.networks import FAMILIES
-from tetkik.findings.networks.huggingface import HuggingFaceNetwork
 from tetkik.findings.predict import load_findings
 from tetkik.lab.engine.card import library_versions
-from tetkik.lab.engine.checkpoint import tensors_as_bytes
 from tetkik.lab.engine.output import log_folder
-from tetkik.lab.findings.export import to_onnx
+from tetkik.lab.findings.export import to_onnx, write_torch
 from tetkik.lab.findings.reference import ReferenceImages, make_reference
 from tetkik.lab.findings.training.card import LIBRARIES, card_sections, summary
 from tetkik.lab.findings.training.fit import TrainingResult
@@ -35,7 +32,6 @@ from tetkik.lab.findings.training.held_out import metrics_of, source_metrics
 from tetkik.lab.findings.training.log import write_log
 from tetkik.lab.findings.training.preparation import PreparedTraining
 from tetkik.lab.findings.training.runs import label_network
-from tetkik.networks.huggingface import quiet_transformers
 from tetkik.values import ProgressCallback
 
 HUGGING_FACE = "huggingface"
@@ -48,12 +44,7 @@ _FEWEST_AGES = 30
 def write_bundle(
     prepared: PreparedTraining, result: TrainingResult, out: Path, progress: ProgressCallback
 ) -> None:
-    """Export, measure, and write the bundle and the log beside it.
-
-    Raises:
-        TrainingError: the exported network does not answer as the trained one.
-        OutputError: `out` holds something else.
-    """
+    """Export, measure, and write the bundle and the log beside it."""
     config, options = prepared.config, result.options
     progress("export", 0, 3)
     networks = [label_network(config, member) for member in result.members]
@@ -123,15 +114,6 @@ def _reference(
         split += f"; {len(taken)} of {len(chosen)} drawn by chance"
     findings = load_findings(open_bundle(stage, Task.FINDINGS))
     return make_reference(findings, taken, options.data_name, split, progress=progress)
-
-
-def write_torch(network: nn.Module, stage: Path) -> None:
-    """The weights for torch; one of transformers in its own layout, for `from_pretrained`."""
-    if isinstance(network, HuggingFaceNetwork):
-        with quiet_transformers():
-            network.model.save_pretrained(stage)
-    else:
-        (stage / "model.safetensors").write_bytes(tensors_as_bytes(network.state_dict()))
 
 
 def _manifest(prepared: PreparedTraining, result: TrainingResult, out: Path, difference: float) -> Manifest:

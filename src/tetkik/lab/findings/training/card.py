@@ -54,12 +54,7 @@ def card_sections(
     megabytes: float,
     difference: float,
 ) -> list[CardSection]:
-    """The sections that only the training knows.
-
-    Args:
-        megabytes: of `model.onnx`.
-        difference: largest difference of a score between torch and ONNX.
-    """
+    """The sections that only the training knows; `difference` is that of scores between torch and ONNX."""
     options = result.options
     sections = [
         CardSection("Size", _size(manifest, options, parameters, megabytes, difference)),

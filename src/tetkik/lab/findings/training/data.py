@@ -25,22 +25,19 @@ from tetkik.lab.findings.training.options import Augmentation, TrainingOptions
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingData:
-    """The rows that one network is trained and validated on.
-
-    Attributes:
-        truth: (rows, labels), int8: 1, 0, -1 unknown or not to be taught.
-        weight: (rows,), float32, how often a row comes.
-        validation: rows to judge each epoch on; None trains every epoch and keeps the last.
-        teacher: (rows, teacher labels), float32, NaN where unknown: z-scored logits for a second head, whose
-            outputs follow the labels; or (rows, labels) probabilities to distil.
-    """
+    """The rows that one network is trained and validated on."""
 
     images: DecodedImages
     truth: NDArray[np.int8]
+    """(rows, labels), int8: 1, 0, -1 unknown or not to be taught."""
     weight: NDArray[np.float32]
+    """(rows,), float32, how often a row comes."""
     training: Rows
     validation: Rows | None = None
+    """Rows to judge each epoch on; None trains every epoch and keeps the last."""
     teacher: NDArray[np.float32] | None = None
+    """(rows, teacher labels), float32, NaN where unknown: z-scored logits for a second head, whose outputs
+    follow the labels; or (rows, labels) probabilities to distil."""
 
     @property
     def labels(self) -> int:
@@ -53,14 +50,7 @@ def epoch_rows(weight: NDArray[np.float32], seed: int, epoch: int) -> Rows:
 
     A row of weight 1 comes once. Another comes as often as its weight says, on the average over epochs,
     spread evenly (systematic sampling): a large source of low weight does not drown the rest, and none of its
-    rows is left out for good.
-
-    Args:
-        weight: (rows,), above 0.
-        epoch: from 1.
-
-    Returns:
-        (rows of the epoch,), int64; their number is the same in every epoch.
+    rows is left out for good. Their number is the same in every epoch (from 1).
     """
     random = np.random.default_rng((seed, epoch))
     order = random.permutation(len(weight))
@@ -99,15 +89,9 @@ def plain(pixels: Tensor) -> Tensor:
 
 
 def augmented(pixels: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    """Each image turned, scaled, shifted and its grey values changed, by amounts of its own.
+    """Each image, (n, size, size), turned, scaled, shifted, its grey values changed, by its own amounts.
 
-    What comes in from outside is black, as the padding of a radiograph is.
-
-    Args:
-        pixels: (n, size, size), uint8.
-
-    Returns:
-        (n, 1, size, size), float32, 0 to 1.
+    As `plain` gives it; what comes in from outside is black, as the padding of a radiograph is.
     """
     count, device = len(pixels), pixels.device
     drawn = torch.rand(count, 8, generator=generator) * 2 - 1
@@ -155,11 +139,7 @@ def logits_of(
     batch_size: int,
     device: torch.device,
 ) -> NDArray[np.float32]:
-    """The network's outputs, in fp32 and without augmentation.
-
-    Returns:
-        (rows, outputs), float32.
-    """
+    """The network's outputs, (rows, outputs), in fp32 and without augmentation."""
     was_training = network.training
     network.eval()
     found = [
@@ -167,8 +147,7 @@ def logits_of(
         for _, batch in load_batches(images, in_steps(rows, batch_size), device)
     ]
     network.train(was_training)
-    logits: NDArray[np.float32] = np.concatenate(found) if found else np.zeros((0, 0), np.float32)
-    return logits
+    return np.concatenate(found) if found else np.zeros((0, 0), np.float32)
 
 
 def parameter_groups(network: nn.Module, head: str, options: TrainingOptions) -> list[dict[str, Any]]:

@@ -20,21 +20,18 @@ from tetkik.lab.findings.training.tuning import Trial, tuned
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingResult:
-    """What a training came to, before it is written.
-
-    Attributes:
-        held_out: rows that were not learned, with an honest reading of them.
-        options: the settings, those that `--tune` chose included.
-        trials: what `--tune` tried.
-    """
+    """What a training came to, before it is written."""
 
     members: tuple[Trained, ...]
     epochs: tuple[Epoch, ...]
     held_out: HeldOut
+    """Rows that were not learned, with an honest reading of them."""
     points: OperatingPoints
     split: str
     options: TrainingOptions
+    """The settings, those that `--tune` chose included."""
     trials: tuple[Trial, ...] = ()
+    """What `--tune` tried."""
 
 
 def fit(session: Session[TrainingOptions], prepared: PreparedTraining) -> TrainingResult:

@@ -30,14 +30,11 @@ from tetkik.values import NIH_LABELS
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoints:
-    """How scores are read, chosen on rows that are not reported.
-
-    Attributes:
-        thresholds: on the probability; a label without one is not assessed.
-    """
+    """How scores are read, chosen on rows that are not reported."""
 
     calibration: dict[str, Platt]
     thresholds: dict[str, float]
+    """On the probability; a label without one is not assessed."""
 
     @classmethod
     def fitted(
@@ -62,23 +59,20 @@ class OperatingPoints:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldOut:
-    """Rows with what an honest reading says of them.
-
-    Attributes:
-        groups: (rows,), component of each.
-        scores: (rows, labels), sigmoids.
-        probability: (rows, labels), NaN where not assessed.
-        called: (rows, labels): 1 at or above the threshold, 0 below, -1 where not assessed.
-    """
+    """Rows with what an honest reading says of them."""
 
     labels: tuple[str, ...]
     rows: NDArray[np.int64]
     truth: Truth
     groups: NDArray[np.int64]
+    """(rows,), component of each."""
     source: tuple[str, ...]
     scores: Floats
+    """(rows, labels), sigmoids."""
     probability: Floats
+    """(rows, labels), NaN where not assessed."""
     called: NDArray[np.int8]
+    """(rows, labels): 1 at or above the threshold, 0 below, -1 where not assessed."""
 
     def only(self, wanted: NDArray[np.int64]) -> HeldOut:
         """The rows at these places."""

@@ -59,11 +59,7 @@ def count_labels(
 
 
 def check_learnable(known: Sequence[LabelCounts], least: int) -> None:
-    """Refuse data from which no label can be learned.
-
-    Raises:
-        DataError: with the reason.
-    """
+    """Refuse data from which no label can be learned (DataError)."""
     if not any(item.present or item.absent for item in known):
         raise DataError("Nothing is known about any label of these images; check the labels in the table.")
     if not any(item.trainable for item in known):
@@ -86,5 +82,4 @@ def check_learnable(known: Sequence[LabelCounts], least: int) -> None:
 def mask_unlearnable(truth: Truth, known: Sequence[LabelCounts]) -> Truth:
     """`truth` with the labels that cannot be trained made unknown, so that they have no part in the loss."""
     trainable = np.array([item.trainable for item in known])
-    masked: Truth = np.where(trainable, truth, np.int8(-1))
-    return masked
+    return np.where(trainable, truth, np.int8(-1))

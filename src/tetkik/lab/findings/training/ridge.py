@@ -102,9 +102,7 @@ def fit_ridge(
     the leave-one-out answers. A teacher's z-scored logits are regressed alike, and the two are mixed as the
     heads of a network are.
 
-    Args:
-        features: (rows, numbers), grid means of `network`.
-        teacher: its probabilities on these rows and its share; None without one.
+    `features` are the grid means, (rows, numbers); `teacher` its probabilities on these rows and its share.
     """
     mean = features.mean(axis=0, dtype=np.float64)
     deviation = np.maximum(features.std(axis=0, dtype=np.float64), 1e-6)
@@ -149,11 +147,7 @@ def fit_ridge(
 
 
 def stages_of(network: nn.Module, least: int = 4) -> nn.Sequential:
-    """The stages of a network, of which some can be frozen or pooled.
-
-    Raises:
-        UsageError: it has none, or fewer than `least`.
-    """
+    """The stages of a network, of which some can be frozen or pooled."""
     features = getattr(network, "features", None)
     if not isinstance(features, nn.Sequential) or len(features) < least:
         raise UsageError(

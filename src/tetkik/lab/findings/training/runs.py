@@ -39,23 +39,20 @@ Scores = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunConfig:
-    """What all networks of one training share.
-
-    Attributes:
-        truth: (rows, labels), with -1 where unknown or not to be taught.
-        weight: (rows,), how often a row comes.
-        teacher: a teacher's probabilities, where there is one.
-        means: of the stages of the untrained network, for ridge regression.
-    """
+    """What all networks of one training share."""
 
     labels: tuple[str, ...]
     images: DecodedImages
     truth: Truth
+    """(rows, labels), with -1 where unknown or not to be taught."""
     weight: NDArray[np.float32]
+    """(rows,), how often a row comes."""
     teacher: TeacherPredictions | None
+    """A teacher's probabilities, where there is one."""
     preprocessing: Preprocessing
     options: TrainingOptions
     means: StageMeans
+    """Of the stages of the untrained network, for ridge regression."""
 
     @property
     def second_head(self) -> tuple[str, ...]:
@@ -75,17 +72,14 @@ class RunConfig:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """One network at the end of its training.
-
-    Attributes:
-        best_epoch: whose weights were kept; 0 for the last.
-        ridge: whether it is ridge regression on the stages of the untrained network.
-    """
+    """One network at the end of its training."""
 
     weights: dict[str, Tensor]
     epochs: tuple[Epoch, ...]
     best_epoch: int
+    """Whose weights were kept; 0 for the last."""
     ridge: bool = False
+    """Whether it is ridge regression on the stages of the untrained network."""
 
 
 def new_network(config: RunConfig, seed: int, *, second_head: bool) -> nn.Module:
@@ -114,9 +108,6 @@ def freeze(network: nn.Module, stages: int) -> None:
 
     No gradient is computed for them, and none before them: that saves most of the work of a small network,
     whose first stages see the largest images.
-
-    Raises:
-        UsageError: the network has no stages, or no more than that.
     """
     if stages:
         for stage in islice(stages_of(network, least=stages + 1), stages):
@@ -134,9 +125,7 @@ def train_network(
 ) -> Trained:
     """Train one network, or take it up where it was left, or as it was finished.
 
-    Args:
-        rows: to learn from, and to judge each epoch on.
-        keep: whether checkpoints and the finished network go into the work folder.
+    `rows` are those to learn from and to judge each epoch on; without `keep` (a trial) nothing is written.
     """
     work = session.work if keep else None
     if work is not None and (finished := _finished(work, run)) is not None:
@@ -191,12 +180,7 @@ def _teacher(config: RunConfig, training: Rows) -> tuple[LogitScale | None, Scor
 
 
 def train_ridge(session: Session[TrainingOptions], config: RunConfig, rows: Rows, *, run: str) -> Trained:
-    """Fit ridge regression on the stages of the untrained network, or take it as it was finished.
-
-    Raises:
-        UsageError: a network without stages.
-        TrainingError: too many rows.
-    """
+    """Fit ridge regression on the stages of the untrained network, or take it as it was finished."""
     if (finished := _finished(session.work, run, ridge=True)) is not None:
         return finished
     training = config.learnable(rows)

@@ -37,32 +37,26 @@ from tetkik.lab.findings.training.options import NO_AUGMENTATION, TeacherUse, Tr
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One row of the log.
-
-    Attributes:
-        run: the network, such as `fold-0-member-0`.
-        epoch: from 1.
-        validation_loss: of the labels alone, mean over known entries; None without validation rows.
-        mean_auroc: on validation, over the labels with both kinds there; None without validation rows.
-        images: per second, reading and augmentation included.
-    """
+    """One row of the log."""
 
     run: str
+    """The network, such as `fold-0-member-0`."""
     epoch: int
+    """From 1."""
     learning_rate: float
     training_loss: float
     validation_loss: float | None
+    """Of the labels alone, mean over known entries; None without validation rows."""
     mean_auroc: float | None
+    """On validation, over the labels with both kinds there; None without validation rows."""
     images: float
+    """Per second, reading and augmentation included."""
 
 
 class MovingAverage:
     """Weights averaged over the steps (Polyak and Juditsky, 1992); whole numbers are taken as they are.
 
     The decay of step t is at most (1 + t) / (10 + t), so that the random start is soon forgotten.
-
-    Args:
-        decay: of each step, 0 to 1.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -101,11 +95,8 @@ class FindingsTrainer(Trainer[Epoch]):
     """One training of one network.
 
     Args:
-        accelerator: an `accelerate.Accelerator` without mixed precision.
         network: fp32; trained in place. Its outputs are the labels, then a teacher's head where there is one.
         head: name of its last layer, whose rate is `head_rate` times the others'.
-        options: the settings; `precision` is no longer AUTO.
-        work: where checkpoints go; None keeps none (a trial of `--tune`).
     """
 
     epoch_type: ClassVar[Any] = Epoch

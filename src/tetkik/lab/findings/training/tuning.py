@@ -61,16 +61,9 @@ def tuned(
 
     def trial(candidate: TrainingOptions, epochs: int) -> Trial:
         area, best = run(replace(candidate, epochs=epochs))
-        return Trial(
-            candidate.learning_rate,
-            candidate.head_rate,
-            candidate.loss.value,
-            candidate.class_weights.value,
-            candidate.ema,
-            epochs,
-            area,
-            best,
-        )
+        rates = (candidate.learning_rate, candidate.head_rate)
+        kinds = (candidate.loss.value, candidate.class_weights.value)
+        return Trial(*rates, *kinds, candidate.ema, epochs, area, best)
 
     return successive_halving(
         candidates(options), options.epochs, trial, lambda tried: tried.mean_auroc, Trial, work, keep=keep
@@ -78,28 +71,14 @@ def tuned(
 
 
 def trials_table(trials: Sequence[Trial]) -> str:
-    return markdown_table(
-        (
-            "learning rate",
-            "head rate",
-            "loss",
-            "class weights",
-            "EMA",
-            "epochs",
-            "mean AUROC on validation",
-            "best epoch",
-        ),
-        (
-            (
-                f"{row.learning_rate:.2g}",
-                f"{row.head_rate:g}",
-                row.loss,
-                row.class_weights,
-                f"{row.ema:g}",
-                row.epochs,
-                f"{row.mean_auroc:.3f}",
-                row.best_epoch,
-            )
-            for row in trials
-        ),
-    )
+    columns = {
+        "learning rate": "{0.learning_rate:.2g}",
+        "head rate": "{0.head_rate:g}",
+        "loss": "{0.loss}",
+        "class weights": "{0.class_weights}",
+        "EMA": "{0.ema:g}",
+        "epochs": "{0.epochs}",
+        "mean AUROC on validation": "{0.mean_auroc:.3f}",
+        "best epoch": "{0.best_epoch}",
+    }
+    return markdown_table(tuple(columns), ([form.format(row) for form in columns.values()] for row in trials))
