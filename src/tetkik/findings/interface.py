@@ -29,7 +29,7 @@ class FindingsModel(Protocol):
     def scores_and_maps(
         self, batch: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """The sigmoids, and the class activation maps (images, labels, h, w) where the network has exact ones.
+        """The sigmoids, and class activation maps (images, labels, h, w) where the network has exact ones.
 
         The mean of a label's map plus a constant of the label is its logit.
         """

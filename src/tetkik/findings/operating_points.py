@@ -138,7 +138,8 @@ def screen(findings: Sequence[Finding], route: Route | None) -> float | None:
     "anything": at least half of the 14 of a chest radiograph, or every tumour of a brain MRI slice.
     """
     known = {finding.label: finding.probability for finding in findings if finding.assessed}
-    route = route or _only_route(known)
+    routes = {route_of(label) for label in known}
+    route = route or (routes.pop() if len(routes) == 1 else None)
     if route is None:
         return None
     normal = known.get("No_Tumor" if route is Route.BRAIN_MRI else "Normal")
@@ -152,11 +153,6 @@ def screen(findings: Sequence[Finding], route: Route | None) -> float | None:
     if not enough or any(value is None for value in ills.values()):
         return None
     return round(1 - math.prod(1 - value for value in ills.values() if value is not None), DIGITS)
-
-
-def _only_route(labels: Mapping[str, float | None]) -> Route | None:
-    routes = {route_of(label) for label in labels}
-    return routes.pop() if len(routes) == 1 else None
 
 
 def _points(manifest: Manifest, bound: float) -> dict[str, OperatingPoint]:

@@ -19,7 +19,9 @@ _EDGE = 1e-6
 
 def heatmaps_for(model: FindingsModel) -> Heatmaps:
     """The best way to say where `model` looked: its own maps, Grad-CAM for one on torch, or occlusion."""
-    if gives_maps(model):
+    size = model.preprocessing.size
+    blank = normalise(np.zeros((1, size, size), np.float32), model.preprocessing)
+    if model.scores_and_maps(blank)[1] is not None:
         return ActivationMaps(model)
     network = getattr(model, "network", None)
     if network is not None:
@@ -46,13 +48,6 @@ class ActivationMaps:
         if maps is None:
             raise ValueError(f"{self._model.manifest.name} has no maps")
         return scaled(maps[0, list(labels)])
-
-
-def gives_maps(model: FindingsModel) -> bool:
-    """Whether `model` has exact maps: it is tried on a black image."""
-    size = model.preprocessing.size
-    blank = normalise(np.zeros((1, size, size), np.float32), model.preprocessing)
-    return model.scores_and_maps(blank)[1] is not None
 
 
 class Occlusion:

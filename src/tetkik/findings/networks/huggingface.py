@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch import nn
 from tetkik.errors import BundleCorrupt, BundleMismatch, MissingExtra
 from tetkik.findings.label_names import to_shared
 from tetkik.networks.huggingface import model_folder, quiet_transformers, read_config
+from tetkik.networks.network import as_feature_map
 from tetkik.values import NIH_LABELS
 
 MULTI_LABEL = "multi_label_classification"
@@ -42,17 +42,8 @@ class HuggingFaceNetwork(nn.Module):
         return next(part for part in reversed(layers) if part.out_features == outputs)
 
     def features(self, image: torch.Tensor) -> torch.Tensor:
-        """The encoder's last features as a map, (images, c, h, w).
-
-        The tokens of a transformer are laid out in their square; those before the patches (class,
-        distillation, registers) are left out.
-        """
-        last: torch.Tensor = self.model.base_model(pixel_values=image).last_hidden_state
-        if last.ndim == 4:
-            return last
-        side = math.isqrt(last.shape[1])
-        patches = last[:, last.shape[1] - side * side :]
-        return patches.transpose(1, 2).reshape(last.shape[0], last.shape[2], side, side)
+        """The encoder's last features as a map, (images, c, h, w)."""
+        return as_feature_map(self.model.base_model(pixel_values=image).last_hidden_state)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Logits: (images, labels)."""

@@ -81,20 +81,15 @@ class LabelledImages:
 
     def grouped(self, copies: NDArray[np.int64]) -> LabelledImages:
         """The same rows, those of one group of `copies` ((n,), int64) joined as well."""
-        joined = component_ids(np.stack([self.group, _named_by_smallest(copies, self.group)], axis=1))
-        return replace(self, group=joined)
+        _, place = np.unique(copies, return_inverse=True)
+        # Of each group of copies the smallest component: a number of the same space.
+        smallest = np.full(int(place.max(initial=-1)) + 1, np.iinfo(np.int64).max)
+        np.minimum.at(smallest, place, self.group)
+        return replace(self, group=component_ids(np.stack([self.group, smallest[place]], axis=1)))
 
     def column(self, label: str) -> Truth:
         """(n,): the truth of one label."""
         return self.truth[:, self.labels.index(label)]
-
-
-def _named_by_smallest(copies: NDArray[np.int64], group: Ints) -> Ints:
-    """For each row the smallest component number in its group of copies: a number in the same space."""
-    _, place = np.unique(copies, return_inverse=True)
-    smallest = np.full(int(place.max(initial=-1)) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(smallest, place, group)
-    return smallest[place]
 
 
 def read_labels(

@@ -19,14 +19,15 @@ from tetkik.lab.findings.interpretation import interpret
 from tetkik.lab.findings.metrics import co_occurrence
 from tetkik.lab.findings.predictions import Predictions
 from tetkik.lab.findings.sources.rows import in_columns
-from tetkik.lab.findings.subgroups import prevalence_figures, subgroup_figures
 from tetkik.lab.findings.summaries import (
     Without,
     label_figures,
     mean_interval,
     mean_of,
+    prevalence_figures,
     replicates_of,
     screening_figures,
+    subgroup_figures,
     task_figures,
 )
 from tetkik.language import Sentence

@@ -20,6 +20,8 @@ from tetkik.values import Sex, View
 
 _KEYS = {"method": "ci_method", "f1_at_half": "f1_at_0.5", "f1": "f1_at_threshold"}
 """How fields of `LabelFigures` are called in its JSON, where that differs."""
+_FIRST = ("auroc", "ci", "average_precision", "f1_at_0.5", "f1_at_threshold", "n_positive")
+"""The contract's keys, which stand before the additions."""
 
 
 class Method(StrEnum):
@@ -100,8 +102,10 @@ class LabelFigures:
 
     def as_json(self) -> dict[str, Any]:
         figures = fields_json(self, "label", "operated_at", "sensitivity_at", "specificity_at")
+        renamed = {_KEYS.get(name, name): value for name, value in figures.items()}
         return {
-            **{_KEYS.get(name, name): value for name, value in figures.items()},
+            **{name: renamed[name] for name in _FIRST},
+            **renamed,
             "prevalence": self.prevalence,
             "threshold": self.operated_at.threshold if self.operated_at else None,
             "threshold_on": self.operated_at.on if self.operated_at else None,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.lab.findings.figures import Judged, LabelFigures, Method, Screening, TaskFigures
+from tetkik.lab.engine.results import SMALLEST, Subgroup
+from tetkik.lab.findings.figures import Judged, LabelFigures, Method, Screening, SubgroupFigures, TaskFigures
 from tetkik.lab.findings.metrics import abnormal_truth, single_label_task, source_shortcut
 from tetkik.lab.findings.thresholds import Decisions
 from tetkik.language import Sentence
@@ -31,12 +32,15 @@ from tetkik.statistics import (
     specificity_at_sensitivity,
     stratified_auroc,
 )
-from tetkik.values import NORMAL_LABELS, Route, route_of
+from tetkik.values import NORMAL_LABELS, Route, Sex, View, route_of
 
 FIXED = (0.90, 0.95)
 """The specificities and sensitivities at which the other of the two is reported."""
 LEAST_KIND = 5
 """Images with a label, and without it, from which on an interval, or a part's AUROC, means anything."""
+
+DIMENSIONS = {"view": "View", "source": "Source", "sex": "Sex", "age": "Age", "prevalence": "Prevalence"}
+"""The title of each dimension."""
 
 Without = dict[str, Sentence]
 """Why a figure is null, by its path in the JSON."""
@@ -188,7 +192,8 @@ def screening_figures(judged: Judged, draws: ClusterBootstrap) -> tuple[tuple[Sc
         by, scores = "screen", np.where(truth >= 0, judged.screen, np.nan)
         if np.isnan(scores).all():
             ills = [at for at in columns if judged.labels[at] not in NORMAL_LABELS]
-            by, scores = "highest_score", _highest(judged.scores[:, ills])
+            highest = np.nan_to_num(judged.scores[:, ills], nan=-1.0).max(axis=1, initial=-1.0)
+            by, scores = "highest_score", np.where(highest < 0, np.nan, highest)
         use = (truth >= 0) & ~np.isnan(scores)
         positive, scored, groups = truth[use] == 1, scores[use], judged.groups[use]
         area = auroc(scored, positive) if len(scored) else None
@@ -206,12 +211,6 @@ def screening_figures(judged: Judged, draws: ClusterBootstrap) -> tuple[tuple[Sc
             screening = replace(screening, ci=interval, **_at_fixed(scored, positive))
         found.append(screening)
     return tuple(found), without
-
-
-def _highest(scores: Floats) -> Floats:
-    """The highest of each row that is there; NaN where none is."""
-    highest = np.nan_to_num(scores, nan=-1.0).max(axis=1, initial=-1.0)
-    return np.where(highest < 0, np.nan, highest)
 
 
 def task_figures(judged: Judged, task: Sequence[str]) -> TaskFigures:
@@ -233,3 +232,94 @@ def task_figures(judged: Judged, task: Sequence[str]) -> TaskFigures:
         mean_auroc=mean_of(areas) if n else None,
         confusion=found.confusion,
     )
+
+
+def subgroups(judged: Judged) -> Iterator[Subgroup]:
+    """Every part; in a dimension each image is in exactly one. One that divides nothing is left out."""
+    view, sex = (np.array([item or "" for item in column]) for column in (judged.view, judged.sex))
+    source = np.array(judged.source)
+    age = np.array([np.nan if item is None else item for item in judged.age], dtype=np.float64)
+    dimensions: dict[str, list[tuple[str, Sentence, Bools]]] = {
+        "view": [
+            ("PA", Sentence("PA"), view == View.PA),
+            ("AP", Sentence("AP"), view == View.AP),
+            ("other", Sentence("another view"), ~np.isin(view, ("", View.PA, View.AP))),
+            ("unknown", Sentence("view not known"), view == ""),
+        ],
+        "source": [
+            (name, Sentence("{name}", {"name": name}), source == name) for name in sorted(set(judged.source))
+        ],
+        "sex": [
+            ("F", Sentence("women and girls"), sex == Sex.FEMALE),
+            ("M", Sentence("men and boys"), sex == Sex.MALE),
+            ("O", Sentence("another sex"), sex == Sex.OTHER),
+            ("unknown", Sentence("sex not known"), sex == ""),
+        ],
+        "age": [
+            ("under_18", Sentence("under 18 years"), age < 18),
+            ("18_to_39", Sentence("18 to 39 years"), (age >= 18) & (age < 40)),
+            ("40_to_64", Sentence("40 to 64 years"), (age >= 40) & (age < 65)),
+            ("65_or_more", Sentence("65 years or more"), age >= 65),
+            ("unknown", Sentence("age not known"), np.isnan(age)),
+        ],
+    }
+    for dimension, parts in dimensions.items():
+        there = [Subgroup(dimension, *part) for part in parts if part[2].any()]
+        if len(there) > 1:
+            yield from there
+
+
+def subgroup_figures(judged: Judged, draws: ClusterBootstrap) -> Iterator[SubgroupFigures]:
+    """The mean AUROC of every part of the images, over the labels with enough rows of both kinds there."""
+    for part in subgroups(judged):
+        bare = SubgroupFigures(part.dimension, part.id, part.title, int(part.rows.sum()))
+        if bare.n < SMALLEST:
+            yield replace(bare, reason=Sentence("Fewer than {least} images.", {"least": SMALLEST}))
+            continue
+        usable = judged.usable & part.rows[:, None]
+        kinds = [((judged.truth == kind) & usable).sum(axis=0) for kind in (0, 1)]
+        columns = np.flatnonzero(np.minimum(*kinds) >= LEAST_KIND).tolist()
+        if not columns:
+            reason = Sentence(
+                "No label has {least} images with and {least} without it here.", {"least": LEAST_KIND}
+            )
+            yield replace(bare, reason=reason)
+            continue
+        truth = np.where(judged.usable, judged.truth, -1)[part.rows][:, columns].astype(np.int64)
+        scores = judged.scores[part.rows][:, columns]
+        areas = {
+            judged.labels[column]: area
+            for at, column in enumerate(columns)
+            if (area := auroc(scores[truth[:, at] >= 0, at], truth[truth[:, at] >= 0, at] == 1)) is not None
+        }
+        own = ClusterBootstrap(judged.groups[part.rows], draws.replicates, draws.seed)
+        replicates = auroc_replicates(scores, truth, own) if own.possible else None
+        interval = mean_interval(replicates, range(len(columns)))
+        yield replace(bare, mean_auroc=mean_of(areas.values()), ci=interval, aurocs=areas)
+
+
+def prevalence_figures(
+    judged: Judged, figures: Mapping[str, LabelFigures], replicates: Floats | None
+) -> Iterator[SubgroupFigures]:
+    """The mean AUROC of rare, less rare and common labels, where the data has more than one of these."""
+    bands = (
+        ("under_2", Sentence("present in under 2%"), 0.0, 0.02),
+        ("2_to_10", Sentence("present in 2% to 10%"), 0.02, 0.10),
+        ("10_or_more", Sentence("present in 10% or more"), 0.10, np.inf),
+    )
+    found = []
+    for name, title, low, high in bands:
+        areas = {
+            item.label: item.auroc
+            for item in figures.values()
+            if item.auroc is not None and low <= (item.prevalence or 0.0) < high
+        }
+        if areas:
+            columns = [judged.labels.index(label) for label in areas]
+            n = int(judged.usable[:, columns].any(axis=1).sum())
+            interval = mean_interval(replicates, columns)
+            found.append(
+                SubgroupFigures("prevalence", name, title, n, mean_of(areas.values()), interval, aurocs=areas)
+            )
+    if len(found) > 1:
+        yield from found

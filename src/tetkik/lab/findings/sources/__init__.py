@@ -10,27 +10,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from tetkik.lab.findings.sources.chexpert import ADAPTER as _CHEXPERT
-from tetkik.lab.findings.sources.folder import ADAPTER as _FOLDER
-from tetkik.lab.findings.sources.hospital_table import ADAPTER as _LISTING
+from tetkik.lab.findings.sources import chexpert, folder, hospital_table, mimic, nih, vindr
 from tetkik.lab.findings.sources.label_coverage import KnownRule, parse_rule, read_rules
-from tetkik.lab.findings.sources.mimic import ADAPTER as _MIMIC
-from tetkik.lab.findings.sources.nih import ADAPTER as _NIH
 from tetkik.lab.findings.sources.rows import LeftOut, Rows
-from tetkik.lab.findings.sources.spec import Adapter, Reading, SourceSpec
+from tetkik.lab.findings.sources.spec import Reading, SourceSpec
 from tetkik.lab.findings.sources.spec import parse_spec as _parse_spec
-from tetkik.lab.findings.sources.vindr import ADAPTER as _VINDR
 
-ADAPTERS: Mapping[str, Adapter] = {
-    adapter.kind: adapter for adapter in (_NIH, _CHEXPERT, _MIMIC, _VINDR, _LISTING, _FOLDER)
+_Reader = Callable[[SourceSpec, Reading], Rows]
+_KINDS: Mapping[str, tuple[_Reader, Mapping[str, tuple[str, ...]]]] = {
+    "nih": (nih.read_nih, nih.OPTIONS),
+    "chexpert": (chexpert.read_chexpert, chexpert.OPTIONS),
+    "mimic": (mimic.read_mimic, mimic.OPTIONS),
+    "vindr": (vindr.read_vindr, vindr.OPTIONS),
+    "csv": (hospital_table.read_listing, hospital_table.OPTIONS),
+    "folder": (folder.read_folder, folder.OPTIONS),
 }
-"""Every kind of source by its name in a spec."""
+"""The reader of each kind of source, and what a spec may say of it with the values allowed; () for any."""
 
 __all__ = [
-    "ADAPTERS",
-    "Adapter",
     "KnownRule",
     "LeftOut",
     "Reading",
@@ -45,9 +44,10 @@ __all__ = [
 
 def parse_spec(text: str) -> SourceSpec:
     """Read `KIND:PATH[?OPTION=VALUE&...][=WEIGHT]`."""
-    return _parse_spec(text, {kind: adapter.options for kind, adapter in ADAPTERS.items()})
+    return _parse_spec(text, {kind: options for kind, (_, options) in _KINDS.items()})
 
 
 def read_rows(spec: SourceSpec, how: Reading | None = None) -> Rows:
-    """Read one source with the adapter of its kind."""
-    return ADAPTERS[spec.kind].read(spec, how or Reading())
+    """Read one source as its kind is read."""
+    read, _ = _KINDS[spec.kind]
+    return read(spec, how or Reading())

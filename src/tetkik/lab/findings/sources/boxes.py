@@ -35,7 +35,7 @@ def read_nih_boxes(path: Path) -> tuple[Box, ...]:
     sides = ("Bbox [x", "y", "w", "h]")
     table = read_table(path, need=("Image Index", "Finding Label", *sides))
     rows = zip(table["Image Index"], table["Finding Label"], *map(table.numbers, sides), strict=True)
-    return tuple(_box(path, image, label, *place) for image, label, *place in rows)
+    return tuple(_box(path, image, label, tuple(place)) for image, label, *place in rows)
 
 
 def read_vindr_boxes(path: Path) -> tuple[Box, ...]:
@@ -44,7 +44,7 @@ def read_vindr_boxes(path: Path) -> tuple[Box, ...]:
     table = read_table(path, need=("image_id", "class_name", *corners))
     names = (table["image_id"], table["class_name"], table.get("rad_id"))
     return tuple(
-        _box(path, image, label, left, top, right - left, bottom - top, reader or None)
+        _box(path, image, label, (left, top, right - left, bottom - top), reader or None)
         for image, label, reader, left, top, right, bottom in zip(
             *names, *map(table.numbers, corners), strict=True
         )
@@ -52,16 +52,8 @@ def read_vindr_boxes(path: Path) -> tuple[Box, ...]:
     )
 
 
-def _box(
-    path: Path,
-    image: str,
-    label: str,
-    left: float,
-    top: float,
-    width: float,
-    height: float,
-    reader: str | None = None,
-) -> Box:
+def _box(path: Path, image: str, label: str, place: tuple[float, ...], reader: str | None = None) -> Box:
+    left, top, width, height = place
     if not (min(left, top) >= 0 and 0 < width < math.inf and 0 < height < math.inf and left + top < math.inf):
         raise DataError(
             "{path} has a box that is none, of the image {image}; correct it.", path=path, image=image

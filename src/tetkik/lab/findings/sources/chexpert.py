@@ -19,7 +19,7 @@ from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.files import ImageFolder, no_table, relative_names
 from tetkik.lab.findings.sources.label_mapping import CHEXPERT, Translated, translate_labels
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
-from tetkik.lab.findings.sources.spec import Adapter, Reading, SourceSpec
+from tetkik.lab.findings.sources.spec import Reading, SourceSpec
 from tetkik.lab.findings.sources.table import read_table
 from tetkik.lab.findings.sources.uncertainty_policy import UNCERTAIN_OPTIONS, settled
 from tetkik.values import View
@@ -29,6 +29,9 @@ NO_FINDING, DEVICES = "No Finding", "Support Devices"
 _TABLES = {"train.csv": Split.TRAIN, "valid.csv": Split.VALIDATION, "test.csv": Split.TEST}
 _RELEASE = re.compile(r"CheXpert-v1\.0[^/]*/")
 VIEWS = ("frontal", "all")
+
+
+OPTIONS = {"views": VIEWS, "images": (), **UNCERTAIN_OPTIONS}
 
 
 def read_chexpert(spec: SourceSpec, how: Reading) -> Rows:
@@ -67,9 +70,6 @@ def read_chexpert(spec: SourceSpec, how: Reading) -> Rows:
         left_out=sum((table.left_out() for table in tables), Counter()),
         other_labels=translated.others,
     ).usable(ImageFolder(images, check=how.check_files).find, view_faults(views, sides, spec.options), wrong)
-
-
-ADAPTER = Adapter("chexpert", read_chexpert, {"views": VIEWS, "images": (), **UNCERTAIN_OPTIONS})
 
 
 def observations(marks: Mapping[str, Truth], rows: int, *, keep_others: bool) -> Translated:

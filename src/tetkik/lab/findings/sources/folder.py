@@ -15,11 +15,14 @@ from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.hospital_table import split_named
 from tetkik.lab.findings.sources.label_mapping import own_name
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
-from tetkik.lab.findings.sources.spec import Adapter, Reading, SourceSpec
+from tetkik.lab.findings.sources.spec import Reading, SourceSpec
 from tetkik.values import FINDING_LABELS
 
 _PNEUMONIAS = frozenset({"Pneumonia", "Viral_Pneumonia", "COVID-19", "Tuberculosis"})
 """Classes that do not shut each other out: what a folder says of one leaves the others unknown."""
+
+
+OPTIONS = {"exclusive": ("yes", "no")}
 
 
 def read_folder(spec: SourceSpec, how: Reading) -> Rows:
@@ -73,9 +76,6 @@ def read_folder(spec: SourceSpec, how: Reading) -> Rows:
         left_out=left_out,
         other_labels=others,
     ).usable(lambda name: spec.path / name)
-
-
-ADAPTER = Adapter("folder", read_folder, {"exclusive": ("yes", "no")})
 
 
 def _classes(root: Path) -> Iterator[tuple[str, str, Split | None]]:

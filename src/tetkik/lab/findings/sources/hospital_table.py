@@ -17,7 +17,7 @@ from tetkik.lab.findings.sources.files import ImageFolder, relative_names
 from tetkik.lab.findings.sources.label_coverage import KnownRule, known_labels, read_rules
 from tetkik.lab.findings.sources.label_mapping import Translated, own_name
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, Rows
-from tetkik.lab.findings.sources.spec import Adapter, Reading, SourceSpec
+from tetkik.lab.findings.sources.spec import Reading, SourceSpec
 from tetkik.lab.findings.sources.table import Table, read_table
 from tetkik.lab.findings.sources.uncertainty_policy import UNCERTAIN_OPTIONS, is_code, settled
 from tetkik.values import FINDING_LABELS
@@ -39,6 +39,9 @@ RULES_ENDING = ".known.toml"
 def split_named(name: str) -> Split | None:
     """A part by any of its usual names."""
     return _SPLITS.get(name.strip().lower())
+
+
+OPTIONS = {"images": (), "known": (), **UNCERTAIN_OPTIONS}
 
 
 def read_listing(spec: SourceSpec, how: Reading) -> Rows:
@@ -81,9 +84,6 @@ def read_listing(spec: SourceSpec, how: Reading) -> Rows:
         ImageFolder(Path(spec.options.get("images", spec.path.parent)), check=how.check_files).find,
         bad_cell=wrong,
     )
-
-
-ADAPTER = Adapter("csv", read_listing, {"images": (), "known": (), **UNCERTAIN_OPTIONS})
 
 
 def _rules(spec: SourceSpec) -> tuple[KnownRule, ...]:

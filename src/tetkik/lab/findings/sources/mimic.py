@@ -14,12 +14,15 @@ from tetkik.lab.findings.sources.chexpert import OBSERVATIONS, VIEWS, observatio
 from tetkik.lab.findings.sources.files import ImageFolder, the_file
 from tetkik.lab.findings.sources.hospital_table import split_named
 from tetkik.lab.findings.sources.rows import LeftOut, Rows
-from tetkik.lab.findings.sources.spec import Adapter, Reading, SourceSpec
+from tetkik.lab.findings.sources.spec import Reading, SourceSpec
 from tetkik.lab.findings.sources.table import read_table
 from tetkik.lab.findings.sources.uncertainty_policy import UNCERTAIN_OPTIONS, settled
 
 _LABELERS = ("chexpert", "negbio")
 _METADATA = ("dicom_id", "subject_id", "study_id", "ViewPosition")
+
+
+OPTIONS = {"labels": _LABELERS, "views": VIEWS, "images": (), **UNCERTAIN_OPTIONS}
 
 
 def read_mimic(spec: SourceSpec, how: Reading) -> Rows:
@@ -58,8 +61,3 @@ def read_mimic(spec: SourceSpec, how: Reading) -> Rows:
         left_out=labels.left_out() + images.left_out() + splits.left_out(),
         other_labels=translated.others,
     ).usable(ImageFolder(Path(spec.options.get("images", spec.path)), check=how.check_files).find, faults)
-
-
-ADAPTER = Adapter(
-    "mimic", read_mimic, {"labels": _LABELERS, "views": VIEWS, "images": (), **UNCERTAIN_OPTIONS}
-)

@@ -15,7 +15,7 @@ from tetkik.findings.label_names import age_years, public_image, sex_named, shar
 from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.files import by_name, relative_names, the_file
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
-from tetkik.lab.findings.sources.spec import Adapter, Reading, SourceSpec
+from tetkik.lab.findings.sources.spec import Reading, SourceSpec
 from tetkik.lab.findings.sources.table import read_table
 from tetkik.values import FINDING_LABELS, NIH_LABELS
 
@@ -25,6 +25,9 @@ _KNOWN = (*NIH_LABELS, "Normal")
 _LISTS = {"train_val_list.txt": Split.TRAIN, "test_list.txt": Split.TEST}
 _LAYOUTS = ("images_*/images", "images_*", "images")
 """Where the twelve archives put their images once unpacked, with and without their own folder."""
+
+
+OPTIONS = {"images": ()}
 
 
 def read_nih(spec: SourceSpec, how: Reading) -> Rows:
@@ -53,9 +56,6 @@ def read_nih(spec: SourceSpec, how: Reading) -> Rows:
         official=[official.get(name or "") for name in names] if official else (),
         left_out=table.left_out(),
     ).usable(where.get if how.check_files else images.joinpath, faults)
-
-
-ADAPTER = Adapter("nih", read_nih, {"images": ()})
 
 
 def nih_truth(cells: list[str]) -> tuple[Truth, list[LeftOut | None]]:

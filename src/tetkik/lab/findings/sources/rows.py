@@ -131,7 +131,7 @@ class Rows:
     def _judged(self, faults: Faults, bad_cell: NDArray[np.bool_] | None) -> list[LeftOut | None]:
         """The first fault of each row."""
         wrong = [False] * len(self.names) if bad_cell is None else bad_cell.tolist()
-        contradicted = contradictory(self.labels, self.truth).tolist()
+        contradicted = _contradictory(self.labels, self.truth).tolist()
         unlabelled = (self.truth == UNKNOWN).all(axis=1).tolist()
         seen: set[str | None] = set()
         judged: list[LeftOut | None] = []
@@ -151,7 +151,7 @@ class Rows:
         return judged
 
 
-def contradictory(labels: Sequence[str], truth: Truth) -> NDArray[np.bool_]:
+def _contradictory(labels: Sequence[str], truth: Truth) -> NDArray[np.bool_]:
     """(rows,), whether a row says that nothing is wrong and names what is."""
     wrong = np.zeros(len(truth), bool)
     for well, ill in _ILL:

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tetkik.errors import UsageError
 from tetkik.lab.findings.sources.label_coverage import KnownRule
-from tetkik.lab.findings.sources.rows import Rows
 
 _KIND = re.compile(r"[a-z]+")
 _NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+")
@@ -45,16 +44,6 @@ class Reading:
     """Whether labels beyond the shared ones become columns as well."""
     known: tuple[KnownRule, ...] = ()
     """What rows of a hospital's own table know, beside its own rules."""
-
-
-@dataclass(frozen=True, slots=True)
-class Adapter:
-    """One kind of data set."""
-
-    kind: str
-    read: Callable[[SourceSpec, Reading], Rows]
-    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What a spec may say, with the values allowed; () allows any."""
 
 
 def parse_spec(text: str, kinds: Mapping[str, Mapping[str, tuple[str, ...]]]) -> SourceSpec:

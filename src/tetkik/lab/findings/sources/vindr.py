@@ -20,13 +20,16 @@ from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.files import by_name, no_table
 from tetkik.lab.findings.sources.label_mapping import VINDR, Translated, translate_labels
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, Rows, Truth, in_columns
-from tetkik.lab.findings.sources.spec import Adapter, Reading, SourceSpec
+from tetkik.lab.findings.sources.spec import Reading, SourceSpec
 from tetkik.lab.findings.sources.table import Table, no_column, read_table
 from tetkik.lab.findings.sources.uncertainty_policy import codes
 
 _PARTS = {"train": Split.TRAIN, "test": Split.TEST}
 _VOTES = ("majority", "any", "unanimous")
 _NAMES = {folded(mapping.theirs) for mapping in VINDR}
+
+
+OPTIONS = {"votes": _VOTES, "images": ()}
 
 
 def read_vindr(spec: SourceSpec, how: Reading) -> Rows:
@@ -73,9 +76,6 @@ def read_vindr(spec: SourceSpec, how: Reading) -> Rows:
         files.get if how.check_files else lambda name: root / f"{name}.dicom",
         bad_cell=np.concatenate(wrong),
     )
-
-
-ADAPTER = Adapter("vindr", read_vindr, {"votes": _VOTES, "images": ()})
 
 
 def _images(folder: Path, how: Reading) -> dict[str, Path]:

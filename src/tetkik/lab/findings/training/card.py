@@ -21,7 +21,8 @@ from tetkik.values import BRAIN_LABELS, NIH_LABELS
 
 LIBRARIES = ("torch", "transformers", "accelerate", "onnx", "onnxruntime", "numpy", "pillow")
 
-_PAPERS = tomllib.loads(resources.files(__package__).joinpath("papers.toml").read_text("utf-8"))
+_CARD = tomllib.loads(resources.files(__package__).joinpath("card.toml").read_text("utf-8"))
+_TEXT, _PAPERS = _CARD["text"], _CARD["papers"]
 _SOURCE_HINTS = {
     "nih": ("nih", "chexnet", "chestx-ray"),
     **{name: (name,) for name in ("chexpert", "mimic", "vindr", "covid")},
@@ -38,11 +39,8 @@ def summary(manifest: Manifest) -> str:
     if brain:
         parts.append(f"{len(brain)} kinds of slice on brain MRI")
     silent = len(manifest.labels) - len(manifest.thresholds)
-    rest = f' It says "not assessed" of its other {silent} labels, for want of data.' if silent else ""
-    return (
-        f"Gives a calibrated probability for {' and '.join(parts)}.{rest} Research and demonstration only: "
-        "the licence of the images may forbid other uses."
-    )
+    rest = _TEXT["silent"].format(labels=silent) if silent else ""
+    return str(_TEXT["summary"].format(parts=" and ".join(parts), rest=rest))
 
 
 def card_sections(
@@ -77,13 +75,7 @@ def _size(
     return (
         f"`{manifest.kind}`{members}: {parameters / 1e6:.2f} million weights, `model.onnx` "
         f"{megabytes:.1f} MB, input {size} x {size}. The largest difference of a score between torch and "
-        f"ONNX is {difference:.1e}."
-        + (
-            " A further member of equal weight is ridge regression on the means over a 3 x 3 grid of the "
-            "later stages of the same network as it was before this training."
-            if options.ridge
-            else ""
-        )
+        f"ONNX is {difference:.1e}." + (f" {_TEXT['ridge']}" if options.ridge else "")
     )
 
 
@@ -104,7 +96,7 @@ def _sources(prepared: PreparedTraining) -> str:
         text += f"\n\nLeft out: {reasons or 'none'}."
     if teacher is not None and teacher.rows:
         text += f"\n\nA teacher's probabilities were learned for {teacher.rows} of these images."
-    return text + "\n\nUnknown is never read as absent: an unknown label has no part in the loss."
+    return f"{text}\n\n{_TEXT['unknown']}"
 
 
 def _labels(manifest: Manifest, prepared: PreparedTraining, options: TrainingOptions) -> str:
@@ -128,36 +120,22 @@ def _labels(manifest: Manifest, prepared: PreparedTraining, options: TrainingOpt
             )
         )
     columns = ("label", "present", "absent", "groups", "assessed", "AUROC of knowing the source alone")
-    return (
-        f"A label is assessed where at least {options.min_positives} groups are known to have it and as many "
-        "known not to, and its scores tell the two apart. Groups join patients and duplicates.\n\n"
-        + markdown_table(columns, rows)
-        + (f"\n\nNothing is known of: {', '.join(unheard)}." if unheard else "")
-    )
+    parts = [_TEXT["assessed"].format(least=options.min_positives), markdown_table(columns, rows)]
+    parts += [f"Nothing is known of: {', '.join(unheard)}."] if unheard else []
+    return "\n\n".join(parts)
 
 
 def _purpose(manifest: Manifest, known: Sequence[LabelCounts]) -> str:
-    lines = [
-        "- For research, teaching and demonstration, as a second reader whose answer a radiologist checks.",
-        "- Not for a diagnosis, not for a decision without a person, not for children unless they are in the "
-        "data, not for lateral views.",
-    ]
+    lines = [_TEXT["purpose"]]
     if any(label in NIH_LABELS for label in manifest.thresholds):
-        lines.append(
-            "- The chest findings follow labels mined from reports (where the source is NIH or CheXpert), "
-            "which radiologists contradict in part; the figures are agreement with those labels."
-        )
+        lines.append(_TEXT["mined"])
     lines += [
-        f"- {item.label}: {item.alone} of its {item.present} positives come from sources without a single "
-        "negative. Its figures may measure the source, not the disease; do not use it to screen."
+        _TEXT["shortcut"].format(label=item.label, alone=item.alone, present=item.present)
         for item in known
         if item.shortcut and item.label in manifest.thresholds
     ]
     if any(label in manifest.thresholds for label in BRAIN_LABELS):
-        lines.append(
-            "- Brain MRI: single slices without patient numbers, so slices of one patient may stand on both "
-            "sides of a split; the figures are optimistic."
-        )
+        lines.append(_TEXT["slices"])
     return "\n".join(lines)
 
 
@@ -171,13 +149,10 @@ def _epochs(options: TrainingOptions, epochs: Sequence[Epoch]) -> str:
             if row.run == runs[-1]
         ),
     )
-    others = (
-        f"\n\n{len(runs)} networks were trained ({options.folds} folds, {options.members} a fold, and the "
-        "final one on all rows, whose epochs these are)."
-        if options.folds
-        else ""
-    )
-    return table + others
+    if not options.folds:
+        return table
+    others = _TEXT["folds"].format(networks=len(runs), folds=options.folds, members=options.members)
+    return f"{table}\n\n{others}"
 
 
 def _citations(sources: Sequence[str], options: TrainingOptions) -> str:

@@ -9,13 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.lab.engine.batches import Rows
-from tetkik.lab.engine.session import Session
 from tetkik.lab.findings.training.held_out import HeldOut, OperatingPoints, cross_calibrated, decide
 from tetkik.lab.findings.training.options import TrainingOptions
 from tetkik.lab.findings.training.preparation import PreparedTraining
-from tetkik.lab.findings.training.runs import Trained, mean_scores, train_network, train_ridge
+from tetkik.lab.findings.training.runs import (
+    Trained,
+    TrainingSession,
+    mean_scores,
+    train_network,
+    train_ridge,
+)
 from tetkik.lab.findings.training.trainer import Epoch
 from tetkik.lab.findings.training.tuning import Trial, tuned
+from tetkik.statistics import Ints
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +40,7 @@ class TrainingResult:
     """What `--tune` tried."""
 
 
-def fit(session: Session[TrainingOptions], prepared: PreparedTraining) -> TrainingResult:
+def fit(session: TrainingSession, prepared: PreparedTraining) -> TrainingResult:
     """Everything between the images and the bundle."""
     trials: tuple[Trial, ...] = ()
     if prepared.config.options.tune:
@@ -45,7 +51,7 @@ def fit(session: Session[TrainingOptions], prepared: PreparedTraining) -> Traini
     return replace(_by_parts(session, prepared), trials=trials)
 
 
-def _by_parts(session: Session[TrainingOptions], prepared: PreparedTraining) -> TrainingResult:
+def _by_parts(session: TrainingSession, prepared: PreparedTraining) -> TrainingResult:
     config, parts, options = prepared.config, prepared.parts, prepared.config.options
     assert parts is not None
     members, epochs = _members(session, prepared, (parts.train, parts.validation), "member")
@@ -62,9 +68,7 @@ def _by_parts(session: Session[TrainingOptions], prepared: PreparedTraining) -> 
     return TrainingResult(members, epochs, held_out, points, split, options)
 
 
-def _by_folds(
-    session: Session[TrainingOptions], prepared: PreparedTraining, fold: NDArray[np.int64]
-) -> TrainingResult:
+def _by_folds(session: TrainingSession, prepared: PreparedTraining, fold: Ints) -> TrainingResult:
     config, options, rows = prepared.config, prepared.config.options, prepared.rows
     scores = np.zeros((len(rows), len(config.labels)))
     log: list[Epoch] = []
@@ -86,7 +90,7 @@ def _by_folds(
 
 
 def _members(
-    session: Session[TrainingOptions], prepared: PreparedTraining, rows: tuple[Rows, Rows | None], name: str
+    session: TrainingSession, prepared: PreparedTraining, rows: tuple[Rows, Rows | None], name: str
 ) -> tuple[tuple[Trained, ...], tuple[Epoch, ...]]:
     """The networks of one part, which differ in their seeds."""
     config, options = prepared.config, prepared.config.options
@@ -106,9 +110,7 @@ def _held_out(prepared: PreparedTraining, rows: Rows, *reading: NDArray[Any]) ->
     return HeldOut(prepared.config.labels, rows, truth, images.group, images.source, *reading)
 
 
-def _tuned(
-    session: Session[TrainingOptions], prepared: PreparedTraining
-) -> tuple[TrainingOptions, tuple[Trial, ...]]:
+def _tuned(session: TrainingSession, prepared: PreparedTraining) -> tuple[TrainingOptions, tuple[Trial, ...]]:
     config, parts = prepared.config, prepared.parts
     assert parts is not None
 

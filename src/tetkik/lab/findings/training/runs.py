@@ -35,6 +35,7 @@ from tetkik.lab.findings.training.trainer import Epoch, FindingsTrainer
 from tetkik.statistics import Floats
 
 Scores = NDArray[np.float32]
+TrainingSession = Session[TrainingOptions]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +116,7 @@ def freeze(network: nn.Module, stages: int) -> None:
 
 
 def train_network(
-    session: Session[TrainingOptions],
+    session: TrainingSession,
     config: RunConfig,
     rows: tuple[Rows, Rows | None],
     *,
@@ -162,7 +163,7 @@ def _finished(work: WorkFolder, run: str, *, ridge: bool = False) -> Trained | N
     return Trained(load_file(found[0]), tuple(state.epochs), state.best_epoch, ridge)
 
 
-def _finish(session: Session[TrainingOptions], trained: Trained, state: TrainingState[Epoch]) -> Trained:
+def _finish(session: TrainingSession, trained: Trained, state: TrainingState[Epoch]) -> Trained:
     if session.main:
         session.work.finish(state.run, tensors_as_bytes(trained.weights), asdict(state))
     session.accelerator.wait_for_everyone()
@@ -179,7 +180,7 @@ def _teacher(config: RunConfig, training: Rows) -> tuple[LogitScale | None, Scor
     return None, in_columns(config.teacher.probability, config.teacher.labels, config.labels, np.nan)
 
 
-def train_ridge(session: Session[TrainingOptions], config: RunConfig, rows: Rows, *, run: str) -> Trained:
+def train_ridge(session: TrainingSession, config: RunConfig, rows: Rows, *, run: str) -> Trained:
     """Fit ridge regression on the stages of the untrained network, or take it as it was finished."""
     if (finished := _finished(session.work, run, ridge=True)) is not None:
         return finished
@@ -199,7 +200,7 @@ def train_ridge(session: Session[TrainingOptions], config: RunConfig, rows: Rows
 
 
 def mean_scores(
-    session: Session[TrainingOptions], config: RunConfig, members: Sequence[Trained], rows: Rows
+    session: TrainingSession, config: RunConfig, members: Sequence[Trained], rows: Rows
 ) -> Floats:
     """The sigmoid of the members' mean logit, as the exported network gives it: (rows, labels), 0 to 1."""
     total = np.zeros((len(rows), len(config.labels)))
