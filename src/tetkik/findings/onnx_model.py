@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +19,6 @@ Images = NDArray[np.float32]
 
 THREADS = 2
 """Where nobody says how many."""
-
-
-class Session(Protocol):
-    """A loaded graph."""
-
-    outputs: tuple[str, ...]
-    """Names of what it gives."""
-
-    def run(self, names: tuple[str, ...], batch: Images) -> tuple[NDArray[np.float32], ...]:
-        """The outputs `names` for (images, channels, size, size)."""
 
 
 class OrtSession:
@@ -47,7 +37,7 @@ class OrtSession:
         self.outputs = tuple(node.name for node in self._session.get_outputs())
 
     def run(self, names: tuple[str, ...], batch: Images) -> tuple[NDArray[np.float32], ...]:
-        """The outputs `names`."""
+        """Those of its `outputs` for (images, channels, size, size)."""
         return tuple(self._session.run(list(names), {"image": batch}))
 
 
@@ -79,10 +69,14 @@ class OpenVinoSession:
         self.outputs = tuple(output.get_any_name() for output in self._compiled.outputs)
 
     def run(self, names: tuple[str, ...], batch: Images) -> tuple[NDArray[np.float32], ...]:
-        """The outputs `names`; one call at a time, as a request holds its own memory."""
+        """As `OrtSession.run`; one call at a time, as a request holds its own memory."""
         with self._lock:
             self._request.infer({"image": np.ascontiguousarray(batch)})
             return tuple(np.array(self._request.get_tensor(name).data) for name in names)
+
+
+Session = OrtSession | OpenVinoSession
+"""A loaded graph."""
 
 
 def open_session(file: Path, provider: FindingsProvider, threads: int = THREADS) -> Session:
@@ -137,13 +131,11 @@ class OnnxFindings:
         return model
 
     def scores(self, batch: Images) -> NDArray[np.float32]:
-        """The network's sigmoids: (images, labels), float32."""
         if not len(batch):
             return np.zeros((0, len(self.manifest.labels)), np.float32)
         return self._session.run(("scores",), batch)[0]
 
     def scores_and_maps(self, batch: Images) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """The sigmoids, and the maps (images, labels, h, w) where the graph gives them."""
         if "maps" not in self._session.outputs or not len(batch):
             return self.scores(batch), None
         scores, maps = self._session.run(("scores", "maps"), batch)

@@ -66,7 +66,6 @@ class OperatingPoint:
     band: tuple[float, float] | None = None
     """Between these two an imported model is not to be trusted; None for a calibrated one."""
     rules_out: bool = False
-    """Whether a negative answer is proven reliable."""
 
     def probability(self, score: float) -> float | None:
         """The calibrated probability, rounded; None without a calibration."""
@@ -97,7 +96,6 @@ class OperatingPoints:
     """How every label of a model is read."""
 
     labels: tuple[str, ...]
-    """Of the model, in the order of its outputs."""
     points: Mapping[str, OperatingPoint]
     """By label; a label without one was not taught."""
     ages: tuple[float, float] | None = None

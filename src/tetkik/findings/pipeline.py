@@ -17,12 +17,10 @@ from tetkik.findings.preprocess import PreparedImage, PreprocessRequest, preproc
 from tetkik.imaging.subprocess_worker import SECONDS, SubprocessWorker
 
 BATCH = 16
-"""Most images in one run of the network."""
 _AHEAD = 2
 """Files that are asked for beyond those being read, for each process, so that none waits."""
 
 Preprocessed = tuple[str, PreparedImage | TetkikError]
-"""A path and its image, or the error of reading it."""
 
 
 class PreprocessWorker(SubprocessWorker[PreparedImage]):
@@ -39,13 +37,6 @@ class PreprocessWorker(SubprocessWorker[PreparedImage]):
         return self.call(str(path), str(path))
 
 
-def usable_cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def preprocess_many(
     paths: Iterable[Path | str], request: PreprocessRequest, workers: int | None = None
 ) -> Generator[list[Preprocessed], None, None]:
@@ -57,7 +48,8 @@ def preprocess_many(
     remaining = iter(paths)
     if workers is None:
         first = list(islice(remaining, 2))
-        workers = usable_cores() if len(first) > 1 else 0
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        workers = cores if len(first) > 1 else 0
         remaining = chain(first, remaining)
     if workers == 0:
         for path in remaining:

@@ -48,7 +48,6 @@ class Findings:
     rules_out_bound: float = 0.90
     """What the lower 95% bound of a label's sensitivity must reach for `rules_out`."""
     points: OperatingPoints = field(init=False)
-    """How each label's score is read; from the model's manifest."""
 
     def __post_init__(self) -> None:
         points = OperatingPoints.of(self.model.manifest, self.rules_out_bound)

@@ -43,7 +43,6 @@ class PreparedImage:
     sha256: str
     notes: tuple[Sentence, ...] = ()
     degraded: bool = False
-    """Whether it is a photograph of a film or the like."""
     picture: NDArray[np.uint8] | None = None
     """(rows, columns), uint8, the image for display, where it was requested."""
     measured: Measured | None = None

@@ -77,7 +77,6 @@ class TorchFindings:
         return cls(manifest, preprocessing, network)
 
     def scores(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The network's sigmoids: (images, labels), float32."""
         if not len(batch):
             return np.zeros((0, len(self.manifest.labels)), np.float32)
         with torch.inference_mode():
@@ -86,7 +85,6 @@ class TorchFindings:
     def scores_and_maps(
         self, batch: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """The sigmoids, and the maps (images, labels, h, w) where the head is a mean and one linear layer."""
         if not self._has_maps or not len(batch):
             return self.scores(batch), None
         with torch.inference_mode():

@@ -34,7 +34,6 @@ class Heat:
     values: NDArray[np.float32]
     """(rows, columns), float32, 0 to 1, over the picture."""
     blurred: bool = False
-    """Whether the picture was blurred because there is text in it."""
 
 
 @dataclass(frozen=True, slots=True)

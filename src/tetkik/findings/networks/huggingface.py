@@ -114,17 +114,22 @@ def open_for_training(name: str, labels: Sequence[str]) -> HuggingFaceNetwork:
     """
     folder = model_folder(name)
     config = check_configuration(name, folder)
-    named = {
-        "id2label": dict(enumerate(labels)),
-        "label2id": {label: number for number, label in enumerate(labels)},
-        "problem_type": MULTI_LABEL,
-    }
+    named = label_settings(labels)
     model = _load(name, folder, config, num_labels=len(labels), ignore_mismatched_sizes=True, **named)
     if label_names(config) != tuple(labels):
         network = HuggingFaceNetwork(model)
         network.classifier.reset_parameters()
         nn.init.zeros_(network.classifier.bias)
     return HuggingFaceNetwork(model).train()
+
+
+def label_settings(labels: Sequence[str], *, exclusive: bool = False) -> dict[str, Any]:
+    """What the configuration of a classifier says of its labels."""
+    return {
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: number for number, label in enumerate(labels)},
+        "problem_type": "single_label_classification" if exclusive else MULTI_LABEL,
+    }
 
 
 def label_names(config: Any) -> tuple[str, ...]:

@@ -174,12 +174,8 @@ def join(specs: Sequence[SourceSpec], how: Reading | None = None) -> LabelledIma
 
 def _distinct(origins: Sequence[str]) -> list[str]:
     """Each origin, the second of one name as `name#2` and so on."""
-    seen: Counter[str] = Counter()
-    names = []
-    for origin in origins:
-        seen[origin] += 1
-        names.append(origin if seen[origin] == 1 else f"{origin}#{seen[origin]}")
-    return names
+    counts = [origins[: place + 1].count(origin) for place, origin in enumerate(origins)]
+    return [name if count == 1 else f"{name}#{count}" for name, count in zip(origins, counts, strict=True)]
 
 
 def _keys(rows: Rows, origin: str) -> Ints:

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from tetkik.lab.findings.data import LabelledImages
 
 LABEL_SETS = {"nih14": NIH_LABELS, "brain": BRAIN_LABELS}
-"""Names under which several labels can be asked for."""
 
 
 def evaluate(

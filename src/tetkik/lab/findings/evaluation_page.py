@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _BINS = 10
 _ACROSS = 4
-"""Reliability curves in a row."""
 _TRUE = "Findings that stand together, truth"
 _CALLED = "Findings that are called together, model"
 _MOST = 3.0

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import resources
 from pathlib import Path
 
 from tetkik.bundle import (
@@ -26,9 +28,9 @@ from tetkik.errors import InputError, UsageError
 from tetkik.findings.label_names import to_shared
 from tetkik.findings.networks import FAMILIES, Network
 from tetkik.findings.networks.huggingface import (
-    MULTI_LABEL,
     HuggingFaceNetwork,
     label_names,
+    label_settings,
     open_classifier,
 )
 from tetkik.findings.networks.processor import read_preprocessing
@@ -42,6 +44,8 @@ from tetkik.values import FINDING_LABELS, NIH_LABELS, ProgressCallback
 
 _LIBRARIES = ("torch", "transformers", "safetensors", "onnx", "onnxruntime", "numpy")
 _CHECKPOINTS = ("*.safetensors", "*.pth", "*.pt", "*.bin")
+_OWN = "Own labels"
+"""The section of the card that stands only where there are such."""
 _SETS = {"nih": NIH_LABELS, "all": FINDING_LABELS}
 
 
@@ -238,9 +242,7 @@ def _from_transformers(name: str, folder: Path, options: ImportOptions) -> Sourc
     config = network.model.config
     labels = options.labels or label_names(config)
     _check_count(name, config.num_labels, labels)
-    config.id2label = dict(enumerate(labels))
-    config.label2id = {label: number for number, label in enumerate(labels)}
-    config.problem_type = "single_label_classification" if network.exclusive else MULTI_LABEL
+    config.update(label_settings(labels, exclusive=network.exclusive))
     return Source(
         name, "huggingface", network, labels, _sized(read_preprocessing(folder), options.size), None
     )
@@ -270,29 +272,19 @@ def _manifest(found: Source, exported: Exported, folder: Path, options: ImportOp
 def _card(manifest: Manifest, found: Source) -> str:
     origin = manifest.training["imported_from"]
     low, high = manifest.calibration["band"]
-    sections = [
-        CardSection(
-            "Not evaluated",
-            f"This model was imported from `{origin}`; neither its training nor its quality is known here. "
-            "Evaluate it on your own labelled images (`tetkik findings evaluate`) before you trust it. No "
-            "finding can be ruled out by it.",
-        ),
-        CardSection(
-            "Thresholds",
-            f"Every label has the threshold {DEFAULT_THRESHOLD} on the network's sigmoid, which is no "
-            f"probability: nothing was calibrated. Scores from {low} to {high} count as uncertain.",
-        ),
-        CardSection(
-            "Exports",
-            f"On random images the largest difference of a score between torch and `model.onnx` is "
-            f"{manifest.training['largest_score_difference_onnx_torch']:.1e}.",
-        ),
-    ]
     own = [label for label in found.labels if label not in FINDING_LABELS]
-    if own:
-        sections.append(
-            CardSection("Own labels", "Not among the shared labels, and kept: " + ", ".join(own) + ".")
-        )
+    values = {
+        "origin": origin,
+        "threshold": DEFAULT_THRESHOLD,
+        "low": low,
+        "high": high,
+        "difference": manifest.training["largest_score_difference_onnx_torch"],
+        "own": ", ".join(own),
+    }
+    texts = tomllib.loads(resources.files(__package__).joinpath("import_card.toml").read_text("utf-8"))
+    sections = [
+        CardSection(name, text.format(**values)) for name, text in texts.items() if own or name != _OWN
+    ]
     count = len(found.labels)
     summary = f"A {found.kind} network that gives {count} findings of an image, imported from `{origin}`."
     return render_card(manifest, summary, sections)

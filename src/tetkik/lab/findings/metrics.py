@@ -97,7 +97,6 @@ class SingleLabelTask:
 
     labels: tuple[str, ...]
     rows: Ints
-    """(n,), numbers of the rows."""
     truth: Ints
     """(n,), index of the true label."""
     chosen: Ints

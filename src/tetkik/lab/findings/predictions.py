@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from tetkik.values import ProgressCallback
 
 SCORING = "images scored"
-"""The step that `predict_all` reports as it goes."""
 
 
 @dataclass(frozen=True, slots=True)

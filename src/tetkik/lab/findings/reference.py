@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from tetkik.values import ProgressCallback
 
 STEP = "reference"
-"""What `progress` shows."""
 _FEW = 64
 
 

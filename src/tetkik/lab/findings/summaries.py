@@ -40,7 +40,6 @@ LEAST_KIND = 5
 """Images with a label, and without it, from which on an interval, or a part's AUROC, means anything."""
 
 DIMENSIONS = {"view": "View", "source": "Source", "sex": "Sex", "age": "Age", "prevalence": "Prevalence"}
-"""The title of each dimension."""
 
 Without = dict[str, Sentence]
 """Why a figure is null, by its path in the JSON."""

@@ -8,10 +8,8 @@ from enum import StrEnum
 
 import numpy as np
 
+from tetkik.findings.operating_points import DIGITS
 from tetkik.statistics import Bools, Floats, ratio
-
-DIGITS = 6
-"""Decimals of a threshold, as of the scores that it is compared with."""
 
 
 class Rule(StrEnum):

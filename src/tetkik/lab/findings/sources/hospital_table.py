@@ -14,7 +14,7 @@ from tetkik.errors import DataError
 from tetkik.findings.label_names import age_years, public_image, sex_named, shared_label, view_named
 from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.files import ImageFolder, relative_names
-from tetkik.lab.findings.sources.label_coverage import KnownRule, known_labels, read_rules
+from tetkik.lab.findings.sources.label_coverage import known_labels, read_rules
 from tetkik.lab.findings.sources.label_mapping import Translated, own_name
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, Rows
 from tetkik.lab.findings.sources.spec import Reading, SourceSpec
@@ -54,7 +54,10 @@ def read_listing(spec: SourceSpec, how: Reading) -> Rows:
             path=spec.path,
             columns=" | ".join(FILE_COLUMNS[:4]),
         )
-    known = known_labels(table, (*_rules(spec), *how.known))
+    beside = spec.path.with_name(spec.path.name.partition(".")[0] + RULES_ENDING)
+    rules = Path(spec.options.get("known", beside))
+    own = read_rules(rules) if rules != beside or beside.is_file() else ()
+    known = known_labels(table, (*own, *how.known))
     label_column = table.first_of(LABEL_COLUMNS)
     wrong = None
     if label_column is not None:
@@ -84,13 +87,6 @@ def read_listing(spec: SourceSpec, how: Reading) -> Rows:
         ImageFolder(Path(spec.options.get("images", spec.path.parent)), check=how.check_files).find,
         bad_cell=wrong,
     )
-
-
-def _rules(spec: SourceSpec) -> tuple[KnownRule, ...]:
-    beside = spec.path.with_name(spec.path.name.partition(".")[0] + RULES_ENDING)
-    if (named := spec.options.get("known")) is not None:
-        return read_rules(Path(named))
-    return read_rules(beside) if beside.is_file() else ()
 
 
 def _listed(cells: Sequence[str], known: Sequence[frozenset[str]], *, keep_others: bool) -> Translated:

@@ -189,7 +189,6 @@ def _is_text(line: str) -> bool:
 
 
 def _is_record(joined: str, delimiter: str, width: int) -> bool:
-    """Whether the lines together are one sound row."""
     try:
         return [len(cells) for cells in csv.reader([joined], delimiter=delimiter, strict=True)] == [width]
     except csv.Error:

@@ -41,7 +41,6 @@ class TrainingData:
 
     @property
     def labels(self) -> int:
-        """How many labels."""
         return int(self.truth.shape[1])
 
 
@@ -65,7 +64,6 @@ def epoch_rows(weight: NDArray[np.float32], seed: int, epoch: int) -> Rows:
 
 
 def steps_of_epoch(weight: NDArray[np.float32], batch_size: int) -> int:
-    """How many steps an epoch has."""
     return math.ceil(len(epoch_rows(weight, 0, 1)) / batch_size)
 
 

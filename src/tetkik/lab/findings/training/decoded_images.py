@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,20 +34,6 @@ _GIB = 1 << 30
 """So much room is left on the disk."""
 
 
-class DecodedImages(Protocol):
-    """Where the images of the rows come from."""
-
-    @property
-    def readable(self) -> NDArray[np.bool_]:
-        """(rows,): false for an image file known to be unreadable."""
-
-    def batch(self, rows: NDArray[np.int64]) -> Bytes:
-        """The images of `rows`: (rows, size, size), uint8; black where a file cannot be read."""
-
-    def only(self, rows: NDArray[np.int64]) -> DecodedImages:
-        """Those of `rows`, in that order."""
-
-
 def decode_image(file: Path, preprocessing: Preprocessing) -> Bytes | None:
     """The square of one image file: (size, size), uint8; None where it cannot be read."""
     try:
@@ -60,7 +45,7 @@ def decode_image(file: Path, preprocessing: Preprocessing) -> Bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class CachedImages:
-    """DecodedImages in a store."""
+    """Images in a store; a file that could not be read is black and not `readable`, (rows,)."""
 
     store: Bytes
     """(images, size, size), memory-mapped."""
@@ -72,6 +57,7 @@ class CachedImages:
         return np.asarray(self.places >= 0)
 
     def batch(self, rows: NDArray[np.int64]) -> Bytes:
+        """The images of `rows`: (rows, size, size)."""
         places = self.places[rows]
         images = np.asarray(self.store[np.maximum(places, 0)])
         images[places < 0] = 0
@@ -82,7 +68,7 @@ class CachedImages:
 
 
 class StreamedImages:
-    """DecodedImages decoded each time they are asked for, where a store would be too large."""
+    """As `CachedImages`, decoded each time they are asked for, where a store would be too large."""
 
     def __init__(self, files: Sequence[Path], preprocessing: Preprocessing, workers: int) -> None:
         self._files = files
@@ -104,6 +90,9 @@ class StreamedImages:
 
     def only(self, rows: NDArray[np.int64]) -> StreamedImages:
         return StreamedImages([self._files[row] for row in rows], self._preprocessing, self._workers)
+
+
+DecodedImages = CachedImages | StreamedImages
 
 
 def _fits(images: int, preprocessing: Preprocessing, folder: Path, limit: float) -> bool:

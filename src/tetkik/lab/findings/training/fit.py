@@ -37,7 +37,6 @@ class TrainingResult:
     options: TrainingOptions
     """The settings, those that `--tune` chose included."""
     trials: tuple[Trial, ...] = ()
-    """What `--tune` tried."""
 
 
 def fit(session: TrainingSession, prepared: PreparedTraining) -> TrainingResult:
@@ -69,7 +68,7 @@ def _by_parts(session: TrainingSession, prepared: PreparedTraining) -> TrainingR
 
 
 def _by_folds(session: TrainingSession, prepared: PreparedTraining, fold: Ints) -> TrainingResult:
-    config, options, rows = prepared.config, prepared.config.options, prepared.rows
+    config, options, rows = prepared.config, prepared.config.options, np.arange(len(prepared.images))
     scores = np.zeros((len(rows), len(config.labels)))
     log: list[Epoch] = []
     for number in range(options.folds):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.bundle import Metric
+from tetkik.findings.operating_points import DIGITS
 from tetkik.lab.findings.calibration import Platt, calibrated, fit_calibration
 from tetkik.lab.findings.sources.rows import Truth
 from tetkik.lab.findings.summaries import mean_interval, mean_of
@@ -75,7 +76,6 @@ class HeldOut:
     """(rows, labels): 1 at or above the threshold, 0 below, -1 where not assessed."""
 
     def only(self, wanted: NDArray[np.int64]) -> HeldOut:
-        """The rows at these places."""
         source = tuple(self.source[place] for place in wanted)
         arrays = ("rows", "truth", "groups", "scores", "probability", "called")
         return replace(self, source=source, **{name: getattr(self, name)[wanted] for name in arrays})
@@ -87,7 +87,7 @@ def decide(scores: Floats, labels: Sequence[str], points: OperatingPoints) -> tu
     called = np.full(scores.shape, -1, np.int8)
     for label, threshold in points.thresholds.items():
         column = labels.index(label)
-        called[:, column] = np.round(probability[:, column], 6) >= threshold
+        called[:, column] = np.round(probability[:, column], DIGITS) >= threshold
     return probability, called
 
 

@@ -18,7 +18,6 @@ _ADAM = 2
 _OVERHEAD = 1 << 30
 """For CUDA's context, cuDNN's work space and fragmentation; measured at 0.6 to 0.9 GiB on common cards."""
 _TRIED = 2
-"""Images in the batch that is measured."""
 
 
 @dataclass(frozen=True, slots=True)

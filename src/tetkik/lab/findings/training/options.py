@@ -53,7 +53,6 @@ class Augmentation:
     rotation: float = 7.0
     """Degrees."""
     scale: float = 0.1
-    """Share of the size."""
     shift: float = 0.05
     """Share of the side, along each axis."""
     brightness: float = 0.1
@@ -100,7 +99,6 @@ _RANGES = {
     "class_weight_limit": (1, 10_000),
 }
 _SAME_RESULT = {"resume", "threads", "checkpoint_steps", "cache", "cache_limit", "keep_torch", "reference"}
-"""Settings that cannot change the result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +139,12 @@ class TrainingOptions:
     freeze: int = 0
     members: int = 1
     ridge: bool = False
-    """Whether one more member joins them: ridge regression on the grid means of the untrained network's
-    stages (`tetkik.lab.findings.training.ridge`)."""
     folds: int = 0
-    """0 splits into training, validation, calibration and test; 2 or more gives each component of patients to
-    one of that many parts, measures out of fold, and trains the final network on all."""
     teacher: TeacherOptions | None = None
     min_positives: int = 30
-    """Groups known to have a label, and as many known not to, below which it is not assessed."""
     threshold: Rule = Rule.YOUDEN
     report_sources: tuple[str, ...] = ()
     seed: int = 0
-    """Of the split, the first weights, the order of rows, augmentation and dropout."""
     tune: int = 0
     resume: bool = False
     threads: int = 0

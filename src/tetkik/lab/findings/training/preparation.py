@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 UNREADABLE = "image that cannot be read"
 STRETCH = (1.0, 99.0)
-"""Percentiles that become black and white."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,10 +47,6 @@ class PreparedTraining:
     """Rows of training, validation, calibration and test; None with folds."""
     fold: NDArray[np.int64] | None
     """(rows,), the fold of each; None without folds."""
-
-    @property
-    def rows(self) -> NDArray[np.int64]:
-        return np.arange(len(self.images.files), dtype=np.int64)
 
 
 def preprocessing_for(options: TrainingOptions) -> Preprocessing:

@@ -49,7 +49,6 @@ class RunConfig:
     weight: NDArray[np.float32]
     """(rows,), how often a row comes."""
     teacher: TeacherPredictions | None
-    """A teacher's probabilities, where there is one."""
     preprocessing: Preprocessing
     options: TrainingOptions
     means: StageMeans
@@ -80,7 +79,6 @@ class Trained:
     best_epoch: int
     """Whose weights were kept; 0 for the last."""
     ridge: bool = False
-    """Whether it is ridge regression on the stages of the untrained network."""
 
 
 def new_network(config: RunConfig, seed: int, *, second_head: bool) -> nn.Module:

@@ -245,7 +245,6 @@ class FindingsTrainer(Trainer[Epoch]):
         return float(loss) / max(1, int((truth >= 0).sum())), area
 
     def _gathered_logits(self, rows: Rows) -> NDArray[np.float32]:
-        """Each process computes its share."""
         from accelerate.utils import gather_object
 
         rank, world = self._rank, self._world
