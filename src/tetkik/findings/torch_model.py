@@ -14,8 +14,12 @@ from tetkik.bundle import Bundle, Manifest, Task, bundle_id
 from tetkik.errors import BundleMismatch
 from tetkik.findings.interface import preprocessing_of
 from tetkik.findings.networks import FAMILIES
-from tetkik.findings.networks.huggingface import HuggingFaceNetwork, label_names, open_classifier
-from tetkik.findings.networks.processor import read_preprocessing
+from tetkik.findings.networks.huggingface import (
+    HuggingFaceNetwork,
+    label_names,
+    open_classifier,
+    read_preprocessing,
+)
 from tetkik.findings.operating_points import UNCALIBRATED, default_thresholds
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.networks.network import Network

@@ -94,7 +94,7 @@ def preprocessing_of(name: str) -> Preprocessing:
     """What the network `name` (as `build` takes it) wants to be done to an image before it."""
     if name in FAMILIES:
         return FAMILIES[name].preprocessing
-    from tetkik.findings.networks.processor import read_preprocessing
+    from tetkik.findings.networks.huggingface import read_preprocessing
 
     return read_preprocessing(model_folder(name))
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from tetkik.lab.findings.data import LabelledImages
 
 _LEVEL = 0.05
+_Compared = tuple[str, int, int, PairedAreas]
+"""A label, images that know it and that have it, both AUROCs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,15 +155,17 @@ def _compared(
 ) -> tuple[ComparedSet, Floats | None]:
     """One set, and the replicates of its mean difference."""
     one, other = _on_the_same_rows(part, labels)
-    found: dict[int, PairedAreas] = {}
-    for column in range(len(one.labels)):
-        use = one.usable[:, column] & other.usable[:, column]
+    both = one.usable & other.usable
+    columns: list[int] = []
+    found: list[_Compared] = []
+    for column, label in enumerate(one.labels):
+        use = both[:, column]
         positive = one.truth[use, column] == 1
-        if min(positive.sum(), (~positive).sum()) < LEAST_KIND:
-            continue
-        areas = paired_areas(one.scores[use, column], other.scores[use, column], positive, one.groups[use])
-        if areas is not None:
-            found[column] = areas
+        if min(positive.sum(), (~positive).sum()) >= LEAST_KIND:
+            scores = one.scores[use, column], other.scores[use, column]
+            if (areas := paired_areas(*scores, positive, one.groups[use])) is not None:
+                columns.append(column)
+                found.append((label, len(positive), int(positive.sum()), areas))
     if not found:
         raise DataError(
             "In {name} there is no label that both models can be judged on; give {least} images or more with "
@@ -169,8 +173,6 @@ def _compared(
             name=part.name,
             least=LEAST_KIND,
         )
-    columns = list(found)
-    both = one.usable & other.usable
     truth = np.where(both, one.truth, -1)[:, columns].astype(np.int64)
     draws = ClusterBootstrap(one.groups, bootstrap, seed)
     differences = None
@@ -180,9 +182,8 @@ def _compared(
             for judged in (one, other)
         )
         differences = second_means - first_means
-    adjusted = holm([areas.p for areas in found.values()])
-    first = float(np.mean([areas.first for areas in found.values()]))
-    second = float(np.mean([areas.second for areas in found.values()]))
+    first = float(np.mean([areas.first for *_, areas in found]))
+    second = float(np.mean([areas.second for *_, areas in found]))
     return ComparedSet(
         name=part.name,
         n=len(one),
@@ -191,17 +192,14 @@ def _compared(
         second=second,
         difference=second - first,
         ci=None if differences is None else percentile_interval(differences),
-        labels=tuple(
-            ComparedLabel(
-                one.labels[column],
-                int((truth[:, at] >= 0).sum()),
-                int((truth[:, at] == 1).sum()),
-                found[column],
-                adjusted[at],
-            )
-            for at, column in enumerate(columns)
-        ),
+        labels=_adjusted(found),
     ), differences
+
+
+def _adjusted(found: Sequence[_Compared]) -> tuple[ComparedLabel, ...]:
+    """With the p of each label after Holm's adjustment for all of them."""
+    adjusted = holm([areas.p for *_, areas in found])
+    return tuple(ComparedLabel(*label, p) for label, p in zip(found, adjusted, strict=True))
 
 
 def _on_the_same_rows(part: LabelledSet, labels: Sequence[str]) -> tuple[Judged, Judged]:
@@ -235,7 +233,6 @@ def _pooled(sets: Sequence[ComparedSet], replicates: Sequence[Floats | None]) ->
         _pooled_label([label for part in sets for label in part.labels if label.label == name])
         for name in names
     ]
-    adjusted = holm([areas.p for _, _, areas in pooled])
     return ComparedSet(
         name="pooled",
         n=sum(part.n for part in sets),
@@ -244,21 +241,18 @@ def _pooled(sets: Sequence[ComparedSet], replicates: Sequence[Floats | None]) ->
         second=second,
         difference=difference,
         ci=None if whole is None else percentile_interval(whole),
-        labels=tuple(
-            ComparedLabel(name, n, n_positive, areas, p)
-            for name, (n, n_positive, areas), p in zip(names, pooled, adjusted, strict=True)
-        ),
+        labels=_adjusted(pooled),
     )
 
 
-def _pooled_label(parts: Sequence[ComparedLabel]) -> tuple[int, int, PairedAreas]:
+def _pooled_label(parts: Sequence[ComparedLabel]) -> _Compared:
     pairs = np.array([part.n_positive * (part.n - part.n_positive) / part.n for part in parts])
     weight = pairs / pairs.sum()
     figures = np.array([(item.areas.first, item.areas.second, item.areas.difference) for item in parts])
     first, second, difference = (weight @ figures).tolist()
     error = math.sqrt(float(weight**2 @ [part.areas.error**2 for part in parts]))
     areas = PairedAreas(first, second, difference, error)
-    return sum(part.n for part in parts), sum(part.n_positive for part in parts), areas
+    return parts[0].label, sum(part.n for part in parts), sum(part.n_positive for part in parts), areas
 
 
 def _of_the_mean(names: tuple[str, str], whole: ComparedSet) -> Sentence:

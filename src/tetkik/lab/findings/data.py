@@ -26,31 +26,23 @@ _CELLS = ("files", "patient", "source", "view", "sex", "age", "names", "image", 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledImages:
-    """Images and what is known of each, row by row.
-
-    Attributes:
-        labels: the columns of `truth`: the shared labels, then any others that were kept.
-        patient: who it is, unique over all sources; None where unknown.
-        group: (n,), int64: number of the connected component of patient and duplicate group, 0 or more. It
-            depends on names, not on the order of rows or the machine.
-        view, sex, age: None where unknown; age in years.
-        weight: (n,), float32: how often the row is drawn in training, against 1.
-        image: the public data set's name of the image, the same in every source that holds it; None where
-            it has none.
-        official: the official part of each row, None where there is none.
-        other_labels: how often a label that is not among the columns was marked present.
-    """
+    """Images and what is known of each, row by row; what has no note of its own is as in `Rows`."""
 
     files: tuple[Path, ...]
     labels: tuple[str, ...]
+    """The columns of `truth`: the shared labels, then any others that were kept."""
     truth: Truth
     patient: tuple[str | None, ...]
+    """Who it is, unique over all sources; None where unknown."""
     group: Ints
+    """(n,), int64: number of the connected component of patient and duplicate group, 0 or more. It depends on
+    names, not on the order of rows or the machine."""
     source: tuple[str, ...]
     view: tuple[View | None, ...]
     sex: tuple[Sex | None, ...]
     age: tuple[float | None, ...]
     weight: NDArray[np.float32]
+    """(n,), float32: how often the row is drawn in training, against 1."""
     names: tuple[str, ...]
     image: tuple[str | None, ...]
     official: tuple[Split | None, ...]

@@ -33,27 +33,24 @@ class Method(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """Images with their true labels and what a model answered: those that it scored.
-
-    Attributes:
-        labels: of the data and of the model: the shared ones in their order, then others.
-        scores, probabilities, positive, screen: as in `Predictions`.
-        groups: (images,), component of patient and duplicates.
-        view, sex, age: None where unknown; age in years.
-    """
+    """Images with their true labels and what a model answered: those that it scored."""
 
     labels: tuple[str, ...]
+    """Of the data and of the model: the shared ones in their order, then others."""
     truth: Truth
     scores: Floats
     probabilities: Floats
     positive: NDArray[np.int8]
     screen: Floats
+    """`scores`, `probabilities`, `positive`, `screen`: as in `Predictions`."""
     operated_at: Mapping[str, OperatedAt]
     groups: Ints
+    """(images,), component of patient and duplicates."""
     source: tuple[str, ...]
     view: tuple[View | None, ...]
     sex: tuple[Sex | None, ...]
     age: tuple[float | None, ...]
+    """`view`, `sex`, `age`: None where unknown; age in years."""
     sha256: tuple[str, ...]
 
     def __len__(self) -> int:

@@ -45,17 +45,14 @@ def source_shortcut(positive: Bools, source: Sequence[str], groups: Ints) -> flo
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CoOccurrence:
-    """How often two findings stand together, against how often they would by chance.
-
-    Attributes:
-        n, observed, expected: (labels, labels), rows in which both are known, those in which both are
-            present, and what independence would give; the diagonal of the last is the count itself.
-    """
+    """How often two findings stand together, against how often they would by chance."""
 
     labels: tuple[str, ...]
     n: Ints
     observed: Ints
     expected: Floats
+    """`n`, `observed`, `expected`: (labels, labels), rows in which both are known, those in which both are
+    present, and what independence would give; the diagonal of the last is the count itself."""
 
     @property
     def ratio(self) -> Floats:

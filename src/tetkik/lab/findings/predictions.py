@@ -37,33 +37,30 @@ class OperatedAt:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """The answers of one model.
-
-    Attributes:
-        paths: each file as it was named.
-        labels: those assessed in one image at least: the shared ones in their order, then others.
-        scores: (images, labels), float64, the network's sigmoids; NaN where a label was not assessed.
-        probabilities: (images, labels), calibrated; NaN where there is none.
-        positive: (images, labels): 1, 0, or -1 where not assessed.
-        screen: (images,), probability that anything is abnormal; NaN where it cannot be computed.
-        flaws: what the quality gate found in each image.
-        refused, failed: (images,), whether the gate refused it; whether the file could not be read.
-        sha256: of each file; empty where it could not be read.
-    """
+    """The answers of one model."""
 
     model: str
     paths: tuple[str, ...]
+    """Each file as it was named."""
     labels: tuple[str, ...]
+    """Those assessed in one image at least: the shared ones in their order, then others."""
     scores: Floats
+    """(images, labels), float64, the network's sigmoids; NaN where a label was not assessed."""
     probabilities: Floats
+    """(images, labels), calibrated; NaN where there is none."""
     positive: NDArray[np.int8]
+    """(images, labels): 1, 0, or -1 where not assessed."""
     screen: Floats
+    """(images,), probability that anything is abnormal; NaN where it cannot be computed."""
     operated_at: Mapping[str, OperatedAt]
     flaws: tuple[tuple[str, ...], ...]
+    """What the quality gate found in each image."""
     refused: Bools
     failed: Bools
+    """`refused`, `failed`: (images,), whether the gate refused it; whether the file could not be read."""
     gated: bool
     sha256: tuple[str, ...]
+    """Of each file; empty where it could not be read."""
 
     def __len__(self) -> int:
         return len(self.paths)

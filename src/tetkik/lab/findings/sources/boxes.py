@@ -13,20 +13,17 @@ from tetkik.lab.findings.sources.table import read_table
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A finding's place.
-
-    Attributes:
-        image: the image's name in its data set, as `LabelledImages.image` without the prefix.
-        label: the shared label, or the data set's own name where there is none.
-        left, top, width, height: pixels of the original image; left and top from 0.
-    """
+    """A finding's place."""
 
     image: str
+    """The image's name in its data set, as `LabelledImages.image` without the prefix."""
     label: str
+    """The shared label, or the data set's own name where there is none."""
     left: float
     top: float
     width: float
     height: float
+    """`left`, `top`, `width`, `height`: pixels of the original image; left and top from 0."""
     reader: str | None = None
 
 

@@ -57,38 +57,35 @@ Faults = Sequence[LeftOut | None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """One data set's rows; columns that it does not have are empty until `usable` fills them.
-
-    Attributes:
-        origin: name of the data set, in which patients and images are unique.
-        names: the image's name within the data set, the same on every machine; empty for no name, None for
-            one that leads out of the folder.
-        patient: number or name that is unique in this data set only; None where there is none.
-        duplicate: copies of one image share it; None where unknown.
-        image: the public data set's name of the image (`nih:00000075_000.png`), by which it is known again in
-            another source; None where it has none.
-        public_patient: number in a public data set (`nih:75`), the same wherever its images are; else None.
-        view, sex, age: None where unknown; age in years.
-        official: the part of the data set's own split, None where there is none.
-        other_labels: how often a label without a counterpart among the columns was marked present.
-    """
+    """One data set's rows; columns that it does not have are empty until `usable` fills them."""
 
     origin: str
+    """Name of the data set, in which patients and images are unique."""
     names: Sequence[str | None]
+    """The image's name within the data set, the same on every machine; empty for no name, None for one that
+    leads out of the folder."""
     labels: tuple[str, ...]
     truth: Truth
     files: Sequence[Path] = ()
     patient: Sequence[str | None] = ()
+    """Number or name that is unique in this data set only; None where there is none."""
     duplicate: Sequence[str | None] = ()
+    """Copies of one image share it; None where unknown."""
     image: Sequence[str | None] = ()
+    """The public data set's name of the image (`nih:00000075_000.png`), by which it is known again in another
+    source; None where it has none."""
     public_patient: Sequence[str | None] = ()
+    """Number in a public data set (`nih:75`), the same wherever its images are; else None."""
     source: Sequence[str] = ()
     view: Sequence[View | None] = ()
     sex: Sequence[Sex | None] = ()
     age: Sequence[float | None] = ()
+    """`view`, `sex`, `age`: None where unknown; age in years."""
     official: Sequence[Split | None] = ()
+    """The part of the data set's own split, None where there is none."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     other_labels: Mapping[str, int] = field(default_factory=dict)
+    """How often a label without a counterpart among the columns was marked present."""
 
     def usable(
         self,
