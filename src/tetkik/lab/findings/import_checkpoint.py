@@ -39,7 +39,7 @@ from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.card import library_versions
 from tetkik.lab.findings.export import Exported, to_onnx, write_torch
 from tetkik.networks.huggingface import looks_like_hub_id, model_folder, user_path
-from tetkik.networks.state import Tensors, family_of, fill, read_tensors, to_our_keys
+from tetkik.networks.state import family_of, fill, read_tensors, to_our_keys
 from tetkik.values import FINDING_LABELS, NIH_LABELS, ProgressCallback
 
 _LIBRARIES = ("torch", "transformers", "safetensors", "onnx", "onnxruntime", "numpy")
@@ -177,7 +177,15 @@ def _from_checkpoint(name: str, file: Path, options: ImportOptions) -> Source:
         tensors = read_tensors(file)
         family = family_of(tensors)
         tensors = to_our_keys(file, tensors, family)
-        outputs = _outputs(file, tensors, family)
+        head = tensors.get("classifier.weight")
+        if head is None or head.ndim != 2:
+            raise InputError(
+                "{file} has no single linear classifier of a {family}; give a checkpoint whose head is one "
+                "linear layer.",
+                file=file,
+                family=family,
+            )
+        outputs = len(head)
         labels = options.labels
         if labels is None:
             if outputs != len(FINDING_LABELS):
@@ -203,18 +211,6 @@ def _naming(file: Path, name: str) -> Iterator[None]:
     except (InputError, UsageError) as error:
         values = {key: name if value == file else value for key, value in error.values.items()}
         raise type(error)(error.template, **values) from None
-
-
-def _outputs(file: Path, tensors: Tensors, family: str) -> int:
-    head = tensors.get("classifier.weight")
-    if head is None or head.ndim != 2:
-        raise InputError(
-            "{file} has no single linear classifier of a {family}; give a checkpoint whose head is one "
-            "linear layer.",
-            file=file,
-            family=family,
-        )
-    return int(head.shape[0])
 
 
 def _check_count(source: object, outputs: int, labels: Sequence[str]) -> None:

@@ -61,7 +61,7 @@ def read_listing(spec: SourceSpec, how: Reading) -> Rows:
     label_column = table.first_of(LABEL_COLUMNS)
     wrong = None
     if label_column is not None:
-        marks = _listed(table[label_column], known, keep_others=how.keep_others)
+        marks = listed(table[label_column], known, keep_others=how.keep_others)
     else:
         marks, wrong = _wide(table, known, spec.options, keep_others=how.keep_others)
     origin = spec.path.name.partition(".")[0]
@@ -89,8 +89,8 @@ def read_listing(spec: SourceSpec, how: Reading) -> Rows:
     )
 
 
-def _listed(cells: Sequence[str], known: Sequence[frozenset[str]], *, keep_others: bool) -> Translated:
-    """Labels from a column that names what is present."""
+def listed(cells: Sequence[str], known: Sequence[frozenset[str]], *, keep_others: bool) -> Translated:
+    """Labels from cells such as `Mass;Nodule` or `Mass|Nodule`, and from what each row knows beside."""
     split = {cell: [name.strip() for name in re.split(r"[;|]", cell) if name.strip()] for cell in set(cells)}
     others = Counter(own_name(name) for cell in cells for name in split[cell] if not shared_label(name))
     labels = (*FINDING_LABELS, *sorted(others)) if keep_others else FINDING_LABELS

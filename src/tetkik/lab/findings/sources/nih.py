@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from tetkik.errors import DataError
 from tetkik.findings.label_names import age_years, public_image, sex_named, shared_label, view_named
 from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources.files import by_name, relative_names, the_file
-from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
+from tetkik.lab.findings.sources.hospital_table import listed
+from tetkik.lab.findings.sources.rows import LeftOut, Rows, Truth
 from tetkik.lab.findings.sources.spec import Reading, SourceSpec
 from tetkik.lab.findings.sources.table import read_table
 from tetkik.values import FINDING_LABELS, NIH_LABELS
@@ -63,19 +62,10 @@ def nih_truth(cells: list[str]) -> tuple[Truth, list[LeftOut | None]]:
 
     The 14 labels and Normal are known in every row, the others in none.
     """
-    # 112,120 rows share 836 combinations: each is worked out once.
-    kinds: dict[str, int] = {}
-    of_row = np.fromiter((kinds.setdefault(cell, len(kinds)) for cell in cells), np.int64, len(cells))
-    patterns = np.full((len(kinds), len(FINDING_LABELS)), UNKNOWN)
-    patterns[:, [FINDING_LABELS.index(label) for label in _KNOWN]] = ABSENT
-    faults: list[LeftOut | None] = []
-    for row, cell in enumerate(kinds):
-        labels = [shared_label(name) for name in cell.split("|")]
-        foreign = not set(labels) <= set(_KNOWN)
-        faults.append(LeftOut.FOREIGN_LABEL if foreign else None)
-        if not foreign:
-            patterns[row, [FINDING_LABELS.index(label) for label in labels if label]] = PRESENT
-    return patterns[of_row], [faults[kind] for kind in of_row.tolist()]
+    known = frozenset(_KNOWN)
+    marks = listed(cells, [known] * len(cells), keep_others=False)
+    foreign = {cell for cell in set(cells) if not set(map(shared_label, cell.split("|"))) <= known}
+    return marks.truth, [LeftOut.FOREIGN_LABEL if cell in foreign else None for cell in cells]
 
 
 def _official(root: Path) -> dict[str, Split]:

@@ -45,8 +45,7 @@ def read_vindr(spec: SourceSpec, how: Reading) -> Rows:
     votes = spec.options.get("votes", _VOTES[0])
     names: list[str | None] = []
     split: list[Split] = []
-    wrong: list[NDArray[np.bool_]] = []
-    blocks: list[Translated] = []
+    parts: list[tuple[Translated, NDArray[np.bool_]]] = []
     left_out: Counter[str] = Counter()
     others: Counter[str] = Counter()
     for part, path in found.items():
@@ -55,26 +54,25 @@ def read_vindr(spec: SourceSpec, how: Reading) -> Rows:
         translated = translate_labels(marks, VINDR, len(images), keep_others=how.keep_others)
         names += [inside(f"{part}/{image}") if image else "" for image in images]
         split += [_PARTS[part]] * len(images)
-        wrong.append(odd)
-        blocks.append(translated)
+        parts.append((translated, odd))
         left_out.update(table.left_out())
         others.update(translated.others)
     # The parts may differ in the other labels that are kept.
-    labels = max((block.labels for block in blocks), key=len)
+    labels = max((block.labels for block, _ in parts), key=len)
     root = Path(spec.options.get("images", spec.path))
     files = {f"{part}/{name}": path for part in _PARTS for name, path in _images(root / part, how).items()}
     return Rows(
         origin="vindr",
         names=names,
         labels=labels,
-        truth=np.concatenate([in_columns(block.truth, block.labels, labels) for block in blocks]),
+        truth=np.concatenate([in_columns(block.truth, block.labels, labels) for block, _ in parts]),
         image=[f"vindr:{(name or '').rpartition('/')[2]}" for name in names],
         official=split,
         left_out=left_out,
         other_labels=others,
     ).usable(
         files.get if how.check_files else lambda name: root / f"{name}.dicom",
-        bad_cell=np.concatenate(wrong),
+        bad_cell=np.concatenate([wrong for _, wrong in parts]),
     )
 
 

@@ -11,12 +11,11 @@ import numpy as np
 from tetkik.bundle import CardSection, Manifest
 from tetkik.lab.engine.card import cell, markdown_table
 from tetkik.lab.findings.metrics import source_shortcut
-from tetkik.lab.findings.training.fit import TrainingResult
+from tetkik.lab.findings.training.fit import TrainingResult, trials_table
 from tetkik.lab.findings.training.label_counts import LabelCounts
 from tetkik.lab.findings.training.options import RANDOM, TeacherUse, TrainingOptions
 from tetkik.lab.findings.training.preparation import PreparedTraining
 from tetkik.lab.findings.training.trainer import Epoch
-from tetkik.lab.findings.training.tuning import trials_table
 from tetkik.values import BRAIN_LABELS, NIH_LABELS
 
 LIBRARIES = ("torch", "transformers", "accelerate", "onnx", "onnxruntime", "numpy", "pillow")

@@ -17,12 +17,12 @@ from torch import nn
 from tetkik.errors import TrainingError, UsageError
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.batches import Rows, in_steps
-from tetkik.lab.findings.calibration import fit_platt
 from tetkik.lab.findings.grid_pooling import GridPooled
 from tetkik.lab.findings.sources.rows import Truth
 from tetkik.lab.findings.training.data import load_batches, network_input, plain
 from tetkik.lab.findings.training.decoded_images import DecodedImages
 from tetkik.lab.findings.training.distillation import LogitScale, TeacherPredictions
+from tetkik.lab.findings.training.held_out import fit_platt
 from tetkik.statistics import Floats
 from tetkik.values import ProgressCallback
 
