@@ -15,13 +15,10 @@ from tetkik.imaging.prepare import Preprocessing
 class FindingsModel(Protocol):
     """A multi-label image classifier."""
 
-    @property
-    def manifest(self) -> Manifest:
-        """What the bundle says of itself; `labels` is in the order of the columns below."""
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """What an image must go through first."""
+    manifest: Manifest
+    """What the bundle says of itself; `labels` is in the order of the columns below."""
+    preprocessing: Preprocessing
+    """What an image must go through first."""
 
     def scores(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Sigmoids (images, labels) of (images, channels, size, size) as `tetkik.imaging.prepare` gives."""

@@ -27,9 +27,7 @@ class Method(StrEnum):
 class Heatmaps(Protocol):
     """A way of saying where a network looked."""
 
-    @property
-    def method(self) -> Method:
-        """Which way this is."""
+    method: Method
 
     def maps(self, square: NDArray[np.float32], labels: Sequence[int]) -> NDArray[np.float32]:
         """Where the network looked for each label: (labels, h, w), float32, over the whole square.

@@ -32,7 +32,7 @@ _HALF_LARGEST = 65504.0
 
 
 class Exportable(Protocol):
-    """A network that may have maps, as `tetkik.findings.networks.Network`."""
+    """A network that may have maps, as `tetkik.networks.network.Network`."""
 
     def has_maps(self, image: torch.Tensor) -> bool: ...
 

@@ -26,7 +26,7 @@ from tetkik.bundle import (
 )
 from tetkik.errors import InputError, UsageError
 from tetkik.findings.label_names import to_shared
-from tetkik.findings.networks import FAMILIES, Network
+from tetkik.findings.networks import FAMILIES
 from tetkik.findings.networks.huggingface import (
     HuggingFaceNetwork,
     label_names,
@@ -39,6 +39,7 @@ from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.card import library_versions
 from tetkik.lab.findings.export import Exported, to_onnx, write_torch
 from tetkik.networks.huggingface import looks_like_hub_id, model_folder, user_path
+from tetkik.networks.network import Network
 from tetkik.networks.state import family_of, fill, read_tensors, to_our_keys
 from tetkik.values import FINDING_LABELS, NIH_LABELS, ProgressCallback
 

@@ -49,11 +49,6 @@ class Decisions:
         return _share(self.true_negative, self.true_negative + self.false_positive)
 
     @property
-    def precision(self) -> float | None:
-        """Share of the called that are positive; None where nothing is called."""
-        return _share(self.true_positive, self.true_positive + self.false_positive)
-
-    @property
     def f1(self) -> float | None:
         """F1 of the positives; None without one."""
         positives = self.true_positive + self.false_negative
