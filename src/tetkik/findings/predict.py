@@ -59,7 +59,11 @@ class Findings:
         return self.model.manifest.name
 
     def predict(self, path: Path | str) -> FindingsResult:
-        """The answer to one file."""
+        """The answer to one file.
+
+        Raises:
+            InputError: the file cannot be read as an image.
+        """
         return self.study(path).result
 
     def read(self, image: Radiograph, path: str = "") -> FindingsResult:
@@ -80,9 +84,11 @@ class Findings:
     def predict_many(
         self, paths: Iterable[Path | str], workers: int | None = None
     ) -> Iterator[FindingsResult | TetkikError]:
-        """The answers to any number of files, in order; an error in the place of one that cannot be read.
+        """The answers to many files, in order; an error in the place of a file that cannot be read.
 
-        `workers` are processes that read; 0 reads in this process, None takes one for each core.
+        Args:
+            paths: the files; taken as they are needed, so there may be any number.
+            workers: processes that read; 0 reads in this process; None takes one for each core.
         """
         for item in self.study_many(paths, workers):
             yield item.result if isinstance(item, Study) else item

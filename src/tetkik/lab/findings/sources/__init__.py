@@ -12,7 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tetkik.lab.findings.sources import chexpert, folder, hospital_table, mimic, nih, vindr
+from tetkik.lab.findings.sources import chexpert as _chexpert
+from tetkik.lab.findings.sources import folder as _folder
+from tetkik.lab.findings.sources import hospital_table as _hospital_table
+from tetkik.lab.findings.sources import mimic as _mimic
+from tetkik.lab.findings.sources import nih as _nih
+from tetkik.lab.findings.sources import vindr as _vindr
 from tetkik.lab.findings.sources.label_coverage import KnownRule, parse_rule, read_rules
 from tetkik.lab.findings.sources.rows import LeftOut, Rows
 from tetkik.lab.findings.sources.spec import Reading, SourceSpec
@@ -20,12 +25,12 @@ from tetkik.lab.findings.sources.spec import parse_spec as _parse_spec
 
 _Reader = Callable[[SourceSpec, Reading], Rows]
 _KINDS: Mapping[str, tuple[_Reader, Mapping[str, tuple[str, ...]]]] = {
-    "nih": (nih.read_nih, nih.OPTIONS),
-    "chexpert": (chexpert.read_chexpert, chexpert.OPTIONS),
-    "mimic": (mimic.read_mimic, mimic.OPTIONS),
-    "vindr": (vindr.read_vindr, vindr.OPTIONS),
-    "csv": (hospital_table.read_listing, hospital_table.OPTIONS),
-    "folder": (folder.read_folder, folder.OPTIONS),
+    "nih": (_nih.read_nih, _nih.OPTIONS),
+    "chexpert": (_chexpert.read_chexpert, _chexpert.OPTIONS),
+    "mimic": (_mimic.read_mimic, _mimic.OPTIONS),
+    "vindr": (_vindr.read_vindr, _vindr.OPTIONS),
+    "csv": (_hospital_table.read_listing, _hospital_table.OPTIONS),
+    "folder": (_folder.read_folder, _folder.OPTIONS),
 }
 """The reader of each kind of source, and what a spec may say of it with the values allowed; () for any."""
 
