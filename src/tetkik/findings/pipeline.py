@@ -53,16 +53,12 @@ def preprocess_many(
         remaining = chain(first, remaining)
     if workers == 0:
         for path in remaining:
-            yield [_here(path, request)]
+            try:
+                yield [(str(path), preprocess_file(path, request))]
+            except TetkikError as error:
+                yield [(str(path), error)]
     else:
         yield from _in_processes(remaining, request, workers)
-
-
-def _here(path: Path | str, request: PreprocessRequest) -> Preprocessed:
-    try:
-        return str(path), preprocess_file(path, request)
-    except TetkikError as error:
-        return str(path), error
 
 
 def _in_processes(

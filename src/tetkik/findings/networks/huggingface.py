@@ -159,10 +159,13 @@ def check_configuration(name: str, folder: Path) -> Any:
     from transformers import AutoConfig, AutoModelForImageClassification
 
     values = read_config(folder)
-    if values.get("model_type") == "timm_wrapper" or (
-        "architecture" in values and "model_type" not in values
-    ):
-        _require_timm(name)
+    kind = values.get("model_type", "timm_wrapper" if "architecture" in values else None)
+    if kind == "timm_wrapper" and importlib.util.find_spec("timm") is None:
+        raise MissingExtra(
+            "{name} is a network of timm, and the package timm is not installed; `pip install timm` together "
+            "with a torchvision that fits your torch, or choose a model that transformers has itself.",
+            name=name,
+        )
     try:
         with quiet_transformers():
             config = AutoConfig.from_pretrained(folder)
@@ -182,15 +185,6 @@ def check_configuration(name: str, folder: Path) -> Any:
             kind=config.model_type,
         )
     return config
-
-
-def _require_timm(name: str) -> None:
-    if importlib.util.find_spec("timm") is None:
-        raise MissingExtra(
-            "{name} is a network of timm, and the package timm is not installed; `pip install timm` together "
-            "with a torchvision that fits your torch, or choose a model that transformers has itself.",
-            name=name,
-        )
 
 
 def _load(name: str, folder: Path, config: Any, **changes: Any) -> Any:

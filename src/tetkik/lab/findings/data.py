@@ -98,7 +98,7 @@ def read_labels(
         table: CSV; a column `file`, and `labels` (`Mass;Nodule`) or one column a label (1 / 0 / -1 / blank);
             optionally patient_id, group, view, sex, age, source, split, original, known.
         images: the folder to which `file` is relative; None is the table's own.
-        known: rules of what rows know, beside those of `NAME.known.toml` (see `sources.known`).
+        known: rules of what rows know, beside those of `NAME.known.toml` (see `sources.label_coverage`).
         keep_others: whether labels beyond the shared ones become columns as well.
 
     Raises:

@@ -25,13 +25,12 @@ from tetkik.lab.findings.summaries import (
     mean_interval,
     mean_of,
     prevalence_figures,
-    replicates_of,
     screening_figures,
     subgroup_figures,
     task_figures,
 )
 from tetkik.language import Sentence
-from tetkik.statistics import ClusterBootstrap, Floats
+from tetkik.statistics import ClusterBootstrap, Floats, auroc_replicates
 from tetkik.values import BRAIN_LABELS, FINDING_LABELS, NIH_LABELS
 
 if TYPE_CHECKING:
@@ -63,7 +62,9 @@ def evaluate(
     judged, unscored = judge(predictions, images, labels)
     _check_task(judged, task)
     draws = ClusterBootstrap(judged.groups, bootstrap, seed)
-    replicates = replicates_of(judged, draws)
+    replicates = None
+    if draws.possible:
+        replicates = auroc_replicates(judged.scores, judged.truth.astype(np.int64), draws)
     per_label, without = label_figures(judged, replicates)
     screening, without_screening = screening_figures(judged, draws)
     task_result = task_figures(judged, task) if task else None

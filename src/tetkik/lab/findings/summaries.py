@@ -45,13 +45,6 @@ Without = dict[str, Sentence]
 """Why a figure is null, by its path in the JSON."""
 
 
-def replicates_of(judged: Judged, draws: ClusterBootstrap) -> Floats | None:
-    """The AUROC of every label in every draw, (replicates, labels); None where there is nothing to draw."""
-    if not draws.possible:
-        return None
-    return auroc_replicates(judged.scores, judged.truth.astype(np.int64), draws)
-
-
 def mean_interval(replicates: Floats | None, columns: Sequence[int]) -> Interval | None:
     """95% interval of the mean over labels."""
     if replicates is None or not columns:

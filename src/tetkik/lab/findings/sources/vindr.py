@@ -60,7 +60,11 @@ def read_vindr(spec: SourceSpec, how: Reading) -> Rows:
     # The parts may differ in the other labels that are kept.
     labels = max((block.labels for block, _ in parts), key=len)
     root = Path(spec.options.get("images", spec.path))
-    files = {f"{part}/{name}": path for part in _PARTS for name, path in _images(root / part, how).items()}
+    files = {
+        f"{part}/{name}": path
+        for part in (_PARTS if how.check_files else ())
+        for name, path in by_name([root / part], stem=True).items()
+    }
     return Rows(
         origin="vindr",
         names=names,
@@ -74,11 +78,6 @@ def read_vindr(spec: SourceSpec, how: Reading) -> Rows:
         files.get if how.check_files else lambda name: root / f"{name}.dicom",
         bad_cell=np.concatenate([wrong for _, wrong in parts]),
     )
-
-
-def _images(folder: Path, how: Reading) -> dict[str, Path]:
-    """Every image by its id, whatever its ending."""
-    return by_name([folder], stem=True) if how.check_files else {}
 
 
 def _counted(table: Table, votes: str) -> tuple[list[str], dict[str, Truth], NDArray[np.bool_]]:

@@ -22,10 +22,6 @@ LIBRARIES = ("torch", "transformers", "accelerate", "onnx", "onnxruntime", "nump
 
 _CARD = tomllib.loads(resources.files(__package__).joinpath("card.toml").read_text("utf-8"))
 _TEXT, _PAPERS = _CARD["text"], _CARD["papers"]
-_SOURCE_HINTS = {
-    "nih": ("nih", "chexnet", "chestx-ray"),
-    **{name: (name,) for name in ("chexpert", "mimic", "vindr", "covid")},
-}
 
 
 def summary(manifest: Manifest) -> str:
@@ -156,7 +152,7 @@ def _epochs(options: TrainingOptions, epochs: Sequence[Epoch]) -> str:
 
 def _citations(sources: Sequence[str], options: TrainingOptions) -> str:
     names = " ".join(set(sources)).lower()
-    keys = [key for key, hints in _SOURCE_HINTS.items() if any(hint in names for hint in hints)]
+    keys = [key for key, hints in _CARD["sources"].items() if any(hint in names for hint in hints)]
     keys += [key for key in ("densenet121", "mobilenet_v2", "resnet18") if options.network.startswith(key)]
     keys += ["imagenet"] if options.weights != RANDOM else []
     keys += ["adamw", "platt", "zech"]

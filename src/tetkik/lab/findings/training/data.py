@@ -39,10 +39,6 @@ class TrainingData:
     """(rows, teacher labels), float32, NaN where unknown: z-scored logits for a second head, whose outputs
     follow the labels; or (rows, labels) probabilities to distil."""
 
-    @property
-    def labels(self) -> int:
-        return int(self.truth.shape[1])
-
 
 def epoch_rows(weight: NDArray[np.float32], seed: int, epoch: int) -> Rows:
     """The rows of one epoch, in an order that follows from seed and epoch alone.
@@ -61,10 +57,6 @@ def epoch_rows(weight: NDArray[np.float32], seed: int, epoch: int) -> Rows:
     drawn = order[np.minimum(np.searchsorted(ends, points, "right"), len(order) - 1)]
     # Rows that come several times must not stand together.
     return random.permutation(drawn).astype(np.int64)
-
-
-def steps_of_epoch(weight: NDArray[np.float32], batch_size: int) -> int:
-    return math.ceil(len(epoch_rows(weight, 0, 1)) / batch_size)
 
 
 def load_batches(

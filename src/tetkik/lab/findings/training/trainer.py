@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -27,12 +28,10 @@ from tetkik.lab.findings.training.data import (
     logits_of,
     network_input,
     parameter_groups,
-    plain,
-    steps_of_epoch,
 )
 from tetkik.lab.findings.training.held_out import mean_auroc
 from tetkik.lab.findings.training.losses import make_loss, teacher_entropy, teacher_regression
-from tetkik.lab.findings.training.options import NO_AUGMENTATION, TeacherUse, TrainingOptions
+from tetkik.lab.findings.training.options import TeacherUse, TrainingOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +114,10 @@ class FindingsTrainer(Trainer[Epoch]):
         work: WorkFolder | None,
     ) -> None:
         self._weight = data.weight[data.training]
-        steps = steps_of_epoch(self._weight, options.batch_size)
+        steps = math.ceil(len(epoch_rows(self._weight, 0, 1)) / options.batch_size)
         super().__init__(accelerator, options, run=run, steps_per_epoch=steps, seed=seed, work=work)
         self._data, self._options, self._preprocessing = data, options, preprocessing
+        self._labels = data.truth.shape[1]
         truth = data.truth[data.training]
         self._loss = make_loss(
             options.loss, options.class_weights, truth, options.class_weight_limit, self._device
@@ -192,12 +192,9 @@ class FindingsTrainer(Trainer[Epoch]):
         return loss_sum
 
     def _augmented(self, batch: Tensor) -> Tensor:
-        augmentation = self._options.augmentation
-        if augmentation == NO_AUGMENTATION:
-            return network_input(plain(batch), self._preprocessing)
         # torch's own generator was seeded for this step.
         generator = torch.Generator().manual_seed(torch.initial_seed())
-        return network_input(augmented(batch, augmentation, generator), self._preprocessing)
+        return network_input(augmented(batch, self._options.augmentation, generator), self._preprocessing)
 
     def _part_loss(self, images: Tensor, rows: Rows, known: int, soft_targets: int) -> Tensor:
         """The loss of some rows as their share of the step's."""
@@ -206,11 +203,11 @@ class FindingsTrainer(Trainer[Epoch]):
             outputs = self._model(images)
         outputs = outputs.float()
         truth = torch.from_numpy(data.truth[rows]).to(self._device)
-        loss = self._loss(outputs[:, : data.labels], truth) / known
+        loss = self._loss(outputs[:, : self._labels], truth) / known
         if data.teacher is not None and options.teacher is not None:
             target = torch.from_numpy(data.teacher[rows]).to(self._device)
             if options.teacher.use is TeacherUse.HEAD:
-                soft = teacher_regression(outputs[:, data.labels :], target)
+                soft = teacher_regression(outputs[:, self._labels :], target)
             else:
                 soft = teacher_entropy(outputs, target)
             loss = loss + options.teacher.weight * soft / soft_targets
@@ -233,7 +230,7 @@ class FindingsTrainer(Trainer[Epoch]):
         data = self._data
         assert data.validation is not None
         with self._average.in_place() if self._average is not None else nullcontext():
-            logits = self._gathered_logits(data.validation)[:, : data.labels]
+            logits = self._gathered_logits(data.validation)[:, : self._labels]
         truth = data.truth[data.validation]
         loss = self._loss(torch.from_numpy(logits).to(self._device), torch.from_numpy(truth).to(self._device))
         area = mean_auroc(logits, truth)
