@@ -55,8 +55,8 @@ def read_listing(spec: SourceSpec, how: Reading) -> Rows:
             columns=" | ".join(FILE_COLUMNS[:4]),
         )
     beside = spec.path.with_name(spec.path.name.partition(".")[0] + RULES_ENDING)
-    rules = Path(spec.options.get("known", beside))
-    own = read_rules(rules) if rules != beside or beside.is_file() else ()
+    named = spec.options.get("known")
+    own = read_rules(Path(named or beside)) if named or beside.is_file() else ()
     known = known_labels(table, (*own, *how.known))
     label_column = table.first_of(LABEL_COLUMNS)
     wrong = None

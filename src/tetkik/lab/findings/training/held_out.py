@@ -256,7 +256,9 @@ def _mean_auroc(held_out: HeldOut, name: str, members: Sequence[str]) -> _Figure
     interval = None
     if draws.possible:
         replicates = auroc_replicates(scores, truth.astype(np.int64), draws)
-        interval = mean_interval(replicates, range(len(columns)))
+        # A draw without a rare label's positives has no area for it; the others still say how the mean moves.
+        usable = ~np.isnan(replicates).all(axis=1)
+        interval = mean_interval(replicates[usable], range(len(columns)))
         if interval is not None and interval.low == interval.high:
             interval = None  # every draw is perfect, which proves nothing
     mean = mean_auroc(scores, truth)
