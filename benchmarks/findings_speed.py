@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=60, help="of measuring, for each batch size")
     asked = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = os.environ["TETKIK_THREADS"] = str(asked.threads)
+    os.environ["OMP_NUM_THREADS"] = str(asked.threads)
 
     import torch
 
@@ -57,7 +57,7 @@ def main() -> None:
     images = squares(asked.images)
     model = network(asked.model, images)
     with tempfile.TemporaryDirectory() as folder:
-        runners, sizes = build(model, images, Path(folder))
+        runners, sizes = build(model, images, Path(folder), asked.threads)
         print(f"{platform.machine()}, {instructions()}, {asked.threads} threads, DenseNet121 at 224\n")
         report(runners, sizes, images, asked.seconds)
 
@@ -105,7 +105,7 @@ def network(bundle: str | None, images: Images) -> Any:
     return model
 
 
-def build(model: Any, images: Images, folder: Path) -> tuple[dict[str, Runner], dict[str, int]]:
+def build(model: Any, images: Images, folder: Path, threads: int) -> tuple[dict[str, Runner], dict[str, int]]:
     """The runners by name, each from images to (images, labels) probabilities, and their files' sizes."""
     import torch
 
@@ -125,13 +125,13 @@ def build(model: Any, images: Images, folder: Path) -> tuple[dict[str, Runner], 
 
     runners: dict[str, Runner] = {
         "torch eager": eager,
-        "ONNX Runtime fp32": onnx(OrtSession(fp32)),
-        "ONNX Runtime int8": onnx(OrtSession(int8)),
-        "OpenVINO fp32": onnx(OpenVinoSession(fp32)),
-        "OpenVINO int8": onnx(OpenVinoSession(int8)),
+        "ONNX Runtime fp32": onnx(OrtSession(fp32, threads)),
+        "ONNX Runtime int8": onnx(OrtSession(int8, threads)),
+        "OpenVINO fp32": onnx(OpenVinoSession(fp32, threads)),
+        "OpenVINO int8": onnx(OpenVinoSession(int8, threads)),
     }
     if has_bf16():
-        runners["OpenVINO bf16"] = onnx(OpenVinoSession(fp32, bf16=True))
+        runners["OpenVINO bf16"] = onnx(OpenVinoSession(fp32, threads, bf16=True))
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     sizes = {name: (int8 if "int8" in name else fp32).stat().st_size for name in runners}
     return runners, sizes | {"torch eager": weights}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from tetkik.findings.networks import Network
+from tetkik.networks.network import Network
 
 SIZE = 32
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tetkik.findings.heatmaps import blended, coloured, panel, veil
+from tetkik.findings.heatmaps.overlay import blended, coloured, panel, veil
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(640, 640), (640, 500), (200, 640), (640, 41)])

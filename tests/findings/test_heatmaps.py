@@ -15,20 +15,11 @@ from PIL import Image
 from tests.findings.bundles import SIZE, blob_image, make_findings_bundle
 from tetkik.bundle import open_bundle, write_manifest
 from tetkik.drawing.typeface import typeface, wrapped
-from tetkik.findings.heatmaps import (
-    ActivationMaps,
-    HeatmapWriter,
-    Legend,
-    Method,
-    Occlusion,
-    blended,
-    coloured,
-    draw,
-    heatmaps_for,
-    onto_image,
-    scaled,
-    worth_showing,
-)
+from tetkik.findings.heatmaps import HeatmapWriter, Method, Occlusion, heatmaps_for, onto_image
+from tetkik.findings.heatmaps.choice import ActivationMaps
+from tetkik.findings.heatmaps.method import scaled
+from tetkik.findings.heatmaps.overlay import Legend, blended, coloured, draw
+from tetkik.findings.heatmaps.writer import worth_showing
 from tetkik.findings.model import load_model
 from tetkik.findings.operating_points import OperatingPoint
 from tetkik.findings.predict import load_findings

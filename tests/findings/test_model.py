@@ -19,6 +19,7 @@ from tetkik.findings.model import load_model
 from tetkik.findings.networks import build
 from tetkik.findings.onnx_model import OnnxFindings, OpenVinoSession, OrtSession, open_session
 from tetkik.findings.operating_points import OperatingPoints
+from tetkik.findings.predict import load_findings
 from tetkik.findings.torch_model import TorchFindings
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.findings.export import to_onnx
@@ -88,7 +89,8 @@ def test_the_setting_chooses_the_provider_and_its_absence_is_borne(onnx_file, mo
 def test_the_setting_is_read(bundle, monkeypatch):
     monkeypatch.setenv("TETKIK_FINDINGS_PROVIDER", "openvino")
     settings.cache_clear()
-    assert isinstance(OnnxFindings.load(bundle)._session, OpenVinoSession)
+    model = load_findings(bundle).model
+    assert isinstance(model, OnnxFindings) and isinstance(model._session, OpenVinoSession)
 
 
 @pytest.mark.parametrize("provider", [FindingsProvider.ONNXRUNTIME, FindingsProvider.OPENVINO])

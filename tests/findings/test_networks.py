@@ -149,7 +149,7 @@ def test_imagenet_weights_come_from_the_cache_or_not_at_all(tmp_path, monkeypatc
 def test_imagenet_weights_that_cannot_be_fetched_are_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("TETKIK_OFFLINE", "false")
-    monkeypatch.setattr("tetkik.findings.networks.registry._PUBLISHED", (tmp_path / "none").as_uri() + "/")
+    monkeypatch.setattr("tetkik.findings.networks._PUBLISHED", (tmp_path / "none").as_uri() + "/")
     settings.cache_clear()
     with pytest.raises(UsageError, match="could not be fetched"):
         build("resnet18", ["A"], weights="imagenet")

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.findings.small_classifiers import MULTI, NAMES, SHARED, SINGLE, write_classifier
 from tetkik.errors import BundleCorrupt, BundleMismatch, BundleNotFound, MissingExtra
-from tetkik.findings.hub import model_folder
+from tetkik.findings.label_names import to_shared
 from tetkik.findings.networks import build, preprocessing_of
 from tetkik.findings.networks.huggingface import (
     is_exclusive,
@@ -22,8 +22,8 @@ from tetkik.findings.networks.huggingface import (
     one_against_rest,
     open_classifier,
 )
-from tetkik.findings.networks.labels import to_shared
 from tetkik.imaging.prepare import IMAGENET_MEAN, Fit
+from tetkik.networks.huggingface import model_folder
 from tetkik.values import FINDING_LABELS, NIH_LABELS
 
 NOISE = torch.randn((2, 3, 32, 32), generator=torch.Generator().manual_seed(1))

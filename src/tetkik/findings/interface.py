@@ -15,44 +15,25 @@ from tetkik.imaging.prepare import Preprocessing
 class FindingsModel(Protocol):
     """A multi-label image classifier."""
 
-    @property
-    def manifest(self) -> Manifest:
-        """What the bundle says of itself; `labels` is in the order of the columns below."""
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """What an image must go through first."""
+    manifest: Manifest
+    """What the bundle says of itself; `labels` is in the order of the columns below."""
+    preprocessing: Preprocessing
+    """What an image must go through first."""
 
     def scores(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The network's sigmoids.
-
-        Args:
-            batch: (images, channels, size, size), float32, from `tetkik.imaging.prepare`.
-
-        Returns:
-            (images, labels), float32, 0 to 1.
-        """
+        """Sigmoids (images, labels) of (images, channels, size, size) as `tetkik.imaging.prepare` gives."""
 
     def scores_and_maps(
         self, batch: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """The sigmoids, and the class activation maps where the network has exact ones.
+        """The sigmoids, and class activation maps (images, labels, h, w) where the network has exact ones.
 
-        Args:
-            batch: as for `scores`.
-
-        Returns:
-            (images, labels) float32, and (images, labels, h, w) float32 or None: the mean of a label's map
-            plus a constant of the label is its logit.
+        The mean of a label's map plus a constant of the label is its logit.
         """
 
 
 def preprocessing_of(bundle: Bundle) -> Preprocessing:
-    """What a bundle's manifest says must be done to an image.
-
-    Raises:
-        BundleCorrupt: it cannot be read.
-    """
+    """What a bundle's manifest says must be done to an image."""
     try:
         return Preprocessing.from_json(bundle.manifest.preprocessing)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:

@@ -3,56 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib import resources
 
 from tetkik.values import BRAIN_LABELS, FINDING_LABELS, NIH_LABELS, Sex, View
-
-ALIASES: dict[str, str] = {
-    "atelectases": "Atelectasis",
-    "enlarged heart": "Cardiomegaly",
-    "pleural effusion": "Effusion",
-    "pleural effusions": "Effusion",
-    "infiltrate": "Infiltration",
-    "infiltrates": "Infiltration",
-    "lung infiltration": "Infiltration",
-    "lung mass": "Mass",
-    "pulmonary mass": "Mass",
-    "lung nodule": "Nodule",
-    "pulmonary nodule": "Nodule",
-    "consolidations": "Consolidation",
-    "lung consolidation": "Consolidation",
-    "oedema": "Edema",
-    "lung edema": "Edema",
-    "pulmonary edema": "Edema",
-    "pulmonary oedema": "Edema",
-    "pulmonary emphysema": "Emphysema",
-    "lung fibrosis": "Fibrosis",
-    "pulmonary fibrosis": "Fibrosis",
-    "hiatal hernia": "Hernia",
-    "hiatus hernia": "Hernia",
-    "diaphragmatic hernia": "Hernia",
-    "covid": "COVID-19",
-    "covid19": "COVID-19",
-    "covid 19 pneumonia": "COVID-19",
-    "viral": "Viral_Pneumonia",
-    "tb": "Tuberculosis",
-    "pulmonary tuberculosis": "Tuberculosis",
-    "healthy": "Normal",
-    "no finding": "Normal",
-    "no findings": "Normal",
-    "glioma tumor": "Glioma",
-    "glioma tumour": "Glioma",
-    "meningioma tumor": "Meningioma",
-    "meningioma tumour": "Meningioma",
-    "pituitary tumor": "Pituitary",
-    "pituitary tumour": "Pituitary",
-    "pituitary adenoma": "Pituitary",
-    "notumor": "No_Tumor",
-    "no tumour": "No_Tumor",
-}
-"""Other names of the shared labels, folded as `folded` does. Only names that mean the same: a wider or
-narrower term is no alias."""
 
 LABEL_SETS: Mapping[str, tuple[str, ...]] = {
     "nih": (*NIH_LABELS, "Normal"),
@@ -67,7 +23,10 @@ def folded(name: str) -> str:
     return " ".join(re.split(r"[\s_\-]+", name.strip().lower()))
 
 
-_SHARED = {folded(label): label for label in FINDING_LABELS} | ALIASES
+_ALIASES = tomllib.loads(resources.files(__package__).joinpath("label_aliases.toml").read_text("utf-8"))
+_SHARED = {folded(label): label for label in FINDING_LABELS} | {
+    alias: label for label, aliases in _ALIASES.items() for alias in aliases
+}
 
 
 @cache
@@ -76,34 +35,39 @@ def shared_label(name: str) -> str | None:
     return _SHARED.get(folded(name))
 
 
-@cache
+def to_shared(names: Sequence[str]) -> tuple[str, ...]:
+    """`names` with each that means a shared label replaced by it, and the rest kept as they are.
+
+    Where two names mean the same label, the first gets it and the other keeps its own name.
+    """
+    found: list[str] = []
+    for name in names:
+        label = shared_label(name)
+        found.append(label if label is not None and label not in found else name)
+    return tuple(found)
+
+
+_VIEWS = {
+    "PA": View.PA,
+    **dict.fromkeys(("AP", "AP SUPINE", "AP ERECT", "AP SEMI ERECT"), View.AP),
+    **dict.fromkeys(("L", "LL", "RL", "LAT", "LATERAL"), View.LATERAL),
+}
+_SEXES = {
+    **dict.fromkeys(("M", "MALE"), Sex.MALE),
+    **dict.fromkeys(("F", "FEMALE"), Sex.FEMALE),
+    **dict.fromkeys(("O", "OTHER"), Sex.OTHER),
+}
+
+
 def view_named(name: str) -> View | None:
     """A View Position in any of the usual spellings; None where it says nothing."""
-    match name.strip().upper():
-        case "PA":
-            return View.PA
-        case "AP" | "AP SUPINE" | "AP ERECT" | "AP SEMI ERECT":
-            return View.AP
-        case "L" | "LL" | "RL" | "LAT" | "LATERAL":
-            return View.LATERAL
-        case "":
-            return None
-        case _:
-            return View.OTHER
+    spelled = name.strip().upper()
+    return _VIEWS.get(spelled, View.OTHER) if spelled else None
 
 
-@cache
 def sex_named(name: str) -> Sex | None:
     """`M`, `Male`, `F`, `Female`, `O`, in any case; None otherwise."""
-    match name.strip().upper():
-        case "M" | "MALE":
-            return Sex.MALE
-        case "F" | "FEMALE":
-            return Sex.FEMALE
-        case "O" | "OTHER":
-            return Sex.OTHER
-        case _:
-            return None
+    return _SEXES.get(name.strip().upper())
 
 
 _AGE = re.compile(r"(\d{1,3}(?:\.\d+)?)([YMWD]?)")

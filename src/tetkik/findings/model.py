@@ -7,20 +7,26 @@ from typing import TYPE_CHECKING
 
 from tetkik.bundle import Bundle, Task, resolve
 from tetkik.errors import BundleMismatch, MissingExtra
-from tetkik.findings.hub import model_folder
 from tetkik.findings.interface import FindingsModel
-from tetkik.networks.huggingface import looks_like_hub_id, user_path
+from tetkik.findings.onnx_model import THREADS, OnnxFindings
+from tetkik.networks.huggingface import looks_like_hub_id, model_folder, user_path
+from tetkik.settings import FindingsProvider
 
 if TYPE_CHECKING:
     from tetkik.findings.torch_model import TorchFindings
 
 
-def load_model(model: str | Bundle) -> FindingsModel:
+def load_model(
+    model: str | Bundle,
+    provider: FindingsProvider = FindingsProvider.ONNXRUNTIME,
+    threads: int = THREADS,
+) -> FindingsModel:
     """Load a model of findings.
 
     Args:
         model: a built-in or imported id, the path of a bundle, a folder that transformers wrote, a Hugging
             Face id of either, or an opened bundle.
+        provider: what runs an ONNX network, with so many `threads`.
 
     Raises:
         BundleError: none such, damaged, or not for findings.
@@ -33,9 +39,7 @@ def load_model(model: str | Bundle) -> FindingsModel:
         _refuse_checkpoint(model)
         model = resolve(model, Task.FINDINGS)
     if "model.onnx" in model.manifest.files:
-        from tetkik.findings.onnx_model import OnnxFindings
-
-        return OnnxFindings.load(model)
+        return OnnxFindings.load(model, provider, threads)
     model.file("model.safetensors")
     return _torch().load(model)
 

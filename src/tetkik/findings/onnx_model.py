@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,29 +13,22 @@ from tetkik.bundle import Bundle, Manifest
 from tetkik.errors import BundleCorrupt
 from tetkik.findings.interface import preprocessing_of
 from tetkik.imaging.prepare import Preprocessing
-from tetkik.settings import FindingsProvider, settings
+from tetkik.settings import FindingsProvider
 
 Images = NDArray[np.float32]
 
-
-class Session(Protocol):
-    """A loaded graph."""
-
-    outputs: tuple[str, ...]
-    """Names of what it gives."""
-
-    def run(self, names: tuple[str, ...], batch: Images) -> tuple[NDArray[np.float32], ...]:
-        """The outputs `names` for (images, channels, size, size)."""
+THREADS = 2
+"""Where nobody says how many."""
 
 
 class OrtSession:
-    """A graph on ONNX Runtime's own CPU provider, with the threads of the settings."""
+    """A graph on ONNX Runtime's own CPU provider."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, threads: int = THREADS) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = settings().threads
+        options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self._session: Any = onnxruntime.InferenceSession(
@@ -44,19 +37,17 @@ class OrtSession:
         self.outputs = tuple(node.name for node in self._session.get_outputs())
 
     def run(self, names: tuple[str, ...], batch: Images) -> tuple[NDArray[np.float32], ...]:
-        """The outputs `names`."""
+        """Those of its `outputs` for (images, channels, size, size)."""
         return tuple(self._session.run(list(names), {"image": batch}))
 
 
 class OpenVinoSession:
-    """A graph on OpenVINO, with the threads of the settings.
+    """A graph on OpenVINO; with `bf16` it computes in bf16 where the processor can (AVX-512 BF16, AMX).
 
-    Args:
-        bf16: whether it may compute in bf16, where the processor has instructions for it (AVX-512 BF16, AMX);
-            elsewhere it computes in fp32. Scores then differ in the third decimal.
+    Scores then differ in the third decimal.
     """
 
-    def __init__(self, file: Path, *, bf16: bool = False) -> None:
+    def __init__(self, file: Path, threads: int = THREADS, *, bf16: bool = False) -> None:
         import openvino
 
         core = openvino.Core()
@@ -65,7 +56,7 @@ class OpenVinoSession:
             core.read_model(str(file)),
             "CPU",
             {
-                "INFERENCE_NUM_THREADS": settings().threads,
+                "INFERENCE_NUM_THREADS": threads,
                 "NUM_STREAMS": 1,
                 "PERFORMANCE_HINT": "LATENCY",
                 # OpenVINO's own choice is bf16 wherever it can: said here, so that no machine answers
@@ -78,47 +69,48 @@ class OpenVinoSession:
         self.outputs = tuple(output.get_any_name() for output in self._compiled.outputs)
 
     def run(self, names: tuple[str, ...], batch: Images) -> tuple[NDArray[np.float32], ...]:
-        """The outputs `names`; one call at a time, as a request holds its own memory."""
+        """As `OrtSession.run`; one call at a time, as a request holds its own memory."""
         with self._lock:
             self._request.infer({"image": np.ascontiguousarray(batch)})
             return tuple(np.array(self._request.get_tensor(name).data) for name in names)
 
 
-def open_session(file: Path, provider: FindingsProvider) -> Session:
+Session = OrtSession | OpenVinoSession
+"""A loaded graph."""
+
+
+def open_session(file: Path, provider: FindingsProvider, threads: int = THREADS) -> Session:
     """`file` on `provider`; on ONNX Runtime where OpenVINO is asked for and not installed."""
     if provider is not FindingsProvider.ONNXRUNTIME:
         try:
-            return OpenVinoSession(file, bf16=provider is FindingsProvider.OPENVINO_BF16)
+            return OpenVinoSession(file, threads, bf16=provider is FindingsProvider.OPENVINO_BF16)
         except ImportError:
             pass
-    return OrtSession(file)
+    return OrtSession(file, threads)
 
 
 class OnnxFindings:
     """A model of findings from a bundle with `model.onnx`."""
 
     def __init__(self, manifest: Manifest, preprocessing: Preprocessing, session: Session) -> None:
-        self._manifest = manifest
-        self._preprocessing = preprocessing
+        self.manifest = manifest
+        self.preprocessing = preprocessing
         self._session = session
 
     @classmethod
-    def load(cls, bundle: Bundle, provider: FindingsProvider | None = None) -> OnnxFindings:
-        """From an opened bundle.
-
-        Args:
-            bundle: with `model.onnx`.
-            provider: what runs it; None takes the setting `findings_provider`.
-
-        Raises:
-            BundleCorrupt: its preprocessing or its network cannot be used.
-        """
+    def load(
+        cls,
+        bundle: Bundle,
+        provider: FindingsProvider = FindingsProvider.ONNXRUNTIME,
+        threads: int = THREADS,
+    ) -> OnnxFindings:
+        """From an opened bundle with `model.onnx`."""
         preprocessing = preprocessing_of(bundle)
         file = bundle.file("model.onnx")
         try:
-            session = open_session(file, provider or settings().findings_provider)
-            model = cls(bundle.manifest, preprocessing, session)
-            found = model.scores(np.zeros((1, *model._shape), np.float32)).shape
+            model = cls(bundle.manifest, preprocessing, open_session(file, provider, threads))
+            size = preprocessing.size
+            found = model.scores(np.zeros((1, preprocessing.channels, size, size), np.float32)).shape
         # The runtimes' own exceptions have no common root but this one.
         except Exception as error:
             raise BundleCorrupt(
@@ -138,29 +130,12 @@ class OnnxFindings:
             )
         return model
 
-    @property
-    def manifest(self) -> Manifest:
-        """What the bundle says of itself."""
-        return self._manifest
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """What an image must go through first."""
-        return self._preprocessing
-
-    @property
-    def _shape(self) -> tuple[int, int, int]:
-        wanted = self._preprocessing
-        return wanted.channels, wanted.size, wanted.size
-
     def scores(self, batch: Images) -> NDArray[np.float32]:
-        """The network's sigmoids: (images, labels), float32."""
         if not len(batch):
-            return np.zeros((0, len(self._manifest.labels)), np.float32)
+            return np.zeros((0, len(self.manifest.labels)), np.float32)
         return self._session.run(("scores",), batch)[0]
 
     def scores_and_maps(self, batch: Images) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """The sigmoids, and the maps (images, labels, h, w) where the graph gives them."""
         if "maps" not in self._session.outputs or not len(batch):
             return self.scores(batch), None
         scores, maps = self._session.run(("scores", "maps"), batch)

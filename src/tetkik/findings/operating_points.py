@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,39 +26,45 @@ from tetkik.values import (
 
 DIGITS = 6
 """Decimals of what is answered; whatever is decided is decided on the rounded figures that are shown."""
+DEFAULT_THRESHOLD = 0.4
+"""On the score, for every label of a model from elsewhere."""
+UNCALIBRATED: Mapping[str, Any] = MappingProxyType(
+    {"kind": "none", "threshold_on": "score", "band": (0.3, 0.5)}
+)
+"""The `calibration` of such a model: between the two ends of the band it is not to be trusted."""
 _EDGE = 1e-7
 """A float32 sigmoid reaches 0 and 1, a logit does not."""
 
 
-def platt(score: ArrayLike, slope: float, intercept: float) -> NDArray[np.float64]:
-    """Calibrated probability: sigmoid(slope * logit(score) + intercept) (Platt 1999, on the logit).
+def logit(score: ArrayLike, edge: float = _EDGE) -> NDArray[np.float64]:
+    """Log-odds of probabilities, which are kept so far from 0 and 1."""
+    clipped = np.clip(np.asarray(score, np.float64), edge, 1 - edge)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped))
 
-    Args:
-        score: the network's sigmoids, 0 to 1, of any shape.
-    """
-    clipped = np.clip(np.asarray(score, np.float64), _EDGE, 1 - _EDGE)
-    logit = slope * (np.log(clipped) - np.log1p(-clipped)) + intercept
+
+def platt(score: ArrayLike, slope: float, intercept: float) -> NDArray[np.float64]:
+    """Calibrated probability of sigmoids: sigmoid(slope * logit(score) + intercept) (Platt 1999)."""
+    value = slope * logit(score) + intercept
     # Written so that neither end overflows.
-    decay = np.exp(-np.abs(logit))
-    probability: NDArray[np.float64] = np.where(logit >= 0, 1.0, decay) / (1 + decay)
-    return probability
+    decay = np.exp(-np.abs(value))
+    return np.asarray(np.where(value >= 0, 1.0, decay) / (1 + decay))
+
+
+def default_thresholds(labels: Sequence[str]) -> dict[str, float]:
+    return dict.fromkeys(labels, DEFAULT_THRESHOLD)
 
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """How one label's score is read.
-
-    Attributes:
-        platt: slope and intercept of the calibration; None where there is none.
-        band: between these two an imported model is not to be trusted; None for a calibrated one.
-        rules_out: whether a negative answer is proven reliable.
-    """
+    """How one label's score is read."""
 
     label: str
     threshold: float
     on: ThresholdOn
     platt: tuple[float, float] | None = None
+    """Slope and intercept of the calibration; None where there is none."""
     band: tuple[float, float] | None = None
+    """Between these two an imported model is not to be trusted; None for a calibrated one."""
     rules_out: bool = False
 
     def probability(self, score: float) -> float | None:
@@ -85,28 +93,17 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoints:
-    """How every label of a model is read.
-
-    Attributes:
-        labels: of the model, in the order of its outputs.
-        points: by label; a label without one was not taught.
-        ages: youngest and oldest patient trained on, in years, where the bundle says so.
-    """
+    """How every label of a model is read."""
 
     labels: tuple[str, ...]
     points: Mapping[str, OperatingPoint]
+    """By label; a label without one was not taught."""
     ages: tuple[float, float] | None = None
+    """Youngest and oldest patient trained on, in years, where the bundle says so."""
 
     @classmethod
     def of(cls, manifest: Manifest, rules_out_bound: float) -> OperatingPoints:
-        """Read a manifest.
-
-        Args:
-            rules_out_bound: what the lower 95% bound of a label's sensitivity must reach.
-
-        Raises:
-            BundleCorrupt: its thresholds or its calibration cannot be.
-        """
+        """Read a manifest; the lower 95% bound of a sensitivity must reach `rules_out_bound`."""
         try:
             return cls(manifest.labels, _points(manifest, rules_out_bound), _pair(manifest, "ages"))
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -119,9 +116,7 @@ class OperatingPoints:
     def read(self, scores: Sequence[float], route: Route | None) -> tuple[Finding, ...]:
         """The findings of one image: the shared labels in their order, then the model's own.
 
-        Args:
-            scores: one for each of `labels`.
-            route: which labels may be assessed; None for all that were taught.
+        `route` says which labels may be assessed; None all that were taught.
         """
         by_label = dict(zip(self.labels, scores, strict=True))
         order = (*FINDING_LABELS, *(label for label in self.labels if label not in FINDING_LABELS))
@@ -141,7 +136,8 @@ def screen(findings: Sequence[Finding], route: Route | None) -> float | None:
     "anything": at least half of the 14 of a chest radiograph, or every tumour of a brain MRI slice.
     """
     known = {finding.label: finding.probability for finding in findings if finding.assessed}
-    route = route or _only_route(known)
+    routes = {route_of(label) for label in known}
+    route = route or (routes.pop() if len(routes) == 1 else None)
     if route is None:
         return None
     normal = known.get("No_Tumor" if route is Route.BRAIN_MRI else "Normal")
@@ -155,11 +151,6 @@ def screen(findings: Sequence[Finding], route: Route | None) -> float | None:
     if not enough or any(value is None for value in ills.values()):
         return None
     return round(1 - math.prod(1 - value for value in ills.values() if value is not None), DIGITS)
-
-
-def _only_route(labels: Mapping[str, float | None]) -> Route | None:
-    routes = {route_of(label) for label in labels}
-    return routes.pop() if len(routes) == 1 else None
 
 
 def _points(manifest: Manifest, bound: float) -> dict[str, OperatingPoint]:

@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from queue import LifoQueue, SimpleQueue
@@ -13,22 +14,27 @@ from threading import Semaphore, Thread
 
 from tetkik.errors import TetkikError
 from tetkik.findings.preprocess import PreparedImage, PreprocessRequest, preprocess_file
-from tetkik.findings.preprocess_worker import PreprocessWorker
+from tetkik.imaging.subprocess_worker import SECONDS, SubprocessWorker
 
 BATCH = 16
-"""Most images in one run of the network."""
 _AHEAD = 2
 """Files that are asked for beyond those being read, for each process, so that none waits."""
 
 Preprocessed = tuple[str, PreparedImage | TetkikError]
-"""A path and its image, or the error of reading it."""
 
 
-def usable_cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+class PreprocessWorker(SubprocessWorker[PreparedImage]):
+    """A process that looks at files for this one: a decoder that crashes there takes nothing else with it.
+
+    For one thread at a time.
+    """
+
+    def __init__(self, request: PreprocessRequest, seconds: float = SECONDS) -> None:
+        super().__init__(partial(preprocess_file, request=request), seconds)
+
+    def preprocess_file(self, path: Path | str) -> PreparedImage | TetkikError:
+        """Have one file looked at; a process that dies over it is replaced for the next."""
+        return self.call(str(path), str(path))
 
 
 def preprocess_many(
@@ -42,20 +48,17 @@ def preprocess_many(
     remaining = iter(paths)
     if workers is None:
         first = list(islice(remaining, 2))
-        workers = usable_cores() if len(first) > 1 else 0
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        workers = cores if len(first) > 1 else 0
         remaining = chain(first, remaining)
     if workers == 0:
         for path in remaining:
-            yield [_here(path, request)]
+            try:
+                yield [(str(path), preprocess_file(path, request))]
+            except TetkikError as error:
+                yield [(str(path), error)]
     else:
         yield from _in_processes(remaining, request, workers)
-
-
-def _here(path: Path | str, request: PreprocessRequest) -> Preprocessed:
-    try:
-        return str(path), preprocess_file(path, request)
-    except TetkikError as error:
-        return str(path), error
 
 
 def _in_processes(
@@ -89,8 +92,7 @@ def _in_processes(
 class _Feed:
     """Hands files to the pool from a thread of its own, so that answers come out while more are awaited.
 
-    Args:
-        paths: the files; whatever fails in taking them is raised where the answers are taken.
+    Whatever fails in taking the paths is raised where the answers are taken.
     """
 
     def __init__(

@@ -39,16 +39,12 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """A model with everything around it.
-
-    Attributes:
-        gate: whether images are judged before they are read; off for evaluation only.
-        points: how each label's score is read; from the model's manifest.
-    """
+    """A model with everything around it."""
 
     model: FindingsModel
     language: Language = Language.TR
     gate: bool = True
+    """Whether images are judged before they are read; off for evaluation only."""
     rules_out_bound: float = 0.90
     """What the lower 95% bound of a label's sensitivity must reach for `rules_out`."""
     points: OperatingPoints = field(init=False)
@@ -75,26 +71,12 @@ class Findings:
         return self.study_image(image, path).result
 
     def study(self, path: Path | str, picture: int = 0) -> Study:
-        """The answer to one file, with what is needed to explain it.
-
-        Args:
-            picture: the longer side of the picture that is kept, in pixels.
-
-        Raises:
-            InputError: the file cannot be read as an image.
-        """
+        """The answer to one file, with what explains it and a picture of that longer side, in pixels."""
         prepared = preprocess_file(path, self._request(picture))
         return Study(self._answers([(str(path), prepared)])[0], prepared)
 
     def study_image(self, image: Radiograph, path: str = "", picture: int = 0) -> Study:
-        """The answer to an image that has been read, with what is needed to explain it.
-
-        Args:
-            picture: the longer side of the picture that is kept, in pixels.
-
-        Raises:
-            InputError: its pixels make a step fail.
-        """
+        """As `study`, of an image that has been read."""
         with one_file(path):
             prepared = preprocess(image, self._request(picture))
         return Study(self._answers([(path, prepared)])[0], prepared)
@@ -190,5 +172,7 @@ def load_findings(
         BundleError: no such model, damaged, or not for findings.
     """
     chosen = settings()
-    loaded = load_model(chosen.findings_model if model is None else model)
+    loaded = load_model(
+        chosen.findings_model if model is None else model, chosen.findings_provider, chosen.threads
+    )
     return Findings(loaded, language or chosen.language, gate, chosen.rules_out_bound)

@@ -20,38 +20,31 @@ _SAMPLE = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class PreprocessRequest:
-    """What to prepare of an image.
-
-    Attributes:
-        gate: whether the quality gate judges it; where not, nothing is refused.
-        ages: youngest and oldest patient that the network was trained on, in years, where that is known.
-        picture: the longer side of a picture for display, in pixels; 0 for none.
-    """
+    """What to prepare of an image."""
 
     preprocessing: Preprocessing
     gate: bool = True
+    """Whether the quality gate judges it; where not, nothing is refused."""
     ages: tuple[float, float] | None = None
+    """Youngest and oldest patient that the network was trained on, in years, where that is known."""
     picture: int = 0
+    """The longer side of a picture for display, in pixels; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedImage:
-    """What prediction needs of an image: small, however large the file was.
-
-    Attributes:
-        verdict: of the quality gate; without a route and a reason where it did not judge.
-        square: (size, size), float32, 0 to 1, as `tetkik.imaging.prepare.to_square` gives it; None where the
-            image is refused.
-        degraded: whether it is a photograph of a film or the like.
-        picture: (rows, columns), uint8, the image for display, where it was requested.
-    """
+    """What prediction needs of an image: small, however large the file was."""
 
     verdict: Verdict
+    """Of the quality gate; without a route and a reason where it did not judge."""
     square: NDArray[np.float32] | None
+    """(size, size), float32, 0 to 1, as `tetkik.imaging.prepare.to_square` gives it; None where the image is
+    refused."""
     sha256: str
     notes: tuple[Sentence, ...] = ()
     degraded: bool = False
     picture: NDArray[np.uint8] | None = None
+    """(rows, columns), uint8, the image for display, where it was requested."""
     measured: Measured | None = None
 
 
@@ -84,11 +77,7 @@ def measured(image: Radiograph) -> Measured:
 
 
 def preprocess_file(path: Path | str, request: PreprocessRequest) -> PreparedImage:
-    """Read a file, judge and prepare it.
-
-    Raises:
-        InputError: the file cannot be read as an image.
-    """
+    """Read a file, judge and prepare it."""
     with one_file(str(path)):
         return preprocess(read_image(path), request)
 
@@ -99,5 +88,4 @@ def picture_of(image: Radiograph, side: int) -> NDArray[np.uint8]:
     scale = min(1.0, side / max(grey.size))
     width, height = (max(1, round(length * scale)) for length in grey.size)
     small = np.asarray(grey.resize((width, height), Image.Resampling.BILINEAR), np.float32)
-    bright: NDArray[np.uint8] = np.rint(np.clip(small / image.white, 0, 1) * 255).astype(np.uint8)
-    return bright
+    return np.rint(np.clip(small / image.white, 0, 1) * 255).astype(np.uint8)

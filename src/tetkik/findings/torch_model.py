@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 
 from tetkik.bundle import Bundle, Manifest, Task, bundle_id
 from tetkik.errors import BundleMismatch
-from tetkik.findings.imported import UNCALIBRATED, default_thresholds
 from tetkik.findings.interface import preprocessing_of
 from tetkik.findings.networks import FAMILIES
-from tetkik.findings.networks.huggingface import HuggingFaceNetwork, label_names, open_classifier
-from tetkik.findings.networks.processor import read_preprocessing
+from tetkik.findings.networks.huggingface import (
+    HuggingFaceNetwork,
+    label_names,
+    open_classifier,
+    read_preprocessing,
+)
+from tetkik.findings.operating_points import UNCALIBRATED, default_thresholds
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.networks.network import Network
 from tetkik.networks.state import fill, read_tensors, to_our_keys
@@ -26,17 +30,13 @@ _BATCH = 16
 
 
 class TorchFindings:
-    """A model of findings on torch: on a GPU where there is one.
-
-    Attributes:
-        network: the module itself, in evaluation mode; heatmaps hook its layers.
-    """
+    """A model of findings on torch, on a GPU where there is one; heatmaps hook the layers of `network`."""
 
     def __init__(
         self, manifest: Manifest, preprocessing: Preprocessing, network: Network | HuggingFaceNetwork
     ) -> None:
-        self._manifest = manifest
-        self._preprocessing = preprocessing
+        self.manifest = manifest
+        self.preprocessing = preprocessing
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = network.eval().to(self._device)
         sample = torch.zeros((1, preprocessing.channels, preprocessing.size, preprocessing.size))
@@ -44,11 +44,7 @@ class TorchFindings:
 
     @classmethod
     def load(cls, bundle: Bundle) -> TorchFindings:
-        """From an opened bundle with `model.safetensors`.
-
-        Raises:
-            BundleError: its network is not known, or its weights do not fit.
-        """
+        """From an opened bundle with `model.safetensors`."""
         kind = bundle.manifest.kind
         if kind == "huggingface":
             network: Network | HuggingFaceNetwork = open_classifier(str(bundle.path))
@@ -67,12 +63,7 @@ class TorchFindings:
 
     @classmethod
     def from_transformers(cls, name: str, folder: Path) -> TorchFindings:
-        """From a folder that transformers wrote; its labels by name, uncalibrated, at the default threshold.
-
-        Raises:
-            BundleError: it cannot be read as an image classifier.
-            MissingExtra: it needs the package timm.
-        """
+        """From a folder that transformers wrote; labels by name, uncalibrated, at the default threshold."""
         network = open_classifier(str(folder))
         preprocessing = read_preprocessing(folder)
         labels = label_names(network.model.config)
@@ -89,27 +80,15 @@ class TorchFindings:
         )
         return cls(manifest, preprocessing, network)
 
-    @property
-    def manifest(self) -> Manifest:
-        """What the bundle says of itself."""
-        return self._manifest
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """What an image must go through first."""
-        return self._preprocessing
-
     def scores(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The network's sigmoids: (images, labels), float32."""
         if not len(batch):
-            return np.zeros((0, len(self._manifest.labels)), np.float32)
+            return np.zeros((0, len(self.manifest.labels)), np.float32)
         with torch.inference_mode():
             return np.concatenate([_array(self.network(part).sigmoid()) for part in self._parts(batch)])
 
     def scores_and_maps(
         self, batch: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """The sigmoids, and the maps (images, labels, h, w) where the head is a mean and one linear layer."""
         if not self._has_maps or not len(batch):
             return self.scores(batch), None
         with torch.inference_mode():

@@ -67,9 +67,6 @@ def densenet121(labels: int, dropout: float = 0.0) -> Network:
     Its keys and shapes are torchvision's (`features.denseblock1.denselayer1.norm1.weight`, …,
     `classifier.weight`). The last activation, a function in torchvision, is the layer `features.relu5` here,
     and no activation works in place: Grad-CAM hooks see the true values.
-
-    Args:
-        labels: outputs; the classifier is Linear(1024, labels).
     """
     channels = 64
     layers: OrderedDict[str, nn.Module] = OrderedDict(

@@ -13,6 +13,7 @@ from typing import Any
 from tetkik.errors import BundleCorrupt, BundleNotFound
 from tetkik.settings import settings
 
+_WANTED = ["*.json", "*.md", "*.onnx", "*.safetensors", "*.bin", "*.pt", "*.pth"]
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 
 
@@ -43,10 +44,9 @@ def looks_like_hub_id(name: str) -> bool:
 
 
 def from_hub(model: str, patterns: Sequence[str], revision: str | None = None) -> Path:
-    """The folder of the model `model` in the hub's cache; fetched where the setting `offline` is off.
+    """The folder of the model `owner/model` in the hub's cache; fetched where the setting `offline` is off.
 
     Args:
-        model: its id, `owner/model`.
         revision: commit, tag or branch; None takes what the hub names now.
 
     Raises:
@@ -62,10 +62,13 @@ def from_hub(model: str, patterns: Sequence[str], revision: str | None = None) -
             model=model,
         ) from None
     try:
-        offline = settings().offline
-        wanted = list(patterns)
         return Path(
-            snapshot_download(model, revision=revision, allow_patterns=wanted, local_files_only=offline)
+            snapshot_download(
+                model,
+                revision=revision,
+                allow_patterns=list(patterns),
+                local_files_only=settings().offline,
+            )
         )
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise BundleNotFound(
@@ -76,12 +79,22 @@ def from_hub(model: str, patterns: Sequence[str], revision: str | None = None) -
         ) from None
 
 
-def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
-    """The object in the configuration file `name` of `folder`; empty where there is no such file.
+def model_folder(name: str) -> Path:
+    """The folder of the model `name` of transformers: a path is itself, an id is as `from_hub` has it."""
+    path = user_path(name)
+    if path.is_dir():
+        return path
+    if path.exists() or not looks_like_hub_id(name):
+        raise BundleNotFound(
+            "There is no network called {name}; give one of our own, a folder of transformers, or a "
+            "Hugging Face id (owner/model).",
+            name=name,
+        )
+    return from_hub(name, _WANTED)
 
-    Raises:
-        BundleCorrupt: it is not JSON.
-    """
+
+def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
+    """The object in the configuration file `name` of `folder`; empty where there is no such file."""
     try:
         values = json.loads((folder / name).read_text("utf-8"))
     except FileNotFoundError:

@@ -34,19 +34,13 @@ class SameConv(nn.Conv2d):
         return super().forward(nn.functional.pad(image, pads) if any(pads) else image)
 
 
-def _folded(
-    inputs: int, outputs: int, kernel: int, stride: int, groups: int, *, active: bool
-) -> list[nn.Module]:
-    conv = SameConv(inputs, outputs, kernel, stride, groups=groups)
-    return [conv, nn.ReLU6()] if active else [conv]
+def _folded(inputs: int, outputs: int, kernel: int, stride: int, groups: int) -> list[nn.Module]:
+    return [SameConv(inputs, outputs, kernel, stride, groups=groups)]
 
 
-def _normed(
-    inputs: int, outputs: int, kernel: int, stride: int, groups: int, *, active: bool
-) -> list[nn.Module]:
+def _normed(inputs: int, outputs: int, kernel: int, stride: int, groups: int) -> list[nn.Module]:
     conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
-    norm = nn.BatchNorm2d(outputs)
-    return [conv, norm, nn.ReLU6()] if active else [conv, norm]
+    return [conv, nn.BatchNorm2d(outputs)]
 
 
 class InvertedResidual(nn.Module):
@@ -58,9 +52,9 @@ class InvertedResidual(nn.Module):
         unit = _folded if folded else _normed
         layers: list[nn.Module] = []
         if expansion > 1:
-            layers.append(nn.Sequential(*unit(inputs, wide, 1, 1, 1, active=True)))
-        layers.append(nn.Sequential(*unit(wide, wide, 3, stride, wide, active=True)))
-        layers += unit(wide, outputs, 1, 1, 1, active=False)
+            layers.append(nn.Sequential(*unit(inputs, wide, 1, 1, 1), nn.ReLU6()))
+        layers.append(nn.Sequential(*unit(wide, wide, 3, stride, wide), nn.ReLU6()))
+        layers += unit(wide, outputs, 1, 1, 1)
         self.conv = nn.Sequential(*layers)
         self.added = stride == 1 and inputs == outputs
 
@@ -72,14 +66,14 @@ class InvertedResidual(nn.Module):
 
 def _mobilenet_v2(labels: int, dropout: float, *, folded: bool) -> Network:
     unit = _folded if folded else _normed
-    layers: list[nn.Module] = [nn.Sequential(*unit(3, 32, 3, 2, 1, active=True))]
+    layers: list[nn.Module] = [nn.Sequential(*unit(3, 32, 3, 2, 1), nn.ReLU6())]
     channels = 32
     for expansion, outputs, blocks, first_stride in STAGES:
         for number in range(blocks):
             stride = first_stride if number == 0 else 1
             layers.append(InvertedResidual(channels, outputs, stride, expansion, folded=folded))
             channels = outputs
-    layers.append(nn.Sequential(*unit(channels, CHANNELS, 1, 1, 1, active=True)))
+    layers.append(nn.Sequential(*unit(channels, CHANNELS, 1, 1, 1), nn.ReLU6()))
     network = Network(nn.Sequential(*layers), CHANNELS, labels, dropout)
     initialise(network.features)
     return network
@@ -90,17 +84,10 @@ def mobilenet_v2(labels: int, dropout: float = 0.0) -> Network:
 
     Without batch norm it is quick to fine-tune in small batches, and hard to train from random weights: give
     it ImageNet's. It takes images scaled to -1 to 1.
-
-    Args:
-        labels: outputs; the classifier is Linear(1280, labels).
     """
     return _mobilenet_v2(labels, dropout, folded=True)
 
 
 def mobilenet_v2_bn(labels: int, dropout: float = 0.2) -> Network:
-    """MobileNetV2 with batch norm, in torchvision's key layout but for the classifier (there `classifier.1`).
-
-    Args:
-        labels: outputs; the classifier is Linear(1280, labels).
-    """
+    """MobileNetV2 with batch norm, in torchvision's key layout but for the classifier (`classifier.1`)."""
     return _mobilenet_v2(labels, dropout, folded=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 import torch
@@ -50,6 +51,18 @@ class Network(nn.Module):
     def has_maps(self, _image: torch.Tensor) -> bool:
         """Whether `logits_and_maps` gives maps that mean to the logits: always."""
         return True
+
+
+def as_feature_map(features: torch.Tensor) -> torch.Tensor:
+    """Features as (images, c, h, w), the tokens of a transformer, (images, tokens, c), in their square.
+
+    Tokens before the patches (class, distillation, registers) are left out.
+    """
+    if features.ndim == 4:
+        return features
+    side = math.isqrt(features.shape[1])
+    patches = features[:, features.shape[1] - side * side :]
+    return patches.transpose(1, 2).reshape(features.shape[0], features.shape[2], side, side)
 
 
 def initialise(module: nn.Module) -> None:

@@ -37,11 +37,7 @@ class BasicBlock(nn.Module):
 
 
 def resnet18(labels: int, dropout: float = 0.0) -> Network:
-    """ResNet18 with random weights.
-
-    Args:
-        labels: outputs; the classifier is Linear(512, labels).
-    """
+    """ResNet18 with random weights."""
     layers: OrderedDict[str, nn.Module] = OrderedDict(
         conv1=nn.Conv2d(3, 64, 7, 2, 3, bias=False),
         bn1=nn.BatchNorm2d(64),

@@ -17,75 +17,60 @@ from tetkik.networks.network import Network
 Tensors = dict[str, torch.Tensor]
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params")
-_SPLIT_NUMBER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
 _COUNTER = "num_batches_tracked"
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a family's weights are called in the checkpoints that exist.
-
-    Attributes:
-        anchors: a key that every checkpoint of one layout has; what stands before it (`module.`,
-            `densenet121.`) is taken from every key.
-    """
+    """How a family's weights are called in the checkpoints that exist."""
 
     anchors: tuple[str, ...]
-    rename: Callable[[str], str]
+    """A key that every checkpoint of one layout has; what stands before it (`module.`, `densenet121.`) is
+    taken from every key."""
+    renames: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
+    """What is replaced in a key, one after the other: regular expressions and what they become."""
 
 
-def _densenet_key(key: str) -> str:
-    """Torchvision's keys of today and of before 2019 (`norm.1`), MONAI's (`layers.norm1`), CheXNet's head."""
-    key = _SPLIT_NUMBER.sub(r"\1\2.", key).replace(".layers.", ".")
-    return re.sub(r"^(?:classifier\.\d+|class_layers\.out|fc)\.", "classifier.", key)
-
-
-def _mobilenet_key(key: str) -> str:
-    return re.sub(r"^classifier\.\d+\.", "classifier.", key)
-
-
-def _resnet_key(key: str) -> str:
-    key = re.sub(r"^fc\.(?:\d+\.)?", "classifier.", key)
-    return key if key.startswith(("features.", "classifier.")) else f"features.{key}"
-
-
-def _folded_key(key: str) -> str:
-    """The flat list `convs.0` … `convs.51` in the order of the layers; a 1,001-class head is not ours."""
-    match = re.match(r"convs\.(\d+)\.(.+)$", key)
-    if match is None:
-        return _mobilenet_key(key.replace("fc.", "classifier.", 1) if key.startswith("fc.") else key)
-    return f"features.{_folded_layer(int(match[1]))}.{match[2]}"
-
-
-def _folded_layer(number: int) -> str:
+def _folded_layer(match: re.Match[str]) -> str:
     """Where the convolution of that number lies: two in the first block, three in each of the others."""
-    if number == 0:
-        return "0.0"
-    if number <= 2:
-        return ("1.conv.0.0", "1.conv.1")[number - 1]
-    block, part = divmod(number - 3, 3)
-    return "18.0" if block == 16 else f"{block + 2}.conv.{('0.0', '1.0', '2')[part]}"
+    block, part = divmod(int(match[1]) - 3, 3)
+    others = {0: "0.0", 1: "1.conv.0.0", 2: "1.conv.1", 51: "18.0"}
+    place = others.get(int(match[1]), f"{block + 2}.conv." + ("0.0", "1.0", "2")[part])
+    return f"features.{place}."
 
 
+_HEAD = (r"^classifier\.\d+\.", "classifier.")
 LAYOUTS: Mapping[str, Layout] = {
-    "densenet121": Layout(("features.conv0.weight",), _densenet_key),
-    "mobilenet_v2": Layout(("convs.0.weight", "features.0.0.weight"), _folded_key),
-    "mobilenet_v2_bn": Layout(("features.0.0.weight",), _mobilenet_key),
-    "resnet18": Layout(("features.layer1.0.conv1.weight", "layer1.0.conv1.weight"), _resnet_key),
+    # Torchvision's keys of today and of before 2019 (`norm.1`), MONAI's (`layers.norm1`), CheXNet's head.
+    "densenet121": Layout(
+        ("features.conv0.weight",),
+        (
+            (r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2."),
+            (r"\.layers\.", "."),
+            (r"^(?:classifier\.\d+|class_layers\.out|fc)\.", "classifier."),
+        ),
+    ),
+    # The flat list `convs.0` … `convs.51` in the order of the layers; a 1,001-class head is not ours.
+    "mobilenet_v2": Layout(
+        ("convs.0.weight", "features.0.0.weight"),
+        ((r"^convs\.(\d+)\.", _folded_layer), (r"^fc\.", "classifier."), _HEAD),
+    ),
+    "mobilenet_v2_bn": Layout(("features.0.0.weight",), (_HEAD,)),
+    "resnet18": Layout(
+        ("features.layer1.0.conv1.weight", "layer1.0.conv1.weight"),
+        ((r"^fc\.(?:\d+\.)?", "classifier."), (r"^(?!features\.|classifier\.)", "features.")),
+    ),
 }
 
 
 def family_of(tensors: Tensors) -> str:
     """Which of our networks a checkpoint is of, by its keys; `densenet121` where none fits."""
+    # A MobileNetV2 with biases instead of batch norm.
+    folded = any(re.search(r"(convs\.0|features\.0\.0)\.bias$", key) for key in tensors)
     for family, layout in LAYOUTS.items():
-        if _prefix(tensors, layout.anchors) is not None and (family != "mobilenet_v2" or _is_folded(tensors)):
+        if _prefix(tensors, layout.anchors) is not None and (family != "mobilenet_v2" or folded):
             return family
     return "densenet121"
-
-
-def _is_folded(tensors: Tensors) -> bool:
-    """Whether a MobileNetV2 has biases instead of batch norm."""
-    return any(re.search(r"(convs\.0|features\.0\.0)\.bias$", key) for key in tensors)
 
 
 def read_tensors(file: Path) -> Tensors:
@@ -106,8 +91,7 @@ def read_tensors(file: Path) -> Tensors:
     except pickle.UnpicklingError:
         raise InputError(
             "{file} cannot be read as plain weights: it holds code or whole objects, which could run "
-            "anything, "
-            "or it is damaged; save model.state_dict() with torch.save, or as safetensors.",
+            "anything, or it is damaged; save model.state_dict() with torch.save, or as safetensors.",
             file=file,
         ) from None
     except OSError:
@@ -140,17 +124,10 @@ def _unreadable(file: Path, error: Exception) -> InputError:
 def _unwrapped(file: Path, content: Any) -> Tensors:
     for _ in range(3):
         if isinstance(content, Mapping):
-            inner = next(
-                (content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping)), None
-            )
-            if inner is None:
-                break
-            content = inner
-    tensors = (
-        {str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)}
-        if isinstance(content, Mapping)
-        else {}
-    )
+            wrapped = (content[name] for name in _WRAPPERS if isinstance(content.get(name), Mapping))
+            content = next(wrapped, content)
+    found = content.items() if isinstance(content, Mapping) else ()
+    tensors = {str(key): value for key, value in found if isinstance(value, torch.Tensor)}
     if not tensors:
         raise InputError(
             "{file} holds no state dict ({found}); save model.state_dict() with torch.save.",
@@ -161,11 +138,7 @@ def _unwrapped(file: Path, content: Any) -> Tensors:
 
 
 def to_our_keys(file: Path, tensors: Tensors, family: str) -> Tensors:
-    """`tensors` under the keys of our network `family`, float32.
-
-    Raises:
-        InputError: of another architecture, or with values that are not finite.
-    """
+    """`tensors` under the keys of our network `family`, float32."""
     layout = LAYOUTS[family]
     prefix = _prefix(tensors, layout.anchors)
     if prefix is None:
@@ -175,17 +148,18 @@ def to_our_keys(file: Path, tensors: Tensors, family: str) -> Tensors:
             family=family,
             name=layout.anchors[0],
         )
-    renamed = {
-        layout.rename(key.removeprefix(prefix)): value
-        for key, value in tensors.items()
-        if _COUNTER not in key
-    }
+    renamed = {}
+    for key, value in tensors.items():
+        if _COUNTER not in key:
+            name = key.removeprefix(prefix)
+            for pattern, replacement in layout.renames:
+                name = re.sub(pattern, replacement, name)
+            renamed[name] = value
     for key, value in renamed.items():
         if not torch.isfinite(value).all():
             raise InputError(
                 "{file}: the weight {name} holds values that are no numbers; the training that wrote it "
-                "failed, "
-                "give an earlier checkpoint.",
+                "failed, give an earlier checkpoint.",
                 file=file,
                 name=key,
             )
@@ -193,24 +167,15 @@ def to_our_keys(file: Path, tensors: Tensors, family: str) -> Tensors:
 
 
 def _prefix(tensors: Tensors, anchors: tuple[str, ...]) -> str | None:
-    for anchor in anchors:
-        for key in tensors:
-            if key == anchor or key.endswith(f".{anchor}"):
-                return key.removesuffix(anchor)
-    return None
+    keys = ((key, anchor) for anchor in anchors for key in tensors if f".{key}".endswith(f".{anchor}"))
+    return next((key.removesuffix(anchor) for key, anchor in keys), None)
 
 
 def fill(network: Network, file: Path, tensors: Tensors, family: str, *, head: bool) -> None:
-    """Put a checkpoint's tensors (our keys) into `network`.
+    """Put a checkpoint's tensors (our keys) of the family `family` into `network`.
 
-    Args:
-        network: of the family `family`; changed in place.
-        tensors: from `to_our_keys`.
-        head: whether the classifier must fit too; otherwise it is taken where it has this network's shape,
-            and left as it is where not.
-
-    Raises:
-        InputError: a weight is missing, has another shape, or is not known to the network.
+    With `head` the classifier must fit too; otherwise it is taken where it has this network's shape, and left
+    as it is where not. An InputError where a weight is missing, has another shape, or is not known.
     """
     wanted = {key: value for key, value in network.state_dict().items() if _COUNTER not in key}
     given = dict(tensors)
@@ -230,9 +195,8 @@ def fill(network: Network, file: Path, tensors: Tensors, family: str, *, head: b
         )
     if unknown := [key for key in given if key not in wanted]:
         raise InputError(
-            "{file} has {count} weights that a {family} does not have, such as {name}; give a checkpoint "
-            "of that "
-            "network.",
+            "{file} has {count} weights that a {family} does not have, such as {name}; give a checkpoint of "
+            "that network.",
             file=file,
             count=len(unknown),
             family=family,

@@ -7,8 +7,7 @@ import pytest
 
 from tetkik.errors import DataError
 from tetkik.lab.engine.results import to_json
-from tetkik.lab.findings.agreement import agreement, judge_text_labels
-from tetkik.lab.findings.sources.adjudicated import Adjudicated
+from tetkik.lab.findings.agreement import Adjudicated, agreement, judge_text_labels
 from tetkik.values import FINDING_LABELS
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tetkik.findings.operating_points import platt
-from tetkik.lab.findings.calibration import LEAST, calibrated, fit_calibration, fit_platt
+from tetkik.lab.findings.training.held_out import LEAST, calibrated, fit_calibration, fit_platt
 from tetkik.statistics import brier_skill, expected_calibration_error
 
 

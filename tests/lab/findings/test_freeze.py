@@ -7,7 +7,8 @@ import torch
 
 from tetkik.errors import UsageError
 from tetkik.findings.networks import build
-from tetkik.lab.findings.training.freeze import freeze, keep_frozen_still
+from tetkik.lab.findings.training.runs import freeze
+from tetkik.lab.findings.training.trainer import keep_frozen_still
 
 
 def test_frozen_stages_do_not_change_and_the_others_do():

@@ -18,9 +18,9 @@ from tests.lab.findings.tables import (
 )
 from tetkik.errors import DataError, UsageError
 from tetkik.lab.engine.splits import Split
+from tetkik.lab.findings.agreement import read_adjudicated
 from tetkik.lab.findings.data import LabelledImages, read_source
 from tetkik.lab.findings.sources import LeftOut, Reading
-from tetkik.lab.findings.sources.adjudicated import read_adjudicated
 from tetkik.lab.findings.sources.boxes import read_nih_boxes, read_vindr_boxes
 from tetkik.lab.findings.sources.label_mapping import CHEXPERT, GOOGLE, VINDR, Meaning
 from tetkik.values import FINDING_LABELS, NIH_LABELS, Sex, View

@@ -61,6 +61,6 @@ def test_decisions_by_hand():
     decisions = Decisions.of(called, positive)
     assert decisions == Decisions(2, 1, 1, 1)
     assert decisions.sensitivity == pytest.approx(2 / 3) and decisions.specificity == 0.5
-    assert decisions.precision == decisions.f1 == pytest.approx(2 / 3)
+    assert decisions.f1 == pytest.approx(2 / 3)
     empty = Decisions.of(~called & called, ~positive & positive)
-    assert (empty.sensitivity, empty.precision, empty.f1, empty.specificity) == (None, None, None, 1.0)
+    assert (empty.sensitivity, empty.f1, empty.specificity) == (None, None, 1.0)

@@ -28,7 +28,7 @@ from tests.ports import free_port
 from tetkik.bundle import Bundle
 from tetkik.errors import DataError, OutputError, TrainingError, UsageError
 from tetkik.findings.model import load_model
-from tetkik.findings.networks import registry
+from tetkik.findings.networks import FAMILIES
 from tetkik.imaging.prepare import prepare
 from tetkik.imaging.read import read_image
 from tetkik.lab.engine.interrupt import Stopped
@@ -44,7 +44,7 @@ KIT = Path(__file__).with_name("train_kit.py")
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry.FAMILIES, "tiny", tiny_family())
+    monkeypatch.setitem(FAMILIES, "tiny", tiny_family())
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def images(folder: Path) -> LabelledImages:
 def bundle(tmp_path_factory: pytest.TempPathFactory, images: LabelledImages) -> Bundle:
     """Out of four folds, with the figures of one source too; not to be changed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(registry.FAMILIES, "tiny", tiny_family())
+        patch.setitem(FAMILIES, "tiny", tiny_family())
         out = tmp_path_factory.mktemp("models") / "drawn-signs"
         options = quick_options(folds=4, epochs=5, report_sources=("south",), data_name="drawn")
         return train_findings(images, out, options, silent)
@@ -215,7 +215,7 @@ def test_two_processes_find_what_one_finds(folder, images, tmp_path, monkeypatch
         "MASTER_PORT": str(free_port()),
     }
     running = [start_kit(folder, two, 0, **shared, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(2)]
-    monkeypatch.setitem(registry.FAMILIES, "tiny", tiny_family(calm=True))
+    monkeypatch.setitem(FAMILIES, "tiny", tiny_family(calm=True))
     train_findings(images, one, calm_options(), silent)
     assert [process.wait(timeout=900) for process in running] == [0, 0]
     alone, shared_out = (load_file(out / "model.safetensors") for out in (one, two))

@@ -7,14 +7,14 @@ from typer.testing import CliRunner
 
 from tests.lab.findings.train_kit import draw, tiny_family
 from tetkik.cli.app import app
-from tetkik.findings.networks import registry
+from tetkik.findings.networks import FAMILIES
 from tetkik.values import FINDING_LABELS
 
 
 @pytest.fixture(autouse=True)
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setitem(registry.FAMILIES, "tiny", tiny_family())
+    monkeypatch.setitem(FAMILIES, "tiny", tiny_family())
 
 
 def run(*words: object) -> tuple[int, str]:

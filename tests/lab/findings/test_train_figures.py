@@ -109,7 +109,7 @@ def example_held_out():
     labels = ("Mass", "Edema", "Nodule")
     probability, called = cross_calibrated(scores, truth, groups % 4, labels, labels[:2], Rule.YOUDEN)
     source = tuple("ab"[row % 2] for row in range(len(scores)))
-    return HeldOut(labels, np.arange(len(scores)), scores, truth, groups, source, probability, called)
+    return HeldOut(labels, np.arange(len(scores)), truth, groups, source, scores, probability, called)
 
 
 def test_figures_are_those_of_the_rows_that_know():

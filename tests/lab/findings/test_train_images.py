@@ -15,8 +15,7 @@ from tetkik.errors import TrainingError
 from tetkik.imaging.prepare import Fit, Preprocessing, normalise, to_square
 from tetkik.imaging.read import read_image
 from tetkik.lab.engine.batches import in_steps
-from tetkik.lab.findings.training.augment import augmented, plain
-from tetkik.lab.findings.training.data import epoch_rows, load_batches, network_input
+from tetkik.lab.findings.training.data import augmented, epoch_rows, load_batches, network_input, plain
 from tetkik.lab.findings.training.decoded_images import CachedImages, StreamedImages, open_images
 from tetkik.lab.findings.training.options import NO_AUGMENTATION, Augmentation
 

@@ -25,11 +25,11 @@ from tetkik.lab.findings.training.distillation import (
     merged,
     read_teacher,
 )
-from tetkik.lab.findings.training.ema import MovingAverage
+from tetkik.lab.findings.training.fit import candidates, tuned
+from tetkik.lab.findings.training.held_out import mean_auroc
 from tetkik.lab.findings.training.memory import plan_memory
 from tetkik.lab.findings.training.options import TeacherOptions, TrainingOptions
-from tetkik.lab.findings.training.trainer import Epoch, mean_auroc
-from tetkik.lab.findings.training.tuning import candidates, tuned
+from tetkik.lab.findings.training.trainer import Epoch, MovingAverage
 
 CPU = torch.device("cpu")
 SMALL = Preprocessing(size=32)

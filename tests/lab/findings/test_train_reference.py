@@ -11,7 +11,7 @@ from PIL import Image
 from tests.lab.findings.train_kit import draw, quick_options, silent, tiny_family
 from tests.phantom import make_phantom
 from tetkik.bundle import ImageReference, read_reference
-from tetkik.findings.networks import registry
+from tetkik.findings.networks import FAMILIES
 from tetkik.lab.findings.data import read_labels
 from tetkik.lab.findings.train import train_findings
 
@@ -20,7 +20,7 @@ FILMS = 24
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
-    monkeypatch.setitem(registry.FAMILIES, "tiny", tiny_family())
+    monkeypatch.setitem(FAMILIES, "tiny", tiny_family())
 
 
 @pytest.fixture

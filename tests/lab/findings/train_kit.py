@@ -54,7 +54,7 @@ def tiny_family(*, calm: bool = False) -> Any:
     """
     from torch import nn
 
-    from tetkik.findings.networks.registry import Family
+    from tetkik.findings.networks import Family
     from tetkik.imaging.prepare import Preprocessing
     from tetkik.networks.network import Network
 
@@ -112,11 +112,11 @@ def calm_options() -> Any:
 
 def main(folder: Path, out: Path, kill_at: int) -> None:
     """Train and be killed at step `kill_at` without a chance to tidy up; at 0, train calmly to the end."""
-    from tetkik.findings.networks import registry
+    from tetkik.findings.networks import FAMILIES
     from tetkik.lab.findings.data import read_labels
     from tetkik.lab.findings.train import train_findings
 
-    registry.FAMILIES["tiny"] = tiny_family(calm=kill_at == 0)  # type: ignore[index]
+    FAMILIES["tiny"] = tiny_family(calm=kill_at == 0)  # type: ignore[index]
 
     def tell(step: str, done: int, total: int | None) -> None:
         if kill_at and step == "fold-1-member-0" and done == kill_at:

@@ -73,10 +73,9 @@ def sources(
 ) -> None:
     """Counts, prevalence by source, overlap, and findings that stand together."""
     from tetkik.documents.files import write_files
-    from tetkik.lab.findings.agreement import judge_text_labels
+    from tetkik.lab.findings.agreement import judge_text_labels, read_adjudicated
     from tetkik.lab.findings.data import read_sources
     from tetkik.lab.findings.sources import Reading, parse_rule
-    from tetkik.lab.findings.sources.adjudicated import read_adjudicated
     from tetkik.lab.findings.summary import summarise, summary_files
 
     rules = tuple(parse_rule(rule) for rule in known or ())

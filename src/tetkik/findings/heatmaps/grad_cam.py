@@ -15,6 +15,7 @@ from torch import nn
 
 from tetkik.findings.heatmaps.method import Method, onto_image, scaled
 from tetkik.imaging.prepare import Fit, Preprocessing, normalise
+from tetkik.networks.network import as_feature_map
 
 _KEPT = 48
 """Layers that are kept, counted from the last: the last useful one lies among them."""
@@ -27,9 +28,6 @@ class GradCam:
 
     For a convolutional network that is its last feature map. For a transformer that reads its class token it
     is the normalisation before the last attention: after that the patches no longer reach the logit.
-
-    Args:
-        network: (images, channels, size, size) to logits (images, labels), in evaluation mode.
     """
 
     method = Method.GRAD_CAM
@@ -66,22 +64,13 @@ def _map(logit: torch.Tensor, layers: Sequence[torch.Tensor]) -> NDArray[np.floa
     for layer, gradient in zip(reversed(layers), reversed(gradients), strict=True):
         if gradient is None:
             continue
-        features, slope = _laid_out(layer.detach()), _laid_out(gradient)
+        features, slope = (as_feature_map(values)[0] for values in (layer.detach(), gradient))
         if bool((slope != 0).any()):
             weights = slope.mean(dim=(1, 2), keepdim=True)
             heat: NDArray[np.float32] = (weights * features).sum(dim=0).float().cpu().numpy()
             return heat
     # A logit that depends on no layer: nothing speaks for it anywhere.
     return np.zeros((1, 1), np.float32)
-
-
-def _laid_out(values: torch.Tensor) -> torch.Tensor:
-    """One image's features as (channels, h, w); tokens are laid out in their square, without special ones."""
-    if values.ndim == 4:
-        return values[0]
-    side = math.isqrt(values.shape[1])
-    patches = values[0, values.shape[1] - side * side :]
-    return patches.T.reshape(values.shape[2], side, side)
 
 
 @contextmanager

@@ -27,19 +27,13 @@ class Method(StrEnum):
 class Heatmaps(Protocol):
     """A way of saying where a network looked."""
 
-    @property
-    def method(self) -> Method:
-        """Which way this is."""
+    method: Method
 
     def maps(self, square: NDArray[np.float32], labels: Sequence[int]) -> NDArray[np.float32]:
-        """Where the network looked for each label.
+        """Where the network looked for each label: (labels, h, w), float32, over the whole square.
 
-        Args:
-            square: (size, size), float32, 0 to 1, from `tetkik.imaging.prepare.to_square`.
-
-        Returns:
-            (labels, h, w), float32, over the whole square, coarser than it or not; each 0 to 1 with its
-            greatest value 1, or 0 all over where nothing speaks for the label.
+        Each map is 0 to 1 with its greatest value 1, or 0 all over where nothing speaks for the label.
+        `square` is (size, size), float32, 0 to 1, from `tetkik.imaging.prepare.to_square`.
         """
 
 
@@ -47,18 +41,13 @@ def scaled(maps: NDArray[np.floating]) -> NDArray[np.float32]:
     """Maps (..., h, w) without what speaks against the label, each brought to 0 to 1."""
     positive = np.maximum(np.nan_to_num(np.asarray(maps, np.float64)), 0)
     peak = positive.max(axis=(-2, -1), keepdims=True)
-    result: NDArray[np.float32] = (positive / np.where(peak > 0, peak, 1)).astype(np.float32)
-    return result
+    return (positive / np.where(peak > 0, peak, 1)).astype(np.float32)
 
 
 def onto_image(heat: NDArray[np.float32], rows: int, columns: int, fit: Fit) -> NDArray[np.float32]:
-    """A map over the network's square as a map over the image: what `to_square` did is undone.
+    """A map (h, w) over the network's square as one over the image, (rows, columns): `to_square` undone.
 
-    Args:
-        heat: (h, w), float32, 0 to 1, over the whole square.
-
-    Returns:
-        (rows, columns), float32, 0 to 1; 0 where the network did not see the image.
+    It is 0 where the network did not see the image.
     """
     square = Image.fromarray(np.ascontiguousarray(heat, np.float32))
     match fit:
@@ -71,14 +60,11 @@ def onto_image(heat: NDArray[np.float32], rows: int, columns: int, fit: Fit) -> 
             whole[top : top + side, left : left + side] = _stretched(square, side, side)
         case Fit.PAD:
             # The part of the square that the image filled, in the map's own pixels.
-            width, height = (
-                square.width * columns / max(rows, columns),
-                square.height * rows / max(rows, columns),
-            )
+            side = max(rows, columns)
+            width, height = square.width * columns / side, square.height * rows / side
             x, y = (square.width - width) / 2, (square.height - height) / 2
             whole = _stretched(square, columns, rows, box=(x, y, x + width, y + height))
-    clipped: NDArray[np.float32] = np.clip(whole, 0, 1)
-    return clipped
+    return np.clip(whole, 0, 1)
 
 
 def _stretched(

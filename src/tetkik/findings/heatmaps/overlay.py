@@ -37,11 +37,7 @@ _METHODS = {
 
 @dataclass(frozen=True, slots=True)
 class Legend:
-    """What stands under the picture. Nothing here says whose image it is.
-
-    Attributes:
-        blurred: whether the image was blurred because there is text in it.
-    """
+    """What stands under the picture. Nothing here says whose image it is."""
 
     finding: Finding
     method: Method
@@ -55,30 +51,22 @@ def coloured(heat: NDArray[np.float32]) -> NDArray[np.uint8]:
     place = np.clip(heat, 0, 1) * (len(_ANCHORS) - 1)
     steps = np.arange(len(_ANCHORS))
     channels = [np.interp(place, steps, _ANCHORS[:, channel]) for channel in range(3)]
-    colours: NDArray[np.uint8] = np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
-    return colours
+    return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
 
 
 def blended(picture: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The image with the heat over it: clear where there is little, so that the film stays readable.
+    """The image, (rows, columns), with the heat, 0 to 1, over it: (rows, columns, 3).
 
-    Args:
-        picture: (rows, columns), uint8.
-        heat: (rows, columns), float32, 0 to 1.
-
-    Returns:
-        (rows, columns, 3), uint8.
+    It is clear where there is little, so that the film stays readable.
     """
     cover = (_OPAQUE * _cover(heat))[..., None]
     mixed = picture[..., None] * (1 - cover) + coloured(heat) * cover
-    colours: NDArray[np.uint8] = np.rint(mixed).astype(np.uint8)
-    return colours
+    return np.asarray(np.rint(mixed), np.uint8)
 
 
 def _cover(heat: NDArray[np.float32]) -> NDArray[np.float32]:
     """How much of the image the heat hides: nothing below a fifth of the peak, then rising evenly to 1."""
-    cover: NDArray[np.float32] = np.clip((heat - 0.2) / 0.6, 0, 1)
-    return cover
+    return np.asarray(np.clip((heat - 0.2) / 0.6, 0, 1))
 
 
 def blurred(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -88,15 +76,7 @@ def blurred(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def draw(picture: NDArray[np.uint8], heat: NDArray[np.float32], legend: Legend) -> Image.Image:
-    """The picture: the image, the same with the heat over it, the legend.
-
-    Args:
-        picture: (rows, columns), uint8, as it should be looked at.
-        heat: (rows, columns), float32, 0 to 1.
-
-    Returns:
-        RGB.
-    """
+    """The picture: the image as it should be looked at, the same with the heat over it, the legend."""
     left = _fitted(Image.fromarray(picture).convert("RGB"))
     right = panel(picture, heat)
     width = max(2 * left.width + 3 * _MARGIN, 560)
@@ -108,40 +88,22 @@ def draw(picture: NDArray[np.uint8], heat: NDArray[np.float32], legend: Legend) 
     sheet.paste(right, (2 * _MARGIN + half + (half - right.width) // 2, _MARGIN))
     pen = ImageDraw.Draw(sheet)
     line = left.height + 2 * _MARGIN
-    for text, size, ink in words[:2]:
-        pen.text((_MARGIN, line), text, font=typeface(size), fill=ink)
-        line += size * 14 // 10
-    _bar(sheet, line + 8, width, legend.language)
-    line += 44
-    for text, size, ink in words[2:]:
+    for number, (text, size, ink) in enumerate(words):
+        if number == 2:
+            _bar(sheet, line + 8, width, legend.language)
+            line += 44
         pen.text((_MARGIN, line), text, font=typeface(size), fill=ink)
         line += size * 14 // 10
     return sheet
 
 
 def panel(picture: NDArray[np.uint8], heat: NDArray[np.float32]) -> Image.Image:
-    """The image with the heat over it and no legend: for a page that has its own words.
-
-    Args:
-        picture: (rows, columns), uint8.
-        heat: (rows, columns), float32, 0 to 1.
-
-    Returns:
-        RGB, its longer side `SIDE`.
-    """
+    """The image with the heat over it, its longer side `SIDE`: for a page that has its own words."""
     return _fitted(Image.fromarray(blended(picture, heat)))
 
 
 def veil(heat: NDArray[np.float32], side: int = SIDE) -> Image.Image:
-    """The heat alone, to be laid over the image: clear where there is little of it.
-
-    Args:
-        heat: (rows, columns), float32, 0 to 1, over the whole image.
-        side: its longer side at most, in pixels.
-
-    Returns:
-        RGBA, in the shape of the image.
-    """
+    """The heat alone in RGBA, to be laid over the image, its longer side at most `side`; clear where low."""
     scale = side / max(heat.shape)
     if scale < 1:
         size = max(1, round(heat.shape[1] * scale)), max(1, round(heat.shape[0] * scale))
@@ -151,12 +113,9 @@ def veil(heat: NDArray[np.float32], side: int = SIDE) -> Image.Image:
 
 
 def _fitted(image: Image.Image) -> Image.Image:
-    return image.resize(_fitted_size(*image.size), Image.Resampling.LANCZOS)
-
-
-def _fitted_size(width: int, height: int) -> tuple[int, int]:
-    scale = SIDE / max(width, height)
-    return max(1, round(width * scale)), max(1, round(height * scale))
+    scale = SIDE / max(image.size)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    return image.resize(size, Image.Resampling.LANCZOS)
 
 
 def _words(legend: Legend, width: int) -> list[tuple[str, int, tuple[int, int, int]]]:
@@ -172,14 +131,13 @@ def _words(legend: Legend, width: int) -> list[tuple[str, int, tuple[int, int, i
     warnings = [translate("Where the model looked, not where the disease is.", language)]
     if legend.blurred:
         warnings.append(translate("Blurred, because the text in the image may name the patient.", language))
-    lines = [
+    return [
         (label_name(finding.label, language), 26, _INK),
         (_figures(finding, language), 18, _INK),
         *((text, 18, _WARNING) for sentence in warnings for text in wrapped(sentence, 18, width)),
         *((text, small, _QUIET) for text in wrapped(by, small, width)),
         *((text, small, _QUIET) for text in wrapped(DISCLAIMER[language], small, width)),
     ]
-    return lines
 
 
 def _figures(finding: Finding, language: Language) -> str:

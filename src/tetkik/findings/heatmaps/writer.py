@@ -26,17 +26,13 @@ _DIGITS = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Heat:
-    """Where the network looked for one finding.
-
-    Attributes:
-        picture: (rows, columns), uint8, the image as it should be looked at.
-        values: (rows, columns), float32, 0 to 1, over the picture.
-        blurred: whether the picture was blurred because there is text in it.
-    """
+    """Where the network looked for one finding."""
 
     finding: Finding
     picture: NDArray[np.uint8]
+    """(rows, columns), uint8, the image as it should be looked at."""
     values: NDArray[np.float32]
+    """(rows, columns), float32, 0 to 1, over the picture."""
     blurred: bool = False
 
 
@@ -57,25 +53,14 @@ class HeatmapWriter:
         return cls(findings, heatmaps or heatmaps_for(findings.model), folder)
 
     def write(self, study: Study) -> dict[str, Path]:
-        """Draw what `worth_showing` names.
+        """Draw what `worth_showing` names of a study with a picture of `side`: the file of each label.
 
-        Args:
-            study: with a picture of `side`.
-
-        Returns:
-            The file of each label; the names are the first digits of the image's hash and the label.
+        A name is the first digits of the image's hash and the label.
         """
         return self.draw(study.result.sha256, heats_of(self.findings, self.heatmaps, study))
 
     def draw(self, sha256: str, heats: Iterable[Heat]) -> dict[str, Path]:
-        """Draw heat that has been found.
-
-        Args:
-            heats: of `heats_of`.
-
-        Returns:
-            As for `write`.
-        """
+        """As `write`, of heat that has been found."""
         return {heat.finding.label: self._write(sha256, heat) for heat in heats}
 
     def _write(self, sha256: str, heat: Heat) -> Path:

@@ -1,10 +1,9 @@
-"""Any `AutoModelForImageClassification` of transformers as a network of findings."""
+"""Any `AutoModelForImageClassification` of transformers as a network, and its image processor as ours."""
 
 from __future__ import annotations
 
 import importlib.util
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +11,24 @@ import torch
 from torch import nn
 
 from tetkik.errors import BundleCorrupt, BundleMismatch, MissingExtra
-from tetkik.findings.hub import model_folder
-from tetkik.findings.networks.labels import to_shared
-from tetkik.networks.huggingface import quiet_transformers, read_config
+from tetkik.findings.label_names import to_shared
+from tetkik.imaging.prepare import IMAGENET_MEAN, IMAGENET_STD, Fit, Preprocessing
+from tetkik.networks.huggingface import model_folder, quiet_transformers, read_config
+from tetkik.networks.network import as_feature_map
 from tetkik.values import NIH_LABELS
 
 MULTI_LABEL = "multi_label_classification"
 _TOGETHER = 7
 """So many of the 14 findings of NIH among a model's labels say that they can occur together."""
 _TOLERANCE = 1e-3
+_DEFAULT_SIZE = 224
 
 
 class HuggingFaceNetwork(nn.Module):
     """An image classifier of transformers.
 
-    Attributes:
-        model: the classifier itself, in which any layer may be hooked.
-        exclusive: whether its labels exclude one another (it ends in a softmax). Its logits are then given as
-            log-odds, so that their sigmoids are the softmax.
+    Where its labels are `exclusive` (it ends in a softmax) its logits are given as log-odds, so that their
+    sigmoids are the softmax.
     """
 
     def __init__(self, model: Any, *, exclusive: bool = False) -> None:
@@ -45,17 +44,8 @@ class HuggingFaceNetwork(nn.Module):
         return next(part for part in reversed(layers) if part.out_features == outputs)
 
     def features(self, image: torch.Tensor) -> torch.Tensor:
-        """The encoder's last features as a map, (images, c, h, w).
-
-        The tokens of a transformer are laid out in their square; those before the patches (class,
-        distillation, registers) are left out.
-        """
-        last: torch.Tensor = self.model.base_model(pixel_values=image).last_hidden_state
-        if last.ndim == 4:
-            return last
-        side = math.isqrt(last.shape[1])
-        patches = last[:, last.shape[1] - side * side :]
-        return patches.transpose(1, 2).reshape(last.shape[0], last.shape[2], side, side)
+        """The encoder's last features as a map, (images, c, h, w)."""
+        return as_feature_map(self.model.base_model(pixel_values=image).last_hidden_state)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Logits: (images, labels)."""
@@ -123,24 +113,25 @@ def open_for_training(name: str, labels: Sequence[str]) -> HuggingFaceNetwork:
     """The classifier `name` with one independent output for each of `labels`, in training mode.
 
     Its head is kept where it has these labels in this order, and new otherwise.
-
-    Raises:
-        BundleError: as `open_classifier`.
-        MissingExtra: it needs the package timm.
     """
     folder = model_folder(name)
     config = check_configuration(name, folder)
-    named = {
-        "id2label": dict(enumerate(labels)),
-        "label2id": {label: number for number, label in enumerate(labels)},
-        "problem_type": MULTI_LABEL,
-    }
+    named = label_settings(labels)
     model = _load(name, folder, config, num_labels=len(labels), ignore_mismatched_sizes=True, **named)
     if label_names(config) != tuple(labels):
         network = HuggingFaceNetwork(model)
         network.classifier.reset_parameters()
         nn.init.zeros_(network.classifier.bias)
     return HuggingFaceNetwork(model).train()
+
+
+def label_settings(labels: Sequence[str], *, exclusive: bool = False) -> dict[str, Any]:
+    """What the configuration of a classifier says of its labels."""
+    return {
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: number for number, label in enumerate(labels)},
+        "problem_type": "single_label_classification" if exclusive else MULTI_LABEL,
+    }
 
 
 def label_names(config: Any) -> tuple[str, ...]:
@@ -164,20 +155,17 @@ def is_exclusive(config: Any) -> bool:
 
 
 def check_configuration(name: str, folder: Path) -> Any:
-    """The configuration of the image classifier in `folder`.
-
-    Raises:
-        BundleMismatch: it is something else.
-        BundleCorrupt: it cannot be read.
-        MissingExtra: it needs the package timm.
-    """
+    """The configuration of the image classifier in `folder`."""
     from transformers import AutoConfig, AutoModelForImageClassification
 
     values = read_config(folder)
-    if values.get("model_type") == "timm_wrapper" or (
-        "architecture" in values and "model_type" not in values
-    ):
-        _require_timm(name)
+    kind = values.get("model_type", "timm_wrapper" if "architecture" in values else None)
+    if kind == "timm_wrapper" and importlib.util.find_spec("timm") is None:
+        raise MissingExtra(
+            "{name} is a network of timm, and the package timm is not installed; `pip install timm` together "
+            "with a torchvision that fits your torch, or choose a model that transformers has itself.",
+            name=name,
+        )
     try:
         with quiet_transformers():
             config = AutoConfig.from_pretrained(folder)
@@ -185,8 +173,7 @@ def check_configuration(name: str, folder: Path) -> Any:
     except Exception as error:
         raise BundleCorrupt(
             "{name} has a config.json that transformers cannot read ({fault}); it may need a newer "
-            "transformers, "
-            "or code of its own, which Tetkik does not run; choose another model.",
+            "transformers, or code of its own, which Tetkik does not run; choose another model.",
             name=name,
             fault=type(error).__name__,
         ) from None
@@ -198,16 +185,6 @@ def check_configuration(name: str, folder: Path) -> Any:
             kind=config.model_type,
         )
     return config
-
-
-def _require_timm(name: str) -> None:
-    if importlib.util.find_spec("timm") is None:
-        raise MissingExtra(
-            "{name} is a network of timm, and the package timm is not installed; `pip install timm` "
-            "together with "
-            "a torchvision that fits your torch, or choose a model that transformers has itself.",
-            name=name,
-        )
 
 
 def _load(name: str, folder: Path, config: Any, **changes: Any) -> Any:
@@ -226,9 +203,8 @@ def _load(name: str, folder: Path, config: Any, **changes: Any) -> Any:
             )
     except Exception as error:
         raise BundleCorrupt(
-            "{name} is an image classifier ({kind}) whose weights cannot be loaded ({fault}); give a "
-            "folder that "
-            "save_pretrained wrote, with safetensors.",
+            "{name} is an image classifier ({kind}) whose weights cannot be loaded ({fault}); give a folder "
+            "that save_pretrained wrote, with safetensors.",
             name=name,
             kind=config.model_type,
             fault=type(error).__name__,
@@ -241,3 +217,79 @@ def _load(name: str, folder: Path, config: Any, **changes: Any) -> Any:
             key=min(report["missing_keys"]),
         )
     return model
+
+
+def read_preprocessing(folder: Path) -> Preprocessing:
+    """What `preprocessor_config.json` in `folder` asks for; without one, ImageNet's at the model's own size.
+
+    A processor that resizes both sides squashes; one that resizes the shorter side and crops keeps the
+    middle. The margin that some cut off on all sides after that (256 to 224) is kept here, and resampling is
+    always bilinear with a widened kernel: scores may differ from transformers' own by a little.
+    """
+    config = read_config(folder)
+    processor = read_config(folder, "preprocessor_config.json")
+    if not processor:
+        processor = read_config(folder, "processor_config.json").get("image_processor", {})
+    try:
+        mean, std = _scaling(processor)
+        if config.get("num_channels") == 1:
+            mean, std = mean[:1], std[:1]
+        size, fit = _square(processor, config)
+        return Preprocessing(size=size, mean=mean, std=std, fit=fit)
+    except (ArithmeticError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleCorrupt(
+            "The image processor of {path} asks for what Tetkik cannot do ({fault}); correct its "
+            "preprocessor_config.json.",
+            path=folder,
+            fault=error,
+        ) from None
+
+
+def _scaling(processor: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation for values of 0 to 1, which is how our images come.
+
+    transformers computes (255 v · factor - offset - mean) / std.
+    """
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    if processor.get("do_normalize", True):
+        mean = _three(processor.get("image_mean", IMAGENET_MEAN))
+        std = _three(processor.get("image_std", IMAGENET_STD))
+    factor = (
+        255 * float(processor.get("rescale_factor", 1 / 255)) if processor.get("do_rescale", True) else 255
+    )
+    offset = 1.0 if processor.get("rescale_offset") or processor.get("offset") else 0.0
+    # 255 · (1 / 255) is 1 only to the last digit; the manifest should say 0.485.
+    return (
+        tuple(round((value + offset) / factor, 9) for value in mean),
+        tuple(round(value / factor, 9) for value in std),
+    )
+
+
+def _three(values: Any) -> tuple[float, ...]:
+    numbers = tuple(float(value) for value in (values if isinstance(values, list | tuple) else [values]))
+    return numbers * 3 if len(numbers) == 1 else numbers
+
+
+def _square(processor: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[int, Fit]:
+    own = config.get("image_size", _DEFAULT_SIZE)
+    own = own[0] if isinstance(own, list) else own
+    size = processor.get("size") or processor.get("crop_size") or own
+    crop = processor.get("crop_size")
+    if isinstance(size, int):
+        size = {"height": size, "width": size}
+    if isinstance(crop, int):
+        crop = {"height": crop, "width": crop}
+    if crop and processor.get("do_center_crop"):
+        return _side(crop), Fit.SQUASH if "height" in size and size == crop else Fit.CROP
+    if "shortest_edge" in size:
+        return int(size["shortest_edge"]), Fit.CROP
+    return _side(size), Fit.SQUASH
+
+
+def _side(size: Mapping[str, Any]) -> int:
+    if "shortest_edge" in size:
+        return int(size["shortest_edge"])
+    if size["height"] != size["width"]:
+        raise ValueError(f"an input of {size['height']} x {size['width']}")
+    return int(size["height"])

@@ -15,7 +15,7 @@ from tetkik.lab.findings.evaluate import judge
 from tetkik.lab.findings.figures import Judged
 from tetkik.lab.findings.interpretation import LabelName
 from tetkik.lab.findings.predictions import Predictions
-from tetkik.lab.findings.summaries import LEAST_KIND
+from tetkik.lab.findings.summaries import LEAST_KIND, mean_over_labels
 from tetkik.language import Language, Sentence
 from tetkik.statistics import (
     ClusterBootstrap,
@@ -26,18 +26,19 @@ from tetkik.statistics import (
     holm,
     paired_areas,
     percentile_interval,
-    ratio,
 )
 
 if TYPE_CHECKING:
     from tetkik.lab.findings.data import LabelledImages
 
 _LEVEL = 0.05
+_Compared = tuple[str, int, int, PairedAreas]
+"""A label, images that know it and that have it, both AUROCs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledSet:
-    """A labelled set with the answers of two models."""
+    """The answers of two models to a labelled set."""
 
     name: str
     images: LabelledImages
@@ -49,9 +50,7 @@ class LabelledSet:
 class ComparedLabel:
     """One label in one set, or pooled.
 
-    Attributes:
-        n, n_positive: images that both scored and in which it is known, and those that have it.
-        areas: both AUROCs with their difference (second minus first).
+    `n` are images that both scored and in which it is known; differences are second minus first.
     """
 
     label: str
@@ -75,12 +74,9 @@ class ComparedLabel:
 
 @dataclass(frozen=True, slots=True)
 class ComparedSet:
-    """Two models on one set, or pooled over all.
+    """Two models on one set, or pooled over all: the mean AUROC over `labels`, second minus first.
 
-    Attributes:
-        n, groups: images that both scored, and how many groups of patients and copies they are.
-        first, second, difference: mean AUROC over `labels`; second minus first.
-        ci: 95% interval of the difference, from paired draws of whole groups.
+    `n` are images that both scored; `ci` is of the difference, from paired draws of whole groups.
     """
 
     name: str
@@ -106,16 +102,13 @@ class ComparedSet:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two models across sets.
-
-    Attributes:
-        pooled: over all of them; None for a single set.
-    """
+    """Two models across sets."""
 
     first: str
     second: str
     sets: tuple[ComparedSet, ...]
     pooled: ComparedSet | None
+    """Over all of them; None for a single set."""
     conclusion: tuple[Sentence, ...]
 
     def as_json(self, language: Language = Language.EN) -> dict[str, Any]:
@@ -152,7 +145,8 @@ def compare(
         compared.append(found)
         replicates.append(differences)
     pooled = _pooled(compared, replicates) if len(compared) > 1 else None
-    conclusion = _conclusion(names, pooled or compared[0])
+    whole = pooled or compared[0]
+    conclusion = (_of_the_mean(names, whole), *_of_the_labels(names, whole))
     return Comparison(*names, tuple(compared), pooled, conclusion)
 
 
@@ -161,15 +155,17 @@ def _compared(
 ) -> tuple[ComparedSet, Floats | None]:
     """One set, and the replicates of its mean difference."""
     one, other = _on_the_same_rows(part, labels)
-    found: dict[int, PairedAreas] = {}
-    for column in range(len(one.labels)):
-        use = one.usable[:, column] & other.usable[:, column]
+    both = one.usable & other.usable
+    columns: list[int] = []
+    found: list[_Compared] = []
+    for column, label in enumerate(one.labels):
+        use = both[:, column]
         positive = one.truth[use, column] == 1
-        if min(positive.sum(), (~positive).sum()) < LEAST_KIND:
-            continue
-        areas = paired_areas(one.scores[use, column], other.scores[use, column], positive, one.groups[use])
-        if areas is not None:
-            found[column] = areas
+        if min(positive.sum(), (~positive).sum()) >= LEAST_KIND:
+            scores = one.scores[use, column], other.scores[use, column]
+            if (areas := paired_areas(*scores, positive, one.groups[use])) is not None:
+                columns.append(column)
+                found.append((label, len(positive), int(positive.sum()), areas))
     if not found:
         raise DataError(
             "In {name} there is no label that both models can be judged on; give {least} images or more with "
@@ -177,19 +173,17 @@ def _compared(
             name=part.name,
             least=LEAST_KIND,
         )
-    columns = list(found)
-    both = one.usable & other.usable
     truth = np.where(both, one.truth, -1)[:, columns].astype(np.int64)
     draws = ClusterBootstrap(one.groups, bootstrap, seed)
     differences = None
     if draws.possible:
-        differences = _mean(auroc_replicates(other.scores[:, columns], truth, draws)) - _mean(
-            auroc_replicates(one.scores[:, columns], truth, draws)
+        first_means, second_means = (
+            mean_over_labels(auroc_replicates(judged.scores[:, columns], truth, draws))
+            for judged in (one, other)
         )
-    adjusted = holm([areas.p for areas in found.values()])
-    first, second = (
-        float(np.mean([getattr(areas, side) for areas in found.values()])) for side in ("first", "second")
-    )
+        differences = second_means - first_means
+    first = float(np.mean([areas.first for *_, areas in found]))
+    second = float(np.mean([areas.second for *_, areas in found]))
     return ComparedSet(
         name=part.name,
         n=len(one),
@@ -198,17 +192,14 @@ def _compared(
         second=second,
         difference=second - first,
         ci=None if differences is None else percentile_interval(differences),
-        labels=tuple(
-            ComparedLabel(
-                one.labels[column],
-                int((truth[:, at] >= 0).sum()),
-                int((truth[:, at] == 1).sum()),
-                found[column],
-                adjusted[at],
-            )
-            for at, column in enumerate(columns)
-        ),
+        labels=_adjusted(found),
     ), differences
+
+
+def _adjusted(found: Sequence[_Compared]) -> tuple[ComparedLabel, ...]:
+    """With the p of each label after Holm's adjustment for all of them."""
+    adjusted = holm([areas.p for *_, areas in found])
+    return tuple(ComparedLabel(*label, p) for label, p in zip(found, adjusted, strict=True))
 
 
 def _on_the_same_rows(part: LabelledSet, labels: Sequence[str]) -> tuple[Judged, Judged]:
@@ -229,15 +220,12 @@ def _on_the_same_rows(part: LabelledSet, labels: Sequence[str]) -> tuple[Judged,
     return judge(part.first, images, wanted)[0], judge(part.second, images, wanted)[0]
 
 
-def _mean(replicates: Floats) -> Floats:
-    """(replicates,): the mean over the labels that a draw has."""
-    there = ~np.isnan(replicates)
-    return ratio(np.where(there, replicates, 0.0).sum(axis=1), there.sum(axis=1).astype(np.float64))
-
-
 def _pooled(sets: Sequence[ComparedSet], replicates: Sequence[Floats | None]) -> ComparedSet:
     weight = np.array([part.n for part in sets], dtype=np.float64)
     weight /= weight.sum()
+    first, second, difference = (
+        weight @ np.array([(part.first, part.second, part.difference) for part in sets])
+    ).tolist()
     drawn = [item for item in replicates if item is not None]
     whole = np.stack(drawn, axis=1) @ weight if len(drawn) == len(sets) else None
     names = dict.fromkeys(label.label for part in sets for label in part.labels)
@@ -245,36 +233,26 @@ def _pooled(sets: Sequence[ComparedSet], replicates: Sequence[Floats | None]) ->
         _pooled_label([label for part in sets for label in part.labels if label.label == name])
         for name in names
     ]
-    adjusted = holm([areas.p for _, _, areas in pooled])
     return ComparedSet(
         name="pooled",
         n=sum(part.n for part in sets),
         groups=sum(part.groups for part in sets),
-        first=float(weight @ [part.first for part in sets]),
-        second=float(weight @ [part.second for part in sets]),
-        difference=float(weight @ [part.difference for part in sets]),
+        first=first,
+        second=second,
+        difference=difference,
         ci=None if whole is None else percentile_interval(whole),
-        labels=tuple(
-            ComparedLabel(name, n, n_positive, areas, p)
-            for name, (n, n_positive, areas), p in zip(names, pooled, adjusted, strict=True)
-        ),
+        labels=_adjusted(pooled),
     )
 
 
-def _pooled_label(parts: Sequence[ComparedLabel]) -> tuple[int, int, PairedAreas]:
+def _pooled_label(parts: Sequence[ComparedLabel]) -> _Compared:
     pairs = np.array([part.n_positive * (part.n - part.n_positive) / part.n for part in parts])
     weight = pairs / pairs.sum()
-    areas = PairedAreas(
-        first=float(weight @ [part.areas.first for part in parts]),
-        second=float(weight @ [part.areas.second for part in parts]),
-        difference=float(weight @ [part.areas.difference for part in parts]),
-        error=math.sqrt(float(weight**2 @ [part.areas.error**2 for part in parts])),
-    )
-    return sum(part.n for part in parts), sum(part.n_positive for part in parts), areas
-
-
-def _conclusion(names: tuple[str, str], whole: ComparedSet) -> tuple[Sentence, ...]:
-    return (_of_the_mean(names, whole), *_of_the_labels(names, whole))
+    figures = np.array([(item.areas.first, item.areas.second, item.areas.difference) for item in parts])
+    first, second, difference = (weight @ figures).tolist()
+    error = math.sqrt(float(weight**2 @ [part.areas.error**2 for part in parts]))
+    areas = PairedAreas(first, second, difference, error)
+    return parts[0].label, sum(part.n for part in parts), sum(part.n_positive for part in parts), areas
 
 
 def _of_the_mean(names: tuple[str, str], whole: ComparedSet) -> Sentence:
@@ -320,8 +298,6 @@ def _of_the_labels(names: tuple[str, str], whole: ComparedSet) -> list[Sentence]
                     {"better": name, "items": listed(items, ", ")},
                 )
             )
-    if not sentences:
-        sentences.append(
-            Sentence("For no single label is the difference more than chance (Holm's adjustment).")
-        )
-    return sentences
+    return sentences or [
+        Sentence("For no single label is the difference more than chance (Holm's adjustment).")
+    ]

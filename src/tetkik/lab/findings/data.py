@@ -16,7 +16,7 @@ from tetkik.errors import DataError, UsageError
 from tetkik.lab.engine.groups import component_ids, key_hashes
 from tetkik.lab.engine.splits import Split
 from tetkik.lab.findings.sources import KnownRule, Reading, Rows, SourceSpec, parse_spec, read_rows
-from tetkik.lab.findings.sources.rows import UNKNOWN, LeftOut, Truth
+from tetkik.lab.findings.sources.rows import LeftOut, Truth, in_columns
 from tetkik.statistics import Ints
 from tetkik.values import FINDING_LABELS, Sex, View
 
@@ -26,32 +26,23 @@ _CELLS = ("files", "patient", "source", "view", "sex", "age", "names", "image", 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledImages:
-    """Images and what is known of each, row by row.
-
-    Attributes:
-        labels: the columns of `truth`: the shared labels, then any others that were kept.
-        truth: (n, labels), int8: 1 present, 0 absent, -1 unknown. Unknown is never absent.
-        patient: who it is, unique over all sources; None where unknown.
-        group: (n,), int64: number of the connected component of patient and duplicate group, 0 or more. It
-            depends on names, not on the order of rows or the machine.
-        view, sex, age: None where unknown; age in years.
-        weight: (n,), float32: how often the row is drawn in training, against 1.
-        image: the public data set's name of the image, the same in every source that holds it; None where
-            it has none.
-        official: the official part of each row, None where there is none.
-        other_labels: how often a label that is not among the columns was marked present.
-    """
+    """Images and what is known of each, row by row; what has no note of its own is as in `Rows`."""
 
     files: tuple[Path, ...]
     labels: tuple[str, ...]
+    """The columns of `truth`: the shared labels, then any others that were kept."""
     truth: Truth
     patient: tuple[str | None, ...]
+    """Who it is, unique over all sources; None where unknown."""
     group: Ints
+    """(n,), int64: number of the connected component of patient and duplicate group, 0 or more. It depends on
+    names, not on the order of rows or the machine."""
     source: tuple[str, ...]
     view: tuple[View | None, ...]
     sex: tuple[Sex | None, ...]
     age: tuple[float | None, ...]
     weight: NDArray[np.float32]
+    """(n,), float32: how often the row is drawn in training, against 1."""
     names: tuple[str, ...]
     image: tuple[str | None, ...]
     official: tuple[Split | None, ...]
@@ -82,24 +73,15 @@ class LabelledImages:
 
     def grouped(self, copies: NDArray[np.int64]) -> LabelledImages:
         """The same rows, those of one group of `copies` ((n,), int64) joined as well."""
-        joined = component_ids(np.stack([self.group, _named_by_smallest(copies, self.group)], axis=1))
-        return replace(self, group=joined)
+        _, place = np.unique(copies, return_inverse=True)
+        # Of each group of copies the smallest component: a number of the same space.
+        smallest = np.full(int(place.max(initial=-1)) + 1, np.iinfo(np.int64).max)
+        np.minimum.at(smallest, place, self.group)
+        return replace(self, group=component_ids(np.stack([self.group, smallest[place]], axis=1)))
 
     def column(self, label: str) -> Truth:
-        """(n,), int8: the truth of one label.
-
-        Raises:
-            ValueError: there is no such column.
-        """
+        """(n,): the truth of one label."""
         return self.truth[:, self.labels.index(label)]
-
-
-def _named_by_smallest(copies: NDArray[np.int64], group: Ints) -> Ints:
-    """For each row the smallest component number in its group of copies: a number in the same space."""
-    _, place = np.unique(copies, return_inverse=True)
-    smallest = np.full(int(place.max(initial=-1)) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(smallest, place, group)
-    return smallest[place]
 
 
 def read_labels(
@@ -116,7 +98,7 @@ def read_labels(
         table: CSV; a column `file`, and `labels` (`Mass;Nodule`) or one column a label (1 / 0 / -1 / blank);
             optionally patient_id, group, view, sex, age, source, split, original, known.
         images: the folder to which `file` is relative; None is the table's own.
-        known: rules of what rows know, beside those of `NAME.known.toml` (see `sources.known`).
+        known: rules of what rows know, beside those of `NAME.known.toml` (see `sources.label_coverage`).
         keep_others: whether labels beyond the shared ones become columns as well.
 
     Raises:
@@ -128,32 +110,17 @@ def read_labels(
 
 
 def read_source(spec: str, how: Reading | None = None) -> LabelledImages:
-    """Read one source, named as `KIND:PATH[?OPTION=VALUE&...][=WEIGHT]` (see `sources.spec`).
-
-    Raises:
-        UsageError: the spec is wrong.
-        DataError: its tables cannot be used, or no row is left.
-    """
-    return join([parse_spec(spec)], how)
+    """Read one source, named as `KIND:PATH[?OPTION=VALUE&...][=WEIGHT]` (see `sources.spec`)."""
+    return read_sources([spec], how)
 
 
 def read_sources(specs: Iterable[str], how: Reading | None = None) -> LabelledImages:
-    """Read several sources as one; patients and images that are in more than one become one component.
-
-    Raises:
-        UsageError: a spec is wrong.
-        DataError: tables cannot be used, or no row is left.
-    """
+    """Read several sources as one; patients and images that are in more than one become one component."""
     return join([parse_spec(spec) for spec in specs], how)
 
 
 def join(specs: Sequence[SourceSpec], how: Reading | None = None) -> LabelledImages:
-    """Read and join sources that are already parsed.
-
-    Raises:
-        UsageError: one is named twice.
-        DataError: tables cannot be used, or no row is left.
-    """
+    """As `read_sources`, of sources that are already parsed."""
     paths = [spec.path.resolve() for spec in specs]
     parts: list[Rows] = []
     for spec in specs:
@@ -170,20 +137,16 @@ def join(specs: Sequence[SourceSpec], how: Reading | None = None) -> LabelledIma
         parts.append(rows)
     if not parts:
         raise DataError("There is no source to read; name one.")
-    labels = (
-        *FINDING_LABELS,
-        *sorted({label for rows in parts for label in rows.labels} - set(FINDING_LABELS)),
-    )
+    others = {label for rows in parts for label in rows.labels} - set(FINDING_LABELS)
+    labels = (*FINDING_LABELS, *sorted(others))
     origins = _distinct([rows.origin for rows in parts])
     keys = np.concatenate([_keys(rows, origin) for rows, origin in zip(parts, origins, strict=True)])
-    weight = [
-        np.full(len(rows.files), spec.weight, np.float32) for rows, spec in zip(parts, specs, strict=True)
-    ]
+    weight = np.repeat([spec.weight for spec in specs], [len(rows.files) for rows in parts])
     left_out: Counter[str] = Counter()
-    others: Counter[str] = Counter()
+    other_labels: Counter[str] = Counter()
     for rows in parts:
         left_out.update(rows.left_out)
-        others.update(rows.other_labels)
+        other_labels.update(rows.other_labels)
     cells: dict[str, Any] = {
         name: tuple(chain.from_iterable(getattr(rows, name) for rows in parts))
         for name in _CELLS
@@ -191,24 +154,20 @@ def join(specs: Sequence[SourceSpec], how: Reading | None = None) -> LabelledIma
     }
     return LabelledImages(
         labels=labels,
-        truth=np.concatenate([_columns(rows, labels) for rows in parts]),
+        truth=np.concatenate([in_columns(rows.truth, rows.labels, labels) for rows in parts]),
         patient=tuple(chain.from_iterable(map(_patients, parts, origins))),
         group=component_ids(keys),
-        weight=np.concatenate(weight),
+        weight=weight.astype(np.float32),
         **cells,
         left_out=dict(left_out),
-        other_labels={name: count for name, count in others.items() if name not in labels},
+        other_labels={name: count for name, count in other_labels.items() if name not in labels},
     )
 
 
 def _distinct(origins: Sequence[str]) -> list[str]:
     """Each origin, the second of one name as `name#2` and so on."""
-    seen: Counter[str] = Counter()
-    names = []
-    for origin in origins:
-        seen[origin] += 1
-        names.append(origin if seen[origin] == 1 else f"{origin}#{seen[origin]}")
-    return names
+    counts = [origins[: place + 1].count(origin) for place, origin in enumerate(origins)]
+    return [name if count == 1 else f"{name}#{count}" for name, count in zip(origins, counts, strict=True)]
 
 
 def _keys(rows: Rows, origin: str) -> Ints:
@@ -231,12 +190,3 @@ def _patients(rows: Rows, origin: str) -> list[str | None]:
         public if own is None else f"{origin}:{own}"
         for own, public in zip(rows.patient, rows.public_patient, strict=True)
     ]
-
-
-def _columns(rows: Rows, labels: tuple[str, ...]) -> Truth:
-    """The truth of one source in the columns of all; what it does not have is unknown."""
-    if rows.labels == labels:
-        return rows.truth
-    truth = np.full((len(rows.files), len(labels)), UNKNOWN)
-    truth[:, [labels.index(label) for label in rows.labels]] = rows.truth
-    return truth

@@ -18,25 +18,25 @@ from tetkik.lab.findings.figures import Evaluation, Judged, TaskFigures, Unscore
 from tetkik.lab.findings.interpretation import interpret
 from tetkik.lab.findings.metrics import co_occurrence
 from tetkik.lab.findings.predictions import Predictions
-from tetkik.lab.findings.subgroups import prevalence_figures, subgroup_figures
+from tetkik.lab.findings.sources.rows import in_columns
 from tetkik.lab.findings.summaries import (
     Without,
     label_figures,
     mean_interval,
     mean_of,
-    replicates_of,
+    prevalence_figures,
     screening_figures,
+    subgroup_figures,
     task_figures,
 )
 from tetkik.language import Sentence
-from tetkik.statistics import ClusterBootstrap, Floats, Ints
+from tetkik.statistics import ClusterBootstrap, Floats, auroc_replicates
 from tetkik.values import BRAIN_LABELS, FINDING_LABELS, NIH_LABELS
 
 if TYPE_CHECKING:
     from tetkik.lab.findings.data import LabelledImages
 
 LABEL_SETS = {"nih14": NIH_LABELS, "brain": BRAIN_LABELS}
-"""Names under which several labels can be asked for."""
 
 
 def evaluate(
@@ -62,7 +62,9 @@ def evaluate(
     judged, unscored = judge(predictions, images, labels)
     _check_task(judged, task)
     draws = ClusterBootstrap(judged.groups, bootstrap, seed)
-    replicates = replicates_of(judged, draws)
+    replicates = None
+    if draws.possible:
+        replicates = auroc_replicates(judged.scores, judged.truth.astype(np.int64), draws)
     per_label, without = label_figures(judged, replicates)
     screening, without_screening = screening_figures(judged, draws)
     task_result = task_figures(judged, task) if task else None
@@ -98,18 +100,7 @@ def evaluate(
 def judge(
     predictions: Predictions, images: LabelledImages, only: Sequence[str] = ()
 ) -> tuple[Judged, Unscored]:
-    """Put answers and labels together, row by row.
-
-    Args:
-        only: these labels alone; empty for all.
-
-    Returns:
-        The images that were scored, and what became of the others.
-
-    Raises:
-        DataError: none of the images was scored for a label that the table knows.
-        UsageError: `only` names a label that neither the scored images nor the model know.
-    """
+    """The images that were scored with answers and labels, row by row, and what became of the others."""
     answer = predictions.rows_of(images.files)
     there = answer >= 0
     refused = there & predictions.refused[answer]
@@ -124,24 +115,23 @@ def judge(
             failed=int(failed.sum()),
             missing=int((~there).sum()),
         )
-    names = _names(predictions, images, rows, only)
+    scored = images.only(rows)
+    names = _names(predictions, scored, only)
     labels = (*(label for label in FINDING_LABELS if label in names), *sorted(names - set(FINDING_LABELS)))
     chosen = answer[rows]
     judged = Judged(
         labels=labels,
-        truth=_columns(images.truth[rows].astype(np.float64), images.labels, labels, -1).astype(np.int8),
-        scores=_columns(predictions.scores[chosen], predictions.labels, labels, np.nan),
-        probabilities=_columns(predictions.probabilities[chosen], predictions.labels, labels, np.nan),
-        positive=_columns(
-            predictions.positive[chosen].astype(np.float64), predictions.labels, labels, -1
-        ).astype(np.int8),
+        truth=in_columns(scored.truth, scored.labels, labels),
+        scores=in_columns(predictions.scores[chosen], predictions.labels, labels, np.nan),
+        probabilities=in_columns(predictions.probabilities[chosen], predictions.labels, labels, np.nan),
+        positive=in_columns(predictions.positive[chosen], predictions.labels, labels),
         screen=predictions.screen[chosen],
         operated_at=predictions.operated_at,
-        groups=images.group[rows],
-        source=tuple(images.source[row] for row in rows),
-        view=tuple(images.view[row] for row in rows),
-        sex=tuple(images.sex[row] for row in rows),
-        age=tuple(images.age[row] for row in rows),
+        groups=scored.group,
+        source=scored.source,
+        view=scored.view,
+        sex=scored.sex,
+        age=scored.age,
         sha256=tuple(predictions.sha256[row] for row in chosen),
     )
     if not judged.usable.any():
@@ -156,10 +146,10 @@ def judge(
     return judged, Unscored(by_flaw, int(failed.sum()), int((~there).sum()), predictions.gated)
 
 
-def _names(predictions: Predictions, images: LabelledImages, rows: Ints, only: Sequence[str]) -> set[str]:
+def _names(predictions: Predictions, scored: LabelledImages, only: Sequence[str]) -> set[str]:
     """The labels that the scored images know, or that the model assesses."""
-    known: list[int] = np.flatnonzero((images.truth[rows] >= 0).any(axis=0)).tolist()
-    names = {*predictions.labels, *(images.labels[at] for at in known)}
+    known: list[int] = np.flatnonzero((scored.truth >= 0).any(axis=0)).tolist()
+    names = {*predictions.labels, *(scored.labels[at] for at in known)}
     for label in only:
         if label not in names:
             raise UsageError(
@@ -168,15 +158,6 @@ def _names(predictions: Predictions, images: LabelledImages, rows: Ints, only: S
                 labels=", ".join(sorted(names)),
             )
     return set(only) or names
-
-
-def _columns(values: Floats, have: Sequence[str], want: Sequence[str], empty: float) -> Floats:
-    """The columns `want` of a table that has `have`; `empty` where it lacks one."""
-    found = np.full((len(values), len(want)), empty)
-    for at, label in enumerate(want):
-        if label in have:
-            found[:, at] = values[:, list(have).index(label)]
-    return found
 
 
 def _check_task(judged: Judged, task: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tetkik.errors import TrainingError
+from tetkik.findings.networks.huggingface import HuggingFaceNetwork
+from tetkik.findings.onnx_model import OrtSession
+from tetkik.lab.engine.checkpoint import tensors_as_bytes
 from tetkik.lab.engine.exporters import quiet_exporter
+from tetkik.networks.huggingface import quiet_transformers
 
 LARGEST_FP32_DIFFERENCE = 1e-4
 """A score may differ by this much between torch and ONNX: rounding, not a different network."""
@@ -28,23 +32,17 @@ _HALF_LARGEST = 65504.0
 
 
 class Exportable(Protocol):
-    """What a network needs for an export; `tetkik.findings.networks.Network` has it all."""
+    """A network that may have maps, as `tetkik.networks.network.Network`."""
 
-    def __call__(self, image: torch.Tensor) -> torch.Tensor:
-        """Logits (images, labels)."""
+    def has_maps(self, image: torch.Tensor) -> bool: ...
 
-    def has_maps(self, image: torch.Tensor) -> bool:
-        """Whether `logits_and_maps` can be used."""
-
-    def logits_and_maps(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits (images, labels) and maps (images, labels, h, w)."""
+    def logits_and_maps(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
     file: Path
     difference: float
-    images: int
     maps: bool
 
 
@@ -113,12 +111,10 @@ def to_onnx(
 
 def _maps_agree(networks: Sequence[nn.Module], sample: torch.Tensor) -> bool:
     """Whether every member has maps, and all of them in one size."""
-    shapes = set()
-    for network in networks:
-        if not (hasattr(network, "has_maps") and cast("Exportable", network).has_maps(sample)):
-            return False
-        shapes.add(cast("Exportable", network).logits_and_maps(sample)[1].shape)
-    return len(shapes) == 1
+    members = [cast("Exportable", network) for network in networks]
+    if not all(hasattr(member, "has_maps") and member.has_maps(sample) for member in members):
+        return False
+    return len({member.logits_and_maps(sample)[1].shape for member in members}) == 1
 
 
 def _write(graph: _Mean, sample: torch.Tensor, file: Path) -> None:
@@ -186,20 +182,24 @@ def _store_half(file: Path) -> None:
 
 def _compare(graph: _Mean, file: Path, channels: int, size: int) -> Exported:
     """Hold the file against torch on batches of one, two and three images of noise."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session: Any = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    session = OrtSession(file)
     random = np.random.default_rng(0)
-    largest, images = 0.0, 0
+    largest = 0.0
     for count in (1, 2, 3):
         batch = random.standard_normal((count, channels, size, size)).astype(np.float32)
         with torch.inference_mode():
             answer = graph(torch.from_numpy(batch))
         expected: NDArray[np.float32] = (answer[0] if graph.maps else answer).numpy()
-        found: NDArray[np.float32] = session.run(["scores"], {"image": batch})[0]
+        found = session.run(("scores",), batch)[0]
         # A NaN anywhere makes the largest difference NaN, which no limit lets pass.
         largest = float(np.maximum(largest, np.abs(expected - found).max()))
-        images += count
-    return Exported(file, largest, images, graph.maps)
+    return Exported(file, largest, graph.maps)
+
+
+def write_torch(network: nn.Module, folder: Path) -> None:
+    """The weights for torch; those of a network of transformers in its own layout, for `from_pretrained`."""
+    if isinstance(network, HuggingFaceNetwork):
+        with quiet_transformers():
+            network.model.save_pretrained(folder)
+    else:
+        (folder / "model.safetensors").write_bytes(tensors_as_bytes(network.state_dict()))

@@ -13,9 +13,15 @@ from numpy.typing import NDArray
 from tetkik.lab.engine.results import fields_json, subgroups_json, to_json
 from tetkik.lab.findings.metrics import CoOccurrence
 from tetkik.lab.findings.predictions import OperatedAt
+from tetkik.lab.findings.sources.rows import Truth
 from tetkik.language import Language, Sentence
 from tetkik.statistics import Bools, Floats, Interval, Ints
 from tetkik.values import Sex, View
+
+_KEYS = {"method": "ci_method", "f1_at_half": "f1_at_0.5", "f1": "f1_at_threshold"}
+"""How fields of `LabelFigures` are called in its JSON, where that differs."""
+_FIRST = ("auroc", "ci", "average_precision", "f1_at_0.5", "f1_at_threshold", "n_positive")
+"""The contract's keys, which stand before the additions."""
 
 
 class Method(StrEnum):
@@ -27,36 +33,24 @@ class Method(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """Images with their true labels and what a model answered: those that it scored.
-
-    Attributes:
-        labels: of the data and of the model: the shared ones in their order, then others.
-        truth: (images, labels), int8: 1 present, 0 absent, -1 unknown.
-        scores: (images, labels), float64, the network's sigmoids as `predict --json` prints them; NaN where a
-            label was not assessed.
-        probabilities: (images, labels), calibrated; NaN where there is none.
-        positive: (images, labels), int8: 1, 0, or -1 where not assessed.
-        screen: (images,); NaN where it cannot be computed.
-        groups: (images,), int64, component of patient and duplicates.
-        source: (images,), where each comes from.
-        view: (images,); None where unknown.
-        sex: (images,); None where unknown.
-        age: (images,), years; None where unknown.
-        sha256: (images,), of each file.
-    """
+    """Images with their true labels and what a model answered: those that it scored."""
 
     labels: tuple[str, ...]
-    truth: NDArray[np.int8]
+    """Of the data and of the model: the shared ones in their order, then others."""
+    truth: Truth
     scores: Floats
     probabilities: Floats
     positive: NDArray[np.int8]
     screen: Floats
+    """`scores`, `probabilities`, `positive`, `screen`: as in `Predictions`."""
     operated_at: Mapping[str, OperatedAt]
     groups: Ints
+    """(images,), component of patient and duplicates."""
     source: tuple[str, ...]
     view: tuple[View | None, ...]
     sex: tuple[Sex | None, ...]
     age: tuple[float | None, ...]
+    """`view`, `sex`, `age`: None where unknown; age in years."""
     sha256: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -65,24 +59,17 @@ class Judged:
     @property
     def usable(self) -> Bools:
         """(images, labels): whether the truth is known and there is a score."""
-        usable: Bools = (self.truth >= 0) & ~np.isnan(self.scores)
-        return usable
+        return np.asarray((self.truth >= 0) & ~np.isnan(self.scores))
 
     @property
-    def decided(self) -> NDArray[np.bool_]:
+    def decided(self) -> Bools:
         """(images, labels): whether the model calls it present."""
-        called: NDArray[np.bool_] = self.positive == 1
-        return called
+        return np.asarray(self.positive == 1)
 
 
 @dataclass(frozen=True, slots=True)
 class LabelFigures:
-    """The figures of one label; None where one cannot be computed.
-
-    Attributes:
-        auroc, ci, method: area under the ROC curve, its 95% interval and where that comes from.
-        f1_at_half: calling it present from a score of 0.5.
-    """
+    """The figures of one label; None where one cannot be computed."""
 
     label: str
     n: int
@@ -111,27 +98,15 @@ class LabelFigures:
         return self.n_positive / self.n if self.n else None
 
     def as_json(self) -> dict[str, Any]:
+        figures = fields_json(self, "label", "operated_at", "sensitivity_at", "specificity_at")
+        renamed = {_KEYS.get(name, name): value for name, value in figures.items()}
         return {
-            "auroc": self.auroc,
-            "ci": to_json(self.ci),
-            "average_precision": self.average_precision,
-            "f1_at_0.5": self.f1_at_half,
-            "f1_at_threshold": self.f1,
-            "n_positive": self.n_positive,
-            "n": self.n,
+            **{name: renamed[name] for name in _FIRST},
+            **renamed,
             "prevalence": self.prevalence,
-            "ci_method": self.method,
-            "auroc_within_source": self.auroc_within_source,
-            "source_shortcut": self.source_shortcut,
             "threshold": self.operated_at.threshold if self.operated_at else None,
             "threshold_on": self.operated_at.on if self.operated_at else None,
-            "sensitivity": self.sensitivity,
-            "sensitivity_ci": to_json(self.sensitivity_ci),
-            "specificity": self.specificity,
-            "specificity_ci": to_json(self.specificity_ci),
             **operating_points(self),
-            "ece": self.ece,
-            "brier_skill": self.brier_skill,
         }
 
 
@@ -139,9 +114,7 @@ class LabelFigures:
 class SubgroupFigures:
     """The figures on a part of the images, or of the labels; None with a reason where it is too small.
 
-    Attributes:
-        mean_auroc, ci: the mean over the labels in `aurocs`.
-        aurocs: by label, those that have enough rows of both kinds in the part.
+    The mean is over the labels that have enough rows of both kinds in the part.
     """
 
     dimension: str
@@ -160,16 +133,13 @@ class SubgroupFigures:
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """Whether anything is abnormal, on one route.
-
-    Attributes:
-        by: `screen` (the calibrated probability) or `highest_score` of any finding, where there is none.
-    """
+    """Whether anything is abnormal, on one route."""
 
     route: str
     n: int
     n_abnormal: int
     by: str
+    """`screen` (the calibrated probability) or `highest_score` of any finding, where there is none."""
     auroc: float | None
     ci: Interval | None
     sensitivity_at: tuple[tuple[float, float | None], ...] = ()
@@ -181,20 +151,17 @@ class Screening:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TaskFigures:
-    """How often the right one of several labels comes first, where exactly one is true.
-
-    Attributes:
-        balanced_accuracy: mean over the labels of the share of their images that are right.
-        confusion: counts, (labels, labels): a row a true label, a column the one put first.
-    """
+    """How often the right one of several labels comes first, where exactly one is true."""
 
     labels: tuple[str, ...]
     n: int
     accuracy: float | None
     ci: Interval | None
     balanced_accuracy: float | None
+    """Mean over the labels of the share of their images that are right."""
     mean_auroc: float | None
     confusion: Ints
+    """Counts, (labels, labels): a row a true label, a column the one put first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,11 +184,7 @@ class Unscored:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Everything that was found about one model on one labelled set.
-
-    Attributes:
-        co_occurrence: of true findings; `called_co_occurrence` of those that the model calls.
-    """
+    """Everything that was found about one model on one labelled set."""
 
     model: str
     judged: Judged
@@ -235,6 +198,7 @@ class Evaluation:
     screening: tuple[Screening, ...]
     task: TaskFigures | None
     co_occurrence: CoOccurrence
+    """Of true findings; `called_co_occurrence` of those that the model calls."""
     called_co_occurrence: CoOccurrence
     unscored: Unscored
     left_out: Mapping[str, int]
@@ -254,6 +218,7 @@ class Evaluation:
 
     def as_json(self, language: Language = Language.EN) -> dict[str, Any]:
         """The contract's keys first, then the additions; sentences in `language`."""
+        true, called = self.co_occurrence, self.called_co_occurrence
         return {
             "model": self.model,
             "n": len(self.judged),
@@ -268,20 +233,16 @@ class Evaluation:
             "screening": {part.route: part.as_json() for part in self.screening},
             "task": to_json(self.task),
             "co_occurrence": {
-                "labels": list(self.co_occurrence.labels),
-                "observed": self.co_occurrence.observed.tolist(),
-                "expected": np.round(self.co_occurrence.expected, 3).tolist(),
-                "predicted": self.called_co_occurrence.observed.tolist(),
-                "predicted_expected": np.round(self.called_co_occurrence.expected, 3).tolist(),
+                "labels": list(true.labels),
+                "observed": true.observed.tolist(),
+                "expected": np.round(true.expected, 3).tolist(),
+                "predicted": called.observed.tolist(),
+                "predicted_expected": np.round(called.expected, 3).tolist(),
             },
             "unscored": self.unscored.as_json(),
             "left_out": dict(self.left_out),
             "not_computed": to_json(self.not_computed, language),
-            "bootstrap": {
-                "replicates": self.replicates,
-                "seed": self.seed,
-                "groups": self.groups,
-            },
+            "bootstrap": {"replicates": self.replicates, "seed": self.seed, "groups": self.groups},
             "reading": to_json(self.interpretation, language),
         }
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import re
+import tomllib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import resources
 from pathlib import Path
 
 from tetkik.bundle import (
@@ -24,37 +25,36 @@ from tetkik.bundle import (
     write_manifest,
 )
 from tetkik.errors import InputError, UsageError
-from tetkik.findings.hub import model_folder
-from tetkik.findings.imported import DEFAULT_THRESHOLD, UNCALIBRATED, default_thresholds
-from tetkik.findings.networks import FAMILIES, Network
+from tetkik.findings.label_names import to_shared
+from tetkik.findings.networks import FAMILIES
 from tetkik.findings.networks.huggingface import (
-    MULTI_LABEL,
     HuggingFaceNetwork,
     label_names,
+    label_settings,
     open_classifier,
+    read_preprocessing,
 )
-from tetkik.findings.networks.labels import to_shared
-from tetkik.findings.networks.processor import read_preprocessing
+from tetkik.findings.operating_points import DEFAULT_THRESHOLD, UNCALIBRATED, default_thresholds
 from tetkik.imaging.prepare import Preprocessing
-from tetkik.lab.findings.export import Exported, to_onnx
-from tetkik.networks.huggingface import looks_like_hub_id, quiet_transformers, user_path
-from tetkik.networks.state import Tensors, family_of, fill, read_tensors, to_our_keys
+from tetkik.lab.engine.card import library_versions
+from tetkik.lab.findings.export import Exported, to_onnx, write_torch
+from tetkik.networks.huggingface import looks_like_hub_id, model_folder, user_path
+from tetkik.networks.network import Network
+from tetkik.networks.state import family_of, fill, read_tensors, to_our_keys
 from tetkik.values import FINDING_LABELS, NIH_LABELS, ProgressCallback
 
 _LIBRARIES = ("torch", "transformers", "safetensors", "onnx", "onnxruntime", "numpy")
 _CHECKPOINTS = ("*.safetensors", "*.pth", "*.pt", "*.bin")
+_OWN = "Own labels"
+"""The section of the card that stands only where there are such."""
 _SETS = {"nih": NIH_LABELS, "all": FINDING_LABELS}
 
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """How a model from elsewhere is taken in.
+    """How a model from elsewhere is taken in; None takes the model's own word, or the folder's name.
 
-    Attributes:
-        labels: of its outputs, in order; None takes those that the model names itself.
-        exclusive: whether its labels exclude one another (softmax); None takes the model's word.
-        size: side of its input; None takes the model's own, or 224.
-        id: name of the bundle; None takes the folder's.
+    `exclusive` says whether its labels exclude one another (softmax); `size` is the side of its input.
     """
 
     labels: tuple[str, ...] | None = None
@@ -66,34 +66,35 @@ class ImportOptions:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A network read from elsewhere, with what is known of it.
-
-    Attributes:
-        kind: its family, or `huggingface`.
-        digest: SHA-256 of the checkpoint; None for a model of transformers.
-    """
+    """A network read from elsewhere, with what is known of it."""
 
     name: str
     kind: str
+    """Its family, or `huggingface`."""
     network: Network | HuggingFaceNetwork
     labels: tuple[str, ...]
     preprocessing: Preprocessing
     digest: str | None
+    """SHA-256 of the checkpoint; None for a model of transformers."""
 
 
 def read_label_list(text: str) -> tuple[str, ...]:
     """Labels from a file (one a line, comma-separated, or a JSON list), a comma list, or `nih` or `all`.
 
     Names that mean a shared label become it.
-
-    Raises:
-        UsageError: empty, or a label stands twice.
     """
     if text in _SETS:
         return _SETS[text]
     path = user_path(text)
-    if _is_file(path):
-        text = _read_text(path)
+    try:
+        is_file = path.is_file()
+    except OSError:  # a list of labels is longer than any name of a file
+        is_file = False
+    if is_file:
+        try:
+            text = path.read_text("utf-8-sig")
+        except UnicodeDecodeError:
+            raise InputError("{file} is not text in UTF-8; save it as UTF-8.", file=path) from None
     elif "," not in text and path.suffix in {".txt", ".json", ".csv"}:
         raise InputError("There is no file {file}; check the path.", file=path)
     names = [name.strip() for name in _split(text) if name.strip()]
@@ -108,28 +109,10 @@ def read_label_list(text: str) -> tuple[str, ...]:
     return labels
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a list of labels is longer than any name of a file
-        return False
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError("{file} is not text in UTF-8; save it as UTF-8.", file=path) from None
-
-
 def _split(text: str) -> list[str]:
     if text.lstrip().startswith("["):
-        try:
-            values = json.loads(text)
-        except ValueError:
-            values = None
-        if isinstance(values, list):
-            return [str(value) for value in values]
+        with suppress(ValueError):
+            return [str(value) for value in json.loads(text)]
     return re.split(r"[,;\n]", text)
 
 
@@ -154,7 +137,9 @@ def import_model(source: str, folder: Path, options: ImportOptions, progress: Pr
     found = open_source(source, options)
     progress("exporting", 1, 3)
     with staged_folder(folder) as stage:
-        exported = _write_weights(found, stage)
+        shape = found.preprocessing
+        exported = to_onnx(found.network, stage / "model.onnx", size=shape.size, channels=shape.channels)
+        write_torch(found.network, stage)
         manifest = _manifest(found, exported, folder, options)
         (stage / "README.md").write_text(_card(manifest, found), encoding="utf-8")
         write_manifest(stage, manifest)
@@ -165,11 +150,7 @@ def import_model(source: str, folder: Path, options: ImportOptions, progress: Pr
 
 
 def open_source(source: str, options: ImportOptions) -> Source:
-    """Read a network from a checkpoint, a folder or the hub; nothing is written.
-
-    Raises:
-        InputError, BundleError, UsageError: as `import_model`.
-    """
+    """Read a network from a checkpoint, a folder or the hub; nothing is written. Errors as `import_model`."""
     path = user_path(source)
     if path.is_file():
         return _from_checkpoint(source, path, options)
@@ -197,7 +178,15 @@ def _from_checkpoint(name: str, file: Path, options: ImportOptions) -> Source:
         tensors = read_tensors(file)
         family = family_of(tensors)
         tensors = to_our_keys(file, tensors, family)
-        outputs = _outputs(file, tensors, family)
+        head = tensors.get("classifier.weight")
+        if head is None or head.ndim != 2:
+            raise InputError(
+                "{file} has no single linear classifier of a {family}; give a checkpoint whose head is one "
+                "linear layer.",
+                file=file,
+                family=family,
+            )
+        outputs = len(head)
         labels = options.labels
         if labels is None:
             if outputs != len(FINDING_LABELS):
@@ -225,24 +214,11 @@ def _naming(file: Path, name: str) -> Iterator[None]:
         raise type(error)(error.template, **values) from None
 
 
-def _outputs(file: Path, tensors: Tensors, family: str) -> int:
-    head = tensors.get("classifier.weight")
-    if head is None or head.ndim != 2:
-        raise InputError(
-            "{file} has no single linear classifier of a {family}; give a checkpoint whose head is one "
-            "linear layer.",
-            file=file,
-            family=family,
-        )
-    return int(head.shape[0])
-
-
 def _check_count(source: object, outputs: int, labels: Sequence[str]) -> None:
     if outputs != len(labels):
         raise UsageError(
             "{source} has {found} outputs and {named} labels were given; name as many labels as it has "
-            "outputs, in "
-            "their order.",
+            "outputs, in their order.",
             source=source,
             found=outputs,
             named=len(labels),
@@ -263,32 +239,10 @@ def _from_transformers(name: str, folder: Path, options: ImportOptions) -> Sourc
     config = network.model.config
     labels = options.labels or label_names(config)
     _check_count(name, config.num_labels, labels)
-    config.id2label = dict(enumerate(labels))
-    config.label2id = {label: number for number, label in enumerate(labels)}
-    config.problem_type = "single_label_classification" if network.exclusive else MULTI_LABEL
+    config.update(label_settings(labels, exclusive=network.exclusive))
     return Source(
         name, "huggingface", network, labels, _sized(read_preprocessing(folder), options.size), None
     )
-
-
-def _write_weights(found: Source, stage: Path) -> Exported:
-    from safetensors.torch import save_file
-
-    exported = to_onnx(
-        found.network,
-        stage / "model.onnx",
-        size=found.preprocessing.size,
-        channels=found.preprocessing.channels,
-    )
-    if isinstance(found.network, HuggingFaceNetwork):
-        with quiet_transformers():
-            found.network.model.save_pretrained(stage)
-    else:
-        save_file(
-            {key: value.contiguous() for key, value in found.network.state_dict().items()},
-            stage / "model.safetensors",
-        )
-    return exported
 
 
 def _manifest(found: Source, exported: Exported, folder: Path, options: ImportOptions) -> Manifest:
@@ -306,7 +260,7 @@ def _manifest(found: Source, exported: Exported, folder: Path, options: ImportOp
             "sha256_of_checkpoint": found.digest,
             "largest_score_difference_onnx_torch": exported.difference,
         },
-        libraries={name: importlib.metadata.version(name) for name in _LIBRARIES},
+        libraries=library_versions(_LIBRARIES),
         licence=options.licence,
         created=datetime.now(UTC).date().isoformat(),
     )
@@ -315,31 +269,19 @@ def _manifest(found: Source, exported: Exported, folder: Path, options: ImportOp
 def _card(manifest: Manifest, found: Source) -> str:
     origin = manifest.training["imported_from"]
     low, high = manifest.calibration["band"]
-    sections = [
-        CardSection(
-            "Not evaluated",
-            f"This model was imported from `{origin}`; neither its training nor its quality is known here. "
-            "Evaluate it on your own labelled images (`tetkik findings evaluate`) before you trust it. No "
-            "finding "
-            "can be ruled out by it.",
-        ),
-        CardSection(
-            "Thresholds",
-            f"Every label has the threshold {DEFAULT_THRESHOLD} on the network's sigmoid, which is no "
-            f"probability: "
-            f"nothing was calibrated. Scores from {low} to {high} count as uncertain.",
-        ),
-        CardSection(
-            "Exports",
-            f"On random images the largest difference of a score between torch and `model.onnx` is "
-            f"{manifest.training['largest_score_difference_onnx_torch']:.1e}.",
-        ),
-    ]
     own = [label for label in found.labels if label not in FINDING_LABELS]
-    if own:
-        sections.append(
-            CardSection("Own labels", "Not among the shared labels, and kept: " + ", ".join(own) + ".")
-        )
+    values = {
+        "origin": origin,
+        "threshold": DEFAULT_THRESHOLD,
+        "low": low,
+        "high": high,
+        "difference": manifest.training["largest_score_difference_onnx_torch"],
+        "own": ", ".join(own),
+    }
+    texts = tomllib.loads(resources.files(__package__).joinpath("import_card.toml").read_text("utf-8"))
+    sections = [
+        CardSection(name, text.format(**values)) for name, text in texts.items() if own or name != _OWN
+    ]
     count = len(found.labels)
     summary = f"A {found.kind} network that gives {count} findings of an image, imported from `{origin}`."
     return render_card(manifest, summary, sections)

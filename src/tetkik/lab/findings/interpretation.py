@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from types import MappingProxyType
 
 import numpy as np
@@ -48,19 +49,8 @@ class LabelName(Sentence):
 
 def interpret(evaluation: Evaluation) -> tuple[Sentence, ...]:
     """What the figures say, most important first."""
-    return (
-        *_overall(evaluation),
-        *_extremes(evaluation),
-        *_shortcuts(evaluation),
-        *_screening(evaluation),
-        *_decisions(evaluation),
-        *_calibration(evaluation),
-        *_task(evaluation),
-        *_subgroups(evaluation),
-        *_together(evaluation),
-        *_unscored(evaluation),
-        *_without(evaluation),
-    )
+    parts = (_overall, _extremes, _shortcuts, _screening, _decisions, _calibration, _task, _subgroups)
+    return tuple(chain.from_iterable(part(evaluation) for part in (*parts, _together, _unscored, _without)))
 
 
 def _overall(evaluation: Evaluation) -> Iterator[Sentence]:
@@ -91,8 +81,12 @@ def _extremes(evaluation: Evaluation) -> Iterator[Sentence]:
     if unsure:
         yield Sentence(
             "Not shown to be better than guessing (the interval reaches 0.5): {items}.",
-            {"items": listed((LabelName(item.label) for item in unsure), ", ")},
+            {"items": _labels(unsure)},
         )
+
+
+def _labels(items: Iterable[LabelFigures]) -> Sentence:
+    return listed((LabelName(item.label) for item in items), ", ")
 
 
 def _named(figures: LabelFigures) -> Sentence:
@@ -163,7 +157,7 @@ def _decisions(evaluation: Evaluation) -> Iterator[Sentence]:
     if mute:
         yield Sentence(
             "Present and never called: {items}.",
-            {"items": listed((LabelName(item.label) for item in mute), ", ")},
+            {"items": _labels(mute)},
         )
 
 
@@ -216,11 +210,11 @@ def _task(evaluation: Evaluation) -> Iterator[Sentence]:
 
 
 def _subgroups(evaluation: Evaluation) -> Iterator[Sentence]:
-    clear = []
-    for part in evaluation.subgroups:
-        whole = _whole(evaluation, part)
-        if part.ci is not None and whole is not None and part.ci.high < whole:
-            clear.append((part, whole))
+    clear = [
+        (part, whole)
+        for part in evaluation.subgroups
+        if part.ci is not None and (whole := _whole(evaluation, part)) is not None and part.ci.high < whole
+    ]
     for part, whole in sorted(clear, key=lambda item: (item[0].mean_auroc or 0) - item[1])[:3]:
         yield Sentence(
             "Clearly below the whole: {part} (mean AUROC {mean:.2f}{interval}, where all images have "
@@ -290,12 +284,11 @@ def _unscored(evaluation: Evaluation) -> Iterator[Sentence]:
 
 def _without(evaluation: Evaluation) -> Iterator[Sentence]:
     not_assessed = [
-        label
-        for label, figures in evaluation.per_label.items()
+        figures
+        for figures in evaluation.per_label.values()
         if figures.operated_at is None and figures.n_positive
     ]
     if not_assessed:
         yield Sentence(
-            "In the data and not assessed by the model: {labels}.",
-            {"labels": listed(map(LabelName, not_assessed), ", ")},
+            "In the data and not assessed by the model: {labels}.", {"labels": _labels(not_assessed)}
         )

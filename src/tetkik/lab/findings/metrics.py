@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tetkik.lab.findings.sources.rows import Truth
 from tetkik.statistics import Bools, Floats, Ints, auroc, stratified_auroc
 from tetkik.values import NORMAL_LABELS
-
-Truth = NDArray[np.int8]
 
 LEAST_EXPECTED = 3
 """Images that chance must give a pair of findings before anything is said of how often it stands together."""
@@ -23,15 +21,8 @@ def source_shortcut(positive: Bools, source: Sequence[str], groups: Ints) -> flo
     The score of a row is the prevalence of the label among the other rows of its source, without those of its
     own group (a row must not foretell itself); where there are no others, the prevalence of all. Two rows of
     one source are a tie. Far above 0.5 it says that the label's own AUROC may be telling sources apart, not
-    disease: Zech et al., PLOS Medicine 15 (2018) e1002683.
-
-    Args:
-        positive: (rows,), the label where it is known.
-        source: (rows,), where each row comes from.
-        groups: (rows,), component of patient and duplicates.
-
-    Returns:
-        None where only one kind occurs, or one source.
+    disease: Zech et al., PLOS Medicine 15 (2018) e1002683. None where only one kind occurs, or one
+    source.
     """
     _, place = np.unique(np.asarray(source), return_inverse=True)
     if positive.all() or not positive.any() or place.max() == 0:
@@ -54,18 +45,14 @@ def source_shortcut(positive: Bools, source: Sequence[str], groups: Ints) -> flo
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CoOccurrence:
-    """How often two findings stand together, against how often they would by chance.
-
-    Attributes:
-        n: (labels, labels), rows in which both are known.
-        observed: (labels, labels), rows in which both are present.
-        expected: (labels, labels), what independence would give; the diagonal is the count itself.
-    """
+    """How often two findings stand together, against how often they would by chance."""
 
     labels: tuple[str, ...]
     n: Ints
     observed: Ints
     expected: Floats
+    """`n`, `observed`, `expected`: (labels, labels), rows in which both are known, those in which both are
+    present, and what independence would give; the diagonal of the last is the count itself."""
 
     @property
     def ratio(self) -> Floats:
@@ -78,11 +65,7 @@ class CoOccurrence:
 
 
 def co_occurrence(truth: Truth, labels: Sequence[str]) -> CoOccurrence:
-    """Count pairs of findings; for each pair only rows that know both.
-
-    Args:
-        truth: (rows, labels): 1, 0, or -1 for unknown.
-    """
+    """Count pairs of findings; for each pair only rows that know both."""
     known, present = (truth >= 0).astype(np.float64), (truth == 1).astype(np.float64)
     n = known.T @ known
     # Presence of the first among the rows that know the second too.
@@ -98,9 +81,6 @@ def abnormal_truth(truth: Truth, labels: Sequence[str]) -> Truth:
 
     Any finding that is present makes it 1, and `Normal` or `No_Tumor` present makes it 0. A row with both
     contradicts itself and is left at -1; so is a row with neither, for what is not listed may be there.
-
-    Args:
-        truth: (rows, labels): 1, 0, or -1 for unknown.
     """
     well = np.array([label in NORMAL_LABELS for label in labels], dtype=bool)
     ill = (truth[:, ~well] == 1).any(axis=1)
@@ -110,24 +90,19 @@ def abnormal_truth(truth: Truth, labels: Sequence[str]) -> Truth:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SingleLabelTask:
-    """Rows that have exactly one of several labels, and which of them the model puts first.
-
-    Attributes:
-        rows: (n,), numbers of the rows.
-        truth: (n,), index of the true label.
-        chosen: (n,), index of the label with the highest value, the first of equals.
-    """
+    """Rows that have exactly one of several labels, and which of them the model puts first."""
 
     labels: tuple[str, ...]
     rows: Ints
     truth: Ints
+    """(n,), index of the true label."""
     chosen: Ints
+    """(n,), index of the label with the highest value, the first of equals."""
 
     @property
     def correct(self) -> Bools:
         """(n,): whether the label put first is the true one."""
-        right: Bools = self.truth == self.chosen
-        return right
+        return np.asarray(self.truth == self.chosen)
 
     @property
     def confusion(self) -> Ints:
@@ -139,12 +114,7 @@ class SingleLabelTask:
 def single_label_task(
     values: Floats, truth: Truth, labels: Sequence[str], task: Sequence[str]
 ) -> SingleLabelTask:
-    """The rows with exactly one label of `task` present and a value for every one.
-
-    Args:
-        values: (rows, labels), what is compared; NaN where there is none.
-        truth: (rows, labels): 1, 0, or -1 for unknown.
-    """
+    """The rows with exactly one label of `task` present and a value (not NaN) for every one."""
     columns = [list(labels).index(label) for label in task]
     present = truth[:, columns] == 1
     rows = np.flatnonzero((present.sum(axis=1) == 1) & ~np.isnan(values[:, columns]).any(axis=1))

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from tetkik.values import ProgressCallback
 
 SCORING = "images scored"
-"""The step that `predict_all` reports as it goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,34 +37,30 @@ class OperatedAt:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """The answers of one model.
-
-    Attributes:
-        paths: (images,), each file as it was named.
-        labels: those assessed in one image at least: the shared ones in their order, then others.
-        scores: (images, labels), float64, the network's sigmoids; NaN where a label was not assessed.
-        probabilities: (images, labels), calibrated; NaN where there is none.
-        positive: (images, labels), int8: 1, 0, or -1 where not assessed.
-        screen: (images,), probability that anything is abnormal; NaN where it cannot be computed.
-        flaws: (images,), what the quality gate found in each.
-        refused: (images,), whether the gate let the model not see it.
-        failed: (images,), whether the file could not be read.
-        sha256: (images,), of each file; empty where it could not be read.
-    """
+    """The answers of one model."""
 
     model: str
     paths: tuple[str, ...]
+    """Each file as it was named."""
     labels: tuple[str, ...]
+    """Those assessed in one image at least: the shared ones in their order, then others."""
     scores: Floats
+    """(images, labels), float64, the network's sigmoids; NaN where a label was not assessed."""
     probabilities: Floats
+    """(images, labels), calibrated; NaN where there is none."""
     positive: NDArray[np.int8]
+    """(images, labels): 1, 0, or -1 where not assessed."""
     screen: Floats
+    """(images,), probability that anything is abnormal; NaN where it cannot be computed."""
     operated_at: Mapping[str, OperatedAt]
     flaws: tuple[tuple[str, ...], ...]
+    """What the quality gate found in each image."""
     refused: Bools
     failed: Bools
+    """`refused`, `failed`: (images,), whether the gate refused it; whether the file could not be read."""
     gated: bool
     sha256: tuple[str, ...]
+    """Of each file; empty where it could not be read."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -98,9 +93,8 @@ def predict_all(
     progress: ProgressCallback | None = None,
 ) -> Predictions:
     def answers() -> Iterator[Mapping[str, Any]]:
-        for number, (file, answer) in enumerate(
-            zip(files, findings.predict_many(files, workers), strict=True), 1
-        ):
+        found = zip(files, findings.predict_many(files, workers), strict=True)
+        for number, (file, answer) in enumerate(found, 1):
             if progress is not None:
                 progress(SCORING, number, len(files))
             if isinstance(answer, TetkikError):
@@ -120,7 +114,7 @@ def read_predictions(path: Path) -> Predictions:
     """
     with path.open(encoding="utf-8", errors="strict") as file:
         try:
-            return _gathered(_lines(file), str(path))
+            return _gathered((json.loads(line) for line in file if line.strip()), str(path))
         except (AttributeError, KeyError, TypeError, UnicodeDecodeError, ValueError, RecursionError):
             raise DataError(
                 "{path} is not what `tetkik findings predict --json` prints; give its output, one JSON "
@@ -139,12 +133,6 @@ class _Mixed(Exception):
     """Answers that do not belong together."""
 
 
-def _lines(file: Iterable[str]) -> Iterator[Mapping[str, Any]]:
-    for line in file:
-        if line.strip():
-            yield json.loads(line)
-
-
 def _gathered(answers: Iterable[Mapping[str, Any]], fallback: str) -> Predictions:
     """Answers as arrays; `fallback` names the model where no file could be answered."""
     kept = list(answers)
@@ -160,11 +148,7 @@ def _gathered(answers: Iterable[Mapping[str, Any]], fallback: str) -> Prediction
     ]
     names = {label for findings in read for label in findings}
     labels = (*(label for label in FINDING_LABELS if label in names), *sorted(names - set(FINDING_LABELS)))
-    positive = np.full((len(kept), len(labels)), -1, dtype=np.int8)
-    for row, findings in enumerate(read):
-        for column, label in enumerate(labels):
-            if label in findings:
-                positive[row, column] = bool(findings[label]["positive"])
+    called = [[bool(item[label]["positive"]) if label in item else -1 for label in labels] for item in read]
     scores = _table(read, labels, "score")
     if ((scores < 0) | (scores > 1)).any():
         raise ValueError("a score outside 0 to 1")
@@ -175,8 +159,8 @@ def _gathered(answers: Iterable[Mapping[str, Any]], fallback: str) -> Prediction
         labels=labels,
         scores=scores,
         probabilities=_table(read, labels, "probability"),
-        positive=positive,
-        screen=np.array([_number(answer.get("screen")) for answer in kept]),
+        positive=np.array(called, dtype=np.int8).reshape(scores.shape),
+        screen=np.array([answer.get("screen") for answer in kept], dtype=np.float64),
         operated_at=_operated_at(read),
         flaws=tuple(tuple(map(str, answer.get("flaws", ()))) for answer in kept),
         refused=np.array([not answer.get("suitable", False) for answer in kept]) & ~failed,
@@ -187,12 +171,9 @@ def _gathered(answers: Iterable[Mapping[str, Any]], fallback: str) -> Prediction
 
 
 def _table(read: list[dict[str, Any]], labels: tuple[str, ...], key: str) -> Floats:
-    rows = [[_number(findings.get(label, {}).get(key)) for label in labels] for findings in read]
+    """(images, labels), float64; NaN where there is no value."""
+    rows = [[findings.get(label, {}).get(key) for label in labels] for findings in read]
     return np.array(rows, dtype=np.float64).reshape(len(read), len(labels))
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
 
 
 def _operated_at(read: list[dict[str, Any]]) -> dict[str, OperatedAt]:

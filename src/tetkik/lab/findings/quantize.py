@@ -15,7 +15,8 @@ does where it was tried; `tetkik findings compare` says what int8 costs a model 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,15 +53,11 @@ _QUANTISED = (*_WEIGHTED, "Add", "AveragePool", "Clip", "GlobalAveragePool", "Ma
 
 @dataclass(frozen=True, slots=True)
 class Quantised:
-    """What was written.
-
-    Attributes:
-        file: the int8 ONNX file.
-        difference: largest difference of a score from the fp32 network, on images not calibrated on.
-    """
+    """An int8 ONNX file, and its differences from fp32 on images not calibrated on."""
 
     file: Path
     difference: float
+    """The largest of a score."""
     mean_difference: float
     calibrated: int
     compared: int
@@ -93,13 +90,8 @@ def to_int8(source: Path, images: NDArray[np.float32], target: Path) -> Quantise
         ) from None
     before, after = (_scores(file, images[held_out]) for file in (source, target))
     differences = np.abs(before - after)
-    return Quantised(
-        target,
-        float(differences.max()),
-        float(differences.mean()),
-        int((~held_out).sum()),
-        int(held_out.sum()),
-    )
+    calibrated, compared = int((~held_out).sum()), int(held_out.sum())
+    return Quantised(target, float(differences.max()), float(differences.mean()), calibrated, compared)
 
 
 def _quantise(source: Path, images: NDArray[np.float32], target: Path) -> None:
@@ -216,8 +208,8 @@ def quantise_bundle(
             f"Made from {bundle.manifest.name}, whose card says what it learned from. Ranges come from "
             f"{done.calibrated} images; on {done.compared} others the scores differ from fp32 by "
             f"{done.mean_difference:.4f} on average and {done.difference:.4f} at most. Thresholds and "
-            f"calibration "
-            "are those of the fp32 network. Nothing was measured with this one: evaluate it before use.",
+            "calibration are those of the fp32 network. Nothing was measured with this one: evaluate it "
+            "before use.",
         )
         summary = f"{bundle.manifest.name} with its network in int8."
         (stage / "README.md").write_text(render_card(manifest, summary, [section]), encoding="utf-8")
@@ -226,26 +218,17 @@ def quantise_bundle(
 
 
 def _read(bundle: Bundle, files: Sequence[Path], progress: ProgressCallback) -> NDArray[np.float32]:
-    images = list(_readable(bundle, files, progress))
+    preprocessing = preprocessing_of(bundle)
+    images = []
+    for number, file in enumerate(files, 1):
+        with suppress(InputError):
+            images.append(prepare(read_image(file), preprocessing))
+        progress("images", number, len(files))
     if len(images) < LEAST_IMAGES:
         raise InputError(
             "Only {count} of the images can be read, and int8 needs at least {least} to take its ranges "
-            "from; give "
-            "more.",
+            "from; give more.",
             count=len(images),
             least=LEAST_IMAGES,
         )
     return np.stack(images)
-
-
-def _readable(
-    bundle: Bundle, files: Sequence[Path], progress: ProgressCallback
-) -> Iterator[NDArray[np.float32]]:
-    preprocessing = preprocessing_of(bundle)
-    for number, file in enumerate(files, 1):
-        try:
-            yield prepare(read_image(file), preprocessing)
-        except InputError:
-            continue
-        finally:
-            progress("images", number, len(files))

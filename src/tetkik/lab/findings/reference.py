@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tetkik.bundle import ImageReference
 from tetkik.errors import BundleError, DataError
-from tetkik.statistics import Observation, describe
+from tetkik.lab.findings.sources.rows import Truth
+from tetkik.statistics import Floats, Observation, describe
 from tetkik.values import FindingsResult
 
 if TYPE_CHECKING:
@@ -27,23 +27,18 @@ if TYPE_CHECKING:
     from tetkik.values import ProgressCallback
 
 STEP = "reference"
-"""What `progress` shows."""
 _FEW = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReferenceImages:
-    """Images to take a reference from.
-
-    Attributes:
-        truth: (n, labels), int8: 1 present, 0 absent, -1 unknown.
-        scores: (n, labels), sigmoids of networks that had not learned the image; None takes the model's own.
-    """
+    """Images to take a reference from."""
 
     files: tuple[Path, ...]
     labels: tuple[str, ...]
-    truth: NDArray[np.int8]
-    scores: NDArray[np.float64] | None = None
+    truth: Truth
+    scores: Floats | None = None
+    """(n, labels), sigmoids of networks that had not learned the image; None takes the model's own."""
 
     @classmethod
     def unlabelled(cls, files: tuple[Path, ...]) -> ReferenceImages:
@@ -69,11 +64,7 @@ class ReferenceImages:
 def read_log(folder: Path, images: Path) -> ReferenceImages:
     """The images that a training's figures came from, scored by networks that had not learned them.
 
-    Args:
-        folder: what `findings train` left beside its bundle, with `scores.csv`.
-
-    Raises:
-        DataError: it is something else.
+    `folder` is what `findings train` left beside its bundle.
     """
     file = folder / "scores.csv"
     try:
@@ -148,14 +139,10 @@ def _observation(
     measured = answer.measured
     assert measured is not None
     return Observation(
+        **{**asdict(measured), "modality": measured.modality or ""},
         route=answer.route.value if answer.route else "",
         refused=not answer.suitable,
-        spacing=measured.spacing,
-        modality=measured.modality or "",
         flaws=tuple(flaw.value for flaw in answer.flaws),
-        brightness=measured.brightness,
-        contrast=measured.contrast,
-        side=measured.side,
         scores=dict(_scores(findings, answer, images, row)),
         known={
             label: bool(value)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.lab.findings.figures import Judged, LabelFigures, Method, Screening, TaskFigures
+from tetkik.lab.engine.results import SMALLEST, Subgroup
+from tetkik.lab.findings.figures import Judged, LabelFigures, Method, Screening, SubgroupFigures, TaskFigures
 from tetkik.lab.findings.metrics import abnormal_truth, single_label_task, source_shortcut
 from tetkik.lab.findings.thresholds import Decisions
 from tetkik.language import Sentence
@@ -23,37 +26,36 @@ from tetkik.statistics import (
     delong,
     expected_calibration_error,
     percentile_interval,
+    ratio,
     sensitivity_at_specificity,
     share_interval,
     specificity_at_sensitivity,
     stratified_auroc,
 )
-from tetkik.values import NORMAL_LABELS, Route, route_of
+from tetkik.values import NORMAL_LABELS, Route, Sex, View, route_of
 
 FIXED = (0.90, 0.95)
 """The specificities and sensitivities at which the other of the two is reported."""
 LEAST_KIND = 5
 """Images with a label, and without it, from which on an interval, or a part's AUROC, means anything."""
 
+DIMENSIONS = {"view": "View", "source": "Source", "sex": "Sex", "age": "Age", "prevalence": "Prevalence"}
+
 Without = dict[str, Sentence]
 """Why a figure is null, by its path in the JSON."""
 
 
-def replicates_of(judged: Judged, draws: ClusterBootstrap) -> Floats | None:
-    """The AUROC of every label in every draw, (replicates, labels); None where there is nothing to draw."""
-    if not draws.possible:
-        return None
-    return auroc_replicates(judged.scores, judged.truth.astype(np.int64), draws)
-
-
 def mean_interval(replicates: Floats | None, columns: Sequence[int]) -> Interval | None:
-    """95% interval of the mean over labels; each draw's mean is over the labels that it can be had for."""
+    """95% interval of the mean over labels."""
     if replicates is None or not columns:
         return None
-    chosen = replicates[:, columns]
-    counts = (~np.isnan(chosen)).sum(axis=1)
-    means = np.where(counts > 0, np.nansum(chosen, axis=1) / np.maximum(counts, 1), np.nan)
-    return percentile_interval(means)
+    return percentile_interval(mean_over_labels(replicates[:, columns]))
+
+
+def mean_over_labels(replicates: Floats) -> Floats:
+    """(replicates,): the mean over the labels that a draw has, of (replicates, labels)."""
+    there = (~np.isnan(replicates)).sum(axis=1).astype(np.float64)
+    return ratio(np.nansum(replicates, axis=1), there)
 
 
 def label_figures(judged: Judged, replicates: Floats | None) -> tuple[dict[str, LabelFigures], Without]:
@@ -122,10 +124,9 @@ def _label(judged: Judged, column: int, replicates: Floats | None) -> tuple[Labe
         sensitivity_ci=share_interval(called[positive], groups[positive]),
         specificity=decisions.specificity,
         specificity_ci=share_interval(~called[~positive], groups[~positive]),
-        sensitivity_at=_sensitivities(scores, positive),
-        specificity_at=_specificities(scores, positive),
         ece=ece,
         brier_skill=skill,
+        **_at_fixed(scores, positive),
     ), without
 
 
@@ -158,12 +159,11 @@ def _calibration(probabilities: Floats, positive: Bools) -> tuple[float | None, 
     return ece, brier_skill(claimed, happened), {}
 
 
-def _sensitivities(scores: Floats, positive: Bools) -> tuple[tuple[float, float | None], ...]:
-    return tuple((at, sensitivity_at_specificity(scores, positive, at)) for at in FIXED)
-
-
-def _specificities(scores: Floats, positive: Bools) -> tuple[tuple[float, float | None], ...]:
-    return tuple((at, specificity_at_sensitivity(scores, positive, at)) for at in FIXED)
+def _at_fixed(scores: Floats, positive: Bools) -> dict[str, Any]:
+    return {
+        "sensitivity_at": tuple((at, sensitivity_at_specificity(scores, positive, at)) for at in FIXED),
+        "specificity_at": tuple((at, specificity_at_sensitivity(scores, positive, at)) for at in FIXED),
+    }
 
 
 def mean_of(values: Iterable[float | None]) -> float | None:
@@ -184,47 +184,29 @@ def screening_figures(judged: Judged, draws: ClusterBootstrap) -> tuple[tuple[Sc
         by, scores = "screen", np.where(truth >= 0, judged.screen, np.nan)
         if np.isnan(scores).all():
             ills = [at for at in columns if judged.labels[at] not in NORMAL_LABELS]
-            by, scores = "highest_score", _highest(judged.scores[:, ills])
+            highest = np.nan_to_num(judged.scores[:, ills], nan=-1.0).max(axis=1, initial=-1.0)
+            by, scores = "highest_score", np.where(highest < 0, np.nan, highest)
         use = (truth >= 0) & ~np.isnan(scores)
         positive, scored, groups = truth[use] == 1, scores[use], judged.groups[use]
         area = auroc(scored, positive) if len(scored) else None
+        screening = Screening(route.value, int(use.sum()), int(positive.sum()), by, area, None)
         if area is None:
             without[f"screening.{route.value}.auroc"] = Sentence(
                 "It needs scored images that are normal and others that are not."
             )
-            found.append(Screening(route.value, int(use.sum()), int(positive.sum()), by, None, None))
-            continue
-        own = ClusterBootstrap(groups, draws.replicates, draws.seed)
-        replicates = None
-        if own.possible and own.grouped:
-            replicates = auroc_replicates(scored[:, None], positive[:, None].astype(np.int64), own)[:, 0]
-        found.append(
-            Screening(
-                route=route.value,
-                n=int(use.sum()),
-                n_abnormal=int(positive.sum()),
-                by=by,
-                auroc=area,
-                ci=_interval(scored, positive, groups, replicates)[0],
-                sensitivity_at=_sensitivities(scored, positive),
-                specificity_at=_specificities(scored, positive),
-            )
-        )
+        else:
+            own = ClusterBootstrap(groups, draws.replicates, draws.seed)
+            replicates = None
+            if own.possible and own.grouped:
+                replicates = auroc_replicates(scored[:, None], positive[:, None].astype(np.int64), own)[:, 0]
+            interval, _ = _interval(scored, positive, groups, replicates)
+            screening = replace(screening, ci=interval, **_at_fixed(scored, positive))
+        found.append(screening)
     return tuple(found), without
 
 
-def _highest(scores: Floats) -> Floats:
-    """The highest of each row that is there; NaN where none is."""
-    highest: Floats = np.nan_to_num(scores, nan=-1.0).max(axis=1, initial=-1.0)
-    return np.where(highest < 0, np.nan, highest)
-
-
 def task_figures(judged: Judged, task: Sequence[str]) -> TaskFigures:
-    """Accuracy where exactly one label of `task` is true; calibrated values are compared where all have them.
-
-    Args:
-        task: labels of `judged`.
-    """
+    """Accuracy where exactly one label of `task` is true; calibrated values decide where all have them."""
     columns = [judged.labels.index(label) for label in task]
     calibrated = not np.isnan(np.where(judged.usable, judged.probabilities, 0.0)[:, columns]).any()
     values = judged.probabilities if calibrated else judged.scores
@@ -242,3 +224,94 @@ def task_figures(judged: Judged, task: Sequence[str]) -> TaskFigures:
         mean_auroc=mean_of(areas) if n else None,
         confusion=found.confusion,
     )
+
+
+def subgroups(judged: Judged) -> Iterator[Subgroup]:
+    """Every part; in a dimension each image is in exactly one. One that divides nothing is left out."""
+    view, sex = (np.array([item or "" for item in column]) for column in (judged.view, judged.sex))
+    source = np.array(judged.source)
+    age = np.array([np.nan if item is None else item for item in judged.age], dtype=np.float64)
+    dimensions: dict[str, list[tuple[str, Sentence, Bools]]] = {
+        "view": [
+            ("PA", Sentence("PA"), view == View.PA),
+            ("AP", Sentence("AP"), view == View.AP),
+            ("other", Sentence("another view"), ~np.isin(view, ("", View.PA, View.AP))),
+            ("unknown", Sentence("view not known"), view == ""),
+        ],
+        "source": [
+            (name, Sentence("{name}", {"name": name}), source == name) for name in sorted(set(judged.source))
+        ],
+        "sex": [
+            ("F", Sentence("women and girls"), sex == Sex.FEMALE),
+            ("M", Sentence("men and boys"), sex == Sex.MALE),
+            ("O", Sentence("another sex"), sex == Sex.OTHER),
+            ("unknown", Sentence("sex not known"), sex == ""),
+        ],
+        "age": [
+            ("under_18", Sentence("under 18 years"), age < 18),
+            ("18_to_39", Sentence("18 to 39 years"), (age >= 18) & (age < 40)),
+            ("40_to_64", Sentence("40 to 64 years"), (age >= 40) & (age < 65)),
+            ("65_or_more", Sentence("65 years or more"), age >= 65),
+            ("unknown", Sentence("age not known"), np.isnan(age)),
+        ],
+    }
+    for dimension, parts in dimensions.items():
+        there = [Subgroup(dimension, *part) for part in parts if part[2].any()]
+        if len(there) > 1:
+            yield from there
+
+
+def subgroup_figures(judged: Judged, draws: ClusterBootstrap) -> Iterator[SubgroupFigures]:
+    """The mean AUROC of every part of the images, over the labels with enough rows of both kinds there."""
+    for part in subgroups(judged):
+        bare = SubgroupFigures(part.dimension, part.id, part.title, int(part.rows.sum()))
+        if bare.n < SMALLEST:
+            yield replace(bare, reason=Sentence("Fewer than {least} images.", {"least": SMALLEST}))
+            continue
+        usable = judged.usable & part.rows[:, None]
+        kinds = [((judged.truth == kind) & usable).sum(axis=0) for kind in (0, 1)]
+        columns = np.flatnonzero(np.minimum(*kinds) >= LEAST_KIND).tolist()
+        if not columns:
+            reason = Sentence(
+                "No label has {least} images with and {least} without it here.", {"least": LEAST_KIND}
+            )
+            yield replace(bare, reason=reason)
+            continue
+        truth = np.where(judged.usable, judged.truth, -1)[part.rows][:, columns].astype(np.int64)
+        scores = judged.scores[part.rows][:, columns]
+        areas = {
+            judged.labels[column]: area
+            for at, column in enumerate(columns)
+            if (area := auroc(scores[truth[:, at] >= 0, at], truth[truth[:, at] >= 0, at] == 1)) is not None
+        }
+        own = ClusterBootstrap(judged.groups[part.rows], draws.replicates, draws.seed)
+        replicates = auroc_replicates(scores, truth, own) if own.possible else None
+        interval = mean_interval(replicates, range(len(columns)))
+        yield replace(bare, mean_auroc=mean_of(areas.values()), ci=interval, aurocs=areas)
+
+
+def prevalence_figures(
+    judged: Judged, figures: Mapping[str, LabelFigures], replicates: Floats | None
+) -> Iterator[SubgroupFigures]:
+    """The mean AUROC of rare, less rare and common labels, where the data has more than one of these."""
+    bands = (
+        ("under_2", Sentence("present in under 2%"), 0.0, 0.02),
+        ("2_to_10", Sentence("present in 2% to 10%"), 0.02, 0.10),
+        ("10_or_more", Sentence("present in 10% or more"), 0.10, np.inf),
+    )
+    found = []
+    for name, title, low, high in bands:
+        areas = {
+            item.label: item.auroc
+            for item in figures.values()
+            if item.auroc is not None and low <= (item.prevalence or 0.0) < high
+        }
+        if areas:
+            columns = [judged.labels.index(label) for label in areas]
+            n = int(judged.usable[:, columns].any(axis=1).sum())
+            interval = mean_interval(replicates, columns)
+            found.append(
+                SubgroupFigures("prevalence", name, title, n, mean_of(areas.values()), interval, aurocs=areas)
+            )
+    if len(found) > 1:
+        yield from found

@@ -40,22 +40,19 @@ class LabelCount:
 
 @dataclass(frozen=True, slots=True)
 class SourceCount:
-    """One source.
-
-    Attributes:
-        patients: people named; `unnamed` images name nobody.
-        age: years, (5th percentile, median, 95th); None where no age is known.
-    """
+    """One source."""
 
     source: str
     images: int
     patients: int
+    """People named; `unnamed` images name nobody."""
     unnamed: int
     groups: int
     weight: float
     views: Mapping[str, int]
     sexes: Mapping[str, int]
     age: tuple[float, float, float] | None
+    """Years, (5th percentile, median, 95th); None where no age is known."""
     official: Mapping[str, int]
     labels: tuple[LabelCount, ...]
 
@@ -65,15 +62,12 @@ class SourceCount:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """What two sources have in common.
-
-    Attributes:
-        groups: connected components with images of both: the same people or pictures.
-    """
+    """What two sources have in common."""
 
     first: str
     second: str
     groups: int
+    """Connected components with images of both: the same people or pictures."""
     images: int
     first_rows: int
     second_rows: int
@@ -81,22 +75,19 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Summary:
-    """A set of labelled images in figures.
-
-    Attributes:
-        sources: in order of first appearance; `whole` is all of them as one.
-        co_occurrence: over the labels of something wrong that are present at all.
-        other_labels: labels that are not among the columns, and how often they were marked present.
-    """
+    """A set of labelled images in figures."""
 
     images: int
     groups: int
     whole: SourceCount
     sources: tuple[SourceCount, ...]
+    """In order of first appearance; `whole` is all of them as one."""
     overlaps: tuple[Overlap, ...]
     co_occurrence: CoOccurrence
+    """Over the labels of something wrong that are present at all."""
     left_out: Mapping[str, int]
     other_labels: Mapping[str, int]
+    """Labels that are not among the columns, and how often they were marked present."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -112,29 +103,25 @@ class Summary:
 
     def pairs(self, least: float = 0.0) -> tuple[Pair, ...]:
         """Pairs of labels with rows that know both, most above chance first."""
-        names, ratio = self.co_occurrence.labels, self.co_occurrence.ratio
+        counts, ratio = self.co_occurrence, self.co_occurrence.ratio
         found = [
             Pair(
-                names[i],
-                names[j],
-                int(self.co_occurrence.n[i, j]),
-                int(self.co_occurrence.observed[i, j]),
-                float(self.co_occurrence.expected[i, j]),
+                counts.labels[i],
+                counts.labels[j],
+                int(counts.n[i, j]),
+                int(counts.observed[i, j]),
+                float(counts.expected[i, j]),
                 None if np.isnan(ratio[i, j]) else float(ratio[i, j]),
             )
-            for i, j in combinations(range(len(names)), 2)
-            if self.co_occurrence.n[i, j] and self.co_occurrence.expected[i, j] >= least
+            for i, j in combinations(range(len(counts.labels)), 2)
+            if counts.n[i, j] and counts.expected[i, j] >= least
         ]
         return tuple(sorted(found, key=lambda pair: (-(pair.ratio or 0.0), pair.first, pair.second)))
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two labels.
-
-    Attributes:
-        ratio: observed over expected; None where one of the two is never present.
-    """
+    """Two labels."""
 
     first: str
     second: str
@@ -142,6 +129,7 @@ class Pair:
     observed: int
     expected: float
     ratio: float | None
+    """Observed over expected; None where one of the two is never present."""
 
 
 def summarise(images: LabelledImages) -> Summary:

@@ -8,10 +8,8 @@ from enum import StrEnum
 
 import numpy as np
 
+from tetkik.findings.operating_points import DIGITS
 from tetkik.statistics import Bools, Floats, ratio
-
-DIGITS = 6
-"""Decimals of a threshold, as of the scores that it is compared with."""
 
 
 class Rule(StrEnum):
@@ -37,12 +35,8 @@ class Decisions:
     @classmethod
     def of(cls, called: Bools, positive: Bools) -> Decisions:
         """Count (rows,) decisions against (rows,) truth."""
-        return cls(
-            int((called & positive).sum()),
-            int((~called & positive).sum()),
-            int((~called & ~positive).sum()),
-            int((called & ~positive).sum()),
-        )
+        kinds = (called & positive, ~called & positive, ~called & ~positive, called & ~positive)
+        return cls(*(int(kind.sum()) for kind in kinds))
 
     @property
     def sensitivity(self) -> float | None:
@@ -55,17 +49,11 @@ class Decisions:
         return _share(self.true_negative, self.true_negative + self.false_positive)
 
     @property
-    def precision(self) -> float | None:
-        """Share of the called that are positive; None where nothing is called."""
-        return _share(self.true_positive, self.true_positive + self.false_positive)
-
-    @property
     def f1(self) -> float | None:
         """F1 of the positives; None without one."""
-        if self.true_positive + self.false_negative == 0:
-            return None
-        missed = self.false_positive + self.false_negative
-        return 2 * self.true_positive / (2 * self.true_positive + missed)
+        positives = self.true_positive + self.false_negative
+        called = self.true_positive + self.false_positive
+        return 2 * self.true_positive / (positives + called) if positives else None
 
 
 def _share(part: int, whole: int) -> float | None:
@@ -79,14 +67,7 @@ def choose_threshold(
 
     It lies midway between two neighbouring values, so that it does not hang on one row's last digit, and has
     6 decimals, as `predict` shows. Of several that are equally good the highest is taken: fewer false alarms.
-
-    Args:
-        values: (rows,), scores or probabilities, 0 to 1: whatever the threshold will be compared with.
-        positive: (rows,).
-        target: the least sensitivity for `Rule.SENSITIVITY`.
-
-    Returns:
-        None where only one kind occurs.
+    `target` is the least sensitivity for `Rule.SENSITIVITY`. None where only one kind occurs.
     """
     if positive.all() or not positive.any():
         return None

@@ -8,82 +8,49 @@ from pathlib import Path
 
 from tetkik.errors import DataError
 from tetkik.findings.label_names import shared_label
-from tetkik.lab.findings.sources.table import Table, read_table
+from tetkik.lab.findings.sources.table import read_table
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A finding's place.
-
-    Attributes:
-        image: the image's name in its data set, as `LabelledImages.image` without the prefix.
-        label: the shared label, or the data set's own name where there is none.
-        left, top, width, height: pixels of the original image; left and top from 0.
-    """
+    """A finding's place."""
 
     image: str
+    """The image's name in its data set, as `LabelledImages.image` without the prefix."""
     label: str
+    """The shared label, or the data set's own name where there is none."""
     left: float
     top: float
     width: float
     height: float
+    """`left`, `top`, `width`, `height`: pixels of the original image; left and top from 0."""
     reader: str | None = None
 
 
 def read_nih_boxes(path: Path) -> tuple[Box, ...]:
-    """Read `BBox_List_2017.csv`: 984 boxes on 880 images in the release.
-
-    Raises:
-        DataError: another table, or a box without four numbers and an area.
-    """
-    table = read_table(path, need=("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]"))
-    numbers = [_numbers(table, name) for name in ("Bbox [x", "y", "w", "h]")]
-    return tuple(
-        _box(path, image, label, *place)
-        for image, label, *place in zip(table["Image Index"], table["Finding Label"], *numbers, strict=True)
-    )
+    """Read `BBox_List_2017.csv`: 984 boxes on 880 images in the release."""
+    sides = ("Bbox [x", "y", "w", "h]")
+    table = read_table(path, need=("Image Index", "Finding Label", *sides))
+    rows = zip(table["Image Index"], table["Finding Label"], *map(table.numbers, sides), strict=True)
+    return tuple(_box(path, image, label, tuple(place)) for image, label, *place in rows)
 
 
 def read_vindr_boxes(path: Path) -> tuple[Box, ...]:
-    """Read VinDr-CXR's `annotations_train.csv` or `annotations_test.csv`; rows of No finding have no box.
-
-    Raises:
-        DataError: another table, or a box without four numbers and an area.
-    """
+    """Read VinDr-CXR's `annotations_train.csv` or `annotations_test.csv`; rows of No finding have no box."""
     corners = ("x_min", "y_min", "x_max", "y_max")
     table = read_table(path, need=("image_id", "class_name", *corners))
-    readers = table.get("rad_id")
-    places = zip(*(_numbers(table, name) for name in corners), strict=True)
-    rows = zip(table["image_id"], table["class_name"], readers, places, strict=True)
+    names = (table["image_id"], table["class_name"], table.get("rad_id"))
     return tuple(
-        _box(path, image, label, left, top, right - left, bottom - top, reader or None)
-        for image, label, reader, (left, top, right, bottom) in rows
+        _box(path, image, label, (left, top, right - left, bottom - top), reader or None)
+        for image, label, reader, left, top, right, bottom in zip(
+            *names, *map(table.numbers, corners), strict=True
+        )
         if shared_label(label) != "Normal"
     )
 
 
-def _numbers(table: Table, name: str) -> list[float]:
-    """A column as numbers; NaN where a cell is none."""
-    return [_number(cell) for cell in table[name]]
-
-
-def _number(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return math.nan
-
-
-def _box(
-    path: Path,
-    image: str,
-    label: str,
-    left: float,
-    top: float,
-    width: float,
-    height: float,
-    reader: str | None = None,
-) -> Box:
+def _box(path: Path, image: str, label: str, place: tuple[float, ...], reader: str | None = None) -> Box:
+    left, top, width, height = place
     if not (min(left, top) >= 0 and 0 < width < math.inf and 0 < height < math.inf and left + top < math.inf):
         raise DataError(
             "{path} has a box that is none, of the image {image}; correct it.", path=path, image=image

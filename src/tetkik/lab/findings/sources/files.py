@@ -1,24 +1,25 @@
-"""Where the images of a table lie, found by listing folders once, never by opening an image."""
+"""Where tables and images lie, found by listing folders once, never by opening an image."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path, PurePosixPath
 
-from tetkik.lab.engine.paths import IMAGE_SUFFIXES, composed, files_in
+from tetkik.errors import DataError
+from tetkik.lab.engine.paths import IMAGE_SUFFIXES, composed, files_in, inside
 
 
 class ImageFolder:
     """The files under one folder; each folder within is listed once, when first asked for.
 
-    Args:
-        check: whether a file must exist; False believes every name, for a table without its images.
+    Without `check` every name is believed, for a table without its images.
     """
 
     def __init__(self, root: Path, *, check: bool = True) -> None:
         self.root = root
         self.check = check
-        self._listed: dict[str, dict[str, str]] = {}
+        self._names = cache(lambda folder: {composed(name): name for name in files_in(root / folder)})
 
     def find(self, name: str) -> Path | None:
         """The file of that relative name (see `inside`), or None where there is none.
@@ -29,20 +30,16 @@ class ImageFolder:
         if not self.check:
             return self.root / name
         folder, _, last = name.rpartition("/")
-        found = self._names(folder).get(composed(last))
-        if found is None:
-            first, _, deeper = folder.partition("/")
-            if not first or first != self.root.name:
-                return None
-            folder = deeper
-            found = self._names(folder).get(composed(last))
-        return self.root / folder / found if found is not None else None
+        first, _, deeper = folder.partition("/")
+        for place in (folder, deeper) if first and first == self.root.name else (folder,):
+            if (found := self._names(place).get(composed(last))) is not None:
+                return self.root / place / found
+        return None
 
-    def _names(self, folder: str) -> dict[str, str]:
-        names = self._listed.get(folder)
-        if names is None:
-            names = self._listed[folder] = {composed(name): name for name in files_in(self.root / folder)}
-        return names
+
+def relative_names(cells: Iterable[str]) -> list[str | None]:
+    """Each cell as a path inside the folder; empty where it is, None where it leads out."""
+    return [inside(cell) if cell else "" for cell in cells]
 
 
 def by_name(folders: Iterable[Path], *, stem: bool = False) -> dict[str, Path]:
@@ -54,3 +51,28 @@ def by_name(folders: Iterable[Path], *, stem: bool = False) -> dict[str, Path]:
             if plain.suffix.lower() in IMAGE_SUFFIXES:
                 found.setdefault(plain.stem if stem else name, folder / name)
     return found
+
+
+def the_file(folder: Path, *patterns: str) -> Path:
+    """The one file of a folder whose name fits the first pattern that any fits."""
+    for pattern in patterns:
+        found = sorted(path for path in folder.glob(pattern) if path.is_file())
+        # The table and its compressed copy may lie side by side.
+        plain = [path for path in found if path.suffix != ".gz"] or found
+        if len(plain) > 1:
+            raise DataError(
+                "{folder} has several tables of one kind ({names}); name one of them instead of the folder.",
+                folder=folder,
+                names=", ".join(path.name for path in plain)[:200],
+            )
+        if plain:
+            return plain[0]
+    raise no_table(folder, patterns[0])
+
+
+def no_table(folder: Path, pattern: str) -> DataError:
+    return DataError(
+        "{folder} has no {pattern}; name the folder of the data set, or its table.",
+        folder=folder,
+        pattern=pattern,
+    )

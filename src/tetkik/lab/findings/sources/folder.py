@@ -12,16 +12,17 @@ from tetkik.errors import DataError
 from tetkik.findings.label_names import public_image, shared_label
 from tetkik.lab.engine.paths import IMAGE_SUFFIXES, files_in
 from tetkik.lab.engine.splits import Split
-from tetkik.lab.findings.sources.adapter import Adapter, Reading
 from tetkik.lab.findings.sources.hospital_table import split_named
 from tetkik.lab.findings.sources.label_mapping import own_name
-from tetkik.lab.findings.sources.row_filter import Draft
 from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
-from tetkik.lab.findings.sources.spec import SourceSpec
+from tetkik.lab.findings.sources.spec import Reading, SourceSpec
 from tetkik.values import FINDING_LABELS
 
 _PNEUMONIAS = frozenset({"Pneumonia", "Viral_Pneumonia", "COVID-19", "Tuberculosis"})
 """Classes that do not shut each other out: what a folder says of one leaves the others unknown."""
+
+
+OPTIONS = {"exclusive": ("yes", "no")}
 
 
 def read_folder(spec: SourceSpec, how: Reading) -> Rows:
@@ -29,9 +30,6 @@ def read_folder(spec: SourceSpec, how: Reading) -> Rows:
 
     An image knows all the classes of the folder: it is in its own and not in the others, since a person
     sorted them. `?exclusive=no` lets it know its own alone.
-
-    Raises:
-        DataError: there is no such folder, or none in it is named after a label.
     """
     if not spec.path.is_dir():
         raise DataError(
@@ -50,9 +48,7 @@ def read_folder(spec: SourceSpec, how: Reading) -> Rows:
     labels = (*FINDING_LABELS, *(label for label in classes if label not in FINDING_LABELS))
     exclusive = spec.options.get("exclusive", "yes") == "yes"
     patterns = {label: _pattern(label, classes, labels, exclusive=exclusive) for label in classes}
-    names: list[str] = []
-    truth: list[Truth] = []
-    splits: list[Split | None] = []
+    rows: list[tuple[str, Truth, Split | None]] = []
     left_out: Counter[str] = Counter()
     others: Counter[str] = Counter()
     for relative, name, part in found:
@@ -66,37 +62,33 @@ def read_folder(spec: SourceSpec, how: Reading) -> Rows:
             if label is None:
                 left_out[LeftOut.NO_CLASS.value] += 1
                 continue
-            names.append(f"{relative}/{file}")
-            truth.append(patterns[label])
-            splits.append(part)
+            rows.append((f"{relative}/{file}", patterns[label], part))
+    names = [name for name, _, _ in rows]
     public = [public_image(name) for name in names]
-    return Draft(
+    return Rows(
         origin=spec.path.resolve().name,
         names=names,
         labels=labels,
-        truth=np.array(truth, np.int8).reshape(len(names), len(labels)),
-        find=lambda name: spec.path / name,
-        faults=[None] * len(names),
+        truth=np.array([truth for _, truth, _ in rows], np.int8).reshape(len(names), len(labels)),
         image=[image for image, _ in public],
         public_patient=[patient for _, patient in public],
-        official=splits,
+        official=[part for _, _, part in rows],
         left_out=left_out,
         other_labels=others,
-    ).rows()
-
-
-ADAPTER = Adapter("folder", read_folder, {"exclusive": ("yes", "no")})
+    ).usable(lambda name: spec.path / name)
 
 
 def _classes(root: Path) -> Iterator[tuple[str, str, Split | None]]:
     """(relative folder, its own name, official part) of every class folder."""
-    for child in sorted(path for path in root.iterdir() if path.is_dir()):
-        part = split_named(child.name)
-        if part is None:
+    for child in _folders(root):
+        if (part := split_named(child.name)) is None:
             yield child.name, child.name, None
-            continue
-        for inner in sorted(path for path in child.iterdir() if path.is_dir()):
-            yield f"{child.name}/{inner.name}", inner.name, part
+        else:
+            yield from ((f"{child.name}/{inner.name}", inner.name, part) for inner in _folders(child))
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir())
 
 
 def _order(label: str) -> tuple[int, str]:

@@ -5,24 +5,21 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tetkik.errors import DataError
 from tetkik.findings.label_names import age_years, public_image, sex_named, shared_label, view_named
-from tetkik.lab.engine.paths import inside
 from tetkik.lab.engine.splits import Split
-from tetkik.lab.findings.sources.adapter import Adapter, Reading
-from tetkik.lab.findings.sources.files import ImageFolder
-from tetkik.lab.findings.sources.label_coverage import KnownRule, known_labels, read_rules
-from tetkik.lab.findings.sources.label_mapping import own_name
-from tetkik.lab.findings.sources.row_filter import Draft
-from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
-from tetkik.lab.findings.sources.spec import SourceSpec
+from tetkik.lab.findings.sources.files import ImageFolder, relative_names
+from tetkik.lab.findings.sources.label_coverage import known_labels, read_rules
+from tetkik.lab.findings.sources.label_mapping import Translated, own_name
+from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, Rows
+from tetkik.lab.findings.sources.spec import Reading, SourceSpec
 from tetkik.lab.findings.sources.table import Table, read_table
-from tetkik.lab.findings.sources.uncertainty_policy import UNCERTAIN_OPTIONS, codes, is_code, uncertain_policy
+from tetkik.lab.findings.sources.uncertainty_policy import UNCERTAIN_OPTIONS, is_code, settled
 from tetkik.values import FINDING_LABELS
 
 FILE_COLUMNS = ("file", "path", "image", "filename", "image_path", "Image Index", "Path")
@@ -31,27 +28,12 @@ PATIENT_COLUMNS = ("patient_id", "patient", "PatientID", "Patient ID", "subject_
 DUPLICATE_COLUMNS = ("group", "duplicate_group")
 OTHER_COLUMNS = ("view", "sex", "age", "source", "split", "original", "known", "licence", "license")
 _SPLITS = {
-    "train": Split.TRAIN,
-    "training": Split.TRAIN,
-    "val": Split.VALIDATION,
-    "valid": Split.VALIDATION,
-    "validate": Split.VALIDATION,
-    "validation": Split.VALIDATION,
+    **dict.fromkeys(("train", "training"), Split.TRAIN),
+    **dict.fromkeys(("val", "valid", "validate", "validation"), Split.VALIDATION),
     "calibration": Split.CALIBRATION,
-    "test": Split.TEST,
-    "testing": Split.TEST,
+    **dict.fromkeys(("test", "testing"), Split.TEST),
 }
 RULES_ENDING = ".known.toml"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Marks:
-    """What a table says of labels: (rows, labels) int8, and how often it names a label not shared."""
-
-    labels: tuple[str, ...]
-    truth: Truth
-    others: Counter[str]
-    faults: list[LeftOut | None]
 
 
 def split_named(name: str) -> Split | None:
@@ -59,12 +41,11 @@ def split_named(name: str) -> Split | None:
     return _SPLITS.get(name.strip().lower())
 
 
-def read_listing(spec: SourceSpec, how: Reading) -> Rows:
-    """Read a table of the user's own.
+OPTIONS = {"images": (), "known": (), **UNCERTAIN_OPTIONS}
 
-    Raises:
-        DataError: not a table, or without a column of files or of labels.
-    """
+
+def read_listing(spec: SourceSpec, how: Reading) -> Rows:
+    """Read a table of the user's own."""
     table = read_table(spec.path)
     file_column = table.first_of(FILE_COLUMNS)
     if file_column is None:
@@ -73,28 +54,43 @@ def read_listing(spec: SourceSpec, how: Reading) -> Rows:
             path=spec.path,
             columns=" | ".join(FILE_COLUMNS[:4]),
         )
-    known = known_labels(table, (*_rules(spec), *how.known))
-    label_column = table.first_of(LABEL_COLUMNS)
-    if label_column is not None:
-        marks = _listed(table[label_column], known, keep_others=how.keep_others)
-    else:
-        marks = _wide(table, known, spec.options, keep_others=how.keep_others)
-    return _placed(spec, table, file_column, marks, how)
-
-
-ADAPTER = Adapter("csv", read_listing, {"images": (), "known": (), **UNCERTAIN_OPTIONS})
-
-
-def _rules(spec: SourceSpec) -> tuple[KnownRule, ...]:
-    named = spec.options.get("known")
     beside = spec.path.with_name(spec.path.name.partition(".")[0] + RULES_ENDING)
-    if named is not None:
-        return read_rules(Path(named))
-    return read_rules(beside) if beside.is_file() else ()
+    named = spec.options.get("known")
+    own = read_rules(Path(named or beside)) if named or beside.is_file() else ()
+    known = known_labels(table, (*own, *how.known))
+    label_column = table.first_of(LABEL_COLUMNS)
+    wrong = None
+    if label_column is not None:
+        marks = listed(table[label_column], known, keep_others=how.keep_others)
+    else:
+        marks, wrong = _wide(table, known, spec.options, keep_others=how.keep_others)
+    origin = spec.path.name.partition(".")[0]
+    originals = table.get("original") if "original" in table.columns else table[file_column]
+    public = [public_image(name) for name in originals]
+    return Rows(
+        origin=origin,
+        names=relative_names(table[file_column]),
+        labels=marks.labels,
+        truth=marks.truth,
+        patient=[cell or None for cell in table.get(table.first_of(PATIENT_COLUMNS) or "")],
+        duplicate=[cell or None for cell in table.get(table.first_of(DUPLICATE_COLUMNS) or "")],
+        image=[image for image, _ in public],
+        public_patient=[patient for _, patient in public],
+        source=[cell or origin for cell in table.get("source")],
+        view=[view_named(cell) for cell in table.get("view")],
+        sex=[sex_named(cell) for cell in table.get("sex")],
+        age=[age_years(cell) for cell in table.get("age")],
+        official=[split_named(cell) for cell in table.get("split")],
+        left_out=table.left_out(),
+        other_labels=marks.others,
+    ).usable(
+        ImageFolder(Path(spec.options.get("images", spec.path.parent)), check=how.check_files).find,
+        bad_cell=wrong,
+    )
 
 
-def _listed(cells: Sequence[str], known: Sequence[frozenset[str]], *, keep_others: bool) -> _Marks:
-    """Labels from a column that names what is present."""
+def listed(cells: Sequence[str], known: Sequence[frozenset[str]], *, keep_others: bool) -> Translated:
+    """Labels from cells such as `Mass;Nodule` or `Mass|Nodule`, and from what each row knows beside."""
     split = {cell: [name.strip() for name in re.split(r"[;|]", cell) if name.strip()] for cell in set(cells)}
     others = Counter(own_name(name) for cell in cells for name in split[cell] if not shared_label(name))
     labels = (*FINDING_LABELS, *sorted(others)) if keep_others else FINDING_LABELS
@@ -106,13 +102,13 @@ def _listed(cells: Sequence[str], known: Sequence[frozenset[str]], *, keep_other
     for row, (cell, knows) in enumerate(kinds):
         patterns[row, [place[label] for label in knows]] = ABSENT
         patterns[row, [place[name] for name in map(own_name, split[cell]) if name in place]] = PRESENT
-    return _Marks(labels, patterns[np.array(of_row, np.int64)], others, [None] * len(cells))
+    return Translated(labels, patterns[np.array(of_row, np.int64)], others)
 
 
 def _wide(
     table: Table, known: Sequence[frozenset[str]], options: Mapping[str, str], *, keep_others: bool
-) -> _Marks:
-    """Labels from one column each, of 1 / 0 / -1 / blank."""
+) -> tuple[Translated, NDArray[np.bool_]]:
+    """Labels from one column each (1 / 0 / -1 / blank), and which rows have a cell of another kind."""
     reserved = {*FILE_COLUMNS, *PATIENT_COLUMNS, *DUPLICATE_COLUMNS, *OTHER_COLUMNS}
     free = [name for name in table.columns if name not in reserved]
     shared = [name for name in free if shared_label(name)]
@@ -130,52 +126,18 @@ def _wide(
             names=", ".join(table.columns)[:200],
         )
     beyond = [name for name in free if name not in shared and all(map(is_code, table[name]))]
-    policy = uncertain_policy(options, (*shared, *beyond))
+    marks, wrong = settled({name: table[name] for name in (*shared, *beyond)}, options)
     labels = (*FINDING_LABELS, *map(own_name, beyond)) if keep_others else FINDING_LABELS
     place = {label: index for index, label in enumerate(labels)}
     truth = np.full((table.rows, len(labels)), UNKNOWN)
     for row, knows in enumerate(known):
         truth[row, [place[label] for label in knows]] = ABSENT
-    wrong = np.zeros(table.rows, bool)
-    others: Counter[str] = Counter()
-    for name in (*shared, *beyond):
-        raw, odd = codes(table[name])
-        wrong |= odd
-        column = policy.settle(name, raw)
-        if name in beyond:
-            others[own_name(name)] += int((column == PRESENT).sum())
-        if own_name(name) in place:
-            at = place[own_name(name)]
+    for name, column in marks.items():
+        if (at := place.get(own_name(name))) is not None:
             # A blank is what the row's rules make of it; an uncertain label is not known whatever they say.
-            truth[:, at] = np.where(raw == UNKNOWN, truth[:, at], column)
-    faults: list[LeftOut | None] = [LeftOut.BAD_CELL if odd else None for odd in wrong.tolist()]
-    return _Marks(labels, truth, others, faults)
-
-
-def _placed(spec: SourceSpec, table: Table, file_column: str, marks: _Marks, how: Reading) -> Rows:
-    """The rows with everything that the table says of them."""
-    origin = spec.path.name.partition(".")[0]
-    folder = ImageFolder(Path(spec.options.get("images", spec.path.parent)), check=how.check_files)
-    patients = table.get(table.first_of(PATIENT_COLUMNS) or "")
-    copies = table.get(table.first_of(DUPLICATE_COLUMNS) or "")
-    originals = table.get("original") if "original" in table.columns else table[file_column]
-    public = [public_image(name) for name in originals]
-    return Draft(
-        origin=origin,
-        names=[inside(name) if name else "" for name in table[file_column]],
-        labels=marks.labels,
-        truth=marks.truth,
-        find=folder.find,
-        faults=marks.faults,
-        patient=[cell or None for cell in patients],
-        duplicate=[cell or None for cell in copies],
-        image=[image for image, _ in public],
-        public_patient=[patient for _, patient in public],
-        source=[cell or origin for cell in table.get("source")],
-        view=[view_named(cell) for cell in table.get("view")],
-        sex=[sex_named(cell) for cell in table.get("sex")],
-        age=[age_years(cell) for cell in table.get("age")],
-        official=[split_named(cell) for cell in table.get("split")],
-        left_out=table.left_out(),
-        other_labels=marks.others,
-    ).rows()
+            blank = np.array([not cell for cell in table[name]], bool)
+            truth[:, at] = np.where(blank, truth[:, at], column)
+    others: Counter[str] = Counter()
+    for name in beyond:
+        others[own_name(name)] += int((marks[name] == PRESENT).sum())
+    return Translated(labels, truth, others), wrong

@@ -37,28 +37,19 @@ class KnownRule:
 
 
 def label_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Names of labels and of sets, spread out, in order.
-
-    Raises:
-        ValueError: a name that is neither; its argument is the name.
-    """
+    """Names of labels and of sets, spread out, in order; the ValueError of one that is neither holds it."""
     spread: dict[str, None] = {}
     for name in names:
-        if name.strip().lower() in LABEL_SETS:
-            spread.update(dict.fromkeys(LABEL_SETS[name.strip().lower()]))
-        elif label := shared_label(name):
-            spread[label] = None
-        else:
+        label = shared_label(name)
+        found = LABEL_SETS.get(name.strip().lower(), (label,) if label else ())
+        if not found:
             raise ValueError(name)
+        spread.update(dict.fromkeys(found))
     return tuple(spread)
 
 
 def parse_rule(text: str) -> KnownRule:
-    """Read a rule of the form `COLUMN~REGEX=LABEL,LABEL`; the labels follow the last `=`.
-
-    Raises:
-        UsageError: it has another form, names no label, or the expression is wrong.
-    """
+    """Read a rule of the form `COLUMN~REGEX=LABEL,LABEL`; the labels follow the last `=`."""
     column, tilde, rest = text.partition("~")
     expression, equals, labels = rest.rpartition("=")
     if not (column.strip() and tilde and equals and expression and labels.strip()):
@@ -83,11 +74,7 @@ def parse_rule(text: str) -> KnownRule:
 
 
 def read_rules(path: Path) -> tuple[KnownRule, ...]:
-    """Read rules from a TOML file.
-
-    Raises:
-        DataError: not TOML, or an entry that is not a rule.
-    """
+    """Read rules from a TOML file."""
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except ValueError as error:
@@ -118,11 +105,7 @@ def _rule(path: Path, number: int, entry: Any) -> KnownRule:
 
 
 def known_labels(table: Table, rules: Sequence[KnownRule]) -> list[frozenset[str]]:
-    """What each row of a table knows by rules and by its column `known`, beside what it lists.
-
-    Raises:
-        DataError: a rule is about a column that the table does not have, or a cell of `known` names none.
-    """
+    """What each row of a table knows by rules and by its column `known`, beside what it lists."""
     by_row: list[frozenset[str]] = [frozenset()] * table.rows
     for rule in rules:
         if rule.column not in table.columns:

@@ -1,16 +1,13 @@
-"""Which label of another data set is which of the shared ones, with the reason: data, read by every adapter.
-
-`SAME` carries presence and absence over. `WIDER` is a label of theirs that covers several things, ours among
-them: its absence is the absence of each, its presence says only that one of them is there. `NONE` has no
-counterpart: kept aside and counted. A shared label that none of theirs leads to stays unknown in all rows.
-"""
+"""Which label of another data set is which of the shared ones, as `label_mapping.toml` has it."""
 
 from __future__ import annotations
 
+import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib import resources
 
 import numpy as np
 
@@ -37,88 +34,19 @@ class LabelMapping:
     reason: str
 
 
-def _same(theirs: str, ours: str | None = None, reason: str = "the same finding") -> LabelMapping:
-    return LabelMapping(theirs, Meaning.SAME, (ours or theirs,), reason)
-
-
-def _wider(theirs: str, *ours: str, reason: str) -> LabelMapping:
-    return LabelMapping(theirs, Meaning.WIDER, ours, reason)
-
-
-def _none(theirs: str, reason: str) -> LabelMapping:
-    return LabelMapping(theirs, Meaning.NONE, (), reason)
-
-
-CHEXPERT: tuple[LabelMapping, ...] = (
-    _same("No Finding", "Normal", "the report names nothing abnormal (support devices apart)"),
-    _none("Enlarged Cardiomediastinum", "also a wide aorta or mediastinum: neither Cardiomegaly nor Mass"),
-    _same("Cardiomegaly"),
-    _none("Lung Opacity", "any opacity: it covers six of ours and more, and its absence is seldom stated"),
-    _wider("Lung Lesion", "Mass", "Nodule", reason="nodule or mass, whatever its size"),
-    _same("Edema"),
-    _same("Consolidation"),
-    _same("Pneumonia"),
-    _same("Atelectasis"),
-    _same("Pneumothorax"),
-    _same("Pleural Effusion", "Effusion"),
-    _wider(
-        "Pleural Other", "Pleural_Thickening", reason="thickening, scarring or fibrothorax: not said which"
-    ),
-    _none("Fracture", "no bones among the shared labels"),
-    _none("Support Devices", "not a disease"),
+_TABLES = tomllib.loads(resources.files(__package__).joinpath("label_mapping.toml").read_text("utf-8"))
+CHEXPERT, VINDR, GOOGLE = (
+    tuple(
+        LabelMapping(row["theirs"], Meaning(row["meaning"]), tuple(row.get("ours", ())), row["reason"])
+        for row in _TABLES[name]
+    )
+    for name in ("chexpert", "vindr", "google")
 )
-"""CheXpert and MIMIC-CXR-JPG: the 14 observations of the CheXpert labeler (Irvin et al., AAAI 2019)."""
-
-VINDR: tuple[LabelMapping, ...] = (
-    _none("Aortic enlargement", "no vessels among the shared labels"),
-    _same("Atelectasis"),
-    _none("Calcification", "anywhere in the chest: no counterpart"),
-    _same("Cardiomegaly"),
-    _none("Clavicle fracture", "no bones among the shared labels"),
-    _same("Consolidation"),
-    _same("Edema"),
-    _same("Emphysema"),
-    _none("Enlarged PA", "no vessels among the shared labels"),
-    _none("ILD", "interstitial disease with and without fibrosis: neither Fibrosis nor Infiltration"),
-    _same("Infiltration"),
-    _none("Lung Opacity", "any opacity that fits no narrower label"),
-    _none("Lung cavity", "no counterpart"),
-    _none("Lung cyst", "no counterpart"),
-    _none("Mediastinal shift", "no counterpart"),
-    _wider("Nodule/Mass", "Nodule", "Mass", reason="nodule or mass, whatever its size"),
-    _same("Pleural effusion", "Effusion"),
-    _same("Pleural thickening", "Pleural_Thickening"),
-    _same("Pneumothorax"),
-    _same("Pulmonary fibrosis", "Fibrosis"),
-    _none("Rib fracture", "no bones among the shared labels"),
-    _none("Other lesion", "no counterpart"),
-    _none("COPD", "a diagnosis wider than Emphysema, and not every emphysema is one"),
-    _none("Lung tumor", "a diagnosis: the sign is marked as Nodule/Mass beside it"),
-    _same("Pneumonia"),
-    _same("Tuberculosis"),
-    _none("Other diseases", "no counterpart"),
-    _none("Other disease", "no counterpart; the label tables spell it both ways"),
-    _same("No finding", "Normal", "none of the other 27 is marked"),
-)
-"""VinDr-CXR: 22 local and 6 global labels (Nguyen et al., Scientific Data 2022)."""
-
-GOOGLE: tuple[LabelMapping, ...] = (
-    _none("Fracture", "no bones among the shared labels"),
-    _same("Pneumothorax"),
-    _none("Airspace opacity", "consolidation, infiltrate, atelectasis and more"),
-    _wider("Nodule or mass", "Nodule", "Mass", reason="nodule or mass, whatever its size"),
-)
-"""The adjudicated labels of NIH images (Majkowska et al., Radiology 2020)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """Labels of another data set as ours.
-
-    Attributes:
-        labels: the shared labels, then the others where they are kept.
-        truth: (rows, labels), int8: 1 / 0 / -1 (unknown).
-    """
+    """Labels of another data set as ours: the shared labels, then the others where they are kept."""
 
     labels: tuple[str, ...]
     truth: Truth
@@ -128,11 +56,9 @@ class Translated:
 def translate_labels(
     theirs: Mapping[str, Truth], mappings: Sequence[LabelMapping], rows: int, *, keep_others: bool = False
 ) -> Translated:
-    """Columns of another data set as the shared labels.
+    """Columns of another data set, (rows,) by their name, as the shared labels.
 
-    Args:
-        theirs: (rows,) of 1 / 0 / -1 (unknown) by their name.
-        keep_others: whether a label that is not the same as one of ours gets a column of its own.
+    `keep_others` gives a label that is not the same as one of ours a column of its own.
     """
     meaning = {folded(mapping.theirs): mapping for mapping in mappings}
     truth = np.full((rows, len(FINDING_LABELS)), UNKNOWN)

@@ -10,37 +10,28 @@ from pathlib import Path
 
 from tetkik.findings.label_names import view_named
 from tetkik.lab.engine.paths import inside
-from tetkik.lab.findings.sources.adapter import Adapter, Reading, the_file
-from tetkik.lab.findings.sources.chexpert import OBSERVATIONS, VIEWS, observations, settled, view_faults
-from tetkik.lab.findings.sources.files import ImageFolder
+from tetkik.lab.findings.sources.chexpert import OBSERVATIONS, VIEWS, observations, view_faults
+from tetkik.lab.findings.sources.files import ImageFolder, the_file
 from tetkik.lab.findings.sources.hospital_table import split_named
-from tetkik.lab.findings.sources.row_filter import Draft
 from tetkik.lab.findings.sources.rows import LeftOut, Rows
-from tetkik.lab.findings.sources.spec import SourceSpec
+from tetkik.lab.findings.sources.spec import Reading, SourceSpec
 from tetkik.lab.findings.sources.table import read_table
-from tetkik.lab.findings.sources.uncertainty_policy import UNCERTAIN_OPTIONS
+from tetkik.lab.findings.sources.uncertainty_policy import UNCERTAIN_OPTIONS, settled
 
 _LABELERS = ("chexpert", "negbio")
+_METADATA = ("dicom_id", "subject_id", "study_id", "ViewPosition")
+
+
+OPTIONS = {"labels": _LABELERS, "views": VIEWS, "images": (), **UNCERTAIN_OPTIONS}
 
 
 def read_mimic(spec: SourceSpec, how: Reading) -> Rows:
-    """Read MIMIC-CXR-JPG from its folder.
-
-    Rows are the images of the metadata table, each with the labels of its study.
-
-    Raises:
-        DataError: a table is missing, or is another.
-        UsageError: an uncertainty policy for a label that is not there.
-    """
+    """Read MIMIC-CXR-JPG from its folder: the images of the metadata table, each with its study's labels."""
     labeler = spec.options.get("labels", _LABELERS[0])
     labels = read_table(
         the_file(spec.path, f"mimic-cxr-*-{labeler}.csv*"), need=("subject_id", "study_id", *OBSERVATIONS)
     )
-    images = read_table(
-        the_file(spec.path, "mimic-cxr-*-metadata.csv*"),
-        need=("dicom_id", "subject_id", "study_id", "ViewPosition"),
-        wanted=("dicom_id", "subject_id", "study_id", "ViewPosition"),
-    )
+    images = read_table(the_file(spec.path, "mimic-cxr-*-metadata.csv*"), need=_METADATA, wanted=_METADATA)
     splits = read_table(the_file(spec.path, "mimic-cxr-*-split.csv*"), need=("dicom_id", "split"))
     part = dict(zip(splits["dicom_id"], map(split_named, splits["split"]), strict=True))
     row_of = {study: row for row, study in enumerate(labels["study_id"])}
@@ -54,27 +45,19 @@ def read_mimic(spec: SourceSpec, how: Reading) -> Rows:
             view_faults(views, images["ViewPosition"], spec.options), studies, strict=True
         )
     ]
-    left_out = labels.left_out() + images.left_out() + splits.left_out()
-    patients = images["subject_id"]
-    return Draft(
+    names, patients = images["dicom_id"], images["subject_id"]
+    return Rows(
         origin="mimic",
         names=[
             inside(f"files/p{patient[:2]}/p{patient}/s{study}/{image}.jpg")
-            for image, patient, study in zip(images["dicom_id"], patients, images["study_id"], strict=True)
+            for image, patient, study in zip(names, patients, images["study_id"], strict=True)
         ],
         labels=translated.labels,
         truth=translated.truth[studies] if labels.rows else translated.truth,
-        find=ImageFolder(Path(spec.options.get("images", spec.path)), check=how.check_files).find,
-        faults=faults,
         public_patient=[f"mimic:{patient}" for patient in patients],
-        image=[f"mimic:{image}" for image in images["dicom_id"]],
+        image=[f"mimic:{image}" for image in names],
         view=views,
-        official=[part.get(image) for image in images["dicom_id"]],
-        left_out=left_out,
+        official=[part.get(image) for image in names],
+        left_out=labels.left_out() + images.left_out() + splits.left_out(),
         other_labels=translated.others,
-    ).rows()
-
-
-ADAPTER = Adapter(
-    "mimic", read_mimic, {"labels": _LABELERS, "views": VIEWS, "images": (), **UNCERTAIN_OPTIONS}
-)
+    ).usable(ImageFolder(Path(spec.options.get("images", spec.path)), check=how.check_files).find, faults)

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from tetkik.errors import DataError
 from tetkik.findings.label_names import age_years, public_image, sex_named, shared_label, view_named
-from tetkik.lab.engine.paths import inside
 from tetkik.lab.engine.splits import Split
-from tetkik.lab.findings.sources.adapter import Adapter, Reading, the_file
-from tetkik.lab.findings.sources.files import by_name
-from tetkik.lab.findings.sources.row_filter import Draft
-from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, LeftOut, Rows, Truth
-from tetkik.lab.findings.sources.spec import SourceSpec
+from tetkik.lab.findings.sources.files import by_name, relative_names, the_file
+from tetkik.lab.findings.sources.hospital_table import listed
+from tetkik.lab.findings.sources.rows import LeftOut, Rows, Truth
+from tetkik.lab.findings.sources.spec import Reading, SourceSpec
 from tetkik.lab.findings.sources.table import read_table
 from tetkik.values import FINDING_LABELS, NIH_LABELS
 
@@ -30,71 +26,50 @@ _LAYOUTS = ("images_*/images", "images_*", "images")
 """Where the twelve archives put their images once unpacked, with and without their own folder."""
 
 
-def read_nih(spec: SourceSpec, how: Reading) -> Rows:
-    """Read NIH ChestX-ray14 from its folder or its table.
+OPTIONS = {"images": ()}
 
-    Raises:
-        DataError: the table is not there, or is another.
-    """
+
+def read_nih(spec: SourceSpec, how: Reading) -> Rows:
+    """Read NIH ChestX-ray14 from its folder or its table."""
     path = the_file(spec.path, "Data_Entry_2017*.csv*") if spec.path.is_dir() else spec.path
     table = read_table(path, need=_COLUMNS[:3], wanted=_COLUMNS)
-    root = path.parent
-    images = Path(spec.options.get("images", root))
+    images = Path(spec.options.get("images", path.parent))
     truth, faults = nih_truth(table[_LABELS])
     folders = [folder for layout in _LAYOUTS for folder in sorted(images.glob(layout))]
     where = by_name((*folders, images)) if how.check_files else {}
-    official = _official(root)
-    names = [inside(name) if name else "" for name in table[_IMAGE]]
-    patients = [
-        f"nih:{int(cell)}" if cell.isdecimal() and cell.isascii() else None for cell in table["Patient ID"]
-    ]
-    return Draft(
+    official = _official(path.parent)
+    names = relative_names(table[_IMAGE])
+    return Rows(
         origin="nih",
         names=names,
         labels=FINDING_LABELS,
         truth=truth,
-        find=where.get if how.check_files else images.joinpath,
-        faults=faults,
-        public_patient=patients,
-        image=[public_image(name)[0] if name else None for name in names],
+        public_patient=[
+            f"nih:{int(cell)}" if cell.isdecimal() and cell.isascii() else None
+            for cell in table["Patient ID"]
+        ],
+        image=[public_image(name or "")[0] for name in names],
         view=[view_named(cell) for cell in table.get("View Position")],
         sex=[sex_named(cell) for cell in table.get("Patient Gender")],
         age=[age_years(cell) for cell in table.get("Patient Age")],
         official=[official.get(name or "") for name in names] if official else (),
         left_out=table.left_out(),
-    ).rows()
-
-
-ADAPTER = Adapter("nih", read_nih, {"images": ()})
+    ).usable(where.get if how.check_files else images.joinpath, faults)
 
 
 def nih_truth(cells: list[str]) -> tuple[Truth, list[LeftOut | None]]:
     """The shared labels of cells such as `Effusion|Mass`, and what is wrong with a cell.
 
-    Returns:
-        (rows, labels), int8: 1/0 for the 14 labels and Normal, -1 for the others; and a fault or None a row.
+    The 14 labels and Normal are known in every row, the others in none.
     """
-    # 112,120 rows share 836 combinations: each is worked out once.
-    kinds: dict[str, int] = {}
-    of_row = np.fromiter((kinds.setdefault(cell, len(kinds)) for cell in cells), np.int64, len(cells))
-    patterns = np.full((len(kinds), len(FINDING_LABELS)), UNKNOWN)
-    patterns[:, [FINDING_LABELS.index(label) for label in _KNOWN]] = ABSENT
-    faults: list[LeftOut | None] = []
-    for row, cell in enumerate(kinds):
-        labels = [shared_label(name) for name in cell.split("|")]
-        foreign = not set(labels) <= set(_KNOWN)
-        faults.append(LeftOut.FOREIGN_LABEL if foreign else None)
-        if not foreign:
-            patterns[row, [FINDING_LABELS.index(label) for label in labels if label]] = PRESENT
-    return patterns[of_row], [faults[kind] for kind in of_row.tolist()]
+    known = frozenset(_KNOWN)
+    marks = listed(cells, [known] * len(cells), keep_others=False)
+    foreign = {cell for cell in set(cells) if not set(map(shared_label, cell.split("|"))) <= known}
+    return marks.truth, [LeftOut.FOREIGN_LABEL if cell in foreign else None for cell in cells]
 
 
 def _official(root: Path) -> dict[str, Split]:
-    """The official part of each image; empty where the lists are not there.
-
-    Raises:
-        DataError: an image is in both lists.
-    """
+    """The official part of each image; empty where the lists are not there."""
     parts: dict[str, Split] = {}
     for file, part in _LISTS.items():
         if (path := root / file).is_file():

@@ -10,9 +10,10 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import math
 import zlib
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -32,11 +33,7 @@ _CONTROLS = bytes([*range(9), *range(14, 27), 28, 29, 30, 31])
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The sound rows of a table, column by column.
-
-    Attributes:
-        columns: the asked columns (all where none were asked), each a list of cells without outer blanks.
-    """
+    """The sound rows of a table, column by column; cells have no outer blanks."""
 
     path: Path
     columns: dict[str, list[str]]
@@ -50,6 +47,10 @@ class Table:
         """A column; empty cells where the table has none of that name."""
         return self.columns.get(name) or [""] * self.rows
 
+    def numbers(self, name: str) -> list[float]:
+        """A column as numbers; NaN where a cell is none."""
+        return [_number(cell) for cell in self[name]]
+
     def left_out(self) -> Counter[str]:
         """The broken rows under their reason."""
         return Counter({LeftOut.BROKEN.value: self.broken} if self.broken else {})
@@ -62,14 +63,8 @@ class Table:
 def read_table(path: Path, *, need: Sequence[str] = (), wanted: Sequence[str] | None = None) -> Table:
     """Read a delimited text file, UTF-8 with or without a byte order mark, `.gz` or not.
 
-    The delimiter (comma, semicolon, tab, bar) is the header's most frequent; lines end in LF, CRLF or CR.
-
-    Args:
-        wanted: columns to keep, where there; None keeps all.
-
-    Raises:
-        DataError: not a table, a damaged archive, a column missing or named twice.
-        OSError: the file cannot be opened.
+    The delimiter (comma, semicolon, tab, bar) is the header's most frequent; lines end in LF, CRLF or CR. Of
+    `wanted` columns those that are there are kept; None keeps all.
     """
     with path.open("rb") as raw:
         packed = raw.peek(2)[:2] == b"\x1f\x8b"
@@ -95,12 +90,7 @@ def _read(path: Path, text: io.TextIOWrapper, need: Sequence[str], wanted: Seque
         raise DataError("{path} has no header with two columns or more; give a table as CSV.", path=path)
     for column in need:
         if column not in names:
-            raise DataError(
-                "{path} has no column {column} (its columns are: {names}); rename one or give another file.",
-                path=path,
-                column=column,
-                names=", ".join(names)[:200],
-            )
+            raise no_column(path, column, names)
     kept = [name for name in dict.fromkeys(names) if name and (wanted is None or name in wanted)]
     for name in kept:
         if names.count(name) > 1:
@@ -117,6 +107,15 @@ def _read(path: Path, text: io.TextIOWrapper, need: Sequence[str], wanted: Seque
         for cells, place in places:
             cells.extend(map(str.strip, by_column[place] if by_column else ()))
     return Table(path, columns, rows, broken)
+
+
+def no_column(path: Path, column: str, names: Iterable[str]) -> DataError:
+    return DataError(
+        "{path} has no column {column} (its columns are: {names}); rename one or give another file.",
+        path=path,
+        column=column,
+        names=", ".join(names)[:200],
+    )
 
 
 def _fits(cells: list[str], width: int) -> bool:
@@ -146,6 +145,13 @@ def _lines(text: io.TextIOWrapper) -> Iterator[str]:
         rest = rest[:_LONGEST_LINE]
     if rest:
         yield rest
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan
 
 
 def _whole(lines: Iterator[str], delimiter: str, width: int) -> Iterator[str]:
@@ -183,7 +189,6 @@ def _is_text(line: str) -> bool:
 
 
 def _is_record(joined: str, delimiter: str, width: int) -> bool:
-    """Whether the lines together are one sound row."""
     try:
         return [len(cells) for cells in csv.reader([joined], delimiter=delimiter, strict=True)] == [width]
     except csv.Error:

@@ -7,8 +7,6 @@ reads it as absent, U-Ones as present; which is best differs by label. A blank w
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,58 +18,40 @@ from tetkik.lab.findings.sources.rows import ABSENT, PRESENT, UNKNOWN, Truth
 UNSURE = np.int8(-2)
 """A -1 of the table, before a policy; blank is `UNKNOWN`."""
 _CODES = {"": UNKNOWN, "1": PRESENT, "1.0": PRESENT, "0": ABSENT, "0.0": ABSENT, "-1": UNSURE, "-1.0": UNSURE}
-
-
-class Uncertain(StrEnum):
-    """What -1 becomes."""
-
-    IGNORE = "ignore"
-    ZEROS = "zeros"
-    ONES = "ones"
-
-
-_BECOMES = {Uncertain.IGNORE: UNKNOWN, Uncertain.ZEROS: ABSENT, Uncertain.ONES: PRESENT}
-_CHOICES = tuple(choice.value for choice in Uncertain)
-UNCERTAIN_OPTIONS: Mapping[str, tuple[str, ...]] = {"uncertain": _CHOICES, "uncertain.": _CHOICES}
+_BECOMES = {"ignore": UNKNOWN, "zeros": ABSENT, "ones": PRESENT}
+UNCERTAIN_OPTIONS = {"uncertain": tuple(_BECOMES), "uncertain.": tuple(_BECOMES)}
 """The options of a spec: one for all labels, and one a label (`uncertain.Atelectasis=ones`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class UncertainPolicy:
-    """The choice for all labels and those for single ones, by folded name."""
+def settled(
+    cells: Mapping[str, list[str]], options: Mapping[str, str]
+) -> tuple[dict[str, Truth], NDArray[np.bool_]]:
+    """Columns of 1 / 0 / -1 / blank as 1 / 0 / unknown, by the policy that the options ask for.
 
-    default: Uncertain = Uncertain.IGNORE
-    by_label: Mapping[str, Uncertain] = field(default_factory=dict)
-
-    def settle(self, label: str, column: Truth) -> Truth:
-        """(rows,), int8: `column` with every `UNSURE` made 1, 0 or unknown."""
-        choice = self.by_label.get(folded(shared_label(label) or label), self.default)
-        settled: Truth = np.where(column == UNSURE, _BECOMES[choice], column)
-        return settled
-
-
-def uncertain_policy(options: Mapping[str, str], labels: Iterable[str]) -> UncertainPolicy:
-    """The policy that a spec asks for.
-
-    Args:
-        labels: those of the table, so that a misspelt label is not passed over.
-
-    Raises:
-        UsageError: a choice for a label that the table does not have.
+    With them, (rows,), which rows have a cell that is none of the four.
     """
-    have = {folded(shared_label(label) or label) for label in labels}
-    chosen: dict[str, Uncertain] = {}
-    for name, value in options.items():
-        _, dot, label = name.partition("uncertain.")
-        if not dot:
-            continue
-        key = folded(shared_label(label) or label)
-        if key not in have:
-            raise UsageError(
-                "The option {name} is about a label that the table does not have; correct it.", name=name
-            )
-        chosen[key] = Uncertain(value)
-    return UncertainPolicy(Uncertain(options.get("uncertain", Uncertain.IGNORE)), chosen)
+    chosen = {
+        _key(name.removeprefix("uncertain.")): _BECOMES[value]
+        for name, value in options.items()
+        if name.startswith("uncertain.")
+    }
+    if unknown := chosen.keys() - set(map(_key, cells)):
+        name = next(name for name in options if _key(name.removeprefix("uncertain.")) in unknown)
+        raise UsageError(
+            "The option {name} is about a label that the table does not have; correct it.", name=name
+        )
+    default = _BECOMES[options.get("uncertain", "ignore")]
+    wrong = np.zeros(len(next(iter(cells.values()))), bool)
+    marks: dict[str, Truth] = {}
+    for name, column in cells.items():
+        raw, odd = codes(column)
+        wrong |= odd
+        marks[name] = np.where(raw == UNSURE, chosen.get(_key(name), default), raw)
+    return marks, wrong
+
+
+def _key(label: str) -> str:
+    return folded(shared_label(label) or label)
 
 
 def codes(cells: Iterable[str]) -> tuple[Truth, NDArray[np.bool_]]:

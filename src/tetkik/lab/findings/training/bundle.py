@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from tetkik.bundle import (
     ImageReference,
     Manifest,
-    Metric,
     Task,
     bundle_id,
     open_bundle,
@@ -25,15 +23,14 @@ from tetkik.bundle import (
 from tetkik.findings.networks import FAMILIES
 from tetkik.findings.predict import load_findings
 from tetkik.lab.engine.card import library_versions
-from tetkik.lab.engine.checkpoint import tensors_as_bytes
 from tetkik.lab.engine.output import log_folder
-from tetkik.lab.findings.export import to_onnx
+from tetkik.lab.findings.export import to_onnx, write_torch
 from tetkik.lab.findings.reference import ReferenceImages, make_reference
-from tetkik.lab.findings.training.card import LIBRARIES, TrainingRows, card_sections, summary
+from tetkik.lab.findings.training.card import LIBRARIES, card_sections, summary
+from tetkik.lab.findings.training.fit import TrainingResult
 from tetkik.lab.findings.training.held_out import metrics_of, source_metrics
 from tetkik.lab.findings.training.log import write_log
 from tetkik.lab.findings.training.preparation import PreparedTraining
-from tetkik.lab.findings.training.result import TrainingResult
 from tetkik.lab.findings.training.runs import label_network
 from tetkik.values import ProgressCallback
 
@@ -47,12 +44,7 @@ _FEWEST_AGES = 30
 def write_bundle(
     prepared: PreparedTraining, result: TrainingResult, out: Path, progress: ProgressCallback
 ) -> None:
-    """Export, measure, and write the bundle and the log beside it.
-
-    Raises:
-        TrainingError: the exported network does not answer as the trained one.
-        OutputError: `out` holds something else.
-    """
+    """Export, measure, and write the bundle and the log beside it."""
     config, options = prepared.config, result.options
     progress("export", 0, 3)
     networks = [label_network(config, member) for member in result.members]
@@ -66,17 +58,15 @@ def write_bundle(
         )
         progress("export", 1, 3)
         if options.keep_torch and len(networks) == 1:
-            _write_torch(networks[0], stage)
+            write_torch(networks[0], stage)
         manifest = _manifest(prepared, result, out, exported.difference)
         progress("export", 2, 3)
         write_manifest(stage, manifest)
         reference = _reference(stage, prepared, result, progress)
         sections = card_sections(
             manifest,
-            _training_rows(prepared),
-            options,
-            result.epochs,
-            result.trials,
+            prepared,
+            result,
             parameters=sum(item.numel() for item in networks[0].parameters()),
             megabytes=(stage / "model.onnx").stat().st_size / 1e6,
             difference=exported.difference,
@@ -126,28 +116,13 @@ def _reference(
     return make_reference(findings, taken, options.data_name, split, progress=progress)
 
 
-def _write_torch(network: nn.Module, stage: Path) -> None:
-    """The weights for torch; one of transformers in its own layout, for `from_pretrained`."""
-    from tetkik.findings.networks.huggingface import HuggingFaceNetwork
-
-    if isinstance(network, HuggingFaceNetwork):
-        from transformers.utils import logging
-
-        shown = logging.is_progress_bar_enabled()
-        logging.disable_progress_bar()
-        network.model.save_pretrained(stage)
-        if shown:
-            logging.enable_progress_bar()
-    else:
-        (stage / "model.safetensors").write_bytes(tensors_as_bytes(network.state_dict()))
-
-
 def _manifest(prepared: PreparedTraining, result: TrainingResult, out: Path, difference: float) -> Manifest:
     """Everything that the bundle says of itself, but for the hashes of its files."""
     options, config, images = result.options, prepared.config, prepared.images
-    metrics: tuple[Metric, ...] = metrics_of(result.held_out, options.data_name, result.split)
+    measured = (options.data_name, result.split)
+    metrics = metrics_of(result.held_out, *measured)
     for source in options.report_sources:
-        metrics += source_metrics(result.held_out, source, options.data_name, result.split)
+        metrics += source_metrics(result.held_out, source, *measured)
     calibration: dict[str, Any] = {
         "kind": "platt",
         "threshold_on": "probability",
@@ -177,17 +152,4 @@ def _manifest(prepared: PreparedTraining, result: TrainingResult, out: Path, dif
         },
         libraries=library_versions(LIBRARIES),
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
-    )
-
-
-def _training_rows(prepared: PreparedTraining) -> TrainingRows:
-    images, soft = prepared.images, prepared.config.teacher
-    return TrainingRows(
-        tuple(images.labels),
-        images.truth,
-        tuple(images.source),
-        images.group,
-        prepared.known,
-        {str(reason): count for reason, count in images.left_out.items()},
-        0 if soft is None else soft.rows,
     )

@@ -2,70 +2,26 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from importlib import resources
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tetkik.bundle import CardSection, Manifest
 from tetkik.lab.engine.card import cell, markdown_table
 from tetkik.lab.findings.metrics import source_shortcut
+from tetkik.lab.findings.training.fit import TrainingResult, trials_table
 from tetkik.lab.findings.training.label_counts import LabelCounts
 from tetkik.lab.findings.training.options import RANDOM, TeacherUse, TrainingOptions
+from tetkik.lab.findings.training.preparation import PreparedTraining
 from tetkik.lab.findings.training.trainer import Epoch
-from tetkik.lab.findings.training.tuning import Trial, trials_table
 from tetkik.values import BRAIN_LABELS, NIH_LABELS
 
 LIBRARIES = ("torch", "transformers", "accelerate", "onnx", "onnxruntime", "numpy", "pillow")
 
-_PAPERS = {
-    "nih": "Wang et al., ChestX-ray8, CVPR 2017 (112,120 images, 30,805 patients; labels from reports).",
-    "chexnet": "Rajpurkar et al., CheXNet, arXiv 1711.05225, 2017 (a DenseNet121 of the 14 NIH findings).",
-    "chexpert": "Irvin et al., CheXpert, AAAI 2019 (224,316 images of 65,240 patients).",
-    "mimic": "Johnson et al., MIMIC-CXR, Scientific Data 6 (2019) 317 (377,110 images of 65,379 patients).",
-    "vindr": "Nguyen et al., VinDr-CXR, Scientific Data 9 (2022) 429 (18,000 images read by radiologists).",
-    "covid": "Cohen et al., COVID-19 image data collection, arXiv 2003.11597, 2020.",
-    "densenet121": "Huang et al., Densely connected convolutional networks, CVPR 2017.",
-    "mobilenet_v2": "Sandler et al., MobileNetV2, CVPR 2018.",
-    "resnet18": "He et al., Deep residual learning for image recognition, CVPR 2016.",
-    "imagenet": "Russakovsky et al., ImageNet large scale visual recognition challenge, IJCV 115 (2015) 211.",
-    "focal": "Lin et al., Focal loss for dense object detection, ICCV 2017.",
-    "asymmetric": "Ridnik et al., Asymmetric loss for multi-label classification, ICCV 2021.",
-    "adamw": "Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019.",
-    "distil": "Hinton et al., Distilling the knowledge in a neural network, arXiv 1503.02531, 2015.",
-    "platt": "Platt, Probabilistic outputs for support vector machines, 1999 (calibration).",
-    "ridge": "Hoerl and Kennard, Ridge regression, Technometrics 12 (1970) 55.",
-    "zech": "Zech et al., PLOS Medicine 15 (2018) e1002683 (networks that recognise the hospital).",
-}
-_SOURCE_HINTS = {
-    "nih": ("nih", "chexnet", "chestx-ray"),
-    "chexpert": ("chexpert",),
-    "mimic": ("mimic",),
-    "vindr": ("vindr",),
-    "covid": ("covid",),
-}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TrainingRows:
-    """The rows that a model was trained and evaluated on.
-
-    Attributes:
-        truth: (rows, labels): 1, 0, -1 unknown.
-        source: of each row.
-        groups: (rows,), component of each.
-        known: what is known about each label.
-        teacher_rows: rows that a teacher was asked about; 0 without one.
-    """
-
-    labels: tuple[str, ...]
-    truth: NDArray[np.int8]
-    source: tuple[str, ...]
-    groups: NDArray[np.int64]
-    known: tuple[LabelCounts, ...]
-    left_out: dict[str, int]
-    teacher_rows: int = 0
+_CARD = tomllib.loads(resources.files(__package__).joinpath("card.toml").read_text("utf-8"))
+_TEXT, _PAPERS = _CARD["text"], _CARD["papers"]
 
 
 def summary(manifest: Manifest) -> str:
@@ -78,41 +34,31 @@ def summary(manifest: Manifest) -> str:
     if brain:
         parts.append(f"{len(brain)} kinds of slice on brain MRI")
     silent = len(manifest.labels) - len(manifest.thresholds)
-    rest = f' It says "not assessed" of its other {silent} labels, for want of data.' if silent else ""
-    return (
-        f"Gives a calibrated probability for {' and '.join(parts)}.{rest} Research and demonstration only: "
-        "the licence of the images may forbid other uses."
-    )
+    rest = _TEXT["silent"].format(labels=silent) if silent else ""
+    return str(_TEXT["summary"].format(parts=" and ".join(parts), rest=rest))
 
 
 def card_sections(
     manifest: Manifest,
-    data: TrainingRows,
-    options: TrainingOptions,
-    epochs: Sequence[Epoch],
-    trials: Sequence[Trial],
+    prepared: PreparedTraining,
+    result: TrainingResult,
     *,
     parameters: int,
     megabytes: float,
     difference: float,
 ) -> list[CardSection]:
-    """The sections that only the training knows.
-
-    Args:
-        trials: what `--tune` tried.
-        megabytes: of `model.onnx`.
-        difference: largest difference of a score between torch and ONNX.
-    """
+    """The sections that only the training knows; `difference` is that of scores between torch and ONNX."""
+    options = result.options
     sections = [
         CardSection("Size", _size(manifest, options, parameters, megabytes, difference)),
-        CardSection("Data", _sources(data)),
-        CardSection("Labels and what is known of them", _labels(manifest, data, options)),
-        CardSection("What it is for, and what not", _purpose(manifest, data)),
-        CardSection("Epochs", _epochs(options, epochs)),
-        CardSection("Citations", _citations(data, options)),
+        CardSection("Data", _sources(prepared)),
+        CardSection("Labels and what is known of them", _labels(manifest, prepared, options)),
+        CardSection("What it is for, and what not", _purpose(manifest, prepared.known)),
+        CardSection("Epochs", _epochs(options, result.epochs)),
+        CardSection("Citations", _citations(prepared.images.source, options)),
     ]
-    if trials:
-        sections.insert(5, CardSection("Settings tried", trials_table(trials)))
+    if result.trials:
+        sections.insert(5, CardSection("Settings tried", trials_table(result.trials)))
     return sections
 
 
@@ -124,17 +70,12 @@ def _size(
     return (
         f"`{manifest.kind}`{members}: {parameters / 1e6:.2f} million weights, `model.onnx` "
         f"{megabytes:.1f} MB, input {size} x {size}. The largest difference of a score between torch and "
-        f"ONNX is {difference:.1e}."
-        + (
-            " A further member of equal weight is ridge regression on the means over a 3 x 3 grid of the "
-            "later stages of the same network as it was before this training."
-            if options.ridge
-            else ""
-        )
+        f"ONNX is {difference:.1e}." + (f" {_TEXT['ridge']}" if options.ridge else "")
     )
 
 
-def _sources(data: TrainingRows) -> str:
+def _sources(prepared: PreparedTraining) -> str:
+    data, teacher = prepared.images, prepared.config.teacher
     names = sorted(set(data.source))
     source = np.array(data.source, dtype=object)
     rows: list[tuple[object, ...]] = []
@@ -142,26 +83,27 @@ def _sources(data: TrainingRows) -> str:
         mine = source == name
         known = [label for column, label in enumerate(data.labels) if (data.truth[mine, column] >= 0).any()]
         listed = ", ".join(known) if len(known) <= 6 else f"{len(known)} labels"
-        rows.append((name, int(mine.sum()), len(np.unique(data.groups[mine])), listed))
-    rows.append(("all", len(source), len(np.unique(data.groups)), ""))
+        rows.append((name, int(mine.sum()), len(np.unique(data.group[mine])), listed))
+    rows.append(("all", len(source), len(np.unique(data.group)), ""))
     text = markdown_table(("source", "images", "patients or groups", "labels known there"), rows)
     if data.left_out:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(data.left_out.items()) if count)
         text += f"\n\nLeft out: {reasons or 'none'}."
-    if data.teacher_rows:
-        text += f"\n\nA teacher's probabilities were learned for {data.teacher_rows} of these images."
-    return text + "\n\nUnknown is never read as absent: an unknown label has no part in the loss."
+    if teacher is not None and teacher.rows:
+        text += f"\n\nA teacher's probabilities were learned for {teacher.rows} of these images."
+    return f"{text}\n\n{_TEXT['unknown']}"
 
 
-def _labels(manifest: Manifest, data: TrainingRows, options: TrainingOptions) -> str:
+def _labels(manifest: Manifest, prepared: PreparedTraining, options: TrainingOptions) -> str:
+    data, counts = prepared.images, prepared.known
     rows = []
-    unheard = [item.label for item in data.known if not item.present and not item.absent]
-    for column, item in enumerate(data.known):
+    unheard = [item.label for item in counts if not item.present and not item.absent]
+    for column, item in enumerate(counts):
         if item.label in unheard:
             continue
         use = data.truth[:, column] >= 0
         source = [name for name, keep in zip(data.source, use, strict=True) if keep]
-        shortcut = source_shortcut(data.truth[use, column] == 1, source, data.groups[use])
+        shortcut = source_shortcut(data.truth[use, column] == 1, source, data.group[use])
         rows.append(
             (
                 item.label,
@@ -173,36 +115,22 @@ def _labels(manifest: Manifest, data: TrainingRows, options: TrainingOptions) ->
             )
         )
     columns = ("label", "present", "absent", "groups", "assessed", "AUROC of knowing the source alone")
-    return (
-        f"A label is assessed where at least {options.min_positives} groups are known to have it and as many "
-        "known not to, and its scores tell the two apart. Groups join patients and duplicates.\n\n"
-        + markdown_table(columns, rows)
-        + (f"\n\nNothing is known of: {', '.join(unheard)}." if unheard else "")
-    )
+    parts = [_TEXT["assessed"].format(least=options.min_positives), markdown_table(columns, rows)]
+    parts += [f"Nothing is known of: {', '.join(unheard)}."] if unheard else []
+    return "\n\n".join(parts)
 
 
-def _purpose(manifest: Manifest, data: TrainingRows) -> str:
-    lines = [
-        "- For research, teaching and demonstration, as a second reader whose answer a radiologist checks.",
-        "- Not for a diagnosis, not for a decision without a person, not for children unless they are in the "
-        "data, not for lateral views.",
-    ]
+def _purpose(manifest: Manifest, known: Sequence[LabelCounts]) -> str:
+    lines = [_TEXT["purpose"]]
     if any(label in NIH_LABELS for label in manifest.thresholds):
-        lines.append(
-            "- The chest findings follow labels mined from reports (where the source is NIH or CheXpert), "
-            "which radiologists contradict in part; the figures are agreement with those labels."
-        )
+        lines.append(_TEXT["mined"])
     lines += [
-        f"- {item.label}: {item.alone} of its {item.present} positives come from sources without a single "
-        "negative. Its figures may measure the source, not the disease; do not use it to screen."
-        for item in data.known
+        _TEXT["shortcut"].format(label=item.label, alone=item.alone, present=item.present)
+        for item in known
         if item.shortcut and item.label in manifest.thresholds
     ]
     if any(label in manifest.thresholds for label in BRAIN_LABELS):
-        lines.append(
-            "- Brain MRI: single slices without patient numbers, so slices of one patient may stand on both "
-            "sides of a split; the figures are optimistic."
-        )
+        lines.append(_TEXT["slices"])
     return "\n".join(lines)
 
 
@@ -216,18 +144,15 @@ def _epochs(options: TrainingOptions, epochs: Sequence[Epoch]) -> str:
             if row.run == runs[-1]
         ),
     )
-    others = (
-        f"\n\n{len(runs)} networks were trained ({options.folds} folds, {options.members} a fold, and the "
-        "final one on all rows, whose epochs these are)."
-        if options.folds
-        else ""
-    )
-    return table + others
+    if not options.folds:
+        return table
+    others = _TEXT["folds"].format(networks=len(runs), folds=options.folds, members=options.members)
+    return f"{table}\n\n{others}"
 
 
-def _citations(data: TrainingRows, options: TrainingOptions) -> str:
-    names = " ".join(set(data.source)).lower()
-    keys = [key for key, hints in _SOURCE_HINTS.items() if any(hint in names for hint in hints)]
+def _citations(sources: Sequence[str], options: TrainingOptions) -> str:
+    names = " ".join(set(sources)).lower()
+    keys = [key for key, hints in _CARD["sources"].items() if any(hint in names for hint in hints)]
     keys += [key for key in ("densenet121", "mobilenet_v2", "resnet18") if options.network.startswith(key)]
     keys += ["imagenet"] if options.weights != RANDOM else []
     keys += ["adamw", "platt", "zech"]

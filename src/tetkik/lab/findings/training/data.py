@@ -1,4 +1,8 @@
-"""The training data of one network: rows of each epoch, batches, the network's input and output."""
+"""The training data of one network: rows of each epoch, batches, augmentation, input and output.
+
+Changes of images are drawn on the CPU from a generator that the caller seeds, so that they are the same on
+every device and after a resume.
+"""
 
 from __future__ import annotations
 
@@ -11,37 +15,29 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import affine_grid, grid_sample
 
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.batches import Rows, in_steps, prefetched
-from tetkik.lab.findings.training.augment import plain
 from tetkik.lab.findings.training.decoded_images import DecodedImages
-from tetkik.lab.findings.training.options import TrainingOptions
+from tetkik.lab.findings.training.options import Augmentation, TrainingOptions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingData:
-    """The rows that one network is trained and validated on.
-
-    Attributes:
-        truth: (rows, labels), int8: 1, 0, -1 unknown or not to be taught.
-        weight: (rows,), float32, how often a row comes.
-        validation: rows to judge each epoch on; None trains every epoch and keeps the last.
-        teacher: (rows, teacher labels), float32, NaN where unknown: z-scored logits for a second head, whose
-            outputs follow the labels; or (rows, labels) probabilities to distil.
-    """
+    """The rows that one network is trained and validated on."""
 
     images: DecodedImages
     truth: NDArray[np.int8]
+    """(rows, labels), int8: 1, 0, -1 unknown or not to be taught."""
     weight: NDArray[np.float32]
+    """(rows,), float32, how often a row comes."""
     training: Rows
     validation: Rows | None = None
+    """Rows to judge each epoch on; None trains every epoch and keeps the last."""
     teacher: NDArray[np.float32] | None = None
-
-    @property
-    def labels(self) -> int:
-        """How many labels."""
-        return int(self.truth.shape[1])
+    """(rows, teacher labels), float32, NaN where unknown: z-scored logits for a second head, whose outputs
+    follow the labels; or (rows, labels) probabilities to distil."""
 
 
 def epoch_rows(weight: NDArray[np.float32], seed: int, epoch: int) -> Rows:
@@ -49,14 +45,7 @@ def epoch_rows(weight: NDArray[np.float32], seed: int, epoch: int) -> Rows:
 
     A row of weight 1 comes once. Another comes as often as its weight says, on the average over epochs,
     spread evenly (systematic sampling): a large source of low weight does not drown the rest, and none of its
-    rows is left out for good.
-
-    Args:
-        weight: (rows,), above 0.
-        epoch: from 1.
-
-    Returns:
-        (rows of the epoch,), int64; their number is the same in every epoch.
+    rows is left out for good. Their number is the same in every epoch (from 1).
     """
     random = np.random.default_rng((seed, epoch))
     order = random.permutation(len(weight))
@@ -68,11 +57,6 @@ def epoch_rows(weight: NDArray[np.float32], seed: int, epoch: int) -> Rows:
     drawn = order[np.minimum(np.searchsorted(ends, points, "right"), len(order) - 1)]
     # Rows that come several times must not stand together.
     return random.permutation(drawn).astype(np.int64)
-
-
-def steps_of_epoch(weight: NDArray[np.float32], batch_size: int) -> int:
-    """How many steps an epoch has."""
-    return math.ceil(len(epoch_rows(weight, 0, 1)) / batch_size)
 
 
 def load_batches(
@@ -87,6 +71,46 @@ def load_batches(
 
     for rows, batch in prefetched(fetch, parts):
         yield rows, batch.to(device, non_blocking=True)
+
+
+def plain(pixels: Tensor) -> Tensor:
+    """uint8 (n, size, size) as float32 (n, 1, size, size), 0 to 1."""
+    return pixels.unsqueeze(1).float().div_(255)
+
+
+def augmented(pixels: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    """Each image, (n, size, size), turned, scaled, shifted, its grey values changed, by its own amounts.
+
+    As `plain` gives it; what comes in from outside is black, as the padding of a radiograph is.
+    """
+    count, device = len(pixels), pixels.device
+    drawn = torch.rand(count, 8, generator=generator) * 2 - 1
+    images = plain(pixels)
+    if augmentation.rotation or augmentation.scale or augmentation.shift or augmentation.flip:
+        grid = affine_grid(
+            _placement(drawn, augmentation).to(device), list(images.shape), align_corners=False
+        )
+        images = grid_sample(images, grid, align_corners=False)
+    brightness, contrast, gamma = (drawn[:, index, None, None, None].to(device) for index in (5, 6, 7))
+    if augmentation.gamma:
+        images = images.clamp_(0, 1).pow(torch.exp(gamma * augmentation.gamma))
+    if augmentation.contrast or augmentation.brightness:
+        mean = images.mean(dim=(2, 3), keepdim=True)
+        images = (images - mean) * (1 + contrast * augmentation.contrast) + mean
+        images = images + brightness * augmentation.brightness
+    return images.clamp_(0, 1)
+
+
+def _placement(drawn: Tensor, augmentation: Augmentation) -> Tensor:
+    """Where each output pixel is taken from: (n, 2, 3), in the units of `affine_grid` (the side is 2)."""
+    angle = drawn[:, 0] * math.radians(augmentation.rotation)
+    size = torch.exp(drawn[:, 1] * math.log1p(augmentation.scale))
+    mirror = torch.where(drawn[:, 2] < 0, -1.0, 1.0) if augmentation.flip else torch.ones(len(drawn))
+    cosine, sine = torch.cos(angle) * size, torch.sin(angle) * size
+    shift = drawn[:, 3:5] * (2 * augmentation.shift)
+    first = torch.stack((cosine * mirror, -sine, shift[:, 0]), 1)
+    second = torch.stack((sine * mirror, cosine, shift[:, 1]), 1)
+    return torch.stack((first, second), 1)
 
 
 def network_input(images: Tensor, preprocessing: Preprocessing) -> Tensor:
@@ -105,11 +129,7 @@ def logits_of(
     batch_size: int,
     device: torch.device,
 ) -> NDArray[np.float32]:
-    """The network's outputs, in fp32 and without augmentation.
-
-    Returns:
-        (rows, outputs), float32.
-    """
+    """The network's outputs, (rows, outputs), in fp32 and without augmentation."""
     was_training = network.training
     network.eval()
     found = [
@@ -117,8 +137,7 @@ def logits_of(
         for _, batch in load_batches(images, in_steps(rows, batch_size), device)
     ]
     network.train(was_training)
-    logits: NDArray[np.float32] = np.concatenate(found) if found else np.zeros((0, 0), np.float32)
-    return logits
+    return np.concatenate(found) if found else np.zeros((0, 0), np.float32)
 
 
 def parameter_groups(network: nn.Module, head: str, options: TrainingOptions) -> list[dict[str, Any]]:

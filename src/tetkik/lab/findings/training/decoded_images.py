@@ -12,11 +12,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,22 +31,7 @@ Bytes = NDArray[np.uint8]
 
 _AT_ONCE = 256
 _GIB = 1 << 30
-_SPARE = _GIB
-"""Room that is left on the disk."""
-
-
-class DecodedImages(Protocol):
-    """Where the images of the rows come from."""
-
-    @property
-    def readable(self) -> NDArray[np.bool_]:
-        """(rows,): false for an image file known to be unreadable."""
-
-    def batch(self, rows: NDArray[np.int64]) -> Bytes:
-        """The images of `rows`: (rows, size, size), uint8; black where a file cannot be read."""
-
-    def only(self, rows: NDArray[np.int64]) -> DecodedImages:
-        """Those of `rows`, in that order."""
+"""So much room is left on the disk."""
 
 
 def decode_image(file: Path, preprocessing: Preprocessing) -> Bytes | None:
@@ -61,36 +45,30 @@ def decode_image(file: Path, preprocessing: Preprocessing) -> Bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class CachedImages:
-    """DecodedImages in a store.
-
-    Attributes:
-        store: (images, size, size), uint8, memory-mapped.
-        places: (rows,), the square of each row in the store; -1 for a file that cannot be read.
-    """
+    """Images in a store; a file that could not be read is black and not `readable`, (rows,)."""
 
     store: Bytes
+    """(images, size, size), memory-mapped."""
     places: NDArray[np.int64]
+    """(rows,), where each row's image stands in the store; -1 for a file that cannot be read."""
 
     @property
     def readable(self) -> NDArray[np.bool_]:
-        """(rows,)."""
-        found: NDArray[np.bool_] = self.places >= 0
-        return found
+        return np.asarray(self.places >= 0)
 
     def batch(self, rows: NDArray[np.int64]) -> Bytes:
-        """(rows, size, size), uint8."""
+        """The images of `rows`: (rows, size, size)."""
         places = self.places[rows]
         images = np.asarray(self.store[np.maximum(places, 0)])
         images[places < 0] = 0
         return images
 
     def only(self, rows: NDArray[np.int64]) -> CachedImages:
-        """Those of `rows`, in that order."""
         return CachedImages(self.store, self.places[rows])
 
 
 class StreamedImages:
-    """DecodedImages decoded each time they are asked for, where a store would be too large."""
+    """As `CachedImages`, decoded each time they are asked for, where a store would be too large."""
 
     def __init__(self, files: Sequence[Path], preprocessing: Preprocessing, workers: int) -> None:
         self._files = files
@@ -100,7 +78,6 @@ class StreamedImages:
         self.readable = np.ones(len(files), bool)
 
     def batch(self, rows: NDArray[np.int64]) -> Bytes:
-        """(rows, size, size), uint8."""
         size = self._preprocessing.size
         images = np.zeros((len(rows), size, size), np.uint8)
         decoded = self._pool.map(lambda row: decode_image(self._files[row], self._preprocessing), rows)
@@ -112,21 +89,18 @@ class StreamedImages:
         return images
 
     def only(self, rows: NDArray[np.int64]) -> StreamedImages:
-        """Those of `rows`, in that order."""
         return StreamedImages([self._files[row] for row in rows], self._preprocessing, self._workers)
 
 
-def bytes_of_store(images: int, preprocessing: Preprocessing) -> int:
-    """How much room the images of `images` take."""
-    return images * preprocessing.size**2
+DecodedImages = CachedImages | StreamedImages
 
 
-def fits(images: int, preprocessing: Preprocessing, folder: Path, limit: float) -> bool:
+def _fits(images: int, preprocessing: Preprocessing, folder: Path, limit: float) -> bool:
     """Whether a store of `images` in `folder` is at most `limit` GiB and leaves room on the disk."""
     while not folder.exists():
         folder = folder.parent
-    needed = bytes_of_store(images, preprocessing)
-    return needed <= limit * _GIB and needed + _SPARE <= shutil.disk_usage(folder).free
+    needed = images * preprocessing.size**2
+    return needed <= limit * _GIB and needed + _GIB <= shutil.disk_usage(folder).free
 
 
 def open_images(
@@ -149,7 +123,7 @@ def open_images(
         TrainingError: not one image can be read.
     """
     workers = workers or os.cpu_count() or 1
-    if not fits(len(files), preprocessing, folder, limit):
+    if not _fits(len(files), preprocessing, folder, limit):
         return StreamedImages(files, preprocessing, workers)
     folder.mkdir(parents=True, exist_ok=True)
     store = _Store(folder, preprocessing)
@@ -194,17 +168,12 @@ class _Store:
         for digest in pool.map(_digest, files):
             digests.append(digest)
             progress("hashing images", len(digests), len(files))
-        missing = list(
-            {
-                digest: file
-                for digest, file in zip(digests, files, strict=True)
-                if digest is not None and digest not in self._known
-            }.items()
-        )
+        by_digest = dict(zip(digests, files, strict=True))
+        missing = [(key, file) for key, file in by_digest.items() if key and key not in self._known]
         done = 0
         with self._data.open("ab") as data, self._index.open("a", encoding="ascii") as index:
-            for part in _parts(missing):
-                new = []
+            for start in range(0, len(missing), _AT_ONCE):
+                part, new = missing[start : start + _AT_ONCE], []
                 images = pool.map(lambda item: decode_image(item[1], self._preprocessing), part)
                 for (digest, _), square in zip(part, images, strict=True):
                     done += 1
@@ -231,8 +200,3 @@ def _digest(file: Path) -> str | None:
         return sha256_of(file)
     except OSError:
         return None
-
-
-def _parts(items: list[tuple[str, Path]]) -> Iterator[list[tuple[str, Path]]]:
-    for start in range(0, len(items), _AT_ONCE):
-        yield items[start : start + _AT_ONCE]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tetkik.errors import DataError, TrainingError
+from tetkik.findings.operating_points import logit
 
 Floats = NDArray[np.float32]
 
@@ -28,21 +29,14 @@ _LEAST_SPREAD = 1e-3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TeacherPredictions:
-    """A teacher's probabilities.
-
-    Attributes:
-        probability: (rows, labels), float32; NaN where the teacher was not asked.
-    """
+    """A teacher's probabilities, (rows, labels); NaN where the teacher was not asked."""
 
     labels: tuple[str, ...]
     probability: Floats
 
     @property
     def logit(self) -> Floats:
-        """(rows, labels), float32; NaN where the teacher was not asked."""
-        clipped = np.clip(self.probability.astype(np.float64), _EDGE, 1 - _EDGE)
-        logit: Floats = (np.log(clipped) - np.log1p(-clipped)).astype(np.float32)
-        return logit
+        return logit(self.probability, _EDGE).astype(np.float32)
 
     @property
     def rows(self) -> int:
@@ -52,12 +46,7 @@ class TeacherPredictions:
 
 @dataclass(frozen=True, slots=True)
 class LogitScale:
-    """Mean and deviation of a teacher's logits over the training rows, by which they become targets.
-
-    Attributes:
-        mean: of each label.
-        deviation: of each label.
-    """
+    """Mean and deviation of a teacher's logits over the training rows, by which they become targets."""
 
     labels: tuple[str, ...]
     mean: tuple[float, ...]
@@ -65,33 +54,26 @@ class LogitScale:
 
     @classmethod
     def of(cls, targets: TeacherPredictions, rows: NDArray[np.int64]) -> LogitScale:
-        """Over `rows`; a label on which the teacher says the same everywhere keeps a deviation above 0.
-
-        Raises:
-            TrainingError: the teacher was asked about none of them.
-        """
-        logit = targets.logit[rows].astype(np.float64)
-        if np.isnan(logit).all(axis=0).any():
+        """Over `rows`; a label on which the teacher says the same everywhere keeps a deviation above 0."""
+        logits = targets.logit[rows].astype(np.float64)
+        if np.isnan(logits).all(axis=0).any():
             raise TrainingError(
                 "The teacher's table says nothing of the training images for one of its labels; check that "
                 "its column `file` names files of the training table."
             )
-        mean, deviation = np.nanmean(logit, axis=0), np.nanstd(logit, axis=0)
+        mean, deviation = np.nanmean(logits, axis=0), np.nanstd(logits, axis=0)
         return cls(targets.labels, tuple(mean.tolist()), tuple(np.maximum(deviation, _LEAST_SPREAD).tolist()))
 
     def targets(self, targets: TeacherPredictions) -> Floats:
         """z-scored logits of all rows: (rows, labels), float32; NaN where the teacher was not asked."""
-        z: Floats = ((targets.logit - np.array(self.mean)) / np.array(self.deviation)).astype(np.float32)
-        return z
+        z = (targets.logit - np.array(self.mean)) / np.array(self.deviation)
+        return np.asarray(z, np.float32)
 
 
 def read_teacher(table: Path, files: Sequence[Path], labels: Sequence[str]) -> TeacherPredictions:
     """Read a teacher's table: a CSV with the column `file` and a column of probabilities for each label.
 
     A row belongs to the image whose path ends in what `file` says.
-
-    Raises:
-        DataError: no such columns, a value that is no probability, or a `file` that fits several images.
     """
     with table.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.DictReader(stream)
@@ -141,16 +123,9 @@ def _probability(value: str | None, table: Path, line: int) -> float:
 
 
 def last_layer(network: nn.Module, outputs: int) -> str:
-    """The name of the linear layer that ends `network`.
-
-    Raises:
-        TrainingError: there is none with that many outputs.
-    """
-    names = [
-        name
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Linear) and module.out_features == outputs
-    ]
+    """The name of the linear layer that ends `network` in so many outputs; without one a TrainingError."""
+    layers = {name: part for name, part in network.named_modules() if isinstance(part, nn.Linear)}
+    names = [name for name, layer in layers.items() if layer.out_features == outputs]
     if not names:
         raise TrainingError(
             "The network does not end in a linear layer, which the training of findings needs; choose "
@@ -167,11 +142,7 @@ def merged(
     The logit of a label that the teacher knows becomes (1 - share) x its own + share x the teacher head's,
     turned back from z to a logit. Both are linear in the features, so the sum is one row of the layer again.
 
-    Args:
-        weights: by name; the last layer has the labels first, then the teacher's.
-        labels: of the data, in order.
-        scale: of the teacher's logits.
-        share: of the teacher, 0 to 1.
+    The last layer has the labels first, then the teacher's.
     """
     all_weights, all_biases = weights[f"{layer}.weight"], weights[f"{layer}.bias"]
     weight, bias = all_weights[: len(labels)].clone(), all_biases[: len(labels)].clone()

@@ -1,18 +1,25 @@
-"""What the scores of rows that were not learned are worth: calibration, thresholds, figures."""
+"""What the scores of rows that were not learned are worth: calibration, thresholds, figures.
+
+A probability means what it says: per label, a sigmoid over the logit of the network's score.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.bundle import Metric
-from tetkik.lab.findings.calibration import Platt, calibrated, fit_calibration
+from tetkik.findings.operating_points import DIGITS, logit, platt
+from tetkik.lab.findings.sources.rows import Truth
+from tetkik.lab.findings.summaries import mean_interval, mean_of
 from tetkik.lab.findings.thresholds import Decisions, Rule, choose_threshold
 from tetkik.statistics import (
+    Bools,
     ClusterBootstrap,
+    Floats,
     Interval,
     auroc,
     auroc_interval,
@@ -20,26 +27,96 @@ from tetkik.statistics import (
     average_precision,
     brier_skill,
     expected_calibration_error,
-    percentile_interval,
     wilson_interval,
 )
 from tetkik.values import NIH_LABELS
 
-Floats = NDArray[np.float64]
-Truth = NDArray[np.int8]
+Platt = tuple[float, float]
+"""Slope and intercept: probability = sigmoid(slope * logit(score) + intercept)."""
+
+LEAST = 5
+"""Rows of each kind that a calibration needs; with fewer it would only repeat their accident."""
+_PRIOR_DEVIATION = 1.0
+"""Of the slope around 1: it bends a slope only where the data do not speak."""
+_STEPS = 100
+
+
+def fit_platt(scores: NDArray[np.floating], positive: Bools, weight: Floats | None = None) -> Platt | None:
+    """Slope and intercept with the least penalised negative log-likelihood on rows not trained on.
+
+    Platt, "Probabilistic outputs for support vector machines", 1999, on the logit of the score; Newton's
+    method. A normal prior around the identity's slope (mean 1, deviation 1) keeps separable rows finite, and
+    the slope is never below 0: calibration must not turn a ranking round. None with fewer than `LEAST` rows
+    of either kind. `weight` is how much each row counts.
+    """
+    if min(int(positive.sum()), int((~positive).sum())) < LEAST:
+        return None
+    mass = np.ones(len(scores)) if weight is None else np.asarray(weight, np.float64)
+    truth = positive.astype(np.float64)
+    slope, intercept = _newton(np.stack([logit(scores), np.ones(len(scores))], axis=1), truth, mass)
+    if slope < 0:
+        share = float((mass * truth).sum() / mass.sum())
+        slope, intercept = 0.0, float(np.log(share / (1 - share)))
+    return slope, intercept
+
+
+def _newton(columns: Floats, truth: Floats, mass: Floats) -> Platt:
+    """Minimise the penalised loss; halved steps, so that it never rises."""
+    prior = np.array([1.0, 0.0])
+    precision = np.diag([1 / _PRIOR_DEVIATION**2, 1e-6])
+
+    def loss(at: Floats) -> float:
+        value = columns @ at
+        off = at - prior
+        return float((mass * (np.logaddexp(0, value) - truth * value)).sum() + off @ precision @ off / 2)
+
+    place, least = prior.copy(), loss(prior)
+    for _ in range(_STEPS):
+        probability = 1 / (1 + np.exp(-np.clip(columns @ place, -500, 500)))
+        gradient = columns.T @ (mass * (probability - truth)) + precision @ (place - prior)
+        bend = (columns * (mass * probability * (1 - probability))[:, None]).T @ columns + precision
+        step = np.linalg.solve(bend, gradient)
+        size = 1.0
+        while (now := loss(place - size * step)) > least and size > 1e-10:
+            size /= 2
+        if now > least:
+            break
+        place, gain, least = place - size * step, least - now, now
+        if gain < 1e-12 * max(1.0, abs(least)):
+            break
+    return float(place[0]), float(place[1])
+
+
+def fit_calibration(scores: Floats, truth: NDArray[np.int8], labels: Sequence[str]) -> dict[str, Platt]:
+    """`fit_platt` for each label that has enough rows; unknown truth and missing scores (NaN) are left out.
+
+    Slope and intercept by label, for a bundle's `calibration["labels"]`.
+    """
+    found = {}
+    for column, label in enumerate(labels):
+        known = (truth[:, column] >= 0) & ~np.isnan(scores[:, column])
+        fitted = fit_platt(scores[known, column], truth[known, column] == 1)
+        if fitted is not None:
+            found[label] = fitted
+    return found
+
+
+def calibrated(scores: Floats, labels: Sequence[str], calibration: Mapping[str, Platt]) -> Floats:
+    """Probabilities of scores, (rows, labels) both; NaN stays NaN, as does a label without a calibration."""
+    probabilities = np.full(scores.shape, np.nan)
+    for column, label in enumerate(labels):
+        if label in calibration:
+            probabilities[:, column] = platt(scores[:, column], *calibration[label])
+    return probabilities
 
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoints:
-    """How scores are read, chosen on rows that are not reported.
-
-    Attributes:
-        calibration: slope and intercept by label.
-        thresholds: on the probability, by label; a label without one is not assessed.
-    """
+    """How scores are read, chosen on rows that are not reported."""
 
     calibration: dict[str, Platt]
     thresholds: dict[str, float]
+    """On the probability; a label without one is not assessed."""
 
     @classmethod
     def fitted(
@@ -48,10 +125,6 @@ class OperatingPoints:
         """Calibrate each assessed label and choose its threshold.
 
         A label whose scores tell nothing, or the reverse of what they should, gets no threshold.
-
-        Args:
-            scores: (rows, labels), sigmoids.
-            truth: (rows, labels): 1, 0, -1 unknown.
         """
         fits = fit_calibration(scores, truth, labels)
         calibration = {label: fits[label] for label in assessed if label in fits and fits[label][0] > 0}
@@ -68,47 +141,34 @@ class OperatingPoints:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldOut:
-    """Rows with what an honest reading says of them.
-
-    Attributes:
-        scores: (rows, labels), sigmoids.
-        truth: (rows, labels): 1, 0, -1 unknown.
-        groups: (rows,), component of each.
-        source: of each.
-        probability: (rows, labels), NaN where not assessed.
-        called: (rows, labels): 1 at or above the threshold, 0 below, -1 where not assessed.
-    """
+    """Rows with what an honest reading says of them."""
 
     labels: tuple[str, ...]
     rows: NDArray[np.int64]
-    scores: Floats
     truth: Truth
     groups: NDArray[np.int64]
+    """(rows,), component of each."""
     source: tuple[str, ...]
+    scores: Floats
+    """(rows, labels), sigmoids."""
     probability: Floats
+    """(rows, labels), NaN where not assessed."""
     called: NDArray[np.int8]
+    """(rows, labels): 1 at or above the threshold, 0 below, -1 where not assessed."""
 
     def only(self, wanted: NDArray[np.int64]) -> HeldOut:
-        """The rows at these places."""
-        return HeldOut(
-            self.labels,
-            self.rows[wanted],
-            self.scores[wanted],
-            self.truth[wanted],
-            self.groups[wanted],
-            tuple(self.source[place] for place in wanted),
-            self.probability[wanted],
-            self.called[wanted],
-        )
+        source = tuple(self.source[place] for place in wanted)
+        arrays = ("rows", "truth", "groups", "scores", "probability", "called")
+        return replace(self, source=source, **{name: getattr(self, name)[wanted] for name in arrays})
 
 
 def decide(scores: Floats, labels: Sequence[str], points: OperatingPoints) -> tuple[Floats, NDArray[np.int8]]:
-    """Probabilities and calls of `scores` under `reading`: (rows, labels) each."""
+    """Probabilities and calls of scores, (rows, labels) each."""
     probability = calibrated(scores, labels, points.calibration)
     called = np.full(scores.shape, -1, np.int8)
     for label, threshold in points.thresholds.items():
         column = labels.index(label)
-        called[:, column] = np.round(probability[:, column], 6) >= threshold
+        called[:, column] = np.round(probability[:, column], DIGITS) >= threshold
     return probability, called
 
 
@@ -120,13 +180,7 @@ def cross_calibrated(
     assessed: Sequence[str],
     rule: Rule,
 ) -> tuple[Floats, NDArray[np.int8]]:
-    """Each fold read as the other folds teach it, so that nothing is chosen on the rows that are reported.
-
-    Args:
-        scores: (rows, labels), out of fold.
-        truth: (rows, labels).
-        fold: (rows,).
-    """
+    """Each fold read as the other folds teach it, so that nothing is chosen on the rows that are reported."""
     probability, called = np.full(scores.shape, np.nan), np.full(scores.shape, -1, np.int8)
     for number in np.unique(fold):
         mine = fold == number
@@ -135,23 +189,36 @@ def cross_calibrated(
     return probability, called
 
 
+_Figure = tuple[str, float, Interval | None, int]
+"""Name, value, 95% interval, and rows that it was measured on."""
+
+
 def metrics_of(held_out: HeldOut, data: str, split: str) -> tuple[Metric, ...]:
-    """All figures of `judged`: means first, then label by label."""
+    """All figures: means first, then label by label."""
     names = _ranked(held_out)
-    found = _means(held_out, names, data, split)
-    for label in names:
-        found += _label_metrics(held_out, label, data, split)
-    return tuple(found)
+    figures = [*_means(held_out, names), *(item for name in names for item in _label_figures(held_out, name))]
+    return tuple(
+        Metric(
+            name=name,
+            value=value,
+            low=interval.low if interval else None,
+            high=interval.high if interval else None,
+            n=n,
+            data=data,
+            split=split,
+        )
+        for name, value, interval, n in figures
+    )
 
 
 def source_metrics(held_out: HeldOut, source: str, data: str, split: str) -> tuple[Metric, ...]:
     """The rankings on one source's rows alone, each with `@source` behind its name."""
     part = held_out.only(np.flatnonzero([name == source for name in held_out.source]))
-    names = _ranked(part)
-    found = [metric for metric in _means(part, names, data, split) if "auroc" in metric.name]
-    for label in names:
-        found += [item for item in _label_metrics(part, label, data, split) if item.name.startswith("auroc")]
-    return tuple(metric.model_copy(update={"name": f"{metric.name}@{source}"}) for metric in found)
+    return tuple(
+        metric.model_copy(update={"name": f"{metric.name}@{source}"})
+        for metric in metrics_of(part, data, split)
+        if metric.name.startswith(("mean_auroc", "auroc:"))
+    )
 
 
 def _ranked(held_out: HeldOut) -> list[str]:
@@ -160,70 +227,61 @@ def _ranked(held_out: HeldOut) -> list[str]:
     return [label for label, usable in zip(held_out.labels, both, strict=True) if usable]
 
 
-def _means(held_out: HeldOut, names: Sequence[str], data: str, split: str) -> list[Metric]:
+def _means(held_out: HeldOut, names: Sequence[str]) -> Iterator[_Figure]:
     """Means over the assessed labels, and over the 14 of NIH where all of them could be ranked."""
     assessed = [label for label in names if (held_out.called[:, held_out.labels.index(label)] >= 0).any()]
-    found = []
     for name, members in (("mean_auroc", assessed), ("mean_auroc_nih", NIH_LABELS)):
         if members and set(members) <= set(names):
-            found.append(_mean_auroc(held_out, name, members, data, split))
-    if not assessed:
-        return found
+            yield _mean_auroc(held_out, name, members)
     columns = [held_out.labels.index(label) for label in assessed]
-    figures = [_calibration_figures(held_out, column) for column in columns]
     rankings = [_known(held_out, column) for column in columns]
     precisions = [average_precision(scores, positive) for scores, positive, _ in rankings]
+    calibration = [_calibration_figures(held_out, column) for column in columns]
     n = int((held_out.truth[:, columns] >= 0).any(axis=1).sum())
     values = {
         "mean_average_precision": [value for value in precisions if value is not None],
-        "mean_ece": [ece for ece, _ in figures],
-        "mean_brier_skill": [skill for _, skill in figures],
+        "mean_ece": [ece for ece, _ in calibration],
+        "mean_brier_skill": [skill for _, skill in calibration],
     }
-    found += [
-        Metric(name=name, value=float(np.mean(items)), n=n, data=data, split=split)
-        for name, items in values.items()
-        if items
-    ]
-    return found
+    for name, items in values.items():
+        if items:
+            yield name, float(np.mean(items)), None, n
 
 
-def _mean_auroc(held_out: HeldOut, name: str, members: Sequence[str], data: str, split: str) -> Metric:
+def _mean_auroc(held_out: HeldOut, name: str, members: Sequence[str]) -> _Figure:
     columns = [held_out.labels.index(label) for label in members]
     rows = (held_out.truth[:, columns] >= 0).any(axis=1)
     scores, truth = held_out.scores[rows][:, columns], held_out.truth[rows][:, columns]
-    areas = [auroc(scores[use, at], truth[use, at] == 1) for at, use in enumerate((truth >= 0).T)]
     draws = ClusterBootstrap(held_out.groups[rows])
     interval = None
     if draws.possible:
-        # A draw without a rare label's positives has no area for it; the others still say how the mean moves.
         replicates = auroc_replicates(scores, truth.astype(np.int64), draws)
+        # A draw without a rare label's positives has no area for it; the others still say how the mean moves.
         usable = ~np.isnan(replicates).all(axis=1)
-        interval = percentile_interval(np.nanmean(replicates[usable], axis=1))
+        interval = mean_interval(replicates[usable], range(len(columns)))
         if interval is not None and interval.low == interval.high:
             interval = None  # every draw is perfect, which proves nothing
-    mean = float(np.mean([area for area in areas if area is not None]))
-    return _metric(name, mean, interval, int(rows.sum()), data, split)
+    mean = mean_auroc(scores, truth)
+    assert mean is not None
+    return name, mean, interval, int(rows.sum())
 
 
-def _label_metrics(held_out: HeldOut, label: str, data: str, split: str) -> list[Metric]:
+def _label_figures(held_out: HeldOut, label: str) -> Iterator[_Figure]:
     column = held_out.labels.index(label)
     scores, positive, groups = _known(held_out, column)
     area = auroc(scores, positive)
     assert area is not None
-    found = [
-        _metric(f"auroc:{label}", area, auroc_interval(scores, positive, groups), len(scores), data, split)
-    ]
-    called = held_out.called[:, column]
-    use = (called >= 0) & (held_out.truth[:, column] >= 0)
-    decisions = Decisions.of(called[use] == 1, held_out.truth[use, column] == 1)
-    sides = (("sensitivity", 1, decisions.sensitivity), ("specificity", 0, decisions.specificity))
-    for name, kind, share in sides:
+    yield f"auroc:{label}", area, auroc_interval(scores, positive, groups), len(scores)
+    called, truth = held_out.called[:, column], held_out.truth[:, column]
+    use = (called >= 0) & (truth >= 0)
+    decisions = Decisions.of(called[use] == 1, truth[use] == 1)
+    for name, kind, share in (
+        ("sensitivity", 1, decisions.sensitivity),
+        ("specificity", 0, decisions.specificity),
+    ):
         if share is not None:
-            of_kind = held_out.groups[use & (held_out.truth[:, column] == kind)]
-            found.append(
-                _metric(f"{name}:{label}", share, _wilson(share, of_kind), len(of_kind), data, split)
-            )
-    return found
+            of_kind = held_out.groups[use & (truth == kind)]
+            yield f"{name}:{label}", share, _wilson(share, of_kind), len(of_kind)
 
 
 def _wilson(share: float, groups: NDArray[np.int64]) -> Interval | None:
@@ -247,6 +305,11 @@ def _known(held_out: HeldOut, column: int) -> tuple[Floats, NDArray[np.bool_], N
     return held_out.scores[known, column], held_out.truth[known, column] == 1, held_out.groups[known]
 
 
-def _metric(name: str, value: float, interval: Interval | None, n: int, data: str, split: str) -> Metric:
-    low, high = (None, None) if interval is None else (interval.low, interval.high)
-    return Metric(name=name, value=value, low=low, high=high, n=n, data=data, split=split)
+def mean_auroc(scores: NDArray[np.floating], truth: Truth) -> float | None:
+    """Mean AUROC of scores (rows, labels) over the labels known both ways; None where there is none."""
+    known = (truth >= 0).T
+    return mean_of(
+        auroc(scores[use, at].astype(np.float64), truth[use, at] == 1)
+        for at, use in enumerate(known)
+        if use.any()
+    )

@@ -9,20 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tetkik.errors import DataError
-
-Truth = NDArray[np.int8]
+from tetkik.lab.findings.sources.rows import Truth
 
 
 @dataclass(frozen=True, slots=True)
 class LabelCounts:
-    """What is known about one label.
-
-    Attributes:
-        absent: rows known not to.
-        present_groups: components of patients with a row known to have it.
-        absent_groups: components with a row known not to.
-        alone: rows known to have it from sources that know of no row without it.
-    """
+    """What is known about one label: rows, and components of patients, with it and without it."""
 
     label: str
     present: int
@@ -30,6 +22,7 @@ class LabelCounts:
     present_groups: int
     absent_groups: int
     alone: int
+    """Rows with it from sources that know of no row without it."""
 
     @property
     def trainable(self) -> bool:
@@ -52,36 +45,21 @@ class LabelCounts:
 def count_labels(
     truth: Truth, labels: Sequence[str], groups: NDArray[np.int64], sources: Sequence[str]
 ) -> tuple[LabelCounts, ...]:
-    """What is known about each label.
-
-    Args:
-        truth: (rows, labels): 1, 0, -1 unknown.
-        groups: (rows,), component of each row.
-    """
+    """What is known about each label; `groups` is the component of each row, (rows,)."""
     _, source = np.unique(np.array(sources, dtype=object).astype(str), return_inverse=True)
     found = []
     for number, label in enumerate(labels):
         present, absent = truth[:, number] == 1, truth[:, number] == 0
         without = np.bincount(source[absent], minlength=int(source.max(initial=0)) + 1) == 0
-        found.append(
-            LabelCounts(
-                label,
-                int(present.sum()),
-                int(absent.sum()),
-                len(np.unique(groups[present])),
-                len(np.unique(groups[absent])),
-                int((present & without[source]).sum()),
-            )
-        )
+        rows, negatives = int(present.sum()), int(absent.sum())
+        components, others = (len(np.unique(groups[kind])) for kind in (present, absent))
+        alone = int((present & without[source]).sum())
+        found.append(LabelCounts(label, rows, negatives, components, others, alone))
     return tuple(found)
 
 
 def check_learnable(known: Sequence[LabelCounts], least: int) -> None:
-    """Refuse data from which no label can be learned.
-
-    Raises:
-        DataError: with the reason.
-    """
+    """Refuse data from which no label can be learned (DataError)."""
     if not any(item.present or item.absent for item in known):
         raise DataError("Nothing is known about any label of these images; check the labels in the table.")
     if not any(item.trainable for item in known):
@@ -104,5 +82,4 @@ def check_learnable(known: Sequence[LabelCounts], least: int) -> None:
 def mask_unlearnable(truth: Truth, known: Sequence[LabelCounts]) -> Truth:
     """`truth` with the labels that cannot be trained made unknown, so that they have no part in the loss."""
     trainable = np.array([item.trainable for item in known])
-    masked: Truth = np.where(trainable, truth, np.int8(-1))
-    return masked
+    return np.where(trainable, truth, np.int8(-1))

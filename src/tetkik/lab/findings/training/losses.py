@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
+from tetkik.lab.findings.sources.rows import Truth
 from tetkik.lab.findings.training.options import ClassWeights, LossKind
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -25,34 +26,22 @@ ASYMMETRIC_GAMMA_PRESENT = 1.0
 ASYMMETRIC_MARGIN = 0.05
 
 
-def presence_weights(truth: NDArray[np.int8], limit: float) -> NDArray[np.float32]:
-    """Known absences over known presences of each label, from 1 to `limit`; 1 where one of them is missing.
-
-    Args:
-        truth: (rows, labels): 1, 0, -1 unknown.
-
-    Returns:
-        (labels,), float32.
-    """
+def presence_weights(truth: Truth, limit: float) -> NDArray[np.float32]:
+    """Known absences over known presences, (labels,), from 1 to `limit`; 1 where one of them is missing."""
     present, absent = (truth == 1).sum(axis=0), (truth == 0).sum(axis=0)
     known = (present > 0) & (absent > 0)
     weights = np.where(known, absent / np.maximum(present, 1), 1.0)
-    limited: NDArray[np.float32] = np.clip(weights, 1.0, limit).astype(np.float32)
-    return limited
+    return np.clip(weights, 1.0, limit).astype(np.float32)
 
 
 def make_loss(
-    kind: LossKind, weights: ClassWeights, truth: NDArray[np.int8], limit: float, device: torch.device
+    kind: LossKind, weights: ClassWeights, truth: Truth, limit: float, device: torch.device
 ) -> Loss:
     """The loss `kind`.
 
     Focal: Lin et al., "Focal loss for dense object detection", ICCV 2017, with gamma = 2 and no alpha.
     Asymmetric: Ridnik et al., "Asymmetric loss for multi-label classification", ICCV 2021, with the paper's
-    gamma- = 4, gamma+ = 1 and margin 0.05.
-
-    Args:
-        truth: (rows, labels) of the training rows, which the weights are counted on.
-        device: where the logits will be.
+    gamma- = 4, gamma+ = 1 and margin 0.05. The weights are counted on the training rows, `truth`.
     """
     presence = np.ones(truth.shape[1], np.float32)
     if weights is ClassWeights.BALANCED:
@@ -90,12 +79,7 @@ def _asymmetric(logits: Tensor, present: Tensor) -> Tensor:
 
 
 def teacher_regression(predicted: Tensor, target: Tensor) -> Tensor:
-    """Sum of squared differences where `target` is a number; NaN says that the teacher was not asked.
-
-    Args:
-        predicted: (rows, teacher labels), float32.
-        target: the same, z-scored logits.
-    """
+    """Sum of squared differences from z-scored logits; NaN says that the teacher was not asked."""
     known = ~torch.isnan(target)
     return torch.where(known, predicted - torch.nan_to_num(target), 0.0).square().sum()
 
@@ -103,7 +87,5 @@ def teacher_regression(predicted: Tensor, target: Tensor) -> Tensor:
 def teacher_entropy(logits: Tensor, probability: Tensor) -> Tensor:
     """Sum of the cross-entropy with a teacher's probabilities where there is one (else NaN)."""
     known = ~torch.isnan(probability)
-    known_logits, target = torch.where(known, logits, 0.0), torch.where(known, probability, 0.0)
-    return torch.where(
-        known, binary_cross_entropy_with_logits(known_logits, target, reduction="none"), 0.0
-    ).sum()
+    entropy = _bce(torch.where(known, logits, 0.0), torch.where(known, probability, 0.0))
+    return torch.where(known, entropy, 0.0).sum()

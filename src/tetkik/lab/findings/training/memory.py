@@ -18,38 +18,30 @@ _ADAM = 2
 _OVERHEAD = 1 << 30
 """For CUDA's context, cuDNN's work space and fragmentation; measured at 0.6 to 0.9 GiB on common cards."""
 _TRIED = 2
-"""Images in the batch that is measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """Bytes that a training needs on its GPU.
-
-    Attributes:
-        weights: bytes of the weights, their gradients, AdamW's state and the moving average.
-        activations: bytes that the backward pass needs of one part of a batch.
-        overhead: bytes for the library itself.
-    """
+    """Bytes that a training needs on its GPU, with its number of parameters and the images of one part."""
 
     parameters: int
     weights: int
+    """Of the weights, their gradients, AdamW's state and the moving average."""
     activations: int
+    """What the backward pass needs of one part of a batch."""
     batch: int
     overhead: int = _OVERHEAD
 
     @property
     def total(self) -> int:
-        """All bytes."""
         return self.weights + self.activations + self.overhead
 
 
 def plan_memory(network: nn.Module, preprocessing: Preprocessing, options: TrainingOptions) -> MemoryPlan:
     """Measure what a training of `network` holds in memory at the same time.
 
-    Two images are sent through it, and every tensor that the backward pass keeps is counted once.
-
-    Args:
-        options: the settings; `precision` is no longer AUTO.
+    Two images are sent through it, and every tensor that the backward pass keeps is counted once. The
+    `precision` of the settings is no longer AUTO.
     """
     parameters = sum(item.numel() for item in network.parameters() if item.requires_grad)
     copies = 2 + _ADAM + (1 if options.ema else 0)

@@ -48,24 +48,20 @@ class TeacherUse(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How far a training image may be changed; each amount is drawn evenly up to these, either way.
-
-    Attributes:
-        rotation: degrees.
-        scale: share of the size.
-        shift: share of the side, along each axis.
-        brightness: share of the range, added.
-        contrast: share of the spread around the mean.
-        flip: whether half of the images are mirrored. The heart has a side, so this is off.
-    """
+    """How far a training image may be changed; each amount is drawn evenly up to these, either way."""
 
     rotation: float = 7.0
+    """Degrees."""
     scale: float = 0.1
     shift: float = 0.05
+    """Share of the side, along each axis."""
     brightness: float = 0.1
+    """Share of the range, added."""
     contrast: float = 0.15
+    """Share of the spread around the mean."""
     gamma: float = 0.15
     flip: bool = False
+    """Whether half of the images are mirrored. The heart has a side, so this is off."""
 
 
 NO_AUGMENTATION = Augmentation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -73,16 +69,13 @@ NO_AUGMENTATION = Augmentation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class TeacherOptions:
-    """A teacher whose probabilities are learned beside the labels.
-
-    Attributes:
-        table: a CSV with the column `file` and one column a label, of probabilities.
-        share: of the teacher's head in the final logit of each label that it knows; 1 takes it alone.
-    """
+    """A teacher whose probabilities are learned beside the labels."""
 
     table: Path
+    """A CSV with the column `file` and one column a label, of probabilities."""
     use: TeacherUse = TeacherUse.HEAD
     share: float = 0.5
+    """Of the teacher's head in the final logit of each label that it knows; 1 takes it alone."""
     weight: float = 1.0
 
     def __post_init__(self) -> None:
@@ -91,57 +84,50 @@ class TeacherOptions:
         _within("teacher-weight", self.weight, 0, 1000)
 
 
+_KINDS = {"loss": LossKind, "class_weights": ClassWeights, "precision": Precision, "threshold": Rule}
+_POSITIVE = ("epochs", "batch_size", "patience", "accumulation", "members", "min_positives")
+_LEAST = {
+    **dict.fromkeys((*_POSITIVE, "checkpoint_steps"), 1),
+    **dict.fromkeys(("freeze", "folds", "seed", "tune", "threads", "reference"), 0),
+}
+_RANGES = {
+    "learning_rate": (1e-9, 1),
+    "head_rate": (0.01, 1000),
+    "weight_decay": (0, 1),
+    "warm_up": (0, 0.9),
+    "ema": (0, 0.99999),
+    "class_weight_limit": (1, 10_000),
+}
+_SAME_RESULT = {"resume", "threads", "checkpoint_steps", "cache", "cache_limit", "keep_torch", "reference"}
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingOptions:
     """How a network of findings is trained. The defaults are the documented reference.
 
-    Attributes:
-        network: a family of `tetkik.findings.networks`, or a Hugging Face id or folder.
-        weights: a file with the weights to start from, `imagenet` for torchvision's, or `none` for random
-            ones; a Hugging Face network comes with its own.
-        size: side of the square in pixels; None takes the network's own.
-        stretch: whether the 1st and 99th percentile of an image become black and white, so that exposure and
-            window matter less.
-        id: name of the model; None takes the folder's.
-        batch_size: rows in one step of the optimiser, over all processes and all parts: the result does not
-            depend on how many GPUs share the work.
-        warm_up: share of the steps in which the rate rises; it falls to 0 as a cosine after that.
-        patience: epochs without a better mean AUROC on validation before training stops.
-        ema: decay of the moving average of the weights a step; 0 keeps none.
-        accumulation: parts in which each process runs its share of a step, to save memory.
-        freeze: stages of the network, from its input, that keep the weights they started with.
-        members: networks with different seeds, averaged into one.
-        ridge: whether one more member joins them: ridge regression on the grid means of the untrained
-            network's stages (`tetkik.lab.findings.training.ridge`).
-        folds: 0 splits into training, validation, calibration and test; 2 or more gives each component of
-            patients to one of that many parts, measures out of fold, and trains the final network on all.
-        min_positives: groups known to have a label, and as many known not to, below which it is not assessed.
-        seed: of the split, the first weights, the order of rows, augmentation and dropout.
-        tune: settings to try first, on validation; 0 tries none.
-        resume: go on with the unfinished training of the same output.
-        threads: CPU threads of each process; 0 leaves torch's own choice.
-        checkpoint_steps: steps between checkpoints inside an epoch.
-        cache: where decoded squares are kept for the next training; None keeps them beside `out` till its
-            end.
-        cache_limit: GiB above which squares are not kept but decoded anew in every epoch.
-        half: whether `model.onnx` stores its kernels as fp16, in half the bytes.
-        keep_torch: whether the bundle also gets the weights as safetensors.
-        reference: most images that the reference for drift is taken from; 0 writes none.
+    `tetkik findings train --help` says what each is; here stands what it does not.
     """
 
     network: str = REFERENCE_NETWORK
     weights: str = IMAGENET
+    """A file with the weights to start from, `imagenet` for torchvision's, or `none` for random ones; a
+    Hugging Face network comes with its own."""
     size: int | None = None
     stretch: bool = False
+    """Whether the 1st and 99th percentile of an image become black and white, so that exposure and window
+    matter less."""
     id: str | None = None
     licence: str = "unknown"
     data_name: str = "training images"
     epochs: int = 30
     batch_size: int = 32
+    """Rows in one step of the optimiser, over all processes and all parts: the result does not depend on how
+    many GPUs share the work."""
     learning_rate: float = 1e-4
     head_rate: float = 1.0
     weight_decay: float = 1e-5
     warm_up: float = 0.05
+    """Share of the steps in which the rate rises; it falls to 0 as a cosine after that."""
     loss: LossKind = LossKind.BCE
     class_weights: ClassWeights = ClassWeights.NONE
     class_weight_limit: float = 20.0
@@ -163,43 +149,20 @@ class TrainingOptions:
     resume: bool = False
     threads: int = 0
     checkpoint_steps: int = 500
+    """Steps between checkpoints inside an epoch."""
     cache: Path | None = None
+    """Where decoded squares are kept for the next training; None keeps them beside `out` till its end."""
     cache_limit: float = 32.0
     half: bool = False
     keep_torch: bool = True
     reference: int = REFERENCE_IMAGES
 
     def __post_init__(self) -> None:
-        kinds = {
-            "loss": LossKind,
-            "class_weights": ClassWeights,
-            "precision": Precision,
-            "threshold": Rule,
-        }
-        for name, kind in kinds.items():
+        for name, kind in _KINDS.items():
             object.__setattr__(self, name, kind(getattr(self, name)))
-        least = {
-            "epochs": 1,
-            "batch_size": 1,
-            "patience": 1,
-            "accumulation": 1,
-            "freeze": 0,
-            "members": 1,
-            "folds": 0,
-            "min_positives": 1,
-            "seed": 0,
-            "tune": 0,
-            "threads": 0,
-            "checkpoint_steps": 1,
-            "reference": 0,
-        }
-        check_least(self, least)
-        _within("learning-rate", self.learning_rate, 1e-9, 1)
-        _within("head-rate", self.head_rate, 0.01, 1000)
-        _within("weight-decay", self.weight_decay, 0, 1)
-        _within("warm-up", self.warm_up, 0, 0.9)
-        _within("ema", self.ema, 0, 0.99999)
-        _within("class-weight-limit", self.class_weight_limit, 1, 10_000)
+        check_least(self, _LEAST)
+        for name, (low, high) in _RANGES.items():
+            _within(name.replace("_", "-"), getattr(self, name), low, high)
         _within("size", self.size or 224, 32, 2048)
         if self.folds == 1:
             raise UsageError("One fold leaves nothing to learn from; give --folds 2 or more, or none.")
@@ -211,16 +174,7 @@ class TrainingOptions:
 
     def as_json(self) -> dict[str, Any]:
         """Every setting that can change the result, by name; of a file its name alone."""
-        same_result = {
-            "resume",
-            "threads",
-            "checkpoint_steps",
-            "cache",
-            "cache_limit",
-            "keep_torch",
-            "reference",
-        }
-        values = {name: value for name, value in asdict(self).items() if name not in same_result}
+        values = {name: value for name, value in asdict(self).items() if name not in _SAME_RESULT}
         values["weights"] = Path(self.weights).name
         if self.teacher is not None:
             values["teacher"]["table"] = self.teacher.table.name

@@ -32,39 +32,25 @@ if TYPE_CHECKING:
 
 UNREADABLE = "image that cannot be read"
 STRETCH = (1.0, 99.0)
-"""Percentiles that become black and white."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedTraining:
-    """What a training works on.
-
-    Attributes:
-        images: the labelled images, the unreadable ones left out and counted.
-        config: what all networks share.
-        known: what is known about each label.
-        parts: rows of training, validation, calibration and test; None with folds.
-        fold: (rows,), the fold of each; None without folds.
-    """
+    """What a training works on."""
 
     images: LabelledImages
+    """The labelled images, the unreadable ones left out and counted."""
     config: RunConfig
     known: tuple[LabelCounts, ...]
     assessed: tuple[str, ...]
     parts: Parts | None
+    """Rows of training, validation, calibration and test; None with folds."""
     fold: NDArray[np.int64] | None
-
-    @property
-    def rows(self) -> NDArray[np.int64]:
-        return np.arange(len(self.images.files), dtype=np.int64)
+    """(rows,), the fold of each; None without folds."""
 
 
 def preprocessing_for(options: TrainingOptions) -> Preprocessing:
-    """What the network wants, at the size and with the stretch asked for.
-
-    Raises:
-        UsageError: no such network.
-    """
+    """What the network wants, at the size and with the stretch asked for."""
     found = preprocessing_of(options.network)
     if options.stretch:
         found = replace(found, stretch=STRETCH)
@@ -72,11 +58,7 @@ def preprocessing_for(options: TrainingOptions) -> Preprocessing:
 
 
 def check_labels(images: LabelledImages, options: TrainingOptions) -> tuple[LabelCounts, ...]:
-    """What is known about each label.
-
-    Raises:
-        DataError: there is nothing to learn, with the reason.
-    """
+    """What is known about each label; a DataError where there is nothing to learn."""
     known = count_labels(images.truth, images.labels, images.group, images.source)
     check_learnable(known, options.min_positives)
     return known
@@ -85,14 +67,7 @@ def check_labels(images: LabelledImages, options: TrainingOptions) -> tuple[Labe
 def prepare_training(
     images: LabelledImages, options: TrainingOptions, store: Path, progress: ProgressCallback
 ) -> PreparedTraining:
-    """Decode the images, leave out what cannot be read or taught, and cut the rows into parts.
-
-    Raises:
-        DataError: there is nothing to learn, with the reason; or the teacher's table cannot be used.
-        TrainingError: not one image can be read.
-        OutputError: the disk is full.
-        UsageError: no such network.
-    """
+    """Decode the images, leave out what cannot be read or taught, and cut the rows into parts."""
     check_labels(images, options)
     preprocessing = preprocessing_for(options)
     soft = None

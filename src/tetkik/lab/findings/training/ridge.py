@@ -17,15 +17,14 @@ from torch import nn
 from tetkik.errors import TrainingError, UsageError
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.batches import Rows, in_steps
-from tetkik.lab.findings.calibration import fit_platt
 from tetkik.lab.findings.grid_pooling import GridPooled
-from tetkik.lab.findings.training.augment import plain
-from tetkik.lab.findings.training.data import load_batches, network_input
+from tetkik.lab.findings.sources.rows import Truth
+from tetkik.lab.findings.training.data import load_batches, network_input, plain
 from tetkik.lab.findings.training.decoded_images import DecodedImages
 from tetkik.lab.findings.training.distillation import LogitScale, TeacherPredictions
+from tetkik.lab.findings.training.held_out import fit_platt
+from tetkik.statistics import Floats
 from tetkik.values import ProgressCallback
-
-Floats = NDArray[np.float64]
 
 MOST_ROWS = 20_000
 """The dual needs a matrix of rows by rows."""
@@ -35,24 +34,19 @@ PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Solution:
-    """Ridge regression of one target.
-
-    Attributes:
-        dual: (rows,): the weights of the training rows.
-        left_out: (rows,): what each training row would be said to be by the others.
-    """
+    """Ridge regression of one target."""
 
     dual: Floats
+    """(rows,): the weights of the training rows."""
     intercept: float
     left_out: Floats
+    """(rows,): what each training row would be said to be by the others."""
 
 
 def solve(kernel: Floats, target: Floats) -> Solution:
     """The solution with the least squared leave-one-out error over `PENALTIES`.
 
-    Args:
-        kernel: (rows, rows), of centred features.
-        target: (rows,).
+    `kernel` is (rows, rows), of centred features, and `target` (rows,).
     """
     intercept = float(target.mean())
     values, vectors = np.linalg.eigh(kernel)
@@ -98,7 +92,7 @@ class StageMeans:
 def fit_ridge(
     network: GridPooled,
     features: NDArray[np.float32],
-    truth: NDArray[np.int8],
+    truth: Truth,
     labels: Sequence[str],
     teacher: tuple[TeacherPredictions, float] | None,
 ) -> None:
@@ -108,11 +102,7 @@ def fit_ridge(
     the leave-one-out answers. A teacher's z-scored logits are regressed alike, and the two are mixed as the
     heads of a network are.
 
-    Args:
-        network: whose grid means `features` are.
-        features: (rows, numbers).
-        truth: (rows, labels): 1, 0, -1 unknown.
-        teacher: its probabilities on these rows and its share; None without one.
+    `features` are the grid means, (rows, numbers); `teacher` its probabilities on these rows and its share.
     """
     mean = features.mean(axis=0, dtype=np.float64)
     deviation = np.maximum(features.std(axis=0, dtype=np.float64), 1e-6)
@@ -157,11 +147,7 @@ def fit_ridge(
 
 
 def stages_of(network: nn.Module, least: int = 4) -> nn.Sequential:
-    """The stages of a network, of which some can be frozen or pooled.
-
-    Raises:
-        UsageError: it has none, or fewer than `least`.
-    """
+    """The stages of a network, of which some can be frozen or pooled."""
     features = getattr(network, "features", None)
     if not isinstance(features, nn.Sequential) or len(features) < least:
         raise UsageError(
@@ -173,11 +159,7 @@ def stages_of(network: nn.Module, least: int = 4) -> nn.Sequential:
 
 
 def check_row_count(rows: int) -> None:
-    """Ridge regression is for few images.
-
-    Raises:
-        TrainingError: too many rows.
-    """
+    """Refuse more rows than ridge regression is for (TrainingError)."""
     if rows > MOST_ROWS:
         raise TrainingError(
             "A ridge member is for at most {most} images, and there are {rows}; leave out --ridge.",

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any
+from itertools import islice
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tetkik.findings.networks import FAMILIES, build
 from tetkik.imaging.prepare import Preprocessing
 from tetkik.lab.engine.batches import Rows
 from tetkik.lab.engine.checkpoint import WorkFolder, tensors_as_bytes
+from tetkik.lab.engine.session import Session
 from tetkik.lab.engine.trainer import TrainingState
 from tetkik.lab.findings.grid_pooling import GridPooled
+from tetkik.lab.findings.sources.rows import Truth, in_columns
 from tetkik.lab.findings.training.data import TrainingData, logits_of
 from tetkik.lab.findings.training.decoded_images import DecodedImages
 from tetkik.lab.findings.training.distillation import (
@@ -27,35 +29,30 @@ from tetkik.lab.findings.training.distillation import (
     last_layer,
     merged,
 )
-from tetkik.lab.findings.training.freeze import freeze
 from tetkik.lab.findings.training.options import RANDOM, TeacherUse, TrainingOptions
 from tetkik.lab.findings.training.ridge import StageMeans, check_row_count, fit_ridge, stages_of
 from tetkik.lab.findings.training.trainer import Epoch, FindingsTrainer
-from tetkik.values import ProgressCallback
+from tetkik.statistics import Floats
 
 Scores = NDArray[np.float32]
+TrainingSession = Session[TrainingOptions]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunConfig:
-    """What all networks of one training share.
-
-    Attributes:
-        labels: of the data, in order.
-        truth: (rows, labels), int8, with -1 where unknown or not to be taught.
-        weight: (rows,), float32.
-        teacher: a teacher's probabilities, where there is one.
-        means: of the stages of the untrained network, for ridge regression.
-    """
+    """What all networks of one training share."""
 
     labels: tuple[str, ...]
     images: DecodedImages
-    truth: NDArray[np.int8]
+    truth: Truth
+    """(rows, labels), with -1 where unknown or not to be taught."""
     weight: NDArray[np.float32]
+    """(rows,), how often a row comes."""
     teacher: TeacherPredictions | None
     preprocessing: Preprocessing
     options: TrainingOptions
     means: StageMeans
+    """Of the stages of the untrained network, for ridge regression."""
 
     @property
     def second_head(self) -> tuple[str, ...]:
@@ -75,31 +72,20 @@ class RunConfig:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """One network at the end of its training.
-
-    Attributes:
-        best_epoch: whose weights were kept; 0 for the last.
-        ridge: whether it is ridge regression on the stages of the untrained network.
-    """
+    """One network at the end of its training."""
 
     weights: dict[str, Tensor]
     epochs: tuple[Epoch, ...]
     best_epoch: int
+    """Whose weights were kept; 0 for the last."""
     ridge: bool = False
 
 
 def new_network(config: RunConfig, seed: int, *, second_head: bool) -> nn.Module:
-    """A network to be trained: the labels, then a teacher's head where wanted.
-
-    Raises:
-        UsageError: no such network or weights.
-        InputError: weights that do not fit.
-    """
+    """A network to be trained: the labels, then a teacher's head where wanted."""
     options = config.options
     outputs = (*config.labels, *(f"{TEACHER}{label}" for label in config.second_head if second_head))
-    weights: str | Path | None = None if options.weights == RANDOM else options.weights
-    if options.network not in FAMILIES:
-        weights = None
+    weights = options.weights if options.weights != RANDOM and options.network in FAMILIES else None
     torch.manual_seed(seed)
     network: nn.Module = build(options.network, outputs, weights=weights)
     return network
@@ -116,54 +102,70 @@ def label_network(config: RunConfig, trained: Trained) -> nn.Module:
     return network.eval()
 
 
+def freeze(network: nn.Module, stages: int) -> None:
+    """Take the first `stages` of the network out of the training.
+
+    No gradient is computed for them, and none before them: that saves most of the work of a small network,
+    whose first stages see the largest images.
+    """
+    if stages:
+        for stage in islice(stages_of(network, least=stages + 1), stages):
+            stage.requires_grad_(False)
+
+
 def train_network(
-    accelerator: Any,
+    session: TrainingSession,
     config: RunConfig,
     rows: tuple[Rows, Rows | None],
     *,
     run: str,
     seed: int,
-    work: WorkFolder | None,
-    progress: ProgressCallback,
+    keep: bool = True,
 ) -> Trained:
     """Train one network, or take it up where it was left, or as it was finished.
 
-    Args:
-        accelerator: an `accelerate.Accelerator`.
-        rows: to learn from, and to judge each epoch on.
-        work: where checkpoints go; None keeps none.
+    `rows` are those to learn from and to judge each epoch on; without `keep` (a trial) nothing is written.
     """
-    finished = work.finished(run) if work is not None else None
-    if finished is not None:
-        from safetensors.torch import load_file
-
-        state = TrainingState.from_json(finished[1], Epoch)
-        return Trained(load_file(finished[0]), tuple(state.epochs), state.best_epoch)
+    work = session.work if keep else None
+    if work is not None and (finished := _finished(work, run)) is not None:
+        return finished
     network = new_network(config, seed, second_head=True)
     freeze(network, config.options.freeze)
     layer = last_layer(network, len(config.labels) + len(config.second_head))
     training = config.learnable(rows[0])
     scale, targets = _teacher(config, training)
-    data = TrainingData(config.images, config.truth, config.weight, training, rows[1], targets)
     trainer = FindingsTrainer(
-        accelerator,
+        session.accelerator,
         network,
         layer,
-        data,
+        TrainingData(config.images, config.truth, config.weight, training, rows[1], targets),
         config.preprocessing,
         options=config.options,
         seed=seed,
         run=run,
         work=work,
     )
-    state = trainer.run(progress)
+    state = trainer.run(lambda _, done, total: session.progress(run, done, total))
     weights = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
     if scale is not None and config.options.teacher is not None:
         weights = merged(weights, layer, config.labels, scale, config.options.teacher.share)
-    if work is not None and accelerator.is_main_process:
-        work.finish(run, tensors_as_bytes(weights), asdict(state))
-    accelerator.wait_for_everyone()
-    return Trained(weights, tuple(state.epochs), state.best_epoch)
+    trained = Trained(weights, tuple(state.epochs), state.best_epoch)
+    return _finish(session, trained, state) if keep else trained
+
+
+def _finished(work: WorkFolder, run: str, *, ridge: bool = False) -> Trained | None:
+    """The network of that name where it was trained to the end before."""
+    if (found := work.finished(run)) is None:
+        return None
+    state = TrainingState.from_json(found[1], Epoch)
+    return Trained(load_file(found[0]), tuple(state.epochs), state.best_epoch, ridge)
+
+
+def _finish(session: TrainingSession, trained: Trained, state: TrainingState[Epoch]) -> Trained:
+    if session.main:
+        session.work.finish(state.run, tensors_as_bytes(trained.weights), asdict(state))
+    session.accelerator.wait_for_everyone()
+    return trained
 
 
 def _teacher(config: RunConfig, training: Rows) -> tuple[LogitScale | None, Scores | None]:
@@ -173,74 +175,41 @@ def _teacher(config: RunConfig, training: Rows) -> tuple[LogitScale | None, Scor
     if config.second_head:
         scale = LogitScale.of(config.teacher, training)
         return scale, scale.targets(config.teacher)
-    probability = np.full(config.truth.shape, np.nan, np.float32)
-    columns = [config.labels.index(label) for label in config.teacher.labels]
-    probability[:, columns] = config.teacher.probability
-    return None, probability
+    return None, in_columns(config.teacher.probability, config.teacher.labels, config.labels, np.nan)
 
 
-def train_ridge(
-    accelerator: Any,
-    config: RunConfig,
-    rows: Rows,
-    *,
-    run: str,
-    work: WorkFolder | None,
-    progress: ProgressCallback,
-) -> Trained:
-    """Fit ridge regression on the stages of the untrained network, or take it as it was finished.
-
-    Args:
-        accelerator: an `accelerate.Accelerator`.
-        work: where it is kept; None keeps it nowhere.
-
-    Raises:
-        UsageError: a network without stages.
-        TrainingError: too many rows.
-    """
-    finished = work.finished(run) if work is not None else None
-    if finished is not None:
-        from safetensors.torch import load_file
-
-        return Trained(load_file(finished[0]), (), 0, ridge=True)
+def train_ridge(session: TrainingSession, config: RunConfig, rows: Rows, *, run: str) -> Trained:
+    """Fit ridge regression on the stages of the untrained network, or take it as it was finished."""
+    if (finished := _finished(session.work, run, ridge=True)) is not None:
+        return finished
     training = config.learnable(rows)
     check_row_count(len(training))
     stages = stages_of(new_network(config, 0, second_head=False))
-    network = GridPooled.over(stages, len(config.labels)).to(accelerator.device)
-    features = config.means.of(network, training, accelerator.device, progress)
+    device = session.accelerator.device
+    network = GridPooled.over(stages, len(config.labels)).to(device)
+    features = config.means.of(network, training, device, session.progress)
     teacher = None
     if config.second_head and config.teacher is not None and config.options.teacher is not None:
         soft = TeacherPredictions(config.teacher.labels, config.teacher.probability[training])
         teacher = (soft, config.options.teacher.share)
     fit_ridge(network.cpu(), features, config.truth[training], config.labels, teacher)
     weights = {name: tensor.detach() for name, tensor in network.state_dict().items()}
-    if work is not None and accelerator.is_main_process:
-        work.finish(run, tensors_as_bytes(weights), asdict(TrainingState(run)))
-    accelerator.wait_for_everyone()
-    return Trained(weights, (), 0, ridge=True)
+    return _finish(session, Trained(weights, (), 0, ridge=True), TrainingState(run))
 
 
 def mean_scores(
-    config: RunConfig,
-    members: Sequence[Trained],
-    rows: Rows,
-    device: torch.device,
-    progress: ProgressCallback,
-) -> Scores:
-    """The sigmoid of the members' mean logit, as the exported network gives it.
-
-    Returns:
-        (rows, labels), float32, 0 to 1.
-    """
-    total = np.zeros((len(rows), len(config.labels)), np.float64)
+    session: TrainingSession, config: RunConfig, members: Sequence[Trained], rows: Rows
+) -> Floats:
+    """The sigmoid of the members' mean logit, as the exported network gives it: (rows, labels), 0 to 1."""
+    total = np.zeros((len(rows), len(config.labels)))
+    device = session.accelerator.device
     for number, member in enumerate(members):
-        progress("reading", number, len(members))
+        session.progress("reading", number, len(members))
         network = label_network(config, member).to(device)
-        logits = logits_of(
+        total += logits_of(
             network, config.images, rows, config.preprocessing, config.options.batch_size, device
         )
-        total += logits
-    progress("reading", len(members), len(members))
+    session.progress("reading", len(members), len(members))
     mean = total / len(members)
-    scores: Scores = (0.5 * (1 + np.tanh(mean / 2))).astype(np.float32)  # a sigmoid that cannot overflow
-    return scores
+    scores = (0.5 * (1 + np.tanh(mean / 2))).astype(np.float32)  # a sigmoid that cannot overflow
+    return scores.astype(np.float64)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,53 +20,82 @@ from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.precision import autocast
 from tetkik.lab.engine.schedule import learning_rate_factor
 from tetkik.lab.engine.trainer import Trainer
-from tetkik.lab.findings.training.augment import augmented, plain
 from tetkik.lab.findings.training.data import (
     TrainingData,
+    augmented,
     epoch_rows,
     load_batches,
     logits_of,
     network_input,
     parameter_groups,
-    steps_of_epoch,
 )
-from tetkik.lab.findings.training.ema import MovingAverage
-from tetkik.lab.findings.training.freeze import keep_frozen_still
+from tetkik.lab.findings.training.held_out import mean_auroc
 from tetkik.lab.findings.training.losses import make_loss, teacher_entropy, teacher_regression
-from tetkik.lab.findings.training.options import NO_AUGMENTATION, TeacherUse, TrainingOptions
-from tetkik.statistics import auroc
+from tetkik.lab.findings.training.options import TeacherUse, TrainingOptions
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One row of the log.
-
-    Attributes:
-        run: the network, such as `fold-0-member-0`.
-        epoch: from 1.
-        validation_loss: of the labels alone, mean over known entries; None without validation rows.
-        mean_auroc: on validation, over the labels with both kinds there; None without validation rows.
-        images: per second, reading and augmentation included.
-    """
+    """One row of the log."""
 
     run: str
+    """The network, such as `fold-0-member-0`."""
     epoch: int
+    """From 1."""
     learning_rate: float
     training_loss: float
     validation_loss: float | None
+    """Of the labels alone, mean over known entries; None without validation rows."""
     mean_auroc: float | None
+    """On validation, over the labels with both kinds there; None without validation rows."""
     images: float
+    """Per second, reading and augmentation included."""
+
+
+class MovingAverage:
+    """Weights averaged over the steps (Polyak and Juditsky, 1992); whole numbers are taken as they are.
+
+    The decay of step t is at most (1 + t) / (10 + t), so that the random start is soon forgotten.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self._network = network
+        self._decay = decay
+        self.weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Take up the average of a checkpoint."""
+        for name, tensor in weights.items():
+            self.weights[name].copy_(tensor)
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights after `step` (from 1)."""
+        decay = min(self._decay, (1 + step) / (10 + step))
+        for name, tensor in self._network.state_dict().items():
+            average = self.weights[name]
+            if average.is_floating_point():
+                average.lerp_(tensor, 1 - decay)
+            else:
+                average.copy_(tensor)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The network has the averaged weights inside the block, and its own again after it."""
+        own = {name: tensor.detach().clone() for name, tensor in self._network.state_dict().items()}
+        self._network.load_state_dict(self.weights)
+        try:
+            yield
+        finally:
+            self._network.load_state_dict(own)
 
 
 class FindingsTrainer(Trainer[Epoch]):
     """One training of one network.
 
     Args:
-        accelerator: an `accelerate.Accelerator` without mixed precision.
         network: fp32; trained in place. Its outputs are the labels, then a teacher's head where there is one.
         head: name of its last layer, whose rate is `head_rate` times the others'.
-        options: the settings; `precision` is no longer AUTO.
-        work: where checkpoints go; None keeps none (a trial of `--tune`).
     """
 
     epoch_type: ClassVar[Any] = Epoch
@@ -84,9 +114,10 @@ class FindingsTrainer(Trainer[Epoch]):
         work: WorkFolder | None,
     ) -> None:
         self._weight = data.weight[data.training]
-        steps = steps_of_epoch(self._weight, options.batch_size)
+        steps = math.ceil(len(epoch_rows(self._weight, 0, 1)) / options.batch_size)
         super().__init__(accelerator, options, run=run, steps_per_epoch=steps, seed=seed, work=work)
         self._data, self._options, self._preprocessing = data, options, preprocessing
+        self._labels = data.truth.shape[1]
         truth = data.truth[data.training]
         self._loss = make_loss(
             options.loss, options.class_weights, truth, options.class_weight_limit, self._device
@@ -161,12 +192,9 @@ class FindingsTrainer(Trainer[Epoch]):
         return loss_sum
 
     def _augmented(self, batch: Tensor) -> Tensor:
-        augmentation = self._options.augmentation
-        if augmentation == NO_AUGMENTATION:
-            return network_input(plain(batch), self._preprocessing)
         # torch's own generator was seeded for this step.
         generator = torch.Generator().manual_seed(torch.initial_seed())
-        return network_input(augmented(batch, augmentation, generator), self._preprocessing)
+        return network_input(augmented(batch, self._options.augmentation, generator), self._preprocessing)
 
     def _part_loss(self, images: Tensor, rows: Rows, known: int, soft_targets: int) -> Tensor:
         """The loss of some rows as their share of the step's."""
@@ -175,27 +203,21 @@ class FindingsTrainer(Trainer[Epoch]):
             outputs = self._model(images)
         outputs = outputs.float()
         truth = torch.from_numpy(data.truth[rows]).to(self._device)
-        loss = self._loss(outputs[:, : data.labels], truth) / known
+        loss = self._loss(outputs[:, : self._labels], truth) / known
         if data.teacher is not None and options.teacher is not None:
             target = torch.from_numpy(data.teacher[rows]).to(self._device)
             if options.teacher.use is TeacherUse.HEAD:
-                soft = teacher_regression(outputs[:, data.labels :], target)
+                soft = teacher_regression(outputs[:, self._labels :], target)
             else:
                 soft = teacher_entropy(outputs, target)
             loss = loss + options.teacher.weight * soft / soft_targets
         return loss
 
     def _evaluate(self, epoch: int, rows_per_second: float) -> Epoch:
-        loss, area = self._validate() if self._data.validation is not None else (None, None)
-        return Epoch(
-            self._state.run,
-            epoch,
-            self._optimizer.param_groups[0]["lr"],
-            self._state.loss_sum / self._steps_per_epoch,
-            loss,
-            area,
-            rows_per_second,
-        )
+        validated, area = self._validate() if self._data.validation is not None else (None, None)
+        loss = self._state.loss_sum / self._steps_per_epoch
+        rate = self._optimizer.param_groups[0]["lr"]
+        return Epoch(self._state.run, epoch, rate, loss, validated, area, rows_per_second)
 
     def _score(self, row: Epoch) -> tuple[float, ...] | None:
         """Mean AUROC; the loss decides between equal ones."""
@@ -208,7 +230,7 @@ class FindingsTrainer(Trainer[Epoch]):
         data = self._data
         assert data.validation is not None
         with self._average.in_place() if self._average is not None else nullcontext():
-            logits = self._gathered_logits(data.validation)[:, : data.labels]
+            logits = self._gathered_logits(data.validation)[:, : self._labels]
         truth = data.truth[data.validation]
         loss = self._loss(torch.from_numpy(logits).to(self._device), torch.from_numpy(truth).to(self._device))
         area = mean_auroc(logits, truth)
@@ -220,7 +242,6 @@ class FindingsTrainer(Trainer[Epoch]):
         return float(loss) / max(1, int((truth >= 0).sum())), area
 
     def _gathered_logits(self, rows: Rows) -> NDArray[np.float32]:
-        """Each process computes its share."""
         from accelerate.utils import gather_object
 
         rank, world = self._rank, self._world
@@ -237,18 +258,11 @@ class FindingsTrainer(Trainer[Epoch]):
         return logits
 
 
-def mean_auroc(scores: NDArray[np.floating], truth: NDArray[np.int8]) -> float | None:
-    """Mean AUROC over the labels known both ways; None where there is none.
-
-    Args:
-        scores: (rows, labels), logits or probabilities.
-        truth: (rows, labels): 1, 0, -1 unknown.
-    """
-    areas = []
-    for label in range(truth.shape[1]):
-        known = truth[:, label] >= 0
-        present = truth[known, label] == 1
-        area = auroc(scores[known, label].astype(np.float64), present) if known.any() else None
-        if area is not None:
-            areas.append(area)
-    return float(np.mean(areas)) if areas else None
+def keep_frozen_still(network: nn.Module) -> None:
+    """Put frozen stages into evaluation mode, or batch norm would go on counting."""
+    for module in network.children():
+        if isinstance(module, nn.Sequential):
+            for stage in module:
+                parameters = list(stage.parameters())
+                if parameters and not any(item.requires_grad for item in parameters):
+                    stage.eval()

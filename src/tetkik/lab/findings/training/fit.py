@@ -1,0 +1,200 @@
+"""The networks of a training: settings tried, members and folds trained, held-out rows scored and read.
+
+`--tune N` tries settings on validation by successive halving; the reported rows are never seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tetkik.lab.engine.batches import Rows
+from tetkik.lab.engine.card import markdown_table
+from tetkik.lab.engine.checkpoint import WorkFolder
+from tetkik.lab.engine.tuning import choice, draw_candidates, log_uniform, successive_halving
+from tetkik.lab.findings.training.held_out import HeldOut, OperatingPoints, cross_calibrated, decide
+from tetkik.lab.findings.training.options import ClassWeights, LossKind, TrainingOptions
+from tetkik.lab.findings.training.preparation import PreparedTraining
+from tetkik.lab.findings.training.runs import (
+    Trained,
+    TrainingSession,
+    mean_scores,
+    train_network,
+    train_ridge,
+)
+from tetkik.lab.findings.training.trainer import Epoch
+from tetkik.statistics import Ints
+
+_RATES = (3e-5, 1e-3)
+_HEADS = (1.0, 3.0, 10.0)
+_AVERAGES = (0.0, 0.999)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One setting and how it did on validation."""
+
+    learning_rate: float
+    head_rate: float
+    loss: str
+    class_weights: str
+    ema: float
+    epochs: int
+    mean_auroc: float
+    best_epoch: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingResult:
+    """What a training came to, before it is written."""
+
+    members: tuple[Trained, ...]
+    epochs: tuple[Epoch, ...]
+    held_out: HeldOut
+    """Rows that were not learned, with an honest reading of them."""
+    points: OperatingPoints
+    split: str
+    options: TrainingOptions
+    """The settings, those that `--tune` chose included."""
+    trials: tuple[Trial, ...] = ()
+
+
+def fit(session: TrainingSession, prepared: PreparedTraining) -> TrainingResult:
+    """Everything between the images and the bundle."""
+    trials: tuple[Trial, ...] = ()
+    if prepared.config.options.tune:
+        options, trials = _tuned(session, prepared)
+        prepared = replace(prepared, config=replace(prepared.config, options=options))
+    if prepared.fold is not None:
+        return _by_folds(session, prepared, prepared.fold)
+    return replace(_by_parts(session, prepared), trials=trials)
+
+
+def _by_parts(session: TrainingSession, prepared: PreparedTraining) -> TrainingResult:
+    config, parts, options = prepared.config, prepared.parts, prepared.config.options
+    assert parts is not None
+    members, epochs = _members(session, prepared, (parts.train, parts.validation), "member")
+    calibration = mean_scores(session, config, members, parts.calibration)
+    truth = config.truth[parts.calibration]
+    points = OperatingPoints.fitted(calibration, truth, config.labels, prepared.assessed, options.threshold)
+    scores = mean_scores(session, config, members, parts.test)
+    reading = decide(scores, config.labels, points)
+    split = (
+        f"test, 10% by component of patient and duplicates, seed {options.seed}; calibration and "
+        "thresholds from another 10%"
+    )
+    held_out = _held_out(prepared, parts.test, scores, *reading)
+    return TrainingResult(members, epochs, held_out, points, split, options)
+
+
+def _by_folds(session: TrainingSession, prepared: PreparedTraining, fold: Ints) -> TrainingResult:
+    config, options, rows = prepared.config, prepared.config.options, np.arange(len(prepared.images))
+    scores = np.zeros((len(rows), len(config.labels)))
+    log: list[Epoch] = []
+    for number in range(options.folds):
+        mine = rows[fold == number]
+        members, epochs = _members(session, prepared, (rows[fold != number], None), f"fold-{number}-member")
+        scores[mine] = mean_scores(session, config, members, mine)
+        log += epochs
+    final, epochs = _members(session, prepared, (rows, None), "final-member")
+    truth, labels, assessed = config.truth, config.labels, prepared.assessed
+    reading = cross_calibrated(scores, truth, fold, labels, assessed, options.threshold)
+    points = OperatingPoints.fitted(scores, truth, labels, assessed, options.threshold)
+    split = (
+        f"out of fold, {options.folds} folds by component of patient and duplicates, seed {options.seed}; "
+        "calibration and thresholds of each fold from the others"
+    )
+    held_out = _held_out(prepared, rows, scores, *reading)
+    return TrainingResult(final, (*log, *epochs), held_out, points, split, options)
+
+
+def _members(
+    session: TrainingSession, prepared: PreparedTraining, rows: tuple[Rows, Rows | None], name: str
+) -> tuple[tuple[Trained, ...], tuple[Epoch, ...]]:
+    """The networks of one part, which differ in their seeds."""
+    config, options = prepared.config, prepared.config.options
+    members = [
+        train_network(session, config, rows, run=f"{name}-{number}", seed=options.seed + 1000 * number)
+        for number in range(options.members)
+    ]
+    if options.ridge:
+        members.append(train_ridge(session, config, rows[0], run=f"{name}-ridge"))
+    return tuple(members), tuple(row for member in members for row in member.epochs)
+
+
+def _held_out(prepared: PreparedTraining, rows: Rows, *reading: NDArray[Any]) -> HeldOut:
+    """`rows` with their scores, probabilities and calls."""
+    images = prepared.images.only(rows)
+    truth = prepared.config.truth[rows]
+    return HeldOut(prepared.config.labels, rows, truth, images.group, images.source, *reading)
+
+
+def _tuned(session: TrainingSession, prepared: PreparedTraining) -> tuple[TrainingOptions, tuple[Trial, ...]]:
+    config, parts = prepared.config, prepared.parts
+    assert parts is not None
+
+    def run(tried: TrainingOptions) -> tuple[float, int]:
+        rows = (parts.train, parts.validation)
+        trial = replace(config, options=tried)
+        trained = train_network(session, trial, rows, run="trial", seed=tried.seed, keep=False)
+        session.accelerator.free_memory()
+        return max(row.mean_auroc or 0.0 for row in trained.epochs), trained.best_epoch
+
+    return tuned(config.options, session.work, run, keep=session.main)
+
+
+def candidates(options: TrainingOptions) -> list[TrainingOptions]:
+    """The settings to try; the learning rate is drawn between 3e-5 and 1e-3."""
+
+    def draw(random: np.random.Generator) -> TrainingOptions:
+        return replace(
+            options,
+            learning_rate=log_uniform(random, *_RATES),
+            head_rate=choice(random, _HEADS),
+            loss=choice(random, list(LossKind)),
+            class_weights=choice(random, list(ClassWeights)),
+            ema=choice(random, _AVERAGES),
+        )
+
+    return draw_candidates(options, options.tune, options.seed, draw)
+
+
+def tuned(
+    options: TrainingOptions,
+    work: WorkFolder,
+    run: Callable[[TrainingOptions], tuple[float, int]],
+    *,
+    keep: bool = True,
+) -> tuple[TrainingOptions, tuple[Trial, ...]]:
+    """The best setting by mean AUROC on validation.
+
+    `run` returns the best mean AUROC of a setting and its epoch.
+    """
+
+    def trial(candidate: TrainingOptions, epochs: int) -> Trial:
+        area, best = run(replace(candidate, epochs=epochs))
+        rates = (candidate.learning_rate, candidate.head_rate)
+        kinds = (candidate.loss.value, candidate.class_weights.value)
+        return Trial(*rates, *kinds, candidate.ema, epochs, area, best)
+
+    return successive_halving(
+        candidates(options), options.epochs, trial, lambda tried: tried.mean_auroc, Trial, work, keep=keep
+    )
+
+
+def trials_table(trials: Sequence[Trial]) -> str:
+    columns = {
+        "learning rate": "{0.learning_rate:.2g}",
+        "head rate": "{0.head_rate:g}",
+        "loss": "{0.loss}",
+        "class weights": "{0.class_weights}",
+        "EMA": "{0.ema:g}",
+        "epochs": "{0.epochs}",
+        "mean AUROC on validation": "{0.mean_auroc:.3f}",
+        "best epoch": "{0.best_epoch}",
+    }
+    return markdown_table(tuple(columns), ([form.format(row) for form in columns.values()] for row in trials))
