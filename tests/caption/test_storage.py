@@ -14,9 +14,8 @@ from transformers import AutoProcessor, Blip2ForConditionalGeneration, PaliGemma
 
 from tests.caption.tiny import SENTENCES, tiny_blip2, tiny_paligemma
 from tetkik.bundle import Bundle, Manifest, Task, open_bundle, write_manifest
-from tetkik.caption.adapters import make_trainable
+from tetkik.caption.adapters import make_trainable, suppress_peft_warnings
 from tetkik.caption.families import load_base
-from tetkik.caption.families.peft_warnings import suppress_peft_warnings
 from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.network import DecodingOptions, Generated
 from tetkik.caption.options import AdapterOptions, Learning, Quantisation

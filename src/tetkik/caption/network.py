@@ -1,4 +1,4 @@
-"""The interface of an image-text model, whichever family it is of.
+"""What every image-text model takes and gives, whichever family it is of.
 
 A captioner is a frozen part, whose output for an image never changes and is computed once, and a part that
 learns. Where the cut lies depends on what learns: with LoRA in the language model alone, everything up to the
@@ -7,17 +7,12 @@ language projection is frozen; a Q-Former that learns moves the cut before it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
-
-from tetkik.caption.image_spec import ImageSpec
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from torch import Tensor, nn
+    from torch import Tensor
 
 
 class Cut(StrEnum):
@@ -85,64 +80,3 @@ class Generated:
 
     text: str
     confidence: float | None
-
-
-class CaptionNetwork(Protocol):
-    """An image-text model of some family, loaded."""
-
-    image: ImageSpec
-    model: Any
-    """The transformers (or peft) model."""
-    prompt: str
-    """Words before the caption; may be set before anything is encoded."""
-
-    @property
-    def family(self) -> str:
-        """`blip2`, `paligemma`."""
-
-    @property
-    def base(self) -> str:
-        """The public name of the base: a hub id, or the last part of its path."""
-
-    @property
-    def revision(self) -> str | None:
-        """The commit of the hub that the base was taken from; None for a folder."""
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of the tokenizer's `tokenizer.json`."""
-
-    @property
-    def cut(self) -> Cut:
-        """Where the frozen part ends, from which weights learn."""
-
-    def trainable(self) -> nn.Module:
-        """The module that is wrapped for several GPUs.
-
-        Called as `module(features, ids, mask, targets, smoothing)` it returns the sum of the cross-entropy
-        over the tokens to learn, a float32 scalar.
-        """
-
-    def frozen_features(self, pixels: Tensor) -> Tensor:
-        """The output of the frozen part, (n, tokens, width), from (n, 3, size, size), float32, normalised."""
-
-    def vision_features(self, pixels: Tensor) -> Tensor:
-        """The output of the vision tower alone, (n, tokens, vision width), wherever the cut is."""
-
-    def feature_shape(self) -> tuple[int, int]:
-        """(tokens, width) of one image's features."""
-
-    def drop_frozen(self) -> None:
-        """Free the memory of the frozen part before the cut; `frozen_features` cannot be called any more."""
-
-    def checkpoint_activations(self) -> None:
-        """Compute activations of what learns again in the backward pass instead of storing them."""
-
-    def encode(self, captions: Sequence[str]) -> list[NDArray[np.int32]]:
-        """Token numbers of each caption, without prompt and special tokens."""
-
-    def batch(self, rows: Sequence[NDArray[np.int32]]) -> CaptionBatch:
-        """Encoded captions with prompt, special tokens and filling, on the CPU."""
-
-    def generate(self, features: Tensor, options: DecodingOptions) -> list[Generated]:
-        """A caption for each image, from its features at the cut."""

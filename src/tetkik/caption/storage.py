@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tetkik.bundle import Bundle
-from tetkik.caption.adapters import as_staged
+from tetkik.caption.adapters import suppress_peft_warnings
 from tetkik.caption.families.base_location import BaseLocation, find_base, is_path
 from tetkik.caption.families.loading import load_located, require
-from tetkik.caption.families.peft_warnings import suppress_peft_warnings
 from tetkik.caption.families.tokenizer import TOKENIZER
 from tetkik.caption.image_spec import ImageSpec
 from tetkik.caption.options import Quantisation
@@ -29,19 +28,18 @@ if TYPE_CHECKING:
     import torch
 
     from tetkik.caption.families.staged import StagedNetwork
-    from tetkik.caption.network import CaptionNetwork
 
 ADAPTER = "adapter_config.json"
 IMAGE_TOKEN = "<image>"  # noqa: S105 - a word of the vocabulary
 _SHARD = "4GB"
 
 
-def preprocessing_of(network: CaptionNetwork) -> dict[str, Any]:
+def preprocessing_of(network: StagedNetwork) -> dict[str, Any]:
     """What a manifest says of the way to the network: image, prompt and tokenizer."""
     return {**network.image.as_json(), "prompt": network.prompt, "tokenizer": network.fingerprint}
 
 
-def write_network(network: CaptionNetwork, folder: Path, *, merge: bool) -> tuple[Sentence, ...]:
+def write_network(network: StagedNetwork, folder: Path, *, merge: bool) -> tuple[Sentence, ...]:
     """Write the weights of `network` and its tokenizer into `folder`.
 
     Args:
@@ -52,24 +50,23 @@ def write_network(network: CaptionNetwork, folder: Path, *, merge: bool) -> tupl
     Returns:
         What a user should know of it.
     """
-    staged = as_staged(network)
     with quiet_transformers():
-        if staged.adapted and not merge:
-            _write_adapter(staged, folder)
+        if network.adapted and not merge:
+            _write_adapter(network, folder)
             return ()
-        whole, tokenizer = _with_image_token(staged, _whole(staged))
+        whole, tokenizer = _with_image_token(network, _whole(network))
         whole.save_pretrained(folder, max_shard_size=_SHARD)
-        _write_tokenizer(staged, tokenizer, folder)
-    _write_processor(staged, folder)
-    if staged.quantisation is Quantisation.NONE:
+        _write_tokenizer(network, tokenizer, folder)
+    _write_processor(network, folder)
+    if network.quantisation is Quantisation.NONE:
         return ()
     return (
         Sentence(
             "The adapter was trained on weights in {quantisation}; for the whole model these were taken back "
             "to {numbers}, so it answers like the trained one and needs the memory of unquantised weights.",
             {
-                "quantisation": staged.quantisation.value,
-                "numbers": str(staged.embeddings.weight.dtype).removeprefix("torch."),
+                "quantisation": network.quantisation.value,
+                "numbers": str(network.embeddings.weight.dtype).removeprefix("torch."),
             },
         ),
     )

@@ -92,7 +92,7 @@ def test_files_are_written_whole(tmp_path):
     assert [row["caption"] for row in table] == list(evaluation.judged.captions)
     assert [row["true_caption"] for row in table] == TRUE
     assert [row["confidence"] for row in table[:2]] == ["0.500000", ""]
-    cider = evaluation.judged.scores.measure("cider")
+    cider = evaluation.judged.scores.measures["cider"]
     assert cider is not None
     np.testing.assert_allclose([float(row["cider"]) for row in table], cider.rows, atol=1e-6)
     with Image.open(tmp_path / "out" / "lengths.png") as picture:

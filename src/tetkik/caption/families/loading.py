@@ -155,7 +155,8 @@ def _load(
 
     kind = model_class(config, getattr(transformers, family.usual))
     quantised = _quantised(quantisation, family, dtype)
-    placed = device if device.type != "cuda" or device.index is not None else _current()
+    if device == torch.device("cuda"):
+        device = torch.device("cuda", torch.cuda.current_device())
     try:
         with quiet_transformers():
             core, report = kind.from_pretrained(
@@ -165,7 +166,7 @@ def _load(
                 local_files_only=True,
                 output_loading_info=True,
                 quantization_config=quantised,
-                device_map={"": placed} if quantised is not None or device.type != "cpu" else None,
+                device_map={"": device} if quantised is not None or device.type != "cpu" else None,
             )
     # A card that is too small says nothing of the weights.
     except (torch.OutOfMemoryError, MemoryError):
@@ -201,12 +202,6 @@ def _check_version(found: BaseLocation, family: type[StagedNetwork]) -> None:
         )
 
 
-def _current() -> torch.device:
-    import torch
-
-    return torch.device("cuda", torch.cuda.current_device())
-
-
 def _quantised(quantisation: Quantisation, family: type[StagedNetwork], dtype: torch.dtype) -> Any:
     """`BitsAndBytesConfig`, or None."""
     if quantisation is Quantisation.NONE:
@@ -234,13 +229,9 @@ def _settle_int8(core: Any) -> None:
     for part in core.modules():
         if getattr(getattr(part, "weight", None), "CB", None) is not None:
             part.init_8bit_state()
-            part.init_8bit_state = _already
+            part.init_8bit_state = lambda: None
     # It tells of every batch that is not fp16.
     logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
-
-
-def _already() -> None:
-    """The scales are where they belong."""
 
 
 def require(*packages: str) -> None:

@@ -55,7 +55,7 @@ class SpecialTokens:
 
 
 class StagedNetwork(ABC):
-    """A `CaptionNetwork` of stages.
+    """An image-text model of some family, loaded.
 
     Attributes:
         core: the model of transformers itself, in whose place peft puts its layers; `model` may be a
@@ -95,7 +95,8 @@ class StagedNetwork(ABC):
         self.quantisation = quantisation
         self.prompt = self.default_prompt
         self.special = self._special_tokens()
-        self._dropped = False
+        self.dropped = False
+        """Whether `drop_frozen` was called."""
 
     # What a family says of itself.
 
@@ -229,17 +230,12 @@ class StagedNetwork(ABC):
                 part = self.part(name)
                 if isinstance(part, nn.Module):
                     part.to("meta")
-        self._dropped = True
+        self.dropped = True
 
     @property
     def adapted(self) -> bool:
         """Whether there is an adapter."""
         return self.model is not self.core
-
-    @property
-    def dropped(self) -> bool:
-        """Whether `drop_frozen` was called."""
-        return self._dropped
 
     def checkpoint_activations(self) -> None:
         """Compute activations of what learns again in the backward pass instead of storing them."""

@@ -11,7 +11,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.lab.caption.metrics.quick import quick_scores
+from tetkik.lab.caption.metrics.scores import quick_scores
 from tetkik.lab.caption.metrics.tokens import treebank_words
 from tetkik.statistics import Ints
 from tetkik.values import ProgressCallback

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+import numpy as np
+
+from tetkik.statistics import Ints
 
 
 class Split(StrEnum):
@@ -27,6 +31,13 @@ class Reason(StrEnum):
     NOT_RGB = "its file is not stored as RGB"
     COPY = "its picture is also in a later split"
     SAID = "its caption is also in a later split"
+
+
+def group_numbers(groups: Sequence[str | None], rows: Iterable[int]) -> Ints:
+    """(rows,): which of `rows` belong together; a row of an unknown group is one of its own."""
+    names: list[object] = [groups[row] or row for row in rows]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[name] for name in names], np.int64)
 
 
 @dataclass(frozen=True, slots=True)

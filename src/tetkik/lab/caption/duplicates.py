@@ -11,7 +11,6 @@ and kept.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -132,14 +131,6 @@ class LaterSplits:
         place = candidates[best]
         is_near = likeness[best] >= NEAR and distance[place] <= _NEAR_BITS
         return Likeness.NEAR if is_near else Likeness.ALIKE, self._names[place]
-
-
-def count_by_likeness(pairs: Iterable[DuplicatePair]) -> dict[Likeness, int]:
-    """How many pairs there are of each kind."""
-    counts = dict.fromkeys(Likeness, 0)
-    for pair in pairs:
-        counts[pair.likeness] += 1
-    return counts
 
 
 def _other(found: tuple[str, Split] | None, split: Split) -> tuple[str, Split] | None:

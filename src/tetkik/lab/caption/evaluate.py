@@ -23,7 +23,7 @@ from tetkik.lab.caption.baselines import (
     nearest,
     pixel_embeddings,
 )
-from tetkik.lab.caption.data import Split
+from tetkik.lab.caption.data import Split, group_numbers
 from tetkik.lab.caption.figures import (
     CONSTANT,
     MODEL,
@@ -54,7 +54,7 @@ from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
     from tetkik.bundle import Bundle
-    from tetkik.caption.network import CaptionNetwork
+    from tetkik.caption.families.staged import StagedNetwork
     from tetkik.lab.caption.prepared import Part, Prepared
 
 _EXAMPLES = 6
@@ -96,13 +96,6 @@ class _Rows:
     def of(self, values: Sequence[str]) -> tuple[str, ...]:
         return tuple(values[row] for row in self.rows.tolist())
 
-    @property
-    def groups(self) -> Ints:
-        """(n,): which belong together; a row of an unknown group is one of its own."""
-        numbers: dict[object, int] = {}
-        names: list[object] = [self.part.groups[row] or row for row in self.rows.tolist()]
-        return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
-
     def squares(self, batch: int) -> Iterator[NDArray[np.uint8]]:
         for start in range(0, len(self.rows), batch):
             yield self.part.squares(self.rows[start : start + batch])
@@ -110,7 +103,7 @@ class _Rows:
 
 def evaluate_captions(
     prepared: Prepared,
-    network: CaptionNetwork,
+    network: StagedNetwork,
     bundle: Bundle,
     options: EvaluationOptions | None = None,
     progress: ProgressCallback = lambda *_: None,
@@ -132,14 +125,16 @@ def evaluate_captions(
     judged = _chosen(prepared, bundle, options)
     made = _made(network, judged, options, progress)
     captions = {MODEL: tuple(one.text for one in made)}
-    training = prepared.part(Split.TRAIN) if _needs_training(options) else None
+    # The training split is opened for baselines and for the names of its concepts.
+    opened = options.baselines is not Nearness.NONE and options.split is not Split.TRAIN
+    training = prepared.part(Split.TRAIN) if opened else None
     if training is not None and len(training):
         captions |= _baselines(network, judged, training, options, progress)
     references = judged.of(judged.part.captions)
-    wanted, concepts = _wanted(prepared, judged, training, options)
+    wanted = _wanted(prepared, judged, training, options)
     judgements = score_systems(list(captions.values()), [[text] for text in references], wanted, progress)
     scores = dict(zip(captions, judgements, strict=True))
-    groups = judged.groups
+    groups = group_numbers(judged.part.groups, judged.rows.tolist())
     draws = ClusterBootstrap(groups, options.bootstrap, options.seed)
     evaluation = CaptionEvaluation(
         model=bundle.manifest.name,
@@ -150,7 +145,7 @@ def evaluate_captions(
         confidence=np.array([np.nan if one.confidence is None else one.confidence for one in made]),
         groups=len(np.unique(groups)),
         systems=systems_of(captions, scores, draws),
-        ceiling=_ceiling(references, concepts),
+        ceiling=_ceiling(references, wanted.concepts),
         examples=_examples(judged, scores[MODEL], options.seed),
         not_computed=_not_computed(scores[MODEL], draws, CONSTANT in captions, options, training),
         decoding=options.decoding,
@@ -204,7 +199,7 @@ def _chosen(prepared: Prepared, bundle: Bundle, options: EvaluationOptions) -> _
 
 
 def _made(
-    network: CaptionNetwork, judged: _Rows, options: EvaluationOptions, progress: ProgressCallback
+    network: StagedNetwork, judged: _Rows, options: EvaluationOptions, progress: ProgressCallback
 ) -> list[Generated]:
     import torch
 
@@ -226,13 +221,8 @@ def _made(
     return found
 
 
-def _needs_training(options: EvaluationOptions) -> bool:
-    """Whether the training split is opened: for baselines and for the names of its concepts."""
-    return options.baselines is not Nearness.NONE and options.split is not Split.TRAIN
-
-
 def _baselines(
-    network: CaptionNetwork,
+    network: StagedNetwork,
     judged: _Rows,
     training: Part,
     options: EvaluationOptions,
@@ -255,7 +245,7 @@ def _baselines(
     }
 
 
-def _features(network: CaptionNetwork, squares: NDArray[np.uint8]) -> Embeddings:
+def _features(network: StagedNetwork, squares: NDArray[np.uint8]) -> Embeddings:
     """What the model's vision tower sees, the mean over its tokens, (n, width).
 
     Not what lies behind it: a trained Q-Former would lend the baseline what it learned.
@@ -268,9 +258,7 @@ def _features(network: CaptionNetwork, squares: NDArray[np.uint8]) -> Embeddings
     return means
 
 
-def _wanted(
-    prepared: Prepared, judged: _Rows, training: Part | None, options: EvaluationOptions
-) -> tuple[Wanted, Concepts | None]:
+def _wanted(prepared: Prepared, judged: _Rows, training: Part | None, options: EvaluationOptions) -> Wanted:
     of_rows = tuple(judged.part.concepts[row] for row in judged.rows.tolist())
     concepts, reason = None, Sentence("No row of this split has a concept.")
     if any(of_rows):
@@ -282,7 +270,7 @@ def _wanted(
             reason = Sentence("The data does not say what its concepts are called.")
             if dictionary.concepts:
                 concepts = Concepts(of_rows, dictionary)
-    return Wanted(options.meteor, options.bertscore, concepts, reason), concepts
+    return Wanted(options.meteor, options.bertscore, concepts, reason)
 
 
 def _ceiling(references: Sequence[str], concepts: Concepts | None) -> float | None:
@@ -300,19 +288,18 @@ def systems_of(
     systems: list[System] = []
     drawn_of_model: dict[str, Floats] = {}
     for name, texts in captions.items():
-        measures = scores[name].measures
+        measures = list(scores[name].measures.values())
         drawn = replicates(measures, draws) if draws.possible else [None] * len(measures)
         figures: dict[str, Figure] = {}
         for measure, values in zip(measures, drawn, strict=True):
             if np.isnan(measure.value):
                 continue
-            ci = None if values is None else percentile_interval(values)
-            figure = Figure(measure.value, ci)
+            figure = Figure(measure.value, None if values is None else percentile_interval(values))
             if systems and measure.name in systems[0].figures:
-                difference = systems[0].figures[measure.name].value - measure.value
+                over = systems[0].figures[measure.name].value - measure.value
                 pairs = None if values is None else drawn_of_model[measure.name] - values
-                figure = Figure(
-                    measure.value, ci, difference, None if pairs is None else percentile_interval(pairs)
+                figure = replace(
+                    figure, over=over, over_ci=None if pairs is None else percentile_interval(pairs)
                 )
             elif values is not None:
                 drawn_of_model[measure.name] = values
@@ -323,7 +310,7 @@ def systems_of(
 
 def _examples(judged: _Rows, scores: CaptionScores, seed: int) -> tuple[Example, ...]:
     """The best, the worst and some random rows, by CIDEr and then by ROUGE-L; none stands twice."""
-    cider, rouge = (measure.rows for name in ("cider", "rouge_l") if (measure := scores.measure(name)))
+    cider, rouge = (scores.measures[name].rows for name in ("cider", "rouge_l"))
     ranked = np.lexsort((rouge, cider))
     count = min(_EXAMPLES, len(ranked) // 3 or 1)
     rest = np.random.default_rng(seed).permutation(ranked[count:-count])[:count]
@@ -348,7 +335,7 @@ def _not_computed(
     training: Part | None,
 ) -> dict[str, Sentence]:
     without = dict(scores.without)
-    for measure in scores.measures:
+    for measure in scores.measures.values():
         if np.isnan(measure.value):
             without[measure.name] = Sentence("No row has a concept whose name is known.")
     if not draws.possible:

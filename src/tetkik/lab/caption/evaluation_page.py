@@ -81,7 +81,7 @@ def write_evaluation(evaluation: CaptionEvaluation, folder: Path, language: Lang
 def captions_csv(evaluation: CaptionEvaluation) -> str:
     """Row by row: id, the true caption, the model's and its confidence, the neighbour's, each metric."""
     near = next((system.captions for system in evaluation.systems if system.name == NEAREST), None)
-    measures = evaluation.judged.scores.measures
+    measures = evaluation.judged.scores.measures.values()
     head = ["id", "true_caption", "caption", "confidence", *(["nearest_caption"] if near else [])]
     rows = [
         [
@@ -99,7 +99,7 @@ def captions_csv(evaluation: CaptionEvaluation) -> str:
 
 def _card(evaluation: CaptionEvaluation, example: Example) -> Card:
     near = next((system for system in evaluation.systems if system.name == NEAREST), None)
-    measures = ((name, evaluation.judged.scores.measure(name)) for name in ("cider", "rouge_l"))
+    measures = evaluation.judged.scores.measures
     return Card(
         id=evaluation.ids[example.row],
         jpeg=base64.b64encode(_jpeg(example.square)).decode("ascii"),
@@ -107,7 +107,9 @@ def _card(evaluation: CaptionEvaluation, example: Example) -> Card:
         made=evaluation.judged.captions[example.row],
         near=near.captions[example.row] if near else None,
         figures=tuple(
-            (METRIC_NAMES[name], float(measure.rows[example.row])) for name, measure in measures if measure
+            (METRIC_NAMES[name], float(measures[name].rows[example.row]))
+            for name in ("cider", "rouge_l")
+            if name in measures
         ),
     )
 

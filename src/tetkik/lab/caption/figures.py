@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tetkik.caption.network import DecodingOptions
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.metrics import METRICS, CaptionScores
-from tetkik.lab.engine.results import to_json
+from tetkik.lab.engine.results import fields_json, to_json
 from tetkik.language import Language, Sentence
 from tetkik.statistics import Floats, Interval
 
@@ -148,8 +148,8 @@ class CaptionEvaluation:
             **{name: figures[name].value if name in figures else None for name in METRICS},
             "ci": to_json({name: figure.ci for name, figure in figures.items()}),
             "concept_f1_of_true_captions": self.ceiling,
-            "captions": self.judged.scores.candidates.as_json(),
-            "true_captions": self.judged.scores.references.as_json(),
+            "captions": fields_json(self.judged.scores.candidates, "lengths"),
+            "true_captions": fields_json(self.judged.scores.references, "lengths"),
             "baselines": {
                 system.name: {
                     **({"caption": system.captions[0]} if system.name == CONSTANT else {}),

@@ -116,11 +116,6 @@ class Part:
         """The UMLS concepts of each row, or the source's own tags."""
         return tuple(tuple(row["concepts"]) for row in self._rows)
 
-    @cached_property
-    def licences(self) -> tuple[str | None, ...]:
-        """The licence of each row; None where unknown."""
-        return tuple(row["licence"] for row in self._rows)
-
     @property
     def prints(self) -> NDArray[np.uint64]:
         """(rows,): 64 bits of each decoded picture."""

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tetkik.bundle import Bundle, Task, open_bundle
+from tetkik.caption.families.loading import require
 from tetkik.caption.options import Learning
-from tetkik.errors import MissingExtra, TrainingError, UsageError
+from tetkik.errors import TrainingError, UsageError
 from tetkik.lab.caption.training.options import CaptionTraining
 from tetkik.lab.engine.output import Notify, check_target
 from tetkik.language import Sentence
 from tetkik.values import ProgressCallback
 
 if TYPE_CHECKING:
+    from tetkik.caption.families.staged import StagedNetwork
     from tetkik.caption.image_spec import ImageSpec
-    from tetkik.caption.network import CaptionNetwork
     from tetkik.lab.caption.prepared import Prepared
     from tetkik.lab.caption.training.bundle import TrainingResult
     from tetkik.lab.caption.training.data import TrainingData
@@ -62,8 +63,10 @@ def train_caption(
         BundleError: the base cannot be opened.
         MissingExtra: torch or its companions are not installed.
     """
-    _need_libraries()
+    require("accelerate", "matplotlib", "peft", "safetensors", "torch", "transformers")
     check_target(out)
+    import torch
+
     from tetkik.caption.families import image_spec_of
     from tetkik.lab.caption.training.bundle import write_bundle
     from tetkik.lab.caption.training.data import check_prepared
@@ -92,7 +95,7 @@ def train_caption(
             # What was computed is there for the next try, but not where none of it will be wanted.
             if session.main and isinstance(fault, UsageError) and options.cache is None:
                 shutil.rmtree(store, ignore_errors=True)
-            if out_of_memory(fault):
+            if isinstance(fault, torch.OutOfMemoryError):
                 raise TrainingError(
                     "The card has too little memory for {captions} captions at once; add --accumulation "
                     "{parts}, --checkpointing or --quantisation nf4, or ask --plan what fits.",
@@ -116,8 +119,9 @@ class _Run:
     def result(self) -> TrainingResult:
         """Settings tried, one network trained, captions generated on validation."""
         from tetkik.lab.caption.training.bundle import TrainingResult
+        from tetkik.lab.caption.training.card import describe_model
         from tetkik.lab.caption.training.data import make_training_data
-        from tetkik.lab.caption.training.identity import describe_data, describe_model, seen_hashes
+        from tetkik.lab.caption.training.identity import seen_hashes
         from tetkik.lab.caption.training.model import learned_weights, whole_network
         from tetkik.lab.caption.training.validation import validation_metrics
 
@@ -148,7 +152,9 @@ class _Run:
         self._drop(network)
         state = self._train(network, data, options)
         captions = self._captions(network, data)
-        if session.main and network_is_cut(options):
+        whole = options.merge or options.learning is Learning.FULL
+        if session.main and whole and options.cache_features:
+            # The frozen weights were dropped, and are to be written too.
             weights = {name: weight.detach().cpu() for name, weight in learned_weights(network).items()}
             del network
             accelerator.free_memory()
@@ -159,24 +165,24 @@ class _Run:
             trials=trials,
             options=options,
             model=model,
-            data=describe_data(self.prepared, options),
+            prepared=self.prepared,
             metrics=validation_metrics(state, captions, options.data_name),
             captions=captions,
             seen=seen_hashes(self.prepared),
         )
 
-    def _new(self, options: CaptionTraining) -> CaptionNetwork:
+    def _new(self, options: CaptionTraining) -> StagedNetwork:
         from tetkik.lab.caption.training.model import new_network
 
         return new_network(options, self.image, self.session.accelerator.device)
 
-    def _drop(self, network: CaptionNetwork) -> None:
+    def _drop(self, network: StagedNetwork) -> None:
         if self.session.options.cache_features:
             network.drop_frozen()
             self.session.accelerator.free_memory()
 
     def _trainer(
-        self, network: CaptionNetwork, data: TrainingData, options: CaptionTraining, run: str
+        self, network: StagedNetwork, data: TrainingData, options: CaptionTraining, run: str
     ) -> CaptionTrainer:
         from tetkik.lab.caption.training.trainer import CaptionTrainer
 
@@ -204,7 +210,7 @@ class _Run:
         return found
 
     def _train(
-        self, network: CaptionNetwork, data: TrainingData, options: CaptionTraining
+        self, network: StagedNetwork, data: TrainingData, options: CaptionTraining
     ) -> TrainingState[Epoch]:
         """To the end, or take it up where it was left, or as it was finished."""
         from safetensors.torch import load_file
@@ -225,7 +231,7 @@ class _Run:
         session.accelerator.wait_for_everyone()
         return state
 
-    def _captions(self, network: CaptionNetwork, data: TrainingData) -> GeneratedCaptions | None:
+    def _captions(self, network: StagedNetwork, data: TrainingData) -> GeneratedCaptions | None:
         from tetkik.lab.caption.training.trainer import part_size
         from tetkik.lab.caption.training.validation import GeneratedCaptions, make_captions
 
@@ -242,29 +248,3 @@ class _Run:
             precision=options.precision,
         )
         return GeneratedCaptions(data.validation, data.sample, tuple(made))
-
-
-def out_of_memory(fault: BaseException) -> bool:
-    """Whether a GPU had too little memory."""
-    import torch
-
-    return isinstance(fault, torch.OutOfMemoryError)
-
-
-def network_is_cut(options: CaptionTraining) -> bool:
-    """Whether whole weights are to be written and the frozen ones were dropped."""
-    return options.cache_features and (options.merge or options.learning is Learning.FULL)
-
-
-def _need_libraries() -> None:
-    try:
-        import accelerate  # noqa: F401
-        import matplotlib as mpl  # noqa: F401
-        import peft  # noqa: F401
-        import safetensors  # noqa: F401
-        import torch  # noqa: F401
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra(
-            "Training a captioner needs the package {name}; `pip install 'tetkik[caption]'`.", name=error.name
-        ) from None

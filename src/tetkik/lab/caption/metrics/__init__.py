@@ -3,13 +3,12 @@
 from tetkik.lab.caption.metrics.bertscore import BertScoreOptions
 from tetkik.lab.caption.metrics.concepts import ConceptDictionary, concept_dictionary
 from tetkik.lab.caption.metrics.measure import Measure, replicates
-from tetkik.lab.caption.metrics.quick import quick_scores
 from tetkik.lab.caption.metrics.scores import (
     METRICS,
     CaptionScores,
     Concepts,
     Wanted,
-    score_captions,
+    quick_scores,
     score_systems,
 )
 from tetkik.lab.caption.metrics.wording import Wording
@@ -26,6 +25,5 @@ __all__ = [
     "concept_dictionary",
     "quick_scores",
     "replicates",
-    "score_captions",
     "score_systems",
 ]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tetkik.lab.caption.concepts import is_cui
 from tetkik.lab.caption.metrics.tokens import rouge_words
 from tetkik.statistics import Floats
 
@@ -43,7 +44,7 @@ def concept_dictionary(concepts: Iterable[str], names: Mapping[str, str]) -> Con
     """A dictionary of `concepts`, such as those of the training rows."""
     found: dict[tuple[str, ...], set[str]] = {}
     for concept in sorted(set(concepts)):
-        words = tuple(rouge_words(names.get(concept, "" if _is_cui(concept) else concept)))
+        words = tuple(rouge_words(names.get(concept, "" if is_cui(concept) else concept)))
         if 0 < len(words) <= _LONGEST:
             found.setdefault(words, set()).add(concept)
     return ConceptDictionary({words: frozenset(meant) for words, meant in found.items()})
@@ -65,7 +66,3 @@ def concept_f1_rows(
             found = dictionary.found_in(caption)
             scores[row] = 2 * len(true & found) / (len(true) + len(found))
     return scores
-
-
-def _is_cui(concept: str) -> bool:
-    return len(concept) == 8 and concept[0] == "C" and concept[1:].isdigit()

@@ -39,7 +39,11 @@ class Corpus:
 
     def lengths(self) -> tuple[Ints, Ints]:
         """(n,) and (m,), int64: words of each candidate and of each reference, as `counted` cuts them."""
-        return _lengths(self.candidates), _lengths(self.references)
+        mine, theirs = (
+            np.array([len(" ".join(words).split()) for words in texts], np.int64)
+            for texts in (self.candidates, self.references)
+        )
+        return mine, theirs
 
 
 def read_corpus(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Corpus:
@@ -60,7 +64,3 @@ def read_corpus(candidates: Sequence[str], references: Sequence[Sequence[str]]) 
         tuple(all_treebank_words([text for of_one in references for text in of_one])),
         np.repeat(np.arange(len(candidates)), [len(of_one) for of_one in references]),
     )
-
-
-def _lengths(texts: Sequence[Sequence[str]]) -> Ints:
-    return np.array([len(" ".join(words).split()) for words in texts], np.int64)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from tetkik.lab.caption.metrics.bertscore import BertScoreOptions, bertscore_rows
 from tetkik.lab.caption.metrics.bleu import ORDERS, bleu_counts, bleu_of
@@ -67,42 +66,26 @@ class CaptionScores:
     """Captions judged.
 
     Attributes:
-        measures: each metric that could be computed, in the order of `METRICS`.
+        measures: each metric that could be computed, by its name, in the order of `METRICS`.
     """
 
-    measures: tuple[Measure, ...]
+    measures: Mapping[str, Measure]
     without: Mapping[str, Sentence]
     candidates: Wording
     references: Wording
 
-    def measure(self, name: str) -> Measure | None:
-        """The metric of that name; None where it could not be computed."""
-        return next((measure for measure in self.measures if measure.name == name), None)
 
-    def value(self, name: str) -> float | None:
-        """Over all rows; None where it could not be computed."""
-        measure = self.measure(name)
-        return None if measure is None else measure.value
+def quick_scores(candidates: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+    """CIDEr and ROUGE-L as pycocoevalcap has them, by the names `cider` and `rouge_l`, in a moment.
 
-    def as_json(self) -> dict[str, Any]:
-        """Each metric by its name, null where it could not be computed."""
-        return {name: self.value(name) for name in METRICS}
-
-
-def score_captions(
-    candidates: Sequence[str],
-    references: Sequence[Sequence[str]],
-    wanted: Wanted | None = None,
-    progress: ProgressCallback = lambda *_: None,
-) -> CaptionScores:
-    """Judge `candidates`, (n,), each against its `references`.
-
-    Raises:
-        UsageError: nothing is given, the numbers differ, or a candidate has no reference.
-        InputError: the model of BERTScore cannot be had.
+    Args:
+        references: (n,) true captions, one for each candidate.
     """
-    (scores,) = score_systems([candidates], references, wanted, progress)
-    return scores
+    corpus = read_corpus(candidates, [[text] for text in references])
+    return {
+        "cider": float(cider_rows(corpus, corpus.counted()).mean()),
+        "rouge_l": float(coco_rouge_l(corpus).mean()),
+    }
 
 
 def score_systems(
@@ -121,42 +104,33 @@ def score_systems(
     """
     wanted = wanted or Wanted()
     corpora = [read_corpus(candidates, references) for candidates in systems]
-    found = [_counted(corpus) for corpus in corpora]
-    for candidates, measures in zip(systems, found, strict=True):
-        names = ("rouge1", "rouge_l_f")
-        measures += [
-            mean_measure(name, rows)
-            for name, rows in zip(names, rouge_f(candidates, references), strict=True)
-        ]
-    without: dict[str, Sentence] = {}
     slow = {
         "meteor": _meteor(corpora, wanted, progress),
         "bertscore": _bertscore(systems, references, wanted, progress),
         "concept_f1": _concept_f1(systems, wanted),
     }
-    for name, result in slow.items():
-        if isinstance(result, Sentence):
-            without[name] = result
-        else:
-            for measures, measure in zip(found, result, strict=True):
-                measures.append(measure)
-    return [
-        CaptionScores(
-            tuple(sorted(measures, key=lambda measure: METRICS.index(measure.name))),
-            without,
-            wording(corpus.candidates),
-            wording(corpus.references),
+    without = {name: result for name, result in slow.items() if isinstance(result, Sentence)}
+    judged = []
+    for place, (candidates, corpus) in enumerate(zip(systems, corpora, strict=True)):
+        found = _counted(corpus, candidates, references)
+        found += [result[place] for result in slow.values() if not isinstance(result, Sentence)]
+        found.sort(key=lambda measure: METRICS.index(measure.name))
+        measures = {measure.name: measure for measure in found}
+        judged.append(
+            CaptionScores(measures, without, wording(corpus.candidates), wording(corpus.references))
         )
-        for corpus, measures in zip(corpora, found, strict=True)
-    ]
+    return judged
 
 
-def _counted(corpus: Corpus) -> list[Measure]:
+def _counted(corpus: Corpus, candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[Measure]:
     grams = corpus.counted()
     bleu = bleu_counts(corpus, grams)
+    rouge1, rouge_l = rouge_f(candidates, references)
     return [
         *(Measure(f"bleu{order + 1}", bleu, partial(_bleu, order=order)) for order in range(ORDERS)),
         mean_measure("rouge_l", coco_rouge_l(corpus)),
+        mean_measure("rouge1", rouge1),
+        mean_measure("rouge_l_f", rouge_l),
         mean_measure("cider", cider_rows(corpus, grams)),
     ]
 

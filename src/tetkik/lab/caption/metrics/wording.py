@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -31,9 +30,6 @@ class Wording:
     longest: int
     empty: float
     lengths: Ints
-
-    def as_json(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if name != "lengths"}
 
 
 def wording(texts: Sequence[Sequence[str]]) -> Wording:

@@ -110,11 +110,6 @@ def open_archive(path: Path) -> zipfile.ZipFile:
         ) from None
 
 
-def safe_name(name: str) -> str | None:
-    """A relative path with `/`; None for one that leads out of its folder or means a machine's own path."""
-    return inside(name.strip())
-
-
 class ImageFinder:
     """Finds an image by its name without an ending, in folders and zip archives that are listed once.
 
@@ -133,7 +128,7 @@ class ImageFinder:
                 for member in archive.namelist():
                     plain = PurePosixPath(member)
                     # Nothing is ever unpacked to disk; such a name is a trick all the same.
-                    if plain.suffix.lower() in IMAGE_SUFFIXES and safe_name(member) is not None:
+                    if plain.suffix.lower() in IMAGE_SUFFIXES and inside(member.strip()) is not None:
                         self._found.setdefault(plain.stem, ZipBytes(path, member))
 
     def __len__(self) -> int:

@@ -18,9 +18,10 @@ from pathlib import Path, PurePosixPath
 from tetkik.errors import DataError
 from tetkik.lab.caption.concepts import is_cui, joined
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split
-from tetkik.lab.caption.sources.files import ImageFinder, NoBytes, name_of, safe_name
+from tetkik.lab.caption.sources.files import ImageFinder, NoBytes, name_of
 from tetkik.lab.caption.sources.source import RowStream, Source, SourceKind
 from tetkik.lab.caption.sources.tables import listed
+from tetkik.lab.engine.paths import inside
 
 _FOLDERS = {Split.TRAIN: "train", Split.VALID: "validation", Split.TEST: "test"}
 _PMC = re.compile(r"PMC\d+")
@@ -51,7 +52,10 @@ def open_roco(folder: Path) -> Source:
         for split, name in _FOLDERS.items()
         if ((part := root / name / "radiology") / "captions.txt").is_file()
     }
-    captions = {split: dict(_captions(part)) for split, part in parts.items()}
+    captions = {
+        split: {name: " ".join(cells).strip() for name, cells in listed(part / "captions.txt")}
+        for split, part in parts.items()
+    }
 
     def rows(split: Split) -> RowStream:
         if split in parts:
@@ -66,10 +70,6 @@ def open_roco(folder: Path) -> Source:
     )
 
 
-def _captions(part: Path) -> Mapping[str, str]:
-    return {name: " ".join(cells).strip() for name, cells in listed(part / "captions.txt")}
-
-
 @dataclass(frozen=True, slots=True)
 class _Licence:
     file: str
@@ -78,11 +78,8 @@ class _Licence:
 
 
 def _licences(part: Path) -> Mapping[str, _Licence]:
-    path = part / "licences.txt"
-    if not path.is_file():
-        return {}
     found = {}
-    for name, cells in listed(path, ","):
+    for name, cells in listed(part / "licences.txt", ","):
         if len(cells) >= 2 and name != "ROCO_ID":
             # A file's name may itself have a comma.
             file, terms = ",".join(cells[:-1]), cells[-1]
@@ -91,18 +88,11 @@ def _licences(part: Path) -> Mapping[str, _Licence]:
     return found
 
 
-def _lists(part: Path, name: str) -> Mapping[str, tuple[str, ...]]:
-    path = part / name
-    if not path.is_file():
-        return {}
-    return {row: tuple(cell for cell in cells if cell) for row, cells in listed(path)}
-
-
 def _rows(part: Path, split: Split, captions: Mapping[str, str]) -> RowStream:
     finder = ImageFinder([part / "images", part])
-    licences, cuis = _licences(part), _lists(part, "cuis.txt")
+    licences, cuis = _licences(part), dict(listed(part / "cuis.txt"))
     for name, caption in captions.items():
-        if safe_name(name) != name or "/" in name:
+        if inside(name) != name or "/" in name:
             yield LeftOut(name, split, name, Reason.UNSAFE_NAME)
             continue
         licence = licences.get(name, _Licence(f"{name}.jpg", None, None))

@@ -19,9 +19,10 @@ from pathlib import Path
 from tetkik.errors import DataError
 from tetkik.lab.caption.concepts import concepts_of, is_cui, joined
 from tetkik.lab.caption.data import CaptionRow, LeftOut, Reason, Split
-from tetkik.lab.caption.sources.files import ImageFinder, NoBytes, name_of, safe_name
+from tetkik.lab.caption.sources.files import ImageFinder, NoBytes, name_of
 from tetkik.lab.caption.sources.source import ROCOV2_PUBLISHED, RowStream, Source, SourceKind
 from tetkik.lab.caption.sources.tables import Table, read_table
+from tetkik.lab.engine.paths import inside
 
 _IDS = ("id", "image_id", "name")
 _PMC = re.compile(r"PMC\d+")
@@ -140,7 +141,7 @@ def _rows(
     for row in table.rows:
         name = row[id_place].strip()
         # An id is the name of a file and never a path.
-        if safe_name(name) != name or "/" in name:
+        if inside(name) != name or "/" in name:
             yield LeftOut(name, split, name, Reason.UNSAFE_NAME)
             continue
         reader = finder.find(name) or NoBytes(f"{name}.jpg")

@@ -77,8 +77,8 @@ def read_table(path: Path) -> Table:
 
 
 def listed(path: Path, delimiter: str = "\t") -> Iterator[tuple[str, list[str]]]:
-    """The lines of a list without a header: a name, and the cells behind it."""
-    for line in _lines(path):
+    """The lines of a list without a header: a name, and the cells behind it; none where there is no file."""
+    for line in _lines(path) if path.is_file() else ():
         name, *cells = line.rstrip("\r\n").split(delimiter)
         if name.strip():
             yield name.strip(), [cell.strip() for cell in cells]

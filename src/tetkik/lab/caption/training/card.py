@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import torch
 
 from tetkik.bundle import CardSection
+from tetkik.caption.adapters import trainable_parameters
+from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.network import Cut
 from tetkik.caption.options import Learning, Quantisation
+from tetkik.lab.caption.data import Reason, Split
+from tetkik.lab.caption.prepared import Prepared
+from tetkik.lab.caption.training.data import SPLITS
 from tetkik.lab.caption.training.epoch import Epoch
 from tetkik.lab.caption.training.options import CaptionTraining, OptimizerKind
 from tetkik.lab.caption.training.tuning import Trial, trials_table
@@ -15,17 +24,9 @@ from tetkik.lab.engine.card import cell, markdown_table
 from tetkik.lab.engine.schedule import ScheduleKind
 from tetkik.lab.engine.trainer import TrainingState
 
-LIBRARIES = (
-    "torch",
-    "transformers",
-    "peft",
-    "accelerate",
-    "bitsandbytes",
-    "tokenizers",
-    "safetensors",
-    "numpy",
-    "pillow",
-)
+_PLAIN = ["torch", "transformers", "peft", "accelerate", "bitsandbytes", "tokenizers", "safetensors", "numpy"]
+LIBRARIES = {**{name: name for name in _PLAIN}, "pillow": "PIL"}
+"""What a manifest gives the versions of: the package, and its module."""
 
 _PAPERS = {
     "blip2": "Li et al., BLIP-2, ICML 2023.",
@@ -43,22 +44,6 @@ _PAPERS = {
     "cider": "Vedantam et al., CIDEr, CVPR 2015.",
     "rouge": "Lin, ROUGE, ACL workshop 2004.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class DataDescription:
-    """What the card says of the data.
-
-    Attributes:
-        counts: rows of each split, the test's as its table of contents says.
-        left_out: rows that could not be used, by reason.
-    """
-
-    name: str
-    source: str
-    counts: Mapping[str, int]
-    licences: Mapping[str, int]
-    left_out: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +65,45 @@ class ModelDescription:
     device: str
 
 
-def summary(model: ModelDescription, data: DataDescription) -> str:
+def describe_model(network: StagedNetwork, accelerator: Any, options: CaptionTraining) -> ModelDescription:
+    """What the card says of the model; asked before its frozen part is dropped."""
+    learned, weights = trainable_parameters(network)
+    cuda = accelerator.device.type == "cuda"
+    return ModelDescription(
+        network.family,
+        network.base,
+        network.revision,
+        learned,
+        weights,
+        network.cut.value,
+        options.precision.value,
+        accelerator.num_processes,
+        torch.cuda.get_device_name(accelerator.device) if cuda else accelerator.device.type.upper(),
+    )
+
+
+def counted(prepared: Prepared) -> dict[str, int]:
+    """Rows of each split, the test's as its table of contents says."""
+    return {split.value: prepared.rows(split) for split in Split}
+
+
+def left_out(prepared: Prepared) -> dict[str, int]:
+    """Rows that could not be used, by reason."""
+    report = prepared.details.get("report", {})
+    return {str(Reason[name.upper()]): count for name, count in report.get("left_out", {}).items()}
+
+
+def summary(model: ModelDescription, options: CaptionTraining) -> str:
     """What the model does, in one paragraph."""
     return (
-        f"Describes a radiology image in one English caption. {model.base} taught on {data.name}. Its "
-        "caption is an input of low authority: it may name what is not there and leave out what is, and in "
-        "a report it never adds a finding."
+        f"Describes a radiology image in one English caption. {model.base} taught on {options.data_name}. "
+        "Its caption is an input of low authority: it may name what is not there and leave out what is, and "
+        "in a report it never adds a finding."
     )
 
 
 def card_sections(
-    data: DataDescription,
+    prepared: Prepared,
     model: ModelDescription,
     options: CaptionTraining,
     state: TrainingState[Epoch],
@@ -99,10 +112,10 @@ def card_sections(
     """The sections that only the training knows."""
     sections = [
         CardSection("What it is for, and what not", _purpose()),
-        CardSection("Data", _data(data)),
+        CardSection("Data", _data(prepared, options)),
         CardSection("Base and recipe", _recipe(model, options)),
         CardSection("Epochs", _epochs(options, state)),
-        CardSection("Citations", _citations(data, model, options)),
+        CardSection("Citations", _citations(prepared, model, options)),
     ]
     if trials:
         sections.insert(4, CardSection("Settings tried", trials_table(trials)))
@@ -128,16 +141,18 @@ def _table(title: str, counts: Mapping[str, int]) -> str:
     return markdown_table((title, "rows"), ((name, f"{count:,}") for name, count in counts.items()))
 
 
-def _data(data: DataDescription) -> str:
+def _data(prepared: Prepared, options: CaptionTraining) -> str:
+    licences: Counter[str] = Counter()
+    for split in SPLITS:
+        licences.update(prepared.details["splits"].get(split.value, {}).get("licences", {}))
     parts = [
-        f"{data.name}, prepared from `{data.source}`. The test split was not opened.",
-        _table("split", data.counts),
+        f"{options.data_name}, prepared from `{prepared.source}`. The test split was not opened.",
+        _table("split", counted(prepared)),
     ]
-    if data.licences:
-        ordered = dict(sorted(data.licences.items(), key=lambda item: -item[1]))
-        parts.append(_table("licence of the training and validation rows", ordered))
-    if data.left_out:
-        parts.append(_table("left out", data.left_out))
+    if licences:
+        parts.append(_table("licence of the training and validation rows", dict(licences.most_common())))
+    if reasons := left_out(prepared):
+        parts.append(_table("left out", reasons))
     return "\n\n".join(parts)
 
 
@@ -212,8 +227,8 @@ def _epochs(options: CaptionTraining, state: TrainingState[Epoch]) -> str:
     return f"{table}\n\n{kept}{skipped}\n\n![Curves of the training](curves.png)"
 
 
-def _citations(data: DataDescription, model: ModelDescription, options: CaptionTraining) -> str:
-    about = f"{data.name} {data.source}".lower()
+def _citations(prepared: Prepared, model: ModelDescription, options: CaptionTraining) -> str:
+    about = f"{options.data_name} {prepared.source}".lower()
     keys = [model.family]
     if options.learning is Learning.ADAPTER:
         keys += ["lora"]

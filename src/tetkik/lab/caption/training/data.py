@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tetkik.caption.network import CaptionNetwork, Cut
+from tetkik.caption.families.staged import StagedNetwork
+from tetkik.caption.network import Cut
 from tetkik.errors import DataError
 from tetkik.lab.caption.data import Split
 from tetkik.lab.caption.training.features import (
@@ -87,7 +88,7 @@ def sample_rows(rows: int, count: int, seed: int) -> Rows:
     return np.sort(random.permutation(rows)[:count]).astype(np.int64)
 
 
-def tokens_of(prepared: Prepared, part: Part, network: CaptionNetwork, most: int) -> list[NDArray[np.int32]]:
+def tokens_of(prepared: Prepared, part: Part, network: StagedNetwork, most: int) -> list[NDArray[np.int32]]:
     """The tokens of each caption of a split: those prepared with the same tokenizer, or new ones."""
     long_enough = prepared.max_tokens is None or prepared.max_tokens >= most
     ready = part.tokens(network.fingerprint) if long_enough else None
@@ -124,7 +125,7 @@ def check_prepared(prepared: Prepared, wanted: ImageSpec, tune: int) -> None:
 
 def make_training_data(
     accelerator: Any,
-    network: CaptionNetwork,
+    network: StagedNetwork,
     prepared: Prepared,
     options: CaptionTraining,
     store: Path,
@@ -172,7 +173,7 @@ def make_training_data(
 
 def _cached(
     accelerator: Any,
-    network: CaptionNetwork,
+    network: StagedNetwork,
     parts: Sequence[tuple[Split, Part]],
     options: CaptionTraining,
     store: Path,

@@ -27,9 +27,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tetkik.caption.adapters import as_staged
+from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.image_spec import ImageSpec
-from tetkik.caption.network import CaptionNetwork, Cut
+from tetkik.caption.network import Cut
 from tetkik.errors import OutputError, TrainingError
 from tetkik.lab.caption.training.nonfinite import nonfinite_features, overflowing_features
 from tetkik.lab.engine.batches import Rows, prefetched
@@ -62,7 +62,7 @@ class Features(Protocol):
     def fetch(self, rows: Rows) -> Tensor:
         """What lies on the disk of these rows, on the CPU; called in a thread."""
 
-    def at_cut(self, network: CaptionNetwork, fetched: Tensor, device: torch.device) -> Tensor:
+    def at_cut(self, network: StagedNetwork, fetched: Tensor, device: torch.device) -> Tensor:
         """What the part of the network that learns is given, on the device."""
 
 
@@ -77,7 +77,7 @@ class LiveFeatures:
         """(rows, 3, size, size), float32."""
         return torch.from_numpy(self.image.normalised(self.part.squares(rows)))
 
-    def at_cut(self, network: CaptionNetwork, fetched: Tensor, device: torch.device) -> Tensor:
+    def at_cut(self, network: StagedNetwork, fetched: Tensor, device: torch.device) -> Tensor:
         """The frozen part's output, or the pixels themselves where all of it learns."""
         return network.frozen_features(fetched.to(device, non_blocking=True))
 
@@ -100,7 +100,7 @@ class FeatureCache:
             np.stack([self.blocks[row // self.block_rows][row % self.block_rows] for row in rows.tolist()])
         )
 
-    def at_cut(self, network: CaptionNetwork, fetched: Tensor, device: torch.device) -> Tensor:
+    def at_cut(self, network: StagedNetwork, fetched: Tensor, device: torch.device) -> Tensor:
         """The same, on the device."""
         return fetched.to(device, non_blocking=True)
 
@@ -169,7 +169,7 @@ class FeaturePlan:
         return FeatureCache(tuple(block for block in blocks if block is not None), self.block_rows)
 
 
-def features_key(network: CaptionNetwork, dtype: np.dtype[Any]) -> dict[str, Any]:
+def features_key(network: StagedNetwork, dtype: np.dtype[Any]) -> dict[str, Any]:
     """What features depend on besides the images: two runs with the same key may share them."""
     return {
         "weights": frozen_digest(network),
@@ -208,18 +208,15 @@ def check_room(plans: Sequence[FeaturePlan], cut: Cut) -> float:
     free = shutil.disk_usage(folder).free
     if not needed or needed + _SPARE <= free:
         return needed / GB
-    if cut is Cut.VISION:
-        raise OutputError(
+    raise OutputError(
+        (
             "The image features need {needed:.1f} GB and {folder} has {free:.1f} GB free; name another disk "
             "with --cache, leave the Q-Former frozen, whose features are much smaller, or add "
-            "--no-feature-cache.",
-            needed=needed / GB,
-            folder=folder,
-            free=free / GB,
-        )
-    raise OutputError(
-        "The image features need {needed:.1f} GB and {folder} has {free:.1f} GB free; name another disk with "
-        "--cache, or add --no-feature-cache.",
+            "--no-feature-cache."
+            if cut is Cut.VISION
+            else "The image features need {needed:.1f} GB and {folder} has {free:.1f} GB free; name another "
+            "disk with --cache, or add --no-feature-cache."
+        ),
         needed=needed / GB,
         folder=folder,
         free=free / GB,
@@ -228,7 +225,7 @@ def check_room(plans: Sequence[FeaturePlan], cut: Cut) -> float:
 
 def write_features(
     accelerator: Any,
-    network: CaptionNetwork,
+    network: StagedNetwork,
     part: DecodedImages,
     plan: FeaturePlan,
     *,
@@ -294,15 +291,15 @@ def _write_block(plan: FeaturePlan, start: int, values: NDArray[Any]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def frozen_digest(network: CaptionNetwork) -> str:
+def frozen_digest(network: StagedNetwork) -> str:
     """SHA-256 over the weights that an image's features come from: those of the stages up to the cut.
 
     A revision that changes the language model alone leaves the features as they are.
     """
-    staged, digest = as_staged(network), hashlib.sha256()
-    for stage in staged.stages():
+    digest = hashlib.sha256()
+    for stage in network.stages():
         for name in stage.parts:
-            part = staged.part(name)
+            part = network.part(name)
             tensors = part.state_dict() if isinstance(part, torch.nn.Module) else {"": part}
             for key, tensor in sorted(tensors.items()):
                 digest.update(f"{name}.{key} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tetkik.caption.adapters import make_trainable
 from tetkik.caption.families import load_base
-from tetkik.caption.network import CaptionNetwork
+from tetkik.caption.families.staged import StagedNetwork
 from tetkik.caption.options import Learning, Quantisation
 from tetkik.errors import TrainingError
 from tetkik.lab.caption.training.options import CaptionTraining
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tetkik.caption.image_spec import ImageSpec
 
 
-def new_network(options: CaptionTraining, image: ImageSpec, device: torch.device) -> CaptionNetwork:
+def new_network(options: CaptionTraining, image: ImageSpec, device: torch.device) -> StagedNetwork:
     """A network to be trained, the same for the same seed.
 
     Frozen weights are kept in the numbers that are computed in; what learns is fp32.
@@ -50,7 +50,7 @@ def new_network(options: CaptionTraining, image: ImageSpec, device: torch.device
 
 def whole_network(
     weights: Mapping[str, Tensor], options: CaptionTraining, image: ImageSpec, device: torch.device
-) -> CaptionNetwork:
+) -> StagedNetwork:
     """A trained network with the frozen part that was dropped.
 
     Args:
@@ -63,11 +63,11 @@ def whole_network(
     return network
 
 
-def learned_weights(network: CaptionNetwork) -> dict[str, nn.Parameter]:
+def learned_weights(network: StagedNetwork) -> dict[str, nn.Parameter]:
     return {name: weight for name, weight in network.model.named_parameters() if weight.requires_grad}
 
 
-def load_learned(network: CaptionNetwork, weights: Mapping[str, Tensor]) -> None:
+def load_learned(network: StagedNetwork, weights: Mapping[str, Tensor]) -> None:
     """Put weights of the same names in place of those that learn.
 
     Raises:

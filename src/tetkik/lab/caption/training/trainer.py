@@ -13,15 +13,16 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from tetkik.caption.network import CaptionNetwork
+from tetkik.caption.families.staged import StagedNetwork
 from tetkik.errors import TrainingError
+from tetkik.lab.caption.metrics import quick_scores
 from tetkik.lab.caption.training.data import TrainingData, process_parts
 from tetkik.lab.caption.training.epoch import Epoch
 from tetkik.lab.caption.training.model import learned_weights, load_learned
 from tetkik.lab.caption.training.nonfinite import nonfinite_gradient, nonfinite_loss, overflowed
 from tetkik.lab.caption.training.optimizer import make_optimizer
 from tetkik.lab.caption.training.options import CaptionTraining, StopBy
-from tetkik.lab.caption.training.validation import loss_per_token, make_captions, quick_figures
+from tetkik.lab.caption.training.validation import loss_per_token, make_captions
 from tetkik.lab.engine.batches import Rows, bucketed_steps, prefetched
 from tetkik.lab.engine.checkpoint import WorkFolder
 from tetkik.lab.engine.output import Notify
@@ -41,7 +42,7 @@ class CaptionTrainer(Trainer[Epoch]):
     with none, and it leaves gradient checkpointing and accumulation alone.
 
     Args:
-        accelerator: an `accelerate.Accelerator` without mixed precision.
+        accelerator: without mixed precision.
         network: what learns in it is fp32 and requires gradients, everything else does not.
         options: the settings; `precision` is no longer AUTO.
         work: where checkpoints go; None keeps none (a trial of `--tune`).
@@ -53,7 +54,7 @@ class CaptionTrainer(Trainer[Epoch]):
     def __init__(
         self,
         accelerator: Any,
-        network: CaptionNetwork,
+        network: StagedNetwork,
         data: TrainingData,
         options: CaptionTraining,
         *,
@@ -197,7 +198,8 @@ class CaptionTrainer(Trainer[Epoch]):
                     most=options.max_tokens,
                     precision=precision,
                 )
-                figures = quick_figures(made, validation, self._data.sample)
+                truth = [validation.captions[row] for row in self._data.sample.tolist()]
+                figures = quick_scores(made, truth)
         memory = torch.cuda.max_memory_allocated() / 1e9 if self._device.type == "cuda" else None
         return Epoch(
             epoch,
